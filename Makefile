@@ -1,0 +1,53 @@
+# driftd. `make` alone prints this list.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench parts lock dashboards clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make .venv from the hash-locked requirements
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "driftd needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=python3.11" >&2; exit 2; }
+	@echo "setting up .venv (once) …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup  ## drift found, paged and delivered on this machine within a minute, nothing installed
+	@$(BIN)/driftd demo
+
+test: setup  ## the tests; says what it skipped and how to install it
+	@$(BIN)/python -m pytest
+
+check: setup  ## lint, format, types, dependency rule: what CI runs before the tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py
+
+format: setup  ## let ruff mend what it can
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+bench: setup  ## ratios measured in one run: the daemon beside a bare consume loop
+	@$(BIN)/python benchmarks/end_to_end.py
+
+dashboards: setup  ## write grafana/dashboards/*.json from grafana/build.py
+	@$(BIN)/python grafana/build.py
+
+parts:  ## install the real parts the tests use: Kafka's jars, Prometheus, Alertmanager (Debian, root)
+	@.ci/parts
+
+lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements/run.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml --group dev -o requirements/dev.txt
+
+clean:  ## forget .venv and the caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,2 @@
+"""x"""
+def main() -> int: return 0
