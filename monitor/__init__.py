@@ -1,0 +1,1 @@
+"""driftd's daemon: Kafka events in, drift scores, alerts and retraining requests out."""

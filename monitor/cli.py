@@ -1,2 +1,155 @@
-"""x"""
-def main() -> int: return 0
+"""The command line: what can be asked, and what each answer's exit code is."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from monitor.settings import ConfigError
+
+OK, FAILED, USAGE, CANNOT_GO_ON = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `driftd`. Errors are one line on stderr; a user's mistake gives no traceback."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except ConfigError as error:
+        for line in str(error).splitlines():
+            print(f"driftd: {line}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:  # `driftd … | head`
+        sys.stderr.close()
+        return OK
+    except KeyboardInterrupt:
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    from importlib.metadata import version
+
+    parser = argparse.ArgumentParser(prog="driftd", description="Watches machine-learning models' data for drift.")
+    parser.add_argument("--version", action="version", version=f"driftd {version('driftd')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = _add(commands, "run", "the daemon, until SIGTERM or SIGINT", _run)
+    _config(run)
+
+    demo = _add(commands, "demo", "everything on this machine: broker, traffic, drift, alert, webhook", _demo)
+    demo.add_argument("--seconds", type=_seconds, default=60, help="at most so long, 30 to 600 (60)")
+    demo.add_argument("--port", type=_port, default=9464, help="for /metrics (9464)")
+
+    check = _add(commands, "check", "look at a configuration before it runs", _check)
+    _config(check)
+    check.add_argument("--offline", action="store_true", help="do not connect to anything")
+
+    explain = _add(commands, "explain", "say what becomes of each message", _explain)
+    _config(explain)
+    explain.add_argument("file", nargs="?", type=Path, help="messages, one a line (standard input)")
+    explain.add_argument("--topic", help="read them as this topic's (the first)")
+
+    _add_reference(commands)
+    return parser
+
+
+def _add_reference(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    reference = commands.add_parser("reference", help="profiles of reference data sets")
+    actions = reference.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    fit = _add(actions, "fit", "profile a data set (CSV, JSONL, Parquet)", _fit)
+    fit.add_argument("--input", nargs="+", type=Path, required=True, metavar="FILE")
+    fit.add_argument("--output", type=Path, required=True, metavar="REF.json")
+    fit.add_argument("--columns", type=_names, help="only these, separated by commas")
+    fit.add_argument("--prediction", metavar="COL", help="the column that holds the prediction")
+    fit.add_argument("--timestamp", metavar="COL", help="the column that holds the event time; it is no feature")
+    fit.add_argument("--timestamp-unit", choices=["s", "ms", "us", "ns"], default="ms", help="of integers (ms)")
+    fit.add_argument("--window", metavar="5m", help="learn the usual rows a window, for the volume detector")
+    fit.add_argument("--kind", nargs="+", action="extend", default=[], metavar="COL=numeric|categorical")
+
+    show = _add(actions, "show", "a profile as a table", _show)
+    show.add_argument("file", type=Path, metavar="REF.json")
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    what: str,
+    command: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=what, description=what)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="driftd.yaml")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit() or not 30 <= int(text) <= 600:  # noqa: PLR2004 - said in the message
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 30 to 600")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65_535:  # noqa: PLR2004 - the highest port
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+# Each command is imported when it is asked for: `driftd run` needs none of what the others load.
+
+
+def _run(options: argparse.Namespace) -> int:
+    from monitor.commands.run import run
+
+    return run(options.config)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from monitor.commands.demo import demo
+
+    return demo(seconds=options.seconds, port=options.port)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from monitor.commands.check import check
+
+    return check(options.config, offline=options.offline)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from monitor.commands.explain import explain
+
+    return explain(options.config, options.file, options.topic)
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from monitor.commands.reference import FitChoice, fit
+
+    return fit(
+        FitChoice(
+            inputs=options.input,
+            output=options.output,
+            columns=options.columns,
+            prediction=options.prediction,
+            timestamp=options.timestamp,
+            timestamp_unit=options.timestamp_unit,
+            window=options.window,
+            kinds=options.kind,
+        )
+    )
+
+
+def _show(options: argparse.Namespace) -> int:
+    from monitor.commands.reference import show
+
+    return show(options.file)

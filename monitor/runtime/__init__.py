@@ -1,0 +1,1 @@
+"""What keeps the daemon going: the loop, checkpoints, telemetry, HTTP, shutdown."""

@@ -1,0 +1,1 @@
+"""Where things go: state and outbox on disk, notifications to webhooks."""

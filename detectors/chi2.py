@@ -1,0 +1,90 @@
+"""Pearson's chi-square distance of categories and of numbers with few distinct values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.features import Bools, Ints
+from detectors.homogeneity import pearson
+from detectors.reference import Reference
+from detectors.score import DriftScore
+from detectors.sketches import Cells, Grid, Sketch, per_grid
+
+NAME = "chi2"
+FEW = 5  # a cell with fewer expected rows in the window is pooled: its share of X² would be mostly chance
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    names: tuple[str, ...]
+    cells: Cells
+    pool: Ints  # [F] the cell that takes the pooled ones: other, or under for a number
+    reference: Ints  # [cells]
+    rows: Ints  # [F] usable reference rows
+
+
+def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[DriftScore]:
+    """Return X² of the window x reference table, of every categorical feature and every discrete numeric one.
+
+    Categories with an expected window count below 5 by the reference's shares are pooled with the values outside the
+    reference; without any, the value is that of `scipy.stats.chi2_contingency(table, correction=False)`. A pool too
+    thin to test joins the rarest category (see `detectors.homogeneity`). Details hold `dof` and `cramers_v`,
+    sqrt(X² / (n + m)), in [0, 1] and free of the window's size. Below `min_rows` usable rows the value is None.
+    Raises GridMismatchError for a window of another grid.
+
+    >>> reference = Reference.fit({"plan": ["free"] * 80 + ["pro"] * 20})
+    >>> [score] = [s for s in reference.compare({"plan": ["free"] * 50 + ["pro"] * 50}) if s.detector == "chi2"]
+    >>> round(score.value, 2), score.details["dof"]
+    (19.78, 1)
+    """
+    reference.grid.same_as(window.grid)
+    plan = _plan(reference.grid)
+    if not plan.names:
+        return []
+    starts = plan.cells.starts
+    counts = window.counts[plan.cells.index]
+    n = np.add.reduceat(counts, starts)
+    rare = plan.reference * (n / np.maximum(plan.rows, 1))[plan.cells.owner] < FEW
+    rare[plan.pool] = True
+    tested, known = (_pooled(side, rare, plan) for side in (counts, plan.reference))
+    values, dof, pvalues = pearson(tested, known, plan.cells, plan.pool)
+    strength = np.sqrt(values / np.maximum(n + plan.rows, 1))
+    columns = (n, (n >= max(1, min_rows)) & (plan.rows > 0), values, pvalues, dof, strength)
+    return [
+        DriftScore(name, NAME, value, rows, pvalue, details={"dof": freedom, "cramers_v": v})
+        if enough
+        else DriftScore(name, NAME, None, rows)
+        for name, rows, enough, value, pvalue, freedom, v in zip(
+            plan.names, *(column.tolist() for column in columns), strict=True
+        )
+    ]
+
+
+def _pooled(counts: Ints, rare: Bools, plan: _Plan) -> Ints:
+    kept = np.where(rare, 0, counts)
+    kept[plan.pool] = np.add.reduceat(np.where(rare, counts, 0), plan.cells.starts)
+    return np.asarray(kept)
+
+
+@per_grid
+def _plan(grid: Grid) -> _Plan:
+    names, runs, pool = [], [], []
+    taken = 0
+    for i, feature in enumerate(grid.features):
+        numeric = i < len(grid.numeric)
+        if numeric and not grid.numeric[i].discrete:
+            continue
+        run = np.arange(grid.offsets[i], grid.lost[i])
+        names.append(feature.name)
+        runs.append(run)
+        pool.append(taken if numeric else taken + run.size - 1)
+        taken += run.size
+    cells = Cells.of(runs)
+    counts = grid.counts[cells.index]
+    return _Plan(
+        names=tuple(names),
+        cells=cells,
+        pool=np.array(pool, dtype=np.int64),
+        reference=counts,
+        rows=np.asarray(np.add.reduceat(counts, cells.starts)),
+    )

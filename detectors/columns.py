@@ -1,0 +1,95 @@
+"""Columns as people hand them over, to floats and codes."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from detectors.features import Floats, Ints, Kind, canonical
+
+Array = NDArray[np.generic]
+NUMBERS = "iuf"
+
+
+def as_columns(data: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Return one-dimensional arrays of one length. Raises ValueError naming the column that is not."""
+    columns = {name: _as_column(name, values) for name, values in data.items()}
+    lengths = {name: column.size for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        first, *rest = lengths
+        odd = next(name for name in rest if lengths[name] != lengths[first])
+        raise ValueError(f"columns differ in length: {first} has {lengths[first]} rows, {odd} has {lengths[odd]}")
+    return columns
+
+
+def _as_column(name: str, values: ArrayLike) -> Array:
+    column = np.asarray(values)
+    if column.dtype.kind in "UT" and not isinstance(values, np.ndarray):
+        column = np.asarray(values, dtype=object)  # else [1.0, "a"] would have become the texts "1.0" and "a"
+    if column.dtype.kind == "T":
+        column = column.astype(object)
+    if column.ndim != 1:
+        raise ValueError(f"{name}: a column has one dimension, this has {column.ndim}")
+    if column.dtype.kind not in "biufUOM":
+        raise ValueError(f"{name}: {column.dtype} is neither numbers, text nor booleans")
+    return column
+
+
+def refuse_time(name: str, column: Array) -> None:
+    """Raise ValueError for a column of times."""
+    if column.dtype.kind == "M":
+        raise ValueError(f"{name}: {column.dtype} is a time, not a feature; leave it out or convert it to a number")
+
+
+def infer_kind(column: Array) -> Kind | None:
+    """Tell numbers from text and booleans; None when every value is missing, so that a later chunk may tell."""
+    if column.dtype.kind in "bU":
+        return Kind.CATEGORICAL
+    if column.dtype.kind in NUMBERS:
+        return Kind.NUMERIC
+    values = column.tolist()
+    if any(isinstance(value, str | bool | np.bool_) for value in values):
+        return Kind.CATEGORICAL
+    return Kind.NUMERIC if any(canonical(value) is not None for value in values) else None
+
+
+def as_floats(column: Array) -> Floats:
+    """Return float64[n]; NaN for None, text and whatever else is no number. Booleans count as 0 and 1."""
+    if column.dtype.kind in "biuf":
+        with np.errstate(over="ignore"):
+            return column.astype(np.float64)  # a long double may overflow: then it is infinite, hence missing
+    if column.dtype.kind != "O":
+        return np.full(column.size, np.nan)
+    return np.array([_as_float(value) for value in column.tolist()], dtype=np.float64)
+
+
+def _as_float(value: object) -> float:
+    if type(value) is float:
+        return value
+    if isinstance(value, str) or canonical(value) is None:
+        return float(value) if isinstance(value, float | np.floating) else np.nan
+    try:
+        return float(value)  # type: ignore[arg-type]  # canonical knows texts and numbers only
+    except OverflowError:
+        return np.inf
+
+
+def distinct(column: Array) -> tuple[list[str | None], Ints]:
+    """Return the canonical texts of a column, each once (None: missing), and int64[n] saying which one each row has."""
+    if column.dtype.kind == "O":
+        seen: dict[str | None, int] = {}
+        rows = [
+            seen.setdefault(value if type(value) is str else canonical(value), len(seen)) for value in column.tolist()
+        ]
+        return list(seen), np.array(rows, dtype=np.int64)
+    if column.dtype.kind == "M":
+        return [None], np.zeros(column.size, dtype=np.int64)  # a time is of the wrong type, whatever its unit
+    values, inverse = np.unique(column, return_inverse=True)
+    return [canonical(value) for value in values.tolist()], inverse.astype(np.int64)
+
+
+def as_codes(column: Array, codes: Mapping[str, int]) -> NDArray[np.int32]:
+    """Return int32[n]: the code of a known category, then one for any other, then one for missing."""
+    texts, rows = distinct(column)
+    table = [len(codes) + 1 if text is None else codes.get(text, len(codes)) for text in texts]
+    return np.array(table, dtype=np.int32)[rows] if table else np.empty(0, dtype=np.int32)

@@ -1,0 +1,252 @@
+"""Two passes over a reference: find edges and categories, then count on them exactly."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from detectors.columns import Array, as_codes, as_columns, as_floats, infer_kind, refuse_time
+from detectors.features import CategoricalFeature, Floats, Ints, Kind, NumericFeature
+from detectors.profiles import Blocks, CategoryProfile, NumericProfile, finite
+from detectors.sketches import Grid, Sketch
+
+Chunk = Mapping[str, ArrayLike]
+PREDICTION = "__prediction__"
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What two passes found: the grid with the reference's counts, and when its rows happened."""
+
+    grid: Grid
+    rows: int
+    period: tuple[int, int] | None
+    rows_per_second: float | None
+
+
+@dataclass(slots=True)
+class Tempo:
+    """Event times in nanoseconds to first, last and the usual number of rows a window."""
+
+    window_ns: int | None
+    first: int | None = None
+    last: int | None = None
+    rows: Counter[int] = field(default_factory=Counter)
+
+    def add(self, name: str, times: Array) -> None:
+        """Take event times, int64[n] nanoseconds or datetime64[n]. Raises ValueError for anything else."""
+        if times.dtype.kind == "M":
+            times = times[~np.isnat(times)].astype("datetime64[ns]").astype(np.int64)
+        if times.dtype.kind not in "iu":
+            raise ValueError(f"{name}: timestamps must be whole nanoseconds, not {times.dtype}")
+        if not times.size:
+            return
+        first, last = int(times.min()), int(times.max())
+        self.first = first if self.first is None else min(self.first, first)
+        self.last = last if self.last is None else max(self.last, last)
+        if self.window_ns is not None:
+            windows, rows = np.unique(times.astype(np.int64) // self.window_ns, return_counts=True)
+            for window, count in zip(windows.tolist(), rows.tolist(), strict=True):
+                self.rows[window] += count
+
+    @property
+    def period(self) -> tuple[int, int] | None:
+        """First and last event time."""
+        return None if self.first is None or self.last is None else (self.first, self.last)
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Median rows of the windows between the first and the last one, which are likely cut off."""
+        whole = [self.rows[window] for window in sorted(self.rows)[1:-1]]
+        if self.window_ns is None or len(whole) < 2:  # noqa: PLR2004 - one window is no rate
+            return None
+        return float(np.median(whole)) / (self.window_ns / 1e9)
+
+
+@dataclass(slots=True)
+class Profiles:
+    """First pass: one profile a column, made when the column first shows a value."""
+
+    kinds: Mapping[str, Kind]
+    timestamp: str | None
+    tempo: Tempo
+    columns: dict[str, NumericProfile | CategoryProfile | None] = field(default_factory=dict)
+    rows: int = 0
+
+    def add(self, chunk: Mapping[str, Array]) -> None:
+        """Take one chunk; a column it lacks is missing in its rows."""
+        for name, column in chunk.items():
+            if name == self.timestamp:
+                self.tempo.add(name, column)
+                continue
+            profile = self.columns.setdefault(name, None)
+            if profile is None:
+                refuse_time(name, column)
+                kind = self.kinds.get(name) or infer_kind(column)
+                if kind is None:
+                    continue
+                profile = NumericProfile(name) if kind is Kind.NUMERIC else CategoryProfile()
+                self.columns[name] = profile
+            if isinstance(profile, NumericProfile):
+                profile.add(as_floats(column))
+            else:
+                profile.add(column)
+        self.rows += next(iter(chunk.values())).size if chunk else 0
+
+    def grid(self) -> Grid:
+        """Return the frozen grid, its counts still zero; a column without any value is numeric."""
+        numeric, categorical = [], []
+        for name, held in self.columns.items():
+            profile = held or NumericProfile(name)
+            if isinstance(profile, NumericProfile):
+                profile.finish()
+                numeric.append(_uncounted(name, profile))
+            else:
+                found = profile.categories()
+                categorical.append(CategoricalFeature(name, found, np.zeros(len(found) + 2, dtype=np.int64)))
+        return Grid(tuple(numeric), tuple(categorical))
+
+
+def _uncounted(name: str, profile: NumericProfile) -> NumericFeature:
+    edges = profile.edges()
+    bins = max(0, edges.size - 1)
+    return NumericFeature(
+        name=name,
+        edges=edges,
+        counts=np.zeros(bins + 5, dtype=np.int64),
+        bin_means=_right_edges(edges),
+        discrete=profile.discrete,
+        mean=profile.mean,
+        std=profile.std,
+    )
+
+
+def _right_edges(edges: Floats) -> Floats:
+    """Return a value in each bin, until their means are known."""
+    if not edges.size:
+        return np.zeros(2)
+    return np.concatenate([[np.nextafter(edges[0], np.inf)], edges[1:], edges[-1:]])
+
+
+class BinSums:
+    """Second pass: the sum of the values in each bin of one feature."""
+
+    def __init__(self, feature: NumericFeature) -> None:
+        self._feature = feature
+        bound = max(abs(feature.min), abs(feature.max))
+        self._scale = 2.0**-64 if bound > 2.0**900 else 1.0  # so that a sum of huge values stays finite
+        self._sums = np.zeros(feature.bins + 2)
+        self._blocks = Blocks(self._digest)
+
+    def add(self, values: Floats) -> None:
+        """Take float64[n]; what is not finite is passed over."""
+        if self._feature.bins:
+            self._blocks.add(finite(values))
+
+    def _digest(self, block: Floats) -> None:
+        places = np.searchsorted(self._feature.edges, block, side="left")
+        self._sums += np.bincount(places, weights=block * self._scale, minlength=self._sums.size)
+
+    def counted(self, counts: Ints) -> NumericFeature:
+        """Return the feature with its counts, and with the mean of each bin kept inside the bin."""
+        self._blocks.flush()
+        feature, edges = self._feature, self._feature.edges
+        if not feature.bins:
+            return replace(feature, counts=counts)
+        inside = counts[1 : feature.bins + 1]
+        low, high = np.nextafter(edges[:-1], np.inf), edges[1:]
+        means = low / 2 + high / 2  # where a bin is empty
+        np.divide(self._sums[1:-1], inside * self._scale, out=means, where=inside > 0)
+        means = np.clip(means, low, high)
+        return replace(feature, counts=counts, bin_means=np.concatenate([[feature.min], means, [feature.max]]))
+
+
+def encode(grid: Grid, columns: Mapping[str, Array]) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
+    """Return numeric float64[n, k] and codes int32[n, c] in the grid's order; an absent column is all missing."""
+    rows = next(iter(columns.values())).size if columns else 0
+    numeric = np.full((rows, len(grid.numeric)), np.nan, order="F")
+    for i, feature in enumerate(grid.numeric):
+        if feature.name in columns:
+            numeric[:, i] = as_floats(columns[feature.name])
+    codes = np.empty((rows, len(grid.categorical)), dtype=np.int32, order="F")
+    for j, category in enumerate(grid.categorical):
+        known = {text: code for code, text in enumerate(category.categories)}
+        codes[:, j] = as_codes(columns[category.name], known) if category.name in columns else len(known) + 1
+    return numeric, codes
+
+
+def fit(
+    chunks: Callable[[], Iterable[Chunk]],
+    *,
+    kinds: Mapping[str, Kind | str] | None,
+    prediction: str | None,
+    timestamp: str | None,
+    window_ns: int | None,
+    progress: Progress | None,
+) -> Fitted:
+    """Read the chunks twice. Raises ValueError naming the column or number that makes a reference impossible."""
+    if window_ns is not None and window_ns <= 0:
+        raise ValueError(f"window_ns is {window_ns}; a window is longer than zero")
+    tempo = Tempo(window_ns)
+    profiles = Profiles(_as_kinds(kinds, prediction), timestamp, tempo)
+    for chunk in _read(chunks, prediction, progress, before=0):
+        profiles.add(chunk)
+    _check(profiles, prediction)
+    grid = profiles.grid()
+    sketch = Sketch.empty(grid)
+    sums = {feature.name: BinSums(feature) for feature in grid.numeric}
+    for chunk in _read(chunks, prediction, progress, before=profiles.rows):
+        numeric, codes = encode(grid, chunk)
+        sketch.update(numeric, codes)
+        for i, feature in enumerate(grid.numeric):
+            sums[feature.name].add(numeric[:, i])
+    if sketch.rows != profiles.rows:
+        raise ValueError(
+            f"the first pass read {profiles.rows} rows, the second {sketch.rows}: the data changed between"
+        )
+    numeric_features = tuple(sums[feature.name].counted(sketch.row(feature.name).copy()) for feature in grid.numeric)
+    categorical = tuple(replace(feature, counts=sketch.row(feature.name).copy()) for feature in grid.categorical)
+    return Fitted(Grid(numeric_features, categorical), sketch.rows, tempo.period, tempo.rows_per_second)
+
+
+def _as_kinds(kinds: Mapping[str, Kind | str] | None, prediction: str | None) -> dict[str, Kind]:
+    found = {}
+    for name, kind in (kinds or {}).items():
+        if kind not in set(Kind):
+            raise ValueError(f"{name}: kind is {kind!r}; valid are {', '.join(Kind)}")
+        found[PREDICTION if name == prediction else name] = Kind(kind)
+    return found
+
+
+def _read(
+    chunks: Callable[[], Iterable[Chunk]], prediction: str | None, progress: Progress | None, *, before: int
+) -> Iterator[dict[str, Array]]:
+    rows = before
+    for raw in chunks():
+        if prediction is not None and prediction != PREDICTION and prediction in raw and PREDICTION in raw:
+            raise ValueError(f"there is a column {PREDICTION} beside the prediction {prediction}")
+        chunk = as_columns({PREDICTION if name == prediction else name: values for name, values in raw.items()})
+        yield chunk
+        rows += next(iter(chunk.values())).size if chunk else 0
+        if progress is not None:
+            progress(rows)
+
+
+def _check(profiles: Profiles, prediction: str | None) -> None:
+    """Refuse what is no reference, in one line."""
+    found = [*profiles.columns, *([profiles.timestamp] if profiles.timestamp and profiles.tempo.period else [])]
+    columns = ", ".join(found)
+    if not profiles.columns:
+        raise ValueError("a reference needs at least one column")
+    if not profiles.rows:
+        raise ValueError("a reference needs at least one row")
+    if prediction is not None and PREDICTION not in profiles.columns:
+        raise ValueError(f"there is no prediction column {prediction}; there are {columns}")
+    if profiles.timestamp is not None and profiles.tempo.period is None:
+        raise ValueError(f"there is no time in a column {profiles.timestamp}; there are {columns}")
+    unknown = [name for name in profiles.kinds if name not in profiles.columns]
+    if unknown:
+        raise ValueError(f"a kind is given for {unknown[0]}, but there is no such column; there are {columns}")

@@ -1,0 +1,158 @@
+"""First pass over a reference: what a column holds, in bounded memory, whatever the chunks."""
+
+import zlib
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from detectors.columns import Array, distinct
+from detectors.features import LARGEST, MAX_CATEGORIES, Floats
+
+BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
+SAMPLE = 131_072  # values kept a numeric column: a quantile is then right to about 0.1 % of the mass
+BINS = 256
+DISCRETE = 50  # up to so many distinct values a numeric column is discrete: each has a bin of its own
+HELD = 100_000  # categories held while counting; beyond that the rarest are forgotten
+
+
+class Blocks:
+    """Turns arrays of any length into blocks of one length, in order."""
+
+    def __init__(self, digest: Callable[[Floats], None]) -> None:
+        self._digest = digest
+        self._held: list[Floats] = []
+        self._size = 0
+
+    def add(self, values: Floats) -> None:
+        """Take values; digest every block that is full."""
+        self._held.append(values)
+        self._size += values.size
+        if self._size < BLOCK:
+            return
+        joined = np.concatenate(self._held)
+        full = joined.size - joined.size % BLOCK
+        for start in range(0, full, BLOCK):
+            self._digest(joined[start : start + BLOCK])
+        self._held = [joined[full:].copy()]
+        self._size = joined.size - full
+
+    def flush(self) -> None:
+        """Digest what is left."""
+        if self._size:
+            self._digest(np.concatenate(self._held))
+        self._held, self._size = [], 0
+
+
+def finite(values: Floats) -> Floats:
+    """Return the values that can be binned; no infinities, no NaN, and one zero instead of two."""
+    return np.asarray(values[np.abs(values) < LARGEST] + 0.0)
+
+
+class NumericProfile:
+    """Sample, extremes, moments and (while few) the distinct values of one numeric column."""
+
+    def __init__(self, name: str) -> None:
+        self.seen = 0
+        self.mean = 0.0
+        self.std = 0.0
+        self.min = np.inf
+        self.max = -np.inf
+        self.distinct: Floats | None = np.empty(0)
+        self._sample = np.empty(SAMPLE)
+        self._random = np.random.default_rng(zlib.crc32(name.encode(errors="surrogatepass")))
+        self._blocks = Blocks(self._digest)
+
+    def add(self, column: Floats) -> None:
+        """Take float64[n]; what is not finite is passed over."""
+        self._blocks.add(finite(column))
+
+    def finish(self) -> None:
+        """Take the last, partial block."""
+        self._blocks.flush()
+        if self.min == self.max:
+            self.mean, self.std = self.min, 0.0
+        elif self.seen:
+            self.mean, self.std = min(max(self.mean, self.min), self.max), min(self.std, LARGEST)
+
+    def _digest(self, block: Floats) -> None:
+        self._keep(block)
+        mean, std = _moments(block)
+        rows = self.seen + block.size
+        old, new = self.seen / rows, block.size / rows
+        gap = mean - self.mean  # a Python float: overflows to infinity without a warning
+        between = abs(gap) if np.isfinite(gap) else LARGEST
+        self.mean = self.mean + gap * new if np.isfinite(gap) else self.mean * old + mean * new
+        self.std = float(np.hypot(np.hypot(old**0.5 * self.std, new**0.5 * std), (old * new) ** 0.5 * between))
+        self.min, self.max = min(self.min, float(block.min())), max(self.max, float(block.max()))
+        if self.distinct is not None:
+            values = np.union1d(self.distinct, block)
+            self.distinct = values if values.size <= BINS else None
+        self.seen = rows
+
+    def _keep(self, block: Floats) -> None:
+        """Reservoir sampling (Vitter 1985, algorithm R) of a whole block at once."""
+        room = max(0, min(SAMPLE - self.seen, block.size))
+        self._sample[self.seen : self.seen + room] = block[:room]
+        rest = block[room:]
+        if rest.size:
+            rank = np.arange(self.seen + room, self.seen + block.size)
+            slots = self._random.integers(0, rank + 1)
+            self._sample[slots[slots < SAMPLE]] = rest[slots < SAMPLE]
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the column has at most 50 distinct values."""
+        return self.distinct is not None and self.distinct.size <= DISCRETE
+
+    def edges(self) -> Floats:
+        """Return the bin edges: reference quantiles, and a bin of its own for every value that is common.
+
+        Up to 256 distinct values are all edges, so that D is exact as long as no other value turns up.
+        """
+        if not self.seen:
+            return np.empty(0)
+        if self.distinct is not None and self.discrete:
+            return np.union1d(np.nextafter(self.distinct, -np.inf), self.distinct)
+        sample = np.sort(self._sample[: self.seen])
+        ranks = np.ceil(np.arange(1, BINS) * (sample.size / BINS)).astype(np.int64) - 1
+        cuts = sample[ranks] if self.distinct is None else self.distinct
+        values, counts = np.unique(sample, return_counts=True)
+        atoms = values[counts * BINS >= sample.size]
+        ends = [np.nextafter(self.min, -np.inf), self.max]
+        return np.unique(np.concatenate([cuts, atoms, np.nextafter(atoms, -np.inf), ends]))
+
+
+def _moments(block: Floats) -> tuple[float, float]:
+    """Return mean and standard deviation; scaled by a power of two, so that nothing over- or underflows."""
+    largest = float(np.abs(block).max())
+    if largest == 0:
+        return 0.0, 0.0
+    scale = float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))
+    scaled = block / scale
+    apart = scaled - scaled[0]  # exact zeros for a constant block, so its deviation is exactly 0
+    middle = float(apart.mean())
+    spread = float(np.sqrt(np.square(apart - middle).mean()))
+    return min((float(scaled[0]) + middle) * scale, LARGEST), min(spread * scale, LARGEST)
+
+
+class CategoryProfile:
+    """The commonest texts of one categorical column."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, column: Array) -> None:
+        """Take a column; when more than 100 000 categories are held, forget the rarer half."""
+        texts, rows = distinct(column)
+        found = np.bincount(rows, minlength=len(texts)).tolist()
+        for text, count in zip(texts, found, strict=True):
+            if text is not None:
+                self._counts[text] += count
+        if len(self._counts) > HELD:
+            self._counts = Counter(dict(self._counts.most_common(HELD // 2)))
+
+    def categories(self) -> tuple[str, ...]:
+        """Return at most 1000 categories by falling count, equal counts by text."""
+        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        return tuple(text for text, _ in ordered[:MAX_CATEGORIES])

@@ -1,0 +1,202 @@
+"""What a model's data looked like when all was well: frozen bins and categories, and the counts on them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from detectors import fitting, serial
+from detectors.columns import as_columns
+from detectors.features import Feature, Floats, Kind
+from detectors.score import DriftScore
+from detectors.serial import ReferenceFormatError
+from detectors.sketches import Grid, Sketch
+
+
+def _created_by() -> str:
+    try:
+        return f"driftd {metadata.version('driftd')}"
+    except metadata.PackageNotFoundError:
+        return "driftd"
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The profile of a reference data set; it holds no row of it.
+
+    `period` is the first and last event time in nanoseconds, `rows_per_second` the usual traffic, both None when no
+    timestamps were given. `calibration` is carried along untouched. Two references are the same when `hash` is.
+
+    >>> reference = Reference.fit({"age": [20, 30, 40, 50], "plan": ["pro", "free", "free", None]})
+    >>> reference.names
+    ('age', 'plan')
+    >>> [score.value for score in reference.compare({"age": [20, 30], "plan": ["pro", "new"]}, min_rows=3)][:2]
+    [None, None]
+    """
+
+    grid: Grid
+    rows: int
+    period: tuple[int, int] | None = None
+    rows_per_second: float | None = None
+    calibration: Mapping[str, Any] | None = None
+    created_by: str = ""
+
+    @classmethod
+    def fit(
+        cls,
+        data: Mapping[str, ArrayLike],
+        *,
+        kinds: Mapping[str, Kind | str] | None = None,
+        prediction: str | None = None,
+    ) -> Self:
+        """Profile columns of one length: numbers are numeric, text and booleans categorical, unless `kinds` says so.
+
+        The column named by `prediction` becomes `__prediction__`. Raises ValueError for no column, no row, columns of
+        unequal length and an unknown kind.
+        """
+        return cls.fit_chunks(lambda: [data], kinds=kinds, prediction=prediction)
+
+    @classmethod
+    def fit_chunks(
+        cls,
+        chunks: Callable[[], Iterable[Mapping[str, ArrayLike]]],
+        *,
+        kinds: Mapping[str, Kind | str] | None = None,
+        prediction: str | None = None,
+        timestamp: str | None = None,
+        window_ns: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Self:
+        """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
+
+        A kind is inferred from the first chunk in which the column has a value. Edges come from a sample of 131 072
+        values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
+        with `window_ns` it also gives the usual traffic. `progress` hears the rows read so far, both passes together.
+        Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
+        """
+        found = fitting.fit(
+            chunks, kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns, progress=progress
+        )
+        return cls(found.grid, found.rows, found.period, found.rows_per_second, created_by=_created_by())
+
+    @cached_property
+    def features(self) -> dict[str, Feature]:
+        """Features by name, numeric ones first."""
+        return {feature.name: feature for feature in self.grid.features}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature names, numeric ones first."""
+        return self.grid.names
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        """The reference's own counts on its own grid."""
+        return Sketch(self.grid, self.rows, self.grid.counts)
+
+    @cached_property
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by`."""
+        content = {key: value for key, value in self.to_dict().items() if key != "created_by"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def encode(self, data: Mapping[str, ArrayLike]) -> tuple[Floats, NDArray[np.int32]]:
+        """Return numeric float64[n, k] and codes int32[n, c] for `Sketch.update`; absent columns are all missing."""
+        return fitting.encode(self.grid, as_columns(data))
+
+    def compare(self, data: Mapping[str, ArrayLike] | Sketch, *, min_rows: int = 1) -> list[DriftScore]:
+        """Return the scores of every window detector. Raises GridMismatchError for a sketch of another grid."""
+        from detectors.registry import window_detectors  # the detectors import this module
+
+        if isinstance(data, Sketch):
+            window = data
+        else:
+            window = Sketch.empty(self.grid)
+            window.update(*self.encode(data))
+        return [
+            score
+            for detector in window_detectors().values()
+            for score in detector.score(self, window, min_rows=min_rows)
+        ]
+
+    def select(self, names: Iterable[str]) -> "Reference":
+        """Return a reference of these features only. Raises ValueError for an unknown name, and for none at all."""
+        wanted = set(names)
+        unknown = sorted(wanted - set(self.names))
+        if unknown:
+            raise ValueError(f"the reference has no feature {unknown[0]}; it has {', '.join(self.names)}")
+        if not wanted:
+            raise ValueError("a reference needs at least one feature")
+        grid = Grid(
+            tuple(feature for feature in self.grid.numeric if feature.name in wanted),
+            tuple(feature for feature in self.grid.categorical if feature.name in wanted),
+        )
+        return Reference(grid, self.rows, self.period, self.rows_per_second, self.calibration, self.created_by)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, `driftd.reference/1`; exact, since floats are written by repr."""
+        return {
+            "format": f"{serial.FAMILY}{serial.VERSION}",
+            "created_by": self.created_by,
+            "rows": self.rows,
+            "period": None if self.period is None else list(self.period),
+            "rows_per_second": self.rows_per_second,
+            "calibration": None if self.calibration is None else dict(self.calibration),
+            "features": [
+                *(serial.numeric_to_dict(feature) for feature in self.grid.numeric),
+                *(serial.categorical_to_dict(feature) for feature in self.grid.categorical),
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Self:
+        """Read the JSON form. Raises ReferenceFormatError saying in one line what is wrong."""
+        where = "the reference"
+        raw = serial.typed(content, dict, where)
+        serial.check_format(serial.get(raw, "format", where))
+        rows = serial.integer(serial.get(raw, "rows", where), "rows")
+        if rows < 1:
+            raise ReferenceFormatError(f"rows is {rows}; a reference has at least one")
+        calibration = raw.get("calibration")
+        return cls(
+            grid=serial.grid_from(serial.get(raw, "features", where), rows),
+            rows=rows,
+            period=_period(raw.get("period")),
+            rows_per_second=_rate(raw.get("rows_per_second")),
+            calibration=None if calibration is None else serial.typed(calibration, dict, "calibration"),
+            created_by=serial.typed(raw.get("created_by", ""), str, "created_by"),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON file."""
+        Path(path).write_text(json.dumps(self.to_dict()) + "\n", encoding="ascii")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read the JSON file. Raises ReferenceFormatError for bad content, OSError for a file that cannot be read."""
+        return cls.from_dict(serial.parse(Path(path).read_bytes()))
+
+
+def _period(found: Any) -> tuple[int, int] | None:
+    if found is None:
+        return None
+    if len(serial.typed(found, list, "period")) != 2:  # noqa: PLR2004 - first and last
+        raise ReferenceFormatError("period is no list of first and last event time")
+    first, last = (serial.integer(value, "period") for value in found)
+    if first > last:
+        raise ReferenceFormatError(f"period ends at {last}, before it begins at {first}")
+    return first, last
+
+
+def _rate(found: Any) -> float | None:
+    rate = None if found is None else serial.number(found, "rows_per_second")
+    if rate is not None and rate <= 0:
+        raise ReferenceFormatError(f"rows_per_second is {rate}, which is not above zero")
+    return rate

@@ -1,0 +1,174 @@
+"""The reference file: versioned JSON, exact both ways, and one clear line about whatever is wrong with it."""
+
+import json
+import math
+from typing import Any, NoReturn
+
+import numpy as np
+
+from detectors.features import CategoricalFeature, Floats, Ints, NumericFeature
+from detectors.sketches import Grid
+
+FAMILY = "driftd.reference/"
+VERSION = 1
+
+
+class ReferenceFormatError(ValueError):
+    """A reference file cannot be read; the message says why, in one line."""
+
+
+def numeric_to_dict(feature: NumericFeature) -> dict[str, Any]:
+    """Return the JSON form of a numeric feature."""
+    return {
+        "name": feature.name,
+        "kind": "numeric",
+        "discrete": feature.discrete,
+        "mean": feature.mean,
+        "std": feature.std,
+        "edges": feature.edges.tolist(),
+        "counts": feature.counts.tolist(),
+        "bin_means": feature.bin_means.tolist(),
+    }
+
+
+def categorical_to_dict(feature: CategoricalFeature) -> dict[str, Any]:
+    """Return the JSON form of a categorical feature."""
+    return {
+        "name": feature.name,
+        "kind": "categorical",
+        "categories": list(feature.categories),
+        "counts": feature.counts.tolist(),
+    }
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the JSON value. Raises ReferenceFormatError for anything else."""
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        line = str(error).partition("\n")[0]
+        raise ReferenceFormatError(f"this is no JSON: {line}") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError(f"{text[:30]} is no finite number")
+    return found
+
+
+def check_format(found: Any) -> None:
+    """Raise ReferenceFormatError unless this version reads the format."""
+    number = found.removeprefix(FAMILY) if isinstance(found, str) and found.startswith(FAMILY) else ""
+    if not number.isdecimal():
+        raise ReferenceFormatError(f"format is {shown(found)}; this version reads {FAMILY}{VERSION}")
+    if number != str(VERSION):
+        raise ReferenceFormatError(f"the file has format {found[:60]}, this version of driftd reads {FAMILY}{VERSION}")
+
+
+def grid_from(entries: Any, rows: int) -> Grid:
+    """Return the grid of the file's list of features; each must account for all rows."""
+    numeric, categorical = [], []
+    for position, entry in enumerate(typed(entries, list, "features")):
+        where = f"features[{position}]"
+        kind = get(typed(entry, dict, where), "kind", where)
+        if kind == "numeric":
+            numeric.append(_numeric(entry, where))
+        elif kind == "categorical":
+            categorical.append(_categorical(entry, where))
+        else:
+            raise ReferenceFormatError(f"{where}.kind is {shown(kind)}; valid are numeric, categorical")
+    try:
+        grid = Grid(tuple(numeric), tuple(categorical))
+    except ValueError as error:
+        raise ReferenceFormatError(str(error)) from error
+    for feature in grid.features:
+        if sum(feature.counts.tolist()) != rows:
+            raise ReferenceFormatError(f"{feature.name}: counts do not add up to the {rows} rows of the reference")
+    return grid
+
+
+def _numeric(entry: dict[str, Any], where: str) -> NumericFeature:
+    try:
+        return NumericFeature(
+            name=typed(get(entry, "name", where), str, f"{where}.name"),
+            edges=_floats(entry, "edges", where),
+            counts=_integers(entry, "counts", where),
+            bin_means=_floats(entry, "bin_means", where),
+            discrete=typed(get(entry, "discrete", where), bool, f"{where}.discrete"),
+            mean=number(get(entry, "mean", where), f"{where}.mean"),
+            std=number(get(entry, "std", where), f"{where}.std"),
+        )
+    except ValueError as error:
+        raise ReferenceFormatError(str(error)) from error
+
+
+def _categorical(entry: dict[str, Any], where: str) -> CategoricalFeature:
+    categories = typed(get(entry, "categories", where), list, f"{where}.categories")
+    try:
+        return CategoricalFeature(
+            name=typed(get(entry, "name", where), str, f"{where}.name"),
+            categories=tuple(typed(text, str, f"{where}.categories") for text in categories),
+            counts=_integers(entry, "counts", where),
+        )
+    except ValueError as error:
+        raise ReferenceFormatError(str(error)) from error
+
+
+def get(entry: dict[str, Any], key: str, where: str) -> Any:
+    """Return the entry's value, or say that it is not there."""
+    if key not in entry:
+        raise ReferenceFormatError(f"{where} has no {key}")
+    return entry[key]
+
+
+def typed(value: Any, kind: type, where: str) -> Any:
+    """Return the value, or say that it is of the wrong type."""
+    if not isinstance(value, kind):
+        raise ReferenceFormatError(f"{where} is {shown(value)}, which is no {kind.__name__}")
+    return value
+
+
+def number(value: Any, where: str) -> float:
+    """Return a finite float, or say that it is none."""
+    try:
+        found = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise ReferenceFormatError(f"{where} is {shown(value)}, which is no finite number")
+    return found
+
+
+def integer(value: Any, where: str) -> int:
+    """Return an integer of 64 bits, or say that it is none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise ReferenceFormatError(f"{where} is {shown(value)}, which is no integer of 64 bits")
+    return value
+
+
+def _floats(entry: dict[str, Any], key: str, where: str) -> Floats:
+    values = typed(get(entry, key, where), list, f"{where}.{key}")
+    return np.array([number(value, f"{where}.{key}") for value in values], dtype=np.float64)
+
+
+def _integers(entry: dict[str, Any], key: str, where: str) -> Ints:
+    values = typed(get(entry, key, where), list, f"{where}.{key}")
+    return np.array([integer(value, f"{where}.{key}") for value in values], dtype=np.int64)
+
+
+def shown(value: Any) -> str:
+    """Return a short form of any JSON value."""
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case int() if abs(value) >= 2**63:
+            return "a huge number"
+        case _:
+            return repr(value)[:60]

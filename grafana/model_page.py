@@ -1,0 +1,284 @@
+"""The page of one model: which feature moved, by which detector, since when, and what was done about it."""
+
+from typing import Any
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable, Row
+from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh, VariableSort
+from grafana_foundation_sdk.models.units import EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
+from panels import (
+    BREACH,
+    GREEN,
+    RED,
+    SOURCE,
+    YELLOW,
+    Column,
+    Query,
+    history,
+    mapping,
+    table_of,
+    tiles,
+    timeline,
+    timeseries,
+)
+from words import ALERT_STATES, DRIFT_STATES, framed, or_none, ratio
+
+UID = "driftd-model"
+MODEL = '{model="$model", version="$version"}'
+FEATURES = '{model="$model", version="$version", feature=~"$feature"}'
+SCORES = '{model="$model", version="$version", feature=~"$feature", detector=~"$detector"}'
+DIRECTIONS = mapping({-1: ("below", "blue"), 0: ("level", GREEN), 1: ("above", "purple")})
+
+
+def model_page() -> Dashboard:
+    """The dashboard, rows in the order in which on-call asks."""
+    page = framed("driftd: model", UID, "One model and version: what drifted, by how much, since when.")
+    for variable in _variables():
+        page.with_variable(variable)
+    for title, panels in (
+        ("Now", _now()),
+        ("Which features, since when", _features()),
+        ("Detectors", _detectors()),
+        ("Data quality", _quality()),
+        ("Alerts, webhooks, retraining", _consequences()),
+    ):
+        page.with_row(Row(title))
+        for panel in panels:
+            page.with_panel(panel)
+    return page
+
+
+def _variables() -> list[QueryVariable]:
+    model = _variable("model", "Model", "label_values(driftd_reference_info, model)")
+    version = _variable("version", "Version", 'label_values(driftd_reference_info{model="$model"}, version)')
+    detector = _variable("detector", "Detector", f"label_values(driftd_drift_score{MODEL}, detector)")
+    feature = _variable("feature", "Feature", f"label_values(driftd_drift_state{MODEL}, feature)")
+    return [model, version, _with_all(detector), _with_all(feature)]
+
+
+def _variable(name: str, label: str, query: str) -> QueryVariable:
+    variable = QueryVariable(name).label(label).query(query).datasource(SOURCE)
+    return variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.NATURAL_ASC)
+
+
+def _with_all(variable: QueryVariable) -> QueryVariable:
+    everything = VariableOption(selected=True, text="All", value="$__all")
+    return variable.multi(multi=True).include_all(include_all=True).all_value(".*").current(everything)
+
+
+def _now() -> list[Any]:
+    return [
+        tiles(
+            "State",
+            "The worst state among the features in the last closed window. Grey means too few rows for a verdict.",
+            NoUnit,
+            Query(f"max(driftd_drift_state{MODEL})"),
+            mappings=DRIFT_STATES,
+        ),
+        tiles(
+            "Worst score ÷ threshold",
+            "The worst feature and detector of the last window, as a share of its threshold. At 1 the window breaches.",
+            Short,
+            Query(f"max({ratio(MODEL)})"),
+            thresholds=BREACH,
+        ),
+        tiles(
+            "Features over their threshold",
+            "How many features breach in the last window. One: look at that feature's producer. Most of them: look at the "
+            "population (a new customer segment, a campaign) or at a join that fails upstream.",
+            Short,
+            Query(f"count(max by (feature) ({ratio(MODEL)}) >= 1) or vector(0)"),
+            thresholds=((None, GREEN), (1, RED)),
+        ),
+        tiles(
+            "Rows in the last window",
+            "Rows judged. Features with fewer usable values than min_rows get no verdict from KS, PSI, chi2 and ADWIN.",
+            Short,
+            Query(f"max(driftd_window_rows{MODEL})"),
+        ),
+        tiles(
+            "Window age",
+            "Time since the end of the last closed window. Everything on this page is at least this old.",
+            Seconds,
+            Query(f"time() - max(driftd_window_end_timestamp_seconds{MODEL})"),
+            thresholds=((None, GREEN), (900, YELLOW), (3600, RED)),
+        ),
+        tiles(
+            "Watermark age",
+            "Time since the latest event time that is complete over all partitions.",
+            Seconds,
+            Query('time() - max(driftd_watermark_timestamp_seconds{model="$model"})'),
+            thresholds=((None, GREEN), (900, YELLOW), (3600, RED)),
+        ),
+    ]
+
+
+def _features() -> list[Any]:
+    return [
+        history(
+            "Score ÷ threshold, feature by time",
+            "One lane a feature; the colour is the worst chosen detector's score as a share of its threshold: green below "
+            "0.5, red from 1. A red column is everything at once (feed, population); a red lane is one feature; a lane "
+            "that warms up slowly is real drift of the kind retraining is for.",
+            Short,
+            Query(f"max by (feature) ({ratio(SCORES)})", "{{feature}}"),
+        ),
+        timeline(
+            "State of each feature",
+            "What the rules made of the scores, hysteresis included: a feature stays in drift until it has been clear for "
+            "long enough. No verdict: fewer usable values than min_rows.",
+            DRIFT_STATES,
+            Query(f"max by (feature) (driftd_drift_state{FEATURES})", "{{feature}}"),
+            width=24,
+        ),
+        timeseries(
+            "Score against threshold: $detector",
+            "The detector's raw score of each chosen feature, and its threshold dashed in the same unit. ks: a distance from "
+            "0 to 1. psi: nats. adwin: a shift of the mean in reference standard deviations. missing, unseen: a change of "
+            "the share of rows. volume: doublings or halvings of the expected rows. A threshold differs between features "
+            "because it follows from the false-alarm budget and the number of rows; none is drawn where no rule applies.",
+            Short,
+            Query(_of_detector("driftd_drift_score"), "{{feature}}"),
+            Query(_of_detector("driftd_drift_threshold"), "{{feature}} threshold"),
+            dashed=".* threshold$",
+            repeat="detector",
+        ),
+    ]
+
+
+def _of_detector(metric: str) -> str:
+    return f"max by (feature, detector) ({metric}{SCORES})"
+
+
+def _detectors() -> list[Any]:
+    ks = SCORES.replace('detector=~"$detector"', 'detector="ks"')
+    psi = SCORES.replace('detector=~"$detector"', 'detector="psi"')
+    return [
+        timeseries(
+            "KS: distance, certified upper end, resolution",
+            "The distance is taken at the reference's bin edges, so the true one lies between it and the dashed upper end; "
+            "resolution is the heaviest bin and bounds the gap. A wide gap on one feature means that a few values carry "
+            "most of its mass.",
+            Short,
+            Query(f"max by (feature) (driftd_drift_score{ks})", "{{feature}}"),
+            Query(f"max by (feature) (driftd_drift_score_upper{ks})", "{{feature}} upper"),
+            Query(f"max by (feature) (driftd_drift_resolution{ks})", "{{feature}} resolution"),
+            dashed=".* (upper|resolution)$",
+        ),
+        timeseries(
+            "PSI: raw, expected, debiased",
+            "PSI is above zero even without drift, and the more so the fewer the rows: 'expected' is what no change at all "
+            "would show at this sample size, 'debiased' is raw less expected. Raw near expected is noise, however large "
+            "it looks beside the folklore limits of 0.1 and 0.25.",
+            Short,
+            Query(f"max by (feature) (driftd_drift_score{psi})", "{{feature}} raw"),
+            Query(f"max by (feature) (driftd_drift_expected{psi})", "{{feature}} expected"),
+            Query(f"max by (feature) (driftd_drift_debiased{psi})", "{{feature}} debiased"),
+            dashed=".* expected$",
+            minimum=None,
+        ),
+        timeseries(
+            "p-values",
+            "How often a window without drift would score this high, for the detectors that can say. Logarithmic: each "
+            "line down is ten times rarer. With many rows a tiny, harmless shift has a tiny p-value too, which is why a "
+            "threshold also asks for a size.",
+            NoUnit,
+            Query(
+                f"clamp_min(min by (feature, detector) (driftd_drift_pvalue{SCORES}), 1e-12)",
+                "{{feature}} · {{detector}}",
+            ),
+            logarithmic=True,
+        ),
+        timeline(
+            "ADWIN: direction",
+            "Whether the recent mean lies above or below the reference's, for features that ADWIN watches. Level: no change point found.",
+            DIRECTIONS,
+            Query(f"max by (feature) (sgn(driftd_drift_direction{FEATURES}))", "{{feature}}"),
+            width=24,
+        ),
+    ]
+
+
+def _quality() -> list[Any]:
+    return [
+        timeseries(
+            "Missing values",
+            "Share of rows in which the feature is absent, null, not a finite number or of the wrong type. A step to a new "
+            "level is a producer release; 100 % is a renamed field.",
+            PercentUnit,
+            Query(f"max by (feature) (driftd_feature_missing_ratio{FEATURES})", "{{feature}}"),
+        ),
+        timeseries(
+            "Unseen values",
+            "Share of rows with a category, or a number outside the range, that the reference never had. The model "
+            "extrapolates there. New categories are often a changed spelling.",
+            PercentUnit,
+            Query(f"max by (feature) (driftd_feature_unseen_ratio{FEATURES})", "{{feature}}"),
+        ),
+        timeseries(
+            "Rows in the window",
+            "Traffic of this model, window by window. Read a score beside it: a dip in rows widens every threshold.",
+            Short,
+            Query(f"max(driftd_window_rows{MODEL})", "rows"),
+        ),
+        table_of(
+            "Reference",
+            "What the model is compared with: the first characters of the reference file's hash and the rows it was fitted "
+            "on. A new hash resets this model's windows and detectors; the first window after that starts from nothing.",
+            Column(f"group by (reference, rows) (driftd_reference_info{MODEL})", "in use"),
+            hide=("Value",),
+            width=24,
+        ),
+    ]
+
+
+def _consequences() -> list[Any]:
+    return [
+        timeline(
+            "Alert rules",
+            "One lane a rule of this model. 'drift' is the rule of the false-alarm budget; the others are written in the configuration.",
+            ALERT_STATES,
+            Query(f"max by (rule) (driftd_alert_state{MODEL})", "{{rule}}"),
+            width=24,
+        ),
+        tiles(
+            "Alert transitions in the chosen time",
+            "How often each rule entered each state. Firing and inactive by turns, many times a day, is flapping: raise "
+            "`for` or widen the deadband.",
+            Short,
+            Query(
+                or_none(
+                    f"round(sum by (rule, to) (increase(driftd_alert_transitions_total{MODEL}[$__range])))", "rule"
+                ),
+                "{{rule}} → {{to}}",
+            ),
+            width=8,
+            height=8,
+        ),
+        tiles(
+            "Retraining requests in the chosen time",
+            "requested: a message to the trainer was written. suppressed_cooldown, suppressed_weekly_max: one was due but "
+            "held back by the limits under `retraining`.",
+            Short,
+            Query(
+                or_none(
+                    'round(sum by (reason, outcome) (increase(driftd_retrain_requests_total{model="$model"}[$__range])))',
+                    "outcome",
+                ),
+                "{{reason}} {{outcome}}",
+            ),
+            width=8,
+            height=8,
+        ),
+        timeseries(
+            "Webhooks: attempts by outcome",
+            "All webhooks, not this model's alone: attempts per second by outcome. If the alert fired and nothing is "
+            "delivered here, the receiver is the problem.",
+            EventsPerSecond,
+            Query(
+                or_none(
+                    "sum by (webhook, outcome) (rate(driftd_webhook_deliveries_total[$__rate_interval]))", "webhook"
+                ),
+                "{{webhook}} · {{outcome}}",
+            ),
+        ),
+    ]

@@ -1,0 +1,378 @@
+"""The overview: every model at a glance, then what could make the glance lie: lateness, bad events, delivery, the daemon."""
+
+from typing import Any
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.models.common import BigValueTextMode
+from grafana_foundation_sdk.models.units import BytesIEC, EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
+from panels import (
+    BREACH,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    YELLOW,
+    Column,
+    Query,
+    data_link,
+    mapping,
+    table_of,
+    tiles,
+    timeline,
+    timeseries,
+)
+from words import ALERT_STATES, DRIFT_STATES, framed, or_none, percentile, ratio
+
+UID = "driftd-overview"
+PAGE = "/d/driftd-model?var-datasource=${datasource}&${__url_time_range}"
+OF_SERIES = (
+    PAGE + "&var-model=${__field.labels.model:percentencode}&var-version=${__field.labels.version:percentencode}"
+)
+OF_ROW = PAGE + "&var-model=${__data.fields.model:percentencode}&var-version=${__data.fields.version:percentencode}"
+OPEN_SERIES = data_link("Open ${__field.labels.model}", OF_SERIES)
+OPEN_ROW = data_link("Open ${__data.fields.model}", OF_ROW)
+
+ANY = ((None, GREEN), (1, RED))
+AGE = ((None, GREEN), (900, YELLOW), (3600, RED))
+
+
+def overview() -> Dashboard:
+    """The dashboard, rows from the most asked to the least."""
+    page = framed("driftd: overview", UID, "Drift of every model, and whether driftd itself can be believed right now.")
+    for title, panels in (
+        ("Models", _models()),
+        ("Freshness: is the verdict of now, or of an hour ago?", _freshness()),
+        ("Events: what came in, what was refused", _events()),
+        ("Delivery: webhooks and retraining requests", _delivery()),
+        ("Daemon", _daemon()),
+    ):
+        page.with_row(Row(title))
+        for panel in panels:
+            page.with_panel(panel)
+    return page
+
+
+def _models() -> list[Any]:
+    return [
+        tiles(
+            "State of each model",
+            "The worst state among the model's features in its last closed window. Red: at least one alert rule is "
+            "firing. Orange: a warning rule fires, or a rule is pending or recovering. Grey: too few rows to judge, "
+            "which is not the same as fine. Click a tile for the model's page.",
+            NoUnit,
+            Query("max by (model, version) (driftd_drift_state)", "{{model}} · {{version}}"),
+            width=24,
+            mappings=DRIFT_STATES,
+            text=BigValueTextMode.VALUE_AND_NAME,
+            link=OPEN_SERIES,
+        ),
+        table_of(
+            "Models at a glance",
+            "One row a model and version. 'score ÷ threshold' is the worst of all features and detectors: at 1 the window "
+            "breaches. 'window age' counts from the end of the last closed window and 'watermark age' from the latest "
+            "event time known to be complete; both hold the window length and the allowed lateness at best, so a steady "
+            "value is healthy and a growing one is not.",
+            Column("max by (model, version) (driftd_drift_state)", "state", mappings=DRIFT_STATES),
+            Column(f"max by (model, version) ({ratio()})", "score ÷ threshold", Short, BREACH),
+            Column(
+                "count by (model, version) (driftd_alert_state >= 2) or 0 * max by (model, version) (driftd_alert_state)",
+                "alerts firing",
+                Short,
+                ANY,
+            ),
+            Column("max by (model, version) (driftd_window_rows)", "rows in window", Short),
+            Column(
+                "time() - max by (model, version) (driftd_window_end_timestamp_seconds)", "window age", Seconds, AGE
+            ),
+            Column(
+                "(time() - max by (model) (driftd_watermark_timestamp_seconds))"
+                " * on (model) group_right () group by (model, version) (driftd_reference_info)",
+                "watermark age",
+                Seconds,
+                AGE,
+            ),
+            sort="score ÷ threshold",
+            link=("model", OPEN_ROW),
+        ),
+        table_of(
+            "Most drifted features",
+            "The fifteen pairs of feature and detector nearest to, or furthest over, their threshold. Division by the "
+            "threshold makes KS, PSI and ADWIN comparable. __prediction__ is the model's output and __volume__ the "
+            "amount of traffic: drift in many features together with __volume__ points to a broken or partial feed "
+            "rather than to a changed world.",
+            Column(
+                f"topk(15, max by (model, version, feature, detector) ({ratio()}))", "score ÷ threshold", Short, BREACH
+            ),
+            width=12,
+            sort="score ÷ threshold",
+            link=("model", OPEN_ROW),
+        ),
+        timeseries(
+            "Worst score ÷ threshold",
+            "The worst feature of each model over time, with the line at 1 where a window breaches. A single spike over "
+            "the line need not fire (a rule may ask for several windows in a row); a plateau over it does.",
+            Short,
+            Query(f"max by (model, version) ({ratio()})", "{{model}} · {{version}}"),
+            width=12,
+            limit=1,
+            link=OPEN_SERIES,
+        ),
+        timeline(
+            "Alerts",
+            "One lane a rule. Pending: breached, but not for long enough yet. Recovering: clear, but not for long enough "
+            "yet, and still counted as firing. A lane that flips between the two sits at its threshold: widen the gap "
+            "between fire_above and clear_below.",
+            ALERT_STATES,
+            Query("max by (model, version, rule) (driftd_alert_state)", "{{model}} · {{version}} · {{rule}}"),
+            width=20,
+            link=OPEN_SERIES,
+        ),
+        tiles(
+            "Alerts firing",
+            "Alerts firing or recovering, over all models. Several models at once usually share a cause upstream: look at "
+            "the feed before looking at a model.",
+            Short,
+            Query("count(driftd_alert_state >= 2) or vector(0)"),
+            height=8,
+            thresholds=ANY,
+        ),
+    ]
+
+
+def _freshness() -> list[Any]:
+    return [
+        timeseries(
+            "Age of the last window",
+            "Time since the end of the last closed window. A saw-tooth between lateness and slide + lateness is the "
+            "healthy shape. A straight climb means that no window closes: no events, or the watermark is held by a "
+            "partition that is unread.",
+            Seconds,
+            Query("time() - max by (model, version) (driftd_window_end_timestamp_seconds)", "{{model}} · {{version}}"),
+            width=6,
+            link=OPEN_SERIES,
+        ),
+        timeseries(
+            "Age of the watermark",
+            "How far event time, as far as it is complete, lies behind the clock. It is the minimum over the partitions, so one "
+            "lagging partition shows here. If it grows together with the lag, driftd cannot keep up; if it grows "
+            "without lag, the producers have stopped or send old timestamps.",
+            Seconds,
+            Query("time() - max by (model) (driftd_watermark_timestamp_seconds)", "{{model}}"),
+            width=6,
+        ),
+        timeseries(
+            "Rows in the last window",
+            "Rows judged in each model's last window. Below min_rows there is no verdict. A drop to half usually means "
+            "that a producer instance is gone.",
+            Short,
+            Query("max by (model, version) (driftd_window_rows)", "{{model}} · {{version}}"),
+            width=6,
+            link=OPEN_SERIES,
+        ),
+        timeseries(
+            "Consumer lag",
+            "Messages in Kafka not yet read, a line a topic. After a restart it falls quickly; if it climbs for ten "
+            "minutes, the input is faster than one core, or the broker is slow.",
+            Short,
+            Query(or_none("sum by (topic) (driftd_consumer_lag)", "topic"), "{{topic}}"),
+            width=6,
+        ),
+    ]
+
+
+def _events() -> list[Any]:
+    return [
+        timeseries(
+            "Events by outcome",
+            "ok: counted in a window. late: arrived after its window had closed; raise lateness if it persists. "
+            "rejected: not readable as an event. unmonitored: a model or version that the configuration does not name, "
+            "often a newly deployed version that has no reference yet.",
+            EventsPerSecond,
+            Query(
+                or_none("sum by (topic, outcome) (rate(driftd_events_total[$__rate_interval]))", "outcome"),
+                "{{topic}} · {{outcome}}",
+            ),
+            stacked=True,
+        ),
+        timeseries(
+            "Rejected events by reason",
+            "Whole messages that were refused. A sudden single reason is a producer release; feed one such message to "
+            "`driftd explain` to see what is wrong with it.",
+            EventsPerSecond,
+            Query(
+                or_none("sum by (topic, reason) (rate(driftd_events_rejected_total[$__rate_interval]))", "reason"),
+                "{{topic}} · {{reason}}",
+            ),
+            stacked=True,
+        ),
+        timeseries(
+            "Rejected fields by reason",
+            "Single fields that were left out of the sketches while the rest of the event counted: null, text where a "
+            "number belongs, an unknown feature. They show up as missing in the feature's own ratio.",
+            EventsPerSecond,
+            Query(
+                or_none("sum by (topic, reason) (rate(driftd_fields_rejected_total[$__rate_interval]))", "reason"),
+                "{{topic}} · {{reason}}",
+            ),
+            stacked=True,
+        ),
+    ]
+
+
+def _delivery() -> list[Any]:
+    return [
+        timeseries(
+            "Outbox: waiting messages",
+            "Webhook messages written but not yet accepted by the receiver. They survive a restart. Anything above zero "
+            "for minutes means that the receiver refuses or is away.",
+            Short,
+            Query(or_none("sum by (webhook) (driftd_outbox_pending)", "webhook"), "{{webhook}}"),
+            width=6,
+        ),
+        timeseries(
+            "Outbox: age of the oldest message",
+            "How long the first message in line has been waiting. Retries go on with growing pauses up to ten minutes.",
+            Seconds,
+            Query(or_none("max by (webhook) (driftd_outbox_oldest_seconds)", "webhook"), "{{webhook}}"),
+            width=6,
+        ),
+        timeseries(
+            "Deliveries by outcome",
+            "delivered: the receiver answered 2xx. retried: it did not, and the message waits for another attempt. dead: "
+            "driftd gave up, and somebody has to act on the message by hand.",
+            Short,
+            Query(
+                or_none(
+                    "sum by (webhook, outcome) (increase(driftd_webhook_deliveries_total[$__rate_interval]))", "webhook"
+                ),
+                "{{webhook}} · {{outcome}}",
+            ),
+            width=6,
+        ),
+        tiles(
+            "Retraining requests in the chosen time",
+            "Requests by model and outcome. Suppressed requests were held back by the cooldown or the weekly limit: the "
+            "alert is still firing, only the trainer was not asked again.",
+            Short,
+            Query(
+                or_none("round(sum by (model, outcome) (increase(driftd_retrain_requests_total[$__range])))", "model"),
+                "{{model}} · {{outcome}}",
+            ),
+            width=6,
+            height=8,
+        ),
+    ]
+
+
+def _daemon() -> list[Any]:
+    return [
+        tiles(
+            "Ready",
+            "What /readyz says: partitions assigned, state loaded, able to checkpoint. The body of /readyz names the "
+            "reason when it is not.",
+            NoUnit,
+            Query("min by (instance) (driftd_ready)", "{{instance}}"),
+            mappings=mapping({0: ("not ready", RED), 1: ("ready", GREEN)}),
+        ),
+        tiles(
+            "Loop heartbeat",
+            "Time since the main loop last turned. Above a minute the numbers on this page are frozen, however healthy "
+            "they look.",
+            Seconds,
+            Query("time() - max by (instance) (driftd_loop_timestamp_seconds)", "{{instance}}"),
+            thresholds=((None, GREEN), (15, YELLOW), (60, RED)),
+        ),
+        tiles(
+            "Checkpoint age",
+            "Time since the state was last saved. A crash replays this much from Kafka. It should stay near "
+            "checkpoint_interval.",
+            Seconds,
+            Query("max by (instance) (driftd_checkpoint_age_seconds)", "{{instance}}"),
+            thresholds=((None, GREEN), (30, YELLOW), (120, RED)),
+        ),
+        tiles(
+            "Second daemon",
+            "Whether another process commits offsets under our group. Two daemons on one group each see everything and "
+            "send everything twice: stop one.",
+            NoUnit,
+            Query("max by (instance) (driftd_foreign_commits)", "{{instance}}"),
+            mappings=mapping({0: ("none", GREEN), 1: ("yes", RED)}),
+        ),
+        tiles(
+            "Topics missing",
+            "Configured topics that the broker does not have. driftd looks again every five seconds and stays ready; a "
+            "value that stays is a misspelt name or a missing right to describe the topic.",
+            Short,
+            Query("max by (instance) (driftd_topics_missing)", "{{instance}}"),
+            thresholds=((None, GREEN), (1, ORANGE)),
+        ),
+        tiles(
+            "Version",
+            "The release that runs. Two versions at once mean a rollout in progress, or a second daemon.",
+            NoUnit,
+            Query("max by (version) (driftd_build_info)", "{{version}}"),
+            text=BigValueTextMode.NAME,
+            thresholds=((None, GREY),),
+        ),
+        timeseries(
+            "Checkpoint duration",
+            "Median and 99th percentile of the time a checkpoint takes. The main loop waits for it: if it nears the "
+            "checkpoint interval, the disk is too slow for the state.",
+            Seconds,
+            Query(percentile(0.5), "median"),
+            Query(percentile(0.99), "99 %"),
+            width=6,
+        ),
+        timeseries(
+            "State on disk",
+            "Size of the state directory. It follows from the number of models, features and panes; steady growth is a "
+            "defect worth reporting.",
+            BytesIEC,
+            Query("max by (instance) (driftd_state_bytes)", "{{instance}}"),
+            width=6,
+        ),
+        timeseries(
+            "Resident memory",
+            "Memory of the process. It climbs while the first windows fill and then stays level, whatever the rate of events.",
+            BytesIEC,
+            Query(
+                "max by (instance) (process_resident_memory_bytes and on (job, instance) driftd_build_info)",
+                "{{instance}}",
+            ),
+            width=6,
+        ),
+        timeseries(
+            "CPU",
+            "Share of one core. The pipeline is single-threaded, so a steady 100 % together with growing lag is the limit "
+            "of one daemon.",
+            PercentUnit,
+            Query(
+                "max by (instance) (rate(process_cpu_seconds_total[$__rate_interval]) and on (job, instance) driftd_build_info)",
+                "{{instance}}",
+            ),
+            width=6,
+        ),
+        timeseries(
+            "Kafka errors",
+            "Errors that the Kafka client reported, by name. A few when a broker restarts are normal: the client "
+            "reconnects by itself.",
+            Short,
+            Query(
+                or_none("sum by (error) (increase(driftd_kafka_errors_total[$__rate_interval]))", "error"), "{{error}}"
+            ),
+        ),
+        timeseries(
+            "Offsets lost",
+            "Offsets that were gone from the broker before driftd had read them: retention was shorter than driftd's "
+            "absence, or the topic was recreated. These events were never judged.",
+            Short,
+            Query(or_none("sum by (topic) (increase(driftd_offsets_lost_total[$__range]))", "topic"), "{{topic}}"),
+        ),
+        timeseries(
+            "Checkpoint failures",
+            "Checkpoints that could not be written, usually for want of disk space. Positions are committed only after a "
+            "checkpoint, so nothing is lost, but a crash replays further back.",
+            Short,
+            Query("sum by (instance) (increase(driftd_checkpoint_failures_total[$__rate_interval]))", "{{instance}}"),
+        ),
+    ]

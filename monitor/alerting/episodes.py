@@ -1,0 +1,110 @@
+"""The alert that people see: one per rule, as bad as its worst feature."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from detectors import DriftScore
+from monitor.alerting.alerts import Alert, AlertState, Span
+from monitor.alerting.rules import AlertRule
+from monitor.stream.events import Nanos
+
+# From bad to good. Recovering is worse than pending: the episode is still open.
+WORST_FIRST = (AlertState.FIRING, AlertState.RECOVERING, AlertState.PENDING, AlertState.INACTIVE)
+OPEN = frozenset({AlertState.FIRING, AlertState.RECOVERING})
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """The rule's alert: `number` counts its firing episodes; `resolved_at` is the end of the last one."""
+
+    state: AlertState = AlertState.INACTIVE
+    since: Nanos | None = None
+    number: int = 0
+    resolved_at: Nanos | None = None
+
+    def follow(self, alerts: Iterable[Alert], at: Span) -> "Episode":
+        """The episode after its features' alerts have taken one more step."""
+        alerts = list(alerts)
+        state = worst(alert.state for alert in alerts)
+        if state is AlertState.INACTIVE:
+            return self._closed(at) if self.state in OPEN else replace(self, state=state, since=None)
+        if state is AlertState.PENDING:
+            before = self._closed(at) if self.state in OPEN else self
+            return replace(before, state=state, since=self._onset(alerts, AlertState.PENDING, at))
+        if self.state in OPEN:
+            return replace(self, state=state)
+        return replace(self, state=state, since=self._onset(alerts, state, at), number=self.number + 1)
+
+    def _closed(self, at: Span) -> "Episode":
+        return replace(self, state=AlertState.INACTIVE, since=None, resolved_at=at.end)
+
+    def _onset(self, alerts: list[Alert], state: AlertState, at: Span) -> Nanos:
+        """When the features now in `state` first breached; never inside the last episode, or ids would repeat."""
+        since = min(alert.since for alert in alerts if alert.state is state and alert.since is not None)
+        return at.end if self.resolved_at is not None and since <= self.resolved_at else since
+
+
+def worst(states: Iterable[AlertState]) -> AlertState:
+    """The worst of some states; inactive where there are none."""
+    found = set(states)
+    return next((state for state in WORST_FIRST if state in found), AlertState.INACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One feature's part in a firing alert."""
+
+    feature: str
+    detector: str
+    score: float
+    threshold: float
+    pvalue: float | None
+    rows: int
+
+    @property
+    def excess(self) -> float:
+        """Score over threshold: what evidence is ordered by."""
+        return self.score / self.threshold if self.threshold > 0 else self.score
+
+
+def evidence_of(firing: Iterable[tuple[AlertRule, DriftScore]]) -> tuple[Evidence, ...]:
+    """The evidence of firing features, the furthest past its threshold first, then by name."""
+    found = [
+        Evidence(score.feature, score.detector, score.value, rule.fire_above, score.pvalue, score.rows)
+        for rule, score in firing
+        if score.value is not None
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.excess, one.feature)))
+
+
+@dataclass(slots=True)
+class RuleState:
+    """One rule over one series: the alert of each feature it matches, their scores when last judged, the episode."""
+
+    rules: Mapping[str, AlertRule]  # by feature: thresholds may differ
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    scores: dict[str, DriftScore] = field(default_factory=dict)  # last score of each feature not inactive
+    episode: Episode = field(default_factory=Episode)
+
+    def step(self, scores: Mapping[str, DriftScore], at: Span) -> tuple[Episode, Episode]:
+        """Take one window; the episode before and after is returned."""
+        for feature, rule in self.rules.items():
+            score = scores.get(feature)
+            alert = self.alerts.get(feature, Alert()).step(rule, rule.classify(score), at)
+            self._keep(feature, alert, score)
+        before, self.episode = self.episode, self.episode.follow(self.alerts.values(), at)
+        return before, self.episode
+
+    def _keep(self, feature: str, alert: Alert, score: DriftScore | None) -> None:
+        if alert.state is AlertState.INACTIVE:
+            self.alerts.pop(feature, None)
+            self.scores.pop(feature, None)
+            return
+        self.alerts[feature] = alert
+        if score is not None and score.value is not None:
+            self.scores[feature] = score
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The firing features (the pending ones while none fires) with their last scores."""
+        features = [name for name, alert in self.alerts.items() if alert.state in OPEN] or list(self.alerts)
+        return evidence_of((self.rules[name], self.scores[name]) for name in features if name in self.scores)

@@ -1,0 +1,40 @@
+"""When a critical alert asks for retraining, and when it is told no."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from monitor.stream.events import SECOND, Nanos
+
+WEEK: Nanos = 7 * 24 * 3600 * SECOND
+
+
+class RetrainOutcome(StrEnum):
+    """What became of a critical alert's wish; the `outcome` label of `driftd_retrain_requests_total`."""
+
+    REQUESTED = "requested"
+    COOLDOWN = "suppressed_cooldown"
+    WEEKLY_MAX = "suppressed_weekly_max"
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainPolicy:
+    """`cooldown` in event time, nanoseconds; `max_per_week` over rolling seven days. Both per model."""
+
+    cooldown: Nanos
+    max_per_week: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainHistory:
+    """When retraining was last requested for one model: event times of the last week's requests, oldest first."""
+
+    requested: tuple[Nanos, ...] = ()
+
+    def decide(self, policy: RetrainPolicy, at: Nanos) -> tuple["RetrainHistory", RetrainOutcome]:
+        """Decide on a wish at event time `at`. A replay of a decision already taken is within its own cooldown."""
+        recent = tuple(time for time in self.requested if at - time < WEEK)
+        if recent and at - recent[-1] < policy.cooldown:
+            return self, RetrainOutcome.COOLDOWN
+        if len(recent) >= policy.max_per_week:
+            return self, RetrainOutcome.WEEKLY_MAX
+        return replace(self, requested=(*recent, at)), RetrainOutcome.REQUESTED

@@ -1,0 +1,50 @@
+"""`driftd run`: the daemon, until it is told to stop."""
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from monitor.app import Daemon, load
+from monitor.runtime.telemetry import configure_logging
+from monitor.settings import Settings, load_settings
+from monitor.sinks.store import StateError
+from monitor.sources.base import SourceError
+
+CANNOT_GO_ON = 3
+
+
+def run(config: Path) -> int:
+    """Run until SIGTERM or SIGINT. 0 after a clean stop, 3 when it cannot go on."""
+    settings = load_settings(config)
+    base = config.resolve().parent
+    configure_logging(settings.log.level, settings.log.format)
+    loaded = load(with_absolute_state(settings, base), base)
+    try:
+        daemon = Daemon(loaded)
+    except StateError as error:
+        return cannot(str(error))
+    except OSError as error:
+        return cannot(f"http: {settings.http.host}:{settings.http.port} cannot be bound: {error.strerror or error}")
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        daemon.stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        daemon.run()
+    except SourceError as error:
+        return cannot(str(error))
+    return 0
+
+
+def with_absolute_state(settings: Settings, base: Path) -> Settings:
+    """Paths are relative to the configuration file, the state's too."""
+    return settings.model_copy(update={"state": base / settings.state})
+
+
+def cannot(why: str) -> int:
+    """Say in one line why it cannot go on."""
+    print(f"driftd: {why}", file=sys.stderr)
+    return CANNOT_GO_ON

@@ -1,0 +1,249 @@
+"""What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
+
+from dataclasses import dataclass
+
+from detectors import DriftScore
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import Evidence
+from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.rules import Severity
+from monitor.stream.events import Nanos, Partition, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class EventsCounted:
+    """Events of a topic by outcome: ok, late, rejected, unmonitored."""
+
+    topic: str
+    outcome: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsRejected:
+    """Events that could not be used at all, by reason."""
+
+    topic: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsRejected:
+    """Fields of events that still count, by reason."""
+
+    topic: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureQuality:
+    """Shares of a window's rows in which a feature was missing, or outside what the reference knows."""
+
+    feature: str
+    missing_ratio: float
+    unseen_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClosed:
+    """A window was closed and judged."""
+
+    key: SeriesKey
+    start: Nanos
+    end: Nanos
+    rows: int
+    quality: tuple[FeatureQuality, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureScored:
+    """A detector's score of one feature over the window ending at `at`."""
+
+    key: SeriesKey
+    at: Nanos
+    score: DriftScore
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureJudged:
+    """A feature's state after a window: 0 ok, 1 warning, 2 drift, -1 insufficient data."""
+
+    key: SeriesKey
+    feature: str
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpan:
+    """The window a decision was taken on."""
+
+    start: Nanos
+    end: Nanos
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSeen:
+    """An alert as it stands after a window, whether or not it changed."""
+
+    key: SeriesKey
+    rule: str
+    severity: Severity
+    state: AlertState
+    since: Nanos | None
+    episode: int
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChanged:
+    """An alert went from one state to another on a window.
+
+    `since` is the end of the episode's first breaching window, also when the episode has just ended.
+    """
+
+    key: SeriesKey
+    rule: str
+    severity: Severity
+    before: AlertState
+    after: AlertState
+    since: Nanos
+    episode: int
+    window: WindowSpan
+    evidence: tuple[Evidence, ...]
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainDecided:
+    """A critical alert that began to fire asked for retraining: granted, or suppressed for a reason."""
+
+    alert: AlertChanged
+    outcome: RetrainOutcome
+    data_from: Nanos
+    data_to: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkAdvanced:
+    """Event time has come so far."""
+
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class StateReset:
+    """Saved state of a series was dropped because what it was made under has changed."""
+
+    key: SeriesKey
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsAssigned:
+    """The source reads these partitions from these offsets on."""
+
+    offsets: tuple[tuple[Partition, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsMissing:
+    """Configured topics that the broker does not have now."""
+
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsLost:
+    """Events were gone before they were read: retention overtook us, or the topic was made anew."""
+
+    partition: Partition
+    wanted: int
+    resumed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsSkipped:
+    """Records that the client could not decompress were stepped over."""
+
+    partition: Partition
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignCommit:
+    """Somebody else commits under our group: a second daemon."""
+
+    partition: Partition
+    ours: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTroubled:
+    """The client reported an error that it deals with itself: a broker away, a timeout."""
+
+    error: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LagMeasured:
+    """Events between our position and the partition's end."""
+
+    lags: tuple[tuple[Partition, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """State, positions and outbox rows were saved together."""
+
+    at: Nanos
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """The state could not be saved; nothing was lost yet, reading has stopped."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTried:
+    """One attempt to deliver a notification: delivered, retried or dead."""
+
+    webhook: str
+    notification: str
+    outcome: str
+    status: int | None
+    detail: str
+
+
+Fact = (
+    EventsCounted
+    | EventsRejected
+    | FieldsRejected
+    | WindowClosed
+    | FeatureScored
+    | FeatureJudged
+    | AlertSeen
+    | AlertChanged
+    | RetrainDecided
+    | WatermarkAdvanced
+    | StateReset
+    | PartitionsAssigned
+    | TopicsMissing
+    | OffsetsLost
+    | RecordsSkipped
+    | ForeignCommit
+    | SourceTroubled
+    | LagMeasured
+    | CheckpointSaved
+    | CheckpointFailed
+    | DeliveryTried
+)

@@ -1,0 +1,284 @@
+"""The one owner of state: micro-batches in, facts out. Pure and single-threaded; time is an argument."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from detectors import Sketch, adwin
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import OPEN
+from monitor.alerting.judge import RuleStep
+from monitor.alerting.retraining import RetrainHistory, RetrainOutcome
+from monitor.alerting.rules import Severity
+from monitor.facts import (
+    AlertChanged,
+    EventsCounted,
+    Fact,
+    FeatureJudged,
+    FeatureScored,
+    RetrainDecided,
+    StateReset,
+    WatermarkAdvanced,
+    WindowClosed,
+    WindowSpan,
+)
+from monitor.series import (
+    Record,
+    SavedSeries,
+    Series,
+    SeriesSpec,
+    adwin_record,
+    pane_record,
+    quality_of,
+    restore_series,
+    seen_alert,
+    series_record,
+    window_record,
+)
+from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.watermark import PartitionClock, Watermark
+from monitor.stream.windows import ClosedWindow, SealedPane
+
+KEPT_RESOLVED = 100  # alerts, over all series
+
+
+@dataclass(slots=True)
+class SavedPartition:
+    """One partition's share of the watermark. Idleness was decided on processing time, so it is kept."""
+
+    topic: str
+    index: int
+    seen: Nanos | None
+    idle: bool
+
+
+@dataclass(slots=True)
+class SavedWatermark:
+    """The watermark as saved."""
+
+    value: Nanos | None
+    partitions: list[SavedPartition]
+
+
+class Pipeline:
+    """Ingests micro-batches, advances event time, and says what happened."""
+
+    def __init__(self, specs: Iterable[SeriesSpec], idle_after: Nanos) -> None:
+        self.series = {spec.key: Series.fresh(spec) for spec in specs}
+        self.watermark = Watermark(idle_after)
+        self.retraining: dict[str, RetrainHistory] = {}
+        self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
+        self._dirty: set[str] = set()
+
+    # --- events in, facts out ---------------------------------------------------------------------------------
+
+    def ingest(self, arrived: MicroBatch, now: Nanos) -> list[Fact]:
+        """Fold a micro-batch into its panes. Event time moves on in `advance`, after all of it is counted."""
+        facts: list[Fact] = []
+        for batch in arrived.batches:
+            facts += self._count(batch)
+        self.watermark.assign(arrived.assigned, now)
+        for partition in arrived.read:
+            self.watermark.read(partition)
+        for partition, event_time in arrived.seen.items():
+            self.watermark.observe(partition, event_time, now)
+        for partition in arrived.ends:
+            self.watermark.end(partition)
+        if arrived.seen or arrived.assigned:
+            self._dirty.add("watermark")
+        return facts
+
+    def _count(self, batch: EventBatch) -> list[Fact]:
+        series = self.series[batch.key]
+        origin = series.windows.origin
+        late = series.windows.add(batch)
+        series.dirty = series.dirty or series.windows.origin != origin
+        counted = (("ok", len(batch) - late), ("late", late))
+        return [EventsCounted(batch.topic, outcome, count) for outcome, count in counted if count]
+
+    def advance(self, now: Nanos) -> list[Fact]:
+        """Move the watermark, close what it has passed, and judge it."""
+        if not self.watermark.advance(now):
+            return []
+        assert self.watermark.value is not None
+        self._dirty.add("watermark")
+        facts: list[Fact] = [WatermarkAdvanced(self.watermark.value)]
+        for series in self.series.values():
+            for closed in series.windows.close_until(self.watermark.value):
+                series.dirty = True
+                match closed:
+                    case SealedPane():
+                        series.judge.see_pane(closed)
+                    case ClosedWindow():
+                        facts += self._judge(series, closed)
+        return facts
+
+    def _judge(self, series: Series, window: ClosedWindow) -> list[Fact]:
+        key, sketch = series.spec.key, window.sketch
+        verdict = series.judge.judge(window, series.usual_rows())
+        closed = WindowClosed(key, window.start, window.end, sketch.rows, quality_of(sketch))
+        series.remember(closed, verdict)
+        facts: list[Fact] = [closed]
+        facts += [FeatureScored(key, window.end, score) for score in verdict.scores]
+        facts += [FeatureJudged(key, feature, state) for feature, state in verdict.states.items()]
+        for step in verdict.steps:
+            facts += self._follow(series, step, WindowSpan(window.start, window.end, sketch.rows))
+        return facts
+
+    def _follow(self, series: Series, step: RuleStep, window: WindowSpan) -> list[Fact]:
+        before, after = step.before, step.after
+        if before.state is after.state is AlertState.INACTIVE:
+            return []
+        facts: list[Fact] = [seen_alert(series, step.rule.name)]
+        if before.state is after.state:
+            return facts
+        since = before.since if before.state in OPEN and after.state not in OPEN else after.since or before.since
+        assert since is not None
+        changed = AlertChanged(
+            key=series.spec.key,
+            rule=step.rule.name,
+            severity=step.rule.severity,
+            before=before.state,
+            after=after.state,
+            since=since,
+            episode=after.number,
+            window=window,
+            evidence=series.judge.rule_states[step.rule.name].evidence(),
+            reference=series.spec.reference.hash,
+        )
+        facts.append(changed)
+        if before.state in OPEN and after.state not in OPEN:
+            self.resolved.append(changed)
+            self._dirty.add("resolved")
+        if before.state not in OPEN and after.state in OPEN and step.rule.severity is Severity.CRITICAL:
+            facts.append(self._ask_for_retraining(series, changed))
+        return facts
+
+    def _ask_for_retraining(self, series: Series, alert: AlertChanged) -> RetrainDecided:
+        model = series.spec.key.model
+        history, outcome = self.retraining.get(model, RetrainHistory()).decide(
+            series.spec.retraining, at=alert.window.end
+        )
+        if outcome is RetrainOutcome.REQUESTED:
+            self.retraining[model] = history
+            self._dirty.add("retraining")
+        onset = alert.since - series.spec.windows.length
+        return RetrainDecided(alert, outcome, data_from=onset, data_to=alert.window.end)
+
+    # --- state ------------------------------------------------------------------------------------------------
+
+    def current(self) -> list[Fact]:
+        """The facts that say where things stand, for a reader that starts now."""
+        facts: list[Fact] = []
+        if self.watermark.value is not None:
+            facts.append(WatermarkAdvanced(self.watermark.value))
+        for key, series in self.series.items():
+            facts += series.history
+            if series.report is not None:
+                report = series.report
+                facts.append(report.window)
+                facts += [FeatureScored(key, report.window.end, score) for score in report.scores]
+                facts += [FeatureJudged(key, feature, state) for feature, state in report.states.items()]
+            facts += [
+                seen_alert(series, name)
+                for name, state in series.judge.rule_states.items()
+                if state.episode.state is not AlertState.INACTIVE
+            ]
+        facts += self.resolved
+        return facts
+
+    def snapshot(self) -> list[Record]:
+        """All state as records."""
+        records = [self._shared_record(kind) for kind in ("watermark", "retraining", "resolved")]
+        for series in self.series.values():
+            records += [series_record(series), adwin_record(series)]
+            records += [pane_record(series, start) for start in series.windows.panes]
+            records += [window_record(window) for window in series.history]
+        return records
+
+    def changes(self) -> list[Record]:
+        """The records that changed since the last call: what a checkpoint has to write."""
+        records = [self._shared_record(kind) for kind in sorted(self._dirty)]
+        self._dirty.clear()
+        for series in self.series.values():
+            records += [pane_record(series, start) for start in series.windows.touched]
+            series.windows.touched.clear()
+            if series.dirty:
+                records += [series_record(series), adwin_record(series)]
+                records += [window_record(window) for window in series.new_windows]
+                records += [window_record(window, gone=True) for window in series.dropped_windows]
+                series.dirty = False
+                series.new_windows.clear()
+                series.dropped_windows.clear()
+        return records
+
+    def _shared_record(self, kind: str) -> Record:
+        match kind:
+            case "watermark":
+                partitions = [
+                    SavedPartition(partition.topic, partition.index, clock.seen, clock.idle)
+                    for partition, clock in self.watermark.partitions.items()
+                ]
+                saved: object = SavedWatermark(self.watermark.value, partitions)
+            case "retraining":
+                saved = self.retraining
+            case _:
+                saved = list(self.resolved)
+        return Record(kind, "", msgspec.json.encode(saved))
+
+    def restore(self, records: Iterable[Record], now: Nanos) -> list[Fact]:
+        """Take up saved state. What belongs to a series that changed is dropped and said; the rest goes on."""
+        by_kind: dict[str, list[tuple[str, bytes]]] = {}
+        for record in records:
+            if record.payload is not None:
+                by_kind.setdefault(record.kind, []).append((record.key, record.payload))
+        self._restore_shared(by_kind, now)
+        facts: list[Fact] = []
+        kept: set[SeriesKey] = set()
+        for name, payload in by_kind.get("series", []):
+            key = SeriesKey(*msgspec.json.decode(name, type=tuple[str, str]))
+            if key in self.series:
+                causes = restore_series(self.series[key], msgspec.json.decode(payload, type=SavedSeries))
+                facts += [StateReset(key, cause) for cause in causes]
+                if not any(cause.startswith("reference") for cause in causes):
+                    kept.add(key)
+        return facts + self._restore_parts(by_kind, kept)
+
+    def _restore_shared(self, by_kind: Mapping[str, list[tuple[str, bytes]]], now: Nanos) -> None:
+        for _, payload in by_kind.get("watermark", []):
+            saved = msgspec.json.decode(payload, type=SavedWatermark)
+            self.watermark.value = saved.value
+            for one in saved.partitions:
+                clock = PartitionClock(active=now, seen=one.seen, idle=one.idle, at_end=one.idle)
+                self.watermark.partitions[Partition(one.topic, one.index)] = clock
+        for _, payload in by_kind.get("retraining", []):
+            self.retraining = msgspec.json.decode(payload, type=dict[str, RetrainHistory])
+        for _, payload in by_kind.get("resolved", []):
+            self.resolved.extend(msgspec.json.decode(payload, type=list[AlertChanged]))
+
+    def _restore_parts(self, by_kind: Mapping[str, list[tuple[str, bytes]]], kept: set[SeriesKey]) -> list[Fact]:
+        facts: list[Fact] = []
+        for name, payload in by_kind.get("adwin", []):
+            key = SeriesKey(*msgspec.json.decode(name, type=tuple[str, str]))
+            if key in kept:
+                series = self.series[key]
+                try:
+                    series.judge.adwin = adwin.AdwinBank.from_bytes(series.spec.reference, payload)
+                except ValueError as error:  # written under another version of river
+                    facts.append(StateReset(key, f"adwin starts anew: {error}"))
+        for name, payload in by_kind.get("pane", []):
+            model, version, start = msgspec.json.decode(name, type=tuple[str, str, int])
+            key = SeriesKey(model, version)
+            if key in kept:
+                windows = self.series[key].windows
+                windows.panes[start] = Sketch.from_bytes(windows.grid, payload)
+        found = sorted(
+            (msgspec.json.decode(payload, type=WindowClosed) for _, payload in by_kind.get("window", [])),
+            key=lambda window: window.end,
+        )
+        for window in found:
+            if window.key in self.series:
+                self.series[window.key].history.append(window)
+        return facts

@@ -1,0 +1,176 @@
+"""Where things stand, as told by facts: what /metrics and the JSON routes show."""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from detectors import DriftScore
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.retraining import RetrainOutcome
+from monitor.facts import (
+    AlertChanged,
+    AlertSeen,
+    CheckpointFailed,
+    CheckpointSaved,
+    DeliveryTried,
+    EventsCounted,
+    EventsRejected,
+    Fact,
+    FeatureJudged,
+    FeatureScored,
+    FieldsRejected,
+    LagMeasured,
+    OffsetsLost,
+    RecordsSkipped,
+    RetrainDecided,
+    SourceTroubled,
+    TopicsMissing,
+    WatermarkAdvanced,
+    WindowClosed,
+)
+from monitor.stream.events import Nanos, Partition, SeriesKey
+
+KEPT_WINDOWS = 500
+KEPT_RESOLVED = 100
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+DELIVERY_OUTCOMES = ("delivered", "retried", "dead")
+EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored")
+
+
+@dataclass(slots=True)
+class SeriesBoard:
+    """One series: its last window, what was scored in it, the windows before it."""
+
+    reference: str
+    reference_rows: int
+    rules: dict[str, str] = field(default_factory=dict)  # name: severity
+    window: WindowClosed | None = None
+    scores: dict[tuple[str, str], DriftScore] = field(default_factory=dict)
+    states: dict[str, int] = field(default_factory=dict)
+    windows: deque[WindowClosed] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
+
+
+@dataclass(slots=True)
+class Durations:
+    """A histogram of seconds."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
+    total: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        place = next((at for at, bound in enumerate(DURATION_BUCKETS) if seconds <= bound), len(DURATION_BUCKETS))
+        self.counts[place] += 1
+        self.total += seconds
+
+
+@dataclass(slots=True)
+class Board:
+    """The read model. Whoever reads or applies facts holds the telemetry's lock."""
+
+    series: dict[SeriesKey, SeriesBoard]
+    alerts: dict[tuple[SeriesKey, str], AlertSeen] = field(default_factory=dict)
+    resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
+    counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    lags: dict[Partition, int] = field(default_factory=dict)
+    topics_missing: int = 0
+    watermark: Nanos | None = None
+    checkpoint_at: Nanos | None = None
+    checkpoint_durations: Durations = field(default_factory=Durations)
+    state_bytes: int = 0
+    turned_at: Nanos | None = None
+
+    def expect(self, topics: Iterable[str], webhooks: Iterable[str], rules: Iterable[tuple[SeriesKey, str]]) -> None:
+        """Begin the counters whose labels are known at zero, so that a first event is seen as an increase."""
+        for topic in topics:
+            for outcome in EVENT_OUTCOMES:
+                self.counters["driftd_events_total"][topic, outcome] += 0
+            self.counters["driftd_offsets_lost_total"][(topic,)] += 0
+        for webhook in webhooks:
+            for outcome in DELIVERY_OUTCOMES:
+                self.counters["driftd_webhook_deliveries_total"][webhook, outcome] += 0
+        for key, rule in rules:
+            for state in AlertState:
+                labels = key.model, key.version, rule, state.name.lower()
+                self.counters["driftd_alert_transitions_total"][labels] += 0
+        for key in self.series:
+            for retrain in RetrainOutcome:
+                self.counters["driftd_retrain_requests_total"][key.model, "drift", retrain.value] += 0
+        self.counters["driftd_checkpoint_failures_total"][()] += 0
+
+    def apply(self, fact: Fact) -> None:
+        """Take one fact."""
+        match fact:
+            case EventsCounted() | EventsRejected() | FieldsRejected() | RecordsSkipped() | OffsetsLost():
+                self._count_events(fact)
+            case WindowClosed():
+                self._close(fact)
+            case FeatureScored(key, _, score):
+                self.series[key].scores[score.feature, score.detector] = score
+            case FeatureJudged(key, feature, state):
+                self.series[key].states[feature] = state
+            case AlertSeen() | AlertChanged() | RetrainDecided():
+                self._alert(fact)
+            case WatermarkAdvanced(at):
+                self.watermark = at
+            case TopicsMissing(topics):
+                self.topics_missing = len(topics)
+            case LagMeasured(lags):
+                self.lags = dict(lags)
+            case SourceTroubled(error, _):
+                self.counters["driftd_kafka_errors_total"][(error,)] += 1
+            case CheckpointSaved(at, seconds, size):
+                self.checkpoint_at, self.state_bytes = at, size
+                self.checkpoint_durations.add(seconds)
+            case CheckpointFailed():
+                self.counters["driftd_checkpoint_failures_total"][()] += 1
+            case DeliveryTried(webhook=webhook, outcome=outcome):
+                self.counters["driftd_webhook_deliveries_total"][webhook, outcome] += 1
+            case _:  # the rest is only logged
+                pass
+
+    def _count_events(
+        self, fact: EventsCounted | EventsRejected | FieldsRejected | RecordsSkipped | OffsetsLost
+    ) -> None:
+        match fact:
+            case EventsCounted(topic, outcome, count):
+                self.counters["driftd_events_total"][topic, outcome] += count
+            case EventsRejected(topic, reason, count):
+                self.counters["driftd_events_rejected_total"][topic, reason] += count
+            case FieldsRejected(topic, reason, count):
+                self.counters["driftd_fields_rejected_total"][topic, reason] += count
+            case RecordsSkipped(partition, first, last):
+                self.counters["driftd_events_total"][partition.topic, "rejected"] += last - first + 1
+                self.counters["driftd_events_rejected_total"][partition.topic, "unreadable_batch"] += last - first + 1
+            case OffsetsLost(partition, wanted, resumed):
+                self.counters["driftd_offsets_lost_total"][(partition.topic,)] += abs(resumed - wanted)
+
+    def _close(self, window: WindowClosed) -> None:
+        series = self.series[window.key]
+        if window.quality:
+            series.window = window
+            series.scores.clear()
+            series.states.clear()
+        if not series.windows or series.windows[-1].end < window.end:
+            series.windows.append(window)
+
+    def _alert(self, fact: AlertSeen | AlertChanged | RetrainDecided) -> None:
+        match fact:
+            case AlertSeen(key=key, rule=rule, state=AlertState.INACTIVE):
+                self.alerts.pop((key, rule), None)
+            case AlertSeen(key=key, rule=rule):
+                self.alerts[key, rule] = fact
+            case AlertChanged(key=key, rule=rule, after=after):
+                labels = key.model, key.version, rule, after.name.lower()
+                self.counters["driftd_alert_transitions_total"][labels] += 1
+                self.remember_resolved(fact)
+            case RetrainDecided(alert, outcome):
+                self.counters["driftd_retrain_requests_total"][alert.key.model, "drift", outcome.value] += 1
+
+    def remember_resolved(self, alert: AlertChanged) -> None:
+        """Keep an alert whose episode has just ended."""
+        if alert.before in {AlertState.FIRING, AlertState.RECOVERING} and alert.after in {
+            AlertState.INACTIVE,
+            AlertState.PENDING,
+        }:
+            self.resolved.append(alert)

@@ -1,0 +1,58 @@
+"""Saves state, positions and outbox together, then tells Kafka: in this order, never another."""
+
+import sqlite3
+from collections.abc import Iterable
+
+from monitor.clock import Clock
+from monitor.facts import CheckpointFailed, CheckpointSaved, Fact
+from monitor.pipeline import Pipeline
+from monitor.series import Record
+from monitor.sinks.store import Notification, StateStore
+from monitor.sources.base import Source
+
+RETRY_AFTER = 1.0  # seconds, when the state could not be written
+
+
+class Checkpointer:
+    """Decides when to save, and holds reading while saving fails."""
+
+    def __init__(self, store: StateStore, pipeline: Pipeline, source: Source, clock: Clock, interval: float) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._source = source
+        self._clock = clock
+        self._interval = interval
+        self._next = clock.elapsed() + interval
+        self._records: dict[tuple[str, str], Record] = {}  # changed, not yet saved
+        self._notifications: list[Notification] = []
+        self.failing: str | None = None
+
+    def add(self, notifications: Iterable[Notification]) -> None:
+        """Say this too with the next checkpoint, which then does not wait for its time."""
+        self._notifications += notifications
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time: at the interval, or at once when there is something to say."""
+        waited = self._clock.elapsed() >= self._next
+        return waited if self.failing is not None else waited or bool(self._notifications)
+
+    def save(self) -> list[Fact]:
+        """One checkpoint. After a failure nothing is lost: what changed is kept for the next try."""
+        began = self._clock.elapsed()
+        for record in self._pipeline.changes():
+            self._records[record.kind, record.key] = record
+        positions = self._source.positions()
+        try:
+            self._store.save(self._records.values(), positions, self._notifications, self._clock.now())
+        except sqlite3.Error as error:
+            self.failing = f"state could not be saved: {error}"
+            self._next = self._clock.elapsed() + RETRY_AFTER
+            return [CheckpointFailed(str(error))]
+        self.failing = None
+        self._records.clear()
+        self._notifications.clear()
+        self._source.commit(positions)
+        ended = self._clock.elapsed()
+        self._next = ended + self._interval
+        return [CheckpointSaved(self._clock.now(), ended - began, self._store.size())]

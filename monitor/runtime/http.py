@@ -1,0 +1,143 @@
+"""GET /metrics, health and the JSON routes. Read-only, bounded in threads and time."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6, socket
+from threading import BoundedSemaphore, Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from monitor.runtime import routes
+from monitor.runtime.board import Board
+from monitor.runtime.telemetry import Telemetry
+
+MOST_CONNECTIONS = 32  # at once; more wait in the backlog
+REQUEST_SECONDS = 10.0  # for a client to say what it wants
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+class BadRequest(ValueError):  # noqa: N818 - a status, not an error of ours
+    """A query that cannot be answered; the text says why."""
+
+
+class Surface:
+    """What can be asked, apart from sockets: path and headers in, status, type and body out."""
+
+    def __init__(self, telemetry: Telemetry, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
+        self._telemetry = telemetry
+        self._registry = registry
+        self._ready = ready
+        self._json: dict[str, Callable[[Board, dict[str, list[str]]], Any]] = {
+            "/api/v1/models": lambda board, _: routes.models(board),
+            "/api/v1/alerts": lambda board, _: routes.alerts(board),
+            "/api/v1/windows": self._windows,
+        }
+
+    def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
+        """The answer to GET `target`."""
+        parts = urlsplit(target)
+        match parts.path:
+            case "/metrics":
+                encode, kind = choose_encoder(accept)
+                return HTTPStatus.OK, kind, encode(self._registry)
+            case "/healthz":
+                return HTTPStatus.OK, TEXT, b"ok\n"
+            case "/readyz":
+                reason = self._ready()
+                if reason is None:
+                    return HTTPStatus.OK, TEXT, b"ready\n"
+                return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
+            case path if path in self._json:
+                return self._answer_json(path, parse_qs(parts.query))
+            case _:
+                known = ", ".join(["/metrics", "/healthz", "/readyz", *self._json])
+                return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {known}\n".encode()
+
+    def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
+        try:
+            found = self._telemetry.look(lambda board: self._json[path](board, query))
+        except BadRequest as error:
+            return HTTPStatus.BAD_REQUEST, JSON, msgspec.json.encode({"error": str(error)})
+        return HTTPStatus.OK, JSON, msgspec.json.encode(found)
+
+    @staticmethod
+    def _windows(board: Board, query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        limit = query.get("limit", ["100"])[-1]
+        if not limit.isdigit() or not limit.isascii() or int(limit) < 1:
+            raise BadRequest("limit must be a whole number from 1")
+        return routes.windows(board, query.get("model", [None])[-1], int(limit))
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a surface. Raises OSError where the address cannot be bound."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 64
+
+    def __init__(self, host: str, port: int, surface: Surface) -> None:
+        self.surface = surface
+        self._places = BoundedSemaphore(MOST_CONNECTIONS)
+        self.address_family = AF_INET6 if ":" in host else AF_INET
+        super().__init__((host, port), Handler)
+
+    def start(self) -> None:
+        """Serve in a thread of its own."""
+        Thread(target=self.serve_forever, kwargs={"poll_interval": 0.2}, name="http", daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        host, port = self.server_address[:2]
+        return f"http://[{host}]:{port}" if self.address_family == AF_INET6 else f"http://{host}:{port}"
+
+    def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
+        """Take a place; with all of them taken a newcomer waits in the backlog."""
+        self._places.acquire()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
+        """Serve one connection, then give the place back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    server: Server
+    server_version = "driftd"
+    sys_version = ""
+    timeout = REQUEST_SECONDS
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self._reply(with_body=True)
+
+    def do_HEAD(self) -> None:
+        """Answer without the body."""
+        self._reply(with_body=False)
+
+    def _reply(self, *, with_body: bool) -> None:
+        status, kind, body = self.server.surface.answer(self.path, self.headers.get("accept", ""))
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("cache-control", "no-store")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Requests are not logged."""

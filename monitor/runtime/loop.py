@@ -1,0 +1,82 @@
+"""The loop: read, decode, fold, judge, save, tell."""
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import Event
+
+from monitor.clock import Clock
+from monitor.facts import Fact
+from monitor.pipeline import Pipeline
+from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
+from monitor.runtime.telemetry import Telemetry
+from monitor.sinks.payloads import Sender, Subscriber, notifications
+from monitor.sources.base import Poll, Source
+from monitor.sources.decode import TopicDecoder
+from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
+
+POLL = 0.1  # seconds: also how fast a stop is heard
+
+
+class Loop:
+    """Turns until told to stop. All state is the pipeline's; all speech is the telemetry's."""
+
+    def __init__(
+        self,
+        source: Source,
+        decoders: Mapping[str, TopicDecoder],
+        pipeline: Pipeline,
+        checkpointer: Checkpointer,
+        telemetry: Telemetry,
+        clock: Clock,
+        *,
+        subscribers: Sequence[Subscriber],
+        sender: Sender,
+        wake: Callable[[], None],
+    ) -> None:
+        self._source = source
+        self._decoders = decoders
+        self._pipeline = pipeline
+        self._checkpointer = checkpointer
+        self._telemetry = telemetry
+        self._clock = clock
+        self._subscribers = subscribers
+        self._sender = sender
+        self._wake = wake
+
+    def run(self, stopping: Event) -> None:
+        """Turn until stopped, then save once more."""
+        while not stopping.is_set():
+            if self._checkpointer.failing is None:
+                self.turn(POLL)
+            else:  # nothing more is read than can be saved
+                stopping.wait(RETRY_AFTER)
+            if self._checkpointer.due:
+                self.save()
+        self.save()
+
+    def turn(self, timeout: float) -> None:
+        """One poll, and all that follows from it."""
+        poll = self._source.poll(timeout)
+        now = self._clock.now()
+        arrived, facts = self._decode(poll, now)
+        facts += self._pipeline.ingest(arrived, now)
+        facts += self._pipeline.advance(now)
+        self._checkpointer.add(notifications(facts, self._subscribers, self._sender))
+        self._telemetry.record(facts)
+
+    def _decode(self, poll: Poll, now: Nanos) -> tuple[MicroBatch, list[Fact]]:
+        facts: list[Fact] = list(poll.facts)
+        batches: list[EventBatch] = []
+        seen: dict[Partition, Nanos] = {}
+        read: set[Partition] = set()
+        for records in poll.records:
+            decoded = self._decoders[records.topic].decode(records, now)
+            batches += decoded.batches
+            facts += decoded.facts
+            seen |= decoded.seen
+            read |= {Partition(records.topic, index) for index in set(records.partitions)}
+        return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned), facts
+
+    def save(self) -> None:
+        """Checkpoint, and let the notifiers look at the outbox."""
+        self._telemetry.record(self._checkpointer.save())
+        self._wake()

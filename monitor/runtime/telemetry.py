@@ -1,0 +1,162 @@
+"""The one place that speaks: facts become metrics and log lines here, nowhere else."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import Any, TypeVar
+
+import structlog
+
+from monitor.alerting.alerts import AlertState
+from monitor.facts import (
+    AlertChanged,
+    CheckpointFailed,
+    CheckpointSaved,
+    DeliveryTried,
+    EventsRejected,
+    Fact,
+    FieldsRejected,
+    ForeignCommit,
+    OffsetsLost,
+    PartitionsAssigned,
+    RecordsSkipped,
+    RetrainDecided,
+    SourceTroubled,
+    StateReset,
+    TopicsMissing,
+    WindowClosed,
+)
+from monitor.runtime.board import Board
+from monitor.runtime.metrics import METRICS
+from monitor.stream.events import SECOND, Nanos
+
+__all__ = ["METRICS", "Telemetry", "configure_logging"]
+
+T = TypeVar("T")
+QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
+MOST_COMPLAINTS = 1000  # kinds remembered
+
+
+def configure_logging(level: str, style: str) -> None:
+    """Log to stderr: JSON lines, or console text for people."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+class Telemetry:
+    """Takes facts from the loop and the notifiers; is read by scrapes."""
+
+    def __init__(self, board: Board, now: Callable[[], Nanos]) -> None:
+        self._board = board
+        self._lock = Lock()
+        self._now = now
+        self._said: dict[tuple[str, ...], Nanos] = {}
+        self._log = structlog.get_logger()
+
+    def look(self, read: Callable[[Board], T]) -> T:
+        """Read the board while nobody writes to it."""
+        with self._lock:
+            return read(self._board)
+
+    def restore(self, facts: Iterable[Fact]) -> None:
+        """Take the facts that say where things stood when the state was saved; nothing is counted or logged again."""
+        with self._lock:
+            for fact in facts:
+                if isinstance(fact, AlertChanged):
+                    self._board.remember_resolved(fact)
+                else:
+                    self._board.apply(fact)
+
+    def record(self, facts: Iterable[Fact]) -> None:
+        """Take what happened."""
+        facts = list(facts)
+        with self._lock:
+            self._board.turned_at = self._now()
+            for fact in facts:
+                self._board.apply(fact)
+        for fact in facts:
+            self._say(fact)
+
+    def _say(self, fact: Fact) -> None:
+        log = self._log
+        match fact:
+            case AlertChanged():
+                self._say_alert(fact)
+            case RetrainDecided(alert, outcome):
+                log.info("retrain.decided", model=alert.key.model, rule=alert.rule, outcome=outcome.value)
+            case WindowClosed(key, start, end, rows):
+                log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
+            case StateReset(key, cause):
+                log.warning("state.reset", model=key.model, version=key.version, cause=cause)
+            case DeliveryTried(webhook, notification, outcome, status, detail):
+                level = logging.INFO if outcome == "delivered" else logging.WARNING
+                log.log(level, f"webhook.{outcome}", webhook=webhook, id=notification, status=status, detail=detail)
+            case CheckpointSaved(_, seconds, size):
+                log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
+            case CheckpointFailed(error):
+                self._complain(logging.ERROR, "checkpoint.failed", error=error)
+            case EventsRejected(topic, reason, count):
+                self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
+            case FieldsRejected(topic, reason, count) if reason != "missing":
+                self._complain(logging.WARNING, "fields.rejected", topic=topic, reason=reason, count=count)
+            case _:
+                self._say_source(fact)
+
+    def _say_alert(self, alert: AlertChanged) -> None:
+        self._log.log(
+            logging.WARNING if alert.after is AlertState.FIRING else logging.INFO,
+            "alert." + alert.after.name.lower(),
+            model=alert.key.model,
+            version=alert.key.version,
+            rule=alert.rule,
+            severity=alert.severity.value,
+            features=[
+                f"{one.feature} {one.detector} {one.score:.4g} > {one.threshold:g}" for one in alert.evidence[:5]
+            ],
+        )
+
+    def _say_source(self, fact: Fact) -> None:
+        log = self._log
+        match fact:
+            case PartitionsAssigned(offsets):
+                log.info("source.assigned", partitions={str(partition): at for partition, at in offsets})
+            case TopicsMissing(topics):
+                if topics:
+                    log.warning("source.topics_missing", topics=list(topics))
+            case OffsetsLost(partition, wanted, resumed):
+                log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
+            case RecordsSkipped(partition, first, last):
+                log.error("source.records_skipped", partition=str(partition), first=first, last=last)
+            case ForeignCommit(partition, ours, found):
+                self._complain(logging.ERROR, "source.foreign_commit", partition=str(partition), ours=ours, found=found)
+            case SourceTroubled(error, detail):
+                self._complain(logging.WARNING, "source.troubled", error=error, detail=detail)
+            case _:  # metrics only
+                pass
+
+    def _complain(self, level: int, event: str, **what: Any) -> None:
+        """Log a complaint unless the same was logged just now."""
+        kind = (
+            event,
+            *(str(value) for name, value in what.items() if name not in {"count", "detail", "ours", "found"}),
+        )
+        now = self._now()
+        if now - self._said.get(kind, now - QUIET_FOR) < QUIET_FOR:
+            return
+        if len(self._said) >= MOST_COMPLAINTS:
+            self._said.clear()
+        self._said[kind] = now
+        self._log.log(level, event, **what)

@@ -1,0 +1,196 @@
+"""One series at work, and how it is saved: a row for itself, one for ADWIN, one a pane, one a closed window."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from detectors import DriftScore, Reference, Sketch
+from monitor.alerting.alerts import Alert
+from monitor.alerting.episodes import Episode, RuleState
+from monitor.alerting.judge import SELF_LEARNT_VOLUME, Judge, Judging, Verdict
+from monitor.alerting.retraining import RetrainPolicy
+from monitor.alerting.rules import AlertRule
+from monitor.facts import AlertSeen, FeatureQuality, WindowClosed
+from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.windows import Windows, WindowSpec
+
+KEPT_WINDOWS = 500  # per series, for GET /api/v1/windows
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSpec:
+    """All that one series is monitored by."""
+
+    key: SeriesKey
+    windows: WindowSpec
+    judging: Judging
+    retraining: RetrainPolicy
+
+    @property
+    def reference(self) -> Reference:
+        """The reference that the series is held against."""
+        return self.judging.reference
+
+    @property
+    def fingerprint(self) -> str:
+        """What panes and detectors are made under; when it changes they are worthless."""
+        return f"{self.reference.hash}:{self.windows.length}:{self.windows.slide}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of saved state. `payload` None: the row is gone."""
+
+    kind: str
+    key: str
+    payload: bytes | None
+
+
+@dataclass(slots=True)
+class SavedRule:
+    """A rule's state as saved; dropped on restore when the rule itself has changed."""
+
+    rule: str
+    alerts: dict[str, Alert]
+    scores: dict[str, DriftScore]
+    episode: Episode
+
+
+@dataclass(slots=True)
+class SavedReport:
+    """The last closed window as it was judged."""
+
+    window: WindowClosed
+    scores: tuple[DriftScore, ...]
+    states: dict[str, int]
+
+
+@dataclass(slots=True)
+class SavedSeries:
+    """One series as saved, without its panes and ADWIN state, which are records of their own."""
+
+    fingerprint: str
+    origin: Nanos | None
+    sealed_until: Nanos | None
+    rules: dict[str, SavedRule]
+    report: SavedReport | None
+
+
+@dataclass(slots=True)
+class Series:
+    """One series at work."""
+
+    spec: SeriesSpec
+    windows: Windows
+    judge: Judge
+    history: deque[WindowClosed] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
+    report: SavedReport | None = None
+    dirty: bool = False
+    new_windows: list[WindowClosed] = field(default_factory=list)
+    dropped_windows: list[WindowClosed] = field(default_factory=list)
+
+    @classmethod
+    def fresh(cls, spec: SeriesSpec) -> "Series":
+        """A series that has seen nothing."""
+        return cls(spec, Windows(spec.windows, spec.reference.grid), Judge(spec.judging))
+
+    def usual_rows(self) -> float | None:
+        """Mean rows of the windows kept, once there are enough of them."""
+        if len(self.history) < SELF_LEARNT_VOLUME:
+            return None
+        return sum(window.rows for window in self.history) / len(self.history)
+
+    def remember(self, window: WindowClosed, verdict: Verdict) -> None:
+        """Keep a window in the history, without the details that only the last one needs."""
+        self.report = SavedReport(window, verdict.scores, verdict.states)
+        brief = WindowClosed(window.key, window.start, window.end, window.rows, ())
+        if len(self.history) == KEPT_WINDOWS:
+            self.dropped_windows.append(self.history[0])
+        self.history.append(brief)
+        self.new_windows.append(brief)
+        self.dirty = True
+
+
+def restore_series(series: Series, saved: SavedSeries) -> list[str]:
+    """Take up one series; what had to be dropped is returned as causes."""
+    causes = [f"rule {name} is gone: its alert is forgotten" for name in saved.rules if name not in series.judge.rules]
+    if saved.fingerprint == series.spec.fingerprint:
+        series.windows.origin = saved.origin
+        series.windows.sealed_until = saved.sealed_until
+        series.report = saved.report
+    else:
+        causes.append("reference or window changed: panes, detectors and last scores start anew")
+    for name, state in series.judge.rule_states.items():
+        found = saved.rules.get(name)
+        if found is None:
+            continue
+        if found.rule != rule_fingerprint(series.judge.rules[name]):
+            causes.append(f"rule {name} changed: its alert starts anew")
+            continue
+        state.alerts = {feature: alert for feature, alert in found.alerts.items() if feature in state.rules}
+        state.scores = {feature: score for feature, score in found.scores.items() if feature in state.alerts}
+        state.episode = found.episode
+    return causes
+
+
+def quality_of(sketch: Sketch) -> tuple[FeatureQuality, ...]:
+    """Missing and unseen shares of all rows, a feature each."""
+    rows = max(sketch.rows, 1)
+    return tuple(
+        FeatureQuality(name, missing / rows, unseen / rows)
+        for name, missing, unseen in zip(
+            sketch.grid.names, sketch.missing.tolist(), sketch.unseen.tolist(), strict=True
+        )
+    )
+
+
+def seen_alert(series: Series, rule: str) -> AlertSeen:
+    """A rule's alert as it stands."""
+    state: RuleState = series.judge.rule_states[rule]
+    return AlertSeen(
+        key=series.spec.key,
+        rule=rule,
+        severity=series.judge.rules[rule].severity,
+        state=state.episode.state,
+        since=state.episode.since,
+        episode=state.episode.number,
+        evidence=state.evidence(),
+    )
+
+
+def rule_fingerprint(rule: AlertRule) -> str:
+    """What a rule's alert is made under."""
+    return msgspec.json.encode(rule).decode()
+
+
+def series_record(series: Series) -> Record:
+    """A series' own record."""
+    rules = {
+        name: SavedRule(rule_fingerprint(series.judge.rules[name]), state.alerts, state.scores, state.episode)
+        for name, state in series.judge.rule_states.items()
+    }
+    windows = series.windows
+    saved = SavedSeries(series.spec.fingerprint, windows.origin, windows.sealed_until, rules, series.report)
+    return Record("series", name_of(series.spec.key), msgspec.json.encode(saved))
+
+
+def adwin_record(series: Series) -> Record:
+    """The sequential detectors of a series."""
+    return Record("adwin", name_of(series.spec.key), series.judge.adwin.to_bytes())
+
+
+def pane_record(series: Series, start: Nanos) -> Record:
+    """One pane; gone once no window needs it."""
+    pane = series.windows.panes.get(start)
+    return Record("pane", name_of(series.spec.key, start), None if pane is None else pane.to_bytes())
+
+
+def window_record(window: WindowClosed, *, gone: bool = False) -> Record:
+    """One closed window of the history."""
+    return Record("window", name_of(window.key, window.end), None if gone else msgspec.json.encode(window))
+
+
+def name_of(key: SeriesKey, *parts: int) -> str:
+    """A record's key: a JSON array, so that any model name is safe."""
+    return msgspec.json.encode([key.model, key.version, *parts]).decode()

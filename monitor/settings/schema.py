@@ -1,0 +1,340 @@
+"""What the configuration may say: every key, its type, default and bounds. Plain values only; nothing is built here."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+NANOS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+
+# Ours to decide, because positions, restarts and safety hang on them.
+OWN_PROPERTIES = frozenset(
+    {
+        "bootstrap.servers",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "auto.offset.reset",
+        "enable.partition.eof",
+        "isolation.level",
+        "partition.assignment.strategy",
+    }
+)
+DANGEROUS_PROPERTIES = frozenset(
+    {
+        "plugin.library.paths",
+        "ssl.engine.location",
+        "ssl.providers",
+        "debug",
+        "log_cb",
+        "error_cb",
+        "stats_cb",
+        "oauth_cb",
+        "interceptors",
+        "opaque",
+    }
+)
+
+
+def parse_duration(value: Any) -> int:
+    """`5m` to nanoseconds; a unit is required, so that 30 is never taken for minutes."""
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+        return 0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|us|ns|s|m|h|d)", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a duration such as 500ms, 30s, 5m, 1h or 7d")
+    return round(float(match[1]) * NANOS[match[2]])
+
+
+def show_duration(nanos: int) -> str:
+    """Nanoseconds in the largest unit that divides them."""
+    if nanos == 0:
+        return "0s"
+    unit = next(unit for unit in ("d", "h", "m", "s", "ms", "us", "ns") if nanos % NANOS[unit] == 0)
+    return f"{nanos // NANOS[unit]}{unit}"
+
+
+def _positive(nanos: int) -> int:
+    if nanos <= 0:
+        raise ValueError("must be longer than zero")
+    return nanos
+
+
+Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(show_duration, return_type=str)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Section(BaseModel):
+    """A part of the configuration. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class KafkaSettings(Section):
+    """How the broker is reached."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    group_id: Name = "driftd"
+    start_from: Literal["earliest", "latest"] = "latest"
+    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    startup_timeout: PositiveDuration = parse_duration("60s")
+    lost_offsets: Literal["stop", "skip"] = "stop"
+
+    @field_validator("properties")
+    @classmethod
+    def _safe(cls, properties: dict[str, Any]) -> dict[str, Any]:
+        for name, value in properties.items():
+            if name in OWN_PROPERTIES or name.startswith("test.mock."):
+                raise ValueError(f"{name} is set by driftd itself and cannot be changed")
+            if name in DANGEROUS_PROPERTIES:
+                raise ValueError(f"{name} is refused: it loads code, leaks data or replaces a callback")
+            if name == "enable.ssl.certificate.verification" and str(value).lower() == "false":
+                raise ValueError(f"{name}: false is refused; give the broker's CA in ssl.ca.location instead")
+        return properties
+
+
+class FieldsSettings(Section):
+    """Dotted paths into a message; an empty `features` is the message itself."""
+
+    id: str = "id"
+    timestamp: str = "ts"
+    model: str = "model"
+    version: str = "version"
+    features: str = "features"
+    prediction: str = "prediction"
+
+    @field_validator("timestamp", "model", "version", "prediction")
+    @classmethod
+    def _path(cls, path: str) -> str:
+        if not path or "" in path.split("."):
+            raise ValueError("must be a dotted path such as meta.time")
+        return path
+
+
+class TopicSettings(Section):
+    """One topic and the shape of its messages."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+    kind: Literal["predictions", "features", "labels"] = "predictions"
+    format: Literal["json"] = "json"
+    fields: FieldsSettings = FieldsSettings()
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = "ms"
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind == "labels":
+            raise ValueError("label topics are not read yet; leave the topic out")
+        return kind
+
+
+class ThresholdSettings(Section):
+    """A feature's own thresholds for one detector."""
+
+    fire_above: float
+    clear_below: float | None = None
+
+
+def _threshold(value: Any) -> Any:
+    return {"fire_above": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class FeatureSettings(Section):
+    """What is different for one feature."""
+
+    detectors: list[str] | None = None
+    thresholds: dict[str, Annotated[ThresholdSettings, BeforeValidator(_threshold)]] = Field(default_factory=dict)
+    importance: float | None = Field(default=None, ge=0)
+    ignore: bool = False
+
+
+class ModelDefaults(Section):
+    """Every key of a model that can have a default for all of them."""
+
+    version: str | None = None
+    reference: Path | None = None
+    window: PositiveDuration = parse_duration("5m")
+    slide: PositiveDuration | None = None
+    lateness: Duration = parse_duration("30s")
+    min_rows: int = Field(default=200, ge=1)
+    features: dict[str, FeatureSettings] = Field(default_factory=dict)
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _text(cls, version: Any) -> Any:
+        return str(version) if isinstance(version, int | float) and not isinstance(version, bool) else version
+
+
+class ModelSettings(ModelDefaults):
+    """One monitored series: a model, and a version of it or all of them."""
+
+    name: Name
+    reference: Path
+
+    @property
+    def series_version(self) -> str:
+        """The version as a label; `*` for every version not named elsewhere."""
+        return "*" if self.version is None else self.version
+
+    @model_validator(mode="after")
+    def _windows(self) -> "ModelSettings":
+        if self.slide is not None and self.window % self.slide:
+            raise ValueError(f"slide {show_duration(self.slide)} must divide window {show_duration(self.window)}")
+        return self
+
+
+class RuleSettings(Section):
+    """An explicit rule with its hysteresis."""
+
+    name: Name
+    detector: str
+    features: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
+    fire_above: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    clear_below: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    hold: Annotated[int, Field(alias="for", ge=1)] = 1
+    keep_firing_for: Annotated[int, Field(ge=1)] = 1
+    min_rows: Annotated[int, Field(ge=0)] = 0
+    severity: Literal["info", "warning", "critical"] = "warning"
+    models: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RuleSettings":
+        if self.clear_below is not None and self.clear_below > self.fire_above:
+            raise ValueError(f"clear_below {self.clear_below} must not exceed fire_above {self.fire_above}")
+        return self
+
+
+class AlertingSettings(Section):
+    """When an alert is raised."""
+
+    false_alarms_per_month: Annotated[float, Field(gt=0)] | None = 1
+    rules: list[RuleSettings] = Field(default_factory=list)
+
+    @field_validator("rules")
+    @classmethod
+    def _distinct(cls, rules: list[RuleSettings]) -> list[RuleSettings]:
+        names = [rule.name for rule in rules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two rules are called {name!r}")
+            if name == "drift":
+                raise ValueError("'drift' is the name of the budget's own rule; call yours something else")
+        return rules
+
+
+class RetrainingSettings(Section):
+    """How often retraining may be asked for, per model in event time."""
+
+    cooldown: Duration = parse_duration("24h")
+    max_per_week: Annotated[int, Field(ge=0)] = 3
+
+
+class WebhookSettings(Section):
+    """Who is told, and of what."""
+
+    name: Name
+    url: str
+    types: Annotated[
+        list[Literal["model.retrain.requested", "model.alert.firing", "model.alert.resolved", "*"]],
+        Field(min_length=1),
+    ] = ["model.retrain.requested"]
+    secret_file: Path | None = None
+    secret_env: str | None = None
+    timeout: PositiveDuration = parse_duration("15s")
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address")
+        if parts.username or parts.password:
+            raise ValueError("must hold no user name or password")
+        return url
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "WebhookSettings":
+        if (self.secret_file is None) == (self.secret_env is None):
+            raise ValueError("needs exactly one of secret_file and secret_env")
+        return self
+
+
+class HttpSettings(Section):
+    """Where /metrics, health and the JSON routes are served."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9464
+
+
+class LogSettings(Section):
+    """How much is logged, and as what."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Environment wins over the file: DRIFTD_KAFKA__GROUP_ID is kafka.group_id."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DRIFTD_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=False
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    topics: list[TopicSettings] = Field(min_length=1)
+    defaults: ModelDefaults = ModelDefaults()
+    models: list[ModelSettings] = Field(min_length=1)
+    alerting: AlertingSettings = AlertingSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+    webhooks: list[WebhookSettings] = Field(default_factory=list)
+    state: Path = Path("/var/lib/driftd")
+    checkpoint_interval: PositiveDuration = parse_duration("5s")
+    idle_after: PositiveDuration = parse_duration("30s")
+    max_future: Duration = parse_duration("10m")
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment first, then the file; nothing else is looked at."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Settings":
+        for what, names in (
+            ("topics", [topic.name for topic in self.topics]),
+            ("models", [f"{model.name} version {model.series_version}" for model in self.models]),
+            ("webhooks", [webhook.name for webhook in self.webhooks]),
+        ):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{what}: {name!r} is there twice")
+        return self

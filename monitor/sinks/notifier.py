@@ -1,0 +1,92 @@
+"""Delivers the outbox, one thread a webhook: in order within an alert, again until it is taken."""
+
+import random
+import sqlite3
+from collections.abc import Callable
+from threading import Event, Thread
+
+import httpx
+
+from monitor.clock import Clock
+from monitor.facts import DeliveryTried
+from monitor.sinks.store import OutboxRow, StateStore
+from monitor.sinks.webhook import Attempt, Webhook, new_client
+from monitor.stream.events import SECOND, Nanos
+
+LONGEST_DELAY = 600.0  # seconds between attempts
+GIVE_UP_AFTER: Nanos = 3 * 24 * 3600 * SECOND
+LOOK_EVERY = 1.0  # seconds, when nothing wakes us
+
+
+def delay_after(attempts: int, jitter: random.Random) -> float:
+    """Seconds to wait after so many failed attempts: about 1, 2, 4 …, at most ten minutes, ±20 %."""
+    return min(LONGEST_DELAY, 2.0 ** min(attempts, 20)) * jitter.uniform(0.8, 1.2)
+
+
+class Notifier(Thread):
+    """Delivers to one webhook. The outbox row is the only thing shared with the loop."""
+
+    def __init__(
+        self, webhook: Webhook, store: StateStore, clock: Clock, tell: Callable[[DeliveryTried], None]
+    ) -> None:
+        super().__init__(name=f"notifier-{webhook.name}", daemon=True)
+        self._webhook = webhook
+        self._store = store
+        self._clock = clock
+        self._tell = tell
+        self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._wake = Event()
+        self._stopping = Event()
+        self._not_before: Nanos = 0  # the receiver as a whole is down or asks for patience
+
+    def wake(self) -> None:
+        """There may be something new to deliver."""
+        self._wake.set()
+
+    def stop(self, grace: float) -> None:
+        """Deliver what can be delivered at once, then end."""
+        self._stopping.set()
+        self._wake.set()
+        self.join(grace)
+
+    def run(self) -> None:
+        """Deliver until stopped; a notification in flight when we die is sent again under the same id."""
+        with new_client() as client:
+            while True:
+                now = self._clock.now()
+                row = self._store.next_due(self._webhook.name, now) if now >= self._not_before else None
+                if row is not None:
+                    self._deliver(client, row)
+                elif self._stopping.is_set():
+                    return
+                else:
+                    self._wake.wait(LOOK_EVERY)
+                    self._wake.clear()
+
+    def _deliver(self, client: httpx.Client, row: OutboxRow) -> None:
+        attempt = self._webhook.send(client, row.notification, self._clock)
+        try:
+            self._follow(row, attempt)
+        except sqlite3.Error as error:  # a full disk: what was taken is sent again, under the same id
+            self._not_before = self._clock.now() + SECOND
+            self._tell(DeliveryTried(self._webhook.name, row.notification.id, "retried", attempt.status, str(error)))
+
+    def _follow(self, row: OutboxRow, attempt: Attempt) -> None:
+        now = self._clock.now()
+        if attempt.delivered:
+            self._not_before = 0
+            self._store.delivered(row)
+            outcome = "delivered"
+        elif attempt.gone or now - row.created >= GIVE_UP_AFTER:
+            self._store.dead(row)
+            outcome = "dead"
+        else:
+            seconds = attempt.retry_after
+            if seconds is None:
+                seconds = delay_after(row.attempts, self._jitter)
+            due = now + round(seconds * SECOND)
+            self._store.postpone(row, due)
+            if not attempt.ours:
+                self._not_before = due
+            outcome = "retried"
+        self._tell(DeliveryTried(self._webhook.name, row.notification.id, outcome, attempt.status, attempt.detail))

@@ -1,0 +1,63 @@
+"""What a source of events promises."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from monitor.facts import Fact
+from monitor.stream.events import Partition
+
+
+class SourceError(Exception):
+    """The source cannot go on: one line that says why. Exit code 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRecords:
+    """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`."""
+
+    topic: str
+    partitions: Sequence[int]
+    values: Sequence[bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one poll brought. `ends`: partitions now read to their end; `assigned`: newly taken on."""
+
+    records: tuple[TopicRecords, ...] = ()
+    ends: frozenset[Partition] = frozenset()
+    assigned: frozenset[Partition] = frozenset()
+    facts: tuple[Fact, ...] = field(default=())
+
+
+class Source(Protocol):
+    """A durable log of partitions with positions that the caller owns.
+
+    Every record is delivered at least once from the positions given at `open` on; `positions` names the next offset
+    of each partition, counting all that `poll` has returned.
+    """
+
+    def open(self, positions: Mapping[Partition, int]) -> None:
+        """Begin at these positions; where there is none, at the configured start."""
+        ...
+
+    def poll(self, timeout: float) -> Poll:
+        """Wait at most `timeout` seconds for records. Raises SourceError when it cannot go on."""
+        ...
+
+    def positions(self) -> dict[Partition, int]:
+        """The next offset of each partition read."""
+        ...
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Publish positions for lag tools. They are advice: our own are the truth."""
+        ...
+
+    def trouble(self) -> str | None:
+        """Why the source is not ready, in one line; None when it is."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections, in bounded time."""
+        ...

@@ -1,0 +1,170 @@
+"""What a JSON value is worth: numbers, categories, timestamps, and the reasons why not."""
+
+import json
+import math
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from detectors import canonical
+from monitor.stream.events import SECOND, Nanos
+
+MAX_BYTES = 1 << 20  # of one message
+MAX_DEPTH = 32
+BACKSLASH, QUOTE = b'\\"'
+OPENING, CLOSING = frozenset(b"{["), frozenset(b"}]")
+EARLIEST: Nanos = 946_684_800 * SECOND  # 2000-01-01; age is no reason to reject, a wrong unit is
+LATEST_NANOS = (1 << 63) - 1
+UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
+LONGEST_INTEGER = 400  # digits; above it a float is infinite anyway
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Rejected(Exception):  # noqa: N818 - not an error of ours: what a message gets
+    """A message that cannot be used at all; the text is the reason, a metric label."""
+
+
+def nesting(raw: bytes) -> int:
+    """Depth of brackets outside strings, in one pass, never recursive."""
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in raw:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == BACKSLASH:
+                escaped = True
+            elif byte == QUOTE:
+                in_string = False
+        elif byte == QUOTE:
+            in_string = True
+        elif byte in OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in CLOSING:
+            depth -= 1
+    return deepest
+
+
+def refusal(raw: bytes | None) -> str | None:
+    """Why a message is refused before it is parsed; None if it may be."""
+    if not raw:
+        return "empty"
+    if len(raw) > MAX_BYTES:
+        return "too_large"
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
+        return "too_deep"
+    return None
+
+
+def parse_leniently(raw: bytes) -> dict[str, Any]:
+    """A message as plain objects, NaN, Infinity and 1e999 let through as floats. Raises Rejected."""
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        try:
+            found = json.loads(raw, parse_int=_integer)
+        except (ValueError, RecursionError):
+            raise Rejected("malformed_json") from None
+    if not isinstance(found, dict):
+        raise Rejected("not_object")
+    return found
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
+
+
+def dig(found: Any, path: tuple[str, ...]) -> Any:
+    """The value at a dotted path, None where anything on the way is absent or no object."""
+    for name in path:
+        if not isinstance(found, dict):
+            return None
+        found = found.get(name)
+    return found
+
+
+def number(value: Any, reasons: Counter[str]) -> float:
+    """A feature's value as float64; NaN (or ±inf, counted apart by the sketch) with a reason where it is none."""
+    if value is None:
+        reasons["missing"] += 1
+        return math.nan
+    if isinstance(value, bool):
+        reasons["boolean_as_number"] += 1
+        return math.nan
+    if isinstance(value, str):
+        reasons["number_as_text"] += 1
+        return math.nan
+    if not isinstance(value, int | float):
+        reasons["wrong_type"] += 1
+        return math.nan
+    try:
+        as_float = float(value)
+    except OverflowError:
+        as_float = math.copysign(math.inf, value)
+    if not math.isfinite(as_float):
+        reasons["non_finite"] += 1
+    return as_float
+
+
+def category(value: Any, reasons: Counter[str]) -> str | None:
+    """A feature's value as category text; None with a reason where it is none."""
+    if value is None:
+        reasons["missing"] += 1
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        reasons["non_finite"] += 1
+        return None
+    if not isinstance(value, str | int | float):
+        reasons["wrong_type"] += 1
+        return None
+    return canonical(value)
+
+
+def version_text(value: Any) -> str:
+    """A model's version, compared as text: 3 and "3" are the same, absent is the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return canonical(value) or ""
+
+
+def timestamp(value: Any, unit: Nanos, latest: Nanos) -> Nanos:
+    """Event time of one message, nanoseconds. Raises Rejected with the reason."""
+    if value is None:
+        raise Rejected("timestamp_missing")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise Rejected("timestamp_invalid")
+    nanos = parse_time(value) if isinstance(value, str) else epoch(value, unit)
+    if nanos < EARLIEST:
+        raise Rejected("timestamp_before_2000")
+    if nanos > latest:
+        raise Rejected("timestamp_in_future")
+    return nanos
+
+
+def epoch(value: float, unit: Nanos) -> Nanos:
+    """An epoch in `unit` nanoseconds, clamped into int64 so that a wrong unit is seen as far past or far future."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise Rejected("timestamp_invalid")
+        whole = math.floor(value)
+        nanos = whole * unit + round((value - whole) * unit)
+    else:
+        nanos = value * unit
+    return max(-LATEST_NANOS, min(LATEST_NANOS, nanos))
+
+
+def parse_time(text: str) -> Nanos:
+    """RFC 3339 text to nanoseconds; without a zone it is UTC. Digits past the microsecond are cut."""
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise Rejected("timestamp_invalid") from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    since = found - EPOCH
+    return (since // timedelta(microseconds=1)) * 1_000

@@ -1,0 +1,71 @@
+"""How far event time has come: the minimum over all partitions that are not idle."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from monitor.stream.events import Nanos, Partition
+
+
+@dataclass(slots=True)
+class PartitionClock:
+    """What one partition has shown so far. `active` is processing time, everything else event time."""
+
+    active: Nanos
+    seen: Nanos | None = None
+    at_end: bool = False
+    idle: bool = False
+
+    def judge_idleness(self, now: Nanos, idle_after: Nanos) -> None:
+        """Idle is a partition read to its end and silent for `idle_after`; an unread or lagging one never is."""
+        self.idle = self.idle or (self.at_end and now - self.active >= idle_after)
+
+
+class Watermark:
+    """The minimum over all partitions not idle of the largest event time seen; it never goes back.
+
+    An event time is trusted only after the decoder has bounded it by now + max_future, so one wrong clock cannot
+    push the watermark further than that. When every partition is idle the watermark stays where it is.
+    """
+
+    def __init__(self, idle_after: Nanos) -> None:
+        self.idle_after = idle_after
+        self.value: Nanos | None = None
+        self.partitions: dict[Partition, PartitionClock] = {}
+
+    def assign(self, partitions: Iterable[Partition], now: Nanos) -> None:
+        """Let new partitions hold the watermark; known ones keep what they have shown."""
+        for partition in partitions:
+            self.partitions.setdefault(partition, PartitionClock(active=now))
+
+    def forget(self, keep: Iterable[Partition]) -> None:
+        """Drop partitions that are no longer read."""
+        kept = set(keep)
+        self.partitions = {partition: clock for partition, clock in self.partitions.items() if partition in kept}
+
+    def read(self, partition: Partition) -> None:
+        """Records came, valid or not: the partition is not at its end."""
+        self.partitions[partition].at_end = False
+
+    def observe(self, partition: Partition, event_time: Nanos, now: Nanos) -> None:
+        """A valid event came: the partition is alive."""
+        clock = self.partitions[partition]
+        clock.seen = event_time if clock.seen is None else max(clock.seen, event_time)
+        clock.active = now
+        clock.idle = False
+
+    def end(self, partition: Partition) -> None:
+        """The partition is read to its end for now."""
+        self.partitions[partition].at_end = True
+
+    def advance(self, now: Nanos) -> bool:
+        """Judge idleness and move on; true if the watermark moved."""
+        for clock in self.partitions.values():
+            clock.judge_idleness(now, self.idle_after)
+        holding = [clock.seen for clock in self.partitions.values() if not clock.idle]
+        if not holding or any(seen is None for seen in holding):
+            return False
+        reached = min(seen for seen in holding if seen is not None)
+        if self.value is not None and reached <= self.value:
+            return False
+        self.value = reached
+        return True

@@ -1,0 +1,131 @@
+"""Real parts as fixtures; a part that is missing skips its tests and says what installs it."""
+
+import os
+import re
+import secrets
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.parts.missing import MissingPart
+
+if TYPE_CHECKING:  # loaded by the fixtures: collecting other tests needs no client
+    from tests.parts.kafka import ApacheKafka
+    from tests.parts.mock import MockBroker
+    from tests.parts.prometheus import Alertmanager, Prometheus
+
+PARTS_REQUIRED = os.environ.get("DRIFTD_REQUIRE_PARTS") == "1"
+MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus"}
+MISSING = pytest.StashKey[dict[str, MissingPart]]()
+NODE = pytest.StashKey["ApacheKafka"]()
+
+
+@pytest.fixture(scope="session")
+def apache_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ApacheKafka]":
+    """One real node for the whole run: name topics by the `topic` fixture. It is whole again before each test."""
+    from tests.parts.kafka import ApacheKafka
+
+    node = ApacheKafka(tmp_path_factory.mktemp("kafka"))
+    request.config.stash[NODE] = node
+    yield node
+    del request.config.stash[NODE]
+    node.close()
+
+
+@pytest.fixture
+def mock_broker() -> "Iterator[MockBroker]":
+    """A mock cluster of one broker, new for each test."""
+    from tests.parts.mock import MockBroker
+
+    broker = MockBroker()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(params=["mock", pytest.param("apache", marks=pytest.mark.kafka)])
+def broker(request: pytest.FixtureRequest) -> "MockBroker | ApacheKafka":
+    """The same test on the mock cluster and on the real node."""
+    return request.getfixturevalue({"mock": "mock_broker", "apache": "apache_kafka"}[request.param])
+
+
+@pytest.fixture
+def topic(request: pytest.FixtureRequest) -> str:
+    """A topic name that no other test has; nothing is created."""
+    return f"{re.sub(r'[^a-zA-Z0-9]+', '-', request.node.name)[:80]}-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Callable[..., Prometheus]]":
+    """prometheus("127.0.0.1:9464", rule_files=[…]) starts a server that ends with the test."""
+    from tests.parts.prometheus import Prometheus
+
+    with ExitStack() as servers:
+
+        def start(target: str, **settings: Any) -> Prometheus:
+            server = Prometheus(tmp_path_factory.mktemp("prometheus"), target, **settings)
+            servers.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Callable[[Path], Alertmanager]]":
+    """alertmanager(config_path) starts a server that ends with the test."""
+    from tests.parts.prometheus import Alertmanager
+
+    with ExitStack() as servers:
+
+        def start(config: Path) -> Alertmanager:
+            server = Alertmanager(tmp_path_factory.mktemp("alertmanager"), config)
+            servers.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m deselects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture in MARKERS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKERS[fixture])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    if item.get_closest_marker("kafka") and (node := item.config.stash.get(NODE, None)):
+        node.heal()
+    try:
+        return (yield)
+    except MissingPart as missing:
+        raise _outcome(missing, item.config) from None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    try:
+        return (yield)
+    except MissingPart as missing:
+        raise _outcome(missing, item.config) from None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say once, at the end, what would have been tested with everything installed."""
+    missing = config.stash.get(MISSING, {})
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped"))
+    if missing:
+        terminalreporter.section("skipped because a part is missing")
+        for reason, part in missing.items():
+            terminalreporter.line(f"{reasons[reason]} skipped: {part.what}; install: {part.install}")
+        terminalreporter.line("on Debian `make parts` installs them all")
+
+
+def _outcome(missing: MissingPart, config: pytest.Config) -> BaseException:
+    if PARTS_REQUIRED:
+        return pytest.fail.Exception(f"DRIFTD_REQUIRE_PARTS=1: {missing}", pytrace=False)
+    config.stash.setdefault(MISSING, {})[str(missing)] = missing
+    return pytest.skip.Exception(str(missing))

@@ -1,0 +1,146 @@
+"""The reference file: what it says when it cannot be read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors import Reference, ReferenceFormatError, Sketch
+
+REFERENCE = Reference.fit_chunks(
+    lambda: [{"t": np.arange(4) * 10**9, "n": [0.5, 1.0, np.nan, 3.0], "c": ["ä", "b", "b", None]}],
+    timestamp="t",
+    window_ns=10**9,
+)
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    return {**json.loads(json.dumps(REFERENCE.to_dict())), **changes}
+
+
+def with_feature(position: int, **changes: Any) -> dict[str, Any]:
+    damaged = content()
+    damaged["features"][position].update(changes)
+    return damaged
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in content().items() if name != key}
+
+
+def test_a_saved_reference_is_the_same_reference(tmp_path: Path) -> None:
+    REFERENCE.save(tmp_path / "reference.json")
+    back = Reference.load(tmp_path / "reference.json")
+
+    assert back.to_dict() == REFERENCE.to_dict()
+    assert (back.hash, back.rows, back.period, back.rows_per_second) == (REFERENCE.hash, 4, (0, 3 * 10**9), 1.0)
+
+
+def test_the_file_holds_no_row_and_says_its_format(tmp_path: Path) -> None:
+    REFERENCE.save(tmp_path / "reference.json")
+    raw = json.loads((tmp_path / "reference.json").read_text())
+
+    assert raw["format"] == "driftd.reference/1"
+    assert raw["created_by"].startswith("driftd")
+    assert raw["calibration"] is None
+
+
+def test_the_hash_is_of_the_content_not_of_who_wrote_it() -> None:
+    assert Reference.from_dict(content(created_by="someone else")).hash == REFERENCE.hash
+    assert Reference.from_dict(content(rows_per_second=2.0)).hash != REFERENCE.hash
+
+
+def test_a_calibration_is_carried_along() -> None:
+    back = Reference.from_dict(content(calibration={"deff": [1.0, 2.5]}))
+
+    assert back.to_dict()["calibration"] == {"deff": [1.0, 2.5]}
+    assert back.hash != REFERENCE.hash
+
+
+def test_sketches_of_a_saved_reference_fit_the_fitted_one() -> None:
+    back = Reference.from_dict(content())
+
+    assert Sketch.empty(back.grid).merge(REFERENCE.sketch).rows == 4
+    assert back.compare(REFERENCE.sketch) == REFERENCE.compare(back.sketch)
+
+
+def test_a_newer_format_says_what_this_version_reads() -> None:
+    with pytest.raises(ReferenceFormatError, match=r"has format driftd\.reference/2, .* reads driftd\.reference/1"):
+        Reference.from_dict(content(format="driftd.reference/2"))
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ([], "the reference is a list, which is no dict"),
+        (None, "the reference is None"),
+        (content(format="other/1"), "format is 'other/1'; this version reads driftd.reference/1"),
+        (content(format=1), "format is 1"),
+        (without("format"), "the reference has no format"),
+        (without("rows"), "the reference has no rows"),
+        (without("features"), "the reference has no features"),
+        (content(rows=0), "rows is 0"),
+        (content(rows="4"), "rows is '4', which is no integer"),
+        (content(rows=True), "rows is True"),
+        (content(rows=5), "n: counts do not add up to the 5 rows"),
+        (content(rows=2**64), "rows is a huge number"),
+        (content(period=[1]), "period is no list of first and last"),
+        (content(period=[2, 1]), "period ends at 1, before it begins at 2"),
+        (content(period="1"), "period is '1'"),
+        (content(rows_per_second=0), "rows_per_second is 0"),
+        (content(rows_per_second=float("nan")), "rows_per_second is nan, which is no finite number"),
+        (content(calibration=3), "calibration is 3"),
+        (content(created_by=None), "created_by is None"),
+        (content(features={}), "features is an object"),
+        (content(features=[]), "at least one feature"),
+        (content(features=[1]), r"features\[0\] is 1"),
+        (content(features=[{}]), r"features\[0\] has no kind"),
+        (content(features=[{"kind": "x"}]), r"features\[0\].kind is 'x'; valid are numeric, categorical"),
+        (with_feature(0, name=7), r"features\[0\].name is 7"),
+        (with_feature(0, edges=None), r"features\[0\].edges is None"),
+        (with_feature(0, edges=[1, 2]), "n: counts must be 6 numbers, none below zero, for 1 bins"),
+        (with_feature(0, edges=[1.0]), "n: edges must be finite, strictly increasing"),
+        (with_feature(0, edges=[3, 2, 1]), "n: edges must be finite, strictly increasing"),
+        (with_feature(0, edges=[1, float("inf")]), r"features\[0\].edges is inf, which is no finite number"),
+        (with_feature(0, edges=[1, "2"]), r"features\[0\].edges is '2'"),
+        (with_feature(0, edges=[1, 10**400]), r"features\[0\].edges is a huge number"),
+        (with_feature(0, counts=[1.5]), r"features\[0\].counts is 1.5, which is no integer"),
+        (with_feature(0, counts=[-1] * 10), "n: counts must be 10 numbers, none below zero"),
+        (with_feature(0, bin_means=[0.0]), "n: bin_means must be 7 finite numbers"),
+        (with_feature(0, bin_means=[0.5, 0.5, 0.75, 1.0, 2.0, 3.5, 3.0]), "n: each of bin_means must lie in its bin"),
+        (with_feature(0, std=-1), "n: std -1.0 must be finite and not below zero"),
+        (with_feature(0, mean=4), "n: mean 4.0 must lie between 0.5 and 3.0"),
+        (with_feature(0, discrete=1), r"features\[0\].discrete is 1, which is no bool"),
+        (with_feature(0, name="c"), "names must be distinct, these are not: c"),
+        (with_feature(1, categories=["a", "a"]), "c: categories must be distinct"),
+        (with_feature(1, categories=["a", None]), r"features\[1\].categories is None"),
+        (with_feature(1, categories=["a"]), "c: counts must be 3 numbers"),
+        (with_feature(1, counts=[2**62] * 4), "c: counts do not add up"),
+    ],
+)
+def test_damage_is_named_in_one_line(damaged: Any, message: str) -> None:
+    with pytest.raises(ReferenceFormatError, match=message) as raised:
+        Reference.from_dict(damaged)
+
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\x00\xff\xfe", b"{", b"[" * 100_000, b'{"format": NaN}', b'{"rows": 1e999}', b"1" * 5000, b'"\xff"'],
+    ids=["empty", "binary", "cut", "deep", "nan", "infinite", "endless", "encoding"],
+)
+def test_what_is_no_json_is_named_in_one_line(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "reference.json"
+    path.write_bytes(raw)
+    with pytest.raises(ReferenceFormatError, match="this is no JSON: ") as raised:
+        Reference.load(path)
+
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Reference.load(tmp_path / "none.json")

@@ -1,0 +1,160 @@
+"""Counting on the grid, and the bytes it is kept in."""
+
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from detectors import Grid, GridMismatchError, Reference, Sketch
+
+REFERENCE = Reference.fit(
+    {
+        "n": [0.0, 1.0, 2.0, 3.0],
+        "c": ["a", "a", "b", None],
+        "m": [1.0, 1.0, 1.0, 1.0],
+    }
+)
+
+
+def sketch_of(data: dict) -> Sketch:
+    sketch = Sketch.empty(REFERENCE.grid)
+    sketch.update(*REFERENCE.encode(data))
+    return sketch
+
+
+def test_numeric_features_come_first() -> None:
+    assert REFERENCE.grid.names == ("n", "m", "c")
+    assert REFERENCE.grid.offsets.tolist() == [0, 7 + 5, 7 + 5 + 1 + 5, 7 + 5 + 1 + 5 + 4]
+    assert REFERENCE.grid.size == REFERENCE.grid.offsets[-1]
+
+
+def test_a_value_lands_in_the_bin_that_it_closes() -> None:
+    counts = sketch_of({"n": [-1.0, 0.0, 1.0, 1.5, 3.0, 3.5, np.nan, -np.inf, np.inf, np.inf]}).row("n")
+
+    # the row is: under, 0, between 0 and 1, 1, between, 2, between, 3, over, missing, -inf, +inf
+    assert counts.tolist() == [1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 2]
+
+
+def test_codes_are_known_other_and_missing() -> None:
+    assert sketch_of({"c": ["a", "b", "z", None, "a"]}).row("c").tolist() == [2, 1, 1, 1]
+
+
+def test_memory_order_of_the_batch_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    numbers, codes = rng.normal(size=(50, 2)), rng.integers(0, 4, (50, 1)).astype(np.int32)
+    one, other = Sketch.empty(REFERENCE.grid), Sketch.empty(REFERENCE.grid)
+    one.update(np.ascontiguousarray(numbers), np.ascontiguousarray(codes))
+    other.update(np.asfortranarray(numbers), np.asfortranarray(codes))
+
+    assert one.counts.tolist() == other.counts.tolist()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "codes", "message"),
+    [
+        (np.zeros((3, 1)), np.zeros((3, 1), dtype=np.int32), r"need \[n, 2\] numbers and \[n, 1\] codes"),
+        (np.zeros(3), np.zeros((3, 1), dtype=np.int32), r"need \[n, 2\] numbers"),
+        (np.zeros((3, 2)), np.zeros((2, 1), dtype=np.int32), "3 rows of numbers, but 2 rows of codes"),
+        (np.zeros((3, 2)), np.full((3, 1), 4, dtype=np.int32), "c: code 4 is above 3"),
+        (np.zeros((3, 2)), np.full((3, 1), -1, dtype=np.int32), "code -1 is below zero"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused_whole(numbers: np.ndarray, codes: np.ndarray, message: str) -> None:
+    sketch = Sketch.empty(REFERENCE.grid)
+    with pytest.raises(ValueError, match=message):
+        sketch.update(numbers, codes)
+
+    assert sketch.rows == 0
+    assert not sketch.counts.any()
+
+
+def test_usable_missing_and_unseen_are_told_apart() -> None:
+    sketch = sketch_of({"n": [-5.0, 9.0, 1.0, None], "c": ["z", None, None, "a"], "m": [1.0, np.inf, 2.0, np.nan]})
+
+    assert sketch.usable.tolist() == [3, 2, 2]
+    assert sketch.missing.tolist() == [1, 2, 2]
+    assert sketch.unseen.tolist() == [2, 1, 1]
+
+
+def test_add_changes_in_place_and_merge_does_not() -> None:
+    one, other = sketch_of({"n": [1.0]}), sketch_of({"n": [2.0, 2.0]})
+    both = one.merge(other)
+    kept = one.copy()
+    one.add(other)
+
+    assert (both.rows, one.rows, other.rows, kept.rows) == (3, 3, 2, 1)
+    assert both.counts.tolist() == one.counts.tolist()
+
+
+def test_the_references_own_counts_cannot_be_changed_by_accident() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        REFERENCE.sketch.add(sketch_of({"n": [1.0]}))
+
+
+def test_an_unknown_feature_has_no_row() -> None:
+    with pytest.raises(KeyError, match="z"):
+        sketch_of({}).row("z")
+
+
+def test_the_grid_id_names_edges_and_categories_but_not_counts() -> None:
+    same = Reference.fit({"n": [0, 1, 2, 3, 3], "c": ["a", "a", "b", "b", "a"], "m": [1.0] * 5})
+    order = Reference.fit({"n": [0, 1, 2, 3], "c": ["b", "a", "b", None], "m": [1.0] * 4})
+
+    assert same.grid.id == REFERENCE.grid.id
+    assert same.hash != REFERENCE.hash
+    assert order.grid.id != REFERENCE.grid.id
+
+
+def test_a_grid_needs_features_with_names_of_their_own() -> None:
+    with pytest.raises(ValueError, match="at least one feature"):
+        Grid((), ())
+    with pytest.raises(ValueError, match="distinct, these are not: n"):
+        Grid(REFERENCE.grid.numeric + REFERENCE.grid.numeric[:1], ())
+
+
+@pytest.mark.parametrize(("rows", "width"), [(200, 1), (300, 2), (70_000, 4), (2**33, 8)])
+def test_bytes_are_as_narrow_as_the_counts_allow(rows: int, width: int) -> None:
+    sketch = sketch_of({"n": [1.0]})
+    sketch.counts *= rows
+    sketch.rows *= rows
+
+    assert len(sketch.to_bytes()) == 22 + width * REFERENCE.grid.size + 4
+    assert Sketch.from_bytes(REFERENCE.grid, sketch.to_bytes()).counts.tolist() == sketch.counts.tolist()
+
+
+def sealed(body: bytes) -> bytes:
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[:-1], "checksum"),
+        (lambda data: b"junk" + data[4:], "no sketch"),
+        (lambda data: sealed(data[:4] + b"\x09" + data[5:-4]), "format 9, this version reads 1"),
+        (lambda data: sealed(data[:5] + b"\x03" + data[6:-4]), "1, 2, 4 or 8 bytes"),
+        (lambda data: sealed(data[:-5]), "should have 22 counts"),
+        (lambda data: sealed(data[:14] + b"\xff" * 8 + data[22:-4]), "do not add up"),
+        (lambda data: sealed(data[:14] + b"\x05" + data[15:-4]), "do not add up to 5 rows"),
+    ],
+)
+def test_foreign_and_damaged_bytes_are_refused(change: Callable[[bytes], bytes], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Sketch.from_bytes(REFERENCE.grid, change(sketch_of({"n": [1.0, 2.0]}).to_bytes()))
+
+
+def test_bytes_of_another_grid_are_refused() -> None:
+    other = Reference.fit({"n": [1.0]})
+    with pytest.raises(GridMismatchError, match=f"belongs to grid {REFERENCE.grid.id}"):
+        Sketch.from_bytes(other.grid, sketch_of({}).to_bytes())
+
+
+def test_the_mean_shift_is_in_reference_sigma() -> None:
+    """Mean 1.5 and sd 1.118 in the reference; 3 is 1.342 of them above. The constant has no sigma: shares instead."""
+    shift = sketch_of({"n": [3.0, 3.0], "m": [1.0, 7.0]}).mean_shift()
+
+    assert shift == pytest.approx([1.5 / np.std([0, 1, 2, 3]), 0.5])
+    assert np.isnan(sketch_of({"n": [None]}).mean_shift()).all()
+    assert REFERENCE.sketch.mean_shift().tolist() == [0.0, 0.0]

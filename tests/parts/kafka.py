@@ -1,0 +1,183 @@
+"""One real Apache Kafka node on loopback: started, stopped, killed, paused and restarted by a test."""
+
+import base64
+import functools
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.parts.child import Child, StartFailed
+from tests.parts.jars import java, kafka_jars
+from tests.parts.ports import free_ports
+
+START_SECONDS = 60
+ADMIN_SECONDS = 15
+JVM = (  # small and quick to start, not fast
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+)
+ONE_SMALL_NODE = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "1",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "broker.session.timeout.ms": "2000",  # a killed node may not register again before this has passed
+    "broker.heartbeat.interval.ms": "250",
+    "num.network.threads": "1",
+    "num.io.threads": "2",
+    "background.threads": "2",
+    "log.cleaner.dedupe.buffer.size": "2097152",
+}
+
+
+class ApacheKafka:
+    """Broker and controller in one process. Stopped or killed, it keeps its port and its logs until `close()`.
+
+    Settings of server.properties beyond ONE_SMALL_NODE are given in `config`.
+    """
+
+    def __init__(self, directory: Path, *, config: Mapping[str, str] | None = None) -> None:
+        self._java = java()
+        self._jars = kafka_jars()
+        self._directory = directory
+        self._properties = directory / "server.properties"
+        port, controller_port = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{port}"
+        self._configure(f"127.0.0.1:{controller_port}", config or {})
+        self._format()
+        self._start()
+
+    def create_topic(self, name: str, partitions: int = 1, **config: str | int) -> None:
+        """Returns once every partition has its leader. Topic settings with _ for the dot: `retention_ms=1000`."""
+        settings = {key.replace("_", "."): str(value) for key, value in config.items()}
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
+        self._admin.create_topics([topic])[name].result(ADMIN_SECONDS)
+        self._wait_until_partitions(name, partitions)
+
+    def delete_topic(self, name: str) -> None:
+        """Returns once the broker no longer knows it."""
+        self._admin.delete_topics([name])[name].result(ADMIN_SECONDS)
+        self._wait_until_partitions(name, 0)
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Forget what lies before an offset, as retention would."""
+        where = TopicPartition(topic, partition, before)
+        for deleted in self._admin.delete_records([where]).values():
+            deleted.result(ADMIN_SECONDS)
+
+    @property
+    def pid(self) -> int:
+        return self._node.pid
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL."""
+        self._node.stop()
+
+    def kill(self) -> None:
+        """SIGKILL: what the page cache holds stays, as it does when a process crashes."""
+        self._node.kill()
+
+    def restart(self) -> None:
+        """Stop it if it runs, then start it on the same port and logs."""
+        self._node.stop()
+        self._start()
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        self._node.pause()
+
+    def resume(self) -> None:
+        self._node.resume()
+
+    def heal(self) -> None:
+        """Running and not paused, whatever a test has done to it."""
+        self._node.resume()
+        if not self._node.running:
+            self._start()
+
+    def close(self) -> None:
+        """Stop it and remove its data; the log stays."""
+        self._node.stop()
+        shutil.rmtree(self._directory / "data", ignore_errors=True)
+
+    @functools.cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "reconnect.backoff.ms": 50,
+                "reconnect.backoff.max.ms": 200,
+                "log_level": 0,  # a broker that is down is what the tests are about
+            }
+        )
+
+    def _configure(self, controller: str, changes: Mapping[str, str]) -> None:
+        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}"
+        settings = {
+            **ONE_SMALL_NODE,
+            "listeners": listeners,
+            "controller.quorum.bootstrap.servers": controller,
+            "log.dirs": f"{self._directory}/data",
+            **changes,
+        }
+        self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+
+    def _command(self, main_class: str, *arguments: str | Path) -> list[str | Path]:
+        return [self._java, *JVM, "-cp", f"{self._jars}/*", main_class, *arguments]
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        arguments = ("format", "--cluster-id", cluster, "--standalone", "--config", self._properties)
+        command = self._command("kafka.tools.StorageTool", *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+        if done.returncode != 0:
+            raise StartFailed(f"Kafka's log directory was not formatted:\n{done.stdout}{done.stderr}")
+
+    def _start(self) -> None:
+        log = self._directory / "kafka.log"
+        self._node = Child("Kafka", self._command("kafka.Kafka", self._properties), log=log)
+        try:
+            self._node.wait_until(self._ready, seconds=START_SECONDS)
+        except BaseException:
+            self._node.kill()
+            raise
+
+    def _ready(self) -> bool:
+        try:
+            cluster = self._admin.list_topics(timeout=1)
+        except KafkaException:
+            return False
+        partitions = [partition for topic in cluster.topics.values() for partition in topic.partitions.values()]
+        return bool(cluster.brokers) and all(partition.leader >= 0 for partition in partitions)
+
+    def _wait_until_partitions(self, topic: str, count: int) -> None:
+        deadline = time.monotonic() + ADMIN_SECONDS
+        while self._led_partitions(topic) != count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{topic} has not got {count} partitions within {ADMIN_SECONDS} s")
+            time.sleep(0.02)
+
+    def _led_partitions(self, topic: str) -> int:
+        known = self._admin.list_topics(timeout=ADMIN_SECONDS).topics.get(topic)
+        return 0 if known is None else sum(partition.leader >= 0 for partition in known.partitions.values())
