@@ -38,7 +38,7 @@ from monitor.series import (
     window_record,
 )
 from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, SeriesKey
-from monitor.stream.watermark import PartitionClock, Watermark
+from monitor.stream.watermark import Watermark
 from monitor.stream.windows import ClosedWindow, SealedPane
 
 KEPT_RESOLVED = 100  # alerts, over all series
@@ -100,20 +100,33 @@ class Pipeline:
 
     def advance(self, now: Nanos) -> list[Fact]:
         """Move the watermark, close what it has passed, and judge it."""
-        if not self.watermark.advance(now):
+        idle = self.watermark.idle
+        moved = self.watermark.advance(now)
+        if moved or self.watermark.idle != idle:
+            self._dirty.add("watermark")
+        if not moved:
             return []
         assert self.watermark.value is not None
-        self._dirty.add("watermark")
         facts: list[Fact] = [WatermarkAdvanced(self.watermark.value)]
-        for series in self.series.values():
-            for closed in series.windows.close_until(self.watermark.value):
-                series.dirty = True
-                match closed:
-                    case SealedPane():
-                        series.judge.see_pane(closed)
-                    case ClosedWindow():
-                        facts += self._judge(series, closed)
+        for series, closed in self._close_until(self.watermark.value):
+            match closed:
+                case SealedPane():
+                    series.judge.see_pane(closed)
+                case ClosedWindow():
+                    facts += self._judge(series, closed)
         return facts
+
+    def _close_until(self, watermark: Nanos) -> list[tuple[Series, SealedPane | ClosedWindow]]:
+        """What all series close, in the order in which a watermark moving slowly would have closed it.
+
+        Series of one model share a retraining history, so the order must not depend on how far the watermark jumped.
+        """
+        closings: list[tuple[Series, SealedPane | ClosedWindow]] = []
+        for series in self.series.values():
+            sealed = series.windows.sealed_until
+            closings += [(series, closed) for closed in series.windows.close_until(watermark)]
+            series.dirty = series.dirty or series.windows.sealed_until != sealed
+        return sorted(closings, key=lambda closing: closing[1].end + closing[0].spec.windows.lateness)
 
     def _judge(self, series: Series, window: ClosedWindow) -> list[Fact]:
         key, sketch = series.spec.key, window.sketch
@@ -239,20 +252,25 @@ class Pipeline:
         kept: set[SeriesKey] = set()
         for name, payload in by_kind.get("series", []):
             key = SeriesKey(*msgspec.json.decode(name, type=tuple[str, str]))
-            if key in self.series:
+            if key not in self.series:
+                facts.append(StateReset(key, "no longer configured: its state is forgotten"))
+            else:
                 causes = restore_series(self.series[key], msgspec.json.decode(payload, type=SavedSeries))
                 facts += [StateReset(key, cause) for cause in causes]
                 if not any(cause.startswith("reference") for cause in causes):
                     kept.add(key)
-        return facts + self._restore_parts(by_kind, kept)
+        facts += self._restore_parts(by_kind, kept)
+        for series in self.series.values():
+            if self.watermark.value is not None and series.windows.sealed_until is None:
+                series.windows.seal_until(self.watermark.value)  # a new series, or one that starts anew
+        return facts
 
     def _restore_shared(self, by_kind: Mapping[str, list[tuple[str, bytes]]], now: Nanos) -> None:
         for _, payload in by_kind.get("watermark", []):
             saved = msgspec.json.decode(payload, type=SavedWatermark)
             self.watermark.value = saved.value
             for one in saved.partitions:
-                clock = PartitionClock(active=now, seen=one.seen, idle=one.idle, at_end=one.idle)
-                self.watermark.partitions[Partition(one.topic, one.index)] = clock
+                self.watermark.restore(Partition(one.topic, one.index), one.seen, idle=one.idle, now=now)
         for _, payload in by_kind.get("retraining", []):
             self.retraining = msgspec.json.decode(payload, type=dict[str, RetrainHistory])
         for _, payload in by_kind.get("resolved", []):

@@ -1,7 +1,7 @@
 """One series at work, and how it is saved: a row for itself, one for ADWIN, one a pane, one a closed window."""
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -96,10 +96,10 @@ class Series:
         return cls(spec, Windows(spec.windows, spec.reference.grid), Judge(spec.judging))
 
     def usual_rows(self) -> float | None:
-        """Mean rows of the windows kept, once there are enough of them."""
-        if len(self.history) < SELF_LEARNT_VOLUME:
-            return None
-        return sum(window.rows for window in self.history) / len(self.history)
+        """Mean rows of the windows kept that are as long as today's, once there are enough of them."""
+        length = self.spec.windows.length
+        rows = [window.rows for window in self.history if window.end - window.start == length]
+        return sum(rows) / len(rows) if len(rows) >= SELF_LEARNT_VOLUME else None
 
     def remember(self, window: WindowClosed, verdict: Verdict) -> None:
         """Keep a window in the history, without the details that only the last one needs."""
@@ -118,7 +118,8 @@ def restore_series(series: Series, saved: SavedSeries) -> list[str]:
     if saved.fingerprint == series.spec.fingerprint:
         series.windows.origin = saved.origin
         series.windows.sealed_until = saved.sealed_until
-        series.report = saved.report
+        if saved.report is not None:
+            series.report = replace(saved.report, scores=series.judge.as_ruled(saved.report.scores))
     else:
         causes.append("reference or window changed: panes, detectors and last scores start anew")
     for name, state in series.judge.rule_states.items():
@@ -131,6 +132,8 @@ def restore_series(series: Series, saved: SavedSeries) -> list[str]:
         state.alerts = {feature: alert for feature, alert in found.alerts.items() if feature in state.rules}
         state.scores = {feature: score for feature, score in found.scores.items() if feature in state.alerts}
         state.episode = found.episode
+    if series.report is not None:
+        series.report = replace(series.report, states=series.judge.states(series.report.scores))
     return causes
 
 

@@ -30,18 +30,18 @@ class Episode:
             return self._closed(at) if self.state in OPEN else replace(self, state=state, since=None)
         if state is AlertState.PENDING:
             before = self._closed(at) if self.state in OPEN else self
-            return replace(before, state=state, since=self._onset(alerts, AlertState.PENDING, at))
+            return replace(before, state=state, since=before._onset(alerts, AlertState.PENDING))
         if self.state in OPEN:
             return replace(self, state=state)
-        return replace(self, state=state, since=self._onset(alerts, state, at), number=self.number + 1)
+        return replace(self, state=state, since=self._onset(alerts, state), number=self.number + 1)
 
     def _closed(self, at: Span) -> "Episode":
         return replace(self, state=AlertState.INACTIVE, since=None, resolved_at=at.end)
 
-    def _onset(self, alerts: list[Alert], state: AlertState, at: Span) -> Nanos:
+    def _onset(self, alerts: list[Alert], state: AlertState) -> Nanos:
         """When the features now in `state` first breached; never inside the last episode, or ids would repeat."""
         since = min(alert.since for alert in alerts if alert.state is state and alert.since is not None)
-        return at.end if self.resolved_at is not None and since <= self.resolved_at else since
+        return since if self.resolved_at is None else max(since, self.resolved_at)
 
 
 def worst(states: Iterable[AlertState]) -> AlertState:
@@ -105,6 +105,6 @@ class RuleState:
             self.scores[feature] = score
 
     def evidence(self) -> tuple[Evidence, ...]:
-        """The firing features (the pending ones while none fires) with their last scores."""
-        features = [name for name, alert in self.alerts.items() if alert.state in OPEN] or list(self.alerts)
+        """The features that are as bad as the alert itself, with their last scores."""
+        features = [name for name, alert in self.alerts.items() if alert.state is self.episode.state]
         return evidence_of((self.rules[name], self.scores[name]) for name in features if name in self.scores)

@@ -1,7 +1,7 @@
 """Judges one series: sealed panes feed the sequential detectors, closed windows are scored and put to the rules."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from detectors import DriftScore, Reference, Sketch, adwin, volume, window_detectors
@@ -106,39 +106,58 @@ class Judge:
         for name, state in self.rule_states.items():
             before, after = state.step(by_detector[self.rules[name].detector], at)
             steps.append(RuleStep(self.rules[name], before, after))
-        return Verdict(tuple(scores), self._states(scores), tuple(steps))
+        return Verdict(scores, self.states(scores), tuple(steps))
 
-    def _scores(self, sketch: Sketch, usual_rows: float | None) -> list[DriftScore]:
+    def _scores(self, sketch: Sketch, usual_rows: float | None) -> tuple[DriftScore, ...]:
         reference, min_rows = self.judging.reference, self.judging.min_rows
         found: list[DriftScore] = []
         for detector in window_detectors().values():
             found += detector.score(reference, sketch, min_rows=min_rows)
-        found += self.adwin.scores(min_rows=min_rows)
+        found += self._adwin_scores(sketch)
         found.append(volume.score(sketch.rows, self.expected_rows(usual_rows)))
+        return self.as_ruled(found)
+
+    def _adwin_scores(self, sketch: Sketch) -> list[DriftScore]:
+        """ADWIN's scores; none of a feature without a value in the window, of which ADWIN learnt nothing new."""
+        scores = self.adwin.scores(min_rows=self.judging.min_rows)
+        brought = sketch.usable.tolist()  # the numeric features stand first, as in ADWIN's scores
         return [
-            replace(score, threshold=self._thresholds.get((score.feature, score.detector)))
-            for score in found
-            if self.judging.wants(score.feature, score.detector)
+            score if rows else DriftScore(score.feature, score.detector, None, 0)
+            for score, rows in zip(scores, brought, strict=False)
         ]
+
+    def as_ruled(self, scores: Iterable[DriftScore]) -> tuple[DriftScore, ...]:
+        """The scores that are asked for, each with the threshold that applies."""
+        return tuple(
+            replace(score, threshold=self._thresholds.get((score.feature, score.detector)))
+            for score in scores
+            if self.judging.wants(score.feature, score.detector)
+        )
 
     def expected_rows(self, usual_rows: float | None) -> float | None:
         """Rows a window should hold: the reference's own rate if it has one, else the series' usual count."""
         rate = self.judging.reference.rows_per_second
         return usual_rows if rate is None else rate * self.judging.window_length / SECOND
 
-    def _states(self, scores: list[DriftScore]) -> dict[str, int]:
-        sufficient: dict[str, bool] = {}
+    def states(self, scores: Iterable[DriftScore]) -> dict[str, int]:
+        """The state of each feature scored: that of its worst alert, else whether there was enough to judge it by."""
+        by_feature: dict[str, list[DriftScore]] = defaultdict(list)
         for score in scores:
-            if score.detector not in ROW_DETECTORS or score.feature == volume.FEATURE:
-                sufficient[score.feature] = sufficient.get(score.feature, False) or score.value is not None
+            by_feature[score.feature].append(score)
         return {
-            feature: self._alert_state(feature) or (OK if enough else INSUFFICIENT)
-            for feature, enough in sufficient.items()
+            feature: self._alert_state(feature) or (OK if sufficient(found) else INSUFFICIENT)
+            for feature, found in by_feature.items()
         }
 
     def _alert_state(self, feature: str) -> int:
         states = [rule.alerts[feature].state for rule in self.rule_states.values() if feature in rule.alerts]
         return STATE_OF_ALERT[worst(states)]
+
+
+def sufficient(scores: list[DriftScore]) -> bool:
+    """Whether one feature could be judged: by its values, or by all rows where nothing else is asked for."""
+    of_values = [score for score in scores if score.detector not in ROW_DETECTORS]
+    return any(score.value is not None for score in of_values or scores)
 
 
 ROW_DETECTORS = frozenset({"missing", "unseen", VOLUME})  # judged on all rows, so they never lack data

@@ -26,14 +26,14 @@ class RetrainPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetrainHistory:
-    """When retraining was last requested for one model: event times of the last week's requests, oldest first."""
+    """When retraining was requested for one model: event times, oldest first; the last, and those a week before it."""
 
     requested: tuple[Nanos, ...] = ()
 
     def decide(self, policy: RetrainPolicy, at: Nanos) -> tuple["RetrainHistory", RetrainOutcome]:
         """Decide on a wish at event time `at`. A replay of a decision already taken is within its own cooldown."""
         recent = tuple(time for time in self.requested if at - time < WEEK)
-        if recent and at - recent[-1] < policy.cooldown:
+        if self.requested and at - self.requested[-1] < policy.cooldown:  # which may be longer than a week
             return self, RetrainOutcome.COOLDOWN
         if len(recent) >= policy.max_per_week:
             return self, RetrainOutcome.WEEKLY_MAX

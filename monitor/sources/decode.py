@@ -6,7 +6,8 @@ a bad field costs that field only.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,38 +15,26 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Grid, canonical
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
 from monitor.sources.base import TopicRecords
-from monitor.sources.structs import StructPlan, plan_struct
-from monitor.sources.values import EARLIEST, Rejected, category, dig, number, parse_leniently, refusal, version_text
+from monitor.sources.columns import FieldMap, SeriesDecoder, decode_typed
+from monitor.sources.structs import plan_struct
+from monitor.sources.values import (
+    EARLIEST,
+    LATEST_NANOS,
+    UNREADABLE,
+    Rejected,
+    dig,
+    parse_leniently,
+    refusal,
+    version_text,
+)
 from monitor.sources.values import timestamp as read_timestamp
 from monitor.stream.events import ANY_VERSION, EventBatch, Nanos, Partition, SeriesKey
 
-PREDICTION = "__prediction__"
+__all__ = ["Decoded", "FieldMap", "SeriesDecoder", "TopicDecoder"]
+
 UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
-
-
-@dataclass(frozen=True, slots=True)
-class FieldMap:
-    """Where a topic's messages keep what is needed: paths of keys. An empty path is the message itself."""
-
-    timestamp: tuple[str, ...] = ("ts",)
-    model: tuple[str, ...] = ("model",)
-    version: tuple[str, ...] = ("version",)
-    features: tuple[str, ...] = ("features",)
-    prediction: tuple[str, ...] = ("prediction",)
-    unit: Nanos = 1_000_000
-
-    @classmethod
-    def parse(cls, paths: Mapping[str, str], unit: Nanos) -> "FieldMap":
-        """From dotted paths."""
-        split = {name: tuple(path.split(".")) if path else () for name, path in paths.items() if name != "id"}
-        return cls(**split, unit=unit)
-
-    def feature_path(self, name: str) -> tuple[str, ...]:
-        """Where a column of the reference stands in the message."""
-        return self.prediction if name == PREDICTION else (*self.features, name)
 
 
 @dataclass(slots=True)
@@ -75,22 +64,6 @@ class Tally:
         return found
 
 
-class CategoryTable(dict[Any, int]):
-    """Category text to code. What is not in it is worked out and not kept: events must not grow memory."""
-
-    def __init__(self, categories: Sequence[str]) -> None:
-        super().__init__({name: code for code, name in enumerate(categories)})
-        self.unseen = len(categories)
-        self.missing = self.unseen + 1
-        self[None] = self.missing
-
-    def __missing__(self, value: Any) -> int:
-        if isinstance(value, str):
-            return self.unseen
-        text = canonical(value)
-        return self.unseen if text is None else self.get(text, self.unseen)
-
-
 @dataclass(slots=True)
 class Rows:
     """Messages of one series on their way to columns: envelope values and a column of values per feature."""
@@ -99,49 +72,6 @@ class Rows:
     times: NDArray[np.int64]
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
-
-
-class SeriesDecoder:
-    """Messages of one series to columns."""
-
-    def __init__(self, key: SeriesKey, grid: Grid, fields: FieldMap) -> None:
-        self.key = key
-        self.fields = fields
-        self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in grid.numeric]
-        self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in grid.categorical]
-        self.known = frozenset(grid.names)
-        self.tables = [CategoryTable(feature.categories) for feature in grid.categorical]
-        self.plan: StructPlan | None = plan_struct(
-            {"timestamp": fields.timestamp, "model": fields.model, "version": fields.version},
-            [path for _, path in self.numeric],
-            [path for _, path in self.categorical],
-            fields.features,
-        )
-
-    def columns(self, messages: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-        """Typed structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]."""
-        assert self.plan is not None
-        columns = self.plan.columns(messages)
-        count = len(messages)
-        width = len(self.numeric)
-        numeric = np.array(columns[:width], dtype=np.float64).reshape(width, count).T
-        codes = np.empty((len(self.tables), count), dtype=np.int32)
-        for row, (table, column) in enumerate(zip(self.tables, columns[width:], strict=True)):
-            codes[row] = np.fromiter(map(table.__getitem__, column), dtype=np.int32, count=count)
-        return numeric, codes.T
-
-    def lenient_row(self, found: dict[str, Any], reasons: Counter[str]) -> tuple[list[float], list[int]]:
-        """One message, value by value, with the reason of each value that is none."""
-        numbers = [number(dig(found, path), reasons) for _, path in self.numeric]
-        codes = []
-        for table, (_, path) in zip(self.tables, self.categorical, strict=True):
-            codes.append(table[category(dig(found, path), reasons)])
-        return numbers, codes
-
-    def unknown(self, found: dict[str, Any]) -> int:
-        """Features of a message that the reference does not have. Only where features have an object of their own."""
-        features = dig(found, self.fields.features) if self.fields.features else None
-        return sum(name not in self.known for name in features) if isinstance(features, dict) else 0
 
 
 class TopicDecoder:
@@ -161,7 +91,7 @@ class TopicDecoder:
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         tally, decoded = Tally(), Decoded()
-        latest = now + self.max_future
+        latest = min(now + self.max_future, LATEST_NANOS)
         parts: dict[SeriesKey, list[Rows]] = defaultdict(list)
         for decoder, values, partitions in self._by_series(records, tally, latest, decoded):
             rows = self._rows(decoder, values, partitions, tally, latest)
@@ -207,7 +137,7 @@ class TopicDecoder:
         for raw in values:
             try:
                 found.append(read(decode(raw)))
-            except (msgspec.MsgspecError, RecursionError, AttributeError):
+            except UNREADABLE:
                 found.append(None)
         return found
 
@@ -252,12 +182,12 @@ class TopicDecoder:
     def _rows(
         self, decoder: SeriesDecoder, values: list[bytes], partitions: list[int], tally: Tally, latest: Nanos
     ) -> list[Rows]:
-        typed, typed_at, odd = _decode_typed(decoder, values)
+        typed, typed_at, odd = decode_typed(decoder, values)
         rows = []
         if typed:
             found = self._typed_rows(decoder, typed, [partitions[at] for at in typed_at], tally, latest)
             rows.append(found)
-        self._sample_unknown(decoder, values, tally)
+        self._sample_unknown(decoder, values, tally, latest)
         if odd:
             rows.append(self._lenient_rows(decoder, [(values[at], partitions[at]) for at in odd], tally, latest))
         return rows
@@ -361,12 +291,14 @@ class TopicDecoder:
             np.array(codes, dtype=np.int32).reshape(len(times), len(decoder.tables)),
         )
 
-    def _sample_unknown(self, decoder: SeriesDecoder, values: list[bytes], tally: Tally) -> None:
+    def _sample_unknown(self, decoder: SeriesDecoder, values: list[bytes], tally: Tally, latest: Nanos) -> None:
         for at in range(-self._sampled % UNKNOWN_SAMPLE, len(values), UNKNOWN_SAMPLE):
-            try:
-                tally.fields["unknown"] += decoder.unknown(parse_leniently(values[at]))
-            except Rejected:
-                continue  # counted where it is decoded
+            with suppress(Rejected):  # counted where it is decoded
+                found = parse_leniently(values[at])
+                stamp, model, version = self._lenient_envelope(found)
+                read_timestamp(stamp, self.fields.unit, latest)
+                if self.decoder_of(model, version) is decoder:
+                    tally.fields["unknown"] += decoder.unknown(found)
         self._sampled += len(values)
 
     # --- batches ------------------------------------------------------------------------------------------------
@@ -390,22 +322,3 @@ class TopicDecoder:
         numeric = np.concatenate([part.numeric for part in counted])
         codes = np.concatenate([part.codes for part in counted])
         decoded.batches.append(EventBatch(key, self.topic, times, numeric, codes))
-
-
-def _decode_typed(decoder: SeriesDecoder, values: list[bytes]) -> tuple[list[Any], Sequence[int], list[int]]:
-    """Typed structs, their places, and the places of messages that must be read leniently."""
-    if decoder.plan is None:
-        return [], [], list(range(len(values)))
-    decode = msgspec.json.Decoder(decoder.plan.struct).decode
-    try:
-        return [decode(raw) for raw in values], range(len(values)), []
-    except (msgspec.MsgspecError, RecursionError):
-        pass
-    typed, places, odd = [], [], []
-    for at, raw in enumerate(values):
-        try:
-            typed.append(decode(raw))
-            places.append(at)
-        except (msgspec.MsgspecError, RecursionError):
-            odd.append(at)
-    return typed, places, odd

@@ -90,14 +90,16 @@ class TimeColumn:
         return np.fromiter((self._one(path, value) for value in column), dtype=np.int64, count=len(column))
 
     def _one(self, path: Path, value: Any) -> int:
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, str) and value.lstrip("-").isdigit():
             value = int(value)
         try:
             if isinstance(value, str):
                 return parse_time(value)
-            if isinstance(value, int | float | np.number) and not math.isnan(value):
-                return epoch(float(value) if isinstance(value, np.floating) else value, self.unit)
-        except Rejected:
+            if isinstance(value, int | float):
+                return epoch(value, self.unit)
+        except Rejected:  # said below
             pass
         raise TableError(f"{path}: {self.name}: {str(value)[:40]!r} is no time")
 

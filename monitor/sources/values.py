@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +14,14 @@ from monitor.stream.events import SECOND, Nanos
 
 MAX_BYTES = 1 << 20  # of one message
 MAX_DEPTH = 32
-BACKSLASH, QUOTE = b'\\"'
-OPENING, CLOSING = frozenset(b"{["), frozenset(b"}]")
+STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
+OPENING = frozenset(b"{[")
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
 EARLIEST: Nanos = 946_684_800 * SECOND  # 2000-01-01; age is no reason to reject, a wrong unit is
 LATEST_NANOS = (1 << 63) - 1
 UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
-LONGEST_INTEGER = 400  # digits; above it a float is infinite anyway
+LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a longer one counts as infinite
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,24 +30,11 @@ class Rejected(Exception):  # noqa: N818 - not an error of ours: what a message 
 
 
 def nesting(raw: bytes) -> int:
-    """Depth of brackets outside strings, in one pass, never recursive."""
+    """Depth of brackets outside strings, never recursive."""
     depth = deepest = 0
-    in_string = escaped = False
-    for byte in raw:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == BACKSLASH:
-                escaped = True
-            elif byte == QUOTE:
-                in_string = False
-        elif byte == QUOTE:
-            in_string = True
-        elif byte in OPENING:
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in CLOSING:
-            depth -= 1
+    for bracket in STRINGS.sub(b"", raw).translate(None, NO_BRACKETS):
+        depth += 1 if bracket in OPENING else -1
+        deepest = max(deepest, depth)
     return deepest
 
 
@@ -54,18 +44,28 @@ def refusal(raw: bytes | None) -> str | None:
         return "empty"
     if len(raw) > MAX_BYTES:
         return "too_large"
+    if not (raw.isascii() or _is_utf8(raw)):
+        return "invalid_utf8"
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
         return "too_deep"
     return None
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def parse_leniently(raw: bytes) -> dict[str, Any]:
     """A message as plain objects, NaN, Infinity and 1e999 let through as floats. Raises Rejected."""
     try:
         found = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         try:
-            found = json.loads(raw, parse_int=_integer)
+            found = json.loads(raw.decode("utf-8-sig"), parse_int=_integer)  # text: bytes could pass as UTF-16
         except (ValueError, RecursionError):
             raise Rejected("malformed_json") from None
     if not isinstance(found, dict):
@@ -160,8 +160,11 @@ def epoch(value: float, unit: Nanos) -> Nanos:
 
 def parse_time(text: str) -> Nanos:
     """RFC 3339 text to nanoseconds; without a zone it is UTC. Digits past the microsecond are cut."""
+    text = text.strip().upper()
     try:
-        found = datetime.fromisoformat(text.strip())
+        if not text[4:5] == text[7:8] == "-":  # else an epoch as text could pass as a date without dashes
+            raise ValueError
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise Rejected("timestamp_invalid") from None
     if found.tzinfo is None:

@@ -1,19 +1,28 @@
 """How far event time has come: the minimum over all partitions that are not idle."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.stream.events import Nanos, Partition
 
 
 @dataclass(slots=True)
 class PartitionClock:
-    """What one partition has shown so far. `active` is processing time, everything else event time."""
+    """What one partition has shown so far. `active` is processing time, `seen` event time.
+
+    A saved clock is not assigned until the source takes its partition on again: its topic may be gone.
+    """
 
     active: Nanos
     seen: Nanos | None = None
     at_end: bool = False
     idle: bool = False
+    assigned: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Whether the watermark waits for it. An idle one with unread events does: it is idle again at its end."""
+        return self.assigned and not (self.idle and self.at_end)
 
     def judge_idleness(self, now: Nanos, idle_after: Nanos) -> None:
         """Idle is a partition read to its end and silent for `idle_after`; an unread or lagging one never is."""
@@ -33,14 +42,19 @@ class Watermark:
         self.partitions: dict[Partition, PartitionClock] = {}
 
     def assign(self, partitions: Iterable[Partition], now: Nanos) -> None:
-        """Let new partitions hold the watermark; known ones keep what they have shown."""
+        """Let these partitions hold the watermark; known ones keep what they have shown, but their end is unknown."""
         for partition in partitions:
-            self.partitions.setdefault(partition, PartitionClock(active=now))
+            known = self.partitions.get(partition, PartitionClock(active=now))
+            self.partitions[partition] = replace(known, active=now, at_end=False, assigned=True)
 
-    def forget(self, keep: Iterable[Partition]) -> None:
-        """Drop partitions that are no longer read."""
-        kept = set(keep)
-        self.partitions = {partition: clock for partition, clock in self.partitions.items() if partition in kept}
+    def restore(self, partition: Partition, seen: Nanos | None, *, idle: bool, now: Nanos) -> None:
+        """Take up what a partition had shown. It holds nothing until it is assigned again."""
+        self.partitions[partition] = PartitionClock(active=now, seen=seen, idle=idle, assigned=False)
+
+    @property
+    def idle(self) -> frozenset[Partition]:
+        """The partitions judged idle."""
+        return frozenset(partition for partition, clock in self.partitions.items() if clock.idle)
 
     def read(self, partition: Partition) -> None:
         """Records came, valid or not: the partition is not at its end."""
@@ -61,7 +75,7 @@ class Watermark:
         """Judge idleness and move on; true if the watermark moved."""
         for clock in self.partitions.values():
             clock.judge_idleness(now, self.idle_after)
-        holding = [clock.seen for clock in self.partitions.values() if not clock.idle]
+        holding = [clock.seen for clock in self.partitions.values() if clock.holds]
         if not holding or any(seen is None for seen in holding):
             return False
         reached = min(seen for seen in holding if seen is not None)

@@ -24,9 +24,10 @@ class ClosedWindow:
 
 @dataclass(frozen=True, slots=True)
 class SealedPane:
-    """A pane that no event can enter any more and that lies wholly after the first event."""
+    """A pane that no event can enter any more and that lies wholly after the first event: [start, end)."""
 
     start: Nanos
+    end: Nanos
     sketch: Sketch
 
 
@@ -91,8 +92,7 @@ class Windows:
 
     def close_until(self, watermark: Nanos) -> list[SealedPane | ClosedWindow]:
         """Seal what the watermark has passed: panes and windows in order of their end, empty ones left out."""
-        horizon = watermark - self.spec.lateness
-        horizon -= horizon % self.spec.slide
+        horizon = self._horizon(watermark)
         if self.sealed_until is not None and horizon <= self.sealed_until:
             return []
         closed: list[SealedPane | ClosedWindow] = []
@@ -101,6 +101,15 @@ class Windows:
         self.sealed_until = horizon
         self._drop_used()
         return closed
+
+    def seal_until(self, watermark: Nanos) -> None:
+        """Begin at a watermark that others have brought so far: what it has passed is late."""
+        self.sealed_until = self._horizon(watermark)
+
+    def _horizon(self, watermark: Nanos) -> Nanos:
+        """The last end of a pane that the watermark has passed by the lateness."""
+        horizon = watermark - self.spec.lateness
+        return horizon - horizon % self.spec.slide
 
     def _ends_until(self, horizon: Nanos) -> list[Nanos]:
         """Ends of the windows to look at: those that hold a pane, past what was sealed before."""
@@ -123,7 +132,7 @@ class Windows:
         if origin is None:
             return closed
         if newest in self.panes and newest >= origin:
-            closed.append(SealedPane(newest, self.panes[newest]))
+            closed.append(SealedPane(newest, end, self.panes[newest]))
         start = end - self.spec.length
         if start >= origin:
             window = ClosedWindow(start, end, self._total(start, end))

@@ -31,6 +31,10 @@ class Child:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def returncode(self) -> int:
+        return self._process.wait()
+
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
         """Return when ready; raise StartFailed when the process has ended or the time is over."""
         deadline = time.monotonic() + seconds

@@ -8,7 +8,6 @@ from threading import Event, Thread
 from typing import Any
 
 import msgspec
-import numpy as np
 from confluent_kafka import KafkaException, Producer
 from numpy.random import Generator
 from numpy.typing import NDArray
