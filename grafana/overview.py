@@ -121,18 +121,29 @@ def _models() -> list[Any]:
             "Alerts",
             "One lane a rule. Pending: breached, but not for long enough yet. Recovering: clear, but not for long enough "
             "yet, and still counted as firing. A lane that flips between the two sits at its threshold: widen the gap "
-            "between fire_above and clear_below.",
+            "between fire_above and clear_below. Behind the rule stands its severity: critical pages, info alerts nobody.",
             ALERT_STATES,
-            Query("max by (model, version, rule) (driftd_alert_state)", "{{model}} · {{version}} · {{rule}}"),
+            Query(
+                "max by (model, version, rule) (driftd_alert_state) * on (model, version, rule) group_right ()"
+                " group by (model, version, rule, severity) (driftd_rule_info)",
+                "{{model}} · {{version}} · {{rule}} · {{severity}}",
+            ),
             width=20,
             link=OPEN_SERIES,
         ),
         tiles(
             "Alerts firing",
-            "Alerts firing or recovering, over all models. Several models at once usually share a cause upstream: look at "
-            "the feed before looking at a model.",
+            "Alerts firing or recovering, over all models, by the severity of their rule. Several models at once usually "
+            "share a cause upstream: look at the feed before looking at a model.",
             Short,
-            Query("count(driftd_alert_state >= 2) or vector(0)"),
+            Query(
+                or_none(
+                    "count by (severity) (group by (model, version, rule, severity) (driftd_rule_info)"
+                    " and on (model, version, rule) driftd_alert_state >= 2)",
+                    "severity",
+                ),
+                "{{severity}}",
+            ),
             height=8,
             thresholds=ANY,
         ),

@@ -1,5 +1,6 @@
-"""Send the analysis rows to Kafka as nested JSON events: python produce.py [bootstrap servers]."""
+"""Send the analysis rows to Kafka as nested JSON events: python produce.py [servers] [--rows FIRST:LAST]."""
 
+import argparse
 import json
 import os
 import sys
@@ -39,15 +40,20 @@ def event(row: dict[str, object]) -> bytes:
 
 
 def main() -> None:
-    """Send all rows in order."""
-    servers = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("DRIFTD_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9092")
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 50, "compression.type": "zstd"})
-    rows = pq.read_table(HERE / "analysis.parquet").to_pylist()
-    for number, row in enumerate(rows):
+    """Send rows in order, over the partitions in turn."""
+    servers = os.environ.get("DRIFTD_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("servers", nargs="?", default=servers)
+    parser.add_argument("--rows", default="0:50000", help="which rows, the last one left out")
+    options = parser.parse_args()
+    first, last = map(int, options.rows.split(":"))
+    producer = Producer({"bootstrap.servers": options.servers, "linger.ms": 50, "compression.type": "zstd"})
+    rows = pq.read_table(HERE / "analysis.parquet").slice(first, last - first).to_pylist()
+    for number, row in enumerate(rows, start=first):
         producer.produce(TOPIC, event(row), partition=number % PARTITIONS)
         producer.poll(0)
     left = producer.flush(60)
-    print(f"{len(rows) - left} events sent to {TOPIC} at {servers}")
+    print(f"{len(rows) - left} events sent to {TOPIC} at {options.servers}")
     sys.exit(1 if left else 0)
 
 

@@ -30,15 +30,15 @@ class Episode:
             return self._closed(at) if self.state in OPEN else replace(self, state=state, since=None)
         if state is AlertState.PENDING:
             before = self._closed(at) if self.state in OPEN else self
-            return replace(before, state=state, since=before._onset(alerts, AlertState.PENDING))
+            return replace(before, state=state, since=before.onset(alerts, AlertState.PENDING))
         if self.state in OPEN:
             return replace(self, state=state)
-        return replace(self, state=state, since=self._onset(alerts, state), number=self.number + 1)
+        return replace(self, state=state, since=self.onset(alerts, state), number=self.number + 1)
 
     def _closed(self, at: Span) -> "Episode":
         return replace(self, state=AlertState.INACTIVE, since=None, resolved_at=at.end)
 
-    def _onset(self, alerts: list[Alert], state: AlertState) -> Nanos:
+    def onset(self, alerts: list[Alert], state: AlertState) -> Nanos:
         """When the features now in `state` first breached; never inside the last episode, or ids would repeat."""
         since = min(alert.since for alert in alerts if alert.state is state and alert.since is not None)
         return since if self.resolved_at is None else max(since, self.resolved_at)

@@ -113,6 +113,11 @@ class Board:
                 self._alert(fact)
             case WatermarkAdvanced(at):
                 self.watermark = at
+            case _:
+                self._note_service(fact)
+
+    def _note_service(self, fact: Fact) -> None:
+        match fact:
             case TopicsMissing(topics):
                 self.topics_missing = len(topics)
             case LagMeasured(lags):

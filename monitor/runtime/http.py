@@ -1,12 +1,14 @@
 """GET /metrics, health and the JSON routes. Read-only, bounded in threads and time."""
 
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6, socket
-from threading import BoundedSemaphore, Thread
+from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
+from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -17,7 +19,8 @@ from monitor.runtime.board import Board
 from monitor.runtime.telemetry import Telemetry
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
-REQUEST_SECONDS = 10.0  # for a client to say what it wants
+REQUEST_SECONDS = 10.0  # for a client to say what it wants and to take the answer, however slowly it drips
+LONGEST_LIMIT = 9  # digits
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 
@@ -41,8 +44,8 @@ class Surface:
 
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
         """The answer to GET `target`."""
-        parts = urlsplit(target)
-        match parts.path:
+        path, _, query = target.partition("?")
+        match path:
             case "/metrics":
                 encode, kind = choose_encoder(accept)
                 return HTTPStatus.OK, kind, encode(self._registry)
@@ -54,7 +57,7 @@ class Surface:
                     return HTTPStatus.OK, TEXT, b"ready\n"
                 return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
             case path if path in self._json:
-                return self._answer_json(path, parse_qs(parts.query))
+                return self._answer_json(path, parse_qs(query))
             case _:
                 known = ", ".join(["/metrics", "/healthz", "/readyz", *self._json])
                 return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {known}\n".encode()
@@ -69,8 +72,8 @@ class Surface:
     @staticmethod
     def _windows(board: Board, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         limit = query.get("limit", ["100"])[-1]
-        if not limit.isdigit() or not limit.isascii() or int(limit) < 1:
-            raise BadRequest("limit must be a whole number from 1")
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= LONGEST_LIMIT and int(limit)):
+            raise BadRequest("limit must be a whole number from 1 to 999999999")
         return routes.windows(board, query.get("model", [None])[-1], int(limit))
 
 
@@ -94,7 +97,7 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where it is served."""
-        host, port = self.server_address[:2]
+        host, port = str(self.server_address[0]), self.server_address[1]
         return f"http://[{host}]:{port}" if self.address_family == AF_INET6 else f"http://{host}:{port}"
 
     def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
@@ -104,13 +107,25 @@ class Server(ThreadingHTTPServer):
 
     def process_request_thread(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         """Serve one connection, then give the place back."""
+        patience = Timer(REQUEST_SECONDS, hang_up, [request])
+        patience.daemon = True
+        patience.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            patience.cancel()
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """A client that went away is no news; a mistake of ours is."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+def hang_up(request: Any) -> None:
+    """End a connection that takes too long; whoever reads or writes it then fails."""
+    with suppress(OSError):
+        request.shutdown(SHUT_RDWR)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -45,6 +45,7 @@ class Loop:
     def run(self, stopping: Event) -> None:
         """Turn until stopped, then save once more."""
         while not stopping.is_set():
+            self._telemetry.turned()
             if self._checkpointer.failing is None:
                 self.turn(POLL)
             else:  # nothing more is read than can be saved
@@ -72,7 +73,8 @@ class Loop:
             decoded = self._decoders[records.topic].decode(records, now)
             batches += decoded.batches
             facts += decoded.facts
-            seen |= decoded.seen
+            for partition, time in decoded.seen.items():
+                seen[partition] = max(time, seen.get(partition, time))
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
         return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned), facts
 

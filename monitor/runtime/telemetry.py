@@ -80,11 +80,15 @@ class Telemetry:
                 else:
                     self._board.apply(fact)
 
+    def turned(self) -> None:
+        """The loop has come round: it is not stuck. Only the loop may say so."""
+        with self._lock:
+            self._board.turned_at = self._now()
+
     def record(self, facts: Iterable[Fact]) -> None:
         """Take what happened."""
         facts = list(facts)
         with self._lock:
-            self._board.turned_at = self._now()
             for fact in facts:
                 self._board.apply(fact)
         for fact in facts:
@@ -102,8 +106,8 @@ class Telemetry:
             case StateReset(key, cause):
                 log.warning("state.reset", model=key.model, version=key.version, cause=cause)
             case DeliveryTried(webhook, notification, outcome, status, detail):
-                level = logging.INFO if outcome == "delivered" else logging.WARNING
-                log.log(level, f"webhook.{outcome}", webhook=webhook, id=notification, status=status, detail=detail)
+                level, event = logging.INFO if outcome == "delivered" else logging.WARNING, f"webhook.{outcome}"
+                log.log(level, event, webhook=webhook, id=notification, status=status, detail=detail)
             case CheckpointSaved(_, seconds, size):
                 log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
             case CheckpointFailed(error):

@@ -1,7 +1,9 @@
 """From a YAML file and the environment to settings; from mistakes to one line each; from settings to a masked print."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,54 +11,91 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
 
 from monitor.settings.schema import Settings
 
 MASK = "********"
-SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo")
+SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
+PROPERTIES = "kafka.properties"
+Place = tuple[int | str, ...]
 
 
 class ConfigError(Exception):
     """The configuration cannot be used: one line a problem. Exit code 2."""
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML in which a key may stand only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the base class's
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value} is there twice", problem_mark=key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_settings(path: Path) -> Settings:
     """Read a configuration file. Raises ConfigError, a line for each problem, each naming the key and what is valid."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: is no YAML: {explain_yaml(error)}") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: must be a mapping of keys such as kafka, topics, models")
+    named = {str(key): value for key, value in found.items()}
+    hidden = [key for key in named if key.startswith("_")]  # pydantic would take them for options of its own
+    if hidden:
+        raise ConfigError(f"{path}: {hidden[0]} is no key{_suggestion(hidden)}")
     try:
-        return Settings(**with_defaults({str(key): value for key, value in found.items()}))
+        return Settings(**named)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {explain(problem)}" for problem in error.errors())) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}; only scalar keys can be set there") from None
 
 
-def with_defaults(found: dict[str, Any]) -> dict[str, Any]:
-    """Every key of `defaults` put into each model that does not set it itself."""
-    defaults, models = found.get("defaults"), found.get("models")
-    if not isinstance(defaults, Mapping) or not isinstance(models, Sequence):
-        return found
-    merged = [{**defaults, **model} if isinstance(model, Mapping) else model for model in models]
-    return {**found, "models": merged}
+def explain_yaml(error: Exception) -> str:
+    """What is wrong with a YAML text and where, without the text: it could be a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    problem = re.sub("'[^']{2,}'", "'…'", error.problem or "cannot be understood")
+    mark = error.problem_mark
+    return problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
 def explain(problem: ErrorDetails) -> str:
     """One validation problem as one line: key, value, what is valid."""
-    where = [part for part in problem["loc"] if part not in {"function-after", "function-before"}]
+    where = problem["loc"]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
     if problem["type"] == "extra_forbidden":
         return f"{key} is no key{_suggestion(where)}"
     if problem["type"] == "missing":
         return f"{key} is missing"
-    message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    value = problem["input"]
-    shown = "" if isinstance(value, dict | list | BaseModel) or _is_secret(key) else f" (is {str(value)[:80]!r})"
-    return f"{key}: {message}{shown}" if key else message
+    if problem["type"] in {"model_type", "dict_type"}:
+        message = "must be a mapping of keys"
+    else:
+        message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{key}: {message}{_shown(key, problem['input'])}{_origin(where)}" if key else message
+
+
+def _shown(key: str, value: Any) -> str:
+    """The value, where it cannot be a secret."""
+    text = str(value)
+    if isinstance(value, dict | list | BaseModel) or key.startswith(PROPERTIES) or _is_secret(key) or _is_secret(text):
+        return ""
+    return f" (is {(mask_url(text) if '://' in text else text)[:80]!r})"
+
+
+def _origin(where: Place) -> str:
+    """The environment variable that a value came from."""
+    variable = "DRIFTD_" + "__".join(str(part) for part in where).upper()
+    return f", set by {variable}" if variable in {name.upper() for name in os.environ} else ""
 
 
 def _suggestion(where: Sequence[int | str]) -> str:
@@ -70,13 +109,17 @@ def _suggestion(where: Sequence[int | str]) -> str:
 def keys_at(where: Sequence[int | str]) -> list[str]:
     """The valid keys of the section at a place of the configuration."""
     section: Any = Settings
+    named = False  # the next part is a name that the operator chose, as of a feature
     for part in where:
-        if isinstance(part, int):
+        field = section.model_fields.get(part)
+        if isinstance(part, int) or named or field is None:
+            named = False
             continue
-        fields = getattr(section, "model_fields", {})
-        if part in fields:
-            section = _section_of(fields[part].annotation)
-    return [info.alias or name for name, info in getattr(section, "model_fields", {}).items()]
+        section = _section_of(field.annotation)
+        named = getattr(field.annotation, "__origin__", None) is dict
+        if section is None:
+            return []
+    return [info.alias or name for name, info in section.model_fields.items()]
 
 
 def _section_of(annotation: Any) -> Any:
@@ -104,5 +147,10 @@ def masked(settings: Settings) -> dict[str, Any]:
 
 
 def mask_url(url: str) -> str:
-    """An address without its query, where tokens like to live."""
-    return urlsplit(url)._replace(query=MASK, fragment="").geturl() if urlsplit(url).query else url
+    """An address without its query and user, where tokens like to live."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return MASK
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query=MASK if parts.query else "", fragment="").geturl()

@@ -1,6 +1,8 @@
 """What the configuration may say: every key, its type, default and bounds. Plain values only; nothing is built here."""
 
 import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -28,6 +30,9 @@ NANOS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h"
 OWN_PROPERTIES = frozenset(
     {
         "bootstrap.servers",
+        "metadata.broker.list",
+        "allow.auto.create.topics",
+        "auto.commit.enable",
         "group.id",
         "group.instance.id",
         "group.protocol",
@@ -55,6 +60,9 @@ DANGEROUS_PROPERTIES = frozenset(
 )
 
 
+LONGEST = 3650 * NANOS["d"]  # so that event time and a duration together stay within int64
+
+
 def parse_duration(value: Any) -> int:
     """`5m` to nanoseconds; a unit is required, so that 30 is never taken for minutes."""
     if isinstance(value, int) and not isinstance(value, bool) and value == 0:
@@ -62,7 +70,10 @@ def parse_duration(value: Any) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|us|ns|s|m|h|d)", value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError("must be a duration such as 500ms, 30s, 5m, 1h or 7d")
-    return round(float(match[1]) * NANOS[match[2]])
+    nanos = Decimal(match[1]) * NANOS[match[2]]
+    if nanos > LONGEST:
+        raise ValueError(f"must be at most {show_duration(LONGEST)}")
+    return round(nanos)
 
 
 def show_duration(nanos: int) -> str:
@@ -81,13 +92,20 @@ def _positive(nanos: int) -> int:
 
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(show_duration, return_type=str)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def _scalar(value: Any) -> Any:
+    if not isinstance(value, str | int | float | bool):
+        raise ValueError("must be a text, a number, true or false")  # noqa: TRY004 - pydantic's way to refuse
+    return value
 
 
 class Section(BaseModel):
     """A part of the configuration. Unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KafkaSettings(Section):
@@ -96,7 +114,7 @@ class KafkaSettings(Section):
     bootstrap_servers: str = "127.0.0.1:9092"
     group_id: Name = "driftd"
     start_from: Literal["earliest", "latest"] = "latest"
-    properties: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    properties: dict[str, Annotated[Any, AfterValidator(_scalar)]] = Field(default_factory=dict, repr=False)
     startup_timeout: PositiveDuration = parse_duration("60s")
     lost_offsets: Literal["stop", "skip"] = "stop"
 
@@ -151,8 +169,18 @@ class TopicSettings(Section):
 class ThresholdSettings(Section):
     """A feature's own thresholds for one detector."""
 
-    fire_above: float
-    clear_below: float | None = None
+    fire_above: Threshold
+    clear_below: Threshold | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "ThresholdSettings":
+        _refuse_disorder(self.fire_above, self.clear_below)
+        return self
+
+
+def _refuse_disorder(fire_above: float, clear_below: float | None) -> None:
+    if clear_below is not None and clear_below > fire_above:
+        raise ValueError(f"clear_below {clear_below} must not exceed fire_above {fire_above}")
 
 
 def _threshold(value: Any) -> Any:
@@ -164,7 +192,7 @@ class FeatureSettings(Section):
 
     detectors: list[str] | None = None
     thresholds: dict[str, Annotated[ThresholdSettings, BeforeValidator(_threshold)]] = Field(default_factory=dict)
-    importance: float | None = Field(default=None, ge=0)
+    importance: Threshold | None = None
     ignore: bool = False
 
 
@@ -182,7 +210,9 @@ class ModelDefaults(Section):
     @field_validator("version", mode="before")
     @classmethod
     def _text(cls, version: Any) -> Any:
-        return str(version) if isinstance(version, int | float) and not isinstance(version, bool) else version
+        if isinstance(version, float):
+            raise ValueError("must be in quotes: as numbers 3.1 and 3.10 are the same")  # noqa: TRY004 - same
+        return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
 
 
 class ModelSettings(ModelDefaults):
@@ -209,8 +239,8 @@ class RuleSettings(Section):
     name: Name
     detector: str
     features: list[str] = Field(default_factory=lambda: ["*"], min_length=1)
-    fire_above: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    clear_below: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    fire_above: Threshold
+    clear_below: Threshold | None = None
     hold: Annotated[int, Field(alias="for", ge=1)] = 1
     keep_firing_for: Annotated[int, Field(ge=1)] = 1
     min_rows: Annotated[int, Field(ge=0)] = 0
@@ -219,15 +249,14 @@ class RuleSettings(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> "RuleSettings":
-        if self.clear_below is not None and self.clear_below > self.fire_above:
-            raise ValueError(f"clear_below {self.clear_below} must not exceed fire_above {self.fire_above}")
+        _refuse_disorder(self.fire_above, self.clear_below)
         return self
 
 
 class AlertingSettings(Section):
     """When an alert is raised."""
 
-    false_alarms_per_month: Annotated[float, Field(gt=0)] | None = 1
+    false_alarms_per_month: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 1
     rules: list[RuleSettings] = Field(default_factory=list)
 
     @field_validator("rules")
@@ -253,7 +282,7 @@ class WebhookSettings(Section):
     """Who is told, and of what."""
 
     name: Name
-    url: str
+    url: str = Field(repr=False)
     types: Annotated[
         list[Literal["model.retrain.requested", "model.alert.firing", "model.alert.resolved", "*"]],
         Field(min_length=1),
@@ -270,6 +299,10 @@ class WebhookSettings(Section):
             raise ValueError("must be an http:// or https:// address")
         if parts.username or parts.password:
             raise ValueError("must hold no user name or password")
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("must be plain ASCII without spaces; write a host of other letters as xn--…")
+        if parts.port == 0:
+            raise ValueError("must have a port from 1 to 65535, or none")
         return url
 
     @model_validator(mode="after")
@@ -326,6 +359,16 @@ class Settings(BaseSettings):
         """Environment first, then the file; nothing else is looked at."""
         assert isinstance(env_settings, EnvSettingsSource)
         return env_settings, init_settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, found: Any) -> Any:
+        """Every key of `defaults`, from file or environment, put into each model that does not set it itself."""
+        defaults, models = found.get("defaults"), found.get("models")
+        if not isinstance(defaults, Mapping) or not isinstance(models, Sequence):
+            return found
+        merged = [{**defaults, **model} if isinstance(model, Mapping) else model for model in models]
+        return {**found, "models": merged}
 
     @model_validator(mode="after")
     def _distinct(self) -> "Settings":

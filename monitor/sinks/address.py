@@ -7,11 +7,18 @@ METADATA = frozenset(
     {
         ip_address("169.254.169.254"),
         ip_address("100.100.100.200"),
+        ip_address("168.63.129.16"),
         ip_address("192.0.0.192"),
         ip_address("fd00:ec2::254"),
+        ip_address("fd20:ce::254"),
     }
 )
-NAT64 = IPv6Network("64:ff9b::/96")
+EMBEDDING = (  # an IPv4 address in the last 32 bits: translated, translated locally, compatible
+    IPv6Network("64:ff9b::/96"),
+    IPv6Network("64:ff9b:1::/48"),
+    IPv6Network("::/96"),
+)
+OWN = IPv6Address("::1")
 THIS_NETWORK = IPv4Network("0.0.0.0/8")
 
 
@@ -23,7 +30,7 @@ def unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address inside an IPv6 one, where there is one."""
     if isinstance(address, IPv4Address):
         return address
-    if address in NAT64:
+    if address != OWN and any(address in network for network in EMBEDDING):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 
@@ -41,13 +48,13 @@ def allowed(text: str) -> bool:
     return not refused
 
 
-def resolve(host: str, port: int) -> str:
-    """The first allowed address of a host, to be connected to as it is: a second look-up could answer otherwise.
+def resolve(host: str, port: int) -> list[str]:
+    """The allowed addresses of a host, to be connected to as they are: a second look-up could answer otherwise.
 
     Raises AddressRefused when all are refused, OSError when there is none.
     """
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    for address in found:
-        if allowed(address):
-            return address
-    raise AddressRefused(f"{host} is a link-local, metadata or multicast address")
+    kept = [address for address in found if allowed(address)]
+    if not kept:
+        raise AddressRefused(f"{host} is a link-local, metadata or multicast address")
+    return kept

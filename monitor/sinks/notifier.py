@@ -52,16 +52,27 @@ class Notifier(Thread):
     def run(self) -> None:
         """Deliver until stopped; a notification in flight when we die is sent again under the same id."""
         with new_client() as client:
-            while True:
-                now = self._clock.now()
-                row = self._store.next_due(self._webhook.name, now) if now >= self._not_before else None
-                if row is not None:
-                    self._deliver(client, row)
-                elif self._stopping.is_set():
-                    return
-                else:
-                    self._wake.wait(LOOK_EVERY)
-                    self._wake.clear()
+            while self.turn(client) or not self._stopping.is_set():
+                pass
+
+    def turn(self, client: httpx.Client) -> bool:
+        """Deliver what is due, one notification; with nothing due wait to be woken. Whether anything was tried."""
+        row = self._next_due()
+        if row is not None:
+            self._deliver(client, row)
+        elif not self._stopping.is_set():
+            self._wake.wait(LOOK_EVERY)
+            self._wake.clear()
+        return row is not None
+
+    def _next_due(self) -> OutboxRow | None:
+        now = self._clock.now()
+        if now < self._not_before:
+            return None
+        try:
+            return self._store.next_due(self._webhook.name, now)
+        except sqlite3.Error:  # looked at again: the loop's own saving says what ails the disk
+            return None
 
     def _deliver(self, client: httpx.Client, row: OutboxRow) -> None:
         attempt = self._webhook.send(client, row.notification, self._clock)

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,11 +92,12 @@ class StateStore:
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=1.0)
         try:
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "quick_check(1)"):
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._prepare(connection)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "quick_check(1)"):
                 answer = connection.execute(f"PRAGMA {pragma}").fetchone()
             if answer[0] != "ok":
                 raise sqlite3.DatabaseError(answer[0])
-            self._prepare(connection)
         except sqlite3.Error as error:
             connection.close()
             raise StateError(
@@ -108,7 +109,12 @@ class StateStore:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        version, owner, tables = (
+            connection.execute(question).fetchone()[0]
+            for question in ("PRAGMA user_version", "PRAGMA application_id", "SELECT COUNT(*) FROM sqlite_master")
+        )
+        if owner != APPLICATION_ID and (tables or version or owner):
+            raise StateError(f"state: {self.path} is not a state of driftd; move it away to begin anew")
         if version > SCHEMA_VERSION:
             raise StateError(
                 f"state: {self.path} was written by a newer driftd (format {version}; this one reads {SCHEMA_VERSION})"
@@ -117,8 +123,6 @@ class StateStore:
             connection.executescript(
                 f"BEGIN;{SCHEMA}PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
             )
-        elif connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise StateError(f"state: {self.path} is not a state of driftd")
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -136,7 +140,7 @@ class StateStore:
 
     def save(
         self,
-        records: Iterable[Record],
+        records: Collection[Record],
         positions: Mapping[Partition, int],
         notifications: Iterable[Notification],
         now: Nanos,

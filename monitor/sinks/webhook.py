@@ -13,14 +13,14 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from monitor.clock import Clock
-from monitor.sinks.address import AddressRefused, resolve
+from monitor.sinks import address
 from monitor.sinks.payloads import rfc3339
 from monitor.sinks.store import Notification
 from monitor.stream.events import SECOND
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, not a secret
 SECRET_BYTES = range(24, 65)
-LONGEST_RETRY_AFTER = 86_400.0  # seconds
+RETRY_AFTER_BOUNDS = 1.0, 86_400.0  # seconds; less says nothing, or a receiver could make us hammer it
 TIMES_TO_SLOW_DOWN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -59,7 +59,7 @@ class Webhook:
     """A receiver. The secret is in no repr."""
 
     name: str
-    url: str
+    url: str = field(repr=False)  # its query may hold a token
     secret: bytes = field(repr=False)
     timeout: float = 15.0
 
@@ -81,26 +81,35 @@ class Webhook:
         }
 
     def send(self, client: httpx.Client, notification: Notification, clock: Clock) -> Attempt:
-        """Try once."""
+        """Try once: of the host's addresses the first that can be connected to."""
         parts = urlsplit(self.url)
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        failed = Attempt(delivered=False, status=None, detail="")
         try:
-            address = resolve(host, port)
-            at = f"[{address}]" if ":" in address else address
-            with client.stream(
-                "POST",
-                parts._replace(netloc=f"{at}:{port}").geturl(),
-                content=notification.body,
-                headers={**self.headers(notification, clock.now() // SECOND), "host": parts.netloc},
-                extensions={"sni_hostname": host},
-                timeout=self.timeout,
-            ) as response:  # the body is not read: it could be endless
-                return self._judge(response, clock)
-        except AddressRefused as error:
+            for found in address.resolve(host, port):
+                try:
+                    return self._post(
+                        client, notification, clock, f"[{found}]:{port}" if ":" in found else f"{found}:{port}"
+                    )
+                except (httpx.ConnectError, httpx.ConnectTimeout) as error:  # nothing was said yet
+                    failed = Attempt(delivered=False, status=None, detail=type(error).__name__)
+        except address.AddressRefused as error:
             return Attempt(delivered=False, status=None, detail=str(error))
         except (httpx.HTTPError, OSError, UnicodeError) as error:
             return Attempt(delivered=False, status=None, detail=type(error).__name__)
+        return failed
+
+    def _post(self, client: httpx.Client, notification: Notification, clock: Clock, netloc: str) -> Attempt:
+        parts = urlsplit(self.url)
+        with client.stream(
+            "POST",
+            parts._replace(netloc=netloc, fragment="").geturl(),
+            content=notification.body,
+            headers={**self.headers(notification, clock.now() // SECOND), "host": parts.netloc},
+            extensions={"sni_hostname": parts.hostname or ""},
+            timeout=self.timeout,
+        ) as response:  # the body is not read: it could be endless
+            return self._judge(response, clock)
 
     @staticmethod
     def _judge(response: httpx.Response, clock: Clock) -> Attempt:
@@ -118,7 +127,7 @@ class Webhook:
 
 
 def retry_after(value: str | None, clock: Clock) -> float | None:
-    """Seconds that a Retry-After header asks for, as a number or a date, within a day; None where it says nothing."""
+    """Seconds that a Retry-After header asks for, as a number or a date, at most a day; None where it says nothing."""
     if value is None:
         return None
     try:
@@ -126,13 +135,12 @@ def retry_after(value: str | None, clock: Clock) -> float | None:
     except ValueError:
         try:
             date = parsedate_to_datetime(value)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
         seconds = date.timestamp() - clock.now() / SECOND
-    if seconds != seconds:  # noqa: PLR0124 - NaN
-        return None
-    return max(0.0, min(seconds, LONGEST_RETRY_AFTER))
+    least, most = RETRY_AFTER_BOUNDS
+    return min(seconds, most) if seconds >= least else None  # NaN is not, either
 
 
 def new_client() -> httpx.Client:

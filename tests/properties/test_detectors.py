@@ -4,15 +4,22 @@ import contextlib
 import itertools
 import json
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from detectors import GridMismatchError, Reference, ReferenceFormatError, Sketch, adwin, canonical, ks
+
+
+def law(*strategies: st.SearchStrategy) -> Callable:
+    """Hypothesis' `given`, without its deadline: a busy machine is no counterexample."""
+    return lambda test: settings(deadline=None)(given(*strategies)(test))
+
 
 any_float = st.floats(allow_nan=True, allow_infinity=True, width=64)
 tied_float = st.sampled_from([-1.0, 0.0, 0.0, 0.5, 1.0, 2.0])
@@ -48,7 +55,7 @@ def sketch_of(reference: Reference, data: dict) -> Sketch:
     return sketch
 
 
-@given(references_and_windows(), st.lists(st.integers(0, 25), max_size=4), st.randoms(use_true_random=False))
+@law(references_and_windows(), st.lists(st.integers(0, 25), max_size=4), st.randoms(use_true_random=False))
 def test_merged_parts_are_the_sketch_of_everything(
     drawn: tuple[Reference, dict], cuts: list[int], chance: random.Random
 ) -> None:
@@ -72,7 +79,7 @@ def test_merged_parts_are_the_sketch_of_everything(
     assert merged.mean_shift().tobytes() == whole.mean_shift().tobytes()
 
 
-@given(references_and_windows())
+@law(references_and_windows())
 def test_every_row_counts_once_in_every_feature(drawn: tuple[Reference, dict]) -> None:
     reference, data = drawn
     sketch = sketch_of(reference, data)
@@ -82,7 +89,7 @@ def test_every_row_counts_once_in_every_feature(drawn: tuple[Reference, dict]) -
     assert (sketch.unseen <= sketch.usable).all()
 
 
-@given(references_and_windows())
+@law(references_and_windows())
 def test_missing_is_what_is_not_finite_and_unseen_what_is_outside(drawn: tuple[Reference, dict]) -> None:
     reference, data = drawn
     sketch = sketch_of(reference, data)
@@ -98,7 +105,7 @@ def test_missing_is_what_is_not_finite_and_unseen_what_is_outside(drawn: tuple[R
     assert sketch.unseen[-1] == sum(text is not None and text not in known for text in found)
 
 
-@given(references_and_windows(), st.sampled_from([1, 200, 70_000, 10**10]))
+@law(references_and_windows(), st.sampled_from([1, 200, 70_000, 10**10]))
 def test_sketch_bytes_read_back_exactly(drawn: tuple[Reference, dict], factor: int) -> None:
     reference, data = drawn
     sketch = sketch_of(reference, data)
@@ -111,7 +118,7 @@ def test_sketch_bytes_read_back_exactly(drawn: tuple[Reference, dict], factor: i
     assert back.counts.tolist() == sketch.counts.tolist()
 
 
-@given(references_and_windows(), bytes_of_damage)
+@law(references_and_windows(), bytes_of_damage)
 def test_a_damaged_sketch_raises_value_error(drawn: tuple[Reference, dict], damage: tuple[int, int]) -> None:
     reference, data = drawn
     good = bytearray(sketch_of(reference, data).to_bytes())
@@ -121,7 +128,7 @@ def test_a_damaged_sketch_raises_value_error(drawn: tuple[Reference, dict], dama
         Sketch.from_bytes(reference.grid, bytes(good))
 
 
-@given(references(), st.binary(max_size=80))
+@law(references(), st.binary(max_size=80))
 def test_arbitrary_bytes_are_no_sketch_and_no_bank(reference: Reference, junk: bytes) -> None:
     with pytest.raises(ValueError, match="no sketch"):
         Sketch.from_bytes(reference.grid, junk)
@@ -129,7 +136,7 @@ def test_arbitrary_bytes_are_no_sketch_and_no_bank(reference: Reference, junk: b
         adwin.AdwinBank.from_bytes(reference, junk)
 
 
-@given(references(), references())
+@law(references(), references())
 def test_sketches_merge_only_on_one_grid(one: Reference, other: Reference) -> None:
     if one.grid.id == other.grid.id:
         assert one.sketch.merge(other.sketch).rows == one.rows + other.rows
@@ -138,7 +145,7 @@ def test_sketches_merge_only_on_one_grid(one: Reference, other: Reference) -> No
             one.sketch.merge(other.sketch)
 
 
-@given(references())
+@law(references())
 def test_a_reference_survives_json_exactly(reference: Reference) -> None:
     back = Reference.from_dict(json.loads(json.dumps(reference.to_dict())))
 
@@ -164,7 +171,7 @@ def paths(value: object, prefix: tuple = ()) -> list[tuple]:
     return [prefix, *(path for key, held in inner for path in paths(held, (*prefix, key)))]
 
 
-@given(st.sampled_from(paths(SMALL)[1:]), json_values, st.booleans())
+@law(st.sampled_from(paths(SMALL)[1:]), json_values, st.booleans())
 def test_a_damaged_reference_raises_its_own_error_or_reads(path: tuple, value: object, remove: bool) -> None:
     """Whatever stands in any place of the file: it is either a sound reference or a ReferenceFormatError."""
     content = json.loads(json.dumps(SMALL))
@@ -183,7 +190,7 @@ def test_a_damaged_reference_raises_its_own_error_or_reads(path: tuple, value: o
         adwin.AdwinBank(reference).update(reference.sketch)
 
 
-@given(st.binary(max_size=60))
+@law(st.binary(max_size=60))
 def test_a_file_of_arbitrary_bytes_raises_its_own_error(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
     path = tmp_path_factory.mktemp("junk") / "reference.json"
     path.write_bytes(junk)
@@ -191,7 +198,7 @@ def test_a_file_of_arbitrary_bytes_raises_its_own_error(tmp_path_factory: pytest
         Reference.load(path)
 
 
-@given(finite, finite)
+@law(finite, finite)
 def test_the_exact_ks_distance_lies_in_the_certified_interval(before: list[float], after: list[float]) -> None:
     reference = Reference.fit({"x": before})
     [score] = ks.score(reference, sketch_of(reference, {"x": after}))
@@ -201,7 +208,7 @@ def test_the_exact_ks_distance_lies_in_the_certified_interval(before: list[float
     assert exact <= score.details["upper"] + 1e-12
 
 
-@given(st.integers(0, 2**32), st.integers(300, 3000), st.integers(2, 3000), st.sampled_from([0, 1, 2, 9]))
+@law(st.integers(0, 2**32), st.integers(300, 3000), st.integers(2, 3000), st.sampled_from([0, 1, 2, 9]))
 def test_the_interval_holds_for_more_values_than_bins(seed: int, rows: int, later: int, decimals: int) -> None:
     rng = np.random.default_rng(seed)
     before = np.round(rng.lognormal(sigma=2, size=rows), decimals)
@@ -215,7 +222,7 @@ def test_the_interval_holds_for_more_values_than_bins(seed: int, rows: int, late
     assert score.details["upper"] - score.value <= score.details["resolution"] + 1e-12
 
 
-@given(finite)
+@law(finite)
 def test_a_bin_mean_lies_in_its_bin_and_the_mean_follows_from_them(values: list[float]) -> None:
     [feature] = Reference.fit({"x": values}).grid.numeric
     inner = feature.bin_means[1:-1]
@@ -226,7 +233,7 @@ def test_a_bin_mean_lies_in_its_bin_and_the_mean_follows_from_them(values: list[
     )
 
 
-@given(numbers, st.lists(st.integers(1, 79), max_size=5))
+@law(numbers, st.lists(st.integers(1, 79), max_size=5))
 def test_a_reference_does_not_depend_on_the_chunks(values: list, cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
     pieces = [{"x": values[first:last]} for first, last in itertools.pairwise(bounds)]

@@ -1,0 +1,103 @@
+"""One fake per port: a clock that is set by hand, a source that reads lists. Never a fake of our own logic."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Event
+
+from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.stream.events import SECOND, Nanos, Partition
+
+NOON: Nanos = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
+
+
+class ManualClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, now: Nanos = NOON) -> None:
+        self._now = now
+        self._elapsed = 0.0
+
+    def now(self) -> Nanos:
+        return self._now
+
+    def elapsed(self) -> float:
+        return self._elapsed
+
+    def advance(self, seconds: float) -> None:
+        self._now += round(seconds * SECOND)
+        self._elapsed += seconds
+
+
+class ManualEvent(Event):
+    """A stop signal whose waiting takes no time but the clock's. It is set after so many waits, so that a test ends."""
+
+    def __init__(self, clock: ManualClock, patience: int = 100) -> None:
+        super().__init__()
+        self.waits = 0
+        self._clock = clock
+        self._patience = patience
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        self._clock.advance(timeout or 0.0)
+        if self.waits >= self._patience:
+            self.set()
+        return self.is_set()
+
+
+class ListSource:
+    """Partitions as lists, read `batch` records of each a poll, from the positions given at `open` on.
+
+    `polls` counts the polls, `committed` keeps what was published, `failure` is raised by the next poll.
+    """
+
+    def __init__(self, log: Mapping[Partition, Sequence[bytes | None]], *, batch: int = 1000) -> None:
+        self.log = {partition: list(values) for partition, values in log.items()}
+        self.committed: list[dict[Partition, int]] = []
+        self.polls = 0
+        self.closed = False
+        self.failure: SourceError | None = None
+        self._batch = batch
+        self._positions: dict[Partition, int] = {}
+        self._assigned: frozenset[Partition] = frozenset()
+        self._ended: set[Partition] = set()
+
+    def append(self, partition: Partition, values: Iterable[bytes | None]) -> None:
+        """More records arrive."""
+        self.log.setdefault(partition, []).extend(values)
+        self._ended.discard(partition)
+
+    def open(self, positions: Mapping[Partition, int]) -> None:
+        self._positions = {partition: positions.get(partition, 0) for partition in self.log}
+        self._assigned = frozenset(self.log)
+
+    def poll(self, timeout: float) -> Poll:
+        self.polls += 1
+        if self.failure is not None:
+            raise self.failure
+        found: dict[str, tuple[list[int], list[bytes | None]]] = {}
+        ends = set()
+        for partition, values in self.log.items():
+            at = self._positions.setdefault(partition, 0)
+            taken = values[at : at + self._batch]
+            self._positions[partition] = at + len(taken)
+            indices, records = found.setdefault(partition.topic, ([], []))
+            indices += [partition.index] * len(taken)
+            records += taken
+            if self._positions[partition] == len(values) and partition not in self._ended:
+                self._ended.add(partition)
+                ends.add(partition)
+        assigned, self._assigned = self._assigned, frozenset()
+        records_by_topic = tuple(TopicRecords(topic, *columns) for topic, columns in found.items() if columns[0])
+        return Poll(records_by_topic, frozenset(ends), assigned)
+
+    def positions(self) -> dict[Partition, int]:
+        return dict(self._positions)
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        self.committed.append(dict(positions))
+
+    def trouble(self) -> str | None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True

@@ -1,0 +1,119 @@
+"""A real Prometheus scrapes a running driftd: every query of every dashboard and rule has something to show."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+
+from detectors import Reference
+from grafana.queries import metrics, queries
+from monitor.runtime.metrics import METRICS
+from tests.integration.daemon import ROOT, Driftd
+from tests.parts.prometheus import promtool
+
+if TYPE_CHECKING:
+    from tests.parts.mock import MockBroker
+    from tests.parts.prometheus import Prometheus
+
+TOPIC = "predictions"
+RULES = ROOT / "deploy" / "prometheus" / "rules" / "driftd.yml"
+PAGES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+
+
+class Traffic(Thread):
+    """Two models, live event times; the first has drifted; some events are bad."""
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(daemon=True)
+        self._servers = bootstrap
+        self.stopping = Event()
+
+    def run(self) -> None:
+        from confluent_kafka import Producer
+
+        producer = Producer({"bootstrap.servers": self._servers, "linger.ms": 5})
+        rng = np.random.default_rng(1)
+        while not self.stopping.wait(0.05):
+            for model, shift in (("churn", 1.5), ("fraud", 0.0)):
+                for value in rng.normal(shift, 1, 20):
+                    producer.produce(TOPIC, event(model, float(value), str(rng.choice(["a", "b"]))))
+            producer.produce(TOPIC, b"{not json")
+            producer.produce(TOPIC, event("churn", "1.5", "a"))
+            producer.produce(TOPIC, event("nobody's", 1.0, "a"))
+            producer.poll(0)
+        producer.flush(5)
+
+
+def event(model: str, value: Any, plan: str) -> bytes:
+    features = {"x": value, "plan": plan}
+    stamp = time.time_ns() // 1_000_000
+    return msgspec.json.encode({"ts": stamp, "model": model, "version": "1", "features": features, "prediction": 0.5})
+
+
+def settings(home: Path, bootstrap: str) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    columns = {"x": rng.normal(size=5000), "plan": rng.choice(["a", "b"], 5000), "p": rng.normal(0.5, 0.1, 5000)}
+    Reference.fit(columns, prediction="p").save(home / "m.json")
+    (home / "secret").write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(), encoding="utf-8")
+    rule = {"name": "psi-high", "detector": "psi", "features": ["x"], "fire_above": 0.25, "clear_below": 0.1}
+    return {
+        "kafka": {"bootstrap_servers": bootstrap, "start_from": "earliest"},
+        "topics": [{"name": TOPIC}],
+        "defaults": {"window": "1s", "lateness": "200ms", "min_rows": 50, "reference": "m.json", "version": "1"},
+        "models": [{"name": "churn"}, {"name": "fraud"}],
+        "alerting": {"rules": [{**rule, "severity": "critical"}]},
+        "webhooks": [{"name": "trainer", "url": "http://127.0.0.1:9/", "types": ["*"], "secret_file": "secret"}],
+        "checkpoint_interval": "500ms",
+        "idle_after": "1s",
+    }
+
+
+@pytest.mark.slow
+def test_every_dashboard_and_rule_query_returns_data_and_the_metrics_are_clean(
+    mock_broker: "MockBroker", tmp_path: Path, prometheus: "Callable[..., Prometheus]"
+) -> None:
+    mock_broker.create_topic(TOPIC, 1)
+    daemon = Driftd(tmp_path, settings(tmp_path, mock_broker.bootstrap))
+    daemon.start()
+    traffic = Traffic(mock_broker.bootstrap)
+    traffic.start()
+    server = prometheus(f"127.0.0.1:{daemon.port}", rule_files=[RULES])
+    daemon.wait_for(lambda: daemon.metric("driftd_alert_state", model="churn") == 2)
+    server.wait_for("count_over_time(driftd_alert_state[1m]) > 8", seconds=60)
+
+    text = daemon.text("/metrics")
+    shown = [(page.name, query) for page in PAGES for query in pairs(page)]
+    empty = [(page, query) for page, query in shown if not server.query(query)]
+    unknown = [name for name in rule_metrics() if not server.query(f"last_over_time({name}[5m])")]
+    rules = server.rules()
+    traffic.stopping.set()
+    traffic.join()
+    assert daemon.stop() == 0
+
+    assert len(shown) > 50
+    assert empty == []
+    assert unknown == []
+    assert {rule["health"] for rule in rules} == {"ok"}
+    assert {rule["name"] for rule in rules if rule["state"] != "inactive"} >= {"DriftdDriftFiring"}
+    checked = promtool("check", "metrics", input=text)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def pairs(page: Path) -> list[str]:
+    return queries(json.loads(page.read_text(encoding="utf-8")), rate_interval="10s", time_range="1m", interval="1s")
+
+
+def rule_metrics() -> list[str]:
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    found = {name for group in groups for rule in group["rules"] for name in metrics(rule["expr"])}
+    assert {name for name in found if name.startswith("driftd_")} <= set(METRICS)
+    return sorted(found)

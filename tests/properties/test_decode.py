@@ -1,0 +1,166 @@
+"""Laws of the decoder: both ways of reading agree, and no message can raise."""
+
+import json
+import math
+from collections import Counter
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from detectors import Reference
+from monitor.facts import Fact
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode import Decoded, FieldMap, SeriesDecoder, TopicDecoder
+from monitor.stream.events import SECOND, Partition, SeriesKey
+from tests.fakes import NOON
+
+TS = NOON // 1_000_000
+NUMBERS = [1.0, 2.0, 3.0]
+NAMES = ["a", "b", "c", "d", "e", "plan", "code"]
+REFERENCE = Reference.fit(
+    {**dict.fromkeys("abcde", NUMBERS), "plan": ["free", "pro", "pro"], "code": ["1", "2", "true"], "y": NUMBERS},
+    prediction="y",
+)
+ONE = [SeriesKey("churn", "3")]
+MANY = [SeriesKey("churn", "3"), SeriesKey("churn", "*"), SeriesKey("fraud", "1")]
+SHAPES = [
+    FieldMap(),
+    FieldMap(features=()),
+    FieldMap(features=("in", "x"), prediction=("out", "y"), timestamp=("in", "ts"), version=("out", "version")),
+]
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.integers(),
+    st.sampled_from([2**53 + 1, 2**63, 2**64, -(2**63) - 1, 10**30, 10**400, TS, TS * 1_000_000, 0, -0.0]),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.sampled_from(["", "free", "pro", "1", "true", "3", "churn", "2026-11-23T12:00:00Z", "2026-11-23", str(TS)]),
+    st.text(max_size=5),
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6
+)
+feature_values = st.one_of(st.floats(0, 10), st.integers(0, 5), st.sampled_from(["free", "gold", 1, True]), values)
+features = st.dictionaries(st.sampled_from([*NAMES, "unknown", "ts", "model"]), feature_values, max_size=8)
+often = {"ts": st.integers(TS - 1000, TS + 700_000), "model": st.sampled_from(["churn", "fraud", "other"])}
+plausible = st.fixed_dictionaries(
+    {
+        "ts": st.one_of(often["ts"], often["ts"], values),
+        "model": st.one_of(often["model"], often["model"], values),
+        "features": st.one_of(features, features, values),
+    },
+    optional={
+        "version": st.one_of(st.sampled_from(["3", 3, 3.0, "1", None, "*"]), values),
+        "prediction": st.one_of(st.floats(0, 1), values),
+        "id": values,
+        "in": st.one_of(st.fixed_dictionaries({"x": features}, optional={"ts": often["ts"]}), values),
+        "out": st.one_of(st.fixed_dictionaries({}, optional={"y": scalars, "version": scalars}), values),
+        "a": feature_values,
+        "plan": feature_values,
+    },
+)
+odd_number = st.sampled_from([b"1e999", b"-1e999", b"NaN", b"-Infinity", b"9" * 401, b"-" + b"9" * 5000, b"1E5", b"-0"])
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> bytes | None:
+    """Mostly plausible events; some with numbers that JSON writers do not write, keys said twice, or bytes changed."""
+    raw = json.dumps(draw(plausible), ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
+    match draw(st.integers(0, 9)):
+        case 0:
+            raw = raw.replace(b"null", draw(odd_number))
+        case 1:
+            raw = raw[:-1] + b"," + json.dumps(draw(plausible)).encode()[1:]
+        case 2:
+            at = draw(st.integers(0, len(raw) - 1))
+            raw = raw[:at] + draw(st.binary(max_size=2)) + raw[at + 1 :]
+        case 3:
+            return draw(st.sampled_from([None, b"", b"[]", b"{}", b'{"ts": 1}', b"{" * 40, b"\xef\xbb\xbf" + raw]))
+        case _:
+            pass
+    return raw
+
+
+def decoder(keys: list[SeriesKey], shape: FieldMap, *, lenient: bool = False) -> TopicDecoder:
+    found = TopicDecoder("t", [SeriesDecoder(key, REFERENCE.grid, shape) for key in keys], shape, 600 * SECOND)
+    if lenient:
+        found._envelope = None
+        for series in found.series.values():
+            series.plan = None
+    return found
+
+
+def rows(decoded: Decoded) -> Counter[Any]:
+    """Every row of every batch as a value: order is no matter, NaN is equal to itself."""
+    return Counter(
+        (
+            batch.key,
+            time,
+            tuple("nan" if math.isnan(number) else number for number in numbers),
+            tuple(codes),
+        )
+        for batch in decoded.batches
+        for time, numbers, codes in zip(
+            batch.event_times.tolist(), batch.numeric.tolist(), batch.codes.tolist(), strict=True
+        )
+    )
+
+
+def facts(decoded: Decoded) -> set[Fact]:
+    return set(decoded.facts)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    batches=st.lists(st.lists(st.tuples(st.integers(0, 2), messages()), max_size=8), min_size=1, max_size=3),
+    keys=st.sampled_from([ONE, MANY]),
+    shape=st.sampled_from(SHAPES),
+)
+def test_typed_and_lenient_reading_agree(
+    batches: list[list[tuple[int, bytes | None]]], keys: list[SeriesKey], shape: FieldMap
+) -> None:
+    typed, lenient = decoder(keys, shape), decoder(keys, shape, lenient=True)
+
+    for batch in batches:
+        records = TopicRecords("t", [index for index, _ in batch], [raw for _, raw in batch])
+        fast, slow = typed.decode(records, NOON), lenient.decode(records, NOON)
+
+        assert rows(fast) == rows(slow)
+        assert facts(fast) == facts(slow)
+        assert fast.seen == slow.seen
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    batch=st.lists(st.tuples(st.integers(0, 2), messages()), max_size=8),
+    keys=st.sampled_from([ONE, MANY]),
+    shape=st.sampled_from(SHAPES),
+)
+def test_every_message_has_one_outcome(
+    batch: list[tuple[int, bytes | None]], keys: list[SeriesKey], shape: FieldMap
+) -> None:
+    together = decoder(keys, shape).decode(TopicRecords("t", [i for i, _ in batch], [raw for _, raw in batch]), NOON)
+    alone = [decoder(keys, shape).decode(TopicRecords("t", [index], [raw]), NOON) for index, raw in batch]
+
+    assert rows(together) == sum((rows(one) for one in alone), Counter())
+    outcomes = [rows(one).total() + sum(getattr(fact, "outcome", "") != "" for fact in one.facts) for one in alone]
+    assert outcomes == [1] * len(batch)
+    assert together.seen == {
+        partition: max(one.seen[partition] for one in alone if partition in one.seen)
+        for partition in {Partition("t", index) for index, _ in batch}
+        if any(partition in one.seen for one in alone)
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(raw=st.binary(max_size=200), keys=st.sampled_from([ONE, MANY]))
+@example(raw=b'{"model": "\xff"}', keys=ONE)
+@example(raw=b'{"model": "\\ud800"}', keys=MANY)
+@example(raw=b'{"ts": ' + b"9" * 400 + b', "model": "churn", "features": {"a": -' + b"9" * 400 + b"}}", keys=ONE)
+def test_no_bytes_can_raise(raw: bytes, keys: list[SeriesKey]) -> None:
+    decoded = decoder(keys, FieldMap()).decode(TopicRecords("t", [0], [raw]), NOON)
+
+    assert decoded.batches or decoded.facts
