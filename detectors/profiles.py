@@ -11,7 +11,7 @@ from detectors.features import LARGEST, MAX_CATEGORIES, Floats
 
 BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
 SAMPLE = 131_072  # values kept a numeric column: a quantile is then right to about 0.1 % of the mass
-BINS = 256
+BINS = 384  # of equal reference mass; a KS distance of 5000 rows is then right to 0.001: docs/adr/0002
 DISCRETE = 50  # up to so many distinct values a numeric column is discrete: each has a bin of its own
 HELD = 100_000  # categories held while counting; beyond that the rarest are forgotten
 
@@ -108,7 +108,7 @@ class NumericProfile:
     def edges(self) -> Floats:
         """Return the bin edges: reference quantiles, and a bin of its own for every value that is common.
 
-        Up to 256 distinct values are all edges, so that D is exact as long as no other value turns up.
+        Up to 384 distinct values are all edges, so that D is exact as long as no other value turns up.
         """
         if not self.seen:
             return np.empty(0)

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from monitor.settings import ConfigError
-
 OK, FAILED, USAGE, CANNOT_GO_ON = 0, 1, 2, 3
 
 
@@ -14,6 +12,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `driftd`. Errors are one line on stderr; a user's mistake gives no traceback."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    from monitor.settings import ConfigError  # heavy; `--help` and `--version` do not wait for it
+
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)

@@ -98,8 +98,8 @@ def make_batch(
 def feed(
     pipeline: Pipeline, *batches: EventBatch, partition: Partition = P0, until: Nanos | None = None, now: Nanos = 0
 ) -> list[Fact]:
-    """One micro-batch from one partition; event time comes as far as the batches, or `until` by other models' events."""
-    times = [int(batch.event_times.max()) for batch in batches] + ([] if until is None else [until])
+    """One micro-batch from one partition; its event time comes as far as the batches, or where `until` says."""
+    times = [int(batch.event_times.max()) for batch in batches] if until is None else [until]
     clock = pipeline.watermark.partitions.get(partition)
     new = frozenset() if clock is not None and clock.assigned else frozenset({partition})
     seen = {partition: max(times)} if times else {}

@@ -70,7 +70,7 @@ def test_kinds_are_told_from_the_columns(reference: Reference) -> None:
 def test_ks_is_within_its_interval_and_near_the_exact_distance(
     reference: Reference, scores: Scores, before: Columns, after: Columns
 ) -> None:
-    """Over 60 chunks the mean error is 0.0004, the largest 0.00106; 256 bins promise 1/256."""
+    """Over 60 chunks the mean error is 0.0002, the largest 0.0008; the interval promises 1/384."""
     errors = []
     for number in CHUNKS:
         for feature in reference.grid.numeric:
@@ -80,13 +80,12 @@ def test_ks_is_within_its_interval_and_near_the_exact_distance(
             assert exact <= score.details["upper"] + 1e-12
             errors.append(exact - score.value)
 
-    assert max(errors) <= 0.0011
+    assert max(errors) <= 0.001
     assert np.mean(errors) <= 0.0004
-    assert np.mean(np.array(errors) <= 0.001) > 0.98
 
 
 @pytest.mark.parametrize("feature", ["loan_length", "y_pred", "y_pred_proba"])
-def test_ks_is_exact_for_up_to_256_distinct_values(
+def test_ks_is_exact_for_as_many_distinct_values_as_bins(
     feature: str, scores: Scores, before: Columns, after: Columns
 ) -> None:
     for number in CHUNKS:

@@ -38,7 +38,7 @@ def test_ks_of_disjoint_ranges_is_one() -> None:
 
 
 def test_ks_resolution_is_the_largest_share_inside_a_bin() -> None:
-    assert only(ks, np.arange(2560.0), [1.0]).details["resolution"] == 10 / 2560
+    assert only(ks, np.arange(3840.0), [1.0]).details["resolution"] == 10 / 3840
     assert only(ks, [1.0, 2.0, 2.0], [1.0]).details["resolution"] == 0.0
 
 

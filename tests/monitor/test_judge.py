@@ -146,7 +146,7 @@ def test_volume_expects_the_series_usual_rows_where_the_reference_has_no_rate() 
     span = minute(0)
     verdict = make_judge().judge(ClosedWindow(span.start, span.end, sketch_of([50.0] * 5)), usual_rows=20.0)
 
-    assert score(verdict, volume.FEATURE, "volume").value == 2.0
+    assert score(verdict, volume.FEATURE, "volume").value == pytest.approx(2.0)
 
 
 def test_volume_is_usable_in_rules() -> None:
