@@ -6,6 +6,7 @@ from pathlib import Path
 from types import FrameType
 
 from monitor.app import Daemon, load
+from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import Settings, load_settings
 from monitor.sinks.store import StateError
@@ -32,6 +33,7 @@ def run(config: Path) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    calm_collector()
     try:
         daemon.run()
     except SourceError as error:

@@ -45,7 +45,7 @@ class Watermark:
         """Let these partitions hold the watermark; known ones keep what they have shown, but their end is unknown."""
         for partition in partitions:
             known = self.partitions.get(partition, PartitionClock(active=now))
-            self.partitions[partition] = replace(known, active=now, at_end=False, assigned=True)
+            self.partitions[partition] = replace(known, at_end=False, assigned=True)
 
     def restore(self, partition: Partition, seen: Nanos | None, *, idle: bool, now: Nanos) -> None:
         """Take up what a partition had shown. It holds nothing until it is assigned again."""

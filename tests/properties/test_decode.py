@@ -113,7 +113,7 @@ def facts(decoded: Decoded) -> set[Fact]:
     return set(decoded.facts)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     batches=st.lists(st.lists(st.tuples(st.integers(0, 2), messages()), max_size=8), min_size=1, max_size=3),
     keys=st.sampled_from([ONE, MANY]),

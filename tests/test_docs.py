@@ -1,0 +1,113 @@
+"""The documents and the code say the same: every key, metric, command and route of one is in the other."""
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+import detectors
+from monitor.cli import build_parser
+from monitor.runtime.http import Surface
+from monitor.runtime.metrics import METRICS
+from monitor.settings import Settings
+from monitor.settings.schema import FeatureSettings
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/**/*.md")])
+BUILT_ON = {"driftd_drift"}  # a prefix that texts may name
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def keys_of(section: type[BaseModel], path: str) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        at = f"{path}{field.alias or name}"
+        inner = section_in(field.annotation)
+        if at == "defaults" or inner is None:
+            yield at
+        elif inner is FeatureSettings:
+            yield from keys_of(inner, f"{at}.NAME.")
+        elif at.endswith("thresholds"):
+            yield at
+        else:
+            is_list = "list" in str(field.annotation)
+            yield from keys_of(inner, f"{at}[]." if is_list else f"{at}.")
+
+
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = [section_in(one) for one in getattr(annotation, "__args__", ())]
+    return next((one for one in found if one is not None), None)
+
+
+def test_every_key_of_the_configuration_is_documented_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `([\w.\[\]]+)` \|", text("docs/configuration.md"), flags=re.MULTILINE))
+
+    assert documented == {key for key in keys_of(Settings, "") if not key.endswith("thresholds.NAME")}
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `(driftd_\w+)` \|", text("docs/metrics.md"), flags=re.MULTILINE))
+
+    assert documented == set(METRICS)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_metrics_named_in_a_document_exist(path: Path) -> None:
+    named = set(re.findall(r"\bdriftd_[a-z_]*[a-z]", path.read_text(encoding="utf-8")))
+
+    assert named - BUILT_ON <= set(METRICS) | {f"{name}_bucket" for name in METRICS}
+
+
+def test_every_route_is_documented_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `GET (/[\w/]+)", text("docs/metrics.md"), flags=re.MULTILINE))
+
+    assert documented == set(Surface.ROUTES)
+
+
+def test_every_command_and_option_is_in_the_readme() -> None:
+    readme = text("README.md")
+    missing = [words for words in commands(build_parser(), "driftd") if words not in readme]
+
+    assert missing == []
+
+
+def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, inner in action.choices.items():
+                yield from commands(inner, f"{name} {word}")
+        elif action.option_strings and action.option_strings[-1] not in {"--help", "--version"}:
+            yield action.option_strings[-1]
+    if parser.get_default("command") is not None:
+        yield name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]*)?\)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path}: {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_and_make_targets_named_in_a_document_exist(path: Path) -> None:
+    content = path.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), flags=re.MULTILINE))
+
+    assert set(re.findall(r"`make ([a-z-]+)`", content)) <= targets
+    for name in re.findall(
+        r"`((?:monitor|detectors|tests|deploy|grafana|examples|benchmarks|docs)/[\w./-]+)`", content
+    ):
+        assert (ROOT / name).exists(), f"{path}: {name}"
+
+
+def test_every_detector_is_documented() -> None:
+    assert all(f"`{name}`" in text("docs/semantics.md") for name in detectors.DETECTORS)
