@@ -36,7 +36,9 @@ format: setup  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: setup  ## ratios measured in one run: the daemon beside a bare consume loop
+bench: setup  ## ratios measured in one run: counting, decoding, the daemon beside a bare consume loop
+	@$(BIN)/python benchmarks/sketch.py
+	@$(BIN)/python benchmarks/decode.py
 	@$(BIN)/python benchmarks/end_to_end.py
 
 dashboards: setup  ## write grafana/dashboards/*.json from grafana/build.py
