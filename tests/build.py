@@ -121,7 +121,9 @@ def of(facts: Iterable[object], kind: type[T]) -> list[T]:
     return [fact for fact in facts if isinstance(fact, kind)]
 
 
-def stored(records: Iterable[Record], before: dict[tuple[str, str], bytes] | None = None) -> dict[tuple[str, str], bytes]:
+def stored(
+    records: Iterable[Record], before: dict[tuple[str, str], bytes] | None = None
+) -> dict[tuple[str, str], bytes]:
     """What a store holds after these records were written over what it held `before`."""
     held = dict(before or {})
     for record in records:

@@ -1,7 +1,12 @@
-"""One fake per port: a clock that is set by hand, a source that reads lists. Never a fake of our own logic."""
+"""One fake per port: a clock set by hand, a source that reads lists, a receiver. Never a fake of our own logic."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from threading import Event
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any
 
 from monitor.sources.base import Poll, SourceError, TopicRecords
 from monitor.stream.events import SECOND, Nanos, Partition
@@ -101,3 +106,59 @@ class ListSource:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Receiver:
+    """A real HTTP server on loopback that keeps what it is sent and answers as told, 204 when told nothing.
+
+    An answer is a status, a status with headers, or a function that takes the handler and does as it likes.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Received] = []
+        self.answers: list[Answer] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_ReceiverHandler, self))
+        self._server.daemon_threads = True
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class _ReceiverHandler(BaseHTTPRequestHandler):
+    def __init__(self, receiver: Receiver, *args: Any) -> None:
+        self._receiver = receiver
+        super().__init__(*args)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self._receiver.requests.append(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+        answer = self._receiver.answers.pop(0) if self._receiver.answers else 204
+        if callable(answer):
+            with suppress(OSError):
+                answer(self)
+            return
+        status, headers = (answer, {}) if isinstance(answer, int) else answer
+        self.send_response(status)
+        for name, value in {"content-length": "0", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        pass
+
+
+Answer = int | tuple[int, dict[str, str]] | Callable[[BaseHTTPRequestHandler], None]

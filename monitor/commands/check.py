@@ -3,23 +3,32 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from urllib.parse import urlsplit
 
 import yaml
 from confluent_kafka import Consumer, KafkaException
 
+from detectors import DriftScore
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.retraining import RetrainOutcome
 from monitor.app import Loaded, client_properties, explain_client, load
 from monitor.commands.run import with_absolute_state
-from monitor.runtime.metrics import METRICS
+from monitor.runtime.board import DELIVERY_OUTCOMES
+from monitor.runtime.metrics import SCORE_PARTS
 from monitor.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, load_settings, masked, show_duration
 from monitor.sinks.address import AddressRefused, resolve
 
-BASE_BYTES = 130 << 20  # interpreter and libraries: measured by benchmarks/end_to_end.py on an idle daemon
+BASE_BYTES = 140 << 20  # interpreter and libraries: resident memory of an idle daemon with one small model
+CATCHING_UP_BYTES = 64 << 20  # the client's queue, full, and one poll of it decoded
 COUNT_BYTES = 8
-QUEUE_BYTES = 64 << 20  # the client's queue and one poll
-PER_SCORE = 5  # drift_score, pvalue, threshold and about two of the details
-PER_FEATURE = 3  # state, missing, unseen
+OF_FEATURE = 3  # state, missing, unseen
+OF_SERIES = 4 + len(RetrainOutcome)  # rows, end, reference, watermark
+OF_RULE = 2 + len(AlertState)  # state, info, transitions
+OF_TOPIC = 8  # outcomes, lost offsets, the lag of a few partitions
+OF_WEBHOOK = 2 + len(DELIVERY_OUTCOMES)
+OF_DAEMON = 30  # the service's and the process's own
 
 
 def check(config: Path, *, offline: bool) -> int:
@@ -50,17 +59,18 @@ def describe(spec: SeriesSpec) -> str:
     return (
         f"{spec.key.model} version {spec.key.version}: {numeric} numeric and {len(reference.names) - numeric} "
         f"categorical features, reference {reference.hash} of {reference.rows:,} rows, "
-        f"windows of {show_duration(windows.length)}{slide}, {len(spec.judging.rules)} rules"
+        f"windows of {show_duration(windows.length)}{slide}, rules: {', '.join(rule.name for rule in spec.judging.rules) or 'none'}"
     )
 
 
 def estimate(loaded: Loaded) -> Iterator[str]:
     """Memory and metric series that this configuration will need."""
     panes = sum(pane_bytes(spec) for spec in loaded.specs)
-    total = BASE_BYTES + QUEUE_BYTES + panes
-    yield f"memory: about {total >> 20} MiB, of which {max(panes >> 20, 1)} MiB are panes"
-    series = sum(series_of(spec) for spec in loaded.specs) + len(METRICS)
-    yield f"metrics: about {series:,} series"
+    yield (
+        f"memory: about {(BASE_BYTES + panes) >> 20} MiB, of which {max(panes >> 20, 1)} MiB are panes; "
+        f"up to {CATCHING_UP_BYTES >> 20} MiB more while catching up"
+    )
+    yield f"metrics: about {series_count(loaded):,} series"
 
 
 def pane_bytes(spec: SeriesSpec) -> int:
@@ -70,12 +80,24 @@ def pane_bytes(spec: SeriesSpec) -> int:
     return int(panes) * int(spec.reference.grid.size) * COUNT_BYTES
 
 
+def series_count(loaded: Loaded) -> int:
+    """Time series of /metrics once every model has had a full window."""
+    outside = len(loaded.settings.topics) * OF_TOPIC + len(loaded.settings.webhooks) * OF_WEBHOOK + OF_DAEMON
+    return outside + sum(series_of(spec) for spec in loaded.specs)
+
+
 def series_of(spec: SeriesSpec) -> int:
-    """Time series of one model: at most four detectors and two shares a feature."""
-    numeric = len(spec.reference.grid.numeric)
-    features = len(spec.reference.names)
-    scores = numeric * 5 + (features - numeric) * 4
-    return scores * PER_SCORE + features * PER_FEATURE + len(spec.judging.rules) * 5 + 8
+    """Time series of one model, found by scoring its reference against itself."""
+    judging, reference = spec.judging, spec.reference
+    scores = [
+        *reference.compare(reference.sketch),
+        *(DriftScore(feature.name, "adwin", 0.0, 1, details={"direction": 1}) for feature in reference.grid.numeric),
+    ]
+    wanted = [score for score in scores if judging.wants(score.feature, score.detector)]
+    parts = sum(read(score) is not None for score in wanted for read in SCORE_PARTS.values())
+    ruled = {(feature, rule.detector) for rule in judging.rules for feature in judging.rules_for(rule)}
+    volume = 2  # score and state
+    return parts + len(ruled) + volume + len(reference.names) * OF_FEATURE + len(judging.rules) * OF_RULE + OF_SERIES
 
 
 def warnings(loaded: Loaded) -> Iterator[str]:
@@ -112,26 +134,51 @@ def unreachable(settings: Settings) -> Iterator[str]:
     for webhook in settings.webhooks:
         parts = urlsplit(webhook.url)
         try:
-            resolve(parts.hostname or "", parts.port or 443)
+            resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         except AddressRefused as error:
             yield f"webhooks.{webhook.name}: {error}, which is never connected to"
         except OSError as error:
             yield f"webhooks.{webhook.name}: {parts.hostname} cannot be resolved: {error.strerror or error}"
-    if settings.state.exists() and not os.access(settings.state, os.W_OK | os.X_OK):
-        yield f"state: {settings.state} is not writable"
+    yield from local_problems(settings)
+
+
+def local_problems(settings: Settings) -> Iterator[str]:
+    """What stands in the way on this machine: the state's directory and the port."""
+    place = next(path for path in (settings.state, *settings.state.parents) if path.exists())
+    if not place.is_dir():
+        yield f"state: {settings.state} cannot be used: {place} is no directory"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        yield f"state: {settings.state} cannot be used: {place} is not writable"
+    host, port = settings.http.host, settings.http.port
+    try:
+        with socket(AF_INET6 if ":" in host else AF_INET) as probe:
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as the server does
+            probe.bind((host, port))
+            probe.listen()  # with the address reused, two may bind and one may listen
+    except OSError as error:
+        yield f"http: {host}:{port} cannot be bound: {error.strerror or error}; is driftd running already?"
 
 
 def broker_problems(settings: Settings) -> Iterator[str]:
     """Whether the broker answers; topics that it does not have are said, they are waited for."""
+    said: list[str] = []
     try:
-        consumer = Consumer({**client_properties(settings), "group.id": settings.kafka.group_id})
+        consumer = Consumer(
+            {
+                **client_properties(settings),
+                "group.id": settings.kafka.group_id,
+                "error_cb": lambda error: said.append(error.str()),
+            }
+        )
     except (KafkaException, ValueError, TypeError) as error:
         yield f"kafka.properties: {explain_client(error)}"
         return
     try:
         known = consumer.list_topics(timeout=10).topics
     except KafkaException as error:
-        yield f"kafka.bootstrap_servers: {settings.kafka.bootstrap_servers} does not answer: {explain_client(error)}"
+        consumer.poll(0)  # brings the reason
+        reason = said[0] if said else explain_client(error)
+        yield f"kafka.bootstrap_servers: {settings.kafka.bootstrap_servers} does not answer: {reason}"
         return
     finally:
         consumer.close()

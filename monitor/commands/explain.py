@@ -11,7 +11,7 @@ from monitor.settings import ConfigError, load_settings
 from monitor.sinks.payloads import rfc3339
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode import Decoded, SeriesDecoder, TopicDecoder
-from monitor.sources.values import Rejected, category, dig, number, parse_leniently
+from monitor.sources.values import UNITS, Rejected, category, dig, number, parse_leniently, version_text
 from monitor.stream.events import Nanos
 
 
@@ -52,17 +52,40 @@ def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[s
     decoded = decoder.decode(TopicRecords(decoder.topic, [0], [raw]), now)
     rejected = [fact.reason for fact in decoded.facts if isinstance(fact, EventsRejected)]
     if rejected:
-        yield f"rejected: {rejected[0]}"
+        yield f"rejected: {rejected[0]}{explain_envelope(decoder, raw, rejected[0])}"
         return
     if not decoded.batches:
         time = next(iter(decoded.seen.values()))
-        yield f"unmonitored: no such model and version is configured (event time {rfc3339(time)})"
+        found = parse_leniently(raw)
+        model, version = dig(found, decoder.fields.model), version_text(dig(found, decoder.fields.version))
+        known = ", ".join(f"{key.model} version {key.version}" for key in decoder.series)
+        yield f"unmonitored: {model} version {version or '(none)'}; there is {known} (event time {rfc3339(time)})"
         return
     batch = decoded.batches[0]
     yield f"ok: {batch.key.model} version {batch.key.version}, event time {rfc3339(int(batch.event_times[0]))}"
     yield from explain_fields(decoder.series[batch.key], raw)
     yield from explain_unknown(decoder.series[batch.key], raw)
     yield from (f"   {fact.count} fields {fact.reason}" for fact in field_facts(decoded))
+
+
+def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str:
+    """Where the mapping looked, and what it found there."""
+    part = reason.partition("_")[0]
+    path = {
+        "timestamp": decoder.fields.timestamp,
+        "model": decoder.fields.model,
+        "version": decoder.fields.version,
+        "features": decoder.fields.features,
+    }.get(part)
+    if path is None:
+        return ""
+    try:
+        value = dig(parse_leniently(raw), path)
+    except Rejected:  # parsed a moment ago, so this does not happen
+        return ""
+    unit = next(name for name, nanos in UNITS.items() if nanos == decoder.fields.unit)
+    in_unit = f" in {unit}" if part == "timestamp" and isinstance(value, int | float) else ""
+    return f": {'.'.join(path)} is {repr(value)[:60]}{in_unit}"
 
 
 def field_facts(decoded: Decoded) -> list[FieldsRejected]:

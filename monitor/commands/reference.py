@@ -1,5 +1,6 @@
 """`driftd reference fit` and `show`: a data set's profile, made and looked at."""
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ IDENTIFIERS = ("id", "uuid", "guid")
 BARS = " ▁▂▃▄▅▆▇█"
 BAR_COUNT = 24
 SHOWN_CATEGORIES = 4
+SHOWN_LACKING = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +39,73 @@ def fit(choice: FitChoice) -> int:
     """Profile a data set into a reference file. Raises ConfigError."""
     kinds = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
+    check_output(choice)
+    progress = Progress(terminal=sys.stderr.isatty())
     try:
-        shape = look(choice.inputs)
+        shape = look(choice.inputs, progress.looked)
+        progress.done()
         wanted = features_of(choice, shape, kinds)
-        shape.numeric_text -= {name for name, kind in kinds.items() if kind is Kind.CATEGORICAL}
-        time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
-        read = Progress(sys.stderr.isatty())
-
-        def passes() -> Iterator[Chunk]:
-            return chunks(choice.inputs, shape, wanted, time)
-
-        reference = Reference.fit_chunks(
-            passes,
-            kinds={name: kind for name, kind in kinds.items() if name in wanted},
-            prediction=choice.prediction,
-            timestamp=choice.timestamp,
-            window_ns=window,
-            progress=read,
-        )
-        read.done()
+        reference = profile(choice, shape, wanted, kinds, window, progress)
     except (TableError, ValueError) as error:
+        progress.done()
         raise ConfigError(str(error)) from None
     try:
         reference.save(choice.output)
     except OSError as error:
         raise ConfigError(f"{choice.output}: cannot be written: {error.strerror or error}") from None
+    for name, feature in reference.features.items():
+        if not feature.count:
+            say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
     numeric = len(reference.grid.numeric)
     print(
         f"{choice.output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
         f"features, hash {reference.hash}"
     )
     return 0
+
+
+def profile(
+    choice: FitChoice, shape: Shape, wanted: list[str], kinds: dict[str, Kind], window: int | None, progress: "Progress"
+) -> Reference:
+    """Read the files twice. Raises TableError and ValueError."""
+    shape.numbers -= {name for name, kind in kinds.items() if kind is Kind.CATEGORICAL} | {choice.timestamp or ""}
+    shape.parsed = {name for name, kind in kinds.items() if kind is Kind.NUMERIC}
+    time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
+    times = iter((time, None))  # event times are learnt in the first pass
+
+    def passes() -> Iterator[Chunk]:
+        return chunks(choice.inputs, shape, wanted, next(times))
+
+    reference = Reference.fit_chunks(
+        passes,
+        kinds=kinds,
+        prediction=choice.prediction,
+        timestamp=choice.timestamp,
+        window_ns=window,
+        progress=progress.read,
+    )
+    progress.done()
+    if time is not None and time.absent:
+        say(f"{time.name}: {time.absent:,} of {reference.rows:,} rows have no time; they are profiled all the same")
+    return reference
+
+
+def say(text: str) -> None:
+    """Something to know that is no error."""
+    print(f"driftd: {text}", file=sys.stderr)
+
+
+def check_output(choice: FitChoice) -> None:
+    """Refuse an output that cannot be meant, before hours of reading. Raises ConfigError."""
+    output = choice.output
+    if any(output.resolve() == path.resolve() for path in choice.inputs):
+        raise ConfigError(f"--output {output}: is one of the inputs")
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a directory; name a file")
+    if not output.parent.is_dir():
+        raise ConfigError(f"--output {output}: cannot be written: there is no directory {output.parent}")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise ConfigError(f"--output {output}: cannot be written: permission denied")
 
 
 def parse_kinds(texts: list[str]) -> dict[str, Kind]:
@@ -94,29 +132,43 @@ def parse_window(choice: FitChoice) -> int | None:
 
 
 def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list[str]:
-    """The columns to profile; what is left out is said. Raises ConfigError for a column that is not there."""
-    asked = [
-        *(choice.columns or []),
-        *kinds,
-        *(name for name in (choice.prediction, choice.timestamp) if name is not None),
-    ]
-    for name in asked:
-        if name not in shape.columns:
-            raise ConfigError(f"{choice.inputs[0]}: has no column {name}; it has {', '.join(shape.columns[:50])}")
+    """The columns to profile; what is left out is said. Raises ConfigError for a column that cannot be had."""
+    check_columns(choice, shape, kinds)
+    named = {*(choice.columns or ()), *kinds, *([choice.prediction] if choice.prediction is not None else [])}
     wanted = []
     for name in shape.columns:
-        if name == choice.timestamp or (choice.columns and name not in {*choice.columns, choice.prediction}):
+        if name == choice.timestamp or (choice.columns is not None and name not in named):
             continue
         reason = shape.left_out.get(name)
-        if reason is None and is_identifier(name) and name not in (choice.columns or []) and name not in kinds:
+        if reason is None and is_identifier(name) and name not in named:
             reason = "an identifier; name it in --columns to keep it"
         if reason is None:
             wanted.append(name)
         else:
-            print(f"driftd: left out {name}: {reason}", file=sys.stderr)
+            say(f"left out {name}: {reason}")
+    for lacking in shape.lacking[:SHOWN_LACKING]:
+        say(lacking)
     if not wanted:
         raise ConfigError(f"{choice.inputs[0]}: no column is left to profile")
     return wanted
+
+
+def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> None:
+    """Raise ConfigError for a column that an option names and that is not there or cannot be what it is said to be."""
+    asked = [("--columns", name) for name in choice.columns or ()] + [("--kind", name) for name in kinds]
+    asked += [("--prediction", choice.prediction)] if choice.prediction is not None else []
+    for option, name in [*asked, *([("--timestamp", choice.timestamp)] if choice.timestamp is not None else [])]:
+        if name not in shape.columns:
+            found = ", ".join(shape.columns[:50])
+            raise ConfigError(f"{option}: {choice.inputs[0]} has no column {name}; it has {found}")
+    for option, name in asked:
+        if name == choice.timestamp:
+            raise ConfigError(f"{option}: {name} is the --timestamp and cannot be a feature as well")
+        if name in shape.left_out:
+            raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and cannot be a feature")
+    for name in kinds:
+        if choice.columns is not None and name not in {*choice.columns, choice.prediction}:
+            raise ConfigError(f"--kind: {name} is not among --columns {','.join(choice.columns)}")
 
 
 def is_identifier(name: str) -> bool:
@@ -128,18 +180,28 @@ def is_identifier(name: str) -> bool:
 class Progress:
     """Rows read, on one line of a terminal."""
 
-    def __init__(self, terminal: bool) -> None:  # noqa: FBT001 - a fact about stderr
+    def __init__(self, *, terminal: bool) -> None:
         self._terminal = terminal
+        self._shown = False
 
-    def __call__(self, rows: int) -> None:
+    def looked(self, rows: int) -> None:
+        """Show rows looked at for columns and kinds."""
+        self._show(f"looked at {rows:,} rows")
+
+    def read(self, rows: int) -> None:
         """Show rows read so far, both passes together."""
+        self._show(f"read {rows:,} rows (two passes)")
+
+    def _show(self, text: str) -> None:
         if self._terminal:
-            print(f"\rread {rows:,} rows (two passes)", end="", file=sys.stderr, flush=True)
+            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+            self._shown = True
 
     def done(self) -> None:
         """Leave the line."""
-        if self._terminal:
+        if self._shown:
             print(file=sys.stderr)
+            self._shown = False
 
 
 def show(path: Path) -> int:

@@ -29,7 +29,7 @@ def run(config: Path) -> int:
         return cannot(f"http: {settings.http.host}:{settings.http.port} cannot be bound: {error.strerror or error}")
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        daemon.stopping.set()
+        daemon.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)

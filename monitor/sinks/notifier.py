@@ -52,17 +52,19 @@ class Notifier(Thread):
     def run(self) -> None:
         """Deliver until stopped; a notification in flight when we die is sent again under the same id."""
         with new_client() as client:
-            while self.turn(client) or not self._stopping.is_set():
-                pass
+            while True:
+                if self.turn(client):
+                    continue
+                if self._stopping.is_set():
+                    return
+                self._wake.wait(LOOK_EVERY)
+                self._wake.clear()
 
     def turn(self, client: httpx.Client) -> bool:
-        """Deliver what is due, one notification; with nothing due wait to be woken. Whether anything was tried."""
+        """Try the one notification that is due first; false if none is."""
         row = self._next_due()
         if row is not None:
             self._deliver(client, row)
-        elif not self._stopping.is_set():
-            self._wake.wait(LOOK_EVERY)
-            self._wake.clear()
         return row is not None
 
     def _next_due(self) -> OutboxRow | None:

@@ -24,7 +24,8 @@ CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, webhook TEXT NOT NUL
                      type TEXT NOT NULL, subject TEXT NOT NULL, body BLOB, event_time INTEGER NOT NULL,
                      created INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
                      status TEXT NOT NULL DEFAULT 'pending', UNIQUE (webhook, id));
-CREATE INDEX outbox_pending ON outbox (webhook, due) WHERE status = 'pending';
+CREATE INDEX outbox_pending ON outbox (webhook, seq) WHERE status = 'pending';
+CREATE INDEX outbox_subject ON outbox (webhook, subject, seq) WHERE status = 'pending';
 """
 
 
@@ -197,7 +198,8 @@ class StateStore:
         """The first notification due, none of whose subject stands before it undelivered."""
         with self._lock:
             row = self._db.execute(
-                "SELECT seq, webhook, id, type, subject, body, event_time, created, attempts FROM outbox AS this "
+                "SELECT seq, webhook, id, type, subject, body, event_time, created, attempts "
+                "FROM outbox AS this INDEXED BY outbox_pending "  # in order: a long queue is not sorted for its first row
                 "WHERE webhook = ? AND status = 'pending' AND due <= ? AND NOT EXISTS (SELECT 1 FROM outbox AS before "
                 "WHERE before.webhook = this.webhook AND before.subject = this.subject "
                 "AND before.status = 'pending' AND before.seq < this.seq) ORDER BY seq LIMIT 1",

@@ -95,7 +95,7 @@ class Webhook:
                     failed = Attempt(delivered=False, status=None, detail=type(error).__name__)
         except address.AddressRefused as error:
             return Attempt(delivered=False, status=None, detail=str(error))
-        except (httpx.HTTPError, OSError, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             return Attempt(delivered=False, status=None, detail=type(error).__name__)
         return failed
 

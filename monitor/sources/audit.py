@@ -1,75 +1,105 @@
 """Whose commits stand under our group: ours, or those of a second daemon."""
 
-from collections import defaultdict, deque
+import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from monitor.facts import Fact, ForeignCommit
 from monitor.stream.events import Partition
 
-REMEMBERED = 1024  # commits per partition: a broker that was away may still show an old one of ours
 CLEAN_AFTER = 4  # looks without a foreign commit after which the alarm ends
+PATIENCE = 1.0  # seconds: a look is taken inside the loop, which stands still while the broker is away
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What stands under the group for one partition; -1 where nothing does."""
+
+    offset: int
+    mark: str
 
 
 class CommitAudit:
-    """Commits positions for lag tools and looks, now and then, for commits that are not ours."""
+    """Commits positions for lag tools and looks, now and then, for commits that are not ours.
 
-    def __init__(self, consumer: Consumer, group_id: str) -> None:
+    Each commit bears a mark, made anew by each process, as its metadata. What bears another and was not there when we
+    came is somebody else's.
+    """
+
+    def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
-        self._group_id = group_id
-        self._sent: dict[Partition, deque[int]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        self._mark = f"driftd {uuid.uuid4().hex}"
+        self._stored: dict[Partition, int] = {}
+        self._inherited: dict[Partition, Commit] = {}  # what stood there when we came
+        self._published: dict[Partition, int] = {}
         self._next_look = 0.0
         self._clean = 0
         self.foreign: ForeignCommit | None = None
 
-    def begin(self, starts: Mapping[Partition, int], stored: Mapping[Partition, int], next_look: float) -> None:
-        """Take what the group had committed before as known.
+    def begin(self, stored: Mapping[Partition, int]) -> None:
+        """Remember what we had saved.
 
         We commit only what is saved, so a commit ahead of a stored position is somebody else's, or the state is an
         older copy: either way it must be said.
         """
-        self._next_look = next_look
-        for partition, found in self._fetch(starts).items():
-            self._sent[partition].append(found)
-            if partition in stored and found > stored[partition]:
-                self.foreign = ForeignCommit(partition, stored[partition], found)
+        self._stored = dict(stored)
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
-        """Publish what has changed since the last commit. Raises KafkaException."""
-        offsets = [
-            TopicPartition(partition.topic, partition.index, at)
-            for partition, at in positions.items()
-            if not self._sent[partition] or self._sent[partition][-1] != at
-        ]
-        if not offsets:
-            return
-        self._consumer.commit(offsets=offsets, asynchronous=True)
-        for offset in offsets:
-            self._sent[Partition(offset.topic, offset.partition)].append(offset.offset)
+        """Publish what has changed since the last commit. Raises KafkaException.
 
-    def look(self, now: float, every: float) -> list[Fact]:
+        A partition waits until it was looked at: we would write over what the look is for.
+        """
+        changed = {
+            partition: at
+            for partition, at in positions.items()
+            if partition in self._inherited and self._published.get(partition) != at
+        }
+        if changed:
+            offsets = [TopicPartition(one.topic, one.index, at, self._mark) for one, at in changed.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._published.update(changed)
+
+    def committed(self, error: KafkaError | None, offsets: Iterable[TopicPartition]) -> KafkaError | None:
+        """Take the broker's answer to a commit: what failed is published again. Returns the first error."""
+        failed = [one for one in offsets if error is not None or one.error is not None]
+        for one in failed:
+            self._published.pop(Partition(one.topic, one.partition), None)
+        return error or (failed[0].error if failed else None)
+
+    def look(self, partitions: Iterable[Partition], now: float, every: float, patience: float = PATIENCE) -> list[Fact]:
         """Look once in `every` seconds; foreign commits are returned as facts. Raises KafkaException."""
         if now < self._next_look:
             return []
         self._next_look = now + every
-        found = [
-            ForeignCommit(partition, sent[-1] if sent else -1, at)
-            for partition, at in self._fetch(self._sent).items()
-            if at not in (sent := self._sent[partition])
-        ]
-        self._clean = 0 if found else self._clean + 1
-        if found:
-            self.foreign = found[0]
-        elif self._clean >= CLEAN_AFTER:
+        foreign: list[Fact] = []
+        for partition, commit in self._fetch(partitions, patience).items():
+            if found := self._judge(partition, commit):
+                self.foreign = found
+                foreign.append(found)
+            if commit != Commit(self._published.get(partition, -1), self._mark):
+                self._published.pop(partition, None)  # written over, overtaken by an older one, or never arrived
+        self._clean = 0 if foreign else self._clean + 1
+        if self._clean >= CLEAN_AFTER:
             self.foreign = None
-        return list(found)
+        return foreign
 
-    def _fetch(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    def _judge(self, partition: Partition, commit: Commit) -> ForeignCommit | None:
+        if partition not in self._inherited:
+            self._inherited[partition] = commit
+            stored = self._stored.get(partition, commit.offset)
+            return ForeignCommit(partition, stored, commit.offset) if commit.offset > stored else None
+        if commit.mark == self._mark or commit == self._inherited[partition]:
+            return None
+        return ForeignCommit(partition, self._published.get(partition, -1), commit.offset)
+
+    def _fetch(self, partitions: Iterable[Partition], patience: float) -> dict[Partition, Commit]:
         wanted = [TopicPartition(partition.topic, partition.index) for partition in partitions]
         if not wanted:
             return {}
-        found = self._consumer.committed(wanted, timeout=5.0)
         return {
-            Partition(one.topic, one.partition): one.offset for one in found if one.error is None and one.offset >= 0
+            Partition(one.topic, one.partition): Commit(max(one.offset, -1), one.metadata or "")
+            for one in self._consumer.committed(wanted, timeout=patience)
+            if one.error is None
         }

@@ -6,12 +6,14 @@ from confluent_kafka import Producer
 class EmbeddedBroker:
     """A Kafka broker that lives as long as this object, reachable by any client on this machine.
 
-    It keeps at most 5 MiB or 100 000 batches a partition and creates topics, with `partitions` partitions, when they
+    It keeps at most 5 MiB or 100 000 batches a partition and creates topics, of four partitions, when they
     are first asked for. It is no place for data that matters.
     """
 
     def __init__(self, brokers: int = 1) -> None:
-        self._producer = Producer({"test.mock.num.brokers": brokers, "linger.ms": 5})
+        self._producer = Producer(
+            {"test.mock.num.brokers": brokers, "linger.ms": 5, "log_level": 0}  # it announces itself on stderr
+        )
         found = self._producer.list_topics(timeout=10).brokers.values()
         self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in found)
 

@@ -1,22 +1,33 @@
 """Tables on disk as chunks of columns: CSV, JSON lines, Parquet; any size, in bounded memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.values import Rejected, epoch, parse_time
+from monitor.sources.values import LATEST_NANOS, Rejected, number, timestamp
+from monitor.stream.events import SECOND
 
 CHUNK = 65_536  # rows
 NO_VALUE = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # what a CSV writes where there is nothing
 MOST_COLUMNS = 10_000
+OTHER_SEPARATORS = ";\t|"
+BOM = b"\xef\xbb\xbf"
+NOT_A_TIME = np.iinfo(np.int64).min  # how numpy stores NaT
+TIME_REFUSED = {
+    "timestamp_before_2000": "is before 2000; is --timestamp-unit right?",
+    "timestamp_in_future": "is after 2262; is --timestamp-unit right?",
+}
 
 Column = NDArray[Any]
 Chunk = dict[str, Column]
+Progress = Callable[[int], None]
 
 
 class TableError(Exception):
@@ -25,150 +36,262 @@ class TableError(Exception):
 
 @dataclass(slots=True)
 class Shape:
-    """What a first look at the files found: columns in order, and those of CSV text that hold numbers only."""
+    """What a first look at the files found: columns in order, what their CSV texts hold, which are no features."""
 
-    columns: list[str]
-    numeric_text: set[str] = field(default_factory=set)
+    columns: list[str] = field(default_factory=list)
+    numbers: set[str] = field(default_factory=set)
+    booleans: set[str] = field(default_factory=set)
+    parsed: set[str] = field(default_factory=set)  # texts to be read as numbers, missing where they are none
     left_out: dict[str, str] = field(default_factory=dict)  # column: why
+    lacking: list[str] = field(default_factory=list)  # what one file has and another has not, in words
+
+    def add(self, path: Path, names: Sequence[str], first: Path) -> None:
+        """Take the columns of one more file. Raises TableError."""
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise TableError(f"{path}: has two columns called {twice[0]}")
+        known = set(self.columns)
+        if known:
+            self.lacking += [
+                f"{path} has no column {name}: missing in its rows" for name in self.columns if name not in names
+            ]
+            self.lacking += [
+                f"{first} has no column {name}: missing in its rows" for name in names if name not in known
+            ]
+        self.columns += [name for name in names if name not in known]
+        if len(self.columns) > MOST_COLUMNS:
+            raise TableError(f"{path}: more than {MOST_COLUMNS} columns: is this a table?")
 
 
-def look(paths: Sequence[Path]) -> Shape:
-    """Read through the files once for their columns and kinds. Raises TableError."""
-    columns: dict[str, None] = {}
-    text: set[str] = set()
-    numbers: dict[str, bool] = {}
-    left_out: dict[str, str] = {}
+def look(paths: Sequence[Path], progress: Progress | None = None) -> Shape:
+    """Find columns and kinds: of Parquet from its schema, of text by reading it through. Raises TableError."""
+    shape = Shape()
+    looked = 0
     for path in paths:
-        reader = reader_of(path)
-        for chunk in guarded(path, reader):
-            for name, column in chunk.items():
-                columns.setdefault(name)
-                if name not in left_out and (reason := unusable(column)) is not None:
-                    left_out[name] = reason
-                if reader is read_csv:
-                    numbers[name] = numbers.get(name, True) and holds_numbers(column)
-                    text.add(name)
-            if len(columns) > MOST_COLUMNS:
-                raise TableError(f"{path}: more than {MOST_COLUMNS} columns: is this a table?")
-    if not columns:
+        with explained(path):
+            for rows in format_of(path).look(path, shape, paths[0]):
+                looked += rows
+                if progress is not None:
+                    progress(looked)
+    if not looked or not shape.columns:
         raise TableError(f"{paths[0]}: holds no rows")
-    return Shape(list(columns), {name for name in text if numbers[name]}, left_out)
+    return shape
 
 
 def chunks(paths: Sequence[Path], shape: Shape, wanted: Sequence[str], time: "TimeColumn | None") -> Iterator[Chunk]:
     """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError."""
     for path in paths:
-        for chunk in guarded(path, reader_of(path)):
-            rows = len(next(iter(chunk.values())))
-            found: Chunk = {}
-            for name in wanted:
-                column = chunk.get(name)
-                if column is None:
-                    column = np.full(rows, None, dtype=object)
-                found[name] = as_numbers(column) if name in shape.numeric_text else column
-            if time is not None:
-                found[time.name] = time.nanos(path, chunk)
-            yield found
+        with explained(path):
+            for chunk in format_of(path).read(path, shape, [*wanted, *([] if time is None else [time.name])]):
+                rows = len(next(iter(chunk.values()), ()))
+                nothing = np.full(rows, None, dtype=object)
+                found = {name: chunk.get(name, nothing) for name in wanted}
+                if time is not None:
+                    found[time.name] = time.nanos(path, chunk)
+                yield found
 
 
-@dataclass(frozen=True, slots=True)
+# --- event times ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
 class TimeColumn:
-    """The column of event times; integers are epochs in `unit` nanoseconds, text without a zone is UTC."""
+    """The column of event times; numbers are epochs in `unit` nanoseconds, text without a zone is UTC."""
 
     name: str
     unit: int
+    absent: int = 0  # rows without a time
 
-    def nanos(self, path: Path, chunk: Chunk) -> NDArray[np.int64]:
-        """The times of a chunk, int64 nanoseconds. Raises TableError for a value that is no time."""
+    def nanos(self, path: Path, chunk: Chunk) -> NDArray[np.datetime64]:
+        """The times of a chunk, datetime64[ns], NaT where there is none. Raises TableError for a value that is no time."""
         column = chunk.get(self.name)
         if column is None:
             raise TableError(f"{path}: has no column {self.name}")
+        times = self._read(path, column)
+        self.absent += int(np.isnat(times).sum())
+        return times
+
+    def _read(self, path: Path, column: Column) -> NDArray[np.datetime64]:
         if column.dtype.kind == "M":
-            return column.astype("datetime64[ns]").astype(np.int64)
-        if column.dtype.kind in "iu":
-            return np.asarray(column, dtype=np.int64) * self.unit
-        return np.fromiter((self._one(path, value) for value in column), dtype=np.int64, count=len(column))
+            there = column[~np.isnat(column)].astype("datetime64[s]")
+            for extreme in (there.min(), there.max()) if there.size else ():
+                self._one(path, int(extreme.astype(np.int64)), SECOND, shown=str(extreme))
+            return column.astype("datetime64[ns]")
+        if column.dtype.kind in "iu" and column.size:
+            for extreme in (column.min(), column.max()):
+                self._one(path, extreme.item(), self.unit)
+            return (column.astype(np.int64) * self.unit).view("datetime64[ns]")
+        values = column.tolist()
+        times = np.fromiter((self._one(path, value, self.unit) for value in values), np.int64, count=len(values))
+        return times.view("datetime64[ns]")
 
-    def _one(self, path: Path, value: Any) -> int:
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, str) and value.lstrip("-").isdigit():
-            value = int(value)
+    def _one(self, path: Path, value: Any, unit: int, shown: str = "") -> int:
+        if value is None or value != value:  # noqa: PLR0124 - NaN
+            return NOT_A_TIME
         try:
-            if isinstance(value, str):
-                return parse_time(value)
-            if isinstance(value, int | float):
-                return epoch(value, self.unit)
-        except Rejected:  # said below
-            pass
-        raise TableError(f"{path}: {self.name}: {str(value)[:40]!r} is no time")
+            return timestamp(as_number(value), unit, LATEST_NANOS - 1)
+        except Rejected as rejected:
+            why = TIME_REFUSED.get(str(rejected), "is no time")
+            raise TableError(f"{path}: {self.name}: {shown or repr(value)[:40]} {why}") from None
 
 
-def reader_of(path: Path) -> Callable[[Path], Iterator[Chunk]]:
-    """The reader for a file's ending. Raises TableError."""
+def as_number(value: Any) -> Any:
+    """Text that is a plain number as a number, everything else as it is."""
+    if isinstance(value, str) and value.replace(".", "", 1).removeprefix("-").isdecimal():
+        return float(value) if "." in value else int(value)
+    return value
+
+
+# --- formats ----------------------------------------------------------------------------------------------------------
+
+
+class Format(NamedTuple):
+    """How files of one kind are looked at and read."""
+
+    look: Callable[[Path, Shape, Path], Iterator[int]]  # adds to the shape, yields rows
+    read: Callable[[Path, Shape, Collection[str]], Iterator[Chunk]]  # the wanted columns, perhaps others too
+
+
+def format_of(path: Path) -> Format:
+    """The format that a file's ending says. Raises TableError."""
     match path.suffix.lower():
         case ".csv":
-            return read_csv
+            return Format(look_at_csv, read_csv)
         case ".jsonl" | ".ndjson":
-            return read_json_lines
+            return Format(look_at_json_lines, read_json_lines)
         case ".parquet" | ".pq":
-            return read_parquet
+            return Format(look_at_parquet, read_parquet)
         case ending:
             raise TableError(f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl and .parquet are")
 
 
-def guarded(path: Path, reader: Callable[[Path], Iterator[Chunk]]) -> Iterator[Chunk]:
-    """A reader whose troubles are TableErrors."""
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn a reader's troubles into TableErrors of one line."""
     import pyarrow as pa
 
+    if path.exists() and not path.is_file():
+        what = "a directory; name the files in it" if path.is_dir() else "no regular file, which can be read again"
+        raise TableError(f"{path}: is {what}")
     try:
-        yield from reader(path)
+        yield
     except FileNotFoundError:
         raise TableError(f"{path}: does not exist") from None
-    except OSError as error:
-        raise TableError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from None
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        why = " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]
+        if "utf8" in why.lower().replace("-", ""):
+            why = f"is not UTF-8, save it as that: {why}"
+        raise TableError(f"{path}: cannot be read: {why}") from None
 
 
-def read_parquet(path: Path) -> Iterator[Chunk]:
+def look_at_parquet(path: Path, shape: Shape, first: Path) -> Iterator[int]:
+    """The schema of a Parquet file says it all."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        shape.add(path, schema.names, first)
+        for column in schema:
+            if (reason := unusable_type(column.type)) is not None:
+                shape.left_out.setdefault(column.name, reason)
+        yield file.metadata.num_rows
+
+
+def read_parquet(path: Path, shape: Shape, wanted: Collection[str]) -> Iterator[Chunk]:  # noqa: ARG001 - a Format's
     """Parquet, a row batch at a time."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=CHUNK):
-            yield {name: to_numpy(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+        names = [name for name in file.schema_arrow.names if name in wanted]
+        if not names:
+            raise TableError(f"{path}: has none of the columns {', '.join(wanted)}")
+        for batch in file.iter_batches(batch_size=CHUNK, columns=names):
+            yield {name: to_numpy(batch.column(name)) for name in names}
 
 
-def read_csv(path: Path) -> Iterator[Chunk]:
-    """CSV with a header line; every value as text, so that no early row decides a column's kind."""
-    import pyarrow as pa
+def look_at_csv(path: Path, shape: Shape, first: Path) -> Iterator[int]:
+    """CSV has only text: read all of it to see which columns hold numbers or booleans and nothing else."""
+    names = header_of(path)
+    others = set(shape.columns)
+    shape.add(path, names, first)
+    numbers = {name for name in names if name not in others or name in shape.numbers}
+    booleans = {name for name in names if name not in others or name in shape.booleans}
+    for batch in csv_batches(path, names, set()):
+        numbers = {name for name in numbers if holds_numbers(batch.column(names.index(name)))}
+        booleans = {name for name in booleans if holds_booleans(batch.column(names.index(name)))}
+        yield batch.num_rows
+    shape.numbers = (shape.numbers - set(names)) | numbers
+    shape.booleans = (shape.booleans - set(names)) | (booleans - numbers)
+
+
+def header_of(path: Path) -> list[str]:
+    """The names in a CSV's first line. Raises TableError for a line that is no header."""
     from pyarrow import csv
 
     with csv.open_csv(path) as peek:
-        names = peek.schema.names
-    convert = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=NO_VALUE
-    )
-    with csv.open_csv(path, convert_options=convert) as reader:
-        for batch in reader:
-            if batch.num_rows:
-                yield {name: to_numpy(column) for name, column in zip(names, batch.columns, strict=True)}
+        names = [name.strip() for name in peek.schema.names]
+    if len(names) == 1 and (other := next((one for one in OTHER_SEPARATORS if one in names[0]), None)):
+        raise TableError(f"{path}: is separated by {other!r}; commas are read")
+    values = [as_number(name) for name in names]
+    if all(isinstance(value, int | float) for value in values) and values != list(range(len(names))):
+        raise TableError(f"{path}: the first line must name the columns; it is {','.join(names)[:60]}")
+    return names
 
 
-def read_json_lines(path: Path) -> Iterator[Chunk]:
+def csv_batches(path: Path, names: Sequence[str], numbers: Collection[str]) -> Iterator[Any]:
+    """Record batches of text, with `numbers` as float64."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    kinds = {name: pa.float64() if name in numbers else pa.string() for name in names}
+    convert = csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=NO_VALUE)
+    parse = csv.ParseOptions(newlines_in_values=True)
+    header = csv.ReadOptions(column_names=names, skip_rows=1)
+    with csv.open_csv(path, read_options=header, parse_options=parse, convert_options=convert) as reader:
+        yield from (batch for batch in reader if batch.num_rows)
+
+
+def read_csv(path: Path, shape: Shape, wanted: Collection[str]) -> Iterator[Chunk]:
+    """CSV with a header line."""
+    import pyarrow.compute as pc
+
+    names = header_of(path)
+    if not set(names) & set(wanted):
+        raise TableError(f"{path}: has none of the columns {', '.join(wanted)}")
+    for batch in csv_batches(path, names, shape.numbers):
+        found = {}
+        for name, column in zip(names, batch.columns, strict=True):
+            if name in wanted:
+                values = to_numpy(pc.utf8_lower(column) if name in shape.booleans else column)
+                found[name] = numbers_of(values) if name in shape.parsed - shape.numbers else values
+        yield found
+
+
+def look_at_json_lines(path: Path, shape: Shape, first: Path) -> Iterator[int]:
+    """JSON lines name their columns row by row: read all of them."""
+    names: dict[str, None] = {}
+    for chunk in read_json_lines(path, shape, ()):
+        names |= dict.fromkeys(chunk)
+        for name, column in chunk.items():
+            if (reason := unusable(column)) is not None:
+                shape.left_out.setdefault(name, reason)
+        yield len(next(iter(chunk.values()), ()))
+    shape.add(path, list(names), first)
+
+
+def read_json_lines(path: Path, shape: Shape, wanted: Collection[str]) -> Iterator[Chunk]:  # noqa: ARG001 - a Format's
     """One flat JSON object a line; a key that a line lacks is missing there."""
     rows: list[dict[str, Any]] = []
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
+        for count, line in enumerate(file, start=1):
+            text = line.removeprefix(BOM) if count == 1 else line
+            if not text.strip():
                 continue
             try:
-                row = msgspec.json.decode(line)
+                row = msgspec.json.decode(text)
             except (msgspec.DecodeError, RecursionError) as error:
-                raise TableError(f"{path}: line {number} is no JSON: {error}") from None
+                raise TableError(f"{path}: line {count} is no JSON: {error}; one object a line is read") from None
             if not isinstance(row, dict):
-                raise TableError(f"{path}: line {number} is no JSON object")
+                raise TableError(f"{path}: line {count} is no JSON object")
             rows.append(row)
             if len(rows) == CHUNK:
                 yield from_rows(rows)
@@ -177,13 +300,16 @@ def read_json_lines(path: Path) -> Iterator[Chunk]:
         yield from_rows(rows)
 
 
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
 def from_rows(rows: list[dict[str, Any]]) -> Chunk:
     """Objects to columns; numbers become float64, everything else stays as it is."""
     found: Chunk = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
         if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
-            found[name] = np.array(values, dtype=np.float64)
+            found[name] = np.array([number(value, Counter()) for value in values], dtype=np.float64)
         else:
             column = np.empty(len(values), dtype=object)
             column[:] = values
@@ -196,47 +322,69 @@ def to_numpy(column: Any) -> Column:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    kind = column.type
-    if pa.types.is_dictionary(kind):
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-        kind = column.type
-    if pa.types.is_decimal(kind):
-        column = pc.cast(column, pa.float64())
-    if pa.types.is_integer(kind) and column.null_count:
+    if pa.types.is_decimal(column.type) or (pa.types.is_integer(column.type) and column.null_count):
         column = pc.cast(column, pa.float64(), safe=False)
     found: Column = column.to_numpy(zero_copy_only=False)
     return found
 
 
-def unusable(column: Column) -> str | None:
-    """Why a column cannot be a feature by its type; None where it can."""
-    if column.dtype.kind in "Mm":
+def unusable_type(kind: Any) -> str | None:
+    """Why a column of an arrow type cannot be a feature; None where it can."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return unusable_type(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return unusable_type(kind.value_type)
+    if pa.types.is_temporal(kind):
         return "a time"
-    if column.dtype.kind == "O":
-        first = next((value for value in column if value is not None), None)
-        if isinstance(first, dict | list | tuple | np.ndarray | bytes):
-            return "nested"
-        if first is not None and not isinstance(first, str | bool | int | float | np.generic):
-            return f"of type {type(first).__name__}"
-    return None
+    if pa.types.is_nested(kind):
+        return "nested"
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    plain = pa.types.is_null(kind) or pa.types.is_boolean(kind) or is_text
+    if plain or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return None
+    return f"of type {kind}"
 
 
-def holds_numbers(column: Column) -> bool:
-    """Whether every text of a column that is there reads as a number."""
+def unusable(column: Column) -> str | None:
+    """Why a column of JSON values cannot be a feature; None where it can."""
+    first = next((value for value in column if value is not None), None) if column.dtype.kind == "O" else None
+    return "nested" if isinstance(first, dict | list) else None
+
+
+def holds_numbers(column: Any) -> bool:
+    """Whether every text of an arrow column that is there reads as a number."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
-        pc.cast(pa.array(column, type=pa.string()), pa.float64())
+        pc.cast(pc.utf8_trim_whitespace(column), pa.float64())
     except pa.ArrowInvalid:
         return False
     return True
 
 
-def as_numbers(column: Column) -> NDArray[np.float64]:
-    """Text that holds numbers only, as float64 with NaN for what is not there."""
+def holds_booleans(column: Any) -> bool:
+    """Whether every text of an arrow column that is there is true or false, in any case."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cast = pc.cast(pa.array(column, type=pa.string()), pa.float64())
-    return np.asarray(cast.to_numpy(zero_copy_only=False), dtype=np.float64)
+    words = pa.array(["true", "false"])
+    return bool(pc.all(pc.is_in(pc.utf8_lower(pc.drop_null(column)), value_set=words), min_count=0).as_py())
+
+
+def numbers_of(texts: Column) -> NDArray[np.float64]:
+    """Text as float64, NaN where it is no number."""
+    return np.array([_number_in(text) for text in texts.tolist()], dtype=np.float64)
+
+
+def _number_in(text: str | None) -> float:
+    try:
+        return np.nan if text is None else float(text)
+    except ValueError:
+        return np.nan

@@ -1,14 +1,13 @@
 """Kafka, assigned by hand: no group, no rebalance; our own positions are the truth, commits are for lag tools."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from monitor.clock import Clock
 from monitor.facts import (
@@ -22,6 +21,7 @@ from monitor.facts import (
 )
 from monitor.sources.audit import CommitAudit
 from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.sources.unreadable import UnreadableBatch
 from monitor.stream.events import Partition
 
 # Each of these closes a known way to lose, repeat or stall: docs/adr/0004-kafka-client-settings.md
@@ -38,6 +38,7 @@ SAFE_PROPERTIES: dict[str, Any] = {
     "topic.metadata.refresh.interval.ms": 30_000,
     "allow.auto.create.topics": False,
     "fetch.wait.max.ms": 100,
+    "log_level": 0,  # errors come through error_cb
     "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a bounded queue: a sixth of the rate
 }
 LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - librdkafka's own codes
@@ -50,8 +51,21 @@ UNREADABLE = frozenset(
     }
 )
 END = KafkaError._PARTITION_EOF  # noqa: SLF001 - same
+FATAL = KafkaError._FATAL  # noqa: SLF001 - same
+ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - same
+PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bounds while it runs
+START_PATIENCE = 5.0  # seconds: same, before it runs
 
-_SILENT = logging.getLogger("monitor.sources.kafka")  # librdkafka writes to stderr otherwise; errors come by error_cb
+# Mapped over whole batches, which is twice as fast as a comprehension. Any: the client's types allow None, which a
+# record without an error never has.
+TOPIC: Any = Message.topic
+PARTITION: Any = Message.partition
+VALUE: Any = Message.value
+ERROR: Any = Message.error
+
+T = TypeVar("T")
+
+_SILENT = logging.getLogger("monitor.sources.kafka")  # librdkafka writes to stderr otherwise, at any level when fatal
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
@@ -70,6 +84,7 @@ class KafkaChoice:
     batch: int = 10_000
     lookup_every: float = 5.0  # for missing topics and new partitions
     audit_every: float = 15.0  # for commits that are not ours
+    closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 
 class KafkaSource:
@@ -78,15 +93,19 @@ class KafkaSource:
     def __init__(self, choice: KafkaChoice, clock: Clock) -> None:
         self._choice = choice
         self._clock = clock
+        self._stored: dict[Partition, int] = {}
         self._positions: dict[Partition, int] = {}
-        self._missing: tuple[str, ...] = ()
+        self._missing: tuple[str, ...] | None = None  # None: not looked up yet
         self._taken_on: set[Partition] = set()  # since the last poll
-        self._skips: dict[Partition, int] = {}  # how far to step over the next unreadable record
+        self._unreadable: dict[Partition, UnreadableBatch] = {}  # ends being searched for; positions stand before them
+        self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
         self._pending: list[Fact] = []
         self._fatal: str | None = None
+        self._closing: Thread | None = None
+        self._last_trouble = ""
         self._next_lookup = self._next_lag = 0.0
         self._consumer = Consumer(self._properties(), logger=_SILENT)
-        self._audit = CommitAudit(self._consumer, choice.group_id)
+        self._audit = CommitAudit(self._consumer)
 
     def _properties(self) -> dict[str, Any]:
         return {
@@ -95,42 +114,55 @@ class KafkaSource:
             "bootstrap.servers": self._choice.bootstrap_servers,
             "group.id": self._choice.group_id,
             "error_cb": self._note_trouble,
-            "on_commit": lambda error, _: None if error is None else self._note_trouble(error),
+            "on_commit": self._note_commit,
         }
 
     def _note_trouble(self, error: KafkaError) -> None:
-        if error.fatal():
+        if error.fatal() or error.code() == FATAL:
             self._fatal = error.str()
+        if error.code() != ALL_DOWN:  # it says less than what came before it
+            self._last_trouble = error.str()
         self._pending.append(SourceTroubled(error.name(), error.str()))
+
+    def _note_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
+        failed = self._audit.committed(error, offsets)
+        if failed is not None:
+            self._note_trouble(failed)
 
     # --- opening ------------------------------------------------------------------------------------------------
 
     def open(self, positions: Mapping[Partition, int]) -> None:
         """Find the partitions and begin. Raises SourceError when the broker is silent for the start-up time."""
+        self._stored = dict(positions)
         deadline = self._clock.elapsed() + self._choice.startup_timeout
-        while True:
-            try:
-                found = self._partitions(timeout=min(5.0, self._choice.startup_timeout))
-                break
-            except KafkaException as error:
-                if self._clock.elapsed() >= deadline:
-                    servers = self._choice.bootstrap_servers
-                    waited = self._choice.startup_timeout
-                    raise SourceError(
-                        f"kafka: no broker at {servers} answered for {waited:g} s: {error.args[0].str()}"
-                    ) from None
+        found = self._insist(self._partitions, deadline)
         known_topics = {partition.topic for partition in positions}
-        starts = {
-            partition: self._start_of(partition, positions.get(partition), new=partition.topic in known_topics)
-            for partition in found
-        }
+        starts = {}
+        for partition in found:
+            low, high = self._insist(partial(self._bounds, partition), deadline)
+            first = low if self._choice.from_earliest or partition.topic in known_topics else high
+            starts[partition] = self._start_of(partition, low, high, first)
         self._take_on(starts)
-        self._audit.begin(starts, positions, self._clock.elapsed() + self._choice.audit_every)
+        self._audit.begin(positions)
+        self._look_for_foreign_commits(START_PATIENCE)
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
 
-    def _partitions(self, timeout: float) -> list[Partition]:
+    def _insist(self, ask: Callable[[float], T], deadline: float) -> T:
+        """Ask until there is an answer. Raises SourceError at the deadline."""
+        while True:
+            left = deadline - self._clock.elapsed()
+            try:
+                return ask(max(0.1, min(START_PATIENCE, left)))
+            except KafkaException as error:
+                self._consumer.poll(0.1)  # nothing is assigned yet: it brings the reason through error_cb
+                if self._clock.elapsed() >= deadline:
+                    servers, waited = self._choice.bootstrap_servers, self._choice.startup_timeout
+                    reason = self._last_trouble or error.args[0].str()
+                    raise SourceError(f"kafka: no answer from {servers} for {waited:g} s: {reason}") from None
+
+    def _partitions(self, patience: float) -> list[Partition]:
         """The partitions of our topics that exist now; topics that do not are remembered as missing."""
-        known = self._consumer.list_topics(timeout=timeout).topics
+        known = self._consumer.list_topics(timeout=patience).topics
         found: list[Partition] = []
         missing = []
         for topic in self._choice.topics:
@@ -139,44 +171,39 @@ class KafkaSource:
                 missing.append(topic)
             else:
                 found += [Partition(topic, index) for index in sorted(metadata.partitions)]
-        if tuple(missing) != self._missing or not self._positions:
+        if tuple(missing) != self._missing:
             self._missing = tuple(missing)
             self._pending.append(TopicsMissing(self._missing))
         return found
 
-    def _start_of(self, partition: Partition, stored: int | None, *, new: bool) -> int:
-        """Where to begin: at our own position; a partition added later at its first event; else as configured."""
-        low, high = self._bounds(partition)
-        if stored is None:
-            return low if new or self._choice.from_earliest else high
-        if low <= stored <= high:
-            return stored
-        return self._lost(partition, stored, low)
+    def _bounds(self, partition: Partition, patience: float) -> tuple[int, int]:
+        """The first offset and the next. Raises KafkaException.
 
-    def _bounds(self, partition: Partition) -> tuple[int, int]:
-        deadline = self._clock.elapsed() + self._choice.startup_timeout
-        while True:
-            try:
-                low, high = self._consumer.get_watermark_offsets(
-                    TopicPartition(partition.topic, partition.index), timeout=5.0
-                )
-            except KafkaException as error:
-                if self._clock.elapsed() >= deadline:
-                    raise SourceError(
-                        f"kafka: {partition}: its bounds could not be read: {error.args[0].str()}"
-                    ) from None
-            else:
-                return int(low), int(high)
+        The client asks two questions; when only one is answered it takes that for both bounds. So two that are equal
+        are asked for again.
+        """
+        place = TopicPartition(partition.topic, partition.index)
+        low, high = self._consumer.get_watermark_offsets(place, timeout=patience)
+        if low == high:
+            low, high = self._consumer.get_watermark_offsets(place, timeout=patience)
+        return int(low), int(high)
 
-    def _lost(self, partition: Partition, wanted: int, resumed: int) -> int:
-        """Events are gone that we had not read: stop and say so, or count the loss and go on, as configured."""
+    def _start_of(self, partition: Partition, low: int, high: int, first: int) -> int:
+        """Where to begin: at our own position; where there is none, at `first`."""
+        stored = self._stored.get(partition)
+        return first if stored is None else self._inside(partition, stored, low, high)
+
+    def _inside(self, partition: Partition, wanted: int, low: int, high: int) -> int:
+        """The position, if it is there. If not: stop and say so, or count the loss and go on, as configured."""
+        if low <= wanted <= high:
+            return wanted
         if not self._choice.skip_lost:
             raise SourceError(
-                f"kafka: {partition}: our position {wanted} is no longer there, the topic now starts at {resumed} "
-                "(retention, or a topic made anew); set kafka.lost_offsets: skip to go on from there"
+                f"kafka: {partition}: our position {wanted} is not there, the partition now holds {low} to {high} "
+                "(retention, or a topic made anew); set kafka.lost_offsets: skip to go on from its first event"
             )
-        self._pending.append(OffsetsLost(partition, wanted, resumed))
-        return resumed
+        self._pending.append(OffsetsLost(partition, wanted, low))
+        return low
 
     def _take_on(self, starts: Mapping[Partition, int]) -> None:
         if not starts:
@@ -191,100 +218,119 @@ class KafkaSource:
     def poll(self, timeout: float) -> Poll:
         """Records, partition ends and what else was noticed. Raises SourceError when it cannot go on."""
         self._look_up()
-        messages: list[Any] = (
-            self._consumer.consume(self._choice.batch, timeout) if self._positions else self._idle(timeout)
-        )  # Any: the client's types allow None where an error-free message has none
-        values: dict[str, tuple[list[int], list[bytes | None]]] = defaultdict(lambda: ([], []))
+        messages = self._consumer.consume(self._choice.batch, timeout) if self._positions else self._idle(timeout)
         ends: set[Partition] = set()
-        last: dict[tuple[str, int], int] = {}
-        for message in messages:
-            error = message.error()
-            if error is None:
-                topic, index = message.topic(), message.partition()
-                partitions, payloads = values[topic]
-                partitions.append(index)
-                payloads.append(message.value())
-                last[topic, index] = message.offset()
-            else:
-                self._deal_with(message, error, ends)
-        read = {Partition(*place): offset + 1 for place, offset in last.items()}
-        for partition, position in read.items():
-            self._positions[partition] = max(position, self._positions[partition])
-        records = tuple(TopicRecords(topic, *found) for topic, found in values.items())
+        if self._unreadable or any(map(ERROR, messages)):
+            messages = self._settle(messages, ends)
+        else:
+            self._advance(messages)
         self._measure_lag()
         if self._fatal is not None:
             raise SourceError(f"kafka: the client cannot go on: {self._fatal}")
         facts, self._pending = tuple(self._pending), []
         taken_on, self._taken_on = frozenset(self._taken_on), set()
-        return Poll(records, frozenset(end for end in ends if end not in read or self._at_end(end)), taken_on, facts)
+        return Poll(_by_topic(messages), frozenset(ends), taken_on, facts)
 
-    def _idle(self, timeout: float) -> list[Any]:
+    def _idle(self, timeout: float) -> list[Message]:
         """Nothing to read yet; keep the client's callbacks served."""
         message = self._consumer.poll(timeout)
         return [] if message is None else [message]
 
-    def _at_end(self, partition: Partition) -> bool:
-        _, high = self._cached_bounds(partition)
-        return self._positions[partition] >= high
+    def _advance(self, messages: Sequence[Any]) -> None:
+        """Count records, which stand in order within each partition."""
+        last = {(message.topic(), message.partition()): message.offset() for message in messages}
+        for place, offset in last.items():
+            self._positions[Partition(*place)] = offset + 1
 
-    def _cached_bounds(self, partition: Partition) -> tuple[int, int]:
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(partition.topic, partition.index), cached=True
-            )
-        except KafkaException:
-            return OFFSET_INVALID, OFFSET_INVALID
-        return int(low), int(high)
+    def _settle(self, messages: Sequence[Any], ends: set[Partition]) -> list[Message]:
+        """Count records and deal with errors in their order; the records to hand on are returned."""
+        records: list[Message] = []
+        moved: set[Partition] = set()  # fetched from elsewhere now: what this poll still holds of them is out of date
+        for message in messages:
+            error = message.error()
+            if message.topic() is None or message.partition() < 0:
+                self._note_trouble(error)
+                continue
+            partition = Partition(message.topic(), message.partition())
+            if partition in moved:
+                continue
+            if partition in self._unreadable or (error is not None and error.code() != END):
+                if self._deal_with(partition, message, error):
+                    moved.add(partition)
+            elif error is None:
+                self._positions[partition] = message.offset() + 1
+                ends.discard(partition)
+                records.append(message)
+            else:  # past the control records of transactions, which are never delivered
+                self._positions[partition] = max(message.offset(), self._positions[partition])
+                ends.add(partition)
+        return records
 
-    def _deal_with(self, message: Any, error: KafkaError, ends: set[Partition]) -> None:
-        code = error.code()
-        if message.topic() is None or message.partition() is None or message.partition() < 0:
-            self._note_trouble(error)
-            return
-        partition = Partition(message.topic(), message.partition())
-        if code == END:
-            ends.add(partition)
-            self._skips.pop(partition, None)
+    def _deal_with(self, partition: Partition, message: Any, error: KafkaError | None) -> bool:
+        """Whether the partition is now fetched from elsewhere."""
+        code = None if error is None else error.code()
+        batch = self._unreadable.get(partition)
+        if code in UNREADABLE and batch is None:
+            batch = UnreadableBatch(first=max(message.offset(), self._positions[partition]))
+            self._unreadable[partition] = batch
+            self._positions[partition] = batch.first
+        elif code in UNREADABLE and batch is not None:
+            batch.failed(begins=message.offset())
+        elif batch is not None and (code is None or code == END or code in LOST):
+            batch.passed()
         elif code in LOST:
             self._recover(partition)
-        elif code in UNREADABLE:
-            self._step_over(partition, message.offset())
+            return True
         else:
+            assert error is not None
             self._note_trouble(error)
+            return False
+        self._step_over(partition, batch)
+        return True
+
+    def _step_over(self, partition: Partition, batch: UnreadableBatch) -> None:
+        """Try the next offset, or go on behind the batch once its end is known."""
+        if not batch.ended:
+            self._go_to(partition, batch.probe)
+            return
+        del self._unreadable[partition]
+        assert batch.after is not None
+        self._pending.append(RecordsSkipped(partition, batch.first, batch.after - 1))
+        self._positions[partition] = batch.after
+        self._go_to(partition, batch.after)
+
+    def _go_to(self, partition: Partition, offset: int) -> None:
+        """Fetch from another offset. By a new assignment: a seek is refused after the errors that ask for one."""
+        place = TopicPartition(partition.topic, partition.index, offset)
+        self._consumer.incremental_unassign([place])
+        self._consumer.incremental_assign([place])
 
     def _recover(self, partition: Partition) -> None:
-        """Our position is out of the partition's bounds while we run."""
-        low, _ = self._bounds(partition)
-        wanted = self._positions.get(partition, low)
-        self._positions[partition] = self._lost(partition, wanted, low)
-        self._consumer.seek(TopicPartition(partition.topic, partition.index, low))
-
-    def _step_over(self, partition: Partition, offset: int) -> None:
-        """A batch that cannot be decompressed: step past it, further each time, never past the end."""
-        first = max(offset, self._positions.get(partition, 0), 0)
-        step = self._skips.get(partition, 1)
-        _, high = self._bounds(partition)
-        target = min(first + step, max(high, first + 1))
-        self._skips[partition] = min(step * 2, 1024)
-        self._pending.append(RecordsSkipped(partition, first, target - 1))
-        self._positions[partition] = target
-        with suppress(KafkaException):
-            self._consumer.seek(TopicPartition(partition.topic, partition.index, target))
+        """Our position is out of the partition's bounds while we run, or a broker that lags behind thinks so."""
+        try:
+            low, high = self._bounds(partition, PATIENCE)
+        except KafkaException as error:
+            self._note_trouble(error.args[0])
+            self._stranded.add(partition)
+            return
+        self._stranded.discard(partition)
+        self._positions[partition] = self._inside(partition, self._positions[partition], low, high)
+        self._go_to(partition, self._positions[partition])
 
     def _look_up(self) -> None:
         """Every few seconds, look for topics that were missing and partitions that are new."""
-        now = self._clock.elapsed()
-        if now < self._next_lookup:
+        if self._clock.elapsed() < self._next_lookup:
             return
-        self._next_lookup = now + self._choice.lookup_every
         try:
-            found = self._partitions(timeout=1.0)
+            for partition in self._partitions(PATIENCE):
+                if partition not in self._positions:
+                    low, high = self._bounds(partition, PATIENCE)
+                    self._take_on({partition: self._start_of(partition, low, high, first=low)})
+            for partition in tuple(self._stranded):
+                self._recover(partition)
         except KafkaException as error:
             self._note_trouble(error.args[0])
-            return
-        self._take_on(
-            {partition: self._bounds(partition)[0] for partition in found if partition not in self._positions}
-        )
+        self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
 
     def _measure_lag(self) -> None:
         now = self._clock.elapsed()
@@ -298,6 +344,14 @@ class KafkaSource:
                 lags.append((partition, max(0, high - position)))
         self._pending.append(LagMeasured(tuple(lags)))
 
+    def _cached_bounds(self, partition: Partition) -> tuple[int, int]:
+        place = TopicPartition(partition.topic, partition.index)
+        try:
+            low, high = self._consumer.get_watermark_offsets(place, cached=True)
+        except KafkaException:
+            return OFFSET_INVALID, OFFSET_INVALID
+        return int(low), int(high)
+
     # --- positions ----------------------------------------------------------------------------------------------
 
     def positions(self) -> dict[Partition, int]:
@@ -306,12 +360,23 @@ class KafkaSource:
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Publish positions under our group, after looking whether somebody else did so meanwhile."""
-        now = self._clock.elapsed()
+        self._look_for_foreign_commits()
         try:
-            self._pending += self._audit.look(now, self._choice.audit_every)
             self._audit.commit(positions)
         except KafkaException as error:
             self._note_trouble(error.args[0])
+
+    def _look_for_foreign_commits(self, patience: float = PATIENCE) -> None:
+        now = self._clock.elapsed()
+        try:
+            self._pending += self._audit.look(self._positions, now, self._choice.audit_every, patience)
+        except KafkaException as error:
+            self._note_trouble(error.args[0])
+
+    @property
+    def foreign(self) -> bool:
+        """Whether somebody else commits under our group."""
+        return self._audit.foreign is not None
 
     def trouble(self) -> str | None:
         """Why not ready: nothing assigned though topics exist, or another process commits under our group."""
@@ -324,7 +389,19 @@ class KafkaSource:
         return None if self._positions or self._missing else "no partition is assigned yet"
 
     def close(self) -> None:
-        """Close the client; after five seconds it is left behind, since everything that matters is saved."""
-        closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
-        closing.start()
-        closing.join(5.0)
+        """Close the client; after some seconds it is left behind, since everything that matters is saved."""
+        if self._closing is None:
+            self._closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
+            self._closing.start()
+            self._closing.join(self._choice.closing)
+
+
+def _by_topic(messages: Sequence[Any]) -> tuple[TopicRecords, ...]:
+    topics = set(map(TOPIC, messages))
+    if len(topics) <= 1:
+        return tuple(_records(topic, messages) for topic in topics)
+    return tuple(_records(topic, [one for one in messages if one.topic() == topic]) for topic in topics)
+
+
+def _records(topic: str, messages: Sequence[Any]) -> TopicRecords:
+    return TopicRecords(topic, list(map(PARTITION, messages)), list(map(VALUE, messages)))

@@ -47,7 +47,8 @@ def refusal(raw: bytes | None) -> str | None:
         return "too_large"
     if not (raw.isascii() or _is_utf8(raw)):
         return "invalid_utf8"
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
+    brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
+    if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
         return "too_deep"
     return None
 

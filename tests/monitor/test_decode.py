@@ -267,7 +267,12 @@ def test_of_duplicate_keys_the_last_wins() -> None:
 
 
 def test_escaped_keys_and_values_are_what_they_say() -> None:
-    raw = event().replace(b'"age"', b'"\\u0061ge"').replace(b'"pro"', b'"\\u0070ro"').replace(b'"churn"', b'"c\\u0068urn"')
+    raw = (
+        event()
+        .replace(b'"age"', b'"\\u0061ge"')
+        .replace(b'"pro"', b'"\\u0070ro"')
+        .replace(b'"churn"', b'"c\\u0068urn"')
+    )
 
     assert row(read(make_decoder(), raw)) == ({"age": 41.5, "income": 2.0, "__prediction__": 0.83}, PLAN["pro"])
 
@@ -362,7 +367,13 @@ def test_a_feature_name_may_hold_dots_quotes_and_newlines() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "ts"),
-    [("s", NOON // SECOND), ("s", float(NOON // SECOND)), ("us", NOON // 1000), ("ns", NOON), ("ns", "2026-11-23T12:00Z")],
+    [
+        ("s", NOON // SECOND),
+        ("s", float(NOON // SECOND)),
+        ("us", NOON // 1000),
+        ("ns", NOON),
+        ("ns", "2026-11-23T12:00Z"),
+    ],
 )
 def test_integers_are_times_in_the_unit_of_the_topic(unit: str, ts: Any) -> None:
     decoder = make_decoder(fields=FieldMap.parse({}, UNITS[unit]))
@@ -435,7 +446,13 @@ def test_a_topic_of_one_series_is_routed_the_same(key: SeriesKey, version: Any, 
 
 def test_models_of_one_topic_may_be_mixed_and_broken() -> None:
     fraud = SeriesKey("fraud", "*")
-    messages = [event(), event(model="fraud"), with_features(age="x"), event(model="fraud", features=None), event(model="x")]
+    messages = [
+        event(),
+        event(model="fraud"),
+        with_features(age="x"),
+        event(model="fraud", features=None),
+        event(model="x"),
+    ]
 
     decoded = read(make_decoder([CHURN, fraud]), *messages * 3)
 

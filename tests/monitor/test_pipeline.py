@@ -1,14 +1,11 @@
 """Micro-batches in, facts out, and nothing forgotten in between."""
 
-from typing import Any
-
 import pytest
 
 from detectors import volume
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.judge import FeatureChoice
 from monitor.alerting.retraining import RetrainOutcome
-from monitor.alerting.rules import AlertRule, Severity
+from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
@@ -17,21 +14,17 @@ from monitor.facts import (
     FeatureJudged,
     FeatureScored,
     RetrainDecided,
-    StateReset,
     WatermarkAdvanced,
     WindowClosed,
 )
-from monitor.pipeline import KEPT_RESOLVED, Pipeline
-from monitor.series import KEPT_WINDOWS
+from monitor.pipeline import KEPT_RESOLVED
 from monitor.stream.events import SECOND, MicroBatch
 from tests.build import (
     DAY,
     HOUR,
     KEY,
-    MIDNIGHT,
     MINUTE,
     OTHER_KEY,
-    OTHER_REFERENCE,
     P0,
     P1,
     RULE,
@@ -43,8 +36,6 @@ from tests.build import (
     make_spec,
     of,
     play,
-    restored,
-    stored,
 )
 
 INACTIVE, PENDING, FIRING, RECOVERING = AlertState
@@ -59,10 +50,6 @@ def changes(facts: list[Fact]) -> list[tuple[AlertState, AlertState]]:
 
 def outcomes(facts: list[Fact]) -> list[RetrainOutcome]:
     return [decided.outcome for decided in of(facts, RetrainDecided)]
-
-
-def causes(facts: list[Fact]) -> list[str]:
-    return [reset.cause for reset in of(facts, StateReset)]
 
 
 # --- counting -------------------------------------------------------------------------------------------------------
@@ -370,290 +357,3 @@ def test_the_data_to_retrain_on_runs_from_the_onset_to_the_end_of_the_window() -
     [decided] = of(play(make_pipeline(rules=[PATIENT]), "CBDB"), RetrainDecided)
 
     assert (decided.data_from, decided.data_to) == (at(1), at(4))
-
-
-# --- state ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_fresh_pipeline_has_nothing_to_say() -> None:
-    assert make_pipeline(rules=[RULE]).current() == []
-
-
-def test_nothing_changed_is_nothing_to_save() -> None:
-    pipeline = make_pipeline(rules=[RULE])
-    play(pipeline, "BC")
-    pipeline.changes()
-
-    assert pipeline.changes() == []
-
-
-def test_what_changed_and_all_there_is_come_to_the_same() -> None:
-    pipeline = make_pipeline(rules=[CRITICAL], slide=MINUTE // 2)
-    play(pipeline, "BC.BD", first=1)
-
-    assert stored(pipeline.changes()) == stored(pipeline.snapshot())
-
-
-def test_an_idle_decision_is_saved_though_the_watermark_did_not_move() -> None:
-    pipeline = make_pipeline(idle_after=30 * SECOND)
-    feed(pipeline, make_batch([at(0)]))
-    pipeline.ingest(MicroBatch(ends=frozenset({P0})), now=0)
-    pipeline.changes()
-    pipeline.advance(30 * SECOND)
-
-    assert [record.kind for record in pipeline.changes()] == ["watermark"]
-
-
-def test_a_pane_sealed_without_a_window_stays_sealed_after_a_restart() -> None:
-    """Nothing was judged, so nothing else tells that what comes for it is late."""
-    pipeline = make_pipeline()
-    feed(pipeline, make_batch([at(0.5)]), until=at(2))
-    fresh = make_pipeline()
-    restored(stored(pipeline.changes()), fresh)
-
-    assert of(feed(fresh, make_batch([at(1.5)])), EventsCounted) == [EventsCounted("predictions", "late", 1)]
-
-
-def test_a_restart_with_nothing_changed_resets_nothing() -> None:
-    pipeline = make_pipeline(rules=[PATIENT])
-    play(pipeline, "CBBC")
-
-    assert restored(pipeline, make_pipeline(rules=[PATIENT])) == []
-
-
-def test_a_restored_pipeline_says_where_things_stand() -> None:
-    pipeline = make_pipeline(rules=[PATIENT])
-    play(pipeline, "BBCCBB")
-    fresh = make_pipeline(rules=[PATIENT])
-    restored(pipeline, fresh)
-
-    assert fresh.current() == pipeline.current()
-    assert {type(fact) for fact in fresh.current()} == {
-        WatermarkAdvanced,
-        WindowClosed,
-        FeatureScored,
-        FeatureJudged,
-        AlertSeen,
-        AlertChanged,
-    }
-
-
-def test_an_episode_goes_on_after_a_restart() -> None:
-    pipeline, fresh = make_pipeline(rules=[PATIENT]), make_pipeline(rules=[PATIENT])
-    play(pipeline, "BBC")
-    restored(pipeline, fresh)
-    [resolved] = of(play(fresh, "C", first=3), AlertChanged)
-
-    assert (resolved.before, resolved.after, resolved.since, resolved.episode) == (RECOVERING, INACTIVE, at(1), 1)
-
-
-def test_the_cooldown_goes_on_after_a_restart() -> None:
-    spec: dict[str, Any] = {"rules": [CRITICAL], "cooldown": HOUR}
-    pipeline, fresh = make_pipeline(**spec), make_pipeline(**spec)
-    play(pipeline, "BC")
-    restored(pipeline, fresh)
-
-    assert outcomes(play(fresh, "B", first=2)) == [RetrainOutcome.COOLDOWN]
-
-
-def test_the_last_five_hundred_windows_are_kept() -> None:
-    pipeline, fresh = make_pipeline(), make_pipeline()
-    held: dict[tuple[str, str], bytes] = {}
-    for hundred in range(6):
-        play(pipeline, "C" * 100, first=100 * hundred)
-        held = stored(pipeline.changes(), held)
-    restored(held, fresh)
-    ends = [window.end for window in fresh.series[KEY].history]
-
-    assert KEPT_WINDOWS == 500
-    assert ends == [at(number + 1) for number in range(100, 600)]
-    assert len([kind for kind, _ in held if kind == "window"]) == 500
-
-
-# --- change of configuration or reference -----------------------------------------------------------------------------
-
-
-def after_restart(script: str, before: dict[str, Any], now: dict[str, Any]) -> tuple[Pipeline, list[Fact]]:
-    """A pipeline that takes up what another one, configured otherwise, has saved after this script."""
-    pipeline, fresh = make_pipeline(**before), make_pipeline(**now)
-    play(pipeline, script)
-    return fresh, restored(pipeline, fresh)
-
-
-def open_minute(pipeline: Pipeline) -> Pipeline:
-    """Two windows are closed, the third has rows."""
-    play(pipeline, "CB")
-    feed(pipeline, make_batch([at(2), at(2.2), at(2.4)]))
-    return pipeline
-
-
-def test_an_open_window_goes_on_after_a_restart() -> None:
-    fresh = make_pipeline()
-    restored(open_minute(make_pipeline()), fresh)
-    [window] = of(feed(fresh, make_batch([at(2.5)]), until=at(3)), WindowClosed)
-
-    assert window.rows == 4
-
-
-def test_another_reference_drops_panes_detectors_and_scores_and_says_so() -> None:
-    fresh = make_pipeline(reference=OTHER_REFERENCE)
-    facts = restored(open_minute(make_pipeline()), fresh)
-    series = fresh.series[KEY]
-
-    assert causes(facts) == ["reference or window changed: panes, detectors and last scores start anew"]
-    assert (series.windows.panes, series.windows.origin, series.report) == ({}, None, None)
-    assert all(score.insufficient for score in series.judge.adwin.scores())
-
-
-def test_another_window_drops_panes_and_says_so() -> None:
-    fresh = make_pipeline(length=2 * MINUTE)
-
-    assert len(causes(restored(open_minute(make_pipeline()), fresh))) == 1
-    assert fresh.series[KEY].windows.panes == {}
-
-
-def test_another_lateness_drops_nothing() -> None:
-    fresh = make_pipeline(lateness=MINUTE)
-
-    assert restored(open_minute(make_pipeline()), fresh) == []
-    assert len(fresh.series[KEY].windows.panes) == 1
-
-
-def test_after_a_reset_the_first_window_judged_lies_wholly_after_the_first_event() -> None:
-    fresh = make_pipeline(reference=OTHER_REFERENCE)
-    restored(open_minute(make_pipeline()), fresh)
-    batch = make_batch([at(2.5), at(3)], reference=OTHER_REFERENCE)
-
-    assert [window.start for window in of(feed(fresh, batch, until=at(4)), WindowClosed)] == [at(3)]
-
-
-def test_after_a_reset_what_was_late_is_still_late() -> None:
-    """Otherwise a straggler would count as the first event, and an old window be judged again by its stragglers."""
-    fresh = make_pipeline(reference=OTHER_REFERENCE)
-    restored(open_minute(make_pipeline()), fresh)
-    facts = feed(fresh, make_batch([at(0), at(1)], reference=OTHER_REFERENCE), until=at(9))
-
-    assert of(facts, EventsCounted) == [EventsCounted("predictions", "late", 2)]
-    assert of(facts, WindowClosed) == []
-
-
-def test_another_reference_leaves_alerts_and_history() -> None:
-    fresh, _ = after_restart("CB", {"rules": [RULE]}, {"rules": [RULE], "reference": OTHER_REFERENCE})
-
-    assert fresh.series[KEY].judge.rule_states[RULE.name].episode.state is FIRING
-    assert len(fresh.series[KEY].history) == 2
-
-
-def test_another_reference_of_one_model_leaves_the_others() -> None:
-    pipeline = make_pipeline(make_spec(), make_spec(key=OTHER_KEY))
-    fresh = make_pipeline(make_spec(), make_spec(key=OTHER_KEY, reference=OTHER_REFERENCE))
-    feed(pipeline, make_batch([at(0)]), make_batch([at(0)], key=OTHER_KEY))
-
-    assert [reset.key for reset in of(restored(pipeline, fresh), StateReset)] == [OTHER_KEY]
-    assert len(fresh.series[KEY].windows.panes) == 1
-
-
-def test_the_usual_rows_are_learnt_anew_for_another_window() -> None:
-    fresh, _ = after_restart("C" * 20, {}, {"length": 10 * MINUTE})
-
-    assert len(fresh.series[KEY].history) == 20
-    assert fresh.series[KEY].usual_rows() is None
-
-
-def test_a_changed_rule_resets_only_its_own_alert_and_says_so() -> None:
-    other = make_rule(name="other")
-    changed = make_rule(fire_above=0.8)
-    fresh, facts = after_restart("B", {"rules": [RULE, other]}, {"rules": [changed, other]})
-    states = {name: state.episode.state for name, state in fresh.series[KEY].judge.rule_states.items()}
-
-    assert causes(facts) == ["rule age-missing changed: its alert starts anew"]
-    assert states == {"age-missing": INACTIVE, "other": FIRING}
-
-
-def test_a_changed_rule_leaves_panes_and_detectors() -> None:
-    fresh = make_pipeline(rules=[make_rule(hold=2)])
-    restored(open_minute(make_pipeline(rules=[RULE])), fresh)
-
-    assert len(fresh.series[KEY].windows.panes) == 1
-    assert not any(score.insufficient for score in fresh.series[KEY].judge.adwin.scores())
-
-
-def test_a_removed_rule_is_said() -> None:
-    _, facts = after_restart("B", {"rules": [RULE]}, {})
-
-    assert causes(facts) == ["rule age-missing is gone: its alert is forgotten"]
-
-
-def test_a_new_rule_is_nothing_to_say() -> None:
-    _, facts = after_restart("B", {}, {"rules": [RULE]})
-
-    assert facts == []
-
-
-@pytest.mark.parametrize("rules", [[], [make_rule(fire_above=0.8)]])
-def test_a_feature_does_not_stay_in_drift_by_a_rule_that_is_gone_or_changed(rules: list[AlertRule]) -> None:
-    fresh, _ = after_restart("B", {"rules": [RULE]}, {"rules": rules})
-
-    assert {fact.feature: fact.state for fact in of(fresh.current(), FeatureJudged)}["age"] == -1  # no value in the last window
-
-
-def test_the_last_scores_carry_todays_thresholds() -> None:
-    fresh, _ = after_restart("B", {"rules": [RULE]}, {"rules": [make_rule(fire_above=0.8)]})
-    thresholds = {(fact.score.feature, fact.score.detector): fact.score.threshold for fact in of(fresh.current(), FeatureScored)}
-
-    assert thresholds["age", "missing"] == 0.8
-    assert thresholds["plan", "missing"] is None
-
-
-def test_detectors_that_are_no_longer_asked_for_are_not_shown() -> None:
-    fresh, _ = after_restart("B", {}, {"choices": {"age": FeatureChoice(detectors=frozenset({"ks"}))}})
-
-    assert {fact.score.detector for fact in of(fresh.current(), FeatureScored) if fact.score.feature == "age"} == {"ks"}
-
-
-def test_a_model_that_is_no_longer_configured_is_forgotten_and_said() -> None:
-    pipeline = make_pipeline(make_spec(), make_spec(key=OTHER_KEY))
-    feed(pipeline, make_batch([at(0)]), make_batch([at(0)], key=OTHER_KEY), until=at(5))
-    fresh = make_pipeline()
-
-    assert restored(pipeline, fresh) == [StateReset(OTHER_KEY, "no longer configured: its state is forgotten")]
-    assert {key for _, key in stored(fresh.snapshot()) if OTHER_KEY.version in key} == set()
-
-
-def test_a_new_model_begins_where_the_watermark_stands() -> None:
-    pipeline = make_pipeline()
-    play(pipeline, "CCC")
-    fresh = make_pipeline(make_spec(), make_spec(key=OTHER_KEY))
-    restored(pipeline, fresh)
-
-    assert of(feed(fresh, make_batch([at(2)], key=OTHER_KEY)), EventsCounted) == [
-        EventsCounted("predictions", "late", 1)
-    ]
-
-
-def test_a_topic_that_is_no_longer_read_does_not_hold_the_watermark() -> None:
-    pipeline = make_pipeline()
-    feed(pipeline, make_batch([at(0)]), partition=P0)
-    feed(pipeline, make_batch([at(0.5)]), partition=P1)
-    fresh = make_pipeline()
-    restored(pipeline, fresh)
-
-    assert len(of(feed(fresh, until=at(1), partition=P0), WindowClosed)) == 1
-
-
-def test_an_idle_partition_with_a_backlog_is_read_before_windows_close() -> None:
-    pipeline = make_pipeline(idle_after=30 * SECOND)
-    pipeline.ingest(MicroBatch(assigned=frozenset({P0, P1}), ends=frozenset({P1})), now=0)
-    feed(pipeline, make_batch([at(0)]), now=30 * SECOND)
-    fresh = make_pipeline(idle_after=30 * SECOND)
-    restored(pipeline, fresh)
-    fresh.ingest(MicroBatch(assigned=frozenset({P0, P1})), now=0)
-    feed(fresh, make_batch([at(60)]), partition=P0)
-    facts = feed(fresh, make_batch([at(0.5)]), partition=P1)
-
-    assert fresh.watermark.value == at(0.5)
-    assert of(facts, EventsCounted) == [EventsCounted("predictions", "ok", 1)]
-
-
-def test_midnight_is_aligned_to_every_window_used_here() -> None:
-    assert MIDNIGHT % DAY == 0

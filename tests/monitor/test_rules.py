@@ -45,7 +45,8 @@ def test_a_score_of_fewer_rows_than_the_rule_asks_for_is_no_data() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patterns", "applies"), [(("*",), True), (("age",), True), (("a*", "b"), True), (("Age",), False), (("ag",), False)]
+    ("patterns", "applies"),
+    [(("*",), True), (("age",), True), (("a*", "b"), True), (("Age",), False), (("ag",), False)],
 )
 def test_a_rule_applies_to_names_and_globs(patterns: tuple[str, ...], applies: bool) -> None:
     assert make_rule(features=patterns).applies_to("age") is applies

@@ -105,13 +105,13 @@ def test_a_message_is_parsed_leniently(raw: bytes, value: float) -> None:
     ids=short,
 )
 def test_what_is_no_json_is_malformed(raw: bytes) -> None:
-    with pytest.raises(Rejected, match="^malformed_json$"):
+    with pytest.raises(Rejected, match=r"^malformed_json$"):
         parse_leniently(raw)
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"1", b'"a"', b"null", b"NaN", b"[{}]"])
 def test_only_an_object_is_a_message(raw: bytes) -> None:
-    with pytest.raises(Rejected, match="^not_object$"):
+    with pytest.raises(Rejected, match=r"^not_object$"):
         parse_leniently(raw)
 
 

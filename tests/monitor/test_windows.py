@@ -204,9 +204,7 @@ def test_totals_carried_from_window_to_window_equal_full_sums() -> None:
     windows.add(make_batch([at(number) for number in minutes], ages))
 
     for window in of(windows.close_until(at(200)), ClosedWindow):
-        inside = [
-            (at(n), age) for n, age in zip(minutes, ages, strict=True) if window.start <= at(n) < window.end
-        ]
+        inside = [(at(n), age) for n, age in zip(minutes, ages, strict=True) if window.start <= at(n) < window.end]
         whole = Sketch.empty(REFERENCE.grid)
         batch = make_batch([time for time, _ in inside], [age for _, age in inside])
         whole.update(batch.numeric, batch.codes)

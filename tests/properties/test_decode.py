@@ -41,7 +41,9 @@ scalars = st.one_of(
     st.text(max_size=5),
 )
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
 )
 feature_values = st.one_of(st.floats(0, 10), st.integers(0, 5), st.sampled_from(["free", "gold", 1, True]), values)
 features = st.dictionaries(st.sampled_from([*NAMES, "unknown", "ts", "model"]), feature_values, max_size=8)
@@ -113,7 +115,7 @@ def facts(decoded: Decoded) -> set[Fact]:
     return set(decoded.facts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     batches=st.lists(st.lists(st.tuples(st.integers(0, 2), messages()), max_size=8), min_size=1, max_size=3),
     keys=st.sampled_from([ONE, MANY]),
@@ -133,7 +135,7 @@ def test_typed_and_lenient_reading_agree(
         assert fast.seen == slow.seen
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     batch=st.lists(st.tuples(st.integers(0, 2), messages()), max_size=8),
     keys=st.sampled_from([ONE, MANY]),
@@ -155,7 +157,7 @@ def test_every_message_has_one_outcome(
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(raw=st.binary(max_size=200), keys=st.sampled_from([ONE, MANY]))
 @example(raw=b'{"model": "\xff"}', keys=ONE)
 @example(raw=b'{"model": "\\ud800"}', keys=MANY)

@@ -1,0 +1,472 @@
+"""What a source promises, kept by the Kafka source on librdkafka's mock cluster and on a real Kafka."""
+
+from typing import Any
+
+import pytest
+
+from monitor.facts import (
+    ForeignCommit,
+    LagMeasured,
+    OffsetsLost,
+    PartitionsAssigned,
+    RecordsSkipped,
+    TopicsMissing,
+)
+from monitor.sources.base import SourceError
+from monitor.stream.events import Partition
+from tests.parts.mock import MockBroker
+from tests.parts.reader import (
+    commit_as_another,
+    committed,
+    make_source,
+    numbered,
+    produce,
+    produce_apart,
+    reading,
+)
+
+NARROW = {  # a client that cannot take a batch of more than a megabyte once it is decompressed
+    "receive.message.max.bytes": 1_000_512,
+    "fetch.max.bytes": 1_000_000,
+    "message.max.bytes": 900_000,
+}
+HAND_TO_MOUTH = {"queued.min.messages": 1, "fetch.message.max.bytes": 1_000}  # next to nothing is fetched ahead
+
+
+@pytest.fixture
+def group(topic: str) -> str:
+    """A group that no other test has: the real broker is shared."""
+    return f"group-of-{topic}"
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_record_of_every_partition_is_read_once_and_in_order(broker: Any, topic: str) -> None:
+    broker.create_topic(topic, 3)
+    for index in range(3):
+        produce(broker, topic, numbered(5_000, f"{index}-"), partition=index)
+
+    with reading(broker, topic) as reader:
+        reader.read(15_000)
+
+        assert reader.values == {Partition(topic, index): numbered(5_000, f"{index}-") for index in range(3)}
+
+
+def test_reading_begins_at_the_positions_given(broker: Any, topic: str) -> None:
+    broker.create_topic(topic, 2)
+    for index in range(2):
+        produce(broker, topic, numbered(10), partition=index)
+
+    with reading(broker, topic, positions={Partition(topic, 0): 7, Partition(topic, 1): 10}) as reader:
+        reader.read(3)
+
+        assert reader.values == {Partition(topic, 0): [b"7", b"8", b"9"]}
+
+
+def test_positions_count_what_poll_has_returned(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(10))
+
+    with reading(broker, topic, batch=4, positions={Partition(topic, 0): 2}) as reader:
+        assert reader.source.positions() == {Partition(topic, 0): 2}
+        reader.until(lambda: reader.count > 0)
+        assert reader.source.positions() == {Partition(topic, 0): 2 + reader.count}
+        reader.read(8)
+        assert reader.source.positions() == {Partition(topic, 0): 10}
+
+
+def test_going_on_from_the_positions_of_a_closed_source_loses_and_repeats_nothing(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(100))
+
+    with reading(broker, topic, batch=30) as reader:
+        reader.until(lambda: reader.count > 0)
+        before, positions = list(reader.values[Partition(topic, 0)]), reader.source.positions()
+    with reading(broker, topic, positions=positions) as reader:
+        reader.read(100 - len(before))
+
+        assert before + reader.values[Partition(topic, 0)] == numbered(100)
+
+
+def test_where_nothing_is_stored_earliest_is_the_first_event(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(3))
+
+    with reading(broker, topic, from_earliest=True) as reader:
+        reader.read(3)
+
+        assert reader.all(PartitionsAssigned) == [PartitionsAssigned(((Partition(topic, 0), 0),))]
+        assert reader.assigned == [Partition(topic, 0)]
+
+
+def test_where_nothing_is_stored_latest_is_the_next_event(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(3))
+
+    with reading(broker, topic, from_earliest=False) as reader:
+        produce(broker, topic, [b"next"])
+        reader.read(1)
+
+        assert reader.values == {Partition(topic, 0): [b"next"]}
+
+
+def test_a_stored_position_wins_over_what_the_group_has_committed(broker: Any, topic: str, group: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(5))
+    commit_as_another(broker, topic, 1, group=group)
+
+    with reading(broker, topic, group_id=group, positions={Partition(topic, 0): 3}) as reader:
+        reader.read(2)
+
+        assert reader.values == {Partition(topic, 0): [b"3", b"4"]}
+
+
+def test_tombstones_arrive_as_records_without_a_value(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, [b"one", None, b"three"])
+
+    with reading(broker, topic) as reader:
+        reader.read(3)
+
+        assert reader.values == {Partition(topic, 0): [b"one", None, b"three"]}
+
+
+def test_records_above_a_mebibyte_arrive(broker: Any, topic: str) -> None:
+    large = bytes(range(256)) * 6 * 1024
+    broker.create_topic(topic, **({} if isinstance(broker, MockBroker) else {"max_message_bytes": 4 << 20}))
+    produce(broker, topic, [b"before", large, b"after"], message_max_bytes=4 << 20)
+
+    with reading(broker, topic) as reader:
+        reader.read(3)
+
+        assert reader.values == {Partition(topic, 0): [b"before", large, b"after"]}
+
+
+def test_several_topics_are_read_at_once_and_told_apart(broker: Any, topic: str) -> None:
+    topics = [f"{topic}-{name}" for name in "abc"]
+    for name in topics:
+        broker.create_topic(name, 2)
+        for index in range(2):
+            produce(broker, name, numbered(200, f"{name}-{index}-"), partition=index)
+
+    with reading(broker, *topics) as reader:
+        reader.read(1_200)
+
+        assert reader.values == {
+            Partition(name, index): numbered(200, f"{name}-{index}-") for name in topics for index in range(2)
+        }
+
+
+def test_an_end_is_reported_once_for_each_time_it_is_reached(broker: Any, topic: str) -> None:
+    broker.create_topic(topic, 2)
+    produce(broker, topic, numbered(3))
+    full, empty = Partition(topic, 0), Partition(topic, 1)
+
+    with reading(broker, topic) as reader:
+        reader.until(lambda: {full, empty} <= set(reader.ends))
+        reader.poll(0.5)
+        assert sorted(reader.ends) == [full, empty]
+        produce(broker, topic, [b"more"])
+        reader.until(lambda: reader.ends.count(full) == 2)
+
+        assert reader.count == 4
+        assert reader.ends.count(empty) == 1
+
+
+def test_lag_is_what_lies_between_our_position_and_the_end(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(50))
+
+    with reading(broker, topic) as reader:
+        reader.until(lambda: bool(reader.ends))
+        reader.until(lambda: LagMeasured(((Partition(topic, 0), 0),)) in reader.facts)
+
+
+# --- topics that come later -------------------------------------------------------------------------------------------
+
+
+def test_a_missing_topic_is_waited_for_and_read_from_its_first_event(broker: Any, topic: str) -> None:
+    with reading(broker, topic, from_earliest=False) as reader:
+        reader.poll(0.5)
+        assert reader.all(TopicsMissing) == [TopicsMissing((topic,))]
+        assert reader.source.trouble() is None
+        broker.create_topic(topic)
+        produce(broker, topic, numbered(3))
+        reader.read(3)
+
+        assert reader.values == {Partition(topic, 0): numbered(3)}
+        assert reader.all(TopicsMissing) == [TopicsMissing((topic,)), TopicsMissing(())]
+
+
+def test_a_missing_topic_does_not_hold_up_the_others(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(3))
+
+    with reading(broker, topic, f"{topic}-missing") as reader:
+        reader.read(3)
+
+        assert reader.all(TopicsMissing) == [TopicsMissing((f"{topic}-missing",))]
+        assert reader.source.trouble() is None
+
+
+def test_a_topic_that_was_missing_for_a_while_goes_on_at_its_stored_position(broker: Any, topic: str) -> None:
+    with reading(broker, topic, positions={Partition(topic, 0): 2}, lookup_every=2.0) as reader:
+        broker.create_topic(topic)
+        produce(broker, topic, numbered(3))
+        reader.read(1)
+
+        assert reader.values == {Partition(topic, 0): [b"2"]}
+
+
+# --- offsets that are gone --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [1, 9], ids=["below-the-first", "past-the-last"])
+def test_a_stored_position_that_is_gone_stops_the_source(broker: Any, topic: str, stored: int) -> None:
+    a_topic_from_3_to_6(broker, topic)
+    source = make_source(broker.bootstrap, topic)
+
+    with pytest.raises(SourceError, match=rf"{topic}/0: our position {stored} .* 3 to 6 .*kafka\.lost_offsets: skip"):
+        source.open({Partition(topic, 0): stored})
+    source.close()
+
+
+@pytest.mark.parametrize("stored", [1, 9], ids=["below-the-first", "past-the-last"])
+def test_a_stored_position_that_is_gone_is_counted_and_passed_where_that_is_chosen(
+    broker: Any, topic: str, stored: int
+) -> None:
+    a_topic_from_3_to_6(broker, topic)
+
+    with reading(broker, topic, positions={Partition(topic, 0): stored}, skip_lost=True) as reader:
+        reader.read(3)
+
+        assert reader.all(OffsetsLost) == [OffsetsLost(Partition(topic, 0), stored, 3)]
+        assert reader.values == {Partition(topic, 0): [b"3", b"4", b"5"]}
+
+
+@pytest.mark.parametrize("stored", [3, 6], ids=["the-first", "the-end"])
+def test_a_position_at_either_bound_is_there(broker: Any, topic: str, stored: int) -> None:
+    a_topic_from_3_to_6(broker, topic)
+
+    with reading(broker, topic, positions={Partition(topic, 0): stored}) as reader:
+        reader.until(lambda: bool(reader.ends))
+
+        assert reader.count == 6 - stored
+
+
+def test_retention_that_overtakes_a_running_source_stops_it(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce_apart(broker, topic, [bytes(900)] * 30)
+
+    with reading(broker, topic, batch=1, properties=HAND_TO_MOUTH) as reader:
+        reader.until(lambda: reader.count > 0)
+        broker.delete_records(topic, 0, before=25)
+
+        with pytest.raises(SourceError, match=f"{topic}/0"):
+            reader.until(lambda: reader.count == 30)
+        assert reader.count < 25
+
+
+def test_retention_that_overtakes_a_running_source_is_counted_where_that_is_chosen(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce_apart(broker, topic, numbered(30, "x" * 900))
+
+    with reading(broker, topic, batch=1, properties=HAND_TO_MOUTH, skip_lost=True) as reader:
+        reader.until(lambda: reader.count > 0)
+        broker.delete_records(topic, 0, before=25)
+        reader.until(lambda: bool(reader.ends))
+        [lost] = reader.all(OffsetsLost)
+
+        assert lost.resumed == 25
+        assert reader.values[lost.partition] == [
+            *numbered(lost.wanted, "x" * 900),
+            *numbered(30, "x" * 900)[25:],
+        ]
+
+
+# --- batches that cannot be read --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 37])
+def test_an_unreadable_batch_is_stepped_over_exactly(broker: Any, topic: str, size: int) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(4, "before-"))
+    produce_unreadable(broker, topic, size)
+    produce(broker, topic, numbered(4, "after-"))
+
+    with reading(broker, topic, properties=NARROW) as reader:
+        reader.read(8)
+
+        assert reader.values == {Partition(topic, 0): [*numbered(4, "before-"), *numbered(4, "after-")]}
+        assert reader.all(RecordsSkipped) == [RecordsSkipped(Partition(topic, 0), 4, 4 + size - 1)]
+        assert reader.source.positions() == {Partition(topic, 0): 8 + size}
+
+
+def test_a_readable_record_between_unreadable_batches_is_not_lost(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce_unreadable(broker, topic, 5)
+    produce(broker, topic, [b"between"])
+    produce_unreadable(broker, topic, 20)
+    produce_unreadable(broker, topic, 3)
+    produce(broker, topic, [b"after"])
+
+    with reading(broker, topic, properties=NARROW) as reader:
+        reader.read(2)
+
+        assert reader.values == {Partition(topic, 0): [b"between", b"after"]}
+        assert [(fact.first, fact.last) for fact in reader.all(RecordsSkipped)] == [(0, 4), (6, 25), (26, 28)]
+
+
+def test_an_unreadable_batch_at_the_end_is_stepped_over_and_the_end_reported(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, [b"before"])
+    produce_unreadable(broker, topic, 10)
+
+    with reading(broker, topic, properties=NARROW) as reader:
+        reader.until(lambda: reader.source.positions() == {Partition(topic, 0): 11} and bool(reader.ends))
+        produce(broker, topic, [b"after"])
+        reader.read(2)
+
+        assert reader.values == {Partition(topic, 0): [b"before", b"after"]}
+        assert reader.all(RecordsSkipped) == [RecordsSkipped(Partition(topic, 0), 1, 10)]
+
+
+def test_an_unreadable_batch_does_not_hold_up_other_partitions(broker: Any, topic: str) -> None:
+    broker.create_topic(topic, 2)
+    produce_unreadable(broker, topic, 30)
+    produce(broker, topic, [b"after"])
+    produce(broker, topic, numbered(5_000), partition=1)
+
+    with reading(broker, topic, properties=NARROW) as reader:
+        reader.read(5_001)
+
+        assert reader.values == {Partition(topic, 0): [b"after"], Partition(topic, 1): numbered(5_000)}
+
+
+def test_positions_stand_before_an_unreadable_batch_until_its_end_is_known(broker: Any, topic: str) -> None:
+    """A crash during the search begins it again; nothing is passed over uncounted."""
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(2))
+    produce_unreadable(broker, topic, 30)
+    passed: set[int] = set()
+
+    with reading(broker, topic, properties=NARROW) as reader:
+        while not reader.all(RecordsSkipped):
+            passed.add(reader.source.positions()[Partition(topic, 0)])
+            reader.poll()
+
+    assert passed <= {0, 2}
+
+
+# --- commits ----------------------------------------------------------------------------------------------------------
+
+
+def test_positions_are_committed_under_the_group(broker: Any, topic: str, group: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(5))
+
+    with reading(broker, topic, group_id=group) as reader:
+        reader.read(5)
+        reader.saved()
+
+    assert committed(broker, topic, group=group) == 5
+
+
+def test_a_commit_by_somebody_else_is_found_said_and_ends_once_it_stays_away(
+    broker: Any, topic: str, group: str
+) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(5))
+
+    with reading(broker, topic, group_id=group, audit_every=0.1) as reader:
+        reader.read(5)
+        reader.saved()
+        assert reader.source.trouble() is None
+        commit_as_another(broker, topic, 3, group=group)
+        reader.until(lambda: bool(reader.saved()) and reader.source.foreign)
+
+        assert f"offset 3 was committed under group {group} by somebody else" in str(reader.source.trouble())
+        reader.poll()
+        assert reader.all(ForeignCommit)[0] == ForeignCommit(Partition(topic, 0), 5, 3)
+        reader.until(lambda: bool(reader.saved()) and reader.source.trouble() is None)
+    assert committed(broker, topic, group=group) == 5
+
+
+def test_a_second_source_with_the_same_positions_is_found_by_both(broker: Any, topic: str, group: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(5))
+
+    with (
+        reading(broker, topic, group_id=group, audit_every=0.1) as one,
+        reading(broker, topic, group_id=group, audit_every=0.1) as two,
+    ):
+        one.read(5)
+        two.read(5)
+        one.until(lambda: bool(one.saved() and two.saved()) and one.source.foreign)
+        two.until(lambda: bool(one.saved() and two.saved()) and two.source.foreign)
+
+
+def test_our_own_earlier_commits_are_not_foreign(broker: Any, topic: str, group: str) -> None:
+    """Also when we stopped before the last saved position was committed."""
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(5))
+
+    with reading(broker, topic, group_id=group, batch=2) as reader:
+        reader.until(lambda: reader.count > 0)
+        reader.saved()
+        reader.read(5)
+        positions = reader.source.positions()
+    for _ in range(2):
+        with reading(broker, topic, group_id=group, audit_every=0.0, positions=positions) as reader:
+            for _ in range(6):
+                reader.saved()
+                reader.poll()
+
+            assert reader.all(ForeignCommit) == []
+            assert reader.source.trouble() is None
+
+
+def test_a_commit_ahead_of_the_stored_position_is_foreign(broker: Any, topic: str, group: str) -> None:
+    """A second daemon, or our state is an older copy."""
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(5))
+    commit_as_another(broker, topic, 4, group=group)
+
+    with reading(broker, topic, group_id=group, audit_every=0.1, positions={Partition(topic, 0): 2}) as reader:
+        assert "offset 4" in str(reader.source.trouble())
+        reader.poll()
+        assert reader.all(ForeignCommit) == [ForeignCommit(Partition(topic, 0), 2, 4)]
+        reader.until(lambda: bool(reader.saved()) and reader.source.trouble() is None)
+
+
+def test_a_commit_behind_the_stored_position_is_not_foreign(broker: Any, topic: str, group: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(5))
+    commit_as_another(broker, topic, 1, group=group)
+
+    with reading(broker, topic, group_id=group, positions={Partition(topic, 0): 2}) as reader:
+        assert reader.source.trouble() is None
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def a_topic_from_3_to_6(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce_apart(broker, topic, numbered(6))
+    broker.delete_records(topic, 0, before=3)
+
+
+def produce_unreadable(broker: Any, topic: str, records: int) -> None:
+    """One zstd batch that decompresses to more than a NARROW client takes."""
+    produce(
+        broker,
+        topic,
+        [bytes(2_000_000 // records)] * records,
+        compression_type="zstd",
+        message_max_bytes=50_000_000,
+        batch_size=20_000_000,
+        batch_num_messages=records,
+        linger_ms=1_000,
+    )
