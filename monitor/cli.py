@@ -97,13 +97,13 @@ def _names(text: str) -> list[str]:
 
 
 def _seconds(text: str) -> int:
-    if not text.isdigit() or not 30 <= int(text) <= 600:  # noqa: PLR2004 - said in the message
+    if not (text.isascii() and text.isdigit()) or not 30 <= int(text) <= 600:  # noqa: PLR2004 - said in the message
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 30 to 600")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65_535:  # noqa: PLR2004 - the highest port
+    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:  # noqa: PLR2004 - the highest port
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
     return int(text)
 

@@ -80,6 +80,8 @@ class Pipeline:
         for batch in arrived.batches:
             facts += self._count(batch)
         self.watermark.assign(arrived.assigned, now)
+        for partition in arrived.blind:
+            self.watermark.unheard(partition, now)
         for partition in arrived.read:
             self.watermark.read(partition)
         for partition, event_time in arrived.seen.items():

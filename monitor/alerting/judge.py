@@ -118,11 +118,11 @@ class Judge:
         return self.as_ruled(found)
 
     def _adwin_scores(self, sketch: Sketch) -> list[DriftScore]:
-        """ADWIN's scores; none of a feature without a value in the window, of which ADWIN learnt nothing new."""
+        """ADWIN's scores; none of a feature with too few values in the window, as for the other detectors."""
         scores = self.adwin.scores(min_rows=self.judging.min_rows)
         brought = sketch.usable.tolist()  # the numeric features stand first, as in ADWIN's scores
         return [
-            score if rows else DriftScore(score.feature, score.detector, None, 0)
+            score if rows >= max(self.judging.min_rows, 1) else DriftScore(score.feature, score.detector, None, rows)
             for score, rows in zip(scores, brought, strict=False)
         ]
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from monitor.app import Loaded, build_decoder, load
 from monitor.clock import SystemClock
-from monitor.facts import EventsRejected, FieldsRejected
+from monitor.facts import EventsRejected
 from monitor.settings import ConfigError, load_settings
 from monitor.sinks.payloads import rfc3339
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode import Decoded, SeriesDecoder, TopicDecoder
+from monitor.sources.decode import SeriesDecoder, TopicDecoder
 from monitor.sources.values import UNITS, Rejected, category, dig, number, parse_leniently, version_text
 from monitor.stream.events import Nanos
 
@@ -65,7 +65,6 @@ def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[s
     yield f"ok: {batch.key.model} version {batch.key.version}, event time {rfc3339(int(batch.event_times[0]))}"
     yield from explain_fields(decoder.series[batch.key], raw)
     yield from explain_unknown(decoder.series[batch.key], raw)
-    yield from (f"   {fact.count} fields {fact.reason}" for fact in field_facts(decoded))
 
 
 def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str:
@@ -86,11 +85,6 @@ def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str:
     unit = next(name for name, nanos in UNITS.items() if nanos == decoder.fields.unit)
     in_unit = f" in {unit}" if part == "timestamp" and isinstance(value, int | float) else ""
     return f": {'.'.join(path)} is {repr(value)[:60]}{in_unit}"
-
-
-def field_facts(decoded: Decoded) -> list[FieldsRejected]:
-    """How many fields were kept out, by reason."""
-    return [fact for fact in decoded.facts if isinstance(fact, FieldsRejected) and fact.reason != "unknown"]
 
 
 def explain_fields(series: SeriesDecoder, raw: bytes) -> Iterator[str]:

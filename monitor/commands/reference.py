@@ -126,9 +126,12 @@ def parse_window(choice: FitChoice) -> int | None:
     if choice.timestamp is None:
         raise ConfigError("--window needs --timestamp: the usual rows a window are learnt from event times")
     try:
-        return parse_duration(choice.window)
+        window = parse_duration(choice.window)
     except ValueError as error:
         raise ConfigError(f"--window {choice.window}: {error}") from None
+    if window <= 0:
+        raise ConfigError(f"--window {choice.window}: must be longer than zero")
+    return window
 
 
 def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list[str]:
@@ -216,7 +219,8 @@ def show(path: Path) -> int:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ReferenceFormatError as error:
         raise ConfigError(f"{path}: {error}") from None
-    table = Table(title=f"{path.name}: {reference.rows:,} rows, hash {reference.hash}", title_justify="left")
+    title = Text(f"{path.name}: {reference.rows:,} rows, hash {reference.hash}")
+    table = Table(title=title, title_justify="left")
     for name in ("feature", "kind", "distribution", "missing", "range or commonest"):
         table.add_column(name, overflow="fold")
     for name, feature in reference.features.items():
@@ -244,7 +248,11 @@ def binned(feature: NumericFeature) -> "np.ndarray[tuple[int, ...], np.dtype[np.
         return np.zeros(0)
     order = np.cumsum(inside) / inside.sum()
     central = (order > 0.01) & (order - inside / inside.sum() < 0.99)  # noqa: PLR2004 - long tails would hide the rest
-    bars, _ = np.histogram(means[central], bins=BAR_COUNT, weights=inside[central])
+    halves = means[central] / 2  # so that the distance of huge values stays finite
+    try:
+        bars, _ = np.histogram(halves, bins=BAR_COUNT, weights=inside[central])
+    except ValueError:  # neighbouring floats, with nothing between them to draw
+        return inside[central]
     return bars
 
 

@@ -23,11 +23,16 @@ class TopicRecords:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """What one poll brought. `ends`: partitions now read to their end; `assigned`: newly taken on."""
+    """What one poll brought.
+
+    `ends`: partitions now read to their end; `assigned`: newly taken on; `blind`: not known to be silent, because
+    their broker did not answer lately or we did not ask.
+    """
 
     records: tuple[TopicRecords, ...] = ()
     ends: frozenset[Partition] = frozenset()
     assigned: frozenset[Partition] = frozenset()
+    blind: frozenset[Partition] = frozenset()
     facts: tuple[Fact, ...] = field(default=())
 
 

@@ -62,7 +62,8 @@ class MicroBatch:
     """All that one poll brought.
 
     `seen` is the largest valid event time a partition brought, of any model; `read` the partitions that brought
-    anything at all; `ends` those now read to their end; `assigned` those that the source has newly taken on.
+    anything at all; `ends` those now read to their end; `assigned` those that the source has newly taken on; `blind`
+    those whose broker did not answer lately, whose silence therefore means nothing.
     """
 
     batches: tuple[EventBatch, ...] = ()
@@ -70,3 +71,4 @@ class MicroBatch:
     read: frozenset[Partition] = frozenset()
     ends: frozenset[Partition] = frozenset()
     assigned: frozenset[Partition] = frozenset()
+    blind: frozenset[Partition] = frozenset()

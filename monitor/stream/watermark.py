@@ -67,6 +67,11 @@ class Watermark:
         clock.active = now
         clock.idle = False
 
+    def unheard(self, partition: Partition, now: Nanos) -> None:
+        """The broker was away, or we were: the partition's silence counts from now on."""
+        if partition in self.partitions:
+            self.partitions[partition].active = now
+
     def end(self, partition: Partition) -> None:
         """The partition is read to its end for now."""
         self.partitions[partition].at_end = True

@@ -169,3 +169,24 @@ def test_a_saved_partition_whose_topic_is_gone_does_not_hold_the_watermark() -> 
 
     assert watermark.advance(now=0)
     assert watermark.value == at(5)
+
+
+def test_silence_while_the_broker_was_away_does_not_make_a_partition_idle() -> None:
+    """An outage longer than `idle_after`: what was written meanwhile would be late if we had gone on without it."""
+    watermark = watermark_of((P0, 9), (P1, 7))
+    watermark.end(P1)
+    watermark.unheard(P1, now=IDLE_AFTER)
+    watermark.advance(now=IDLE_AFTER + IDLE_AFTER // 2)
+
+    assert watermark.value == at(7)
+
+    watermark.advance(now=2 * IDLE_AFTER)
+
+    assert watermark.value == at(9)
+
+
+def test_a_partition_that_is_not_read_cannot_be_unheard() -> None:
+    watermark = watermark_of((P0, 9))
+    watermark.unheard(P1, now=1)
+
+    assert set(watermark.partitions) == {P0}

@@ -53,7 +53,7 @@ class Reader:
     def read(self, count: int, *, seconds: float = 30) -> None:
         """Poll until so many records have come, in all, and no more follow at once."""
         self.until(lambda: self.count >= count, seconds=seconds)
-        self.poll(0.3)
+        self.poll(0.2)
 
     def all(self, kind: type[F]) -> list[F]:
         """Facts of one kind."""

@@ -1,0 +1,231 @@
+"""`driftd check`: what would not run is an error, what may not be meant a warning, and estimates come true."""
+
+import base64
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.app import load
+from monitor.cli import main
+from monitor.commands.check import pane_bytes, warnings
+from monitor.settings import load_settings
+from tests.parts.ports import free_ports
+
+if TYPE_CHECKING:
+    from tests.parts.mock import MockBroker
+
+Output = pytest.CaptureFixture[str]
+
+CANARY = "Y2FuYXJ5LTdmM2E"
+SECRET = "whsec_" + base64.b64encode(CANARY.encode() + b"-of-thirty-two-bytes").decode()
+RULE = {"name": "psi-high", "detector": "psi", "fire_above": 0.25, "severity": "critical"}
+QUIET: dict[str, Any] = {"false_alarms_per_month": None, "rules": [RULE]}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("DRIFTD_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TRAINER", SECRET)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    Reference.fit({"age": np.arange(1000.0), "plan": ["pro", "free"] * 500}).save(tmp_path / "r.json")
+    return tmp_path / "driftd.yaml"
+
+
+def write(config: Path, **changes: Any) -> Path:
+    settings = {
+        "kafka": {"bootstrap_servers": "127.0.0.1:1"},
+        "topics": [{"name": "predictions"}],
+        "models": [{"name": "churn", "version": "3", "reference": "r.json"}],
+        "alerting": QUIET,
+        "state": "state",
+        "http": {"port": free_ports(1)[0]},
+    }
+    config.write_text(yaml.safe_dump({**settings, **changes}))
+    return config
+
+
+def check(output: Output, config: Path, *options: str) -> tuple[int, str, list[str]]:
+    """Exit code, standard output, and the lines of standard error."""
+    code = main(["check", "--config", str(config), *options])
+    said = output.readouterr()
+    return code, said.out, [line.removeprefix("driftd: ") for line in said.err.splitlines()]
+
+
+def test_offline_says_what_a_configuration_means_and_connects_to_nothing(config: Path, capsys: Output) -> None:
+    code, said, problems = check(capsys, write(config), "--offline")
+
+    assert (code, problems) == (0, [])
+    assert "churn version 3: 1 numeric and 1 categorical features, reference " in said
+    assert "of 1,000 rows, windows of 5m, rules: psi-high\n" in said
+    assert said.endswith("\nok (nothing was connected to)\n")
+    effective = yaml.safe_load(said.partition("effective configuration:\n")[2].rpartition("\nok")[0])
+    assert effective["models"][0]["min_rows"] == 200
+    assert not (config.parent / "state").exists()
+
+
+def test_a_secret_is_in_nothing_that_is_printed(config: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"http://127.0.0.1:1/{'hook'}?token={CANARY}"
+    webhook = {"name": "trainer", "url": url, "secret_env": "TRAINER"}
+    kafka = {"bootstrap_servers": "127.0.0.1:1", "properties": {"sasl.password": CANARY, "sasl.username": "me"}}
+
+    printed = [check(capsys, write(config, webhooks=[webhook], kafka=kafka), *option) for option in ([], ["--offline"])]
+    monkeypatch.setenv("TRAINER", f"{CANARY} no secret")
+    printed.append(check(capsys, config, "--offline"))
+
+    assert [code for code, *_ in printed] == [2, 0, 2]
+    assert CANARY not in str(printed)
+    assert SECRET not in str(printed)
+
+
+def warned(config: Path, **changes: Any) -> list[str]:
+    settings = load_settings(write(config, **changes))
+    return list(warnings(load(settings, config.parent)))
+
+
+def test_a_configuration_that_is_all_used_gives_no_warning(config: Path) -> None:
+    assert warned(config) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"alerting": {"rules": [RULE]}}, "alerting.false_alarms_per_month is accepted but not used yet"),
+        ({"alerting": {"false_alarms_per_month": None}}, "alerting.rules is empty: scores are exported, nothing fires"),
+        (
+            {"alerting": {**QUIET, "rules": [{**RULE, "features": ["agee"]}]}},
+            "alerting.rules.psi-high: matches no feature of churn that psi can judge",
+        ),
+        (
+            {"models": [{"name": "churn", "reference": "r.json", "features": {"age": {"importance": 2}}}]},
+            "models.churn.features: importance is accepted but not used yet",
+        ),
+        (
+            {"webhooks": [{"name": "trainer", "url": "http://127.0.0.1:1/", "secret_env": "TRAINER"}]},
+            "webhooks.trainer: plain http, anyone on the way can read it",
+        ),
+        (
+            {
+                "webhooks": [{"name": "trainer", "url": "https://127.0.0.1:1/", "secret_env": "TRAINER"}],
+                "alerting": {**QUIET, "rules": [{**RULE, "severity": "warning"}]},
+            },
+            "webhooks want model.retrain.requested, but no rule is critical",
+        ),
+    ],
+)
+def test_what_may_not_be_meant_is_a_warning(config: Path, changes: dict[str, Any], said: str) -> None:
+    (warning,) = warned(config, **changes)
+
+    assert warning.startswith(said)
+
+
+def test_what_cannot_be_loaded_is_an_error_for_each(
+    config: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRAINER")
+    webhook = {"name": "trainer", "url": "https://127.0.0.1:1/", "secret_env": "TRAINER"}
+    write(config, webhooks=[webhook], models=[{"name": "churn", "reference": "nope.json"}])
+
+    assert check(capsys, config, "--offline") == (
+        2,
+        "",
+        [
+            f"models[0].reference: {config.parent / 'nope.json'} does not exist; make it with `driftd reference fit`",
+            "webhooks.trainer.secret_env: TRAINER is not set",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://169.254.169.254/latest", "which is never connected to"),
+        ("https://nowhere.invalid/", "nowhere.invalid cannot be resolved: "),
+    ],
+)
+def test_a_webhook_that_can_never_be_reached_is_an_error(config: Path, capsys: Output, url: str, said: str) -> None:
+    write(config, webhooks=[{"name": "trainer", "url": url, "secret_env": "TRAINER"}])
+    code, _, problems = check(capsys, config)
+
+    assert code == 2
+    assert [said in line for line in problems if line.startswith("webhooks.trainer: ")] == [True]
+
+
+def test_a_broker_that_does_not_answer_is_an_error_with_its_reason(config: Path, capsys: Output) -> None:
+    code, said, problems = check(capsys, write(config))
+
+    assert code == 2
+    assert "effective configuration:" in said
+    (problem,) = problems
+    assert problem.startswith("kafka.bootstrap_servers: 127.0.0.1:1 does not answer: ")
+    assert "Connection refused" in problem
+
+
+def test_a_property_that_the_client_does_not_know_is_an_error(config: Path, capsys: Output) -> None:
+    write(config, kafka={"bootstrap_servers": "127.0.0.1:1", "properties": {"ssl.cavern": CANARY}})
+    code, _, problems = check(capsys, config)
+
+    assert code == 2
+    assert problems == ['kafka.properties: No such configuration property: "ssl.cavern"']
+
+
+def test_topics_are_looked_up(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    mock_broker.create_topic("predictions", 3)
+    write(config, kafka={"bootstrap_servers": mock_broker.bootstrap})
+    code, said, problems = check(capsys, config)
+
+    assert (code, problems) == (0, [])
+    assert "topic predictions: 3 partitions\n" in said
+    assert said.endswith("\nok\n")
+
+
+@pytest.fixture
+def listener() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_a_port_that_is_taken_and_a_state_that_is_a_file_are_errors(
+    config: Path, capsys: Output, listener: int
+) -> None:
+    write(config, http={"port": listener}, state="r.json/state")
+    code, _, problems = check(capsys, config)
+
+    assert code == 2
+    assert problems[1:] == [
+        f"state: {config.parent / 'r.json/state'} cannot be used: {config.parent / 'r.json'} is no directory",
+        f"http: 127.0.0.1:{listener} cannot be bound: Address already in use; is driftd running already?",
+    ]
+
+
+def test_panes_are_counted_by_window_slide_and_lateness(config: Path) -> None:
+    def panes(**model: Any) -> int:
+        settings = load_settings(write(config, models=[{"name": "m", "reference": "r.json", **model}]))
+        (spec,) = load(settings, config.parent).specs
+        return pane_bytes(spec) // (spec.reference.grid.size * 8)
+
+    assert panes(window="5m", lateness="0s") == 5
+    assert panes(window="1h", slide="1m", lateness="2m") == 66
+
+
+def test_estimates_are_printed(config: Path, capsys: Output) -> None:
+    _, said, _ = check(capsys, write(config), "--offline")
+
+    assert re.search(
+        r"^memory: about \d+ MiB, of which \d+ MiB are panes; up to \d+ MiB more while", said, re.MULTILINE
+    )
+    assert re.search(r"^metrics: about \d+ series$", said, re.MULTILINE)

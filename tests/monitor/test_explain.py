@@ -1,0 +1,165 @@
+"""`driftd explain`: each kind of message, and what the mapping made of it."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.cli import main
+
+Output = pytest.CaptureFixture[str]
+
+EVENT: dict[str, Any] = {
+    "id": "r-1",
+    "ts": 1_763_870_700_000,
+    "model": "churn",
+    "version": "3",
+    "features": {"age": 41.5, "plan": "pro"},
+    "prediction": 0.83,
+}
+OK = "ok: churn version 3, event time 2025-11-23T04:05:00Z"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    Reference.fit({"age": [1.0, 99.0], "plan": ["pro", "free"], "score": [0.1, 0.9]}, prediction="score").save(
+        tmp_path / "r.json"
+    )
+    path = tmp_path / "driftd.yaml"
+    settings = {
+        "topics": [{"name": "predictions"}, {"name": "flat", "fields": {"features": "", "prediction": "result.p"}}],
+        "models": [{"name": "churn", "version": "3", "reference": "r.json"}],
+        "webhooks": [{"name": "trainer", "url": "https://trainer.invalid/", "secret_env": "NOT_SET_ANYWHERE"}],
+    }
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def explained(
+    config: Path, output: Output, *messages: str | bytes | dict[str, Any], topic: str | None = None
+) -> list[str]:
+    lines = [json.dumps(one) if isinstance(one, dict) else one for one in messages]
+    raw = b"\n".join(line.encode() if isinstance(line, str) else line for line in lines)
+    (config.parent / "events").write_bytes(raw)
+    options = [] if topic is None else ["--topic", topic]
+    assert main(["explain", "--config", str(config), str(config.parent / "events"), *options]) == 0
+    said = output.readouterr()
+    assert said.err == ""
+    return said.out.splitlines()
+
+
+def test_a_good_message_is_shown_field_by_field(config: Path, capsys: Output) -> None:
+    assert explained(config, capsys, EVENT) == [
+        f"1: {OK}",
+        "1:    age = 41.5",
+        "1:    __prediction__ = 0.83",
+        "1:    plan = 'pro'",
+    ]
+
+
+def test_fields_that_do_not_count_have_their_reason(config: Path, capsys: Output) -> None:
+    features = '{"age": "41", "plan": "gold", "zip": 1}'
+    raw = f'{{"ts": 1763870700000, "model": "churn", "version": 3, "features": {features}, "prediction": NaN}}'
+
+    assert explained(config, capsys, raw) == [
+        f"1: {OK}",
+        "1:    age: number_as_text",
+        "1:    __prediction__: non_finite",
+        "1:    plan = 'gold' (unseen in the reference)",
+        "1:    unknown, ignored: 'zip'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        ({"age": True}, "age: boolean_as_number"),
+        ({"age": [1]}, "age: wrong_type"),
+        ({"age": None}, "age: missing"),
+        ({"plan": {"a": 1}}, "plan: wrong_type"),
+        ({}, "plan: missing"),
+        ({"plan": 3}, "plan = '3' (unseen in the reference)"),
+        (
+            {f"x{n}": n for n in range(12)},
+            "unknown, ignored: " + ", ".join(f"'x{n}'" for n in range(10)) + " and 2 more",
+        ),
+    ],
+)
+def test_one_field(config: Path, capsys: Output, features: dict[str, Any], said: str) -> None:
+    assert f"1:    {said}" in explained(config, capsys, {**EVENT, "features": features})
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({**EVENT, "ts": 1_763_870_700}, "timestamp_before_2000: ts is 1763870700 in ms"),
+        ({**EVENT, "ts": "yesterday"}, "timestamp_invalid: ts is 'yesterday'"),
+        ({**EVENT, "ts": None}, "timestamp_missing: ts is None"),
+        ({**EVENT, "model": None}, "model_missing: model is None"),
+        ({**EVENT, "model": 7}, "model_invalid: model is 7"),
+        ({**EVENT, "version": {"a": 1}}, "version_invalid: version is {'a': 1}"),
+        ({**EVENT, "features": None}, "features_missing: features is None"),
+        ({**EVENT, "features": [1]}, "features_invalid: features is [1]"),
+        ("", "empty"),
+        ("nope", "malformed_json"),
+        ("[1]", "not_object"),
+        (b'{"a": "\xff"}', "invalid_utf8"),
+        ("[" * 40 + "]" * 40, "too_deep"),
+        (" " * (1 << 20) + "{}", "too_large"),
+    ],
+)
+def test_a_message_that_is_rejected(config: Path, capsys: Output, message: Any, said: str) -> None:
+    assert explained(config, capsys, message, EVENT)[0] == f"1: rejected: {said}"
+
+
+def test_a_message_from_the_future_is_rejected(config: Path, capsys: Output) -> None:
+    ahead = round((datetime.now(UTC) + timedelta(minutes=11)).timestamp() * 1000)
+
+    assert explained(config, capsys, {**EVENT, "ts": ahead}) == [
+        f"1: rejected: timestamp_in_future: ts is {ahead} in ms"
+    ]
+
+
+def test_an_unmonitored_message_says_what_it_is_and_what_there_is(config: Path, capsys: Output) -> None:
+    said = "there is churn version 3 (event time 2025-11-23T04:05:00Z)"
+
+    assert explained(config, capsys, {**EVENT, "model": "chrun"}, {**EVENT, "version": None}) == [
+        f"1: unmonitored: chrun version 3; {said}",
+        f"2: unmonitored: churn version (none); {said}",
+    ]
+
+
+def test_another_topic_has_its_own_mapping(config: Path, capsys: Output) -> None:
+    flat = {"ts": "2025-11-23T04:05:00Z", "model": "churn", "version": 3, "age": 20, "plan": "free", "result": {"p": 1}}
+
+    assert explained(config, capsys, flat, topic="flat") == [
+        f"1: {OK}",
+        "1:    age = 20",
+        "1:    __prediction__ = 1",
+        "1:    plan = 'free'",
+    ]
+
+
+def test_standard_input_is_read_where_no_file_is_named(
+    config: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(EVENT).encode() + b"\r\n")))
+
+    assert main(["explain", "--config", str(config)]) == 0
+    assert capsys.readouterr().out.startswith(f"1: {OK}\n")
+
+
+def test_mistakes_are_one_line(config: Path, capsys: Output) -> None:
+    assert main(["explain", "--config", str(config), "--topic", "nope"]) == 2
+    assert main(["explain", "--config", str(config), str(config.parent / "nope")]) == 2
+    assert main(["explain", "--config", str(config), str(config.parent)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "driftd: --topic nope: is not configured; there is predictions, flat",
+        f"driftd: {config.parent / 'nope'}: cannot be read: No such file or directory",
+        f"driftd: {config.parent}: cannot be read: Is a directory",
+    ]

@@ -1,0 +1,266 @@
+"""`driftd reference`: the same data in three formats is one reference; mistakes are one line; odd profiles are shown."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from detectors import CategoricalFeature, Reference
+from monitor.cli import main
+
+ROWS = 2_000
+BEGIN = 1_763_870_700_000  # ms
+
+Output = pytest.CaptureFixture[str]
+
+
+def table() -> pa.Table:
+    rng = np.random.default_rng(5)
+    ages = rng.normal(40, 10, ROWS).round(1)
+    return pa.table(
+        {
+            "customer_id": np.arange(ROWS),
+            "ts": BEGIN + np.arange(ROWS) * 100,
+            "age": pa.array(np.where(rng.random(ROWS) < 0.02, np.nan, ages), from_pandas=True),
+            "plan": rng.choice(["free", "pro"], ROWS),
+            "active": rng.random(ROWS) < 0.5,
+            "score": rng.random(ROWS).round(4),
+        }
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def train(home: Path) -> Path:
+    """The same rows as train.parquet, train.csv and train.jsonl."""
+    found = table()
+    rows = found.to_pylist()
+    pq.write_table(found, home / "train.parquet")
+    lines = ["" if value is None else str(value) for row in rows for value in row.values()]
+    width = len(found.column_names)
+    body = "\n".join(",".join(lines[at : at + width]) for at in range(0, len(lines), width))
+    (home / "train.csv").write_text(",".join(found.column_names) + "\n" + body + "\n")
+    (home / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return home / "train.parquet"
+
+
+def fit(*options: Any, source: str = "train.parquet") -> int:
+    return main(["reference", "fit", "--input", source, "--output", "out.json", *map(str, options)])
+
+
+def refused(output: Output, *options: Any, source: str = "train.parquet") -> str:
+    assert fit(*options, source=source) == 2
+    said = output.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    (line,) = [line for line in said.err.splitlines() if not line.startswith("driftd: left out")]
+    return line.removeprefix("driftd: ")
+
+
+def test_the_same_data_in_three_formats_is_the_same_reference(train: Path) -> None:
+    hashes = set()
+    for source in ("train.parquet", "train.csv", "train.jsonl"):
+        assert fit("--prediction", "score", "--timestamp", "ts", "--window", "30s", source=source) == 0
+        hashes.add(Reference.load("out.json").hash)
+
+    assert len(hashes) == 1
+
+
+def test_a_file_in_pieces_is_the_same_reference(train: Path, home: Path) -> None:
+    whole = table()
+    pq.write_table(whole.slice(0, 700), home / "a.parquet")
+    pq.write_table(whole.slice(700), home / "b.parquet")
+    fit("--timestamp", "ts")
+    expected = Reference.load("out.json").hash
+
+    assert (
+        main(["reference", "fit", "--input", "a.parquet", "b.parquet", "--output", "o.json", "--timestamp", "ts"]) == 0
+    )
+    assert Reference.load("o.json").hash == expected
+
+
+def test_fit_says_what_it_made_and_what_it_left_out(train: Path, capsys: Output) -> None:
+    assert fit("--prediction", "score", "--timestamp", "ts") == 0
+    said = capsys.readouterr()
+
+    reference = Reference.load("out.json")
+    assert said.out == f"out.json: 2,000 rows, 2 numeric and 2 categorical features, hash {reference.hash}\n"
+    assert said.err == "driftd: left out customer_id: an identifier; name it in --columns to keep it\n"
+    assert reference.names == ("age", "__prediction__", "plan", "active")
+
+
+def test_a_window_teaches_the_usual_rows(train: Path) -> None:
+    fit("--timestamp", "ts", "--window", "30s")
+
+    assert Reference.load("out.json").rows_per_second == 10.0
+    assert Reference.load("out.json").period == (BEGIN * 10**6, (BEGIN + (ROWS - 1) * 100) * 10**6)
+
+
+def test_named_columns_are_all_that_is_kept_identifiers_too(train: Path) -> None:
+    fit("--columns", "age,customer_id", "--prediction", "score")
+
+    assert Reference.load("out.json").names == ("customer_id", "age", "__prediction__")
+
+
+def test_a_prediction_may_be_text_or_a_boolean(train: Path) -> None:
+    for column, categories in (("plan", {"free", "pro"}), ("active", {"true", "false"})):
+        assert fit("--prediction", column) == 0
+        prediction = Reference.load("out.json").features["__prediction__"]
+        assert isinstance(prediction, CategoricalFeature)
+        assert set(prediction.categories) == categories
+
+
+def test_a_kind_wins_over_what_a_column_holds(home: Path, capsys: Output) -> None:
+    (home / "a.csv").write_text("code,size\n1,?\n2,3.5\n1,4\n")
+
+    assert fit("--kind", "code=categorical", "size=numeric", source="a.csv") == 0
+    features = Reference.load("out.json").features
+    assert (features["code"].kind.value, features["size"].kind.value) == ("categorical", "numeric")
+    assert (features["size"].count, features["size"].missing) == (2, 1)
+
+
+def test_a_column_without_any_value_is_kept_and_said(home: Path, capsys: Output) -> None:
+    (home / "a.csv").write_text("a,b\n,1\n,2\n")
+
+    assert fit(source="a.csv") == 0
+    assert capsys.readouterr().err == "driftd: a holds no value of its kind, numeric; --columns can leave it out\n"
+
+
+def test_rows_without_a_time_are_said(home: Path, capsys: Output) -> None:
+    (home / "a.csv").write_text("ts,x\n2025-01-01,1\n,2\n")
+
+    assert fit("--timestamp", "ts", source="a.csv") == 0
+    assert capsys.readouterr().err == "driftd: ts: 1 of 2 rows have no time; they are profiled all the same\n"
+
+
+def test_progress_is_shown_on_a_terminal_only(train: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    fit("--columns", "age")
+
+    assert "\rread 4,000 rows (two passes)\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--columns", "age,nope"], "--columns: train.parquet has no column nope; it has customer_id, ts, age, plan, "),
+        (["--prediction", "nope"], "--prediction: train.parquet has no column nope; it has "),
+        (["--timestamp", "nope"], "--timestamp: train.parquet has no column nope; it has "),
+        (["--kind", "nope=numeric"], "--kind: train.parquet has no column nope; it has "),
+        (["--kind", "age=number"], "--kind age=number: must be COLUMN=numeric or COLUMN=categorical"),
+        (["--kind", "age"], "--kind age: must be COLUMN=numeric or COLUMN=categorical"),
+        (["--columns", "age", "--kind", "plan=categorical"], "--kind: plan is not among --columns age"),
+        (["--prediction", "ts", "--timestamp", "ts"], "--prediction: ts is the --timestamp and cannot be a feature"),
+        (["--window", "5m"], "--window needs --timestamp"),
+        (["--timestamp", "ts", "--window", "5"], "--window 5: must be a duration such as 500ms, 30s, 5m, 1h or 7d"),
+        (["--timestamp", "ts", "--window", "0s"], "--window 0s: must be longer than zero"),
+        (["--timestamp", "ts", "--timestamp-unit", "s"], "train.parquet: ts: 1763870700000 is after 2262; is --timest"),
+        (["--timestamp", "plan"], "train.parquet: plan: "),
+        (["--output", "train.parquet"], "--output train.parquet: is one of the inputs"),
+        (["--output", "."], "--output .: is a directory; name a file"),
+        (["--output", "no/where.json"], "--output no/where.json: cannot be written: there is no directory no"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_option(
+    train: Path, capsys: Output, options: list[str], said: str
+) -> None:
+    assert refused(capsys, *options).startswith(said)
+
+
+def test_a_column_that_cannot_be_a_feature_is_refused_where_it_is_named(home: Path, capsys: Output) -> None:
+    (home / "a.jsonl").write_text('{"a": 1, "b": {"c": 2}}\n')
+
+    for option in (["--columns", "b"], ["--prediction", "b"], ["--kind", "b=categorical"]):
+        assert refused(capsys, *option, source="a.jsonl") == f"{option[0]}: b is nested and cannot be a feature"
+
+
+def test_a_table_of_identifiers_only_is_refused(home: Path, capsys: Output) -> None:
+    (home / "a.csv").write_text("id,user_id\n1,2\n")
+
+    assert refused(capsys, source="a.csv") == "a.csv: no column is left to profile"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_one_line(train: Path, capsys: Output) -> None:
+    assert refused(capsys, "--output", "/dev/full") == "/dev/full: cannot be written: No space left on device"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_may_not_be_written_is_refused_before_reading(train: Path, home: Path, capsys: Output) -> None:
+    (home / "locked").mkdir(mode=0o500)
+
+    assert (
+        refused(capsys, "--output", "locked/a.json") == "--output locked/a.json: cannot be written: permission denied"
+    )
+
+
+# --- show -------------------------------------------------------------------------------------------------------------
+
+
+def show(output: Output, path: Path, data: dict[str, Any]) -> str:
+    Reference.fit(data).save(path)
+    assert main(["reference", "show", str(path)]) == 0
+    said = output.readouterr()
+    assert said.err == ""
+    return said.out
+
+
+def test_show_draws_each_feature(home: Path, capsys: Output) -> None:
+    shown = show(capsys, home / "r.json", {"x": np.arange(1000.0), "plan": ["a", "b", "b", "b"] * 250})
+
+    assert "r.json: 1,000 rows, hash" in shown
+    assert "0 … 999, mean 499.5, sd 288.7" in shown
+    assert "b 75.0%, a 25.0%" in shown
+    assert "█" in shown
+
+
+def test_show_takes_constant_empty_and_very_many_categories(home: Path, capsys: Output) -> None:
+    data = {
+        "constant": [7.0] * 1500,
+        "empty": [None] * 1500,
+        "huge": [1e308, -1e308, 0.0] * 500,
+        "neighbours": [1.0, np.nextafter(1.0, 2.0)] * 750,
+        "many": [f"c{n}" for n in range(1500)],
+    }
+    shown = show(capsys, home / "r.json", data)
+
+    assert "no value" in shown
+    assert "100.00%" in shown
+    assert "7 … 7, mean 7, sd 0" in shown
+    assert "996 more" in shown
+
+
+def test_show_prints_names_with_markup_as_they_are(home: Path, capsys: Output) -> None:
+    shown = show(capsys, home / "r[bold].json", {"[red]x[/red]": [1.0, 2.0], "plan": ["[/]", "[link=x]"]})
+
+    assert "[red]x[/red]" in shown
+    assert "[link=x] 50.0%" in shown
+    assert "r[bold].json" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "r.json: cannot be read: No such file or directory"),
+        (b'{"format": "driftd.reference/1", "rows"', "r.json: this is no JSON: "),
+        (b"\xff\xfe\x00", "r.json: this is no JSON: "),
+        (b'{"format": "driftd.reference/2"}', "r.json: the file has format driftd.reference/2, this version of driftd"),
+        (b"[]", "r.json: the reference is a list, which is no dict"),
+    ],
+)
+def test_show_refuses_what_is_no_reference(home: Path, capsys: Output, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (home / "r.json").write_bytes(content)
+
+    assert main(["reference", "show", "r.json"]) == 2
+    assert capsys.readouterr().err.startswith(f"driftd: {said}")
