@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -232,6 +233,7 @@ def explain_client(error: Exception) -> str:
     """The Kafka client's own words, without values: they could be secrets."""
     found = error.args[0] if error.args else error
     text = found.str() if hasattr(found, "str") else str(found)
+    text = re.sub('value ".*" for configuration', "value for configuration", text, flags=re.DOTALL)
     return text.split(" = ", maxsplit=1)[0].split('value "', maxsplit=1)[0].strip()
 
 

@@ -23,6 +23,7 @@ from monitor.sinks.address import AddressRefused, resolve
 BASE_BYTES = 140 << 20  # interpreter and libraries: resident memory of an idle daemon with one small model
 CATCHING_UP_BYTES = 64 << 20  # the client's queue, full, and one poll of it decoded
 COUNT_BYTES = 8
+PATIENCE = 10.0  # seconds for a broker to answer
 OF_FEATURE = 3  # state, missing, unseen
 OF_SERIES = 4 + len(RetrainOutcome)  # rows, end, reference, watermark
 OF_RULE = 2 + len(AlertState)  # state, info, transitions
@@ -174,7 +175,7 @@ def broker_problems(settings: Settings) -> Iterator[str]:
         yield f"kafka.properties: {explain_client(error)}"
         return
     try:
-        known = consumer.list_topics(timeout=10).topics
+        known = consumer.list_topics(timeout=PATIENCE).topics
     except KafkaException as error:
         consumer.poll(0)  # brings the reason
         reason = said[0] if said else explain_client(error)

@@ -248,12 +248,12 @@ def binned(feature: NumericFeature) -> "np.ndarray[tuple[int, ...], np.dtype[np.
         return np.zeros(0)
     order = np.cumsum(inside) / inside.sum()
     central = (order > 0.01) & (order - inside / inside.sum() < 0.99)  # noqa: PLR2004 - long tails would hide the rest
-    halves = means[central] / 2  # so that the distance of huge values stays finite
+    halves, weights = means[central] / 2, inside[central]  # halved: the distance of huge values stays finite
     try:
-        bars, _ = np.histogram(halves, bins=BAR_COUNT, weights=inside[central])
+        bars, _ = np.histogram(halves, bins=BAR_COUNT, weights=weights)
     except ValueError:  # neighbouring floats, with nothing between them to draw
-        return inside[central]
-    return bars
+        bars = weights
+    return np.asarray(bars, dtype=np.float64)
 
 
 def summary(feature: Feature) -> str:

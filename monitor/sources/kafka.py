@@ -55,6 +55,7 @@ FATAL = KafkaError._FATAL  # noqa: SLF001 - same
 ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - same
 PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bounds while it runs
 START_PATIENCE = 5.0  # seconds: same, before it runs
+ABSENT = 5.0  # seconds between two polls after which we were away ourselves
 
 # Mapped over whole batches, which is twice as fast as a comprehension. Any: the client's types allow None, which a
 # record without an error never has.
@@ -103,7 +104,8 @@ class KafkaSource:
         self._fatal: str | None = None
         self._closing: Thread | None = None
         self._last_trouble = ""
-        self._next_lookup = self._next_lag = 0.0
+        self._answered = True  # the last look-up
+        self._last_poll = self._next_lookup = self._next_lag = 0.0
         self._consumer = Consumer(self._properties(), logger=_SILENT)
         self._audit = CommitAudit(self._consumer)
 
@@ -229,7 +231,16 @@ class KafkaSource:
             raise SourceError(f"kafka: the client cannot go on: {self._fatal}")
         facts, self._pending = tuple(self._pending), []
         taken_on, self._taken_on = frozenset(self._taken_on), set()
-        return Poll(_by_topic(messages), frozenset(ends), taken_on, facts)
+        return Poll(_by_topic(messages), frozenset(ends), taken_on, self._blind(), facts)
+
+    def _blind(self) -> frozenset[Partition]:
+        """Partitions whose silence means nothing: the broker is away, their bounds are, or we were."""
+        now = self._clock.elapsed()
+        absent = now - self._last_poll > ABSENT
+        self._last_poll = now
+        if absent or not self._answered:
+            return frozenset(self._positions)
+        return frozenset(self._stranded.union(self._unreadable))
 
     def _idle(self, timeout: float) -> list[Message]:
         """Nothing to read yet; keep the client's callbacks served."""
@@ -328,7 +339,9 @@ class KafkaSource:
                     self._take_on({partition: self._start_of(partition, low, high, first=low)})
             for partition in tuple(self._stranded):
                 self._recover(partition)
+            self._answered = True
         except KafkaException as error:
+            self._answered = False
             self._note_trouble(error.args[0])
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
 

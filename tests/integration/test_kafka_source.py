@@ -20,6 +20,7 @@ from tests.parts.mock import Api, MockBroker
 from tests.parts.ports import free_ports
 from tests.parts.reader import GROUP, committed, make_source, numbered, produce, reading
 
+ONCE = {"enable_idempotence": True}  # a producer's retry must not look like a repeat of ours
 BRIEFLY = 2.5  # seconds: how long the loop may stand still while the broker is away
 
 
@@ -88,6 +89,19 @@ def test_a_mock_broker_that_goes_away_is_waited_for(mock_broker: MockBroker, top
         assert reader.slowest < BRIEFLY
 
 
+def test_a_partition_is_blind_while_its_broker_is_away(mock_broker: MockBroker, topic: str) -> None:
+    mock_broker.create_topic(topic)
+
+    with reading(mock_broker, topic) as reader:
+        reader.poll()
+        reader.poll()
+        assert reader.blind == frozenset()
+        mock_broker.set_down()
+        reader.until(lambda: reader.blind == {Partition(topic, 0)})
+        mock_broker.set_up()
+        reader.until(lambda: reader.blind == frozenset())
+
+
 def test_a_killed_kafka_is_waited_for_and_nothing_is_lost_or_repeated(apache_kafka: ApacheKafka, topic: str) -> None:
     apache_kafka.create_topic(topic, 2)
     one, two = Partition(topic, 0), Partition(topic, 1)
@@ -101,7 +115,7 @@ def test_a_killed_kafka_is_waited_for_and_nothing_is_lost_or_repeated(apache_kaf
         reader.saved()
         apache_kafka.restart()
         for partition in (one, two):
-            produce(apache_kafka, topic, numbered(2_000, "after-"), partition=partition.index)
+            produce(apache_kafka, topic, numbered(2_000, "after-"), partition=partition.index, **ONCE)
         reader.read(8_000)
         reader.saved()
 
@@ -123,7 +137,7 @@ def test_a_kafka_that_stands_still_for_five_seconds_costs_nothing_but_time(
         resumed_at = time.monotonic() + 5
         reader.until(lambda: time.monotonic() > resumed_at)
         apache_kafka.resume()
-        produce(apache_kafka, topic, numbered(2_000, "after-"))
+        produce(apache_kafka, topic, numbered(2_000, "after-"), **ONCE)
         reader.read(4_000)
 
         assert reader.values == {Partition(topic, 0): [*numbered(2_000, "before-"), *numbered(2_000, "after-")]}

@@ -36,6 +36,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.upper().startswith("DRIFTD_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TRAINER", SECRET)
+    monkeypatch.setattr("monitor.commands.check.PATIENCE", 0.5)
 
 
 @pytest.fixture

@@ -105,6 +105,6 @@ def _not_fetched(why: str) -> MissingPart:
 if __name__ == "__main__":
     try:
         java()
-        print(f"Apache Kafka {kafka_version()}: {kafka_jars()}")  # noqa: T201  said to who runs .ci/parts
+        print(f"Apache Kafka {kafka_version()}: {kafka_jars()}")
     except MissingPart as missing:
         sys.exit(str(missing))

@@ -24,6 +24,7 @@ class Reader:
         self.values: dict[Partition, list[bytes | None]] = {}
         self.ends: list[Partition] = []  # one for each time an end was reported
         self.assigned: list[Partition] = []
+        self.blind: frozenset[Partition] = frozenset()  # as the last poll had it
         self.facts: list[Fact] = []
         self.slowest = 0.0  # seconds of one poll
         source.open(positions)
@@ -41,6 +42,7 @@ class Reader:
                 self.values.setdefault(Partition(records.topic, index), []).append(value)
         self.ends += poll.ends
         self.assigned += poll.assigned
+        self.blind = poll.blind
         self.facts += poll.facts
 
     def until(self, met: Callable[[], bool], *, seconds: float = 30) -> None:
@@ -90,8 +92,7 @@ def make_source(bootstrap: str, *topics: str, **choice: Any) -> KafkaSource:
 def produce(broker: Any, topic: str, values: Sequence[bytes | None], *, partition: int = 0, **settings: Any) -> None:
     """Returns once the broker has them; further settings with _ for the dot."""
     properties = {key.replace("_", "."): value for key, value in settings.items()}
-    once = {"enable.idempotence": True}  # a retry must not look like a repeat of ours
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0, "linger.ms": 20, **once, **properties})
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0, "linger.ms": 20, **properties})
     failed = []
     for value in values:
         producer.produce(topic, value, partition=partition, on_delivery=lambda error, _: error and failed.append(error))

@@ -1,0 +1,282 @@
+"""The composition root: settings become objects that agree with them; a daemon starts, stops and fails whole."""
+
+import json
+import socket
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.alerting.rules import Severity
+from monitor.app import Daemon, Loaded, build_source, explain_client, load
+from monitor.clock import SystemClock
+from monitor.settings import ConfigError, load_settings
+from monitor.sinks.store import StateError
+from monitor.sources.base import SourceError
+from monitor.stream.events import SECOND, Partition, SeriesKey
+from tests.fakes import NOON, ListSource, ManualClock
+
+P0 = Partition("predictions", 0)
+RULE = {"name": "psi-high", "detector": "psi", "fire_above": 0.25}
+MODEL = {"name": "churn", "version": "3", "reference": "r.json", "window": "1m", "lateness": "0s", "min_rows": 1}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    Reference.fit({"age": [float(n) for n in range(100)], "plan": ["pro", "free"] * 50}).save(tmp_path / "r.json")
+    return tmp_path
+
+
+def loaded(home: Path, environment: dict[str, str] | None = None, **changes: Any) -> Loaded:
+    settings = {
+        "topics": [{"name": "predictions"}],
+        "models": [MODEL],
+        "state": str(home / "state"),
+        "http": {"port": 0},
+        "checkpoint_interval": "10ms",
+    }
+    (home / "driftd.yaml").write_text(yaml.safe_dump({**settings, **changes}))
+    return load(load_settings(home / "driftd.yaml"), home, environment or {})
+
+
+def refusal(home: Path, **changes: Any) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        loaded(home, **changes)
+    return str(refused.value).replace(str(home), "HOME").splitlines()
+
+
+def model(**changes: Any) -> list[dict[str, Any]]:
+    return [{**MODEL, **changes}]
+
+
+# --- what the settings point at ---------------------------------------------------------------------------------------
+
+
+def test_a_series_is_what_its_model_says(home: Path) -> None:
+    features = {"age": {"detectors": ["ks", "psi"], "thresholds": {"psi": 0.5}}, "plan": {"ignore": True}}
+    rules = [{**RULE, "severity": "critical", "for": 2}, {**RULE, "name": "other", "models": ["pricing"]}]
+    (spec,) = loaded(home, models=model(features=features), alerting={"rules": rules}).specs
+
+    (rule,) = spec.judging.rules
+    assert spec.key == SeriesKey("churn", "3")
+    assert spec.reference.names == ("age",)
+    assert (rule.hold, rule.severity, rule.clear_below) == (2, Severity.CRITICAL, 0.25)
+    assert spec.judging.rules_for(rule)["age"].fire_above == 0.5
+    assert spec.judging.wants("age", "ks")
+    assert not spec.judging.wants("age", "adwin")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"models": model(reference="no.json")},
+            "models[0].reference: HOME/no.json does not exist; make it with `driftd reference fit`",
+        ),
+        ({"models": model(reference=".")}, "models[0].reference: HOME cannot be read: Is a directory"),
+        ({"models": model(reference="driftd.yaml")}, "models[0].reference: HOME/driftd.yaml: this is no JSON: "),
+        (
+            {"models": model(features={"agee": {}})},
+            "models.churn.features.agee: the reference has no such feature; it has age, plan",
+        ),
+        (
+            {"models": model(features={"age": {"detectors": ["kss"]}})},
+            "models.churn.features.age: 'kss' is no detector; there is adwin, chi2, ks, missing, psi, unseen, volume",
+        ),
+        (
+            {"models": model(features={"age": {"ignore": True}, "plan": {"ignore": True}})},
+            "models.churn.features: every feature is ignored",
+        ),
+        (
+            {"alerting": {"rules": [{**RULE, "detector": "pis"}]}},
+            "alerting.rules.psi-high: 'pis' is no detector; there is adwin, chi2, ks, missing, psi, unseen, volume",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_by_key(home: Path, changes: dict[str, Any], said: str) -> None:
+    (line,) = refusal(home, **changes)
+
+    assert line.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        (None, "HOME/secret cannot be read: No such file or directory"),
+        (b"\xff", "HOME/secret is no text"),
+        (b"hunter2", "the secret in HOME/secret must begin with whsec_, as Standard Webhooks has it"),
+        (b"whsec_hunter2", "the secret in HOME/secret "),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_said_without_it(home: Path, secret: bytes | None, said: str) -> None:
+    if secret is not None:
+        (home / "secret").write_bytes(secret)
+    (line,) = refusal(home, webhooks=[{"name": "trainer", "url": "https://trainer.invalid", "secret_file": "secret"}])
+
+    assert line.startswith(f"webhooks.trainer.secret_file: {said}")
+    assert "hunter2" not in line
+
+
+def test_the_configs_hash_knows_settings_but_no_secret(home: Path) -> None:
+    plain = loaded(home).config_hash
+    webhook = {"name": "trainer", "url": "https://trainer.invalid", "secret_env": "S"}
+    one, other = (loaded(home, {"S": "whsec_" + letter * 32}, webhooks=[webhook]).config_hash for letter in ("A", "B"))
+
+    assert loaded(home).config_hash == plain
+    assert loaded(home, idle_after="31s").config_hash != plain
+    assert one == other != plain
+
+
+def test_the_clients_complaints_name_the_property_without_its_value(home: Path) -> None:
+    settings = loaded(home, kafka={"properties": {"security.protocol": "hunter2"}}).settings
+    with pytest.raises(ConfigError) as refused:
+        build_source(settings, SystemClock())
+
+    assert "security.protocol" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+    assert explain_client(ValueError('key = hunter2, value "hunter2"')) == "key"
+
+
+# --- a daemon ---------------------------------------------------------------------------------------------------------
+
+
+def events(count: int) -> list[bytes]:
+    """One event a second."""
+    return [
+        json.dumps(
+            {
+                "ts": NOON // 1_000_000 + second * 1000,
+                "model": "churn",
+                "version": 3,
+                "features": {"age": second % 100, "plan": "pro"},
+            }
+        ).encode()
+        for second in range(count)
+    ]
+
+
+def answer(daemon: Daemon, path: str) -> tuple[int, str]:
+    try:
+        with urlopen(daemon.server.url + path, timeout=5) as response:
+            return response.status, response.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def eventually(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class Running:
+    """A daemon over a list of events, run until all are saved."""
+
+    def __init__(self, found: Loaded, count: int) -> None:
+        self.clock = ManualClock(NOON + 3600 * SECOND)
+        self.source = ListSource({P0: events(count)})
+        self.daemon = Daemon(found, clock=self.clock, source=self.source)
+        self.thread = Thread(target=self.daemon.run)
+
+    def __enter__(self) -> Daemon:
+        self.thread.start()
+        eventually(lambda: self.source.polls > 0)
+        return self.daemon
+
+    def __exit__(self, *_: object) -> None:
+        self.daemon.stopping.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+def test_a_daemon_reads_judges_serves_and_saves(home: Path) -> None:
+    with Running(loaded(home), 300) as daemon:
+        eventually(lambda: json.loads(answer(daemon, "/api/v1/windows")[1]) != [])
+        assert answer(daemon, "/readyz") == (200, "ready\n")
+        assert answer(daemon, "/healthz") == (200, "ok\n")
+
+    with sqlite3.connect(home / "state" / "driftd.sqlite3") as state:
+        assert state.execute("SELECT * FROM position").fetchall() == [("predictions", 0, 300)]
+    state.close()
+
+
+def test_a_daemon_goes_on_where_it_stopped(home: Path) -> None:
+    with Running(loaded(home), 300) as daemon:
+        eventually(lambda: len(json.loads(answer(daemon, "/api/v1/windows")[1])) >= 3)
+    again = Running(loaded(home), 300)
+    with again as daemon:
+        windows = json.loads(answer(daemon, "/api/v1/windows")[1])
+        metrics = answer(daemon, "/metrics")[1]
+
+    assert [window["rows"] for window in windows] == [60] * len(windows)
+    assert len(windows) >= 3
+    assert 'driftd_drift_score{detector="psi",feature="age",model="churn",version="3"}' in metrics
+    assert again.source.positions() == {P0: 300}
+
+
+def test_a_daemon_is_not_ready_before_it_has_opened_its_source(home: Path) -> None:
+    daemon = Daemon(loaded(home), source=ListSource({}))
+
+    assert daemon.ready() == "starting: positions are being looked up"
+    daemon.server.server_close()
+    daemon.store.close()
+
+
+def test_a_loop_that_stands_still_is_not_ready(home: Path) -> None:
+    running = Running(loaded(home), 1)
+    with running as daemon:
+        assert daemon.ready() is None
+        daemon.stopping.set()
+        running.thread.join(10)
+        running.clock.advance(31)
+
+        assert daemon.ready() == "the loop has not turned for 30 s"
+
+
+def test_a_source_that_cannot_go_on_ends_the_daemon_and_lets_go_of_everything(home: Path) -> None:
+    source = ListSource({P0: []})
+    source.failure = SourceError("kafka: gone")
+    daemon = Daemon(loaded(home), source=source)
+    with pytest.raises(SourceError):
+        daemon.run()
+
+    assert source.closed
+    with pytest.raises(OSError, match="refused"):
+        urlopen(daemon.server.url, timeout=1)
+
+
+def test_a_port_that_is_taken_leaves_the_state_free(home: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with pytest.raises(OSError, match="in use"):
+            Daemon(loaded(home, http={"port": listener.getsockname()[1]}), source=ListSource({}))
+    with Running(loaded(home), 1) as daemon:
+        assert daemon.ready() is None
+
+
+def test_a_state_in_use_is_refused(home: Path) -> None:
+    with Running(loaded(home), 1), pytest.raises(StateError, match="is in use by another driftd"):
+        Daemon(loaded(home), source=ListSource({}))
+
+
+def test_a_stop_before_anything_was_read_ends_at_once(home: Path) -> None:
+    source = ListSource({})
+    daemon = Daemon(loaded(home), source=source)
+    source.open = lambda _positions: daemon.stop()  # type: ignore[method-assign]  # a signal in the middle of opening
+    with pytest.raises(SystemExit) as left:
+        daemon.run()
+
+    assert left.value.code == 0
+    assert source.closed
+    daemon.stop()  # a second signal changes nothing
