@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -175,8 +176,18 @@ class Reference:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict()) + "\n", encoding="ascii")
+        """Write the JSON file, whole or not at all."""
+        path = Path(path)
+        text = json.dumps(self.to_dict()) + "\n"
+        if path.exists() and not path.is_file():  # a pipe or a device cannot be replaced
+            path.write_text(text, encoding="ascii")
+            return
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            beside.write_text(text, encoding="ascii")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -19,6 +19,7 @@ from monitor.alerting.judge import FeatureChoice, Judging
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.clock import Clock, SystemClock
+from monitor.facts import DaemonStarted, DaemonStopped
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
@@ -268,6 +269,7 @@ class Daemon:
             wake=self._wake,
         )
         self._opened = False
+        self._loaded = loaded
         try:
             self.server = Server(settings.http.host, settings.http.port, self._surface(loaded))
         except BaseException:
@@ -303,6 +305,9 @@ class Daemon:
         turned = self.telemetry.look(lambda board: board.turned_at)
         if turned is not None and self.clock.now() - turned > STUCK_AFTER:
             return "the loop has not turned for 30 s"
+        for notifier in self.notifiers:
+            if not notifier.is_alive():
+                return f"{notifier.name} has ended: its webhook is no longer told anything"
         return self.source.trouble()
 
     def run(self) -> None:
@@ -314,12 +319,15 @@ class Daemon:
             if records:
                 self.store.replace_all(self.pipeline.snapshot())
             self.telemetry.restore(self.pipeline.current())
-            self.telemetry.record(facts)
             for notifier in self.notifiers:
                 notifier.start()
+            brokers = self._loaded.settings.kafka.bootstrap_servers
+            started = DaemonStarted(self.server.url, brokers, VERSION, self._loaded.config_hash)
+            self.telemetry.record([*facts, started])
             self.source.open(self.store.positions())
             self._opened = True
             self.loop.run(self.stopping)
+            self.telemetry.record([DaemonStopped()])
         finally:
             self.close()
 

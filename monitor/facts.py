@@ -224,6 +224,21 @@ class DeliveryTried:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    """The daemon serves its routes and now looks for the broker."""
+
+    url: str
+    brokers: str
+    version: str
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStopped:
+    """The daemon was told to stop; all it knew is saved."""
+
+
 Fact = (
     EventsCounted
     | EventsRejected
@@ -246,4 +261,6 @@ Fact = (
     | CheckpointSaved
     | CheckpointFailed
     | DeliveryTried
+    | DaemonStarted
+    | DaemonStopped
 )

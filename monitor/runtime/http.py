@@ -59,8 +59,12 @@ class Surface:
             case path if path in self._json:
                 return self._answer_json(path, parse_qs(query))
             case _:
-                known = ", ".join(["/metrics", "/healthz", "/readyz", *self._json])
-                return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {known}\n".encode()
+                return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Every path that is answered."""
+        return ("/metrics", "/healthz", "/readyz", *self._json)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         try:

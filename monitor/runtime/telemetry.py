@@ -13,6 +13,8 @@ from monitor.facts import (
     AlertChanged,
     CheckpointFailed,
     CheckpointSaved,
+    DaemonStarted,
+    DaemonStopped,
     DeliveryTried,
     EventsRejected,
     Fact,
@@ -135,6 +137,10 @@ class Telemetry:
     def _say_source(self, fact: Fact) -> None:
         log = self._log
         match fact:
+            case DaemonStarted(url, brokers, version, config_hash):
+                log.info("daemon.started", url=url, brokers=brokers, version=version, config_hash=config_hash)
+            case DaemonStopped():
+                log.info("daemon.stopped")
             case PartitionsAssigned(offsets):
                 log.info("source.assigned", partitions={str(partition): at for partition, at in offsets})
             case TopicsMissing(topics):

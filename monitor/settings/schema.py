@@ -111,7 +111,7 @@ class Section(BaseModel):
 class KafkaSettings(Section):
     """How the broker is reached."""
 
-    bootstrap_servers: str = "127.0.0.1:9092"
+    bootstrap_servers: Annotated[str, Field(min_length=1)] = "127.0.0.1:9092"
     group_id: Name = "driftd"
     start_from: Literal["earliest", "latest"] = "latest"
     properties: dict[str, Annotated[Any, AfterValidator(_scalar)]] = Field(default_factory=dict, repr=False)

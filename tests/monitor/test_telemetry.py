@@ -18,6 +18,8 @@ from monitor.facts import (
     AlertSeen,
     CheckpointFailed,
     CheckpointSaved,
+    DaemonStarted,
+    DaemonStopped,
     DeliveryTried,
     EventsCounted,
     EventsRejected,
@@ -85,6 +87,8 @@ EXAMPLES: dict[type[Fact], Fact] = {
         CheckpointSaved(NOON, 0.01, 100),
         CheckpointFailed("disk full"),
         DeliveryTried("trainer", "id", "retried", 500, "answered 500"),
+        DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc"),
+        DaemonStopped(),
     )
 }
 
