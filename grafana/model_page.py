@@ -134,8 +134,8 @@ def _features() -> list[Any]:
             "Score against threshold: $detector",
             "The detector's raw score of each chosen feature, and its threshold dashed in the same unit. ks: a distance from "
             "0 to 1. psi: nats. adwin: a shift of the mean in reference standard deviations. missing, unseen: a change of "
-            "the share of rows. volume: doublings or halvings of the expected rows. A threshold differs between features "
-            "because it follows from the false-alarm budget and the number of rows; none is drawn where no rule applies.",
+            "the share of rows. volume: doublings or halvings of the expected rows. The threshold is the "
+            "lowest fire_above of the rules that apply to the feature; none is drawn where no rule applies.",
             Short,
             Query(_of_detector("driftd_drift_score"), "{{feature}}"),
             Query(_of_detector("driftd_drift_threshold"), "{{feature}} threshold"),
@@ -235,7 +235,7 @@ def _consequences() -> list[Any]:
     return [
         timeline(
             "Alert rules",
-            "One lane a rule of this model. 'drift' is the rule of the false-alarm budget; the others are written in the configuration.",
+            "One lane a rule of this model: as bad as its worst feature.",
             ALERT_STATES,
             Query(f"max by (rule) (driftd_alert_state{MODEL})", "{{rule}}"),
             width=24,

@@ -1,6 +1,5 @@
 """Kafka, assigned by hand: no group, no rebalance; our own positions are the truth, commits are for lag tools."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,38 +20,10 @@ from monitor.facts import (
 )
 from monitor.sources.audit import CommitAudit
 from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.sources.client import ALL_DOWN, END, FATAL, LOST, SAFE_PROPERTIES, SILENT, UNREADABLE
 from monitor.sources.unreadable import UnreadableBatch
 from monitor.stream.events import Partition
 
-# Each of these closes a known way to lose, repeat or stall: docs/adr/0004-kafka-client-settings.md
-SAFE_PROPERTIES: dict[str, Any] = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    "auto.offset.reset": "error",
-    "enable.partition.eof": True,
-    "check.crcs": True,
-    "isolation.level": "read_committed",
-    "queued.min.messages": 10_000,
-    "queued.max.messages.kbytes": 32_768,
-    "socket.keepalive.enable": True,
-    "topic.metadata.refresh.interval.ms": 30_000,
-    "allow.auto.create.topics": False,
-    "fetch.wait.max.ms": 100,
-    "log_level": 0,  # errors come through error_cb
-    "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a bounded queue: a sixth of the rate
-}
-LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - librdkafka's own codes
-UNREADABLE = frozenset(
-    {
-        KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - same
-        KafkaError._BAD_MSG,  # noqa: SLF001 - same
-        KafkaError.INVALID_MSG,
-        KafkaError.MSG_SIZE_TOO_LARGE,
-    }
-)
-END = KafkaError._PARTITION_EOF  # noqa: SLF001 - same
-FATAL = KafkaError._FATAL  # noqa: SLF001 - same
-ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - same
 PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bounds while it runs
 START_PATIENCE = 5.0  # seconds: same, before it runs
 ABSENT = 5.0  # seconds between two polls after which we were away ourselves
@@ -65,10 +36,6 @@ VALUE: Any = Message.value
 ERROR: Any = Message.error
 
 T = TypeVar("T")
-
-_SILENT = logging.getLogger("monitor.sources.kafka")  # librdkafka writes to stderr otherwise, at any level when fatal
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +73,7 @@ class KafkaSource:
         self._last_trouble = ""
         self._answered = True  # the last look-up
         self._last_poll = self._next_lookup = self._next_lag = 0.0
-        self._consumer = Consumer(self._properties(), logger=_SILENT)
+        self._consumer = Consumer(self._properties(), logger=SILENT)
         self._audit = CommitAudit(self._consumer)
 
     def _properties(self) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""The Kafka client as we use it: its settings, its error codes, its silence."""
+
+import logging
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+# Each of these closes a known way to lose, repeat or stall: docs/adr/0004-kafka-client-settings.md
+SAFE_PROPERTIES: dict[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "check.crcs": True,
+    "isolation.level": "read_committed",
+    "queued.min.messages": 10_000,
+    "queued.max.messages.kbytes": 32_768,
+    "socket.keepalive.enable": True,
+    "topic.metadata.refresh.interval.ms": 30_000,
+    "allow.auto.create.topics": False,
+    "fetch.wait.max.ms": 100,
+    "log_level": 0,  # errors come through error_cb
+    "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a bounded queue: a sixth of the rate
+}
+LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})  # noqa: SLF001 - librdkafka's own codes
+UNREADABLE = frozenset(
+    {
+        KafkaError._BAD_COMPRESSION,  # noqa: SLF001 - same
+        KafkaError._BAD_MSG,  # noqa: SLF001 - same
+        KafkaError.INVALID_MSG,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+    }
+)
+END = KafkaError._PARTITION_EOF  # noqa: SLF001 - same
+FATAL = KafkaError._FATAL  # noqa: SLF001 - same
+ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - same
+
+SILENT = logging.getLogger(__name__)  # librdkafka writes to stderr otherwise, at any level when fatal
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
