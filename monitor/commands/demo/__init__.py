@@ -3,16 +3,16 @@
 import base64
 import os
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import yaml
 
 from monitor.alerting.alerts import AlertState
 from monitor.app import Daemon, load
+from monitor.clock import SystemClock
 from monitor.commands.demo.receiver import Delivery, Receiver
 from monitor.commands.demo.traffic import MODELS, TOPIC, Plan, Traffic, write_references
 from monitor.commands.demo.view import Frame, Row, View
@@ -28,6 +28,8 @@ RULE = "psi-high"
 DRIFTING, SILENT, FEATURE = "fraud", "pricing", "amount"
 REFRESH = 0.25  # seconds
 SEED = 7
+CLOCK = SystemClock()
+PAUSE = Event()  # never set
 
 
 @dataclass(slots=True)
@@ -41,13 +43,13 @@ class Story:
     fired_feature: str = ""
     fired_seconds: float = 0.0
     resolved: bool = False
-    stray: list[str] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
 
 
 def demo(*, seconds: int, port: int) -> int:
     """Run the whole thing. 0 if the drift was detected and delivered and the other model stayed silent, else 1."""
     configure_logging("error", "console")
-    began = time.monotonic()
+    began = CLOCK.elapsed()
     plan = Plan(begins=max(8.0, seconds * 0.2), ends=max(18.0, seconds * 0.45))
     with tempfile.TemporaryDirectory(prefix="driftd-demo-") as directory:
         home = Path(directory)
@@ -96,13 +98,13 @@ class Watched:
 def watch(watched: Watched, began: float, seconds: int) -> None:
     """Look at board and receiver until the story has ended or the time is up."""
     last_count, last_at, rate = 0, began, 0.0
-    while (elapsed := time.monotonic() - began) < seconds and not finished(watched):
-        count, now = events_read(watched.daemon), time.monotonic()
+    while (elapsed := CLOCK.elapsed() - began) < seconds and not finished(watched):
+        count, now = events_read(watched.daemon), CLOCK.elapsed()
         if now - last_at >= 1.0:
             rate, last_count, last_at = (count - last_count) / (now - last_at), count, now
         follow(watched, elapsed)
         watched.view.show(frame_of(watched, elapsed, rate))
-        time.sleep(REFRESH)
+        PAUSE.wait(REFRESH)
 
 
 def finished(watched: Watched) -> bool:
@@ -130,16 +132,16 @@ def follow(watched: Watched, elapsed: float) -> None:
         style = {AlertState.FIRING: "bold red", AlertState.INACTIVE: "bold green"}.get(state, "yellow")
         word = "resolved" if state is AlertState.INACTIVE else state.name.lower()
         view.say(elapsed, f"alert {rule} on {model}: {before.name.lower()} → {word}  {evidence}", style)
-        note(story, model, before, state, evidence, (time.time_ns() - began) / SECOND if began else 0.0)
+        note(story, model, before, state, evidence, (CLOCK.now() - began) / SECOND if began else 0.0)
     for delivery in watched.receiver.deliveries()[story.heard :]:
         story.heard += 1
         verified = "signature verified" if delivery.verified else "SIGNATURE WRONG"
         view.say(elapsed, f"webhook {delivery.type} arrived, id {delivery.id[:12]}…, {verified}", "cyan")
-    if ended is not None and "ended" not in story.stray:
-        story.stray.append("ended")
+    if ended is not None and "ended" not in story.said:
+        story.said.add("ended")
         view.say(elapsed, f"{DRIFTING}.{FEATURE} is back to normal")
-    elif began is not None and "began" not in story.stray:
-        story.stray.append("began")
+    elif began is not None and "began" not in story.said:
+        story.said.add("began")
         view.say(elapsed, f"{DRIFTING}.{FEATURE} begins to drift: every amount × 1.9", "bold")
 
 

@@ -1,6 +1,5 @@
 """Live events of two models; one feature of one of them drifts for a while."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from detectors import Reference
+from monitor.clock import SystemClock
 
+CLOCK = SystemClock()
 TOPIC = "predictions"
 RATE = 1_000  # events a second, per model
 TICK = 0.05  # seconds
@@ -80,10 +81,10 @@ class Traffic(Thread):
 
     def run(self) -> None:
         """Produce at a steady rate, whatever the machine does between ticks."""
-        began = time.monotonic()
+        began = CLOCK.elapsed()
         sent = 0
         while not self.stopping.wait(TICK):
-            elapsed = time.monotonic() - began
+            elapsed = CLOCK.elapsed() - began
             self._follow_plan(elapsed)
             due = int(elapsed * RATE)
             for model in MODELS:
@@ -95,9 +96,9 @@ class Traffic(Thread):
     def _follow_plan(self, elapsed: float) -> None:
         self.drifting = self._plan.begins <= elapsed < self._plan.ends
         if self.drifting and self.drift_began is None:
-            self.drift_began = time.time_ns()
+            self.drift_began = CLOCK.now()
         if elapsed >= self._plan.ends and self.drift_ended is None:
-            self.drift_ended = time.time_ns()
+            self.drift_ended = CLOCK.now()
 
     def _produce(self, model: str, rows: int) -> None:
         columns = MODELS[model](self._rng, rows)
@@ -105,7 +106,7 @@ class Traffic(Thread):
             columns["amount"] = columns["amount"] * DRIFT_FACTOR
         predictions = columns.pop("score").tolist()
         names = list(columns)
-        now = time.time_ns() // 1_000_000
+        now = CLOCK.now() // 1_000_000
         for values, prediction in zip(
             zip(*(column.tolist() for column in columns.values()), strict=True), predictions, strict=True
         ):
