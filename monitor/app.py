@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from monitor.alerting.judge import FeatureChoice, Judging
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.clock import Clock, SystemClock
-from monitor.facts import DaemonStarted, DaemonStopped
+from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
@@ -32,16 +33,17 @@ from monitor.settings import ConfigError, Settings, masked
 from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings, TopicSettings, WebhookSettings
 from monitor.sinks.notifier import Notifier
 from monitor.sinks.payloads import Sender, Subscriber
-from monitor.sinks.store import StateStore
+from monitor.sinks.store import StateError, StateStore
 from monitor.sinks.webhook import SecretError, Webhook, decode_secret
 from monitor.sources.base import Source
 from monitor.sources.decode import FieldMap, SeriesDecoder, TopicDecoder
 from monitor.sources.kafka import KafkaChoice, KafkaSource
 from monitor.sources.values import UNITS
-from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.events import SECOND, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 
 VERSION = version("driftd")
+DRAIN = 5.0  # seconds at the end for what can be delivered at once
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 
 
@@ -282,7 +284,7 @@ class Daemon:
             version=VERSION,
             now=self.clock.now,
             ready=self.ready,
-            foreign=lambda: getattr(self.source, "foreign", False),
+            foreign=lambda: self.source.foreign,
             backlog=self.store.backlog,
             webhooks=tuple(webhook.name for webhook in loaded.webhooks),
             started=self.clock.now(),
@@ -311,25 +313,37 @@ class Daemon:
         return self.source.trouble()
 
     def run(self) -> None:
-        """Restore, read until told to stop, then drain and save. Raises SourceError when it cannot go on."""
+        """Restore, read until told to stop, then drain and save. Raises SourceError or StateError when it cannot go on."""
         self.server.start()
         try:
-            records = self.store.records()
-            facts = self.pipeline.restore(records, self.clock.now())
-            if records:
-                self.store.replace_all(self.pipeline.snapshot())
-            self.telemetry.restore(self.pipeline.current())
+            facts, positions = self._restore()
             for notifier in self.notifiers:
                 notifier.start()
             brokers = self._loaded.settings.kafka.bootstrap_servers
             started = DaemonStarted(self.server.url, brokers, VERSION, self._loaded.config_hash)
-            self.telemetry.record([*facts, started])
-            self.source.open(self.store.positions())
+            self.telemetry.record([started])
+            self.source.open(positions)
             self._opened = True
+            self.loop.begin(facts)
             self.loop.run(self.stopping)
+            if self.checkpointer.failing is not None:
+                raise StateError(f"{self.checkpointer.failing}; what was not saved is read again")
             self.telemetry.record([DaemonStopped()])
         finally:
             self.close()
+
+    def _restore(self) -> tuple[list[Fact], dict[Partition, int]]:
+        """Take up the saved state. Raises StateError where it cannot be read."""
+        try:
+            records, positions = self.store.records(), self.store.positions()
+            facts = self.pipeline.restore(records, self.clock.now())
+        except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
+            raise StateError(
+                f"state: {self.store.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"
+            ) from None
+        self.checkpointer.whole = bool(facts)
+        self.telemetry.restore(self.pipeline.current())
+        return facts, positions
 
     def stop(self) -> None:
         """Ask for the end, from a signal. While positions are looked up nothing has been read: the end comes at once."""
@@ -341,8 +355,11 @@ class Daemon:
     def close(self) -> None:
         """Let go of everything, in bounded time."""
         for notifier in self.notifiers:
+            notifier.stop()
+        deadline = self.clock.elapsed() + DRAIN
+        for notifier in self.notifiers:
             if notifier.is_alive():
-                notifier.stop(grace=5.0)
+                notifier.join(max(0.1, deadline - self.clock.elapsed()))
         self.source.close()
         self.server.shutdown()
         self.server.server_close()
@@ -357,6 +374,7 @@ def build_board(loaded: Loaded) -> Board:
                 spec.reference.hash,
                 spec.reference.rows,
                 {rule.name: rule.severity.value for rule in spec.judging.rules},
+                spec.windows.length,
             )
             for spec in loaded.specs
         }

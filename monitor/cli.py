@@ -112,6 +112,9 @@ def _port(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    import signal
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(OK))  # while it loads; the daemon has a handler of its own
     from monitor.commands.run import run
 
     return run(options.config)

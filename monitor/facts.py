@@ -191,10 +191,24 @@ class SourceTroubled:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceAnswered:
+    """The cluster answered a look-up at this wall time."""
+
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class LagMeasured:
     """Events between our position and the partition's end."""
 
     lags: tuple[tuple[Partition, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PanesOpen:
+    """How many panes each series holds."""
+
+    panes: tuple[tuple[SeriesKey, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +271,9 @@ Fact = (
     | RecordsSkipped
     | ForeignCommit
     | SourceTroubled
+    | SourceAnswered
     | LagMeasured
+    | PanesOpen
     | CheckpointSaved
     | CheckpointFailed
     | DeliveryTried

@@ -18,6 +18,7 @@ from monitor.facts import (
     Fact,
     FeatureJudged,
     FeatureScored,
+    PanesOpen,
     RetrainDecided,
     StateReset,
     WatermarkAdvanced,
@@ -30,6 +31,8 @@ from monitor.series import (
     Series,
     SeriesSpec,
     adwin_record,
+    forgotten_rules,
+    last_words,
     pane_record,
     quality_of,
     restore_series,
@@ -165,11 +168,17 @@ class Pipeline:
         )
         facts.append(changed)
         if before.state in OPEN and after.state not in OPEN:
-            self.resolved.append(changed)
-            self._dirty.add("resolved")
+            self._close([changed])
         if before.state not in OPEN and after.state in OPEN and step.rule.severity is Severity.CRITICAL:
             facts.append(self._ask_for_retraining(series, changed))
         return facts
+
+    def _close(self, ended: list[AlertChanged]) -> list[AlertChanged]:
+        """Keep alerts whose episode has ended, for those who ask later."""
+        self.resolved.extend(ended)
+        if ended:
+            self._dirty.add("resolved")
+        return ended
 
     def _ask_for_retraining(self, series: Series, alert: AlertChanged) -> RetrainDecided:
         model = series.spec.key.model
@@ -203,6 +212,10 @@ class Pipeline:
             ]
         facts += self.resolved
         return facts
+
+    def open_panes(self) -> PanesOpen:
+        """How many panes each series holds: what memory depends on."""
+        return PanesOpen(tuple((key, len(series.windows.panes)) for key, series in self.series.items()))
 
     def snapshot(self) -> list[Record]:
         """All state as records."""
@@ -254,10 +267,13 @@ class Pipeline:
         kept: set[SeriesKey] = set()
         for name, payload in by_kind.get("series", []):
             key = SeriesKey(*msgspec.json.decode(name, type=tuple[str, str]))
+            saved = msgspec.json.decode(payload, type=SavedSeries)
+            rules = self.series[key].judge.rules if key in self.series else {}
+            facts += self._close(last_words(key, saved, forgotten_rules(rules, saved)))
             if key not in self.series:
                 facts.append(StateReset(key, "no longer configured: its state is forgotten"))
             else:
-                causes = restore_series(self.series[key], msgspec.json.decode(payload, type=SavedSeries))
+                causes = restore_series(self.series[key], saved)
                 facts += [StateReset(key, cause) for cause in causes]
                 if not any(cause.startswith("reference") for cause in causes):
                     kept.add(key)

@@ -1,17 +1,18 @@
 """One series at work, and how it is saved: a row for itself, one for ADWIN, one a pane, one a closed window."""
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from detectors import DriftScore, Reference, Sketch
-from monitor.alerting.alerts import Alert
-from monitor.alerting.episodes import Episode, RuleState
+from monitor.alerting.alerts import Alert, AlertState
+from monitor.alerting.episodes import OPEN, Episode, RuleState
 from monitor.alerting.judge import SELF_LEARNT_VOLUME, Judge, Judging, Verdict
 from monitor.alerting.retraining import RetrainPolicy
-from monitor.alerting.rules import AlertRule
-from monitor.facts import AlertSeen, FeatureQuality, WindowClosed
+from monitor.alerting.rules import AlertRule, Severity
+from monitor.facts import AlertChanged, AlertSeen, FeatureQuality, WindowClosed, WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import Windows, WindowSpec
 
@@ -112,9 +113,47 @@ class Series:
         self.dirty = True
 
 
+def forgotten_rules(rules: Mapping[str, AlertRule], saved: SavedSeries) -> dict[str, str]:
+    """Saved rules whose alerts cannot go on, and why."""
+    found = {}
+    for name, rule in saved.rules.items():
+        if name not in rules:
+            found[name] = f"rule {name} is gone: its alert is forgotten"
+        elif rule.rule != rule_fingerprint(rules[name]):
+            found[name] = f"rule {name} changed: its alert starts anew"
+    return found
+
+
+def last_words(key: SeriesKey, saved: SavedSeries, names: Iterable[str]) -> list[AlertChanged]:
+    """The ends of episodes that were open when their rule was taken away: who was told of them is told so."""
+    found = []
+    for name in names:
+        episode = saved.rules[name].episode
+        if episode.state not in OPEN or episode.since is None:
+            continue
+        rule = msgspec.json.decode(saved.rules[name].rule)
+        window = saved.report.window if saved.report else WindowClosed(key, episode.since, episode.since, 0, ())
+        found.append(
+            AlertChanged(
+                key=key,
+                rule=name,
+                severity=Severity(rule["severity"]),
+                before=episode.state,
+                after=AlertState.INACTIVE,
+                since=episode.since,
+                episode=episode.number,
+                window=WindowSpan(window.start, window.end, window.rows),
+                evidence=(),
+                reference=saved.fingerprint.partition(":")[0],
+            )
+        )
+    return found
+
+
 def restore_series(series: Series, saved: SavedSeries) -> list[str]:
     """Take up one series; what had to be dropped is returned as causes."""
-    causes = [f"rule {name} is gone: its alert is forgotten" for name in saved.rules if name not in series.judge.rules]
+    forgotten = forgotten_rules(series.judge.rules, saved)
+    causes = list(forgotten.values())
     if saved.fingerprint == series.spec.fingerprint:
         series.windows.origin = saved.origin
         series.windows.sealed_until = saved.sealed_until
@@ -124,10 +163,7 @@ def restore_series(series: Series, saved: SavedSeries) -> list[str]:
         causes.append("reference or window changed: panes, detectors and last scores start anew")
     for name, state in series.judge.rule_states.items():
         found = saved.rules.get(name)
-        if found is None:
-            continue
-        if found.rule != rule_fingerprint(series.judge.rules[name]):
-            causes.append(f"rule {name} changed: its alert starts anew")
+        if found is None or name in forgotten:
             continue
         state.alerts = {feature: alert for feature, alert in found.alerts.items() if feature in state.rules}
         state.scores = {feature: score for feature, score in found.scores.items() if feature in state.alerts}

@@ -66,6 +66,10 @@ class ListSource:
         self._assigned: frozenset[Partition] = frozenset()
         self._ended: set[Partition] = set()
 
+    @property
+    def foreign(self) -> bool:
+        return False
+
     def append(self, partition: Partition, values: Iterable[bytes | None]) -> None:
         """More records arrive."""
         self.log.setdefault(partition, []).extend(values)

@@ -36,7 +36,7 @@ def run(config: Path) -> int:
     calm_collector()
     try:
         daemon.run()
-    except SourceError as error:
+    except (SourceError, StateError) as error:
         return cannot(str(error))
     return 0
 

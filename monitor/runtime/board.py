@@ -21,8 +21,10 @@ from monitor.facts import (
     FieldsRejected,
     LagMeasured,
     OffsetsLost,
+    PanesOpen,
     RecordsSkipped,
     RetrainDecided,
+    SourceAnswered,
     SourceTroubled,
     TopicsMissing,
     WatermarkAdvanced,
@@ -44,6 +46,8 @@ class SeriesBoard:
     reference: str
     reference_rows: int
     rules: dict[str, str] = field(default_factory=dict)  # name: severity
+    length: Nanos = 0  # of its windows
+    panes: int = 0
     window: WindowClosed | None = None
     scores: dict[tuple[str, str], DriftScore] = field(default_factory=dict)
     states: dict[str, int] = field(default_factory=dict)
@@ -79,6 +83,7 @@ class Board:
     checkpoint_durations: Durations = field(default_factory=Durations)
     state_bytes: int = 0
     turned_at: Nanos | None = None
+    answered_at: Nanos | None = None
 
     def expect(self, topics: Iterable[str], webhooks: Iterable[str], rules: Iterable[tuple[SeriesKey, str]]) -> None:
         """Begin the counters whose labels are known at zero, so that a first event is seen as an increase."""
@@ -120,6 +125,8 @@ class Board:
         match fact:
             case TopicsMissing(topics):
                 self.topics_missing = len(topics)
+            case SourceAnswered(at):
+                self.answered_at = at
             case LagMeasured(lags):
                 self.lags = dict(lags)
             case SourceTroubled(error, _):
@@ -127,6 +134,9 @@ class Board:
             case CheckpointSaved(at, seconds, size):
                 self.checkpoint_at, self.state_bytes = at, size
                 self.checkpoint_durations.add(seconds)
+            case PanesOpen(panes):
+                for key, count in panes:
+                    self.series[key].panes = count
             case CheckpointFailed():
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
             case DeliveryTried(webhook=webhook, outcome=outcome):

@@ -26,6 +26,7 @@ class Checkpointer:
         self._records: dict[tuple[str, str], Record] = {}  # changed, not yet saved
         self._notifications: list[Notification] = []
         self.failing: str | None = None
+        self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
     def add(self, notifications: Iterable[Notification]) -> None:
         """Say this too with the next checkpoint, which then does not wait for its time."""
@@ -40,19 +41,24 @@ class Checkpointer:
     def save(self) -> list[Fact]:
         """One checkpoint. After a failure nothing is lost: what changed is kept for the next try."""
         began = self._clock.elapsed()
-        for record in self._pipeline.changes():
+        if self.whole:
+            self._records.clear()
+        for record in self._pipeline.snapshot() if self.whole else self._pipeline.changes():
             self._records[record.kind, record.key] = record
         positions = self._source.positions()
         try:
-            self._store.save(self._records.values(), positions, self._notifications, self._clock.now())
+            self._store.save(
+                self._records.values(), positions, self._notifications, self._clock.now(), whole=self.whole
+            )
         except sqlite3.Error as error:
             self.failing = f"state could not be saved: {error}"
             self._next = self._clock.elapsed() + RETRY_AFTER
             return [CheckpointFailed(str(error))]
         self.failing = None
+        self.whole = False
         self._records.clear()
         self._notifications.clear()
         self._source.commit(positions)
         ended = self._clock.elapsed()
         self._next = ended + self._interval
-        return [CheckpointSaved(self._clock.now(), ended - began, self._store.size())]
+        return [self._pipeline.open_panes(), CheckpointSaved(self._clock.now(), ended - began, self._store.size())]

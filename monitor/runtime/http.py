@@ -149,7 +149,11 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(with_body=False)
 
     def _reply(self, *, with_body: bool) -> None:
-        status, kind, body = self.server.surface.answer(self.path, self.headers.get("accept", ""))
+        try:
+            status, kind, body = self.server.surface.answer(self.path, self.headers.get("accept", ""))
+        except Exception:
+            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)  # a bug of ours must not look like a daemon that is away
+            raise
         self.send_response(status)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from threading import Event
 
 from monitor.clock import Clock
@@ -12,8 +13,9 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.sinks.payloads import Sender, Subscriber, notifications
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode import TopicDecoder
-from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition
 
+JUMP: Nanos = SECOND  # between two turns: the wall clock went another way than time did
 POLL = 0.1  # seconds: also how fast a stop is heard
 COLLECT_AFTER = 200_000  # container objects: a batch makes tens of thousands, all freed by their reference counts
 
@@ -49,6 +51,13 @@ class Loop:
         self._subscribers = subscribers
         self._sender = sender
         self._wake = wake
+        self._apart: Nanos | None = None  # wall time less monotonic time, at the last turn
+
+    def begin(self, facts: Sequence[Fact]) -> None:
+        """Say what a restore found, and save where reading begins: a crash before the first interval loses nothing."""
+        self._checkpointer.add(notifications(facts, self._subscribers, self._sender))
+        self._telemetry.record(facts)
+        self.save()
 
     def run(self, stopping: Event) -> None:
         """Turn until stopped, then save once more."""
@@ -67,10 +76,18 @@ class Loop:
         poll = self._source.poll(timeout)
         now = self._clock.now()
         arrived, facts = self._decode(poll, now)
+        if self._clock_jumped(now):
+            arrived = replace(arrived, blind=frozenset(self._source.positions()))
         facts += self._pipeline.ingest(arrived, now)
         facts += self._pipeline.advance(now)
         self._checkpointer.add(notifications(facts, self._subscribers, self._sender))
         self._telemetry.record(facts)
+
+    def _clock_jumped(self, now: Nanos) -> bool:
+        """Whether the wall clock was set, or the machine slept: no silence can be measured across that."""
+        apart, before = now - round(self._clock.elapsed() * SECOND), self._apart
+        self._apart = apart
+        return before is not None and abs(apart - before) > JUMP
 
     def _decode(self, poll: Poll, now: Nanos) -> tuple[MicroBatch, list[Fact]]:
         facts: list[Fact] = list(poll.facts)

@@ -68,7 +68,14 @@ METRICS: dict[str, Spec] = {
         ("topic", "reason"),
     ),
     "driftd_topics_missing": Spec("gauge", "Configured topics that the broker does not have"),
-    "driftd_consumer_lag": Spec("gauge", "Events between our position and the partition's end", ("topic", "partition")),
+    "driftd_consumer_lag": Spec(
+        "gauge",
+        "Events between our position and the partition's end; absent while its broker is away",
+        ("topic", "partition"),
+    ),
+    "driftd_source_answered_timestamp_seconds": Spec("gauge", "Wall time at which the cluster last answered a look-up"),
+    "driftd_window_length_seconds": Spec("gauge", "Length of the model's windows, event time", SERIES),
+    "driftd_open_panes": Spec("gauge", "Panes held in memory; grows while a partition holds event time back", SERIES),
     "driftd_offsets_lost_total": Spec("counter", "Offsets that were gone before they were read", ("topic",)),
     "driftd_kafka_errors_total": Spec("counter", "Errors that the Kafka client reported and deals with", ("error",)),
     "driftd_foreign_commits": Spec("gauge", "1: somebody else commits under our group"),
@@ -140,6 +147,8 @@ class BoardCollector(Collector):
             "driftd_reference_info",
             [((*_labels(key), series.reference, str(series.reference_rows)), 1) for key, series in items],
         )
+        yield _family("driftd_window_length_seconds", [(_labels(key), one.length / SECOND) for key, one in items])
+        yield _family("driftd_open_panes", [(_labels(key), one.panes) for key, one in items])
         if board.watermark is not None:
             models = {key.model for key, _ in items}
             yield _family(
@@ -159,6 +168,8 @@ class BoardCollector(Collector):
         yield _family("driftd_state_bytes", [((), board.state_bytes)])
         saved = self._around.started if board.checkpoint_at is None else board.checkpoint_at
         yield _family("driftd_checkpoint_age_seconds", [((), max(0, self._around.now() - saved) / SECOND)])
+        answered = self._around.started if board.answered_at is None else board.answered_at
+        yield _family("driftd_source_answered_timestamp_seconds", [((), answered / SECOND)])
         turned = self._around.started if board.turned_at is None else board.turned_at
         yield _family("driftd_loop_timestamp_seconds", [((), turned / SECOND)])
         yield _histogram(board)

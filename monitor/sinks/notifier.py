@@ -15,12 +15,13 @@ from monitor.stream.events import SECOND, Nanos
 
 LONGEST_DELAY = 600.0  # seconds between attempts
 GIVE_UP_AFTER: Nanos = 3 * 24 * 3600 * SECOND
+FEWEST_ATTEMPTS = 20  # whatever the age: about an hour and a half, for a daemon that was down itself
 LOOK_EVERY = 1.0  # seconds, when nothing wakes us
 
 
 def delay_after(attempts: int, jitter: random.Random) -> float:
     """Seconds to wait after so many failed attempts: about 1, 2, 4 …, at most ten minutes, ±20 %."""
-    return min(LONGEST_DELAY, 2.0 ** min(attempts, 20)) * jitter.uniform(0.8, 1.2)
+    return min(LONGEST_DELAY / 1.2, 2.0 ** min(attempts, 20)) * jitter.uniform(0.8, 1.2)
 
 
 class Notifier(Thread):
@@ -37,17 +38,16 @@ class Notifier(Thread):
         self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._wake = Event()
         self._stopping = Event()
-        self._not_before: Nanos = 0  # the receiver as a whole is down or asks for patience
+        self._not_before = 0.0  # monotonic: the receiver as a whole is down or asks for patience
 
     def wake(self) -> None:
         """There may be something new to deliver."""
         self._wake.set()
 
-    def stop(self, grace: float) -> None:
-        """Deliver what can be delivered at once, then end."""
+    def stop(self) -> None:
+        """Deliver what can be delivered at once, then end; `join` waits for it."""
         self._stopping.set()
         self._wake.set()
-        self.join(grace)
 
     def run(self) -> None:
         """Deliver until stopped; a notification in flight when we die is sent again under the same id."""
@@ -68,11 +68,10 @@ class Notifier(Thread):
         return row is not None
 
     def _next_due(self) -> OutboxRow | None:
-        now = self._clock.now()
-        if now < self._not_before:
+        if self._clock.elapsed() < self._not_before:
             return None
         try:
-            return self._store.next_due(self._webhook.name, now)
+            return self._store.next_due(self._webhook.name, self._clock.now())
         except sqlite3.Error:  # looked at again: the loop's own saving says what ails the disk
             return None
 
@@ -81,16 +80,16 @@ class Notifier(Thread):
         try:
             self._follow(row, attempt)
         except sqlite3.Error as error:  # a full disk: what was taken is sent again, under the same id
-            self._not_before = self._clock.now() + SECOND
+            self._not_before = self._clock.elapsed() + LOOK_EVERY
             self._tell(DeliveryTried(self._webhook.name, row.notification.id, "retried", attempt.status, str(error)))
 
     def _follow(self, row: OutboxRow, attempt: Attempt) -> None:
         now = self._clock.now()
         if attempt.delivered:
-            self._not_before = 0
+            self._not_before = 0.0
             self._store.delivered(row)
             outcome = "delivered"
-        elif attempt.gone or now - row.created >= GIVE_UP_AFTER:
+        elif attempt.gone or (now - row.created >= GIVE_UP_AFTER and row.attempts >= FEWEST_ATTEMPTS):
             self._store.dead(row)
             outcome = "dead"
         else:
@@ -100,6 +99,6 @@ class Notifier(Thread):
             due = now + round(seconds * SECOND)
             self._store.postpone(row, due)
             if not attempt.ours:
-                self._not_before = due
+                self._not_before = self._clock.elapsed() + seconds
             outcome = "retried"
         self._tell(DeliveryTried(self._webhook.name, row.notification.id, outcome, attempt.status, attempt.detail))

@@ -10,11 +10,11 @@ from pathlib import Path
 from threading import RLock
 
 from monitor.series import Record
-from monitor.stream.events import Nanos, Partition
+from monitor.stream.events import SECOND, Nanos, Partition
 
 APPLICATION_ID = 0x64726674  # "drft"
 SCHEMA_VERSION = 1
-KEPT_DELIVERED = 1000  # rows, without their bodies: what was said, and a guard against saying it twice
+KEPT_ENDED = 1000  # delivered rows, without bodies, and dead ones: what was said, and a guard against saying it twice
 
 SCHEMA = """
 CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -27,6 +27,8 @@ CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, webhook TEXT NOT NUL
 CREATE INDEX outbox_pending ON outbox (webhook, seq) WHERE status = 'pending';
 CREATE INDEX outbox_subject ON outbox (webhook, subject, seq) WHERE status = 'pending';
 """
+
+LONGEST_WAIT: Nanos = 2 * 24 * 3600 * SECOND  # no retry is put off so far: the clock was set back since
 
 
 class StateError(Exception):
@@ -77,6 +79,7 @@ class StateStore:
             raise StateError(f"state: {directory} cannot be used: {error.strerror or error}") from None
         try:
             self._db = self._open()
+            self._backlog = self._count_backlog()
         except BaseException:
             os.close(self._claim)
             raise
@@ -132,6 +135,7 @@ class StateStore:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
+                self._backlog = self._count_backlog()
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
@@ -145,14 +149,21 @@ class StateStore:
         positions: Mapping[Partition, int],
         notifications: Iterable[Notification],
         now: Nanos,
+        *,
+        whole: bool = False,
     ) -> None:
-        """One checkpoint: all of it or nothing. A notification whose id is known already is not said again."""
+        """One checkpoint: all of it or nothing. A notification whose id is known already is not said again.
+
+        `whole`: these records are all there are; what was saved before and is not among them goes.
+        """
         gone = [(record.kind, record.key) for record in records if record.payload is None]
         kept = [(record.kind, record.key, record.payload) for record in records if record.payload is not None]
         rows = [
             (one.webhook, one.id, one.type, one.subject, one.body, one.event_time, now, now) for one in notifications
         ]
         with self._transaction() as db:
+            if whole:
+                db.execute("DELETE FROM record")
             db.executemany("DELETE FROM record WHERE kind = ? AND key = ?", gone)
             db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", kept)
             db.executemany(
@@ -163,14 +174,6 @@ class StateStore:
                 "INSERT OR IGNORE INTO outbox (webhook, id, type, subject, body, event_time, created, due) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
-            )
-
-    def replace_all(self, records: Iterable[Record]) -> None:
-        """Write all records anew: after a restore that dropped some."""
-        with self._transaction() as db:
-            db.execute("DELETE FROM record")
-            db.executemany(
-                "INSERT INTO record VALUES (?, ?, ?)", [(record.kind, record.key, record.payload) for record in records]
             )
 
     def records(self) -> list[Record]:
@@ -200,10 +203,10 @@ class StateStore:
             row = self._db.execute(
                 "SELECT seq, webhook, id, type, subject, body, event_time, created, attempts "
                 "FROM outbox AS this INDEXED BY outbox_pending "  # in order: a long queue is not sorted for its first row
-                "WHERE webhook = ? AND status = 'pending' AND due <= ? AND NOT EXISTS (SELECT 1 FROM outbox AS before "
+                "WHERE webhook = ?1 AND status = 'pending' AND (due <= ?2 OR due > ?2 + ?3) AND NOT EXISTS (SELECT 1 FROM outbox AS before "
                 "WHERE before.webhook = this.webhook AND before.subject = this.subject "
                 "AND before.status = 'pending' AND before.seq < this.seq) ORDER BY seq LIMIT 1",
-                (webhook, now),
+                (webhook, now, LONGEST_WAIT),
             ).fetchone()
         return None if row is None else OutboxRow(row[0], Notification(*row[1:7]), row[7], row[8])
 
@@ -223,9 +226,8 @@ class StateStore:
                 (status, status, row.seq),
             )
             db.execute(
-                "DELETE FROM outbox WHERE status = 'delivered' AND seq <= "
-                "(SELECT MAX(seq) FROM outbox WHERE status = 'delivered') - ?",
-                (KEPT_DELIVERED,),
+                "DELETE FROM outbox WHERE status = ?1 AND seq <= (SELECT MAX(seq) FROM outbox WHERE status = ?1) - ?2",
+                (status, KEPT_ENDED),
             )
 
     def postpone(self, row: OutboxRow, due: Nanos) -> None:
@@ -234,11 +236,13 @@ class StateStore:
             db.execute("UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE seq = ?", (due, row.seq))
 
     def backlog(self) -> dict[str, Backlog]:
-        """What each webhook still waits for."""
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT webhook, COUNT(*), MIN(created) FROM outbox WHERE status = 'pending' GROUP BY webhook"
-            ).fetchall()
+        """What each webhook still waits for, as of the last change: a slow disk does not hold who asks."""
+        return self._backlog
+
+    def _count_backlog(self) -> dict[str, Backlog]:
+        rows = self._db.execute(
+            "SELECT webhook, COUNT(*), MIN(created) FROM outbox WHERE status = 'pending' GROUP BY webhook"
+        ).fetchall()
         return {webhook: Backlog(pending, oldest) for webhook, pending, oldest in rows}
 
     def close(self) -> None:

@@ -59,6 +59,11 @@ class Source(Protocol):
         """Publish positions for lag tools. They are advice: our own are the truth."""
         ...
 
+    @property
+    def foreign(self) -> bool:
+        """Whether somebody else publishes positions under our name."""
+        ...
+
     def trouble(self) -> str | None:
         """Why the source is not ready, in one line; None when it is."""
         ...

@@ -31,6 +31,14 @@ UNREADABLE = frozenset(
         KafkaError.MSG_SIZE_TOO_LARGE,
     }
 )
+ABSENT_TOPIC = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - same
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - same
+    }
+)
+TRANSPORT = KafkaError._TRANSPORT  # noqa: SLF001 - same
 END = KafkaError._PARTITION_EOF  # noqa: SLF001 - same
 FATAL = KafkaError._FATAL  # noqa: SLF001 - same
 ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - same

@@ -15,17 +15,29 @@ from monitor.facts import (
     OffsetsLost,
     PartitionsAssigned,
     RecordsSkipped,
+    SourceAnswered,
     SourceTroubled,
     TopicsMissing,
 )
 from monitor.sources.audit import CommitAudit
 from monitor.sources.base import Poll, SourceError, TopicRecords
-from monitor.sources.client import ALL_DOWN, END, FATAL, LOST, SAFE_PROPERTIES, SILENT, UNREADABLE
+from monitor.sources.client import (
+    ABSENT_TOPIC,
+    ALL_DOWN,
+    END,
+    FATAL,
+    LOST,
+    SAFE_PROPERTIES,
+    SILENT,
+    TRANSPORT,
+    UNREADABLE,
+)
 from monitor.sources.unreadable import UnreadableBatch
 from monitor.stream.events import Partition
 
 PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bounds while it runs
 START_PATIENCE = 5.0  # seconds: same, before it runs
+SOON = 0.5  # seconds from a lost connection to the next look-up
 ABSENT = 5.0  # seconds between two polls after which we were away ourselves
 
 # Mapped over whole batches, which is twice as fast as a comprehension. Any: the client's types allow None, which a
@@ -72,6 +84,7 @@ class KafkaSource:
         self._closing: Thread | None = None
         self._last_trouble = ""
         self._answered = True  # the last look-up
+        self._leaderless: set[Partition] = set()
         self._last_poll = self._next_lookup = self._next_lag = 0.0
         self._consumer = Consumer(self._properties(), logger=SILENT)
         self._audit = CommitAudit(self._consumer)
@@ -91,6 +104,8 @@ class KafkaSource:
             self._fatal = error.str()
         if error.code() != ALL_DOWN:  # it says less than what came before it
             self._last_trouble = error.str()
+        if error.code() == TRANSPORT:  # look soon which partitions it concerns
+            self._next_lookup = min(self._next_lookup, self._clock.elapsed() + SOON)
         self._pending.append(SourceTroubled(error.name(), error.str()))
 
     def _note_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
@@ -131,15 +146,26 @@ class KafkaSource:
 
     def _partitions(self, patience: float) -> list[Partition]:
         """The partitions of our topics that exist now; topics that do not are remembered as missing."""
-        known = self._consumer.list_topics(timeout=patience).topics
+        cluster = self._consumer.list_topics(timeout=patience)
         found: list[Partition] = []
         missing = []
+        away = set()
         for topic in self._choice.topics:
-            metadata = known.get(topic)
-            if metadata is None or metadata.error is not None or not metadata.partitions:
+            metadata = cluster.topics.get(topic)
+            if metadata is None or (metadata.error is not None and metadata.error.code() in ABSENT_TOPIC):
                 missing.append(topic)
+            elif metadata.error is not None:  # refused, or between two leaders: not the same as not there
+                self._last_trouble = f"topic {topic}: {metadata.error.str()}"
+                raise KafkaException(metadata.error)
             else:
                 found += [Partition(topic, index) for index in sorted(metadata.partitions)]
+                away |= {
+                    Partition(topic, index)
+                    for index, one in metadata.partitions.items()
+                    if one.leader not in cluster.brokers
+                }
+        self._leaderless = away
+        self._pending.append(SourceAnswered(self._clock.now()))
         if tuple(missing) != self._missing:
             self._missing = tuple(missing)
             self._pending.append(TopicsMissing(self._missing))
@@ -201,13 +227,13 @@ class KafkaSource:
         return Poll(_by_topic(messages), frozenset(ends), taken_on, self._blind(), facts)
 
     def _blind(self) -> frozenset[Partition]:
-        """Partitions whose silence means nothing: the broker is away, their bounds are, or we were."""
+        """Partitions whose silence means nothing: their broker is away, their bounds are, or we were."""
         now = self._clock.elapsed()
         absent = now - self._last_poll > ABSENT
         self._last_poll = now
         if absent or not self._answered:
             return frozenset(self._positions)
-        return frozenset(self._stranded.union(self._unreadable))
+        return frozenset(self._leaderless.union(self._stranded, self._unreadable))
 
     def _idle(self, timeout: float) -> list[Message]:
         """Nothing to read yet; keep the client's callbacks served."""
@@ -320,7 +346,7 @@ class KafkaSource:
         lags = []
         for partition, position in self._positions.items():
             _, high = self._cached_bounds(partition)
-            if high >= 0:
+            if high >= 0 and self._answered and partition not in self._leaderless:  # else what is cached is old
                 lags.append((partition, max(0, high - position)))
         self._pending.append(LagMeasured(tuple(lags)))
 

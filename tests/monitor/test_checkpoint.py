@@ -43,11 +43,13 @@ class Disk(StateStore):
         positions: Mapping[Partition, int],
         notifications: Collection[Notification],  # type: ignore[override]
         now: Nanos,
+        *,
+        whole: bool = False,
     ) -> None:
         if self.full:
             raise sqlite3.OperationalError("database or disk is full")
         self.saves += 1
-        super().save(records, positions, notifications, now)
+        super().save(records, positions, notifications, now, whole=whole)
 
 
 class Scene:
@@ -88,7 +90,7 @@ def test_positions_are_committed_after_they_are_saved(scene: Scene, monkeypatch:
 
 
 def test_a_checkpoint_says_how_long_it_took_and_how_large_the_state_is(scene: Scene) -> None:
-    (fact,) = scene.checkpointer.save()
+    *_, fact = scene.checkpointer.save()
 
     assert isinstance(fact, CheckpointSaved)
     assert (fact.at, fact.seconds) == (NOON, 0.0)
@@ -168,9 +170,9 @@ def test_what_did_not_change_is_not_written_again(scene: Scene, monkeypatch: pyt
     written: list[int] = []
     save = scene.store.save
 
-    def counted(records: Collection[Record], *rest: Any) -> None:
+    def counted(records: Collection[Record], *rest: Any, whole: bool) -> None:
         written.append(len(records))
-        save(records, *rest)
+        save(records, *rest, whole=whole)
 
     monkeypatch.setattr(scene.store, "save", counted)
     scene.read(NOON)

@@ -48,11 +48,13 @@ class Disk(StateStore):
         positions: Mapping[Partition, int],
         notifications: Collection[Notification],  # type: ignore[override]
         now: Nanos,
+        *,
+        whole: bool = False,
     ) -> None:
         if self.full_for:
             self.full_for -= 1
             raise sqlite3.OperationalError("database or disk is full")
-        super().save(records, positions, notifications, now)
+        super().save(records, positions, notifications, now, whole=whole)
 
 
 class Scene:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from monitor.series import Record
-from monitor.sinks.store import KEPT_DELIVERED, SCHEMA_VERSION, Backlog, Notification, StateError, StateStore
+from monitor.sinks.store import KEPT_ENDED, SCHEMA_VERSION, Backlog, Notification, StateError, StateStore
 from monitor.stream.events import Partition
 from tests.fakes import NOON
 
@@ -97,13 +97,13 @@ def bad_note(bad: Any) -> Notification:
 def test_replacing_all_records_is_all_or_nothing(store: StateStore) -> None:
     store.save([Record("pane", "1", b"old")], {P0: 1}, [], NOON)
 
-    with pytest.raises(sqlite3.IntegrityError):
-        store.replace_all([Record("pane", "2", b"new"), Record("pane", "3", None)])
+    with pytest.raises(sqlite3.Error):
+        store.save([Record("pane", "2", b"new")], {P0: 2}, [bad_note(object())], NOON, whole=True)
     assert store.records() == [Record("pane", "1", b"old")]
 
-    store.replace_all([Record("pane", "2", b"new")])
+    store.save([Record("pane", "2", b"new")], {P0: 2}, [], NOON, whole=True)
     assert store.records() == [Record("pane", "2", b"new")]
-    assert store.positions() == {P0: 1}
+    assert store.positions() == {P0: 2}
 
 
 def test_a_killed_writer_leaves_the_last_checkpoint(tmp_path: Path) -> None:
@@ -196,13 +196,13 @@ def test_attempts_are_counted(store: StateStore) -> None:
 
 def test_old_deliveries_are_forgotten_and_bodies_at_once(store: StateStore) -> None:
     extra = 5
-    save(store, *(note(f"n{at}", subject=str(at)) for at in range(KEPT_DELIVERED + extra)))
+    save(store, *(note(f"n{at}", subject=str(at)) for at in range(KEPT_ENDED + extra)))
     while (row := store.next_due("trainer", NOON)) is not None:
         store.delivered(row)
 
     kept = store._db.execute("SELECT COUNT(*), COUNT(body), MIN(seq) FROM outbox").fetchone()
 
-    assert kept == (KEPT_DELIVERED, 0, extra + 1)
+    assert kept == (KEPT_ENDED, 0, extra + 1)
 
 
 def test_dead_notifications_keep_their_bodies(store: StateStore) -> None:
