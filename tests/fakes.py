@@ -27,6 +27,10 @@ class ManualClock:
     def elapsed(self) -> float:
         return self._elapsed
 
+    def set_wall(self, by: float) -> None:
+        """The wall clock is set, forth or back, while no time passes."""
+        self._now += round(by * SECOND)
+
     def advance(self, seconds: float) -> None:
         self._now += round(seconds * SECOND)
         self._elapsed += seconds

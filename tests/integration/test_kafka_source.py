@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from monitor.facts import ForeignCommit, OffsetsLost, SourceTroubled, TopicsMissing
+from monitor.facts import ForeignCommit, LagMeasured, OffsetsLost, SourceTroubled, TopicsMissing
 from monitor.sources.base import SourceError
 from monitor.sources.embedded import EmbeddedBroker
 from monitor.stream.events import Partition
@@ -87,6 +87,33 @@ def test_a_mock_broker_that_goes_away_is_waited_for(mock_broker: MockBroker, top
 
         assert reader.values == {Partition(topic, 0): [*numbered(500, "before-"), *numbered(500, "after-")]}
         assert reader.slowest < BRIEFLY
+
+
+def test_a_partition_without_a_leader_is_blind_and_has_no_lag_while_the_others_are_read(topic: str) -> None:
+    """One broker of three is away: the cluster answers, but this partition's silence means nothing."""
+    brokers = MockBroker(brokers=3)
+    brokers.create_topic(topic, 3)
+    for index in range(3):
+        produce(brokers, topic, numbered(2), partition=index)
+    with reading(brokers, topic, lookup_every=0.3) as reader:
+        reader.read(6)
+        away = leader_of(brokers, topic, 0)
+        brokers.set_down(away)
+        reader.until(lambda: Partition(topic, 0) in reader.blind)
+        assert len(reader.blind) < 3
+        reader.facts.clear()
+        reader.until(lambda: any(isinstance(fact, LagMeasured) for fact in reader.facts))
+        lags = next(dict(fact.lags) for fact in reader.facts if isinstance(fact, LagMeasured))
+        assert Partition(topic, 0) not in lags
+        brokers.set_up(away)
+        reader.until(lambda: reader.blind == frozenset())
+    brokers.stop()
+
+
+def leader_of(brokers: MockBroker, topic: str, index: int) -> int:
+    found = AdminClient({"bootstrap.servers": brokers.bootstrap, "log_level": 0}).list_topics(topic, timeout=5)
+    leader: int = found.topics[topic].partitions[index].leader
+    return leader
 
 
 def test_a_partition_is_blind_while_its_broker_is_away(mock_broker: MockBroker, topic: str) -> None:

@@ -4,10 +4,11 @@ import base64
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,48 @@ def test_a_signal_ends_it_while_it_waits_for_the_broker_to_start(home: Path, dae
 def ended(daemon: Driftd) -> tuple[int, str]:
     daemon.start(ready=False)
     return daemon.wait(30), last_line(daemon)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1.0])
+def test_a_signal_while_it_loads_is_a_clean_stop(home: Path, daemons: list[Driftd], seconds: float) -> None:
+    daemon = make(home, daemons, "127.0.0.1:1")
+    daemon.start(ready=False)
+    time.sleep(seconds + 0.3)  # the interpreter itself has to be there
+
+    assert daemon.stop() == 0
+
+
+def test_where_reading_begins_is_saved_before_anything_is_read(
+    home: Path, daemons: list[Driftd], mock_broker: "MockBroker"
+) -> None:
+    """Killed before its first interval: what came meanwhile is read by the next daemon, though it starts from latest."""
+    mock_broker.create_topic(TOPIC, 1)
+    kafka = {"bootstrap_servers": mock_broker.bootstrap, "start_from": "latest"}
+    daemon = make(home, daemons, mock_broker.bootstrap, kafka=kafka, checkpoint_interval="1h")
+    daemon.start()
+    daemon.kill()
+    produce(mock_broker.bootstrap, 0, 5)
+    daemon.start()
+
+    daemon.wait_for(lambda: daemon.metric("driftd_events_total", outcome="ok") == 100)
+
+
+def test_a_damaged_record_in_the_state_is_exit_3(home: Path, daemons: list[Driftd], mock_broker: "MockBroker") -> None:
+    mock_broker.create_topic(TOPIC, 1)
+    produce(mock_broker.bootstrap, 0, 15)
+    daemon = make(home, daemons, mock_broker.bootstrap)
+    daemon.start()
+    daemon.wait_for(lambda: len(daemon.get("/api/v1/windows")) == 1)
+    assert daemon.stop() == 0
+    with closing(sqlite3.connect(home / "state" / "driftd.sqlite3")) as state, state:
+        state.execute("UPDATE record SET payload = x'7b7d' WHERE kind = 'series'")
+    before = daemon.log.stat().st_size
+    daemon.start(ready=False)
+
+    assert daemon.wait() == 3
+    (said,) = [line for line in daemon.log.read_text(encoding="utf-8")[before:].splitlines() if line[0] != "{"]
+    assert said.startswith("driftd: state: ")
+    assert "move it away" in said
 
 
 def test_a_silent_broker_at_start_is_exit_3(home: Path, daemons: list[Driftd]) -> None:

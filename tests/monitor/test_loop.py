@@ -310,3 +310,21 @@ def test_the_loop_says_that_it_turns(scene: Scene) -> None:
     turned = scene.telemetry.look(lambda board: board.turned_at)
     assert turned is not None
     assert NOON < turned <= scene.clock.now()
+
+
+@pytest.mark.parametrize("by", [3600.0, -3600.0])
+def test_no_silence_is_measured_across_a_wall_clock_that_was_set(tmp_path: Path, by: float) -> None:
+    """A partition at its end is idle after 30 s of time, not after an hour's jump of the clock; nor never."""
+    scene = Scene(tmp_path, {P0: events(1), P1: events(1)})
+    for _ in range(3):
+        scene.clock.advance(0.1)
+        scene.loop.turn(0)
+    scene.clock.set_wall(by)
+    scene.loop.turn(0)
+
+    assert scene.pipeline.watermark.idle == frozenset()
+
+    scene.clock.advance(31)
+    scene.loop.turn(0)
+
+    assert scene.pipeline.watermark.idle == {P0, P1}

@@ -283,6 +283,24 @@ def test_a_removed_rule_is_said() -> None:
     assert causes(facts) == ["rule age-missing is gone: its alert is forgotten"]
 
 
+@pytest.mark.parametrize("now", [{}, {"rules": [make_rule(fire_above=0.8)]}])
+def test_whoever_was_told_of_an_alert_is_told_that_its_rule_is_gone(now: dict[str, Any]) -> None:
+    pipeline = make_pipeline(rules=[RULE])
+    fired = of(play(pipeline, "B"), AlertChanged)[-1]
+    fresh = make_pipeline(**now)
+    (ended,) = of(restored(pipeline, fresh), AlertChanged)
+
+    assert (ended.before, ended.after) == (FIRING, INACTIVE)
+    assert (ended.key, ended.rule, ended.since, ended.severity) == (fired.key, fired.rule, fired.since, fired.severity)
+    assert fresh.resolved[-1] == ended
+
+
+def test_a_rule_that_did_not_fire_is_not_resolved_when_it_goes() -> None:
+    _, facts = after_restart("C", {"rules": [RULE]}, {})
+
+    assert of(facts, AlertChanged) == []
+
+
 def test_a_new_rule_is_nothing_to_say() -> None:
     _, facts = after_restart("B", {}, {"rules": [RULE]})
 
