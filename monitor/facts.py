@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from detectors import DriftScore
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.episodes import Evidence
+from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.stream.events import Nanos, Partition, SeriesKey
@@ -114,6 +114,16 @@ class AlertChanged:
     window: WindowSpan
     evidence: tuple[Evidence, ...]
     reference: str
+
+    @property
+    def opened(self) -> bool:
+        """Whether an episode began."""
+        return self.before not in OPEN and self.after in OPEN
+
+    @property
+    def closed(self) -> bool:
+        """Whether an episode ended."""
+        return self.before in OPEN and self.after not in OPEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,9 +167,9 @@ class Pipeline:
             reference=series.spec.reference.hash,
         )
         facts.append(changed)
-        if before.state in OPEN and after.state not in OPEN:
+        if changed.closed:
             self._close([changed])
-        if before.state not in OPEN and after.state in OPEN and step.rule.severity is Severity.CRITICAL:
+        if changed.opened and step.rule.severity is Severity.CRITICAL:
             facts.append(self._ask_for_retraining(series, changed))
         return facts
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # loaded by the fixtures: collecting other tests needs no cli
     from tests.parts.mock import MockBroker
     from tests.parts.prometheus import Alertmanager, Prometheus
 
-PARTS_REQUIRED = os.environ.get("DRIFTD_REQUIRE_PARTS") == "1"
+PARTS_REQUIRED = os.environ.get("REQUIRE_PARTS") == "1"
 MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus"}
 MISSING = pytest.StashKey[dict[str, MissingPart]]()
 NODE = pytest.StashKey["ApacheKafka"]()
@@ -126,6 +126,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _outcome(missing: MissingPart, config: pytest.Config) -> BaseException:
     if PARTS_REQUIRED:
-        return pytest.fail.Exception(f"DRIFTD_REQUIRE_PARTS=1: {missing}", pytrace=False)
+        return pytest.fail.Exception(f"REQUIRE_PARTS=1: {missing}", pytrace=False)
     config.stash.setdefault(MISSING, {})[str(missing)] = missing
     return pytest.skip.Exception(str(missing))

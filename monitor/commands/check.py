@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 from confluent_kafka import Consumer, KafkaException
 
-from detectors import DriftScore
+from detectors import DriftScore, volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.app import Loaded, client_properties, explain_client, load
@@ -19,17 +20,18 @@ from monitor.runtime.metrics import SCORE_PARTS
 from monitor.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, load_settings, masked, show_duration
 from monitor.sinks.address import AddressRefused, resolve
+from monitor.sources.client import ABSENT_TOPIC
 
 BASE_BYTES = 140 << 20  # interpreter and libraries: resident memory of an idle daemon with one small model
 CATCHING_UP_BYTES = 64 << 20  # the client's queue, full, and one poll of it decoded
 COUNT_BYTES = 8
 PATIENCE = 10.0  # seconds for a broker to answer
 OF_FEATURE = 3  # state, missing, unseen
-OF_SERIES = 4 + len(RetrainOutcome)  # rows, end, reference, watermark
+OF_SERIES = 6 + len(RetrainOutcome)  # rows, end, length, panes, reference, watermark
 OF_RULE = 2 + len(AlertState)  # state, info, transitions
 OF_TOPIC = 8  # outcomes, lost offsets, the lag of a few partitions
 OF_WEBHOOK = 2 + len(DELIVERY_OUTCOMES)
-OF_DAEMON = 30  # the service's and the process's own
+OF_DAEMON = 31  # the service's and the process's own
 
 
 def check(config: Path, *, offline: bool) -> int:
@@ -43,7 +45,9 @@ def check(config: Path, *, offline: bool) -> int:
         print(line)
     for line in warnings(loaded):
         print(f"warning: {line}")
-    problems = [] if offline else list(unreachable(loaded.settings))
+    problems = list(client_problems(loaded.settings))
+    if not offline and not problems:
+        problems = list(unreachable(loaded.settings))
     print("\neffective configuration:")
     print(yaml.safe_dump(masked(loaded.settings), sort_keys=False, allow_unicode=True), end="")
     if problems:
@@ -108,14 +112,45 @@ def warnings(loaded: Loaded) -> Iterator[str]:
         yield "alerting.false_alarms_per_month is accepted but not used yet: only explicit rules apply"
     if not settings.alerting.rules:
         yield "alerting.rules is empty: scores are exported, nothing fires"
-    for spec in loaded.specs:
-        for rule in spec.judging.rules:
-            if not spec.judging.rules_for(rule):
-                yield f"alerting.rules.{rule.name}: matches no feature of {spec.key.model} that {rule.detector} can judge"
+    yield from rule_warnings(loaded)
+    for topic in settings.topics:
+        if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in loaded.specs):
+            yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
     for model in settings.models:
         if any(feature.importance is not None for feature in model.features.values()):
             yield f"models.{model.name}.features: importance is accepted but not used yet"
     yield from webhook_warnings(settings)
+
+
+def rule_warnings(loaded: Loaded) -> Iterator[str]:
+    """Rules, and patterns in them, that can never fire."""
+    models = [model.name for model in loaded.settings.models]
+    for rule in loaded.settings.alerting.rules:
+        for pattern in rule.models:
+            if not any(fnmatchcase(name, pattern) for name in models):
+                yield f"alerting.rules.{rule.name}: models: {pattern!r} matches none; there is {', '.join(models)}"
+    for spec in loaded.specs:
+        judged = judged_by(spec)
+        for own in spec.judging.rules:
+            for pattern in own.features:
+                if not any(fnmatchcase(name, pattern) for name in judged.get(own.detector, ())):
+                    yield (
+                        f"alerting.rules.{own.name}: features: {pattern!r} matches nothing of {spec.key.model} "
+                        f"that {own.detector} can judge"
+                    )
+
+
+def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:
+    """The features that each detector judges."""
+    judging, reference = spec.judging, spec.reference
+    pairs = [(score.detector, score.feature) for score in reference.compare(reference.sketch)]
+    pairs += [("adwin", feature.name) for feature in reference.grid.numeric]
+    pairs.append(("volume", volume.FEATURE))
+    found: dict[str, list[str]] = {}
+    for detector, feature in pairs:
+        if judging.wants(feature, detector):
+            found.setdefault(detector, []).append(feature)
+    return found
 
 
 def webhook_warnings(settings: Settings) -> Iterator[str]:
@@ -160,20 +195,24 @@ def local_problems(settings: Settings) -> Iterator[str]:
         yield f"http: {host}:{port} cannot be bound: {error.strerror or error}; is driftd running already?"
 
 
+def client_problems(settings: Settings) -> Iterator[str]:
+    """Whether the client takes its properties; nothing is connected to."""
+    try:
+        Consumer({**client_properties(settings), "bootstrap.servers": "", "group.id": settings.kafka.group_id}).close()
+    except (KafkaException, ValueError) as error:
+        yield f"kafka.properties: {explain_client(error)}"
+
+
 def broker_problems(settings: Settings) -> Iterator[str]:
     """Whether the broker answers; topics that it does not have are said, they are waited for."""
     said: list[str] = []
-    try:
-        consumer = Consumer(
-            {
-                **client_properties(settings),
-                "group.id": settings.kafka.group_id,
-                "error_cb": lambda error: said.append(error.str()),
-            }
-        )
-    except (KafkaException, ValueError, TypeError) as error:
-        yield f"kafka.properties: {explain_client(error)}"
-        return
+    consumer = Consumer(
+        {
+            **client_properties(settings),
+            "group.id": settings.kafka.group_id,
+            "error_cb": lambda error: said.append(error.str()),
+        }
+    )
     try:
         known = consumer.list_topics(timeout=PATIENCE).topics
     except KafkaException as error:
@@ -185,7 +224,9 @@ def broker_problems(settings: Settings) -> Iterator[str]:
         consumer.close()
     for topic in settings.topics:
         found = known.get(topic.name)
-        if found is None or found.error is not None:
+        if found is None or (found.error is not None and found.error.code() in ABSENT_TOPIC):
             print(f"warning: topic {topic.name} does not exist yet; it will be waited for")
+        elif found.error is not None:
+            yield f"topics.{topic.name}: {found.error.str()}"
         else:
             print(f"topic {topic.name}: {len(found.partitions)} partitions")

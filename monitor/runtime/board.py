@@ -183,9 +183,6 @@ class Board:
                 self.counters["driftd_retrain_requests_total"][alert.key.model, "drift", outcome.value] += 1
 
     def remember_resolved(self, alert: AlertChanged) -> None:
-        """Keep an alert whose episode has just ended."""
-        if alert.before in {AlertState.FIRING, AlertState.RECOVERING} and alert.after in {
-            AlertState.INACTIVE,
-            AlertState.PENDING,
-        }:
+        """Keep an alert whose episode has just ended, once: a restore knows it before it is said."""
+        if alert.closed and alert not in self.resolved:
             self.resolved.append(alert)

@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from pydantic_settings import SettingsError
 
 from monitor.settings.schema import Settings
 
+ENVIRONMENT = "DRIFTD_"
 MASK = "********"
 SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
 PROPERTIES = "kafka.properties"
@@ -49,6 +50,7 @@ def load_settings(path: Path) -> Settings:
     if not isinstance(found, dict):
         raise ConfigError(f"{path}: must be a mapping of keys such as kafka, topics, models")
     named = {str(key): value for key, value in found.items()}
+    check_environment(named)
     hidden = [key for key in named if key.startswith("_")]  # pydantic would take them for options of its own
     if hidden:
         raise ConfigError(f"{path}: {hidden[0]} is no key{_suggestion(hidden)}")
@@ -58,6 +60,24 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError("\n".join(f"{path}: {explain(problem)}" for problem in error.errors())) from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}; only scalar keys can be set there") from None
+
+
+def check_environment(found: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a variable that is nearly a key of ours.
+
+    Others are left alone: webhooks' secrets may have any name, and Kubernetes sets DRIFTD_PORT and its like itself.
+    """
+    webhooks = found.get("webhooks")
+    secrets = (
+        [one.get("secret_env") for one in webhooks if isinstance(one, Mapping)] if isinstance(webhooks, list) else []
+    )
+    for name in os.environ:
+        if not name.upper().startswith(ENVIRONMENT) or name in secrets:
+            continue
+        key = name.upper().removeprefix(ENVIRONMENT).split("__", maxsplit=1)[0].lower()
+        near = difflib.get_close_matches(key, Settings.model_fields, n=1, cutoff=0.8)
+        if near and near[0] != key:
+            raise ConfigError(f"environment: {name} is no key; did you mean {ENVIRONMENT}{near[0].upper()}?")
 
 
 def explain_yaml(error: Exception) -> str:

@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+MOST_PANES = 10_000  # of one window
 NANOS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 
 # Ours to decide, because positions, restarts and safety hang on them.
@@ -230,6 +231,8 @@ class ModelSettings(ModelDefaults):
     def _windows(self) -> "ModelSettings":
         if self.slide is not None and self.window % self.slide:
             raise ValueError(f"slide {show_duration(self.slide)} must divide window {show_duration(self.window)}")
+        if self.slide is not None and self.window // self.slide > MOST_PANES:
+            raise ValueError(f"slide {show_duration(self.slide)} makes more than {MOST_PANES} panes of a window")
         return self
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.alerting.episodes import OPEN, Evidence
+from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.facts import AlertChanged, Fact, RetrainDecided
 from monitor.sinks.store import Notification
@@ -77,9 +77,9 @@ def kind_of(fact: Fact) -> str | None:
     match fact:
         case RetrainDecided(outcome=RetrainOutcome.REQUESTED):
             return RETRAIN
-        case AlertChanged(before=before, after=after) if before not in OPEN and after in OPEN:
+        case AlertChanged(opened=True):
             return FIRING
-        case AlertChanged(before=before, after=after) if before in OPEN and after not in OPEN:
+        case AlertChanged(closed=True):
             return RESOLVED
         case _:
             return None

@@ -348,7 +348,10 @@ def test_another_rule_over_a_saved_state_starts_and_is_judged(
     changed.start()
     produce(mock_broker.bootstrap, 35, 60, shift=3.0)
 
-    changed.wait_for(lambda: [one["rule"] for one in changed.get("/api/v1/alerts")] == ["ks-high"])
+    changed.wait_for(lambda: len(changed.get("/api/v1/alerts")) == 2)
+    now, gone = changed.get("/api/v1/alerts")
+    assert (now["rule"], now["state"]) == ("ks-high", "firing")
+    assert (gone["rule"], gone["state"]) == ("psi-high", "resolved")
     assert changed.stop() == 0
 
 

@@ -107,7 +107,19 @@ def test_a_configuration_that_is_all_used_gives_no_warning(config: Path) -> None
         ({"alerting": {"false_alarms_per_month": None}}, "alerting.rules is empty: scores are exported, nothing fires"),
         (
             {"alerting": {**QUIET, "rules": [{**RULE, "features": ["agee"]}]}},
-            "alerting.rules.psi-high: matches no feature of churn that psi can judge",
+            "alerting.rules.psi-high: features: 'agee' matches nothing of churn that psi can judge",
+        ),
+        (
+            {"alerting": {**QUIET, "rules": [{**RULE, "features": ["age", "agee"]}]}},
+            "alerting.rules.psi-high: features: 'agee' matches nothing of churn that psi can judge",
+        ),
+        (
+            {"alerting": {**QUIET, "rules": [{**RULE, "detector": "ks", "features": ["plan"]}]}},
+            "alerting.rules.psi-high: features: 'plan' matches nothing of churn that ks can judge",
+        ),
+        (
+            {"alerting": {**QUIET, "rules": [{**RULE, "models": ["zzz"]}]}},
+            "alerting.rules.psi-high: models: 'zzz' matches none; there is churn",
         ),
         (
             {"models": [{"name": "churn", "reference": "r.json", "features": {"age": {"importance": 2}}}]},
@@ -230,3 +242,11 @@ def test_estimates_are_printed(config: Path, capsys: Output) -> None:
         r"^memory: about \d+ MiB, of which \d+ MiB are panes; up to \d+ MiB more while", said, re.MULTILINE
     )
     assert re.search(r"^metrics: about \d+ series$", said, re.MULTILINE)
+
+
+def test_a_features_topic_beside_a_prediction_in_the_reference_is_a_warning(config: Path, tmp_path: Path) -> None:
+    columns = {"age": np.arange(1000.0), "plan": ["pro", "free"] * 500, "score": np.arange(1000.0)}
+    Reference.fit(columns, prediction="score").save(tmp_path / "r.json")
+    (warning,) = warned(config, topics=[{"name": "t", "kind": "features"}])
+
+    assert warning == "topics.t: its rows have no prediction and count as missing in __prediction__"

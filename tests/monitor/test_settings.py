@@ -445,7 +445,7 @@ def test_a_missing_file_gets_one_line(tmp_path: Path) -> None:
         ("DRIFTD_IDLE_AFTER", "1m", lambda found: found.idle_after == MINUTE),
         ("DRIFTD_DEFAULTS__WINDOW", "7m", lambda found: found.models[0].window == 7 * MINUTE),
         ("DRIFTD_ALERTING__FALSE_ALARMS_PER_MONTH", "5", lambda found: found.alerting.false_alarms_per_month == 5),
-        ("DRIFTD_REQUIRE_PARTS", "1", lambda found: True),
+        ("DRIFTD_PORT", "tcp://10.0.0.1:9464", lambda found: True),  # Kubernetes sets it
     ],
 )
 def test_the_environment_wins_over_the_file(
@@ -620,3 +620,13 @@ def test_no_representation_shows_a_secret() -> None:
 )
 def test_an_address_is_shown_without_what_may_be_secret(url: str, shown: str) -> None:
     assert mask_url(url) == shown
+
+
+@pytest.mark.parametrize("name", ["DRIFTD_CHEKPOINT_INTERVAL", "DRIFTD_KAKFA__GROUP_ID", "driftd_stat"])
+def test_a_slip_in_an_environment_variable_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1s")
+    path = tmp_path / "driftd.yaml"
+    path.write_text("topics: [{name: t}]\nmodels: [{name: m, reference: r.json}]\n", encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=f"environment: {name} is no key; did you mean DRIFTD_"):
+        load_settings(path)
