@@ -36,8 +36,9 @@ from monitor.sinks.payloads import Sender, Subscriber
 from monitor.sinks.store import StateError, StateStore
 from monitor.sinks.webhook import SecretError, Webhook, decode_secret
 from monitor.sources.base import Source
+from monitor.sources.client import KafkaChoice
 from monitor.sources.decode import FieldMap, SeriesDecoder, TopicDecoder
-from monitor.sources.kafka import KafkaChoice, KafkaSource
+from monitor.sources.kafka import KafkaSource
 from monitor.sources.values import UNITS
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec

@@ -1,6 +1,8 @@
-"""The Kafka client as we use it: its settings, its error codes, its silence."""
+"""The Kafka client as we use it: what the operator chose, its settings, its error codes, its silence."""
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaError
@@ -46,3 +48,20 @@ ALL_DOWN = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001 - same
 SILENT = logging.getLogger(__name__)  # librdkafka writes to stderr otherwise, at any level when fatal
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaChoice:
+    """What the operator chose. Times in seconds."""
+
+    bootstrap_servers: str
+    group_id: str
+    topics: tuple[str, ...]
+    from_earliest: bool = False
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    startup_timeout: float = 60.0
+    skip_lost: bool = False
+    batch: int = 10_000
+    lookup_every: float = 5.0  # for missing topics and new partitions
+    audit_every: float = 15.0  # for commits that are not ours
+    closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer

@@ -1,7 +1,6 @@
 """Kafka, assigned by hand: no group, no rebalance; our own positions are the truth, commits are for lag tools."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
@@ -31,6 +30,7 @@ from monitor.sources.client import (
     SILENT,
     TRANSPORT,
     UNREADABLE,
+    KafkaChoice,
 )
 from monitor.sources.unreadable import UnreadableBatch
 from monitor.stream.events import Partition
@@ -48,23 +48,6 @@ VALUE: Any = Message.value
 ERROR: Any = Message.error
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaChoice:
-    """What the operator chose. Times in seconds."""
-
-    bootstrap_servers: str
-    group_id: str
-    topics: tuple[str, ...]
-    from_earliest: bool = False
-    properties: Mapping[str, Any] = field(default_factory=dict)
-    startup_timeout: float = 60.0
-    skip_lost: bool = False
-    batch: int = 10_000
-    lookup_every: float = 5.0  # for missing topics and new partitions
-    audit_every: float = 15.0  # for commits that are not ours
-    closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 
 class KafkaSource:

@@ -452,7 +452,8 @@ def test_the_client_writes_nothing_to_stderr() -> None:
         import time
         from monitor.clock import SystemClock
         from monitor.sources.embedded import EmbeddedBroker
-        from monitor.sources.kafka import KafkaChoice, KafkaSource
+        from monitor.sources.client import KafkaChoice
+        from monitor.sources.kafka import KafkaSource
 
         broker = EmbeddedBroker()
         broker.create("predictions")

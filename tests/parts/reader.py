@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from monitor.clock import SystemClock
 from monitor.facts import Fact
-from monitor.sources.kafka import KafkaChoice, KafkaSource
+from monitor.sources.client import KafkaChoice
+from monitor.sources.kafka import KafkaSource
 from monitor.stream.events import Partition
 
 F = TypeVar("F")
