@@ -46,7 +46,9 @@ class Load(Thread):
     def run(self) -> None:
         from confluent_kafka import Producer
 
-        producer = Producer({"bootstrap.servers": self._servers, "linger.ms": 5, "compression.type": "zstd"})
+        producer = Producer(
+            {"bootstrap.servers": self._servers, "linger.ms": 5, "compression.type": "zstd", "log_level": 0}
+        )
         for number in range(EVENTS):
             late_by = self._random.randrange(400)  # out of order, within the lateness
             event_ms = BEGIN * 1000 + number * 1000 // PER_SECOND - late_by

@@ -40,7 +40,7 @@ class Traffic(Thread):
     def run(self) -> None:
         from confluent_kafka import Producer
 
-        producer = Producer({"bootstrap.servers": self._servers, "linger.ms": 5})
+        producer = Producer({"bootstrap.servers": self._servers, "linger.ms": 5, "log_level": 0})
         rng = np.random.default_rng(1)
         while not self.stopping.wait(0.05):
             for model, shift in (("churn", 1.5), ("fraud", 0.0)):

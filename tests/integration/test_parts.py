@@ -228,7 +228,7 @@ def values(consumer: Consumer, *, count: int, seconds: float = 15) -> list[bytes
 
 
 def metadata(broker: MockBroker | ApacheKafka, topic: str) -> TopicMetadata:
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "allow.auto.create.topics": False})
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "allow.auto.create.topics": False, "log_level": 0})
     return producer.list_topics(topic, timeout=10).topics[topic]
 
 
