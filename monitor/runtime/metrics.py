@@ -105,7 +105,7 @@ class Surroundings:
 
 
 class BoardCollector(Collector):
-    """Yields all metrics from one look at the board; nothing is kept between scrapes, so nothing can freeze."""
+    """Yields all metrics from one look at the board; nothing is kept between scrapes, and no scrape waits for the disk."""
 
     def __init__(self, look: Callable[[Callable[[Board], list[Metric]]], list[Metric]], around: Surroundings) -> None:
         self._look = look
