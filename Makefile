@@ -2,14 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+COMPILED := .venv/.compiled
+KERNELS := $(wildcard detectors/sketches/_*.cpp monitor/sources/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench parts lock dashboards clean
+.PHONY: help setup demo test check sanitize format bench parts lock dashboards clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP)  ## make .venv from the hash-locked requirements
+setup: $(COMPILED)  ## make .venv from the hash-locked requirements, and the compiled parts
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "driftd needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=python3.11" >&2; exit 2; }
@@ -18,6 +20,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+$(COMPILED): $(STAMP) hatch_build.py $(KERNELS)
+	@if $(BIN)/python hatch_build.py; then touch $(COMPILED); fi
 
 demo: setup  ## drift found, paged and delivered on this machine within a minute, nothing installed
 	@$(BIN)/driftd demo
@@ -32,24 +37,29 @@ check: setup  ## lint, format, types, dependency rule: what CI runs before the t
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py
 
+sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, about a minute
+	@.ci/sanitize
+
 format: setup  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: setup  ## ratios measured in one run: counting, decoding, the daemon beside a bare consume loop
-	@$(BIN)/python benchmarks/sketch.py
-	@$(BIN)/python benchmarks/decode.py
-	@$(BIN)/python benchmarks/end_to_end.py
+bench: setup $(BIN)/py-spy  ## every benchmark, about 15 minutes: ratios of one run, benchmarks/RESULTS.md and its plots
+	@$(BIN)/python benchmarks/run_all.py
+
+$(BIN)/py-spy: $(STAMP) requirements/bench.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
 
 dashboards: setup  ## write grafana/dashboards/*.json from grafana/build.py
 	@$(BIN)/python grafana/build.py
 
-parts:  ## install the real parts the tests use: Kafka's jars, Prometheus, Alertmanager (Debian, root)
+parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager (Debian, root)
 	@.ci/parts
 
 lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements/run.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml --group dev -o requirements/dev.txt
 
-clean:  ## forget .venv and the caches
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean:  ## forget .venv, the compiled parts and the caches
+	@rm -rf build detectors/sketches/*.so monitor/sources/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

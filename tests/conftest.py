@@ -36,6 +36,21 @@ def apache_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     node.close()
 
 
+@pytest.fixture(scope="session")
+def compiled_parts() -> None:
+    """The compiled parts are there and in use."""
+    if os.environ.get("DRIFTD_PURE") == "1":
+        pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
+    from detectors.sketches import counting
+    from monitor.sources import scanning
+
+    for part, name in ((counting.COMPILED, "counting"), (scanning.COMPILED, "decoding")):
+        if not part:
+            raise MissingPart(
+                f"the compiled part for {name} is not built", "apt-get install g++ python3-dev; make setup"
+            )
+
+
 @pytest.fixture
 def mock_broker() -> "Iterator[MockBroker]":
     """A mock cluster of one broker, new for each test."""

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from detectors.features import LARGEST, CategoricalFeature, Feature, Floats, Ints, NumericFeature
+from detectors.features import Bools, CategoricalFeature, Feature, Ints, NumericFeature
 
 Plan = TypeVar("Plan")
 
@@ -40,12 +40,6 @@ class Cells:
             owner=np.repeat(np.arange(lengths.size), lengths),
             starts=np.cumsum(lengths) - lengths,
         )
-
-    def running(self, counts: Ints) -> Ints:
-        """Cumulate each feature's cells from its first, int64[c] to int64[c]."""
-        total = np.cumsum(counts)
-        before = total[self.starts] - counts[self.starts]
-        return np.asarray(total - before[self.owner])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +93,9 @@ class Grid:
             digest.update(f"categorical {category.name!a} {category.categories!a}\n".encode())
         return digest.hexdigest()[:16]
 
-    @cached_property
+    @property
     def counts(self) -> Ints:
-        """The reference's own counts, int64[size]."""
+        """The reference's own counts, int64[size]; put together anew each time, for the features hold them already."""
         counts = np.concatenate([feature.counts for feature in self.features])
         counts.setflags(write=False)
         return counts
@@ -113,33 +107,33 @@ class Grid:
         return np.asarray(self.offsets[1:] - np.array(tails, dtype=np.int64))
 
     @cached_property
-    def halves(self) -> Ints:
-        """Begin of the usable and of the missing cells of each row, in turn, int64[2 f]."""
-        return np.stack([self.offsets[:-1], self.lost], axis=1).ravel()
+    def tails(self) -> Cells:
+        """The cells of missing values of every feature."""
+        return Cells.of([np.arange(first, last) for first, last in zip(self.lost, self.offsets[1:], strict=True)])
+
+    def numbers(self, counts: Ints) -> Ints:
+        """Return under, bins and over of every numeric feature, int64[k, cells]; zeros follow where there are fewer.
+
+        A view where all have as many, else a copy. At least one cell wide.
+        """
+        features = len(self.numeric)
+        flat = counts[: self.offsets[features]]
+        if self._usable_numbers is None:
+            return flat.reshape(features, -1)[:, :-3]
+        inner, held = self._usable_numbers
+        found = np.zeros(held.shape, dtype=counts.dtype)
+        found[held] = flat[inner]
+        return found
 
     @cached_property
-    def bins(self) -> Cells:
-        """Under, bins and over of every numeric feature."""
-        rows = zip(self.offsets, self.lost[: len(self.numeric)], strict=False)
-        return Cells.of([np.arange(first, last) for first, last in rows])
-
-    @cached_property
-    def ladders(self) -> tuple[Floats, ...]:
-        """Per numeric feature the edges with outer rungs, so that one search sorts out infinities and NaN as well."""
-        # position  0      1      2 … B+1   B+2    B+3    B+4
-        #           -inf   under  bins      over   +inf   NaN     (searchsorted, side="left", puts NaN last)
-        outer = np.array([-LARGEST]), np.array([np.nextafter(LARGEST, 0), np.inf])
-        return tuple(
-            np.concatenate([outer[0], feature.edges if feature.edges.size else [-LARGEST], outer[1]])
-            for feature in self.numeric
-        )
-
-    @cached_property
-    def orders(self) -> tuple[Ints, ...]:
-        """Per numeric feature the positions on the ladder in the order of its row of counts."""
-        return tuple(
-            np.array([*range(1, feature.bins + 3), feature.bins + 4, 0, feature.bins + 3]) for feature in self.numeric
-        )
+    def _usable_numbers(self) -> tuple[Bools, Bools] | None:
+        """Which cells of the numeric rows are usable, and where they stand in the matrix; None where a view will do."""
+        widths = np.diff(self.offsets)[: len(self.numeric)]
+        if widths.size and (widths == widths[0]).all():
+            return None
+        place = np.arange(self.offsets[widths.size]) - np.repeat(self.offsets[: widths.size], widths)
+        held = np.arange(max(1, widths.max(initial=0) - 3)) < (widths - 3)[:, None]
+        return place < np.repeat(widths - 3, widths), held
 
     def same_as(self, other: "Grid") -> None:
         """Raise GridMismatchError unless the other grid has the same edges and categories."""

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.features import Floats, Ints
+from detectors.sketches.counting import count
 from detectors.sketches.grid import Grid, GridMismatchError, per_grid
+from detectors.sketches.packed import HEADER, MAGIC, VERSION, PackedSketch
 
-HEADER = struct.Struct("<4sBB8sQ")  # magic, version, bytes a count, grid id, rows; then the counts, then their CRC-32
-MAGIC = b"dSKc"
-VERSION = 1
 MOST = np.iinfo(np.int64).max
 
 
 class Sketch:
-    """The counts of one window (or pane) on its grid; only `update` and `add` change it.
+    """The counts of one window (or pane) on its grid; only `update`, `add` and `subtract` change it.
 
     `counts` is int64[grid.size], a ragged [features x cells] matrix; every row of events adds one to each feature's
     row, so each row of counts sums to `rows`.
@@ -41,38 +40,20 @@ class Sketch:
         A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Raises ValueError for another shape
         or code, and then counts nothing.
         """
-        rows = self._rows_of(numeric, codes)
-        batch = np.empty_like(self.counts)
-        offsets = self.grid.offsets
-        for i, (ladder, order) in enumerate(zip(self.grid.ladders, self.grid.orders, strict=True)):
-            steps = np.searchsorted(ladder, numeric[:, i], side="left")
-            batch[offsets[i] : offsets[i + 1]] = np.bincount(steps, minlength=order.size)[order]
-        for j, feature in enumerate(self.grid.categorical):
-            i = j + len(self.grid.numeric)
-            counted = np.bincount(codes[:, j], minlength=feature.counts.size)
-            if counted.size != feature.counts.size:
-                raise ValueError(f"{feature.name}: code {counted.size - 1} is above {feature.counts.size - 1}, missing")
-            batch[offsets[i] : offsets[i + 1]] = counted
-        self.counts += batch
-        self.rows += rows
+        count(self.grid, numeric, codes, self.counts)
+        self.rows += len(numeric)
 
-    def _rows_of(self, numeric: Floats, codes: NDArray[np.int32]) -> int:
-        expected = len(self.grid.numeric), len(self.grid.categorical)
-        if numeric.ndim != 2 or codes.ndim != 2 or (numeric.shape[1], codes.shape[1]) != expected:  # noqa: PLR2004
-            raise ValueError(
-                f"need [n, {expected[0]}] numbers and [n, {expected[1]}] codes, not {numeric.shape} and {codes.shape}"
-            )
-        if numeric.shape[0] != codes.shape[0]:
-            raise ValueError(f"{numeric.shape[0]} rows of numbers, but {codes.shape[0]} rows of codes")
-        if codes.size and int(codes.min()) < 0:
-            raise ValueError(f"code {codes.min()} is below zero")
-        return int(numeric.shape[0])
-
-    def add(self, other: "Sketch") -> None:
+    def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises GridMismatchError when the grids differ."""
         self.grid.same_as(other.grid)
         self.counts += other.counts
         self.rows += other.rows
+
+    def subtract(self, part: "Sketch | PackedSketch") -> None:
+        """Take counts out again that were added before. Raises GridMismatchError when the grids differ."""
+        self.grid.same_as(part.grid)
+        self.counts -= part.counts
+        self.rows -= part.rows
 
     def merge(self, other: "Sketch") -> "Sketch":
         """Return the sketch of both together: integer addition, so order never matters."""
@@ -82,6 +63,15 @@ class Sketch:
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
         return Sketch(self.grid, self.rows, self.counts.copy())
+
+    def packed(self) -> PackedSketch:
+        """Return the same counts, to be kept."""
+        return PackedSketch(self.grid, self.rows, self.counts)
+
+    @classmethod
+    def unpacked(cls, kept: PackedSketch) -> Self:
+        """Return a sketch of kept counts."""
+        return cls(kept.grid, kept.rows, kept.counts.astype(np.int64))
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
@@ -93,12 +83,13 @@ class Sketch:
     @property
     def usable(self) -> Ints:
         """Rows with a value, int64[f]."""
-        return np.asarray(np.add.reduceat(self.counts, self.grid.halves)[0::2])
+        return np.asarray(self.rows - self.missing)
 
     @property
     def missing(self) -> Ints:
         """Rows without a value (absent or non-finite), int64[f]."""
-        return np.asarray(np.add.reduceat(self.counts, self.grid.halves)[1::2])
+        tails = self.grid.tails
+        return np.asarray(np.add.reduceat(self.counts[tails.index], tails.starts))
 
     @property
     def unseen(self) -> Ints:
@@ -113,21 +104,16 @@ class Sketch:
         Computed from counts and the reference's bin means, hence the same in any order of events. A feature that is
         constant in the reference has no sigma: there it is the share of rows above minus the share below the constant.
         """
-        if not self.grid.numeric:
-            return np.empty(0)
-        bins, (places, zero) = self.grid.bins, _places(self.grid)
-        sums = np.add.reduceat(self.counts[bins.index] * places, bins.starts)
-        rows = self.usable[: len(self.grid.numeric)]
+        places, zero = _places(self.grid)
+        sums = (self.grid.numbers(self.counts) * places).sum(axis=1)
+        rows = self.usable[: zero.size]
         shift = np.full(rows.size, np.nan)
         np.divide(sums, rows, out=shift, where=rows > 0)
         return np.asarray(shift - zero)
 
     def to_bytes(self) -> bytes:
         """Write the counts in the smallest unsigned integers that hold them, with grid, version and checksum."""
-        width = np.min_scalar_type(int(self.counts.max())).itemsize
-        head = HEADER.pack(MAGIC, VERSION, width, bytes.fromhex(self.grid.id), self.rows)
-        body = head + self.counts.astype(f"<u{width}").tobytes()
-        return body + struct.pack("<I", zlib.crc32(body))
+        return self.packed().to_bytes()
 
     @classmethod
     def from_bytes(cls, grid: Grid, data: bytes) -> Self:
@@ -152,19 +138,15 @@ class Sketch:
 
 @per_grid
 def _places(grid: Grid) -> tuple[Floats, Floats]:
-    """Where each numeric cell lies in reference sigma, float64[cells], and the reference's own mean there, float64[k]."""
-    places = []
-    for feature in grid.numeric:
+    """Where each numeric cell lies in reference sigma, float64[k, cells], and the reference's own mean there, float64[k]."""
+    counts = grid.numbers(grid.counts)
+    places = np.zeros(counts.shape)
+    for row, feature in zip(places, grid.numeric, strict=True):
+        cells = row[: feature.bins + 2]
         half = feature.std / 2  # halves, because the distance of two finite numbers may overflow
         if half > 0:
             with np.errstate(over="ignore"):  # an absurd sd out of a file: clipped in the next breath
-                places.append(np.clip((feature.bin_means / 2 - feature.mean / 2) / half, -1e9, 1e9))
-        else:
-            sides = np.zeros(feature.bins + 2)
-            sides[0], sides[-1] = (-1.0, 1.0) if feature.edges.size else (0.0, 0.0)
-            places.append(sides)
-    flat = np.concatenate(places)
-    bins = grid.bins
-    sums = np.add.reduceat(grid.counts[bins.index] * flat, bins.starts)
-    rows = np.add.reduceat(grid.counts[bins.index], bins.starts)
-    return flat, np.asarray(sums / np.maximum(rows, 1))
+                cells[:] = np.clip((feature.bin_means / 2 - feature.mean / 2) / half, -1e9, 1e9)
+        elif feature.edges.size:
+            cells[0], cells[-1] = -1.0, 1.0
+    return places, np.asarray((counts * places).sum(axis=1) / np.maximum(counts.sum(axis=1), 1))

@@ -44,6 +44,7 @@ class CategoryTable(dict[Any, int]):
 
     def __init__(self, categories: Sequence[str]) -> None:
         super().__init__({name: code for code, name in enumerate(categories)})
+        self.categories = list(categories)
         self.unseen = len(categories)
         self.missing = self.unseen + 1
         self[None] = self.missing

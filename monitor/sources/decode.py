@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.columns import FieldMap, SeriesDecoder, decode_typed
+from monitor.sources.scanning import ODD, UNMONITORED, TopicScanner, newest, topic_scanner
 from monitor.sources.structs import plan_struct
 from monitor.sources.values import (
     EARLIEST,
@@ -86,6 +87,7 @@ class TopicDecoder:
         self._only = next(iter(self.series.values())) if len(self.series) == 1 else None
         envelope = {"timestamp": fields.timestamp, "model": fields.model, "version": fields.version}
         self._envelope = plan_struct(envelope, [], [], fields.features)
+        self._scanner = topic_scanner(list(self.series.values()), fields)
         self._sampled = 0
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
@@ -93,13 +95,32 @@ class TopicDecoder:
         tally, decoded = Tally(), Decoded()
         latest = min(now + self.max_future, LATEST_NANOS)
         parts: dict[SeriesKey, list[Rows]] = defaultdict(list)
-        for decoder, values, partitions in self._by_series(records, tally, latest, decoded):
+        self._sample_unknown(records.values, tally, latest)
+        left = records if self._scanner is None else self._scan(self._scanner, records, tally, latest, decoded)
+        for decoder, values, partitions in self._by_series(left, tally, latest, decoded):
             rows = self._rows(decoder, values, partitions, tally, latest)
             parts[decoder.key] += rows
         for key, rows in parts.items():
             self._finish(key, rows, decoded)
         decoded.facts += tally.facts(self.topic)
         return decoded
+
+    # --- the compiled part, for what it understands ------------------------------------------------------------
+
+    def _scan(
+        self, scanner: TopicScanner, records: TopicRecords, tally: Tally, latest: Nanos, decoded: Decoded
+    ) -> TopicRecords:
+        """Decode what the compiled part understands; the rest is returned."""
+        values, partitions = list(records.values), list(records.partitions)
+        found, columns = scanner.scan(values, latest, tally.fields)
+        tally.unmonitored += int(np.count_nonzero(found.series == UNMONITORED))
+        for index, time in newest(partitions, found).items():
+            self._see(index, time, decoded)
+        decoded.batches += [
+            EventBatch(one.decoder.key, self.topic, one.times, one.numeric, one.codes) for one in columns
+        ]
+        odd = np.flatnonzero(found.series == ODD).tolist()
+        return TopicRecords(self.topic, [partitions[at] for at in odd], [values[at] for at in odd])
 
     # --- which series a message belongs to ----------------------------------------------------------------------
 
@@ -187,7 +208,6 @@ class TopicDecoder:
         if typed:
             found = self._typed_rows(decoder, typed, [partitions[at] for at in typed_at], tally, latest)
             rows.append(found)
-        self._sample_unknown(decoder, values, tally, latest)
         if odd:
             rows.append(self._lenient_rows(decoder, [(values[at], partitions[at]) for at in odd], tally, latest))
         return rows
@@ -291,13 +311,17 @@ class TopicDecoder:
             np.array(codes, dtype=np.int32).reshape(len(times), len(decoder.tables)),
         )
 
-    def _sample_unknown(self, decoder: SeriesDecoder, values: list[bytes], tally: Tally, latest: Nanos) -> None:
+    def _sample_unknown(self, values: Sequence[bytes | None], tally: Tally, latest: Nanos) -> None:
         for at in range(-self._sampled % UNKNOWN_SAMPLE, len(values), UNKNOWN_SAMPLE):
+            raw = values[at]
+            if raw is None or refusal(raw) is not None:
+                continue
             with suppress(Rejected):  # counted where it is decoded
-                found = parse_leniently(values[at])
+                found = parse_leniently(raw)
                 stamp, model, version = self._lenient_envelope(found)
                 read_timestamp(stamp, self.fields.unit, latest)
-                if self.decoder_of(model, version) is decoder:
+                decoder = self.decoder_of(model, version)
+                if decoder is not None:
                     tally.fields["unknown"] += decoder.unknown(found)
         self._sampled += len(values)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from detectors import Grid, GridMismatchError, Reference, Sketch
+from detectors.sketches import counting
 
 REFERENCE = Reference.fit(
     {
@@ -16,6 +17,15 @@ REFERENCE = Reference.fit(
         "m": [1.0, 1.0, 1.0, 1.0],
     }
 )
+
+
+@pytest.fixture(params=["compiled_parts", "numpy"], autouse=True)
+def counter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it on both paths."""
+    if request.param == "numpy":
+        monkeypatch.setattr(counting, "COMPILED", False)
+    else:
+        request.getfixturevalue(request.param)
 
 
 def sketch_of(data: dict) -> Sketch:
@@ -158,3 +168,39 @@ def test_the_mean_shift_is_in_reference_sigma() -> None:
     assert shift == pytest.approx([1.5 / np.std([0, 1, 2, 3]), 0.5])
     assert np.isnan(sketch_of({"n": [None]}).mean_shift()).all()
     assert REFERENCE.sketch.mean_shift().tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(("rows", "kind"), [(200, "uint8"), (300, "uint16"), (70_000, "uint32"), (2**33, "int64")])
+def test_a_sketch_is_packed_into_the_smallest_integers_and_comes_back_whole(rows: int, kind: str) -> None:
+    sketch = sketch_of({"n": [1.0], "c": ["a"]})
+    sketch.counts *= rows
+    sketch.rows *= rows
+    packed = sketch.packed()
+    back = Sketch.unpacked(packed)
+
+    assert packed.counts.dtype == kind
+    assert packed.to_bytes() == sketch.to_bytes()
+    assert (back.rows, back.counts.dtype, back.counts.tolist()) == (sketch.rows, np.int64, sketch.counts.tolist())
+
+
+def test_packed_counts_are_added_and_taken_out_in_64_bits() -> None:
+    """Two hundred and one hundred are more than a byte holds."""
+    total = sketch_of({"n": [1.0] * 200})
+    part = sketch_of({"n": [1.0] * 100}).packed()
+    before = total.counts.tolist()
+    total.add(part)
+
+    assert part.counts.dtype == np.uint8
+    assert (total.rows, total.row("n").max()) == (300, 300)
+
+    total.subtract(part)
+
+    assert (total.rows, total.counts.tolist()) == (200, before)
+
+
+def test_packed_counts_of_another_grid_are_refused() -> None:
+    other = Sketch.empty(Reference.fit({"n": [1.0]}).grid).packed()
+
+    for change in (sketch_of({}).add, sketch_of({}).subtract):
+        with pytest.raises(GridMismatchError):
+            change(other)

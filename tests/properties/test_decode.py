@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -17,9 +18,10 @@ from tests.fakes import NOON
 
 TS = NOON // 1_000_000
 NUMBERS = [1.0, 2.0, 3.0]
+CODES = ["1", "2", "true", "2.5", "0.0001", "1e-05", "1e+16", "100000000000000000000", "🦆"]
 NAMES = ["a", "b", "c", "d", "e", "plan", "code"]
 REFERENCE = Reference.fit(
-    {**dict.fromkeys("abcde", NUMBERS), "plan": ["free", "pro", "pro"], "code": ["1", "2", "true"], "y": NUMBERS},
+    {**dict.fromkeys("abcde", NUMBERS * 3), "plan": ["free", "pro", "Zürich"] * 3, "code": CODES, "y": NUMBERS * 3},
     prediction="y",
 )
 ONE = [SeriesKey("churn", "3")]
@@ -45,12 +47,22 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-feature_values = st.one_of(st.floats(0, 10), st.integers(0, 5), st.sampled_from(["free", "gold", 1, True]), values)
+known = st.sampled_from(["free", "gold", "Zürich", "🦆", 1, True, 2.0, 2.5, 1e-4, 1e-5, 1e16, 1e20, 10**20])
+feature_values = st.one_of(st.floats(0, 10), st.integers(0, 5), known, values)
+zones = st.one_of(st.none(), st.just(UTC), st.integers(-1439, 1439).map(lambda one: timezone(timedelta(minutes=one))))
+moments = st.datetimes(datetime(1999, 12, 30), datetime(2027, 1, 1), timezones=zones)  # noqa: DTZ001 - the zones come after
+stamps = st.one_of(
+    moments.map(datetime.isoformat),
+    moments.map(lambda at: at.isoformat().replace("+00:00", "Z").lower()),
+    st.builds("{:%Y-%m-%dT%H:%M:%S}.{}Z".format, moments, st.text("0123456789", min_size=1, max_size=10)),
+    st.floats(TS / 1000 - 10, TS + 700_000),
+    st.from_regex(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]", fullmatch=True),
+)
 features = st.dictionaries(st.sampled_from([*NAMES, "unknown", "ts", "model"]), feature_values, max_size=8)
 often = {"ts": st.integers(TS - 1000, TS + 700_000), "model": st.sampled_from(["churn", "fraud", "other"])}
 plausible = st.fixed_dictionaries(
     {
-        "ts": st.one_of(often["ts"], often["ts"], values),
+        "ts": st.one_of(often["ts"], often["ts"], stamps, values),
         "model": st.one_of(often["model"], often["model"], values),
         "features": st.one_of(features, features, values),
     },
@@ -86,9 +98,12 @@ def messages(draw: st.DrawFn) -> bytes | None:
     return raw
 
 
-def decoder(keys: list[SeriesKey], shape: FieldMap, *, lenient: bool = False) -> TopicDecoder:
+def decoder(keys: list[SeriesKey], shape: FieldMap, way: str = "compiled") -> TopicDecoder:
+    """A decoder by the quickest way, by typed structs, or value by value."""
     found = TopicDecoder("t", [SeriesDecoder(key, REFERENCE.grid, shape) for key in keys], shape, 600 * SECOND)
-    if lenient:
+    if way != "compiled":
+        found._scanner = None
+    if way == "lenient":
         found._envelope = None
         for series in found.series.values():
             series.plan = None
@@ -121,18 +136,19 @@ def facts(decoded: Decoded) -> set[Fact]:
     keys=st.sampled_from([ONE, MANY]),
     shape=st.sampled_from(SHAPES),
 )
-def test_typed_and_lenient_reading_agree(
+def test_compiled_typed_and_lenient_reading_agree(
     batches: list[list[tuple[int, bytes | None]]], keys: list[SeriesKey], shape: FieldMap
 ) -> None:
-    typed, lenient = decoder(keys, shape), decoder(keys, shape, lenient=True)
+    ways = [decoder(keys, shape, way) for way in ("lenient", "typed", "compiled")]
 
     for batch in batches:
         records = TopicRecords("t", [index for index, _ in batch], [raw for _, raw in batch])
-        fast, slow = typed.decode(records, NOON), lenient.decode(records, NOON)
+        slow, *quick = (way.decode(records, NOON) for way in ways)
 
-        assert rows(fast) == rows(slow)
-        assert facts(fast) == facts(slow)
-        assert fast.seen == slow.seen
+        for fast in quick:
+            assert rows(fast) == rows(slow)
+            assert facts(fast) == facts(slow)
+            assert fast.seen == slow.seen
 
 
 @settings(max_examples=100, deadline=None)
@@ -166,3 +182,18 @@ def test_no_bytes_can_raise(raw: bytes, keys: list[SeriesKey]) -> None:
     decoded = decoder(keys, FieldMap()).decode(TopicRecords("t", [0], [raw]), NOON)
 
     assert decoded.batches or decoded.facts
+
+
+NUMBER = r"-?(0|[1-9][0-9]{0,24})([.][0-9]{1,24})?([eE][+-]?[0-9]{1,3})?"
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    text=st.one_of(st.from_regex(NUMBER, fullmatch=True), st.floats(allow_nan=False, allow_infinity=False).map(repr))
+)
+def test_every_number_is_read_to_the_last_bit(text: str) -> None:
+    raw = b'{"ts": %d, "model": "churn", "version": "3", "features": {"a": %s}}' % (TS, text.encode())
+
+    decoded = decoder(ONE, FieldMap()).decode(TopicRecords("t", [0], [raw]), NOON)
+
+    assert decoded.batches[0].numeric[0, 0] == float(text)

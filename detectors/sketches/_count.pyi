@@ -1,0 +1,7 @@
+from typing import Self
+
+from detectors.features import Floats, Ints
+
+class Counter:
+    def __new__(cls, rungs: Floats, cells: Ints, sizes: Ints, codes: Ints, size: int, /) -> Self: ...
+    def count(self, numeric: object, codes: object, counts: object, /) -> bool: ...

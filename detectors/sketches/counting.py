@@ -1,0 +1,113 @@
+"""Numbers and codes to counts: by the compiled part where it was built, by numpy where not, with the same result."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import LARGEST, Floats, Ints
+from detectors.sketches.grid import Grid, per_grid
+
+try:
+    from detectors.sketches import _count
+except ImportError:  # installed without a compiler
+    _count = None  # type: ignore[assignment]
+
+COMPILED = _count is not None and os.environ.get("DRIFTD_PURE") != "1"  # whether `Sketch.update` runs compiled
+Codes = NDArray[np.int32]
+MANY = 600  # rows from which sorting a column is quicker than looking each value up
+
+
+def count(grid: Grid, numeric: Floats, codes: Codes, counts: Ints) -> None:
+    """Add a batch to the flat counts of a grid. Raises ValueError for another shape or code, and then counts nothing.
+
+    Whatever the compiled part does not take, wrong or only unusual, goes to numpy.
+    """
+    if not COMPILED or not compiled_counter(grid).count(numeric, codes, counts):
+        numpy_counter(grid).count(numeric, codes, counts)
+
+
+class NumpyCounter:
+    """Counting with numpy alone; the compiled part is held to it."""
+
+    def __init__(self, grid: Grid) -> None:
+        numeric = len(grid.numeric)
+        self._ladders = _ladders(grid)
+        self._names = tuple(feature.name for feature in grid.categorical)
+        self._first = grid.offsets[numeric:-1]  # the cell of code 0, int64[c]
+        self._codes = np.diff(grid.offsets[numeric:])  # how many there are, int64[c]
+
+    def count(self, numeric: Floats, codes: Codes, counts: Ints) -> None:
+        """Add a batch to the flat counts. Raises ValueError for another shape or code, and then counts nothing."""
+        self._check_shapes(numeric, codes)
+        self._check_codes(codes)
+        if len(numeric) < MANY:
+            self._count_each(numeric, codes, counts)
+        else:
+            self._count_columns(numeric, codes, counts)
+
+    def _count_each(self, numeric: Floats, codes: Codes, counts: Ints) -> None:
+        numbers = zip(self._ladders, numeric.T, strict=True)
+        cells = [cells[rungs.searchsorted(column, side="left")] for (rungs, cells), column in numbers]
+        np.add.at(counts, np.concatenate([*cells, (codes + self._first).ravel()]), 1)
+
+    def _count_columns(self, numeric: Floats, codes: Codes, counts: Ints) -> None:
+        for (rungs, cells), column in zip(self._ladders, numeric.T, strict=True):
+            below = np.searchsorted(np.sort(column), rungs, side="right")  # the other way round: NaN is sorted last
+            counts[cells] += np.diff(below, prepend=0, append=column.size)
+        for first, number, column in zip(self._first, self._codes, codes.T, strict=True):
+            counts[first : first + number] += np.bincount(column, minlength=number)
+
+    def _check_shapes(self, numeric: Floats, codes: Codes) -> None:
+        expected = len(self._ladders), len(self._names)
+        if numeric.ndim != 2 or codes.ndim != 2 or (numeric.shape[1], codes.shape[1]) != expected:  # noqa: PLR2004
+            raise ValueError(
+                f"need [n, {expected[0]}] numbers and [n, {expected[1]}] codes, not {numeric.shape} and {codes.shape}"
+            )
+        if numeric.shape[0] != codes.shape[0]:
+            raise ValueError(f"{numeric.shape[0]} rows of numbers, but {codes.shape[0]} rows of codes")
+
+    def _check_codes(self, codes: Codes) -> None:
+        if not codes.size:
+            return
+        if int(codes.min()) < 0:
+            raise ValueError(f"code {codes.min()} is below zero")
+        most = codes.max(axis=0)
+        for j in np.flatnonzero(most >= self._codes):
+            raise ValueError(f"{self._names[j]}: code {most[j]} is above {self._codes[j] - 1}, missing")
+
+
+@per_grid
+def numpy_counter(grid: Grid) -> NumpyCounter:
+    """Return what counts on this grid without the compiled part."""
+    return NumpyCounter(grid)
+
+
+@per_grid
+def compiled_counter(grid: Grid) -> "_count.Counter":
+    """Return what counts on this grid in the compiled part."""
+    ladders, offsets = _ladders(grid), grid.offsets[len(grid.numeric) :]
+    return _count.Counter(
+        np.concatenate([np.empty(0), *(rungs for rungs, _ in ladders)]),
+        np.concatenate([np.empty(0, dtype=np.int64), *(cells for _, cells in ladders)]),
+        np.array([rungs.size for rungs, _ in ladders], dtype=np.int64),
+        np.stack([offsets[:-1], np.diff(offsets)], axis=1).ravel(),
+        grid.size,
+    )
+
+
+def _ladders(grid: Grid) -> list[tuple[Floats, Ints]]:
+    """Per numeric feature its edges with outer rungs, and the cell of each place between them, below and above.
+
+    The outer rungs let one search sort out infinities and NaN as well::
+
+        place    0      1      2 … B+1   B+2    B+3    B+4
+                 -inf   under  bins      over   +inf   NaN     (searchsorted, side="left", puts NaN last)
+    """
+    ladders = []
+    for first, feature in zip(grid.offsets, grid.numeric, strict=False):
+        edges = feature.edges if feature.edges.size else [-LARGEST]
+        rungs = np.concatenate([[-LARGEST], edges, [np.nextafter(LARGEST, 0), np.inf]])
+        usable = feature.bins + 2  # then missing, -inf, +inf
+        ladders.append((rungs, first + np.array([usable + 1, *range(usable), usable + 2, usable])))
+    return ladders

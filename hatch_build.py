@@ -1,0 +1,116 @@
+"""The compiled parts: built where there is a C++ compiler, done without where not. As a script: built in place."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOT = Path(__file__).parent
+SOURCES = tuple(ROOT / name for name in ("detectors/sketches/_count.cpp", "monitor/sources/_scan.cpp"))
+FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
+TAG = "cp311-abi3"  # the limited interface of CPython 3.11: one library for that version and all later ones
+TIMEOUT_S = 600
+
+
+class NotBuiltError(Exception):
+    """Why the compiled parts are not there, and what helps; the pure-Python path then does their work."""
+
+    def __init__(self, why: str, remedy: str = "apt-get install g++ python3-dev") -> None:
+        super().__init__(f"{why}: the pure-Python path is used, several times slower; {remedy}")
+
+
+class CompiledParts(BuildHookInterface):  # type: ignore[type-arg]
+    """Puts the compiled parts into the wheel, or says why it holds none."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build: afresh for a wheel to be kept, what has changed for an editable installation."""
+        try:
+            libraries = build(afresh=version != "editable")
+        except NotBuiltError as problem:
+            self.app.display_warning(str(problem))
+            return
+        if version != "editable":
+            build_data["pure_python"] = False
+            build_data["tag"] = f"{TAG}-{_platform()}"
+            build_data["artifacts"] += [f"/{library.relative_to(ROOT)}" for library in libraries]
+
+
+def build(*, afresh: bool = False) -> list[Path]:
+    """Compile what is missing or older than its source, all of it when `afresh`. Raises NotBuiltError."""
+    sources = [source for source in SOURCES if source.exists()]
+    for source in sources:
+        if afresh or not _is_newer(_library(source), source):
+            _compile(source)
+    return [_library(source) for source in sources]
+
+
+def _library(source: Path) -> Path:
+    return source.with_suffix(".abi3.so")
+
+
+def _is_newer(library: Path, source: Path) -> bool:
+    made_from = [source, *source.parent.glob("*.hpp"), Path(__file__)]
+    return library.exists() and library.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in made_from)
+
+
+def _compile(source: Path) -> None:
+    library = _library(source)
+    with tempfile.TemporaryDirectory(dir=library.parent, prefix=".building-") as scratch:
+        made = Path(scratch, library.name)
+        try:
+            _run([*_compiler(), *FLAGS, *_flags(), f"-I{_headers()}", str(source), "-o", str(made)])
+        except NotBuiltError:
+            library.unlink(missing_ok=True)  # an old one would do what the source no longer says
+            raise
+        made.replace(library)  # whole, or not at all: another process may have the old one open
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotBuiltError("the C++ compiler failed", str(error)) from error
+    sys.stderr.write(done.stderr)
+    if done.returncode != 0:
+        raise NotBuiltError(f"{Path(command[0]).name} refused {Path(command[-3]).name}", "its words stand above")
+
+
+def _compiler() -> list[str]:
+    if os.name != "posix" or sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise NotBuiltError("no compiled parts for this Python", "they are for CPython with its lock, on POSIX")
+    if chosen := os.environ.get("CXX"):
+        return shlex.split(chosen)
+    found = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    if found is None:
+        raise NotBuiltError("no C++ compiler")
+    return [found]
+
+
+def _headers() -> str:
+    directory = sysconfig.get_path("include")
+    if not Path(directory, "Python.h").exists():
+        raise NotBuiltError(f"no Python.h in {directory}")
+    return directory
+
+
+def _flags() -> list[str]:
+    ours = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    return ours + shlex.split(os.environ.get("CXXFLAGS", ""))
+
+
+def _platform() -> str:
+    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+
+
+if __name__ == "__main__":
+    try:
+        build()
+    except NotBuiltError as problem:
+        sys.exit(str(problem))

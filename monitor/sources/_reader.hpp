@@ -1,0 +1,314 @@
+// One message read against a shape: where it keeps what is wanted, which series it belongs to. Knows nothing of Python.
+#pragma once
+
+#include "_table.hpp"
+#include "_times.hpp"
+
+#include <cstddef>
+#include <limits>
+#include <memory>
+
+namespace driftd {
+
+using std::string;
+using std::string_view;
+
+constexpr int32_t UNMONITORED = -1, ODD = -2;
+constexpr size_t MAX_BYTES = 1 << 20;
+constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanoseconds
+constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
+constexpr double INFINITE = std::numeric_limits<double>::infinity();
+
+enum class Kind { node, number, category, timestamp, model, version };
+enum Reason { missing, boolean_as_number, number_as_text, wrong_type, non_finite, reasons };
+
+struct Node;
+
+struct Entry {
+  string key;
+  bool plain;  // may be compared with the bytes of a message as it stands
+  Kind kind;
+  int slot;
+  size_t id;
+  std::unique_ptr<Node> node;
+};
+
+struct Node {
+  bool required = false;
+  std::vector<Entry> entries;
+  Table index;
+};
+
+struct Shape {
+  Node root;
+  std::vector<Table> categories;  // one a categorical slot; its size is the code of what is in none
+  size_t numbers = 0, ids = 0, required = 0;
+  bool envelope = false;  // holds timestamp, model and version
+};
+
+struct Model {
+  int32_t otherwise = UNMONITORED;  // the series of every version not named
+  Table versions;
+};
+
+struct Routes {
+  Table names;
+  std::vector<Model> models;
+
+  // Whether the version of this model's events decides on their series.
+  bool by_version(string_view model) const {
+    const int32_t at = names.find(model);
+    return at >= 0 && models[at].versions.size() > 0;
+  }
+
+  int32_t find(string_view model, string_view version) const {
+    const int32_t at = names.find(model);
+    if (at < 0) return UNMONITORED;
+    const int32_t named = models[at].versions.find(version);
+    return named >= 0 ? named : models[at].otherwise;
+  }
+};
+
+struct Columns {
+  double* numbers;
+  int32_t* codes;
+  ptrdiff_t rows;  // room for so many in each column
+};
+
+// --- one message ---------------------------------------------------------------------------------------------------
+
+class Reader {
+ public:
+  Reader(const Shape& shape, const Columns& columns, int64_t unit, int64_t latest)
+      : shape_(shape), columns_(columns), unit_(unit), latest_(latest), said_(shape.ids, 0) {}
+
+  // Reads a message into the given row; false: odd.
+  bool read(const char* begin, const char* end, ptrdiff_t row) {
+    row_ = row;
+    until_known_ = nullptr;
+    if (!root(begin, end)) return false;
+    if (!in_.ends() || required_ != shape_.required) return false;
+    if (shape_.envelope && !(has_time_ && has_model_)) return false;
+    if (filled_ != shape_.numbers + shape_.categories.size()) fill(shape_.root);
+    return true;
+  }
+
+  // Reads as far as time and series are known, or to the end; false: odd. What stands behind is not looked at.
+  bool read_envelope(const char* begin, const char* end, const Routes& routes) {
+    until_known_ = &routes;
+    return root(begin, end) && (known() || (in_.ends() && has_time_ && has_model_));
+  }
+
+  int64_t time() const { return time_; }
+  string_view model() const { return model_; }
+  string_view version() const { return version_; }
+
+  void count(int64_t* totals) const {
+    for (int reason = 0; reason < reasons; ++reason) totals[reason] += counts_[reason];
+  }
+
+ private:
+  bool root(const char* begin, const char* end) {
+    in_ = Cursor(begin, end);
+    ++message_;
+    filled_ = required_ = 0;
+    has_time_ = has_model_ = has_version_ = false;
+    version_ = {};
+    std::fill(counts_, counts_ + reasons, 0);
+    in_.space();
+    return *in_.at == '{' && object(shape_.root, 1);
+  }
+
+  bool known() const {
+    return until_known_ && has_time_ && has_model_ && (has_version_ || !until_known_->by_version(model_));
+  }
+
+  bool object(const Node& node, int depth) {
+    size_t next = 0;
+    in_.step();
+    if (*in_.at == '}') return in_.pass();
+    for (;;) {
+      const Entry* entry = nullptr;
+      if (!key(node, next, entry) || !in_.colon()) return false;
+      if (entry == nullptr ? !in_.skip(depth) : !take(*entry, depth)) return false;
+      if (until_known_ && known()) return true;
+      in_.space();
+      if (*in_.at == '}') return in_.pass();
+      if (*in_.at != ',') return false;
+      in_.step();
+    }
+  }
+
+  // The key at the cursor. Most messages of a topic hold the same keys in the same order, so the next one is tried first.
+  bool key(const Node& node, size_t& next, const Entry*& entry) {
+    if (*in_.at != '"') return false;
+    if (next < node.entries.size() && node.entries[next].plain && in_.quoted(node.entries[next].key)) {
+      entry = &node.entries[next++];
+      return true;
+    }
+    string_view text;
+    if (!in_.string(text, scratch_)) return false;
+    const int32_t found = node.index.find(text);
+    if (found >= 0) {
+      entry = &node.entries[found];
+      next = found + 1;
+    }
+    return true;
+  }
+
+  bool take(const Entry& entry, int depth) {
+    if (said_[entry.id] == message_) return false;  // said twice: the last one counts, and that is decided elsewhere
+    said_[entry.id] = message_;
+    switch (entry.kind) {
+      case Kind::number: return number(entry.slot, depth);
+      case Kind::category: return category(entry.slot, depth);
+      case Kind::timestamp: return has_time_ = timestamp();
+      case Kind::model: return has_model_ = *in_.at == '"' && in_.string(model_, model_text_);
+      case Kind::version: return has_version_ = version_value();
+      case Kind::node: break;
+    }
+    if (*in_.at != '{' || depth >= MAX_DEPTH) return false;
+    required_ += entry.node->required;
+    return object(*entry.node, depth + 1);
+  }
+
+  void put(int slot, double value) {
+    columns_.numbers[slot * columns_.rows + row_] = value;
+    ++filled_;
+  }
+
+  void put_code(int slot, int32_t code) {
+    columns_.codes[slot * columns_.rows + row_] = code;
+    ++filled_;
+  }
+
+  bool without(int slot, Reason reason, double value = NOT_A_NUMBER) {
+    ++counts_[reason];
+    put(slot, value);
+    return true;
+  }
+
+  bool without_code(int slot, Reason reason) {
+    ++counts_[reason];
+    put_code(slot, static_cast<int32_t>(shape_.categories[slot].size()) + 1);
+    return true;
+  }
+
+  bool number(int slot, int depth) {
+    Number found;
+    string_view text;
+    switch (*in_.at) {
+      case 'n': return in_.literal("null") && without(slot, missing);
+      case 't': return in_.literal("true") && without(slot, boolean_as_number);
+      case 'f': return in_.literal("false") && without(slot, boolean_as_number);
+      case '"': return in_.string(text, scratch_) && without(slot, number_as_text);
+      case '{':
+      case '[': return in_.skip(depth) && without(slot, wrong_type);
+      case 'N': return in_.literal("NaN") && without(slot, non_finite);
+      case 'I': return in_.literal("Infinity") && without(slot, non_finite, INFINITE);
+      default: break;
+    }
+    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && without(slot, non_finite, -INFINITE);
+    if (!in_.number(found)) return false;
+    put(slot, found.value);
+    return true;
+  }
+
+  bool category(int slot, int depth) {
+    string_view text;
+    switch (*in_.at) {
+      case 'n': return in_.literal("null") && without_code(slot, missing);
+      case 't': return in_.literal("true") && coded(slot, "true");
+      case 'f': return in_.literal("false") && coded(slot, "false");
+      case '"': return in_.string(text, scratch_) && coded(slot, text);
+      case '{':
+      case '[': return in_.skip(depth) && without_code(slot, wrong_type);
+      case 'N': return in_.literal("NaN") && without_code(slot, non_finite);
+      case 'I': return in_.literal("Infinity") && without_code(slot, non_finite);
+      default: break;
+    }
+    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && without_code(slot, non_finite);
+    return canonical(text) && coded(slot, text);
+  }
+
+  bool coded(int slot, string_view text) {
+    const Table& table = shape_.categories[slot];
+    const int32_t code = table.find(text);
+    put_code(slot, code < 0 ? static_cast<int32_t>(table.size()) : code);
+    return true;
+  }
+
+  // A number as the text under which it is counted as a category; false where only Python knows.
+  bool canonical(string_view& text) {
+    Number found;
+    return in_.number(found) && driftd::canonical(found, digits_, text);
+  }
+
+  bool version_value() {
+    if (*in_.at == 'n') return in_.literal("null");
+    if (*in_.at == '"') return in_.string(version_, version_text_);
+    if (!canonical(version_)) return false;
+    version_text_ = version_;  // digits_ may be written again before the message ends
+    version_ = version_text_;
+    return true;
+  }
+
+  bool timestamp() {
+    if (*in_.at == '"') {
+      string_view text;
+      return in_.string(text, scratch_) && driftd::rfc3339(text, time_) && in_bounds();
+    }
+    Number found;
+    return in_.number(found) && driftd::epoch(found, unit_, time_) && in_bounds();
+  }
+
+  bool in_bounds() const { return time_ >= EARLIEST && time_ <= latest_; }
+
+  // Absent features are missing.
+  void fill(const Node& node) {
+    for (const Entry& entry : node.entries) {
+      if (entry.kind == Kind::node) fill(*entry.node);
+      if (said_[entry.id] == message_) continue;
+      if (entry.kind == Kind::number) without(entry.slot, missing);
+      if (entry.kind == Kind::category) without_code(entry.slot, missing);
+    }
+  }
+
+  const Shape& shape_;
+  const Columns& columns_;
+  const int64_t unit_, latest_;
+  std::vector<uint64_t> said_;  // the last message that had it, an entry each
+  uint64_t message_ = 0;
+  Cursor in_{nullptr, nullptr};
+  ptrdiff_t row_ = 0;
+  size_t filled_ = 0, required_ = 0;
+  int64_t counts_[reasons] = {};
+  int64_t time_ = 0;
+  bool has_time_ = false, has_model_ = false, has_version_ = false;
+  const Routes* until_known_ = nullptr;
+  string_view model_, version_;
+  string scratch_, model_text_, version_text_;
+  char digits_[LONGEST_NUMBER] = {};
+};
+
+class Router {
+ public:
+  explicit Router(const Routes& routes) : routes_(routes) {}
+
+  // The series of a model's version. Runs of events of one series are common, so the last answer is tried first.
+  int32_t find(string_view model, string_view version) {
+    if (asked_ && model == model_ && version == version_) return series_;
+    model_ = model;
+    version_ = version;
+    asked_ = true;
+    return series_ = routes_.find(model, version);
+  }
+
+ private:
+  const Routes& routes_;
+  bool asked_ = false;
+  string model_, version_;
+  int32_t series_ = UNMONITORED;
+};
+
+}  // namespace driftd

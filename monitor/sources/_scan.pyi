@@ -1,0 +1,43 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Shape: ...
+class Routes: ...
+
+def shape(root: tuple[bool, list[tuple[str, int, Any]]], numbers: int, categories: list[list[str]]) -> Shape: ...
+def routes(models: list[tuple[str, int, dict[str, int]]]) -> Routes: ...
+def scan(
+    shape: Shape,
+    routes: Routes,
+    values: list[bytes | None],
+    unit: int,
+    latest: int,
+    times: NDArray[np.int64],
+    series: NDArray[np.int32],
+    numbers: NDArray[np.float64],
+    codes: NDArray[np.int32],
+    totals: NDArray[np.int64],
+) -> int: ...
+def route(
+    shape: Shape,
+    routes: Routes,
+    values: list[bytes | None],
+    unit: int,
+    latest: int,
+    times: NDArray[np.int64],
+    series: NDArray[np.int32],
+) -> None: ...
+def scan_each(
+    shapes: list[Shape],
+    values: list[bytes | None],
+    unit: int,
+    latest: int,
+    series: NDArray[np.int32],
+    numbers: NDArray[np.float64],
+    codes: NDArray[np.int32],
+    sizes: NDArray[np.int64],
+    totals: NDArray[np.int64],
+) -> None: ...
+def newest(partitions: list[int], times: NDArray[np.int64], series: NDArray[np.int32]) -> dict[int, int]: ...
