@@ -4,9 +4,9 @@ from detectors import adwin, chi2, ks, missing, psi, unseen, volume
 from detectors.features import CategoricalFeature, Feature, Kind, NumericFeature, canonical
 from detectors.reference import Reference
 from detectors.registry import DETECTORS, WindowDetector, window_detectors
-from detectors.score import DriftScore
+from detectors.score import DriftScore, ScoreColumns
 from detectors.serial import ReferenceFormatError
-from detectors.sketches import Grid, GridMismatchError, Sketch
+from detectors.sketches import Grid, GridMismatchError, PackedSketch, Sketch
 
 __all__ = [
     "DETECTORS",
@@ -17,8 +17,10 @@ __all__ = [
     "GridMismatchError",
     "Kind",
     "NumericFeature",
+    "PackedSketch",
     "Reference",
     "ReferenceFormatError",
+    "ScoreColumns",
     "Sketch",
     "WindowDetector",
     "adwin",

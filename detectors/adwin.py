@@ -3,29 +3,32 @@
 import io
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterable
 from importlib import metadata
 from typing import Any, Self
 
 import numpy as np
 
+from detectors.features import Floats, Ints
 from detectors.reference import Reference
-from detectors.score import DriftScore
+from detectors.score import DriftScore, ScoreColumns
 from detectors.sketches import Sketch
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
 CLIP = 8.0  # standard errors: no single pane decides alone
 FEWEST = 2  # usable rows that make a pane
-HEADER = struct.Struct("<4sB16s8sd")  # magic, version, river version, reference hash, delta
+HEADER = struct.Struct("<4sB16s8sdQ")  # magic, version, river version, reference hash, delta, panes fed
 MAGIC = b"dADW"
 VERSION = 1
 
 
 def _river(delta: float, clock: int) -> Any:
-    from river import drift  # a second to import; who only judges windows should not wait for it
+    # River's own window, not the shell around it: `river.drift` takes a second and 60 MB to import, and the shell forgets
+    # the newer panes too after a change, where the algorithm keeps them.
+    from river._river_rust.drift import AdaptiveWindowing
 
-    adwin: Any = drift.ADWIN  # it has no types
-    return adwin(delta=delta, clock=clock)
+    return AdaptiveWindowing(delta=delta, clock=clock)
 
 
 def _river_version() -> bytes:
@@ -46,9 +49,9 @@ def detect(values: Iterable[float], *, delta: float = 0.002, clock: int = 32) ->
     """
     window, found = _river(delta, clock), []
     for position, value in enumerate(values):
-        window.update(value)
-        if window.drift_detected:
+        if window.update(value):
             found.append(position)
+            window = _river(delta, clock)
     return found
 
 
@@ -70,11 +73,16 @@ class AdwinBank:
     def __init__(self, reference: Reference, *, delta: float = 5e-4) -> None:
         self.reference = reference
         self.delta = delta
-        features = len(reference.grid.numeric)
-        # River's own window, not its shell: the shell forgets the newer panes too after a change, the algorithm keeps them.
-        self._windows = [_river(delta, clock=1)._helper for _ in range(features)]  # noqa: SLF001 - see above
+        numeric = reference.grid.numeric
+        features = len(numeric)
+        self._names = reference.names[:features]
+        self._constant = np.array([feature.std == 0 for feature in numeric], dtype=np.bool_)
+        self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
+        self._windows = [_river(delta, clock=1) for _ in range(features)]
         self._shifts = np.zeros((features, PANES))  # the newest last, in reference sd
         self._rows = np.zeros((features, PANES), dtype=np.int64)
+        self.fed = 0  # panes
+        self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
 
     def update(self, pane: Sketch) -> None:
         """Take one sealed pane; a feature with fewer than two usable rows in it sits this one out.
@@ -82,16 +90,19 @@ class AdwinBank:
         Raises GridMismatchError for a pane of another grid.
         """
         self.reference.grid.same_as(pane.grid)
-        rows = pane.usable[: len(self._windows)]
-        shifts = pane.mean_shift()
-        fed = np.flatnonzero((rows >= FEWEST) & (self.reference.sketch.usable[: rows.size] > 0))
-        constant = np.array([feature.std == 0 for feature in self.reference.grid.numeric], dtype=np.bool_)
-        errors = np.where(constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
+        self._feed(pane.usable[: len(self._windows)], pane.mean_shift())
+
+    def _feed(self, rows: Ints, shifts: Floats) -> None:
+        self.fed += 1
+        self._journal.append((self.fed, rows.astype("<i8").tobytes() + shifts.astype("<f8").tobytes()))
+        fed = np.flatnonzero((rows >= FEWEST) & self._known)
+        errors = np.where(self._constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
         for i, error in zip(fed.tolist(), np.clip(errors, -CLIP, CLIP)[fed].tolist(), strict=True):
             self._windows[i].update(error)
+        which = slice(None) if fed.size == rows.size else fed
         for memory, newest in ((self._shifts, shifts), (self._rows, rows)):
-            memory[fed, :-1] = memory[fed, 1:]
-            memory[fed, -1] = newest[fed]
+            memory[which, :-1] = memory[which, 1:]
+            memory[which, -1] = newest[which]
 
     def scores(self, *, min_rows: int = 1) -> list[DriftScore]:
         """Return |mean shift| in reference sd over the panes since the last change, at most 64, of every numeric feature.
@@ -99,26 +110,50 @@ class AdwinBank:
         Panes weigh by their rows. `rows` are those behind the value; None below `min_rows` of them. Details hold
         `direction` (-1, 0 or 1) and `detections`, the changes seen so far.
         """
-        widths = np.array([int(window.get_width()) for window in self._windows], dtype=np.int64)
-        recent = np.arange(PANES) >= PANES - np.minimum(widths, PANES)[:, None]
-        rows = np.where(recent, self._rows, 0)
+        return self.columns(min_rows=min_rows).scores()
+
+    def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
+        """Return the same as columns; None also where a window `brought`, int64[k], fewer rows, which are then its rows."""
+        widths = np.array([window.get_width() for window in self._windows], dtype=np.float64)
+        rows = self._rows
+        if (widths < min(self.fed, PANES)).any():  # what came before the last change counts no more
+            rows = np.where(np.arange(PANES) >= PANES - widths[:, None], rows, 0)
         total = rows.sum(axis=1)
         shifts = (self._shifts * rows).sum(axis=1) / np.maximum(total, 1)
+        detections = np.array([window.get_n_detections() for window in self._windows], dtype=np.float64)
         known = total >= max(1, min_rows)
-        signs = np.where(known, np.sign(shifts), 0.0)
-        detections = [float(window.get_n_detections()) for window in self._windows]
-        columns = (total.tolist(), known.tolist(), shifts.tolist(), signs.tolist(), detections)
-        return [
-            DriftScore(
-                name, "adwin", abs(shift) if enough else None, n, details={"direction": sign, "detections": found}
-            )
-            for name, n, enough, shift, sign, found in zip(self.reference.names, *columns, strict=False)
-        ]
+        if brought is not None and (brought < max(1, min_rows)).any():
+            enough = brought >= max(1, min_rows)
+            known, total = known & enough, np.where(enough, total, brought)
+        return ScoreColumns(
+            "adwin",
+            self._names,
+            known=known,
+            rows=total,
+            values=np.abs(shifts),
+            details={"direction": np.sign(shifts), "detections": detections},
+        )
+
+    def take_journal(self) -> list[tuple[int, bytes]]:
+        """Return what was fed since the last call, numbered as `fed` counts, at most the last 64 panes: 16 bytes a feature."""
+        found = list(self._journal)
+        self._journal.clear()
+        return found
+
+    def replay(self, entry: bytes) -> None:
+        """Feed what the journal holds of a pane. Raises ValueError where bytes are missing."""
+        count = len(self._windows)
+        if len(entry) != 16 * count:
+            raise ValueError(f"an entry of ADWIN's journal should have {16 * count} bytes, not {len(entry)}")
+        self._feed(np.frombuffer(entry, "<i8", count), np.frombuffer(entry, "<f8", count, 8 * count))
+        self._journal.pop()
 
     def to_bytes(self) -> bytes:
         """Write all state, so that a bank read from it continues bit for bit."""
         out = io.BytesIO()
-        out.write(HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.reference.hash), self.delta))
+        out.write(
+            HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.reference.hash), self.delta, self.fed)
+        )
         out.write(self._shifts.astype("<f8").tobytes())
         out.write(self._rows.astype("<i8").tobytes())
         for window in self._windows:
@@ -134,7 +169,7 @@ class AdwinBank:
             raise ValueError("these bytes are no ADWIN bank")
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the ADWIN bank is damaged: its checksum does not fit")
-        _, version, river, hashed, delta = HEADER.unpack_from(data)
+        _, version, river, hashed, delta, fed = HEADER.unpack_from(data)
         if version != VERSION:
             raise ValueError(f"the ADWIN bank has format {version}, this version reads {VERSION}")
         if river != _river_version():
@@ -142,6 +177,7 @@ class AdwinBank:
         if hashed.hex() != reference.hash:
             raise ValueError(f"the ADWIN bank belongs to reference {hashed.hex()}, not to {reference.hash}")
         bank = cls(reference, delta=delta)
+        bank.fed = fed
         body = io.BytesIO(data[HEADER.size : -4])
         for memory, kind in ((bank._shifts, "<f8"), (bank._rows, "<i8")):
             memory[:] = np.frombuffer(body.read(memory.size * 8), dtype=kind).reshape(memory.shape)

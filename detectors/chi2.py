@@ -7,10 +7,11 @@ import numpy as np
 from detectors.features import Bools, Ints
 from detectors.homogeneity import pearson
 from detectors.reference import Reference
-from detectors.score import DriftScore
+from detectors.score import DriftScore, ScoreColumns
 from detectors.sketches import Cells, Grid, Sketch, per_grid
 
 NAME = "chi2"
+NOTHING = ScoreColumns(NAME, (), np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0))
 FEW = 5  # a cell with fewer expected rows in the window is pooled: its share of X² would be mostly chance
 
 
@@ -37,10 +38,15 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     >>> round(score.value, 2), score.details["dof"]
     (19.78, 1)
     """
+    return columns(reference, window, min_rows=min_rows).scores()
+
+
+def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+    """Return the same as columns."""
     reference.grid.same_as(window.grid)
     plan = _plan(reference.grid)
     if not plan.names:
-        return []
+        return NOTHING
     starts = plan.cells.starts
     counts = window.counts[plan.cells.index]
     n = np.add.reduceat(counts, starts)
@@ -49,15 +55,15 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     tested, known = (_pooled(side, rare, plan) for side in (counts, plan.reference))
     values, dof, pvalues = pearson(tested, known, plan.cells, plan.pool)
     strength = np.sqrt(values / np.maximum(n + plan.rows, 1))
-    columns = (n, (n >= max(1, min_rows)) & (plan.rows > 0), values, pvalues, dof, strength)
-    return [
-        DriftScore(name, NAME, value, rows, pvalue, details={"dof": freedom, "cramers_v": v})
-        if enough
-        else DriftScore(name, NAME, None, rows)
-        for name, rows, enough, value, pvalue, freedom, v in zip(
-            plan.names, *(column.tolist() for column in columns), strict=True
-        )
-    ]
+    return ScoreColumns(
+        NAME,
+        plan.names,
+        known=(n >= max(1, min_rows)) & (plan.rows > 0),
+        rows=n,
+        values=values,
+        pvalues=pvalues,
+        details={"dof": dof, "cramers_v": strength},
+    )
 
 
 def _pooled(counts: Ints, rare: Bools, plan: _Plan) -> Ints:

@@ -1,6 +1,8 @@
 """Columns as people hand them over, to floats and codes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,9 +11,51 @@ from detectors.features import Floats, Ints, Kind, canonical
 
 Array = NDArray[np.generic]
 NUMBERS = "iuf"
+BOOLEANS = ("false", "true")
 
 
-def as_columns(data: Mapping[str, ArrayLike]) -> dict[str, Array]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Coded:
+    """A column told by its values, each once, and int[n] saying which one each row has; not every value need occur.
+
+    Texts and booleans read as codes are counted as codes, and no object is made for a row.
+
+    >>> Coded(("free", None), np.array([0, 1, 0])).tolist()
+    ['free', None, 'free']
+    """
+
+    values: tuple[object, ...]
+    rows: NDArray[np.integer[Any]]
+
+    @property
+    def size(self) -> int:
+        """Rows."""
+        return self.rows.size
+
+    def __len__(self) -> int:
+        return self.rows.size
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: FBT001 - numpy's own protocol
+        """Every row's value, as objects."""
+        found = np.empty(len(self.values), dtype=object)
+        found[:] = self.values
+        return np.array(found[self.rows], dtype=dtype, copy=copy)
+
+    def tolist(self) -> list[object]:
+        """Every row's value."""
+        return [self.values[row] for row in self.rows.tolist()]
+
+    @property
+    def occurring(self) -> list[object]:
+        """The values that some row has, in the order of `values`."""
+        counts = np.bincount(self.rows, minlength=len(self.values)).tolist()
+        return [value for value, count in zip(self.values, counts, strict=True) if count]
+
+
+Column = Array | Coded
+
+
+def as_columns(data: Mapping[str, ArrayLike]) -> dict[str, Column]:
     """Return one-dimensional arrays of one length. Raises ValueError naming the column that is not."""
     columns = {name: _as_column(name, values) for name, values in data.items()}
     lengths = {name: column.size for name, column in columns.items()}
@@ -22,7 +66,9 @@ def as_columns(data: Mapping[str, ArrayLike]) -> dict[str, Array]:
     return columns
 
 
-def _as_column(name: str, values: ArrayLike) -> Array:
+def _as_column(name: str, values: ArrayLike) -> Column:
+    if isinstance(values, Coded):
+        return values
     column = np.asarray(values)
     if column.dtype.kind in "UT" and not isinstance(values, np.ndarray):
         column = np.asarray(values, dtype=object)  # else [1.0, "a"] would have become the texts "1.0" and "a"
@@ -35,29 +81,39 @@ def _as_column(name: str, values: ArrayLike) -> Array:
     return column
 
 
-def refuse_time(name: str, column: Array) -> None:
+def refuse_time(name: str, column: Column) -> None:
     """Raise ValueError for a column of times."""
-    if column.dtype.kind == "M":
+    if not isinstance(column, Coded) and column.dtype.kind == "M":
         raise ValueError(f"{name}: {column.dtype} is a time, not a feature; leave it out or convert it to a number")
 
 
-def infer_kind(column: Array) -> Kind | None:
+def infer_kind(column: Column) -> Kind | None:
     """Tell numbers from text and booleans; None when every value is missing, so that a later chunk may tell."""
+    if isinstance(column, Coded):
+        return _kind_of(column.occurring)
     if column.dtype.kind in "bU":
         return Kind.CATEGORICAL
     if column.dtype.kind in NUMBERS:
         return Kind.NUMERIC
-    values = column.tolist()
+    return _kind_of(column.tolist())
+
+
+def _kind_of(values: list[Any]) -> Kind | None:
     if any(isinstance(value, str | bool | np.bool_) for value in values):
         return Kind.CATEGORICAL
     return Kind.NUMERIC if any(canonical(value) is not None for value in values) else None
 
 
-def as_floats(column: Array) -> Floats:
-    """Return float64[n]; NaN for None, text and whatever else is no number. Booleans count as 0 and 1."""
+def as_floats(column: Column) -> Floats:
+    """Return float64[n]; NaN for None, text and whatever else is no number. Booleans count as 0 and 1.
+
+    It is the column itself where that holds such numbers already.
+    """
+    if isinstance(column, Coded):
+        return np.asarray(np.array([_as_float(value) for value in column.values], dtype=np.float64)[column.rows])
     if column.dtype.kind in "biuf":
-        with np.errstate(over="ignore"):
-            return column.astype(np.float64)  # a long double may overflow: then it is infinite, hence missing
+        with np.errstate(over="ignore"):  # a long double may overflow: then it is infinite, hence missing
+            return column.astype(np.float64, copy=False)
     if column.dtype.kind != "O":
         return np.full(column.size, np.nan)
     return np.array([_as_float(value) for value in column.tolist()], dtype=np.float64)
@@ -74,8 +130,15 @@ def _as_float(value: object) -> float:
         return np.inf
 
 
-def distinct(column: Array) -> tuple[list[str | None], Ints]:
-    """Return the canonical texts of a column, each once (None: missing), and int64[n] saying which one each row has."""
+def distinct(column: Column) -> tuple[list[str | None], Ints]:
+    """Return the canonical texts of a column (None: missing), and int64[n] saying which one each row has.
+
+    A text may be there twice, and need not occur.
+    """
+    if isinstance(column, Coded):
+        return [canonical(value) for value in column.values], column.rows.astype(np.int64, copy=False)
+    if column.dtype.kind == "b":
+        return list(BOOLEANS), column.astype(np.int64)
     if column.dtype.kind == "O":
         seen: dict[str | None, int] = {}
         rows = [
@@ -88,7 +151,7 @@ def distinct(column: Array) -> tuple[list[str | None], Ints]:
     return [canonical(value) for value in values.tolist()], inverse.astype(np.int64)
 
 
-def as_codes(column: Array, codes: Mapping[str, int]) -> NDArray[np.int32]:
+def as_codes(column: Column, codes: Mapping[str, int]) -> NDArray[np.int32]:
     """Return int32[n]: the code of a known category, then one for any other, then one for missing."""
     texts, rows = distinct(column)
     table = [len(codes) + 1 if text is None else codes.get(text, len(codes)) for text in texts]

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from detectors.columns import Array, as_codes, as_columns, as_floats, infer_kind, refuse_time
-from detectors.features import CategoricalFeature, Floats, Ints, Kind, NumericFeature
-from detectors.profiles import Blocks, CategoryProfile, NumericProfile, finite
-from detectors.sketches import Grid, Sketch
+from detectors.columns import Column, as_codes, as_columns, as_floats, infer_kind, refuse_time
+from detectors.features import LARGEST, CategoricalFeature, Floats, Kind, NumericFeature
+from detectors.profiles import Blocks, CategoryProfile, NumericProfile
+from detectors.sketches import Grid
 
 Chunk = Mapping[str, ArrayLike]
 PREDICTION = "__prediction__"
@@ -36,8 +36,9 @@ class Tempo:
     last: int | None = None
     rows: Counter[int] = field(default_factory=Counter)
 
-    def add(self, name: str, times: Array) -> None:
+    def add(self, name: str, column: Column) -> None:
         """Take event times, int64[n] nanoseconds or datetime64[n]. Raises ValueError for anything else."""
+        times = np.asarray(column)
         if times.dtype.kind == "M":
             times = times[~np.isnat(times)].astype("datetime64[ns]").astype(np.int64)
         if times.dtype.kind not in "iu":
@@ -76,7 +77,7 @@ class Profiles:
     columns: dict[str, NumericProfile | CategoryProfile | None] = field(default_factory=dict)
     rows: int = 0
 
-    def add(self, chunk: Mapping[str, Array]) -> None:
+    def add(self, chunk: Mapping[str, Column]) -> None:
         """Take one chunk; a column it lacks is missing in its rows."""
         for name, column in chunk.items():
             if name == self.timestamp:
@@ -94,7 +95,7 @@ class Profiles:
                 profile.add(as_floats(column))
             else:
                 profile.add(column)
-        self.rows += next(iter(chunk.values())).size if chunk else 0
+        self.rows += rows_of(chunk)
 
     def grid(self) -> Grid:
         """Return the frozen grid, its counts still zero; a column without any value is numeric."""
@@ -131,32 +132,51 @@ def _right_edges(edges: Floats) -> Floats:
     return np.concatenate([[np.nextafter(edges[0], np.inf)], edges[1:], edges[-1:]])
 
 
-class BinSums:
-    """Second pass: the sum of the values in each bin of one feature."""
+class BinCounts:
+    """Second pass: how many values of one feature are in each bin, and their sum.
+
+    The counts are those that a sketch would hold. Values are sorted a block at a time, which is five times as fast as to
+    look each one up, and gives their sums as well.
+    """
 
     def __init__(self, feature: NumericFeature) -> None:
         self._feature = feature
         bound = max(abs(feature.min), abs(feature.max))
         self._scale = 2.0**-64 if bound > 2.0**900 else 1.0  # so that a sum of huge values stays finite
-        self._sums = np.zeros(feature.bins + 2)
+        self._rungs = feature.edges if feature.edges.size else np.array([-LARGEST])
+        self._sums = np.zeros(self._rungs.size + 1)
+        self._inside = np.zeros(self._rungs.size + 1, dtype=np.int64)
+        self._lost = np.zeros(3, dtype=np.int64)  # missing, -inf, +inf
         self._blocks = Blocks(self._digest)
 
-    def add(self, values: Floats) -> None:
-        """Take float64[n]; what is not finite is passed over."""
-        if self._feature.bins:
-            self._blocks.add(finite(values))
+    def add(self, column: Column) -> None:
+        """Take a column of any kind."""
+        values = as_floats(column)
+        lost = values.size - self._blocks.add(values)
+        if lost:
+            below, above = np.count_nonzero(values <= -LARGEST), np.count_nonzero(values >= LARGEST)
+            self._lost += np.array([lost - below - above, below, above])
+
+    def absent(self, rows: int) -> None:
+        """Take rows of a chunk that has no such column."""
+        self._lost[0] += rows
 
     def _digest(self, block: Floats) -> None:
-        places = np.searchsorted(self._feature.edges, block, side="left")
-        self._sums += np.bincount(places, weights=block * self._scale, minlength=self._sums.size)
+        values = np.sort(block)
+        firsts = np.concatenate([[0], np.searchsorted(values, self._rungs, side="right")])
+        counts = np.diff(firsts, append=values.size)
+        self._inside += counts
+        held = counts > 0
+        self._sums[held] += np.add.reduceat(values * self._scale, firsts[held])
 
-    def counted(self, counts: Ints) -> NumericFeature:
+    def counted(self) -> NumericFeature:
         """Return the feature with its counts, and with the mean of each bin kept inside the bin."""
         self._blocks.flush()
         feature, edges = self._feature, self._feature.edges
+        counts = np.concatenate([self._inside, self._lost])
         if not feature.bins:
             return replace(feature, counts=counts)
-        inside = counts[1 : feature.bins + 1]
+        inside = self._inside[1:-1]
         low, high = np.nextafter(edges[:-1], np.inf), edges[1:]
         means = low / 2 + high / 2  # where a bin is empty
         np.divide(self._sums[1:-1], inside * self._scale, out=means, where=inside > 0)
@@ -164,9 +184,62 @@ class BinSums:
         return replace(feature, counts=counts, bin_means=np.concatenate([[feature.min], means, [feature.max]]))
 
 
-def encode(grid: Grid, columns: Mapping[str, Array]) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
+class CodeCounts:
+    """Second pass: how many rows have each category of one feature."""
+
+    def __init__(self, feature: CategoricalFeature) -> None:
+        self._feature = feature
+        self._codes = {text: code for code, text in enumerate(feature.categories)}
+        self._counts = np.zeros(feature.counts.size, dtype=np.int64)
+
+    def add(self, column: Column) -> None:
+        """Take a column of any kind."""
+        self._counts += np.bincount(as_codes(column, self._codes), minlength=self._counts.size)
+
+    def absent(self, rows: int) -> None:
+        """Take rows of a chunk that has no such column."""
+        self._counts[-1] += rows
+
+    def counted(self) -> CategoricalFeature:
+        """Return the feature with its counts."""
+        return replace(self._feature, counts=self._counts)
+
+
+class Counts:
+    """Second pass: every feature counted on its own."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.rows = 0
+        self._numeric = {feature.name: BinCounts(feature) for feature in grid.numeric}
+        self._categorical = {feature.name: CodeCounts(feature) for feature in grid.categorical}
+
+    def add(self, chunk: Mapping[str, Column]) -> None:
+        """Take one chunk; a column it lacks is missing in its rows."""
+        rows = rows_of(chunk)
+        features: dict[str, BinCounts | CodeCounts] = {**self._numeric, **self._categorical}
+        for name, counts in features.items():
+            if name in chunk:
+                counts.add(chunk[name])
+            else:
+                counts.absent(rows)
+        self.rows += rows
+
+    def grid(self) -> Grid:
+        """Return the grid with the reference's counts on it."""
+        return Grid(
+            tuple(counts.counted() for counts in self._numeric.values()),
+            tuple(counts.counted() for counts in self._categorical.values()),
+        )
+
+
+def rows_of(chunk: Mapping[str, Column]) -> int:
+    """Return the rows of a chunk; all its columns have as many."""
+    return next(iter(chunk.values())).size if chunk else 0
+
+
+def encode(grid: Grid, columns: Mapping[str, Column]) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
     """Return numeric float64[n, k] and codes int32[n, c] in the grid's order; an absent column is all missing."""
-    rows = next(iter(columns.values())).size if columns else 0
+    rows = rows_of(columns)
     numeric = np.full((rows, len(grid.numeric)), np.nan, order="F")
     for i, feature in enumerate(grid.numeric):
         if feature.name in columns:
@@ -195,21 +268,14 @@ def fit(
     for chunk in _read(chunks, prediction, progress, before=0):
         profiles.add(chunk)
     _check(profiles, prediction)
-    grid = profiles.grid()
-    sketch = Sketch.empty(grid)
-    sums = {feature.name: BinSums(feature) for feature in grid.numeric}
+    counts = Counts(profiles.grid())
     for chunk in _read(chunks, prediction, progress, before=profiles.rows):
-        numeric, codes = encode(grid, chunk)
-        sketch.update(numeric, codes)
-        for i, feature in enumerate(grid.numeric):
-            sums[feature.name].add(numeric[:, i])
-    if sketch.rows != profiles.rows:
+        counts.add(chunk)
+    if counts.rows != profiles.rows:
         raise ValueError(
-            f"the first pass read {profiles.rows} rows, the second {sketch.rows}: the data changed between"
+            f"the first pass read {profiles.rows} rows, the second {counts.rows}: the data changed between"
         )
-    numeric_features = tuple(sums[feature.name].counted(sketch.row(feature.name).copy()) for feature in grid.numeric)
-    categorical = tuple(replace(feature, counts=sketch.row(feature.name).copy()) for feature in grid.categorical)
-    return Fitted(Grid(numeric_features, categorical), sketch.rows, tempo.period, tempo.rows_per_second)
+    return Fitted(counts.grid(), counts.rows, tempo.period, tempo.rows_per_second)
 
 
 def _as_kinds(kinds: Mapping[str, Kind | str] | None, prediction: str | None) -> dict[str, Kind]:
@@ -223,14 +289,14 @@ def _as_kinds(kinds: Mapping[str, Kind | str] | None, prediction: str | None) ->
 
 def _read(
     chunks: Callable[[], Iterable[Chunk]], prediction: str | None, progress: Progress | None, *, before: int
-) -> Iterator[dict[str, Array]]:
+) -> Iterator[dict[str, Column]]:
     rows = before
     for raw in chunks():
         if prediction is not None and prediction != PREDICTION and prediction in raw and PREDICTION in raw:
             raise ValueError(f"there is a column {PREDICTION} beside the prediction {prediction}")
         chunk = as_columns({PREDICTION if name == prediction else name: values for name, values in raw.items()})
         yield chunk
-        rows += next(iter(chunk.values())).size if chunk else 0
+        rows += rows_of(chunk)
         if progress is not None:
             progress(rows)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from detectors.reference import Reference
-from detectors.score import DriftScore
+from detectors.score import DriftScore, ScoreColumns
 from detectors.sketches import Sketch
 
 NAME = "missing"
@@ -20,13 +20,20 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     >>> [score.value for score in reference.compare({"age": [20, None]}) if score.detector == "missing"]
     [0.5]
     """
+    return columns(reference, window, min_rows=min_rows).scores()
+
+
+def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+    """Return the same as columns."""
     del min_rows  # every detector takes it
     reference.grid.same_as(window.grid)
-    if not window.rows:
-        return [DriftScore(name, NAME, None, 0) for name in reference.names]
-    shares = window.missing / window.rows
-    values = np.abs(shares - reference.sketch.missing / reference.rows)
-    return [
-        DriftScore(name, NAME, value, window.rows, details={"ratio": share})
-        for name, value, share in zip(reference.names, values.tolist(), shares.tolist(), strict=True)
-    ]
+    features = len(reference.names)
+    shares = window.missing / max(window.rows, 1)
+    return ScoreColumns(
+        NAME,
+        reference.names,
+        known=np.full(features, window.rows > 0),
+        rows=np.full(features, window.rows),
+        values=np.abs(shares - reference.missing_shares),
+        details={"ratio": shares},
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from detectors.columns import Array, distinct
+from detectors.columns import Column, distinct
 from detectors.features import LARGEST, MAX_CATEGORIES, Floats
 
 BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
@@ -17,36 +17,46 @@ HELD = 100_000  # categories held while counting; beyond that the rarest are for
 
 
 class Blocks:
-    """Turns arrays of any length into blocks of one length, in order."""
+    """Turns columns of any length into blocks of one length, in order, of the values that can be binned.
+
+    A block is only lent: its memory is used again for the next.
+    """
 
     def __init__(self, digest: Callable[[Floats], None]) -> None:
         self._digest = digest
-        self._held: list[Floats] = []
+        self._held = np.empty(BLOCK)
         self._size = 0
 
-    def add(self, values: Floats) -> None:
-        """Take values; digest every block that is full."""
-        self._held.append(values)
+    def add(self, values: Floats) -> int:
+        """Take float64[n]; digest every block that is full. Returns how many values were finite; the rest is passed over."""
+        count = 0
+        for start in range(0, values.size, BLOCK):  # small pieces stay in the processor's cache
+            usable = finite(values[start : start + BLOCK])
+            count += usable.size
+            self._take(usable)
+        return count
+
+    def _take(self, values: Floats) -> None:
+        room = BLOCK - self._size
+        self._held[self._size : self._size + values.size] = values[:room]  # the slice ends with the block
         self._size += values.size
-        if self._size < BLOCK:
-            return
-        joined = np.concatenate(self._held)
-        full = joined.size - joined.size % BLOCK
-        for start in range(0, full, BLOCK):
-            self._digest(joined[start : start + BLOCK])
-        self._held = [joined[full:].copy()]
-        self._size = joined.size - full
+        if self._size >= BLOCK:
+            self._digest(self._held)
+            rest = values[room:]
+            self._held[: rest.size] = rest
+            self._size = rest.size
 
     def flush(self) -> None:
         """Digest what is left."""
         if self._size:
-            self._digest(np.concatenate(self._held))
-        self._held, self._size = [], 0
+            self._digest(self._held[: self._size])
+        self._size = 0
 
 
 def finite(values: Floats) -> Floats:
     """Return the values that can be binned; no infinities, no NaN, and one zero instead of two."""
-    return np.asarray(values[np.abs(values) < LARGEST] + 0.0)
+    usable = np.abs(values) < LARGEST
+    return np.asarray((values if usable.all() else values[usable]) + 0.0)
 
 
 class NumericProfile:
@@ -65,7 +75,7 @@ class NumericProfile:
 
     def add(self, column: Floats) -> None:
         """Take float64[n]; what is not finite is passed over."""
-        self._blocks.add(finite(column))
+        self._blocks.add(column)
 
     def finish(self) -> None:
         """Take the last, partial block."""
@@ -96,9 +106,9 @@ class NumericProfile:
         self._sample[self.seen : self.seen + room] = block[:room]
         rest = block[room:]
         if rest.size:
-            rank = np.arange(self.seen + room, self.seen + block.size)
-            slots = self._random.integers(0, rank + 1)
-            self._sample[slots[slots < SAMPLE]] = rest[slots < SAMPLE]
+            slots = self._random.integers(0, np.arange(self.seen + room + 1, self.seen + block.size + 1))
+            kept = slots < SAMPLE
+            self._sample[slots[kept]] = rest[kept]
 
     @property
     def discrete(self) -> bool:
@@ -142,12 +152,12 @@ class CategoryProfile:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
-    def add(self, column: Array) -> None:
+    def add(self, column: Column) -> None:
         """Take a column; when more than 100 000 categories are held, forget the rarer half."""
         texts, rows = distinct(column)
         found = np.bincount(rows, minlength=len(texts)).tolist()
         for text, count in zip(texts, found, strict=True):
-            if text is not None:
+            if text is not None and count:
                 self._counts[text] += count
         if len(self._counts) > HELD:
             self._counts = Counter(dict(self._counts.most_common(HELD // 2)))

@@ -7,7 +7,7 @@ import numpy as np
 from detectors.features import CategoricalFeature, Ints, NumericFeature
 from detectors.homogeneity import NO_CELL, pearson
 from detectors.reference import Reference
-from detectors.score import DriftScore
+from detectors.score import DriftScore, ScoreColumns
 from detectors.sketches import Cells, Grid, Sketch, per_grid
 
 NAME = "psi"
@@ -22,6 +22,7 @@ class _Plan:
     cells: Cells  # the merged bins by feature
     pool: Ints  # [f] the cell of values outside the categories
     reference: Ints  # [cells] the reference's own counts
+    rows: Ints  # [f] usable reference rows
 
 
 def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[DriftScore]:
@@ -40,28 +41,33 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     >>> round(score.value, 3)
     0.406
     """
+    return columns(reference, window, min_rows=min_rows).scores()
+
+
+def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+    """Return the same as columns."""
     reference.grid.same_as(window.grid)
     plan = _plan(reference.grid)
-    cells, starts = plan.cells, plan.cells.starts
+    cells, m = plan.cells, plan.rows
     counts = np.add.reduceat(window.counts, plan.cuts)[plan.kept]
-    n, m = np.add.reduceat(counts, starts), np.add.reduceat(plan.reference, starts)
+    n = window.usable
     held = counts + plan.reference > 0
-    bins = np.maximum(np.add.reduceat(held.astype(np.int64), starts), 1)
+    bins = np.maximum(np.add.reduceat(held, cells.starts, dtype=np.int64), 1)
     p = (counts + PSEUDOCOUNT) / (n + bins * PSEUDOCOUNT)[cells.owner]
     q = (plan.reference + PSEUDOCOUNT) / (m + bins * PSEUDOCOUNT)[cells.owner]
-    values = np.add.reduceat(np.where(held, (p - q) * np.log(p / q), 0.0), starts)
+    values = np.add.reduceat(np.where(held, (p - q) * np.log(p / q), 0.0), cells.starts)
     some = np.maximum(n, 1)
     expected = (bins - 1) * (1 / some + 1 / np.maximum(m, 1)) * (1 + bins / (2 * some))
     _, _, pvalues = pearson(counts, plan.reference, cells, plan.pool)
-    columns = (n, (n >= max(1, min_rows)) & (m > 0), values, pvalues, expected, np.maximum(values - expected, 0.0))
-    return [
-        DriftScore(name, NAME, value, rows, pvalue, details={"expected": chance, "debiased": rest})
-        if known
-        else DriftScore(name, NAME, None, rows)
-        for name, rows, known, value, pvalue, chance, rest in zip(
-            reference.names, *(column.tolist() for column in columns), strict=True
-        )
-    ]
+    return ScoreColumns(
+        NAME,
+        reference.names,
+        known=(n >= max(1, min_rows)) & (m > 0),
+        rows=n,
+        values=values,
+        pvalues=pvalues,
+        details={"expected": expected, "debiased": np.maximum(values - expected, 0.0)},
+    )
 
 
 @per_grid
@@ -84,6 +90,7 @@ def _plan(grid: Grid) -> _Plan:
         cells=Cells.of(runs),
         pool=np.array(pool, dtype=np.int64),
         reference=np.add.reduceat(grid.counts, flat)[chosen],
+        rows=np.array([feature.count for feature in grid.features], dtype=np.int64),
     )
 
 

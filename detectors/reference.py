@@ -97,10 +97,20 @@ class Reference:
         """Feature names, numeric ones first."""
         return self.grid.names
 
-    @cached_property
+    @property
     def sketch(self) -> Sketch:
-        """The reference's own counts on its own grid."""
+        """The reference's own counts on its own grid, put together anew each time."""
         return Sketch(self.grid, self.rows, self.grid.counts)
+
+    @cached_property
+    def missing_shares(self) -> Floats:
+        """Share of the reference's rows without a value, float64[f]."""
+        return np.asarray(self.sketch.missing / self.rows)
+
+    @cached_property
+    def unseen_shares(self) -> Floats:
+        """Share of the reference's rows outside its own categories, float64[f]."""
+        return np.asarray(self.sketch.unseen / self.rows)
 
     @cached_property
     def hash(self) -> str:

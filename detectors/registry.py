@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final, Protocol
 
 from detectors.reference import Reference
-from detectors.score import DriftScore
+from detectors.score import DriftScore, ScoreColumns
 from detectors.sketches import Sketch
 
 
@@ -18,12 +18,20 @@ class Score(Protocol):
         """Judge a window against the reference."""
 
 
+class Columns(Protocol):
+    """The same, as columns."""
+
+    def __call__(self, reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+        """Judge a window against the reference."""
+
+
 @dataclass(frozen=True, slots=True)
 class WindowDetector:
     """A detector that judges one window by its counts alone."""
 
     name: str
     score: Score
+    columns: Columns
 
 
 @cache
@@ -33,7 +41,12 @@ def _found() -> tuple[WindowDetector, ...]:
         importlib.import_module(f"{package.__name__}.{entry.name}") for entry in pkgutil.iter_modules(package.__path__)
     ]
     named = [module for module in modules if hasattr(module, "NAME") and hasattr(module, "score")]
-    return tuple(sorted((WindowDetector(module.NAME, module.score) for module in named), key=lambda found: found.name))
+    return tuple(
+        sorted(
+            (WindowDetector(module.NAME, module.score, module.columns) for module in named),
+            key=lambda found: found.name,
+        )
+    )
 
 
 def window_detectors() -> dict[str, WindowDetector]:

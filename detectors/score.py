@@ -1,8 +1,13 @@
-"""One number that says how far a feature has moved, and what it rests on."""
+"""How far a feature has moved and what that rests on: one number of one feature, or a column for many."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
+
+import numpy as np
+
+from detectors.features import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,67 @@ class DriftScore:
     def insufficient(self) -> bool:
         """Whether there were too few rows to say anything."""
         return self.value is None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreColumns:
+    """The scores of one detector over many features, a column for each part of `DriftScore`.
+
+    `known` bool[s]: whether the score is a number; where it is not, only the rows count. `rows` int64[s], `values`,
+    `pvalues` and each of `details` float64[s] (a count may be int64). Raises ValueError for NaN and infinities among the known.
+    """
+
+    detector: str
+    names: tuple[str, ...]
+    known: Bools
+    rows: Ints
+    values: Floats
+    pvalues: Floats | None = None
+    details: Mapping[str, Floats | Ints] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for column in (self.values, self.pvalues, *self.details.values()):
+            if column is not None and not math.isfinite(np.add.reduce(column)):  # quicker than to look at each
+                self.scores()  # the first bad one says which it is
+                return
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, places: Ints) -> "ScoreColumns":
+        """Return the scores in these places."""
+        return ScoreColumns(
+            self.detector,
+            tuple(self.names[at] for at in places.tolist()),
+            self.known[places],
+            self.rows[places],
+            self.values[places],
+            None if self.pvalues is None else self.pvalues[places],
+            {name: column[places] for name, column in self.details.items()},
+        )
+
+    def one(self, at: int, threshold: float | None = None) -> DriftScore:
+        """Return the score in place `at`."""
+        rows = int(self.rows[at])
+        if not self.known[at]:
+            return DriftScore(self.names[at], self.detector, None, rows, threshold=threshold)
+        pvalue = None if self.pvalues is None else float(self.pvalues[at])
+        details = {name: float(column[at]) for name, column in self.details.items()}
+        return DriftScore(self.names[at], self.detector, float(self.values[at]), rows, pvalue, threshold, details)
+
+    def scores(self, thresholds: Iterable[float | None] = repeat(None)) -> list[DriftScore]:
+        """Return all scores, in the order of the features, each with its threshold."""
+        pvalues: Iterable[float | None] = repeat(None) if self.pvalues is None else self.pvalues.tolist()
+        parts = [column.tolist() for column in self.details.values()]
+        details = zip(*parts, strict=True) if parts else repeat(())
+        columns = (self.known.tolist(), self.rows.tolist(), self.values.tolist())
+        return [
+            DriftScore(
+                name, self.detector, value, rows, pvalue, threshold, dict(zip(self.details, detail, strict=True))
+            )
+            if known
+            else DriftScore(name, self.detector, None, rows, threshold=threshold)
+            for name, known, rows, value, pvalue, threshold, detail in zip(
+                self.names, *columns, pvalues, thresholds, details, strict=False
+            )
+        ]

@@ -2,7 +2,9 @@
 
 import math
 
-from detectors.score import DriftScore
+import numpy as np
+
+from detectors.score import DriftScore, ScoreColumns
 
 FEATURE = "__volume__"
 
@@ -19,3 +21,16 @@ def score(rows: int, expected_rows: float | None) -> DriftScore:
         return DriftScore(FEATURE, "volume", None, rows)
     value = abs(math.log2(rows) - math.log2(expected_rows)) if rows > 0 else None
     return DriftScore(FEATURE, "volume", value, rows, details={"expected_rows": expected_rows})
+
+
+def columns(rows: int, expected_rows: float | None) -> ScoreColumns:
+    """Return the same as columns of one place."""
+    found = score(rows, expected_rows)
+    return ScoreColumns(
+        found.detector,
+        (found.feature,),
+        known=np.array([not found.insufficient]),
+        rows=np.array([rows]),
+        values=np.array([found.value or 0.0]),
+        details={name: np.array([number]) for name, number in found.details.items()},
+    )

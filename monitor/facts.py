@@ -1,12 +1,13 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from detectors import DriftScore
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
+from monitor.alerting.table import ScoreTable
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
 
@@ -58,21 +59,13 @@ class WindowClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureScored:
-    """A detector's score of one feature over the window ending at `at`."""
+class WindowScored:
+    """All scores of the window ending at `at`, and each feature's state: 0 ok, 1 warning, 2 drift, -1 too little data."""
 
     key: SeriesKey
     at: Nanos
-    score: DriftScore
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureJudged:
-    """A feature's state after a window: 0 ok, 1 warning, 2 drift, -1 insufficient data."""
-
-    key: SeriesKey
-    feature: str
-    state: int
+    scores: ScoreTable
+    states: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +149,13 @@ class PartitionsAssigned:
     """The source reads these partitions from these offsets on."""
 
     offsets: tuple[tuple[Partition, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsHeld:
+    """These partitions, and no others, are not read for now: the watermark has to come nearer to them."""
+
+    partitions: tuple[Partition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +256,7 @@ class DaemonStarted:
     brokers: str
     version: str
     config_hash: str
+    compiled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,14 +269,14 @@ Fact = (
     | EventsRejected
     | FieldsRejected
     | WindowClosed
-    | FeatureScored
-    | FeatureJudged
+    | WindowScored
     | AlertSeen
     | AlertChanged
     | RetrainDecided
     | WatermarkAdvanced
     | StateReset
     | PartitionsAssigned
+    | PartitionsHeld
     | TopicsMissing
     | OffsetsLost
     | RecordsSkipped

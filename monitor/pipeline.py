@@ -1,8 +1,11 @@
 """The one owner of state: micro-batches in, facts out. Pure and single-threaded; time is an argument."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from operator import itemgetter
+from typing import Any
 
 import msgspec
 
@@ -16,13 +19,12 @@ from monitor.facts import (
     AlertChanged,
     EventsCounted,
     Fact,
-    FeatureJudged,
-    FeatureScored,
     PanesOpen,
     RetrainDecided,
     StateReset,
     WatermarkAdvanced,
     WindowClosed,
+    WindowScored,
     WindowSpan,
 )
 from monitor.series import (
@@ -35,16 +37,20 @@ from monitor.series import (
     last_words,
     pane_record,
     quality_of,
+    report_record,
+    restore_report,
     restore_series,
     seen_alert,
+    series_changes,
     series_record,
     window_record,
 )
 from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.watermark import Watermark
-from monitor.stream.windows import ClosedWindow, SealedPane
+from monitor.stream.windows import ClosedWindow, SealedPane, WindowSpec
 
 KEPT_RESOLVED = 100  # alerts, over all series
+BEGINNING: Nanos = -(2**63)
 
 
 @dataclass(slots=True)
@@ -68,12 +74,19 @@ class SavedWatermark:
 class Pipeline:
     """Ingests micro-batches, advances event time, and says what happened."""
 
-    def __init__(self, specs: Iterable[SeriesSpec], idle_after: Nanos) -> None:
+    def __init__(self, specs: Iterable[SeriesSpec], idle_after: Nanos, max_future: Nanos = 0) -> None:
         self.series = {spec.key: Series.fresh(spec) for spec in specs}
+        self.most_ahead = max_future + _usual_lead([series.spec.windows for series in self.series.values()], idle_after)
         self.watermark = Watermark(idle_after)
         self.retraining: dict[str, RetrainHistory] = {}
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
         self._dirty: set[str] = set()
+        self._changed: dict[SeriesKey, Series] = {}  # since the last checkpoint
+        self._pending_panes = dict(self.series)  # whose number of panes was not said yet
+        self._order = {key: number for number, key in enumerate(self.series)}
+        self._agenda: list[tuple[Nanos, int, Series]] = []  # a heap: when the watermark next matters to a series
+        for series in self.series.values():
+            self._sleep(series)
 
     # --- events in, facts out ---------------------------------------------------------------------------------
 
@@ -96,7 +109,7 @@ class Pipeline:
         return facts
 
     def _count(self, batch: EventBatch) -> list[Fact]:
-        series = self.series[batch.key]
+        series = self._changed[batch.key] = self.series[batch.key]
         origin = series.windows.origin
         late = series.windows.add(batch)
         series.dirty = series.dirty or series.windows.origin != origin
@@ -113,34 +126,43 @@ class Pipeline:
             return []
         assert self.watermark.value is not None
         facts: list[Fact] = [WatermarkAdvanced(self.watermark.value)]
-        for series, closed in self._close_until(self.watermark.value):
-            match closed:
-                case SealedPane():
-                    series.judge.see_pane(closed)
-                case ClosedWindow():
-                    facts += self._judge(series, closed)
+        woken = self._wake(self.watermark.value)
+        for series, end in self._in_order(woken, self.watermark.value):
+            for closed in series.windows.close(end):
+                match closed:
+                    case SealedPane():
+                        series.judge.see_pane(closed)
+                    case ClosedWindow():
+                        facts += self._judge(series, closed)
+        for series in woken:
+            series.windows.seal_until(self.watermark.value)
+            self._sleep(series)
         return facts
 
-    def _close_until(self, watermark: Nanos) -> list[tuple[Series, SealedPane | ClosedWindow]]:
-        """What all series close, in the order in which a watermark moving slowly would have closed it.
+    def _wake(self, watermark: Nanos) -> list[Series]:
+        """The series of which the watermark has passed another pane. The others are not looked at."""
+        woken = []
+        while self._agenda and self._agenda[0][0] <= watermark:
+            _, _, series = heappop(self._agenda)
+            series.dirty = True
+            self._changed[series.spec.key] = series
+            woken.append(series)
+        return woken
 
-        Series of one model share a retraining history, so the order must not depend on how far the watermark jumped.
-        """
-        closings: list[tuple[Series, SealedPane | ClosedWindow]] = []
-        for series in self.series.values():
-            sealed = series.windows.sealed_until
-            closings += [(series, closed) for closed in series.windows.close_until(watermark)]
-            series.dirty = series.dirty or series.windows.sealed_until != sealed
-        return sorted(closings, key=lambda closing: closing[1].end + closing[0].spec.windows.lateness)
+    def _sleep(self, series: Series) -> None:
+        at = series.windows.awake_at
+        heappush(self._agenda, (BEGINNING if at is None else at, self._order[series.spec.key], series))
+
+    def ahead(self) -> frozenset[Partition]:
+        """Partitions that should not be read for now: the panes they fill wait for others, in memory."""
+        return self.watermark.ahead(self.most_ahead)
 
     def _judge(self, series: Series, window: ClosedWindow) -> list[Fact]:
         key, sketch = series.spec.key, window.sketch
         verdict = series.judge.judge(window, series.usual_rows())
         closed = WindowClosed(key, window.start, window.end, sketch.rows, quality_of(sketch))
         series.remember(closed, verdict)
-        facts: list[Fact] = [closed]
-        facts += [FeatureScored(key, window.end, score) for score in verdict.scores]
-        facts += [FeatureJudged(key, feature, state) for feature, state in verdict.states.items()]
+        facts: list[Fact] = [closed, WindowScored(key, window.end, verdict.scores, verdict.states)]
         for step in verdict.steps:
             facts += self._follow(series, step, WindowSpan(window.start, window.end, sketch.rows))
         return facts
@@ -202,9 +224,7 @@ class Pipeline:
             facts += series.history
             if series.report is not None:
                 report = series.report
-                facts.append(report.window)
-                facts += [FeatureScored(key, report.window.end, score) for score in report.scores]
-                facts += [FeatureJudged(key, feature, state) for feature, state in report.states.items()]
+                facts += [report.window, WindowScored(key, report.window.end, report.scores, report.states)]
             facts += [
                 seen_alert(series, name)
                 for name, state in series.judge.rule_states.items()
@@ -214,14 +234,16 @@ class Pipeline:
         return facts
 
     def open_panes(self) -> PanesOpen:
-        """How many panes each series holds: what memory depends on."""
-        return PanesOpen(tuple((key, len(series.windows.panes)) for key, series in self.series.items()))
+        """How many panes each series holds, what memory depends on, where that has changed since it was last said."""
+        found = [(key, len(series.windows.panes)) for key, series in self._pending_panes.items()]
+        self._pending_panes.clear()
+        return PanesOpen(tuple(found))
 
     def snapshot(self) -> list[Record]:
         """All state as records."""
         records = [self._shared_record(kind) for kind in ("watermark", "retraining", "resolved")]
         for series in self.series.values():
-            records += [series_record(series), adwin_record(series)]
+            records += [series_record(series), report_record(series), adwin_record(series)]
             records += [pane_record(series, start) for start in series.windows.panes]
             records += [window_record(window) for window in series.history]
         return records
@@ -230,16 +252,10 @@ class Pipeline:
         """The records that changed since the last call: what a checkpoint has to write."""
         records = [self._shared_record(kind) for kind in sorted(self._dirty)]
         self._dirty.clear()
-        for series in self.series.values():
-            records += [pane_record(series, start) for start in series.windows.touched]
-            series.windows.touched.clear()
-            if series.dirty:
-                records += [series_record(series), adwin_record(series)]
-                records += [window_record(window) for window in series.new_windows]
-                records += [window_record(window, gone=True) for window in series.dropped_windows]
-                series.dirty = False
-                series.new_windows.clear()
-                series.dropped_windows.clear()
+        for series in self._changed.values():
+            records += series_changes(series)
+        self._pending_panes |= self._changed
+        self._changed.clear()
         return records
 
     def _shared_record(self, kind: str) -> Record:
@@ -281,6 +297,10 @@ class Pipeline:
         for series in self.series.values():
             if self.watermark.value is not None and series.windows.sealed_until is None:
                 series.windows.seal_until(self.watermark.value)  # a new series, or one that starts anew
+        self._agenda.clear()
+        for series in self.series.values():
+            self._sleep(series)
+        self._pending_panes |= self.series
         return facts
 
     def _restore_shared(self, by_kind: Mapping[str, list[tuple[str, bytes]]], now: Nanos) -> None:
@@ -295,26 +315,52 @@ class Pipeline:
             self.resolved.extend(msgspec.json.decode(payload, type=list[AlertChanged]))
 
     def _restore_parts(self, by_kind: Mapping[str, list[tuple[str, bytes]]], kept: set[SeriesKey]) -> list[Fact]:
-        facts: list[Fact] = []
-        for name, payload in by_kind.get("adwin", []):
-            key = SeriesKey(*msgspec.json.decode(name, type=tuple[str, str]))
-            if key in kept:
-                series = self.series[key]
-                try:
-                    series.judge.adwin = adwin.AdwinBank.from_bytes(series.spec.reference, payload)
-                except ValueError as error:  # written under another version of river
-                    facts.append(StateReset(key, f"adwin starts anew: {error}"))
-        for name, payload in by_kind.get("pane", []):
-            model, version, start = msgspec.json.decode(name, type=tuple[str, str, int])
+        facts = [
+            fact
+            for series, _, payload in self._owned(by_kind.get("adwin", []), kept)
+            for fact in self._restore_adwin(series, payload)
+        ]
+        for series, number, payload in sorted(self._owned(by_kind.get("fed", []), kept), key=itemgetter(1)):
+            series.replay(number, payload)
+        for series, _, payload in self._owned(by_kind.get("report", []), kept):
+            restore_report(series, payload)
+        for series, start, payload in self._owned(by_kind.get("pane", []), kept):
+            series.windows.restore(start, Sketch.from_bytes(series.windows.grid, payload).packed())
+        found = [msgspec.json.decode(payload, type=WindowClosed) for _, payload in by_kind.get("window", [])]
+        for window in sorted(found, key=lambda window: window.end):
+            if window.key in self.series:
+                self.series[window.key].recall(window)
+        return facts
+
+    @staticmethod
+    def _restore_adwin(series: Series, payload: bytes) -> list[Fact]:
+        try:
+            series.judge.adwin = adwin.AdwinBank.from_bytes(series.spec.reference, payload)
+        except ValueError as error:  # written under another version of river
+            return [StateReset(series.spec.key, f"adwin starts anew: {error}")]
+        series.adwin_whole = series.judge.adwin.fed
+        return []
+
+    def _owned(self, saved: Iterable[tuple[str, bytes]], kept: set[SeriesKey]) -> list[tuple[Series, int, bytes]]:
+        """The saved parts of the series that go on: whose it is, its number or time (0: it has none), its payload."""
+        parts = []
+        for name, payload in saved:
+            model, version, *number = msgspec.json.decode(name, type=list[Any])
             key = SeriesKey(model, version)
             if key in kept:
-                windows = self.series[key].windows
-                windows.panes[start] = Sketch.from_bytes(windows.grid, payload)
-        found = sorted(
-            (msgspec.json.decode(payload, type=WindowClosed) for _, payload in by_kind.get("window", [])),
-            key=lambda window: window.end,
-        )
-        for window in found:
-            if window.key in self.series:
-                self.series[window.key].history.append(window)
-        return facts
+                parts.append((self.series[key], sum(number), payload))
+        return parts
+
+    def _in_order(self, woken: Iterable[Series], watermark: Nanos) -> list[tuple[Series, Nanos]]:
+        """The ends of windows that are due, in the order in which a watermark moving slowly would close them.
+
+        Series of one model share a retraining history, so the order must not depend on how far the watermark jumped.
+        """
+        due = [(series, end) for series in woken for end in series.windows.due(watermark)]
+        return sorted(due, key=lambda one: (one[1] + one[0].spec.windows.lateness, self._order[one[0].spec.key]))
+
+
+def _usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:
+    """How far partitions read to their ends may be apart; nor is it worth holding one for less than two windows."""
+    shortest = min((one.length for one in windows), default=0)
+    return max(idle_after, 2 * shortest, *(one.lateness for one in windows))

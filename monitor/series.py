@@ -1,22 +1,27 @@
-"""One series at work, and how it is saved: a row for itself, one for ADWIN, one a pane, one a closed window."""
+"""One series at work, and how it is saved: a row for itself, one for its last scores, one for ADWIN, one a pane, one a window."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Self
+from zlib import crc32
 
 import msgspec
+import numpy as np
 
-from detectors import DriftScore, Reference, Sketch
+from detectors import DriftScore, Reference, ScoreColumns, Sketch, adwin
 from monitor.alerting.alerts import Alert, AlertState
 from monitor.alerting.episodes import OPEN, Episode, RuleState
 from monitor.alerting.judge import SELF_LEARNT_VOLUME, Judge, Judging, Verdict
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
+from monitor.alerting.table import ScoreTable
 from monitor.facts import AlertChanged, AlertSeen, FeatureQuality, WindowClosed, WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import Windows, WindowSpec
 
 KEPT_WINDOWS = 500  # per series, for GET /api/v1/windows
+ADWIN_WHOLE_AFTER = adwin.PANES  # a kilobyte or more a feature, so a checkpoint writes only what came to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +64,69 @@ class SavedRule:
 
 
 @dataclass(slots=True)
-class SavedReport:
+class Report:
     """The last closed window as it was judged."""
 
     window: WindowClosed
-    scores: tuple[DriftScore, ...]
+    scores: ScoreTable
     states: dict[str, int]
 
 
 @dataclass(slots=True)
+class SavedColumns:
+    """One detector's scores as saved: the arrays of `ScoreColumns` as little-endian bytes."""
+
+    detector: str
+    names: tuple[str, ...]
+    known: bytes
+    rows: bytes
+    values: bytes
+    pvalues: bytes | None
+    details: dict[str, bytes]
+
+    @classmethod
+    def of(cls, found: ScoreColumns) -> Self:
+        """The columns as bytes."""
+        return cls(
+            found.detector,
+            found.names,
+            found.known.tobytes(),
+            found.rows.astype("<i8").tobytes(),
+            found.values.astype("<f8").tobytes(),
+            None if found.pvalues is None else found.pvalues.astype("<f8").tobytes(),
+            {name: column.astype("<f8").tobytes() for name, column in found.details.items()},
+        )
+
+    def columns(self) -> ScoreColumns:
+        """The columns that they were. Raises ValueError where bytes are missing."""
+        return ScoreColumns(
+            self.detector,
+            self.names,
+            np.frombuffer(self.known, dtype=np.bool_),
+            np.frombuffer(self.rows, dtype="<i8"),
+            np.frombuffer(self.values, dtype="<f8"),
+            None if self.pvalues is None else np.frombuffer(self.pvalues, dtype="<f8"),
+            {name: np.frombuffer(column, dtype="<f8") for name, column in self.details.items()},
+        )
+
+
+@dataclass(slots=True)
+class SavedReport:
+    """The last closed window as saved; states follow from scores and alerts."""
+
+    window: WindowClosed
+    scores: list[SavedColumns]
+
+
+@dataclass(slots=True)
 class SavedSeries:
-    """One series as saved, without its panes and ADWIN state, which are records of their own."""
+    """One series as saved, without panes, ADWIN state and last scores, which are records of their own."""
 
     fingerprint: str
     origin: Nanos | None
     sealed_until: Nanos | None
     rules: dict[str, SavedRule]
-    report: SavedReport | None
+    last: WindowSpan | None  # the last closed window
 
 
 @dataclass(slots=True)
@@ -86,10 +137,14 @@ class Series:
     windows: Windows
     judge: Judge
     history: deque[WindowClosed] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
-    report: SavedReport | None = None
+    report: Report | None = None
     dirty: bool = False
+    adwin_saved: list[int] = field(default_factory=list)  # the entries of its journal that the store holds
+    adwin_whole: int = 0  # where its journal begins: what was fed when it was last written whole
     new_windows: list[WindowClosed] = field(default_factory=list)
     dropped_windows: list[WindowClosed] = field(default_factory=list)
+    _alike: int = 0  # windows in the history that are as long as today's
+    _rows: int = 0  # in those
 
     @classmethod
     def fresh(cls, spec: SeriesSpec) -> "Series":
@@ -98,17 +153,31 @@ class Series:
 
     def usual_rows(self) -> float | None:
         """Mean rows of the windows kept that are as long as today's, once there are enough of them."""
-        length = self.spec.windows.length
-        rows = [window.rows for window in self.history if window.end - window.start == length]
-        return sum(rows) / len(rows) if len(rows) >= SELF_LEARNT_VOLUME else None
+        return self._rows / self._alike if self._alike >= SELF_LEARNT_VOLUME else None
+
+    def recall(self, window: WindowClosed) -> WindowClosed | None:
+        """Put a window at the end of the history; the one that it pushes out is returned."""
+        gone = self.history[0] if len(self.history) == KEPT_WINDOWS else None
+        self.history.append(window)
+        for one, sign in ((window, 1), (gone, -1)):
+            if one is not None and one.end - one.start == self.spec.windows.length:
+                self._alike += sign
+                self._rows += sign * one.rows
+        return gone
+
+    def replay(self, number: int, entry: bytes) -> None:
+        """Feed an entry of the journal to the sequential detectors, unless they hold it already."""
+        self.adwin_saved.append(number)
+        if number == self.judge.adwin.fed + 1:
+            self.judge.adwin.replay(entry)
 
     def remember(self, window: WindowClosed, verdict: Verdict) -> None:
         """Keep a window in the history, without the details that only the last one needs."""
-        self.report = SavedReport(window, verdict.scores, verdict.states)
+        self.report = Report(window, verdict.scores, verdict.states)
         brief = WindowClosed(window.key, window.start, window.end, window.rows, ())
-        if len(self.history) == KEPT_WINDOWS:
-            self.dropped_windows.append(self.history[0])
-        self.history.append(brief)
+        gone = self.recall(brief)
+        if gone is not None:
+            self.dropped_windows.append(gone)
         self.new_windows.append(brief)
         self.dirty = True
 
@@ -132,7 +201,6 @@ def last_words(key: SeriesKey, saved: SavedSeries, names: Iterable[str]) -> list
         if episode.state not in OPEN or episode.since is None:
             continue
         rule = msgspec.json.decode(saved.rules[name].rule)
-        window = saved.report.window if saved.report else WindowClosed(key, episode.since, episode.since, 0, ())
         found.append(
             AlertChanged(
                 key=key,
@@ -142,7 +210,7 @@ def last_words(key: SeriesKey, saved: SavedSeries, names: Iterable[str]) -> list
                 after=AlertState.INACTIVE,
                 since=episode.since,
                 episode=episode.number,
-                window=WindowSpan(window.start, window.end, window.rows),
+                window=saved.last or WindowSpan(episode.since, episode.since, 0),
                 evidence=(),
                 reference=saved.fingerprint.partition(":")[0],
             )
@@ -157,8 +225,6 @@ def restore_series(series: Series, saved: SavedSeries) -> list[str]:
     if saved.fingerprint == series.spec.fingerprint:
         series.windows.origin = saved.origin
         series.windows.sealed_until = saved.sealed_until
-        if saved.report is not None:
-            series.report = replace(saved.report, scores=series.judge.as_ruled(saved.report.scores))
     else:
         causes.append("reference or window changed: panes, detectors and last scores start anew")
     for name, state in series.judge.rule_states.items():
@@ -168,9 +234,14 @@ def restore_series(series: Series, saved: SavedSeries) -> list[str]:
         state.alerts = {feature: alert for feature, alert in found.alerts.items() if feature in state.rules}
         state.scores = {feature: score for feature, score in found.scores.items() if feature in state.alerts}
         state.episode = found.episode
-    if series.report is not None:
-        series.report = replace(series.report, states=series.judge.states(series.report.scores))
     return causes
+
+
+def restore_report(series: Series, payload: bytes) -> None:
+    """Take up the last closed window, under today's thresholds and alerts. Raises ValueError for damaged bytes."""
+    saved = msgspec.msgpack.decode(payload, type=SavedReport)
+    scores = series.judge.as_ruled(found.columns() for found in saved.scores)
+    series.report = Report(saved.window, scores, series.judge.states(scores))
 
 
 def quality_of(sketch: Sketch) -> tuple[FeatureQuality, ...]:
@@ -209,14 +280,52 @@ def series_record(series: Series) -> Record:
         name: SavedRule(rule_fingerprint(series.judge.rules[name]), state.alerts, state.scores, state.episode)
         for name, state in series.judge.rule_states.items()
     }
-    windows = series.windows
-    saved = SavedSeries(series.spec.fingerprint, windows.origin, windows.sealed_until, rules, series.report)
+    windows, last = series.windows, series.report and series.report.window
+    span = WindowSpan(last.start, last.end, last.rows) if last else None
+    saved = SavedSeries(series.spec.fingerprint, windows.origin, windows.sealed_until, rules, span)
     return Record("series", name_of(series.spec.key), msgspec.json.encode(saved))
+
+
+def report_record(series: Series) -> Record:
+    """The last closed window of a series, as it was judged."""
+    report, saved = series.report, None
+    if report is not None:
+        columns = [SavedColumns.of(part.columns) for part in report.scores.parts]
+        saved = msgspec.msgpack.encode(SavedReport(report.window, columns))
+    return Record("report", name_of(series.spec.key), saved)
 
 
 def adwin_record(series: Series) -> Record:
     """The sequential detectors of a series."""
     return Record("adwin", name_of(series.spec.key), series.judge.adwin.to_bytes())
+
+
+def series_changes(series: Series) -> list[Record]:
+    """The records of a series that changed since the last call."""
+    records = [pane_record(series, start) for start in series.windows.touched]
+    series.windows.touched.clear()
+    if series.dirty:
+        records += [series_record(series), report_record(series), *adwin_changes(series)]
+        records += [window_record(window) for window in series.new_windows]
+        records += [window_record(window, gone=True) for window in series.dropped_windows]
+        series.dirty = False
+        series.new_windows.clear()
+        series.dropped_windows.clear()
+    return records
+
+
+def adwin_changes(series: Series) -> list[Record]:
+    """What was fed to the sequential detectors since the last call; after 64 panes all of their state instead."""
+    bank = series.judge.adwin
+    entries = bank.take_journal()
+    apart = crc32(str(series.spec.key).encode()) % (ADWIN_WHOLE_AFTER // 2)  # so that not all series come at once
+    if bank.fed - series.adwin_whole < ADWIN_WHOLE_AFTER - apart:
+        series.adwin_saved += [number for number, _ in entries]
+        return [Record("fed", name_of(series.spec.key, number), entry) for number, entry in entries]
+    gone = [Record("fed", name_of(series.spec.key, number), None) for number in series.adwin_saved]
+    series.adwin_whole = bank.fed
+    series.adwin_saved.clear()
+    return [adwin_record(series), *gone]
 
 
 def pane_record(series: Series, start: Nanos) -> Record:

@@ -6,12 +6,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from detectors import DriftScore, Reference
+from detectors import DriftScore, Reference, ScoreColumns
 from monitor.alerting.alerts import Span
 from monitor.alerting.judge import Judging
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
-from monitor.facts import Fact
+from monitor.alerting.table import Asked, Part, ScoreTable
+from monitor.facts import Fact, WindowScored
 from monitor.pipeline import Pipeline
 from monitor.series import Record, SeriesSpec
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
@@ -48,6 +49,29 @@ def minute(number: int) -> Span:
 def a_score(value: float | None, feature: str = "age", detector: str = "missing", rows: int = 100) -> DriftScore:
     """What a detector might have said."""
     return DriftScore(feature, detector, value, rows)
+
+
+def score_table(*scores: DriftScore) -> ScoreTable:
+    """The same scores as a window keeps them."""
+    return ScoreTable(tuple(Part(as_columns(score), as_asked(score)) for score in scores))
+
+
+def as_columns(score: DriftScore) -> ScoreColumns:
+    """One score as columns."""
+    return ScoreColumns(
+        score.detector,
+        (score.feature,),
+        known=np.array([score.value is not None]),
+        rows=np.array([score.rows]),
+        values=np.array([score.value or 0.0]),
+        pvalues=None if score.pvalue is None else np.array([score.pvalue]),
+        details={name: np.array([value], dtype=np.float64) for name, value in score.details.items()},
+    )
+
+
+def as_asked(score: DriftScore) -> Asked:
+    """Its threshold, and no rule."""
+    return Asked({score.feature: 0}, None, np.array([0]), (score.threshold,), {})
 
 
 def make_rule(**changes: Any) -> AlertRule:
@@ -119,6 +143,16 @@ def play(pipeline: Pipeline, script: str, first: int = 0, **batch: Any) -> list[
 def of(facts: Iterable[object], kind: type[T]) -> list[T]:
     """The facts of one kind."""
     return [fact for fact in facts if isinstance(fact, kind)]
+
+
+def scores_of(facts: Iterable[object]) -> list[DriftScore]:
+    """The scores of all windows, in the order in which they were said."""
+    return [score for fact in of(facts, WindowScored) for score in fact.scores]
+
+
+def states_of(facts: Iterable[object]) -> dict[str, int]:
+    """Each feature's state as it was last said."""
+    return {feature: state for fact in of(facts, WindowScored) for feature, state in fact.states.items()}
 
 
 def stored(

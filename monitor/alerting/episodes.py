@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.rules import AlertRule
@@ -25,6 +28,8 @@ class Episode:
     def follow(self, alerts: Iterable[Alert], at: Span) -> "Episode":
         """The episode after its features' alerts have taken one more step."""
         alerts = list(alerts)
+        if not alerts and self.state is AlertState.INACTIVE:
+            return self
         state = worst(alert.state for alert in alerts)
         if state is AlertState.INACTIVE:
             return self._closed(at) if self.state in OPEN else replace(self, state=state, since=None)
@@ -86,10 +91,17 @@ class RuleState:
     scores: dict[str, DriftScore] = field(default_factory=dict)  # last score of each feature not inactive
     episode: Episode = field(default_factory=Episode)
 
+    def limits(self, names: Iterable[str]) -> NDArray[np.float64]:
+        """The score above which each of these features breaches, float64[s]; infinity where the rule does not apply."""
+        return np.array([self.rules[name].fire_above if name in self.rules else np.inf for name in names])
+
     def step(self, scores: Mapping[str, DriftScore], at: Span) -> tuple[Episode, Episode]:
-        """Take one window; the episode before and after is returned."""
-        for feature, rule in self.rules.items():
-            score = scores.get(feature)
+        """Take one window; the episode before and after is returned.
+
+        Features that are inactive and do not breach may be left out of `scores`: nothing becomes of them.
+        """
+        for feature in [*self.alerts, *(name for name in scores if name in self.rules and name not in self.alerts)]:
+            rule, score = self.rules[feature], scores.get(feature)
             alert = self.alerts.get(feature, Alert()).step(rule, rule.classify(score), at)
             self._keep(feature, alert, score)
         before, self.episode = self.episode, self.episode.follow(self.alerts.values(), at)

@@ -1,13 +1,15 @@
 """Judges one series: sealed panes feed the sequential detectors, closed windows are scored and put to the rules."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from detectors import DriftScore, Reference, Sketch, adwin, volume, window_detectors
+import numpy as np
+
+from detectors import DriftScore, Reference, ScoreColumns, Sketch, adwin, volume, window_detectors
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import Episode, RuleState, worst
 from monitor.alerting.rules import AlertRule, Thresholds, lowest_threshold
+from monitor.alerting.table import Asked, Part, ScoreTable
 from monitor.stream.events import SECOND, Nanos
 from monitor.stream.windows import ClosedWindow, SealedPane
 
@@ -15,6 +17,7 @@ SELF_LEARNT_VOLUME = 8  # windows after which a series' own mean stands in for a
 
 VOLUME = "volume"
 OK, WARNING, DRIFT, INSUFFICIENT = 0, 1, 2, -1
+NOT_ASKED = -2  # of a feature that no detector scored
 STATE_OF_ALERT = {
     AlertState.INACTIVE: OK,
     AlertState.PENDING: WARNING,
@@ -69,7 +72,7 @@ class RuleStep:
 class Verdict:
     """What a closed window was found to be: scores with their thresholds, the state of each feature, the alerts."""
 
-    scores: tuple[DriftScore, ...]
+    scores: ScoreTable
     states: dict[str, int]
     steps: tuple[RuleStep, ...]
 
@@ -82,14 +85,8 @@ class Judge:
         self.adwin = adwin.AdwinBank(judging.reference)
         self.rules = {rule.name: rule for rule in judging.rules}
         self.rule_states = {rule.name: RuleState(judging.rules_for(rule)) for rule in judging.rules}
-        self._thresholds = self._lowest_thresholds()
-
-    def _lowest_thresholds(self) -> dict[tuple[str, str], float | None]:
-        applying: dict[tuple[str, str], list[AlertRule]] = defaultdict(list)
-        for state in self.rule_states.values():
-            for feature, rule in state.rules.items():
-                applying[feature, rule.detector].append(rule)
-        return {place: lowest_threshold(rules) for place, rules in applying.items()}
+        self._features = (*judging.reference.names, volume.FEATURE)
+        self._asked: dict[str, tuple[tuple[str, ...], Asked]] = {}  # by detector, with the features it scores
 
     def see_pane(self, pane: SealedPane) -> None:
         """Feed a sealed pane to the sequential detectors; panes are disjoint whatever the windows overlap."""
@@ -97,41 +94,55 @@ class Judge:
 
     def judge(self, window: ClosedWindow, usual_rows: float | None) -> Verdict:
         """Score a closed window and put the scores to the rules. `usual_rows`: the series' own mean, if known."""
-        scores = self._scores(window.sketch, usual_rows)
+        scores = self.as_ruled(self._score(window.sketch, usual_rows))
         at = Span(window.start, window.end)
-        by_detector: dict[str, dict[str, DriftScore]] = defaultdict(dict)
-        for score in scores:
-            by_detector[score.detector][score.feature] = score
+        parts = {part.columns.detector: part for part in scores.parts}
         steps = []
         for name, state in self.rule_states.items():
-            before, after = state.step(by_detector[self.rules[name].detector], at)
-            steps.append(RuleStep(self.rules[name], before, after))
+            rule = self.rules[name]
+            before, after = state.step(self._calling(rule, state, parts[rule.detector]), at)
+            steps.append(RuleStep(rule, before, after))
         return Verdict(scores, self.states(scores), tuple(steps))
 
-    def _scores(self, sketch: Sketch, usual_rows: float | None) -> tuple[DriftScore, ...]:
+    def _score(self, sketch: Sketch, usual_rows: float | None) -> list[ScoreColumns]:
         reference, min_rows = self.judging.reference, self.judging.min_rows
-        found: list[DriftScore] = []
-        for detector in window_detectors().values():
-            found += detector.score(reference, sketch, min_rows=min_rows)
-        found += self._adwin_scores(sketch)
-        found.append(volume.score(sketch.rows, self.expected_rows(usual_rows)))
-        return self.as_ruled(found)
+        found = [one.columns(reference, sketch, min_rows=min_rows) for one in window_detectors().values()]
+        brought = sketch.usable[: len(reference.grid.numeric)]  # few values say little, as for the other detectors
+        found.append(self.adwin.columns(min_rows=min_rows, brought=brought))
+        found.append(volume.columns(sketch.rows, self.expected_rows(usual_rows)))
+        return found
 
-    def _adwin_scores(self, sketch: Sketch) -> list[DriftScore]:
-        """ADWIN's scores; none of a feature with too few values in the window, as for the other detectors."""
-        scores = self.adwin.scores(min_rows=self.judging.min_rows)
-        brought = sketch.usable.tolist()  # the numeric features stand first, as in ADWIN's scores
-        return [
-            score if rows >= max(self.judging.min_rows, 1) else DriftScore(score.feature, score.detector, None, rows)
-            for score, rows in zip(scores, brought, strict=False)
-        ]
+    @staticmethod
+    def _calling(rule: AlertRule, state: RuleState, part: Part) -> dict[str, DriftScore]:
+        """The scores that can change an alert: those that breach, and those of features not inactive."""
+        names, places = part.columns.names, part.asked.places
+        found = {names[at]: at for at in part.above(rule.name, rule.min_rows)}
+        found |= {name: places[name] for name in state.alerts if name in places}
+        return {name: part.one(at) for name, at in found.items()}
 
-    def as_ruled(self, scores: Iterable[DriftScore]) -> tuple[DriftScore, ...]:
+    def as_ruled(self, scores: Iterable[ScoreColumns]) -> ScoreTable:
         """The scores that are asked for, each with the threshold that applies."""
-        return tuple(
-            replace(score, threshold=self._thresholds.get((score.feature, score.detector)))
-            for score in scores
-            if self.judging.wants(score.feature, score.detector)
+        return ScoreTable(tuple(Part(found, self._ask(found.detector, found.names)) for found in scores))
+
+    def _ask(self, detector: str, names: tuple[str, ...]) -> Asked:
+        """What is asked of a detector that scores these features; worked out when it first speaks."""
+        known, asked = self._asked.get(detector, ((), None))
+        if asked is None or (known is not names and known != names):
+            asked = self._work_out(detector, names)
+            self._asked[detector] = names, asked
+        return asked
+
+    def _work_out(self, detector: str, names: tuple[str, ...]) -> Asked:
+        kept = [at for at, name in enumerate(names) if self.judging.wants(name, detector)]
+        numbers = {name: at for at, name in enumerate(self._features)}
+        states = {name: state for name, state in self.rule_states.items() if self.rules[name].detector == detector}
+        applying = ([state.rules[name] for state in states.values() if name in state.rules] for name in names)
+        return Asked(
+            places={name: at for at, name in enumerate(names)},
+            kept=None if len(kept) == len(names) else np.array(kept, dtype=np.int64),
+            features=np.array([numbers[names[at]] for at in kept], dtype=np.int64),
+            thresholds=tuple(lowest_threshold(rules) for rules in applying),
+            limits={name: state.limits(names) for name, state in states.items()},
         )
 
     def expected_rows(self, usual_rows: float | None) -> float | None:
@@ -139,25 +150,24 @@ class Judge:
         rate = self.judging.reference.rows_per_second
         return usual_rows if rate is None else rate * self.judging.window_length / SECOND
 
-    def states(self, scores: Iterable[DriftScore]) -> dict[str, int]:
-        """The state of each feature scored: that of its worst alert, else whether there was enough to judge it by."""
-        by_feature: dict[str, list[DriftScore]] = defaultdict(list)
-        for score in scores:
-            by_feature[score.feature].append(score)
-        return {
-            feature: self._alert_state(feature) or (OK if sufficient(found) else INSUFFICIENT)
-            for feature, found in by_feature.items()
-        }
+    def states(self, scores: ScoreTable) -> dict[str, int]:
+        """The state of each feature scored: that of its worst alert, else whether there was enough to judge it by.
+
+        A feature is judged by its values, or by all rows where nothing else is asked for.
+        """
+        found = np.full((2, len(self._features)), NOT_ASKED)  # by rows, by values
+        for part in scores.parts:
+            side = found[0 if part.columns.detector in ROW_DETECTORS else 1]
+            features = part.asked.features
+            side[features] = np.maximum(side[features], np.where(part.known, OK, INSUFFICIENT))
+        states = np.where(found[1] == NOT_ASKED, found[0], found[1]).tolist()
+        said = {name: state for name, state in zip(self._features, states, strict=True) if state != NOT_ASKED}
+        alerting = {name for rule in self.rule_states.values() for name in rule.alerts}
+        return said | {name: self._alert_state(name) or said[name] for name in alerting & said.keys()}
 
     def _alert_state(self, feature: str) -> int:
         states = [rule.alerts[feature].state for rule in self.rule_states.values() if feature in rule.alerts]
         return STATE_OF_ALERT[worst(states)]
-
-
-def sufficient(scores: list[DriftScore]) -> bool:
-    """Whether one feature could be judged: by its values, or by all rows where nothing else is asked for."""
-    of_values = [score for score in scores if score.detector not in ROW_DETECTORS]
-    return any(score.value is not None for score in of_values or scores)
 
 
 ROW_DETECTORS = frozenset({"missing", "unseen", VOLUME})  # judged on all rows, so they never lack data

@@ -137,8 +137,9 @@ class Telemetry:
     def _say_source(self, fact: Fact) -> None:
         log = self._log
         match fact:
-            case DaemonStarted(url, brokers, version, config_hash):
-                log.info("daemon.started", url=url, brokers=brokers, version=version, config_hash=config_hash)
+            case DaemonStarted(url, brokers, version, config_hash, compiled):
+                about = {"version": version, "config_hash": config_hash, "compiled": compiled}
+                log.info("daemon.started", url=url, brokers=brokers, **about)
             case DaemonStopped():
                 log.info("daemon.stopped")
             case PartitionsAssigned(offsets):

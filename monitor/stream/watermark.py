@@ -18,6 +18,9 @@ class PartitionClock:
     at_end: bool = False
     idle: bool = False
     assigned: bool = True
+    latest: Nanos | None = None  # the largest event time of its last batch
+    pace: Nanos | None = None  # what its last two batches both reached: an event from a wrong clock is not its pace
+    held: bool = False  # not read for now, for it runs ahead
 
     @property
     def holds(self) -> bool:
@@ -27,6 +30,15 @@ class PartitionClock:
     def judge_idleness(self, now: Nanos, idle_after: Nanos) -> None:
         """Idle is a partition read to its end and silent for `idle_after`; an unread or lagging one never is."""
         self.idle = self.idle or (self.at_end and now - self.active >= idle_after)
+
+    def judge_lead(self, behind: Nanos, most: Nanos) -> None:
+        """Held is a partition whose pace is more than `most` past `behind`, until that is half made up for.
+
+        What comes meanwhile is unread, so it is not at its end.
+        """
+        limit = behind + (most // 2 if self.held else most)
+        self.held = self.holds and self.pace is not None and self.pace > limit
+        self.at_end = self.at_end and not self.held
 
 
 class Watermark:
@@ -39,6 +51,7 @@ class Watermark:
     def __init__(self, idle_after: Nanos) -> None:
         self.idle_after = idle_after
         self.value: Nanos | None = None
+        self._begun: Nanos | None = None  # the least that any partition had shown, for as long as there is no value
         self.partitions: dict[Partition, PartitionClock] = {}
 
     def assign(self, partitions: Iterable[Partition], now: Nanos) -> None:
@@ -64,8 +77,12 @@ class Watermark:
         """A valid event came: the partition is alive."""
         clock = self.partitions[partition]
         clock.seen = event_time if clock.seen is None else max(clock.seen, event_time)
+        clock.pace = None if clock.latest is None else min(clock.latest, event_time)
+        clock.latest = event_time
         clock.active = now
         clock.idle = False
+        if self.value is None:
+            self._begun = event_time if self._begun is None else min(self._begun, event_time)
 
     def unheard(self, partition: Partition, now: Nanos) -> None:
         """The broker was away, or we were: the partition's silence counts from now on."""
@@ -88,3 +105,16 @@ class Watermark:
             return False
         self.value = reached
         return True
+
+    def ahead(self, most: Nanos) -> frozenset[Partition]:
+        """The partitions that must wait, for what they bring would pile up: more than `most` past the watermark.
+
+        Never one that the watermark waits for: its pace is no larger than what it has shown, which is no larger
+        than the watermark.
+        """
+        behind = self._begun if self.value is None else self.value
+        if behind is None:
+            return frozenset()
+        for clock in self.partitions.values():
+            clock.judge_lead(behind, most)
+        return frozenset(partition for partition, clock in self.partitions.items() if clock.held)

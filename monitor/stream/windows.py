@@ -5,12 +5,17 @@ window [0---------)             an event lands in one pane;
             [1---------)        a window is a run of panes, merged
 """
 
+from bisect import bisect_left, insort
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors import Grid, Sketch
+from detectors import Grid, PackedSketch, Sketch
 from monitor.stream.events import EventBatch, Nanos
+
+LOOSE = 2  # panes of one series held in 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,15 @@ class Windows:
     def __init__(self, spec: WindowSpec, grid: Grid) -> None:
         self.spec = spec
         self.grid = grid
-        self.panes: dict[Nanos, Sketch] = {}
+        self.panes: dict[Nanos, Sketch | PackedSketch] = {}
         self.origin: Nanos | None = None
         self.sealed_until: Nanos | None = None
         self.touched: set[Nanos] = set()  # panes changed or dropped since the last checkpoint
+        self._starts: list[Nanos] = []  # of the panes, rising
+        self._loose: list[Nanos] = []  # the panes not packed, the one touched last at the end
         self._sum: ClosedWindow | None = None  # the last window's total, so that a slide costs two panes, not all
+
+    # --- counting -----------------------------------------------------------------------------------------------
 
     def add(self, batch: EventBatch) -> int:
         """Count a batch into its panes; the number of late events is returned."""
@@ -73,72 +82,111 @@ class Windows:
                 batch = batch.where(timely)
         if not len(batch):
             return late
-        first = int(batch.event_times.min())
+        first, last = int(batch.event_times.min()), int(batch.event_times.max())
         self.origin = first if self.origin is None else min(self.origin, first)
-        starts = batch.event_times - batch.event_times % self.spec.slide
-        if starts[0] == starts[-1] and (starts == starts[0]).all():
-            self._count(int(starts[0]), batch)
-            return late
-        for start in np.unique(starts):
-            self._count(int(start), batch.where(starts == start))
+        start = first - first % self.spec.slide
+        if last < start + self.spec.slide:
+            self._count(start, batch.numeric, batch.codes)
+        else:
+            self._share_out(batch)
         return late
 
-    def _count(self, start: Nanos, batch: EventBatch) -> None:
-        pane = self.panes.get(start)
-        if pane is None:
-            pane = self.panes[start] = Sketch.empty(self.grid)
-        pane.update(batch.numeric, batch.codes)
+    def _share_out(self, batch: EventBatch) -> None:
+        """Count a batch that belongs to several panes: sorted by pane once, then run by run."""
+        starts = batch.event_times - batch.event_times % self.spec.slide
+        numeric, codes = batch.numeric, batch.codes
+        steps = np.diff(starts)
+        if (steps < 0).any():
+            order = np.argsort(starts, kind="stable")
+            starts, numeric, codes = starts[order], numeric[order], codes[order]
+            steps = np.diff(starts)
+        bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
+        for first, end in pairwise(bounds):
+            self._count(int(starts[first]), numeric[first:end], codes[first:end])
+
+    def _count(self, start: Nanos, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> None:
+        self._pane(start).update(numeric, codes)
         self.touched.add(start)
 
-    def close_until(self, watermark: Nanos) -> list[SealedPane | ClosedWindow]:
-        """Seal what the watermark has passed: panes and windows in order of their end, empty ones left out."""
+    def _pane(self, start: Nanos) -> Sketch:
+        """The pane to count into. Only the two touched last are held in 64 bits, however many are open."""
+        pane = self.panes.get(start)
+        if isinstance(pane, Sketch):
+            if self._loose[-1] != start:
+                self._loose.remove(start)
+                self._loose.append(start)
+            return pane
+        if pane is None:
+            insort(self._starts, start)
+        loose = self.panes[start] = Sketch.empty(self.grid) if pane is None else Sketch.unpacked(pane)
+        self._loose.append(start)
+        if len(self._loose) > LOOSE:
+            self._pack(self._loose[0])
+        return loose
+
+    def _pack(self, start: Nanos) -> None:
+        pane = self.panes[start]
+        if isinstance(pane, Sketch):
+            self.panes[start] = pane.packed()
+            self._loose.remove(start)
+
+    def restore(self, start: Nanos, pane: PackedSketch) -> None:
+        """Take up a saved pane."""
+        self.panes[start] = pane
+        insort(self._starts, start)
+
+    # --- closing ------------------------------------------------------------------------------------------------
+
+    def due(self, watermark: Nanos) -> list[Nanos]:
+        """Ends of the windows to close, rising: those that hold a pane, past what was sealed before."""
+        slide, length = self.spec.slide, self.spec.length
         horizon = self._horizon(watermark)
-        if self.sealed_until is not None and horizon <= self.sealed_until:
-            return []
+        ends: list[Nanos] = []
+        end = None if self.sealed_until is None else self.sealed_until + slide
+        while True:
+            at = 0 if end is None else bisect_left(self._starts, end - length)
+            if at == len(self._starts):
+                return ends
+            first = self._starts[at] + slide
+            end = first if end is None else max(end, first)
+            if end > horizon:
+                return ends
+            ends.append(end)
+            end += slide
+
+    def close(self, end: Nanos) -> list[SealedPane | ClosedWindow]:
+        """Seal the pane that ends here and close the window that does, those before them being closed; empty ones are left out."""
         closed: list[SealedPane | ClosedWindow] = []
-        for end in self._ends_until(horizon):
-            closed += self._close(end)
-        self.sealed_until = horizon
-        self._drop_used()
+        newest, start = end - self.spec.slide, end - self.spec.length
+        assert self.origin is not None
+        if newest >= self.origin and newest in self.panes:
+            closed.append(SealedPane(newest, end, self._whole(newest)))
+        if start >= self.origin:
+            window = ClosedWindow(start, end, self._total(start, end))
+            self._sum = window if self.spec.slide < self.spec.length else None
+            closed.append(window)
+        self._seal(end)
         return closed
 
     def seal_until(self, watermark: Nanos) -> None:
-        """Begin at a watermark that others have brought so far: what it has passed is late."""
-        self.sealed_until = self._horizon(watermark)
+        """What the watermark has passed is late from now on; called once all that is due is closed."""
+        horizon = self._horizon(watermark)
+        if self.sealed_until is None or horizon > self.sealed_until:
+            self._seal(horizon)
+
+    @property
+    def awake_at(self) -> Nanos | None:
+        """The watermark at which more will be sealed; None: at any."""
+        return None if self.sealed_until is None else self.sealed_until + self.spec.slide + self.spec.lateness
 
     def _horizon(self, watermark: Nanos) -> Nanos:
         """The last end of a pane that the watermark has passed by the lateness."""
         horizon = watermark - self.spec.lateness
         return horizon - horizon % self.spec.slide
 
-    def _ends_until(self, horizon: Nanos) -> list[Nanos]:
-        """Ends of the windows to look at: those that hold a pane, past what was sealed before."""
-        slide, length = self.spec.slide, self.spec.length
-        before = self.sealed_until
-        ends: list[Nanos] = []
-        for start in sorted(self.panes):
-            first = start + slide
-            if ends:
-                first = max(first, ends[-1] + slide)
-            if before is not None:
-                first = max(first, before + slide)
-            ends += range(first, min(start + length, horizon) + 1, slide)
-        return ends
-
-    def _close(self, end: Nanos) -> list[SealedPane | ClosedWindow]:
-        closed: list[SealedPane | ClosedWindow] = []
-        origin = self.origin
-        newest = end - self.spec.slide
-        if origin is None:
-            return closed
-        if newest in self.panes and newest >= origin:
-            closed.append(SealedPane(newest, end, self.panes[newest]))
-        start = end - self.spec.length
-        if start >= origin:
-            window = ClosedWindow(start, end, self._total(start, end))
-            self._sum = window if self.spec.slide < self.spec.length else None
-            closed.append(window)
-        return closed
+    def _whole(self, start: Nanos) -> Sketch:
+        pane = self.panes[start]
+        return pane if isinstance(pane, Sketch) else Sketch.unpacked(pane)
 
     def _total(self, start: Nanos, end: Nanos) -> Sketch:
         """The sum of the window's panes; from the last window's total where that is one slide behind."""
@@ -147,24 +195,27 @@ class Windows:
             total = last.sketch.copy()
             gone, come = self.panes.get(last.start), self.panes.get(last.end)
             if gone is not None:
-                total.counts -= gone.counts
-                total.rows -= gone.rows
+                total.subtract(gone)
             if come is not None:
                 total.add(come)
             return total
+        inside = self._starts[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
+        if len(inside) == 1:
+            return self._whole(inside[0])  # sealed, so nothing changes it any more
         total = Sketch.empty(self.grid)
-        for pane_start, pane in self.panes.items():
-            if start <= pane_start < end:
-                total.add(pane)
+        for pane_start in inside:
+            total.add(self.panes[pane_start])
         return total
 
-    def _drop_used(self) -> None:
-        """Forget panes that no open window needs; one slide more stays, for the next subtraction."""
-        if self.sealed_until is None:
-            return
-        needed_from = self.sealed_until - self.spec.length
-        if self.spec.slide == self.spec.length:
-            needed_from = self.sealed_until
-        for start in [start for start in self.panes if start < needed_from]:
+    def _seal(self, until: Nanos) -> None:
+        """Pack what is sealed and forget the panes that no open window needs; one slide more stays, to be subtracted."""
+        self.sealed_until = until
+        needed_from = until if self.spec.slide == self.spec.length else until - self.spec.length
+        dropped = bisect_left(self._starts, needed_from)
+        for start in self._starts[:dropped]:
             del self.panes[start]
             self.touched.add(start)
+        del self._starts[:dropped]
+        self._loose = [start for start in self._loose if start in self.panes]
+        for start in [start for start in self._loose if start < until]:
+            self._pack(start)

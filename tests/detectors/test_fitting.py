@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from detectors import CategoricalFeature, Kind, NumericFeature, Reference, Sketch, canonical, ks
+from detectors.columns import Coded, infer_kind
 
 MINUTE = 60 * 10**9
 
@@ -218,6 +219,54 @@ def test_beyond_the_sample_edges_are_approximate_counts_exact_and_the_interval_c
     assert score.value <= exact + 1e-12
     assert exact <= score.details["upper"] + 1e-12
     assert score.value == pytest.approx(exact, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(0).standard_cauchy(70_000),
+        np.random.default_rng(1).integers(0, 30, 40_000),
+        np.random.default_rng(2).normal(size=50_000).round(2),
+        np.array([0.0, -0.0, 1.0, 1e308, -1e308, 1.7976931348623157e308, np.inf, -np.inf, np.nan, 5e-324]),
+        np.array([np.nan, np.inf]),
+    ],
+)
+def test_a_reference_holds_what_a_sketch_of_its_rows_would_count(values: np.ndarray) -> None:
+    reference = Reference.fit({"x": values, "c": np.array(["a", "b", None], dtype=object)[np.arange(values.size) % 3]})
+    sketch = Sketch.empty(reference.grid)
+    sketch.update(*reference.encode({"x": values, "c": [["a", "b", None][at % 3] for at in range(values.size)]}))
+
+    assert reference.grid.counts.tolist() == sketch.counts.tolist()
+
+
+def test_the_mean_of_a_bin_is_that_of_its_values() -> None:
+    values = np.random.default_rng(5).exponential(size=60_000)
+    feature = numeric(values)
+    bins = np.searchsorted(feature.edges, values, side="left")
+
+    for at in (1, 100, feature.bins):
+        assert feature.bin_means[at] == pytest.approx(values[bins == at].mean(), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["categorical", "numeric"])
+def test_texts_told_by_codes_are_the_same_as_texts(kind: str) -> None:
+    values = ("seldom", "a", True, None, "never")
+    codes = np.random.default_rng(4).choice(4, p=[0.01, 0.5, 0.29, 0.2], size=30_000)
+    whole = Reference.fit({"x": np.array([*values, None], dtype=object)[codes]}, kinds={"x": kind})
+
+    assert Reference.fit({"x": Coded(values, codes)}, kinds={"x": kind}).hash == whole.hash
+    for told, plain in zip(
+        whole.encode({"x": Coded(values, codes)}), whole.encode({"x": np.asarray(Coded(values, codes))}), strict=True
+    ):
+        assert np.array_equal(told, plain, equal_nan=True)
+
+
+def test_codes_of_which_none_occurs_tell_no_kind() -> None:
+    assert infer_kind(Coded(("text", None), np.ones(3, dtype=np.int64))) is None
+
+
+def test_booleans_of_one_kind_are_one_category() -> None:
+    assert categorical(np.ones(5, dtype=np.bool_)).categories == ("true",)
 
 
 def test_a_column_that_comes_late_or_goes_is_missing_elsewhere() -> None:

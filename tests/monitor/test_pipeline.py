@@ -11,11 +11,10 @@ from monitor.facts import (
     AlertSeen,
     EventsCounted,
     Fact,
-    FeatureJudged,
-    FeatureScored,
     RetrainDecided,
     WatermarkAdvanced,
     WindowClosed,
+    WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.stream.events import SECOND, MicroBatch
@@ -36,6 +35,8 @@ from tests.build import (
     make_spec,
     of,
     play,
+    scores_of,
+    states_of,
 )
 
 INACTIVE, PENDING, FIRING, RECOVERING = AlertState
@@ -182,7 +183,7 @@ def test_series_close_in_one_order_however_far_the_watermark_jumps(jump: bool) -
 
 def test_scores_are_those_of_the_closed_window_only() -> None:
     facts = play(make_pipeline(), "BC")
-    missing = [fact.score.value for fact in of(facts, FeatureScored) if fact.score.detector == "missing"]
+    missing = [score.value for score in scores_of(facts) if score.detector == "missing"]
 
     assert missing == [1.0, 0.0, 0.0, 0.0]  # age and plan, twice
 
@@ -195,8 +196,7 @@ def test_a_closed_window_is_said_before_its_scores_states_and_alerts() -> None:
         EventsCounted,
         WatermarkAdvanced,
         WindowClosed,
-        FeatureScored,
-        FeatureJudged,
+        WindowScored,
         AlertSeen,
         AlertChanged,
         RetrainDecided,
@@ -206,12 +206,12 @@ def test_a_closed_window_is_said_before_its_scores_states_and_alerts() -> None:
 def test_each_feature_has_its_drift_state() -> None:
     facts = play(make_pipeline(rules=[RULE]), "B")
 
-    assert {fact.feature: fact.state for fact in of(facts, FeatureJudged)} == {"age": 2, "plan": 0, volume.FEATURE: -1}
+    assert states_of(facts) == {"age": 2, "plan": 0, volume.FEATURE: -1}
 
 
 def test_volume_learns_the_series_own_mean_from_eight_windows() -> None:
     facts = play(make_pipeline(), "CCCCCCCCCC")
-    found = [fact.score.value for fact in of(facts, FeatureScored) if fact.score.detector == "volume"]
+    found = [score.value for score in scores_of(facts) if score.detector == "volume"]
 
     assert found == [None] * 8 + [0.0] * 2
 

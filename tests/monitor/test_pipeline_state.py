@@ -1,9 +1,12 @@
 """What a pipeline saves and takes up again, also when configuration or reference have changed."""
 
+import json
+from dataclasses import astuple
 from typing import Any
 
 import pytest
 
+from detectors import adwin
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.judge import FeatureChoice
 from monitor.alerting.retraining import RetrainOutcome
@@ -13,12 +16,12 @@ from monitor.facts import (
     AlertSeen,
     EventsCounted,
     Fact,
-    FeatureJudged,
-    FeatureScored,
+    PanesOpen,
     RetrainDecided,
     StateReset,
     WatermarkAdvanced,
     WindowClosed,
+    WindowScored,
 )
 from monitor.pipeline import Pipeline
 from monitor.series import KEPT_WINDOWS
@@ -43,6 +46,8 @@ from tests.build import (
     of,
     play,
     restored,
+    scores_of,
+    states_of,
     stored,
 )
 
@@ -78,7 +83,63 @@ def test_what_changed_and_all_there_is_come_to_the_same() -> None:
     pipeline = make_pipeline(rules=[CRITICAL], slide=MINUTE // 2)
     play(pipeline, "BC.BD", first=1)
 
-    assert stored(pipeline.changes()) == stored(pipeline.snapshot())
+    step_by_step, at_once = (
+        make_pipeline(rules=[CRITICAL], slide=MINUTE // 2),
+        make_pipeline(rules=[CRITICAL], slide=MINUTE // 2),
+    )
+    restored(stored(pipeline.changes()), step_by_step)
+    restored(pipeline, at_once)
+
+    assert stored(step_by_step.snapshot()) == stored(at_once.snapshot()) == stored(pipeline.snapshot())
+
+
+def test_adwin_is_saved_by_what_it_was_fed_and_whole_only_now_and_then() -> None:
+    pipeline, held = make_pipeline(), dict[tuple[str, str], bytes]()
+    wholes = 0
+    for number in range(200):
+        play(pipeline, "CD"[number % 2], first=number)
+        changes = pipeline.changes()
+        wholes += [record.kind for record in changes].count("adwin")
+        held = stored(changes, held)
+        assert [kind for kind, _ in held].count("fed") < adwin.PANES
+    fresh = make_pipeline()
+    restored(held, fresh)
+
+    assert 3 <= wholes <= 6
+    assert stored(fresh.snapshot()) == stored(pipeline.snapshot())
+
+
+def test_adwin_is_saved_whole_after_more_panes_than_its_journal_keeps() -> None:
+    pipeline, fresh = make_pipeline(), make_pipeline()
+    play(pipeline, "CD" * 50)
+    held = stored(pipeline.changes())
+    restored(held, fresh)
+
+    assert "fed" not in [kind for kind, _ in held]
+    assert stored(fresh.snapshot()) == stored(pipeline.snapshot())
+
+
+def test_a_change_of_one_series_writes_nothing_of_the_others() -> None:
+    pipeline = make_pipeline(make_spec(), make_spec(key=OTHER_KEY))
+    feed(pipeline, make_batch([at(0)]), make_batch([at(0)], key=OTHER_KEY))
+    pipeline.changes()
+    feed(pipeline, make_batch([at(0.5)], key=OTHER_KEY))
+
+    assert {record.key for record in pipeline.changes() if record.kind != "watermark"} == {
+        json.dumps([*astuple(OTHER_KEY), at(0)], separators=(",", ":"))
+    }
+
+
+def test_open_panes_are_said_again_only_where_something_was_counted_or_closed() -> None:
+    pipeline = make_pipeline(make_spec(), make_spec(key=OTHER_KEY))
+    feed(pipeline, make_batch([at(0)]))
+    pipeline.changes()
+    pipeline.open_panes()
+    feed(pipeline, make_batch([at(0.5)]))
+    pipeline.changes()
+
+    assert pipeline.open_panes() == PanesOpen(((KEY, 1),))
+    assert pipeline.open_panes() == PanesOpen(())
 
 
 def test_an_idle_decision_is_saved_though_the_watermark_did_not_move() -> None:
@@ -130,8 +191,7 @@ def test_a_restored_pipeline_says_where_things_stand() -> None:
     assert {type(fact) for fact in fresh.current()} == {
         WatermarkAdvanced,
         WindowClosed,
-        FeatureScored,
-        FeatureJudged,
+        WindowScored,
         AlertSeen,
         AlertChanged,
     }
@@ -311,16 +371,12 @@ def test_a_new_rule_is_nothing_to_say() -> None:
 def test_a_feature_does_not_stay_in_drift_by_a_rule_that_is_gone_or_changed(rules: list[AlertRule]) -> None:
     fresh, _ = after_restart("B", {"rules": [RULE]}, {"rules": rules})
 
-    assert {fact.feature: fact.state for fact in of(fresh.current(), FeatureJudged)}[
-        "age"
-    ] == -1  # no value in the last window
+    assert states_of(fresh.current())["age"] == -1  # no value in the last window
 
 
 def test_the_last_scores_carry_todays_thresholds() -> None:
     fresh, _ = after_restart("B", {"rules": [RULE]}, {"rules": [make_rule(fire_above=0.8)]})
-    thresholds = {
-        (fact.score.feature, fact.score.detector): fact.score.threshold for fact in of(fresh.current(), FeatureScored)
-    }
+    thresholds = {(score.feature, score.detector): score.threshold for score in scores_of(fresh.current())}
 
     assert thresholds["age", "missing"] == 0.8
     assert thresholds["plan", "missing"] is None
@@ -329,7 +385,7 @@ def test_the_last_scores_carry_todays_thresholds() -> None:
 def test_detectors_that_are_no_longer_asked_for_are_not_shown() -> None:
     fresh, _ = after_restart("B", {}, {"choices": {"age": FeatureChoice(detectors=frozenset({"ks"}))}})
 
-    assert {fact.score.detector for fact in of(fresh.current(), FeatureScored) if fact.score.feature == "age"} == {"ks"}
+    assert {score.detector for score in scores_of(fresh.current()) if score.feature == "age"} == {"ks"}
 
 
 def test_a_model_that_is_no_longer_configured_is_forgotten_and_said() -> None:

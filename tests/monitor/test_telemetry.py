@@ -24,15 +24,14 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
-    FeatureJudged,
     FeatureQuality,
-    FeatureScored,
     FieldsRejected,
     ForeignCommit,
     LagMeasured,
     OffsetsLost,
     PanesOpen,
     PartitionsAssigned,
+    PartitionsHeld,
     RecordsSkipped,
     RetrainDecided,
     SourceAnswered,
@@ -41,6 +40,7 @@ from monitor.facts import (
     TopicsMissing,
     WatermarkAdvanced,
     WindowClosed,
+    WindowScored,
     WindowSpan,
 )
 from monitor.runtime.board import Board, SeriesBoard
@@ -49,6 +49,7 @@ from monitor.sinks.notifier import Notifier
 from monitor.sinks.store import Notification, StateStore
 from monitor.sinks.webhook import Webhook, decode_secret, new_client
 from monitor.stream.events import SECOND, Partition, SeriesKey
+from tests.build import score_table
 from tests.fakes import NOON, ManualClock, Receiver
 
 CHURN = SeriesKey("churn", "3")
@@ -72,8 +73,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         EventsRejected("t", "too_large", 2),
         FieldsRejected("t", "number_as_text", 2),
         WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
-        FeatureScored(CHURN, NOON, DriftScore("age", "psi", 0.41, rows=5)),
-        FeatureJudged(CHURN, "age", 2),
+        WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
         AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
         CHANGED,
         RetrainDecided(CHANGED, RetrainOutcome.COOLDOWN, 0, NOON),
@@ -81,6 +81,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         StateReset(CHURN, "reference changed"),
         PartitionsAssigned(((P0, 5),)),
         TopicsMissing(("t",)),
+        PartitionsHeld((P0,)),
         OffsetsLost(P0, 3, 9),
         RecordsSkipped(P0, 3, 9),
         ForeignCommit(P0, 3, 9),
@@ -91,7 +92,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         CheckpointSaved(NOON, 0.01, 100),
         CheckpointFailed("disk full"),
         DeliveryTried("trainer", "id", "retried", 500, "answered 500"),
-        DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc"),
+        DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc", compiled=True),
         DaemonStopped(),
     )
 }
@@ -239,6 +240,17 @@ def test_what_is_restored_is_neither_counted_nor_logged(scene: Scene, capsys: py
     assert scene.board.alerts.keys() == {(CHURN, "drift")}
     assert scene.count("driftd_alert_transitions_total", "churn", "3", "drift", "inactive") == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", get_args(Fact), ids=lambda kind: kind.__name__)
+def test_a_copy_of_the_board_knows_nothing_of_what_came_after(scene: Scene, kind: type[Fact]) -> None:
+    scene.record(*EXAMPLES.values())
+    copied = scene.telemetry.look(Board.copy)
+    before = repr(copied)
+
+    scene.record(EXAMPLES[kind], EXAMPLES[CheckpointSaved])
+
+    assert repr(copied) == before != repr(scene.board)
 
 
 def test_threads_lose_no_count(scene: Scene) -> None:

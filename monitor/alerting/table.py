@@ -1,0 +1,93 @@
+"""All scores of one window, kept as columns: a window is scored far more often than its scores are read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import DriftScore, ScoreColumns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What is asked of one detector, for each feature that it scores.
+
+    `kept` int64[w] are the places of the wanted ones, None for all; `features` int64[w] their numbers in the series.
+    `limits` float64[s] by rule: the score that breaches it, infinity where it does not apply.
+    """
+
+    places: Mapping[str, int]
+    kept: NDArray[np.int64] | None
+    features: NDArray[np.int64]
+    thresholds: tuple[float | None, ...]
+    limits: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What one detector said, and what was asked of it."""
+
+    columns: ScoreColumns
+    asked: Asked
+
+    def __len__(self) -> int:
+        return len(self.asked.features)
+
+    def one(self, at: int) -> DriftScore:
+        """The score in place `at` of the columns."""
+        return self.columns.one(at, self.asked.thresholds[at])
+
+    def wanted(self) -> tuple[ScoreColumns, Sequence[float | None]]:
+        """What is asked for: columns, and the threshold of each score."""
+        kept, thresholds = self.asked.kept, self.asked.thresholds
+        if kept is None:
+            return self.columns, thresholds
+        return self.columns.take(kept), [thresholds[at] for at in kept.tolist()]
+
+    def scores(self) -> list[DriftScore]:
+        """The scores that are asked for."""
+        columns, thresholds = self.wanted()
+        return columns.scores(thresholds)
+
+    def above(self, rule: str, min_rows: int) -> list[int]:
+        """The places of the scores that breach a rule, of those that rest on so many rows."""
+        found = (self.columns.values > self.asked.limits[rule]) & self.columns.known & (self.columns.rows >= min_rows)
+        places: list[int] = np.flatnonzero(found).tolist()
+        return places
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which of the scores asked for are numbers, bool[w]."""
+        return self.columns.known if self.asked.kept is None else self.columns.known[self.asked.kept]
+
+
+class ScoreTable(Sequence[DriftScore]):
+    """A window's scores. Reads like a tuple; each reading makes the values anew, and none is kept."""
+
+    __slots__ = ("parts",)
+    __hash__ = None  # type: ignore[assignment]  # it is equal to a tuple of the same scores
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    def __iter__(self) -> Iterator[DriftScore]:
+        for part in self.parts:
+            yield from part.scores()
+
+    @overload
+    def __getitem__(self, at: int) -> DriftScore: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[DriftScore]: ...
+    def __getitem__(self, at: int | slice) -> DriftScore | Sequence[DriftScore]:
+        return tuple(self)[at]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ScoreTable | tuple) and tuple(self) == tuple(other)
+
+    def __repr__(self) -> str:
+        return f"ScoreTable{tuple(self)}"
