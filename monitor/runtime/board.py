@@ -1,12 +1,13 @@
 """Where things stand, as told by facts: what /metrics and the JSON routes show."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from detectors import DriftScore
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
@@ -16,12 +17,11 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
-    FeatureJudged,
-    FeatureScored,
     FieldsRejected,
     LagMeasured,
     OffsetsLost,
     PanesOpen,
+    PartitionsHeld,
     RecordsSkipped,
     RetrainDecided,
     SourceAnswered,
@@ -29,9 +29,11 @@ from monitor.facts import (
     TopicsMissing,
     WatermarkAdvanced,
     WindowClosed,
+    WindowScored,
 )
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
+NO_SCORES = ScoreTable(())
 KEPT_WINDOWS = 500
 KEPT_RESOLVED = 100
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -39,19 +41,17 @@ DELIVERY_OUTCOMES = ("delivered", "retried", "dead")
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SeriesBoard:
-    """One series: its last window, what was scored in it, the windows before it."""
+    """One series: its last window with rows, and what was scored in it. Another window makes another board."""
 
     reference: str
     reference_rows: int
-    rules: dict[str, str] = field(default_factory=dict)  # name: severity
+    rules: Mapping[str, str] = field(default_factory=dict)  # name: severity
     length: Nanos = 0  # of its windows
-    panes: int = 0
     window: WindowClosed | None = None
-    scores: dict[tuple[str, str], DriftScore] = field(default_factory=dict)
-    states: dict[str, int] = field(default_factory=dict)
-    windows: deque[WindowClosed] = field(default_factory=lambda: deque(maxlen=KEPT_WINDOWS))
+    scores: ScoreTable = field(default_factory=lambda: NO_SCORES)
+    states: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -70,13 +70,18 @@ class Durations:
 
 @dataclass(slots=True)
 class Board:
-    """The read model. Whoever reads or applies facts holds the telemetry's lock."""
+    """The read model. Whoever copies it or applies facts holds the telemetry's lock; who reads has a copy."""
 
     series: dict[SeriesKey, SeriesBoard]
+    windows: dict[SeriesKey, deque[WindowClosed]] = field(  # the last ones, oldest first
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT_WINDOWS))
+    )
+    panes: Mapping[SeriesKey, int] = field(default_factory=dict)
     alerts: dict[tuple[SeriesKey, str], AlertSeen] = field(default_factory=dict)
     resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
-    lags: dict[Partition, int] = field(default_factory=dict)
+    lags: Mapping[Partition, int] = field(default_factory=dict)
+    partitions_held: int = 0
     topics_missing: int = 0
     watermark: Nanos | None = None
     checkpoint_at: Nanos | None = None
@@ -103,6 +108,30 @@ class Board:
                 self.counters["driftd_retrain_requests_total"][key.model, "drift", retrain.value] += 0
         self.counters["driftd_checkpoint_failures_total"][()] += 0
 
+    def copy(self) -> "Board":
+        """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
+
+        The windows before the last stay behind; `recent` takes those.
+        """
+        durations = self.checkpoint_durations
+        return replace(
+            self,
+            series=dict(self.series),
+            windows={},
+            alerts=dict(self.alerts),
+            resolved=self.resolved.copy(),
+            counters=defaultdict(Counter, {name: counter.copy() for name, counter in self.counters.items()}),
+            checkpoint_durations=Durations(durations.counts.copy(), durations.total),
+        )
+
+    def recent(self, model: str | None, limit: int) -> list[list[WindowClosed]]:
+        """The last closed windows of each series of a model, or of all; newest first, at most `limit` of each."""
+        return [
+            list(islice(reversed(windows), limit))
+            for key, windows in self.windows.items()
+            if model is None or key.model == model
+        ]
+
     def apply(self, fact: Fact) -> None:
         """Take one fact."""
         match fact:
@@ -110,10 +139,8 @@ class Board:
                 self._count_events(fact)
             case WindowClosed():
                 self._close(fact)
-            case FeatureScored(key, _, score):
-                self.series[key].scores[score.feature, score.detector] = score
-            case FeatureJudged(key, feature, state):
-                self.series[key].states[feature] = state
+            case WindowScored(key, _, scores, states):
+                self.series[key] = replace(self.series[key], scores=scores, states=states)
             case AlertSeen() | AlertChanged() | RetrainDecided():
                 self._alert(fact)
             case WatermarkAdvanced(at):
@@ -123,6 +150,8 @@ class Board:
 
     def _note_service(self, fact: Fact) -> None:
         match fact:
+            case PartitionsHeld(partitions):
+                self.partitions_held = len(partitions)
             case TopicsMissing(topics):
                 self.topics_missing = len(topics)
             case SourceAnswered(at):
@@ -135,8 +164,7 @@ class Board:
                 self.checkpoint_at, self.state_bytes = at, size
                 self.checkpoint_durations.add(seconds)
             case PanesOpen(panes):
-                for key, count in panes:
-                    self.series[key].panes = count
+                self.panes = dict(panes)
             case CheckpointFailed():
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
             case DeliveryTried(webhook=webhook, outcome=outcome):
@@ -161,13 +189,12 @@ class Board:
                 self.counters["driftd_offsets_lost_total"][(partition.topic,)] += abs(resumed - wanted)
 
     def _close(self, window: WindowClosed) -> None:
-        series = self.series[window.key]
+        key = window.key
         if window.quality:
-            series.window = window
-            series.scores.clear()
-            series.states.clear()
-        if not series.windows or series.windows[-1].end < window.end:
-            series.windows.append(window)
+            self.series[key] = replace(self.series[key], window=window, scores=NO_SCORES, states={})
+        windows = self.windows[key]
+        if not windows or windows[-1].end < window.end:
+            windows.append(replace(window, quality=()))  # of five hundred windows that would be most of the memory
 
     def _alert(self, fact: AlertSeen | AlertChanged | RetrainDecided) -> None:
         match fact:

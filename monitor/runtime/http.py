@@ -1,7 +1,7 @@
 """GET /metrics, health and the JSON routes. Read-only, bounded in threads and time."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,11 +11,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from monitor.runtime import routes
 from monitor.runtime.board import Board
+from monitor.runtime.metrics import Exposition
 from monitor.runtime.telemetry import Telemetry
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
@@ -23,6 +22,7 @@ REQUEST_SECONDS = 10.0  # for a client to say what it wants and to take the answ
 LONGEST_LIMIT = 9  # digits
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
+ENCODER = msgspec.json.Encoder()
 
 
 class BadRequest(ValueError):  # noqa: N818 - a status, not an error of ours
@@ -32,13 +32,13 @@ class BadRequest(ValueError):  # noqa: N818 - a status, not an error of ours
 class Surface:
     """What can be asked, apart from sockets: path and headers in, status, type and body out."""
 
-    def __init__(self, telemetry: Telemetry, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
+    def __init__(self, telemetry: Telemetry, metrics: Exposition, ready: Callable[[], str | None]) -> None:
         self._telemetry = telemetry
-        self._registry = registry
+        self._metrics = metrics
         self._ready = ready
-        self._json: dict[str, Callable[[Board, dict[str, list[str]]], Any]] = {
-            "/api/v1/models": lambda board, _: routes.models(board),
-            "/api/v1/alerts": lambda board, _: routes.alerts(board),
+        self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
+            "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
+            "/api/v1/alerts": lambda _: routes.alerts(telemetry.look(Board.copy)),
             "/api/v1/windows": self._windows,
         }
 
@@ -47,8 +47,7 @@ class Surface:
         path, _, query = target.partition("?")
         match path:
             case "/metrics":
-                encode, kind = choose_encoder(accept)
-                return HTTPStatus.OK, kind, encode(self._registry)
+                return HTTPStatus.OK, *self._metrics.answer(accept)
             case "/healthz":
                 return HTTPStatus.OK, TEXT, b"ok\n"
             case "/readyz":
@@ -68,17 +67,18 @@ class Surface:
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         try:
-            found = self._telemetry.look(lambda board: self._json[path](board, query))
+            found = self._json[path](query)
         except BadRequest as error:
-            return HTTPStatus.BAD_REQUEST, JSON, msgspec.json.encode({"error": str(error)})
-        return HTTPStatus.OK, JSON, msgspec.json.encode(found)
+            return HTTPStatus.BAD_REQUEST, JSON, ENCODER.encode({"error": str(error)})
+        # item by item: one call for all would keep every other thread out until it is done
+        return HTTPStatus.OK, JSON, b"[%b]" % b",".join([ENCODER.encode(one) for one in found])
 
-    @staticmethod
-    def _windows(board: Board, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        limit = query.get("limit", ["100"])[-1]
-        if not (limit.isascii() and limit.isdigit() and len(limit) <= LONGEST_LIMIT and int(limit)):
+    def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
+        text = query.get("limit", ["100"])[-1]
+        if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_LIMIT and int(text)):
             raise BadRequest("limit must be a whole number from 1 to 999999999")
-        return routes.windows(board, query.get("model", [None])[-1], int(limit))
+        model, limit = query.get("model", [None])[-1], int(text)
+        return routes.windows(self._telemetry.look(lambda board: board.recent(model, limit)), limit)
 
 
 class Server(ThreadingHTTPServer):

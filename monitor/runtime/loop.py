@@ -80,6 +80,7 @@ class Loop:
             arrived = replace(arrived, blind=frozenset(self._source.positions()))
         facts += self._pipeline.ingest(arrived, now)
         facts += self._pipeline.advance(now)
+        self._source.hold(self._pipeline.ahead())
         self._checkpointer.add(notifications(facts, self._subscribers, self._sender))
         self._telemetry.record(facts)
 

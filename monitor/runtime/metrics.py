@@ -1,25 +1,29 @@
-"""Every metric by name, and the collector that writes them from the board at each scrape."""
+"""Every metric by name, and what each says of the board at a scrape."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate, compress
+from threading import Lock
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import exposition as openmetrics
 
-from detectors import DriftScore
-from monitor.runtime.board import DURATION_BUCKETS, Board, SeriesBoard
+from monitor.alerting.table import Part
+from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
+from monitor.runtime.exposition import CLASSIC, OPENMETRICS, Kind, Sample, head, label, labelled, lines
 from monitor.sinks.store import Backlog
 from monitor.stream.events import SECOND, Nanos, SeriesKey
 
-Value = tuple[tuple[str, ...], float]
+Value = tuple[tuple[str, ...], float]  # the labels' values, and the value
+Family = tuple[str, Iterable[bytes]]  # a metric's name, and the text of its samples in pieces
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What a metric is."""
 
-    kind: Literal["gauge", "counter", "histogram"]
+    kind: Kind
     help: str
     labels: tuple[str, ...] = ()
 
@@ -67,6 +71,9 @@ METRICS: dict[str, Spec] = {
         "Fields of events that still count; unknown ones are counted in every 256th event",
         ("topic", "reason"),
     ),
+    "driftd_partitions_held": Spec(
+        "gauge", "Partitions not read for now: they run ahead, and what they bring would wait in memory"
+    ),
     "driftd_topics_missing": Spec("gauge", "Configured topics that the broker does not have"),
     "driftd_consumer_lag": Spec(
         "gauge",
@@ -88,6 +95,7 @@ METRICS: dict[str, Spec] = {
     "driftd_ready": Spec("gauge", "1: ready, as /readyz says it"),
     "driftd_reference_info": Spec("gauge", "1; the reference in use", (*SERIES, "reference", "rows")),
     "driftd_build_info": Spec("gauge", "1; the version running", ("version",)),
+    "driftd_compiled": Spec("gauge", "1: this part of the work is done by compiled code; 0: by Python", ("part",)),
 }
 
 
@@ -102,79 +110,73 @@ class Surroundings:
     backlog: Callable[[], dict[str, Backlog]]
     webhooks: tuple[str, ...]
     started: Nanos
+    compiled: Mapping[str, bool] = field(default_factory=dict)
 
 
-class BoardCollector(Collector):
-    """Yields all metrics from one look at the board; nothing is kept between scrapes, and no scrape waits for the disk."""
+class Exposition:
+    """Answers a scrape. The board is looked at for as long as it takes to copy it; all text is made after that.
 
-    def __init__(self, look: Callable[[Callable[[Board], list[Metric]]], list[Metric]], around: Surroundings) -> None:
+    What a series' last window says is written once and kept until the next one: it is nearly all of the text.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[Callable[[Board], Board]], Board],
+        around: Surroundings,
+        process: CollectorRegistry,
+    ) -> None:
         self._look = look
         self._around = around
+        self._process = process
+        self._kept: dict[SeriesKey, tuple[SeriesBoard, dict[str, bytes]]] = {}
+        self._one_at_a_time = Lock()  # who comes second finds the text written
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing is collected at registration."""
-        return []
+    def answer(self, accept: str) -> tuple[str, bytes]:
+        """Content type and text, in the format asked for."""
+        wants_openmetrics = choose_encoder(accept)[1].startswith("application/openmetrics-text")
+        style, process = (OPENMETRICS, openmetrics.generate_latest) if wants_openmetrics else (CLASSIC, generate_latest)
+        pieces: list[bytes] = []
+        with self._one_at_a_time:
+            for name, text in self._families(self._look(Board.copy)):
+                spec = METRICS[name]
+                pieces += (head(name, spec.kind, spec.help, style), *text)
+        pieces.append(process(self._process))  # the last: OpenMetrics ends with a line of its own
+        return style, b"".join(pieces)
 
-    def collect(self) -> Iterable[Metric]:
-        """All families of one moment."""
-        outside = list(self._outside())
-        return [*self._look(lambda board: list(self._families(board))), *outside]
-
-    def _families(self, board: Board) -> Iterator[Metric]:
-        yield from self._series(board)
-        yield from self._health(board)
+    def _families(self, board: Board) -> Iterator[Family]:
+        written = self._written(board)
+        for name in (*SCORE_PARTS.values(), *SERIES_PARTS):
+            yield name, [text[name] for text in written]
+        for name, values in (*_of_models(board), *self._health(board), *self._outside()):
+            yield name, [_text(name, values)]
         for name, counter in board.counters.items():
-            yield _family(name, counter.items())
+            yield name, [_text(name, counter.items())]
+        yield "driftd_checkpoint_duration_seconds", _histogram(board.checkpoint_durations)
 
-    def _series(self, board: Board) -> Iterator[Metric]:
-        scored = [(key, series, score) for key, series in board.series.items() for score in series.scores.values()]
-        for name, read in SCORE_PARTS.items():
-            yield _family(name, _scores(scored, read))
-        items = list(board.series.items())
-        states = [
-            ((*_labels(key), feature), state) for key, series in items for feature, state in series.states.items()
-        ]
-        yield _family("driftd_drift_state", states)
-        closed = [(key, series.window) for key, series in items if series.window is not None]
-        yield _family("driftd_window_rows", [(_labels(key), window.rows) for key, window in closed])
-        yield _family(
-            "driftd_window_end_timestamp_seconds", [(_labels(key), window.end / SECOND) for key, window in closed]
-        )
-        quality = [((*_labels(key), one.feature), one) for key, window in closed for one in window.quality]
-        yield _family("driftd_feature_missing_ratio", [(labels, one.missing_ratio) for labels, one in quality])
-        yield _family("driftd_feature_unseen_ratio", [(labels, one.unseen_ratio) for labels, one in quality])
-        yield _family(
-            "driftd_reference_info",
-            [((*_labels(key), series.reference, str(series.reference_rows)), 1) for key, series in items],
-        )
-        yield _family("driftd_window_length_seconds", [(_labels(key), one.length / SECOND) for key, one in items])
-        yield _family("driftd_open_panes", [(_labels(key), one.panes) for key, one in items])
-        if board.watermark is not None:
-            models = {key.model for key, _ in items}
-            yield _family(
-                "driftd_watermark_timestamp_seconds",
-                [((model,), board.watermark / SECOND) for model in sorted(models)],
-            )
-        rules = {labels[:3]: 0 for labels in board.counters["driftd_alert_transitions_total"]}
-        rules |= {(*_labels(key), rule): int(alert.state) for (key, rule), alert in board.alerts.items()}
-        yield _family("driftd_alert_state", rules.items())
-        info = [((*_labels(key), *rule), 1) for key, series in items for rule in series.rules.items()]
-        yield _family("driftd_rule_info", info)
+    def _written(self, board: Board) -> list[dict[str, bytes]]:
+        """The text of every series, written anew where another window was closed."""
+        kept, now = self._kept, {}
+        for key, series in board.series.items():
+            known = kept.get(key)
+            now[key] = known if known is not None and known[0] is series else (series, write_series(key, series))
+        self._kept = now
+        return [text for _, text in now.values()]
 
-    def _health(self, board: Board) -> Iterator[Metric]:
+    def _health(self, board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
+        started = self._around.started
         lags = [((partition.topic, str(partition.index)), lag) for partition, lag in board.lags.items()]
-        yield _family("driftd_consumer_lag", lags)
-        yield _family("driftd_topics_missing", [((), board.topics_missing)])
-        yield _family("driftd_state_bytes", [((), board.state_bytes)])
-        saved = self._around.started if board.checkpoint_at is None else board.checkpoint_at
-        yield _family("driftd_checkpoint_age_seconds", [((), max(0, self._around.now() - saved) / SECOND)])
-        answered = self._around.started if board.answered_at is None else board.answered_at
-        yield _family("driftd_source_answered_timestamp_seconds", [((), answered / SECOND)])
-        turned = self._around.started if board.turned_at is None else board.turned_at
-        yield _family("driftd_loop_timestamp_seconds", [((), turned / SECOND)])
-        yield _histogram(board)
+        yield "driftd_consumer_lag", lags
+        yield "driftd_partitions_held", [((), board.partitions_held)]
+        yield "driftd_topics_missing", [((), board.topics_missing)]
+        yield "driftd_state_bytes", [((), board.state_bytes)]
+        saved = started if board.checkpoint_at is None else board.checkpoint_at
+        yield "driftd_checkpoint_age_seconds", [((), max(0, self._around.now() - saved) / SECOND)]
+        answered = started if board.answered_at is None else board.answered_at
+        yield "driftd_source_answered_timestamp_seconds", [((), answered / SECOND)]
+        turned = started if board.turned_at is None else board.turned_at
+        yield "driftd_loop_timestamp_seconds", [((), turned / SECOND)]
 
-    def _outside(self) -> Iterator[Metric]:
+    def _outside(self) -> Iterator[tuple[str, Iterable[Value]]]:
         backlog, now = self._around.backlog(), self._around.now()
         pending: list[Value] = []
         oldest: list[Value] = []
@@ -183,57 +185,99 @@ class BoardCollector(Collector):
             pending.append(((webhook,), waiting.pending))
             age = 0.0 if waiting.oldest is None else max(0, now - waiting.oldest) / SECOND
             oldest.append(((webhook,), age))
-        yield _family("driftd_outbox_pending", pending)
-        yield _family("driftd_outbox_oldest_seconds", oldest)
-        yield _family("driftd_ready", [((), int(self._around.ready() is None))])
-        yield _family("driftd_foreign_commits", [((), int(self._around.foreign()))])
-        yield _family("driftd_build_info", [((self._around.version,), 1)])
+        yield "driftd_outbox_pending", pending
+        yield "driftd_outbox_oldest_seconds", oldest
+        yield "driftd_ready", [((), int(self._around.ready() is None))]
+        yield "driftd_foreign_commits", [((), int(self._around.foreign()))]
+        yield "driftd_build_info", [((self._around.version,), 1)]
+        yield "driftd_compiled", [((part,), int(used)) for part, used in self._around.compiled.items()]
 
 
-SCORE_PARTS: dict[str, Callable[[DriftScore], float | None]] = {
-    "driftd_drift_score": lambda score: score.value,
-    "driftd_drift_pvalue": lambda score: score.pvalue,
-    "driftd_drift_threshold": lambda score: score.threshold,
-    "driftd_drift_score_upper": lambda score: score.details.get("upper"),
-    "driftd_drift_resolution": lambda score: score.details.get("resolution"),
-    "driftd_drift_expected": lambda score: score.details.get("expected"),
-    "driftd_drift_debiased": lambda score: score.details.get("debiased"),
-    "driftd_drift_direction": lambda score: score.details.get("direction"),
+SCORE_PARTS = {  # what a score says, by the name it goes under in `ScoreColumns`
+    "value": "driftd_drift_score",
+    "pvalue": "driftd_drift_pvalue",
+    "threshold": "driftd_drift_threshold",
+    "upper": "driftd_drift_score_upper",
+    "resolution": "driftd_drift_resolution",
+    "expected": "driftd_drift_expected",
+    "debiased": "driftd_drift_debiased",
+    "direction": "driftd_drift_direction",
 }
+SERIES_PARTS = (
+    "driftd_drift_state",
+    "driftd_feature_missing_ratio",
+    "driftd_feature_unseen_ratio",
+    "driftd_window_rows",
+    "driftd_window_end_timestamp_seconds",
+    "driftd_window_length_seconds",
+    "driftd_reference_info",
+    "driftd_rule_info",
+)
+
+
+def write_series(key: SeriesKey, series: SeriesBoard) -> dict[str, bytes]:
+    """What the last window of a series says, by metric."""
+    own = labelled(SERIES, _labels(key))
+    samples: dict[str, list[Sample]] = {name: [] for name in SCORE_PARTS.values()}
+    for part in series.scores.parts:
+        for name, found in _of_part(own, part):
+            samples[name] += found
+    return {name: lines(name, found) for name, found in (samples | _of_series(own, series)).items()}
+
+
+def _of_part(own: str, part: Part) -> Iterator[tuple[str, list[Sample]]]:
+    """One detector's scores, column by column: making a score of each would take longer than writing it."""
+    columns, thresholds = part.wanted()
+    detector = label("detector", columns.detector)
+    labels = [f"{own},{label('feature', name)},{detector}" for name in columns.names]
+    known = columns.known.tolist()
+    for name, column in (("value", columns.values), ("pvalue", columns.pvalues), *columns.details.items()):
+        if name in SCORE_PARTS and column is not None:
+            yield SCORE_PARTS[name], list(compress(zip(labels, column.tolist(), strict=True), known))
+    limits = zip(labels, thresholds, strict=True)
+    yield SCORE_PARTS["threshold"], [(one, limit) for one, limit in limits if limit is not None]
+
+
+def _of_series(own: str, series: SeriesBoard) -> dict[str, list[Sample]]:
+    window = series.window
+    quality = () if window is None else window.quality
+    judged = [(f"{own},{label('feature', one.feature)}", one) for one in quality]
+    info = labelled(("reference", "rows"), (series.reference, str(series.reference_rows)))
+    return {
+        "driftd_drift_state": [(f"{own},{label('feature', name)}", state) for name, state in series.states.items()],
+        "driftd_feature_missing_ratio": [(labels, one.missing_ratio) for labels, one in judged],
+        "driftd_feature_unseen_ratio": [(labels, one.unseen_ratio) for labels, one in judged],
+        "driftd_window_rows": [] if window is None else [(own, window.rows)],
+        "driftd_window_end_timestamp_seconds": [] if window is None else [(own, window.end / SECOND)],
+        "driftd_window_length_seconds": [(own, series.length / SECOND)],
+        "driftd_reference_info": [(f"{own},{info}", 1)],
+        "driftd_rule_info": [(f"{own},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()],
+    }
+
+
+def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
+    yield "driftd_open_panes", [(_labels(key), board.panes.get(key, 0)) for key in board.series]
+    if board.watermark is not None:
+        models = sorted({key.model for key in board.series})
+        yield "driftd_watermark_timestamp_seconds", [((model,), board.watermark / SECOND) for model in models]
+    rules = {labels[:3]: 0 for labels in board.counters["driftd_alert_transitions_total"]}
+    rules |= {(*_labels(key), rule): int(alert.state) for (key, rule), alert in board.alerts.items()}
+    yield "driftd_alert_state", rules.items()
 
 
 def _labels(key: SeriesKey) -> tuple[str, str]:
     return key.model, key.version
 
 
-def _scores(
-    scored: Iterable[tuple[SeriesKey, SeriesBoard, DriftScore]], read: Callable[[DriftScore], float | None]
-) -> Iterator[Value]:
-    for key, _, score in scored:
-        value = read(score)
-        if value is not None:
-            yield (key.model, key.version, score.feature, score.detector), value
+def _text(name: str, values: Iterable[Value]) -> bytes:
+    names = METRICS[name].labels
+    return lines(name, [(labelled(names, labels), value) for labels, value in values])
 
 
-def _family(name: str, values: Iterable[Value]) -> Metric:
-    spec = METRICS[name]
-    family: CounterMetricFamily | GaugeMetricFamily
-    if spec.kind == "counter":
-        family = CounterMetricFamily(name.removesuffix("_total"), spec.help, labels=spec.labels)
-    else:
-        family = GaugeMetricFamily(name, spec.help, labels=spec.labels)
-    for labels, value in values:
-        family.add_metric(labels, value)
-    return family
-
-
-def _histogram(board: Board) -> Metric:
-    spec = METRICS["driftd_checkpoint_duration_seconds"]
-    family = HistogramMetricFamily("driftd_checkpoint_duration_seconds", spec.help)
-    durations, sofar = board.checkpoint_durations, 0
-    buckets = []
-    for bound, count in zip((*map(str, DURATION_BUCKETS), "+Inf"), durations.counts, strict=True):
-        sofar += count
-        buckets.append((bound, sofar))
-    family.add_metric([], buckets, durations.total)
-    return family
+def _histogram(durations: Durations) -> Iterator[bytes]:
+    name = "driftd_checkpoint_duration_seconds"
+    counts = list(accumulate(durations.counts))
+    bounds = (*map(str, DURATION_BUCKETS), "+Inf")
+    yield lines(f"{name}_bucket", [(label("le", le), n) for le, n in zip(bounds, counts, strict=True)])
+    yield lines(f"{name}_count", [("", counts[-1])])
+    yield lines(f"{name}_sum", [("", durations.total)])

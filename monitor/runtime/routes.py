@@ -1,20 +1,28 @@
 """The JSON routes' answers, from the board."""
 
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import islice, repeat
 from typing import Any
 
 from monitor.alerting.episodes import Evidence
-from monitor.facts import AlertChanged, AlertSeen
+from monitor.alerting.table import Part
+from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.sinks.payloads import evidence_item, rfc3339
-from monitor.stream.events import SeriesKey
+from monitor.stream.events import Nanos, SeriesKey
 
 
-def models(board: Board) -> list[dict[str, Any]]:
+def models(board: Board) -> Iterator[dict[str, Any]]:
     """`GET /api/v1/models`: every series as its last closed window shows it."""
-    return [model(board, key, series) for key, series in board.series.items()]
+    rules: dict[SeriesKey, list[str]] = {}
+    for key, rule in sorted(board.alerts):
+        rules.setdefault(key, []).append(rule)
+    for key, series in board.series.items():
+        yield model(key, series, board.watermark, rules.get(key, []))
 
 
-def model(board: Board, key: SeriesKey, series: SeriesBoard) -> dict[str, Any]:
+def model(key: SeriesKey, series: SeriesBoard, watermark: Nanos | None, rules: list[str]) -> dict[str, Any]:
     """One series."""
     window = series.window
     return {
@@ -23,9 +31,9 @@ def model(board: Board, key: SeriesKey, series: SeriesBoard) -> dict[str, Any]:
         "window": None
         if window is None
         else {"start": rfc3339(window.start), "end": rfc3339(window.end), "rows": window.rows},
-        "watermark": None if board.watermark is None else rfc3339(board.watermark),
+        "watermark": None if watermark is None else rfc3339(watermark),
         "features": [] if window is None else features(series),
-        "alerts": sorted(rule for owner, rule in board.alerts if owner == key),
+        "alerts": rules,
     }
 
 
@@ -33,14 +41,9 @@ def features(series: SeriesBoard) -> list[dict[str, Any]]:
     """The features of a series in its last window, with their scores."""
     assert series.window is not None
     scores: dict[str, list[dict[str, Any]]] = {}
-    for score in series.scores.values():
-        item = {
-            "detector": score.detector,
-            "value": score.value,
-            "threshold": score.threshold,
-            "pvalue": score.pvalue,
-        }
-        scores.setdefault(score.feature, []).append(item)
+    for part in series.scores.parts:
+        for feature, item in items(part):
+            scores.setdefault(feature, []).append(item)
     quality = {one.feature: one for one in series.window.quality}
     return [
         {
@@ -52,6 +55,16 @@ def features(series: SeriesBoard) -> list[dict[str, Any]]:
         }
         for name, found in scores.items()
     ]
+
+
+def items(part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
+    """One detector's scores by feature, straight from the columns."""
+    columns, thresholds = part.wanted()
+    pvalues: Iterable[float | None] = repeat(None) if columns.pvalues is None else columns.pvalues.tolist()
+    found = zip(columns.names, columns.known.tolist(), columns.values.tolist(), thresholds, strict=True)
+    for (feature, known, value, threshold), pvalue in zip(found, pvalues, strict=False):
+        item = {"detector": columns.detector, "value": value, "threshold": threshold, "pvalue": pvalue}
+        yield feature, item if known else {**item, "value": None, "pvalue": None}
 
 
 def alerts(board: Board) -> list[dict[str, Any]]:
@@ -81,22 +94,13 @@ def evidence(found: tuple[Evidence, ...]) -> list[dict[str, Any]]:
     return [evidence_item(one) for one in found]
 
 
-def windows(board: Board, wanted: str | None, limit: int) -> list[dict[str, Any]]:
+def windows(recent: Iterable[list[WindowClosed]], limit: int) -> Iterator[dict[str, Any]]:
     """`GET /api/v1/windows`: the last closed windows, newest first."""
-    found = [
-        window
-        for key, series in board.series.items()
-        if wanted is None or key.model == wanted
-        for window in series.windows
-    ]
-    found.sort(key=lambda window: window.end, reverse=True)
-    return [
-        {
+    for window in islice(merge(*recent, key=lambda one: -one.end), limit):
+        yield {
             "model": window.key.model,
             "version": window.key.version,
             "start": rfc3339(window.start),
             "end": rfc3339(window.end),
             "rows": window.rows,
         }
-        for window in found[:limit]
-    ]

@@ -24,22 +24,22 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
-    FeatureJudged,
     FeatureQuality,
-    FeatureScored,
     FieldsRejected,
     LagMeasured,
     SourceTroubled,
     WatermarkAdvanced,
     WindowClosed,
+    WindowScored,
     WindowSpan,
 )
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import MOST_CONNECTIONS, Handler, Server, Surface
-from monitor.runtime.metrics import METRICS, BoardCollector, Surroundings
+from monitor.runtime.metrics import METRICS, Exposition, Surroundings
 from monitor.runtime.telemetry import Telemetry
 from monitor.sinks.store import Backlog
 from monitor.stream.events import SECOND, Partition, SeriesKey
+from tests.build import score_table
 from tests.fakes import NOON, ManualClock
 
 MINUTE = 60 * SECOND
@@ -75,12 +75,17 @@ WINDOW = WindowClosed(
 FACTS: list[Fact] = [
     WatermarkAdvanced(NOON + MINUTE),
     WINDOW,
-    FeatureScored(CHURN, NOON, score("age", "psi", 0.41, expected=0.1, debiased=0.3)),
-    FeatureScored(CHURN, NOON, score("age", "ks", 0.3, upper=0.35, resolution=0.01)),
-    FeatureScored(CHURN, NOON, score("age", "adwin", 1.5, direction=-1)),
-    FeatureScored(CHURN, NOON, score(ODD, "chi2", None)),
-    FeatureJudged(CHURN, "age", 2),
-    FeatureJudged(CHURN, ODD, -1),
+    WindowScored(
+        CHURN,
+        NOON,
+        score_table(
+            score("age", "psi", 0.41, expected=0.1, debiased=0.3),
+            score("age", "ks", 0.3, upper=0.35, resolution=0.01),
+            score("age", "adwin", 1.5, direction=-1),
+            score(ODD, "chi2", None),
+        ),
+        {"age": 2, ODD: -1},
+    ),
     changed(AlertState.PENDING, AlertState.FIRING),
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
     EventsCounted("t", "ok", 7),
@@ -112,11 +117,11 @@ class Scene:
             webhooks=("trainer",),
             started=NOON,
         )
-        self.registry = CollectorRegistry()
-        self.registry.register(BoardCollector(self.telemetry.look, around))
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        self.surface = Surface(self.telemetry, self.registry, lambda: self.trouble)
+        process = CollectorRegistry()
+        ProcessCollector(registry=process)
+        PlatformCollector(registry=process)
+        exposition = Exposition(self.telemetry.look, around, process)
+        self.surface = Surface(self.telemetry, exposition, lambda: self.trouble)
         self.server = Server("127.0.0.1", 0, self.surface)
         self.server.start()
         self.port = int(self.server.server_address[1])
@@ -210,7 +215,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "state": -1,
                 "missing_ratio": 0.0,
                 "unseen_ratio": 0.5,
-                "scores": [{**psi, "detector": "chi2", "value": None}],
+                "scores": [{**psi, "detector": "chi2", "value": None, "pvalue": None}],
             },
         ],
         "alerts": ["drift"],
