@@ -69,6 +69,7 @@ class ListSource:
         self._positions: dict[Partition, int] = {}
         self._assigned: frozenset[Partition] = frozenset()
         self._ended: set[Partition] = set()
+        self.held: frozenset[Partition] = frozenset()
 
     @property
     def foreign(self) -> bool:
@@ -90,6 +91,8 @@ class ListSource:
         found: dict[str, tuple[list[int], list[bytes | None]]] = {}
         ends = set()
         for partition, values in self.log.items():
+            if partition in self.held:
+                continue
             at = self._positions.setdefault(partition, 0)
             taken = values[at : at + self._batch]
             self._positions[partition] = at + len(taken)
@@ -101,7 +104,11 @@ class ListSource:
                 ends.add(partition)
         assigned, self._assigned = self._assigned, frozenset()
         records_by_topic = tuple(TopicRecords(topic, *columns) for topic, columns in found.items() if columns[0])
-        return Poll(records_by_topic, frozenset(ends), assigned)
+        return Poll(records_by_topic, frozenset(ends), assigned, blind=self.held)
+
+    def hold(self, partitions: frozenset[Partition]) -> None:
+        self._ended -= self.held - partitions  # their ends are reported anew
+        self.held = partitions
 
     def positions(self) -> dict[Partition, int]:
         return dict(self._positions)

@@ -26,7 +26,7 @@ class Poll:
     """What one poll brought.
 
     `ends`: partitions now read to their end; `assigned`: newly taken on; `blind`: not known to be silent, because
-    their broker did not answer lately or we did not ask.
+    their broker did not answer lately or we did not ask, as of those that are held.
     """
 
     records: tuple[TopicRecords, ...] = ()
@@ -49,6 +49,13 @@ class Source(Protocol):
 
     def poll(self, timeout: float) -> Poll:
         """Wait at most `timeout` seconds for records. Raises SourceError when it cannot go on."""
+        ...
+
+    def hold(self, partitions: frozenset[Partition]) -> None:
+        """Read nothing of these partitions, and of all others, until told otherwise; no record is lost or repeated.
+
+        A held partition brings no end and is blind. When it is let go, its end is reported anew once reached.
+        """
         ...
 
     def positions(self) -> dict[Partition, int]:

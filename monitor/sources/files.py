@@ -1,7 +1,8 @@
 """Tables on disk as chunks of columns: CSV, JSON lines, Parquet; any size, in bounded memory."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.columns import Coded
+from monitor.sources import arrow
 from monitor.sources.values import LATEST_NANOS, Rejected, number, timestamp
 from monitor.stream.events import SECOND
 
 CHUNK = 65_536  # rows
+READ = 2**20  # bytes of one column at once
 NO_VALUE = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # what a CSV writes where there is nothing
 MOST_COLUMNS = 10_000
 OTHER_SEPARATORS = ";\t|"
@@ -25,7 +29,7 @@ TIME_REFUSED = {
     "timestamp_in_future": "is after 2262; is --timestamp-unit right?",
 }
 
-Column = NDArray[Any]
+Column = NDArray[Any] | Coded
 Chunk = dict[str, Column]
 Progress = Callable[[int], None]
 
@@ -79,6 +83,20 @@ def look(paths: Sequence[Path], progress: Progress | None = None) -> Shape:
 
 def chunks(paths: Sequence[Path], shape: Shape, wanted: Sequence[str], time: "TimeColumn | None") -> Iterator[Chunk]:
     """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError."""
+    return ahead(chunks_of(paths, shape, wanted, time))
+
+
+def ahead(found: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The same, each read in a thread while the one before it is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+        pending = reader.submit(next, found, None)
+        while (chunk := pending.result()) is not None:
+            pending = reader.submit(next, found, None)
+            yield chunk
+
+
+def chunks_of(paths: Sequence[Path], shape: Shape, wanted: Sequence[str], time: "TimeColumn | None") -> Iterator[Chunk]:
+    """The wanted columns, one chunk after the other. Raises TableError."""
     for path in paths:
         with explained(path):
             for chunk in format_of(path).read(path, shape, [*wanted, *([] if time is None else [time.name])]):
@@ -101,7 +119,7 @@ class TimeColumn:
     unit: int
     absent: int = 0  # rows without a time
 
-    def nanos(self, path: Path, chunk: Chunk) -> NDArray[np.datetime64]:
+    def nanos(self, path: Path, chunk: Mapping[str, Column]) -> NDArray[np.datetime64]:
         """The times of a chunk, datetime64[ns], NaT where there is none. Raises TableError for a value that is no time."""
         column = chunk.get(self.name)
         if column is None:
@@ -110,7 +128,8 @@ class TimeColumn:
         self.absent += int(np.isnat(times).sum())
         return times
 
-    def _read(self, path: Path, column: Column) -> NDArray[np.datetime64]:
+    def _read(self, path: Path, found: Column) -> NDArray[np.datetime64]:
+        column = np.asarray(found)
         if column.dtype.kind == "M":
             there = column[~np.isnat(column)].astype("datetime64[s]")
             for extreme in (there.min(), there.max()) if there.size else ():
@@ -148,7 +167,7 @@ class Format(NamedTuple):
     """How files of one kind are looked at and read."""
 
     look: Callable[[Path, Shape, Path], Iterator[int]]  # adds to the shape, yields rows
-    read: Callable[[Path, Shape, Collection[str]], Iterator[Chunk]]  # the wanted columns, perhaps others too
+    read: Callable[[Path, Shape, Collection[str]], Iterator[Mapping[str, Column]]]  # the wanted columns, maybe more
 
 
 def format_of(path: Path) -> Format:
@@ -191,7 +210,7 @@ def look_at_parquet(path: Path, shape: Shape, first: Path) -> Iterator[int]:
         schema = file.schema_arrow
         shape.add(path, schema.names, first)
         for column in schema:
-            if (reason := unusable_type(column.type)) is not None:
+            if (reason := arrow.unusable_type(column.type)) is not None:
                 shape.left_out.setdefault(column.name, reason)
         yield file.metadata.num_rows
 
@@ -200,12 +219,15 @@ def read_parquet(path: Path, shape: Shape, wanted: Collection[str]) -> Iterator[
     """Parquet, a row batch at a time."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path) as plain:
+        texts = [column.name for column in plain.schema_arrow if arrow.is_text(column.type)]
+    # Texts as codes, which is what is counted; pages as they are needed, for a row group read ahead is 250 MB and slower.
+    with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False, buffer_size=READ) as file:
         names = [name for name in file.schema_arrow.names if name in wanted]
         if not names:
             raise TableError(f"{path}: has none of the columns {', '.join(wanted)}")
         for batch in file.iter_batches(batch_size=CHUNK, columns=names):
-            yield {name: to_numpy(batch.column(name)) for name in names}
+            yield {name: arrow.to_numpy(batch.column(name)) for name in names}
 
 
 def look_at_csv(path: Path, shape: Shape, first: Path) -> Iterator[int]:
@@ -216,8 +238,8 @@ def look_at_csv(path: Path, shape: Shape, first: Path) -> Iterator[int]:
     numbers = {name for name in names if name not in others or name in shape.numbers}
     booleans = {name for name in names if name not in others or name in shape.booleans}
     for batch in csv_batches(path, names, set()):
-        numbers = {name for name in numbers if holds_numbers(batch.column(names.index(name)))}
-        booleans = {name for name in booleans if holds_booleans(batch.column(names.index(name)))}
+        numbers = {name for name in numbers if arrow.holds_numbers(batch.column(names.index(name)))}
+        booleans = {name for name in booleans if arrow.holds_booleans(batch.column(names.index(name)))}
         yield batch.num_rows
     shape.numbers = (shape.numbers - set(names)) | numbers
     shape.booleans = (shape.booleans - set(names)) | (booleans - numbers)
@@ -261,8 +283,10 @@ def read_csv(path: Path, shape: Shape, wanted: Collection[str]) -> Iterator[Chun
         found = {}
         for name, column in zip(names, batch.columns, strict=True):
             if name in wanted:
-                values = to_numpy(pc.utf8_lower(column) if name in shape.booleans else column)
-                found[name] = numbers_of(values) if name in shape.parsed - shape.numbers else values
+                values = arrow.to_numpy(pc.utf8_lower(column) if name in shape.booleans else column)
+                if isinstance(values, Coded) and name in shape.parsed:
+                    values = arrow.numbers_of(values)
+                found[name] = values
         yield found
 
 
@@ -278,7 +302,7 @@ def look_at_json_lines(path: Path, shape: Shape, first: Path) -> Iterator[int]:
     shape.add(path, list(names), first)
 
 
-def read_json_lines(path: Path, shape: Shape, wanted: Collection[str]) -> Iterator[Chunk]:  # noqa: ARG001 - a Format's
+def read_json_lines(path: Path, shape: Shape, wanted: Collection[str]) -> Iterator[dict[str, NDArray[Any]]]:  # noqa: ARG001 - a Format's
     """One flat JSON object a line; a key that a line lacks is missing there."""
     rows: list[dict[str, Any]] = []
     with path.open("rb") as file:
@@ -303,9 +327,9 @@ def read_json_lines(path: Path, shape: Shape, wanted: Collection[str]) -> Iterat
 # --- columns ----------------------------------------------------------------------------------------------------------
 
 
-def from_rows(rows: list[dict[str, Any]]) -> Chunk:
+def from_rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
     """Objects to columns; numbers become float64, everything else stays as it is."""
-    found: Chunk = {}
+    found: dict[str, NDArray[Any]] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
         if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
@@ -317,74 +341,7 @@ def from_rows(rows: list[dict[str, Any]]) -> Chunk:
     return found
 
 
-def to_numpy(column: Any) -> Column:
-    """An arrow column as numpy: numbers float64 with NaN for null, times datetime64, the rest objects."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_decimal(column.type) or (pa.types.is_integer(column.type) and column.null_count):
-        column = pc.cast(column, pa.float64(), safe=False)
-    found: Column = column.to_numpy(zero_copy_only=False)
-    return found
-
-
-def unusable_type(kind: Any) -> str | None:
-    """Why a column of an arrow type cannot be a feature; None where it can."""
-    import pyarrow as pa
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return unusable_type(kind.storage_type)
-    if pa.types.is_dictionary(kind):
-        return unusable_type(kind.value_type)
-    if pa.types.is_temporal(kind):
-        return "a time"
-    if pa.types.is_nested(kind):
-        return "nested"
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    plain = pa.types.is_null(kind) or pa.types.is_boolean(kind) or is_text
-    if plain or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return None
-    return f"of type {kind}"
-
-
-def unusable(column: Column) -> str | None:
+def unusable(column: NDArray[Any]) -> str | None:
     """Why a column of JSON values cannot be a feature; None where it can."""
     first = next((value for value in column if value is not None), None) if column.dtype.kind == "O" else None
     return "nested" if isinstance(first, dict | list) else None
-
-
-def holds_numbers(column: Any) -> bool:
-    """Whether every text of an arrow column that is there reads as a number."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    try:
-        pc.cast(pc.utf8_trim_whitespace(column), pa.float64())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def holds_booleans(column: Any) -> bool:
-    """Whether every text of an arrow column that is there is true or false, in any case."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    words = pa.array(["true", "false"])
-    return bool(pc.all(pc.is_in(pc.utf8_lower(pc.drop_null(column)), value_set=words), min_count=0).as_py())
-
-
-def numbers_of(texts: Column) -> NDArray[np.float64]:
-    """Text as float64, NaN where it is no number."""
-    return np.array([_number_in(text) for text in texts.tolist()], dtype=np.float64)
-
-
-def _number_in(text: str | None) -> float:
-    try:
-        return np.nan if text is None else float(text)
-    except ValueError:
-        return np.nan

@@ -5,7 +5,7 @@ from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
 
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from monitor.clock import Clock
 from monitor.facts import (
@@ -13,13 +13,15 @@ from monitor.facts import (
     LagMeasured,
     OffsetsLost,
     PartitionsAssigned,
+    PartitionsHeld,
     RecordsSkipped,
     SourceAnswered,
     SourceTroubled,
     TopicsMissing,
 )
 from monitor.sources.audit import CommitAudit
-from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.sources.base import Poll, SourceError
+from monitor.sources.bounds import ask_bounds, ask_ends, remembered_end
 from monitor.sources.client import (
     ABSENT_TOPIC,
     ALL_DOWN,
@@ -32,6 +34,7 @@ from monitor.sources.client import (
     UNREADABLE,
     KafkaChoice,
 )
+from monitor.sources.records import Taken, by_topic, has_errors, split
 from monitor.sources.unreadable import UnreadableBatch
 from monitor.stream.events import Partition
 
@@ -39,13 +42,6 @@ PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bo
 START_PATIENCE = 5.0  # seconds: same, before it runs
 SOON = 0.5  # seconds from a lost connection to the next look-up
 ABSENT = 5.0  # seconds between two polls after which we were away ourselves
-
-# Mapped over whole batches, which is twice as fast as a comprehension. Any: the client's types allow None, which a
-# record without an error never has.
-TOPIC: Any = Message.topic
-PARTITION: Any = Message.partition
-VALUE: Any = Message.value
-ERROR: Any = Message.error
 
 T = TypeVar("T")
 
@@ -62,6 +58,8 @@ class KafkaSource:
         self._taken_on: set[Partition] = set()  # since the last poll
         self._unreadable: dict[Partition, UnreadableBatch] = {}  # ends being searched for; positions stand before them
         self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
+        self._held: frozenset[Partition] = frozenset()  # not assigned for now, for they run ahead
+        self._held_ends: dict[Partition, int] = {}  # as of the last look-up: nothing is fetched of them
         self._pending: list[Fact] = []
         self._fatal: str | None = None
         self._closing: Thread | None = None
@@ -155,16 +153,7 @@ class KafkaSource:
         return found
 
     def _bounds(self, partition: Partition, patience: float) -> tuple[int, int]:
-        """The first offset and the next. Raises KafkaException.
-
-        The client asks two questions; when only one is answered it takes that for both bounds. So two that are equal
-        are asked for again.
-        """
-        place = TopicPartition(partition.topic, partition.index)
-        low, high = self._consumer.get_watermark_offsets(place, timeout=patience)
-        if low == high:
-            low, high = self._consumer.get_watermark_offsets(place, timeout=patience)
-        return int(low), int(high)
+        return ask_bounds(self._consumer, partition, patience)
 
     def _start_of(self, partition: Partition, low: int, high: int, first: int) -> int:
         """Where to begin: at our own position; where there is none, at `first`."""
@@ -196,43 +185,53 @@ class KafkaSource:
     def poll(self, timeout: float) -> Poll:
         """Records, partition ends and what else was noticed. Raises SourceError when it cannot go on."""
         self._look_up()
-        messages = self._consumer.consume(self._choice.batch, timeout) if self._positions else self._idle(timeout)
+        messages = self._consumer.consume(self._wanted(), timeout) if self._positions else self._idle(timeout)
+        records, marks = split(messages)
         ends: set[Partition] = set()
-        if self._unreadable or any(map(ERROR, messages)):
-            messages = self._settle(messages, ends)
+        if self._unreadable or (marks and (self._held or has_errors(marks))):
+            taken = by_topic(self._settle(messages, ends), self._choice.topics)
         else:
-            self._advance(messages)
+            taken = by_topic(records, self._choice.topics)
+            self._advance(taken, marks, ends)
         self._measure_lag()
         if self._fatal is not None:
             raise SourceError(f"kafka: the client cannot go on: {self._fatal}")
         facts, self._pending = tuple(self._pending), []
         taken_on, self._taken_on = frozenset(self._taken_on), set()
-        return Poll(_by_topic(messages), frozenset(ends), taken_on, self._blind(), facts)
+        return Poll(tuple(one.records for one in taken), frozenset(ends), taken_on, self._blind(), facts)
 
     def _blind(self) -> frozenset[Partition]:
-        """Partitions whose silence means nothing: their broker is away, their bounds are, or we were."""
+        """Partitions whose silence means nothing: their broker is away, their bounds are, we were, or did not ask."""
         now = self._clock.elapsed()
         absent = now - self._last_poll > ABSENT
         self._last_poll = now
-        if absent or not self._answered:
-            return frozenset(self._positions)
-        return frozenset(self._leaderless.union(self._stranded, self._unreadable))
+        doubtful = self._positions if absent or not self._answered else self._unreadable
+        return self._held.union(self._leaderless, self._stranded, doubtful)
+
+    def _wanted(self) -> int:
+        """How many messages to take at once: few where a partition runs ahead by as many before it is noticed."""
+        return max(1, self._choice.batch // 10) if self._held else self._choice.batch
 
     def _idle(self, timeout: float) -> list[Message]:
         """Nothing to read yet; keep the client's callbacks served."""
         message = self._consumer.poll(timeout)
         return [] if message is None else [message]
 
-    def _advance(self, messages: Sequence[Any]) -> None:
-        """Count records, which stand in order within each partition."""
-        last = {(message.topic(), message.partition()): message.offset() for message in messages}
-        for place, offset in last.items():
-            self._positions[Partition(*place)] = offset + 1
+    def _advance(self, taken: Sequence[Taken], marks: Sequence[Any], ends: set[Partition]) -> None:
+        """Count records, and take ends: where a record came after one, the partition has grown since."""
+        for one in taken:
+            for index, after in one.next_offsets.items():
+                self._positions[Partition(one.topic, index)] = after
+        for mark in marks:
+            partition = Partition(mark.topic(), mark.partition())
+            if mark.offset() >= self._positions[partition]:  # more: control records are never delivered
+                self._positions[partition] = mark.offset()
+                ends.add(partition)
 
     def _settle(self, messages: Sequence[Any], ends: set[Partition]) -> list[Message]:
         """Count records and deal with errors in their order; the records to hand on are returned."""
         records: list[Message] = []
-        moved: set[Partition] = set()  # fetched from elsewhere now: what this poll still holds of them is out of date
+        moved = set(self._held)  # fetched from elsewhere, or not now: what this poll still has of them is out of date
         for message in messages:
             error = message.error()
             if message.topic() is None or message.partition() < 0:
@@ -315,6 +314,7 @@ class KafkaSource:
                     self._take_on({partition: self._start_of(partition, low, high, first=low)})
             for partition in tuple(self._stranded):
                 self._recover(partition)
+            self._held_ends = ask_ends(self._consumer, self._held - self._leaderless, PATIENCE)
             self._answered = True
         except KafkaException as error:
             self._answered = False
@@ -328,18 +328,33 @@ class KafkaSource:
         self._next_lag = now + 1.0
         lags = []
         for partition, position in self._positions.items():
-            _, high = self._cached_bounds(partition)
+            high = self._end_of(partition)
             if high >= 0 and self._answered and partition not in self._leaderless:  # else what is cached is old
                 lags.append((partition, max(0, high - position)))
         self._pending.append(LagMeasured(tuple(lags)))
 
-    def _cached_bounds(self, partition: Partition) -> tuple[int, int]:
-        place = TopicPartition(partition.topic, partition.index)
-        try:
-            low, high = self._consumer.get_watermark_offsets(place, cached=True)
-        except KafkaException:
-            return OFFSET_INVALID, OFFSET_INVALID
-        return int(low), int(high)
+    def _end_of(self, partition: Partition) -> int:
+        """The next offset that the broker will give, as last told; a held one is not fetched, so it was asked for."""
+        return max(remembered_end(self._consumer, partition), self._held_ends.get(partition, -1))
+
+    # --- holding ------------------------------------------------------------------------------------------------
+
+    def hold(self, partitions: frozenset[Partition]) -> None:
+        """Read nothing of these until told otherwise; one whose position is being searched for goes on until found.
+
+        By assignment, not by the client's pause: both throw away what was fetched ahead, but an assignment begins
+        at our own position and reports the end anew.
+        """
+        held = partitions.intersection(self._positions).difference(self._stranded, self._unreadable)
+        if held == self._held:
+            return
+        if stopped := held - self._held:
+            self._consumer.incremental_unassign([TopicPartition(one.topic, one.index) for one in stopped])
+        if resumed := self._held - held:
+            places = [TopicPartition(one.topic, one.index, self._positions[one]) for one in resumed]
+            self._consumer.incremental_assign(places)
+        self._held = held
+        self._pending.append(PartitionsHeld(tuple(sorted(held))))
 
     # --- positions ----------------------------------------------------------------------------------------------
 
@@ -383,14 +398,3 @@ class KafkaSource:
             self._closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
             self._closing.start()
             self._closing.join(self._choice.closing)
-
-
-def _by_topic(messages: Sequence[Any]) -> tuple[TopicRecords, ...]:
-    topics = set(map(TOPIC, messages))
-    if len(topics) <= 1:
-        return tuple(_records(topic, messages) for topic in topics)
-    return tuple(_records(topic, [one for one in messages if one.topic() == topic]) for topic in topics)
-
-
-def _records(topic: str, messages: Sequence[Any]) -> TopicRecords:
-    return TopicRecords(topic, list(map(PARTITION, messages)), list(map(VALUE, messages)))

@@ -28,6 +28,7 @@ from monitor.stream.windows import WindowSpec
 from tests.fakes import NOON, ListSource, ManualClock, ManualEvent
 
 MINUTE = 60 * SECOND
+MAX_FUTURE = 10 * MINUTE
 CHURN = SeriesKey("churn", "3")
 P0, P1 = Partition("t", 0), Partition("t", 1)
 REFERENCE = Reference.fit({"age": np.linspace(0, 1, 1000)})
@@ -70,13 +71,13 @@ class Scene:
     def start(self) -> None:
         self.store = Disk(self.directory)
         self.source = ListSource(self.log, batch=self.batch)
-        self.pipeline = Pipeline([SPEC], idle_after=30 * SECOND)
+        self.pipeline = Pipeline([SPEC], idle_after=30 * SECOND, max_future=MAX_FUTURE)
         self.pipeline.restore(self.store.records(), self.clock.now())
         board = Board({CHURN: SeriesBoard(REFERENCE.hash, REFERENCE.rows)})
         self.telemetry = Telemetry(board, self.clock.now)
         self.checkpointer = Checkpointer(self.store, self.pipeline, self.source, self.clock, 5.0)
         self.woken = 0
-        decoder = TopicDecoder("t", [SeriesDecoder(CHURN, REFERENCE.grid, FieldMap())], FieldMap(), 600 * SECOND)
+        decoder = TopicDecoder("t", [SeriesDecoder(CHURN, REFERENCE.grid, FieldMap())], FieldMap(), MAX_FUTURE)
         self.loop = Loop(
             self.source,
             {"t": decoder},
@@ -280,6 +281,24 @@ def test_partitions_are_held_against_each_other(tmp_path: Path) -> None:
     scene.source.append(P0, events(1, first=10))
     scene.run(polls=1)
     assert scene.rows == [20, 20, 20] + [10] * 7  # silent at its end, it no longer holds the others up
+    scene.kill()
+
+
+def test_a_partition_that_runs_ahead_waits_and_the_windows_are_the_same(tmp_path: Path) -> None:
+    """Ten events of one partition are a minute, ten of the other six: it is let go whenever the watermark comes near."""
+    sparse = [one for at, one in enumerate(events(60)) if at % 6 == 0]
+    scene = Scene(tmp_path, {P0: events(60), P1: sparse})
+    scene.clock.advance(3600)
+
+    held = set()
+    for _ in range(70):
+        scene.loop.turn(0)
+        held.add(scene.source.held)
+
+    assert held == {frozenset(), frozenset({P1})}
+    assert scene.source.positions() == {P0: 600, P1: 100}
+    assert sum(scene.rows) == 590 + 99  # the last minute is still open
+    assert not scene.telemetry.look(lambda board: board.counters["driftd_events_total"].get(("t", "late")))
     scene.kill()
 
 

@@ -1,0 +1,89 @@
+"""Arrow's columns as numpy: numbers, and texts as codes. Imported by `reference fit` alone."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from detectors.columns import Coded
+
+MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
+
+
+def to_numpy(column: Any) -> NDArray[Any] | Coded:
+    """An arrow column as numpy: numbers with NaN for null, times datetime64, texts and booleans that lack as codes."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_dictionary(column.type) and not _is_coded(column):
+        column = column.dictionary_decode()
+    if is_text(column.type) or (pa.types.is_boolean(column.type) and column.null_count):
+        column = pc.dictionary_encode(pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column)
+    if pa.types.is_dictionary(column.type):
+        return coded(column)
+    if pa.types.is_decimal(column.type) or (pa.types.is_integer(column.type) and column.null_count):
+        column = pc.cast(column, pa.float64(), safe=False)
+    found: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _is_coded(column: Any) -> bool:
+    """Whether the codes of a dictionary column are worth keeping: those of texts, of which a chunk may hold most."""
+    return is_text(column.type.value_type) and len(column.dictionary) <= MOST_CODES
+
+
+def coded(column: Any) -> Coded:
+    """A dictionary column of arrow with its codes as they are."""
+    values = column.dictionary.to_pylist()
+    rows = pc.fill_null(pc.cast(column.indices, pa.int64()), len(values))
+    return Coded((*values, None), rows.to_numpy())
+
+
+def is_text(kind: Any) -> bool:
+    """Whether an arrow type is a text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def unusable_type(kind: Any) -> str | None:
+    """Why a column of an arrow type cannot be a feature; None where it can."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return unusable_type(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return unusable_type(kind.value_type)
+    if pa.types.is_temporal(kind):
+        return "a time"
+    if pa.types.is_nested(kind):
+        return "nested"
+    plain = pa.types.is_null(kind) or pa.types.is_boolean(kind) or is_text(kind)
+    if plain or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return None
+    return f"of type {kind}"
+
+
+def holds_numbers(column: Any) -> bool:
+    """Whether every text of an arrow column that is there reads as a number."""
+    try:
+        pc.cast(pc.utf8_trim_whitespace(column), pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def holds_booleans(column: Any) -> bool:
+    """Whether every text of an arrow column that is there is true or false, in any case."""
+    words = pa.array(["true", "false"])
+    return bool(pc.all(pc.is_in(pc.utf8_lower(pc.drop_null(column)), value_set=words), min_count=0).as_py())
+
+
+def numbers_of(texts: Coded) -> NDArray[np.float64]:
+    """Text as float64, NaN where it is no number."""
+    numbers = np.array([_number_in(text) for text in texts.values], dtype=np.float64)
+    return np.asarray(numbers[texts.rows])
+
+
+def _number_in(text: object) -> float:
+    try:
+        return float(text) if isinstance(text, str) else np.nan
+    except ValueError:
+        return np.nan
