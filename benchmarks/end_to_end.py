@@ -1,233 +1,130 @@
-"""Events a second of the daemon beside a bare consume loop, interleaved in one run: `make bench`.
+"""Events a second of the daemon beside its ceilings, interleaved in one run, on the mock cluster and on Apache Kafka.
 
-Each contender reads the same events (JSON, 20 numeric features, about 600 bytes) from the same broker in a process of
-its own, start-up apart. `bare` polls and drops, `decode` adds the typed decoding to columns, `run` is the whole
-daemon: windows of 10 000 rows, KS, PSI and ADWIN on each feature, checkpoints, /metrics. What counts is the ratio.
+Each contender reads the same events (JSON, 20 features, about 600 bytes) from the same broker in a process of its own,
+start-up apart: contenders.py says what each of them does. What counts are the ratios within a round.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import numpy as np
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks import brokers
+from benchmarks.measure import Figures, child, options, ratio, said, spread, write
+from benchmarks.traffic import KINDS, TOPIC, config, events
 
-FEATURES = [f"feature_{at:02d}" for at in range(20)]
-PARTITIONS = 32  # the mock keeps 5 MiB a partition
-BLOCK = 1_000
-WINDOW_ROWS = 10_000
-BEGIN_MS = 1_763_870_700_000
-TOPIC = "bench"
+__all__ = ["TOPIC", "config", "events"]  # what other benchmarks read
 
-
-def events(count: int, seed: int = 0) -> list[bytes]:
-    """JSON events; a millisecond of event time each."""
-    rng = np.random.default_rng(seed)
-    rows = rng.normal(size=(count, len(FEATURES))).round(6).tolist()
-    encode = msgspec.json.Encoder().encode
-    return [
-        encode(
-            {
-                "id": f"request-{at:09d}",
-                "ts": BEGIN_MS + at,
-                "model": "bench",
-                "version": "1",
-                "features": dict(zip(FEATURES, row, strict=True)),
-                "prediction": 0.5,
-                "service": "scoring-service-eu-west-1a",
-            }
-        )
-        for at, row in enumerate(rows)
-    ]
+EVENTS, ROUNDS = 300_000, 4
+LEAST = 20_000  # more than the first batch, which is not counted
+QUICK = (LEAST, 1)
 
 
-def produce(servers: str, values: list[bytes]) -> None:
-    """Fill the topic, a block of events a partition in turn: the mock serves one batch a request."""
-    from confluent_kafka import Producer
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """What is measured, on which traffic, with or without the compiled part."""
 
-    producer = Producer({"bootstrap.servers": servers, "linger.ms": 20, "compression.type": "lz4"})
-    for at, value in enumerate(values):
-        producer.produce(TOPIC, value, partition=at // BLOCK % PARTITIONS)
-        if at % 10_000 == 0:
-            producer.flush(60)
-    if producer.flush(60):
-        raise SystemExit("the broker did not take all events")
+    program: str
+    kind: str = "numeric"
+    pure: bool = False
+    share: float = 1.0  # of the events: a slow one need not read all
 
 
-def config(home: Path, servers: str) -> Path:
-    """The daemon's configuration."""
-    from detectors import Reference
-
-    rng = np.random.default_rng(1)
-    Reference.fit({name: rng.normal(size=50_000) for name in FEATURES}).save(home / "bench.json")
-    rule = {"name": "psi", "detector": "psi", "fire_above": 0.25, "clear_below": 0.1}
-    path = home / "driftd.yaml"
-    path.write_text(
-        json.dumps(
-            {
-                "kafka": {"bootstrap_servers": servers, "start_from": "earliest"},
-                "topics": [{"name": TOPIC}],
-                "models": [
-                    {
-                        "name": "bench",
-                        "version": "1",
-                        "reference": "bench.json",
-                        "window": f"{WINDOW_ROWS}ms",
-                        "lateness": "1s",
-                    }
-                ],
-                "alerting": {"rules": [rule]},
-                "state": str(home / "state"),
-                "http": {"port": 0},
-                "log": {"level": "error"},
-            }
-        ),
-        encoding="utf-8",
-    )
-    return path
+CEILINGS = {
+    "bare": Contender("bare"),
+    "plain": Contender("plain"),
+    "decode": Contender("decode"),
+    "run": Contender("run"),
+    "run, pure Python": Contender("run", pure=True, share=0.5),
+}
+TRAFFICS = {
+    "run, categorical": Contender("run", "categorical"),
+    "run, mixed": Contender("run", "mixed"),
+    "run, lenient": Contender("run", "lenient"),
+    "run, lenient, pure Python": Contender("run", "lenient", pure=True, share=0.2),
+}
+AGAINST = {  # which rates are divided by which
+    "run ÷ bare": ("run", "bare"),
+    "run ÷ plain": ("run", "plain"),
+    "run ÷ decode": ("run", "decode"),
+    "pure ÷ bare": ("run, pure Python", "bare"),
+    "pure ÷ plain": ("run, pure Python", "plain"),
+    "run ÷ pure": ("run", "run, pure Python"),
+    "categorical ÷ numeric": ("run, categorical", "run"),
+    "mixed ÷ single model": ("run, mixed", "run"),
+    "lenient ÷ numeric": ("run, lenient", "run"),
+}
 
 
-def measure_bare(servers: str, count: int) -> float:
-    """Seconds to read all events with `Consumer.consume`, from the first batch on."""
-    consumer = reader(servers)
-    first = len(consumer.consume(10_000, 10))
-    began, read = time.perf_counter(), 0
-    while first + read < count:
-        read += len(consumer.consume(10_000, 1))
-    return read / (time.perf_counter() - began)
+def topic_of(kind: str) -> str:
+    """A topic for each kind of traffic."""
+    return f"{TOPIC}-{kind}"
 
 
-def measure_decode(servers: str, count: int, home: Path) -> float:
-    """The same, each batch decoded to columns."""
-    from monitor.app import build_decoders, load
-    from monitor.runtime.loop import calm_collector
-    from monitor.settings import load_settings
-    from monitor.sources.base import TopicRecords
-
-    calm_collector()
-    decoder = build_decoders(load(load_settings(config(home, servers)), home))[TOPIC]
-    consumer = reader(servers)
-    first = len(consumer.consume(10_000, 10))
-    began, read = time.perf_counter(), 0
-    while first + read < count:
-        messages = consumer.consume(10_000, 1)
-        partitions = [message.partition() for message in messages]
-        decoder.decode(TopicRecords(TOPIC, partitions, [message.value() for message in messages]), time.time_ns())
-        read += len(messages)
-    return read / (time.perf_counter() - began)
-
-
-def reader(servers: str) -> Any:
-    """A consumer of all partitions, with the daemon's own settings."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    from monitor.sources.client import SAFE_PROPERTIES
-
-    properties = {**SAFE_PROPERTIES, "enable.partition.eof": False, "bootstrap.servers": servers, "group.id": "bench"}
-    consumer = Consumer(properties)
-    consumer.assign([TopicPartition(TOPIC, at, 0) for at in range(PARTITIONS)])
-    return consumer
-
-
-def measure_run(servers: str, count: int, home: Path) -> float:
-    """The daemon's own loop in this process, from the first batch on; the HTTP server and checkpoints run too."""
-    from monitor.app import Daemon, load
-    from monitor.runtime.loop import calm_collector
-    from monitor.runtime.telemetry import configure_logging
-    from monitor.settings import load_settings
-
-    configure_logging("error", "json")
-    calm_collector()
-    daemon = Daemon(load(load_settings(config(home, servers)), home))
-    daemon.server.start()
-    daemon.source.open({})
-
-    def counted() -> int:
-        return int(daemon.telemetry.look(lambda board: sum(board.counters["driftd_events_total"].values())))
-
-    while not (first := counted()):
-        daemon.loop.turn(0.1)
-    began = time.perf_counter()
-    while counted() < count:
-        daemon.loop.turn(0.1)
-        if daemon.checkpointer.due:
-            daemon.loop.save()
-    rate = (count - first) / (time.perf_counter() - began)
-    daemon.close()
-    return rate
-
-
-def one(contender: str, servers: str, count: int) -> None:
-    """Measure one contender in this process and print its rate."""
-    with tempfile.TemporaryDirectory() as directory:
-        match contender:
-            case "bare":
-                rate = measure_bare(servers, count)
-            case "decode":
-                rate = measure_decode(servers, count, Path(directory))
-            case _:
-                rate = measure_run(servers, count, Path(directory))
-    print(json.dumps(rate))
-
-
-def compare(name: str, servers: str, count: int, rounds: int) -> None:
-    """Interleave the contenders and print medians and ratios."""
-    rates: dict[str, list[float]] = {contender: [] for contender in ("bare", "decode", "run")}
+def compare(servers: str, contenders: dict[str, Contender], count: int, rounds: int) -> Figures:
+    """Measure all of them in turn, so many times; rates, ratios and the share of a core each used."""
+    found: dict[str, list[Figures]] = {name: [] for name in contenders}
     for _ in range(rounds):
-        for contender, found in rates.items():
-            command = [sys.executable, __file__, "--one", contender, "--servers", servers, "--events", str(count)]
-            found.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
-    print(f"\n{name}: {count:,} events, {rounds} rounds, events a second, median (lowest to highest)")
-    for contender, found in rates.items():
-        against = [rate / bare for rate, bare in zip(found, rates["bare"], strict=True)]
-        print(
-            f"  {contender:<7} {statistics.median(found):>9,.0f} ({min(found):,.0f} to {max(found):,.0f})   "
-            f"{statistics.median(against):.2f} of bare"
-        )
-    ratio = statistics.median(run / decode for run, decode in zip(rates["run"], rates["decode"], strict=True))
-    print(f"  run is {ratio:.2f} of decode")
+        for name, one in contenders.items():
+            found[name].append(measure(servers, one, count))
+    rates = {name: [each["rate"] for each in those] for name, those in found.items()}
+    return {
+        "events": count,
+        "rates": {name: spread(those) for name, those in rates.items()},
+        "cpu": {name: spread([each["cpu"] for each in those]) for name, those in found.items()},
+        "ratios": {
+            name: ratio(rates[ours], rates[theirs])
+            for name, (ours, theirs) in AGAINST.items()
+            if ours in rates and theirs in rates
+        },
+    }
+
+
+def measure(servers: str, one: Contender, count: int) -> Figures:
+    """One contender, once, in a process of its own."""
+    count = max(LEAST, round(count * one.share))
+    where = ("--servers", servers, "--topic", topic_of(one.kind), "--kind", one.kind, "--events", str(count))
+    found: Figures = child("contenders", one.program, *where, pure=one.pure)
+    return found
+
+
+def on(broker: Any, contenders: dict[str, Contender], count: int, rounds: int) -> Figures:
+    """Fill the topics of one broker and compare on them."""
+    for kind in sorted({one.kind for one in contenders.values()}):
+        brokers.filled(broker, topic_of(kind), events(count, kind=kind))
+    return compare(broker.bootstrap, contenders, count, rounds)
+
+
+def show(name: str, found: Figures) -> None:
+    """For people."""
+    rounds = found["rates"]["bare"]["rounds"]
+    print(f"\n{name}: {found['events']:,} events, {rounds} rounds, events/s, median (lowest to highest), CPU in cores")
+    for contender, rate in found["rates"].items():
+        print(f"  {contender:<27} {said(rate):<32} {found['cpu'][contender]['median']:.2f}")
+    for what, against in found["ratios"].items():
+        print(f"  {what:<27} {said(against, 2)}")
 
 
 def main() -> None:
     """Measure on the mock, and on a real Kafka where there is one."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--one", choices=["bare", "decode", "run"], help=argparse.SUPPRESS)
-    parser.add_argument("--servers", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        one(options.one, options.servers, options.events)
-        return
-    from tests.parts.kafka import ApacheKafka
-    from tests.parts.missing import MissingPart
-    from tests.parts.mock import MockBroker
-
-    values = events(options.events)
-    print(f"{sum(map(len, values)) / len(values):.0f} bytes an event")
-    mock = MockBroker()
-    mock.create_topic(TOPIC, PARTITIONS)
-    produce(mock.bootstrap, values)
-    compare("mock cluster", mock.bootstrap, options.events, options.rounds)
-    mock.stop()
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            kafka = ApacheKafka(Path(directory))
-            kafka.create_topic(TOPIC, PARTITIONS)
-            produce(kafka.bootstrap, values)
-            compare("Apache Kafka", kafka.bootstrap, options.events, options.rounds)
-            kafka.close()
-    except MissingPart as missing:
-        print(f"\nApache Kafka left out: {missing}")
+    parser = options(__doc__)
+    parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    chosen = parser.parse_args()
+    count, rounds = QUICK if chosen.quick else (chosen.events, chosen.rounds)
+    example = events(1_000)
+    figures: Figures = {"bytes": sum(map(len, example)) / len(example), "kinds": KINDS}
+    print(f"{figures['bytes']:.0f} bytes an event")
+    with brokers.mock() as broker:
+        figures["mock"] = on(broker, CEILINGS | TRAFFICS, count, rounds)
+        show("mock cluster", figures["mock"])
+    with brokers.apache() as node:
+        if node is not None:
+            figures["kafka"] = on(node, CEILINGS, count, rounds)
+            show("Apache Kafka", figures["kafka"])
+    write(chosen.json, figures)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,141 @@
+"""The figures to reach, and where each is found among what was measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Results = dict[str, Any]  # by section
+EVIDENTLY = ("evidently", "evidently_legacy")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure and its goal: at least, or at most."""
+
+    what: str
+    find: Callable[[Results], float]
+    least: float | None = None
+    most: float | None = None
+    unit: str = ""
+    digits: int = 2
+
+    def found(self, results: Results) -> float | None:
+        """None where it was not measured."""
+        try:
+            return float(self.find(results))
+        except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
+            return None
+
+    def reached(self, value: float) -> bool:
+        """Whether the goal is."""
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    @property
+    def goal(self) -> str:
+        """In words."""
+        sign, value = ("≥", self.least) if self.least is not None else ("≤", self.most)
+        return "stated" if value is None else f"{sign} {value:,g}{self.unit}"
+
+    def row(self, results: Results) -> str:
+        """A line of the table."""
+        value = self.found(results)
+        if value is None:
+            return f"| {self.what} | {self.goal} | not measured | – |"
+        verdict = "–" if self.goal == "stated" else "reached" if self.reached(value) else "**not reached**"
+        return f"| {self.what} | {self.goal} | {value:,.{self.digits}f}{self.unit} | {verdict} |"
+
+
+def ratio(broker: str, name: str) -> Callable[[Results], float]:
+    """A ratio of the end-to-end section."""
+    return lambda results: results["end_to_end"][broker]["ratios"][name]["median"]
+
+
+def peers(results: Results, names: tuple[str, ...] = ()) -> float:
+    """The fastest of some peers, or of all but driftd, events a second without Kafka."""
+    rates = {
+        one["peer"]: one["events_per_second"]["median"]
+        for one in results["peers"]["peers"]
+        if "events_per_second" in one and one["peer"] != "driftd"
+    }
+    return float(max(rate for name, rate in rates.items() if not names or name in names))
+
+
+def with_kafka(results: Results) -> float:
+    """Our rate on Apache Kafka."""
+    return float(results["end_to_end"]["kafka"]["rates"]["run"]["median"])
+
+
+def last(line: str) -> Callable[[Results], float]:
+    """The last point of a line of the scaling section, beside its first."""
+    return lambda results: results["scaling"][line][-1]["relative"]["median"]
+
+
+def resident(size: str) -> Callable[[Results], float]:
+    """Megabytes of a process of some size."""
+    return lambda results: results["memory"][size]["all"] / 1e6
+
+
+def fitted(results: Results) -> float:
+    """Millions of values a second."""
+    return float(results["fit"]["tables"]["plain.parquet"]["values_per_second"]["median"]) / 1e6
+
+
+def windows(name: str) -> Callable[[Results], float]:
+    """A ratio of the section on windows."""
+    return lambda results: results["windows"][name]["ratio"]["median"]
+
+
+END_TO_END = [
+    Target("`run` ÷ (consume + plain typed decode to a matrix), Apache Kafka", ratio("kafka", "run ÷ plain"), 0.8),
+    Target("same, mock cluster", ratio("mock", "run ÷ plain"), 0.8),
+    Target("moonshot: `run` ÷ bare consume loop, Apache Kafka", ratio("kafka", "run ÷ bare"), 0.5),
+    Target("same, mock cluster", ratio("mock", "run ÷ bare"), 0.5),
+    Target("compiled ÷ pure Python, end to end, Apache Kafka", ratio("kafka", "run ÷ pure"), 1.5),
+    Target("`run` with Kafka ÷ fastest peer without", lambda found: with_kafka(found) / peers(found), 1.5),
+    Target("same, moonshot", lambda found: with_kafka(found) / peers(found), 3),
+    Target("`run` with Kafka ÷ Evidently", lambda found: with_kafka(found) / peers(found, EVIDENTLY), 40, digits=0),
+    Target("10 numeric + 10 categorical ÷ 20 numeric", ratio("mock", "categorical ÷ numeric"), 0.7),
+    Target("mixed topic ÷ single model", ratio("mock", "mixed ÷ single model"), 0.7),
+    Target("every event with a wrong value ÷ none", ratio("mock", "lenient ÷ numeric")),
+    Target(
+        "same, pure Python: the floor",
+        lambda found: found["end_to_end"]["mock"]["rates"]["run, lenient, pure Python"]["median"],
+        unit=" events/s",
+        digits=0,
+    ),
+]
+GROWTH = [
+    Target("cost an event, tumbling windows of 24 h ÷ of 1 min", last("window, minutes"), most=1.05),
+    Target("same, 12 slides a window", windows("window of 24 h beside 1 min, 12 slides"), most=1.05),
+    Target("cost an event, history of 30 d ÷ of 1 h", windows("history of 30 d beside 1 h"), most=1.05),
+    Target("sliding by 1/60 ÷ tumbling, 10 000 rows a window", windows("slide 1/60, 10 000 rows a window"), most=1.3),
+    Target("same, 1 000 000 rows a window", windows("slide 1/60, 1 000 000 rows a window"), most=1.3),
+    Target(
+        "a window of 500 features closed and judged",
+        lambda found: found["windows"]["500 features, ms a window"]["median"],
+        most=20,
+        unit=" ms",
+        digits=1,
+    ),
+    Target("RSS, 1 model × 20 features", resident("1 × 20"), most=200, unit=" MB", digits=0),
+    Target("RSS, 100 models × 100 features, 12 panes", resident("100 × 100, 12 panes"), most=600, unit=" MB", digits=0),
+    Target("peak RSS, long backlog ÷ a tenth of it", lambda found: found["backlog"]["ratio"], most=1.05),
+]
+LIVE = [
+    Target("event to metric, p99", lambda found: found["latency"]["latency"]["p99"], most=2, unit=" s"),
+    Target(
+        "the load at which that is", lambda found: found["latency"]["latency"]["load"] * 100, 70, unit=" %", digits=0
+    ),
+    Target("catch-up ÷ input, at 25 % load", lambda found: found["latency"]["outage"]["ratio"], 3, digits=1),
+    Target("CPU at 1 000 events/s", lambda found: found["latency"]["little"]["cpu"] * 100, most=3, unit=" % of a core"),
+]
+SURFACES = [
+    Target(
+        "scrape of 10 000 series, p99", lambda found: found["scrape"]["10 000"]["closed"]["p99"], most=100, unit=" ms"
+    ),
+    Target("same: the loop held", lambda found: found["scrape"]["10 000"]["closed"]["stall"], most=20, unit=" ms"),
+    Target(
+        "start to first event, our own", lambda found: found["start"]["medians"]["parts"]["ours"], most=2.5, unit=" s"
+    ),
+]
+TARGETS = [*END_TO_END, *GROWTH, *LIVE, *SURFACES]
