@@ -15,7 +15,7 @@ import msgspec
 from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from detectors import DETECTORS, Reference, ReferenceFormatError
+from detectors import DETECTORS, Reference, ReferenceFormatError, sketches
 from monitor.alerting.judge import FeatureChoice, Judging
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
@@ -26,7 +26,7 @@ from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.loop import Loop
-from monitor.runtime.metrics import BoardCollector, Surroundings
+from monitor.runtime.metrics import Exposition, Surroundings
 from monitor.runtime.telemetry import Telemetry
 from monitor.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, masked
@@ -35,6 +35,7 @@ from monitor.sinks.notifier import Notifier
 from monitor.sinks.payloads import Sender, Subscriber
 from monitor.sinks.store import StateError, StateStore
 from monitor.sinks.webhook import SecretError, Webhook, decode_secret
+from monitor.sources import scanning
 from monitor.sources.base import Source
 from monitor.sources.client import KafkaChoice
 from monitor.sources.decode import FieldMap, SeriesDecoder, TopicDecoder
@@ -44,6 +45,7 @@ from monitor.stream.events import SECOND, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 
 VERSION = version("driftd")
+COMPILED = {"decoding": scanning.COMPILED, "counting": sketches.COMPILED}  # else Python does it, several times slower
 DRAIN = 5.0  # seconds at the end for what can be delivered at once
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 
@@ -248,7 +250,7 @@ class Daemon:
         settings = loaded.settings
         self.clock = clock or SystemClock()
         self.source = source or build_source(settings, self.clock)
-        self.pipeline = Pipeline(loaded.specs, settings.idle_after)
+        self.pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
         self.stopping = Event()
         self.store = StateStore(settings.state)
         board = build_board(loaded)
@@ -280,7 +282,6 @@ class Daemon:
             raise
 
     def _surface(self, loaded: Loaded) -> Surface:
-        registry = CollectorRegistry()
         around = Surroundings(
             version=VERSION,
             now=self.clock.now,
@@ -289,11 +290,12 @@ class Daemon:
             backlog=self.store.backlog,
             webhooks=tuple(webhook.name for webhook in loaded.webhooks),
             started=self.clock.now(),
+            compiled=COMPILED,
         )
-        registry.register(BoardCollector(self.telemetry.look, around))
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        return Surface(self.telemetry, registry, self.ready)
+        process = CollectorRegistry()
+        ProcessCollector(registry=process)
+        PlatformCollector(registry=process)
+        return Surface(self.telemetry, Exposition(self.telemetry.look, around, process), self.ready)
 
     def _wake(self) -> None:
         for notifier in self.notifiers:
@@ -321,7 +323,7 @@ class Daemon:
             for notifier in self.notifiers:
                 notifier.start()
             brokers = self._loaded.settings.kafka.bootstrap_servers
-            started = DaemonStarted(self.server.url, brokers, VERSION, self._loaded.config_hash)
+            started = DaemonStarted(self.server.url, brokers, VERSION, self._loaded.config_hash, all(COMPILED.values()))
             self.telemetry.record([started])
             self.source.open(positions)
             self._opened = True

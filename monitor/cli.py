@@ -30,10 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Every command with its options."""
-    from importlib.metadata import version
-
     parser = argparse.ArgumentParser(prog="driftd", description="Watches machine-learning models' data for drift.")
-    parser.add_argument("--version", action="version", version=f"driftd {version('driftd')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     run = _add(commands, "run", "the daemon, until SIGTERM or SIGINT", _run)
@@ -54,6 +52,16 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_reference(commands)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: that takes as long as all the rest of the command line."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"driftd {version('driftd')}")
+        parser.exit(OK)
 
 
 def _add_reference(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaException
 from detectors import DriftScore, volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
-from monitor.app import Loaded, client_properties, explain_client, load
+from monitor.app import COMPILED, Loaded, client_properties, explain_client, load
 from monitor.commands.run import with_absolute_state
 from monitor.runtime.board import DELIVERY_OUTCOMES
 from monitor.runtime.metrics import SCORE_PARTS
@@ -22,7 +22,7 @@ from monitor.settings import ConfigError, Settings, load_settings, masked, show_
 from monitor.sinks.address import AddressRefused, resolve
 from monitor.sources.client import ABSENT_TOPIC
 
-BASE_BYTES = 140 << 20  # interpreter and libraries: resident memory of an idle daemon with one small model
+BASE_BYTES = 95 << 20  # interpreter and libraries: resident memory of an idle daemon with one small model
 CATCHING_UP_BYTES = 64 << 20  # the client's queue, full, and one poll of it decoded
 COUNT_BYTES = 8
 PATIENCE = 10.0  # seconds for a broker to answer
@@ -31,7 +31,7 @@ OF_SERIES = 6 + len(RetrainOutcome)  # rows, end, length, panes, reference, wate
 OF_RULE = 2 + len(AlertState)  # state, info, transitions
 OF_TOPIC = 8  # outcomes, lost offsets, the lag of a few partitions
 OF_WEBHOOK = 2 + len(DELIVERY_OUTCOMES)
-OF_DAEMON = 31  # the service's and the process's own
+OF_DAEMON = 33  # the service's and the process's own
 
 
 def check(config: Path, *, offline: bool) -> int:
@@ -99,7 +99,7 @@ def series_of(spec: SeriesSpec) -> int:
         *(DriftScore(feature.name, "adwin", 0.0, 1, details={"direction": 1}) for feature in reference.grid.numeric),
     ]
     wanted = [score for score in scores if judging.wants(score.feature, score.detector)]
-    parts = sum(read(score) is not None for score in wanted for read in SCORE_PARTS.values())
+    parts = sum(1 + (score.pvalue is not None) + len(score.details.keys() & SCORE_PARTS) for score in wanted)
     ruled = {(feature, rule.detector) for rule in judging.rules for feature in judging.rules_for(rule)}
     volume = 2  # score and state
     return parts + len(ruled) + volume + len(reference.names) * OF_FEATURE + len(judging.rules) * OF_RULE + OF_SERIES
@@ -108,6 +108,9 @@ def series_of(spec: SeriesSpec) -> int:
 def warnings(loaded: Loaded) -> Iterator[str]:
     """What would run but may not be meant."""
     settings = loaded.settings
+    slow = [part for part, used in COMPILED.items() if not used]
+    if slow:
+        yield f"{' and '.join(slow)}: Python does it, several times slower than the compiled part, which is not here"
     if settings.alerting.false_alarms_per_month is not None:
         yield "alerting.false_alarms_per_month is accepted but not used yet: only explicit rules apply"
     if not settings.alerting.rules:

@@ -4,14 +4,16 @@ import random
 import sqlite3
 from collections.abc import Callable
 from threading import Event, Thread
-
-import httpx
+from typing import TYPE_CHECKING
 
 from monitor.clock import Clock
 from monitor.facts import DeliveryTried
 from monitor.sinks.store import OutboxRow, StateStore
 from monitor.sinks.webhook import Attempt, Webhook, new_client
 from monitor.stream.events import SECOND, Nanos
+
+if TYPE_CHECKING:
+    import httpx
 
 LONGEST_DELAY = 600.0  # seconds between attempts
 GIVE_UP_AFTER: Nanos = 3 * 24 * 3600 * SECOND
@@ -60,7 +62,7 @@ class Notifier(Thread):
                 self._wake.wait(LOOK_EVERY)
                 self._wake.clear()
 
-    def turn(self, client: httpx.Client) -> bool:
+    def turn(self, client: "httpx.Client") -> bool:
         """Try the one notification that is due first; false if none is."""
         row = self._next_due()
         if row is not None:
@@ -75,7 +77,7 @@ class Notifier(Thread):
         except sqlite3.Error:  # looked at again: the loop's own saving says what ails the disk
             return None
 
-    def _deliver(self, client: httpx.Client, row: OutboxRow) -> None:
+    def _deliver(self, client: "httpx.Client", row: OutboxRow) -> None:
         attempt = self._webhook.send(client, row.notification, self._clock)
         try:
             self._follow(row, attempt)

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from monitor.clock import Clock
 from monitor.sinks import address
 from monitor.sinks.payloads import rfc3339
 from monitor.sinks.store import Notification
 from monitor.stream.events import SECOND
+
+if TYPE_CHECKING:
+    import httpx  # 0.1 s and 20 MB, which a daemon without webhooks never needs
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, not a secret
 SECRET_BYTES = range(24, 65)
@@ -80,8 +82,10 @@ class Webhook:
             "user-agent": "driftd",
         }
 
-    def send(self, client: httpx.Client, notification: Notification, clock: Clock) -> Attempt:
+    def send(self, client: "httpx.Client", notification: Notification, clock: Clock) -> Attempt:
         """Try once: of the host's addresses the first that can be connected to."""
+        import httpx
+
         parts = urlsplit(self.url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         failed = Attempt(delivered=False, status=None, detail="")
@@ -99,7 +103,7 @@ class Webhook:
             return Attempt(delivered=False, status=None, detail=type(error).__name__)
         return failed
 
-    def _post(self, client: httpx.Client, notification: Notification, clock: Clock, netloc: str) -> Attempt:
+    def _post(self, client: "httpx.Client", notification: Notification, clock: Clock, netloc: str) -> Attempt:
         parts = urlsplit(self.url)
         with client.stream(
             "POST",
@@ -112,7 +116,7 @@ class Webhook:
             return self._judge(response, clock)
 
     @staticmethod
-    def _judge(response: httpx.Response, clock: Clock) -> Attempt:
+    def _judge(response: "httpx.Response", clock: Clock) -> Attempt:
         status = response.status_code
         if response.is_success:
             return Attempt(delivered=True, status=status, detail="")
@@ -143,6 +147,8 @@ def retry_after(value: str | None, clock: Clock) -> float | None:
     return min(seconds, most) if seconds >= least else None  # NaN is not, either
 
 
-def new_client() -> httpx.Client:
+def new_client() -> "httpx.Client":
     """A client that follows no redirect and trusts no proxy of the environment."""
+    import httpx
+
     return httpx.Client(follow_redirects=False, trust_env=False)

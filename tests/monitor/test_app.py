@@ -18,6 +18,7 @@ from detectors import Reference
 from monitor.alerting.rules import Severity
 from monitor.app import Daemon, Loaded, build_source, explain_client, load
 from monitor.clock import SystemClock
+from monitor.commands.run import warm_up
 from monitor.settings import ConfigError, load_settings
 from monitor.sinks.store import StateError
 from monitor.sources.base import SourceError
@@ -210,6 +211,14 @@ def test_a_daemon_reads_judges_serves_and_saves(home: Path) -> None:
     state.close()
 
 
+def test_a_first_judging_is_made_while_the_broker_answers(home: Path) -> None:
+    """In a thread, which ends by itself; were it to raise, pytest would say so."""
+    thread = warm_up(loaded(home))
+    thread.join(30)
+
+    assert not thread.is_alive()
+
+
 def test_a_daemon_goes_on_where_it_stopped(home: Path) -> None:
     with Running(loaded(home), 300) as daemon:
         eventually(lambda: len(json.loads(answer(daemon, "/api/v1/windows")[1])) >= 3)
@@ -220,7 +229,7 @@ def test_a_daemon_goes_on_where_it_stopped(home: Path) -> None:
 
     assert [window["rows"] for window in windows] == [60] * len(windows)
     assert len(windows) >= 3
-    assert 'driftd_drift_score{detector="psi",feature="age",model="churn",version="3"}' in metrics
+    assert 'driftd_drift_score{model="churn",version="3",feature="age",detector="psi"}' in metrics
     assert again.source.positions() == {P0: 300}
 
 

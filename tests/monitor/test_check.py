@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from detectors import Reference
-from monitor.app import load
+from monitor.app import COMPILED, load
 from monitor.cli import main
 from monitor.commands.check import pane_bytes, warnings
 from monitor.settings import load_settings
@@ -37,6 +37,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("TRAINER", SECRET)
     monkeypatch.setattr("monitor.commands.check.PATIENCE", 0.5)
+    for part in COMPILED:
+        monkeypatch.setitem(COMPILED, part, True)
 
 
 @pytest.fixture
@@ -250,3 +252,13 @@ def test_a_features_topic_beside_a_prediction_in_the_reference_is_a_warning(conf
     (warning,) = warned(config, topics=[{"name": "t", "kind": "features"}])
 
     assert warning == "topics.t: its rows have no prediction and count as missing in __prediction__"
+
+
+def test_work_that_python_does_for_want_of_the_compiled_part_is_a_warning(
+    config: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMPILED, "decoding", False)
+
+    _, said, _ = check(capsys, write(config), "--offline")
+
+    assert "warning: decoding: Python does it" in said

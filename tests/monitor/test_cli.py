@@ -103,4 +103,13 @@ def test_the_daemon_does_not_load_what_only_other_commands_need() -> None:
     program = "import sys, monitor.commands.run; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
-    assert not {"pyarrow", "monitor.commands.demo", "monitor.sources.files", "standardwebhooks"} & set(loaded)
+    others = {"pyarrow", "monitor.commands.demo", "monitor.sources.files", "standardwebhooks"}
+    later = {"scipy.special", "httpx"}  # by the first window, and where there is a webhook
+    assert not (others | later) & set(loaded)
+
+
+def test_adwin_does_not_load_all_of_river() -> None:
+    program = "import sys; from detectors import adwin; adwin.detect([0.0, 1.0]); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not {"river.drift", "river.stats", "scipy.stats"} & set(loaded)

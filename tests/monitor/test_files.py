@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitor.sources import files
+from detectors.columns import Coded
+from monitor.sources import arrow, files
 from monitor.sources.files import Shape, TableError, TimeColumn, chunks, look
 
 NOON = 1_763_899_200  # 2025-11-23T12:00:00Z
@@ -135,6 +137,55 @@ def test_parquet_columns_of_odd_types_become_numbers_and_text(write: Write) -> N
     assert np.isnan([found["decimal"][1], found["integer"][1]]).all()
     assert (found["coded"], found["large"], found["flag"]) == (["x", "y"], ["x", None], [True, None])
     assert found["nothing"] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", None, "b", "a"]),
+        pa.array(["a", None, "b", "a"], type=pa.large_string()),
+        pa.array(["a", None, "b", "a"]).dictionary_encode(),
+        pa.DictionaryArray.from_arrays(pa.array([1, None, 2, 1], type=pa.int8()), pa.array(["never", "a", "b"])),
+    ],
+)
+def test_texts_of_parquet_are_read_as_codes_however_they_are_stored(write: Write, column: Any) -> None:
+    path = write("a.parquet", pa.table({"text": column}))
+    (chunk,) = chunks([path], look([path]), ["text"], None)
+
+    assert isinstance(chunk["text"], Coded)
+    assert chunk["text"].tolist() == ["a", None, "b", "a"]
+
+
+def test_a_dictionary_larger_than_a_chunk_is_not_made_into_objects_whole(write: Write) -> None:
+    many = [f"t{at}" for at in range(arrow.MOST_CODES + 1)]
+    column = arrow.to_numpy(pa.DictionaryArray.from_arrays(pa.array([70, 5, 70]), pa.array(many)))
+
+    assert isinstance(column, Coded)
+    assert column.values == ("t70", "t5", None)
+
+
+def test_booleans_that_lack_in_parquet_are_missing(write: Write) -> None:
+    assert read(write("a.parquet", pa.table({"b": pa.array([True, None, False])}))) == {"b": [True, None, False]}
+
+
+def test_a_file_that_turns_bad_is_refused_from_the_reading_thread(write: Write) -> None:
+    """Chunks are read ahead in a thread; what goes wrong there comes out where they are used."""
+    path = write("a.jsonl", "".join(json.dumps({"n": at}) + "\n" for at in range(10)))
+    found = chunks([path], look([path]), ["n"], None)
+    path.write_text("{}\n[", encoding="utf-8")
+
+    with pytest.raises(TableError, match="line 2 is no JSON"):
+        list(found)
+
+
+def test_chunks_that_nobody_reads_on_end_their_thread(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "CHUNK", 2)
+    path = write("a.jsonl", "".join(json.dumps({"n": at}) + "\n" for at in range(10)))
+    found = chunks([path], look([path]), ["n"], None)
+    next(found)
+    found.close()  # type: ignore[attr-defined]  # it is a generator
+
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
 
 
 def test_columns_that_cannot_be_features_are_left_out_with_the_reason(write: Write) -> None:

@@ -161,7 +161,7 @@ def windows_after(board: Board, began: int | None) -> int:
     if began is None:
         return 0
     return sum(
-        window.end > began for key, series in board.series.items() if key.model == DRIFTING for window in series.windows
+        window.end > began for key, windows in board.windows.items() if key.model == DRIFTING for window in windows
     )
 
 
@@ -183,7 +183,7 @@ def frame_of(watched: Watched, elapsed: float, rate: float) -> Frame:
             Row(
                 key.model,
                 feature,
-                {score.detector: score for score in series.scores.values() if score.feature == feature},
+                {score.detector: score for score in series.scores if score.feature == feature},
                 state,
             )
             for key, series in board.series.items()
@@ -191,7 +191,7 @@ def frame_of(watched: Watched, elapsed: float, rate: float) -> Frame:
             if feature != "__volume__"
         ]
         last = {key.model: series.window.rows for key, series in board.series.items() if series.window is not None}
-        closed = sum(len(series.windows) for series in board.series.values())
+        closed = sum(len(windows) for windows in board.windows.values())
         return Frame(elapsed, phase, rate, closed, last, tuple(rows), watched.daemon.server.url)
 
     return watched.daemon.telemetry.look(read)
