@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +53,13 @@ def plain_decoder() -> Callable[[Iterable[bytes]], object]:
 
     features = msgspec.defstruct("Features", [(name, float) for name in FEATURES], gc=False)
     decode = msgspec.json.Decoder(msgspec.defstruct("Event", [("ts", int), ("features", features)], gc=False)).decode
-    astuple = msgspec.structs.astuple
+    astuple, ts, features_of = msgspec.structs.astuple, attrgetter("ts"), attrgetter("features")
 
     def work(values: Iterable[bytes]) -> object:
         found = list(map(decode, values))
-        return np.array([one.ts for one in found]), np.array([astuple(one.features) for one in found])
+        rows = chain.from_iterable(map(astuple, map(features_of, found)))  # fromiter: the quickest of four ways tried
+        matrix = np.fromiter(rows, np.float64, len(found) * len(FEATURES)).reshape(-1, len(FEATURES))
+        return np.fromiter(map(ts, found), np.int64, len(found)), matrix
 
     return work
 

@@ -116,6 +116,7 @@ class Scene:
             backlog=lambda: {"trainer": Backlog(2, NOON - 5 * SECOND)},
             webhooks=("trainer",),
             started=NOON,
+            compiled={"decoding": True, "counting": False},
         )
         process = CollectorRegistry()
         ProcessCollector(registry=process)

@@ -180,6 +180,26 @@ def test_bad_messages_are_passed_over(scene: Scene) -> None:
     assert rejected == {("t", "empty"): 1, ("t", "invalid_utf8"): 1, ("t", "malformed_json"): 1, ("t", "too_deep"): 1}
 
 
+def test_two_loops_in_one_process_share_nothing(tmp_path: Path) -> None:
+    """What a second daemon shares with the first is the broker: each does what it would do alone."""
+    logs = [{P0: events(10)}, {P0: events(10, value=0.99)}]
+    alone = [Scene(tmp_path / f"alone-{at}", log) for at, log in enumerate(logs)]
+    together = [Scene(tmp_path / f"together-{at}", log) for at, log in enumerate(logs)]
+
+    for scene in alone:
+        scene.run(polls=11)
+    for _ in range(11):
+        for scene in together:
+            scene.run(polls=1)
+
+    assert [scene.said for scene in alone] == [[], ["model.alert.firing", "model.retrain.requested"]]
+    for one, other in zip(alone, together, strict=True):
+        assert (one.rows, one.said, one.store.positions()) == (other.rows, other.said, other.store.positions())
+        assert one.pipeline.current() == other.pipeline.current()
+        one.kill()
+        other.kill()
+
+
 @pytest.mark.parametrize("killed_after", range(1, 12))
 def test_a_kill_at_any_poll_loses_and_repeats_nothing(tmp_path: Path, killed_after: int) -> None:
     scene = Scene(tmp_path, {P0: events(10)})
