@@ -1,8 +1,10 @@
 """The build of the compiled parts: with a compiler, without one, and after a change."""
 
+import errno
 import importlib.util
 import os
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 
@@ -125,6 +127,18 @@ def test_a_compiler_that_does_not_start_is_no_compiler(hook: ModuleType, monkeyp
     monkeypatch.setenv("CXX", "/nowhere/c++")
 
     with pytest.raises(hook.NotBuiltError, match="the C\\+\\+ compiler failed"):
+        hook.build()
+
+
+def test_in_a_tree_that_cannot_be_written_to_python_does_the_work(
+    hook: ModuleType, compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", refuse)
+
+    with pytest.raises(hook.NotBuiltError, match="cannot be written to: the pure-Python path is used"):
         hook.build()
 
 

@@ -16,15 +16,17 @@
 namespace driftd {
 
 constexpr int MAX_DEPTH = 32;
-constexpr ptrdiff_t MOST_DIGITS = 18;  // of an integer that surely fits 63 bits
+constexpr ptrdiff_t MOST_DIGITS = 19;  // of an integer that surely fits 64 bits
+constexpr size_t LONGEST_WHOLE = 300;  // characters of a whole number that is surely below 1.8e308
 constexpr int LONGEST_NUMBER = 32;  // characters of a number written as a category
 
 // --- the cursor ----------------------------------------------------------------------------------------------------
 
 struct Number {
+  std::string_view text;
   double value = 0;
-  bool whole = false;     // written without fraction and exponent
-  bool exact = false;     // whole, and in `integer` as it stands
+  bool whole = false;  // written without fraction and exponent
+  bool exact = false;  // whole, and in `integer` as it stands
   int64_t integer = 0;
 };
 
@@ -204,7 +206,7 @@ class Cursor {
 
 // --- numbers -------------------------------------------------------------------------------------------------------
 
-// Digits to the end of their run, onto an integer that may overflow: whoever takes more than 18 must not use it.
+// Digits to the end of their run, onto an integer that may overflow: whoever takes more than 19 must not use it.
 inline const char* digits(const char* at, uint64_t& integer) {
   for (; is_digit(*at); ++at) integer = integer * 10 + static_cast<uint64_t>(*at - '0');
   return at;
@@ -257,7 +259,8 @@ inline bool Cursor::number(Number& found) {
     for (; is_digit(*at); ++at) written = std::min<int64_t>(written * 10 + (*at - '0'), 1'000'000);
     exponent += *sign == '-' ? -written : written;
   }
-  found.exact = found.whole && count <= MOST_DIGITS;
+  found.text = {begin, static_cast<size_t>(at - begin)};
+  found.exact = found.whole && count <= MOST_DIGITS && mantissa <= static_cast<uint64_t>(INT64_MAX);
   if (found.exact) found.integer = negative ? -static_cast<int64_t>(mantissa) : static_cast<int64_t>(mantissa);
   if (count > MOST_DIGITS || !exactly(mantissa, exponent, found.value)) return by_library(begin, at, found.value);
   if (negative) found.value = -found.value;
@@ -300,23 +303,26 @@ inline bool Cursor::skip_members(char closing, int depth) {
   }
 }
 
-// The one text under which a number is counted as a category: Python's str(int), or repr(float) without an exponent.
+// The one text under which a number is counted as a category: Python's str(int) or repr(float).
 inline bool canonical(const Number& number, char* digits, std::string_view& text) {
+  if (number.whole) {
+    text = number.text == "-0" ? "0" : number.text;
+    return number.text.size() <= LONGEST_WHOLE;
+  }
 #ifdef __cpp_lib_to_chars
   const double size = std::fabs(number.value);
   std::to_chars_result written{};
-  if (number.exact || (!number.whole && size < 1e15 && number.value == std::floor(number.value))) {
-    const int64_t integer = number.exact ? number.integer : static_cast<int64_t>(number.value);
-    written = std::to_chars(digits, digits + LONGEST_NUMBER, integer);
-  } else if (!number.whole && size >= 1e-4 && size < 1e15) {
-    written = std::to_chars(digits, digits + LONGEST_NUMBER, number.value, std::chars_format::fixed);
+  if (size >= 9.2e18) return false;
+  if (number.value == std::floor(number.value)) {
+    written = std::to_chars(digits, digits + LONGEST_NUMBER, static_cast<int64_t>(number.value));
   } else {
-    return false;
+    const auto format = size < 1e-4 ? std::chars_format::scientific : std::chars_format::fixed;
+    written = std::to_chars(digits, digits + LONGEST_NUMBER, number.value, format);
   }
   text = {digits, static_cast<size_t>(written.ptr - digits)};
   return written.ec == std::errc();
 #else
-  (void)number, (void)digits, (void)text;
+  (void)digits;
   return false;
 #endif
 }

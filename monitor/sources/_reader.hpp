@@ -109,6 +109,7 @@ class Reader {
 
  private:
   bool root(const char* begin, const char* end) {
+    if (end - begin >= 3 && std::memcmp(begin, "\xEF\xBB\xBF", 3) == 0) begin += 3;  // a byte order mark
     in_ = Cursor(begin, end);
     ++message_;
     filled_ = required_ = 0;

@@ -7,6 +7,7 @@
 // Every message is a Python bytes object, hence followed by a NUL that is not part of it: *end may be read and stops
 // every loop.
 #define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
 #include "_reader.hpp"

@@ -15,13 +15,9 @@ class Table {
   void add(std::string_view text, int32_t value) {
     if (find(text) >= 0) return;
     entries_.push_back({std::string(text), value});
-    if (slots_.size() < 2 * entries_.size()) slots_.resize(std::max<size_t>(8, 2 * slots_.size()));
-    std::fill(slots_.begin(), slots_.end(), -1);
-    for (size_t at = 0; at < entries_.size(); ++at) {
-      size_t slot = hash(entries_[at].text) & (slots_.size() - 1);
-      while (slots_[slot] >= 0) slot = (slot + 1) & (slots_.size() - 1);
-      slots_[slot] = static_cast<int32_t>(at);
-    }
+    if (2 * entries_.size() <= slots_.size()) return place(entries_.size() - 1);
+    slots_.assign(std::max<size_t>(8, 2 * slots_.size()), -1);
+    for (size_t at = 0; at < entries_.size(); ++at) place(at);
   }
 
   int32_t find(std::string_view text) const {
@@ -38,6 +34,12 @@ class Table {
     std::string text;
     int32_t value;
   };
+
+  void place(size_t at) {
+    size_t slot = hash(entries_[at].text) & (slots_.size() - 1);
+    while (slots_[slot] >= 0) slot = (slot + 1) & (slots_.size() - 1);
+    slots_[slot] = static_cast<int32_t>(at);
+  }
 
   static size_t hash(std::string_view text) {
     uint64_t mixed = 0x9E3779B97F4A7C15u ^ text.size();

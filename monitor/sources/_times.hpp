@@ -39,21 +39,23 @@ inline bool is_day(int64_t year, int64_t month, int64_t day) {
   return year >= 1 && month >= 1 && day >= 1 && day <= LENGTHS[month - 1] + (month == 2 && leap);
 }
 
-// The zone at the end of a time: Z, ±hh:mm, or nothing, which is UTC; seconds east of Greenwich.
+// The zone at the end of a time: Z, ±hh, ±hhmm, ±hh:mm, or nothing, which is UTC; seconds east of Greenwich.
 inline bool zone(std::string_view text, int64_t& east) {
   int64_t hours = 0, minutes = 0;
   east = 0;
   if (text.empty() || text == "Z" || text == "z") return true;
-  if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return false;
-  if (!two(text, 1, 23, hours) || !two(text, 4, 59, minutes)) return false;
+  if ((text[0] != '+' && text[0] != '-') || !two(text, 1, 23, hours)) return false;
+  const size_t at = text.size() == 6 && text[3] == ':' ? 4 : 3;
+  if (text.size() != 3 && (text.size() != at + 2 || !two(text, at, 59, minutes))) return false;
   east = (hours * 60 + minutes) * (text[0] == '-' ? -60 : 60);
   return true;
 }
 
-// yyyy-mm-ddThh:mm:ss[.digits][zone] to nanoseconds, cut after the microsecond; any other spelling is left to Python.
+// yyyy-mm-dd[T or space]hh:mm:ss[.digits][zone] to nanoseconds, cut after the microsecond; any other spelling is left to
+// Python.
 inline bool rfc3339(std::string_view text, int64_t& nanos) {
   int64_t century = 0, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, micros = 0, east = 0;
-  if (text.size() < 19 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't')) return false;
+  if (text.size() < 19 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't' && text[10] != ' ')) return false;
   if (text[13] != ':' || text[16] != ':') return false;
   if (!two(text, 0, 99, century) || !two(text, 2, 99, year) || !two(text, 5, 12, month) || !two(text, 8, 31, day)) return false;
   if (!two(text, 11, 23, hour) || !two(text, 14, 59, minute) || !two(text, 17, 59, second)) return false;
@@ -63,7 +65,7 @@ inline bool rfc3339(std::string_view text, int64_t& nanos) {
   if (at < text.size() && text[at] == '.') {
     const size_t begin = ++at;
     for (int64_t worth = 100'000; at < text.size() && is_digit(text[at]); ++at, worth /= 10) micros += (text[at] - '0') * worth;
-    if (at == begin || at > begin + 9) return false;
+    if (at == begin) return false;
   }
   if (!zone(text.substr(at), east)) return false;
   const int64_t seconds = days(year, month, day) * 86'400 + hour * 3'600 + minute * 60 + second - east;

@@ -56,6 +56,10 @@ EASY = {
     "escapes": event(features=r'{"plan": "Z\u00fcrich \ud83e\udd86"}'),
     "a time as text": event().replace(str(TS).encode(), b'"2026-11-23T12:00:00.5+00:00"'),
     "a time with a fraction": event().replace(str(TS).encode(), str(TS).encode() + b".25"),
+    "a time as people write it": event().replace(str(TS).encode(), b'"2026-11-23 12:00:00.123456+0000"'),
+    "a byte order mark": b"\xef\xbb\xbf" + event(),
+    "a category of 20 digits": event(features='{"plan": 12345678901234567890}'),
+    "a category close to 0": event(features='{"plan": 1e-7}'),
     "a category as number": event(features='{"plan": 2.50}'),
     "17 digits": event(features='{"age": 0.12345678901234567}'),
 }

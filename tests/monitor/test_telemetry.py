@@ -318,3 +318,14 @@ def test_no_secret_is_in_any_log_line(
     assert "Y2FuYXJ5" not in said
     ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
     assert ours == []
+
+
+def test_panes_that_did_not_change_are_still_shown() -> None:
+    """The pipeline names the series whose number of panes has changed, and no others."""
+    other = SeriesKey("fraud", "1")
+    board = Board({key: SeriesBoard("abc", 10) for key in (CHURN, other)})
+
+    for panes in (((CHURN, 1), (other, 1)), ((CHURN, 2),), ()):
+        board.apply(PanesOpen(panes))
+
+    assert board.panes == {CHURN: 2, other: 1}

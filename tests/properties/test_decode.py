@@ -18,7 +18,7 @@ from tests.fakes import NOON
 
 TS = NOON // 1_000_000
 NUMBERS = [1.0, 2.0, 3.0]
-CODES = ["1", "2", "true", "2.5", "0.0001", "1e-05", "1e+16", "100000000000000000000", "🦆"]
+CODES = ["1", "true", "2.5", "0.0001", "1e-05", "-1.5e-07", "1e+16", "-9223372036854775808", "100000000000000000000"]
 NAMES = ["a", "b", "c", "d", "e", "plan", "code"]
 REFERENCE = Reference.fit(
     {**dict.fromkeys("abcde", NUMBERS * 3), "plan": ["free", "pro", "Zürich"] * 3, "code": CODES, "y": NUMBERS * 3},
@@ -47,14 +47,15 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-known = st.sampled_from(["free", "gold", "Zürich", "🦆", 1, True, 2.0, 2.5, 1e-4, 1e-5, 1e16, 1e20, 10**20])
+known = st.sampled_from(["free", "gold", "Zürich", "🦆", 1, True, 2.0, 2.5, 1e-4, 1e-5, -1.5e-7, 1e16, 1e20, 10**20, -(2**63)])
 feature_values = st.one_of(st.floats(0, 10), st.integers(0, 5), known, values)
 zones = st.one_of(st.none(), st.just(UTC), st.integers(-1439, 1439).map(lambda one: timezone(timedelta(minutes=one))))
 moments = st.datetimes(datetime(1999, 12, 30), datetime(2027, 1, 1), timezones=zones)  # noqa: DTZ001 - the zones come after
 stamps = st.one_of(
     moments.map(datetime.isoformat),
     moments.map(lambda at: at.isoformat().replace("+00:00", "Z").lower()),
-    st.builds("{:%Y-%m-%dT%H:%M:%S}.{}Z".format, moments, st.text("0123456789", min_size=1, max_size=10)),
+    st.builds("{:%Y-%m-%d %H:%M:%S}{}".format, moments, st.sampled_from(["", "+0130", "-05", "+1", "+01:3", "+25:00"])),
+    st.builds("{:%Y-%m-%dT%H:%M:%S}.{}Z".format, moments, st.text("0123456789", min_size=1, max_size=12)),
     st.floats(TS / 1000 - 10, TS + 700_000),
     st.from_regex(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]", fullmatch=True),
 )
