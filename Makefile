@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
-KERNELS := $(wildcard detectors/sketches/_*.cpp monitor/sources/_*.[ch]pp)
+KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check sanitize format bench parts lock dashboards clean
@@ -60,6 +60,7 @@ parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometh
 lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements/run.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml --group dev -o requirements/dev.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group bench -o requirements/bench.txt
 
 clean:  ## forget .venv, the compiled parts and the caches
 	@rm -rf build detectors/sketches/*.so monitor/sources/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,18 +22,17 @@ SIZES = {
 }
 ROWS = 2_000  # a pane
 CELLS = 389  # 384 bins, under, over and three kinds of missing
-REFERENCE = 61  # bytes a cell: edges, counts and means, the search tables, the tables of KS and ADWIN
-LOOSE, PACKED = 8, 1  # bytes a cell of a pane: in 64 bits, and put away; here no cell counts more than 255
-FEATURE = 4_000  # bytes: ADWIN with its last 64 panes, columns of scores, quality, names
-MODEL = 90_000
+PACKED = 1  # bytes a cell of a pane that was put away: here no cell counts more than 255
 
 
 def formula(models: int, features: int, panes: int) -> float:
-    """Bytes beyond the imports."""
-    cell = (
-        REFERENCE + LOOSE + (0 if panes == 1 else panes * PACKED + LOOSE)
-    )  # the open pane; those before it, and their sum
-    return models * (MODEL + features * (FEATURE + CELLS * cell))
+    """Bytes beyond the imports, the history being short; the one open pane stands in 64 bits."""
+    from monitor.commands import memory
+
+    cells = features * CELLS
+    sliding = panes > 1
+    kept = memory.pane_bytes(cells, 1, sliding=sliding) + (panes * PACKED * cells if sliding else 0)
+    return models * (memory.series_bytes(features, panes + 2) + memory.reference_bytes(cells) + kept)
 
 
 def resident() -> int:

@@ -100,7 +100,7 @@ def judged(features: list[str]) -> ScoreTable:
     window.update(*reference.encode({name: rng.normal(0.1, 1, 10_000) for name in features}))
     judge = Judge(Judging(reference, 300 * SECOND, (AlertRule("drift", "psi", 0.25, 0.1),)))
     judge.adwin.update(window)
-    columns = [detector.columns(reference, window) for detector in window_detectors().values()]
+    columns = [detector.columns(reference, window.tally()) for detector in window_detectors().values()]
     return judge.as_ruled([*columns, judge.adwin.columns()])
 
 

@@ -2,11 +2,13 @@
 
 Everything between decoded columns and the board (`Pipeline.ingest`, `advance`, `Telemetry.record`), in this process,
 with KS, PSI, χ², ADWIN, missing, unseen and volume on each feature and two rules. What is compared is interleaved.
+Sliding windows are measured with the decoding of JSON too: what a user pays but for Kafka's client.
 """
 
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+from benchmarks.contenders import own_decoder
 from benchmarks.measure import Figures, ratio, said, spread
+from benchmarks.traffic import TOPIC, columns, events
 from detectors import Reference
 from monitor.alerting.judge import Judging
 from monitor.alerting.retraining import RetrainPolicy
@@ -25,10 +29,12 @@ from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import Telemetry, configure_logging
 from monitor.series import SeriesSpec
+from monitor.sources.base import TopicRecords
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 
 BEGIN: Nanos = 1_763_856_000 * SECOND
+MILLI: Nanos = SECOND // 1_000
 MINUTE: Nanos = 60 * SECOND
 HOUR: Nanos = 60 * MINUTE
 PARTITION = Partition("bench", 0)
@@ -45,11 +51,13 @@ def fitted(features: int, rows: int = 20_000, seed: int = 0) -> Reference:
 class Bench:
     """A pipeline with its telemetry, fed rows of normal values that run evenly through event time."""
 
-    def __init__(self, reference: Reference, models: int, length: Nanos, slide: Nanos | None = None) -> None:
+    def __init__(
+        self, reference: Reference, models: int, length: Nanos, slide: Nanos | None = None, name: str = "model-{}"
+    ) -> None:
         judging = Judging(reference, length, RULES)
         self.specs = [
             SeriesSpec(
-                SeriesKey(f"model-{at}", "1"), WindowSpec(length, slide or length, 0), judging, RetrainPolicy(0, 1)
+                SeriesKey(name.format(at), "1"), WindowSpec(length, slide or length, 0), judging, RetrainPolicy(0, 1)
             )
             for at in range(models)
         ]
@@ -87,6 +95,36 @@ class Bench:
         return self.run([MicroBatch(seen={PARTITION: self.at})])
 
 
+class Reader(Bench):
+    """The same from JSON messages of 600 bytes, decoded as the daemon does."""
+
+    def __init__(self, home: Path, reference: Reference, length: Nanos, slide: Nanos | None = None) -> None:
+        super().__init__(reference, 1, length, slide, "bench")
+        self._decoder = own_decoder(home, "numeric")
+        self._bodies = [one.split(b'"ts":', 1) for one in events(BATCH)]
+
+    def records(self, rows: int, gap: Nanos) -> list[TopicRecords]:
+        """The next messages, `gap` apart; built before anything is measured."""
+        found = []
+        for first in range(0, rows, BATCH):
+            bodies = self._bodies[: rows - first]
+            times = ((self.at + number * gap) // MILLI for number in range(len(bodies)))
+            values = [b'%b"ts":%d%b' % (head, at, rest[13:]) for at, (head, rest) in zip(times, bodies, strict=True)]
+            found.append(TopicRecords(TOPIC, [0] * len(values), values))
+            self.at += len(values) * gap
+        return found
+
+    def read(self, arriving: Iterable[TopicRecords]) -> float:
+        """Seconds that these take."""
+        began = time.process_time()
+        for one in arriving:
+            decoded = self._decoder.decode(one, time.time_ns())
+            facts = [*decoded.facts, *self.pipeline.ingest(MicroBatch(tuple(decoded.batches), decoded.seen), 0)]
+            facts += self.pipeline.advance(0)
+            self.telemetry.record(facts)
+        return time.process_time() - began
+
+
 def closings(features: int, models: int, rounds: int) -> list[float]:
     """Milliseconds to close and judge one window of each model, the first one, cold, apart."""
     bench = Bench(fitted(features), models, MINUTE)
@@ -100,7 +138,8 @@ def closings(features: int, models: int, rounds: int) -> list[float]:
 
 def per_event(bench: Bench, rows: int, gap: Nanos) -> float:
     """Microseconds an event, windows closing as they do."""
-    return bench.run(bench.batches(rows, gap)) / rows * 1e6
+    seconds = bench.read(bench.records(rows, gap)) if isinstance(bench, Reader) else bench.run(bench.batches(rows, gap))
+    return seconds / rows * 1e6
 
 
 def beside(plain: Bench, other: Bench, rows: int, gaps: tuple[Nanos, Nanos], rounds: int) -> Figures:
@@ -116,6 +155,16 @@ def sliding(rows_a_window: int, rounds: int) -> Figures:
     """A slide of 1/60 beside a tumbling window of as many rows."""
     reference, gap = fitted(20), HOUR // rows_a_window
     return beside(Bench(reference, 1, HOUR), Bench(reference, 1, HOUR, MINUTE), 2 * rows_a_window, (gap, gap), rounds)
+
+
+def sliding_read(rows_a_window: int, rounds: int) -> Figures:
+    """The same with the decoding, over twenty thousand rows or three slides, after a window of a few rows."""
+    reference, gap = Reference.fit(columns()), HOUR // rows_a_window
+    with tempfile.TemporaryDirectory() as directory:
+        readers = [Reader(Path(directory), reference, HOUR, slide) for slide in (None, MINUTE)]
+    for one in readers:
+        one.read(one.records(480, 15 * SECOND))
+    return beside(*readers, max(20_000, rows_a_window // 20), (gap, gap), rounds)
 
 
 def longer(length: Nanos, slides: int, rounds: int) -> Figures:
@@ -164,6 +213,9 @@ def measured(rounds: int) -> Figures:
         "slide 1/60, 10 000 rows a window": sliding(10_000, rounds),
         "slide 1/60, 100 000 rows a window": sliding(100_000, max(3, rounds // 3)),
         "slide 1/60, 1 000 000 rows a window": sliding(1_000_000, 1),
+        "same with decoding, 10 000 rows": sliding_read(10_000, rounds),
+        "same with decoding, 100 000 rows": sliding_read(100_000, rounds),
+        "same with decoding, 1 000 000 rows": sliding_read(1_000_000, rounds),
         "window of 24 h beside 1 min, 12 slides": longer(24 * HOUR, 12, rounds),
         "window of 1440 panes beside 12": more_panes(1_440, rounds),
         "history of 30 d beside 1 h": history(rounds),

@@ -6,7 +6,7 @@ from detectors.reference import Reference
 from detectors.registry import DETECTORS, WindowDetector, window_detectors
 from detectors.score import DriftScore, ScoreColumns
 from detectors.serial import ReferenceFormatError
-from detectors.sketches import Grid, GridMismatchError, PackedSketch, Sketch
+from detectors.sketches import Grid, GridMismatchError, PackedSketch, Sketch, Tally
 
 __all__ = [
     "DETECTORS",
@@ -22,6 +22,7 @@ __all__ = [
     "ReferenceFormatError",
     "ScoreColumns",
     "Sketch",
+    "Tally",
     "WindowDetector",
     "adwin",
     "canonical",

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from detectors.features import Floats, Ints
+from detectors.features import Floats, Ints, every, some
 from detectors.reference import Reference
 from detectors.score import DriftScore, ScoreColumns
 from detectors.sketches import Sketch
@@ -20,7 +20,7 @@ CLIP = 8.0  # standard errors: no single pane decides alone
 FEWEST = 2  # usable rows that make a pane
 HEADER = struct.Struct("<4sB16s8sdQ")  # magic, version, river version, reference hash, delta, panes fed
 MAGIC = b"dADW"
-VERSION = 1
+VERSION = 2
 
 
 def _river(delta: float, clock: int) -> Any:
@@ -78,9 +78,12 @@ class AdwinBank:
         self._names = reference.names[:features]
         self._constant = np.array([feature.std == 0 for feature in numeric], dtype=np.bool_)
         self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
+        self._some_constant = bool(self._constant.any())
         self._windows = [_river(delta, clock=1) for _ in range(features)]
-        self._shifts = np.zeros((features, PANES))  # the newest last, in reference sd
-        self._rows = np.zeros((features, PANES), dtype=np.int64)
+        self._widths = np.zeros(features)  # panes since the last change, as each window knows
+        self._detections = np.zeros(features)  # so does it
+        self._shifts = np.zeros((PANES, features))  # the newest last, in reference sd
+        self._rows = np.zeros((PANES, features), dtype=np.int64)
         self.fed = 0  # panes
         self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
 
@@ -90,19 +93,31 @@ class AdwinBank:
         Raises GridMismatchError for a pane of another grid.
         """
         self.reference.grid.same_as(pane.grid)
-        self._feed(pane.usable[: len(self._windows)], pane.mean_shift())
+        tally = pane.tally()
+        self._feed(tally.usable[: len(self._windows)], tally.mean_shift())
 
     def _feed(self, rows: Ints, shifts: Floats) -> None:
         self.fed += 1
-        self._journal.append((self.fed, rows.astype("<i8").tobytes() + shifts.astype("<f8").tobytes()))
-        fed = np.flatnonzero((rows >= FEWEST) & self._known)
-        errors = np.where(self._constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
-        for i, error in zip(fed.tolist(), np.clip(errors, -CLIP, CLIP)[fed].tolist(), strict=True):
-            self._windows[i].update(error)
-        which = slice(None) if fed.size == rows.size else fed
+        entry = rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes()
+        self._journal.append((self.fed, entry))
+        usable = (rows >= FEWEST) & self._known
+        which = slice(None) if every(usable) else usable.nonzero()[0]
+        errors = shifts * np.sqrt(rows)
+        if self._some_constant:
+            errors = np.where(self._constant, np.sign(shifts) * CLIP, errors)
+        self._widths[which] += 1
+        fed = range(rows.size)[which] if isinstance(which, slice) else which.tolist()
+        for i, error in zip(fed, np.minimum(np.maximum(errors, -CLIP), CLIP)[which].tolist(), strict=True):
+            if self._windows[i].update(error):
+                self._look_at(i)
         for memory, newest in ((self._shifts, shifts), (self._rows, rows)):
-            memory[which, :-1] = memory[which, 1:]
-            memory[which, -1] = newest[which]
+            memory[:-1, which] = memory[1:, which]
+            memory[-1, which] = newest[which]
+
+    def _look_at(self, i: int) -> None:
+        """Take over what one window knows; between changes it grows by one a pane."""
+        self._widths[i] = self._windows[i].get_width()
+        self._detections[i] = self._windows[i].get_n_detections()
 
     def scores(self, *, min_rows: int = 1) -> list[DriftScore]:
         """Return |mean shift| in reference sd over the panes since the last change, at most 64, of every numeric feature.
@@ -114,15 +129,13 @@ class AdwinBank:
 
     def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
         """Return the same as columns; None also where a window `brought`, int64[k], fewer rows, which are then its rows."""
-        widths = np.array([window.get_width() for window in self._windows], dtype=np.float64)
         rows = self._rows
-        if (widths < min(self.fed, PANES)).any():  # what came before the last change counts no more
-            rows = np.where(np.arange(PANES) >= PANES - widths[:, None], rows, 0)
-        total = rows.sum(axis=1)
-        shifts = (self._shifts * rows).sum(axis=1) / np.maximum(total, 1)
-        detections = np.array([window.get_n_detections() for window in self._windows], dtype=np.float64)
+        if some(self._widths < min(self.fed, PANES)):  # what came before the last change counts no more
+            rows = np.where(np.arange(PANES)[:, None] >= PANES - self._widths, rows, 0)
+        total = np.add.reduce(rows)
+        shifts = np.add.reduce(self._shifts * rows) / np.maximum(total, 1)
         known = total >= max(1, min_rows)
-        if brought is not None and (brought < max(1, min_rows)).any():
+        if brought is not None and some(brought < max(1, min_rows)):
             enough = brought >= max(1, min_rows)
             known, total = known & enough, np.where(enough, total, brought)
         return ScoreColumns(
@@ -131,7 +144,7 @@ class AdwinBank:
             known=known,
             rows=total,
             values=np.abs(shifts),
-            details={"direction": np.sign(shifts), "detections": detections},
+            details={"direction": np.sign(shifts), "detections": self._detections.copy()},
         )
 
     def take_journal(self) -> list[tuple[int, bytes]]:
@@ -154,8 +167,8 @@ class AdwinBank:
         out.write(
             HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.reference.hash), self.delta, self.fed)
         )
-        out.write(self._shifts.astype("<f8").tobytes())
-        out.write(self._rows.astype("<i8").tobytes())
+        out.write(self._shifts.T.astype("<f8").tobytes())
+        out.write(self._rows.T.astype("<i8").tobytes())
         for window in self._windows:
             state = window.__getstate__()
             out.write(struct.pack("<I", len(state)))
@@ -180,7 +193,8 @@ class AdwinBank:
         bank.fed = fed
         body = io.BytesIO(data[HEADER.size : -4])
         for memory, kind in ((bank._shifts, "<f8"), (bank._rows, "<i8")):
-            memory[:] = np.frombuffer(body.read(memory.size * 8), dtype=kind).reshape(memory.shape)
-        for window in bank._windows:
+            memory[:] = np.frombuffer(body.read(memory.size * 8), dtype=kind).reshape(memory.T.shape).T
+        for i, window in enumerate(bank._windows):
             window.__setstate__(body.read(struct.unpack("<I", body.read(4))[0]))
+            bank._look_at(i)
         return bank

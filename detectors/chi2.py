@@ -8,7 +8,7 @@ from detectors.features import Bools, Ints
 from detectors.homogeneity import pearson
 from detectors.reference import Reference
 from detectors.score import DriftScore, ScoreColumns
-from detectors.sketches import Cells, Grid, Sketch, per_grid
+from detectors.sketches import Cells, Grid, Sketch, Tally, per_grid
 
 NAME = "chi2"
 NOTHING = ScoreColumns(NAME, (), np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0))
@@ -38,10 +38,10 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     >>> round(score.value, 2), score.details["dof"]
     (19.78, 1)
     """
-    return columns(reference, window, min_rows=min_rows).scores()
+    return columns(reference, window.tally(), min_rows=min_rows).scores()
 
 
-def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
     """Return the same as columns."""
     reference.grid.same_as(window.grid)
     plan = _plan(reference.grid)

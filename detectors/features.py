@@ -1,7 +1,7 @@
 """What the reference knows of one feature: its frozen bins or categories, and the reference's own counts on them."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
@@ -14,6 +14,16 @@ Bools = NDArray[np.bool_]
 
 LARGEST = float(np.finfo(np.float64).max)  # counts as infinite: there is no room for an edge beside it
 MAX_CATEGORIES = 1000
+
+
+def every(mask: Bools) -> bool:
+    """Whether all are true. For the few features of a window ten times as quick as `mask.all()`."""
+    return b"\0" not in mask.tobytes()
+
+
+def some(mask: Bools) -> bool:
+    """Whether any is true, likewise."""
+    return b"\1" in mask.tobytes()
 
 
 class Kind(StrEnum):
@@ -66,7 +76,6 @@ class NumericFeature:
     discrete: bool
     mean: float
     std: float
-    atoms: Bools = field(init=False)  # [B]: the bin can hold a single value, so nothing hides inside it
 
     def __post_init__(self) -> None:
         if self.edges.size == 1 or not (np.isfinite(self.edges).all() and (self.edges[1:] > self.edges[:-1]).all()):
@@ -83,8 +92,7 @@ class NumericFeature:
             raise ValueError(f"{self.name}: mean {self.mean} must lie between {self.min} and {self.max}")
         if self.bins and not self._means_in_bins():
             raise ValueError(f"{self.name}: each of bin_means must lie in its bin")
-        object.__setattr__(self, "atoms", np.nextafter(self.edges[:-1], np.inf) == self.edges[1:])
-        for array in (self.edges, self.counts, self.bin_means, self.atoms):
+        for array in (self.edges, self.counts, self.bin_means):
             array.setflags(write=False)
 
     def _means_in_bins(self) -> bool:
@@ -101,6 +109,11 @@ class NumericFeature:
     def bins(self) -> int:
         """How many bins lie between the minimum and the maximum."""
         return max(0, self.edges.size - 1)
+
+    @property
+    def atoms(self) -> Bools:
+        """Whether a bin can hold a single value only, so that nothing hides inside it, bool[B]."""
+        return np.asarray(np.nextafter(self.edges[:-1], np.inf) == self.edges[1:])
 
     @property
     def count(self) -> int:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from detectors.features import Bools, Floats, Ints
-from detectors.sketches import Cells
+from detectors.features import Bools, Floats, Ints, some
+from detectors.sketches import Cells, sums
 
 NO_CELL = -1
 
@@ -18,16 +18,10 @@ def pearson(window: Ints, reference: Ints, cells: Cells, pool: Ints) -> tuple[Fl
     """
     from scipy import special  # 0.3 s to import; who only counts should not wait for it
 
-    n = np.maximum(np.add.reduceat(window, cells.starts), 1).astype(np.float64)
-    m = np.maximum(np.add.reduceat(reference, cells.starts), 1).astype(np.float64)
-    if (pool != NO_CELL).any():
+    if some(pool != NO_CELL):
         window, reference = _join_thin_pools(window, reference, cells, pool)
-    both = window + reference
-    apart = window / n[cells.owner] - reference / m[cells.owner]
-    sums = np.add.reduceat(np.square(apart) / np.maximum(both, 1), cells.starts) * n * m
-    dof = np.add.reduceat(both > 0, cells.starts, dtype=np.int64) - 1
-    statistic = np.where(dof > 0, sums, 0.0)
-    return statistic, np.maximum(dof, 0), np.where(dof > 0, special.chdtrc(np.maximum(dof, 1), statistic), 1.0)
+    statistic, dof = sums.pearson(window, reference, cells)
+    return statistic, dof, special.chdtrc(np.maximum(dof, 1), statistic)
 
 
 def _join_thin_pools(window: Ints, reference: Ints, cells: Cells, pool: Ints) -> tuple[Ints, Ints]:

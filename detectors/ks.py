@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.features import Floats, Ints
+from detectors.features import Bools, Floats
 from detectors.reference import Reference
 from detectors.score import DriftScore, ScoreColumns
-from detectors.sketches import Grid, Sketch, per_grid
+from detectors.sketches import Grid, Sketch, Tally, per_grid, sums
 
 NAME = "ks"
 NOTHING_INSIDE = -2.0  # less than any difference can make up for
@@ -19,6 +19,7 @@ class _Plan:
     below: Floats  # [k, cells] share of the reference at or below each right edge
     share: Floats  # [k, cells] share of the reference in the bin; less than nothing where it holds a single value
     rows: Floats  # [k] usable reference rows
+    known: Bools  # [k] whether there are any
     resolution: Floats  # [k] the most that D can be understated
 
 
@@ -36,10 +37,10 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     >>> round(score.value, 3), round(score.details["upper"], 3)
     (0.1, 0.103)
     """
-    return columns(reference, window, min_rows=min_rows).scores()
+    return columns(reference, window.tally(), min_rows=min_rows).scores()
 
 
-def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
     """Return the same as columns."""
     from scipy import special  # 0.3 s to import; who only counts should not wait for it
 
@@ -47,11 +48,11 @@ def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> Score
     plan = _plan(reference.grid)
     usable = window.usable[: plan.rows.size]
     rows = np.maximum(usable, 1).astype(np.float64)
-    values, upper = _distances(reference.grid.numbers(window.counts), rows, plan)
+    values, upper = sums.distances(reference.grid, window.counts, rows, plan.below, plan.share)
     return ScoreColumns(
         NAME,
         plan.names,
-        known=(usable >= max(1, min_rows)) & (plan.rows > 0),
+        known=(usable >= max(1, min_rows)) & plan.known,
         rows=usable,
         values=values,
         pvalues=special.kolmogorov(np.sqrt(rows * plan.rows / (rows + plan.rows)) * values),
@@ -59,29 +60,12 @@ def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> Score
     )
 
 
-def _distances(counts: Ints, rows: Floats, plan: _Plan) -> tuple[Floats, Floats]:
-    """Return the largest difference at an edge, and the largest that there may be inside a bin, float64[k] each."""
-    apart = running(counts)
-    apart /= rows[:, None]
-    apart -= plan.below
-    values = np.maximum(apart.max(axis=1), -apart.min(axis=1))
-    right = (apart + plan.share).max(axis=1)
-    left = (plan.share[:, 1:] - apart[:, :-1]).max(axis=1, initial=0.0)
-    return values, np.minimum(np.maximum(np.maximum(left, right), values), 1.0)
-
-
-def running(counts: Ints) -> Floats:
-    """Return each row cumulated, float64[k, cells]: in one run over all rows, which is quicker than row by row."""
-    total = np.cumsum(counts).reshape(counts.shape)
-    return np.asarray(np.subtract(total, total[:, :1] - counts[:, :1], dtype=np.float64))
-
-
 @per_grid
 def _plan(grid: Grid) -> _Plan:
     counts = grid.numbers(grid.counts)
     rows = counts.sum(axis=1).astype(np.float64)
     share = counts / np.maximum(rows, 1)[:, None]
-    below = running(counts) / np.maximum(rows, 1)[:, None]
+    below = sums.running(counts) / np.maximum(rows, 1)[:, None]
     for shares, feature in zip(share, grid.numeric, strict=True):
         shares[1 : feature.bins + 1][feature.atoms] = NOTHING_INSIDE
         shares[feature.bins + 2 :] = NOTHING_INSIDE
@@ -90,5 +74,6 @@ def _plan(grid: Grid) -> _Plan:
         below=below,
         share=share,
         rows=rows,
+        known=rows > 0,
         resolution=share.max(axis=1, initial=0.0),
     )

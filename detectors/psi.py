@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.features import CategoricalFeature, Ints, NumericFeature
+from detectors.features import Bools, CategoricalFeature, Ints, NumericFeature
 from detectors.homogeneity import NO_CELL, pearson
 from detectors.reference import Reference
 from detectors.score import DriftScore, ScoreColumns
-from detectors.sketches import Cells, Grid, Sketch, per_grid
+from detectors.sketches import Cells, Grid, Sketch, Tally, per_grid, sums
 
 NAME = "psi"
 BINS = 10
-PSEUDOCOUNT = 0.5  # Jeffreys: an empty bin costs a little, not infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class _Plan:
     cells: Cells  # the merged bins by feature
     pool: Ints  # [f] the cell of values outside the categories
     reference: Ints  # [cells] the reference's own counts
-    rows: Ints  # [f] usable reference rows
+    known: Bools  # [f] whether the reference has usable rows
 
 
 def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[DriftScore]:
@@ -30,7 +29,7 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
 
     Numeric bins are merged at the edges nearest the reference deciles, under and over with their neighbours; of the
     categories the nine commonest stand alone when there are more than ten; values outside them are one more bin when
-    there are any. Shares are (count + 1/2) / (rows + bins / 2) on both sides. Details hold `expected`, the mean of this
+    there are any. Shares are (count + 1/2) / (rows + bins / 2) on both sides (Jeffreys: an empty bin costs a little). Details hold `expected`, the mean of this
     value when nothing has changed, (B - 1)(1/n + 1/m)(1 + B/2n) (Yurdakul and Naranjo 2020, second term by expansion),
     and `debiased`, the rest but at least 0. The p-value is that of Pearson's X² on the same bins, which stays right for
     small windows where the chi-square law of the index itself does not. Below `min_rows` usable rows the value is None.
@@ -41,29 +40,22 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     >>> round(score.value, 3)
     0.406
     """
-    return columns(reference, window, min_rows=min_rows).scores()
+    return columns(reference, window.tally(), min_rows=min_rows).scores()
 
 
-def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
     """Return the same as columns."""
     reference.grid.same_as(window.grid)
     plan = _plan(reference.grid)
-    cells, m = plan.cells, plan.rows
     counts = np.add.reduceat(window.counts, plan.cuts)[plan.kept]
-    n = window.usable
-    held = counts + plan.reference > 0
-    bins = np.maximum(np.add.reduceat(held, cells.starts, dtype=np.int64), 1)
-    p = (counts + PSEUDOCOUNT) / (n + bins * PSEUDOCOUNT)[cells.owner]
-    q = (plan.reference + PSEUDOCOUNT) / (m + bins * PSEUDOCOUNT)[cells.owner]
-    values = np.add.reduceat(np.where(held, (p - q) * np.log(p / q), 0.0), cells.starts)
-    some = np.maximum(n, 1)
-    expected = (bins - 1) * (1 / some + 1 / np.maximum(m, 1)) * (1 + bins / (2 * some))
-    _, _, pvalues = pearson(counts, plan.reference, cells, plan.pool)
+    ratios, apart, expected = sums.shares(counts, plan.reference, plan.cells)
+    values = np.add.reduceat(apart * np.log(ratios), plan.cells.starts)
+    _, _, pvalues = pearson(counts, plan.reference, plan.cells, plan.pool)
     return ScoreColumns(
         NAME,
         reference.names,
-        known=(n >= max(1, min_rows)) & (m > 0),
-        rows=n,
+        known=(window.usable >= max(1, min_rows)) & plan.known,
+        rows=window.usable,
         values=values,
         pvalues=pvalues,
         details={"expected": expected, "debiased": np.maximum(values - expected, 0.0)},
@@ -90,7 +82,7 @@ def _plan(grid: Grid) -> _Plan:
         cells=Cells.of(runs),
         pool=np.array(pool, dtype=np.int64),
         reference=np.add.reduceat(grid.counts, flat)[chosen],
-        rows=np.array([feature.count for feature in grid.features], dtype=np.int64),
+        known=np.array([feature.count > 0 for feature in grid.features], dtype=np.bool_),
     )
 
 

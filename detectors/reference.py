@@ -1,6 +1,5 @@
 """What a model's data looked like when all was well: frozen bins and categories, and the counts on them."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -115,8 +114,8 @@ class Reference:
     @cached_property
     def hash(self) -> str:
         """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by`."""
-        content = {key: value for key, value in self.to_dict().items() if key != "created_by"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        head = {key: value for key, value in self._head().items() if key != "created_by"}
+        return serial.content_hash(head, self.grid)
 
     def encode(self, data: Mapping[str, ArrayLike]) -> tuple[Floats, NDArray[np.int32]]:
         """Return numeric float64[n, k] and codes int32[n, c] for `Sketch.update`; absent columns are all missing."""
@@ -154,16 +153,21 @@ class Reference:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, `driftd.reference/1`; exact, since floats are written by repr."""
         return {
+            **self._head(),
+            "features": [
+                *(serial.numeric_to_dict(feature) for feature in self.grid.numeric),
+                *(serial.categorical_to_dict(feature) for feature in self.grid.categorical),
+            ],
+        }
+
+    def _head(self) -> dict[str, Any]:
+        return {
             "format": f"{serial.FAMILY}{serial.VERSION}",
             "created_by": self.created_by,
             "rows": self.rows,
             "period": None if self.period is None else list(self.period),
             "rows_per_second": self.rows_per_second,
             "calibration": None if self.calibration is None else dict(self.calibration),
-            "features": [
-                *(serial.numeric_to_dict(feature) for feature in self.grid.numeric),
-                *(serial.categorical_to_dict(feature) for feature in self.grid.categorical),
-            ],
         }
 
     @classmethod

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from detectors.reference import Reference
 from detectors.score import DriftScore, ScoreColumns
-from detectors.sketches import Sketch
+from detectors.sketches import Sketch, Tally
 
 
 class Score(Protocol):
@@ -19,9 +19,9 @@ class Score(Protocol):
 
 
 class Columns(Protocol):
-    """The same, as columns."""
+    """The same, as columns, from a window's tally."""
 
-    def __call__(self, reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+    def __call__(self, reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
         """Judge a window against the reference."""
 
 

@@ -7,7 +7,7 @@ from itertools import repeat
 
 import numpy as np
 
-from detectors.features import Bools, Floats, Ints
+from detectors.features import Bools, Floats, Ints, every
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class ScoreColumns:
 
     def __post_init__(self) -> None:
         for column in (self.values, self.pvalues, *self.details.values()):
-            if column is not None and not math.isfinite(np.add.reduce(column)):  # quicker than to look at each
+            if column is not None and not every(np.isfinite(column)):
                 self.scores()  # the first bad one says which it is
                 return
 

@@ -1,16 +1,20 @@
 """The reference file: versioned JSON, exact both ways, and one clear line about whatever is wrong with it."""
 
+import hashlib
 import json
 import math
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.features import CategoricalFeature, Floats, Ints, NumericFeature
 from detectors.sketches import Grid
 
 FAMILY = "driftd.reference/"
 VERSION = 1
+Number = TypeVar("Number", np.float64, np.int64)
 
 
 class ReferenceFormatError(ValueError):
@@ -20,11 +24,7 @@ class ReferenceFormatError(ValueError):
 def numeric_to_dict(feature: NumericFeature) -> dict[str, Any]:
     """Return the JSON form of a numeric feature."""
     return {
-        "name": feature.name,
-        "kind": "numeric",
-        "discrete": feature.discrete,
-        "mean": feature.mean,
-        "std": feature.std,
+        **_numeric_head(feature),
         "edges": feature.edges.tolist(),
         "counts": feature.counts.tolist(),
         "bin_means": feature.bin_means.tolist(),
@@ -33,16 +33,56 @@ def numeric_to_dict(feature: NumericFeature) -> dict[str, Any]:
 
 def categorical_to_dict(feature: CategoricalFeature) -> dict[str, Any]:
     """Return the JSON form of a categorical feature."""
+    return {**_categorical_head(feature), "counts": feature.counts.tolist()}
+
+
+def _numeric_head(feature: NumericFeature) -> dict[str, Any]:
     return {
         "name": feature.name,
-        "kind": "categorical",
-        "categories": list(feature.categories),
-        "counts": feature.counts.tolist(),
+        "kind": "numeric",
+        "discrete": feature.discrete,
+        "mean": feature.mean,
+        "std": feature.std,
     }
 
 
+def _categorical_head(feature: CategoricalFeature) -> dict[str, Any]:
+    return {"name": feature.name, "kind": "categorical", "categories": list(feature.categories)}
+
+
+def content_hash(head: dict[str, Any], grid: Grid) -> str:
+    """Return sixteen hexadecimal digits of the SHA-256 of a reference's content, however it is written down.
+
+    What is short enters as JSON, with each feature's number of edges, so that it is plain where an array ends; the
+    arrays enter as little-endian bytes, for to write a number as text takes a hundred times as long.
+    """
+    features = [
+        *({**_numeric_head(feature), "edges": feature.edges.size} for feature in grid.numeric),
+        *map(_categorical_head, grid.categorical),
+    ]
+    digest = hashlib.sha256(json.dumps({**head, "features": features}, sort_keys=True).encode())
+    for feature in grid.features:
+        digest.update(feature.counts.astype("<i8").tobytes())
+    for number in grid.numeric:
+        digest.update(number.edges.astype("<f8").tobytes())
+        digest.update(number.bin_means.astype("<f8").tobytes())
+    return digest.hexdigest()[:16]
+
+
 def parse(text: str | bytes) -> Any:
-    """Return the JSON value. Raises ReferenceFormatError for anything else."""
+    """Return the JSON value. Raises ReferenceFormatError for anything else.
+
+    The quick parser takes no more than the standard library's does; what it refuses is read again, to be taken after
+    all or to be named.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return parse_slowly(text)
+
+
+def parse_slowly(text: str | bytes) -> Any:
+    """Return the same by the standard library, which says better what is wrong."""
     try:
         return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
@@ -153,12 +193,31 @@ def integer(value: Any, where: str) -> int:
 
 def _floats(entry: dict[str, Any], key: str, where: str) -> Floats:
     values = typed(get(entry, key, where), list, f"{where}.{key}")
-    return np.array([number(value, f"{where}.{key}") for value in values], dtype=np.float64)
+    found = _array(values, {int, float}, np.float64)
+    if found is None or not np.isfinite(found).all():
+        found = np.array([number(value, f"{where}.{key}") for value in values], dtype=np.float64)
+    return found
 
 
 def _integers(entry: dict[str, Any], key: str, where: str) -> Ints:
     values = typed(get(entry, key, where), list, f"{where}.{key}")
-    return np.array([integer(value, f"{where}.{key}") for value in values], dtype=np.int64)
+    found = _array(values, {int}, np.int64)
+    if found is None:
+        found = np.array([integer(value, f"{where}.{key}") for value in values], dtype=np.int64)
+    return found
+
+
+def _array(values: list[Any], kinds: set[type], dtype: type[Number]) -> NDArray[Number] | None:
+    """Return a list of nothing but these kinds as an array; None for any other, and where a number does not fit.
+
+    Each number by itself is looked at only then, to say which is wrong.
+    """
+    if not kinds.issuperset(map(type, values)):
+        return None
+    try:
+        return np.array(values, dtype=dtype)
+    except OverflowError:
+        return None
 
 
 def shown(value: Any) -> str:

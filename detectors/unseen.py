@@ -4,7 +4,7 @@ import numpy as np
 
 from detectors.reference import Reference
 from detectors.score import DriftScore, ScoreColumns
-from detectors.sketches import Sketch
+from detectors.sketches import Sketch, Tally
 
 NAME = "unseen"
 
@@ -21,20 +21,19 @@ def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[Dr
     >>> [score.value for score in reference.compare({"plan": ["free", "team"]}) if score.detector == "unseen"]
     [0.5]
     """
-    return columns(reference, window, min_rows=min_rows).scores()
+    return columns(reference, window.tally(), min_rows=min_rows).scores()
 
 
-def columns(reference: Reference, window: Sketch, *, min_rows: int = 1) -> ScoreColumns:
+def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
     """Return the same as columns."""
     del min_rows  # every detector takes it
     reference.grid.same_as(window.grid)
-    features = len(reference.names)
     shares = window.unseen / max(window.rows, 1)
     return ScoreColumns(
         NAME,
         reference.names,
-        known=np.full(features, window.rows > 0),
-        rows=np.full(features, window.rows),
+        known=window.some,
+        rows=window.all,
         values=np.abs(shares - reference.unseen_shares),
         details={"ratio": shares},
     )

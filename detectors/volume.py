@@ -7,6 +7,7 @@ import numpy as np
 from detectors.score import DriftScore, ScoreColumns
 
 FEATURE = "__volume__"
+NAMES = (FEATURE,)
 
 
 def score(rows: int, expected_rows: float | None) -> DriftScore:
@@ -19,18 +20,22 @@ def score(rows: int, expected_rows: float | None) -> DriftScore:
     """
     if expected_rows is None or not 0 < expected_rows < math.inf:
         return DriftScore(FEATURE, "volume", None, rows)
-    value = abs(math.log2(rows) - math.log2(expected_rows)) if rows > 0 else None
-    return DriftScore(FEATURE, "volume", value, rows, details={"expected_rows": expected_rows})
+    return DriftScore(FEATURE, "volume", _apart(rows, expected_rows), rows, details={"expected_rows": expected_rows})
+
+
+def _apart(rows: int, expected_rows: float) -> float | None:
+    return abs(math.log2(rows) - math.log2(expected_rows)) if rows > 0 else None
 
 
 def columns(rows: int, expected_rows: float | None) -> ScoreColumns:
     """Return the same as columns of one place."""
-    found = score(rows, expected_rows)
+    usual = expected_rows is not None and 0 < expected_rows < math.inf
+    value = _apart(rows, expected_rows) if expected_rows is not None and usual else None
     return ScoreColumns(
-        found.detector,
-        (found.feature,),
-        known=np.array([not found.insufficient]),
+        "volume",
+        NAMES,
+        known=np.array([value is not None]),
         rows=np.array([rows]),
-        values=np.array([found.value or 0.0]),
-        details={name: np.array([number]) for name, number in found.details.items()},
+        values=np.array([value or 0.0]),
+        details={"expected_rows": np.array([expected_rows])} if usual else {},
     )

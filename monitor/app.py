@@ -45,7 +45,7 @@ from monitor.stream.events import SECOND, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 
 VERSION = version("driftd")
-COMPILED = {"decoding": scanning.COMPILED, "counting": sketches.COMPILED}  # else Python does it, several times slower
+COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
 DRAIN = 5.0  # seconds at the end for what can be delivered at once
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 
@@ -73,9 +73,13 @@ def load(
     """Read references and secrets; paths are relative to `base`. Raises ConfigError, a line for each problem."""
     problems: list[str] = []
     specs, webhooks = [], []
+    shared: dict[Path, Reference] = {}
     for at, model in enumerate(settings.models):
         try:
-            specs.append(series_spec(settings, model, load_reference(base / model.reference, f"models[{at}]")))
+            path = base / model.reference
+            if path not in shared:
+                shared[path] = load_reference(path, f"models[{at}]")
+            specs.append(series_spec(settings, model, shared[path]))
         except ConfigError as error:
             problems.append(str(error))
     for webhook in settings.webhooks if needs_secrets else ():

@@ -1,8 +1,10 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
+from detectors import Tally
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome
@@ -47,6 +49,44 @@ class FeatureQuality:
     unseen_ratio: float
 
 
+class Qualities(Sequence[FeatureQuality]):
+    """The quality of all features of a window. Reads like a tuple; the values are made when they are read, which is seldom."""
+
+    __slots__ = ("_missing", "_names", "_rows", "_unseen")
+
+    def __init__(self, window: Tally) -> None:
+        self._names = window.grid.names
+        self._rows = max(window.rows, 1)
+        self._missing = window.missing
+        self._unseen = window.unseen
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, at: int) -> FeatureQuality: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[FeatureQuality]: ...
+    def __getitem__(self, at: int | slice) -> FeatureQuality | Sequence[FeatureQuality]:
+        return self._all()[at]
+
+    def __iter__(self) -> Iterator[FeatureQuality]:
+        return iter(self._all())
+
+    def _all(self) -> tuple[FeatureQuality, ...]:
+        shares = (self._missing / self._rows).tolist(), (self._unseen / self._rows).tolist()
+        return tuple(map(FeatureQuality, self._names, *shares))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Qualities | tuple) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
 @dataclass(frozen=True, slots=True)
 class WindowClosed:
     """A window was closed and judged."""
@@ -55,7 +95,11 @@ class WindowClosed:
     start: Nanos
     end: Nanos
     rows: int
-    quality: tuple[FeatureQuality, ...]
+    quality: Sequence[FeatureQuality]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.quality, list):  # as msgspec reads a sequence
+            object.__setattr__(self, "quality", tuple(self.quality))
 
 
 @dataclass(frozen=True, slots=True)

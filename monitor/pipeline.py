@@ -20,6 +20,7 @@ from monitor.facts import (
     EventsCounted,
     Fact,
     PanesOpen,
+    Qualities,
     RetrainDecided,
     StateReset,
     WatermarkAdvanced,
@@ -36,7 +37,6 @@ from monitor.series import (
     forgotten_rules,
     last_words,
     pane_record,
-    quality_of,
     report_record,
     restore_report,
     restore_series,
@@ -76,7 +76,7 @@ class Pipeline:
 
     def __init__(self, specs: Iterable[SeriesSpec], idle_after: Nanos, max_future: Nanos = 0) -> None:
         self.series = {spec.key: Series.fresh(spec) for spec in specs}
-        self.most_ahead = max_future + _usual_lead([series.spec.windows for series in self.series.values()], idle_after)
+        self.most_ahead = max_future + usual_lead([series.spec.windows for series in self.series.values()], idle_after)
         self.watermark = Watermark(idle_after)
         self.retraining: dict[str, RetrainHistory] = {}
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
@@ -158,13 +158,13 @@ class Pipeline:
         return self.watermark.ahead(self.most_ahead)
 
     def _judge(self, series: Series, window: ClosedWindow) -> list[Fact]:
-        key, sketch = series.spec.key, window.sketch
+        key, rows = series.spec.key, window.sketch.rows
         verdict = series.judge.judge(window, series.usual_rows())
-        closed = WindowClosed(key, window.start, window.end, sketch.rows, quality_of(sketch))
+        closed = WindowClosed(key, window.start, window.end, rows, Qualities(verdict.tally))
         series.remember(closed, verdict)
         facts: list[Fact] = [closed, WindowScored(key, window.end, verdict.scores, verdict.states)]
         for step in verdict.steps:
-            facts += self._follow(series, step, WindowSpan(window.start, window.end, sketch.rows))
+            facts += self._follow(series, step, WindowSpan(window.start, window.end, rows))
         return facts
 
     def _follow(self, series: Series, step: RuleStep, window: WindowSpan) -> list[Fact]:
@@ -360,7 +360,7 @@ class Pipeline:
         return sorted(due, key=lambda one: (one[1] + one[0].spec.windows.lateness, self._order[one[0].spec.key]))
 
 
-def _usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:
+def usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:
     """How far partitions read to their ends may be apart; nor is it worth holding one for less than two windows."""
     shortest = min((one.length for one in windows), default=0)
     return max(idle_after, 2 * shortest, *(one.lateness for one in windows))

@@ -2,21 +2,21 @@
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 from zlib import crc32
 
 import msgspec
 import numpy as np
 
-from detectors import DriftScore, Reference, ScoreColumns, Sketch, adwin
+from detectors import DriftScore, Reference, ScoreColumns, adwin
 from monitor.alerting.alerts import Alert, AlertState
 from monitor.alerting.episodes import OPEN, Episode, RuleState
 from monitor.alerting.judge import SELF_LEARNT_VOLUME, Judge, Judging, Verdict
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
 from monitor.alerting.table import ScoreTable
-from monitor.facts import AlertChanged, AlertSeen, FeatureQuality, WindowClosed, WindowSpan
+from monitor.facts import AlertChanged, AlertSeen, WindowClosed, WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import Windows, WindowSpec
 
@@ -69,7 +69,7 @@ class Report:
 
     window: WindowClosed
     scores: ScoreTable
-    states: dict[str, int]
+    states: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -126,7 +126,7 @@ class SavedSeries:
     origin: Nanos | None
     sealed_until: Nanos | None
     rules: dict[str, SavedRule]
-    last: WindowSpan | None  # the last closed window
+    last: WindowSpan | None = None  # the last closed window
 
 
 @dataclass(slots=True)
@@ -244,17 +244,6 @@ def restore_report(series: Series, payload: bytes) -> None:
     series.report = Report(saved.window, scores, series.judge.states(scores))
 
 
-def quality_of(sketch: Sketch) -> tuple[FeatureQuality, ...]:
-    """Missing and unseen shares of all rows, a feature each."""
-    rows = max(sketch.rows, 1)
-    return tuple(
-        FeatureQuality(name, missing / rows, unseen / rows)
-        for name, missing, unseen in zip(
-            sketch.grid.names, sketch.missing.tolist(), sketch.unseen.tolist(), strict=True
-        )
-    )
-
-
 def seen_alert(series: Series, rule: str) -> AlertSeen:
     """A rule's alert as it stands."""
     state: RuleState = series.judge.rule_states[rule]
@@ -291,7 +280,8 @@ def report_record(series: Series) -> Record:
     report, saved = series.report, None
     if report is not None:
         columns = [SavedColumns.of(part.columns) for part in report.scores.parts]
-        saved = msgspec.msgpack.encode(SavedReport(report.window, columns))
+        window = replace(report.window, quality=tuple(report.window.quality))
+        saved = msgspec.msgpack.encode(SavedReport(window, columns))
     return Record("report", name_of(series.spec.key), saved)
 
 

@@ -41,10 +41,10 @@ def compiled_parts() -> None:
     """The compiled parts are there and in use."""
     if os.environ.get("DRIFTD_PURE") == "1":
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
-    from detectors.sketches import counting
+    from detectors.sketches import counting, sums
     from monitor.sources import scanning
 
-    for part, name in ((counting.COMPILED, "counting"), (scanning.COMPILED, "decoding")):
+    for part, name in ((counting.COMPILED, "counting"), (sums.USED, "adding up"), (scanning.COMPILED, "decoding")):
         if not part:
             raise MissingPart(
                 f"the compiled part for {name} is not built", "apt-get install g++ python3-dev; make setup"

@@ -3,14 +3,9 @@
 // A value's place on a ladder is the number of rungs that are not at or above it: numpy's searchsorted(side="left"), with
 // NaN above all. Every ladder is short (about 390 rungs) and near, so the time goes into waiting for one comparison before
 // the next can start: eight values go down side by side, each step a conditional move, never a branch to be guessed.
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030B0000
-#include <Python.h>
+#include "_view.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <exception>
 #include <limits>
 #include <new>
@@ -38,37 +33,6 @@ struct Tables {
     std::vector<Codes> codes;
     std::int64_t size = 0;  // of the flat count vector
 };
-
-// A buffer of another object, given back at the end of the scope.
-class View {
-  public:
-    View(PyObject *object, int flags) : held_(PyObject_GetBuffer(object, &buffer, flags) == 0) {
-        if (!held_) PyErr_Clear();
-    }
-    ~View() {
-        if (held_) PyBuffer_Release(&buffer);
-    }
-    View(const View &) = delete;
-    View &operator=(const View &) = delete;
-
-    // Whether it holds native numbers of this width, one of the given format letters, in so many dimensions.
-    bool holds(const char *letters, Py_ssize_t width, int dimensions) const {
-        return held_ && buffer.ndim == dimensions && buffer.itemsize == width && buffer.format != nullptr &&
-               std::strlen(buffer.format) == 1 && std::strchr(letters, buffer.format[0]) != nullptr;
-    }    bool aligned(std::size_t width) const { return reinterpret_cast<std::uintptr_t>(buffer.buf) % width == 0; }
-
-    Py_buffer buffer{};
-
-  private:
-    bool held_;
-};
-
-template <typename Number>
-Number at(const char *address) {  // an array may begin at any byte
-    Number number;
-    std::memcpy(&number, address, sizeof number);
-    return number;
-}
 
 void count_lanes(const Ladder &ladder, const double (&values)[LANES], int used, std::int64_t *counts) {
     const double *const rungs = ladder.rungs.data();

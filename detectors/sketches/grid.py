@@ -107,6 +107,21 @@ class Grid:
         return np.asarray(self.offsets[1:] - np.array(tails, dtype=np.int64))
 
     @cached_property
+    def starts(self) -> Ints:
+        """Where each numeric row begins, int64[k]."""
+        return self.offsets[: len(self.numeric)]
+
+    @cached_property
+    def widths(self) -> Ints:
+        """Usable cells of each numeric row, int64[k]: under, bins and over."""
+        return self.lost[: len(self.numeric)] - self.starts
+
+    @cached_property
+    def beyond(self) -> Ints:
+        """The last usable cell of each row, int64[f]: over, or other."""
+        return self.lost - 1
+
+    @cached_property
     def tails(self) -> Cells:
         """The cells of missing values of every feature."""
         return Cells.of([np.arange(first, last) for first, last in zip(self.lost, self.offsets[1:], strict=True)])

@@ -7,10 +7,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Floats, Ints
+from detectors.features import Floats, Ints, some
 from detectors.sketches.counting import count
 from detectors.sketches.grid import Grid, GridMismatchError, per_grid
 from detectors.sketches.packed import HEADER, MAGIC, VERSION, PackedSketch
+from detectors.sketches.sums import moments
 
 MOST = np.iinfo(np.int64).max
 
@@ -94,8 +95,8 @@ class Sketch:
     @property
     def unseen(self) -> Ints:
         """Rows outside the reference's range or categories, int64[f]."""
-        beyond = self.counts[self.grid.lost - 1]  # over, or other
-        beyond[: len(self.grid.numeric)] += self.counts[self.grid.offsets[: len(self.grid.numeric)]]
+        beyond = self.counts[self.grid.beyond]
+        beyond[: self.grid.starts.size] += self.counts[self.grid.starts]
         return np.asarray(beyond)
 
     def mean_shift(self) -> Floats:
@@ -104,12 +105,11 @@ class Sketch:
         Computed from counts and the reference's bin means, hence the same in any order of events. A feature that is
         constant in the reference has no sigma: there it is the share of rows above minus the share below the constant.
         """
-        places, zero = _places(self.grid)
-        sums = (self.grid.numbers(self.counts) * places).sum(axis=1)
-        rows = self.usable[: zero.size]
-        shift = np.full(rows.size, np.nan)
-        np.divide(sums, rows, out=shift, where=rows > 0)
-        return np.asarray(shift - zero)
+        return self.tally().mean_shift()
+
+    def tally(self) -> "Tally":
+        """Return what several detectors ask for, worked out once."""
+        return Tally(self)
 
     def to_bytes(self) -> bytes:
         """Write the counts in the smallest unsigned integers that hold them, with grid, version and checksum."""
@@ -136,6 +136,35 @@ class Sketch:
         return cls(grid, rows, counts)
 
 
+class Tally:
+    """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
+
+    `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature.
+    """
+
+    __slots__ = ("all", "counts", "grid", "missing", "rows", "some", "unseen", "usable")
+
+    def __init__(self, sketch: Sketch) -> None:
+        self.grid = sketch.grid
+        self.rows = sketch.rows
+        self.counts = sketch.counts
+        self.missing = sketch.missing
+        self.usable = self.rows - self.missing
+        self.unseen = sketch.unseen
+        self.all = self.missing + self.usable
+        self.some = self.all > 0
+
+    def mean_shift(self) -> Floats:
+        """Return what `Sketch.mean_shift` does."""
+        places, zero = _places(self.grid)
+        rows = self.usable[: zero.size]
+        shift = moments(self.grid, self.counts, places) / np.maximum(rows, 1) - zero
+        empty = rows == 0
+        if some(empty):
+            shift[empty] = np.nan
+        return np.asarray(shift)
+
+
 @per_grid
 def _places(grid: Grid) -> tuple[Floats, Floats]:
     """Where each numeric cell lies in reference sigma, float64[k, cells], and the reference's own mean there, float64[k]."""
@@ -149,4 +178,4 @@ def _places(grid: Grid) -> tuple[Floats, Floats]:
                 cells[:] = np.clip((feature.bin_means / 2 - feature.mean / 2) / half, -1e9, 1e9)
         elif feature.edges.size:
             cells[0], cells[-1] = -1.0, 1.0
-    return places, np.asarray((counts * places).sum(axis=1) / np.maximum(counts.sum(axis=1), 1))
+    return places, moments(grid, grid.counts, places) / np.maximum(counts.sum(axis=1), 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detectors import DriftScore, Reference, ScoreColumns, Sketch, adwin, volume, window_detectors
+from detectors import DriftScore, Reference, ScoreColumns, Tally, adwin, volume, window_detectors
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import Episode, RuleState, worst
 from monitor.alerting.rules import AlertRule, Thresholds, lowest_threshold
@@ -72,8 +72,9 @@ class RuleStep:
 class Verdict:
     """What a closed window was found to be: scores with their thresholds, the state of each feature, the alerts."""
 
+    tally: Tally
     scores: ScoreTable
-    states: dict[str, int]
+    states: Mapping[str, int]
     steps: tuple[RuleStep, ...]
 
 
@@ -87,6 +88,7 @@ class Judge:
         self.rule_states = {rule.name: RuleState(judging.rules_for(rule)) for rule in judging.rules}
         self._features = (*judging.reference.names, volume.FEATURE)
         self._asked: dict[str, tuple[tuple[str, ...], Asked]] = {}  # by detector, with the features it scores
+        self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
 
     def see_pane(self, pane: SealedPane) -> None:
         """Feed a sealed pane to the sequential detectors; panes are disjoint whatever the windows overlap."""
@@ -94,7 +96,8 @@ class Judge:
 
     def judge(self, window: ClosedWindow, usual_rows: float | None) -> Verdict:
         """Score a closed window and put the scores to the rules. `usual_rows`: the series' own mean, if known."""
-        scores = self.as_ruled(self._score(window.sketch, usual_rows))
+        tally = window.sketch.tally()
+        scores = self.as_ruled(self._score(tally, usual_rows))
         at = Span(window.start, window.end)
         parts = {part.columns.detector: part for part in scores.parts}
         steps = []
@@ -102,14 +105,14 @@ class Judge:
             rule = self.rules[name]
             before, after = state.step(self._calling(rule, state, parts[rule.detector]), at)
             steps.append(RuleStep(rule, before, after))
-        return Verdict(scores, self.states(scores), tuple(steps))
+        return Verdict(tally, scores, self.states(scores), tuple(steps))
 
-    def _score(self, sketch: Sketch, usual_rows: float | None) -> list[ScoreColumns]:
+    def _score(self, window: Tally, usual_rows: float | None) -> list[ScoreColumns]:
         reference, min_rows = self.judging.reference, self.judging.min_rows
-        found = [one.columns(reference, sketch, min_rows=min_rows) for one in window_detectors().values()]
-        brought = sketch.usable[: len(reference.grid.numeric)]  # few values say little, as for the other detectors
+        found = [one.columns(reference, window, min_rows=min_rows) for one in window_detectors().values()]
+        brought = window.usable[: len(reference.grid.numeric)]  # few values say little, as for the other detectors
         found.append(self.adwin.columns(min_rows=min_rows, brought=brought))
-        found.append(volume.columns(sketch.rows, self.expected_rows(usual_rows)))
+        found.append(volume.columns(window.rows, self.expected_rows(usual_rows)))
         return found
 
     @staticmethod
@@ -150,20 +153,32 @@ class Judge:
         rate = self.judging.reference.rows_per_second
         return usual_rows if rate is None else rate * self.judging.window_length / SECOND
 
-    def states(self, scores: ScoreTable) -> dict[str, int]:
+    def states(self, scores: ScoreTable) -> Mapping[str, int]:
         """The state of each feature scored: that of its worst alert, else whether there was enough to judge it by.
 
         A feature is judged by its values, or by all rows where nothing else is asked for.
         """
+        said = self._without_alerts(scores)
+        alerting = {name for rule in self.rule_states.values() for name in rule.alerts}
+        if not alerting:
+            return said
+        return {**said, **{name: self._alert_state(name) or said[name] for name in alerting & said.keys()}}
+
+    def _without_alerts(self, scores: ScoreTable) -> Mapping[str, int]:
+        """The states where nothing alerts. They follow from which scores are known, which is seldom another than last time."""
+        known = tuple((part.columns.detector, part.known.tobytes()) for part in scores.parts)
+        if self._quiet[0] != known:
+            self._quiet = known, self._find_states(scores)
+        return self._quiet[1]
+
+    def _find_states(self, scores: ScoreTable) -> dict[str, int]:
         found = np.full((2, len(self._features)), NOT_ASKED)  # by rows, by values
         for part in scores.parts:
             side = found[0 if part.columns.detector in ROW_DETECTORS else 1]
             features = part.asked.features
             side[features] = np.maximum(side[features], np.where(part.known, OK, INSUFFICIENT))
         states = np.where(found[1] == NOT_ASKED, found[0], found[1]).tolist()
-        said = {name: state for name, state in zip(self._features, states, strict=True) if state != NOT_ASKED}
-        alerting = {name for rule in self.rule_states.values() for name in rule.alerts}
-        return said | {name: self._alert_state(name) or said[name] for name in alerting & said.keys()}
+        return {name: state for name, state in zip(self._features, states, strict=True) if state != NOT_ASKED}
 
     def _alert_state(self, feature: str) -> int:
         states = [rule.alerts[feature].state for rule in self.rule_states.values() if feature in rule.alerts]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import DriftScore, ScoreColumns
+from detectors.features import some
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +54,10 @@ class Part:
 
     def above(self, rule: str, min_rows: int) -> list[int]:
         """The places of the scores that breach a rule, of those that rest on so many rows."""
-        found = (self.columns.values > self.asked.limits[rule]) & self.columns.known & (self.columns.rows >= min_rows)
+        found = self.columns.values > self.asked.limits[rule]
+        if not some(found):
+            return []
+        found &= self.columns.known & (self.columns.rows >= min_rows)
         places: list[int] = np.flatnonzero(found).tolist()
         return places
 

@@ -14,6 +14,7 @@ from detectors import DriftScore, volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.app import COMPILED, Loaded, client_properties, explain_client, load
+from monitor.commands import memory
 from monitor.commands.run import with_absolute_state
 from monitor.runtime.board import DELIVERY_OUTCOMES
 from monitor.runtime.metrics import SCORE_PARTS
@@ -22,16 +23,13 @@ from monitor.settings import ConfigError, Settings, load_settings, masked, show_
 from monitor.sinks.address import AddressRefused, resolve
 from monitor.sources.client import ABSENT_TOPIC
 
-BASE_BYTES = 95 << 20  # interpreter and libraries: resident memory of an idle daemon with one small model
-CATCHING_UP_BYTES = 64 << 20  # the client's queue, full, and one poll of it decoded
-COUNT_BYTES = 8
 PATIENCE = 10.0  # seconds for a broker to answer
 OF_FEATURE = 3  # state, missing, unseen
 OF_SERIES = 6 + len(RetrainOutcome)  # rows, end, length, panes, reference, watermark
 OF_RULE = 2 + len(AlertState)  # state, info, transitions
 OF_TOPIC = 8  # outcomes, lost offsets, the lag of a few partitions
 OF_WEBHOOK = 2 + len(DELIVERY_OUTCOMES)
-OF_DAEMON = 33  # the service's and the process's own
+OF_DAEMON = 34  # the service's and the process's own
 
 
 def check(config: Path, *, offline: bool) -> int:
@@ -70,19 +68,23 @@ def describe(spec: SeriesSpec) -> str:
 
 def estimate(loaded: Loaded) -> Iterator[str]:
     """Memory and metric series that this configuration will need."""
-    panes = sum(pane_bytes(spec) for spec in loaded.specs)
+    specs, settings = loaded.specs, loaded.settings
+    series = series_count(loaded)
+    ahead = memory.panes_ahead(specs, settings.idle_after, settings.max_future)
     yield (
-        f"memory: about {(BASE_BYTES + panes) >> 20} MiB, of which {max(panes >> 20, 1)} MiB are panes; "
-        f"up to {CATCHING_UP_BYTES >> 20} MiB more while catching up"
+        f"memory: about {megabytes(memory.steady(specs, series))} MB, of which {megabytes(memory.references(specs))} MB are "
+        f"references and {megabytes(memory.panes(specs))} MB panes"
     )
-    yield f"metrics: about {series_count(loaded):,} series"
+    yield (
+        f"memory while catching up: up to {megabytes(memory.READING_BYTES + ahead)} MB more, of which at most "
+        f"{megabytes(ahead)} MB are panes of partitions that run ahead of others"
+    )
+    yield f"metrics: about {series:,} series"
 
 
-def pane_bytes(spec: SeriesSpec) -> int:
-    """Bytes of the panes that are open at once, the window's own sum and the reference."""
-    windows = spec.windows
-    panes = windows.length // windows.slide + windows.lateness // windows.slide + 4
-    return int(panes) * int(spec.reference.grid.size) * COUNT_BYTES
+def megabytes(size: int) -> int:
+    """Rounded, at least one."""
+    return max(1, round(size / 1e6))
 
 
 def series_count(loaded: Loaded) -> int:

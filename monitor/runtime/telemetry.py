@@ -16,6 +16,7 @@ from monitor.facts import (
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
+    EventsCounted,
     EventsRejected,
     Fact,
     FieldsRejected,
@@ -27,7 +28,9 @@ from monitor.facts import (
     SourceTroubled,
     StateReset,
     TopicsMissing,
+    WatermarkAdvanced,
     WindowClosed,
+    WindowScored,
 )
 from monitor.runtime.board import Board
 from monitor.runtime.metrics import METRICS
@@ -37,6 +40,7 @@ __all__ = ["METRICS", "Telemetry", "configure_logging"]
 
 T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
+UNSPOKEN = frozenset({EventsCounted, WatermarkAdvanced, WindowScored})  # nothing is logged of these, and they are many
 MOST_COMPLAINTS = 1000  # kinds remembered
 
 
@@ -94,7 +98,8 @@ class Telemetry:
             for fact in facts:
                 self._board.apply(fact)
         for fact in facts:
-            self._say(fact)
+            if type(fact) not in UNSPOKEN:
+                self._say(fact)
 
     def _say(self, fact: Fact) -> None:
         log = self._log

@@ -188,7 +188,7 @@ def sealed_again(body: bytes) -> bytes:
         (lambda data: b"junk" + data[4:], "no ADWIN bank"),
         (lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:], "checksum"),
         (lambda data: data[:-1], "checksum"),
-        (lambda data: sealed_again(data[:4] + b"\x07" + data[5:-4]), "format 7, this version reads 1"),
+        (lambda data: sealed_again(data[:4] + b"\x07" + data[5:-4]), "format 7, this version reads 2"),
         (lambda data: sealed_again(data[:5] + b"9" + data[6:-4]), "written with river"),
     ],
 )

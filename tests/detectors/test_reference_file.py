@@ -7,13 +7,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detectors import Reference, ReferenceFormatError, Sketch
+from detectors import Reference, ReferenceFormatError, Sketch, serial
 
 REFERENCE = Reference.fit_chunks(
     lambda: [{"t": np.arange(4) * 10**9, "n": [0.5, 1.0, np.nan, 3.0], "c": ["ä", "b", "b", None]}],
     timestamp="t",
     window_ns=10**9,
 )
+
+NUMBER = {
+    "name": "n",
+    "kind": "numeric",
+    "discrete": True,
+    "mean": 1.5,
+    "std": 1.0,
+    "edges": [0.49999999999999994, 1.0, 3.0],
+    "counts": [0, 1, 2, 0, 1, 0, 0],
+    "bin_means": [0.5, 0.5, 3.0, 3.0],
+}
+TEXT = {"name": "c", "kind": "categorical", "categories": ["ä", "b"], "counts": [2, 1, 0, 1]}
 
 
 def content(**changes: Any) -> dict[str, Any]:
@@ -50,6 +62,34 @@ def test_the_file_holds_no_row_and_says_its_format(tmp_path: Path) -> None:
 def test_the_hash_is_of_the_content_not_of_who_wrote_it() -> None:
     assert Reference.from_dict(content(created_by="someone else")).hash == REFERENCE.hash
     assert Reference.from_dict(content(rows_per_second=2.0)).hash != REFERENCE.hash
+
+
+def test_the_hash_does_not_change_from_version_to_version() -> None:
+    """It is kept in the state: another hash of the same content would empty every window."""
+    assert Reference.from_dict(content(features=[NUMBER, TEXT], rows=4)).hash == "8a2d62a38d8e9256"
+
+
+@pytest.mark.parametrize(
+    ("position", "changes"),
+    [
+        (0, {"name": "m"}),
+        (0, {"mean": 1.25}),
+        (0, {"discrete": False}),
+        (0, {"edges": [0.25, 1.0, 3.0], "bin_means": [0.25000000000000006, 0.5, 3.0, 3.0]}),
+        (0, {"bin_means": [0.5, 0.75, 3.0, 3.0]}),
+        (0, {"counts": [0, 2, 1, 0, 1, 0, 0]}),
+        (1, {"categories": ["b", "a"]}),
+        (1, {"counts": [1, 2, 0, 1]}),
+    ],
+)
+def test_every_part_of_the_content_is_in_the_hash(position: int, changes: dict[str, Any]) -> None:
+    features = [dict(NUMBER), dict(TEXT)]
+    features[position].update(changes)
+
+    assert (
+        Reference.from_dict(content(features=features)).hash
+        != Reference.from_dict(content(features=[NUMBER, TEXT])).hash
+    )
 
 
 def test_a_calibration_is_carried_along() -> None:
@@ -139,6 +179,38 @@ def test_what_is_no_json_is_named_in_one_line(tmp_path: Path, raw: bytes) -> Non
         Reference.load(path)
 
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"\xef\xbb\xbf{}", '{"ä": 1}'.encode("utf-16"), b'"\\ud800"', b"-0", b"18446744073709551616", b'{"a":1,"a":2}'],
+)
+def test_what_the_standard_library_reads_is_read(raw: bytes) -> None:
+    assert repr(serial.parse(raw)) == repr(json.loads(raw))
+
+
+def test_whole_numbers_among_the_edges_are_edges() -> None:
+    edges = (
+        Reference.from_dict(content(features=[{**NUMBER, "edges": [0.49999999999999994, 1, 3]}, TEXT]))
+        .grid.numeric[0]
+        .edges
+    )
+
+    assert edges.tolist() == [0.49999999999999994, 1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "shown"),
+    [
+        ("edges", [0.5, True], "True"),
+        ("counts", [1, True], "True"),
+        ("counts", [1.0], "1.0"),
+        ("counts", [2**63], "a huge"),
+    ],
+)
+def test_a_wrong_one_among_numbers_is_named(key: str, values: list[Any], shown: str) -> None:
+    with pytest.raises(ReferenceFormatError, match=rf"features\[0\]\.{key} is {shown}"):
+        Reference.from_dict(with_feature(0, **{key: values}))
 
 
 def test_a_file_that_is_not_there_is_not_there(tmp_path: Path) -> None:

@@ -54,6 +54,12 @@ def refusal(home: Path, **changes: Any) -> list[str]:
     return str(refused.value).replace(str(home), "HOME").splitlines()
 
 
+def test_models_that_name_one_file_share_one_reference(home: Path) -> None:
+    first, second = loaded(home, models=[MODEL, {**MODEL, "version": "4"}]).specs
+
+    assert first.reference is second.reference
+
+
 def model(**changes: Any) -> list[dict[str, Any]]:
     return [{**MODEL, **changes}]
 

@@ -1,9 +1,12 @@
 """`driftd check`: what would not run is an error, what may not be meant a warning, and estimates come true."""
 
 import base64
+import json
 import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +18,12 @@ import yaml
 from detectors import Reference
 from monitor.app import COMPILED, load
 from monitor.cli import main
-from monitor.commands.check import pane_bytes, warnings
+from monitor.commands import memory
+from monitor.commands.check import warnings
+from monitor.pipeline import Pipeline
+from monitor.series import SeriesSpec
 from monitor.settings import load_settings
+from monitor.stream.events import SECOND
 from tests.parts.ports import free_ports
 
 if TYPE_CHECKING:
@@ -27,6 +34,7 @@ Output = pytest.CaptureFixture[str]
 CANARY = "Y2FuYXJ5LTdmM2E"
 SECRET = "whsec_" + base64.b64encode(CANARY.encode() + b"-of-thirty-two-bytes").decode()
 RULE = {"name": "psi-high", "detector": "psi", "fire_above": 0.25, "severity": "critical"}
+FILLED = Path(__file__).parents[1] / "parts/filled.py"
 QUIET: dict[str, Any] = {"false_alarms_per_month": None, "rules": [RULE]}
 
 
@@ -227,23 +235,75 @@ def test_a_port_that_is_taken_and_a_state_that_is_a_file_are_errors(
     ]
 
 
-def test_panes_are_counted_by_window_slide_and_lateness(config: Path) -> None:
-    def panes(**model: Any) -> int:
-        settings = load_settings(write(config, models=[{"name": "m", "reference": "r.json", **model}]))
-        (spec,) = load(settings, config.parent).specs
-        return pane_bytes(spec) // (spec.reference.grid.size * 8)
+def specs_of(config: Path, **model: Any) -> tuple[SeriesSpec, ...]:
+    models = [{"name": "m", "reference": "r.json", **model}]
+    return load(load_settings(write(config, models=models)), config.parent).specs
 
-    assert panes(window="5m", lateness="0s") == 5
-    assert panes(window="1h", slide="1m", lateness="2m") == 66
+
+def test_panes_are_counted_by_window_slide_and_lateness(config: Path) -> None:
+    (tumbling,) = specs_of(config, window="5m", lateness="0s")
+    (sliding,) = specs_of(config, window="1h", slide="1m", lateness="90s")
+    cells = tumbling.reference.grid.size
+
+    assert memory.open_panes(tumbling.windows) == 2
+    assert memory.panes([tumbling]) == cells * 2 * 8
+    assert memory.open_panes(sliding.windows) == 63
+    assert memory.panes([sliding]) == cells * (2 * 8 + 61 * 2 + 8)
+
+
+def test_panes_that_run_ahead_are_as_many_as_the_pipeline_lets_be_read(config: Path) -> None:
+    specs = specs_of(config, window="5m", slide="1m", lateness="0s")
+    most = Pipeline(specs, 30 * SECOND, 600 * SECOND).most_ahead
+
+    assert most == 1200 * SECOND
+    assert memory.panes_ahead(specs, 30 * SECOND, 600 * SECOND) == specs[0].reference.grid.size * 20 * memory.KEPT_BYTES
+
+
+def test_a_reference_that_models_share_is_counted_once(config: Path) -> None:
+    models = [{"name": name, "reference": "r.json"} for name in ("one", "two")]
+    both = load(load_settings(write(config, models=models)), config.parent).specs
+
+    assert memory.references(both) == memory.references(both[:1]) > 0
 
 
 def test_estimates_are_printed(config: Path, capsys: Output) -> None:
     _, said, _ = check(capsys, write(config), "--offline")
 
     assert re.search(
-        r"^memory: about \d+ MiB, of which \d+ MiB are panes; up to \d+ MiB more while", said, re.MULTILINE
+        r"^memory: about \d+ MB, of which \d+ MB are references and \d+ MB panes\n"
+        r"memory while catching up: up to \d+ MB more, of which at most \d+ MB are panes",
+        said,
+        re.MULTILINE,
     )
     assert re.search(r"^metrics: about \d+ series$", said, re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("models", "columns"), [(1, 20), (60, 80)])
+def test_the_estimate_comes_true(config: Path, models: int, columns: int) -> None:
+    """Within half as much: a daemon with every model's panes filled, judged and shown, in a process of its own."""
+    rng = np.random.default_rng(0)
+    Reference.fit({f"f{at}": rng.normal(size=4000) for at in range(columns)}).save(config.parent / "r.json")
+    for at in range(models):  # a file for each, or they would share one reference
+        (config.parent / f"{at}.json").symlink_to("r.json")
+    write(config, models=[{"name": f"m{at}", "version": "1", "reference": f"{at}.json"} for at in range(models)])
+
+    done = subprocess.run([sys.executable, FILLED, config], check=True, capture_output=True, text=True, timeout=120)
+    found = json.loads(done.stdout)
+
+    assert found["windows"] == models * 3
+    assert 1 / 1.5 < found["resident"] / found["estimate"] < 1.5
+
+
+def test_the_formula_in_the_documents_is_the_one_that_check_uses() -> None:
+    said = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    base, model, feature = memory.BASE_BYTES // 10**6, memory.MODEL_BYTES // 1000, memory.FEATURE_BYTES // 1000
+
+    assert f"{base} MB + models × ({model} kB + windows kept × {memory.WINDOW_BYTES} + features × ({feature} kB" in said
+    assert f"cells × ({memory.REFERENCE_BYTES} + {memory.COUNTING_BYTES} × panes counted into" in said
+    assert f"| a category, beside that | {memory.CATEGORY_BYTES}:" in said
+    assert f"a time series | {memory.TEXT_BYTES} kept" in said
+    assert f"| while catching up | {memory.READING_BYTES // 10**6} MB:" in said
 
 
 def test_a_features_topic_beside_a_prediction_in_the_reference_is_a_warning(config: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What a pipeline saves and takes up again, also when configuration or reference have changed."""
 
 import json
+import struct
+import zlib
 from dataclasses import astuple
 from typing import Any
 
@@ -204,6 +206,29 @@ def test_an_episode_goes_on_after_a_restart() -> None:
     [resolved] = of(play(fresh, "C", first=3), AlertChanged)
 
     assert (resolved.before, resolved.after, resolved.since, resolved.episode) == (RECOVERING, INACTIVE, at(1), 1)
+
+
+def test_a_state_of_the_first_format_goes_on_but_for_adwin() -> None:
+    """It had no last window and no journal, and its ADWIN bank cannot be read: said, not raised."""
+    pipeline, fresh = make_pipeline(rules=[PATIENT]), make_pipeline(rules=[PATIENT])
+    play(pipeline, "BBC")
+    held = {
+        place: payload for place, payload in stored(pipeline.snapshot()).items() if place[0] not in {"report", "fed"}
+    }
+    for (kind, key), payload in held.items():
+        if kind == "series":
+            held[kind, key] = json.dumps(
+                {name: it for name, it in json.loads(payload).items() if name != "last"}
+            ).encode()
+        elif kind == "adwin":
+            first = payload[:4] + b"\x01" + payload[5:-4]
+            held[kind, key] = first + struct.pack("<I", zlib.crc32(first))
+
+    facts = restored(held, fresh)
+
+    assert causes(facts) == ["adwin starts anew: the ADWIN bank has format 1, this version reads 2"]
+    [resolved] = of(play(fresh, "C", first=3), AlertChanged)
+    assert (resolved.before, resolved.after, resolved.episode) == (RECOVERING, INACTIVE, 1)
 
 
 def test_the_cooldown_goes_on_after_a_restart() -> None:

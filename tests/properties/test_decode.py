@@ -47,7 +47,9 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
-known = st.sampled_from(["free", "gold", "Zürich", "🦆", 1, True, 2.0, 2.5, 1e-4, 1e-5, -1.5e-7, 1e16, 1e20, 10**20, -(2**63)])
+known = st.sampled_from(
+    ["free", "gold", "Zürich", "🦆", 1, True, 2.0, 2.5, 1e-4, 1e-5, -1.5e-7, 1e16, 1e20, 10**20, -(2**63)]
+)
 feature_values = st.one_of(st.floats(0, 10), st.integers(0, 5), known, values)
 zones = st.one_of(st.none(), st.just(UTC), st.integers(-1439, 1439).map(lambda one: timezone(timedelta(minutes=one))))
 moments = st.datetimes(datetime(1999, 12, 30), datetime(2027, 1, 1), timezones=zones)  # noqa: DTZ001 - the zones come after

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from detectors import GridMismatchError, Reference, ReferenceFormatError, Sketch, adwin, canonical, ks
+from detectors import GridMismatchError, Reference, ReferenceFormatError, Sketch, adwin, canonical, ks, serial
 
 
 def law(*strategies: st.SearchStrategy) -> Callable:
@@ -188,6 +188,25 @@ def test_a_damaged_reference_raises_its_own_error_or_reads(path: tuple, value: o
         assert all(score.value in {0.0, None} for score in reference.compare(reference.sketch))
         reference.compare({name: [1.0, 2.0, 9.0, None] for name in reference.names})
         adwin.AdwinBank(reference).update(reference.sketch)
+
+
+number_texts = (
+    st.floats().map(repr)
+    | st.integers().map(str)
+    | st.from_regex(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+)
+
+
+@law((number_texts | json_values.map(json.dumps) | st.text(max_size=20)).map(str.encode) | st.binary(max_size=20))
+def test_the_quick_parser_reads_what_the_standard_library_reads(raw: bytes) -> None:
+    assert repr(outcome(serial.parse, raw)) == repr(outcome(serial.parse_slowly, raw))
+
+
+def outcome(read: Callable[[bytes], object], raw: bytes) -> object:
+    try:
+        return read(raw)
+    except ReferenceFormatError as error:
+        return str(error)
 
 
 @law(st.binary(max_size=60))

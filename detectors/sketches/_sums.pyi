@@ -1,0 +1,16 @@
+from detectors.features import Floats, Ints
+
+def distances(
+    counts: Ints,
+    starts: Ints,
+    widths: Ints,
+    rows: Floats,
+    below: Floats,
+    share: Floats,
+    values: Floats,
+    upper: Floats,
+    /,
+) -> bool: ...
+def moments(counts: Ints, starts: Ints, widths: Ints, places: Floats, sums: Floats, /) -> bool: ...
+def pearson(window: Ints, reference: Ints, starts: Ints, sums: Floats, dof: Ints, /) -> bool: ...
+def shares(window: Ints, reference: Ints, starts: Ints, ratios: Floats, apart: Floats, expected: Floats, /) -> bool: ...

@@ -1,0 +1,109 @@
+"""Sums over a window's cells, a pass each: by the compiled part where it was built, by numpy where not, to the last bit the same.
+
+Each function asks the compiled part, which does nothing with arrays that it does not know, and then numpy does it.
+"""
+
+import numpy as np
+
+from detectors.features import Floats, Ints
+from detectors.sketches.counting import COMPILED
+from detectors.sketches.grid import Cells, Grid
+
+try:
+    from detectors.sketches import _sums
+except ImportError:  # installed without a compiler
+    _sums = None  # type: ignore[assignment]
+
+LANES = 4  # partial sums of a moment, as in the compiled part
+USED = COMPILED and _sums is not None
+
+
+def distances(grid: Grid, counts: Ints, rows: Floats, below: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Return how far each number's running share of `rows` is from `below`: at most at an edge and at most inside, float64[k] each.
+
+    `below` and `share` float64[k, cells] are the reference's: the share up to each right edge, and in each bin.
+    """
+    values, upper = np.empty(rows.size), np.empty(rows.size)
+    given = (counts, grid.starts, grid.widths, rows, below, share, values, upper)
+    if not USED or not _sums.distances(*given):
+        return numpy_distances(grid.numbers(counts), rows, below, share)
+    return values, upper
+
+
+def numpy_distances(counts: Ints, rows: Floats, below: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Return the same by numpy, from counts [k, cells]."""
+    apart = running(counts)
+    apart /= rows[:, None]
+    apart -= below
+    values = np.maximum(apart.max(axis=1), -apart.min(axis=1)) + 0.0  # one zero instead of two
+    right = (apart + share).max(axis=1)
+    left = (share[:, 1:] - apart[:, :-1]).max(axis=1, initial=0.0)
+    return values, np.minimum(np.maximum(np.maximum(left, right), values), 1.0)
+
+
+def running(counts: Ints) -> Floats:
+    """Return each row cumulated, float64[k, cells]: in one run over all rows, which is quicker than row by row."""
+    total = np.cumsum(counts).reshape(counts.shape)
+    return np.asarray(np.subtract(total, total[:, :1] - counts[:, :1], dtype=np.float64))
+
+
+def moments(grid: Grid, counts: Ints, places: Floats) -> Floats:
+    """Return the sum of counts times places of each number, float64[k]; places are float64[k, cells], 0 beyond a row's cells."""
+    sums = np.empty(len(places))
+    if not USED or not _sums.moments(counts, grid.starts, grid.widths, places, sums):
+        return numpy_moments(grid.numbers(counts), places)
+    return sums
+
+
+def numpy_moments(counts: Ints, places: Floats) -> Floats:
+    """Return the same by numpy, from counts [k, cells]. A cumulated sum adds one after the other, which a sum does not."""
+    products = np.pad(counts * places, ((0, 0), (0, -counts.shape[1] % LANES)))
+    lanes = products.reshape(len(products), products.shape[1] // LANES, LANES).cumsum(axis=1)[:, -1]
+    return np.asarray((lanes[:, 0] + lanes[:, 1]) + (lanes[:, 2] + lanes[:, 3]) + 0.0)
+
+
+def pearson(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, Ints]:
+    """Return X² float64[F] and degrees of freedom int64[F] of each feature's 2 x cells table; 0 and 0 with one cell or none.
+
+    `window` and `reference` int64[c] are counts in the order of `cells`; cells empty on both sides do not count.
+    """
+    found, dof = np.empty(cells.starts.size), np.empty(cells.starts.size, dtype=np.int64)
+    if not USED or not _sums.pearson(window, reference, cells.starts, found, dof):
+        return numpy_pearson(window, reference, cells)
+    return found, dof
+
+
+def numpy_pearson(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, Ints]:
+    """Return the same by numpy."""
+    n = np.maximum(np.add.reduceat(window, cells.starts), 1).astype(np.float64)
+    m = np.maximum(np.add.reduceat(reference, cells.starts), 1).astype(np.float64)
+    both = window + reference
+    apart = window / n[cells.owner] - reference / m[cells.owner]
+    parts = apart * apart / np.maximum(both, 1)
+    sums = np.bincount(cells.owner, weights=parts, minlength=n.size)  # one after the other, as reduceat does not
+    dof = np.maximum(np.add.reduceat(both > 0, cells.starts, dtype=np.int64) - 1, 0)
+    return np.where(dof, sums * n * m, 0.0), dof
+
+
+def shares(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, Floats, Floats]:
+    """Return p / q and p - q of each cell, float64[c], and the index that chance alone would give each feature, float64[F].
+
+    p and q are the window's and the reference's share, (count + 1/2) / (rows + B / 2), B the feature's cells that are not
+    empty on both sides; 1 and 0 where one is. Chance gives (B - 1)(1/n + 1/m)(1 + B/2n).
+    """
+    ratios, apart, expected = np.empty(window.size), np.empty(window.size), np.empty(cells.starts.size)
+    if not USED or not _sums.shares(window, reference, cells.starts, ratios, apart, expected):
+        return numpy_shares(window, reference, cells)
+    return ratios, apart, expected
+
+
+def numpy_shares(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, Floats, Floats]:
+    """Return the same by numpy."""
+    held = window + reference > 0
+    bins = np.maximum(np.add.reduceat(held, cells.starts, dtype=np.int64), 1)
+    n, m = (np.add.reduceat(side, cells.starts) for side in (window, reference))
+    p = (window + 0.5) / (n + bins * 0.5)[cells.owner]
+    q = (reference + 0.5) / (m + bins * 0.5)[cells.owner]
+    some = np.maximum(n, 1)
+    expected = (bins - 1) * (1 / some + 1 / np.maximum(m, 1)) * (1 + bins / (2 * some))
+    return np.where(held, p / q, 1.0), np.where(held, p - q, 0.0), expected

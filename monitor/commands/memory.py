@@ -1,0 +1,71 @@
+"""What a configuration will take in memory, by the formula of docs/operations.md; its constants stand here alone."""
+
+from collections.abc import Iterator, Sequence
+
+from detectors.features import CategoricalFeature
+from monitor.pipeline import usual_lead
+from monitor.series import KEPT_WINDOWS, SeriesSpec
+from monitor.stream.events import Nanos
+from monitor.stream.windows import LOOSE, WindowSpec
+
+BASE_BYTES = 96_000_000  # interpreter, libraries and Kafka client: a daemon that has nothing to do
+MODEL_BYTES = 50_000
+WINDOW_BYTES = 300  # one closed window of the history
+FEATURE_BYTES = 4_000  # ADWIN with its last 64 panes, columns of scores, names
+REFERENCE_BYTES = 60  # a cell: edges, counts and means, the tables by which values are counted and judged
+CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and where the decoder finds it
+COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that sliding windows keep
+KEPT_BYTES = 2  # a cell of any other pane, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
+TEXT_BYTES = 110  # a time series of /metrics; as much again while it is scraped
+READING_BYTES = 130_000_000  # while catching up: the client's queue, full of tiny messages, and one poll decoded
+
+
+def reference_bytes(cells: int, categories: int = 0) -> int:
+    """One reference with its tables; models that name the same file share it."""
+    return cells * REFERENCE_BYTES + categories * CATEGORY_BYTES
+
+
+def series_bytes(features: int, windows: int = KEPT_WINDOWS) -> int:
+    """One series with a history of so many windows, reference and panes apart."""
+    return MODEL_BYTES + windows * WINDOW_BYTES + features * FEATURE_BYTES
+
+
+def pane_bytes(cells: int, panes: int, *, sliding: bool, kept: int = KEPT_BYTES) -> int:
+    """The open panes of one series: the last are counted into, the others kept small; and the sum of sliding windows."""
+    counting = min(panes, LOOSE)
+    return cells * ((counting + sliding) * COUNTING_BYTES + (panes - counting) * kept)
+
+
+def open_panes(windows: WindowSpec) -> int:
+    """Panes of a window, of the lateness after it, and the one that events come into."""
+    return windows.length // windows.slide + -(-windows.lateness // windows.slide) + 1
+
+
+def references(specs: Sequence[SeriesSpec]) -> int:
+    """Bytes of all references, each once."""
+    grids = {id(spec.reference): spec.reference.grid for spec in specs}.values()
+    return sum(reference_bytes(grid.size, sum(_categories(grid.categorical))) for grid in grids)
+
+
+def _categories(features: Sequence[CategoricalFeature]) -> Iterator[int]:
+    return (len(feature.categories) for feature in features)
+
+
+def panes(specs: Sequence[SeriesSpec]) -> int:
+    """Bytes of all panes that are usually open."""
+    return sum(
+        pane_bytes(spec.reference.grid.size, open_panes(spec.windows), sliding=spec.windows.slide < spec.windows.length)
+        for spec in specs
+    )
+
+
+def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nanos) -> int:
+    """Bytes of the panes that partitions may fill, at most, while another holds event time back."""
+    lead = max_future + usual_lead([spec.windows for spec in specs], idle_after)
+    return sum(spec.reference.grid.size * -(-lead // spec.windows.slide) * KEPT_BYTES for spec in specs)
+
+
+def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
+    """Bytes of a daemon that keeps up, its history full, while it is scraped."""
+    series = sum(series_bytes(len(spec.reference.names)) for spec in specs)
+    return BASE_BYTES + series + references(specs) + panes(specs) + 2 * TEXT_BYTES * time_series

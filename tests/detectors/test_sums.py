@@ -1,0 +1,140 @@
+"""The compiled sums and numpy's are the same to the last bit, and what the compiled part does not know goes to numpy."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors import Grid, Reference, Sketch
+from detectors.features import CategoricalFeature, NumericFeature
+from detectors.sketches import Cells, sums
+
+pytestmark = pytest.mark.usefixtures("compiled_parts")
+
+SEEDS = st.integers(0, 2**32 - 1)
+COUNTS = st.sampled_from([1, 2, 40, 10**6, 2**40])  # one above the largest: mostly empty cells, or huge ones
+
+
+def drawn(rng: np.random.Generator, size: int, limit: int) -> np.ndarray:
+    return rng.integers(0, limit, size) * (rng.random(size) < rng.random())
+
+
+def number(name: str, bins: int) -> NumericFeature:
+    edges = np.arange(bins + 1.0) if bins else np.empty(0)
+    inside = np.nextafter(edges[:-1], np.inf)
+    means = np.concatenate([inside[:1], inside, edges[-1:]]) if bins else np.zeros(2)
+    return NumericFeature(name, edges, np.zeros(bins + 5, dtype=np.int64), means, False, means[0], 0.0)
+
+
+def grid_of(bins: list[int]) -> Grid:
+    numeric = tuple(number(f"n{at}", each) for at, each in enumerate(bins))
+    return Grid(numeric, (CategoricalFeature("c", ("a",), np.zeros(3, dtype=np.int64)),))
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[Grid, np.ndarray, np.random.Generator]:
+    """Numbers of any width, their counts, and a die."""
+    grid = grid_of(draw(st.lists(st.integers(0, 12), max_size=4)))
+    rng = np.random.default_rng(draw(SEEDS))
+    return grid, drawn(rng, grid.size, draw(COUNTS)), rng
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Cells]:
+    """Counts of window and reference over cells of a few features."""
+    widths = draw(st.lists(st.integers(1, 20), min_size=1, max_size=4))
+    cells = Cells.of([np.arange(width) for width in widths])
+    rng = np.random.default_rng(draw(SEEDS))
+    window, reference = (drawn(rng, sum(widths), draw(COUNTS)) for _ in range(2))
+    return window, reference, cells
+
+
+def bits(*found: np.ndarray) -> list[bytes]:
+    return [one.tobytes() for one in found]
+
+
+@given(windows())
+def test_distances_are_the_same(case: tuple[Grid, np.ndarray, np.random.Generator]) -> None:
+    grid, counts, rng = case
+    matrix = grid.numbers(counts)
+    rows = np.maximum(matrix.sum(axis=1), 1).astype(np.float64)
+    own = drawn(rng, grid.size, 1000)
+    known = np.maximum(grid.numbers(own).sum(axis=1), 1)[:, None]
+    below, share = sums.running(grid.numbers(own)) / known, grid.numbers(own) / known
+    for shares, width in zip(share, grid.widths.tolist(), strict=True):
+        shares[width:] = -2.0
+
+    found = sums.distances(grid, counts, rows, below, share)
+
+    assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, below, share))
+
+
+@given(windows())
+def test_moments_are_the_same(case: tuple[Grid, np.ndarray, np.random.Generator]) -> None:
+    grid, counts, rng = case
+    matrix = grid.numbers(counts)
+    places = rng.normal(size=matrix.shape) * 10.0 ** rng.integers(-8, 8, matrix.shape)
+    for row, width in zip(places, grid.widths.tolist(), strict=True):
+        row[width:] = 0.0
+
+    assert bits(sums.moments(grid, counts, places)) == bits(sums.numpy_moments(matrix, places))
+
+
+@given(tables())
+def test_tables_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
+    assert bits(*sums.pearson(*case)) == bits(*sums.numpy_pearson(*case))
+    assert bits(*sums.shares(*case)) == bits(*sums.numpy_shares(*case))
+
+
+def test_scores_do_not_depend_on_who_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    data = {"x": rng.normal(size=3_000), "n": rng.integers(9, size=3_000), "c": rng.choice(["a", "b", "c"], 3_000)}
+    reference = Reference.fit(data)
+    window = Sketch.empty(reference.grid)
+    window.update(*reference.encode({name: column[:170] for name, column in data.items()}))
+    compiled, shift = reference.compare(window), window.mean_shift()
+    monkeypatch.setattr(sums, "USED", False)
+
+    assert reference.compare(window) == compiled
+    assert window.mean_shift().tobytes() == shift.tobytes()
+
+
+GRID = grid_of([3])
+TABLE = (np.arange(4), np.arange(4), np.array([0, 2]))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (np.arange(GRID.size, dtype=np.int32), GRID.starts, GRID.widths, np.zeros((1, 5)), np.zeros(1)),
+        (np.arange(GRID.size), GRID.starts - 1, GRID.widths, np.zeros((1, 5)), np.zeros(1)),
+        (np.arange(GRID.size), GRID.starts, GRID.widths + GRID.size, np.zeros((1, 500)), np.zeros(1)),
+        (np.arange(GRID.size), GRID.starts, GRID.widths, np.zeros((1, 4)), np.zeros(1)),
+        (np.arange(GRID.size), GRID.starts, GRID.widths, np.zeros((5, 2)).T[:1], np.zeros(1)),
+        (np.arange(GRID.size), GRID.starts, GRID.widths, np.zeros((1, 5)), np.zeros(2)),
+        (np.arange(GRID.size), GRID.starts, GRID.widths, np.zeros((1, 5)), None),
+    ],
+)
+def test_moments_leave_what_does_not_fit(given: tuple[Any, ...]) -> None:
+    assert sums._sums.moments(*given) is False
+
+
+@pytest.mark.parametrize("starts", [[0, 4], [0, 0], [1, 2], [2, 1], [-1, 2]])
+def test_tables_that_are_no_chain_are_left(starts: list[int]) -> None:
+    chain = np.array(starts)
+
+    assert sums._sums.pearson(*TABLE[:2], chain, np.zeros(2), np.zeros(2, dtype=np.int64)) is False
+    assert sums._sums.shares(*TABLE[:2], chain, np.zeros(4), np.zeros(4), np.zeros(2)) is False
+
+
+def test_distances_leave_tables_of_another_shape() -> None:
+    ends = np.zeros(1), np.zeros(1)
+    rows, wide, narrow = np.ones(1), np.zeros((1, 5)), np.zeros((1, 4))
+
+    assert sums._sums.distances(np.arange(GRID.size), GRID.starts, GRID.widths, rows, wide, wide, *ends) is True
+    assert sums._sums.distances(np.arange(GRID.size), GRID.starts, GRID.widths, rows, wide, narrow, *ends) is False
+    assert sums._sums.distances(np.arange(GRID.size), GRID.starts, GRID.widths, rows, narrow, narrow, *ends) is False
+    with pytest.raises(TypeError, match="8 arrays"):
+        sums._sums.distances(rows)
