@@ -138,6 +138,7 @@ def run_daemon(loaded: Any, count: int, source: Any = None, ready: Callable[[], 
     """The whole daemon, until it has read so many events."""
     from monitor.app import Daemon, build_source
     from monitor.clock import SystemClock
+    from monitor.commands.run import warm_up
     from monitor.runtime.loop import calm_collector
     from monitor.runtime.telemetry import configure_logging
 
@@ -146,6 +147,7 @@ def run_daemon(loaded: Any, count: int, source: Any = None, ready: Callable[[], 
     timed: Any = Timed(source or build_source(loaded.settings, clock), count)
     daemon = Daemon(loaded, clock=clock, source=timed)
     timed.stop = daemon.stop
+    warm_up(loaded).join()  # as `driftd run` does while Kafka answers
     calm_collector()
     ready()
     daemon.run()

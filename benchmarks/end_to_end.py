@@ -17,7 +17,7 @@ from benchmarks.traffic import KINDS, TOPIC, config, events
 
 __all__ = ["TOPIC", "config", "events"]  # what other benchmarks read
 
-EVENTS, ROUNDS = 300_000, 4
+EVENTS, ROUNDS = 400_000, 4
 LEAST = 20_000  # more than the first batch, which is not counted
 QUICK = (LEAST, 1)
 
