@@ -11,8 +11,7 @@ import numpy as np
 
 from benchmarks.measure import Figures, options, ratio, said, spread, write
 from detectors import Reference, Sketch
-from detectors.sketches import COMPILED
-from detectors.sketches.counting import numpy_counter
+from detectors.sketches.counting import COMPILED, numpy_counter
 
 FEATURES, FITTED, ROUNDS, QUICK_ROUNDS = 20, 50_000, 25, 2
 SIZES = {"batch": 10_000, "small": 10}  # rows: one model's whole batch; its share where a thousand models write
