@@ -20,8 +20,9 @@ import pytest
 
 from detectors import Reference
 from monitor.app import load
-from monitor.commands.check import BASE_BYTES, CATCHING_UP_BYTES, series_count
+from monitor.commands.check import series_count
 from monitor.commands.demo.receiver import Receiver
+from monitor.commands.memory import BASE_BYTES, READING_BYTES
 from monitor.commands.run import with_absolute_state
 from monitor.settings import load_settings
 from tests.integration.daemon import Driftd
@@ -442,4 +443,4 @@ def test_the_estimates_of_check_come_true(home: Path, daemons: list[Driftd], moc
 
     expected = series_count(load(with_absolute_state(load_settings(daemon.config), home), home))
     assert expected == pytest.approx(len(samples), rel=0.2)
-    assert BASE_BYTES / 1.5 < resident < (BASE_BYTES + CATCHING_UP_BYTES) * 1.5
+    assert BASE_BYTES / 1.5 < resident < (BASE_BYTES + READING_BYTES) * 1.5

@@ -59,4 +59,5 @@ def main() -> None:
     daemon.store.close()
 
 
-main()
+if __name__ == "__main__":
+    main()
