@@ -17,6 +17,7 @@ SAFE_PROPERTIES: dict[str, Any] = {
     "isolation.level": "read_committed",
     "queued.min.messages": 10_000,
     "queued.max.messages.kbytes": 8_192,  # of all partitions; a fetch brings no more either
+    "max.partition.fetch.bytes": 262_144,  # compressed; as messages it may be twenty times that, all at once
     "socket.keepalive.enable": True,
     "topic.metadata.refresh.interval.ms": 30_000,
     "allow.auto.create.topics": False,
