@@ -17,7 +17,7 @@ CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and wh
 COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that sliding windows keep
 KEPT_BYTES = 2  # a cell of any other pane, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
 TEXT_BYTES = 110  # a time series of /metrics; as much again while it is scraped
-READING_BYTES = 130_000_000  # while catching up: the client's queue, full of tiny messages, and one poll decoded
+READING_BYTES = 60_000_000  # while catching up: the client's queue unpacked, and one poll decoded
 
 
 def reference_bytes(cells: int, categories: int = 0) -> int:
