@@ -160,7 +160,7 @@ def post(server: Alertmanager, *alerts: dict[str, str]) -> None:
     urlopen(Request(f"http://{server.address}/api/v2/alerts", json.dumps(body).encode(), headers), timeout=5).close()
 
 
-def until(seen: Callable[[], bool], *, seconds: float = 20) -> None:
+def until(seen: Callable[[], bool], *, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not seen():
         assert time.monotonic() < deadline, f"not within {seconds} s"

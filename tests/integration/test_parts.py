@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import TopicMetadata
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
@@ -209,14 +209,15 @@ def produce(broker: MockBroker | ApacheKafka, topic: str, payloads: list[bytes],
 
 @contextlib.contextmanager
 def reading(broker: MockBroker | ApacheKafka, topic: str, *, partition: int = 0) -> Iterator[Consumer]:
+    """A consumer at the partition's beginning. It asks no group coordinator, which a fresh broker takes long to have."""
     settings = {"bootstrap.servers": broker.bootstrap, "group.id": topic, "enable.auto.commit": False, "log_level": 0}
     consumer = Consumer({**settings, "auto.offset.reset": "earliest", "reconnect.backoff.max.ms": 200})
-    consumer.assign([TopicPartition(topic, partition)])
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
     yield consumer
     consumer.close()
 
 
-def values(consumer: Consumer, *, count: int, seconds: float = 15) -> list[bytes]:
+def values(consumer: Consumer, *, count: int, seconds: float = 60) -> list[bytes]:
     """Payloads in order; errors on the way are the client's own to get over."""
     deadline = time.monotonic() + seconds
     payloads: list[bytes] = []
@@ -232,7 +233,7 @@ def metadata(broker: MockBroker | ApacheKafka, topic: str) -> TopicMetadata:
     return producer.list_topics(topic, timeout=10).topics[topic]
 
 
-def eventually(ask: Callable[[], list[dict[str, Any]]], *, seconds: float = 15) -> list[dict[str, Any]]:
+def eventually(ask: Callable[[], list[dict[str, Any]]], *, seconds: float = 60) -> list[dict[str, Any]]:
     deadline = time.monotonic() + seconds
     while not (answer := ask()) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -48,7 +48,7 @@ class Prometheus:
         result: list[dict[str, Any]] = self._data("/api/v1/query", query=promql)["result"]
         return result
 
-    def wait_for(self, promql: str, *, seconds: float = 15) -> list[dict[str, Any]]:
+    def wait_for(self, promql: str, *, seconds: float = 60) -> list[dict[str, Any]]:
         """The first answer that is not empty."""
         deadline = time.monotonic() + seconds
         while not (series := self.query(promql)):

@@ -46,14 +46,14 @@ class Reader:
         self.blind = poll.blind
         self.facts += poll.facts
 
-    def until(self, met: Callable[[], bool], *, seconds: float = 30) -> None:
+    def until(self, met: Callable[[], bool], *, seconds: float = 60) -> None:
         """Poll until so; fail with what was seen when that takes too long."""
         deadline = time.monotonic() + seconds
         while not met():
             assert time.monotonic() < deadline, f"not within {seconds} s; read {self.count}, facts {self.facts[-20:]}"
             self.poll()
 
-    def read(self, count: int, *, seconds: float = 30) -> None:
+    def read(self, count: int, *, seconds: float = 60) -> None:
         """Poll until so many records have come, in all, and no more follow at once."""
         self.until(lambda: self.count >= count, seconds=seconds)
         self.poll(0.2)
