@@ -164,8 +164,9 @@ def take_steps(path: Path, began: float) -> dict[str, float]:
     """What `driftd run` does up to its first closed window."""
     stamps = Stamps(began)
     stamps.stamp("interpreter")
-    from monitor.app import Daemon, load
+    from monitor.app import Daemon
     from monitor.commands.run import warm_up, with_absolute_state
+    from monitor.loaded import load
     from monitor.runtime.loop import calm_collector
     from monitor.runtime.telemetry import configure_logging
     from monitor.settings import load_settings

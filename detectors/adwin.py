@@ -18,6 +18,7 @@ from detectors.sketches import Sketch
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
 CLIP = 8.0  # standard errors: no single pane decides alone
 FEWEST = 2  # usable rows that make a pane
+DELTA = 5e-4  # where no budget sets it
 HEADER = struct.Struct("<4sB16s8sdQ")  # magic, version, river version, reference hash, delta, panes fed
 MAGIC = b"dADW"
 VERSION = 2
@@ -60,7 +61,8 @@ class AdwinBank:
 
     A pane's mean comes from its counts, so that it does not depend on the order of events. It enters as
     (mean - reference mean) / (reference sd / sqrt(n)), clipped at ±8, because ADWIN's bound is not free of scale; its
-    `delta` is thereby a tuned number and no proven false alarm rate. Constant features: see `Sketch.mean_shift`; any
+    `delta` is thereby a tuned number and no proven false alarm rate: unchanged data was cut about `delta` / 1000 times a
+    pane and feature, see `detectors.decision.budget.adwin_delta`. Constant features: see `Sketch.mean_shift`; any
     other value than the constant, on balance, enters as ±8.
 
     >>> reference = Reference.fit({"age": list(range(100))})
@@ -70,7 +72,7 @@ class AdwinBank:
     [(0.0, 100)]
     """
 
-    def __init__(self, reference: Reference, *, delta: float = 5e-4) -> None:
+    def __init__(self, reference: Reference, *, delta: float = DELTA) -> None:
         self.reference = reference
         self.delta = delta
         numeric = reference.grid.numeric
@@ -176,20 +178,25 @@ class AdwinBank:
         return out.getvalue() + struct.pack("<I", zlib.crc32(out.getvalue()))
 
     @classmethod
-    def from_bytes(cls, reference: Reference, data: bytes) -> Self:
-        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes, another reference and another version of river."""
+    def from_bytes(cls, reference: Reference, data: bytes, *, delta: float | None = None) -> Self:
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes, another reference and another version of river.
+
+        So it does for another delta than the one given: what was forgotten under it cannot be had back.
+        """
         if len(data) < HEADER.size + 4 or data[:4] != MAGIC:
             raise ValueError("these bytes are no ADWIN bank")
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the ADWIN bank is damaged: its checksum does not fit")
-        _, version, river, hashed, delta, fed = HEADER.unpack_from(data)
+        _, version, river, hashed, used, fed = HEADER.unpack_from(data)
         if version != VERSION:
             raise ValueError(f"the ADWIN bank has format {version}, this version reads {VERSION}")
         if river != _river_version():
             raise ValueError(f"the ADWIN bank was written with river {river!r}, this is {_river_version()!r}")
         if hashed.hex() != reference.hash:
             raise ValueError(f"the ADWIN bank belongs to reference {hashed.hex()}, not to {reference.hash}")
-        bank = cls(reference, delta=delta)
+        if delta is not None and used != delta:
+            raise ValueError(f"the ADWIN bank was fed under delta {used:.3g}, now it is {delta:.3g}")
+        bank = cls(reference, delta=used)
         bank.fed = fed
         body = io.BytesIO(data[HEADER.size : -4])
         for memory, kind in ((bank._shifts, "<f8"), (bank._rows, "<i8")):

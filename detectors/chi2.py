@@ -72,6 +72,23 @@ def _pooled(counts: Ints, rare: Bools, plan: _Plan) -> Ints:
     return np.asarray(kept)
 
 
+def tested(grid: Grid, ratio: float) -> tuple[tuple[str, ...], Ints, Ints]:
+    """Return what a usual window of `ratio` times the reference's rows is tested on.
+
+    The features, the reference's rows in each cell after pooling, int64[c], and whose the cells are. A thin pool is left out.
+    """
+    plan = _plan(grid)
+    if not plan.names:
+        return (), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    rare = plan.reference * ratio < FEW
+    rare[plan.pool] = True
+    counts = _pooled(plan.reference, rare, plan)
+    alone = np.add.reduceat((~rare).astype(np.int64), plan.cells.starts) <= 1
+    counts[plan.pool[(counts[plan.pool] * ratio < 1) & ~alone]] = 0
+    kept = counts > 0
+    return plan.names, counts[kept], plan.cells.owner[kept]
+
+
 @per_grid
 def _plan(grid: Grid) -> _Plan:
     names, runs, pool = [], [], []

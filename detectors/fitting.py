@@ -1,6 +1,5 @@
 """Two passes over a reference: find edges and categories, then count on them exactly."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -8,9 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from detectors.columns import Column, as_codes, as_columns, as_floats, infer_kind, refuse_time
-from detectors.features import LARGEST, CategoricalFeature, Floats, Kind, NumericFeature
+from detectors.decision.calibration import Calibration, TooFewWindows, calibrate
+from detectors.decision.cells import MergedCells
+from detectors.decision.collect import Codes, Placed, WindowTally
+from detectors.features import LARGEST, CategoricalFeature, Floats, Ints, Kind, NumericFeature
 from detectors.profiles import Blocks, CategoryProfile, NumericProfile
 from detectors.sketches import Grid
+from detectors.tempo import Tempo, nanoseconds
 
 Chunk = Mapping[str, ArrayLike]
 PREDICTION = "__prediction__"
@@ -19,52 +22,17 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What two passes found: the grid with the reference's counts, and when its rows happened."""
+    """What two passes found: the grid with the reference's counts, when its rows happened, how its windows differ.
+
+    `cold` says why there is no calibration, where there were timestamps and a window.
+    """
 
     grid: Grid
     rows: int
     period: tuple[int, int] | None
     rows_per_second: float | None
-
-
-@dataclass(slots=True)
-class Tempo:
-    """Event times in nanoseconds to first, last and the usual number of rows a window."""
-
-    window_ns: int | None
-    first: int | None = None
-    last: int | None = None
-    rows: Counter[int] = field(default_factory=Counter)
-
-    def add(self, name: str, column: Column) -> None:
-        """Take event times, int64[n] nanoseconds or datetime64[n]. Raises ValueError for anything else."""
-        times = np.asarray(column)
-        if times.dtype.kind == "M":
-            times = times[~np.isnat(times)].astype("datetime64[ns]").astype(np.int64)
-        if times.dtype.kind not in "iu":
-            raise ValueError(f"{name}: timestamps must be whole nanoseconds, not {times.dtype}")
-        if not times.size:
-            return
-        first, last = int(times.min()), int(times.max())
-        self.first = first if self.first is None else min(self.first, first)
-        self.last = last if self.last is None else max(self.last, last)
-        if self.window_ns is not None:
-            windows, rows = np.unique(times.astype(np.int64) // self.window_ns, return_counts=True)
-            for window, count in zip(windows.tolist(), rows.tolist(), strict=True):
-                self.rows[window] += count
-
-    @property
-    def period(self) -> tuple[int, int] | None:
-        """First and last event time."""
-        return None if self.first is None or self.last is None else (self.first, self.last)
-
-    @property
-    def rows_per_second(self) -> float | None:
-        """Median rows of the windows between the first and the last one, which are likely cut off."""
-        whole = [self.rows[window] for window in sorted(self.rows)[1:-1]]
-        if self.window_ns is None or len(whole) < 2:  # noqa: PLR2004 - one window is no rate
-            return None
-        return float(np.median(whole)) / (self.window_ns / 1e9)
+    calibration: Calibration | None
+    cold: str
 
 
 @dataclass(slots=True)
@@ -110,6 +78,17 @@ class Profiles:
                 categorical.append(CategoricalFeature(name, found, np.zeros(len(found) + 2, dtype=np.int64)))
         return Grid(tuple(numeric), tuple(categorical))
 
+    def sampled(self, grid: Grid) -> Ints:
+        """Return counts int64[size] of what was kept in the first pass: nearly the shares that the second will find."""
+        counts = np.zeros(grid.size, dtype=np.int64)
+        for feature, first, lost in zip(grid.features, grid.offsets.tolist(), grid.lost.tolist(), strict=False):
+            match self.columns[feature.name], feature:
+                case NumericProfile() as numbers, NumericFeature():
+                    counts[first:lost] = numbers.sampled(feature)
+                case CategoryProfile() as texts, CategoricalFeature():
+                    counts[first:lost] = texts.sampled(feature)
+        return counts
+
 
 def _uncounted(name: str, profile: NumericProfile) -> NumericFeature:
     edges = profile.edges()
@@ -149,13 +128,14 @@ class BinCounts:
         self._lost = np.zeros(3, dtype=np.int64)  # missing, -inf, +inf
         self._blocks = Blocks(self._digest)
 
-    def add(self, column: Column) -> None:
-        """Take a column of any kind."""
+    def add(self, column: Column) -> Floats:
+        """Take a column of any kind. Returns its values as they were counted."""
         values = as_floats(column)
         lost = values.size - self._blocks.add(values)
         if lost:
             below, above = np.count_nonzero(values <= -LARGEST), np.count_nonzero(values >= LARGEST)
             self._lost += np.array([lost - below - above, below, above])
+        return values
 
     def absent(self, rows: int) -> None:
         """Take rows of a chunk that has no such column."""
@@ -192,9 +172,11 @@ class CodeCounts:
         self._codes = {text: code for code, text in enumerate(feature.categories)}
         self._counts = np.zeros(feature.counts.size, dtype=np.int64)
 
-    def add(self, column: Column) -> None:
-        """Take a column of any kind."""
-        self._counts += np.bincount(as_codes(column, self._codes), minlength=self._counts.size)
+    def add(self, column: Column) -> Codes:
+        """Take a column of any kind. Returns the codes that were counted."""
+        codes = as_codes(column, self._codes)
+        self._counts += np.bincount(codes, minlength=self._counts.size)
+        return codes
 
     def absent(self, rows: int) -> None:
         """Take rows of a chunk that has no such column."""
@@ -206,23 +188,33 @@ class CodeCounts:
 
 
 class Counts:
-    """Second pass: every feature counted on its own."""
+    """Second pass: every feature counted on its own, and by window where a tally is given."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, timestamp: str | None = None, tally: WindowTally | None = None) -> None:
         self.rows = 0
+        self._timestamp = timestamp
+        self._tally = tally
         self._numeric = {feature.name: BinCounts(feature) for feature in grid.numeric}
         self._categorical = {feature.name: CodeCounts(feature) for feature in grid.categorical}
 
     def add(self, chunk: Mapping[str, Column]) -> None:
         """Take one chunk; a column it lacks is missing in its rows."""
         rows = rows_of(chunk)
+        placed = self._place(chunk)
         features: dict[str, BinCounts | CodeCounts] = {**self._numeric, **self._categorical}
-        for name, counts in features.items():
-            if name in chunk:
-                counts.add(chunk[name])
-            else:
+        for at, (name, counts) in enumerate(features.items()):
+            if name not in chunk:
                 counts.absent(rows)
+                continue
+            column = counts.add(chunk[name])
+            if placed is not None:
+                placed.add(at, column)
         self.rows += rows
+
+    def _place(self, chunk: Mapping[str, Column]) -> Placed | None:
+        if self._tally is None or self._timestamp is None or self._timestamp not in chunk:
+            return None
+        return self._tally.place(nanoseconds(self._timestamp, chunk[self._timestamp]))
 
     def grid(self) -> Grid:
         """Return the grid with the reference's counts on it."""
@@ -261,21 +253,43 @@ def fit(
     progress: Progress | None,
 ) -> Fitted:
     """Read the chunks twice. Raises ValueError naming the column or number that makes a reference impossible."""
-    if window_ns is not None and window_ns <= 0:
-        raise ValueError(f"window_ns is {window_ns}; a window is longer than zero")
+    _check_window(timestamp, window_ns)
     tempo = Tempo(window_ns)
     profiles = Profiles(_as_kinds(kinds, prediction), timestamp, tempo)
     for chunk in _read(chunks, prediction, progress, before=0):
         profiles.add(chunk)
     _check(profiles, prediction)
-    counts = Counts(profiles.grid())
+    grid = profiles.grid()
+    tally = None if window_ns is None else tempo.tally(grid, profiles.sampled(grid))
+    counts = Counts(grid, timestamp, tally)
     for chunk in _read(chunks, prediction, progress, before=profiles.rows):
         counts.add(chunk)
     if counts.rows != profiles.rows:
         raise ValueError(
             f"the first pass read {profiles.rows} rows, the second {counts.rows}: the data changed between"
         )
-    return Fitted(counts.grid(), counts.rows, tempo.period, tempo.rows_per_second)
+    counted = counts.grid()
+    calibration, cold = _learn(counted, tally)
+    return Fitted(counted, counts.rows, tempo.period, tempo.rows_per_second, calibration, cold)
+
+
+def _check_window(timestamp: str | None, window_ns: int | None) -> None:
+    if window_ns is None:
+        return
+    if window_ns <= 0:
+        raise ValueError(f"window_ns is {window_ns}; a window is longer than zero")
+    if timestamp is None:
+        raise ValueError(f"window_ns is {window_ns}, but there are no timestamps to cut windows by")
+
+
+def _learn(grid: Grid, tally: WindowTally | None) -> tuple[Calibration | None, str]:
+    """Return what the windows teach, or why they teach nothing."""
+    if tally is None:
+        return None, ""
+    try:
+        return calibrate(tally.counted(), MergedCells(grid, tally.cells.cuts)), ""
+    except TooFewWindows as error:
+        return None, str(error)
 
 
 def _as_kinds(kinds: Mapping[str, Kind | str] | None, prediction: str | None) -> dict[str, Kind]:

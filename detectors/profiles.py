@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from detectors.columns import Column, distinct
-from detectors.features import LARGEST, MAX_CATEGORIES, Floats
+from detectors.features import LARGEST, MAX_CATEGORIES, CategoricalFeature, Floats, Ints, NumericFeature
 
 BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
 SAMPLE = 131_072  # values kept a numeric column: a quantile is then right to about 0.1 % of the mass
@@ -132,6 +132,13 @@ class NumericProfile:
         ends = [np.nextafter(self.min, -np.inf), self.max]
         return np.unique(np.concatenate([cuts, atoms, np.nextafter(atoms, -np.inf), ends]))
 
+    def sampled(self, feature: NumericFeature) -> Ints:
+        """Return how many values of the sample are under, in each bin and over, int64[B + 2]."""
+        rungs = feature.edges if feature.edges.size else np.array([-LARGEST])
+        sample = np.sort(self._sample[: self.seen])
+        firsts = np.concatenate([[0], np.searchsorted(sample, rungs, side="right")])
+        return np.diff(firsts, append=sample.size).astype(np.int64)
+
 
 def _moments(block: Floats) -> tuple[float, float]:
     """Return mean and standard deviation; scaled by a power of two, so that nothing over- or underflows."""
@@ -166,3 +173,8 @@ class CategoryProfile:
         """Return at most 1000 categories by falling count, equal counts by text."""
         ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
         return tuple(text for text, _ in ordered[:MAX_CATEGORIES])
+
+    def sampled(self, feature: CategoricalFeature) -> Ints:
+        """Return how many rows had each category, and how many any other, int64[K + 1]."""
+        counts = [self._counts[text] for text in feature.categories]
+        return np.array([*counts, sum(self._counts.values()) - sum(counts)], dtype=np.int64)

@@ -62,6 +62,12 @@ def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreC
     )
 
 
+def merged(grid: Grid) -> tuple[Ints, Cells]:
+    """Return the reference's own counts on the merged bins, int64[c], and whose they are."""
+    plan = _plan(grid)
+    return plan.reference, plan.cells
+
+
 @per_grid
 def _plan(grid: Grid) -> _Plan:
     cuts, kept, runs, pool = [], [], [], []

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -14,10 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from detectors import fitting, serial
 from detectors.columns import as_columns
+from detectors.decision.calibration import Calibration
 from detectors.features import Feature, Floats, Kind
 from detectors.score import DriftScore
 from detectors.serial import ReferenceFormatError
 from detectors.sketches import Grid, Sketch
+
+TIMES = "__timestamps__"  # the column of event times, where they are handed over beside the data
 
 
 def _created_by() -> str:
@@ -32,7 +35,8 @@ class Reference:
     """The profile of a reference data set; it holds no row of it.
 
     `period` is the first and last event time in nanoseconds, `rows_per_second` the usual traffic, both None when no
-    timestamps were given. `calibration` is carried along untouched. Two references are the same when `hash` is.
+    timestamps were given. `calibration` is what its own windows teach; None where there were no timestamps, no window, or
+    too few windows, and then `cold` says which. Two references are the same when `hash` is.
 
     >>> reference = Reference.fit({"age": [20, 30, 40, 50], "plan": ["pro", "free", "free", None]})
     >>> reference.names
@@ -45,7 +49,8 @@ class Reference:
     rows: int
     period: tuple[int, int] | None = None
     rows_per_second: float | None = None
-    calibration: Mapping[str, Any] | None = None
+    calibration: Calibration | None = None
+    cold: str = ""
     created_by: str = ""
 
     @classmethod
@@ -55,13 +60,23 @@ class Reference:
         *,
         kinds: Mapping[str, Kind | str] | None = None,
         prediction: str | None = None,
+        timestamps: ArrayLike | None = None,
+        window_ns: int | None = None,
     ) -> Self:
         """Profile columns of one length: numbers are numeric, text and booleans categorical, unless `kinds` says so.
 
-        The column named by `prediction` becomes `__prediction__`. Raises ValueError for no column, no row, columns of
-        unequal length and an unknown kind.
+        The column named by `prediction` becomes `__prediction__`. With `timestamps`, int64[n] nanoseconds or datetime64[n],
+        and `window_ns`, it also learns the calibration. Raises ValueError for no column, no row, columns of unequal length
+        and an unknown kind.
         """
-        return cls.fit_chunks(lambda: [data], kinds=kinds, prediction=prediction)
+        if timestamps is not None:
+            if TIMES in data:
+                raise ValueError(f"there is a column {TIMES} beside the timestamps")
+            data = {**data, TIMES: timestamps}
+        timestamp = None if timestamps is None else TIMES
+        return cls.fit_chunks(
+            lambda: [data], kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns
+        )
 
     @classmethod
     def fit_chunks(
@@ -78,13 +93,22 @@ class Reference:
 
         A kind is inferred from the first chunk in which the column has a value. Edges come from a sample of 131 072
         values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
-        with `window_ns` it also gives the usual traffic. `progress` hears the rows read so far, both passes together.
+        with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
+        each window of the last eight weeks. `progress` hears the rows read so far, both passes together.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         found = fitting.fit(
             chunks, kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns, progress=progress
         )
-        return cls(found.grid, found.rows, found.period, found.rows_per_second, created_by=_created_by())
+        return cls(
+            grid=found.grid,
+            rows=found.rows,
+            period=found.period,
+            rows_per_second=found.rows_per_second,
+            calibration=found.calibration,
+            cold=found.cold,
+            created_by=_created_by(),
+        )
 
     @cached_property
     def features(self) -> dict[str, Feature]:
@@ -113,9 +137,9 @@ class Reference:
 
     @cached_property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by`."""
-        head = {key: value for key, value in self._head().items() if key != "created_by"}
-        return serial.content_hash(head, self.grid)
+        """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by` and `cold`."""
+        learnt = None if self.calibration is None else self.calibration.to_dict()
+        return serial.content_hash(self._head(), self.grid, learnt)
 
     def encode(self, data: Mapping[str, ArrayLike]) -> tuple[Floats, NDArray[np.int32]]:
         """Return numeric float64[n, k] and codes int32[n, c] for `Sketch.update`; absent columns are all missing."""
@@ -148,12 +172,16 @@ class Reference:
             tuple(feature for feature in self.grid.numeric if feature.name in wanted),
             tuple(feature for feature in self.grid.categorical if feature.name in wanted),
         )
-        return Reference(grid, self.rows, self.period, self.rows_per_second, self.calibration, self.created_by)
+        calibration = None if self.calibration is None else self.calibration.select(wanted, grid)
+        return replace(self, grid=grid, calibration=calibration)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, `driftd.reference/1`; exact, since floats are written by repr."""
         return {
             **self._head(),
+            "created_by": self.created_by,
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            **({"cold": self.cold} if self.cold else {}),
             "features": [
                 *(serial.numeric_to_dict(feature) for feature in self.grid.numeric),
                 *(serial.categorical_to_dict(feature) for feature in self.grid.categorical),
@@ -163,11 +191,10 @@ class Reference:
     def _head(self) -> dict[str, Any]:
         return {
             "format": f"{serial.FAMILY}{serial.VERSION}",
-            "created_by": self.created_by,
             "rows": self.rows,
             "period": None if self.period is None else list(self.period),
             "rows_per_second": self.rows_per_second,
-            "calibration": None if self.calibration is None else dict(self.calibration),
+            "calibration": None,
         }
 
     @classmethod
@@ -179,13 +206,14 @@ class Reference:
         rows = serial.integer(serial.get(raw, "rows", where), "rows")
         if rows < 1:
             raise ReferenceFormatError(f"rows is {rows}; a reference has at least one")
-        calibration = raw.get("calibration")
+        grid = serial.grid_from(serial.get(raw, "features", where), rows)
         return cls(
-            grid=serial.grid_from(serial.get(raw, "features", where), rows),
+            grid=grid,
             rows=rows,
             period=_period(raw.get("period")),
             rows_per_second=_rate(raw.get("rows_per_second")),
-            calibration=None if calibration is None else serial.typed(calibration, dict, "calibration"),
+            calibration=_calibration(raw.get("calibration"), grid),
+            cold=serial.typed(raw.get("cold", ""), str, "cold"),
             created_by=serial.typed(raw.get("created_by", ""), str, "created_by"),
         )
 
@@ -207,6 +235,15 @@ class Reference:
     def load(cls, path: str | Path) -> Self:
         """Read the JSON file. Raises ReferenceFormatError for bad content, OSError for a file that cannot be read."""
         return cls.from_dict(serial.parse(Path(path).read_bytes()))
+
+
+def _calibration(found: Any, grid: Grid) -> Calibration | None:
+    if found is None:
+        return None
+    try:
+        return Calibration.from_dict(serial.typed(found, dict, "calibration"), grid)
+    except ValueError as error:
+        raise ReferenceFormatError(str(error)) from error
 
 
 def _period(found: Any) -> tuple[int, int] | None:

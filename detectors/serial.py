@@ -50,11 +50,12 @@ def _categorical_head(feature: CategoricalFeature) -> dict[str, Any]:
     return {"name": feature.name, "kind": "categorical", "categories": list(feature.categories)}
 
 
-def content_hash(head: dict[str, Any], grid: Grid) -> str:
+def content_hash(head: dict[str, Any], grid: Grid, calibration: dict[str, Any] | None) -> str:
     """Return sixteen hexadecimal digits of the SHA-256 of a reference's content, however it is written down.
 
     What is short enters as JSON, with each feature's number of edges, so that it is plain where an array ends; the
-    arrays enter as little-endian bytes, for to write a number as text takes a hundred times as long.
+    arrays enter as little-endian bytes, for to write a number as text takes a hundred times as long; the calibration
+    enters as the JSON of the quick writer.
     """
     features = [
         *({**_numeric_head(feature), "edges": feature.edges.size} for feature in grid.numeric),
@@ -66,6 +67,8 @@ def content_hash(head: dict[str, Any], grid: Grid) -> str:
     for number in grid.numeric:
         digest.update(number.edges.astype("<f8").tobytes())
         digest.update(number.bin_means.astype("<f8").tobytes())
+    if calibration is not None:
+        digest.update(msgspec.json.encode(calibration, order="sorted", enc_hook=float))
     return digest.hexdigest()[:16]
 
 

@@ -1,6 +1,7 @@
 """The command line: what can be asked, and what each answer's exit code is."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     _config(check)
     check.add_argument("--offline", action="store_true", help="do not connect to anything")
 
+    _add_backtest(commands)
+
     explain = _add(commands, "explain", "say what becomes of each message", _explain)
     _config(explain)
     explain.add_argument("file", nargs="?", type=Path, help="messages, one a line (standard input)")
@@ -64,6 +67,20 @@ class _Version(argparse.Action):
         parser.exit(OK)
 
 
+def _add_backtest(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    backtest = _add(commands, "backtest", "which alerts recorded events would have fired; sends nothing", _backtest)
+    _config(backtest)
+    backtest.add_argument("--input", nargs="+", type=Path, default=[], metavar="FILE", help="JSONL, Parquet or CSV")
+    backtest.add_argument("--kafka", action="store_true", help="read the configured topics instead of files")
+    backtest.add_argument("--topic", help="the topic whose messages these are (the first; with --kafka all)")
+    backtest.add_argument("--from", dest="first", metavar="TIME", help="leave out what is earlier")
+    backtest.add_argument("--until", metavar="TIME", help="leave out this and what is later")
+    backtest.add_argument("--report", type=Path, metavar="OUT.html", help="write a report for people")
+    backtest.add_argument("--json", type=Path, metavar="OUT.json", help="write the result for machines")
+    backtest.add_argument("--inject", nargs="+", action="extend", default=[], metavar="FEATURE:shift=0.5sd@TIME")
+    backtest.add_argument("--budget", type=_budgets, metavar="0.3,1,3", help="other budgets to compare, a month")
+
+
 def _add_reference(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     reference = commands.add_parser("reference", help="profiles of reference data sets")
     actions = reference.add_subparsers(title="actions", required=True, metavar="ACTION")
@@ -75,7 +92,7 @@ def _add_reference(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     fit.add_argument("--prediction", metavar="COL", help="the column that holds the prediction")
     fit.add_argument("--timestamp", metavar="COL", help="the column that holds the event time; it is no feature")
     fit.add_argument("--timestamp-unit", choices=["s", "ms", "us", "ns"], default="ms", help="of integers (ms)")
-    fit.add_argument("--window", metavar="5m", help="learn the usual rows a window, for the volume detector")
+    fit.add_argument("--window", metavar="5m", help="of the windows that the calibration is learnt from (5m)")
     fit.add_argument("--kind", nargs="+", action="extend", default=[], metavar="COL=numeric|categorical")
 
     show = _add(actions, "show", "a profile as a table", _show)
@@ -102,6 +119,16 @@ def _names(text: str) -> list[str]:
     if not names:
         raise argparse.ArgumentTypeError("names no column")
     return names
+
+
+def _budgets(text: str) -> list[float]:
+    try:
+        found = [float(one) for one in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < one < math.inf for one in found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers above zero such as 0.3,1,3")
+    return found
 
 
 def _seconds(text: str) -> int:
@@ -138,6 +165,25 @@ def _check(options: argparse.Namespace) -> int:
     from monitor.commands.check import check
 
     return check(options.config, offline=options.offline)
+
+
+def _backtest(options: argparse.Namespace) -> int:
+    from monitor.commands.backtest import BacktestChoice, backtest
+
+    return backtest(
+        BacktestChoice(
+            config=options.config,
+            inputs=options.input,
+            topic=options.topic,
+            kafka=options.kafka,
+            report=options.report,
+            json=options.json,
+            inject=options.inject,
+            budgets=options.budget,
+            first=options.first,
+            until=options.until,
+        )
+    )
 
 
 def _explain(options: argparse.Namespace) -> int:

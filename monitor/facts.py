@@ -1,10 +1,12 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 from detectors import Tally
+from detectors.decision import Step
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome
@@ -42,23 +44,28 @@ class FieldsRejected:
 
 @dataclass(frozen=True, slots=True)
 class FeatureQuality:
-    """Shares of a window's rows in which a feature was missing, or outside what the reference knows."""
+    """Shares of a window's rows in which a feature was missing, or outside what the reference knows.
+
+    `shift_sigma`: how far a number's mean is from the reference's, in reference sd; None without one.
+    """
 
     feature: str
     missing_ratio: float
     unseen_ratio: float
+    shift_sigma: float | None = None
 
 
 class Qualities(Sequence[FeatureQuality]):
     """The quality of all features of a window. Reads like a tuple; the values are made when they are read, which is seldom."""
 
-    __slots__ = ("_missing", "_names", "_rows", "_unseen")
+    __slots__ = ("_missing", "_names", "_rows", "_shifts", "_unseen")
 
     def __init__(self, window: Tally) -> None:
         self._names = window.grid.names
         self._rows = max(window.rows, 1)
         self._missing = window.missing
         self._unseen = window.unseen
+        self._shifts = window.mean_shift()  # of the numbers, which come first
 
     def __len__(self) -> int:
         return len(self._names)
@@ -75,7 +82,9 @@ class Qualities(Sequence[FeatureQuality]):
 
     def _all(self) -> tuple[FeatureQuality, ...]:
         shares = (self._missing / self._rows).tolist(), (self._unseen / self._rows).tolist()
-        return tuple(map(FeatureQuality, self._names, *shares))
+        shifts = [shift if math.isfinite(shift) else None for shift in self._shifts.tolist()]
+        shifts += [None] * (len(self._names) - len(shifts))
+        return tuple(map(FeatureQuality, self._names, *shares, shifts))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Qualities | tuple) and tuple(self) == tuple(other)
@@ -113,6 +122,17 @@ class WindowScored:
 
 
 @dataclass(frozen=True, slots=True)
+class PaneCharted:
+    """The budget's charts have taken one step, over the pane [start, end)."""
+
+    key: SeriesKey
+    start: Nanos
+    end: Nanos
+    rows: int
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
 class WindowSpan:
     """The window a decision was taken on."""
 
@@ -138,7 +158,8 @@ class AlertSeen:
 class AlertChanged:
     """An alert went from one state to another on a window.
 
-    `since` is the end of the episode's first breaching window, also when the episode has just ended.
+    `since` is the end of the episode's first breaching window, also when the episode has just ended. `calibration` is what
+    the reference is judged by: week, day, pooled or cold; empty where the rule does not ask.
     """
 
     key: SeriesKey
@@ -151,6 +172,7 @@ class AlertChanged:
     window: WindowSpan
     evidence: tuple[Evidence, ...]
     reference: str
+    calibration: str = ""
 
     @property
     def opened(self) -> bool:
@@ -314,6 +336,7 @@ Fact = (
     | FieldsRejected
     | WindowClosed
     | WindowScored
+    | PaneCharted
     | AlertSeen
     | AlertChanged
     | RetrainDecided

@@ -19,6 +19,7 @@ from monitor.facts import (
     AlertChanged,
     EventsCounted,
     Fact,
+    PaneCharted,
     PanesOpen,
     Qualities,
     RetrainDecided,
@@ -34,10 +35,12 @@ from monitor.series import (
     Series,
     SeriesSpec,
     adwin_record,
+    charts_record,
     forgotten_rules,
     last_words,
     pane_record,
     report_record,
+    restore_charts,
     restore_report,
     restore_series,
     seen_alert,
@@ -49,6 +52,7 @@ from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, Seri
 from monitor.stream.watermark import Watermark
 from monitor.stream.windows import ClosedWindow, SealedPane, WindowSpec
 
+BROKEN_DATA = frozenset({"missing", "rows-", "rows+"})  # charts of what a model must not be trained on
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
 
@@ -111,6 +115,7 @@ class Pipeline:
     def _count(self, batch: EventBatch) -> list[Fact]:
         series = self._changed[batch.key] = self.series[batch.key]
         origin = series.windows.origin
+        series.judge.exemplars.see(batch)
         late = series.windows.add(batch)
         series.dirty = series.dirty or series.windows.origin != origin
         counted = (("ok", len(batch) - late), ("late", late))
@@ -131,7 +136,7 @@ class Pipeline:
             for closed in series.windows.close(end):
                 match closed:
                     case SealedPane():
-                        series.judge.see_pane(closed)
+                        facts += self._chart(series, closed)
                     case ClosedWindow():
                         facts += self._judge(series, closed)
         for series in woken:
@@ -156,6 +161,15 @@ class Pipeline:
     def ahead(self) -> frozenset[Partition]:
         """Partitions that should not be read for now: the panes they fill wait for others, in memory."""
         return self.watermark.ahead(self.most_ahead)
+
+    def _chart(self, series: Series, pane: SealedPane) -> list[Fact]:
+        facts: list[Fact] = []
+        for charted in series.judge.see_pane(pane):
+            step = charted.step
+            facts.append(PaneCharted(series.spec.key, step.start, step.end, step.rows, step))
+            for change in charted.changes:
+                facts += self._follow(series, change, WindowSpan(step.start, step.end, step.rows))
+        return facts
 
     def _judge(self, series: Series, window: ClosedWindow) -> list[Fact]:
         key, rows = series.spec.key, window.sketch.rows
@@ -204,13 +218,15 @@ class Pipeline:
 
     def _ask_for_retraining(self, series: Series, alert: AlertChanged) -> RetrainDecided:
         model = series.spec.key.model
+        onset = alert.since - series.judge.step_of(alert.rule)
+        if alert.evidence and alert.evidence[0].chart in BROKEN_DATA:
+            return RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, data_from=onset, data_to=alert.window.end)
         history, outcome = self.retraining.get(model, RetrainHistory()).decide(
             series.spec.retraining, at=alert.window.end
         )
         if outcome is RetrainOutcome.REQUESTED:
             self.retraining[model] = history
             self._dirty.add("retraining")
-        onset = alert.since - series.spec.windows.length
         return RetrainDecided(alert, outcome, data_from=onset, data_to=alert.window.end)
 
     # --- state ------------------------------------------------------------------------------------------------
@@ -243,7 +259,7 @@ class Pipeline:
         """All state as records."""
         records = [self._shared_record(kind) for kind in ("watermark", "retraining", "resolved")]
         for series in self.series.values():
-            records += [series_record(series), report_record(series), adwin_record(series)]
+            records += [series_record(series), report_record(series), charts_record(series), adwin_record(series)]
             records += [pane_record(series, start) for start in series.windows.panes]
             records += [window_record(window) for window in series.history]
         return records
@@ -322,6 +338,9 @@ class Pipeline:
         ]
         for series, number, payload in sorted(self._owned(by_kind.get("fed", []), kept), key=itemgetter(1)):
             series.replay(number, payload)
+        for series, _, payload in self._owned(by_kind.get("charts", []), kept):
+            cause = restore_charts(series, payload)
+            facts += [] if cause is None else [StateReset(series.spec.key, cause)]
         for series, _, payload in self._owned(by_kind.get("report", []), kept):
             restore_report(series, payload)
         for series, start, payload in self._owned(by_kind.get("pane", []), kept):
@@ -335,8 +354,9 @@ class Pipeline:
     @staticmethod
     def _restore_adwin(series: Series, payload: bytes) -> list[Fact]:
         try:
-            series.judge.adwin = adwin.AdwinBank.from_bytes(series.spec.reference, payload)
-        except ValueError as error:  # written under another version of river
+            delta = series.spec.judging.adwin_delta
+            series.judge.adwin = adwin.AdwinBank.from_bytes(series.spec.reference, payload, delta=delta)
+        except ValueError as error:  # written under another version of river, or another delta
             return [StateReset(series.spec.key, f"adwin starts anew: {error}")]
         series.adwin_whole = series.judge.adwin.fed
         return []

@@ -11,7 +11,8 @@ import numpy as np
 
 from detectors import DriftScore, Reference, ScoreColumns, adwin
 from monitor.alerting.alerts import Alert, AlertState
-from monitor.alerting.episodes import OPEN, Episode, RuleState
+from monitor.alerting.drift import VOLUME, DriftState
+from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
 from monitor.alerting.judge import SELF_LEARNT_VOLUME, Judge, Judging, Verdict
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
@@ -54,6 +55,25 @@ class Record:
 
 
 @dataclass(slots=True)
+class SavedIncident:
+    """What the budget's rule remembers besides: its last evidence, when people were last told, and of which features."""
+
+    found: tuple[Evidence, ...]
+    opened_at: Nanos | None
+    told: frozenset[str]
+
+    @classmethod
+    def of(cls, state: RuleState) -> "SavedIncident | None":
+        """What a rule's state remembers, if it is the budget's."""
+        return cls(state.found, state.opened_at, state.told) if isinstance(state, DriftState) else None
+
+    def restore(self, state: RuleState) -> None:
+        """Take it up again."""
+        if isinstance(state, DriftState):
+            state.found, state.opened_at, state.told = self.found, self.opened_at, self.told
+
+
+@dataclass(slots=True)
 class SavedRule:
     """A rule's state as saved; dropped on restore when the rule itself has changed."""
 
@@ -61,6 +81,7 @@ class SavedRule:
     alerts: dict[str, Alert]
     scores: dict[str, DriftScore]
     episode: Episode
+    incident: SavedIncident | None = None
 
 
 @dataclass(slots=True)
@@ -231,9 +252,12 @@ def restore_series(series: Series, saved: SavedSeries) -> list[str]:
         found = saved.rules.get(name)
         if found is None or name in forgotten:
             continue
-        state.alerts = {feature: alert for feature, alert in found.alerts.items() if feature in state.rules}
+        known = {*state.rules, VOLUME} if isinstance(state, DriftState) else state.rules.keys()
+        state.alerts = {feature: alert for feature, alert in found.alerts.items() if feature in known}
         state.scores = {feature: score for feature, score in found.scores.items() if feature in state.alerts}
         state.episode = found.episode
+        if found.incident is not None:
+            found.incident.restore(state)
     return causes
 
 
@@ -266,7 +290,13 @@ def rule_fingerprint(rule: AlertRule) -> str:
 def series_record(series: Series) -> Record:
     """A series' own record."""
     rules = {
-        name: SavedRule(rule_fingerprint(series.judge.rules[name]), state.alerts, state.scores, state.episode)
+        name: SavedRule(
+            rule_fingerprint(series.judge.rules[name]),
+            state.alerts,
+            state.scores,
+            state.episode,
+            SavedIncident.of(state),
+        )
         for name, state in series.judge.rule_states.items()
     }
     windows, last = series.windows, series.report and series.report.window
@@ -290,12 +320,29 @@ def adwin_record(series: Series) -> Record:
     return Record("adwin", name_of(series.spec.key), series.judge.adwin.to_bytes())
 
 
+def charts_record(series: Series) -> Record:
+    """The budget's charts of a series."""
+    charts = series.judge.charts
+    return Record("charts", name_of(series.spec.key), None if charts is None else charts.to_bytes())
+
+
+def restore_charts(series: Series, payload: bytes) -> str | None:
+    """Take up the budget's charts; why they begin anew, if they do."""
+    if series.judge.charts is None:
+        return None
+    try:
+        series.judge.charts.restore(payload)
+    except ValueError as error:
+        return f"charts start anew: {error}"
+    return None
+
+
 def series_changes(series: Series) -> list[Record]:
     """The records of a series that changed since the last call."""
     records = [pane_record(series, start) for start in series.windows.touched]
     series.windows.touched.clear()
     if series.dirty:
-        records += [series_record(series), report_record(series), *adwin_changes(series)]
+        records += [series_record(series), report_record(series), charts_record(series), *adwin_changes(series)]
         records += [window_record(window) for window in series.new_windows]
         records += [window_record(window, gone=True) for window in series.dropped_windows]
         series.dirty = False

@@ -57,7 +57,12 @@ def worst(states: Iterable[AlertState]) -> AlertState:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One feature's part in a firing alert."""
+    """One feature's part in a firing alert.
+
+    `chart` is the chart that fired (`location+`, `missing`, …), `since` when the feature began to drift, `effect` how
+    far it has gone (σ of the reference, or a share of the rows), `resolution` how much the score may be understated,
+    `words` what has changed, for people to read; they decide nothing.
+    """
 
     feature: str
     detector: str
@@ -65,6 +70,11 @@ class Evidence:
     threshold: float
     pvalue: float | None
     rows: int
+    chart: str = ""
+    since: Nanos | None = None
+    effect: float | None = None
+    resolution: float | None = None
+    words: str = field(default="", compare=False)
 
     @property
     def excess(self) -> float:
@@ -75,7 +85,15 @@ class Evidence:
 def evidence_of(firing: Iterable[tuple[AlertRule, DriftScore]]) -> tuple[Evidence, ...]:
     """The evidence of firing features, the furthest past its threshold first, then by name."""
     found = [
-        Evidence(score.feature, score.detector, score.value, rule.fire_above, score.pvalue, score.rows)
+        Evidence(
+            score.feature,
+            score.detector,
+            score.value,
+            rule.fire_above,
+            score.pvalue,
+            score.rows,
+            resolution=score.details.get("resolution"),
+        )
         for rule, score in firing
         if score.value is not None
     ]

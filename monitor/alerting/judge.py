@@ -1,16 +1,21 @@
 """Judges one series: sealed panes feed the sequential detectors, closed windows are scored and put to the rules."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from detectors import DriftScore, Reference, ScoreColumns, Tally, adwin, volume, window_detectors
+from detectors.decision import ChartPlan, Charts, Step, adwin_delta
+from detectors.features import some
+from monitor.alerting import drift
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import Episode, RuleState, worst
 from monitor.alerting.rules import AlertRule, Thresholds, lowest_threshold
 from monitor.alerting.table import Asked, Part, ScoreTable
+from monitor.alerting.words import explain
 from monitor.stream.events import SECOND, Nanos
+from monitor.stream.exemplars import Exemplars
 from monitor.stream.windows import ClosedWindow, SealedPane
 
 SELF_LEARNT_VOLUME = 8  # windows after which a series' own mean stands in for a rate that the reference lacks
@@ -43,11 +48,35 @@ class Judging:
     rules: tuple[AlertRule, ...] = ()
     min_rows: int = 1
     choices: Mapping[str, FeatureChoice] = field(default_factory=dict)
+    plan: ChartPlan | None = None  # None: no budget, explicit rules alone
+
+    @property
+    def calibration(self) -> str:
+        """How the reference is calibrated: week, day, pooled, or cold."""
+        found = self.reference.calibration
+        return "cold" if found is None else found.kind
+
+    @property
+    def adwin_delta(self) -> float:
+        """How sure ADWIN has to be of a change: with a budget, so that unchanged data is cut as often as it has pages."""
+        if self.plan is None:
+            return adwin.DELTA
+        numbers, step = len(self.reference.grid.numeric), self.plan.step_ns or self.window_length
+        return adwin_delta(self.plan.per_month, numbers, step)
+
+    @property
+    def all_rules(self) -> tuple[AlertRule, ...]:
+        """The explicit rules, and the budget's own where there is a budget."""
+        if self.plan is None:
+            return self.rules
+        if self.reference.calibration is None:
+            return (*self.rules, drift.BY_EFFECT)
+        return (*self.rules, drift.BY_CHARTS, drift.BY_SELF_CHECK)
 
     def wants(self, feature: str, detector: str) -> bool:
-        """Whether a detector is asked for on a feature."""
+        """Whether a detector is asked for on a feature; the budget's own charts watch every feature that is not ignored."""
         choice = self.choices.get(feature)
-        return choice is None or choice.detectors is None or detector in choice.detectors
+        return detector == drift.NAME or choice is None or choice.detectors is None or detector in choice.detectors
 
     def rules_for(self, rule: AlertRule) -> dict[str, AlertRule]:
         """The rule as it applies to each feature it matches."""
@@ -69,6 +98,14 @@ class RuleStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Charted:
+    """One step of the charts, and what became of the incident and of the self-check."""
+
+    step: Step
+    changes: tuple[RuleStep, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a closed window was found to be: scores with their thresholds, the state of each feature, the alerts."""
 
@@ -83,16 +120,67 @@ class Judge:
 
     def __init__(self, judging: Judging) -> None:
         self.judging = judging
-        self.adwin = adwin.AdwinBank(judging.reference)
-        self.rules = {rule.name: rule for rule in judging.rules}
-        self.rule_states = {rule.name: RuleState(judging.rules_for(rule)) for rule in judging.rules}
+        self.adwin = adwin.AdwinBank(judging.reference, delta=judging.adwin_delta)
+        self.rules = {rule.name: rule for rule in judging.all_rules}
+        self.rule_states: dict[str, RuleState] = {
+            rule.name: RuleState(judging.rules_for(rule)) for rule in judging.rules
+        }
+        self.exemplars = Exemplars(judging.reference.grid)
+        self.charts: Charts | None = None
+        self.incident: drift.DriftState | None = None
+        if judging.plan is not None:
+            self._plan_drift(judging.plan)
         self._features = (*judging.reference.names, volume.FEATURE)
         self._asked: dict[str, tuple[tuple[str, ...], Asked]] = {}  # by detector, with the features it scores
         self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
 
-    def see_pane(self, pane: SealedPane) -> None:
-        """Feed a sealed pane to the sequential detectors; panes are disjoint whatever the windows overlap."""
+    def _plan_drift(self, plan: ChartPlan) -> None:
+        reference, rule = self.judging.reference, self.rules[drift.NAME]
+        self.incident = self.rule_states[drift.NAME] = drift.DriftState(self.judging.rules_for(rule))
+        if reference.calibration is not None:
+            self.rule_states[drift.SELF_CHECK] = self.self_check = drift.DriftState({})
+            self.charts = Charts(reference, plan)
+            weights = self.charts.plan.weights
+            self.reader = drift.ChartReader(reference.grid, weights, self.charts.plan.block_ns)
+
+    def see_pane(self, pane: SealedPane) -> list[Charted]:
+        """Feed a sealed pane to the sequential detectors and the charts; panes are disjoint whatever the windows overlap."""
         self.adwin.update(pane.sketch)
+        if self.charts is None or self.incident is None:
+            return []
+        steps = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
+        self._suspect(pane, steps)
+        return [Charted(step, self._follow(self.incident, step)) for step in steps]
+
+    def step_of(self, rule: str) -> Nanos:
+        """How long the steps are by which a rule's alert advances."""
+        by_panes = self.charts is not None and isinstance(self.rule_states[rule], drift.DriftState)
+        return self.charts.plan.block_ns if self.charts is not None and by_panes else self.judging.window_length
+
+    def _suspect(self, pane: SealedPane, steps: list[Step]) -> None:
+        """Keep the counts of features that warn or fire, from the pane on in which they began: words are made of them."""
+        assert self.incident is not None
+        kept = self.incident.suspects
+        for step in steps:
+            uneasy = np.flatnonzero(step.warning | step.firing.any(axis=1)).tolist()
+            names = {self.judging.reference.names[at] for at in uneasy}
+            for name in kept.keys() - names:
+                del kept[name]
+            for name in names - kept.keys():
+                kept[name] = np.zeros_like(pane.sketch.row(name))
+        for name, counts in kept.items():
+            np.add(counts, pane.sketch.row(name), out=counts)
+
+    def _follow(self, incident: drift.DriftState, step: Step) -> tuple[RuleStep, ...]:
+        firing = self.reader.firing(step) if step.any_firing else {}
+        found = self.reader.evidence(step, incident.suspects, self.exemplars) if firing else []
+        at = Span(step.start, step.end)
+        doubts = [self.reader.self_check(step)] if step.suspect else []
+        doubted = {drift.EVERY_FEATURE: self.self_check.doubted_since(at)} if step.suspect else {}
+        return (
+            RuleStep(self.rules[drift.NAME], *incident.follow(firing, found, at)),
+            RuleStep(self.rules[drift.SELF_CHECK], *self.self_check.follow(doubted, doubts, at)),
+        )
 
     def judge(self, window: ClosedWindow, usual_rows: float | None) -> Verdict:
         """Score a closed window and put the scores to the rules. `usual_rows`: the series' own mean, if known."""
@@ -102,8 +190,12 @@ class Judge:
         parts = {part.columns.detector: part for part in scores.parts}
         steps = []
         for name, state in self.rule_states.items():
+            if self.charts is not None and isinstance(state, drift.DriftState):
+                continue  # its panes have spoken
             rule = self.rules[name]
             before, after = state.step(self._calling(rule, state, parts[rule.detector]), at)
+            if state is self.incident:
+                self._tell_effects(tally)
             steps.append(RuleStep(rule, before, after))
         return Verdict(tally, scores, self.states(scores), tuple(steps))
 
@@ -113,7 +205,26 @@ class Judge:
         brought = window.usable[: len(reference.grid.numeric)]  # few values say little, as for the other detectors
         found.append(self.adwin.columns(min_rows=min_rows, brought=brought))
         found.append(volume.columns(window.rows, self.expected_rows(usual_rows)))
+        if self.charts is not None:
+            found.append(drift.chart_scores(self.charts, window.usable))
+        elif self.incident is not None:
+            psi = next(one for one in found if one.detector == "psi")
+            found.append(drift.effect_scores(reference, window, psi))
         return found
+
+    def _tell_effects(self, window: Tally) -> None:
+        """Put into words what a cold reference's effect sizes say."""
+        assert self.incident is not None
+        reference = self.judging.reference
+        places = {name: at for at, name in enumerate(reference.names)}
+        told = []
+        for one in RuleState.evidence(self.incident):
+            at = places[one.feature]
+            row = window.counts[reference.grid.offsets[at] : reference.grid.offsets[at + 1]]
+            feature, chart = reference.grid.features[at], drift.worst_chart(reference, window, at)
+            words = explain(feature, feature.counts, row, chart, self.exemplars)
+            told.append(replace(one, chart=chart, since=self.incident.alerts[one.feature].since, words=words))
+        self.incident.found = tuple(told)
 
     @staticmethod
     def _calling(rule: AlertRule, state: RuleState, part: Part) -> dict[str, DriftScore]:
@@ -160,9 +271,17 @@ class Judge:
         """
         said = self._without_alerts(scores)
         alerting = {name for rule in self.rule_states.values() for name in rule.alerts}
-        if not alerting:
+        warned = self._warned()
+        if not alerting and not warned:
             return said
-        return {**said, **{name: self._alert_state(name) or said[name] for name in alerting & said.keys()}}
+        worse = dict.fromkeys(warned, WARNING) | {name: self._alert_state(name) for name in alerting}
+        return {**said, **{name: state or said[name] for name, state in worse.items() if name in said}}
+
+    def _warned(self) -> list[str]:
+        """Features of which a chart is past half its threshold."""
+        if self.charts is None or not some(warning := self.charts.warning):
+            return []
+        return [self.judging.reference.names[at] for at in np.flatnonzero(warning).tolist()]
 
     def _without_alerts(self, scores: ScoreTable) -> Mapping[str, int]:
         """The states where nothing alerts. They follow from which scores are known, which is seldom another than last time."""

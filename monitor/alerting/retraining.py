@@ -14,6 +14,7 @@ class RetrainOutcome(StrEnum):
     REQUESTED = "requested"
     COOLDOWN = "suppressed_cooldown"
     WEEKLY_MAX = "suppressed_weekly_max"
+    DATA_QUALITY = "suppressed_data_quality"  # values or rows are missing: training on that makes it worse
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """`driftd check`: what a configuration means, what it will cost, and whether its parts can be reached."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
@@ -13,9 +13,10 @@ from confluent_kafka import Consumer, KafkaException
 from detectors import DriftScore, volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
-from monitor.app import COMPILED, Loaded, client_properties, explain_client, load
-from monitor.commands import memory
+from monitor.app import COMPILED, client_properties, explain_client
+from monitor.commands import alarms, memory
 from monitor.commands.run import with_absolute_state
+from monitor.loaded import Loaded, load
 from monitor.runtime.board import DELIVERY_OUTCOMES
 from monitor.runtime.metrics import SCORE_PARTS
 from monitor.series import SeriesSpec
@@ -37,11 +38,10 @@ def check(config: Path, *, offline: bool) -> int:
     settings = load_settings(config)
     base = config.resolve().parent
     loaded = load(with_absolute_state(settings, base), base)
-    for spec in loaded.specs:
-        print(describe(spec))
-    for line in estimate(loaded):
+    raised = alarms.rule_alarms(loaded.specs)
+    for line in (*profiles(loaded, raised), *estimate(loaded)):
         print(line)
-    for line in warnings(loaded):
+    for line in (*warnings(loaded), *alarms.over_budget(raised)):
         print(f"warning: {line}")
     problems = list(client_problems(loaded.settings))
     if not offline and not problems:
@@ -52,6 +52,13 @@ def check(config: Path, *, offline: bool) -> int:
         raise ConfigError("\n".join(problems))
     print("\nok" + (" (nothing was connected to)" if offline else ""))
     return 0
+
+
+def profiles(loaded: Loaded, raised: Sequence[alarms.RuleAlarms]) -> Iterator[str]:
+    """Each series in a line, and what is to be expected of its alerts."""
+    for spec in loaded.specs:
+        yield describe(spec)
+        yield from alarms.section(spec, [one for one in raised if one.spec is spec])
 
 
 def describe(spec: SeriesSpec) -> str:
@@ -104,7 +111,9 @@ def series_of(spec: SeriesSpec) -> int:
     parts = sum(1 + (score.pvalue is not None) + len(score.details.keys() & SCORE_PARTS) for score in wanted)
     ruled = {(feature, rule.detector) for rule in judging.rules for feature in judging.rules_for(rule)}
     volume = 2  # score and state
-    return parts + len(ruled) + volume + len(reference.names) * OF_FEATURE + len(judging.rules) * OF_RULE + OF_SERIES
+    return (
+        parts + len(ruled) + volume + len(reference.names) * OF_FEATURE + len(judging.all_rules) * OF_RULE + OF_SERIES
+    )
 
 
 def warnings(loaded: Loaded) -> Iterator[str]:
@@ -113,17 +122,12 @@ def warnings(loaded: Loaded) -> Iterator[str]:
     slow = [part for part, used in COMPILED.items() if not used]
     if slow:
         yield f"{' and '.join(slow)}: Python does it, several times slower than the compiled part, which is not here"
-    if settings.alerting.false_alarms_per_month is not None:
-        yield "alerting.false_alarms_per_month is accepted but not used yet: only explicit rules apply"
-    if not settings.alerting.rules:
-        yield "alerting.rules is empty: scores are exported, nothing fires"
+    if not settings.alerting.rules and settings.alerting.false_alarms_per_month is None:
+        yield "alerting: there is neither a budget nor a rule: scores are exported, nothing fires"
     yield from rule_warnings(loaded)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in loaded.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
-    for model in settings.models:
-        if any(feature.importance is not None for feature in model.features.values()):
-            yield f"models.{model.name}.features: importance is accepted but not used yet"
     yield from webhook_warnings(settings)
 
 
@@ -163,9 +167,9 @@ def webhook_warnings(settings: Settings) -> Iterator[str]:
     for webhook in settings.webhooks:
         if urlsplit(webhook.url).scheme == "http":
             yield f"webhooks.{webhook.name}: plain http, anyone on the way can read it"
-    if any("model.retrain.requested" in webhook.types for webhook in settings.webhooks) and not any(
-        rule.severity == "critical" for rule in settings.alerting.rules
-    ):
+    critical = any(rule.severity == "critical" for rule in settings.alerting.rules)
+    budget = settings.alerting.false_alarms_per_month is not None  # its own rule is critical
+    if any("model.retrain.requested" in webhook.types for webhook in settings.webhooks) and not (critical or budget):
         yield "webhooks want model.retrain.requested, but no rule is critical: retraining will never be asked for"
 
 

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from monitor.app import Loaded, build_decoder, load
+from monitor.app import build_decoder
 from monitor.clock import SystemClock
 from monitor.facts import EventsRejected
+from monitor.loaded import Loaded, load
 from monitor.settings import ConfigError, load_settings
 from monitor.sinks.payloads import rfc3339
 from monitor.sources.base import TopicRecords

@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from detectors import CategoricalFeature, Feature, Kind, NumericFeature, Reference, ReferenceFormatError
+from monitor.commands.calibration import COLUMNS, columns, learnt, misgivings
 from monitor.settings import ConfigError
 from monitor.settings.schema import parse_duration
 from monitor.sources.files import Chunk, Shape, TableError, TimeColumn, chunks, look
@@ -16,7 +17,8 @@ from monitor.sources.values import UNITS
 
 IDENTIFIERS = ("id", "uuid", "guid")
 BARS = " ▁▂▃▄▅▆▇█"
-BAR_COUNT = 24
+BAR_COUNT = 16
+DEFAULT_WINDOW = "5m"
 SHOWN_CATEGORIES = 4
 SHOWN_LACKING = 5
 
@@ -56,11 +58,14 @@ def fit(choice: FitChoice) -> int:
     for name, feature in reference.features.items():
         if not feature.count:
             say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
+    for line in misgivings(reference):
+        say(line)
     numeric = len(reference.grid.numeric)
     print(
         f"{choice.output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
         f"features, hash {reference.hash}"
     )
+    print(learnt(reference, window))
     return 0
 
 
@@ -71,7 +76,7 @@ def profile(
     shape.numbers -= {name for name, kind in kinds.items() if kind is Kind.CATEGORICAL} | {choice.timestamp or ""}
     shape.parsed = {name for name, kind in kinds.items() if kind is Kind.NUMERIC}
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
-    times = iter((time, None))  # event times are learnt in the first pass
+    times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
 
     def passes() -> Iterator[Chunk]:
         return chunks(choice.inputs, shape, wanted, next(times))
@@ -120,17 +125,18 @@ def parse_kinds(texts: list[str]) -> dict[str, Kind]:
 
 
 def parse_window(choice: FitChoice) -> int | None:
-    """`--window` in nanoseconds. Raises ConfigError."""
-    if choice.window is None:
-        return None
+    """`--window` in nanoseconds, where there is a timestamp to cut windows by. Raises ConfigError."""
     if choice.timestamp is None:
-        raise ConfigError("--window needs --timestamp: the usual rows a window are learnt from event times")
+        if choice.window is not None:
+            raise ConfigError("--window needs --timestamp: windows are cut by event time")
+        return None
+    text = choice.window or DEFAULT_WINDOW
     try:
-        window = parse_duration(choice.window)
+        window = parse_duration(text)
     except ValueError as error:
-        raise ConfigError(f"--window {choice.window}: {error}") from None
+        raise ConfigError(f"--window {text}: {error}") from None
     if window <= 0:
-        raise ConfigError(f"--window {choice.window}: must be longer than zero")
+        raise ConfigError(f"--window {text}: must be longer than zero")
     return window
 
 
@@ -209,6 +215,7 @@ class Progress:
 
 def show(path: Path) -> int:
     """Print a reference as a table. Raises ConfigError."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -219,15 +226,18 @@ def show(path: Path) -> int:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ReferenceFormatError as error:
         raise ConfigError(f"{path}: {error}") from None
-    title = Text(f"{path.name}: {reference.rows:,} rows, hash {reference.hash}")
-    table = Table(title=title, title_justify="left")
-    for name in ("feature", "kind", "distribution", "missing", "range or commonest"):
+    title = Text(f"{path.name}: {reference.rows:,} rows, hash {reference.hash}\n{learnt(reference)}")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+    own_names = COLUMNS if reference.calibration else ()
+    for name in ("feature", "kind", "distribution", "missing", *own_names, "range or commonest"):
         table.add_column(name, overflow="fold")
-    for name, feature in reference.features.items():
-        missing = feature.missing / reference.rows
-        table.add_row(Text(name), feature.kind.value, histogram(feature), f"{missing:.2%}", Text(summary(feature)))
+    for (name, feature), own in zip(reference.features.items(), columns(reference), strict=True):
+        missing = f"{feature.missing / reference.rows:.2%}"
+        table.add_row(Text(name), feature.kind.value, histogram(feature), missing, *own, Text(summary(feature)))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
+    for line in misgivings(reference):
+        console.print(Text(line))
     return 0
 
 

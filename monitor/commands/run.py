@@ -6,7 +6,8 @@ from pathlib import Path
 from threading import Thread
 from types import FrameType
 
-from monitor.app import Daemon, Loaded, load
+from monitor.app import Daemon
+from monitor.loaded import Loaded, load
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import Settings, load_settings

@@ -20,6 +20,7 @@ from monitor.facts import (
     FieldsRejected,
     LagMeasured,
     OffsetsLost,
+    PaneCharted,
     PanesOpen,
     PartitionsHeld,
     RecordsSkipped,
@@ -49,13 +50,15 @@ class SeriesBoard:
     reference_rows: int
     rules: Mapping[str, str] = field(default_factory=dict)  # name: severity
     length: Nanos = 0  # of its windows
+    calibration: str = "cold"
     window: WindowClosed | None = None
     scores: ScoreTable = field(default_factory=lambda: NO_SCORES)
     states: Mapping[str, int] = field(default_factory=dict)
 
     def with_window(self, window: WindowClosed | None, scores: ScoreTable, states: Mapping[str, int]) -> "SeriesBoard":
         """The board with another window or other scores; `dataclasses.replace` takes five times as long."""
-        return SeriesBoard(self.reference, self.reference_rows, self.rules, self.length, window, scores, states)
+        about = self.reference, self.reference_rows, self.rules, self.length, self.calibration
+        return SeriesBoard(*about, window, scores, states)
 
 
 @dataclass(slots=True)
@@ -84,6 +87,10 @@ class Board:
     alerts: dict[tuple[SeriesKey, str], AlertSeen] = field(default_factory=dict)
     resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
+    expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version, as are
+    suspect: dict[tuple[str, str], bool] = field(
+        default_factory=dict
+    )  # calibrations that warn more often than by chance
     lags: Mapping[Partition, int] = field(default_factory=dict)
     partitions_held: int = 0
     topics_missing: int = 0
@@ -111,6 +118,14 @@ class Board:
             for retrain in RetrainOutcome:
                 self.counters["driftd_retrain_requests_total"][key.model, "drift", retrain.value] += 0
         self.counters["driftd_checkpoint_failures_total"][()] += 0
+        self._expect_warnings()
+
+    def _expect_warnings(self) -> None:
+        for key, series in self.series.items():
+            if series.calibration != "cold" and "drift" in series.rules:
+                of = key.model, key.version
+                self.counters["driftd_chart_warnings_total"][of] += 0
+                self.expected_warnings[of], self.suspect[of] = 0.0, False
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -123,6 +138,8 @@ class Board:
             series=dict(self.series),
             windows={},
             alerts=dict(self.alerts),
+            expected_warnings=dict(self.expected_warnings),
+            suspect=dict(self.suspect),
             resolved=self.resolved.copy(),
             counters=defaultdict(Counter, {name: counter.copy() for name, counter in self.counters.items()}),
             checkpoint_durations=Durations(durations.counts.copy(), durations.total),
@@ -147,6 +164,11 @@ class Board:
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states)
             case AlertSeen() | AlertChanged() | RetrainDecided():
                 self._alert(fact)
+            case PaneCharted(key=key, step=step):
+                labels = key.model, key.version
+                self.counters["driftd_chart_warnings_total"][labels] += step.warned
+                self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + step.expected_warnings
+                self.suspect[labels] = step.suspect
             case WatermarkAdvanced(at):
                 self.watermark = at
             case _:

@@ -53,6 +53,23 @@ METRICS: dict[str, Spec] = {
     "driftd_window_end_timestamp_seconds": Spec("gauge", "Event time at which the last closed window ended", SERIES),
     "driftd_feature_missing_ratio": Spec("gauge", "Share of rows without a usable value", FEATURE),
     "driftd_feature_unseen_ratio": Spec("gauge", "Share of rows outside the reference's range or categories", FEATURE),
+    "driftd_feature_shift_sigma": Spec(
+        "gauge", "Mean less the reference's mean, in reference standard deviations", FEATURE
+    ),
+    "driftd_calibration_info": Spec(
+        "gauge",
+        "1; how the reference is calibrated: week or day (it follows that season), pooled, or cold (effect sizes only)",
+        (*SERIES, "calibration"),
+    ),
+    "driftd_chart_warnings_total": Spec(
+        "counter", "Charts of the budget that began to warn: half their threshold", SERIES
+    ),
+    "driftd_chart_warnings_expected_total": Spec(
+        "counter", "Warnings that chance alone would have brought at most, if the calibration fits", SERIES
+    ),
+    "driftd_calibration_suspect": Spec(
+        "gauge", "1: charts warn far more often than the calibration allows; it does not fit this traffic", SERIES
+    ),
     "driftd_alert_state": Spec("gauge", "0 inactive, 1 pending, 2 firing, 3 recovering", (*SERIES, "rule")),
     "driftd_rule_info": Spec(
         "gauge", "1; a rule that applies to the model, and its severity", (*SERIES, "rule", "severity")
@@ -207,6 +224,8 @@ SERIES_PARTS = (
     "driftd_drift_state",
     "driftd_feature_missing_ratio",
     "driftd_feature_unseen_ratio",
+    "driftd_feature_shift_sigma",
+    "driftd_calibration_info",
     "driftd_window_rows",
     "driftd_window_end_timestamp_seconds",
     "driftd_window_length_seconds",
@@ -247,6 +266,10 @@ def _of_series(own: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         "driftd_drift_state": [(f"{own},{label('feature', name)}", state) for name, state in series.states.items()],
         "driftd_feature_missing_ratio": [(labels, one.missing_ratio) for labels, one in judged],
         "driftd_feature_unseen_ratio": [(labels, one.unseen_ratio) for labels, one in judged],
+        "driftd_feature_shift_sigma": [
+            (labels, one.shift_sigma) for labels, one in judged if one.shift_sigma is not None
+        ],
+        "driftd_calibration_info": [(f"{own},{label('calibration', series.calibration)}", 1)],
         "driftd_window_rows": [] if window is None else [(own, window.rows)],
         "driftd_window_end_timestamp_seconds": [] if window is None else [(own, window.end / SECOND)],
         "driftd_window_length_seconds": [(own, series.length / SECOND)],
@@ -263,6 +286,8 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     rules = {labels[:3]: 0 for labels in board.counters["driftd_alert_transitions_total"]}
     rules |= {(*_labels(key), rule): int(alert.state) for (key, rule), alert in board.alerts.items()}
     yield "driftd_alert_state", rules.items()
+    yield "driftd_chart_warnings_expected_total", board.expected_warnings.items()
+    yield "driftd_calibration_suspect", [(labels, int(found)) for labels, found in board.suspect.items()]
 
 
 def _labels(key: SeriesKey) -> tuple[str, str]:

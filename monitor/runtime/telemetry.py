@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.words import summary
 from monitor.facts import (
     AlertChanged,
     CheckpointFailed,
@@ -22,6 +23,7 @@ from monitor.facts import (
     FieldsRejected,
     ForeignCommit,
     OffsetsLost,
+    PaneCharted,
     PartitionsAssigned,
     RecordsSkipped,
     RetrainDecided,
@@ -40,7 +42,9 @@ __all__ = ["METRICS", "Telemetry", "configure_logging"]
 
 T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
-UNSPOKEN = frozenset({EventsCounted, WatermarkAdvanced, WindowScored})  # nothing is logged of these, and they are many
+UNSPOKEN = frozenset(
+    {EventsCounted, WatermarkAdvanced, WindowScored, PaneCharted}
+)  # nothing is logged of these, and they are many
 MOST_COMPLAINTS = 1000  # kinds remembered
 
 
@@ -134,6 +138,7 @@ class Telemetry:
             version=alert.key.version,
             rule=alert.rule,
             severity=alert.severity.value,
+            summary=summary(alert),
             features=[
                 f"{one.feature} {one.detector} {one.score:.4g} > {one.threshold:g}" for one in alert.evidence[:5]
             ],

@@ -194,6 +194,7 @@ class FeatureSettings(Section):
     detectors: list[str] | None = None
     thresholds: dict[str, Annotated[ThresholdSettings, BeforeValidator(_threshold)]] = Field(default_factory=dict)
     importance: Threshold | None = None
+    effect_floor: Threshold | None = None
     ignore: bool = False
 
 
@@ -256,10 +257,21 @@ class RuleSettings(Section):
         return self
 
 
+class EffectFloorSettings(Section):
+    """Changes too small to hear of: in sigma of the reference, share of a category's rows, share of all rows."""
+
+    shift: Threshold = 0.05
+    scale: Threshold = 0.05
+    mass: Annotated[Threshold, Field(lt=1)] = 0.01
+    missing: Annotated[Threshold, Field(lt=1)] = 0.001
+    unseen: Annotated[Threshold, Field(lt=1)] = 0.0002
+
+
 class AlertingSettings(Section):
     """When an alert is raised."""
 
     false_alarms_per_month: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 1
+    effect_floor: EffectFloorSettings = EffectFloorSettings()
     rules: list[RuleSettings] = Field(default_factory=list)
 
     @field_validator("rules")
@@ -269,8 +281,8 @@ class AlertingSettings(Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two rules are called {name!r}")
-            if name == "drift":
-                raise ValueError("'drift' is the name of the budget's own rule; call yours something else")
+            if name in {"drift", "calibration"}:
+                raise ValueError(f"{name!r} is the name of the budget's own rule; call yours something else")
         return rules
 
 

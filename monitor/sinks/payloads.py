@@ -10,6 +10,7 @@ import msgspec
 
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.words import summary
 from monitor.facts import AlertChanged, Fact, RetrainDecided
 from monitor.sinks.store import Notification
 from monitor.stream.events import Nanos
@@ -17,7 +18,8 @@ from monitor.stream.events import Nanos
 RETRAIN = "model.retrain.requested"
 FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
-MOST_EVIDENCE = 50  # features: a body stays under the 20 kB that Standard Webhooks asks for
+MOST_EVIDENCE = 50  # features
+MOST_BYTES = 17_000  # of evidence: with what is around it a body stays under the 20 kB that Standard Webhooks asks for
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,6 +91,7 @@ def body_of(
     fact: AlertChanged | RetrainDecided, alert: AlertChanged, kind: str, name: str, sender: Sender
 ) -> dict[str, Any]:
     """The JSON body of a notification."""
+    evidence = evidence_items(alert.evidence)
     data: dict[str, Any] = {
         "model": alert.key.model,
         "model_version": alert.key.version,
@@ -100,21 +103,39 @@ def body_of(
             "end": rfc3339(alert.window.end),
             "rows": alert.window.rows,
         },
-        "evidence": [evidence_item(one) for one in alert.evidence[:MOST_EVIDENCE]],
+        "evidence": evidence,
         "evidence_total": len(alert.evidence),
         "reference": {"hash": alert.reference},
         "config_hash": sender.config_hash,
         "driftd_version": sender.version,
+        "summary": summary(alert),
     }
+    if alert.calibration:
+        data["calibration"] = alert.calibration
+    if omitted := len(alert.evidence) - len(evidence):
+        data["evidence_omitted"] = omitted
     if isinstance(fact, RetrainDecided):
         data = {"decision_id": name, **data}
         data["data_range"] = {"from": rfc3339(fact.data_from), "to": rfc3339(fact.data_to)}
     return {"type": kind, "timestamp": rfc3339(alert.window.end), "data": data}
 
 
+def evidence_items(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """The first features' evidence as JSON, as many as there is room for."""
+    found: list[dict[str, Any]] = []
+    size = 0
+    for one in evidence[:MOST_EVIDENCE]:
+        item = evidence_item(one)
+        size += len(msgspec.json.encode(item)) + 1
+        if size > MOST_BYTES:
+            break
+        found.append(item)
+    return found
+
+
 def evidence_item(one: Evidence) -> dict[str, Any]:
-    """One feature's evidence as JSON."""
-    return {
+    """One feature's evidence as JSON; what is not known is left out, but for the p-value, which is null."""
+    item = {
         "feature": one.feature,
         "detector": one.detector,
         "score": one.score,
@@ -122,3 +143,11 @@ def evidence_item(one: Evidence) -> dict[str, Any]:
         "pvalue": one.pvalue,
         "rows": one.rows,
     }
+    more = {
+        "chart": one.chart or None,
+        "since": None if one.since is None else rfc3339(one.since),
+        "effect": one.effect,
+        "resolution": one.resolution,
+        "words": one.words or None,
+    }
+    return item | {name: value for name, value in more.items() if value is not None}

@@ -66,6 +66,7 @@ class SeriesDecoder:
         self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in grid.categorical]
         self.known = frozenset(grid.names)
         self.tables = [CategoryTable(feature.categories) for feature in grid.categorical]
+        self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
         self.plan: StructPlan | None = plan_struct(
             {"timestamp": fields.timestamp, "model": fields.model, "version": fields.version},
             [path for _, path in self.numeric],

@@ -6,9 +6,10 @@ a bad field costs that field only.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.columns import FieldMap, SeriesDecoder, decode_typed
-from monitor.sources.scanning import ODD, UNMONITORED, TopicScanner, newest, topic_scanner
+from monitor.sources.newcomers import NewcomerSampler
+from monitor.sources.scanning import ODD, UNMONITORED, TopicScanner, message_of, newest, topic_scanner
 from monitor.sources.structs import plan_struct
 from monitor.sources.values import (
     EARLIEST,
@@ -45,6 +47,7 @@ class Decoded:
     batches: list[EventBatch] = field(default_factory=list)
     seen: dict[Partition, Nanos] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
+    messages: list[Callable[[int], bytes | None]] = field(default_factory=list)  # a batch each: the bytes of its rows
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class Rows:
     times: NDArray[np.int64]
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
+    messages: list[bytes]  # of the rows that have columns
 
 
 class TopicDecoder:
@@ -89,6 +93,7 @@ class TopicDecoder:
         self._envelope = plan_struct(envelope, [], [], fields.features)
         self._scanner = topic_scanner(list(self.series.values()), fields)
         self._sampled = 0
+        self._newcomers = NewcomerSampler()
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
@@ -102,6 +107,7 @@ class TopicDecoder:
             parts[decoder.key] += rows
         for key, rows in parts.items():
             self._finish(key, rows, decoded)
+        self._name_newcomers(decoded, len(records.values), now)
         decoded.facts += tally.facts(self.topic)
         return decoded
 
@@ -116,9 +122,9 @@ class TopicDecoder:
         tally.unmonitored += int(np.count_nonzero(found.series == UNMONITORED))
         for index, time in newest(partitions, found).items():
             self._see(index, time, decoded)
-        decoded.batches += [
-            EventBatch(one.decoder.key, self.topic, one.times, one.numeric, one.codes) for one in columns
-        ]
+        for one in columns:
+            decoded.batches.append(EventBatch(one.decoder.key, self.topic, one.times, one.numeric, one.codes))
+            decoded.messages.append(partial(message_of, values, found, one.series))
         odd = np.flatnonzero(found.series == ODD).tolist()
         return TopicRecords(self.topic, [partitions[at] for at in odd], [values[at] for at in odd])
 
@@ -206,14 +212,21 @@ class TopicDecoder:
         typed, typed_at, odd = decode_typed(decoder, values)
         rows = []
         if typed:
-            found = self._typed_rows(decoder, typed, [partitions[at] for at in typed_at], tally, latest)
+            of_typed = [partitions[at] for at in typed_at], [values[at] for at in typed_at]
+            found = self._typed_rows(decoder, typed, *of_typed, tally, latest)
             rows.append(found)
         if odd:
             rows.append(self._lenient_rows(decoder, [(values[at], partitions[at]) for at in odd], tally, latest))
         return rows
 
     def _typed_rows(
-        self, decoder: SeriesDecoder, messages: list[Any], partitions: list[int], tally: Tally, latest: Nanos
+        self,
+        decoder: SeriesDecoder,
+        messages: list[Any],
+        partitions: list[int],
+        values: list[bytes],
+        tally: Tally,
+        latest: Nanos,
     ) -> Rows:
         assert decoder.plan is not None
         stamps, models, versions = decoder.plan.envelopes(messages)
@@ -224,10 +237,11 @@ class TopicDecoder:
         keep = fine & ours
         if not keep.all():
             numeric, codes = numeric[keep], codes[keep]
+            values = [raw for raw, kept in zip(values, keep.tolist(), strict=True) if kept]
         missing = int(np.isnan(numeric).sum())
         missing += sum(int(np.count_nonzero(codes[:, at] == table.missing)) for at, table in enumerate(decoder.tables))
         tally.fields["missing"] += missing
-        return self._kept(partitions, times, fine, ours, numeric, codes)
+        return self._kept(partitions, times, fine, ours, numeric, codes, values)
 
     @staticmethod
     def _kept(
@@ -237,13 +251,14 @@ class TopicDecoder:
         ours: NDArray[np.bool_],
         numeric: NDArray[np.float64],
         codes: NDArray[np.int32],
+        values: list[bytes],
     ) -> Rows:
         """Rows of ours first, then those that only move event time on: of other models, with empty columns."""
         if fine.all() and ours.all():
-            return Rows(partitions, times, numeric, codes)
+            return Rows(partitions, times, numeric, codes, values)
         own, other = np.flatnonzero(fine & ours), np.flatnonzero(fine & ~ours)
         order = np.concatenate([own, other])
-        return Rows([partitions[at] for at in order], times[order], numeric, codes)
+        return Rows([partitions[at] for at in order], times[order], numeric, codes, values)
 
     def _ours(self, decoder: SeriesDecoder, models: Sequence[Any], versions: Sequence[Any]) -> NDArray[np.bool_]:
         key = decoder.key
@@ -282,6 +297,7 @@ class TopicDecoder:
         times: list[Nanos] = []
         numbers: list[list[float]] = []
         codes: list[list[int]] = []
+        values: list[bytes] = []
         for raw, partition in messages:
             try:
                 found = parse_leniently(raw)
@@ -304,11 +320,13 @@ class TopicDecoder:
             times.append(time)
             numbers.append(row_numbers)
             codes.append(row_codes)
+            values.append(raw)
         return Rows(
             partitions + [partition for partition, _ in others],
             np.array(times + [time for _, time in others], dtype=np.int64),
             np.array(numbers, dtype=np.float64).reshape(len(times), len(decoder.numeric)),
             np.array(codes, dtype=np.int32).reshape(len(times), len(decoder.tables)),
+            values,
         )
 
     def _sample_unknown(self, values: Sequence[bytes | None], tally: Tally, latest: Nanos) -> None:
@@ -339,6 +357,7 @@ class TopicDecoder:
         counted = [part for part in rows if len(part.numeric)]
         if not counted:
             return
+        decoded.messages.append([raw for part in counted for raw in part.messages].__getitem__)
         times = np.concatenate([part.times[: len(part.numeric)] for part in counted])
         if len(counted) == 1:
             decoded.batches.append(EventBatch(key, self.topic, times, counted[0].numeric, counted[0].codes))
@@ -346,3 +365,11 @@ class TopicDecoder:
         numeric = np.concatenate([part.numeric for part in counted])
         codes = np.concatenate([part.codes for part in counted])
         decoded.batches.append(EventBatch(key, self.topic, times, numeric, codes))
+
+    def _name_newcomers(self, decoded: Decoded, messages: int, now: Nanos) -> None:
+        """Write down what some of the new categories are called."""
+        for at in self._newcomers.places(len(decoded.batches), messages, now):
+            batch = decoded.batches[at]
+            texts = self._newcomers.texts(self.series[batch.key], batch.codes, decoded.messages[at])
+            if texts:
+                decoded.batches[at] = replace(batch, newcomers=texts)

@@ -40,8 +40,9 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The rows of one series."""
+    """The rows of one series, in the order of its messages; `series` is its number."""
 
+    series: int
     decoder: SeriesDecoder
     times: NDArray[np.int64]
     numeric: NDArray[np.float64]
@@ -81,7 +82,7 @@ class TopicScanner:
         if not rows:
             return []
         times = found.times if rows == count else found.times[found.series >= 0]
-        return [Columns(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T)]
+        return [Columns(0, self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T)]
 
     def _each(self, values: list[Any], latest: Nanos, found: Scanned, totals: NDArray[np.int64]) -> list[Columns]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -107,15 +108,20 @@ class TopicScanner:
     ) -> Iterator[Columns]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = 0
-        for decoder, size, taken in zip(self._series, room, rows, strict=True):
+        for series, (decoder, size, taken) in enumerate(zip(self._series, room, rows, strict=True)):
             width, codes_width = len(decoder.numeric), len(decoder.tables)
             if taken:
                 numeric = numbers[number : number + size * width].reshape(width, size)[:, :taken].T
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
-                yield Columns(decoder, times[row : row + taken], numeric, coded)
+                yield Columns(series, decoder, times[row : row + taken], numeric, coded)
             row += taken
             number += size * width
             code += size * codes_width
+
+
+def message_of(values: Sequence[bytes | None], found: Scanned, series: int, row: int) -> bytes | None:
+    """The message that gave a row of a series' columns."""
+    return values[int(np.flatnonzero(found.series == series)[row])]
 
 
 def newest(partitions: list[int], found: Scanned) -> dict[int, Nanos]:

@@ -40,7 +40,8 @@ class EventBatch:
     """Events of one series, columnar.
 
     `event_times` int64[n]; `numeric` float64[n, k], NaN where missing; `codes` int32[n, c], the reference's
-    category codes. Columns stand in the order of the series' grid.
+    category codes. Columns stand in the order of the series' grid. `newcomers` are texts of a few categories that the
+    reference does not know, each with its column of `codes`: for display alone, hence of no part of a batch.
     """
 
     key: SeriesKey
@@ -48,6 +49,7 @@ class EventBatch:
     event_times: NDArray[np.int64]
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
+    newcomers: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.event_times)

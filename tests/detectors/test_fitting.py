@@ -1,13 +1,15 @@
 """Fitting a reference: kinds, edges, atoms, chunks, traffic, and the mistakes it refuses."""
 
 import itertools
+import secrets
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from detectors import CategoricalFeature, Kind, NumericFeature, Reference, Sketch, canonical, ks
+from detectors import CategoricalFeature, Kind, NumericFeature, Reference, Sketch, canonical, ks, tempo
 from detectors.columns import Coded, infer_kind
+from detectors.decision.cells import MergedCells
 
 MINUTE = 60 * 10**9
 
@@ -315,6 +317,130 @@ def test_timestamps_may_be_datetime64() -> None:
 
     assert reference.period == (1_767_225_600 * 10**9, 1_767_312_000 * 10**9)
     assert reference.rows_per_second is None
+
+
+# --- calibration ------------------------------------------------------------------------------------------------------
+
+
+def history(windows: int, rows: int = 40) -> tuple[np.ndarray, dict]:
+    """So many windows of a minute with so many rows each, evenly spread, of every kind of column."""
+    seed = secrets.randbits(32)
+    print("seed", seed)  # shown when a test fails
+    rng, count = np.random.default_rng(seed), windows * rows
+    data = {
+        "x": rng.normal(size=count),
+        "lacking": np.where(rng.random(count) < 0.2, np.nan, rng.lognormal(size=count)),
+        "empty": np.full(count, np.nan),
+        "plan": rng.choice(np.array(["a", "b", None], dtype=object), count),
+        "yes": rng.random(count) < 0.5,
+    }
+    return np.arange(count) * (MINUTE // rows), data
+
+
+def test_timestamps_and_a_window_teach_the_calibration() -> None:
+    times, data = history(80)
+    reference = Reference.fit(data, timestamps=times, window_ns=MINUTE)
+    found = reference.calibration
+
+    assert found is not None
+    assert (found.window_ns, found.windows, found.rows) == (MINUTE, 78, 40.0)  # the first and the last may be cut off
+    assert found.cells.grid is reference.grid
+    assert reference.names == Reference.fit(data).names
+    assert reference.cold == ""
+
+
+def test_calibration_neither_knows_chunks_nor_the_order_of_rows() -> None:
+    times, data = history(80)
+    expected = Reference.fit(data, timestamps=times.astype("datetime64[ns]"), window_ns=MINUTE).calibration
+    order = np.random.default_rng().permutation(times.size)
+    mixed = {"t": times[order], **{name: column[order] for name, column in data.items()}}
+    chunks = [{name: column[part] for name, column in mixed.items()} for part in np.array_split(order.argsort(), 7)]
+    found = Reference.fit_chunks(lambda: chunks, timestamp="t", window_ns=MINUTE).calibration
+
+    assert found is not None
+    assert expected is not None
+    assert found.to_dict() == expected.to_dict()
+
+
+def test_cells_are_merged_by_the_shares_that_the_counts_turn_out_to_have() -> None:
+    """They are chosen before the rows are counted, from what the first pass kept: here all of them."""
+    times, data = history(80)
+    reference = Reference.fit(data, timestamps=times, window_ns=MINUTE)
+
+    assert reference.calibration is not None
+    expected = MergedCells.of(reference.grid, reference.grid.counts, 40.0)
+    for cuts, same in zip(reference.calibration.cells.cuts, expected.cuts, strict=True):
+        assert cuts.tolist() == same.tolist()
+
+
+def test_rows_without_a_time_count_for_the_reference_alone() -> None:
+    times, data = history(80)
+    whole = Reference.fit(data, timestamps=times, window_ns=MINUTE)
+    late = {name: np.concatenate([column, column[:500]]) for name, column in data.items()}
+    stamps = np.concatenate([times.astype("datetime64[ns]"), np.full(500, "NaT", dtype="datetime64[ns]")])
+    reference = Reference.fit(late, timestamps=stamps, window_ns=MINUTE)
+
+    assert reference.rows == whole.rows + 500
+    assert reference.calibration is not None
+    assert whole.calibration is not None
+    assert reference.calibration.windows == whole.calibration.windows
+    assert reference.calibration.volume == whole.calibration.volume
+
+
+@pytest.mark.parametrize(
+    ("windows", "rows", "window_ns", "why"),
+    [
+        (20, 40, MINUTE, "18 whole windows of 1m, at least 50 are needed"),
+        (80, 2, MINUTE, "at least 5 are needed"),
+        (80, 40, 1000 * MINUTE, "one window of 1000m holds more than half of the reference"),
+        (80, 40, 60 * MINUTE, "one window of 1h holds more than half of the reference"),
+    ],
+)
+def test_windows_that_teach_nothing_leave_the_reference_cold_and_say_why(
+    windows: int, rows: int, window_ns: int, why: str
+) -> None:
+    times, data = history(windows, rows)
+    reference = Reference.fit(data, timestamps=times, window_ns=window_ns)
+
+    assert reference.calibration is None
+    assert why in reference.cold
+    assert "\n" not in reference.cold
+
+
+def test_without_a_window_nothing_is_learnt_and_nothing_is_wrong() -> None:
+    times, data = history(80)
+    reference = Reference.fit(data, timestamps=times)
+
+    assert (reference.calibration, reference.cold) == (None, "")
+    assert reference.period == (0, int(times[-1]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window_ns": MINUTE}, "window_ns is 60000000000, but there are no timestamps to cut windows by"),
+        ({"timestamps": [1], "window_ns": MINUTE}, "x has 2 rows, __timestamps__ has 1"),
+        ({"timestamps": [1.5, 2.5]}, "__timestamps__: timestamps must be whole nanoseconds, not float64"),
+    ],
+)
+def test_times_that_do_not_fit_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Reference.fit({"x": [1.0, 2.0]}, **options)
+
+
+def test_the_name_of_the_times_is_taken() -> None:
+    with pytest.raises(ValueError, match="there is a column __timestamps__ beside the timestamps"):
+        Reference.fit({"__timestamps__": [1.0]}, timestamps=[1])
+
+
+def test_of_very_many_windows_the_earliest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempo, "MOST_HELD", 10)
+    held = tempo.Tempo(MINUTE)
+    for first in (500, 0, 250):
+        held.add("t", (first + np.arange(30)) * MINUTE)
+
+    assert set(held.rows) >= set(range(520, 530))
+    assert len(held.rows) <= 20
 
 
 def test_progress_hears_both_passes() -> None:

@@ -1,6 +1,7 @@
 """The reference file: what it says when it cannot be read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +93,45 @@ def test_every_part_of_the_content_is_in_the_hash(position: int, changes: dict[s
     )
 
 
-def test_a_calibration_is_carried_along() -> None:
-    back = Reference.from_dict(content(calibration={"deff": [1.0, 2.5]}))
+def calibrated() -> Reference:
+    """Four days of windows of an hour, 50 rows each."""
+    rng = np.random.default_rng(3)
+    data = {"x": rng.normal(size=4_800), "plan": rng.choice(["a", "b", "c"], 4_800)}
+    return Reference.fit(data, timestamps=np.arange(4_800) * 72 * 10**9, window_ns=3600 * 10**9)
 
-    assert back.to_dict()["calibration"] == {"deff": [1.0, 2.5]}
-    assert back.hash != REFERENCE.hash
+
+def test_a_calibration_is_saved_and_in_the_hash(tmp_path: Path) -> None:
+    reference = calibrated()
+    reference.save(tmp_path / "reference.json")
+    back = Reference.load(tmp_path / "reference.json")
+
+    assert back.calibration is not None
+    assert back.to_dict() == reference.to_dict()
+    assert back.hash == reference.hash
+    assert replace(back, calibration=None).hash != back.hash
+
+
+def test_a_reference_without_calibration_is_read_as_before() -> None:
+    assert Reference.from_dict(content(calibration=None)).calibration is None
+    assert Reference.from_dict(without("calibration")).hash == REFERENCE.hash
+
+
+def test_why_it_is_cold_is_saved_but_no_part_of_the_hash() -> None:
+    assert REFERENCE.calibration is None
+    assert REFERENCE.cold == "2 whole windows of 1s, at least 50 are needed"
+    assert Reference.from_dict(content()).cold == REFERENCE.cold
+    assert Reference.from_dict(content(cold="")).hash == REFERENCE.hash
+
+
+def test_a_selection_keeps_the_calibration_of_its_features() -> None:
+    reference = calibrated()
+    chosen = reference.select(["plan"])
+
+    assert chosen.calibration is not None
+    assert reference.calibration is not None
+    assert chosen.calibration.features == reference.calibration.features[1:]
+    assert chosen.calibration.cells.grid is chosen.grid
+    assert Reference.from_dict(chosen.to_dict()).hash == chosen.hash
 
 
 def test_sketches_of_a_saved_reference_fit_the_fitted_one() -> None:
@@ -132,6 +167,8 @@ def test_a_newer_format_says_what_this_version_reads() -> None:
         (content(rows_per_second=0), "rows_per_second is 0"),
         (content(rows_per_second=float("nan")), "rows_per_second is nan, which is no finite number"),
         (content(calibration=3), "calibration is 3"),
+        (content(calibration={}), "calibration is damaged: KeyError .features"),
+        (content(cold=3), "cold is 3, which is no str"),
         (content(created_by=None), "created_by is None"),
         (content(features={}), "features is an object"),
         (content(features=[]), "at least one feature"),

@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from monitor.app import load
 from monitor.commands.check import series_count
 from monitor.commands.demo.receiver import Receiver
 from monitor.commands.memory import BASE_BYTES, READING_BYTES
 from monitor.commands.run import with_absolute_state
+from monitor.loaded import load
 from monitor.settings import load_settings
 from tests.integration.daemon import Driftd
 

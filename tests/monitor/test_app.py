@@ -16,9 +16,10 @@ import yaml
 
 from detectors import Reference
 from monitor.alerting.rules import Severity
-from monitor.app import Daemon, Loaded, build_source, explain_client, load
+from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
 from monitor.commands.run import warm_up
+from monitor.loaded import Loaded, load
 from monitor.settings import ConfigError, load_settings
 from monitor.sinks.store import StateError
 from monitor.sources.base import SourceError

@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from detectors import Reference
-from monitor.app import COMPILED, load
+from monitor.app import COMPILED
 from monitor.cli import main
 from monitor.commands import memory
 from monitor.commands.check import warnings
+from monitor.loaded import load
 from monitor.pipeline import Pipeline
 from monitor.series import SeriesSpec
 from monitor.settings import load_settings

@@ -12,7 +12,17 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import AlertChanged, Fact, RetrainDecided, WatermarkAdvanced, WindowSpan
-from monitor.sinks.payloads import FIRING, RESOLVED, RETRAIN, Sender, Subscriber, identity, notifications, rfc3339
+from monitor.sinks.payloads import (
+    FIRING,
+    RESOLVED,
+    RETRAIN,
+    Sender,
+    Subscriber,
+    evidence_item,
+    identity,
+    notifications,
+    rfc3339,
+)
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
 
@@ -102,8 +112,50 @@ def test_a_request_for_retraining_reads_as_documented() -> None:
             "reference": {"hash": "abc123"},
             "config_hash": "c0nf16",
             "driftd_version": "1.2.3",
+            "summary": "churn/3 drifts since 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2",
         },
     }
+
+
+def test_evidence_says_what_is_known_of_it() -> None:
+    one = Evidence(
+        "age",
+        "drift",
+        1.4,
+        1.0,
+        1e-9,
+        900,
+        "location+",
+        NOON - 5 * MINUTE,
+        effect=0.8,
+        resolution=0.01,
+        words="mean +0.8 σ",
+    )
+
+    assert evidence_item(one) == {
+        "feature": "age",
+        "detector": "drift",
+        "score": 1.4,
+        "threshold": 1.0,
+        "pvalue": 1e-9,
+        "rows": 900,
+        "chart": "location+",
+        "since": "2026-11-23T11:55:00Z",
+        "effect": 0.8,
+        "resolution": 0.01,
+        "words": "mean +0.8 σ",
+    }
+
+
+def test_a_body_says_how_the_reference_is_calibrated_where_that_is_known() -> None:
+    assert body(replace(CHANGED, calibration="week"))["data"]["calibration"] == "week"
+    assert "calibration" not in body(CHANGED)["data"]
+
+
+def test_words_are_no_part_of_an_id() -> None:
+    worded = replace(CHANGED, evidence=(replace(CHANGED.evidence[0], words="mean +0.8 σ"),))
+
+    assert identity(worded, FIRING) == identity(CHANGED, FIRING)
 
 
 def test_an_alert_has_no_decision_and_no_data_range() -> None:
@@ -113,13 +165,26 @@ def test_an_alert_has_no_decision_and_no_data_range() -> None:
     assert not {"decision_id", "data_range"} & found["data"].keys()
 
 
-def test_a_body_stays_under_20_kilobytes() -> None:
-    evidence = tuple(Evidence(f"{'feature' * 20}{at}", "psi", 1 / 3, 1 / 7, 1e-300, 10**9) for at in range(1000))
+@pytest.mark.parametrize("words", ["", "mean +0.8 σ", 'new category "🦆🦆🦆" 8 %, ' * 10])
+@pytest.mark.parametrize("name", ["age", "feature" * 20, "Grösse" * 300])
+def test_a_body_stays_under_20_kilobytes(name: str, words: str) -> None:
+    more = ("location+", NOON, 1 / 3, 1 / 7, words)
+    evidence = tuple(Evidence(f"{name}{at}", "psi", 1 / 3, 1 / 7, 1e-300, 10**9, *more) for at in range(1000))
 
     (found,) = notifications([replace(CHANGED, evidence=evidence)], [ALL], SENDER)
 
+    data = json.loads(found.body)["data"]
     assert len(found.body) < 20_000
-    assert json.loads(found.body)["data"]["evidence_total"] == 1000
+    assert data["evidence_total"] == 1000
+    assert data["evidence_omitted"] == 1000 - len(data["evidence"])
+    assert 1 <= len(data["evidence"]) <= 50
+
+
+def test_at_most_50_features_are_listed() -> None:
+    data = body(replace(CHANGED, evidence=CHANGED.evidence * 26))["data"]
+
+    assert (len(data["evidence"]), data["evidence_total"], data["evidence_omitted"]) == (50, 52, 2)
+    assert "evidence_omitted" not in body(CHANGED)["data"]
 
 
 def test_the_id_is_that_of_what_is_said() -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from monitor.cli import main
 
 ROWS = 2_000
 BEGIN = 1_763_870_700_000  # ms
+MIDNIGHT = 1_763_337_600_000
 
 Output = pytest.CaptureFixture[str]
 
@@ -94,7 +97,10 @@ def test_fit_says_what_it_made_and_what_it_left_out(train: Path, capsys: Output)
     said = capsys.readouterr()
 
     reference = Reference.load("out.json")
-    assert said.out == f"out.json: 2,000 rows, 2 numeric and 2 categorical features, hash {reference.hash}\n"
+    assert said.out == (
+        f"out.json: 2,000 rows, 2 numeric and 2 categorical features, hash {reference.hash}\n"
+        "calibration: cold, effect sizes only: one window of 5m holds more than half of the reference\n"
+    )
     assert said.err == "driftd: left out customer_id: an identifier; name it in --columns to keep it\n"
     assert reference.names == ("age", "__prediction__", "plan", "active")
 
@@ -202,6 +208,135 @@ def test_a_directory_that_may_not_be_written_is_refused_before_reading(train: Pa
     assert (
         refused(capsys, "--output", "locked/a.json") == "--output locked/a.json: cannot be written: permission denied"
     )
+
+
+# --- calibration ------------------------------------------------------------------------------------------------------
+
+
+def history(home: Path, *, days: float = 15, rows_a_window: int = 20, **columns: Any) -> None:
+    """h.parquet: rows evenly over some days, a feature as a function of the hours since the beginning."""
+    seed = secrets.randbits(32)
+    print("seed", seed)  # shown when a test fails
+    rng, count = np.random.default_rng(seed), int(days * 288 * rows_a_window)
+    hours = np.arange(count) * 24 * days / count
+    found = {"ts": MIDNIGHT + (hours * 3_600_000).astype(np.int64), "x": rng.normal(size=count)}
+    found |= {name: column(rng, hours) for name, column in columns.items()}
+    pq.write_table(pa.table(found), home / "h.parquet")
+
+
+def learnt(output: Output, *options: str, timestamp: bool = True) -> tuple[str, list[str]]:
+    """The line on what was learnt, and the warnings."""
+    assert fit(*(["--timestamp", "ts"] if timestamp else []), *options, source="h.parquet") == 0
+    said = output.readouterr()
+    return said.out.splitlines()[-1], said.err.splitlines()
+
+
+def test_fit_says_what_the_windows_taught(home: Path, capsys: Output) -> None:
+    history(home, days=2)
+    said, warned = learnt(capsys, "--columns", "x")
+
+    assert said == "calibration: one profile for all hours from 574 windows of 5m over 2 days, about 20 rows each"
+    assert warned[-1] == (
+        "driftd: a usual window of 5m holds fewer than 30 independent values of x: they will be judged over several windows"
+    )
+    assert Reference.load("out.json").rows_per_second == pytest.approx(20 / 300)
+
+
+def test_fit_names_the_profile_that_it_found(home: Path, capsys: Output) -> None:
+    history(home, daily=lambda rng, hours: rng.normal(size=hours.size) + np.sin(hours / 24 * 2 * np.pi))
+    said, _ = learnt(capsys)
+
+    assert said == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each"
+
+
+def test_a_reference_that_drifts_itself_is_said(home: Path, capsys: Output) -> None:
+    history(home, days=2, rows_a_window=50, broken=lambda rng, hours: rng.normal(size=hours.size) + (hours > 32) * 3.0)
+    _, warned = learnt(capsys)
+
+    [line] = [line for line in warned if "broken changes" in line]
+    assert line.startswith("driftd: broken changes inside the reference: mean +")
+    assert line.endswith("Z on")
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds_apart", "window", "said"),
+    [
+        (1_200, 3, None, "10 whole windows of 5m, at least 50 are needed (try --window 1m)"),
+        (1_200, 3, "1d", "one window of 1d holds more than half of the reference (try --window 1m)"),
+        (300, 300, None, "1 rows in a window of 5m, at least 5 are needed"),  # and no other window would do
+        (3_000, 60, "10s", "1 rows in a window of 10s, at least 5 are needed (try --window 10m)"),
+        (5, 60, None, "one window of 5m holds more than half of the reference"),
+    ],
+)
+def test_a_cold_reference_says_why_and_which_window_would_do(
+    home: Path, capsys: Output, rows: int, seconds_apart: int, window: str | None, said: str
+) -> None:
+    times = MIDNIGHT + np.arange(rows) * seconds_apart * 1_000
+    pq.write_table(pa.table({"ts": times, "x": np.arange(rows) % 7.0}), home / "h.parquet")
+
+    assert learnt(capsys, *(["--window", window] if window else [])) == (
+        f"calibration: cold, effect sizes only: {said}",
+        [],
+    )
+    assert Reference.load("out.json").calibration is None
+
+
+def test_without_a_timestamp_it_is_cold(train: Path, capsys: Output) -> None:
+    fit("--columns", "age")
+
+    assert capsys.readouterr().out.endswith("\ncalibration: cold, effect sizes only: no --timestamp\n")
+
+
+def test_rows_without_a_time_are_counted_once_in_two_passes(home: Path, capsys: Output) -> None:
+    history(home, days=1, rows_a_window=10)
+    table = pq.read_table(home / "h.parquet")
+    nothing = pa.table({"ts": pa.nulls(100, pa.int64()), "x": np.zeros(100)})
+    pq.write_table(pa.concat_tables([table, nothing]), home / "h.parquet")
+    said, warned = learnt(capsys)
+
+    assert warned[0] == "driftd: ts: 100 of 2,980 rows have no time; they are profiled all the same"
+    assert "286 windows of 5m" in said
+
+
+def test_three_formats_teach_the_same_calibration(home: Path) -> None:
+    history(home, days=1, rows_a_window=10, few=lambda rng, hours: rng.integers(0, 5, hours.size))
+    table = pq.read_table(home / "h.parquet")
+    names, rows = table.column_names, table.to_pylist()
+    lines = [",".join(names), *(",".join(map(repr, row.values())) for row in rows)]
+    (home / "h.csv").write_text("\n".join(lines) + "\n")
+    (home / "h.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    hashes = set()
+    for source in ("h.parquet", "h.csv", "h.jsonl"):
+        assert fit("--timestamp", "ts", source=source) == 0
+        assert Reference.load("out.json").calibration is not None
+        hashes.add(Reference.load("out.json").hash)
+
+    assert len(hashes) == 1
+
+
+def test_show_tells_the_calibration_and_is_readable_at_a_hundred_columns(
+    home: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(
+        home,
+        rows_a_window=40,
+        a_feature_with_a_long_name=lambda rng, hours: rng.lognormal(size=hours.size) * 1e4,
+        seasonal=lambda rng, hours: rng.normal(size=hours.size) + np.sin(hours / 24 * 2 * np.pi),
+        plan=lambda rng, hours: rng.choice(["free", "pro", "enterprise"], hours.size),
+        broken=lambda rng, hours: rng.normal(size=hours.size) + (hours > 200) * 2.0,
+    )
+    learnt(capsys)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["reference", "show", "out.json"]) == 0
+    lines = re.sub("\x1b[^m]*m", "", capsys.readouterr().out).splitlines()
+
+    assert max(map(len, lines)) <= 100
+    assert lines[1].startswith("calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 40 rows each")
+    assert {"varies", "slow", "season"} <= set(lines[3].split() + lines[4].split())
+    assert " day " in next(line for line in lines if line.lstrip().startswith("seasonal"))
+    assert any(line.startswith("broken changes inside the reference") for line in lines)
+    assert len(lines) < 40
 
 
 # --- show -------------------------------------------------------------------------------------------------------------

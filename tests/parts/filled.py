@@ -9,10 +9,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 
-from monitor.app import Daemon, load
+from monitor.app import Daemon
 from monitor.commands import memory
 from monitor.commands.check import series_count
 from monitor.commands.run import with_absolute_state
+from monitor.loaded import load
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import load_settings
 from monitor.stream.events import EventBatch, MicroBatch, Partition

@@ -11,20 +11,21 @@ import numpy as np
 import yaml
 
 from monitor.alerting.alerts import AlertState
-from monitor.app import Daemon, load
+from monitor.alerting.drift import NAME as RULE
+from monitor.app import Daemon
 from monitor.clock import SystemClock
 from monitor.commands.demo.receiver import Delivery, Receiver
-from monitor.commands.demo.traffic import MODELS, TOPIC, Plan, Traffic, write_references
+from monitor.commands.demo.traffic import MODELS, TOPIC, WINDOW, Plan, Traffic, write_references
 from monitor.commands.demo.view import Frame, Row, View
 from monitor.commands.run import cannot
+from monitor.loaded import load
 from monitor.runtime.board import Board
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import load_settings
 from monitor.sources.embedded import EmbeddedBroker
 from monitor.stream.events import SECOND
 
-WINDOW = 2  # seconds
-RULE = "psi-high"
+BUDGET = 1
 DRIFTING, SILENT, FEATURE = "fraud", "pricing", "amount"
 REFRESH = 0.25  # seconds
 SEED = 7
@@ -73,7 +74,7 @@ def demo(*, seconds: int, port: int) -> int:
         story = Story()
         try:
             with View() as view:
-                view.say(0, f"serving {daemon.server.url}/metrics; two models, windows of {WINDOW} s, rule {RULE}")
+                view.say(0, f"serving {daemon.server.url}/metrics; two models, windows of {WINDOW} s, a budget of {BUDGET} false alarm a month")
                 watch(Watched(daemon, traffic, receiver, view, story), began, seconds)
         finally:
             traffic.stopping.set()
@@ -169,7 +170,9 @@ def alert_states(board: Board) -> dict[tuple[str, str], tuple[AlertState, str]]:
     """Each model's alert with its leading evidence."""
     found = {(key.model, RULE): (AlertState.INACTIVE, "") for key in board.series}
     for (key, rule), alert in board.alerts.items():
-        shown = ", ".join(f"{one.feature} {one.score:.2f} > {one.threshold:g}" for one in alert.evidence[:3])
+        if rule != RULE:
+            continue
+        shown = ", ".join(f"{one.feature} {one.words}" for one in alert.evidence[:3])
         found[key.model, rule] = (alert.state, shown)
     return found
 
@@ -233,19 +236,7 @@ def write_config(home: Path, servers: str, url: str, port: int) -> Path:
         "topics": [{"name": TOPIC}],
         "defaults": {"window": f"{WINDOW}s", "lateness": "500ms", "min_rows": 200},
         "models": [{"name": name, "version": "1", "reference": f"{name}.reference.json"} for name in MODELS],
-        "alerting": {
-            "rules": [
-                {
-                    "name": RULE,
-                    "detector": "psi",
-                    "fire_above": 0.25,
-                    "clear_below": 0.1,
-                    "for": 2,
-                    "keep_firing_for": 2,
-                    "severity": "critical",
-                }
-            ]
-        },
+        "alerting": {"false_alarms_per_month": BUDGET},
         "webhooks": [{"name": "trainer", "url": url, "types": ["*"], "secret_file": "secret"}],
         "state": str(home / "state"),
         "checkpoint_interval": "1s",

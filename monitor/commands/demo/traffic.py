@@ -7,18 +7,22 @@ from threading import Event, Thread
 from typing import Any
 
 import msgspec
+import numpy as np
 from confluent_kafka import KafkaException, Producer
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from detectors import Reference
 from monitor.clock import SystemClock
+from monitor.stream.events import SECOND
 
 CLOCK = SystemClock()
 TOPIC = "predictions"
 RATE = 1_000  # events a second, per model
 TICK = 0.05  # seconds
-REFERENCE_ROWS = 20_000
+WINDOW = 1  # seconds
+REFERENCE_WINDOWS = 120
+UNEVEN = 0.6  # how the rows a window of the reference differ, as a logarithm: machines stall, and that is no drift
 DRIFT_FACTOR = 1.9  # of fraud's amount: a currency that is no longer converted
 
 Columns = dict[str, NDArray[Any]]
@@ -51,9 +55,13 @@ MODELS: dict[str, Callable[[Generator, int], Columns]] = {"fraud": fraud, "prici
 
 
 def write_references(directory: Path, rng: Generator) -> None:
-    """A reference for each model, from its own traffic before any drift."""
+    """A reference for each model, from two minutes of its own traffic before any drift, with timestamps."""
+    sizes = np.maximum((RATE * WINDOW * rng.lognormal(0, UNEVEN, REFERENCE_WINDOWS)).astype(int), 20)
+    times = np.repeat(np.arange(REFERENCE_WINDOWS) * WINDOW * SECOND, sizes)
     for name, generate in MODELS.items():
-        Reference.fit(generate(rng, REFERENCE_ROWS), prediction="score").save(directory / f"{name}.reference.json")
+        columns = generate(rng, times.size)
+        reference = Reference.fit(columns, prediction="score", timestamps=times, window_ns=WINDOW * SECOND)
+        reference.save(directory / f"{name}.reference.json")
 
 
 @dataclass(frozen=True, slots=True)

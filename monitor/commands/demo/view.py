@@ -13,7 +13,7 @@ from rich.text import Text
 
 from detectors import DriftScore
 
-SHOWN = ("ks", "psi", "chi2", "adwin")
+SHOWN = ("ks", "psi", "chi2", "drift")
 STATE_WORDS = {0: ("ok", "green"), 1: ("warning", "yellow"), 2: ("DRIFT", "bold red"), -1: ("too few rows", "dim")}
 PLAIN_EVERY = 2.0  # seconds between status lines where there is no terminal
 

@@ -1,0 +1,259 @@
+"""What a reference's own windows teach: how far scores go when nothing is wrong, and the hours they follow."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from detectors.decision import seasons
+from detectors.decision.cells import MergedCells
+from detectors.decision.feature import DAYS_FOR_DAY, FeatureCalibration, Own, calibrate_feature
+from detectors.decision.variation import quick_sd, slow_sd
+from detectors.decision.windows import WindowCounts
+from detectors.features import Floats, Ints
+from detectors.sketches import Grid
+
+FEWEST_WINDOWS = 50
+FEWEST_ROWS = 5  # of a usual window
+VOLUME_FLOOR = 0.05  # of the logarithm of rows: no traffic is steadier than that
+
+
+class TooFewWindows(ValueError):  # noqa: N818 - it is what there is
+    """The reference's own windows do not say enough: the reason, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drifting:
+    """A feature whose level changes inside the reference: from `since` (ns) on by `shift` sigma."""
+
+    feature: str
+    since: int
+    shift: float
+
+    @property
+    def words(self) -> str:
+        """The change in words."""
+        at = np.datetime64(self.since, "ns").astype("datetime64[m]")
+        return f"{self.feature} changes inside the reference: mean {self.shift:+.2f} σ from {at}Z on"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Rows a window: `season` 0, 24 or 168 and the logarithms of its usual rows float64[season or 1]; `sd` around them."""
+
+    sd: float
+    season: int
+    level: tuple[float, ...]
+
+    def expected(self, middle: int) -> float:
+        """Return the logarithm of the rows that a window around this time usually has."""
+        if not self.season:
+            return self.level[0]
+        at = seasons.between(middle, self.season)
+        return float(self.level[at.low] * (1 - at.share) + self.level[at.high] * at.share)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Learnt from `windows` windows of `window_ns` nanoseconds with a median of `rows` rows, over `span_ns`."""
+
+    window_ns: int
+    windows: int
+    rows: float
+    span_ns: int
+    cells: MergedCells
+    features: tuple[FeatureCalibration, ...]  # in the grid's order
+    volume: Volume
+    drifting: tuple[Drifting, ...] = ()
+
+    @property
+    def profile(self) -> str:
+        """The longest season found: week, day or none."""
+        return {0: "none", seasons.DAY: "day", seasons.WEEK: "week"}[max(one.season for one in self.features)]
+
+    @property
+    def kind(self) -> str:
+        """The name shown: week, day or pooled."""
+        return self.profile if self.profile != "none" else "pooled"
+
+    def select(self, names: Iterable[str], grid: Grid) -> "Calibration":
+        """Return the calibration of some features, which `grid` holds in its order."""
+        wanted = set(names)
+        kept = [at for at, name in enumerate(self.cells.grid.names) if name in wanted]
+        return Calibration(
+            self.window_ns,
+            self.windows,
+            self.rows,
+            self.span_ns,
+            MergedCells(grid, tuple(self.cells.cuts[at] for at in kept)),
+            tuple(self.features[at] for at in kept),
+            self.volume,
+            tuple(one for one in self.drifting if one.feature in wanted),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, exact."""
+        return {
+            "window_ns": self.window_ns,
+            "windows": self.windows,
+            "rows": self.rows,
+            "span_ns": self.span_ns,
+            "volume": {"sd": self.volume.sd, "season": self.volume.season, "level": list(self.volume.level)},
+            "drifting": [[one.feature, one.since, one.shift] for one in self.drifting],
+            "features": {
+                name: _feature_to_dict(one, cuts)
+                for name, one, cuts in zip(self.cells.grid.names, self.features, self.cells.cuts, strict=True)
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], grid: Grid) -> Self:
+        """Read the JSON form of a calibration on this grid. Raises ValueError with one line."""
+        try:
+            found = {name: content["features"][name] for name in grid.names}
+            volume = content["volume"]
+            cells = MergedCells(grid, tuple(np.array(one["cuts"], dtype=np.int64) for one in found.values()))
+            calibration = cls(
+                int(content["window_ns"]),
+                int(content["windows"]),
+                float(content["rows"]),
+                int(content["span_ns"]),
+                cells,
+                tuple(_feature_from(one) for one in found.values()),
+                Volume(float(volume["sd"]), int(volume["season"]), tuple(float(one) for one in volume["level"])),
+                tuple(Drifting(str(name), int(since), float(shift)) for name, since, shift in content["drifting"]),
+            )
+            calibration.check()
+        except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+            raise ValueError(f"calibration is damaged: {type(error).__name__} {error}") from None
+        return calibration
+
+    def check(self) -> None:
+        """Raise ValueError where parts do not fit together."""
+        if self.window_ns < 1 or not self.rows > 0:
+            raise ValueError("calibration: window_ns and rows must be above zero")
+        usable = self.cells.grid.lost - self.cells.grid.offsets[:-1]
+        for name, cuts, most, one in zip(
+            self.cells.grid.names, self.cells.cuts, usable.tolist(), self.features, strict=True
+        ):
+            rising = cuts.size and cuts[0] == 0 and (np.diff(cuts) > 0).all() and cuts[-1] < most
+            if not rising:
+                raise ValueError(f"calibration: {name}: cuts must rise from 0 and stay below {most}")
+            shape = None if one.profile is None else one.profile.shape
+            if one.season not in {0, seasons.DAY, seasons.WEEK} or (one.season and shape != (one.season, cuts.size)):
+                raise ValueError(
+                    f"calibration: {name}: the profile should have {one.season} hours of {cuts.size} cells"
+                )
+            numbers = [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
+            if not np.isfinite(numbers).all() or min(*one.sd, *one.shape, one.shape_sd, one.missing[0]) <= 0:
+                raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
+            if one.profile is not None and not (np.isfinite(one.profile).all() and (one.profile > 0).any(axis=1).all()):
+                raise ValueError(f"calibration: {name}: the profile must hold finite counts in every hour")
+
+
+def _feature_to_dict(one: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
+    return {
+        "cuts": cuts.tolist(),
+        "sd": list(one.sd),
+        "skew": list(one.skew),
+        "slow": list(one.slow),
+        "shape": list(one.shape),
+        "shape_sd": one.shape_sd,
+        "shape_slow": one.shape_slow,
+        "missing": list(one.missing),
+        "season": one.season,
+        "profile": None if one.profile is None else one.profile.tolist(),
+    }
+
+
+def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
+    def pair(key: str) -> tuple[float, float]:
+        one, two = content[key]
+        return float(one), float(two)
+
+    profile = content["profile"]
+    return FeatureCalibration(
+        sd=pair("sd"),
+        skew=pair("skew"),
+        slow=pair("slow"),
+        shape=pair("shape"),
+        shape_sd=float(content["shape_sd"]),
+        shape_slow=float(content["shape_slow"]),
+        missing=pair("missing"),
+        season=int(content["season"]),
+        profile=None if profile is None else np.array(profile, dtype=np.float64),
+    )
+
+
+def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:
+    """Learn from the reference's own windows, the first and the last left out: they are likely cut off.
+
+    Raises TooFewWindows where they do not say enough.
+    """
+    whole = slice(1, -1)
+    starts, rows, held = counts.starts[whole], counts.rows[whole].astype(np.float64), counts.cells[whole]
+    _refuse_too_few(starts, rows, counts)
+    middles = starts + counts.window_ns // 2
+    features = []
+    for at, size in enumerate(cells.sizes.tolist()):
+        mine = held[:, at, :size].astype(np.float64)
+        own = Own(mine, rows - mine.sum(axis=1), rows, middles, at < len(cells.grid.numeric), len(cells.grid.features))
+        features.append(calibrate_feature(own))
+    return Calibration(
+        window_ns=counts.window_ns,
+        windows=int(starts.size),
+        rows=float(np.median(rows)),
+        span_ns=int(starts[-1] - starts[0]) + counts.window_ns,
+        cells=cells,
+        features=tuple(features),
+        volume=_volume(rows, middles, counts.window_ns),
+        drifting=_drifting(features, cells, starts),
+    )
+
+
+def _refuse_too_few(starts: Ints, rows: Floats, counts: WindowCounts) -> None:
+    window = _duration(counts.window_ns)
+    total = float(counts.rows.sum())
+    if len(counts) and float(counts.rows.max()) > total / 2:
+        raise TooFewWindows(f"one window of {window} holds more than half of the reference")
+    if starts.size < FEWEST_WINDOWS:
+        raise TooFewWindows(f"{starts.size} whole windows of {window}, at least {FEWEST_WINDOWS} are needed")
+    if float(np.median(rows)) < FEWEST_ROWS:
+        raise TooFewWindows(f"{np.median(rows):g} rows in a window of {window}, at least {FEWEST_ROWS} are needed")
+
+
+def _duration(nanos: int) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        if nanos % (length * 10**9) == 0:
+            return f"{nanos // (length * 10**9)}{unit}"
+    return f"{nanos / 1e9:g}s"
+
+
+def _drifting(features: list[FeatureCalibration], cells: MergedCells, starts: Ints) -> tuple[Drifting, ...]:
+    return tuple(
+        Drifting(name, int(starts[min(one.step[0], starts.size - 1)]), one.step[1])
+        for name, one in zip(cells.grid.names, features, strict=True)
+        if one.step is not None
+    )
+
+
+def _volume(rows: Floats, middles: Ints, window_ns: int) -> Volume:
+    logs = np.log(np.maximum(rows, 1.0))
+    span = int(middles[-1] - middles[0]) + window_ns
+    season = 0
+    if window_ns <= seasons.HOUR_NS * seasons.DAY // 4:
+        for longer, days in ((seasons.DAY, DAYS_FOR_DAY), (seasons.WEEK, 14)):
+            if span >= days * seasons.DAY * seasons.HOUR_NS * 0.99 and seasons.seasonal(logs, middles, longer):
+                season = longer
+    if not season:
+        level: Floats = np.array([np.median(logs)])
+        apart = logs - level[0]
+    else:
+        hour = seasons.hours(middles, season).astype(np.int64) % season
+        level = np.array([np.median(logs[hour == one]) if (hour == one).any() else np.nan for one in range(season)])
+        level = np.where(np.isnan(level), np.nanmedian(level), level)
+        at = seasons.between(middles, season)
+        apart = logs - (level[at.low] * (1 - at.share) + level[at.high] * at.share)
+    quick = quick_sd(apart, unit=VOLUME_FLOOR)
+    return Volume(float(np.hypot(quick, slow_sd(apart, quick).sd * 3)), season, tuple(level.tolist()))

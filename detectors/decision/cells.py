@@ -1,0 +1,107 @@
+"""The few cells a feature is decided on: runs of its row of counts, merged."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from detectors.features import Feature, Floats, Ints, NumericFeature
+from detectors.sketches import Grid
+
+MOST = 16
+FEWEST = 4
+EXPECTED = 3  # rows of a usual window in each cell, where there are enough: the law of X² follows from the shares, see feature.py
+
+
+@dataclass(frozen=True, eq=False)
+class MergedCells:
+    """At most 16 cells of each feature, missing values left out.
+
+    `cuts`: for each feature, in the grid's order, where each cell begins in its row of counts; the first is 0. A number's
+    first cell holds also what is under the reference, its last what is over; a categorical's last also the rare and unseen.
+    """
+
+    grid: Grid
+    cuts: tuple[Ints, ...]
+
+    @classmethod
+    def of(cls, grid: Grid, counts: Ints, rows: float) -> Self:
+        """Merge until a window of so many `rows` may be expected to bring three to each; `counts` int64[size] on the grid."""
+        most = int(np.clip(rows // EXPECTED, FEWEST, MOST))
+        return cls(
+            grid,
+            tuple(
+                _cuts(feature, counts[first:last], most, rows)
+                for feature, first, last in zip(
+                    grid.features, grid.offsets[:-1].tolist(), grid.lost.tolist(), strict=True
+                )
+            ),
+        )
+
+    @cached_property
+    def width(self) -> int:
+        """Cells of the feature that has most."""
+        return max(cuts.size for cuts in self.cuts)
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Cells of each feature, int64[f]."""
+        return np.array([cuts.size for cuts in self.cuts], dtype=np.int64)
+
+    @cached_property
+    def held(self) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Which places of the [f, width] matrix are cells."""
+        return np.asarray(np.arange(self.width) < self.sizes[:, None])
+
+    @cached_property
+    def _starts(self) -> tuple[Ints, Ints]:
+        """Where runs begin in the flat counts, those of missing values among them, and which runs are cells."""
+        runs, kept, position = [], [], 0
+        for cuts, first, lost in zip(self.cuts, self.grid.offsets.tolist(), self.grid.lost.tolist(), strict=False):
+            runs.append(np.append(cuts + first, lost))
+            kept.append(position + np.arange(cuts.size))
+            position += cuts.size + 1
+        return np.concatenate(runs).astype(np.int64), np.concatenate(kept).astype(np.int64)
+
+    def merge(self, counts: Ints) -> Ints:
+        """Return a sketch's counts on these cells, int64[f, width]; zeros beyond a feature's own."""
+        runs, kept = self._starts
+        found = np.zeros((len(self.cuts), self.width), dtype=np.int64)
+        found[self.held] = np.add.reduceat(counts, runs)[kept]
+        return found
+
+    def rungs(self, at: int) -> Floats:
+        """Return the inner edges of a number's cells, float64[cells - 1]: cell j ends at, and holds, rung j."""
+        feature = self.grid.numeric[at]
+        return feature.edges[self.cuts[at][1:] - 1]
+
+    def codes(self, at: int) -> Ints:
+        """Return the cell of each code of a categorical, other among them, int64[K + 1]; `at` in the grid's order."""
+        feature = self.grid.features[at]
+        return np.searchsorted(self.cuts[at], np.arange(feature.counts.size - 1), side="right") - 1
+
+
+def _cuts(feature: Feature, counts: Ints, most: int, rows: float) -> Ints:
+    """Where the cells begin; `counts` are those of usable values."""
+    total = max(int(counts.sum()), 1)
+    if isinstance(feature, NumericFeature):
+        return _even(counts, total, most)
+    alone = min(int(np.count_nonzero(counts[:-1] * rows >= EXPECTED * total)), most - 1)  # they stand by falling count
+    rest = counts[alone:].sum() * rows >= EXPECTED * total
+    return np.arange(max(1, alone + int(rest)), dtype=np.int64)
+
+
+def _even(counts: Ints, total: int, most: int) -> Ints:
+    """Runs of about 1 / most of the mass each; what is a cell by itself stays one."""
+    starts, mass = [0], 0.0
+    rest = total
+    for at, count in enumerate(counts.tolist()):
+        inner = 0 < at < counts.size - 1  # under and over are nobody's own
+        full = mass * most >= total * 0.999 or (inner and mass and count * most >= total)
+        if inner and full and rest * most >= total * 0.5 and len(starts) < most:
+            starts.append(at)
+            mass = 0.0
+        mass += count
+        rest -= count
+    return np.array(starts, dtype=np.int64)

@@ -1,0 +1,123 @@
+"""One pane against the plan: what each chart is to add, and how large each change is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.decision.budget import CERTAIN, DRIFT
+from detectors.decision.components import TINY, chi2_deviate, normal_quantile, straightened
+from detectors.decision.plan import CHARTS, COLUMNS, GAUSSIAN, Plan
+from detectors.features import Bools, Floats, Ints
+
+SIGMA_AT_ONCE, SHARE_AT_ONCE = (
+    0.5,
+    0.2,
+)  # changes from which one pane may page by itself, if chance is out of the question
+SHAPE_AT_ONCE = 1.0  # root mean square of the cells' relative changes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counted:
+    """What is judged together: float64[f, w] counts of cells and their expectation, int64[f] missing, unseen, rows.
+
+    `resting` float64[f] are the reference rows that the expectation rests on.
+    """
+
+    cells: Floats
+    expected: Floats
+    missing: Ints
+    unseen: Ints
+    rows: Ints
+    resting: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """`z` float64[f, 7] standard errors beyond what is tolerated, `effects` float64[f, 7] in sigma or share, of every chart.
+
+    `increments` float64[f, columns] is what each sum is to take, NaN where the chart is not judged; `certain` bool[f, 7]
+    whether chance is out of the question and the change large.
+    """
+
+    z: Floats
+    effects: Floats
+    increments: Floats
+    certain: Bools
+
+
+def weigh(plan: Plan, counted: Counted, judged: Bools) -> Found:
+    """Weigh counts against the plan; `judged` bool[f]: which features have values enough."""
+    usable = np.maximum(counted.cells.sum(axis=1), 1.0)
+    z, effects = np.empty((2, len(usable), len(CHARTS)))
+    _directions(plan, counted, usable, z, effects)
+    _rates(plan, counted, z, effects)
+    active = plan.active.copy()
+    active[:, :GAUSSIAN] &= judged[:, None]  # rates are weighed by likelihood, which needs no least number of rows
+    increments = np.empty((len(usable), COLUMNS))
+    increments[:, :GAUSSIAN] = z[:, :GAUSSIAN] - DRIFT
+    increments[:, GAUSSIAN:] = _log_ratios(plan, counted)
+    increments[~np.repeat(active, _COLUMNS_OF, axis=1)] = np.nan
+    z[~active] = 0.0
+    return Found(z, effects, increments, active & _certain(z, effects, plan.numeric))
+
+
+_COLUMNS_OF = np.array([1] * GAUSSIAN + [(COLUMNS - GAUSSIAN) // 2] * 2)
+
+
+def _directions(plan: Plan, counted: Counted, usable: Floats, z: Floats, effects: Floats) -> None:
+    """Location, scale and shape."""
+    q = counted.expected / usable[:, None]
+    apart = counted.cells / usable[:, None] - q
+    moved = np.einsum("fw,fws->fs", apart, plan.scores)
+    error = plan.sd / np.sqrt(usable)[:, None]
+    allowed = plan.floor + plan.slow + plan.error / np.sqrt(counted.resting)[:, None]
+    u = straightened(moved / error, plan.skew / np.sqrt(usable)[:, None])
+    tolerated = allowed / error
+    z[:, 0:4:2], z[:, 1:4:2] = u - tolerated, -u - tolerated
+    effects[:, 0:4:2], effects[:, 1:4:2] = moved, -moved
+    effects[:, 2:4] /= np.sqrt(2)  # in relative change of the spread
+    z[:, 4], effects[:, 4] = _shape(plan, apart, q, moved, usable, counted.resting)
+
+
+def _shape(
+    plan: Plan, apart: Floats, q: Floats, moved: Floats, usable: Floats, resting: Floats
+) -> tuple[Floats, Floats]:
+    """What location and scale do not say; of categories all, each beyond its own floor."""
+    known, k = np.maximum(q, TINY), plan.numeric
+    x2 = np.empty(len(usable))
+    x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(moved[:k]).sum(axis=1), 0.0)
+    beyond = np.maximum(np.abs(apart[k:]) - plan.mass_floor[:, None], 0.0)
+    x2[k:] = (beyond**2 / known[k:]).sum(axis=1)
+    tolerated = plan.shape_error * plan.rows / resting + plan.shape_slow
+    tolerated[:k] += np.square(plan.shape_floor)
+    scale, dof = plan.shape[:, 0], np.maximum(plan.shape[:, 1], TINY)
+    deviate = chi2_deviate(usable * x2 / scale, dof, usable * tolerated / scale) / plan.shape_sd
+    effect = np.sqrt(x2)
+    effect[k:] = np.abs(apart[k:]).sum(axis=1) / 2
+    return deviate, effect
+
+
+def _rates(plan: Plan, counted: Counted, z: Floats, effects: Floats) -> None:
+    """Missing and unseen."""
+    rows = np.maximum(counted.rows, 1).astype(np.float64)
+    for column, events in ((5, counted.missing), (6, counted.unseen)):
+        which = column - 5
+        p, spread = plan.tolerated[:, which], plan.dispersion[:, which]
+        z[:, column] = (events - rows * p) / np.sqrt(np.maximum(rows * p * (1 - p), 1.0) * spread)
+        effects[:, column] = events / rows - plan.usual_rates[:, which]
+
+
+def _log_ratios(plan: Plan, counted: Counted) -> Floats:
+    """Log likelihood ratios of odds 1.3, 3 and 10 times what is tolerated, float64[f, 6]."""
+    events = np.stack([counted.missing, counted.unseen], axis=1)[:, :, None]
+    found = (events * plan.log_ratios - counted.rows[:, None, None] * plan.log_costs) / plan.dispersion[:, :, None]
+    return np.asarray(found.reshape(len(found), -1))
+
+
+def _certain(z: Floats, effects: Floats, numeric: int) -> Bools:
+    large = np.empty(effects.shape, dtype=np.bool_)
+    large[:, :4] = effects[:, :4] >= SIGMA_AT_ONCE
+    large[:numeric, 4] = effects[:numeric, 4] >= SHAPE_AT_ONCE
+    large[numeric:, 4] = effects[numeric:, 4] >= SHARE_AT_ONCE
+    large[:, 5:] = effects[:, 5:] >= SHARE_AT_ONCE
+    return large & (z >= normal_quantile(CERTAIN))

@@ -1,0 +1,242 @@
+"""One feature's calibration: what its scores do in the reference's own windows, where nothing is wrong."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.decision import seasons
+from detectors.decision.components import TINY, chi2_deviate, normal_quantile, normal_scores
+from detectors.decision.variation import Slow, largest_step, quick_sd, slow_sd, t_quantile
+from detectors.features import Floats, Ints
+
+WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
+UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
+OWN_STEP = 0.01  # chance, over all features, of calling an unchanged reference changed
+LEADING = 3  # categories whose share is looked at for a season
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCalibration:
+    """How one feature's scores vary when nothing is wrong.
+
+    `sd`, `skew`: of location and scale times the root of the rows, at the usual rows a window; `slow`: their allowance
+    for slow variation, in sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance
+    of X² a row. `missing` (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours;
+    `profile` float64[season, size] its counts.
+    """
+
+    sd: tuple[float, float] = (1.0, 1.0)
+    skew: tuple[float, float] = (0.0, 0.0)
+    slow: tuple[float, float] = (0.0, 0.0)
+    shape: tuple[float, float] = (1.0, 1.0)
+    shape_sd: float = 1.0
+    shape_slow: float = 0.0
+    missing: tuple[float, float] = (1.0, 0.0)
+    season: int = 0
+    profile: Floats | None = None
+    step: tuple[int, float] | None = None  # window and sigma at which the reference itself changes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Own:
+    """One feature in the reference's own windows: counts float64[k, size], missing and rows float64[k], starts int64[k]."""
+
+    cells: Floats
+    missing: Floats
+    rows: Floats
+    middles: Ints
+    numeric: bool
+    features: int  # that share the chances
+
+    @property
+    def usable(self) -> Floats:
+        """Rows with a value, float64[k]."""
+        return np.asarray(self.cells.sum(axis=1))
+
+
+def calibrate_feature(own: Own) -> FeatureCalibration:
+    """Learn one feature. Windows without a usable row are passed over."""
+    kept = own.usable > 0
+    missing = _missing(own)
+    if kept.sum() < 2 or own.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
+        return FeatureCalibration(missing=missing)
+    cells, middles, rows = own.cells[kept], own.middles[kept], own.usable[kept]
+    pooled = seasons.shares(cells.sum(axis=0))
+    scores = normal_scores(pooled[None], np.array([pooled.size]), int(own.numeric))[0]
+    watched = scores if own.numeric else _one_against_rest(pooled)
+    season, counts = _season(cells, middles, rows, pooled, watched)
+    q = np.broadcast_to(pooled, cells.shape) if counts is None else seasons.expected(counts, middles, season)[0]
+    apart = cells / rows[:, None] - q
+    usual = float(np.median(rows))
+    sd, skew, slow, step = _directions(own, apart, rows, scores, pooled, season)
+    shape, shape_sd, shape_slow = _shape(own, apart, rows, q, scores)
+    return FeatureCalibration(
+        sd=sd,
+        skew=skew,
+        slow=(slow[0] / usual**0.5, slow[1] / usual**0.5),
+        shape=shape,
+        shape_sd=shape_sd,
+        shape_slow=shape_slow,
+        missing=missing,
+        season=season,
+        profile=counts,
+        step=None if step is None else (step[0], step[1] / usual**0.5),
+    )
+
+
+def _one_against_rest(shares: Floats) -> Floats:
+    """Scores of the commonest categories, each against all others, float64[size, 3]."""
+    first = shares[:LEADING]
+    spread = np.sqrt(np.maximum(first * (1 - first), TINY))
+    return np.asarray((np.eye(shares.size)[:, : first.size] - first) / spread)
+
+
+# --- seasons ----------------------------------------------------------------------------------------------------------
+
+
+def _season(cells: Floats, middles: Ints, rows: Floats, pooled: Floats, watched: Floats) -> tuple[int, Floats | None]:
+    """Return the season that the shares follow, and its counts; the week only for what the day leaves."""
+    span = int(middles[-1] - middles[0]) if middles.size else 0
+    step = int(np.median(np.diff(middles))) if middles.size > 1 else 0
+    if step > seasons.HOUR_NS * seasons.DAY // 4 or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS * 0.99:
+        return 0, None
+    day = seasons.profile(cells, middles, seasons.DAY, pooled)
+    found: tuple[int, Floats | None] = (0, None)
+    q: Floats = np.broadcast_to(pooled, cells.shape)
+    if _follows(cells, rows, q, watched, middles, seasons.DAY):
+        found, q = (seasons.DAY, day), seasons.expected(day, middles, seasons.DAY)[0]
+    weeks = span / (seasons.WEEK * seasons.HOUR_NS)
+    if weeks >= WEEKS_FOR_WEEK * 0.99 and _follows(cells, rows, q, watched, middles, seasons.WEEK):
+        return seasons.WEEK, seasons.profile(cells, middles, seasons.WEEK, seasons.shares(day))
+    return found
+
+
+def _follows(cells: Floats, rows: Floats, q: Floats, watched: Floats, middles: Ints, season: int) -> bool:
+    series = (cells / rows[:, None] - q) @ watched * np.sqrt(rows)[:, None]
+    return any(seasons.seasonal(one, middles, season) for one in series.T)
+
+
+# --- location and scale ------------------------------------------------------------------------------------------------
+
+Pair = tuple[float, float]
+
+
+def _directions(
+    own: Own, apart: Floats, rows: Floats, scores: Floats, pooled: Floats, season: int
+) -> tuple[Pair, Pair, Pair, tuple[int, float] | None]:
+    if not own.numeric:
+        return (1.0, 1.0), (0.0, 0.0), (0.0, 0.0), None
+    turns = _turns(own.middles, season)
+    fitted = np.sqrt(
+        max(1 - 1 / _windows_an_hour(own.middles, season), 0.25)
+    )  # the profile has seen these very windows
+    sds, skews, slows, step = [], [], [], None
+    for one in (0, 1):
+        u = (apart @ scores[:, one]) * np.sqrt(rows) / fitted
+        sd = quick_sd(u)
+        slow = slow_sd(u, sd)
+        sds.append(sd)
+        skews.append(_skew(u, float((pooled * scores[:, one] ** 3).sum()) / float(np.sqrt(np.median(rows)))))
+        slows.append(_allowance(slow, own.features, turns))
+        if one == 0:
+            step = largest_step(u, OWN_STEP / own.features)
+    return (sds[0], sds[1]), (skews[0], skews[1]), (slows[0], slows[1]), step
+
+
+def _turns(middles: Ints, season: int) -> float:
+    """How many seasons the expectation rests on; without one, days."""
+    span = float(middles[-1] - middles[0]) / seasons.HOUR_NS if middles.size else 0.0
+    return max(span / (season or seasons.DAY), 1.0)
+
+
+def _windows_an_hour(middles: Ints, season: int) -> float:
+    return max(middles.size / season, 1.4) if season else float(middles.size)
+
+
+def _allowance(slow: Slow, features: int, turns: float) -> float:
+    """What slow variation may do, at the chance shared by the features; the past's own share of it on top."""
+    if slow.sd == 0:
+        return 0.0
+    inside = max(1 - 1 / turns, 0.5)  # the expectation has followed its own past
+    bound = t_quantile(UNSURE / (4 * features), slow.dof)
+    return float(bound * slow.sd / np.sqrt(inside) * np.sqrt(1 + 1 / turns))
+
+
+def _skew(u: Floats, known: float) -> float:
+    """The skew of independent rows, unless the windows show that it is another."""
+    spread = float(u.std())
+    if spread == 0:
+        return known
+    found = float(np.mean((u - u.mean()) ** 3)) / spread**3
+    return float(np.clip(found, -1.5, 1.5)) if abs(found - known) > 3 * np.sqrt(6 / u.size) else known
+
+
+# --- everything else -----------------------------------------------------------------------------------------------------
+
+
+def residual_x2(apart: Floats, rows: Floats, q: Floats, scores: Floats) -> Floats:
+    """Return X² without what location and scale have said; `apart`, `q` float64[k, size], `rows` float64[k]."""
+    x2 = rows * (apart * apart / np.maximum(q, TINY)).sum(axis=-1)
+    said = rows * np.square(apart @ scores).sum(axis=-1)
+    return np.asarray(np.maximum(x2 - said, 0.0))
+
+
+def _shape(own: Own, apart: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
+    size = apart.shape[1]
+    said = int((np.abs(scores).sum(axis=0) > 0).sum())
+    dof = float(size - 1 - said)
+    if dof < 1:
+        return (1.0, 1.0), 1.0, 0.0
+    x2 = residual_x2(apart, rows, q, scores)
+    spread = 2 * dof + (float((1 / np.maximum(q.mean(axis=0), TINY)).sum()) - size * size - 2 * size + 2) / float(
+        np.median(rows)
+    )
+    scale, free = _law(x2, dof, max(spread, 2 * dof))
+    deviates = chi2_deviate(x2 / scale, np.full(x2.size, free), np.zeros(x2.size))
+    excess = slow_sd(x2 / rows, float((x2 / rows).std()))
+    bound = t_quantile(UNSURE / (4 * own.features), excess.dof)
+    return (scale, free), quick_sd(deviates), float(bound * excess.sd)
+
+
+def _law(x2: Floats, dof: float, spread: float) -> Pair:
+    """Scale and degrees of freedom of the chi-square with the statistic's mean and variance (Satterthwaite 1946).
+
+    What theory says for independent rows, unless the windows show more.
+    """
+    mean, variance, count = float(x2.mean()), float(x2.var(ddof=1)), x2.size
+    if mean > dof * (1 + 3 * np.sqrt(2 / (dof * count))) or variance > spread * (
+        1 + 3 * np.sqrt((2 + 12 / dof) / count)
+    ):
+        dof, spread = max(mean, dof), max(variance, spread) * (1 + np.sqrt(2 / count))
+    scale = max(1.0, spread / (2 * dof))
+    return scale, dof / scale
+
+
+# --- missing values --------------------------------------------------------------------------------------------------------
+
+
+def _missing(own: Own) -> Pair:
+    total, rows = float(own.missing.sum()), float(own.rows.sum())
+    if total in {0.0, rows}:
+        return 1.0, 0.0
+    share = total / rows
+    pearson = (own.missing - share * own.rows) / np.sqrt(own.rows * share * (1 - share))
+    quick = quick_sd(pearson)
+    slow = _allowance(slow_sd(pearson, quick), own.features, _turns(own.middles, 0))
+    return quick**2, slow * float(np.sqrt(share * (1 - share) / np.median(own.rows)))
+
+
+def upper_share(events: Floats, rows: Floats, features: int, ends: Floats) -> Floats:
+    """Return the share that a reference of so many events in so many rows may really have, at the chance shared by all.
+
+    The posterior's upper bound for a Poisson count (`ends`: 1, or 2 where both ends of a range were themselves drawn).
+    """
+    from scipy import special
+
+    bound = special.gammaincinv(np.asarray(events, dtype=np.float64) + ends, 1 - UNSURE / (4 * features))
+    return np.asarray(np.minimum(bound / np.maximum(rows, 1.0), 1.0))
+
+
+def reference_error(features: int) -> float:
+    """Return how many standard errors the reference's own mean is allowed to be off."""
+    return normal_quantile(UNSURE / (4 * max(features, 1)))

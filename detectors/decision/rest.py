@@ -1,0 +1,48 @@
+"""When a chart that fires has come to rest."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.decision.plan import CLIP
+from detectors.features import Bools, Floats
+
+SURE_OF_REST = 9.2  # log of the odds, rest against change going on: once in 10 000 panes it is wrong
+
+
+class Rest:
+    """Whether what fires has come to rest: the odds that it has, against a change as large as it has been.
+
+    One number a chart (Lorden's test the other way round), so that a lasting small change does not flicker.
+    """
+
+    def __init__(self, shape: tuple[int, ...], panes: int) -> None:
+        self.panes = panes
+        self.level = np.zeros(shape)  # mean deviate while the change went on
+        self.count = np.zeros(shape)
+        self.odds = np.zeros(shape)
+        self.quiet = np.zeros(shape, dtype=np.int64)
+
+    def follow(self, firing: Bools, z: Floats, judged: Bools) -> Bools:
+        """Take one more pane of the charts that fire and are judged; those that have come to rest are returned."""
+        looked = firing & judged
+        z = np.clip(z, -2.0, CLIP)
+        going_on = looked & (z * 2 > self.level)
+        self.count += going_on
+        self.level += np.where(going_on, (z - self.level) / np.clip(self.count, 1.0, 50.0), 0.0)
+        level = np.maximum(self.level, 1.0)
+        self.odds = np.where(looked, np.maximum(self.odds + level * (level / 2 - z), 0.0), self.odds)
+        self.quiet = np.where(looked, np.where(self.odds > 0, self.quiet + 1, 0), self.quiet)
+        rested = looked & (self.odds >= SURE_OF_REST) & (self.quiet >= self.panes)
+        self.forget(rested | ~firing)
+        return rested
+
+    def forget(self, which: Bools) -> None:
+        """Begin anew for these."""
+        for array in (self.level, self.count, self.odds, self.quiet):
+            array[which] = 0
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return all state, each part under this name."""
+        return {f"{name}_{part}": getattr(self, part) for part in ("level", "count", "odds", "quiet")}

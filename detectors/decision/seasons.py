@@ -1,0 +1,89 @@
+"""How shares follow the hour of the day, or of the week, and what they are to be at a given time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.decision.budget import SECOND_NS
+from detectors.features import Floats, Ints
+
+HOUR_NS = 3600 * SECOND_NS
+DAY, WEEK = 24, 168  # hours
+MONDAY = 4 * DAY  # the epoch began on a Thursday
+PSEUDO_ROWS = 50.0  # with which an hour leans on the longer season it is part of
+AGREES = 0.6  # correlation between one half of the days (or weeks) and the other, from which a pattern is a season
+STANDS_OUT = 1.6  # variance between hours over that within them
+
+
+def hours(times: Ints | int, season: int) -> Floats:
+    """Return hours since the season began, with their fraction; midnight UTC, and Monday's for a week."""
+    shift = 0 if season == DAY else (7 * DAY - MONDAY) * HOUR_NS
+    return np.asarray((np.asarray(times) + shift) % (season * HOUR_NS) / HOUR_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Linear interpolation between the middles of two hours, for each time asked."""
+
+    low: Ints
+    high: Ints
+    share: Floats  # of the later hour
+
+
+def between(times: Ints | int, season: int) -> Weights:
+    """Return which two hours' middles each time lies between."""
+    place = hours(times, season) - 0.5
+    low = np.floor(place).astype(np.int64)
+    return Weights(low % season, (low + 1) % season, place - low)
+
+
+def profile(cells: Floats, times: Ints, season: int, parent: Floats) -> Floats:
+    """Return counts a season's hour, float64[season, size], each with a few rows of its parent's shares, float64[size] or [k, size]."""
+    found = np.zeros((season, cells.shape[1]))
+    hour = hours(times, season).astype(np.int64) % season
+    np.add.at(found, hour, cells)
+    leaning = (
+        np.broadcast_to(parent, (season, cells.shape[1]))
+        if parent.ndim == 1
+        else np.tile(parent, (season // len(parent), 1))
+    )
+    return found + PSEUDO_ROWS * leaning
+
+
+def shares(counts: Floats) -> Floats:
+    """Return rows of counts as shares."""
+    return np.asarray(counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-9))
+
+
+def expected(counts: Floats, times: Ints | int, season: int) -> tuple[Floats, Floats]:
+    """Return shares at each time by interpolation, float64[..., size], and the reference rows that they rest on."""
+    at = between(times, season)
+    of = shares(counts)
+    share = at.share[..., None]
+    rows = counts.sum(axis=-1)
+    resting = 1 / ((1 - at.share) ** 2 / rows[..., at.low] + at.share**2 / rows[..., at.high])
+    return of[..., at.low, :] * (1 - share) + of[..., at.high, :] * share, resting
+
+
+def seasonal(series: Floats, times: Ints, season: int) -> bool:
+    """Return whether a series follows the hour: it varies more between hours than within, alike in odd and even days (weeks)."""
+    hour = hours(times, season).astype(np.int64) % season
+    turn = (times // (season * HOUR_NS)) % 2
+    halves = [_means(series[turn == one], hour[turn == one], season) for one in (0, 1)]
+    both = np.isfinite(halves[0]) & np.isfinite(halves[1])
+    if both.sum() < season // 2:
+        return False
+    one, other = halves[0][both], halves[1][both]
+    if one.std() < 1e-9 or other.std() < 1e-9:  # noqa: PLR2004 - constant but for rounding
+        return False
+    means = _means(series, hour, season)
+    counts = np.bincount(hour, minlength=season)
+    inside = np.square(series - means[hour]).sum() / max(series.size - season, 1)
+    among = float((counts * np.square(np.nan_to_num(means) - series.mean())).sum()) / (season - 1)
+    return bool(np.corrcoef(one, other)[0, 1] > AGREES and among > STANDS_OUT * max(float(inside), 1e-12))
+
+
+def _means(series: Floats, hour: Ints, season: int) -> Floats:
+    rows = np.bincount(hour, minlength=season)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.bincount(hour, weights=series, minlength=season) / np.where(rows > 0, rows, np.nan))

@@ -1,0 +1,69 @@
+"""Charts of the rows themselves: too few, too many."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.decision.budget import DRIFT
+from detectors.decision.plan import CLIP, VOLUME_FLOOR, Plan, most
+from detectors.decision.rest import Rest
+from detectors.features import Bools
+
+LEARNING = 12  # panes after which the usual rows of this traffic are known: a reference is often a sample of it
+NEVER = np.iinfo(np.int64).min
+
+
+class VolumeCharts:
+    """Two sums, of rows below half and above twice what the hour usually brings."""
+
+    def __init__(self, plan: Plan, panes: int) -> None:
+        self._volume = plan.calibration.volume
+        self._longer = float(np.log(plan.block_ns / plan.calibration.window_ns))
+        self._limit = float(plan.thresholds[0])
+        self._most = float(most(plan.thresholds)[0])
+        self.values = np.zeros(2)
+        self.firing: Bools = np.zeros(2, dtype=np.bool_)
+        self.since = np.full(2, NEVER)
+        self._risen = np.full(2, NEVER)
+        self.learnt = np.zeros(2)  # panes, and the sum of their logarithms over what was expected
+        self.rest = Rest((2,), panes)
+
+    def step(self, rows: int, start: int, end: int) -> None:
+        """Take the rows of a pane; the first ones only say what is usual."""
+        apart = float(np.log(max(rows, 1))) - self._expected(start, end)
+        if self.learnt[0] < LEARNING:
+            self.learnt += (1.0, apart)
+            return
+        apart -= self.learnt[1] / self.learnt[0]
+        z = np.clip((np.array([-apart, apart]) - VOLUME_FLOOR) / self._volume.sd, -CLIP, CLIP)
+        self.values = np.maximum(self.values + np.minimum(z - DRIFT, self._most), 0.0)
+        self._risen = np.where(self.values > 0, np.where(self._risen == NEVER, start, self._risen), NEVER)
+        newly = (self.values >= self._limit) & ~self.firing
+        self.since = np.where(newly, self._risen, self.since)
+        self.firing = self.firing | newly
+        self.rest.forget(newly)
+        rested = self.rest.follow(self.firing, z, np.ones(2, dtype=np.bool_))
+        self.firing = self.firing & ~rested
+        self.values = np.where(rested, 0.0, self.values)
+        self.since = np.where(rested, NEVER, self.since)
+
+    def _expected(self, start: int, end: int) -> float:
+        return self._volume.expected((start + end) // 2) + self._longer
+
+    def usual(self, start: int, end: int) -> float | None:
+        """Return the rows that a pane usually has; None while that is being learnt."""
+        if self.learnt[0] < LEARNING:
+            return None
+        return float(np.exp(self._expected(start, end) + self.learnt[1] / self.learnt[0]))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all state by name."""
+        return {
+            "volume": self.values,
+            "volume_firing": self.firing,
+            "volume_since": self.since,
+            "volume_risen": self._risen,
+            "volume_learnt": self.learnt,
+            **self.rest.arrays("volume_rest"),
+        }

@@ -1,0 +1,95 @@
+"""How a statistic of one window varies from window to window: from one to the next, and slowly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.features import Floats
+
+LOCAL = 36  # windows whose common level is taken out before variation from one to the next is measured
+SHORT = (1, 2, 3, 4, 6)  # windows a block: what depends on its neighbour varies more in blocks
+SLOW = (12, 36, 72, 144, 288)  # windows a block: an hour to a day of five-minute windows
+FEWEST_BLOCKS = 6
+SURE = 0.002  # chance at which a larger variance than expected is taken for chance
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """Slow variation: its standard deviation, and the degrees of freedom that it was measured with."""
+
+    sd: float
+    dof: int
+
+
+def quick_sd(series: Floats, *, unit: float = 1.0) -> float:
+    """Return the standard deviation that sums of neighbouring windows grow with, at least `unit`.
+
+    Over blocks of up to six windows, slow variation taken out; the largest that chance does not explain, and then its upper
+    bound, because an underestimate would cost the budget more than an overestimate costs delay.
+    """
+    whole = min(LOCAL, series.size)
+    series = series[: series.size // whole * whole]
+    apart = (series.reshape(-1, whole) - series.reshape(-1, whole).mean(axis=1, keepdims=True)).ravel()
+    found = unit
+    for length in SHORT:
+        blocks = _block_means(apart, length)
+        free = blocks.size * (1 - length / whole)
+        if blocks.size < FEWEST_BLOCKS or free < FEWEST_BLOCKS:
+            continue
+        ratio = float(np.square(blocks).sum()) * length / unit**2
+        if ratio > _chi2_bound(free):
+            sd = np.sqrt(ratio / free) * (1 + 1 / np.sqrt(2 * free)) * unit
+            found = max(found, float(sd))
+    return found
+
+
+def slow_sd(series: Floats, quick: float) -> Slow:
+    """Return how much block means vary beyond what windows of this `quick` deviation explain; 0 where chance does."""
+    found = Slow(0.0, 1)
+    for length in SLOW:
+        blocks = _block_means(series, length)
+        if blocks.size < FEWEST_BLOCKS:
+            continue
+        free = blocks.size - 1
+        apart, alone = float(blocks.var(ddof=1)), quick**2 / length
+        if apart * free > alone * _chi2_bound(free) and apart - alone > found.sd**2:
+            found = Slow(float(np.sqrt(apart - alone)), free)
+    return found
+
+
+def _block_means(series: Floats, length: int) -> Floats:
+    return np.asarray(series[: series.size // length * length].reshape(-1, length).mean(axis=1))
+
+
+def _chi2_bound(free: float) -> float:
+    from scipy import special
+
+    return float(special.chdtri(free, SURE))
+
+
+def t_quantile(chance: float, dof: int) -> float:
+    """Return Student's t that is exceeded with this chance."""
+    from scipy import special
+
+    return float(special.stdtrit(max(dof, 1), 1 - chance))
+
+
+def largest_step(series: Floats, chance: float, blocks: int = 24) -> tuple[int, float] | None:
+    """Return where the level of a series changes for good, and by how much; None where slow variation explains it.
+
+    The best split of at most 24 block means by a two-sample t, against a bound for the best of all splits.
+    """
+    length = max(1, series.size // blocks)
+    means = _block_means(series, length)
+    if means.size < 2 * FEWEST_BLOCKS:
+        return None
+    best, at = 0.0, 0
+    for split in range(3, means.size - 2):
+        before, after = means[:split], means[split:]
+        inside = np.square(before - before.mean()).sum() + np.square(after - after.mean()).sum()
+        error = np.sqrt(max(inside, 1e-12) / (means.size - 2) * (1 / before.size + 1 / after.size))
+        t = abs(after.mean() - before.mean()) / error
+        best, at = max((best, at), (float(t), split))
+    if best < t_quantile(chance / means.size / 2, means.size - 2):
+        return None
+    return at * length, float(means[at:].mean() - means[:at].mean())

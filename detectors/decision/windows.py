@@ -1,0 +1,25 @@
+"""What the reference's own windows held: the raw material of a calibration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import Ints
+
+
+@dataclass(frozen=True, eq=False)
+class WindowCounts:
+    """The reference cut into windows of `window_ns`, aligned to the epoch; those without a row are left out.
+
+    `starts` int64[k] rising nanoseconds; `rows` int64[k]; `cells` uint32[k, f, width] counts of usable values on merged
+    cells, so that rows less their sum are missing.
+    """
+
+    window_ns: int
+    starts: Ints
+    rows: Ints
+    cells: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return self.starts.size

@@ -1,0 +1,79 @@
+"""Numbers as people read them: shares, signs, spaces between thousands."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from monitor.stream.events import Nanos
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_DIGITS = 5
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """A number in a few digits, with a real minus.
+
+    >>> plain(-1.0), plain(3.14159), plain(1e9)
+    ('−1', '3.142', '1e+09')
+    """
+    return f"{value:.{digits}g}".replace("-", "−", 1) if value < 0 else f"{value:.{digits}g}"
+
+
+def signed(value: float) -> str:
+    """A number with its sign, to the first digit that matters.
+
+    >>> signed(0.83), signed(-0.061), signed(12.3)
+    ('+0.8', '−0.06', '+12')
+    """
+    size = abs(value)
+    digits = 0 if size >= 10 else 1 if size >= 0.1 else 2  # noqa: PLR2004 - a tenth, ten
+    return f"{'−' if value < 0 else '+'}{size:.{digits}f}"
+
+
+def share(part: float, digits: int = 2) -> str:
+    """A share in percent: two digits below a tenth and close to all, else none after the point.
+
+    >>> share(0.001), share(0.14), share(0.0712), share(0.9996), share(1.0), share(0.0)
+    ('0.1 %', '14 %', '7.1 %', '99.96 %', '100 %', '0 %')
+    """
+    percent = 100 * min(max(part, 0.0), 1.0)
+    if 0 < percent < 0.01:  # noqa: PLR2004 - a hundredth of a percent
+        return "< 0.01 %"
+    small = min(percent, 100 - percent)
+    if not small:
+        return f"{percent:.0f} %"
+    places = max(0, digits - 1 - math.floor(math.log10(small)))
+    if places >= digits and percent > 50:  # noqa: PLR2004 - close to all
+        return f"{math.floor(percent * 10**places) / 10**places:g} %"
+    return f"{percent:.{digits}g} %"
+
+
+def moved(before: float, now: float) -> str:
+    """Two shares with an arrow between, in as many digits as tell them apart.
+
+    >>> moved(0.001, 0.14), moved(0.301, 0.304), moved(0.0, 0.08)
+    ('0.1 % → 14 %', '30.1 % → 30.4 %', '0 % → 8 %')
+    """
+    for digits in range(2, MOST_DIGITS):
+        first, second = share(before, digits), share(now, digits)
+        if first != second:
+            break
+    return f"{first} → {second}"
+
+
+def thousands(count: float) -> str:
+    """A count with spaces between thousands.
+
+    >>> thousands(12000), thousands(3.4)
+    ('12 000', '3')
+    """
+    return f"{count:,.0f}".replace(",", " ")
+
+
+def clock_time(at: Nanos, seen_from: Nanos) -> str:
+    """The hour and minute, UTC; with the date where it is another day than that of `seen_from`.
+
+    >>> clock_time(300 * 10**9, 600 * 10**9), clock_time(0, 2 * 86_400 * 10**9)
+    ('00:05', '1970-01-01 00:00')
+    """
+    then, there = (EPOCH + timedelta(microseconds=nanos // 1_000) for nanos in (at, seen_from))
+    return f"{then:%H:%M}" if then.date() == there.date() else f"{then:%Y-%m-%d %H:%M}"

@@ -1,0 +1,165 @@
+"""What the alarm budget comes to, and what the explicit rules raise beside it when nothing has changed."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.decision.budget import MONTH_NS
+from detectors.decision.plan import Plan
+from detectors.expected import Expected, Windows, expected_false_alarms, smallest_shift
+from monitor.alerting.judge import Judging
+from monitor.alerting.rules import AlertRule
+from monitor.commands.calibration import learnt
+from monitor.series import SeriesSpec
+from monitor.settings.schema import show_duration
+from monitor.stream.events import SECOND, Nanos
+
+DAY: Nanos = 86_400 * SECOND
+FEW_STEPS = 4  # in a day: with fewer, shifts are said for a week
+FEWEST = 0.001  # a month: what is less is not told apart
+ON_ROWS = frozenset({"missing", "unseen"})  # judged on all rows, so the model's min_rows has no say
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """Rows of a usual window, and how that is known."""
+
+    rows: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAlarms:
+    """What one rule raises on one series when nothing has changed."""
+
+    spec: SeriesSpec
+    rule: AlertRule
+    usual: Usual
+    expected: Expected
+
+
+def usual(spec: SeriesSpec) -> Usual:
+    """Rows of a window: by the calibration, else the reference's rate, else the fewest that are judged."""
+    reference, length = spec.reference, spec.windows.length
+    if reference.calibration is not None:
+        rows = reference.calibration.rows * length / reference.calibration.window_ns
+        return Usual(rows, "by the calibration")
+    if reference.rows_per_second is not None:
+        return Usual(reference.rows_per_second * length / SECOND, "by the reference's traffic")
+    return Usual(float(spec.judging.min_rows), "that is min_rows, for the reference tells no traffic")
+
+
+def rule_alarms(specs: Iterable[SeriesSpec]) -> list[RuleAlarms]:
+    """What each explicit rule raises on each series. Models that share a reference share the work."""
+    known: dict[object, Expected] = {}
+    found = []
+    for spec in specs:
+        rows = usual(spec)
+        for rule in spec.judging.rules:
+            limits = {name: own.fire_above for name, own in spec.judging.rules_for(rule).items()}
+            windows = _windows(spec, rule, rows.rows)
+            same = (id(spec.reference), rule.detector, rule.hold, windows, *limits.items())
+            if same not in known:
+                known[same] = _expected(spec.judging, rule, limits, windows)
+            found.append(RuleAlarms(spec, rule, rows, known[same]))
+    return found
+
+
+def _windows(spec: SeriesSpec, rule: AlertRule, rows: float) -> Windows:
+    least = rule.min_rows if rule.detector in ON_ROWS else max(rule.min_rows, spec.judging.min_rows)
+    length = spec.windows.length
+    return Windows(rows, MONTH_NS / length, length // spec.windows.slide, least)
+
+
+def _expected(judging: Judging, rule: AlertRule, limits: Mapping[str, float], windows: Windows) -> Expected:
+    if rule.detector != "volume" and windows.rows < windows.min_rows:
+        return Expected(0.0, f"a usual window holds {windows.rows:,.0f} rows, {windows.min_rows:,} are needed")
+    return expected_false_alarms(judging.reference, rule.detector, limits, windows, hold=rule.hold)
+
+
+# --- in words -----------------------------------------------------------------------------------------------------------
+
+
+def section(spec: SeriesSpec, found: Sequence[RuleAlarms]) -> Iterator[str]:
+    """What a person on call should expect of one series: the budget first, then each rule."""
+    yield f"  drift: {budget(spec)}"
+    if spec.judging.plan is not None:
+        yield f"  {learnt(spec.reference, spec.windows.length)}"
+    for one in found:
+        yield f"  {one.rule.name}: {words(one)}"
+    if found:
+        yield f"  (rules: at {found[0].usual.rows:,.0f} rows a window, {found[0].usual.source})"
+
+
+def budget(spec: SeriesSpec) -> str:
+    """The budget's own rule in a line."""
+    wanted, reference = spec.judging.plan, spec.reference
+    if wanted is None:
+        return "off, for alerting.false_alarms_per_month is null: explicit rules alone"
+    if reference.calibration is None:
+        return (
+            "no budget can be kept, for the reference is cold: only large changes page, by their size alone; "
+            f"`driftd reference fit --timestamp COL --window {show_duration(spec.windows.length)} …` mends that"
+        )
+    plan = Plan(reference, reference.calibration, wanted)
+    return (
+        f"{number(wanted.per_month)} {'page' if wanted.per_month == 1 else 'pages'} a month; {len(reference.names):,} features, "
+        f"{plan.budget.charts:,} charts on panes of {show_duration(plan.block_ns)}, threshold {plan.thresholds[0]:.1f}"
+        f"{_shift(reference.names, plan)}"
+    )
+
+
+def _shift(names: tuple[str, ...], plan: Plan) -> str:
+    """The smallest lasting shift that is found soon: of the feature in the middle, and of the worst."""
+    within, said = (DAY, "a day") if FEW_STEPS * plan.block_ns <= DAY else (7 * DAY, "a week")
+    found = smallest_shift(plan, within)
+    able = np.flatnonzero(np.isfinite(found))
+    if not able.size:
+        return ""
+    worst = able[found[able].argmax()]
+    more = f" in the middle feature, {found[worst]:.2f} σ in {names[worst]}" if able.size > 1 else ""
+    return f"; smallest lasting shift found within {said}: {np.median(found[able]):.2f} σ{more}"
+
+
+def words(one: RuleAlarms) -> str:
+    """What a rule raises, as one would say it."""
+    expected, windows = one.expected.per_month, MONTH_NS / one.spec.windows.length
+    if expected is None:
+        return f"no figure for false alarms, it {one.expected.why}"
+    if not expected and one.usual.rows < one.spec.judging.min_rows and one.rule.detector not in ON_ROWS:
+        return f"never has data: {one.expected.why}"
+    always = ", at least one in nearly every window" if expected >= windows else ""
+    return (
+        f"{times(expected)} a month{always}, if rows are independent; dependence and seasons add to it"
+        if expected >= FEWEST
+        else f"{times(expected)} a month, if rows are independent"
+    )
+
+
+def times(expected: float) -> str:
+    """A number of false alarms."""
+    if expected < FEWEST:
+        return f"fewer than {FEWEST} false alarms"
+    return f"about {number(expected)} false alarms"
+
+
+def number(value: float) -> str:
+    """Two digits that count, thousands apart.
+
+    >>> number(340.4), number(0.0123), number(84_321.0), number(1.0)
+    ('340', '0.012', '84,000', '1')
+    """
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"  # noqa: PLR2004 - two digits before the point
+
+
+def over_budget(found: Iterable[RuleAlarms]) -> Iterator[str]:
+    """Rules that alone raise more than the budget."""
+    for one in found:
+        plan, expected = one.spec.judging.plan, one.expected.per_month
+        if plan is not None and expected is not None and expected > plan.per_month:
+            yield (
+                f"alerting.rules.{one.rule.name}: {times(expected)} a month on {one.spec.key.model} by itself, "
+                f"where alerting.false_alarms_per_month is {number(plan.per_month)}"
+            )

@@ -1,0 +1,78 @@
+"""What new categories are called: of the messages that hold one, a few are read again."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.columns import SeriesDecoder
+from monitor.sources.values import Rejected, category, dig, parse_leniently
+from monitor.stream.events import SECOND, Nanos
+from monitor.stream.exemplars import legible
+
+EVERY = 512  # messages: for so many a batch is looked through, and some each second where there are fewer
+LOOKS = 32  # those some
+FEW = 8  # messages that are read again for each look
+LONGEST = 1 << 16  # bytes of a message worth reading twice
+
+Newcomers = tuple[tuple[int, str], ...]
+
+
+class NewcomerSampler:
+    """Takes turns: its cost a message is bounded whatever comes, and no series or column is left out for ever."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._skipped = 0  # messages since the last look
+        self._looked: Nanos = 0
+
+    def places(self, batches: int, messages: int, now: Nanos) -> list[int]:
+        """The batches of this poll that are to be looked through; it brought so many messages."""
+        self._skipped += messages
+        looks = self._skipped // EVERY
+        if abs(now - self._looked) >= SECOND:
+            looks = max(looks, LOOKS)
+        if not looks:
+            return []
+        self._turn += 1
+        self._skipped, self._looked = 0, now
+        return [(self._turn + at) % batches for at in range(min(batches, looks))]
+
+    def texts(
+        self, decoder: SeriesDecoder, codes: NDArray[np.int32], message: Callable[[int], bytes | None]
+    ) -> Newcomers:
+        """Columns and texts of some unseen categories of codes int32[n, c]; `message` gives the bytes of a row."""
+        unseen = np.equal(codes.T, decoder.unseen[:, None])
+        if not unseen.any():
+            return ()
+        return tuple(
+            (column, text)
+            for row in rows_to_read(unseen, self._turn)
+            for column, text in named(decoder, np.flatnonzero(unseen[:, row]).tolist(), message(row))
+        )
+
+
+def rows_to_read(unseen: NDArray[np.bool_], turn: int) -> list[int]:
+    """At most FEW rows of bool[c, n] in which something is true: of each column some, spread over the batch."""
+    columns = np.flatnonzero(unseen.any(axis=1))
+    columns = np.roll(columns, -turn)[:FEW]
+    each = FEW // columns.size
+    found: set[int] = set()
+    for column in columns.tolist():
+        rows = np.flatnonzero(unseen[column])
+        found.update(rows[np.arange(each) * rows.size // each].tolist())
+    return sorted(found)
+
+
+def named(decoder: SeriesDecoder, columns: list[int], raw: bytes | None) -> list[tuple[int, str]]:
+    """What a message says in these columns, where it is a category that the reference does not know."""
+    if raw is None or len(raw) > LONGEST:
+        return []
+    try:
+        found = parse_leniently(raw)
+    except Rejected:  # it was read a moment ago, so this cannot be; and a name is not worth a crash
+        return []
+    reasons: Counter[str] = Counter()  # counted already, where it was decoded
+    texts = [(column, category(dig(found, decoder.categorical[column][1]), reasons)) for column in columns]
+    return [(column, legible(text)) for column, text in texts if text is not None]
