@@ -8,20 +8,16 @@ from typing import Final
 import numpy as np
 
 from detectors import adwin, chi2, psi
-from detectors.decision.budget import DRIFT
-from detectors.decision.charts import ENOUGH
-from detectors.decision.plan import Plan
-from detectors.features import CategoricalFeature, Floats, Ints
+from detectors.features import CategoricalFeature, Floats, Ints, NumericFeature
 from detectors.reference import Reference
 
 COUNTED = 400  # rows that the law of tied values is counted with at most; more scale it
-NODES = 48  # places at which a cell's count is weighed
+NODES = 32  # places at which a cell's count is weighed
 SURE = 1e-9  # chances below this are left at a bound, or at none
 EVEN = 3.0  # a cell of more than this share, times the mean one, makes a feature tied
 FEW_CELLS = 64  # so does having so few
 KNOWN = 50  # a reference so many times the window is as good as the truth
 BINARY = 2
-FEWEST_STEPS = 2  # no single pane pages, however far
 LEAST = 0.1  # of the variance that is left where a handful of rows makes the expansion fail
 TIE = 1e-9  # a score on the threshold does not breach
 Number = Floats | float
@@ -105,7 +101,8 @@ def chances(reference: Reference, detector: str, fire_above: Mapping[str, float]
     unknown = [name for name in fire_above if name not in reference.features]
     if unknown:
         raise ValueError(f"the reference has no feature {unknown[0]}")
-    places = np.array([reference.names.index(name) for name in fire_above], dtype=np.int64)
+    number = {name: at for at, name in enumerate(reference.names)}
+    places = np.array([number[name] for name in fire_above], dtype=np.int64)
     limits = np.array(list(fire_above.values()), dtype=np.float64)
     found = LAWS[detector](reference, places, limits, windows)
     return np.asarray(np.clip(found, 0.0, 1.0))
@@ -113,7 +110,7 @@ def chances(reference: Reference, detector: str, fire_above: Mapping[str, float]
 
 def _usable(reference: Reference, places: Ints, windows: Windows) -> tuple[Floats, Floats]:
     """Usable values in a window and in the reference, float64[s] each; none where too few to be judged."""
-    known = np.array([reference.grid.features[at].count for at in places.tolist()], dtype=np.float64)
+    known = reference.rows - np.rint(reference.missing_shares[places] * reference.rows)
     rows = windows.rows * known / reference.rows
     return np.where(rows >= max(1, windows.min_rows), rows, 0.0), known
 
@@ -240,8 +237,8 @@ def _weighed(mean: Floats) -> tuple[Floats, Floats]:
     """Places and weights, float64[c, NODES], of a Poisson count: every one where they are few, else evenly apart."""
     from scipy import special
 
-    spread = 7 * np.sqrt(mean)
-    last, first = mean + spread + 10, np.maximum(0.0, mean - spread)
+    spread = 6 * np.sqrt(mean)
+    last, first = mean + spread + 8, np.maximum(0.0, mean - spread)
     few = last < NODES
     step = np.where(few, 1.0, (last - first) / (NODES - 1))
     count: Floats = np.where(few, 0.0, first)[:, None] + step[:, None] * np.arange(NODES, dtype=np.float64)
@@ -337,9 +334,13 @@ def _unseen(reference: Reference, places: Ints, limits: Floats, windows: Windows
     from scipy import special
 
     share = reference.unseen_shares[places]
-    fresh = np.array([_fresh(reference, at) for at in places.tolist()]) + share * reference.rows
     count = np.floor(windows.rows * (share + limits) + TIE) + 1
-    return np.asarray(special.betainc(count, fresh, windows.rows / (windows.rows + reference.rows)))
+    apart, known = windows.rows / (windows.rows + reference.rows), share * reference.rows
+    found = special.betainc(count, known + 2, apart)  # of a number at most
+    looked = np.flatnonzero((found > SURE) | (places >= len(reference.grid.numeric)))
+    fresh = np.array([_fresh(reference, at) for at in places[looked].tolist()])
+    found[looked] = special.betainc(count[looked], known[looked] + fresh, apart)
+    return np.asarray(found)
 
 
 def _fresh(reference: Reference, at: int) -> float:
@@ -347,9 +348,14 @@ def _fresh(reference: Reference, at: int) -> float:
     if isinstance(feature, CategoricalFeature):
         return max(float(np.count_nonzero(feature.counts[:-2] == 1)), 0.5)
     if feature.bins and not feature.discrete:
-        ends = (0, feature.bins - 1)
-        return sum(0.5 if feature.atoms[end] and feature.counts[end + 1] > 1 else 1.0 for end in ends)
+        return _end(feature, 1) + _end(feature, feature.bins)
     return 0.5
+
+
+def _end(feature: NumericFeature, cell: int) -> float:
+    """One where a number ends with a value of its own, a half where it ends in one that repeats."""
+    single = math.nextafter(feature.edges[cell - 1], math.inf) == feature.edges[cell]
+    return 0.5 if single and feature.counts[cell] > 1 else 1.0
 
 
 def _adwin(reference: Reference, places: Ints, limits: Floats, windows: Windows) -> Floats:
@@ -372,24 +378,3 @@ LAWS: Final[Mapping[str, Law]] = {
     "psi": _psi,
     "unseen": _unseen,
 }
-
-
-# --- the budget's own charts --------------------------------------------------------------------------------------------
-
-
-def smallest_shift(plan: Plan, within_ns: int) -> Floats:
-    """Return the lasting shift of the mean that the charts of each number find in so long on average, in sigma, float64[k].
-
-    That is what they tolerate, and so much beyond it that the threshold is reached in the steps there are, at least in two.
-    Infinity for a number that has no such chart. Features of few rows take several steps for one, as the charts do.
-    """
-    calibration, numbers = plan.calibration, slice(0, plan.numeric)
-    known = np.array([feature.count for feature in plan.grid.numeric], dtype=np.float64)
-    total = np.array([feature.count + feature.missing for feature in plan.grid.numeric], dtype=np.float64)
-    rows = calibration.rows * plan.block_ns / calibration.window_ns * known / np.maximum(total, 1)
-    carried = np.ceil(ENOUGH * plan.design[numbers] / np.maximum(rows, TIE))
-    error = plan.sd[numbers, 0] / np.sqrt(np.maximum(rows * carried, 1))
-    steps = np.maximum(within_ns / (plan.block_ns * carried), FEWEST_STEPS)
-    allowed = (plan.floor + plan.slow)[numbers, 0] + plan.error / np.sqrt(plan.rows[numbers])
-    found = allowed + (DRIFT + plan.thresholds[0] / steps) * error
-    return np.where(plan.active[numbers, 0], found, np.inf)

@@ -133,6 +133,18 @@ class PaneCharted:
 
 
 @dataclass(frozen=True, slots=True)
+class RateImproved:
+    """Fewer values of a feature are missing, or unseen, than in the reference: good to know, no alert."""
+
+    key: SeriesKey
+    at: Nanos
+    feature: str
+    what: str
+    before: float
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class WindowSpan:
     """The window a decision was taken on."""
 
@@ -337,6 +349,7 @@ Fact = (
     | WindowClosed
     | WindowScored
     | PaneCharted
+    | RateImproved
     | AlertSeen
     | AlertChanged
     | RetrainDecided

@@ -134,8 +134,9 @@ def chart_plan(settings: Settings, model: ModelSettings) -> ChartPlan | None:
     alerting, features = settings.alerting, model.features.items()
     if alerting.false_alarms_per_month is None:
         return None
+    versions = sum(one.name == model.name for one in settings.models)  # which share the model's budget
     return ChartPlan(
-        per_month=alerting.false_alarms_per_month,
+        per_month=alerting.false_alarms_per_month / versions,
         step_ns=model.slide or model.window,
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from detectors import Sketch, adwin
+from monitor.alerting import drift
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.judge import RuleStep
@@ -37,6 +38,7 @@ from monitor.series import (
     adwin_record,
     charts_record,
     forgotten_rules,
+    improved,
     last_words,
     pane_record,
     report_record,
@@ -53,6 +55,7 @@ from monitor.stream.watermark import Watermark
 from monitor.stream.windows import ClosedWindow, SealedPane, WindowSpec
 
 BROKEN_DATA = frozenset({"missing", "rows-", "rows+"})  # charts of what a model must not be trained on
+OURS = frozenset({drift.NAME, drift.SELF_CHECK})  # the rules that rest on a calibration
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
 
@@ -166,7 +169,7 @@ class Pipeline:
         facts: list[Fact] = []
         for charted in series.judge.see_pane(pane):
             step = charted.step
-            facts.append(PaneCharted(series.spec.key, step.start, step.end, step.rows, step))
+            facts += [PaneCharted(series.spec.key, step.start, step.end, step.rows, step), *improved(series, step)]
             for change in charted.changes:
                 facts += self._follow(series, change, WindowSpan(step.start, step.end, step.rows))
         return facts
@@ -201,6 +204,7 @@ class Pipeline:
             window=window,
             evidence=series.judge.rule_states[step.rule.name].evidence(),
             reference=series.spec.reference.hash,
+            calibration=series.spec.judging.calibration if step.rule.name in OURS else "",
         )
         facts.append(changed)
         if changed.closed:

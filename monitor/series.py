@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 
 from detectors import DriftScore, Reference, ScoreColumns, adwin
+from detectors.decision import CHARTS, Step
+from detectors.features import some
 from monitor.alerting.alerts import Alert, AlertState
 from monitor.alerting.drift import VOLUME, DriftState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
@@ -17,11 +19,12 @@ from monitor.alerting.judge import SELF_LEARNT_VOLUME, Judge, Judging, Verdict
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
 from monitor.alerting.table import ScoreTable
-from monitor.facts import AlertChanged, AlertSeen, WindowClosed, WindowSpan
+from monitor.facts import AlertChanged, AlertSeen, RateImproved, WindowClosed, WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import Windows, WindowSpec
 
 KEPT_WINDOWS = 500  # per series, for GET /api/v1/windows
+RATES = CHARTS.index("missing")  # the first of the charts of rates
 ADWIN_WHOLE_AFTER = adwin.PANES  # a kilobyte or more a feature, so a checkpoint writes only what came to it
 
 
@@ -266,6 +269,19 @@ def restore_report(series: Series, payload: bytes) -> None:
     saved = msgspec.msgpack.decode(payload, type=SavedReport)
     scores = series.judge.as_ruled(found.columns() for found in saved.scores)
     series.report = Report(saved.window, scores, series.judge.states(scores))
+
+
+def improved(series: Series, step: Step) -> list[RateImproved]:
+    """Rates that have become better than the reference's, said once."""
+    found, charts = [], series.judge.charts
+    if charts is None or not some(step.improved):
+        return []
+    names, usual = series.spec.reference.names, charts.plan.usual_rates
+    for at, which in zip(*np.nonzero(step.improved), strict=True):
+        now = float(step.effects[at, RATES + which] + usual[at, which])
+        what = CHARTS[RATES + which]
+        found.append(RateImproved(series.spec.key, step.end, names[at], what, float(usual[at, which]), now))
+    return found
 
 
 def seen_alert(series: Series, rule: str) -> AlertSeen:

@@ -1,12 +1,14 @@
 """From false alarms a month to the threshold of each chart, in closed form."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 SECOND_NS = 1_000_000_000
 MONTH_NS = 30 * 86_400 * SECOND_NS
 DRIFT = 0.5  # standard errors taken off each step: half the lasting shift that is found soonest
 SHORTEST = 20.0  # steps between false alarms of one chart that the formula still holds for
+ROUNDING = 1e-9
 CERTAIN = 1e-12  # the chance at which one pane may page by itself, see charts.py
 ADWIN_RATE = 1e-3  # false cuts a check and unit of delta, standardised panes at clock 1: measured in tests/detectors/test_adwin.py
 
@@ -62,17 +64,23 @@ class Budget:
             raise ValueError("a budget needs at least one chart, and steps longer than nothing")
         steps = self.charts * steps_per_month(self.step_ns)
         most, least = steps / SHORTEST, steps * CERTAIN * 10
-        if not least <= self.per_month <= most:
-            nearest = most if self.per_month > most else least
+        if not least * (1 - ROUNDING) <= self.per_month <= most * (1 + ROUNDING):
+            nearest = _two_digits(most, math.floor) if self.per_month > most else _two_digits(least, math.ceil)
             raise BudgetError(
                 f"false_alarms_per_month {self.per_month:g} cannot be held by {self.charts} charts of "
-                f"{steps_per_month(self.step_ns):g} steps a month; {nearest:.2g} can"
+                f"{steps_per_month(self.step_ns):g} steps a month; {nearest} can"
             )
 
     @property
     def arl(self) -> float:
         """Steps between false alarms that each chart may have on average."""
         return self.charts * steps_per_month(self.step_ns) / self.per_month
+
+
+def _two_digits(bound: float, towards: Callable[[float], int]) -> str:
+    """A bound in two digits, on the side of it that can be held."""
+    unit = 10.0 ** (math.floor(math.log10(bound)) - 1)
+    return f"{towards(bound / unit) * unit:.2g}"
 
 
 def adwin_delta(per_month: float, features: int, step_ns: int) -> float:

@@ -46,6 +46,12 @@ class Volume:
     season: int
     level: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if self.season not in {0, seasons.DAY, seasons.WEEK} or len(self.level) != (self.season or 1):
+            raise ValueError(f"calibration: volume: {len(self.level)} levels for a season of {self.season} hours")
+        if not (np.isfinite([self.sd, *self.level]).all() and self.sd > 0):
+            raise ValueError("calibration: volume: sd must be above zero, and all numbers finite")
+
     def expected(self, middle: int) -> float:
         """Return the logarithm of the rows that a window around this time usually has."""
         if not self.season:
@@ -145,6 +151,8 @@ class Calibration:
                 raise ValueError(
                     f"calibration: {name}: the profile should have {one.season} hours of {cuts.size} cells"
                 )
+            if one.misfit is not None and one.misfit.shape != (one.season, 3):
+                raise ValueError(f"calibration: {name}: misfit should have {one.season} hours of 3 numbers")
             numbers = [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
             if not np.isfinite(numbers).all() or min(*one.sd, *one.shape, one.shape_sd, one.missing[0]) <= 0:
                 raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
@@ -164,6 +172,7 @@ def _feature_to_dict(one: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
         "missing": list(one.missing),
         "season": one.season,
         "profile": None if one.profile is None else one.profile.tolist(),
+        "misfit": None if one.misfit is None or not one.misfit.any() else one.misfit.tolist(),
     }
 
 
@@ -172,7 +181,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         one, two = content[key]
         return float(one), float(two)
 
-    profile = content["profile"]
+    profile, misfit = content["profile"], content["misfit"]
     return FeatureCalibration(
         sd=pair("sd"),
         skew=pair("skew"),
@@ -183,6 +192,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         missing=pair("missing"),
         season=int(content["season"]),
         profile=None if profile is None else np.array(profile, dtype=np.float64),
+        misfit=None if misfit is None else np.array(misfit, dtype=np.float64),
     )
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.decision.evidence import Counted, Found, weigh
+from detectors.decision.improvement import Improvements
 from detectors.decision.plan import CHARTS, COLUMNS, FIRST_COLUMNS, GAUSSIAN, OWNERS, ChartPlan, Plan, most
 from detectors.decision.rest import Rest
 from detectors.decision.selfcheck import SelfCheck
 from detectors.decision.step import Step
 from detectors.decision.traffic import VolumeCharts
-from detectors.features import Bools, Floats, Ints
+from detectors.features import Bools, Floats, Ints, some
 from detectors.sketches import Tally
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Charts:
         self._block: _Block | None = None
         self.volume = VolumeCharts(self.plan, panes)
         self.check = SelfCheck(self.plan.thresholds)
+        self.improvements = Improvements(self.plan)
 
     # --- panes in, steps out ------------------------------------------------------------------------------------
 
@@ -93,14 +95,14 @@ class Charts:
 
     def step(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int) -> Step:
         """Take what a whole pane counted: cells int64[f, w], missing and unseen int64[f]."""
-        shares, resting = self.plan.expected((start + end) // 2)
+        shares, resting, misfit = self.plan.expected((start + end) // 2)
         self._carried[0] += cells
         self._carried[1] += cells.sum(axis=1)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
         judged = self.judged = np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.plan.design)
         all_rows = np.full(judged.size, rows, dtype=np.int64)
         found = weigh(
-            self.plan, Counted(self._carried[0], self._carried[1], missing, unseen, all_rows, resting), judged
+            self.plan, Counted(self._carried[0], self._carried[1], missing, unseen, all_rows, resting, misfit), judged
         )
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
@@ -129,6 +131,7 @@ class Charts:
             warned=warned,
             expected_warnings=due,
             suspect=self.check.suspect,
+            improved=self.improvements.step(missing, unseen, rows),
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
         )
 
@@ -138,12 +141,14 @@ class Charts:
         first = np.where(OWNERS < GAUSSIAN, began[:, None], start)
         self._risen = np.where(up, np.where(self._risen == NEVER, first, self._risen), NEVER)
         newly = (_by_chart(over) | found.certain) & ~self.firing
-        if newly.any():
+        if some(newly):
             onset = np.where(up, self._risen, start)
             self.since = np.where(newly, _earliest(onset, up), self.since)
             self.since = np.where(newly & found.certain & ~_by_chart(over), start, self.since)
             self.firing |= newly
             self._rest.forget(newly)
+        if not some(self.firing):
+            return
         looked = np.ones(self.firing.shape, dtype=np.bool_)
         looked[:, :GAUSSIAN] = judged[:, None]
         rested = self._rest.follow(self.firing, found.z, looked)
@@ -190,7 +195,12 @@ class Charts:
             "carried_since": self._carried_since,
         }
         found |= self._rest.arrays("rest")
-        return found | self.volume.arrays() | {"check": self.check.counts, "suspected": self.check.suspected}
+        return (
+            found
+            | self.volume.arrays()
+            | self.improvements.arrays()
+            | {"check": self.check.counts, "suspected": self.check.suspected}
+        )
 
     @property
     def fingerprint(self) -> str:

@@ -20,7 +20,7 @@ SHAPE_AT_ONCE = 1.0  # root mean square of the cells' relative changes
 class Counted:
     """What is judged together: float64[f, w] counts of cells and their expectation, int64[f] missing, unseen, rows.
 
-    `resting` float64[f] are the reference rows that the expectation rests on.
+    `resting` float64[f] are the reference rows that the expectation rests on, `misfit` float64[f, 3] what it may miss.
     """
 
     cells: Floats
@@ -29,6 +29,7 @@ class Counted:
     unseen: Ints
     rows: Ints
     resting: Floats
+    misfit: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,17 +71,17 @@ def _directions(plan: Plan, counted: Counted, usable: Floats, z: Floats, effects
     apart = counted.cells / usable[:, None] - q
     moved = np.einsum("fw,fws->fs", apart, plan.scores)
     error = plan.sd / np.sqrt(usable)[:, None]
-    allowed = plan.floor + plan.slow + plan.error / np.sqrt(counted.resting)[:, None]
+    allowed = plan.floor + plan.slow + counted.misfit[:, :2] + plan.error / np.sqrt(counted.resting)[:, None]
     u = straightened(moved / error, plan.skew / np.sqrt(usable)[:, None])
     tolerated = allowed / error
     z[:, 0:4:2], z[:, 1:4:2] = u - tolerated, -u - tolerated
     effects[:, 0:4:2], effects[:, 1:4:2] = moved, -moved
     effects[:, 2:4] /= np.sqrt(2)  # in relative change of the spread
-    z[:, 4], effects[:, 4] = _shape(plan, apart, q, moved, usable, counted.resting)
+    z[:, 4], effects[:, 4] = _shape(plan, apart, q, moved, usable, counted)
 
 
 def _shape(
-    plan: Plan, apart: Floats, q: Floats, moved: Floats, usable: Floats, resting: Floats
+    plan: Plan, apart: Floats, q: Floats, moved: Floats, usable: Floats, counted: Counted
 ) -> tuple[Floats, Floats]:
     """What location and scale do not say; of categories all, each beyond its own floor."""
     known, k = np.maximum(q, TINY), plan.numeric
@@ -88,7 +89,7 @@ def _shape(
     x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(moved[:k]).sum(axis=1), 0.0)
     beyond = np.maximum(np.abs(apart[k:]) - plan.mass_floor[:, None], 0.0)
     x2[k:] = (beyond**2 / known[k:]).sum(axis=1)
-    tolerated = plan.shape_error * plan.rows / resting + plan.shape_slow
+    tolerated = plan.shape_error * plan.rows / counted.resting + plan.shape_slow + counted.misfit[:, 2]
     tolerated[:k] += np.square(plan.shape_floor)
     scale, dof = plan.shape[:, 0], np.maximum(plan.shape[:, 1], TINY)
     deviate = chi2_deviate(usable * x2 / scale, dof, usable * tolerated / scale) / plan.shape_sd

@@ -6,12 +6,14 @@ import numpy as np
 
 from detectors.decision import seasons
 from detectors.decision.components import TINY, chi2_deviate, normal_quantile, normal_scores
-from detectors.decision.variation import Slow, largest_step, quick_sd, slow_sd, t_quantile
-from detectors.features import Floats, Ints
+from detectors.decision.variation import Slow, chi2_bound, largest_step, quick_sd, slow_sd, t_quantile
+from detectors.features import Bools, Floats, Ints
 
 WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
 UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
 OWN_STEP = 0.01  # chance, over all features, of calling an unchanged reference changed
+PEAK = 3.0  # of what a line misses within an hour, over its root mean square
+MEDIAN_OF_SQUARE = 0.455  # of a standard normal
 LEADING = 3  # categories whose share is looked at for a season
 
 
@@ -22,7 +24,8 @@ class FeatureCalibration:
     `sd`, `skew`: of location and scale times the root of the rows, at the usual rows a window; `slow`: their allowance
     for slow variation, in sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance
     of X² a row. `missing` (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours;
-    `profile` float64[season, size] its counts.
+    `profile` float64[season, size] its counts; `misfit` float64[season, 3] what its steps from hour to hour miss: sigma of
+    location and scale, and X² a row.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
@@ -34,6 +37,7 @@ class FeatureCalibration:
     missing: tuple[float, float] = (1.0, 0.0)
     season: int = 0
     profile: Floats | None = None
+    misfit: Floats | None = None
     step: tuple[int, float] | None = None  # window and sigma at which the reference itself changes
 
 
@@ -68,8 +72,15 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
     q = np.broadcast_to(pooled, cells.shape) if counts is None else seasons.expected(counts, middles, season)[0]
     apart = cells / rows[:, None] - q
     usual = float(np.median(rows))
-    sd, skew, slow, step = _directions(own, apart, rows, scores, pooled, season)
-    shape, shape_sd, shape_slow = _shape(own, apart, rows, q, scores)
+    fitted = np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25))  # the profile has seen these very windows
+    u = apart @ scores * np.sqrt(rows)[:, None] / fitted
+    x2 = residual_x2(apart, rows, q, scores)
+    misfit, fits = (None, np.ones(rows.size, dtype=np.bool_)) if not season else _misfit(u, x2, rows, middles, season)
+    turns = _turns(middles, season)
+    third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
+    sd, skew, slow = _directions(u[fits], third, own.features, turns) if own.numeric else (ONES, ZEROS, ZEROS)
+    shape, shape_sd, shape_slow = _shape(own, x2[fits], rows[fits], q[fits], scores)
+    step = largest_step(u[:, 0], OWN_STEP / own.features, _windows_a_day(middles)) if own.numeric else None
     return FeatureCalibration(
         sd=sd,
         skew=skew,
@@ -80,6 +91,7 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
         missing=missing,
         season=season,
         profile=counts,
+        misfit=misfit,
         step=None if step is None else (step[0], step[1] / usual**0.5),
     )
 
@@ -119,28 +131,36 @@ def _follows(cells: Floats, rows: Floats, q: Floats, watched: Floats, middles: I
 # --- location and scale ------------------------------------------------------------------------------------------------
 
 Pair = tuple[float, float]
+ONES, ZEROS = (1.0, 1.0), (0.0, 0.0)
 
 
-def _directions(
-    own: Own, apart: Floats, rows: Floats, scores: Floats, pooled: Floats, season: int
-) -> tuple[Pair, Pair, Pair, tuple[int, float] | None]:
-    if not own.numeric:
-        return (1.0, 1.0), (0.0, 0.0), (0.0, 0.0), None
-    turns = _turns(own.middles, season)
-    fitted = np.sqrt(
-        max(1 - 1 / _windows_an_hour(own.middles, season), 0.25)
-    )  # the profile has seen these very windows
-    sds, skews, slows, step = [], [], [], None
+def _directions(u: Floats, third: Floats, features: int, turns: float) -> tuple[Pair, Pair, Pair]:
+    sds, skews, slows = [], [], []
     for one in (0, 1):
-        u = (apart @ scores[:, one]) * np.sqrt(rows) / fitted
-        sd = quick_sd(u)
-        slow = slow_sd(u, sd)
+        sd = quick_sd(u[:, one])
         sds.append(sd)
-        skews.append(_skew(u, float((pooled * scores[:, one] ** 3).sum()) / float(np.sqrt(np.median(rows)))))
-        slows.append(_allowance(slow, own.features, turns))
-        if one == 0:
-            step = largest_step(u, OWN_STEP / own.features)
-    return (sds[0], sds[1]), (skews[0], skews[1]), (slows[0], slows[1]), step
+        skews.append(_skew(u[:, one], float(third[one])))
+        slows.append(_allowance(slow_sd(u[:, one], sd), features, turns))
+    return (sds[0], sds[1]), (skews[0], skews[1]), (slows[0], slows[1])
+
+
+def _misfit(u: Floats, x2: Floats, rows: Floats, middles: Ints, season: int) -> tuple[Floats, Bools]:
+    """Return what each hour's interpolation misses, float64[season, 3], and which windows it does not miss.
+
+    A sudden change from one hour to the next, every day or week, is no line between them. Hours whose windows lie far from
+    the expectation every time are allowed three times their root mean square.
+    """
+    hour = seasons.hours(middles, season).astype(np.int64) % season
+    weeks = max(round(_turns(middles, season)), 1)
+    usual = float(np.median(rows))
+    found = np.zeros((season, 3))
+    for column, values in enumerate((np.square(u[:, 0]), np.square(u[:, 1]), x2)):
+        base = max(float(np.median(values)) / MEDIAN_OF_SQUARE, 1.0) if column < 2 else float(np.median(values))  # noqa: PLR2004
+        mean = np.nan_to_num(seasons.means(values, hour, season))
+        beyond = np.where(mean > base * chi2_bound(weeks) / weeks, mean - base, 0.0)
+        found[:, column] = PEAK * (np.sqrt(beyond / usual) if column < 2 else beyond / usual)  # noqa: PLR2004 - directions
+    touched = np.asarray((found > 0).any(axis=1))
+    return found, ~touched[hour]
 
 
 def _turns(middles: Ints, season: int) -> float:
@@ -151,6 +171,10 @@ def _turns(middles: Ints, season: int) -> float:
 
 def _windows_an_hour(middles: Ints, season: int) -> float:
     return max(middles.size / season, 1.4) if season else float(middles.size)
+
+
+def _windows_a_day(middles: Ints) -> int:
+    return max(1, round(seasons.DAY * seasons.HOUR_NS / float(np.median(np.diff(middles)))))
 
 
 def _allowance(slow: Slow, features: int, turns: float) -> float:
@@ -181,13 +205,12 @@ def residual_x2(apart: Floats, rows: Floats, q: Floats, scores: Floats) -> Float
     return np.asarray(np.maximum(x2 - said, 0.0))
 
 
-def _shape(own: Own, apart: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
-    size = apart.shape[1]
+def _shape(own: Own, x2: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
+    size = q.shape[1]
     said = int((np.abs(scores).sum(axis=0) > 0).sum())
     dof = float(size - 1 - said)
     if dof < 1:
-        return (1.0, 1.0), 1.0, 0.0
-    x2 = residual_x2(apart, rows, q, scores)
+        return ONES, 1.0, 0.0
     spread = 2 * dof + (float((1 / np.maximum(q.mean(axis=0), TINY)).sum()) - size * size - 2 * size + 2) / float(
         np.median(rows)
     )

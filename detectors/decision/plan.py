@@ -11,7 +11,7 @@ from detectors.decision import seasons
 from detectors.decision.budget import Budget, gaussian_threshold, ratio_threshold
 from detectors.decision.calibration import Calibration
 from detectors.decision.components import TINY, chi2_quantile, normal_scores
-from detectors.decision.feature import reference_error, upper_share
+from detectors.decision.feature import FeatureCalibration, reference_error, upper_share
 from detectors.features import Bools, Floats, Ints
 
 if TYPE_CHECKING:
@@ -86,11 +86,20 @@ class Plan:
         self.shape_sd = np.array([one.shape_sd for one in features])
         self.shape_slow = np.array([one.shape_slow for one in features])
         self.design = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])  # rows that say as much as one
+        self._no_misfit = np.zeros((len(features), 3))
         self.seasons = {
             season: (at, self._profiles(calibration, at))
             for season in (seasons.DAY, seasons.WEEK)
             if (at := np.array([i for i, one in enumerate(features) if one.season == season], dtype=np.int64)).size
         }
+        self._misfits = {
+            season: np.stack([self._misfit(features[i]) for i in at.tolist()])
+            for season, (at, _) in self.seasons.items()
+        }
+
+    @staticmethod
+    def _misfit(one: FeatureCalibration) -> Floats:
+        return np.zeros((one.season, 3)) if one.misfit is None else one.misfit
 
     def _profiles(self, calibration: Calibration, at: Ints) -> Floats:
         """Counts by feature, hour and cell, float64[s, season, w]."""
@@ -127,6 +136,7 @@ class Plan:
         upper = upper_share(known / self.dispersion, behind, features, np.stack([np.ones(features), ends], axis=1))
         self.usual_rates = known / total
         floor = np.maximum(np.array([floors.missing, floors.unseen]), RELATIVE_FLOOR * self.usual_rates)
+        self.floor_of_rates = floor
         slow = np.stack([spread[:, 1], np.zeros(features)], axis=1)
         self.tolerated = np.clip(upper + floor + slow, TINY, 1 - 1e-6)  # float64[f, 2]
         self.log_ratios = np.log(RATIOS)
@@ -139,14 +149,18 @@ class Plan:
         shape = (self.dof >= 1)[:, None]
         return np.concatenate([directions, shape, np.ones((len(self.dof), 2), dtype=np.bool_)], axis=1)
 
-    def expected(self, at: int) -> tuple[Floats, Floats]:
-        """Return the shares at a time, float64[f, w], and the reference rows that they rest on, float64[f]."""
+    def expected(self, at: int) -> tuple[Floats, Floats, Floats]:
+        """Return the shares at a time, float64[f, w], the reference rows that they rest on, float64[f], and what they miss.
+
+        The last float64[f, 3]: sigma of location and scale, and X² a row.
+        """
         if not self.seasons:
-            return self.shares, self.rows
-        shares, rows = self.shares.copy(), self.rows.copy()
+            return self.shares, self.rows, self._no_misfit
+        shares, rows, misfit = self.shares.copy(), self.rows.copy(), self._no_misfit.copy()
         for season, (which, counts) in self.seasons.items():
             shares[which], rows[which] = seasons.expected(counts, at, season)
-        return shares, rows
+            misfit[which] = self._misfits[season][:, int(seasons.hours(at, season)) % season]
+        return shares, rows, misfit
 
 
 def thresholds(budget: Budget) -> Floats:

@@ -9,6 +9,8 @@ from detectors.decision.plan import CLIP
 from detectors.features import Bools, Floats
 
 SURE_OF_REST = 9.2  # log of the odds, rest against change going on: once in 10 000 panes it is wrong
+REMEMBERED = 50.0  # panes that the size of a change is learnt from
+SMALLEST = 0.7  # deviate of a change; one that is smaller is hardly found
 
 
 class Rest:
@@ -19,7 +21,7 @@ class Rest:
 
     def __init__(self, shape: tuple[int, ...], panes: int) -> None:
         self.panes = panes
-        self.level = np.zeros(shape)  # mean deviate while the change went on
+        self.level = np.zeros(shape)  # mean deviate since it fired, of high and low panes alike
         self.count = np.zeros(shape)
         self.odds = np.zeros(shape)
         self.quiet = np.zeros(shape, dtype=np.int64)
@@ -28,10 +30,9 @@ class Rest:
         """Take one more pane of the charts that fire and are judged; those that have come to rest are returned."""
         looked = firing & judged
         z = np.clip(z, -2.0, CLIP)
-        going_on = looked & (z * 2 > self.level)
-        self.count += going_on
-        self.level += np.where(going_on, (z - self.level) / np.clip(self.count, 1.0, 50.0), 0.0)
-        level = np.maximum(self.level, 1.0)
+        self.count += looked
+        self.level += np.where(looked, (z - self.level) / np.clip(self.count, 1.0, REMEMBERED), 0.0)
+        level = np.maximum(self.level, SMALLEST)
         self.odds = np.where(looked, np.maximum(self.odds + level * (level / 2 - z), 0.0), self.odds)
         self.quiet = np.where(looked, np.where(self.odds > 0, self.quiet + 1, 0), self.quiet)
         rested = looked & (self.odds >= SURE_OF_REST) & (self.quiet >= self.panes)

@@ -69,21 +69,22 @@ def seasonal(series: Floats, times: Ints, season: int) -> bool:
     """Return whether a series follows the hour: it varies more between hours than within, alike in odd and even days (weeks)."""
     hour = hours(times, season).astype(np.int64) % season
     turn = (times // (season * HOUR_NS)) % 2
-    halves = [_means(series[turn == one], hour[turn == one], season) for one in (0, 1)]
+    halves = [means(series[turn == one], hour[turn == one], season) for one in (0, 1)]
     both = np.isfinite(halves[0]) & np.isfinite(halves[1])
     if both.sum() < season // 2:
         return False
     one, other = halves[0][both], halves[1][both]
     if one.std() < 1e-9 or other.std() < 1e-9:  # noqa: PLR2004 - constant but for rounding
         return False
-    means = _means(series, hour, season)
+    level = means(series, hour, season)
     counts = np.bincount(hour, minlength=season)
-    inside = np.square(series - means[hour]).sum() / max(series.size - season, 1)
-    among = float((counts * np.square(np.nan_to_num(means) - series.mean())).sum()) / (season - 1)
+    inside = np.square(series - level[hour]).sum() / max(series.size - season, 1)
+    among = float((counts * np.square(np.nan_to_num(level) - series.mean())).sum()) / (season - 1)
     return bool(np.corrcoef(one, other)[0, 1] > AGREES and among > STANDS_OUT * max(float(inside), 1e-12))
 
 
-def _means(series: Floats, hour: Ints, season: int) -> Floats:
+def means(series: Floats, hour: Ints, season: int) -> Floats:
+    """Return the mean in each hour, float64[season]; NaN where there is none."""
     rows = np.bincount(hour, minlength=season)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.bincount(hour, weights=series, minlength=season) / np.where(rows > 0, rows, np.nan))

@@ -40,6 +40,7 @@ class Step:
     warned: int
     expected_warnings: float
     of_late: tuple[float, float]  # warnings seen and expected in about the last 2000 steps, older ones fading
+    improved: Bools  # bool[f, 2]: missing and unseen rates that have just become better than the reference's
     suspect: bool  # far more warnings than chance allows, for long: the calibration does not fit this traffic
 
     @property

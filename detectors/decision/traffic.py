@@ -35,7 +35,9 @@ class VolumeCharts:
         if self.learnt[0] < LEARNING:
             self.learnt += (1.0, apart)
             return
-        apart -= self.learnt[1] / self.learnt[0]
+        apart -= float(self.learnt[1] / self.learnt[0])
+        if abs(apart) < VOLUME_FLOOR and not (self.values.any() or self.firing.any()):  # as nearly always
+            return
         z = np.clip((np.array([-apart, apart]) - VOLUME_FLOOR) / self._volume.sd, -CLIP, CLIP)
         self.values = np.maximum(self.values + np.minimum(z - DRIFT, self._most), 0.0)
         self._risen = np.where(self.values > 0, np.where(self._risen == NEVER, start, self._risen), NEVER)

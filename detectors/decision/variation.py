@@ -10,6 +10,7 @@ LOCAL = 36  # windows whose common level is taken out before variation from one 
 SHORT = (1, 2, 3, 4, 6)  # windows a block: what depends on its neighbour varies more in blocks
 SLOW = (12, 36, 72, 144, 288)  # windows a block: an hour to a day of five-minute windows
 FEWEST_BLOCKS = 6
+STEP_BLOCKS = 24
 SURE = 0.002  # chance at which a larger variance than expected is taken for chance
 
 
@@ -37,7 +38,7 @@ def quick_sd(series: Floats, *, unit: float = 1.0) -> float:
         if blocks.size < FEWEST_BLOCKS or free < FEWEST_BLOCKS:
             continue
         ratio = float(np.square(blocks).sum()) * length / unit**2
-        if ratio > _chi2_bound(free):
+        if ratio > chi2_bound(free):
             sd = np.sqrt(ratio / free) * (1 + 1 / np.sqrt(2 * free)) * unit
             found = max(found, float(sd))
     return found
@@ -52,7 +53,7 @@ def slow_sd(series: Floats, quick: float) -> Slow:
             continue
         free = blocks.size - 1
         apart, alone = float(blocks.var(ddof=1)), quick**2 / length
-        if apart * free > alone * _chi2_bound(free) and apart - alone > found.sd**2:
+        if apart * free > alone * chi2_bound(free) and apart - alone > found.sd**2:
             found = Slow(float(np.sqrt(apart - alone)), free)
     return found
 
@@ -61,7 +62,8 @@ def _block_means(series: Floats, length: int) -> Floats:
     return np.asarray(series[: series.size // length * length].reshape(-1, length).mean(axis=1))
 
 
-def _chi2_bound(free: float) -> float:
+def chi2_bound(free: float) -> float:
+    """Return the chi-square of so many degrees that chance hardly exceeds."""
     from scipy import special
 
     return float(special.chdtri(free, SURE))
@@ -74,12 +76,15 @@ def t_quantile(chance: float, dof: int) -> float:
     return float(special.stdtrit(max(dof, 1), 1 - chance))
 
 
-def largest_step(series: Floats, chance: float, blocks: int = 24) -> tuple[int, float] | None:
+def largest_step(series: Floats, chance: float, day: int) -> tuple[int, float] | None:
     """Return where the level of a series changes for good, and by how much; None where slow variation explains it.
 
-    The best split of at most 24 block means by a two-sample t, against a bound for the best of all splits.
+    The best split of about 24 block means by a two-sample t, against a bound for the best of all splits. Blocks are whole
+    days of `day` windows where there are twelve of them, for a day's windows go up and down together.
     """
-    length = max(1, series.size // blocks)
+    length = max(1, series.size // STEP_BLOCKS)
+    if series.size >= 2 * FEWEST_BLOCKS * day:
+        length = -(-length // day) * day
     means = _block_means(series, length)
     if means.size < 2 * FEWEST_BLOCKS:
         return None

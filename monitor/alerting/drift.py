@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ DEBIASED, UNLIKELY, JUMP = (
     1e-6,
     0.2,
 )  # of a cold reference: PSI beyond chance, its p-value, points of missing or unseen
+WORDED_ANEW = 8  # firing features, up to which their words follow every pane
+MOST_WORDED = 50
 SHARE_IN_SIGMA = 2.5  # twenty points of missing values weigh as much as half a sigma
 
 
@@ -110,25 +112,40 @@ class ChartReader:
             found[VOLUME] = int(step.volume_since[step.volume_firing].min()) + self.block
         return found
 
-    def evidence(self, step: Step, suspects: Mapping[str, NDArray[np.int64]], exemplars: Exemplars) -> list[Evidence]:
-        """One a firing feature, the one to look at first in front."""
+    def evidence(self, step: Step) -> list[Evidence]:
+        """One a firing feature, the one to look at first in front; without words."""
         ranked = []
         for at in np.flatnonzero(step.firing.any(axis=1)).tolist():
             weights = np.where(step.firing[at], strengths(step)[at], -1.0)
             chart = int(weights.argmax())
-            one = self._one(step, at, chart, suspects, exemplars)
+            one = self._one(step, at, chart)
             size = abs(one.effect or 0.0) * (SHARE_IN_SIGMA if chart >= CHARTS.index("missing") else 1.0)
             ranked.append((-float(self.importance[at]) * float(weights[chart]) * min(size, 5.0), one.feature, one))
         return [one for _, _, one in sorted(ranked, key=lambda entry: entry[:2])] + self._rows(step)
 
-    def _one(
-        self, step: Step, at: int, chart: int, suspects: Mapping[str, NDArray[np.int64]], exemplars: Exemplars
-    ) -> Evidence:
-        name, feature = self.grid.names[at], self.grid.features[at]
-        now = suspects.get(name)
+    def worded(
+        self,
+        found: Sequence[Evidence],
+        before: Sequence[Evidence],
+        suspects: Mapping[str, NDArray[np.int64]],
+        exemplars: Exemplars,
+    ) -> list[Evidence]:
+        """The evidence with words, which take a millisecond a feature: of those in front, and not anew where many fire."""
+        known = {one.feature: one.words for one in before} if len(found) > WORDED_ANEW else {}
+        places = {name: at for at, name in enumerate(self.grid.names)}
+        told = []
+        for number, one in enumerate(found):
+            now, words = suspects.get(one.feature), one.words or known.get(one.feature, "")
+            if not words and now is not None and number < MOST_WORDED:
+                feature = self.grid.features[places[one.feature]]
+                words = explain(feature, feature.counts, now, one.chart, exemplars)
+            told.append(replace(one, words=words))
+        return told
+
+    def _one(self, step: Step, at: int, chart: int) -> Evidence:
         down = CHARTS[chart].endswith("-")
         return Evidence(
-            feature=name,
+            feature=self.grid.names[at],
             detector=NAME,
             score=float(step.ratios[at, chart]),
             threshold=1.0,
@@ -137,7 +154,6 @@ class ChartReader:
             chart=CHARTS[chart],
             since=int(step.since[at, chart]) + self.block,
             effect=float(-step.effects[at, chart] if down else step.effects[at, chart]),
-            words="" if now is None else explain(feature, feature.counts, now, CHARTS[chart], exemplars),
         )
 
     def _rows(self, step: Step) -> list[Evidence]:

@@ -173,7 +173,8 @@ class Judge:
 
     def _follow(self, incident: drift.DriftState, step: Step) -> tuple[RuleStep, ...]:
         firing = self.reader.firing(step) if step.any_firing else {}
-        found = self.reader.evidence(step, incident.suspects, self.exemplars) if firing else []
+        found = self.reader.evidence(step) if firing else []
+        found = self.reader.worded(found, incident.found, incident.suspects, self.exemplars)
         at = Span(step.start, step.end)
         doubts = [self.reader.self_check(step)] if step.suspect else []
         doubted = {drift.EVERY_FEATURE: self.self_check.doubted_since(at)} if step.suspect else {}

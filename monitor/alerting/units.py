@@ -44,6 +44,8 @@ def _changes() -> Iterator[Change]:
 
 
 CHANGES = tuple(_changes())
+FACTORS = np.array([change.factor for change in CHANGES])
+OFFSETS = np.array([change.offset for change in CHANGES])
 
 
 def unit_change(feature: NumericFeature, numbers: Floats) -> str | None:
@@ -67,7 +69,7 @@ def _best(sample: Floats, rungs: Floats, expected: Floats) -> Change | None:
     wider = _wider(high / 2 - low / 2, float(np.ptp(np.quantile(sample / 2, (PARTS[0], PARTS[-1])))))
     near = [
         (distance + change.doubt, change)
-        for change in CHANGES
+        for change in _likely(float(np.median(sample)), rungs, expected, limit)
         if (change.common or abs(wider - np.log(change.factor)) <= WIDER * abs(np.log(change.factor)))
         and (distance := _distance((sample - change.offset) / change.factor, rungs, expected)) <= limit
         and (
@@ -75,6 +77,17 @@ def _best(sample: Floats, rungs: Floats, expected: Floats) -> Change | None:
         )  # what lies evenly about its middle can be shifted onto its mirror image
     ]
     return min(near, key=lambda one: one[0])[1] if near else None
+
+
+def _likely(middle: float, rungs: Floats, expected: Floats, limit: float) -> list[Change]:
+    """The changes that bring a sample's median near the reference's: the others need not be tried."""
+    placed = (middle - OFFSETS) / FACTORS
+    slack = SAME * np.abs(placed)
+    levels = np.concatenate([[0.0], expected])
+    low = levels[np.searchsorted(rungs, placed - slack, side="left")]
+    high = levels[np.minimum(np.searchsorted(rungs, placed + slack, side="right") + 1, expected.size)]
+    far = np.maximum(low - 0.5, 0.5 - high)
+    return [CHANGES[at] for at in np.flatnonzero(far <= limit + 1 / FEWEST).tolist()]
 
 
 def _wider(usual: float, found: float) -> float:

@@ -13,6 +13,7 @@ from monitor.alerting.parts import Part, Reading, material, missing_part
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.exemplars import Exemplars, legible
 
+BUDGET, SELF_CHECK = "drift", "calibration"  # the rules that are ours
 MOST_PARTS = 3
 LONGEST_SUMMARY = 200
 LONGEST_NAME = 40
@@ -116,9 +117,11 @@ class Changed(Protocol):
 def summary(changed: Changed) -> str:
     """One line of at most 200 characters: who drifts since when (UTC), the strongest features, how many more."""
     name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
-    if changed.rule != "drift":
-        name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
     end = changed.window.end
+    if changed.rule == SELF_CHECK:
+        return _self_check(changed, name, end)
+    if changed.rule != BUDGET:
+        name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
     if changed.closed:
         return f"{name} no longer drifts: it did from {clock_time(changed.since, end)} to {clock_time(end, end)}"
     if changed.after is AlertState.INACTIVE:
@@ -129,6 +132,14 @@ def summary(changed: Changed) -> str:
 
 
 VERBS = {AlertState.PENDING: "may drift", AlertState.FIRING: "drifts", AlertState.RECOVERING: "recovers, drifting"}
+
+
+def _self_check(changed: Changed, name: str, end: Nanos) -> str:
+    """The same of the rule that watches the calibration: no feature drifts."""
+    if changed.after is not AlertState.FIRING:
+        return f"{name} fits its reference again"
+    head = f"{name} does not fit its reference since {clock_time(changed.since, end)}"
+    return _listed(head, [legible(one.words, LONGEST_SUMMARY) for one in changed.evidence])
 
 
 def _one(evidence: Evidence) -> str:

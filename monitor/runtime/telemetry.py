@@ -25,6 +25,7 @@ from monitor.facts import (
     OffsetsLost,
     PaneCharted,
     PartitionsAssigned,
+    RateImproved,
     RecordsSkipped,
     RetrainDecided,
     SourceTroubled,
@@ -110,12 +111,8 @@ class Telemetry:
         match fact:
             case AlertChanged():
                 self._say_alert(fact)
-            case RetrainDecided(alert, outcome):
-                log.info("retrain.decided", model=alert.key.model, rule=alert.rule, outcome=outcome.value)
-            case WindowClosed(key, start, end, rows):
-                log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
-            case StateReset(key, cause):
-                log.warning("state.reset", model=key.model, version=key.version, cause=cause)
+            case RetrainDecided() | WindowClosed() | StateReset() | RateImproved():
+                self._say_series(fact)
             case DeliveryTried(webhook, notification, outcome, status, detail):
                 level, event = logging.INFO if outcome == "delivered" else logging.WARNING, f"webhook.{outcome}"
                 log.log(level, event, webhook=webhook, id=notification, status=status, detail=detail)
@@ -129,6 +126,19 @@ class Telemetry:
                 self._complain(logging.WARNING, "fields.rejected", topic=topic, reason=reason, count=count)
             case _:
                 self._say_source(fact)
+
+    def _say_series(self, fact: RetrainDecided | WindowClosed | StateReset | RateImproved) -> None:
+        log = self._log
+        match fact:
+            case RetrainDecided(alert, outcome):
+                log.info("retrain.decided", model=alert.key.model, rule=alert.rule, outcome=outcome.value)
+            case WindowClosed(key, start, end, rows):
+                log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
+            case StateReset(key, cause):
+                log.warning("state.reset", model=key.model, version=key.version, cause=cause)
+            case RateImproved(key, _, feature, what, before, rate):
+                about = {"model": key.model, "version": key.version, "feature": feature}
+                log.info("rate.improved", **about, what=what, before=round(before, 6), now=round(rate, 6))
 
     def _say_alert(self, alert: AlertChanged) -> None:
         self._log.log(

@@ -11,9 +11,9 @@ from monitor.sources.values import Rejected, category, dig, parse_leniently
 from monitor.stream.events import SECOND, Nanos
 from monitor.stream.exemplars import legible
 
-EVERY = 512  # messages: for so many a batch is looked through, and some each second where there are fewer
+EVERY = 4096  # messages: for so many a batch is looked through, and some each second where there are fewer
 LOOKS = 32  # those some
-FEW = 8  # messages that are read again for each look
+FEW = 4  # messages that are read again for each look
 LONGEST = 1 << 16  # bytes of a message worth reading twice
 
 Newcomers = tuple[tuple[int, str], ...]
@@ -43,6 +43,8 @@ class NewcomerSampler:
         self, decoder: SeriesDecoder, codes: NDArray[np.int32], message: Callable[[int], bytes | None]
     ) -> Newcomers:
         """Columns and texts of some unseen categories of codes int32[n, c]; `message` gives the bytes of a row."""
+        if not decoder.tables:
+            return ()
         unseen = np.equal(codes.T, decoder.unseen[:, None])
         if not unseen.any():
             return ()

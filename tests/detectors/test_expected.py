@@ -1,13 +1,13 @@
 """What an explicit rule raises when nothing has changed: the laws against the detectors themselves."""
 
 import math
-import secrets
 
 import numpy as np
 import pytest
 
 from detectors import Reference, Sketch, adwin, window_detectors
 from detectors.expected import LAWS, Windows, alarms, chances, expected_false_alarms
+from tests.charted import seeded
 
 MONTH = 8640.0  # windows of five minutes
 REFERENCE_ROWS = 200_000
@@ -21,10 +21,8 @@ LIMITS = {  # by detector, for n rows: thresholds of which some are passed neith
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """A seed of its own each time, printed so that a failure can be had again."""
-    seed = secrets.randbits(32)
-    print(f"seed {seed}")
-    return np.random.default_rng(seed)
+    """A seed of its own each time."""
+    return seeded()
 
 
 def holed(values: np.ndarray, rng: np.random.Generator, share: float) -> np.ndarray:

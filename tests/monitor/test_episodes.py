@@ -1,5 +1,7 @@
 """The alert that people see: one a rule, as bad as its worst feature."""
 
+from dataclasses import replace
+
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Episode, Evidence, RuleState, evidence_of, worst
 from monitor.alerting.rules import AlertRule
@@ -128,6 +130,21 @@ def test_a_threshold_of_zero_orders_by_the_score_alone() -> None:
 
 def test_evidence_says_feature_detector_score_threshold_and_rows() -> None:
     assert evidence_of([(make_rule(), a_score(0.9, rows=12))]) == (Evidence("age", "missing", 0.9, 0.7, None, 12),)
+
+
+def test_evidence_says_how_much_its_score_may_be_understated() -> None:
+    score = replace(a_score(0.9, rows=12), details={"resolution": 0.004})
+
+    (found,) = evidence_of([(make_rule(), score)])
+
+    assert found.resolution == 0.004
+
+
+def test_words_are_no_part_of_what_is_equal() -> None:
+    """They may come from examples, which are not saved."""
+    (found,) = evidence_of([(make_rule(), a_score(0.9))])
+
+    assert replace(found, words="mean +0.8 σ") == found
 
 
 def test_the_evidence_of_a_firing_alert_is_its_firing_features() -> None:

@@ -1,6 +1,7 @@
 """What a pipeline saves and takes up again, also when configuration or reference have changed."""
 
 import json
+import re
 import struct
 import zlib
 from dataclasses import astuple
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from detectors import adwin
+from detectors.decision import ChartPlan
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.judge import FeatureChoice
 from monitor.alerting.retraining import RetrainOutcome
@@ -229,6 +231,18 @@ def test_a_state_of_the_first_format_goes_on_but_for_adwin() -> None:
     assert causes(facts) == ["adwin starts anew: the ADWIN bank has format 1, this version reads 2"]
     [resolved] = of(play(fresh, "C", first=3), AlertChanged)
     assert (resolved.before, resolved.after, resolved.episode) == (RECOVERING, INACTIVE, 1)
+
+
+def test_another_budget_lets_adwin_start_anew() -> None:
+    """For its delta follows from the budget, and what it forgot under the old one cannot be had back."""
+    pipeline, fresh = make_pipeline(), make_pipeline(plan=ChartPlan(step_ns=MINUTE))
+    play(pipeline, "CCC")
+
+    facts = restored(pipeline, fresh)
+
+    [cause] = causes(facts)
+    assert re.fullmatch(r"adwin starts anew: the ADWIN bank was fed under delta 0\.0005, now it is [0-9.e-]+", cause)
+    assert all(score.insufficient for score in fresh.series[KEY].judge.adwin.scores())
 
 
 def test_the_cooldown_goes_on_after_a_restart() -> None:

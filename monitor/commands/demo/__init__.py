@@ -25,7 +25,6 @@ from monitor.settings import load_settings
 from monitor.sources.embedded import EmbeddedBroker
 from monitor.stream.events import SECOND
 
-BUDGET = 1
 DRIFTING, SILENT, FEATURE = "fraud", "pricing", "amount"
 REFRESH = 0.25  # seconds
 SEED = 7
@@ -74,7 +73,9 @@ def demo(*, seconds: int, port: int) -> int:
         story = Story()
         try:
             with View() as view:
-                view.say(0, f"serving {daemon.server.url}/metrics; two models, windows of {WINDOW} s, a budget of {BUDGET} false alarm a month")
+                view.say(
+                    0, f"serving {daemon.server.url}/metrics; two models, windows of {WINDOW} s, 1 false alarm a month"
+                )
                 watch(Watched(daemon, traffic, receiver, view, story), began, seconds)
         finally:
             traffic.stopping.set()
@@ -236,7 +237,7 @@ def write_config(home: Path, servers: str, url: str, port: int) -> Path:
         "topics": [{"name": TOPIC}],
         "defaults": {"window": f"{WINDOW}s", "lateness": "500ms", "min_rows": 200},
         "models": [{"name": name, "version": "1", "reference": f"{name}.reference.json"} for name in MODELS],
-        "alerting": {"false_alarms_per_month": BUDGET},
+        "alerting": {"false_alarms_per_month": 1},
         "webhooks": [{"name": "trainer", "url": url, "types": ["*"], "secret_file": "secret"}],
         "state": str(home / "state"),
         "checkpoint_interval": "1s",

@@ -18,7 +18,7 @@ from detectors.decision.budget import (
     steps_per_month,
 )
 from detectors.features import Floats
-from tests.charted import DAY, HOUR, WINDOW, seeded
+from tests.charted import DAY, HOUR, SECOND, WINDOW, seeded
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_budget_that_cannot_be_held_is_refused_in_one_line(per_month: float) -
         Budget(per_month, 5, HOUR)
 
 
-@given(st.integers(1, 10_000), st.integers(1, MONTH_NS // 25), st.sampled_from([1e15, 1e-300]))
+@given(st.integers(1, 10_000), st.integers(SECOND, MONTH_NS // 25), st.sampled_from([1e15, 1e-300]))
 def test_the_budget_named_instead_can_be_held(charts: int, step: int, per_month: float) -> None:
     with pytest.raises(BudgetError) as refused:
         Budget(per_month, charts, step)
