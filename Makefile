@@ -6,10 +6,10 @@ COMPILED := .venv/.compiled
 KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check sanitize format bench parts lock dashboards clean
+.PHONY: help setup demo test check sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(COMPILED)  ## make .venv from the hash-locked requirements, and the compiled parts
 
@@ -47,6 +47,12 @@ format: setup  ## let ruff mend what it can
 bench: setup $(BIN)/py-spy  ## every benchmark, about 15 minutes: ratios of one run, benchmarks/RESULTS.md and its plots
 	@$(BIN)/python benchmarks/run_all.py
 
+bench-alarms: setup  ## false pages and delays on simulated months beside naive rules, within the hour: docs/ALARMS.md
+	@$(BIN)/python -m benchmarks.alarms.run
+
+bench-alarms-short: setup  ## the same bounds in three minutes, as the tests run it
+	@$(BIN)/python -m benchmarks.alarms.run --short
+
 $(BIN)/py-spy: $(STAMP) requirements/bench.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
@@ -54,7 +60,7 @@ $(BIN)/py-spy: $(STAMP) requirements/bench.txt
 dashboards: setup  ## write grafana/dashboards/*.json from grafana/build.py
 	@$(BIN)/python grafana/build.py
 
-parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager (Debian, root)
+parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager, Chromium (Debian, root)
 	@.ci/parts
 
 lock:  ## lock the newest versions that pyproject.toml allows (needs uv)

@@ -94,7 +94,7 @@ class Reference:
         A kind is inferred from the first chunk in which the column has a value. Edges come from a sample of 131 072
         values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
         with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
-        each window of the last eight weeks. `progress` hears the rows read so far, both passes together.
+        each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         found = fitting.fit(

@@ -14,12 +14,13 @@ import pytest
 from tests.parts.missing import MissingPart
 
 if TYPE_CHECKING:  # loaded by the fixtures: collecting other tests needs no client
+    from tests.parts.chromium import Chromium
     from tests.parts.kafka import ApacheKafka
     from tests.parts.mock import MockBroker
     from tests.parts.prometheus import Alertmanager, Prometheus
 
 PARTS_REQUIRED = os.environ.get("REQUIRE_PARTS") == "1"
-MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus"}
+MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus", "chromium": "chromium"}
 MISSING = pytest.StashKey[dict[str, MissingPart]]()
 NODE = pytest.StashKey["ApacheKafka"]()
 
@@ -101,6 +102,16 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Callable
             return server
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Chromium]":
+    """One browser for the whole run: each test opens pages of its own."""
+    from tests.parts.chromium import Chromium
+
+    browser = Chromium(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.stop()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects

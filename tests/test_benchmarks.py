@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import brokers, measure, plots, report, stages, targets, traffic
+from benchmarks import backtest, brokers, measure, plots, report, stages, targets, traffic
 
 COUNT = 3_000
 BUSY_LOOP = "main (cli.py);Loop.run (monitor/runtime/loop.py);Loop.turn (monitor/runtime/loop.py);"
@@ -46,6 +46,14 @@ def test_the_loop_can_be_fed_from_memory(tmp_path: Path) -> None:
 
     [few, many] = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["partitions"]
     assert (few["at"], many["at"]) == (1, 100)
+
+
+@pytest.mark.slow
+def test_backtest_reads_the_daemons_events_in_each_format(tmp_path: Path) -> None:
+    backtest.record(tmp_path, COUNT)
+    found = [measure.child("backtest", "--home", str(tmp_path), "--format", ending) for ending in backtest.FORMATS]
+
+    assert [one["read"] for one in found] == [COUNT] * len(backtest.FORMATS)
 
 
 @pytest.mark.parametrize("kind", list(traffic.KINDS))

@@ -12,6 +12,7 @@ from detectors.features import LARGEST, Bools, Floats, Ints
 Codes = NDArray[np.int32]
 
 KEPT_NS = 8 * 7 * 86_400 * 10**9  # of windows: a week is then seen eight times
+KEPT_WINDOWS = 1000  # at least: of long windows eight weeks hold few
 MOST_BYTES = 2**30  # of counts: a thousand features keep eight weeks of windows of 5 minutes
 BLOCK = 16_384  # values compared at once, which stay in the processor's cache
 NO_TIME = np.iinfo(np.int64).min  # how numpy stores NaT
@@ -48,7 +49,7 @@ class WindowTally:
     """
 
     def __init__(self, cells: MergedCells, window_ns: int, windows: Ints) -> None:
-        """`windows`: numbers (event time // `window_ns`) of those that occur, rising; the last eight weeks are counted."""
+        """`windows`: numbers (event time // `window_ns`) of those that occur, rising; the last eight weeks are counted, or thousand."""
         self.cells = cells
         self._window_ns = window_ns
         self._windows = windows[-most_windows(cells, window_ns) :]
@@ -69,8 +70,8 @@ class WindowTally:
 
 
 def most_windows(cells: MergedCells, window_ns: int) -> int:
-    """How many windows are kept: eight weeks of them, as far as a gibibyte goes."""
-    return max(1, min(KEPT_NS // window_ns, MOST_BYTES // (4 * cells.width * len(cells.cuts))))
+    """How many windows are kept: eight weeks of them or a thousand, as far as a gibibyte goes."""
+    return max(1, min(max(KEPT_NS // window_ns, KEPT_WINDOWS), MOST_BYTES // (4 * cells.width * len(cells.cuts))))
 
 
 def _ranked(values: Floats, rungs: Floats, lost: int) -> NDArray[np.uint8]:

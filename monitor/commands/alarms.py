@@ -1,13 +1,14 @@
 """What the alarm budget comes to, and what the explicit rules raise beside it when nothing has changed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from detectors.decision.budget import MONTH_NS
 from detectors.decision.plan import Plan
-from detectors.expected import Expected, Windows, expected_false_alarms, smallest_shift
+from detectors.decision.reach import smallest_shift
+from detectors.expected import Expected, Windows, expected_false_alarms
 from monitor.alerting.judge import Judging
 from monitor.alerting.rules import AlertRule
 from monitor.commands.calibration import learnt
@@ -56,12 +57,12 @@ def rule_alarms(specs: Iterable[SeriesSpec]) -> list[RuleAlarms]:
     found = []
     for spec in specs:
         rows = usual(spec)
+        own = id(spec) if spec.judging.choices else None  # thresholds of its own, or detectors
         for rule in spec.judging.rules:
-            limits = {name: own.fire_above for name, own in spec.judging.rules_for(rule).items()}
             windows = _windows(spec, rule, rows.rows)
-            same = (id(spec.reference), rule.detector, rule.hold, windows, *limits.items())
+            same = (id(spec.reference), own, rule, windows)
             if same not in known:
-                known[same] = _expected(spec.judging, rule, limits, windows)
+                known[same] = _expected(spec.judging, rule, windows)
             found.append(RuleAlarms(spec, rule, rows, known[same]))
     return found
 
@@ -72,9 +73,10 @@ def _windows(spec: SeriesSpec, rule: AlertRule, rows: float) -> Windows:
     return Windows(rows, MONTH_NS / length, length // spec.windows.slide, least)
 
 
-def _expected(judging: Judging, rule: AlertRule, limits: Mapping[str, float], windows: Windows) -> Expected:
+def _expected(judging: Judging, rule: AlertRule, windows: Windows) -> Expected:
     if rule.detector != "volume" and windows.rows < windows.min_rows:
         return Expected(0.0, f"a usual window holds {windows.rows:,.0f} rows, {windows.min_rows:,} are needed")
+    limits = {name: own.fire_above for name, own in judging.rules_for(rule).items()}
     return expected_false_alarms(judging.reference, rule.detector, limits, windows, hold=rule.hold)
 
 

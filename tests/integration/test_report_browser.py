@@ -9,11 +9,13 @@ import pytest
 from monitor.backtest.report import write_report
 from monitor.backtest.result import BacktestResult
 from monitor.stream.events import SeriesKey
+from tests.build import DAY, HOUR
 from tests.parts.chromium import Chromium, Page
-from tests.reports import episode, evidence, injected, make_model, make_result, track
+from tests.reports import PAGE, episode, evidence, injected, make_model, make_result, track
 
 pytestmark = pytest.mark.chromium
 SCHEMES = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+FOLDED = "[...document.querySelectorAll('#model-0 details')].map((card) => card.open)"
 HOSTILE = "<script>alert(1)</script>\"'&amp;--><svg onload=alert(2)>" + "long_" * 40
 # WCAG 2: relative luminance of both colours, what a text lies on being the first ancestor that has a colour of its own
 CONTRAST = """(() => {
@@ -135,14 +137,17 @@ def test_pointing_at_a_plot_reads_every_plot_of_the_model_there(shown: Any) -> N
 
 
 def test_a_bar_of_the_timeline_opens_the_alert_it_stands_for(shown: Any) -> None:
-    many = tuple(episode(rule=f"rule-{number}") for number in range(6))
-    page = shown(make_result(alerts=many))
-    folded = page.evaluate("[...document.querySelectorAll('details')].map((card) => card.open)")
-    page.evaluate("document.querySelectorAll('.lane a')[5].click()")
+    pages = [episode(fired_at=PAGE + number * DAY) for number in range(4)]
+    others = [episode(rule="psi-high", fired_at=PAGE + number * HOUR) for number in range(9)]
+    page = shown(make_result(alerts=(*pages, *others)))
+    folded = page.evaluate(FOLDED)
+    for bar in (3, 12):  # the last page, and the last of a rule that fired often
+        page.evaluate(f"document.querySelectorAll('.lane a')[{bar}].click()")
+        page.wait_until(f"{FOLDED}[{min(bar, 4)}]")
 
-    assert folded == [True, True, True, False, False, False]
-    page.evaluate("new Promise((done) => setTimeout(done, 0))")
-    assert page.evaluate("document.querySelector('#alert-6').open")
+    assert folded == [True, True, True, False, False]
+    assert page.evaluate("location.hash") == "#alert-13"
+    assert page.evaluate("document.querySelector('#alert-13').closest('details') !== null")
 
 
 def test_every_picture_table_and_control_has_a_name(shown: Any) -> None:

@@ -25,6 +25,7 @@ from monitor.pipeline import Pipeline
 from monitor.series import SeriesSpec
 from monitor.settings import load_settings
 from monitor.stream.events import SECOND
+from tests.charted import fitted, seeded
 from tests.parts.ports import free_ports
 
 if TYPE_CHECKING:
@@ -111,11 +112,17 @@ def test_a_configuration_that_is_all_used_gives_no_warning(config: Path) -> None
     assert warned(config) == []
 
 
+def test_a_budget_and_importance_are_used_and_need_no_rule(config: Path) -> None:
+    models = [{"name": "churn", "reference": "r.json", "features": {"age": {"importance": 2}}}]
+    webhooks = [{"name": "trainer", "url": "https://127.0.0.1:1/", "secret_env": "TRAINER"}]
+
+    assert warned(config, alerting={"false_alarms_per_month": 1}, models=models, webhooks=webhooks) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"alerting": {"rules": [RULE]}}, "alerting.false_alarms_per_month is accepted but not used yet"),
-        ({"alerting": {"false_alarms_per_month": None}}, "alerting.rules is empty: scores are exported, nothing fires"),
+        ({"alerting": {"false_alarms_per_month": None}}, "alerting: there is neither a budget nor a rule"),
         (
             {"alerting": {**QUIET, "rules": [{**RULE, "features": ["agee"]}]}},
             "alerting.rules.psi-high: features: 'agee' matches nothing of churn that psi can judge",
@@ -131,10 +138,6 @@ def test_a_configuration_that_is_all_used_gives_no_warning(config: Path) -> None
         (
             {"alerting": {**QUIET, "rules": [{**RULE, "models": ["zzz"]}]}},
             "alerting.rules.psi-high: models: 'zzz' matches none; there is churn",
-        ),
-        (
-            {"models": [{"name": "churn", "reference": "r.json", "features": {"age": {"importance": 2}}}]},
-            "models.churn.features: importance is accepted but not used yet",
         ),
         (
             {"webhooks": [{"name": "trainer", "url": "http://127.0.0.1:1/", "secret_env": "TRAINER"}]},
@@ -277,6 +280,137 @@ def test_estimates_are_printed(config: Path, capsys: Output) -> None:
         re.MULTILINE,
     )
     assert re.search(r"^metrics: about \d+ series$", said, re.MULTILINE)
+
+
+# --- what is to be expected of its alerts ------------------------------------------------------------------------------
+
+KS = {"name": "far", "detector": "ks", "features": ["age"], "fire_above": 0.1}
+
+
+@pytest.fixture
+def calibrated(config: Path) -> Path:
+    """In place of the plain reference, one that knows its own 300 windows of 100 rows."""
+    rng = seeded()
+    fitted(rng, {"age": rng.normal(size=30_000), "plan": rng.choice(["pro", "free"], 30_000)}).save(
+        config.parent / "r.json"
+    )
+    return config
+
+
+def expectations(output: Output, config: Path, **changes: Any) -> list[str]:
+    """What `check` says of the alerts of the only model, and its warnings."""
+    code, said, problems = check(output, write(config, **changes), "--offline")
+    assert (code, problems) == (0, [])
+    return [line for line in said.partition("effective")[0].splitlines() if line.startswith(("  ", "warning: "))]
+
+
+def test_the_budget_is_explained(calibrated: Path, capsys: Output) -> None:
+    models = [{"name": "churn", "reference": "r.json", "min_rows": 50}]
+    budget, calibration = expectations(capsys, calibrated, alerting={"false_alarms_per_month": 2}, models=models)
+
+    assert re.fullmatch(
+        r"  drift: 2 pages a month; 2 features, \d+ charts on panes of 5m, threshold \d\.\d; "
+        r"smallest lasting shift found within a day: 0\.\d\d σ",
+        budget,
+    )
+    assert calibration.startswith(
+        "  calibration: one profile for all hours from 298 windows of 5m"
+    )  # the first and last are cut off
+
+
+def test_a_shift_is_named_for_a_week_where_a_day_has_few_panes(calibrated: Path, capsys: Output) -> None:
+    models = [{"name": "churn", "reference": "r.json", "window": "8h"}]
+    budget, _ = expectations(capsys, calibrated, alerting={"false_alarms_per_month": 1}, models=models)
+
+    assert "on panes of 8h" in budget
+    assert "smallest lasting shift found within a week: 0." in budget
+
+
+def test_a_cold_reference_keeps_no_budget_and_check_says_what_mends_it(config: Path, capsys: Output) -> None:
+    budget, why = expectations(capsys, config, alerting={"false_alarms_per_month": 1})
+
+    assert budget.startswith("  drift: no budget can be kept, for the reference is cold: only large changes page")
+    assert budget.endswith("`driftd reference fit --timestamp COL --window 5m …` mends that")
+    assert why == "  calibration: cold, effect sizes only: no --timestamp"
+
+
+def test_without_a_budget_explicit_rules_are_alone(config: Path, capsys: Output) -> None:
+    budget, rule, rows = expectations(capsys, config)
+
+    assert budget == "  drift: off, for alerting.false_alarms_per_month is null: explicit rules alone"
+    assert rule.startswith("  psi-high: about ")
+    assert rows == "  (rules: at 200 rows a window, that is min_rows, for the reference tells no traffic)"
+
+
+def test_a_rule_tells_its_false_alarms_and_whether_they_exceed_the_budget(calibrated: Path, capsys: Output) -> None:
+    """Two-sample Kolmogorov at 100 rows: D above 0.1 in a quarter of all windows of five minutes, by chance."""
+    models = [{"name": "churn", "reference": "r.json", "min_rows": 50}]
+    alerting = {"false_alarms_per_month": 1, "rules": [KS, {**KS, "name": "patient", "for": 40}]}
+    _, _, far, patient, rows, warning = expectations(capsys, calibrated, alerting=alerting, models=models)
+
+    [figure] = re.findall(
+        r"^  far: about (\d,\d00) false alarms a month, if rows are independent; dependence and seasons add to it$", far
+    )
+    assert 1500 < int(figure.replace(",", "")) < 3000
+    assert patient == "  patient: fewer than 0.001 false alarms a month, if rows are independent"
+    assert rows == "  (rules: at 100 rows a window, by the calibration)"
+    assert warning == (
+        f"warning: alerting.rules.far: about {figure} false alarms a month on churn by itself, "
+        "where alerting.false_alarms_per_month is 1"
+    )
+
+
+def test_a_rule_that_fires_in_every_window_is_told_so(calibrated: Path, capsys: Output) -> None:
+    models = [{"name": "churn", "reference": "r.json", "min_rows": 50, "features": {"plan": {"ignore": True}}}]
+    rule = {**RULE, "fire_above": 0.0}
+    _, said, _ = expectations(
+        capsys, calibrated, alerting={"false_alarms_per_month": None, "rules": [rule]}, models=models
+    )
+
+    assert said.startswith("  psi-high: about 8,600 false alarms a month, at least one in nearly every window, if rows")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (KS, "far: never has data: a usual window holds 100 rows, 200 are needed"),
+        ({**KS, "min_rows": 300}, "far: never has data: a usual window holds 100 rows, 300 are needed"),
+        ({"name": "gone", "detector": "missing", "fire_above": 0.1}, "gone: fewer than 0.001 false alarms a month, if"),
+        (
+            {"name": "quiet", "detector": "volume", "fire_above": 1.0},
+            "quiet: no figure for false alarms, it depends on traffic",
+        ),
+    ],
+)
+def test_what_a_rule_cannot_raise_is_said(calibrated: Path, capsys: Output, rule: dict[str, Any], said: str) -> None:
+    alerting = {"false_alarms_per_month": None, "rules": [rule]}
+
+    assert expectations(capsys, calibrated, alerting=alerting)[1].startswith(f"  {said}")
+
+
+def test_rows_are_those_of_the_references_traffic_where_it_has_no_calibration(config: Path, capsys: Output) -> None:
+    times = np.arange(1000, dtype=np.int64) * SECOND
+    Reference.fit({"age": np.arange(1000.0)}, timestamps=times, window_ns=100 * SECOND).save(config.parent / "r.json")
+
+    assert expectations(capsys, config)[-1] == "  (rules: at 300 rows a window, by the reference's traffic)"
+
+
+@pytest.mark.parametrize("budget", [1e6, 1e-9])
+@pytest.mark.parametrize("reference", ["cold", "calibrated"])
+def test_a_budget_that_cannot_be_held_is_refused_with_one_that_can(
+    config: Path, capsys: Output, request: pytest.FixtureRequest, budget: float, reference: str
+) -> None:
+    if reference == "calibrated":
+        request.getfixturevalue("calibrated")
+    code, _, problems = check(capsys, write(config, alerting={"false_alarms_per_month": budget}), "--offline")
+
+    assert code == 2
+    [problem] = problems
+    [reachable] = re.findall(
+        r"^models\.churn: alerting\.false_alarms_per_month \S+ cannot be held by \d+ charts .*; (\S+) can$", problem
+    )
+    nearest = float(reachable) * (0.9 if budget > 1 else 1.1)  # it is rounded
+    assert check(capsys, write(config, alerting={"false_alarms_per_month": nearest}), "--offline")[0] == 0
 
 
 @pytest.mark.slow

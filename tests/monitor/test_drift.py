@@ -204,7 +204,10 @@ def cold() -> Reference:
 def effects(cold: Reference, window: Sketch) -> dict[str, float | None]:
     psi = window_detectors()["psi"].columns(cold, window.tally(), min_rows=1)
     found = effect_scores(cold, window.tally(), psi)
-    return {name: (float(value) if known else None) for name, value, known in zip(found.names, found.values, found.known, strict=True)}
+    return {
+        name: (float(value) if known else None)
+        for name, value, known in zip(found.names, found.values, found.known, strict=True)
+    }
 
 
 @pytest.mark.parametrize("rows", [5, 100, 2_000])

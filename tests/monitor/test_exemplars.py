@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from detectors import Reference
+from detectors.decision import ChartPlan
+from monitor.facts import AlertChanged, Fact
+from monitor.sinks.payloads import Sender, Subscriber, notifications
 from monitor.sources import newcomers, scanning
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode import FieldMap, SeriesDecoder, TopicDecoder
 from monitor.stream.events import SECOND, EventBatch, SeriesKey
 from monitor.stream.exemplars import FRESH, KEPT, LONGEST, TEXTS, Exemplars, legible
-from tests.build import KEY, REFERENCE, make_batch
+from tests.build import KEY, REFERENCE, feed, make_batch, make_pipeline, of
 from tests.fakes import NOON
 
 TS = NOON // 1_000_000
@@ -137,9 +140,9 @@ def event(plan: object = "free", city: object = "Bonn", model: str = "churn", **
     return json.dumps({"ts": TS, "model": model, "version": "3", "features": features, **more}).encode()
 
 
-def make_decoder(way: str, *models: str) -> TopicDecoder:
+def make_decoder(way: str, *models: str, reference: Reference = TWO) -> TopicDecoder:
     fields = FieldMap()
-    series = [SeriesDecoder(SeriesKey(model, "3"), TWO.grid, fields) for model in models or ("churn",)]
+    series = [SeriesDecoder(SeriesKey(model, "3"), reference.grid, fields) for model in models or ("churn",)]
     decoder = TopicDecoder("t", series, fields, SECOND)
     if way == "compiled" and not scanning.COMPILED:
         pytest.skip("the compiled part is not here")
@@ -243,3 +246,29 @@ def test_each_series_has_its_turn() -> None:
         found |= {model for model, _, _ in named(decoder, messages, NOON + at * SECOND)}
 
     assert found == set(models)
+
+
+# --- from bytes to a page ---------------------------------------------------------------------------------------------
+
+
+@WAYS
+def test_a_page_names_the_new_category(way: str) -> None:
+    """Through decoder, pipeline and payload; the reference is cold, so effect sizes decide."""
+    reference = Reference.fit({"age": [1.5] * 120, "plan": ["free", "pro", "pro"] * 40})
+    decoder = make_decoder(way, reference=reference)
+    pipeline = make_pipeline(reference=reference, plan=ChartPlan(per_month=1.0))
+    facts: list[Fact] = []
+    for number in range(12):
+        at = TS + number * 60_000
+        plans = ["free", "pro", "EU-2"] if number > 3 else ["free", "pro", "pro"]
+        raw = [event(plan, ts=at + row) for row, plan in enumerate(plans * 60)]
+        decoded = decoder.decode(TopicRecords("t", [0] * len(raw), raw), NOON + number * 60 * SECOND)
+        facts += feed(pipeline, *decoded.batches)
+
+    (fired,) = [fact for fact in of(facts, AlertChanged) if fact.opened]
+    body = json.loads(notifications([fired], [Subscriber("pager", frozenset({"*"}))], Sender("c", "1"))[0].body)
+
+    assert fired.rule == "drift"
+    assert 'plan new category "EU-2" 33 %' in body["data"]["summary"]
+    assert body["data"]["evidence"][0]["words"].startswith('new category "EU-2" 33 %')
+    assert body["data"]["calibration"] == "cold"

@@ -197,7 +197,9 @@ def test_a_warning_is_a_state_and_no_alert(learnt: Reference) -> None:
     assert of(facts, AlertChanged) == of(facts, AlertSeen) == []
     assert of(facts, WindowScored)[-1].states["holes"] == 1
     assert of(facts, WindowScored)[-1].states["other"] == 0
-    score = next(score for score in of(facts, WindowScored)[-1].scores if (score.feature, score.detector) == ("holes", NAME))
+    score = next(
+        score for score in of(facts, WindowScored)[-1].scores if (score.feature, score.detector) == ("holes", NAME)
+    )
     assert score.value is not None
     assert 0.5 <= score.value < 1.0
     assert score.threshold == 1.0
@@ -299,8 +301,13 @@ def test_going_on_from_a_snapshot_is_never_having_stopped(learnt: Reference, sto
     for kind in kinds:
         assert of(again.facts, kind) == of(straight.facts, kind)
     assert len(opened(straight.facts)) == 1
-    assert [identity(one, FIRED) for one in opened(again.facts)] == [identity(one, FIRED) for one in opened(straight.facts)]
-    assert stored(again.pipeline.snapshot())["charts", '["churn","3"]'] == stored(straight.pipeline.snapshot())["charts", '["churn","3"]']
+    assert [identity(one, FIRED) for one in opened(again.facts)] == [
+        identity(one, FIRED) for one in opened(straight.facts)
+    ]
+    assert (
+        stored(again.pipeline.snapshot())["charts", '["churn","3"]']
+        == stored(straight.pipeline.snapshot())["charts", '["churn","3"]']
+    )
 
 
 def test_checkpoints_of_changes_hold_the_charts(learnt: Reference) -> None:

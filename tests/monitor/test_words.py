@@ -23,11 +23,15 @@ from tests.fakes import NOON
 from tests.monitor.test_payloads import CHANGED, INACTIVE, MINUTE, PENDING, RAISED, RECOVERING
 
 SEED = random.SystemRandom().randrange(2**32)
-print(f"seed {SEED}")
 ROWS, WINDOW = 20_000, 2000
 PLANS, SHARES = ["free", "pro", "team", "gold"], [0.5, 0.3, 0.15, 0.05]
 
 Change = Callable[[Any, np.random.Generator], Any]
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    print(f"seed {SEED}")
 
 
 def ordinary(rng: np.random.Generator, rows: int) -> dict[str, Any]:
@@ -303,6 +307,7 @@ def test_a_change_of_traffic() -> None:
 # --- a whole alert ----------------------------------------------------------------------------------------------------
 
 AGE = Evidence("age", "drift", 1.4, 1.0, None, 900, "location+", NOON - 15 * MINUTE, 0.8, words="mean +0.8 σ")
+DOUBT = replace(AGE, feature="*", words="12 warnings")
 PLAN = Evidence(
     "plan", "drift", 1.2, 1.0, None, 900, "unseen", NOON - 5 * MINUTE, 0.08, words='new category "EU-2" 8 %'
 )
@@ -327,6 +332,11 @@ PLAN = Evidence(
         (
             {"rule": "psi-high", "evidence": CHANGED.evidence[:1]},
             "churn/3 (psi-high) drifts since 11:55: age psi 0.41 > 0.25",
+        ),
+        ({"rule": "calibration", "evidence": (DOUBT,)}, "churn/3 does not fit its reference since 11:55: 12 warnings"),
+        (
+            {"rule": "calibration", "before": RAISED, "after": INACTIVE, "evidence": ()},
+            "churn/3 fits its reference again",
         ),
         ({"evidence": (replace(AGE, feature="__prediction__"),)}, "churn/3 drifts since 11:45: prediction mean +0.8 σ"),
     ],

@@ -115,6 +115,13 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def wait_until(self, expression: str) -> None:
+        """Return when some JavaScript is true."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not self.evaluate(expression):
+            assert time.monotonic() < deadline, f"never true: {expression}"
+            time.sleep(0.02)
+
     def complaints(self) -> list[Any]:
         """What the console, the log and uncaught exceptions said, from debug to error."""
         kinds = {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}

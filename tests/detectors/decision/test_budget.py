@@ -85,7 +85,9 @@ def test_charts_share_the_budget() -> None:
 
 @pytest.mark.parametrize("per_month", [1e6, 500.0, 1e-8, 0.0])
 def test_a_budget_that_cannot_be_held_is_refused_in_one_line(per_month: float) -> None:
-    with pytest.raises(BudgetError, match=r"^false_alarms_per_month .* cannot be held by 5 charts of 720 steps a month"):
+    with pytest.raises(
+        BudgetError, match=r"^false_alarms_per_month .* cannot be held by 5 charts of 720 steps a month"
+    ):
         Budget(per_month, 5, HOUR)
 
 

@@ -188,7 +188,9 @@ def test_columns_of_every_kind_are_calibrated(learnt: Reference) -> None:
 
     assert len(found.features) == len(learnt.names)
     for one in found.features:
-        assert np.isfinite([*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]).all()
+        assert np.isfinite(
+            [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
+        ).all()
         assert min(one.sd) >= 1.0
 
 
@@ -207,7 +209,9 @@ def test_traffic_is_learnt() -> None:
     values, cells = rng.normal(size=(300, 80)), normal_cells(80)
     counts = windows_of(values, cells)
     factor = rng.integers(1, 4, size=300)
-    spread = WindowCounts(WINDOW, counts.starts, counts.rows * factor, counts.cells * factor.astype(np.uint32)[:, None, None])
+    spread = WindowCounts(
+        WINDOW, counts.starts, counts.rows * factor, counts.cells * factor.astype(np.uint32)[:, None, None]
+    )
 
     steady, uneven = calibrate(counts, cells).volume, calibrate(spread, cells).volume
     assert np.exp(steady.expected(MONDAY)) == pytest.approx(80)

@@ -103,7 +103,12 @@ def test_a_broken_feature_is_certain_at_once(learnt: Reference, change: Change, 
 
 @pytest.mark.parametrize(
     ("change", "rows"),
-    [(shift(0.3), 5_000), (put("plan", "EU-2", 0.1), 5_000), (put("normal", None, 0.1), 5_000), (put("few", 3.0, 0.2), 5_000)],
+    [
+        (shift(0.3), 5_000),
+        (put("plan", "EU-2", 0.1), 5_000),
+        (put("normal", None, 0.1), 5_000),
+        (put("few", 3.0, 0.2), 5_000),
+    ],
     ids=["shift", "new category", "missing", "piled up"],
 )
 def test_one_pane_pages_for_nothing_less_and_two_do(learnt: Reference, change: Change, rows: int) -> None:
@@ -455,7 +460,9 @@ def test_another_budget_takes_the_sums_up(learnt: Reference) -> None:
     assert np.array_equal(other.sums.values, charted.charts.sums.values)
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[:-1], lambda data: b"no charts", lambda data: b"", lambda data: data + b"."])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: b"no charts", lambda data: b"", lambda data: data + b"."]
+)
 def test_damaged_bytes_are_refused(learnt: Reference, damage: Callable[[bytes], bytes]) -> None:
     charts = Charts(learnt, ChartPlan())
     with pytest.raises(ValueError, match="no charts, or damaged"):

@@ -17,7 +17,7 @@ def rng() -> np.random.Generator:
 
 def test_the_shift_named_as_found_within_a_day_is_found_in_about_a_day(rng: np.random.Generator) -> None:
     """Mean of twelve, in hours."""
-    found = fitted(rng, {"x": rng.normal(size=30_000), "y": rng.normal(size=30_000)}, rows=100, window_ns=HOUR)
+    found = fitted(rng, {"x": rng.normal(size=90_000), "y": rng.normal(size=90_000)}, rows=100, window_ns=HOUR)
     assert found.calibration is not None, found.cold
     plan = ChartPlan(step_ns=HOUR)
     shift = float(smallest_shift(Plan(found, found.calibration, plan), DAY)[0])

@@ -56,7 +56,9 @@ def test_panes_that_are_not_judged_do_not_count() -> None:
     for _ in range(100):
         assert not rest.follow(yes, np.array([-5.0]), no)[0]
 
-    assert all(np.array_equal(one, other) for one, other in zip(before, (rest.odds, rest.quiet, rest.level), strict=True))
+    assert all(
+        np.array_equal(one, other) for one, other in zip(before, (rest.odds, rest.quiet, rest.level), strict=True)
+    )
 
 
 def test_what_does_not_fire_is_forgotten() -> None:
