@@ -1,0 +1,227 @@
+"""Facts to findings: listens to a replay as telemetry listens to the daemon, and keeps what the result is made of."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from detectors.decision.plan import CHARTS, OWNERS
+from detectors.decision.step import Step
+from monitor.alerting import drift
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import OPEN, Evidence
+from monitor.alerting.retraining import RetrainOutcome
+from monitor.backtest.inject import Plant
+from monitor.backtest.replay import Turn, outcomes
+from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain
+from monitor.backtest.sweep import Sweep, explained, windows_between
+from monitor.backtest.thinning import PeakPoint, RowsPoint, Thinned
+from monitor.facts import (
+    AlertChanged,
+    AlertSeen,
+    EventsCounted,
+    EventsRejected,
+    Fact,
+    FieldsRejected,
+    PaneCharted,
+    RetrainDecided,
+    WindowClosed,
+)
+from monitor.series import SeriesSpec
+from monitor.stream.events import EventBatch, Nanos, SeriesKey
+
+REASON = "drift"  # the one reason there is, as in the webhook's body
+
+
+@dataclass(slots=True)
+class Hunt:
+    """A planted change and what was found of it."""
+
+    plant: Plant
+    found: tuple[Nanos, str, int, Nanos] | None = None  # when, by which rule, in which place, by steps of which length
+
+    def see(self, rule: str, named: Mapping[str, Nanos], at: Nanos, step: Nanos) -> None:
+        """An alert fires on a window of length `step` that ends at `at`: does it name the feature, and not from before?"""
+        if self.found is not None or not explained(self.plant, at, step):
+            return
+        new = [
+            place
+            for place, (feature, first) in enumerate(named.items(), start=1)
+            if feature in self.plant.features and first > self.plant.at
+        ]
+        if new:
+            self.found = at, rule, new[0], step
+
+    @property
+    def injected(self) -> Injected:
+        """As a value."""
+        plant = self.plant
+        told = Injected(plant.text, plant.key, plant.features[0], plant.at, plant.until, plant.rows)
+        if self.found is None:
+            return told
+        at, rule, rank, step = self.found
+        return replace(told, found_at=at, rule=rule, delay=windows_between(plant.at, at, step), rank=rank)
+
+
+@dataclass(slots=True)
+class SeriesFindings:
+    """What became of one series."""
+
+    spec: SeriesSpec
+    hunts: list[Hunt]
+    sweep: Sweep
+    rows: Thinned[RowsPoint] = field(default_factory=Thinned)
+    peaks: Thinned[PeakPoint] = field(default_factory=Thinned)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    first: Nanos | None = None
+    last: Nanos | None = None
+    rows_judged: int = 0
+    pane_ns: Nanos = 0
+    thresholds: dict[str, float] = field(default_factory=dict)
+    warned: int = 0
+    warnings_due: float = 0.0
+    at: Nanos = 0  # the end of the newest window or pane judged
+    named: dict[str, dict[str, Nanos]] = field(default_factory=dict)  # by rule: the features it names, and since when
+
+    def count(self, batch: EventBatch) -> None:
+        """Note how far its events reach."""
+        if len(batch):
+            first, last = int(batch.event_times.min()), int(batch.event_times.max())
+            self.first = first if self.first is None else min(first, self.first)
+            self.last = last if self.last is None else max(last, self.last)
+
+    def step_of(self, rule: str) -> Nanos:
+        """How long the windows are that a rule judges: those of the charts are panes."""
+        return self.pane_ns if rule == drift.NAME and self.pane_ns else self.spec.windows.length
+
+    def name(self, rule: str, evidence: Sequence[Evidence]) -> dict[str, Nanos]:
+        """Note which features an alert names now; when each of them was first named, in the order of the evidence."""
+        before = self.named.get(rule, {})
+        self.named[rule] = {one.feature: before.get(one.feature, self.at) for one in evidence}
+        return self.named[rule]
+
+    def close(self, window: WindowClosed) -> None:
+        """A window was judged."""
+        self.at = window.end
+        self.rows.add(RowsPoint(window.end, 1, window.rows))
+        self.rows_judged += window.rows
+
+    def chart(self, fact: PaneCharted, per_month: float) -> None:
+        """The charts took one more step."""
+        step = fact.step
+        self.at = fact.end
+        self.pane_ns = self.pane_ns or fact.end - fact.start
+        self.peaks.add(PeakPoint.of(step))
+        self.warned += step.warned
+        self.warnings_due += step.expected_warnings
+        if not self.thresholds:
+            self.thresholds = thresholds_of(step)
+        self.sweep.take(step, per_month)
+
+
+class Findings:
+    """Everything that a replay said, so far. `budget`: false alarms a month that are configured, None where off."""
+
+    def __init__(
+        self,
+        specs: Iterable[SeriesSpec],
+        plants: Sequence[Plant],
+        budget: float | None,
+        budgets: Sequence[float],
+    ) -> None:
+        self.budget = budget
+        self.series: dict[SeriesKey, SeriesFindings] = {}
+        for spec in specs:
+            own = [plant for plant in plants if plant.key == spec.key]
+            sweep = Sweep(spec.reference.names, own, budgets)
+            self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in own], sweep)
+        self.events: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.fields: Counter[str] = Counter()
+        self.windows = 0
+        self.alerts: list[AlertEpisode] = []
+        self.retrains: list[Retrain] = []
+        self._open: dict[tuple[SeriesKey, str], int] = {}  # the place among the alerts
+
+    def take(self, turn: Turn) -> None:
+        """One piece of the record."""
+        self.events["outside"] += turn.outside
+        for batch in turn.batches:
+            self.series[batch.key].count(batch)
+        for key, outcome, count in outcomes(turn.batches, turn.facts):
+            self.series[key].outcomes[outcome] += count
+        for fact in turn.facts:
+            self._hear(fact)
+
+    def _hear(self, fact: Fact) -> None:
+        match fact:
+            case EventsCounted():
+                self.events[fact.outcome] += fact.count
+            case EventsRejected():
+                self.rejected[fact.reason] += fact.count
+            case FieldsRejected():
+                self.fields[fact.reason] += fact.count
+            case WindowClosed():
+                self.windows += 1
+                self.series[fact.key].close(fact)
+            case PaneCharted() if self.budget is not None:
+                self.series[fact.key].chart(fact, self.budget)
+            case AlertSeen() | AlertChanged():
+                self._follow(fact)
+            case RetrainDecided():
+                alert = fact.alert
+                self.retrains.append(Retrain(alert.key, alert.rule, alert.window.end, REASON, fact.outcome.value))
+            case _:
+                pass
+
+    def _follow(self, fact: AlertSeen | AlertChanged) -> None:
+        series, place = self.series[fact.key], (fact.key, fact.rule)
+        if isinstance(fact, AlertChanged):
+            series.at = fact.window.end
+            if fact.opened:
+                self._open[place] = len(self.alerts)
+                self.alerts.append(begun(fact))
+        state = fact.after if isinstance(fact, AlertChanged) else fact.state
+        if (at := self._open.get(place)) is not None:
+            self.alerts[at] = joined_by(self.alerts[at], fact.evidence)
+        named = series.name(fact.rule, fact.evidence if state in OPEN else ())
+        if state is AlertState.FIRING:
+            for hunt in series.hunts:
+                hunt.see(fact.rule, named, series.at, series.step_of(fact.rule))
+        if isinstance(fact, AlertChanged) and fact.closed and at is not None:
+            self.alerts[at] = replace(self.alerts[at], resolved_at=fact.window.end)
+            del self._open[place]
+
+    @property
+    def counts(self) -> EventCounts:
+        """Events by outcome."""
+        return EventCounts(**{name: self.events[name] for name in EventCounts.__slots__})
+
+    def requested(self, *, granted: bool) -> tuple[Retrain, ...]:
+        """The wishes to retrain that were granted, or those that were not."""
+        return tuple(one for one in self.retrains if (one.outcome == RetrainOutcome.REQUESTED) is granted)
+
+
+def thresholds_of(step: Step) -> dict[str, float]:
+    """The threshold of each chart."""
+    return {CHARTS[chart]: float(limit) for chart, limit in zip(OWNERS.tolist(), step.thresholds, strict=True)}
+
+
+def begun(fact: AlertChanged) -> AlertEpisode:
+    """An episode that has just begun."""
+    return AlertEpisode(
+        key=fact.key,
+        rule=fact.rule,
+        severity=fact.severity,
+        since=fact.since,
+        fired_at=fact.window.end,
+        resolved_at=None,
+        window=fact.window,
+        evidence=fact.evidence,
+    )
+
+
+def joined_by(episode: AlertEpisode, evidence: Sequence[Evidence]) -> AlertEpisode:
+    """The episode with the features that it had not named before."""
+    known = {one.feature for one in (*episode.evidence, *episode.joined)}
+    more = tuple(one for one in evidence if one.feature not in known)
+    return replace(episode, joined=episode.joined + more) if more else episode

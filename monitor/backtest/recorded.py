@@ -1,0 +1,132 @@
+"""Recorded events as micro-batches: what the pipeline gets from Kafka, it gets from here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from monitor.facts import Fact
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode import Decoded, TopicDecoder
+from monitor.stream.events import MicroBatch, Nanos, Partition
+
+BLOCK = 4 << 20  # bytes of a file at once: some thousand events
+LONGEST_LINE = 64 << 20  # bytes; a message has one MiB
+BOM = b"\xef\xbb\xbf"
+LINES = frozenset({".jsonl", ".ndjson", ".json"})
+TABLES = frozenset({".parquet", ".pq", ".csv"})
+
+
+class RecordedError(Exception):
+    """Recorded events that cannot be read: one line that names the file or topic and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some events as read, and what the decoder said of them. `events` were looked at, `done` of 1 is read by now.
+
+    `finished` are partitions that bring nothing more, so that nobody waits for them; the last one is not named.
+    """
+
+    arrived: MicroBatch
+    facts: Sequence[Fact]
+    events: int
+    done: float
+    finished: frozenset[Partition] = frozenset()
+
+
+class Recorded(Protocol):
+    """Events on record, which end."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """All of it, once, in order. Raises RecordedError."""
+        ...
+
+    def hold(self, partitions: frozenset[Partition]) -> None:
+        """Read nothing more of these, and of all others, until told otherwise."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was noticed that a reader of the result should know."""
+        ...
+
+
+class Lines:
+    """Files of messages as they are on the topic, one a line, read in the order given as one partition."""
+
+    def __init__(self, paths: Sequence[Path], decoder: TopicDecoder) -> None:
+        self._paths = paths
+        self._decoder = decoder
+        self._partition = Partition(decoder.topic, 0)
+        self._now: Nanos = 0  # the largest event time seen
+        self.notes: Sequence[str] = ()
+
+    def hold(self, partitions: frozenset[Partition]) -> None:
+        """A single partition runs ahead of nothing."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """Some thousand events at once. Raises RecordedError."""
+        sizes = [size_of(path) for path in self._paths]
+        whole, read = max(sum(sizes), 1), 0
+        new = frozenset({self._partition})
+        for path in self._paths:
+            for block, values in blocks(path):
+                read += block
+                decoded = self._decoder.decode(TopicRecords(self._decoder.topic, [0] * len(values), values), self._now)
+                self._now = max(self._now, *decoded.seen.values(), 0)
+                yield piece_of(decoded, self._partition, new, len(values), min(1.0, read / whole))
+                new = frozenset()
+
+
+def piece_of(decoded: Decoded, partition: Partition, assigned: frozenset[Partition], events: int, done: float) -> Piece:
+    """What a decoder made of events of one partition."""
+    arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read=frozenset({partition}), assigned=assigned)
+    return Piece(arrived, decoded.facts, events, done)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file that can be read. Raises RecordedError."""
+    try:
+        if path.is_dir():
+            raise RecordedError(f"{path}: is a directory; name the files in it")
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise RecordedError(f"{path}: does not exist") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if path.is_file() and not size:
+        raise RecordedError(f"{path}: is empty")
+    return size
+
+
+def unreadable(path: Path, error: OSError) -> RecordedError:
+    """The system's own words."""
+    return RecordedError(f"{path}: cannot be read: {error.strerror or error}")
+
+
+def blocks(path: Path) -> Iterator[tuple[int, list[bytes | None]]]:
+    """The lines of a file, a block of bytes at once with how long it was; empty ones are left out. Raises RecordedError."""
+    rest, first = b"", True
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                if first:
+                    block, first = block.removeprefix(BOM), False
+                *lines, rest = (rest + block).split(b"\n")
+                if len(rest) > LONGEST_LINE:
+                    raise RecordedError(
+                        f"{path}: a line is longer than {LONGEST_LINE >> 20} MiB: is this one message a line?"
+                    )
+                yield len(block), messages(lines)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    if rest.strip():
+        yield 0, [rest]
+
+
+def messages(lines: list[bytes]) -> list[bytes | None]:
+    """The lines that hold something."""
+    if b"" in lines or b"\r" in lines:
+        return [line for line in lines if line.strip()]
+    return list(lines)

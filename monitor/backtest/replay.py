@@ -1,0 +1,142 @@
+"""Recorded events through the pipeline on a virtual clock: it is always as late as the newest event."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from monitor.backtest.inject import Plant
+from monitor.backtest.recorded import Recorded
+from monitor.facts import EventsCounted, Fact
+from monitor.pipeline import Pipeline
+from monitor.sources.values import LATEST_NANOS
+from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, SeriesKey
+
+MOST_PANES = 128  # that one series opens at once, besides those that wait for late events
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Event times that count: from `first` until before `until`; None: no limit."""
+
+    first: Nanos | None = None
+    until: Nanos | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether any event could lie outside."""
+        return self.first is not None or self.until is not None
+
+    def within(self, batch: EventBatch) -> EventBatch:
+        """The events that count."""
+        counts = np.ones(len(batch), dtype=np.bool_)
+        if self.first is not None:
+            counts &= batch.event_times >= self.first
+        if self.until is not None:
+            counts &= batch.event_times < self.until
+        return batch if counts.all() else batch.where(counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one piece of the record led to. `batches` are the events folded in, `outside` those that do not count."""
+
+    facts: Sequence[Fact]
+    batches: Sequence[EventBatch]
+    outside: int
+    events: int
+    done: float
+
+
+class Replay:
+    """Reads a record to its end, then closes the windows that are open."""
+
+    def __init__(
+        self, pipeline: Pipeline, recorded: Recorded, plants: Sequence[Plant] = (), within: Range = Range()
+    ) -> None:
+        self._pipeline = pipeline
+        self._recorded = recorded
+        self._plants = plants
+        self._within = within
+        self._slide = min(series.spec.windows.slide for series in pipeline.series.values())
+        self._partitions: set[Partition] = set()
+        self._now: Nanos = 0
+
+    def run(self, take: Callable[[Turn], None]) -> None:
+        """Hand on what each piece led to. Raises RecordedError."""
+        for piece in self._recorded.pieces():
+            arrived, outside = self._counted(piece.arrived)
+            self._partitions |= arrived.assigned
+            self._now = max(self._now, *arrived.seen.values(), 0)
+            if piece.finished:
+                arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
+            facts, batches = [*piece.facts], list[EventBatch]()
+            for part in slices(arrived, self._slide * MOST_PANES):
+                facts += [*self._pipeline.ingest(part, self._now), *self._pipeline.advance(self._now)]
+                batches += part.batches
+            self._recorded.hold(self._pipeline.ahead())
+            take(Turn(facts, batches, outside, piece.events, piece.done))
+        take(Turn(self._finish(), (), 0, 0, 1.0))
+
+    def _counted(self, arrived: MicroBatch) -> tuple[MicroBatch, int]:
+        """What is to be counted of a micro-batch, changed as planted, and how many events were outside."""
+        before = sum(map(len, arrived.batches))
+        batches: Iterable[EventBatch] = arrived.batches
+        seen = arrived.seen
+        if self._within.limited:
+            first, until = self._within.first, self._within.until
+            batches = [batch for batch in map(self._within.within, batches) if len(batch)]
+            seen = {one: time if until is None else min(time, until) for one, time in seen.items()}
+            seen = {one: time for one, time in seen.items() if first is None or time >= first}
+        for plant in self._plants:
+            batches = [plant.into(batch) for batch in batches]
+        kept = tuple(batches)
+        return replace(arrived, batches=kept, seen=seen), before - sum(map(len, kept))
+
+    def _finish(self) -> list[Fact]:
+        """Let event time pass the end of each series' newest pane, so that the windows that end there close."""
+        ends = [
+            max(series.windows.panes) + series.spec.windows.slide + series.spec.windows.lateness
+            for series in self._pipeline.series.values()
+            if series.windows.panes
+        ]
+        if not ends:
+            return []
+        self._now = max(self._now, *ends)
+        over = MicroBatch(seen=dict.fromkeys(self._partitions, max(ends)))
+        return [*self._pipeline.ingest(over, self._now), *self._pipeline.advance(self._now)]
+
+
+def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
+    """A micro-batch in parts of event time, the earliest first, so that sparse events do not fill memory with open panes.
+
+    The facts are those of the whole: nothing of a part is late that would not have been.
+    """
+    batches = [batch for batch in arrived.batches if len(batch)]
+    spans = [batch.event_times // length for batch in batches]
+    numbers = sorted({number for span in spans for number in np.unique(span).tolist()})
+    if len(numbers) <= 1:
+        yield arrived
+        return
+    for number in numbers:
+        inside = [span == number for span in spans]
+        some = tuple(
+            replace(batch.where(mask), newcomers=batch.newcomers)
+            for batch, mask in zip(batches, inside, strict=True)
+            if mask.any()
+        )
+        end = LATEST_NANOS if number == numbers[-1] else (number + 1) * length - 1
+        seen = {partition: min(time, end) for partition, time in arrived.seen.items()}
+        assigned = arrived.assigned if number == numbers[0] else frozenset()
+        yield replace(arrived, batches=some, seen=seen, assigned=assigned)
+
+
+def outcomes(batches: Iterable[EventBatch], facts: Iterable[Fact]) -> Iterable[tuple[SeriesKey, str, int]]:
+    """Whose events were in time and whose late: the pipeline counts them batch by batch, in their order."""
+    counted = (fact for fact in facts if isinstance(fact, EventsCounted) and fact.outcome in {"ok", "late"})
+    for batch in batches:
+        left = len(batch)
+        while left:
+            fact = next(counted)
+            left -= fact.count
+            yield batch.key, fact.outcome, fact.count

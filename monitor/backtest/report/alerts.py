@@ -1,0 +1,137 @@
+"""Each alert with its explanation: which feature, since when, how far, on how many rows."""
+
+from collections.abc import Iterable, Sequence
+
+from monitor.alerting.episodes import Evidence
+from monitor.backtest.report.figures import NONE, clock, count, moment, number, plural, spell, times
+from monitor.backtest.report.markup import Inside, Markup, name, table, tag, text
+from monitor.backtest.report.parts import BUDGET_RULE, TOLD_AT_MOST, Part, chart_of, effect_of
+from monitor.backtest.result import AlertEpisode
+
+OPEN_CARDS = 3  # of a rule; a rule with more of them is not told of in full
+FEATURES_AT_MOST = 25  # in a card
+WORDS_AT_MOST = 3  # features named in a card's head
+
+
+def alerts(part: Part) -> Markup:
+    """Return a model's alerts, rule by rule."""
+    groups = [group(part, rule, found) for rule, found in part.by_rule.items()]
+    return tag("div", groups or tag("p", "No alert fired."), class_="cards")
+
+
+def group(part: Part, rule: str, found: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
+    """Return one rule's alerts: a card each, or one folded table where an explicit rule has many."""
+    shown, rest = found[:TOLD_AT_MOST], len(found) - TOLD_AT_MOST
+    more = [tag("p", f"And {plural(rest, 'alert')} more: --json writes them all.", class_="quiet")] if rest > 0 else []
+    if rule == BUDGET_RULE or len(found) <= OPEN_CARDS:
+        return [card(part, number, one, unfolded=at < OPEN_CARDS) for at, (number, one) in enumerate(shown)] + more
+    said = f"Alerts of {rule} on {part.model.key} (times in UTC)"
+    heads = ("Fired", "Open", "Features", "Planted")
+    head = tag("summary", tag("b", name(rule)), f": {plural(len(found), 'alert')} of this explicit rule")
+    return [tag("details", head, table(said, heads, [short(part, *one) for one in shown]), more, class_="card")]
+
+
+def short(part: Part, at: int, alert: AlertEpisode) -> list[Inside]:
+    """Return an alert in one line."""
+    planted = part.planted(alert)
+    return [
+        tag("span", moment(alert.fired_at), id=f"alert-{at}"),
+        open_for(alert),
+        text("; ".join(f"{one.feature} {said(one)}" for one in alert.evidence[:WORDS_AT_MOST])),
+        name(planted.text) if planted else NONE,
+    ]
+
+
+def card(part: Part, at: int, alert: AlertEpisode, *, unfolded: bool) -> Markup:
+    """Return one alert: its head always, its evidence where it is unfolded."""
+    inside = [times_of(part, alert), evidence(part, at, alert)]
+    return tag(
+        "details", head(part, alert), inside, id=f"alert-{at}", class_=f"card {alert.severity.value}", open=unfolded
+    )
+
+
+def head(part: Part, alert: AlertEpisode) -> Markup:
+    """Return what can be said in a line."""
+    planted = part.planted(alert)
+    first = [
+        tag("span", alert.severity.value, class_="badge"),
+        tag("b", name(alert.rule)),
+        tag("span", moment(alert.fired_at)),
+        tag("span", open_for(alert), class_="quiet"),
+        tag("span", "planted: ", name(planted.text), class_="note") if planted else None,
+    ]
+    named = alert.evidence[:WORDS_AT_MOST]
+    rest = len(alert.evidence) + len(alert.joined) - len(named)
+    words = [tag("span", name(one.feature), " ", said(one)) for one in named]
+    more = tag("span", f"and {plural(rest, 'feature')} more") if rest else None
+    return tag("summary", tag("span", first, class_="head"), tag("span", words, more, class_="words"))
+
+
+def said(one: Evidence) -> str:
+    """Return a feature's part in words; what is known of it where the words were not kept."""
+    if one.words:
+        return one.words
+    moved = " ".join(part for part in (chart_of(one), effect_of(one)) if part != NONE)
+    return f"{moved}, {times(one.excess)} its threshold"
+
+
+def open_for(alert: AlertEpisode) -> str:
+    """Return how long an alert was open."""
+    if alert.resolved_at is None:
+        return "open at the end"
+    return f"resolved after {spell(alert.resolved_at - alert.fired_at)}"
+
+
+def times_of(part: Part, alert: AlertEpisode) -> Markup:
+    """Return the alert's times, one by one."""
+    window = alert.window
+    facts: list[tuple[str, Inside]] = [
+        ("First breach", moment(alert.since)),
+        ("Fired", moment(alert.fired_at)),
+        ("Resolved", moment(alert.resolved_at, "not by the end")),
+        ("Window", f"{clock(window.start)} to {clock(window.end)}, {plural(window.rows, 'row')}"),
+    ]
+    if planted := part.planted(alert):
+        facts.append(("Planted", [name(planted.text), f", {spell(alert.fired_at - planted.at)} before"]))
+    return pairs(facts)
+
+
+def pairs(facts: Iterable[tuple[str, Inside]]) -> Markup:
+    """Return names with what they stand for."""
+    return tag("dl", [tag("div", tag("dt", key), tag("dd", value)) for key, value in facts], class_="facts")
+
+
+def evidence(part: Part, at: int, alert: AlertEpisode) -> list[Markup]:
+    """Return the features that made the alert, and those that joined it."""
+    said = f"Evidence of alert {at} on {part.model.key} when it fired, strongest first"
+    found = [evidence_table(said, alert.evidence)] if alert.evidence else [tag("p", "No feature's evidence was kept.")]
+    return found + ([evidence_table("Joined later, each as it was then", alert.joined)] if alert.joined else [])
+
+
+def evidence_table(said: str, found: Sequence[Evidence]) -> Markup:
+    """Return some features' evidence."""
+    shown = found[:FEATURES_AT_MOST]
+    of = f"; {len(shown)} of {count(len(found))} features" if len(shown) < len(found) else ""
+    heads = ("Feature", "In words", "Chart", "#Effect", "Since", "#Score ÷ threshold", "#Rows")
+    return table(f"{said} (times in UTC){of}", heads, map(evidence_row, shown))
+
+
+def evidence_row(one: Evidence) -> list[Inside]:
+    """Return one feature's evidence."""
+    return [
+        name(one.feature),
+        text(one.words or NONE),
+        chart_of(one),
+        effect_of(one),
+        moment(one.since),
+        [tag("b", times(one.excess)), ratio(one)],
+        count(one.rows),
+    ]
+
+
+def ratio(one: Evidence) -> Markup | None:
+    """Return score and threshold themselves; a chart's score is a ratio already."""
+    if one.threshold == 1:
+        return None
+    exact = "" if one.resolution is None else f", resolution {number(one.resolution)}"
+    return tag("span", f" {number(one.score)} ÷ {number(one.threshold)}{exact}", class_="quiet small")

@@ -1,0 +1,83 @@
+"""What other budgets would have done: pages and delay against false pages allowed."""
+
+from collections.abc import Iterable, Sequence
+
+from monitor.backtest.report import plots
+from monitor.backtest.report.figures import NONE, moment, number, plural, spell
+from monitor.backtest.report.markup import Inside, Markup, name, table, tag
+from monitor.backtest.report.parts import Part
+from monitor.backtest.report.plots import Scale
+from monitor.backtest.result import SweepRow
+
+COLOURS = 6
+HEADROOM = 1.2  # so that no dot stands on the edge or in the words there
+Curve = list[float | None]
+
+
+def sweep(part: Part) -> Markup:
+    """Return what other budgets would have done, as plots and as a table."""
+    model = part.model
+    if not model.sweep:
+        return tag("p", "Not tried: ", "the reference is cold." if part.cold else "nothing was charted.")
+    caption = f"What each budget would have done on {model.key}; a pane is {spell(model.pane_ns)}"
+    delays = [f"#Delay: {one.text}" for one in part.injected]
+    heads = ["Budget a month", "#Pages", *(["#False pages"] if part.injected else []), *delays, "First page"]
+    shown = table(caption, heads, [sweep_row(part, row) for row in model.sweep], class_="sweep")
+    drawn = tag("div", pages_plot(part), delay_plot(part) if part.injected else None, class_="pair")
+    return Markup(drawn + shown)
+
+
+def sweep_row(part: Part, row: SweepRow) -> list[Inside]:
+    """Return one budget."""
+    configured = [" ", tag("span", "configured", class_="badge")] if row.now else None
+    false = [NONE if row.false_pages is None else str(row.false_pages)] if part.injected else []
+    delays = ["not found" if one is None else plural(one, "pane") for one in row.delays]
+    return [[number(row.per_month), configured], str(row.pages), *false, *delays, moment(row.first_page, "none")]
+
+
+def pages_plot(part: Part) -> Markup:
+    """Return pages against budget."""
+    rows = part.model.sweep
+    curves: dict[str, Curve] = {"all pages": [float(row.pages) for row in rows]}
+    if part.injected:
+        curves["false pages"] = [row.false_pages for row in rows]
+    return budget_plot(part, "Pages against budget", "pages", list(curves), list(curves.values()))
+
+
+def delay_plot(part: Part) -> Markup:
+    """Return the delay of each planted change against budget."""
+    rows = part.model.sweep
+    curves: list[Curve] = [[row.delays[at] for row in rows] for at in range(len(part.injected))]
+    return budget_plot(part, "Delay against budget", "panes", [one.text for one in part.injected], curves)
+
+
+def budget_plot(part: Part, title: str, unit: str, names: Sequence[str], curves: Sequence[Curve]) -> Markup:
+    """Return curves over the budgets tried, which stand at equal steps."""
+    rows = part.model.sweep
+    highest = max((value for curve in curves for value in curve if value is not None), default=0.0)
+    scale = Scale(plots.nice_top(highest * HEADROOM))
+    steps = [(at + 0.5) / len(rows) for at in range(len(rows))]
+    configured = [plots.mark("now", step, scale) for step, row in zip(steps, rows, strict=True) if row.now]
+    lines = [curve_line(n, zip(steps, curve, strict=True), scale) for n, curve in enumerate(curves)]
+    picture = plots.drawing(f"{title} of {part.model.key}; the table has the numbers", scale, [configured, lines])
+    levels = plots.level_words([(0.0, f"{number(scale.top)} {unit}"), (1.0, "0")])
+    budgets = [(step, number(row.per_month)) for step, row in zip(steps, rows, strict=True)]
+    return tag(
+        "figure",
+        tag("figcaption", tag("b", title), legend(names, marked=bool(configured))),
+        tag("div", tag("div", picture, levels, class_="box"), class_="plot tall bare"),
+        tag("div", plots.ticks(budgets), class_="plot bare"),
+        tag("p", "false pages allowed a month", class_="quiet small axis-name"),
+    )
+
+
+def curve_line(at: int, points: Iterable[plots.Point], scale: Scale) -> list[Markup]:
+    """Return one curve with its dots."""
+    colour, found = f"c{at % COLOURS}", list(points)
+    return [plots.line(colour, found, scale), plots.dots(colour, found, scale)]
+
+
+def legend(names: Sequence[str], *, marked: bool) -> Markup:
+    """Return which colour is which curve."""
+    keys = [(f"c{at % COLOURS}", one) for at, one in enumerate(names)] + ([("now", "configured")] if marked else [])
+    return tag("span", [tag("span", tag("i", class_=f"key {key}"), name(text)) for key, text in keys], class_="legend")

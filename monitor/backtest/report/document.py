@@ -1,0 +1,255 @@
+"""The whole page: one file that needs no other, and runs no script but its own."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from monitor.backtest.report import judgement
+from monitor.backtest.report.alerts import alerts, pairs
+from monitor.backtest.report.budgets import sweep
+from monitor.backtest.report.figures import NONE, count, moment, number, plural, share, spell
+from monitor.backtest.report.markup import Inside, Markup, joined, name, table, tag
+from monitor.backtest.report.parts import CALIBRATIONS, Part, title
+from monitor.backtest.report.timeline import panes_and_windows, timeline, tracks
+from monitor.backtest.result import BacktestResult, Model
+
+HERE = Path(__file__).parent
+MILLISECOND = 1_000_000
+
+
+def document(result: BacktestResult) -> str:
+    """Return the report as HTML; the same result gives the same bytes."""
+    script = (HERE / "script.js").read_text(encoding="utf-8")
+    parts = [Part.of(result, at) for at in range(len(result.models))]
+    body = [
+        tag("header", head(result, parts)),
+        tag("main", overview(parts), [section(part) for part in parts], inputs(result)),
+        tag("footer", tag("p", f"driftd {result.version}; nothing was sent, no state was touched.", class_="quiet")),
+        tag("script", Markup(script)),
+    ]
+    return f"<!doctype html>\n{tag('html', metadata(result, script), tag('body', body), lang='en')}\n"
+
+
+def metadata(result: BacktestResult, script: str) -> Markup:
+    """Return the page's own metadata: among them that it loads nothing and runs this script alone."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    models = ", ".join(str(model.key) for model in result.models)
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"Backtest of {models}"),
+        tag("style", Markup((HERE / "style.css").read_text(encoding="utf-8"))),
+    )
+
+
+def head(result: BacktestResult, parts: list[Part]) -> list[Markup]:
+    """Return what was run on what, and the outcome in a few words."""
+    span = tag("p", moment(result.first), " to ", moment(result.last), f" UTC, {spell(result.last - result.first)}")
+    hints = tag("ul", [tag("li", hint) for hint in result.hints], class_="hints") if result.hints else None
+    found = [tag("p", "driftd backtest", class_="quiet kicker"), tag("h1", outcome(result, parts)), span]
+    return [*found, joined([others(result, parts), tiles(result), hints, origin(result)])]
+
+
+def outcome(result: BacktestResult, parts: list[Part]) -> str:
+    """Return the one line to remember."""
+    pages, allowed = sum(len(part.pages) for part in parts), sum(part.model.expected_false_alarms for part in parts)
+    said = f"{plural(pages, 'page')}, {number(allowed)} false expected"
+    if all(part.model.budget is None for part in parts):
+        said = f"{plural(len(result.alerts), 'alert')} of explicit rules"
+    if not result.injected:
+        return said
+    found = sum(one.found_at is not None for one in result.injected)
+    return f"{said}; {found} of {plural(len(result.injected), 'planted change')} found"
+
+
+def others(result: BacktestResult, parts: list[Part]) -> Markup | None:
+    """Return what explicit rules add."""
+    if not result.explicit:
+        return None
+    seen = len(result.alerts) - sum(len(part.pages) for part in parts)
+    expected = sum(one.count or 0.0 for one in result.explicit)
+    return tag(
+        "p", f"Alerts of explicit rules: {count(seen)}; without any change {number(expected)} are to be expected."
+    )
+
+
+def tiles(result: BacktestResult) -> Markup:
+    """Return the figures at a glance."""
+    events = result.events
+    requested = plural(len(result.retrains), "request")
+    shown: list[tuple[str, str, str]] = [
+        ("Events", count(events.read), f"{count(events.ok)} counted"),
+        ("Late", count(events.late), part_of(events.late, events.read)),
+        ("Rejected", count(events.rejected), part_of(events.rejected, events.read)),
+        ("Windows", count(result.windows), f"of {plural(len(result.models), 'model')}"),
+        (
+            "Alerts",
+            count(len(result.alerts)),
+            f"{sum(one.resolved_at is None for one in result.alerts)} open at the end",
+        ),
+        ("Retraining", requested, f"{len(result.suppressed)} suppressed"),
+    ]
+    return tag(
+        "dl",
+        [tag("div", tag("dt", a), tag("dd", b), tag("dd", c, class_="quiet")) for a, b, c in shown],
+        class_="tiles",
+    )
+
+
+def part_of(some: int, every: int) -> str:
+    """Return a share in words."""
+    return f"{share(some / every)} of all" if every else NONE
+
+
+def origin(result: BacktestResult) -> Markup:
+    """Return where all this comes from, so that it can be had again."""
+    facts: list[tuple[str, Inside]] = [
+        ("Command", tag("code", result.command)),
+        ("Configuration", [tag("code", result.config), f" ({result.config_hash[:12]})"]),
+        ("Input", [[tag("code", one), " "] for one in result.inputs]),
+        ("Version", result.version),
+    ]
+    return pairs(facts)
+
+
+def overview(parts: list[Part]) -> Markup:
+    """Return the models in one table."""
+    heads = (
+        "Model",
+        "Calibration",
+        "#Windows",
+        "#Alerts",
+        "#Pages",
+        "#False pages expected",
+        "Warnings seen / expected",
+        "Planted found",
+    )
+    return table("Models", heads, map(overview_row, parts))
+
+
+def overview_row(part: Part) -> list[Inside]:
+    """Return a model in one line."""
+    model = part.model
+    warnings = (
+        NONE if model.warnings_seen is None else f"{count(model.warnings_seen)} / {number(model.warnings_expected)}"
+    )
+    found = sum(one.found_at is not None for one in part.injected)
+    return [
+        tag("a", title(model), href=f"#model-{part.at}"),
+        calibration_badge(model),
+        count(model.windows),
+        str(len(part.alerts)),
+        str(len(part.pages)),
+        NONE if model.budget is None or part.cold else number(model.expected_false_alarms),
+        warnings,
+        f"{found} of {len(part.injected)}" if part.injected else NONE,
+    ]
+
+
+def calibration_badge(model: Model) -> Markup:
+    """Return the kind of calibration, a cold one not to be overlooked."""
+    kind = "badge cold" if model.calibration == "cold" else "badge"
+    return tag("span", CALIBRATIONS.get(model.calibration, model.calibration), class_=kind)
+
+
+def section(part: Part) -> Markup:
+    """Return all there is to say of one model."""
+    model, axis = part.model, part.axis
+    heading = tag("h2", title(model), id=f"model-{part.at}-name")
+    planted = chapter("Planted changes", judgement.planted(part)) if part.injected else None
+    return tag(
+        "section",
+        [heading, about(model), reference_notes(part)],
+        chapter("Timeline", timeline(part)),
+        chapter("Alerts", alerts(part)),
+        planted,
+        chapter("How near each feature came to a page", tracks(part)),
+        chapter("False alarms, expected and seen", judgement.false_alarms(part)),
+        chapter("Self-check: warnings", judgement.self_check(part)),
+        chapter("Other budgets", sweep(part)),
+        chapter("Retraining", judgement.retraining(part)),
+        id=f"model-{part.at}",
+        class_="model",
+        aria_labelledby=f"model-{part.at}-name",
+        data_first=axis.first // MILLISECOND,
+        data_last=axis.last // MILLISECOND,
+    )
+
+
+def chapter(heading: str, inside: Inside) -> Markup:
+    """Return a part of a model's section."""
+    return tag("div", tag("h3", heading), inside, class_="chapter")
+
+
+def about(model: Model) -> Markup:
+    """Return what the model was judged on."""
+    late = f"{count(model.late)} late" if model.late else "none late"
+    facts: list[tuple[str, Inside]] = [
+        ("Windows", panes_and_windows(model)),
+        ("Events", f"{count(model.events)}, {late}"),
+        ("Features", count(model.features)),
+        ("Reference", [tag("code", model.reference[:12]), f" of {plural(model.reference_rows, 'row')}"]),
+        ("Calibration", [calibration_badge(model), " ", model.calibrated]),
+        ("Budget", "off" if model.budget is None else f"{number(model.budget)} false a month"),
+    ]
+    if model.thresholds:
+        facts.append(("Thresholds", thresholds(model.thresholds)))
+    return pairs(facts)
+
+
+def thresholds(by_chart: Mapping[str, float]) -> str:
+    """Return the charts' thresholds, charts with the same one together."""
+    found: dict[str, list[str]] = {}
+    for chart, threshold in by_chart.items():
+        found.setdefault(number(threshold), []).append(chart)
+    return "; ".join(f"{value} ({', '.join(charts)})" for value, charts in found.items())
+
+
+def reference_notes(part: Part) -> list[Markup]:
+    """Return what a reader must know of the reference."""
+    notes = []
+    if part.cold:
+        notes.append(
+            tag(
+                "p",
+                tag("b", "Cold reference. "),
+                "It does not know how its own windows vary, so only large effects page and the budget is no promise. ",
+                tag("code", "driftd reference fit --timestamp"),
+                " lets it learn.",
+                class_="caution",
+            )
+        )
+    if moved := part.model.drifting:
+        notes.append(
+            tag(
+                "p",
+                tag("b", "The reference moves in itself: "),
+                "; ".join(moved),
+                ". It is no fair measure there.",
+                class_="caution",
+            )
+        )
+    return notes
+
+
+def inputs(result: BacktestResult) -> Markup:
+    """Return what could not be counted, and why."""
+    events = result.events
+    outcomes = [("counted", events.ok), ("late", events.late), ("rejected", events.rejected)]
+    outcomes += [("of no configured model", events.unmonitored), ("outside the time asked for", events.outside)]
+    rows = [[word, count(number), part_of(number, events.read)] for word, number in outcomes]
+    reasons = [*reason_rows("event", result.rejected), *reason_rows("field", result.fields_rejected)]
+    why = table("What was rejected, and why", ("Reason", "What", "#Count"), reasons) if reasons else None
+    shown = table("Events by outcome", ("Outcome", "#Events", "#Share"), rows)
+    return tag("section", tag("h2", "Events read", id="events"), shown, why, aria_labelledby="events")
+
+
+def reason_rows(what: str, reasons: Mapping[str, int]) -> list[list[Inside]]:
+    """Return reasons with their counts, the commonest first."""
+    ordered = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [[name(reason), what, count(number)] for reason, number in ordered]

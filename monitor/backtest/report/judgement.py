@@ -1,0 +1,126 @@
+"""What to make of it: expected and seen false alarms, the self-check, planted changes, retraining."""
+
+from monitor.backtest.report.figures import DAY, NONE, chance_of, count, moment, number, plural, share, spell, times
+from monitor.backtest.report.markup import Inside, Markup, name, table, tag, text
+from monitor.backtest.report.parts import BUDGET_RULE, Part
+from monitor.backtest.result import ExpectedRule, Injected, Retrain
+
+MONTH = 30 * DAY  # the budget's
+SUSPECT = 3.0  # × as many warnings as expected
+FEW = 10  # warnings: below it a ratio says nothing
+OUTCOMES = {
+    "requested": "requested",
+    "suppressed_cooldown": "suppressed: within the cooldown of the last request",
+    "suppressed_weekly_max": "suppressed: over the most a week",
+}
+
+
+def false_alarms(part: Part) -> Markup:
+    """Return expected and seen alarms, first in words, then by rule."""
+    words = [budget_words(part), seen_words(part), cold_words(part)]
+    own: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), "the budget × the time"]
+    every = [] if part.model.budget is None else [own]
+    every += [rule_row(part, one) for one in part.explicit]
+    caption = f"Alerts of {part.model.key} by rule, expected without any change and seen"
+    found = table(caption, ("Rule", "#Expected false", "#Seen", "Why so many"), every) if every else None
+    return Markup(tag("p", " ".join(word for word in words if word)) + (found or ""))
+
+
+def expected(part: Part) -> str:
+    """Return how many pages the budget allows; nothing where it cannot be kept."""
+    return NONE if part.cold else number(part.model.expected_false_alarms)
+
+
+def budget_words(part: Part) -> str:
+    """Return what the budget allows."""
+    model = part.model
+    if model.budget is None:
+        return "The budget is off: only explicit rules speak."
+    return (
+        f"The budget is {number(model.budget)} false {'page' if model.budget == 1 else 'pages'} a month; "
+        f"over these {spell(round(model.months * MONTH))} that is {number(model.budget * model.months)}. "
+        f"Seen: {plural(len(part.pages), 'page')}."
+    )
+
+
+def seen_words(part: Part) -> str:
+    """Return how many of the pages were false, as far as anybody can know."""
+    if part.model.budget is None or part.cold or not part.pages:
+        return ""
+    if part.false_pages is not None:
+        return f"{part.false_pages} of {len(part.pages)} lay outside every planted change."
+    chance = chance_of(len(part.pages), part.model.expected_false_alarms)
+    likely = f"in {share(chance)} of such times" if chance >= 0.001 else "in fewer than one of a thousand such times"  # noqa: PLR2004  what people can picture
+    return f"Which of them were false, a recording cannot say. Without any change as many or more come {likely}."
+
+
+def cold_words(part: Part) -> str:
+    """Return what a cold reference means for the promise."""
+    if not part.cold or part.model.budget is None:
+        return ""
+    return "The reference is cold: only large effects page, and the budget is no promise."
+
+
+def rule_row(part: Part, one: ExpectedRule) -> list[Inside]:
+    """Return an explicit rule's alarms."""
+    seen = sum(alert.rule == one.rule for _, alert in part.alerts)
+    return [name(one.rule), number(one.count), str(seen), text(one.why)]
+
+
+def self_check(part: Part) -> Markup:
+    """Return warnings seen and expected, and what their ratio says of the reference."""
+    seen, expected = part.model.warnings_seen, part.model.warnings_expected
+    if seen is None or expected is None:
+        return tag("p", "Warnings are not counted: ", "the reference is cold." if part.cold else "the budget is off.")
+    ratio = seen / expected if expected > 0 else float("inf") if seen else 1.0
+    said = f"{plural(seen, 'warning')} seen, {number(expected)} expected of a reference that fits"
+    if seen < FEW or ratio < SUSPECT:
+        return tag("p", tag("b", "As expected: " if ratio > 1 / SUSPECT else "No more than expected: "), f"{said}.")
+    return tag(
+        "p",
+        tag("b", f"{times(ratio)} as many as expected: " if expected > 0 else "More than expected: "),
+        f"{said}. Drift brings warnings too; where nothing changed, the reference does not fit these data, ",
+        "and its pages come more often than the budget says.",
+        class_="caution",
+    )
+
+
+def planted(part: Part) -> Markup:
+    """Return each planted change with what became of it."""
+    caption = f"Changes planted in {part.model.key} (times in UTC)"
+    heads = ("Change", "From", "Until", "#Rows changed", "Found", "By", "#Delay", "#Place in the page")
+    return table(caption, heads, map(planted_row, part.injected))
+
+
+def planted_row(one: Injected) -> list[Inside]:
+    """Return one planted change."""
+    delay = (
+        [plural(one.delay, "window"), tag("span", f" {spell(one.found_at - one.at)}", class_="quiet small")]
+        if one.delay is not None and one.found_at is not None
+        else NONE
+    )
+    found = moment(one.found_at, "not found")
+    rank = NONE if one.rank is None else str(one.rank)
+    return [
+        name(one.text),
+        moment(one.at),
+        moment(one.until, "the end"),
+        count(one.rows),
+        found,
+        name(one.rule or NONE),
+        delay,
+        rank,
+    ]
+
+
+def retraining(part: Part) -> Markup:
+    """Return every wish to retrain with its outcome."""
+    if not part.retrains:
+        return tag("p", "No alert asked for retraining.")
+    caption = f"Retraining of {part.model.key} (times in UTC)"
+    return table(caption, ("When", "Rule", "Outcome"), map(retrain_row, part.retrains))
+
+
+def retrain_row(one: Retrain) -> list[Inside]:
+    """Return one wish to retrain."""
+    return [moment(one.at), name(one.rule), text(OUTCOMES.get(one.outcome, one.outcome))]

@@ -1,0 +1,123 @@
+"""What of a backtest's result belongs to one model, and the words its parts are shown with."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from monitor.alerting.episodes import Evidence
+from monitor.alerting.figures import signed
+from monitor.backtest.report.figures import NONE, THIN, number
+from monitor.backtest.report.markup import Markup, name
+from monitor.backtest.report.plots import TimeAxis
+from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain
+
+BUDGET_RULE = "drift"
+TOLD_AT_MOST = 100  # alerts of a rule that the report tells of; the JSON has them all
+CALIBRATIONS = {
+    "week": "profile by hour of the week",
+    "day": "profile by hour of the day",
+    "pooled": "one profile for all hours",
+    "cold": "cold",
+}
+CHARTS = {
+    "location+": "mean up",
+    "location-": "mean down",
+    "scale+": "spread up",
+    "scale-": "spread down",
+    "rows+": "more rows",
+    "rows-": "fewer rows",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One model with all that names it; `at` is its place in the report, `alerts` with theirs among all alerts."""
+
+    at: int
+    model: Model
+    axis: TimeAxis
+    alerts: tuple[tuple[int, AlertEpisode], ...]
+    retrains: tuple[Retrain, ...]
+    injected: tuple[Injected, ...]
+    explicit: tuple[ExpectedRule, ...]
+
+    @classmethod
+    def of(cls, result: BacktestResult, at: int) -> Self:
+        """Return what belongs to the model in this place."""
+        model = result.models[at]
+        retrains = (one for one in (*result.retrains, *result.suppressed) if one.key == model.key)
+        return cls(
+            at,
+            model,
+            TimeAxis(min((result.first, *model.ends[:1])), max((result.last, *model.ends[-1:]))),
+            tuple((n, one) for n, one in enumerate(result.alerts, start=1) if one.key == model.key),
+            tuple(sorted(retrains, key=lambda one: one.at)),
+            tuple(one for one in result.injected if one.key == model.key),
+            tuple(one for one in result.explicit if one.key == model.key),
+        )
+
+    @property
+    def cold(self) -> bool:
+        """Whether the reference knows nothing of how its own windows vary."""
+        return self.model.calibration == "cold"
+
+    @property
+    def pages(self) -> list[AlertEpisode]:
+        """Episodes of the budget's own rule."""
+        return [alert for _, alert in self.alerts if alert.rule == BUDGET_RULE]
+
+    @property
+    def by_rule(self) -> dict[str, list[tuple[int, AlertEpisode]]]:
+        """The alerts of each rule that fired, the budget's own first, then as they are configured."""
+        rules = [BUDGET_RULE, *(one.rule for one in self.explicit), *(alert.rule for _, alert in self.alerts)]
+        found: dict[str, list[tuple[int, AlertEpisode]]] = {rule: [] for rule in rules}
+        for numbered in self.alerts:
+            found[numbered[1].rule].append(numbered)
+        return {rule: alerts for rule, alerts in found.items() if alerts}
+
+    @property
+    def shaded(self) -> list[AlertEpisode]:
+        """The alerts whose time is shaded in the plots: pages, or where the budget is off every alert."""
+        return [alert for _, alert in self.alerts] if self.model.budget is None else self.pages
+
+    @property
+    def false_pages(self) -> int | None:
+        """Pages outside every planted change; None where nothing was planted: nobody knows."""
+        return sum(self.planted(page) is None for page in self.pages) if self.injected else None
+
+    def planted(self, alert: AlertEpisode) -> Injected | None:
+        """Return the planted change that an alert, from its first breach to its firing, fell into."""
+        reach = self.model.window_ns
+        within = (
+            one
+            for one in self.injected
+            if one.at < alert.fired_at and (one.until is None or alert.since <= one.until + reach)
+        )
+        return next(within, None)
+
+
+def title(model: Model) -> Markup:
+    """Return a model's name and version; the version that stands for all others is left out."""
+    key = model.key
+    return name(key.model if key.version == "*" else str(key))
+
+
+def chart_of(one: Evidence) -> str:
+    """Return what was seen to move, in words; the detector of an explicit rule."""
+    return CHARTS.get(one.chart, one.chart) or one.detector
+
+
+def effect_of(one: Evidence) -> str:
+    """Return how far it has gone, in the unit of its chart."""
+    if one.effect is None:
+        return NONE
+    match one.chart.rstrip("+-"):
+        case "location":
+            return f"{signed(one.effect)}{THIN}σ"
+        case "scale":
+            return f"{signed(100 * one.effect)}{THIN}%"
+        case "missing" | "unseen":
+            return f"{signed(100 * one.effect)} points"
+        case "rows":  # in doublings
+            return f"×{THIN}{number(2**one.effect)}"
+        case _:
+            return number(one.effect)

@@ -1,0 +1,178 @@
+"""A model over time: its rows, alerts, planted changes and retraining, and how near each feature came to a page."""
+
+from collections.abc import Iterable, Sequence
+
+from monitor.backtest.report import plots
+from monitor.backtest.report.figures import clock, count, moment, plural, spell, times
+from monitor.backtest.report.markup import Markup, name, tag
+from monitor.backtest.report.parts import CHARTS, TOLD_AT_MOST, Part
+from monitor.backtest.report.plots import Scale
+from monitor.backtest.result import AlertEpisode, Injected, Model, Retrain, Track
+from monitor.stream.events import Nanos
+
+SHOWN = 2.0  # × the threshold: what goes further leaves the picture, its peak is said
+LANES_AT_MOST = 8
+BARS_AT_MOST = 500  # in a lane: more are one grey block to the eye
+
+
+def timeline(part: Part) -> Markup:
+    """Return rows a window over the lanes of what happened, on one axis of time."""
+    lanes = [
+        alert_lanes(part),
+        lane("Planted", [planted_bar(part, one) for one in part.injected]) if part.injected else None,
+        lane("Retraining", [retrain_pin(part, one) for one in part.retrains[:BARS_AT_MOST]]) if part.retrains else None,
+    ]
+    return tag("div", rows_plot(part), lanes, foot(part), class_="plots")
+
+
+def alert_lanes(part: Part) -> list[Markup]:
+    """Return a lane for each rule that fired, the last for all that are too many."""
+    rules = list(part.by_rule.items())
+    if len(rules) > LANES_AT_MOST:
+        rest = [alert for _, alerts in rules[LANES_AT_MOST - 1 :] for alert in alerts]
+        rules = [*rules[: LANES_AT_MOST - 1], (f"{len(rules) - LANES_AT_MOST + 1} more rules", rest)]
+    return [lane(rule, alert_bars(part, alerts)) for rule, alerts in rules] or [lane("Alerts", [])]
+
+
+def alert_bars(part: Part, alerts: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
+    """Return the alerts of one lane; those that are told of in full are links."""
+    return [
+        alert_bar(part, number, alert, told=place < TOLD_AT_MOST)
+        for place, (number, alert) in enumerate(alerts[:BARS_AT_MOST])
+    ]
+
+
+def rows_plot(part: Part) -> Markup:
+    """Return how many rows each window held."""
+    model = part.model
+    most = max(model.rows, default=0.0)
+    scale = Scale(plots.nice_top(most), unit=10)
+    points = list(plots.places(part.axis, model.ends, model.rows))
+    described = f"Rows a window of {model.key}: at most {count(most)}, at least {count(min(model.rows, default=0.0))}"
+    inside = [*alert_bands(part, scale), plots.line("rows", points, scale), *change_marks(part, scale)]
+    label = [tag("span", "Rows a window"), tag("span", f"at most {count(most)}", class_="quiet")]
+    return plot("tall", label, plots.drawing(described, scale, inside), [(0.0, count(scale.top)), (1.0, "0")])
+
+
+def plot(class_: str, label: Iterable[Markup], drawing: Markup, levels: Iterable[tuple[float, str]] = ()) -> Markup:
+    """Return a drawing beside its label; `levels` are words at places from the top (0) to the foot (1)."""
+    box = tag("div", drawing, plots.level_words(levels), tag("output", class_="read"), class_="box")
+    return tag("div", tag("div", label, class_="label"), box, class_=f"plot {class_}")
+
+
+def lane(label: str, bars: Sequence[Markup]) -> Markup:
+    """Return one kind of happenings over time."""
+    inside = bars or [tag("span", "none", class_="none quiet")]
+    return tag("div", tag("div", name(label), class_="label"), tag("div", inside, class_="box"), class_="plot lane")
+
+
+def foot(part: Part) -> Markup:
+    """Return the axis of time under the plots."""
+    return tag("div", tag("div", "UTC", class_="label quiet"), plots.ticks(part.axis.ticks()), class_="plot foot")
+
+
+def alert_bands(part: Part, scale: Scale) -> list[Markup]:
+    """Return the times in which an alert was open."""
+    return [
+        plots.band(alert.severity.value, part.axis.place(alert.fired_at), part.axis.place(ending(part, alert)), scale)
+        for alert in part.shaded[:BARS_AT_MOST]
+    ]
+
+
+def change_marks(part: Part, scale: Scale) -> list[Markup]:
+    """Return where planted changes begin."""
+    return [plots.mark("planted", part.axis.place(one.at), scale) for one in part.injected]
+
+
+def ending(part: Part, alert: AlertEpisode) -> Nanos:
+    """Return when an alert ended, the end of the recording where it did not."""
+    return part.axis.last if alert.resolved_at is None else alert.resolved_at
+
+
+def alert_bar(part: Part, at: int, alert: AlertEpisode, *, told: bool) -> Markup:
+    """Return an alert in its lane, which leads to its explanation."""
+    until = "still open" if alert.resolved_at is None else f"resolved {clock(alert.resolved_at)}"
+    said = f"{alert.rule}: fired {clock(alert.fired_at)}, {until}"
+    style = stretch(part, alert.fired_at, ending(part, alert))
+    shown: dict[str, str] = {"class_": f"bar {alert.severity.value}", "style": style, "title": said, "aria_label": said}
+    return tag("a", href=f"#alert-{at}", **shown) if told else tag("span", role="img", **shown)
+
+
+def planted_bar(part: Part, one: Injected) -> Markup:
+    """Return a planted change in its lane."""
+    until = part.axis.last if one.until is None else one.until
+    return tag("span", one.text, class_="bar planted", style=stretch(part, one.at, until), title=one.text)
+
+
+def retrain_pin(part: Part, one: Retrain) -> Markup:
+    """Return a wish to retrain: full where it was granted."""
+    said = f"{one.outcome.replace('_', ', ')} {clock(one.at)}"
+    kind = "granted" if one.outcome == "requested" else "denied"
+    place = f"left:{plots.percent(part.axis.place(one.at))}"
+    return tag("span", class_=f"pin {kind}", style=place, title=said, role="img", aria_label=said)
+
+
+def stretch(part: Part, first: Nanos, last: Nanos) -> str:
+    """Return where a stretch of time stands, as CSS."""
+    left, right = part.axis.place(first), part.axis.place(last)
+    return f"left:{plots.percent(left)};width:{plots.percent(max(right - left, 0))}"
+
+
+def tracks(part: Part) -> Markup:
+    """Return a plot for each feature that came near a page, nearest first, all on the same axes."""
+    model = part.model
+    if not model.tracks:
+        return tag(
+            "p", "Nothing was charted: " + ("the reference is cold." if part.cold else "no pane had enough rows.")
+        )
+    items = [tag("li", track_plot(part, one)) for one in model.tracks]
+    legend = tag("p", *legend_of(model), class_="legend")
+    return Markup(legend + tag("ol", items, class_="plots tracks") + tag("div", foot(part), class_="plots"))
+
+
+def legend_of(model: Model) -> list[Markup]:
+    """Return what the lines of these plots mean."""
+    length = f"one point a pane of {spell(model.pane_ns)}"
+    keys = [("page", "1: a page"), ("warn", f"{model.warn_at:g}: a warning"), ("open", "a page was open")]
+    swatches = [tag("span", tag("i", class_=f"key {key}"), text) for key, text in keys]
+    return [tag("span", f"Evidence ÷ threshold, {length}, cut at {SHOWN:g}."), *swatches]
+
+
+def track_plot(part: Part, one: Track) -> Markup:
+    """Return how near one feature came over time."""
+    model, scale = part.model, Scale(SHOWN)
+    top, when, chart = peak(model, one)
+    points = list(plots.places(part.axis, model.charted, one.peaks))
+    described = f"Evidence divided by threshold of {one.feature}: highest {top} on {clock(when)} by {chart}"
+    inside = [
+        *alert_bands(part, scale),
+        plots.level("warn", model.warn_at, scale),
+        plots.level("page", 1.0, scale),
+        plots.line("score", points, scale),
+        plots.line("over", over(points), scale),
+        *change_marks(part, scale),
+    ]
+    label = [
+        tag("span", name(one.feature), class_="feature", title=one.feature),
+        tag("span", tag("b", top), f" {chart}, ", moment(when), class_="quiet"),
+    ]
+    kind = "paged" if one.highest >= 1 else "calm"
+    return plot(kind, label, plots.drawing(described, scale, inside), [(1 - 1 / SHOWN, "1")])
+
+
+def over(points: Iterable[plots.Point]) -> list[plots.Point]:
+    """Return where a line is above the picture: drawn along its edge."""
+    return [(across, SHOWN if value is not None and value > SHOWN else None) for across, value in points]
+
+
+def peak(model: Model, one: Track) -> tuple[str, Nanos, str]:
+    """Return a feature's highest place: how high, when, by which chart."""
+    at = max(range(len(one.peaks)), key=lambda n: -1.0 if (value := one.peaks[n]) is None else value)
+    return times(one.highest), model.charted[at], CHARTS.get(one.charts[at], one.charts[at])
+
+
+def panes_and_windows(model: Model) -> str:
+    """Return what the model was judged on, in words."""
+    length, slide = spell(model.window_ns), spell(model.slide_ns)
+    every = "" if model.slide_ns == model.window_ns else f" every {slide}"
+    return f"{plural(model.windows, 'window')} of {length}{every}"

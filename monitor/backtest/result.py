@@ -1,0 +1,183 @@
+"""What a backtest found, as plain values: the report, the JSON and the summary are written from these alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import Severity
+from monitor.facts import WindowSpan
+from monitor.stream.events import Nanos, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class EventCounts:
+    """Events by outcome, over all series; `outside` were not within --from and --until."""
+
+    ok: int = 0
+    late: int = 0
+    rejected: int = 0
+    unmonitored: int = 0
+    outside: int = 0
+
+    @property
+    def read(self) -> int:
+        """All events looked at."""
+        return self.ok + self.late + self.rejected + self.unmonitored + self.outside
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEpisode:
+    """One episode of one rule: when it fired, on what window and for what reason, and when it resolved (None: not by the end).
+
+    `since` is the end of its first breaching window, `evidence` as it was when it fired; `joined` are the features that
+    came in later, each as it was then.
+    """
+
+    key: SeriesKey
+    rule: str
+    severity: Severity
+    since: Nanos
+    fired_at: Nanos
+    resolved_at: Nanos | None
+    window: WindowSpan
+    evidence: tuple[Evidence, ...]
+    joined: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Retrain:
+    """A wish to retrain; `outcome` is `requested`, or why it was suppressed."""
+
+    key: SeriesKey
+    rule: str
+    at: Nanos
+    reason: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """A change that was planted, and the first episode that began within it and names its feature.
+
+    `until` None: to the end. `rows` events were changed. `found_at` None: not found. `delay` counts windows from the
+    change to the page, the page's own among them; of the rule `drift` panes. `rank` is the feature's place in the page's evidence, 1 the first.
+    """
+
+    text: str
+    key: SeriesKey
+    feature: str
+    at: Nanos
+    until: Nanos | None
+    rows: int
+    found_at: Nanos | None = None
+    rule: str = ""
+    delay: int | None = None
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """How near one feature came to a page: `peaks[i]` is its largest S ÷ threshold at `Model.charted[i]`, None where nothing was charted.
+
+    `charts[i]` is the chart that was nearest there; 1 is a page, `Model.warn_at` a warning.
+    """
+
+    feature: str
+    highest: float
+    peaks: tuple[float | None, ...]
+    charts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRow:
+    """What another budget would have done: `pages` in all, `false_pages` those outside every injected change.
+
+    `false_pages` is None without an injection, since nobody knows. `delays[i]` is in panes, for the model's i-th
+    injected change; None: not found. `first_page` is the end of the first pane that would have paged. `now`: the
+    budget that is configured.
+    """
+
+    per_month: float
+    pages: int
+    false_pages: int | None
+    delays: tuple[int | None, ...]
+    first_page: Nanos | None
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One series over the whole time.
+
+    `calibration` is `week`, `day`, `pooled` or `cold`; `calibrated` says in words what it rests on, `drifting` what moved
+    within the reference itself. `budget` None: off. `ends` and `rows` are of its windows, thinned to a bounded number of
+    points (`thinned` windows a point, the rows then their mean); so are `charted`, the ends of charted panes (the peaks
+    then the highest). `pane_ns` is the length of a charted pane. `thresholds` by chart.
+    """
+
+    key: SeriesKey
+    window_ns: Nanos
+    slide_ns: Nanos
+    features: int
+    reference: str
+    reference_rows: int
+    calibration: str
+    calibrated: str
+    drifting: tuple[str, ...]
+    budget: float | None
+    months: float
+    expected_false_alarms: float
+    warnings_seen: int | None
+    warnings_expected: float | None
+    events: int
+    late: int
+    windows: int
+    ends: tuple[Nanos, ...]
+    rows: tuple[float, ...]
+    thinned: int
+    pane_ns: Nanos
+    panes: int
+    charted: tuple[Nanos, ...]
+    tracks: tuple[Track, ...]
+    thresholds: Mapping[str, float]
+    warn_at: float
+    sweep: tuple[SweepRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedRule:
+    """How often an explicit rule fires for no reason, over the time of this backtest; None: cannot be said, `why` says it."""
+
+    key: SeriesKey
+    rule: str
+    count: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestResult:
+    """Everything that a backtest found. `hints` are sentences that a reader should know before the figures."""
+
+    version: str
+    config: str
+    config_hash: str
+    command: str
+    inputs: tuple[str, ...]
+    first: Nanos
+    last: Nanos
+    events: EventCounts
+    rejected: Mapping[str, int]
+    fields_rejected: Mapping[str, int]
+    windows: int
+    models: tuple[Model, ...]
+    alerts: tuple[AlertEpisode, ...]
+    retrains: tuple[Retrain, ...]
+    suppressed: tuple[Retrain, ...]
+    injected: tuple[Injected, ...] = ()
+    explicit: tuple[ExpectedRule, ...] = ()
+    hints: tuple[str, ...] = field(default=())
+
+    @property
+    def expected_false_alarms(self) -> float:
+        """Pages that the budgets allow over this time, and explicit rules may be expected to add."""
+        return sum(one.expected_false_alarms for one in self.models) + sum(one.count or 0.0 for one in self.explicit)

@@ -1,0 +1,104 @@
+"""What other budgets would have done with the same panes: their thresholds, over the same increments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from detectors.decision.budget import Budget, BudgetError, gaussian_arl, steps_per_month
+from detectors.decision.charts import Sums
+from detectors.decision.plan import OWNERS, thresholds
+from detectors.decision.step import Step
+from detectors.features import Bools
+from monitor.backtest.inject import Plant
+from monitor.backtest.result import SweepRow
+from monitor.stream.events import Nanos
+
+BUDGETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+QUIET = 0.5  # of the threshold: a page ends where every sum that was over it has come down to that
+
+
+@dataclass(slots=True)
+class Trial:
+    """One budget over the panes of one series. An open page joins what comes; a page is counted where it opens."""
+
+    per_month: float
+    sums: Sums
+    plants: Sequence[Plant]
+    pane_ns: Nanos
+    pages: int = 0
+    true_pages: int = 0
+    first_page: Nanos | None = None
+    found: dict[int, int] = field(default_factory=dict)  # by planted change: panes until its feature was over
+    _over: Bools | None = None  # what keeps the page open
+
+    def take(self, step: Step, planted: Sequence[Sequence[int]]) -> None:
+        """One more pane; `planted` are the rows of the features that each change touches."""
+        over = self.sums.advance(step.increments)
+        self.sums.values = np.minimum(self.sums.values, self.sums.limits)  # as high as it must come down from
+        over |= step.certain[:, OWNERS]
+        if over.any() and self._over is None:
+            self._open(step)
+        kept = np.zeros_like(over) if self._over is None else self._over & (self.sums.values > self.sums.limits * QUIET)
+        held = over | kept
+        self._over = held if held.any() else None
+        for number, (plant, rows) in enumerate(zip(self.plants, planted, strict=True)):
+            if number not in self.found and explained(plant, step.end, self.pane_ns) and over[rows].any():
+                self.found[number] = windows_between(plant.at, step.end, self.pane_ns)
+
+    def _open(self, step: Step) -> None:
+        self.pages += 1
+        self.first_page = step.end if self.first_page is None else self.first_page
+        self.true_pages += any(explained(plant, step.end, self.pane_ns) for plant in self.plants)
+
+    def row(self, budget: float | None) -> SweepRow:
+        """The outcome; `budget` is the one that is configured."""
+        delays = tuple(self.found.get(number) for number in range(len(self.plants)))
+        false_pages = self.pages - self.true_pages if self.plants else None
+        return SweepRow(self.per_month, self.pages, false_pages, delays, self.first_page, now=self.per_month == budget)
+
+
+def explained(plant: Plant, end: Nanos, pane_ns: Nanos) -> bool:
+    """Whether what is found at the end of a pane may be due to a planted change."""
+    return plant.at < end and (plant.until is None or end <= plant.until + pane_ns)
+
+
+def windows_between(at: Nanos, end: Nanos, length: Nanos) -> int:
+    """How many disjoint windows a change at `at` was seen in by the end of the last one, that one among them."""
+    return max(1, -(-(end - at) // length))
+
+
+class Sweep:
+    """All budgets over one series."""
+
+    def __init__(self, names: Sequence[str], plants: Sequence[Plant], budgets: Sequence[float]) -> None:
+        self._names = names
+        self._plants = plants
+        self._budgets = budgets
+        self._planted = [[names.index(name) for name in plant.features] for plant in plants]
+        self._trials: list[Trial] | None = None
+        self.unreachable: list[str] = []
+
+    def take(self, step: Step, per_month: float) -> None:
+        """One more pane, charted under the budget that is configured."""
+        if self._trials is None:
+            self._trials = self._begin(step, per_month)
+        for trial in self._trials:
+            trial.take(step, self._planted)
+
+    def _begin(self, step: Step, per_month: float) -> list[Trial]:
+        pane_ns = step.end - step.start
+        charts = round(gaussian_arl(float(step.thresholds[0])) * per_month / steps_per_month(pane_ns))
+        found = []
+        for budget in sorted({*self._budgets, per_month}):
+            try:
+                limits = thresholds(Budget(budget, max(charts, 1), pane_ns))
+            except BudgetError as error:
+                self.unreachable.append(str(error))
+                continue
+            found.append(Trial(budget, Sums(limits, len(self._names)), self._plants, pane_ns))
+        return found
+
+    def rows(self, budget: float | None) -> tuple[SweepRow, ...]:
+        """The outcome of each budget, smallest first."""
+        return tuple(trial.row(budget) for trial in self._trials or ())

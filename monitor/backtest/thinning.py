@@ -1,0 +1,98 @@
+"""Points of a long series of panes, thinned as they come, so that memory and report stay bounded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from detectors.decision.plan import CHARTS
+from detectors.decision.step import Step
+from detectors.features import Floats, Ints
+from monitor.backtest.result import Track
+from monitor.stream.events import Nanos
+
+MOST = 2000  # points kept; from 1000 on, once there were more
+SHOWN = 12  # features that came nearest
+
+
+@dataclass(slots=True)
+class RowsPoint:
+    """Some neighbouring windows: the end of the last, how many, their rows."""
+
+    end: Nanos
+    windows: int
+    rows: int
+
+    def merged(self, later: "RowsPoint") -> "RowsPoint":
+        """Both as one."""
+        return RowsPoint(later.end, self.windows + later.windows, self.rows + later.rows)
+
+
+@dataclass(slots=True)
+class PeakPoint:
+    """Some neighbouring panes: the end of the last, each feature's largest share of a threshold, and of which chart."""
+
+    end: Nanos
+    peaks: Floats
+    charts: Ints
+
+    def merged(self, later: "PeakPoint") -> "PeakPoint":
+        """The higher of each; a feature that was judged in one of them only is there with that."""
+        higher = np.isnan(self.peaks) | (later.peaks > self.peaks)
+        peaks, charts = np.where(higher, later.peaks, self.peaks), np.where(higher, later.charts, self.charts)
+        return PeakPoint(later.end, np.where(np.isnan(later.peaks), self.peaks, peaks), charts)
+
+    @classmethod
+    def of(cls, step: Step) -> "PeakPoint":
+        """Where a step left the charts of each feature."""
+        shares = step.ratios
+        chart = shares.argmax(axis=1)
+        peaks = np.where(step.certain.any(axis=1), np.maximum(shares.max(axis=1), 1.0), shares.max(axis=1))
+        return cls(step.end, np.where(np.isnan(step.increments).all(axis=1), np.nan, peaks), chart)
+
+
+Point = TypeVar("Point", RowsPoint, PeakPoint)
+
+
+class Thinned(Generic[Point]):
+    """At most MOST points: when they are as many, neighbours are merged two by two."""
+
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+        self.each = 1  # windows or panes a point
+        self.count = 0
+        self._open: Point | None = None
+
+    def add(self, point: Point) -> None:
+        """One more window or pane."""
+        self.count += 1
+        self._open = point if self._open is None else self._open.merged(point)
+        if self.count % self.each:
+            return
+        self.points.append(self._open)
+        self._open = None
+        if len(self.points) == MOST:
+            self.points = [one.merged(two) for one, two in zip(self.points[::2], self.points[1::2], strict=True)]
+            self.each *= 2
+
+    def all(self) -> list[Point]:
+        """The points, the last perhaps of fewer windows than the others."""
+        return self.points if self._open is None else self.points + [self._open]  # noqa: RUF005 - mypy takes no star here
+
+
+def tracks(points: Sequence[PeakPoint], names: Sequence[str]) -> tuple[Track, ...]:
+    """The features that came nearest to a page, nearest first."""
+    if not points:
+        return ()
+    peaks, charts = np.array([point.peaks for point in points]), np.array([point.charts for point in points])
+    highest = np.where(np.isnan(peaks), 0.0, peaks).max(axis=0)
+    return tuple(
+        Track(
+            names[at],
+            float(highest[at]),
+            tuple(None if np.isnan(peak) else float(peak) for peak in peaks[:, at]),
+            tuple(CHARTS[chart] for chart in charts[:, at]),
+        )
+        for at in np.argsort(-highest, kind="stable")[:SHOWN].tolist()
+    )

@@ -1,0 +1,246 @@
+"""`driftd backtest`: recorded events through the pipeline on a virtual clock; nothing is sent, no state is touched."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from monitor.app import VERSION, build_decoder, explain_client
+from monitor.backtest.assembly import NothingFound, Told, assemble
+from monitor.backtest.findings import Findings
+from monitor.backtest.inject import InjectError, Plant, parse_plants
+from monitor.backtest.output import as_json, summary
+from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordedError
+from monitor.backtest.replay import Range, Replay, Turn
+from monitor.backtest.result import BacktestResult
+from monitor.backtest.sweep import BUDGETS
+from monitor.clock import SystemClock
+from monitor.loaded import Loaded, load
+from monitor.pipeline import Pipeline
+from monitor.runtime.loop import calm_collector
+from monitor.settings import ConfigError, load_settings
+from monitor.settings.schema import TopicSettings
+from monitor.sinks.payloads import rfc3339
+from monitor.sources.client import KafkaChoice
+from monitor.sources.decode import TopicDecoder
+from monitor.sources.values import LATEST_NANOS, Rejected, parse_time
+from monitor.stream.events import SECOND, Nanos
+
+EVERY = 0.2  # seconds between two lines of progress
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestChoice:
+    """What the command line asked for."""
+
+    config: Path
+    inputs: list[Path] = field(default_factory=list)
+    topic: str | None = None
+    kafka: bool = False
+    report: Path | None = None
+    json: Path | None = None
+    inject: list[str] = field(default_factory=list)
+    budgets: list[float] | None = None
+    first: str | None = None
+    until: str | None = None
+
+    @property
+    def command(self) -> str:
+        """The same as one would type it."""
+        budgets = None if self.budgets is None else ",".join(f"{budget:g}" for budget in self.budgets)
+        words = ["driftd", "backtest", "--config", str(self.config), *(["--kafka"] if self.kafka else [])]
+        for option, values in (("--input", self.inputs), ("--inject", self.inject)):
+            words += [option, *map(str, values)] if values else []
+        options = (("--topic", self.topic), ("--from", self.first), ("--until", self.until), ("--budget", budgets))
+        words += [word for option, value in options if value is not None for word in (option, value)]
+        return shlex.join(words)
+
+
+def backtest(choice: BacktestChoice) -> int:
+    """Replay, and write what was found. Raises ConfigError."""
+    settings = load_settings(choice.config)
+    loaded = load(settings, choice.config.resolve().parent, needs_secrets=False)
+    within = range_of(choice)
+    check_outputs(choice)
+    try:
+        plants = parse_plants(choice.inject, loaded.specs)
+    except InjectError as error:
+        raise ConfigError(str(error)) from None
+    recorded = record_of(choice, loaded, within)
+    found = Findings(loaded.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS)
+    told = Told(VERSION, str(choice.config), loaded.config_hash, choice.command, inputs_of(choice, loaded))
+    result = replayed(loaded, recorded, plants, Range() if choice.kafka else within, found, told)
+    write_outputs(choice, result)
+    for line in summary(result):
+        print(line)
+    return 0
+
+
+def replayed(
+    loaded: Loaded, recorded: Recorded, plants: Sequence[Plant], within: Range, found: Findings, told: Told
+) -> BacktestResult:
+    """Read the record to its end. Raises ConfigError."""
+    settings = loaded.settings
+    pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
+    progress = Progress(terminal=sys.stderr.isatty())
+
+    def take(turn: Turn) -> None:
+        found.take(turn)
+        progress.read(turn.events, turn.done)
+
+    calm_collector()
+    try:
+        Replay(pipeline, recorded, plants, within).run(take)
+        progress.done()
+        result = assemble(told, found, recorded.notes)
+    except (RecordedError, NothingFound) as error:
+        progress.done()
+        raise ConfigError(str(error)) from None
+    for plant in plants:
+        if not plant.rows:
+            span = f"{rfc3339(result.first)} to {rfc3339(result.last)}"
+            raise ConfigError(f"--inject {plant.text}: concerns no event of {plant.key}; there are some from {span}")
+    for hint in result.hints:
+        print(f"driftd: {hint}", file=sys.stderr)
+    return result
+
+
+# --- what was asked for -------------------------------------------------------------------------------------------------
+
+
+def range_of(choice: BacktestChoice) -> Range:
+    """`--from` and `--until`. Raises ConfigError."""
+    first, until = time_of("--from", choice.first), time_of("--until", choice.until)
+    if first is not None and until is not None and until <= first:
+        raise ConfigError(f"--until {choice.until}: is not after --from {choice.first}")
+    return Range(first, until)
+
+
+def time_of(option: str, text: str | None) -> Nanos | None:
+    """A time of the command line. Raises ConfigError."""
+    try:
+        return None if text is None else parse_time(text)
+    except Rejected:
+        raise ConfigError(f"{option} {text}: is no time such as 2026-11-01 or 2026-11-01T12:00:00Z") from None
+
+
+def check_outputs(choice: BacktestChoice) -> None:
+    """Refuse an output that cannot be written, before hours of reading. Raises ConfigError."""
+    for option, output in (("--report", choice.report), ("--json", choice.json)):
+        if output is None:
+            continue
+        if any(output.resolve() == path.resolve() for path in (*choice.inputs, choice.config)):
+            raise ConfigError(f"{option} {output}: is one of the inputs")
+        if output.is_dir():
+            raise ConfigError(f"{option} {output}: is a directory; name a file")
+        if not output.parent.is_dir():
+            raise ConfigError(f"{option} {output}: cannot be written: there is no directory {output.parent}")
+
+
+def record_of(choice: BacktestChoice, loaded: Loaded, within: Range) -> Recorded:
+    """The record that is meant. Raises ConfigError."""
+    if choice.kafka == bool(choice.inputs):
+        raise ConfigError("backtest needs --input FILE… or --kafka, and not both")
+    if choice.kafka:
+        return topic_range(choice, loaded, within)
+    decoder = undated(build_decoder(loaded, topic_of(choice, loaded)))
+    endings = {path.suffix.lower() for path in choice.inputs}
+    if endings <= LINES:
+        return Lines(choice.inputs, decoder)
+    if endings <= TABLES:
+        from monitor.backtest.tables import Tables
+
+        return Tables(choice.inputs, decoder, loaded.specs)
+    odd = next((path for path in choice.inputs if path.suffix.lower() not in LINES | TABLES), None)
+    if odd is not None:
+        raise ConfigError(
+            f"--input {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet and .csv are"
+        )
+    raise ConfigError("--input: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
+
+
+def topic_of(choice: BacktestChoice, loaded: Loaded) -> TopicSettings:
+    """The topic whose messages the files hold, the first if none is named. Raises ConfigError."""
+    topics = {topic.name: topic for topic in loaded.settings.topics}
+    if choice.topic is not None and choice.topic not in topics:
+        raise ConfigError(f"--topic {choice.topic}: is not configured; there is {', '.join(topics)}")
+    return topics[choice.topic] if choice.topic is not None else next(iter(topics.values()))
+
+
+def undated(decoder: TopicDecoder) -> TopicDecoder:
+    """The decoder, taking no event for one of the future: what is recorded has happened, whatever the clock says now."""
+    decoder.max_future = LATEST_NANOS
+    return decoder
+
+
+def topic_range(choice: BacktestChoice, loaded: Loaded, within: Range) -> Recorded:
+    """A range of the configured topics, or of one. Raises ConfigError."""
+    from monitor.backtest.topics import TopicRange
+
+    kafka = loaded.settings.kafka
+    topics = loaded.settings.topics if choice.topic is None else [topic_of(choice, loaded)]
+    decoders = {topic.name: undated(build_decoder(loaded, topic)) for topic in topics}
+    wanted = KafkaChoice(
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=kafka.group_id,
+        topics=tuple(decoders),
+        properties=kafka.properties,
+        startup_timeout=kafka.startup_timeout / SECOND,
+    )
+    try:
+        return TopicRange(wanted, decoders, within.first, within.until)
+    except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
+        raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
+
+
+def inputs_of(choice: BacktestChoice, loaded: Loaded) -> tuple[str, ...]:
+    """What was read, for the report."""
+    if not choice.kafka:
+        return tuple(map(str, choice.inputs))
+    names = [topic.name for topic in loaded.settings.topics] if choice.topic is None else [choice.topic]
+    return tuple(f"{name} at {loaded.settings.kafka.bootstrap_servers}" for name in names)
+
+
+def write_outputs(choice: BacktestChoice, result: BacktestResult) -> None:
+    """JSON and report, where they were asked for. Raises ConfigError."""
+    for output in (choice.json, choice.report):
+        if output is None:
+            continue
+        try:
+            if output is choice.json:
+                output.write_bytes(as_json(result))
+            else:
+                from monitor.backtest.report import write_report
+
+                write_report(result, output)
+        except OSError as error:
+            raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from None
+
+
+class Progress:
+    """Events read and the share of the record, on one line of a terminal."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self._terminal = terminal
+        self._clock = SystemClock()
+        self._events = 0
+        self._next = 0.0
+        self._shown = False
+
+    def read(self, events: int, done: float) -> None:
+        """So many more events, by now this share of the record."""
+        self._events += events
+        if not self._terminal or self._clock.elapsed() < self._next:
+            return
+        self._next = self._clock.elapsed() + EVERY
+        print(f"\rread {self._events:,} events, {done:.0%}", end="", file=sys.stderr, flush=True)
+        self._shown = True
+
+    def done(self) -> None:
+        """Leave the line."""
+        if self._shown:
+            print(file=sys.stderr)
+            self._shown = False
