@@ -53,8 +53,8 @@ def expected_false_alarms(
     feature or detector.
 
     >>> reference = Reference.fit({"age": list(range(1000))})
-    >>> round(expected_false_alarms(reference, "ks", {"age": 0.1}, Windows(100, 8640)).per_month)
-    3126
+    >>> round(expected_false_alarms(reference, "ks", {"age": 0.1}, Windows(100, 8640)).per_month, -2)
+    2400.0
     """
     if detector == "volume":
         return Expected(None, "depends on traffic")

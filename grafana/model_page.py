@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import budget
 from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable, Row
 from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh, VariableSort
 from grafana_foundation_sdk.models.units import EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
@@ -36,6 +37,7 @@ def model_page() -> Dashboard:
         page.with_variable(variable)
     for title, panels in (
         ("Now", _now()),
+        ("The budget: the rule drift", budget.of_model(MODEL, FEATURES)),
         ("Which features, since when", _features()),
         ("Detectors", _detectors()),
         ("Data quality", _quality()),
@@ -125,7 +127,7 @@ def _features() -> list[Any]:
         timeline(
             "State of each feature",
             "What the rules made of the scores, hysteresis included: a feature stays in drift until it has been clear for "
-            "long enough. No verdict: fewer usable values than min_rows.",
+            "long enough. Warning: also a chart of the budget past half its threshold. No verdict: fewer usable values than min_rows.",
             DRIFT_STATES,
             Query(f"max by (feature) (driftd_drift_state{FEATURES})", "{{feature}}"),
             width=24,
@@ -134,7 +136,7 @@ def _features() -> list[Any]:
             "Score against threshold: $detector",
             "The detector's raw score of each chosen feature, and its threshold dashed in the same unit. ks: a distance from "
             "0 to 1. psi: nats. adwin: a shift of the mean in reference standard deviations. missing, unseen: a change of "
-            "the share of rows. volume: doublings or halvings of the expected rows. The threshold is the "
+            "the share of rows. volume: doublings or halvings of the expected rows. drift: the charts of the budget, 1 fires. The threshold is the "
             "lowest fire_above of the rules that apply to the feature; none is drawn where no rule applies.",
             Short,
             Query(_of_detector("driftd_drift_score"), "{{feature}}"),
@@ -257,7 +259,8 @@ def _consequences() -> list[Any]:
         tiles(
             "Retraining requests in the chosen time",
             "requested: a message to the trainer was written. suppressed_cooldown, suppressed_weekly_max: one was due but "
-            "held back by the limits under `retraining`.",
+            "held back by the limits under `retraining`; suppressed_data_quality: values or rows are missing, and a model "
+            "must not be trained on that.",
             Short,
             Query(
                 or_none(

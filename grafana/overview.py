@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import budget
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.models.common import BigValueTextMode
 from grafana_foundation_sdk.models.units import BytesIEC, EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
@@ -57,7 +58,7 @@ def _models() -> list[Any]:
         tiles(
             "State of each model",
             "The worst state among the model's features in its last closed window. Red: at least one alert rule is "
-            "firing. Orange: a warning rule fires, or a rule is pending or recovering. Grey: too few rows to judge, "
+            "firing. Orange: a rule is pending or recovering, or a chart of the budget warns. Grey: too few rows to judge, "
             "which is not the same as fine. Click a tile for the model's page.",
             NoUnit,
             Query("max by (model, version) (driftd_drift_state)", "{{model}} · {{version}}"),
@@ -147,6 +148,7 @@ def _models() -> list[Any]:
             height=8,
             thresholds=ANY,
         ),
+        *budget.of_all(OPEN_SERIES),
     ]
 
 

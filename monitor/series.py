@@ -13,7 +13,7 @@ from detectors import DriftScore, Reference, ScoreColumns, adwin
 from detectors.decision import CHARTS, Step
 from detectors.features import some
 from monitor.alerting.alerts import Alert, AlertState
-from monitor.alerting.drift import VOLUME, DriftState
+from monitor.alerting.drift import EVERY_FEATURE, VOLUME, DriftState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
 from monitor.alerting.judge import SELF_LEARNT_VOLUME, Judge, Judging, Verdict
 from monitor.alerting.retraining import RetrainPolicy
@@ -255,7 +255,7 @@ def restore_series(series: Series, saved: SavedSeries) -> list[str]:
         found = saved.rules.get(name)
         if found is None or name in forgotten:
             continue
-        known = {*state.rules, VOLUME} if isinstance(state, DriftState) else state.rules.keys()
+        known = {*state.rules, VOLUME, EVERY_FEATURE} if isinstance(state, DriftState) else state.rules.keys()
         state.alerts = {feature: alert for feature, alert in found.alerts.items() if feature in known}
         state.scores = {feature: score for feature, score in found.scores.items() if feature in state.alerts}
         state.episode = found.episode

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from detectors import Reference, Sketch
-from detectors.decision import Calibration, ChartPlan, Charts, MergedCells, Step, WindowCounts, calibrate
+from detectors.decision import CHARTS, Calibration, ChartPlan, Charts, MergedCells, Step, WindowCounts, calibrate
+from detectors.decision.plan import COLUMNS
 from detectors.features import Floats, Ints
 
 SECOND = 10**9
@@ -81,6 +82,37 @@ def reference(rng: np.random.Generator, windows: int = 300, rows: int = ROWS) ->
     found = fitted(rng, mixed(rng, windows * rows), rows)
     assert found.calibration is not None, found.cold
     return found
+
+
+def plain_step(**changes: Any) -> Step:
+    """A step of one feature in which nothing happens but `changes`."""
+    none = np.zeros((1, len(CHARTS)))
+    columns, no = np.zeros((1, COLUMNS)), np.zeros((1, len(CHARTS)), dtype=np.bool_)
+    found: dict[str, Any] = {
+        "start": MONDAY,
+        "end": MONDAY + WINDOW,
+        "rows": ROWS,
+        "increments": columns,
+        "values": columns,
+        "thresholds": np.ones(COLUMNS),
+        "judged": no[:, 0],
+        "z": none,
+        "effects": none,
+        "firing": no,
+        "certain": no,
+        "warning": no[:, 0],
+        "since": none.astype(np.int64),
+        "volume": np.zeros(2),
+        "volume_firing": no[0, :2],
+        "volume_since": np.zeros(2, dtype=np.int64),
+        "usual_rows": None,
+        "warned": 0,
+        "expected_warnings": 0.0,
+        "of_late": (0.0, 0.0),
+        "improved": no[:, :2],
+        "suspect": False,
+    }
+    return Step(**(found | changes))
 
 
 def pane(of: Reference, table: Mapping[str, Sequence[Any] | np.ndarray]) -> Sketch:

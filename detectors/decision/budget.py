@@ -9,6 +9,7 @@ MONTH_NS = 30 * 86_400 * SECOND_NS
 DRIFT = 0.5  # standard errors taken off each step: half the lasting shift that is found soonest
 SHORTEST = 20.0  # steps between false alarms of one chart that the formula still holds for
 ROUNDING = 1e-9
+RATES_SHARE = 0.1
 CERTAIN = 1e-12  # the chance at which one pane may page by itself, see charts.py
 ADWIN_RATE = 1e-3  # false cuts a check and unit of delta, standardised panes at clock 1: measured in tests/detectors/test_adwin.py
 
@@ -50,14 +51,16 @@ def ratio_threshold(arl: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """False alarms a month shared equally by the charts of a model, each advancing once in `step_ns`.
+    """False alarms a month shared by the charts of a model, each advancing once in `step_ns`.
 
-    Raises BudgetError where no threshold can hold it, ValueError for no chart and no step.
+    `rates` of the charts are sums of likelihood ratios, whose bound promises less than they keep: they share a tenth of the
+    budget, the others the rest, equally. Raises BudgetError where no threshold can hold it, ValueError for no chart and no step.
     """
 
     per_month: float
     charts: int
     step_ns: int
+    rates: int = 0
 
     def __post_init__(self) -> None:
         if self.charts < 1 or self.step_ns < 1:
@@ -73,8 +76,14 @@ class Budget:
 
     @property
     def arl(self) -> float:
-        """Steps between false alarms that each chart may have on average."""
-        return self.charts * steps_per_month(self.step_ns) / self.per_month
+        """Steps between false alarms that each chart of normal deviates may have on average."""
+        share = 1 - RATES_SHARE if self.rates else 1.0
+        return (self.charts - self.rates) * steps_per_month(self.step_ns) / (self.per_month * share)
+
+    @property
+    def rates_arl(self) -> float:
+        """The same of each chart of rates."""
+        return max(self.rates, 1) * steps_per_month(self.step_ns) / (self.per_month * RATES_SHARE)
 
 
 def _two_digits(bound: float, towards: Callable[[float], int]) -> str:

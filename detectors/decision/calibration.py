@@ -151,8 +151,8 @@ class Calibration:
                 raise ValueError(
                     f"calibration: {name}: the profile should have {one.season} hours of {cuts.size} cells"
                 )
-            if one.misfit is not None and one.misfit.shape != (one.season, 3):
-                raise ValueError(f"calibration: {name}: misfit should have {one.season} hours of 3 numbers")
+            if one.misfit is not None and not (one.misfit.shape == (one.season, 3) and np.isfinite(one.misfit).all()):
+                raise ValueError(f"calibration: {name}: misfit should have {one.season} hours of 3 finite numbers")
             numbers = [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
             if not np.isfinite(numbers).all() or min(*one.sd, *one.shape, one.shape_sd, one.missing[0]) <= 0:
                 raise ValueError(f"calibration: {name}: deviations must be finite and above zero")

@@ -22,7 +22,7 @@ from detectors.sketches import Tally
 if TYPE_CHECKING:
     from detectors.reference import Reference  # which holds a calibration
 
-ENOUGH = 30.0  # independent rows that a feature is judged on; fewer are carried over to the next pane
+ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next pane
 REST = 12  # panes that a chart has to be quiet for, or a day where that is fewer
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
@@ -144,7 +144,8 @@ class Charts:
         if some(newly):
             onset = np.where(up, self._risen, start)
             self.since = np.where(newly, _earliest(onset, up), self.since)
-            self.since = np.where(newly & found.certain & ~_by_chart(over), start, self.since)
+            at_once = np.where(np.arange(len(CHARTS)) < GAUSSIAN, began[:, None], start)
+            self.since = np.where(newly & found.certain & ~_by_chart(over), at_once, self.since)
             self.firing |= newly
             self._rest.forget(newly)
         if not some(self.firing):
@@ -177,7 +178,7 @@ class Charts:
         above = np.greater_equal(values, half)
         warned = int((above & self._armed & quiet[:, None]).sum())
         self._armed = np.asarray((self._armed & ~above) | (values == 0))
-        judged = int((~np.isnan(found.increments[:, :GAUSSIAN]) & quiet[:, None]).sum())
+        judged = (~np.isnan(found.increments[:, :GAUSSIAN]) & quiet[:, None]).sum(axis=0)
         due = self.check.follow(warned, judged)
         return warned, due
 

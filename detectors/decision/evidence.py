@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.decision.budget import CERTAIN, DRIFT
+from detectors.decision.budget import CERTAIN
 from detectors.decision.components import TINY, chi2_deviate, normal_quantile, straightened
-from detectors.decision.plan import CHARTS, COLUMNS, GAUSSIAN, Plan
+from detectors.decision.plan import CHARTS, COLUMNS, DRIFTS, GAUSSIAN, Plan
 from detectors.features import Bools, Floats, Ints
 
 SIGMA_AT_ONCE, SHARE_AT_ONCE = (
@@ -55,7 +55,7 @@ def weigh(plan: Plan, counted: Counted, judged: Bools) -> Found:
     active = plan.active.copy()
     active[:, :GAUSSIAN] &= judged[:, None]  # rates are weighed by likelihood, which needs no least number of rows
     increments = np.empty((len(usable), COLUMNS))
-    increments[:, :GAUSSIAN] = z[:, :GAUSSIAN] - DRIFT
+    increments[:, :GAUSSIAN] = z[:, :GAUSSIAN] - DRIFTS
     increments[:, GAUSSIAN:] = _log_ratios(plan, counted)
     increments[~np.repeat(active, _COLUMNS_OF, axis=1)] = np.nan
     z[~active] = 0.0
@@ -71,10 +71,11 @@ def _directions(plan: Plan, counted: Counted, usable: Floats, z: Floats, effects
     apart = counted.cells / usable[:, None] - q
     moved = np.einsum("fw,fws->fs", apart, plan.scores)
     error = plan.sd / np.sqrt(usable)[:, None]
-    allowed = plan.floor + plan.slow + counted.misfit[:, :2] + plan.error / np.sqrt(counted.resting)[:, None]
-    u = straightened(moved / error, plan.skew / np.sqrt(usable)[:, None])
-    tolerated = allowed / error
-    z[:, 0:4:2], z[:, 1:4:2] = u - tolerated, -u - tolerated
+    allowed = plan.floor + plan.slow + counted.misfit[:, :2]
+    u, skew = moved / error, plan.skew / np.sqrt(usable)[:, None]
+    tolerated = allowed / error + plan.reference_error(usable, counted.resting)[:, None]
+    z[:, 0:4:2] = straightened(u - tolerated, skew)  # what is beyond, for far from zero it would bend what is tolerated
+    z[:, 1:4:2] = -straightened(u + tolerated, skew)
     effects[:, 0:4:2], effects[:, 1:4:2] = moved, -moved
     effects[:, 2:4] /= np.sqrt(2)  # in relative change of the spread
     z[:, 4], effects[:, 4] = _shape(plan, apart, q, moved, usable, counted)
@@ -87,15 +88,28 @@ def _shape(
     known, k = np.maximum(q, TINY), plan.numeric
     x2 = np.empty(len(usable))
     x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(moved[:k]).sum(axis=1), 0.0)
-    beyond = np.maximum(np.abs(apart[k:]) - plan.mass_floor[:, None], 0.0)
-    x2[k:] = (beyond**2 / known[k:]).sum(axis=1)
+    x2[k:] = (apart[k:] ** 2 / known[k:]).sum(axis=1)
     tolerated = plan.shape_error * plan.rows / counted.resting + plan.shape_slow + counted.misfit[:, 2]
     tolerated[:k] += np.square(plan.shape_floor)
+    _tolerate_mass(plan, apart[k:], known[k:], usable[k:], x2[k:], tolerated[k:])
     scale, dof = plan.shape[:, 0], np.maximum(plan.shape[:, 1], TINY)
     deviate = chi2_deviate(usable * x2 / scale, dof, usable * tolerated / scale) / plan.shape_sd
     effect = np.sqrt(x2)
     effect[k:] = np.abs(apart[k:]).sum(axis=1) / 2
     return deviate, effect
+
+
+def _tolerate_mass(plan: Plan, apart: Floats, q: Floats, usable: Floats, x2: Floats, tolerated: Floats) -> None:
+    """Allow categories their floor, in place: what it may add to X² while that is little beside chance.
+
+    Where windows are so large that it is not, each category is held against its floor alone: then a change between common
+    ones is not measured by what the rarest might do.
+    """
+    tolerated += plan.mass_moved
+    beyond = np.maximum(np.abs(apart) - plan.mass_floor[:, None], 0.0)
+    alone = usable * plan.mass_moved > 2 * plan.dof[plan.numeric :]
+    x2[alone] = (beyond**2 / q).sum(axis=1)[alone]
+    tolerated[alone] -= plan.mass_moved[alone]
 
 
 def _rates(plan: Plan, counted: Counted, z: Floats, effects: Floats) -> None:

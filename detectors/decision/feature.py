@@ -12,8 +12,10 @@ from detectors.features import Bools, Floats, Ints
 WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
 UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
 OWN_STEP = 0.01  # chance, over all features, of calling an unchanged reference changed
+SURELY_SKEW = 4.5  # standard errors from what independent rows would have
 PEAK = 3.0  # of what a line misses within an hour, over its root mean square
 MEDIAN_OF_SQUARE = 0.455  # of a standard normal
+SMALLEST_STEP = 0.05  # sigma
 LEADING = 3  # categories whose share is looked at for a season
 
 
@@ -92,7 +94,7 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
         season=season,
         profile=counts,
         misfit=misfit,
-        step=None if step is None else (step[0], step[1] / usual**0.5),
+        step=None if step is None or abs(step[1]) < SMALLEST_STEP * usual**0.5 else (step[0], step[1] / usual**0.5),
     )
 
 
@@ -192,7 +194,7 @@ def _skew(u: Floats, known: float) -> float:
     if spread == 0:
         return known
     found = float(np.mean((u - u.mean()) ** 3)) / spread**3
-    return float(np.clip(found, -1.5, 1.5)) if abs(found - known) > 3 * np.sqrt(6 / u.size) else known
+    return float(np.clip(found, -1.5, 1.5)) if abs(found - known) > SURELY_SKEW * np.sqrt(6 / u.size) else known
 
 
 # --- everything else -----------------------------------------------------------------------------------------------------

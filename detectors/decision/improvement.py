@@ -18,7 +18,7 @@ class Improvements:
     def __init__(self, plan: Plan) -> None:
         self._dispersion = plan.dispersion
         self._threshold = float(plan.thresholds[-1])
-        error = plan.error * np.sqrt(plan.usual_rates * plan.dispersion / plan.rows[:, None])
+        error = plan.error * np.sqrt(plan.usual_rates / plan.behind_rates)
         lower = np.clip(plan.usual_rates - error - plan.floor_of_rates, TINY, 1.0)
         self._cost: Floats = np.log1p(lower * (ODDS - 1))
         self.values: Floats = np.zeros(lower.shape)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors.decision import seasons
-from detectors.decision.budget import Budget, gaussian_threshold, ratio_threshold
+from detectors.decision.budget import (
+    DRIFT,
+    SHORTEST,
+    Budget,
+    BudgetError,
+    gaussian_arl,
+    gaussian_threshold,
+    ratio_threshold,
+)
 from detectors.decision.calibration import Calibration
 from detectors.decision.components import TINY, chi2_quantile, normal_scores
 from detectors.decision.feature import FeatureCalibration, reference_error, upper_share
@@ -19,12 +27,16 @@ if TYPE_CHECKING:
 
 CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen")
 GAUSSIAN = 5  # of them are sums of normal deviates, the rest of log likelihood ratios
+DRIFTS = np.array(
+    [DRIFT, DRIFT, DRIFT, DRIFT, 1.0]
+)  # of a shape, for small changes of place and spread have charts of their own
 RATIOS = (1.3, 3.0, 10.0)  # of the odds, that the charts of rates look for: each has a sum of its own
 COLUMNS = GAUSSIAN + 2 * len(RATIOS)
 OWNERS = np.array([*range(GAUSSIAN), *[5] * len(RATIOS), *[6] * len(RATIOS)])  # the chart of each column
 FIRST_COLUMNS = np.searchsorted(OWNERS, np.arange(len(CHARTS)))
 RELATIVE_FLOOR = 0.1  # of a rate: missing 1.0 % -> 1.1 % is nobody's incident
 MOST_OF_THRESHOLD = 0.6  # that one pane may add, so that none pages by itself
+MOST_OF_RATIO = 0.75  # same, of likelihoods, which no far tail of a normal law can mislead
 CLIP = 8.0  # standard errors, same reason
 VOLUME_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
 
@@ -36,7 +48,7 @@ class Floors:
     shift: float = 0.05
     scale: float = 0.05
     mass: float = 0.01
-    missing: float = 0.001
+    missing: float = 0.0005
     unseen: float = 0.0002
 
 
@@ -73,7 +85,8 @@ class Plan:
         self._take_floors(wanted)
         self._take_rates(reference, wanted)
         self.weights = np.array([wanted.importance.get(name, 1.0) for name in self.grid.names])
-        self.budget = Budget(wanted.per_month, int(self.active.sum()) + 2, self.block_ns)
+        rates = int(self.active[:, GAUSSIAN:].sum())
+        self.budget = Budget(wanted.per_month, int(self.active.sum()) + 2, self.block_ns, rates)
         self.thresholds = thresholds(self.budget)
 
     def _take_calibration(self, calibration: Calibration) -> None:
@@ -88,13 +101,13 @@ class Plan:
         self.design = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])  # rows that say as much as one
         self._no_misfit = np.zeros((len(features), 3))
         self.seasons = {
-            season: (at, self._profiles(calibration, at))
+            season: (at, seasons.shares(counts := self._profiles(calibration, at)), counts.sum(axis=-1))
             for season in (seasons.DAY, seasons.WEEK)
             if (at := np.array([i for i, one in enumerate(features) if one.season == season], dtype=np.int64)).size
         }
         self._misfits = {
             season: np.stack([self._misfit(features[i]) for i in at.tolist()])
-            for season, (at, _) in self.seasons.items()
+            for season, (at, _, _) in self.seasons.items()
         }
 
     @staticmethod
@@ -119,6 +132,10 @@ class Plan:
         )  # a score of scale moves by root two times the change
         self.shape_floor = np.array([wanted.own_floors.get(name, floors.shift) for name in names_of_numbers])
         self.mass_floor = np.array([wanted.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
+        rarest = np.sort(np.where(self.cells.held, np.maximum(self.shares, TINY), 1.0), axis=1)[self.numeric :, :2]
+        self.mass_moved = np.square(self.mass_floor) * (1 / rarest).sum(
+            axis=1
+        )  # X² a row, between the two rarest categories
         said = (np.abs(self.scores).sum(axis=1) > 0).sum(axis=1)
         self.said = np.abs(self.scores).sum(axis=1) > 0  # bool[f, 2]
         self.dof = np.maximum(self.cells.sizes - 1.0 - said, 0.0)
@@ -135,12 +152,22 @@ class Plan:
         behind = np.stack([np.full(features, total), self.rows], axis=1) / self.dispersion
         upper = upper_share(known / self.dispersion, behind, features, np.stack([np.ones(features), ends], axis=1))
         self.usual_rates = known / total
+        self.behind_rates = behind  # independent rows
         floor = np.maximum(np.array([floors.missing, floors.unseen]), RELATIVE_FLOOR * self.usual_rates)
         self.floor_of_rates = floor
         slow = np.stack([spread[:, 1], np.zeros(features)], axis=1)
         self.tolerated = np.clip(upper + floor + slow, TINY, 1 - 1e-6)  # float64[f, 2]
         self.log_ratios = np.log(RATIOS)
         self.log_costs = np.log1p(self.tolerated[:, :, None] * (np.array(RATIOS) - 1))  # float64[f, 2, 3]
+
+    def reference_error(self, rows: Floats, resting: Floats) -> Floats:
+        """Return what the reference's own sampling error is allowed to be, in standard errors of `rows`, float64[f].
+
+        A deviate that is off by e for good brings false alarms e^(2he) times as often. With e normal of deviation s they are
+        on average what they should be where hs² is taken off; no more than what s reaches in any feature need be.
+        """
+        s = np.sqrt(rows / resting)
+        return np.minimum(self.error * s, float(self.thresholds[0]) * s * s)
 
     @cached_property
     def active(self) -> Bools:
@@ -157,20 +184,28 @@ class Plan:
         if not self.seasons:
             return self.shares, self.rows, self._no_misfit
         shares, rows, misfit = self.shares.copy(), self.rows.copy(), self._no_misfit.copy()
-        for season, (which, counts) in self.seasons.items():
-            shares[which], rows[which] = seasons.expected(counts, at, season)
+        for season, (which, of, resting) in self.seasons.items():
+            shares[which], rows[which] = seasons.interpolated(of, resting, at, season)
             misfit[which] = self._misfits[season][:, int(seasons.hours(at, season)) % season]
         return shares, rows, misfit
 
 
 def thresholds(budget: Budget) -> Floats:
     """Return the threshold of each column, float64[columns]."""
-    gaussian = gaussian_threshold(budget.arl)
-    ratio = ratio_threshold(budget.arl * len(RATIOS))
-    return np.array([gaussian] * GAUSSIAN + [ratio] * (COLUMNS - GAUSSIAN))
+    gaussian = [gaussian_threshold(budget.arl, drift) for drift in DRIFTS.tolist()]
+    return np.array(gaussian + [ratio_threshold(budget.rates_arl * len(RATIOS))] * (COLUMNS - GAUSSIAN))
+
+
+def rescaled(limits: Floats, times: float) -> Floats:
+    """Return the thresholds of so many times the budget. Raises BudgetError where none can hold it."""
+    arl = gaussian_arl(float(limits[0])) / times
+    if arl < SHORTEST:
+        raise BudgetError(f"{times:g} times the budget cannot be held; {arl * times / SHORTEST:.2g} times can")
+    gaussian = [gaussian_threshold(arl, drift) for drift in DRIFTS.tolist()]
+    return np.array(gaussian + [max(float(limits[-1]) - np.log(times), 1.0)] * (COLUMNS - GAUSSIAN))
 
 
 def most(limits: Floats) -> Floats:
-    """Return what one pane may add to each column."""
-    drift = np.array([CLIP - 0.5] * GAUSSIAN + [np.inf] * (COLUMNS - GAUSSIAN))
-    return np.asarray(np.minimum(MOST_OF_THRESHOLD * limits, drift))
+    """Return what one pane may add to each column: never enough to page."""
+    gaussian = np.minimum(MOST_OF_THRESHOLD * limits[:GAUSSIAN], CLIP - DRIFTS)
+    return np.concatenate([gaussian, MOST_OF_RATIO * limits[GAUSSIAN:]])

@@ -24,6 +24,7 @@ def smallest_shift(plan: Plan, within_ns: int) -> Floats:
     carried = np.ceil(ENOUGH * plan.design[numbers] / np.maximum(rows, TINY))
     error = plan.sd[numbers, 0] / np.sqrt(np.maximum(rows * carried, 1))
     steps = np.maximum(within_ns / (plan.block_ns * carried), FEWEST_STEPS)
-    allowed = (plan.floor + plan.slow)[numbers, 0] + plan.error / np.sqrt(plan.rows[numbers])
-    found = allowed + (DRIFT + plan.thresholds[0] / steps) * error
+    allowed = (plan.floor + plan.slow)[numbers, 0]
+    own = plan.reference_error(rows * carried, plan.rows[numbers])
+    found = allowed + (own + DRIFT + plan.thresholds[0] / steps) * error
     return np.where(plan.active[numbers, 0], found, np.inf)

@@ -11,8 +11,8 @@ HOUR_NS = 3600 * SECOND_NS
 DAY, WEEK = 24, 168  # hours
 MONDAY = 4 * DAY  # the epoch began on a Thursday
 PSEUDO_ROWS = 50.0  # with which an hour leans on the longer season it is part of
-AGREES = 0.6  # correlation between one half of the days (or weeks) and the other, from which a pattern is a season
-STANDS_OUT = 1.6  # variance between hours over that within them
+AGREES = {DAY: 0.8, WEEK: 0.6}  # correlation of one half of the days (or weeks) with the other: from there on a season
+STANDS_OUT = {DAY: 2.2, WEEK: 1.6}  # variance between hours over that within them; of few hours chance makes more
 
 
 def hours(times: Ints | int, season: int) -> Floats:
@@ -57,10 +57,13 @@ def shares(counts: Floats) -> Floats:
 
 def expected(counts: Floats, times: Ints | int, season: int) -> tuple[Floats, Floats]:
     """Return shares at each time by interpolation, float64[..., size], and the reference rows that they rest on."""
+    return interpolated(shares(counts), counts.sum(axis=-1), times, season)
+
+
+def interpolated(of: Floats, rows: Floats, times: Ints | int, season: int) -> tuple[Floats, Floats]:
+    """Return the same from shares float64[..., season, size] and rows float64[..., season]."""
     at = between(times, season)
-    of = shares(counts)
     share = at.share[..., None]
-    rows = counts.sum(axis=-1)
     resting = 1 / ((1 - at.share) ** 2 / rows[..., at.low] + at.share**2 / rows[..., at.high])
     return of[..., at.low, :] * (1 - share) + of[..., at.high, :] * share, resting
 
@@ -80,7 +83,9 @@ def seasonal(series: Floats, times: Ints, season: int) -> bool:
     counts = np.bincount(hour, minlength=season)
     inside = np.square(series - level[hour]).sum() / max(series.size - season, 1)
     among = float((counts * np.square(np.nan_to_num(level) - series.mean())).sum()) / (season - 1)
-    return bool(np.corrcoef(one, other)[0, 1] > AGREES and among > STANDS_OUT * max(float(inside), 1e-12))
+    return bool(
+        np.corrcoef(one, other)[0, 1] > AGREES[season] and among > STANDS_OUT[season] * max(float(inside), 1e-12)
+    )
 
 
 def means(series: Floats, hour: Ints, season: int) -> Floats:

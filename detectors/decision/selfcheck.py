@@ -3,7 +3,8 @@
 import numpy as np
 
 from detectors.decision.budget import gaussian_arl
-from detectors.features import Floats
+from detectors.decision.plan import DRIFTS
+from detectors.features import Floats, Ints
 
 MEMORY = 2016  # steps: a week of five minutes
 TIMES = 2.0  # as many warnings as chance allows, and
@@ -14,13 +15,16 @@ class SelfCheck:
     """Counts of warnings seen and of those that chance would bring at most, older ones fading."""
 
     def __init__(self, thresholds: Floats) -> None:
-        self.chance = 1 / gaussian_arl(float(thresholds[0]) / 2)  # of a warning, a chart and step
+        arls = [
+            gaussian_arl(limit / 2, drift) for limit, drift in zip(thresholds.tolist(), DRIFTS.tolist(), strict=False)
+        ]
+        self.chances = 1 / np.array(arls)  # of a warning, a step of each chart
         self.counts = np.zeros(2)  # seen, expected
         self.suspected = np.zeros(1, dtype=np.bool_)
 
-    def follow(self, seen: int, charts: int) -> float:
-        """Take one step of so many charts; the number of warnings expected of it is returned."""
-        due = charts * self.chance
+    def follow(self, seen: int, charts: Ints) -> float:
+        """Take one step of so many charts of each kind, int64[5]; the number of warnings expected of it is returned."""
+        due = float(charts @ self.chances)
         self.counts = self.counts * (1 - 1 / MEMORY) + (seen, due)
         excess = self.counts[0] / (TIMES * self.counts[1] + MORE)
         self.suspected[0] = excess > (0.5 if self.suspected[0] else 1.0)

@@ -49,6 +49,7 @@ class VolumeCharts:
         self.firing = self.firing & ~rested
         self.values = np.where(rested, 0.0, self.values)
         self.since = np.where(rested, NEVER, self.since)
+        self._risen = np.where(rested, NEVER, self._risen)
 
     def _expected(self, start: int, end: int) -> float:
         return self._volume.expected((start + end) // 2) + self._longer

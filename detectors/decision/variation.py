@@ -25,23 +25,23 @@ class Slow:
 def quick_sd(series: Floats, *, unit: float = 1.0) -> float:
     """Return the standard deviation that sums of neighbouring windows grow with, at least `unit`.
 
-    Over blocks of up to six windows, slow variation taken out; the largest that chance does not explain, and then its upper
-    bound, because an underestimate would cost the budget more than an overestimate costs delay.
+    Over blocks of up to six windows, slow variation taken out; longer blocks count where they vary more than the shorter ones
+    explain. Then its upper bound: an underestimate would cost the budget more than an overestimate costs delay.
     """
     whole = min(LOCAL, series.size)
     series = series[: series.size // whole * whole]
     apart = (series.reshape(-1, whole) - series.reshape(-1, whole).mean(axis=1, keepdims=True)).ravel()
-    found = unit
+    variance, bound = unit**2, unit
     for length in SHORT:
         blocks = _block_means(apart, length)
         free = blocks.size * (1 - length / whole)
         if blocks.size < FEWEST_BLOCKS or free < FEWEST_BLOCKS:
             continue
-        ratio = float(np.square(blocks).sum()) * length / unit**2
-        if ratio > chi2_bound(free):
-            sd = np.sqrt(ratio / free) * (1 + 1 / np.sqrt(2 * free)) * unit
-            found = max(found, float(sd))
-    return found
+        squares = float(np.square(blocks).sum()) * length
+        if squares > variance * chi2_bound(free):
+            variance = squares / free
+            bound = float(np.sqrt(variance) * (1 + 1 / np.sqrt(2 * free)))
+    return bound
 
 
 def slow_sd(series: Floats, quick: float) -> Slow:

@@ -28,8 +28,7 @@ class Handler(BaseHTTPRequestHandler):
         if name not in self.seen:
             self.seen.add(name)
             said = json.loads(body)
-            features = ", ".join(f"{one['feature']} {one['score']:.2f}" for one in said["data"]["evidence"])
-            print(f"verified {said['type']} {name}: {said['data']['model']}, {features}", flush=True)
+            print(f"verified {said['type']} {name}: {said['data']['summary']}", flush=True)
         self.send_response(204)
         self.end_headers()
 

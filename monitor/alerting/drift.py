@@ -37,6 +37,7 @@ DEBIASED, UNLIKELY, JUMP = (
 WORDED_ANEW = 8  # firing features, up to which their words follow every pane
 MOST_WORDED = 50
 SHARE_IN_SIGMA = 2.5  # twenty points of missing values weigh as much as half a sigma
+IN_SIGMA = np.where(np.arange(len(CHARTS)) < CHARTS.index("missing"), 1.0, SHARE_IN_SIGMA)
 
 
 @dataclass(slots=True)
@@ -116,11 +117,10 @@ class ChartReader:
         """One a firing feature, the one to look at first in front; without words."""
         ranked = []
         for at in np.flatnonzero(step.firing.any(axis=1)).tolist():
-            weights = np.where(step.firing[at], strengths(step)[at], -1.0)
-            chart = int(weights.argmax())
-            one = self._one(step, at, chart)
-            size = abs(one.effect or 0.0) * (SHARE_IN_SIGMA if chart >= CHARTS.index("missing") else 1.0)
-            ranked.append((-float(self.importance[at]) * float(weights[chart]) * min(size, 5.0), one.feature, one))
+            weights = np.where(step.firing[at], strengths(step)[at], 0.0)
+            one = self._one(step, at, int(weights.argmax()))
+            sizes = np.minimum(np.abs(step.effects[at]) * IN_SIGMA, 5.0)
+            ranked.append((-float(self.importance[at]) * float((weights * sizes).max()), one.feature, one))
         return [one for _, _, one in sorted(ranked, key=lambda entry: entry[:2])] + self._rows(step)
 
     def worded(

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from detectors import DriftScore, Reference, ScoreColumns, Tally, adwin, volume, window_detectors
+from detectors import DriftScore, Reference, ScoreColumns, Sketch, Tally, adwin, volume, window_detectors
 from detectors.decision import ChartPlan, Charts, Step, adwin_delta
-from detectors.features import some
+from detectors.features import Ints, some
 from monitor.alerting import drift
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import Episode, RuleState, worst
@@ -127,6 +127,7 @@ class Judge:
         }
         self.exemplars = Exemplars(judging.reference.grid)
         self.charts: Charts | None = None
+        self._uncharted: Sketch | None = None  # what came since the last step of the charts
         self.incident: drift.DriftState | None = None
         if judging.plan is not None:
             self._plan_drift(judging.plan)
@@ -149,27 +150,31 @@ class Judge:
         if self.charts is None or self.incident is None:
             return []
         steps = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
-        self._suspect(pane, steps)
-        return [Charted(step, self._follow(self.incident, step)) for step in steps]
+        before = [step for step in steps if step.end <= pane.start]  # cut short by a gap
+        found = [self._charted(self.incident, step) for step in before]
+        for name, counts in self.incident.suspects.items():
+            np.add(counts, pane.sketch.row(name), out=counts)
+        self._uncharted = pane.sketch if self._uncharted is None else _sum(self._uncharted, pane.sketch)
+        return found + [self._charted(self.incident, step) for step in steps[len(before) :]]
 
     def step_of(self, rule: str) -> Nanos:
         """How long the steps are by which a rule's alert advances."""
         by_panes = self.charts is not None and isinstance(self.rule_states[rule], drift.DriftState)
         return self.charts.plan.block_ns if self.charts is not None and by_panes else self.judging.window_length
 
-    def _suspect(self, pane: SealedPane, steps: list[Step]) -> None:
-        """Keep the counts of features that warn or fire, from the pane on in which they began: words are made of them."""
-        assert self.incident is not None
-        kept = self.incident.suspects
-        for step in steps:
-            uneasy = np.flatnonzero(step.warning | step.firing.any(axis=1)).tolist()
-            names = {self.judging.reference.names[at] for at in uneasy}
-            for name in kept.keys() - names:
-                del kept[name]
-            for name in names - kept.keys():
-                kept[name] = np.zeros_like(pane.sketch.row(name))
-        for name, counts in kept.items():
-            np.add(counts, pane.sketch.row(name), out=counts)
+    def _charted(self, incident: drift.DriftState, step: Step) -> Charted:
+        self._suspect(incident.suspects, step)
+        return Charted(step, self._follow(incident, step))
+
+    def _suspect(self, kept: dict[str, Ints], step: Step) -> None:
+        """Keep the counts of features that warn or fire, from the step on in which they began: words are made of them."""
+        uneasy = np.flatnonzero(step.warning | step.firing.any(axis=1)).tolist()
+        names = {self.judging.reference.names[at] for at in uneasy}
+        for name in kept.keys() - names:
+            del kept[name]
+        if self._uncharted is not None:
+            kept |= {name: self._uncharted.row(name).copy() for name in names - kept.keys()}
+        self._uncharted = None
 
     def _follow(self, incident: drift.DriftState, step: Step) -> tuple[RuleStep, ...]:
         firing = self.reader.firing(step) if step.any_firing else {}
@@ -303,6 +308,12 @@ class Judge:
     def _alert_state(self, feature: str) -> int:
         states = [rule.alerts[feature].state for rule in self.rule_states.values() if feature in rule.alerts]
         return STATE_OF_ALERT[worst(states)]
+
+
+def _sum(one: Sketch, other: Sketch) -> Sketch:
+    total = one.copy()
+    total.add(other)
+    return total
 
 
 ROW_DETECTORS = frozenset({"missing", "unseen", VOLUME})  # judged on all rows, so they never lack data

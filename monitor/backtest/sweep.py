@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detectors.decision.budget import Budget, BudgetError, gaussian_arl, steps_per_month
+from detectors.decision.budget import BudgetError
 from detectors.decision.charts import Sums
-from detectors.decision.plan import OWNERS, thresholds
+from detectors.decision.plan import OWNERS, rescaled
 from detectors.decision.step import Step
 from detectors.features import Bools
 from monitor.backtest.inject import Plant
@@ -88,13 +88,12 @@ class Sweep:
 
     def _begin(self, step: Step, per_month: float) -> list[Trial]:
         pane_ns = step.end - step.start
-        charts = round(gaussian_arl(float(step.thresholds[0])) * per_month / steps_per_month(pane_ns))
         found = []
         for budget in sorted({*self._budgets, per_month}):
             try:
-                limits = thresholds(Budget(budget, max(charts, 1), pane_ns))
-            except BudgetError as error:
-                self.unreachable.append(str(error))
+                limits = rescaled(step.thresholds, budget / per_month)
+            except BudgetError:
+                self.unreachable.append(f"false_alarms_per_month {budget:g} cannot be held by so few charts and panes")
                 continue
             found.append(Trial(budget, Sums(limits, len(self._names)), self._plants, pane_ns))
         return found

@@ -113,14 +113,14 @@ def budget(spec: SeriesSpec) -> str:
 
 
 def _shift(names: tuple[str, ...], plan: Plan) -> str:
-    """The smallest lasting shift that is found soon: of the feature in the middle, and of the worst."""
+    """The smallest lasting shift that is found soon: of the median feature, and of the worst."""
     within, said = (DAY, "a day") if FEW_STEPS * plan.block_ns <= DAY else (7 * DAY, "a week")
     found = smallest_shift(plan, within)
     able = np.flatnonzero(np.isfinite(found))
     if not able.size:
         return ""
     worst = able[found[able].argmax()]
-    more = f" in the middle feature, {found[worst]:.2f} σ in {names[worst]}" if able.size > 1 else ""
+    more = f" in the median feature, {found[worst]:.2f} σ in {names[worst]}" if able.size > 1 else ""
     return f"; smallest lasting shift found within {said}: {np.median(found[able]):.2f} σ{more}"
 
 

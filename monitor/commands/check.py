@@ -26,7 +26,8 @@ from monitor.sources.client import ABSENT_TOPIC
 
 PATIENCE = 10.0  # seconds for a broker to answer
 OF_FEATURE = 3  # state, missing, unseen
-OF_SERIES = 6 + len(RetrainOutcome)  # rows, end, length, panes, reference, watermark
+OF_SERIES = 7 + len(RetrainOutcome)  # rows, end, length, panes, reference, calibration, watermark
+OF_BUDGET = 3  # warnings, those expected, whether the calibration is suspect
 OF_RULE = 2 + len(AlertState)  # state, info, transitions
 OF_TOPIC = 8  # outcomes, lost offsets, the lag of a few partitions
 OF_WEBHOOK = 2 + len(DELIVERY_OUTCOMES)
@@ -111,9 +112,18 @@ def series_of(spec: SeriesSpec) -> int:
     parts = sum(1 + (score.pvalue is not None) + len(score.details.keys() & SCORE_PARTS) for score in wanted)
     ruled = {(feature, rule.detector) for rule in judging.rules for feature in judging.rules_for(rule)}
     volume = 2  # score and state
+    shifts = len(reference.grid.numeric)
+    features = len(reference.names) * OF_FEATURE + shifts
     return (
-        parts + len(ruled) + volume + len(reference.names) * OF_FEATURE + len(judging.all_rules) * OF_RULE + OF_SERIES
+        parts + len(ruled) + volume + features + series_of_budget(spec) + len(judging.all_rules) * OF_RULE + OF_SERIES
     )
+
+
+def series_of_budget(spec: SeriesSpec) -> int:
+    """Time series of the budget's own rule: a score and its threshold a feature, and what the self-check says."""
+    if spec.judging.plan is None:
+        return 0
+    return 2 * len(spec.reference.names) + (OF_BUDGET if spec.reference.calibration is not None else 0)
 
 
 def warnings(loaded: Loaded) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from detectors import Reference
 from detectors.features import CategoricalFeature
 from monitor.pipeline import usual_lead
 from monitor.series import KEPT_WINDOWS, SeriesSpec
@@ -12,6 +13,8 @@ BASE_BYTES = 96_000_000  # interpreter, libraries and Kafka client: a daemon tha
 MODEL_BYTES = 50_000
 WINDOW_BYTES = 300  # one closed window of the history
 FEATURE_BYTES = 4_000  # ADWIN with its last 64 panes, columns of scores, names
+CHARTS_BYTES = 3_000  # a feature of a calibrated reference, under a budget: sums, onsets, rest, what is carried over
+HOUR_BYTES = 24  # an hour of a feature's season, beside 8 a merged cell; once in the reference, once in the charts
 REFERENCE_BYTES = 60  # a cell: edges, counts and means, the tables by which values are counted and judged
 CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and where the decoder finds it
 COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that sliding windows keep
@@ -43,8 +46,22 @@ def open_panes(windows: WindowSpec) -> int:
 
 def references(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of all references, each once."""
-    grids = {id(spec.reference): spec.reference.grid for spec in specs}.values()
-    return sum(reference_bytes(grid.size, sum(_categories(grid.categorical))) for grid in grids)
+    found = {id(spec.reference): spec.reference for spec in specs}.values()
+    grids = [reference.grid for reference in found]
+    counts = sum(reference_bytes(grid.size, sum(_categories(grid.categorical))) for grid in grids)
+    return counts + sum(profile_bytes(reference) for reference in found)
+
+
+def profile_bytes(reference: Reference) -> int:
+    """The hours of a calibration."""
+    found = reference.calibration
+    return 0 if found is None else sum(one.season for one in found.features) * (HOUR_BYTES + 8 * found.cells.width)
+
+
+def charts(specs: Sequence[SeriesSpec]) -> int:
+    """Bytes of the budget's charts."""
+    charted = [one.reference for one in specs if one.judging.plan is not None and one.reference.calibration is not None]
+    return sum(len(reference.names) * CHARTS_BYTES + profile_bytes(reference) for reference in charted)
 
 
 def _categories(features: Sequence[CategoricalFeature]) -> Iterator[int]:
@@ -68,4 +85,4 @@ def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nano
 def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
     """Bytes of a daemon that keeps up, its history full, while it is scraped."""
     series = sum(series_bytes(len(spec.reference.names)) for spec in specs)
-    return BASE_BYTES + series + references(specs) + panes(specs) + 2 * TEXT_BYTES * time_series
+    return BASE_BYTES + series + references(specs) + charts(specs) + panes(specs) + 2 * TEXT_BYTES * time_series

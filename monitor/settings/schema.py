@@ -263,7 +263,7 @@ class EffectFloorSettings(Section):
     shift: Threshold = 0.05
     scale: Threshold = 0.05
     mass: Annotated[Threshold, Field(lt=1)] = 0.01
-    missing: Annotated[Threshold, Field(lt=1)] = 0.001
+    missing: Annotated[Threshold, Field(lt=1)] = 0.0005
     unseen: Annotated[Threshold, Field(lt=1)] = 0.0002
 
 

@@ -24,7 +24,7 @@ EXAMPLE = ROOT / "examples" / "car_loan"
 DRIFTED = {"car_value", "loan_length", "salary_range", "repaid_loan_on_prev_car", "__prediction__"}
 UNDRIFTED = {"debt_to_income_ratio", "driver_tenure", "size_of_downpayment", "y_pred"}
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes ok!").decode()
-WEEK = timedelta(days=7)
+WINDOW = timedelta(hours=12)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -45,6 +45,8 @@ def fit(home: Path) -> None:
         "y_pred_proba",
         "--timestamp",
         "timestamp",
+        "--window",
+        "12h",
     ]
     command += ["--columns", f"{columns},size_of_downpayment,driver_tenure,y_pred"]
     subprocess.run(command, check=True, capture_output=True)
@@ -55,9 +57,9 @@ def stamps() -> list[datetime]:
     return [datetime.fromisoformat(stamp).replace(tzinfo=UTC) for stamp in found]
 
 
-def week_end(time: datetime) -> datetime:
-    """The end of the window a time falls into: weeks begin with the Unix epoch, a Thursday."""
-    return EPOCH + ((time - EPOCH) // WEEK + 1) * WEEK
+def window_end(time: datetime) -> datetime:
+    """The end of the window a time falls into."""
+    return EPOCH + ((time - EPOCH) // WINDOW + 1) * WINDOW
 
 
 def produce(bootstrap: str, rows: str) -> None:
@@ -76,7 +78,7 @@ def test_drifted_columns_fire_within_two_windows_and_retraining_is_asked_for_onc
     config["webhooks"][0] |= {"url": receiver.url, "types": ["*"]}
     del config["log"]
     times = stamps()
-    second_end = week_end(times[25_000]) + WEEK
+    second_end = window_end(times[25_000]) + WINDOW
     enough = bisect_left(times, second_end + timedelta(hours=1)) + 3  # one more row on each partition
     apache_kafka.create_topic("car-loan", 3)
     daemon = Driftd(tmp_path, config)
@@ -87,7 +89,7 @@ def test_drifted_columns_fire_within_two_windows_and_retraining_is_asked_for_onc
     (after_two,) = daemon.get("/api/v1/alerts")
     before_drift = daemon.get("/api/v1/windows?model=car-loan&limit=500")
     produce(apache_kafka.bootstrap, f"{enough}:50000")
-    daemon.wait_for(lambda: newest_window(daemon) == week_end(times[-1]) - WEEK)
+    daemon.wait_for(lambda: newest_window(daemon) == window_end(times[-1]) - WINDOW)
     daemon.wait_for(lambda: daemon.metric("driftd_outbox_pending") == 0)
     (alert,) = daemon.get("/api/v1/alerts")
     windows = daemon.get("/api/v1/windows?model=car-loan&limit=500")
@@ -95,14 +97,20 @@ def test_drifted_columns_fire_within_two_windows_and_retraining_is_asked_for_onc
     assert daemon.metric("driftd_events_total", outcome="ok") == 50_000
     assert daemon.stop() == 0
 
-    assert {one["feature"] for one in after_two["evidence"]} == DRIFTED
-    assert times[25_000] < datetime.fromisoformat(alert["since"]) <= second_end
-    assert len(before_drift) > 20  # none of those before the drift fired, or `since` would be earlier
+    assert after_two["rule"] == "drift"
+    assert after_two["evidence"][0]["feature"] == "car_value"
+    assert after_two["evidence"][0]["words"].startswith("mean +0.7 σ")
+    assert {one["feature"] for one in after_two["evidence"]} <= DRIFTED
+    (page,) = (one.data for one in receiver.deliveries() if one.type == "model.alert.firing")
+    assert times[25_000] < datetime.fromisoformat(page["window"]["end"]) <= second_end
+    assert len(before_drift) > 300  # none of those before the drift fired, for there was one page
+    since = datetime.fromisoformat(alert["since"])  # estimated: when the sums last left zero
+    assert times[25_000] - 5 * WINDOW < since <= second_end
     assert alert["state"] == "firing"
     assert alert["episode"] == 1
     assert {one["feature"] for one in alert["evidence"]} == DRIFTED
     assert {name for name, state in states.items() if state == 0} >= UNDRIFTED
-    assert [window["rows"] for window in windows] == rows_by_week(times, len(windows))
+    assert [window["rows"] for window in windows] == rows_by_window(times, len(windows))
     assert len(daemon.logged("alert.firing")) == 1
     assert [one.type for one in receiver.deliveries()].count("model.retrain.requested") == 1
     assert all(one.verified for one in receiver.deliveries())
@@ -114,7 +122,7 @@ def newest_window(daemon: Driftd) -> datetime | None:
     return datetime.fromisoformat(found[0]["end"]) if found else None
 
 
-def rows_by_week(times: list[datetime], weeks: int) -> list[int]:
-    """The truth, newest first; the last week of the data is still open."""
-    counted = Counter(week_end(time) for time in times)
-    return [counted[week_end(times[-1]) - WEEK * back] for back in range(1, weeks + 1)]
+def rows_by_window(times: list[datetime], windows: int) -> list[int]:
+    """The truth, newest first; the last window of the data is still open."""
+    counted = Counter(window_end(time) for time in times)
+    return [counted[window_end(times[-1]) - WINDOW * back] for back in range(1, windows + 1)]

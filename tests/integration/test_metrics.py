@@ -17,6 +17,7 @@ import yaml
 from detectors import Reference
 from grafana.queries import metrics, queries
 from monitor.runtime.metrics import METRICS
+from monitor.stream.events import SECOND
 from tests.integration.daemon import ROOT, Driftd
 from tests.parts.prometheus import promtool
 
@@ -62,14 +63,16 @@ def event(model: str, value: Any, plan: str) -> bytes:
 def settings(home: Path, bootstrap: str) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     columns = {"x": rng.normal(size=5000), "plan": rng.choice(["a", "b"], 5000), "p": rng.normal(0.5, 0.1, 5000)}
-    Reference.fit(columns, prediction="p").save(home / "m.json")
+    Reference.fit(columns, prediction="p").save(home / "cold.json")
+    times = np.arange(5000) // 50 * SECOND
+    Reference.fit(columns, prediction="p", timestamps=times, window_ns=SECOND).save(home / "m.json")
     (home / "secret").write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(), encoding="utf-8")
     rule = {"name": "psi-high", "detector": "psi", "features": ["x"], "fire_above": 0.25, "clear_below": 0.1}
     return {
         "kafka": {"bootstrap_servers": bootstrap, "start_from": "earliest"},
         "topics": [{"name": TOPIC}],
         "defaults": {"window": "1s", "lateness": "200ms", "min_rows": 50, "reference": "m.json", "version": "1"},
-        "models": [{"name": "churn"}, {"name": "fraud"}],
+        "models": [{"name": "churn"}, {"name": "fraud", "reference": "cold.json"}],
         "alerting": {"rules": [{**rule, "severity": "critical"}]},
         "webhooks": [{"name": "trainer", "url": "http://127.0.0.1:9/", "types": ["*"], "secret_file": "secret"}],
         "checkpoint_interval": "500ms",
@@ -87,7 +90,7 @@ def test_every_dashboard_and_rule_query_returns_data_and_the_metrics_are_clean(
     traffic = Traffic(mock_broker.bootstrap)
     traffic.start()
     server = prometheus(f"127.0.0.1:{daemon.port}", rule_files=[RULES])
-    daemon.wait_for(lambda: daemon.metric("driftd_alert_state", model="churn") == 2)
+    daemon.wait_for(lambda: daemon.metric("driftd_alert_state", model="churn", rule="psi-high") == 2)
     server.wait_for("count_over_time(driftd_alert_state[1m]) > 8", seconds=60)
     server.wait_for('ALERTS{alertname="DriftdDriftFiring", alertstate="firing", severity="critical"}', seconds=60)
 

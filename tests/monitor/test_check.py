@@ -428,6 +428,7 @@ def test_the_estimate_comes_true(config: Path, models: int, columns: int) -> Non
 
     assert found["windows"] == models * 3
     assert 1 / 1.5 < found["resident"] / found["estimate"] < 1.5
+    assert 0.9 < found["series"] / found["expected_series"] < 1.1
 
 
 def test_the_formula_in_the_documents_is_the_one_that_check_uses() -> None:
@@ -439,6 +440,8 @@ def test_the_formula_in_the_documents_is_the_one_that_check_uses() -> None:
     assert f"| a category, beside that | {memory.CATEGORY_BYTES}:" in said
     assert f"a time series | {memory.TEXT_BYTES} kept" in said
     assert f"| while catching up | {memory.READING_BYTES // 10**6} MB:" in said
+    assert f"| charts of the budget | {memory.CHARTS_BYTES // 1000} {memory.CHARTS_BYTES % 1000:03} a feature" in said
+    assert f"each {memory.HOUR_BYTES} + 8 × merged cells" in said
 
 
 def test_a_features_topic_beside_a_prediction_in_the_reference_is_a_warning(config: Path, tmp_path: Path) -> None:

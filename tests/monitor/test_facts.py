@@ -1,14 +1,16 @@
 """What a closed window says of its features is read like a tuple, and saved and read back as one."""
 
 import msgspec
+import numpy as np
+import pytest
 
-from detectors import Reference
+from detectors import Reference, Sketch
 from monitor.facts import FeatureQuality, Qualities, WindowClosed
 from monitor.stream.events import SeriesKey
 
 REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0, 50.0], "plan": ["free", "pro", "free", "pro"]})
 WINDOW = REFERENCE.sketch.tally()
-EXPECTED = (FeatureQuality("age", 0.0, 0.0), FeatureQuality("plan", 0.0, 0.0))
+EXPECTED = (FeatureQuality("age", 0.0, 0.0, 0.0), FeatureQuality("plan", 0.0, 0.0))
 KEY = SeriesKey("churn", "1")
 
 
@@ -35,8 +37,19 @@ def test_shares_are_of_all_rows() -> None:
 
     age, plan = Qualities(sketch.tally())
 
-    assert age == FeatureQuality("age", 1 / 8, 1 / 8)
+    assert (age.missing_ratio, age.unseen_ratio) == (1 / 8, 1 / 8)
     assert plan == FeatureQuality("plan", 2 / 8, 1 / 8)
+
+
+def test_how_far_the_mean_went_is_in_sigma_of_the_reference() -> None:
+    """Known to the width of a bin; of categories there is no mean, nor of no values."""
+    sketch = Sketch.empty(REFERENCE.grid)
+    sketch.update(*REFERENCE.encode({"age": [50.0, 50.0], "plan": ["pro", "pro"]}))
+    age, plan = Qualities(sketch.tally())
+    nothing, _ = Qualities(Sketch.empty(REFERENCE.grid).tally())
+
+    assert age.shift_sigma == pytest.approx(15 / np.std([20, 30, 40, 50]), rel=0.2)
+    assert plan.shift_sigma is nothing.shift_sigma is None
 
 
 def test_a_window_read_back_is_the_one_that_was_saved() -> None:

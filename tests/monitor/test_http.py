@@ -27,6 +27,7 @@ from monitor.facts import (
     FeatureQuality,
     FieldsRejected,
     LagMeasured,
+    PaneCharted,
     SourceTroubled,
     WatermarkAdvanced,
     WindowClosed,
@@ -40,6 +41,7 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.sinks.store import Backlog
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.build import score_table
+from tests.charted import plain_step
 from tests.fakes import NOON, ManualClock
 
 MINUTE = 60 * SECOND
@@ -70,7 +72,7 @@ def changed(before: AlertState, after: AlertState, at: int = NOON) -> AlertChang
 
 
 WINDOW = WindowClosed(
-    CHURN, NOON - 5 * MINUTE, NOON, 100, (FeatureQuality("age", 0.1, 0.2), FeatureQuality(ODD, 0.0, 0.5))
+    CHURN, NOON - 5 * MINUTE, NOON, 100, (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5))
 )
 FACTS: list[Fact] = [
     WatermarkAdvanced(NOON + MINUTE),
@@ -88,6 +90,7 @@ FACTS: list[Fact] = [
     ),
     changed(AlertState.PENDING, AlertState.FIRING),
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
+    PaneCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_step(warned=3, expected_warnings=0.5, suspect=True)),
     EventsCounted("t", "ok", 7),
     EventsRejected("t", "too_large", 2),
     FieldsRejected("t", "missing", 3),
@@ -104,7 +107,10 @@ class Scene:
         self.clock = ManualClock()
         self.trouble: str | None = None
         board = Board(
-            {CHURN: SeriesBoard("abc", 1000, {"drift": "critical"}), SeriesKey("idle", "*"): SeriesBoard("def", 10)}
+            {
+                CHURN: SeriesBoard("abc", 1000, {"drift": "critical"}, calibration="day"),
+                SeriesKey("idle", "*"): SeriesBoard("def", 10),
+            }
         )
         board.expect(topics=["t"], webhooks=["trainer"], rules=[(CHURN, "drift")])
         self.telemetry = Telemetry(board, self.clock.now)
@@ -354,6 +360,11 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_outbox_oldest_seconds"] == {("trainer",): 5}
     assert found["driftd_reference_info"] == {("churn", "3", "abc", "1000"): 1, ("idle", "*", "def", "10"): 1}
     assert found["driftd_consumer_lag"] == {("t", "1"): 5}
+    assert found["driftd_feature_shift_sigma"] == {("churn", "3", "age"): -1.5}
+    assert found["driftd_calibration_info"] == {("churn", "3", "day"): 1, ("idle", "*", "cold"): 1}
+    assert found["driftd_chart_warnings"] == {("churn", "3"): 3}
+    assert found["driftd_chart_warnings_expected"] == {("churn", "3"): 0.5}
+    assert found["driftd_calibration_suspect"] == {("churn", "3"): 1}
 
 
 @pytest.mark.parametrize("style", FORMATS)
@@ -372,6 +383,9 @@ def test_before_anything_happened_counters_stand_at_zero(scene: Scene) -> None:
     assert len(samples(found["driftd_alert_transitions"])) == len(AlertState)
     assert samples(found["driftd_alert_state"]) == {("churn", "3", "drift"): 0}
     assert samples(found["driftd_drift_score"]) == {}
+    assert (
+        samples(found["driftd_chart_warnings"]) == samples(found["driftd_calibration_suspect"]) == {("churn", "3"): 0}
+    )
 
 
 def test_durations_add_up(scene: Scene) -> None:

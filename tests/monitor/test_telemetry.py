@@ -29,9 +29,11 @@ from monitor.facts import (
     ForeignCommit,
     LagMeasured,
     OffsetsLost,
+    PaneCharted,
     PanesOpen,
     PartitionsAssigned,
     PartitionsHeld,
+    RateImproved,
     RecordsSkipped,
     RetrainDecided,
     SourceAnswered,
@@ -50,6 +52,7 @@ from monitor.sinks.store import Notification, StateStore
 from monitor.sinks.webhook import Webhook, decode_secret, new_client
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.build import score_table
+from tests.charted import plain_step
 from tests.fakes import NOON, ManualClock, Receiver
 
 CHURN = SeriesKey("churn", "3")
@@ -74,6 +77,8 @@ EXAMPLES: dict[type[Fact], Fact] = {
         FieldsRejected("t", "number_as_text", 2),
         WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
         WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
+        PaneCharted(CHURN, 0, NOON, 5, plain_step(warned=2, expected_warnings=0.25)),
+        RateImproved(CHURN, NOON, "age", "missing", 0.05, 0.0),
         AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
         CHANGED,
         RetrainDecided(CHANGED, RetrainOutcome.COOLDOWN, 0, NOON),
@@ -144,6 +149,7 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
         (CHANGED, "alert.firing", "warning"),
         (EXAMPLES[RetrainDecided], "retrain.decided", "info"),
         (EXAMPLES[StateReset], "state.reset", "warning"),
+        (EXAMPLES[RateImproved], "rate.improved", "info"),
         (EXAMPLES[PartitionsAssigned], "source.assigned", "info"),
         (EXAMPLES[TopicsMissing], "source.topics_missing", "warning"),
         (EXAMPLES[OffsetsLost], "source.offsets_lost", "error"),
@@ -167,7 +173,9 @@ def test_what_matters_is_logged_at_its_level(scene: Scene, fact: Fact, event: st
 
 
 @pytest.mark.parametrize(
-    "fact", [EXAMPLES[EventsCounted], FieldsRejected("t", "missing", 9), TopicsMissing(())], ids=repr
+    "fact",
+    [EXAMPLES[EventsCounted], FieldsRejected("t", "missing", 9), TopicsMissing(()), EXAMPLES[PaneCharted]],
+    ids=lambda fact: type(fact).__name__,
 )
 def test_what_is_usual_is_not_logged(scene: Scene, fact: Fact) -> None:
     assert scene.record(fact) == []
@@ -207,6 +215,15 @@ def test_complaints_remembered_are_bounded(scene: Scene) -> None:
     scene.record(*(SourceTroubled(f"E{at}", "") for at in range(3 * MOST_COMPLAINTS)))
 
     assert len(scene.telemetry._said) <= MOST_COMPLAINTS
+
+
+def test_warnings_of_charts_add_up_beside_those_expected(scene: Scene) -> None:
+    charted = EXAMPLES[PaneCharted]
+    scene.record(charted, charted, PaneCharted(CHURN, 0, NOON, 5, plain_step(suspect=True)))
+
+    assert scene.count("driftd_chart_warnings_total", "churn", "3") == 4
+    assert scene.board.expected_warnings == {("churn", "3"): 0.5}
+    assert scene.board.suspect == {("churn", "3"): True}
 
 
 def test_skipped_records_count_as_rejected(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""A daemon fed with a few windows a model, without Kafka: what it takes in memory, and what `driftd check` expects."""
+"""A daemon fed with a few windows a model, without Kafka: what it takes and shows, and what `driftd check` expects."""
 
 import gc
 import json
@@ -54,8 +54,10 @@ def main() -> None:
     _, _, shown = daemon.server.surface.answer("/metrics", "")
     gc.collect()
     resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
-    estimate = memory.steady(loaded.specs, series_count(loaded))
-    print(json.dumps({"windows": windows, "resident": resident, "estimate": estimate, "shown": len(shown)}))
+    expected = series_count(loaded)
+    found = {"windows": windows, "resident": resident, "estimate": memory.steady(loaded.specs, expected)}
+    series = sum(not line.startswith(b"#") for line in shown.splitlines())
+    print(json.dumps({**found, "series": series, "expected_series": expected}))
     daemon.server.server_close()
     daemon.store.close()
 

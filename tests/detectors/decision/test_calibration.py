@@ -110,6 +110,30 @@ def test_a_wave_costs_no_allowance_once_it_is_known() -> None:
     assert found.slow[0] < 0.1
 
 
+def jumps(windows: int) -> Floats:
+    """One sigma more from three to four each night, at once: what no line between hours can follow."""
+    return np.asarray(1.0 * (hours(middles(windows), DAY).astype(int) == 3))[:, None]
+
+
+def test_hours_that_jump_are_allowed_for_and_only_they() -> None:
+    found = calibrated(normal(seeded(), TWO_WEEKS, 300) + jumps(TWO_WEEKS)).features[0]
+    assert found.misfit is not None
+    by_hour = found.misfit[:, 0].reshape(-1, DAY).max(axis=0)
+
+    assert by_hour[[2, 3, 4]].max() > 0.4
+    assert by_hour[8:].max() < 0.2
+    assert found.sd[0] < 1.5
+
+
+def test_a_misfit_that_is_not_finite_is_refused() -> None:
+    found = calibrated(normal(seeded(), TWO_WEEKS, 300) + jumps(TWO_WEEKS))
+    content = found.to_dict()
+    content["features"]["x"]["misfit"][3][0] = float("nan")
+
+    with pytest.raises(ValueError, match="misfit"):
+        Calibration.from_dict(content, found.cells.grid)
+
+
 def test_less_than_a_week_teaches_no_season() -> None:
     windows = 5 * A_DAY
 
@@ -281,6 +305,8 @@ def changed(content: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ({"season": 24}, "profile should have 24 hours"),
         ({"season": 23}, "profile"),
         ({"season": None}, "damaged"),
+        ({"slow": [float("inf"), 0.0]}, "deviations must be finite"),
+        ({"misfit": [[0.0, 0.0, 0.0]]}, "misfit"),
     ],
 )
 def test_a_damaged_one_is_refused_in_one_line(learnt: Reference, changes: dict[str, Any], reason: str) -> None:

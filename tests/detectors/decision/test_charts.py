@@ -9,12 +9,14 @@ from scipy import stats
 
 from detectors import Reference
 from detectors.decision import CHARTS, BudgetError, ChartPlan, Charts, Floors, Step, Sums
+from detectors.decision.charts import ENOUGH
 from detectors.features import Floats
 from tests.charted import (
     DAY,
     HOUR,
     MINUTE,
     MONDAY,
+    ROWS,
     WINDOW,
     Charted,
     firing_names,
@@ -237,18 +239,40 @@ def test_nothing_warns_where_nothing_is_wrong(learnt: Reference) -> None:
     assert not charted.steps[-1].suspect
 
 
+@pytest.mark.parametrize("shape", ["wave", "jump"])
+def test_what_the_reference_did_each_day_is_no_page(shape: str) -> None:
+    """Three days of the same again: a wave of 0.3 sigma, or an hour of one sigma."""
+    rng, windows = seeded(), 14 * 288
+    at = np.arange(windows) * WINDOW / HOUR % 24
+    level = 0.3 * np.sin(2 * np.pi * at / 24) if shape == "wave" else 1.0 * (at.astype(int) == 3)
+    rows = rng.normal(size=(windows, 60)) + level[:, None]
+    charted = Charted(fitted(rng, {"x": rows.ravel()}, rows=60), start=MONDAY + 35 * DAY)
+    for pane in range(3 * 288):
+        charted.feed({"x": rng.normal(size=60) + level[pane]})
+    assert not any(step.any_firing for step in charted.steps)
+
+    for _ in range(12):
+        charted.feed({"x": rng.normal(size=60) + 1.5})
+    assert charted.steps[-1].any_firing
+
+
 # --- since when, until when -------------------------------------------------------------------------------------------
 
 
-def test_onset_is_where_the_sum_began_to_rise(learnt: Reference) -> None:
-    rng, charted = seeded(), Charted(learnt)
-    quiet(charted, rng, 40)
-    onset = charted.at
-    steps = changed(charted, rng, shift(0.45), 12)
-    at = charted.place("normal")
+def test_onset_is_where_the_sum_began_to_rise() -> None:
+    """By chance it may have risen before."""
+    late = []
+    for _ in range(15):
+        drawn = Drawn(1000)
+        for _ in range(20):
+            drawn.step()
+        onset, step = drawn.at, drawn.step(0.2)
+        while not step.any_firing:
+            step = drawn.step(0.2)
+        late.append((int(step.since[step.firing].min()) - onset) / WINDOW)
 
-    assert steps[-1].firing[at].any()
-    assert abs(int(steps[-1].since[at][steps[-1].firing[at]].min()) - onset) <= 3 * WINDOW
+    assert abs(np.median(late)) <= 2
+    assert max(late) <= 4
 
 
 def test_what_lasts_a_day_fires_once_and_rests_once(learnt: Reference) -> None:
@@ -289,13 +313,13 @@ def test_a_gap_neither_resolves_nor_adds(learnt: Reference) -> None:
 
 
 def test_few_rows_are_carried_over_until_they_are_enough(learnt: Reference) -> None:
-    """Ten rows a pane: the sixth says what sixty rows at once would have said."""
+    """Ten rows a pane: the sixth says what sixty rows at once would have said, where so many are needed."""
     rng = seeded()
     tables = [mixed(rng, 10) for _ in range(6)]
     together = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     few, many = Charted(learnt), Charted(learnt)
     at = int(np.flatnonzero(few.charts.plan.design == 1.0)[0])
-    few.charts.plan.design[at] = 1.9  # so many rows say as much as one: sixty are needed, less a little
+    few.charts.plan.design[at] = 55 / ENOUGH
     for table in tables:
         few.feed(table)
     many.feed(together)
@@ -311,9 +335,12 @@ def test_what_was_carried_over_began_when_it_came(learnt: Reference) -> None:
     at = charted.place("normal")
     steps = changed(charted, rng, shift(1.2), 12, rows=8)
     fired = next(step for step in steps if step.firing[at, 0])
+    judged = [step for step in steps if step.judged[at]]
+    runs = [onset, *(step.end for step in judged)]  # where rows began to be carried over
 
-    assert fired.end - onset >= 4 * WINDOW  # thirty rows and more
-    assert fired.since[at, 0] == onset
+    assert (judged[0].end - onset) // WINDOW * 8 >= ENOUGH
+    assert fired.since[at, 0] in runs
+    assert fired.since[at, 0] < judged[1].end
 
 
 def test_rates_need_no_least_number_of_rows(learnt: Reference) -> None:
@@ -382,22 +409,28 @@ def test_panes_before_a_gap_are_a_step_of_their_own(learnt: Reference) -> None:
 # --- other budgets ----------------------------------------------------------------------------------------------------
 
 
-def test_increments_replayed_under_another_budget_are_its_own_charts(learnt: Reference) -> None:
+def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
+    """Under another budget as well, but for what it allows the reference's own error: a little more where it is stricter."""
     rng = seeded()
     usual, strict = Charted(learnt, per_month=1.0), Charted(learnt, per_month=0.01)
-    sums = Sums(strict.charts.plan.thresholds, len(learnt.names))
+    plans = usual.charts.plan, strict.charts.plan
+    same, other = (Sums(plan.thresholds, len(learnt.names)) for plan in plans)
+    least = plans[0].rows[plans[0].active[:, 0]].min()
+    apart = 2 * float(plans[1].thresholds[0] - plans[0].thresholds[0]) * ROWS / least
+    assert apart < 0.1
     for at in range(40):
-        table = mixed(rng, 100)
+        table = mixed(rng, ROWS)
         if at > 30:
             shift(0.4)(table)
-        step = usual.feed(table)
-        over = sums.advance(step.increments)
-        expected = strict.feed(table)
-        assert np.array_equal(sums.values, expected.values)
-        assert over.any() == (expected.values >= expected.thresholds).any()
+        step, expected = usual.feed(table), strict.feed(table)
+        same.advance(step.increments)
+        other.advance(step.increments)
+        assert np.array_equal(same.values, step.values)
+        assert np.nanmax(np.abs(step.increments - expected.increments)) <= apart
+    assert np.abs(other.values - expected.values).max() <= 40 * apart
 
     assert usual.steps[-1].any_firing
-    assert strict.charts.plan.thresholds[0] > usual.charts.plan.thresholds[0] + 4
+    assert plans[1].thresholds[0] > plans[0].thresholds[0] + 4
 
 
 def test_a_reference_that_is_not_calibrated_has_no_charts() -> None:

@@ -5,20 +5,20 @@ import numpy as np
 from detectors.decision.selfcheck import MEMORY, SelfCheck
 from tests.charted import Charted, fitted, seeded
 
-LIMITS = np.array([12.0])
-CHARTS = 1000
+LIMITS = np.array([12.0, 12.0, 12.0, 12.0, 6.0])
+CHARTS = np.full(5, 200)
 
 
 def test_as_many_warnings_as_chance_brings_are_no_cause() -> None:
     rng, check = seeded(), SelfCheck(LIMITS)
     for _ in range(3 * MEMORY):
-        check.follow(int(rng.poisson(CHARTS * check.chance)), CHARTS)
+        check.follow(int(rng.poisson(CHARTS @ check.chances)), CHARTS)
         assert not check.suspect
 
 
 def test_far_more_than_that_are_and_for_long_after() -> None:
     check = SelfCheck(LIMITS)
-    many = 4 * CHARTS * check.chance
+    many = 4 * float(CHARTS @ check.chances)
     for _ in range(MEMORY):
         check.follow(round(many), CHARTS)
     assert check.suspect
@@ -33,7 +33,7 @@ def test_far_more_than_that_are_and_for_long_after() -> None:
 def test_a_handful_of_warnings_is_no_cause() -> None:
     """Ten at once, where hardly one is due: one incident may bring them."""
     check = SelfCheck(LIMITS)
-    check.follow(10, 5)
+    check.follow(10, np.ones(5))
 
     assert not check.suspect
 
@@ -41,8 +41,9 @@ def test_a_handful_of_warnings_is_no_cause() -> None:
 def test_how_many_are_due_is_said() -> None:
     check = SelfCheck(LIMITS)
 
-    assert check.follow(0, 100) == 100 * check.chance
-    assert 0 < check.chance < 0.01
+    assert check.follow(0, np.array([100, 0, 0, 0, 0])) == 100 * check.chances[0]
+    assert (check.chances > 0).all()
+    assert (check.chances < 0.01).all()
 
 
 def clustered(rng: np.random.Generator, panes: int, features: int, phi: float, size: int = 100) -> np.ndarray:

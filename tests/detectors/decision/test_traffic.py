@@ -70,6 +70,17 @@ def test_they_come_to_rest(learnt: Reference) -> None:
     assert not steps[-1].volume.any()
 
 
+def test_a_second_lack_of_rows_began_when_it_began(learnt: Reference) -> None:
+    """Not when the first did."""
+    charted = Charted(learnt)
+    fed(charted, 100, LEARNING + 5)
+    fed(charted, 10, 10)
+    fed(charted, 100, 60)
+    onset = charted.at
+
+    assert fed(charted, 10, 4)[-1].volume_since[FEW] == onset
+
+
 def test_a_block_cut_short_by_a_gap_is_no_lack_of_rows_by_itself(learnt: Reference) -> None:
     """Its rows are few because its time is short; at most one pane's worth of evidence, which pages for nothing."""
     charted = Charted(learnt)

@@ -1,0 +1,113 @@
+"""A model with its reference, fitted on simulated weeks as a user's is on real ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.alarms.laws import labels
+from benchmarks.alarms.streams import DAY_WINDOWS, SECOND, Stream, World
+from benchmarks.alarms.truth import Categories, Feature, Mix, Normal
+from detectors import CategoricalFeature, Grid, NumericFeature, Reference
+from detectors.decision.calibration import calibrate
+from detectors.decision.cells import MergedCells
+from detectors.decision.windows import WindowCounts
+from detectors.features import Floats, Ints
+
+MONDAY = 1_704_067_200 * SECOND  # 2024-01-01T00:00Z: where simulated time begins
+SAMPLE = 16_384  # values of each feature that edges are taken from, beside the two extremes of all rows
+WEEKS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A calibrated reference and the traffic that goes on where the reference ended."""
+
+    world: World
+    truth: Sequence[Feature]
+    reference: Reference
+    stream: Stream
+    begins: int  # number of the first window after the reference
+
+    @property
+    def cells(self) -> MergedCells:
+        """What the reference is decided on."""
+        assert self.reference.calibration is not None
+        return self.reference.calibration.cells
+
+    def start(self, window: int) -> int:
+        """Return when a window begins, in nanoseconds."""
+        return MONDAY + window * self.world.window_ns
+
+
+def fitted(world: World, mix: Mix, rng: np.random.Generator, *, weeks: float = WEEKS) -> Model:
+    """Draw features, a reference of some weeks, and calibrate it."""
+    truth = mix.features(rng)
+    windows = round(weeks * 7 * DAY_WINDOWS)
+    season = world.season_of(len(truth), rng)
+    levels = None if season is None else season.levels(0, windows)
+    grid = edges(truth, world.rows, windows, levels, rng)
+    cells = MergedCells.of(grid, grid.counts, world.rows)
+    stream = world.stream(truth, cells, season, rng)
+    counts, lost = own_windows(stream, windows, world)
+    whole = refined(cells, counts.cells.sum(axis=0, dtype=np.int64), lost, rng)
+    rows = int(counts.rows.sum())
+    reference = Reference(
+        whole,
+        rows,
+        period=(MONDAY, MONDAY + windows * world.window_ns),
+        rows_per_second=rows / (windows * world.window_ns / SECOND),
+    )
+    calibration = calibrate(counts, MergedCells(whole, cells.cuts))
+    return Model(world, truth, replace(reference, calibration=calibration), stream, windows)
+
+
+def own_windows(stream: Stream, windows: int, world: World) -> tuple[WindowCounts, Ints]:
+    """Return the reference's windows, and how many rows of each feature are missing."""
+    kept, rows, lost = [], [], []
+    for first in range(0, windows, DAY_WINDOWS):
+        block = stream.draw(first, min(DAY_WINDOWS, windows - first))
+        kept.append(block.cells.astype(np.uint32))
+        rows.append(block.rows)
+        lost.append(block.missing.sum(axis=0))
+    starts = MONDAY + np.arange(windows, dtype=np.int64) * world.window_ns
+    return WindowCounts(world.window_ns, starts, np.concatenate(rows), np.concatenate(kept)), np.sum(lost, axis=0)
+
+
+def edges(truth: Sequence[Feature], rows: int, windows: int, levels: Floats | None, rng: np.random.Generator) -> Grid:
+    """Bins and categories as a fit finds them: quantiles of a sample, and the extremes of all rows."""
+    columns: dict[str, np.ndarray] = {}
+    for at, feature in enumerate(truth):
+        moving = levels[:, at] * feature.sd if levels is not None and isinstance(feature, Normal) else np.zeros(windows)
+        if isinstance(feature, Categories):
+            known = labels(feature)
+            columns[f"f{at:03}"] = np.append(known, rng.choice(known, SAMPLE + 2 - known.size, p=feature.shares))
+        else:
+            sample = feature.ppf(rng.random(SAMPLE)) + rng.choice(moving, SAMPLE)
+            columns[f"f{at:03}"] = np.append(sample, _extremes(feature, rows, moving, rng))
+    return Reference.fit(columns).grid
+
+
+def _extremes(feature: Feature, rows: int, moving: Floats, rng: np.random.Generator) -> list[float]:
+    """Least and largest of all rows: those of each window around its level."""
+    assert not isinstance(feature, Categories)
+    furthest = np.clip(rng.random((2, moving.size)) ** (1 / rows), 1e-16, 1 - 1e-16)
+    least, largest = feature.ppf(1 - furthest[0]) + moving, feature.ppf(furthest[1]) + moving
+    return [float(least.min()), float(largest.max())]
+
+
+def refined(cells: MergedCells, totals: Ints, lost: Ints, rng: np.random.Generator) -> Grid:
+    """Return the grid whose counts are these: `totals` int64[f, width] on merged cells, split as the sample was; `lost` missing."""
+    found = []
+    for feature, cuts, total, none in zip(cells.grid.features, cells.cuts, totals, lost.tolist(), strict=True):
+        tail = 3 if isinstance(feature, NumericFeature) else 1
+        usable = feature.counts[:-tail].astype(np.float64)
+        parts = np.split(usable, cuts[1:].tolist())
+        counts = [
+            rng.multinomial(int(many), part / max(part.sum(), 1e-9)) for many, part in zip(total, parts, strict=False)
+        ]
+        found.append(replace(feature, counts=np.concatenate([*counts, [none, 0, 0][:tail]])))
+    return Grid(
+        tuple(one for one in found if isinstance(one, NumericFeature)),
+        tuple(one for one in found if isinstance(one, CategoricalFeature)),
+    )
