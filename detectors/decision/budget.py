@@ -65,7 +65,7 @@ class Budget:
     def __post_init__(self) -> None:
         if self.charts < 1 or self.step_ns < 1:
             raise ValueError("a budget needs at least one chart, and steps longer than nothing")
-        steps = self.charts * steps_per_month(self.step_ns)
+        steps = max(self.charts - self.rates, 1) * steps_per_month(self.step_ns) / self._share
         most, least = steps / SHORTEST, steps * CERTAIN * 10
         if not least * (1 - ROUNDING) <= self.per_month <= most * (1 + ROUNDING):
             nearest = _two_digits(most, math.floor) if self.per_month > most else _two_digits(least, math.ceil)
@@ -77,8 +77,12 @@ class Budget:
     @property
     def arl(self) -> float:
         """Steps between false alarms that each chart of normal deviates may have on average."""
-        share = 1 - RATES_SHARE if self.rates else 1.0
-        return (self.charts - self.rates) * steps_per_month(self.step_ns) / (self.per_month * share)
+        return max(self.charts - self.rates, 1) * steps_per_month(self.step_ns) / (self.per_month * self._share)
+
+    @property
+    def _share(self) -> float:
+        """Of the budget, for the charts that are no rates."""
+        return 1 - RATES_SHARE if self.rates else 1.0
 
     @property
     def rates_arl(self) -> float:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from detectors.reference import Reference  # which holds a calibration
 
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next pane
+FILLED = 1.001  # times the threshold: past it
 REST = 12  # panes that a chart has to be quiet for, or a day where that is fewer
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
@@ -83,7 +84,7 @@ class Charts:
         if self._block is not None and self._block.number != number:
             steps.append(self._flush())
         block = self._block or _Block.empty(number, start, self.firing.shape[0], self.plan.cells.width)
-        self._block = block.plus(self.plan.cells.merge(pane.counts), pane.missing, pane.unseen, pane.rows, end)
+        self._block = block.plus(self.plan.cells.merge(pane.counts), pane.missing, pane.unseen, pane.rows, start, end)
         if end % self.plan.block_ns == 0:
             steps.append(self._flush())
         return steps
@@ -91,10 +92,14 @@ class Charts:
     def _flush(self) -> Step:
         block, self._block = self._block, None
         assert block is not None
-        return self.step(block.cells, block.missing, block.unseen, block.rows, block.start, block.end)
+        return self.step(
+            block.cells, block.missing, block.unseen, block.rows, block.start, block.end, covered=block.covered
+        )
 
-    def step(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int) -> Step:
-        """Take what a whole pane counted: cells int64[f, w], missing and unseen int64[f]."""
+    def step(
+        self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int, *, covered: int | None = None
+    ) -> Step:
+        """Take what a pane counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
         shares, resting, misfit = self.plan.expected((start + end) // 2)
         self._carried[0] += cells
         self._carried[1] += cells.sum(axis=1)[:, None] * shares
@@ -108,7 +113,7 @@ class Charts:
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
         self._advance(found, judged, began, start)
-        self.volume.step(rows, start, end)
+        self.volume.step(rows, start, end, covered)
         warned, due = self._warnings(found)
         return Step(
             start=start,
@@ -141,6 +146,11 @@ class Charts:
         first = np.where(OWNERS < GAUSSIAN, began[:, None], start)
         self._risen = np.where(up, np.where(self._risen == NEVER, first, self._risen), NEVER)
         newly = (_by_chart(over) | found.certain) & ~self.firing
+        enough = (newly & found.certain)[:, OWNERS] & (self.sums.values > 0)
+        if some(enough):  # one pane was enough: so it is for the sums
+            self.sums.values = np.where(
+                enough, np.maximum(self.sums.values, FILLED * self.sums.limits), self.sums.values
+            )
         if some(newly):
             onset = np.where(up, self._risen, start)
             self.since = np.where(newly, _earliest(onset, up), self.since)
@@ -252,22 +262,23 @@ class _Block:
     cells: Ints
     missing: Ints
     unseen: Ints
+    covered: int = 0  # nanoseconds of its panes
 
     @classmethod
     def empty(cls, number: int, start: int, features: int, width: int) -> "_Block":
         none = np.zeros(features, dtype=np.int64)
         return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none)
 
-    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, end: int) -> "_Block":
+    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int) -> "_Block":
         more = self.cells + cells, self.missing + missing, self.unseen + unseen
-        return _Block(self.number, self.start, end, self.rows + rows, *more)
+        return _Block(self.number, self.start, end, self.rows + rows, *more, self.covered + end - start)
 
     def packed(self) -> list[object]:
         arrays = (self.cells.tobytes(), self.missing.tobytes(), self.unseen.tobytes())
-        return [self.number, self.start, self.end, self.rows, *arrays]
+        return [self.number, self.start, self.end, self.rows, self.covered, *arrays]
 
     @classmethod
     def unpacked(cls, saved: list[Any], width: int) -> "_Block":
-        cells, missing, unseen = (np.frombuffer(part, dtype=np.int64) for part in saved[4:])
-        number, start, end, rows = saved[:4]
-        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen)
+        cells, missing, unseen = (np.frombuffer(part, dtype=np.int64) for part in saved[5:])
+        number, start, end, rows, covered = saved[:5]
+        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered)

@@ -11,6 +11,7 @@ from detectors.decision.rest import Rest
 from detectors.features import Bools
 
 LEARNING = 12  # panes after which the usual rows of this traffic are known: a reference is often a sample of it
+DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
 
 
@@ -29,9 +30,15 @@ class VolumeCharts:
         self.learnt = np.zeros(2)  # panes, and the sum of their logarithms over what was expected
         self.rest = Rest((2,), panes)
 
-    def step(self, rows: int, start: int, end: int) -> None:
-        """Take the rows of a pane; the first ones only say what is usual."""
-        apart = float(np.log(max(rows, 1))) - self._expected(start, end)
+    def step(self, rows: int, start: int, end: int, covered: int | None = None) -> None:
+        """Take the rows of a pane, of which `covered` nanoseconds were seen; the first ones only say what is usual.
+
+        What has gone on for a day is learnt anew: traffic that has grown for good is no incident for good.
+        """
+        if self.firing.any() and start - int(self.since[self.firing].min()) >= DAY_NS:
+            self._forget()
+        seen = 0.0 if covered is None else float(np.log(covered / (end - start)))
+        apart = float(np.log(max(rows, 1))) - self._expected(start, end) - seen
         if self.learnt[0] < LEARNING:
             self.learnt += (1.0, apart)
             return
@@ -50,6 +57,13 @@ class VolumeCharts:
         self.values = np.where(rested, 0.0, self.values)
         self.since = np.where(rested, NEVER, self.since)
         self._risen = np.where(rested, NEVER, self._risen)
+
+    def _forget(self) -> None:
+        for array in (self.values, self.learnt):
+            array[:] = 0
+        self.firing[:] = False
+        self.since[:] = self._risen[:] = NEVER
+        self.rest.forget(np.ones(2, dtype=np.bool_))
 
     def _expected(self, start: int, end: int) -> float:
         return self._volume.expected((start + end) // 2) + self._longer

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Grid, Reference, ScoreColumns, Tally
+from detectors import DriftScore, Grid, Reference, ScoreColumns, Tally
 from detectors.decision import CHARTS, Charts, Step
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
@@ -56,24 +57,42 @@ class DriftState(RuleState):
 
     def follow(self, firing: Mapping[str, Nanos], found: Sequence[Evidence], at: Span) -> tuple[Episode, Episode]:
         """Take one pane: features that fire with the ends of their first panes. The episode before and after is returned."""
-        state = AlertState.PENDING if self._waits(firing, at) else AlertState.FIRING
-        self.alerts = {name: Alert(state, since=since) for name, since in firing.items()}
+        self.alerts = {name: Alert(AlertState.FIRING, since=since) for name, since in firing.items()}
         self.found = tuple(found)
-        before, self.episode = self.episode, self.episode.follow(self.alerts.values(), at)
+        before, self.episode = self.episode, self.episode.follow(self._shown(at), at)
+        self._remember(before, at)
+        return before, self.episode
+
+    def step(self, scores: Mapping[str, DriftScore], at: Span) -> tuple[Episode, Episode]:
+        """Take one window of a cold reference, whose effect sizes go through the states of a rule."""
+        before, after = super(DriftState, self).step(scores, at)  # the short form does not know the class with slots
+        self._remember(before, at)
+        return before, after
+
+    def _shown(self, at: Span) -> list[Alert]:
+        if not self._waits(self._firing, at):
+            return list(self.alerts.values())
+        held = {AlertState.FIRING: AlertState.PENDING, AlertState.RECOVERING: AlertState.PENDING}
+        return [replace(alert, state=held.get(alert.state, alert.state)) for alert in self.alerts.values()]
+
+    @property
+    def _firing(self) -> AbstractSet[str]:
+        return {name for name, alert in self.alerts.items() if alert.state in OPEN}
+
+    def _remember(self, before: Episode, at: Span) -> None:
         if before.state not in OPEN and self.episode.state in OPEN:
             self.opened_at, self.told = at.end, frozenset()
         if self.episode.state in OPEN:
-            self.told |= firing.keys()
-        return before, self.episode
+            self.told |= self._firing
 
     def doubted_since(self, at: Span) -> Nanos:
         """When what goes on now began: the end of its first pane."""
         return min((alert.since for alert in self.alerts.values() if alert.since is not None), default=at.end)
 
-    def _waits(self, firing: Mapping[str, Nanos], at: Span) -> bool:
+    def _waits(self, firing: AbstractSet[str], at: Span) -> bool:
         if self.opened_at is None or self.episode.state in OPEN:
             return False
-        return at.end - self.opened_at < DAY and self.told >= firing.keys()
+        return at.end - self.opened_at < DAY and self.told >= firing
 
     def evidence(self) -> tuple[Evidence, ...]:
         """What fires, by evidence, effect and importance together."""
@@ -152,7 +171,7 @@ class ChartReader:
             pvalue=tail(float(step.z[at, chart])),
             rows=step.rows,
             chart=CHARTS[chart],
-            since=int(step.since[at, chart]) + self.block,
+            since=int(step.since[at][step.firing[at]].min()) + self.block,
             effect=float(-step.effects[at, chart] if down else step.effects[at, chart]),
         )
 

@@ -122,8 +122,12 @@ class RuleState:
             rule, score = self.rules[feature], scores.get(feature)
             alert = self.alerts.get(feature, Alert()).step(rule, rule.classify(score), at)
             self._keep(feature, alert, score)
-        before, self.episode = self.episode, self.episode.follow(self.alerts.values(), at)
+        before, self.episode = self.episode, self.episode.follow(self._shown(at), at)
         return before, self.episode
+
+    def _shown(self, at: Span) -> list[Alert]:  # noqa: ARG002 - a rule with a memory looks at it
+        """The features' alerts as people are to hear of them."""
+        return list(self.alerts.values())
 
     def _keep(self, feature: str, alert: Alert, score: DriftScore | None) -> None:
         if alert.state is AlertState.INACTIVE:

@@ -17,7 +17,14 @@ SAME = 1e-9  # relative: what scaling back and forth may cost
 
 PARTS = (0.1, 0.5, 0.9)  # between the first and the last lies what counts as width
 POWERS = tuple(10.0**power for power in (1, 2, 3, 4, 5, 6, 9))
-RATIOS = (60.0, 3600.0, 24.0, 1440.0, 86400.0, 1024.0, 2.2046226, 1.609344, 3.2808399, 2.54, 3.6)
+RATIOS = (
+    60.0,
+    3600.0,
+    24.0,
+    1440.0,
+    86400.0,
+    1024.0,
+)  # pounds and miles are too near to ordinary drift to be told from it
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,11 @@ class Changed(Protocol):
         ...
 
     @property
+    def calibration(self) -> str:
+        """How the reference is calibrated, where the rule rests on that."""
+        ...
+
+    @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Its features, strongest first."""
         ...
@@ -128,6 +133,8 @@ def summary(changed: Changed) -> str:
         return f"{name} did not drift after all"
     since = min([changed.since, *(one.since for one in changed.evidence if one.since is not None)])
     head = f"{name} {VERBS[changed.after]} since {clock_time(since, end)}"
+    if changed.calibration == "cold":
+        head += " (cold reference: by size alone)"
     return _listed(head, [_one(evidence) for evidence in changed.evidence])
 
 

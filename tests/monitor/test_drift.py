@@ -162,7 +162,7 @@ def test_evidence_says_since_when_how_far_and_by_which_chart(learnt: Reference) 
     assert -6 * PANE <= one.since - (onset + PANE) <= 2 * PANE
     assert one.pvalue is not None
     assert 0 <= one.pvalue < 0.01
-    assert reader(charted).firing(step)["normal"] == one.since
+    assert reader(charted).firing(step)["normal"] <= one.since  # another of its charts may have risen before
 
 
 def test_one_pane_that_was_enough_speaks_twice_as_loud(learnt: Reference) -> None:

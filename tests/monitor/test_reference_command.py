@@ -232,14 +232,14 @@ def learnt(output: Output, *options: str, timestamp: bool = True) -> tuple[str, 
 
 
 def test_fit_says_what_the_windows_taught(home: Path, capsys: Output) -> None:
-    history(home, days=2)
+    history(home, days=2, rows_a_window=15)
     said, warned = learnt(capsys, "--columns", "x")
 
-    assert said == "calibration: one profile for all hours from 574 windows of 5m over 2 days, about 20 rows each"
+    assert said == "calibration: one profile for all hours from 574 windows of 5m over 2 days, about 15 rows each"
     assert warned[-1] == (
-        "driftd: a usual window of 5m holds fewer than 30 independent values of x: they will be judged over several windows"
+        "driftd: a usual window of 5m holds fewer than 20 independent values of x: they will be judged over several windows"
     )
-    assert Reference.load("out.json").rows_per_second == pytest.approx(20 / 300)
+    assert Reference.load("out.json").rows_per_second == pytest.approx(15 / 300)
 
 
 def test_fit_names_the_profile_that_it_found(home: Path, capsys: Output) -> None:

@@ -231,8 +231,9 @@ def test_unchanged_data_keeps_to_the_budget() -> None:
     assert pages <= 33 + 25  # four standard deviations and more
 
 
-def test_nothing_warns_where_nothing_is_wrong(learnt: Reference) -> None:
-    rng, charted = seeded(), Charted(learnt)
+def test_nothing_fires_where_nothing_is_wrong(learnt: Reference) -> None:
+    """A page in eight years is asked for."""
+    rng, charted = seeded(), Charted(learnt, per_month=0.01)
     quiet(charted, rng, 200)
 
     assert not any(step.any_firing for step in charted.steps)
@@ -246,7 +247,7 @@ def test_what_the_reference_did_each_day_is_no_page(shape: str) -> None:
     at = np.arange(windows) * WINDOW / HOUR % 24
     level = 0.3 * np.sin(2 * np.pi * at / 24) if shape == "wave" else 1.0 * (at.astype(int) == 3)
     rows = rng.normal(size=(windows, 60)) + level[:, None]
-    charted = Charted(fitted(rng, {"x": rows.ravel()}, rows=60), start=MONDAY + 35 * DAY)
+    charted = Charted(fitted(rng, {"x": rows.ravel()}, rows=60), start=MONDAY + 35 * DAY, per_month=0.01)
     for pane in range(3 * 288):
         charted.feed({"x": rng.normal(size=60) + level[pane]})
     assert not any(step.any_firing for step in charted.steps)
@@ -352,7 +353,7 @@ def test_rates_need_no_least_number_of_rows(learnt: Reference) -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_hardly_any_rows_do_no_harm(learnt: Reference, rows: int) -> None:
-    rng, charted = seeded(), Charted(learnt)
+    rng, charted = seeded(), Charted(learnt, per_month=0.01)
     quiet(charted, rng, 100, rows)
 
     assert not any(step.any_firing for step in charted.steps[:90])

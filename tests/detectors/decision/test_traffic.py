@@ -70,6 +70,17 @@ def test_they_come_to_rest(learnt: Reference) -> None:
     assert not steps[-1].volume.any()
 
 
+def test_traffic_that_has_grown_for_good_is_the_usual_one_a_day_later(learnt: Reference) -> None:
+    charted = Charted(learnt)
+    fed(charted, 100, LEARNING + 5)
+    grown = fed(charted, 400, 24 * 12 + LEARNING + 2)
+
+    assert firing(grown)[10][MANY]
+    assert firing(grown)[24 * 12 - 10][MANY]
+    assert not any(firing(grown)[-1])
+    assert grown[-1].usual_rows == pytest.approx(400)
+
+
 def test_a_second_lack_of_rows_began_when_it_began(learnt: Reference) -> None:
     """Not when the first did."""
     charted = Charted(learnt)
