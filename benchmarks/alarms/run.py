@@ -1,8 +1,8 @@
 """`make bench-alarms`: false pages and delays on simulated months, beside naive rules; writes docs/ALARMS.md.
 
 `--short` is what CI runs, within three minutes: fewer months, the same bounds, and nothing is written but `--json`. It
-fails where chance cannot explain that a figure was not reached: the lower 95 % bound of a rate above its goal, the lower
-bound of a mean delay above its goal. The seed is fresh from the system, printed, and settable by `--seed`.
+fails where chance cannot explain that a figure was not reached: the lower 95 % bound of a rate above its goal, a mean delay
+more than 3.3 standard errors above its own. The seed is fresh from the system, printed, and settable by `--seed`.
 """
 
 import argparse
