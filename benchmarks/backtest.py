@@ -67,8 +67,9 @@ def replay(home: Path, ending: str) -> Figures:
     calm_collector()
     Replay(pipeline, recorded).run(take)
     read = sum(count for _, _, count in marks)
-    counted = read - marks[0][2]  # the first piece warms up, as the daemon's first batch does
-    seconds, used = marks[-1][0] - marks[0][0], marks[-1][1] - marks[0][1]
+    warm = next(mark for mark in marks if mark[2])  # the first piece warms up, as the daemon's first batch does
+    counted = read - warm[2]
+    seconds, used = marks[-1][0] - warm[0], marks[-1][1] - warm[1]
     return {"rate": counted / seconds, "cpu": used / seconds, "read": read, "windows": found.windows}
 
 

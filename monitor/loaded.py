@@ -9,17 +9,19 @@ from pathlib import Path
 import msgspec
 
 from detectors import DETECTORS, Reference, ReferenceFormatError
-from detectors.decision import CHARTS, Budget, BudgetError, ChartPlan, Floors
+from detectors.decision import CHARTS, Budget, BudgetError, Calibration, ChartPlan, Floors
 from detectors.decision.plan import Plan
 from monitor.alerting.judge import FeatureChoice, Judging
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, masked
-from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings, WebhookSettings
+from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings, WebhookSettings, show_duration
 from monitor.sinks.webhook import SecretError, Webhook, decode_secret
 from monitor.stream.events import SECOND, SeriesKey
 from monitor.stream.windows import WindowSpec
+
+DAY_NS = 86_400 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +152,19 @@ def refuse_impossible(key: str, reference: Reference, plan: ChartPlan | None) ->
         return
     try:
         if reference.calibration is not None:
+            refuse_longer(key, reference.calibration, plan)
             Plan(reference, reference.calibration, plan)
         else:
             Budget(plan.per_month, len(reference.names) * len(CHARTS) + 2, plan.step_ns)
     except BudgetError as error:
         raise ConfigError(f"{key}: alerting.{error}") from None
+
+
+def refuse_longer(key: str, calibration: Calibration, plan: ChartPlan) -> None:
+    """Raise ConfigError for windows that are longer than the reference they would be held to."""
+    if plan.block_ns(calibration) > calibration.span_ns:
+        window, span = show_duration(plan.block_ns(calibration)), calibration.span_ns / DAY_NS
+        raise ConfigError(f"{key}: windows of {window} are longer than the reference, which covers {span:.2g} days")
 
 
 def matches_model(rule: RuleSettings, model: ModelSettings) -> bool:

@@ -7,13 +7,14 @@ from typing import Any, Self
 import numpy as np
 
 from detectors.decision import seasons
-from detectors.decision.cells import MergedCells
+from detectors.decision.cells import MOST, MergedCells
 from detectors.decision.feature import DAYS_FOR_DAY, FeatureCalibration, Own, calibrate_feature
 from detectors.decision.variation import quick_sd, slow_sd
 from detectors.decision.windows import WindowCounts
 from detectors.features import Floats, Ints
 from detectors.sketches import Grid
 
+LONGEST_NS, MOST_ROWS = 2**62, 1e15
 FEWEST_WINDOWS = 50
 FEWEST_ROWS = 5  # of a usual window
 VOLUME_FLOOR = 0.05  # of the logarithm of rows: no traffic is steadier than that
@@ -25,17 +26,22 @@ class TooFewWindows(ValueError):  # noqa: N818 - it is what there is
 
 @dataclass(frozen=True, slots=True)
 class Drifting:
-    """A feature whose level changes inside the reference: from `since` (ns) on by `shift` sigma."""
+    """A feature that changes inside the reference: from `since` (ns) on by `shift`.
+
+    `what`: its mean, in sigma; the mix of its categories or its missing values, in share.
+    """
 
     feature: str
     since: int
     shift: float
+    what: str = "mean"
 
     @property
     def words(self) -> str:
         """The change in words."""
         at = np.datetime64(self.since, "ns").astype("datetime64[m]")
-        return f"{self.feature} changes inside the reference: mean {self.shift:+.2f} σ from {at}Z on"
+        size = f"mean {self.shift:+.2f} σ" if self.what == "mean" else f"{self.what} {self.shift * 100:+.1f} points"
+        return f"{self.feature} changes inside the reference: {size} from {at}Z on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +58,12 @@ class Volume:
         if not (np.isfinite([self.sd, *self.level]).all() and self.sd > 0):
             raise ValueError("calibration: volume: sd must be above zero, and all numbers finite")
 
-    def expected(self, middle: int) -> float:
-        """Return the logarithm of the rows that a window around this time usually has."""
+    def expected(self, start: int, end: int) -> float:
+        """Return the logarithm of the rows that a window in [start, end) usually has."""
         if not self.season:
             return self.level[0]
-        at = seasons.between(middle, self.season)
-        return float(self.level[at.low] * (1 - at.share) + self.level[at.high] * at.share)
+        at, level = seasons.between(seasons.middles(start, end), self.season), np.array(self.level)
+        return float(np.log(np.exp(level[at.low] * (1 - at.share) + level[at.high] * at.share).mean()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +112,7 @@ class Calibration:
             "rows": self.rows,
             "span_ns": self.span_ns,
             "volume": {"sd": self.volume.sd, "season": self.volume.season, "level": list(self.volume.level)},
-            "drifting": [[one.feature, one.since, one.shift] for one in self.drifting],
+            "drifting": [[one.feature, one.since, one.shift, one.what] for one in self.drifting],
             "features": {
                 name: _feature_to_dict(one, cuts)
                 for name, one, cuts in zip(self.cells.grid.names, self.features, self.cells.cuts, strict=True)
@@ -128,7 +134,10 @@ class Calibration:
                 cells,
                 tuple(_feature_from(one) for one in found.values()),
                 Volume(float(volume["sd"]), int(volume["season"]), tuple(float(one) for one in volume["level"])),
-                tuple(Drifting(str(name), int(since), float(shift)) for name, since, shift in content["drifting"]),
+                tuple(
+                    Drifting(str(name), int(since), float(shift), str(what))
+                    for name, since, shift, what in content["drifting"]
+                ),
             )
             calibration.check()
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -139,25 +148,33 @@ class Calibration:
         """Raise ValueError where parts do not fit together."""
         if self.window_ns < 1 or not self.rows > 0:
             raise ValueError("calibration: window_ns and rows must be above zero")
+        if max(self.window_ns, self.span_ns) > LONGEST_NS or self.rows > MOST_ROWS or self.windows < 1:
+            raise ValueError("calibration: window_ns, span_ns, windows or rows is beyond all reason")
+        if any(one.feature not in self.cells.grid.names or not abs(one.since) < LONGEST_NS for one in self.drifting):
+            raise ValueError("calibration: drifting names an unknown feature or no time")
         usable = self.cells.grid.lost - self.cells.grid.offsets[:-1]
         for name, cuts, most, one in zip(
             self.cells.grid.names, self.cells.cuts, usable.tolist(), self.features, strict=True
         ):
-            rising = cuts.size and cuts[0] == 0 and (np.diff(cuts) > 0).all() and cuts[-1] < most
-            if not rising:
-                raise ValueError(f"calibration: {name}: cuts must rise from 0 and stay below {most}")
-            shape = None if one.profile is None else one.profile.shape
-            if one.season not in {0, seasons.DAY, seasons.WEEK} or (one.season and shape != (one.season, cuts.size)):
-                raise ValueError(
-                    f"calibration: {name}: the profile should have {one.season} hours of {cuts.size} cells"
-                )
-            if one.misfit is not None and not (one.misfit.shape == (one.season, 3) and np.isfinite(one.misfit).all()):
-                raise ValueError(f"calibration: {name}: misfit should have {one.season} hours of 3 finite numbers")
-            numbers = [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
-            if not np.isfinite(numbers).all() or min(*one.sd, *one.shape, one.shape_sd, one.missing[0]) <= 0:
-                raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
-            if one.profile is not None and not (np.isfinite(one.profile).all() and (one.profile > 0).any(axis=1).all()):
-                raise ValueError(f"calibration: {name}: the profile must hold finite counts in every hour")
+            _check_feature(name, cuts, most, one)
+
+
+def _check_feature(name: str, cuts: Ints, most: int, one: FeatureCalibration) -> None:
+    rising = 0 < cuts.size <= MOST and cuts[0] == 0 and (np.diff(cuts) > 0).all() and cuts[-1] < most
+    if not rising:
+        raise ValueError(f"calibration: {name}: cuts must be at most {MOST}, rise from 0 and stay below {most}")
+    shape = None if one.profile is None else one.profile.shape
+    if one.season not in {0, seasons.DAY, seasons.WEEK} or (one.season and shape != (one.season, cuts.size)):
+        raise ValueError(f"calibration: {name}: the profile should have {one.season} hours of {cuts.size} cells")
+    if one.misfit is not None and not (one.misfit.shape == (one.season, 3) and np.isfinite(one.misfit).all()):
+        raise ValueError(f"calibration: {name}: misfit should have {one.season} hours of 3 finite numbers")
+    numbers = [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
+    if not np.isfinite(numbers).all() or min(*one.sd, *one.shape, one.shape_sd, one.missing[0]) <= 0:
+        raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
+    if min(*one.slow, one.shape_slow, one.missing[1]) < 0:
+        raise ValueError(f"calibration: {name}: allowances must not be below zero")
+    if one.profile is not None and not (np.isfinite(one.profile).all() and (one.profile > 0).any(axis=1).all()):
+        raise ValueError(f"calibration: {name}: the profile must hold finite counts in every hour")
 
 
 def _feature_to_dict(one: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
@@ -218,7 +235,7 @@ def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:
         cells=cells,
         features=tuple(features),
         volume=_volume(rows, middles, counts.window_ns),
-        drifting=_drifting(features, cells, starts),
+        drifting=_drifting(features, cells),
     )
 
 
@@ -240,11 +257,9 @@ def _duration(nanos: int) -> str:
     return f"{nanos / 1e9:g}s"
 
 
-def _drifting(features: list[FeatureCalibration], cells: MergedCells, starts: Ints) -> tuple[Drifting, ...]:
+def _drifting(features: list[FeatureCalibration], cells: MergedCells) -> tuple[Drifting, ...]:
     return tuple(
-        Drifting(name, int(starts[min(one.step[0], starts.size - 1)]), one.step[1])
-        for name, one in zip(cells.grid.names, features, strict=True)
-        if one.step is not None
+        Drifting(name, *one.step) for name, one in zip(cells.grid.names, features, strict=True) if one.step is not None
     )
 
 
@@ -252,7 +267,7 @@ def _volume(rows: Floats, middles: Ints, window_ns: int) -> Volume:
     logs = np.log(np.maximum(rows, 1.0))
     span = int(middles[-1] - middles[0]) + window_ns
     season = 0
-    if window_ns <= seasons.HOUR_NS * seasons.DAY // 4:
+    if window_ns <= seasons.HOUR_NS:
         for longer, days in ((seasons.DAY, DAYS_FOR_DAY), (seasons.WEEK, 14)):
             if span >= days * seasons.DAY * seasons.HOUR_NS * 0.99 and seasons.seasonal(logs, middles, longer):
                 season = longer

@@ -100,7 +100,7 @@ class Charts:
         self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int, *, covered: int | None = None
     ) -> Step:
         """Take what a pane counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
-        shares, resting, misfit = self.plan.expected((start + end) // 2)
+        shares, resting, misfit = self.plan.expected(start, end)
         self._carried[0] += cells
         self._carried[1] += cells.sum(axis=1)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
@@ -129,7 +129,7 @@ class Charts:
             certain=found.certain,
             warning=self.warning,
             since=self.since.copy(),
-            volume=self.volume.values,
+            volume=self.volume.values.copy(),
             volume_firing=self.volume.firing.copy(),
             volume_since=self.volume.since.copy(),
             usual_rows=self.volume.usual(start, end),
@@ -236,9 +236,12 @@ class Charts:
         if fingerprint != self.fingerprint:
             raise ValueError("the charts belong to another reference or pane length")
         arrays, block = msgspec.msgpack.decode(zlib.decompress(packed))
-        for name, array in self._arrays().items():
-            array[...] = np.frombuffer(arrays[name], dtype=array.dtype).reshape(array.shape)
+        mine = self._arrays()
+        if arrays.keys() != mine.keys() or any(len(arrays[name]) != array.nbytes for name, array in mine.items()):
+            raise ValueError("the charts are of another make")
         self._block = None if block is None else _Block.unpacked(block, self.plan.cells.width)
+        for name, array in mine.items():
+            array[...] = np.frombuffer(arrays[name], dtype=array.dtype).reshape(array.shape)
 
 
 def _by_chart(columns: Bools) -> Bools:

@@ -15,7 +15,8 @@ OWN_STEP = 0.01  # chance, over all features, of calling an unchanged reference 
 SURELY_SKEW = 4.5  # standard errors from what independent rows would have
 PEAK = 3.0  # of what a line misses within an hour, over its root mean square
 MEDIAN_OF_SQUARE = 0.455  # of a standard normal
-SMALLEST_STEP = 0.05  # sigma
+SMALLEST_STEP = {"mean": 0.05, "mix": 0.01, "missing": 0.005}  # sigma, shares
+OwnStep = tuple[int, float, str]  # time, size, what changes
 LEADING = 3  # categories whose share is looked at for a season
 
 
@@ -40,7 +41,7 @@ class FeatureCalibration:
     season: int = 0
     profile: Floats | None = None
     misfit: Floats | None = None
-    step: tuple[int, float] | None = None  # window and sigma at which the reference itself changes
+    step: OwnStep | None = None  # when and how far the reference itself changes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,9 +64,10 @@ class Own:
 def calibrate_feature(own: Own) -> FeatureCalibration:
     """Learn one feature. Windows without a usable row are passed over."""
     kept = own.usable > 0
-    missing = _missing(own)
+    missing, pearson = _missing(own)
+    step = _own_step(own.middles, pearson, "missing", _binomial_sd(own), own.features)
     if kept.sum() < 2 or own.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
-        return FeatureCalibration(missing=missing)
+        return FeatureCalibration(missing=missing, step=step)
     cells, middles, rows = own.cells[kept], own.middles[kept], own.usable[kept]
     pooled = seasons.shares(cells.sum(axis=0))
     scores = normal_scores(pooled[None], np.array([pooled.size]), int(own.numeric))[0]
@@ -82,7 +84,15 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
     third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
     sd, skew, slow = _directions(u[fits], third, own.features, turns) if own.numeric else (ONES, ZEROS, ZEROS)
     shape, shape_sd, shape_slow = _shape(own, x2[fits], rows[fits], q[fits], scores)
-    step = largest_step(u[:, 0], OWN_STEP / own.features, _windows_a_day(middles)) if own.numeric else None
+    if own.numeric:
+        step = _own_step(middles, u[:, 0], "mean", usual**-0.5, own.features) or step
+    else:
+        moved = apart @ watched * np.sqrt(rows)[:, None]
+        each = np.sqrt(pooled * (1 - pooled) / usual)
+        found = [
+            _own_step(middles, one, "mix", float(sd), own.features) for one, sd in zip(moved.T, each, strict=False)
+        ]
+        step = next((one for one in found if one is not None), step)
     return FeatureCalibration(
         sd=sd,
         skew=skew,
@@ -94,8 +104,18 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
         season=season,
         profile=counts,
         misfit=misfit,
-        step=None if step is None or abs(step[1]) < SMALLEST_STEP * usual**0.5 else (step[0], step[1] / usual**0.5),
+        step=step,
     )
+
+
+def _own_step(middles: Ints, series: Floats, what: str, unit: float, features: int) -> OwnStep | None:
+    """Return when a series changes for good, how far in its own unit, and what it is; None where it does not, or hardly."""
+    if series.size < 2:  # noqa: PLR2004 - nothing to compare
+        return None
+    found = largest_step(series, OWN_STEP / features, _windows_a_day(middles))
+    if found is None or abs(found[1]) * unit < SMALLEST_STEP[what]:
+        return None
+    return int(middles[found[0]]), found[1] * unit, what
 
 
 def _one_against_rest(shares: Floats) -> Floats:
@@ -112,7 +132,7 @@ def _season(cells: Floats, middles: Ints, rows: Floats, pooled: Floats, watched:
     """Return the season that the shares follow, and its counts; the week only for what the day leaves."""
     span = int(middles[-1] - middles[0]) if middles.size else 0
     step = int(np.median(np.diff(middles))) if middles.size > 1 else 0
-    if step > seasons.HOUR_NS * seasons.DAY // 4 or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS * 0.99:
+    if step > seasons.HOUR_NS or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS * 0.99:
         return 0, None
     day = seasons.profile(cells, middles, seasons.DAY, pooled)
     found: tuple[int, Floats | None] = (0, None)
@@ -240,15 +260,22 @@ def _law(x2: Floats, dof: float, spread: float) -> Pair:
 # --- missing values --------------------------------------------------------------------------------------------------------
 
 
-def _missing(own: Own) -> Pair:
+def _missing(own: Own) -> tuple[Pair, Floats]:
+    """Dispersion and allowance of the missing count, and its standardised residuals, none where nothing varies."""
     total, rows = float(own.missing.sum()), float(own.rows.sum())
     if total in {0.0, rows}:
-        return 1.0, 0.0
+        return (1.0, 0.0), np.empty(0)
     share = total / rows
     pearson = (own.missing - share * own.rows) / np.sqrt(own.rows * share * (1 - share))
     quick = quick_sd(pearson)
     slow = _allowance(slow_sd(pearson, quick), own.features, _turns(own.middles, 0))
-    return quick**2, slow * float(np.sqrt(share * (1 - share) / np.median(own.rows)))
+    return (quick**2, slow * _binomial_sd(own)), pearson
+
+
+def _binomial_sd(own: Own) -> float:
+    """Of the missing share in a usual window."""
+    share = float(own.missing.sum()) / max(float(own.rows.sum()), 1.0)
+    return float(np.sqrt(share * (1 - share) / max(float(np.median(own.rows)), 1.0)))
 
 
 def upper_share(events: Floats, rows: Floats, features: int, ends: Floats) -> Floats:

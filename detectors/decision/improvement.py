@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.decision.components import TINY
 from detectors.decision.plan import Plan
 from detectors.features import Bools, Floats, Ints
 
@@ -19,7 +18,7 @@ class Improvements:
         self._dispersion = plan.dispersion
         self._threshold = float(plan.thresholds[-1])
         error = plan.error * np.sqrt(plan.usual_rates / plan.behind_rates)
-        lower = np.clip(plan.usual_rates - error - plan.floor_of_rates, TINY, 1.0)
+        lower = np.clip(plan.usual_rates - error - plan.floor_of_rates, 0.0, 1.0)
         self._cost: Floats = np.log1p(lower * (ODDS - 1))
         self.values: Floats = np.zeros(lower.shape)
         self.better: Bools = np.zeros(lower.shape, dtype=np.bool_)

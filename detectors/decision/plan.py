@@ -176,17 +176,20 @@ class Plan:
         shape = (self.dof >= 1)[:, None]
         return np.concatenate([directions, shape, np.ones((len(self.dof), 2), dtype=np.bool_)], axis=1)
 
-    def expected(self, at: int) -> tuple[Floats, Floats, Floats]:
-        """Return the shares at a time, float64[f, w], the reference rows that they rest on, float64[f], and what they miss.
+    def expected(self, start: int, end: int) -> tuple[Floats, Floats, Floats]:
+        """Return the shares in [start, end), float64[f, w], the reference rows that they rest on, float64[f], and what they miss.
 
-        The last float64[f, 3]: sigma of location and scale, and X² a row.
+        The last float64[f, 3]: sigma of location and scale, and X² a row. Of more than an hour the hours' mean by their rows.
         """
         if not self.seasons:
             return self.shares, self.rows, self._no_misfit
         shares, rows, misfit = self.shares.copy(), self.rows.copy(), self._no_misfit.copy()
         for season, (which, of, resting) in self.seasons.items():
-            shares[which], rows[which] = seasons.interpolated(of, resting, at, season)
-            misfit[which] = self._misfits[season][:, int(seasons.hours(at, season)) % season]
+            at = seasons.middles(start, end)
+            each, behind = seasons.interpolated(of, resting, at, season)
+            weights = behind / behind.sum(axis=1, keepdims=True)
+            shares[which], rows[which] = (each * weights[:, :, None]).sum(axis=1), behind.mean(axis=1) * at.size
+            misfit[which] = self._misfits[season][:, seasons.hours(at, season).astype(np.int64) % season].max(axis=1)
         return shares, rows, misfit
 
 

@@ -21,6 +21,12 @@ def hours(times: Ints | int, season: int) -> Floats:
     return np.asarray((np.asarray(times) + shift) % (season * HOUR_NS) / HOUR_NS)
 
 
+def middles(start: int, end: int) -> Ints:
+    """Return the middles of the hours that make up a span, of the span itself where it is no longer than one."""
+    count = max(1, -(-(end - start) // HOUR_NS))
+    return start + (end - start) * (2 * np.arange(count, dtype=np.int64) + 1) // (2 * count)
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Linear interpolation between the middles of two hours, for each time asked."""

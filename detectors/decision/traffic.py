@@ -20,6 +20,7 @@ class VolumeCharts:
 
     def __init__(self, plan: Plan, panes: int) -> None:
         self._volume = plan.calibration.volume
+        self._block_ns = plan.block_ns
         self._longer = float(np.log(plan.block_ns / plan.calibration.window_ns))
         self._limit = float(plan.thresholds[0])
         self._most = float(most(plan.thresholds)[0])
@@ -37,7 +38,7 @@ class VolumeCharts:
         """
         if self.firing.any() and start - int(self.since[self.firing].min()) >= DAY_NS:
             self._forget()
-        seen = 0.0 if covered is None else float(np.log(covered / (end - start)))
+        seen = 0.0 if covered is None else float(np.log(covered / self._block_ns))
         apart = float(np.log(max(rows, 1))) - self._expected(start, end) - seen
         if self.learnt[0] < LEARNING:
             self.learnt += (1.0, apart)
@@ -66,7 +67,7 @@ class VolumeCharts:
         self.rest.forget(np.ones(2, dtype=np.bool_))
 
     def _expected(self, start: int, end: int) -> float:
-        return self._volume.expected((start + end) // 2) + self._longer
+        return self._volume.expected(start, end) + self._longer
 
     def usual(self, start: int, end: int) -> float | None:
         """Return the rows that a pane usually has; None while that is being learnt."""

@@ -37,6 +37,7 @@ DEBIASED, UNLIKELY, JUMP = (
 )  # of a cold reference: PSI beyond chance, its p-value, points of missing or unseen
 WORDED_ANEW = 8  # firing features, up to which their words follow every pane
 MOST_WORDED = 50
+FEWEST_ROWS, CERTAIN_JUMP = 30, 5.0  # of a window whose shares are looked at, and its standard errors beyond chance
 SHARE_IN_SIGMA = 2.5  # twenty points of missing values weigh as much as half a sigma
 IN_SIGMA = np.where(np.arange(len(CHARTS)) < CHARTS.index("missing"), 1.0, SHARE_IN_SIGMA)
 
@@ -81,7 +82,9 @@ class DriftState(RuleState):
 
     def _remember(self, before: Episode, at: Span) -> None:
         if before.state not in OPEN and self.episode.state in OPEN:
-            self.opened_at, self.told = at.end, frozenset()
+            if self.opened_at is not None and at.end - self.opened_at >= DAY:
+                self.told = frozenset()
+            self.opened_at = at.end
         if self.episode.state in OPEN:
             self.told |= self._firing
 
@@ -106,6 +109,13 @@ class ChartReader:
     grid: Grid
     importance: NDArray[np.float64]
     block: Nanos
+    reach: NDArray[np.float64] = field(
+        default_factory=lambda: np.empty(0)
+    )  # see `decision.reach`, of each number, a day
+
+    def _first(self, onset: Nanos) -> Nanos:
+        """The end of the block in which a change began."""
+        return onset // self.block * self.block + self.block
 
     def self_check(self, step: Step) -> Evidence:
         """What speaks against the calibration: more warnings than chance allows."""
@@ -127,9 +137,9 @@ class ChartReader:
         """The features of which a chart fires, each with the end of the first pane of its change."""
         found = {}
         for at in np.flatnonzero(step.firing.any(axis=1)).tolist():
-            found[self.grid.names[at]] = int(step.since[at][step.firing[at]].min()) + self.block
+            found[self.grid.names[at]] = self._first(int(step.since[at][step.firing[at]].min()))
         if step.volume_firing.any():
-            found[VOLUME] = int(step.volume_since[step.volume_firing].min()) + self.block
+            found[VOLUME] = self._first(int(step.volume_since[step.volume_firing].min()))
         return found
 
     def evidence(self, step: Step) -> list[Evidence]:
@@ -171,9 +181,15 @@ class ChartReader:
             pvalue=tail(float(step.z[at, chart])),
             rows=step.rows,
             chart=CHARTS[chart],
-            since=int(step.since[at][step.firing[at]].min()) + self.block,
+            since=self._first(int(step.since[at][step.firing[at]].min())),
             effect=float(-step.effects[at, chart] if down else step.effects[at, chart]),
+            resolution=self._resolution(at, CHARTS[chart]),
         )
+
+    def _resolution(self, at: int, chart: str) -> float | None:
+        """What the chart can tell apart at all, of a mean."""
+        found = float(self.reach[at]) if chart.startswith("location") and at < self.reach.size else math.inf
+        return found if math.isfinite(found) else None
 
     def _rows(self, step: Step) -> list[Evidence]:
         """The rows' own charts come last: they say little of the model."""
@@ -189,7 +205,7 @@ class ChartReader:
                 pvalue=None,
                 rows=step.rows,
                 chart=ROWS[at],
-                since=int(step.volume_since[at]) + self.block,
+                since=self._first(int(step.volume_since[at])),
                 effect=math.log2(max(step.rows, 1) / usual),
                 words=explain_rows(usual, step.rows),
             )
@@ -223,10 +239,12 @@ def effect_scores(reference: Reference, window: Tally, psi: ScoreColumns) -> Sco
     rows = max(window.rows, 1)
     missing = window.missing / rows - reference.missing_shares
     unseen = window.unseen / rows - reference.unseen_shares
-    jumps = np.maximum(np.maximum(missing, unseen), 0.0) / JUMP
-    return ScoreColumns(
-        NAME, psi.names, known=psi.known | (jumps > 1), rows=window.all, values=np.maximum(apart, jumps)
-    )
+    usual = np.stack([reference.missing_shares, reference.unseen_shares])
+    jumps = np.stack([missing, unseen])
+    chance = CERTAIN_JUMP * np.sqrt((usual * (1 - usual) + 1 / rows) / rows)
+    jumps = np.where((jumps > chance) & (window.rows >= FEWEST_ROWS), jumps, 0.0).max(axis=0) / JUMP
+    known = psi.known | (window.rows >= FEWEST_ROWS)
+    return ScoreColumns(NAME, psi.names, known=known, rows=window.all, values=np.maximum(apart, jumps))
 
 
 def worst_chart(reference: Reference, window: Tally, at: int) -> str:

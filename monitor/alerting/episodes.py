@@ -138,7 +138,12 @@ class RuleState:
         if score is not None and score.value is not None:
             self.scores[feature] = score
 
+    def state_of(self, feature: str) -> AlertState:
+        """The state of one feature not inactive as people are to hear of it: it waits while the alert as a whole does."""
+        state = self.alerts[feature].state
+        return AlertState.PENDING if state in OPEN and self.episode.state is AlertState.PENDING else state
+
     def evidence(self) -> tuple[Evidence, ...]:
         """The features that are as bad as the alert itself, with their last scores."""
-        features = [name for name, alert in self.alerts.items() if alert.state is self.episode.state]
+        features = [name for name in self.alerts if self.state_of(name) is self.episode.state]
         return evidence_of((self.rules[name], self.scores[name]) for name in features if name in self.scores)

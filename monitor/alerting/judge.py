@@ -7,6 +7,7 @@ import numpy as np
 
 from detectors import DriftScore, Reference, ScoreColumns, Sketch, Tally, adwin, volume, window_detectors
 from detectors.decision import ChartPlan, Charts, Step, adwin_delta
+from detectors.decision.reach import smallest_shift
 from detectors.features import Ints, some
 from monitor.alerting import drift
 from monitor.alerting.alerts import AlertState, Span
@@ -142,7 +143,8 @@ class Judge:
             self.rule_states[drift.SELF_CHECK] = self.self_check = drift.DriftState({})
             self.charts = Charts(reference, plan)
             weights = self.charts.plan.weights
-            self.reader = drift.ChartReader(reference.grid, weights, self.charts.plan.block_ns)
+            reach = smallest_shift(self.charts.plan, drift.DAY)
+            self.reader = drift.ChartReader(reference.grid, weights, self.charts.plan.block_ns, reach)
 
     def see_pane(self, pane: SealedPane) -> list[Charted]:
         """Feed a sealed pane to the sequential detectors and the charts; panes are disjoint whatever the windows overlap."""
@@ -306,7 +308,7 @@ class Judge:
         return {name: state for name, state in zip(self._features, states, strict=True) if state != NOT_ASKED}
 
     def _alert_state(self, feature: str) -> int:
-        states = [rule.alerts[feature].state for rule in self.rule_states.values() if feature in rule.alerts]
+        states = [rule.state_of(feature) for rule in self.rule_states.values() if feature in rule.alerts]
         return STATE_OF_ALERT[worst(states)]
 
 

@@ -80,6 +80,10 @@ def _best(sample: Floats, rungs: Floats, expected: Floats) -> Change | None:
         if (change.common or abs(wider - np.log(change.factor)) <= WIDER * abs(np.log(change.factor)))
         and (distance := _distance((sample - change.offset) / change.factor, rungs, expected)) <= limit
         and (
+            rungs.size > 1
+            or abs(float(np.median(sample) - change.offset) / change.factor - rungs[0]) <= SAME * abs(rungs[0])
+        )
+        and (
             distance <= shifted or change.factor < 0
         )  # what lies evenly about its middle can be shifted onto its mirror image
     ]

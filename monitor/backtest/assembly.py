@@ -77,7 +77,7 @@ def model_of(one: SeriesFindings, budget: float | None) -> Model:
         drifting=() if calibration is None else tuple(step.words for step in calibration.drifting),
         budget=budget,
         months=months,
-        expected_false_alarms=0.0 if budget is None or calibration is None else budget * months,
+        expected_false_alarms=expected_of(spec, months),
         warnings_seen=one.warned if charted else None,
         warnings_expected=one.warnings_due if charted else None,
         events=one.outcomes["ok"],
@@ -99,6 +99,12 @@ def model_of(one: SeriesFindings, budget: float | None) -> Model:
 def months_of(one: SeriesFindings) -> float:
     """The time from the first event to the last, in months of 30 days."""
     return 0.0 if one.first is None or one.last is None else (one.last - one.first) / MONTH_NS
+
+
+def expected_of(spec: SeriesSpec, months: float) -> float:
+    """False alarms that the budget allows a series over this time: versions of a model share its budget."""
+    plan = spec.judging.plan
+    return 0.0 if plan is None or spec.reference.calibration is None else plan.per_month * months
 
 
 def calibrated_words(spec: SeriesSpec) -> str:

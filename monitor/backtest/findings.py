@@ -75,7 +75,7 @@ class SeriesFindings:
     first: Nanos | None = None
     last: Nanos | None = None
     rows_judged: int = 0
-    pane_ns: Nanos = 0
+    charted: bool = False
     thresholds: dict[str, float] = field(default_factory=dict)
     warned: int = 0
     warnings_due: float = 0.0
@@ -91,7 +91,12 @@ class SeriesFindings:
 
     def step_of(self, rule: str) -> Nanos:
         """How long the windows are that a rule judges: those of the charts are panes."""
-        return self.pane_ns if rule == drift.NAME and self.pane_ns else self.spec.windows.length
+        return self.pane_ns if rule == drift.NAME and self.charted else self.spec.windows.length
+
+    @property
+    def pane_ns(self) -> Nanos:
+        """How long a whole pane of the charts is: the first is usually cut. 0: there are none."""
+        return pane_of(self.spec) if self.charted else 0
 
     def name(self, rule: str, evidence: Sequence[Evidence]) -> dict[str, Nanos]:
         """Note which features an alert names now; when each of them was first named, in the order of the evidence."""
@@ -109,7 +114,7 @@ class SeriesFindings:
         """The charts took one more step."""
         step = fact.step
         self.at = fact.end
-        self.pane_ns = self.pane_ns or fact.end - fact.start
+        self.charted = True
         self.peaks.add(PeakPoint.of(step))
         self.warned += step.warned
         self.warnings_due += step.expected_warnings
@@ -132,7 +137,7 @@ class Findings:
         self.series: dict[SeriesKey, SeriesFindings] = {}
         for spec in specs:
             own = [plant for plant in plants if plant.key == spec.key]
-            sweep = Sweep(spec.reference.names, own, budgets)
+            sweep = Sweep(spec.reference.names, own, budgets, pane_of(spec))
             self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in own], sweep)
         self.events: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
@@ -199,6 +204,12 @@ class Findings:
     def requested(self, *, granted: bool) -> tuple[Retrain, ...]:
         """The wishes to retrain that were granted, or those that were not."""
         return tuple(one for one in self.retrains if (one.outcome == RetrainOutcome.REQUESTED) is granted)
+
+
+def pane_of(spec: SeriesSpec) -> Nanos:
+    """How long a pane of a series' charts is; its window, where it has no charts."""
+    plan, calibration = spec.judging.plan, spec.reference.calibration
+    return spec.windows.length if plan is None or calibration is None else plan.block_ns(calibration)
 
 
 def thresholds_of(step: Step) -> dict[str, float]:

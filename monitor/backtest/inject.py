@@ -137,6 +137,9 @@ def _moved(reference: Reference, feature: str, kind: str, value: str) -> Change:
         raise InjectError(f"{feature} is categorical; {kind} is for numbers, category=NAME:8% is not")
     if kind == "shift" and not value.endswith("sd"):
         raise InjectError(f"shift={value}: say how many standard deviations, as in shift=0.5sd")
+    if kind == "shift" and not one.std:
+        held = "one value only" if one.count else "no value"
+        raise InjectError(f"{feature} has {held} in the reference, so no standard deviation; constant=-1 sets a value")
     size, at = _number(value.removesuffix("sd") if kind == "shift" else value), reference.grid.numeric.index(one)
     factor, offset = {
         "shift": (1.0, size * one.std),

@@ -39,7 +39,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one piece of the record led to. `batches` are the events folded in, `outside` those that do not count."""
+    """What a part of the record led to. `batches` are the events folded in, `outside` those that do not count."""
 
     facts: Sequence[Fact]
     batches: Sequence[EventBatch]
@@ -63,19 +63,17 @@ class Replay:
         self._now: Nanos = 0
 
     def run(self, take: Callable[[Turn], None]) -> None:
-        """Hand on what each piece led to. Raises RecordedError."""
+        """Hand on what each slice led to, so that facts do not wait for a whole piece. Raises RecordedError."""
         for piece in self._recorded.pieces():
             arrived, outside = self._counted(piece.arrived)
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
             if piece.finished:
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
-            facts, batches = [*piece.facts], list[EventBatch]()
             for part in slices(arrived, self._slide * MOST_PANES):
-                facts += [*self._pipeline.ingest(part, self._now), *self._pipeline.advance(self._now)]
-                batches += part.batches
+                take(Turn(self._facts(part), part.batches, 0, 0, piece.done))
             self._recorded.hold(self._pipeline.ahead())
-            take(Turn(facts, batches, outside, piece.events, piece.done))
+            take(Turn(piece.facts, (), outside, piece.events, piece.done))
         take(Turn(self._finish(), (), 0, 0, 1.0))
 
     def _counted(self, arrived: MicroBatch) -> tuple[MicroBatch, int]:
@@ -104,7 +102,10 @@ class Replay:
             return []
         self._now = max(self._now, *ends)
         over = MicroBatch(seen=dict.fromkeys(self._partitions, max(ends)))
-        return [*self._pipeline.ingest(over, self._now), *self._pipeline.advance(self._now)]
+        return self._facts(over)
+
+    def _facts(self, arrived: MicroBatch) -> list[Fact]:
+        return [*self._pipeline.ingest(arrived, self._now), *self._pipeline.advance(self._now)]
 
 
 def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:

@@ -71,10 +71,11 @@ def windows_between(at: Nanos, end: Nanos, length: Nanos) -> int:
 class Sweep:
     """All budgets over one series."""
 
-    def __init__(self, names: Sequence[str], plants: Sequence[Plant], budgets: Sequence[float]) -> None:
+    def __init__(self, names: Sequence[str], plants: Sequence[Plant], budgets: Sequence[float], pane_ns: Nanos) -> None:
         self._names = names
         self._plants = plants
         self._budgets = budgets
+        self._pane_ns = pane_ns
         self._planted = [[names.index(name) for name in plant.features] for plant in plants]
         self._trials: list[Trial] | None = None
         self.unreachable: list[str] = []
@@ -87,7 +88,6 @@ class Sweep:
             trial.take(step, self._planted)
 
     def _begin(self, step: Step, per_month: float) -> list[Trial]:
-        pane_ns = step.end - step.start
         found = []
         for budget in sorted({*self._budgets, per_month}):
             try:
@@ -95,7 +95,7 @@ class Sweep:
             except BudgetError:
                 self.unreachable.append(f"false_alarms_per_month {budget:g} cannot be held by so few charts and panes")
                 continue
-            found.append(Trial(budget, Sums(limits, len(self._names)), self._plants, pane_ns))
+            found.append(Trial(budget, Sums(limits, len(self._names)), self._plants, self._pane_ns))
         return found
 
     def rows(self, budget: float | None) -> tuple[SweepRow, ...]:

@@ -31,6 +31,7 @@ def model(key: SeriesKey, series: SeriesBoard, watermark: Nanos | None, rules: l
         "window": None
         if window is None
         else {"start": rfc3339(window.start), "end": rfc3339(window.end), "rows": window.rows},
+        "calibration": series.calibration,
         "watermark": None if watermark is None else rfc3339(watermark),
         "features": [] if window is None else features(series),
         "alerts": rules,

@@ -94,6 +94,7 @@ def _positive(nanos: int) -> int:
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(show_duration, return_type=str)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Floor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -194,7 +195,7 @@ class FeatureSettings(Section):
     detectors: list[str] | None = None
     thresholds: dict[str, Annotated[ThresholdSettings, BeforeValidator(_threshold)]] = Field(default_factory=dict)
     importance: Threshold | None = None
-    effect_floor: Threshold | None = None
+    effect_floor: Floor | None = None
     ignore: bool = False
 
 
@@ -260,8 +261,8 @@ class RuleSettings(Section):
 class EffectFloorSettings(Section):
     """Changes too small to hear of: in sigma of the reference, share of a category's rows, share of all rows."""
 
-    shift: Threshold = 0.05
-    scale: Threshold = 0.05
+    shift: Floor = 0.05
+    scale: Floor = 0.05
     mass: Annotated[Threshold, Field(lt=1)] = 0.01
     missing: Annotated[Threshold, Field(lt=1)] = 0.0005
     unseen: Annotated[Threshold, Field(lt=1)] = 0.0002

@@ -15,15 +15,18 @@ import pytest
 import yaml
 
 from detectors import Reference
+from detectors.decision import ChartPlan
 from monitor.alerting.rules import Severity
 from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
 from monitor.commands.run import warm_up
-from monitor.loaded import Loaded, load
+from monitor.loaded import Loaded, load, refuse_longer
 from monitor.settings import ConfigError, load_settings
 from monitor.sinks.store import StateError
 from monitor.sources.base import SourceError
 from monitor.stream.events import SECOND, Partition, SeriesKey
+from tests.charted import DAY, seeded
+from tests.charted import reference as calibrated_reference
 from tests.fakes import NOON, ListSource, ManualClock
 
 P0 = Partition("predictions", 0)
@@ -296,3 +299,12 @@ def test_a_stop_before_anything_was_read_ends_at_once(home: Path) -> None:
     assert left.value.code == 0
     assert source.closed
     daemon.stop()  # a second signal changes nothing
+
+
+def test_windows_longer_than_the_reference_are_refused_in_one_line() -> None:
+    calibration = calibrated_reference(seeded()).calibration  # a day of five minutes
+    assert calibration is not None
+    refuse_longer("models.churn", calibration, ChartPlan(step_ns=DAY))
+
+    with pytest.raises(ConfigError, match=r"^models\.churn: windows of 7d are longer than the reference, .* days$"):
+        refuse_longer("models.churn", calibration, ChartPlan(step_ns=7 * DAY))

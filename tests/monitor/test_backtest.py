@@ -242,16 +242,16 @@ def test_sparse_events_do_not_fill_memory_with_panes(home: Path) -> None:
     loaded = load(load_settings(home / "driftd.yaml"), home, needs_secrets=False)
     pipeline = Watched(loaded.specs, SECOND)
     decoder = build_decoders(loaded)["predictions"]
-    windows = 0
+    closed: list[int] = []
 
     def take(turn: replay.Turn) -> None:
-        nonlocal windows
-        windows += sum(isinstance(fact, WindowClosed) for fact in turn.facts)
+        closed.append(sum(isinstance(fact, WindowClosed) for fact in turn.facts))
 
     replay.Replay(pipeline, recorded.Lines([written(home, sparse)], undated(decoder))).run(take)
 
-    assert windows == 20 * ROWS
+    assert sum(closed) == 20 * ROWS
     assert pipeline.most <= replay.MOST_PANES + 2
+    assert max(closed) <= replay.MOST_PANES + 2  # nor with what is said of them
 
 
 def test_files_in_order_are_one_record(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
@@ -381,6 +381,30 @@ def test_a_smaller_budget_never_finds_sooner(home: Path, backtest: Callable[...,
     assert [row["false_alarms_per_month"] for row in sweep] == [0.01, 0.1, 1, 10, 100]
     assert None not in delays
     assert delays == sorted(delays, reverse=True)
+
+
+def test_delays_count_whole_panes_where_the_first_was_cut(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    configure(home, alerting={"rules": []}, models=[{"name": "churn", "version": "3", "slide": "15m"}])
+    found = backtest(written(home, events(72, first=0.5)), "--inject", f"age:missing=60%@{day(2)}")
+
+    injected, model = found["injected"][0], found["models"][0]
+    waited = datetime.fromisoformat(injected["found_at"]) - datetime.fromisoformat(day(2))
+    assert injected["rule"] == "drift"
+    assert injected["delay_windows"] == waited / timedelta(hours=1)
+    configured = next(row for row in model["sweep"] if row["false_alarms_per_month"] == 1)
+    assert configured["delays_panes"] == [injected["delay_windows"]]
+
+
+def test_versions_of_a_model_share_its_budget(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    models = [{"name": "churn", "version": "3"}, {"name": "churn", "version": "4"}, {"name": "fraud"}]
+    configure(home, alerting={"rules": []}, models=models)
+    told = [{"version": "3"}, {"version": "4"}, {"model": "fraud"}]
+    found = backtest(written(home, [one | shared for one in events(48) for shared in told]))
+    expected = [one["expected_false_alarms"] for one in found["models"]]
+
+    assert expected[:2] == pytest.approx([expected[2] / 2] * 2)
+    assert found["expected_false_alarms"] == pytest.approx(2 * expected[2])
+    assert expected[2] == pytest.approx(48 / 24 / 30, rel=0.1)
 
 
 def test_a_budget_that_is_off_is_not_charted(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:

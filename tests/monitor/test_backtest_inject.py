@@ -20,6 +20,7 @@ REFERENCE = Reference.fit(
         "colour": ["red", "pro", "free", "blue"] * 25,
     }
 )
+FLAT = Reference.fit({"same": np.full(100, 0.1), "none": np.full(100, np.nan)})
 SPEC = make_spec(reference=REFERENCE)
 NOON = "2025-11-23T12:00:00Z"
 AGE, INCOME = (REFERENCE.features[name] for name in ("age", "income"))
@@ -228,3 +229,13 @@ def test_what_cannot_be_meant_is_one_line(text: str, said: str) -> None:
     assert str(refused.value).startswith(f"--inject {text}: ")
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("feature", "held"), [("same", "one value only"), ("none", "no value")])
+def test_what_has_no_standard_deviation_cannot_be_shifted_by_it(feature: str, held: str) -> None:
+    spec = make_spec(reference=FLAT)
+
+    with pytest.raises(InjectError, match=rf"^--inject {feature}:shift=1sd@{NOON}: {feature} has {held}") as refused:
+        parse_plants([f"{feature}:shift=1sd@{NOON}"], [spec])
+    assert "\n" not in str(refused.value)
+    assert parse_plants([f"{feature}:constant=7@{NOON}"], [spec])

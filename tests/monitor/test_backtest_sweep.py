@@ -50,7 +50,7 @@ def a_plant(minutes: float, until: float | None = None, feature: str = "age") ->
 
 def swept(ages: Sequence[float], *plants: Plant, budgets: Sequence[float] = (1.0,), **step: bool) -> list[SweepRow]:
     """Panes with these increments of age, under the budget 1."""
-    sweep = Sweep(NAMES, plants, budgets)
+    sweep = Sweep(NAMES, plants, budgets, PANE)
     for number, increment in enumerate(ages):
         sweep.take(a_step(number, [increment, -0.5], **step), 1.0)
     return list(sweep.rows(1.0))
@@ -74,6 +74,15 @@ def test_a_page_outside_every_planted_change_is_false() -> None:
 
     assert (row.pages, row.false_pages) == (2, 1)
     assert row.delays == (3,)
+
+
+def test_a_first_pane_that_is_cut_is_no_measure_of_the_others() -> None:
+    sweep = Sweep(NAMES, [a_plant(40 * 5)], [1.0], PANE)
+    sweep.take(replace(a_step(0, [0.0, 0.0]), start=at(3)), 1.0)
+    for number in range(40, 46):
+        sweep.take(a_step(number, [4.0, -0.5]), 1.0)
+
+    assert sweep.rows(1.0)[0].delays == (3,)
 
 
 def test_a_change_that_is_not_found_has_no_delay() -> None:
@@ -104,7 +113,7 @@ def test_the_configured_budget_is_among_those_compared() -> None:
 
 
 def test_a_budget_that_cannot_be_held_is_left_out_and_said() -> None:
-    sweep = Sweep(NAMES, [], [1.0, 1e9])
+    sweep = Sweep(NAMES, [], [1.0, 1e9], PANE)
     sweep.take(a_step(0, [0.0, 0.0]), 1.0)
 
     assert [row.per_month for row in sweep.rows(1.0)] == [1.0]

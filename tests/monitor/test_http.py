@@ -208,6 +208,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "model": "churn",
         "version": "3",
         "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100},
+        "calibration": "day",
         "watermark": "2026-11-23T12:01:00Z",
         "features": [
             {

@@ -152,6 +152,18 @@ def test_on_and_off_each_hour_is_at_most_a_page_a_day(learnt: Reference) -> None
     assert 1 <= len(opened(traffic.facts)) <= 2  # in a day and a half
 
 
+def test_two_features_that_take_turns_are_a_page_each(learnt: Reference) -> None:
+    """An hour of one, two of rest, an hour of the other, for a day."""
+    traffic = charted(learnt)
+    traffic.panes(20)
+    for _ in range(4):
+        for name in ("normal", "other"):
+            traffic.panes(12, shift(1.0, name))
+            traffic.panes(24)
+
+    assert 1 <= len(opened(traffic.facts)) <= 2
+
+
 def test_another_feature_joins_the_incident(learnt: Reference) -> None:
     traffic = charted(learnt)
     traffic.panes(20)
@@ -453,6 +465,22 @@ def test_a_cold_reference_that_flaps_pages_once_a_day(cold: Reference) -> None:
         traffic.panes(4, rows=400)
 
     assert 1 <= len(opened(traffic.facts)) <= 2
+
+
+@pytest.mark.parametrize("rows", [1, 3, 10, 50])
+def test_a_cold_reference_is_quiet_in_small_windows(rows: int) -> None:
+    """A third of the values is missing, as always: chance brings all of a few."""
+    rng = seeded()
+
+    def table(rng: np.random.Generator, count: int) -> Table:
+        found = mixed(rng, count)
+        found["holes"] = np.where(rng.random(count) < 0.3, np.nan, rng.normal(size=count))
+        return found
+
+    traffic = charted(Reference.fit(table(rng, 20_000)))
+    facts = [fact for _ in range(300) for fact in traffic.send(table(traffic.rng, rows))]
+
+    assert opened(facts) == []
 
 
 def test_a_cold_reference_is_quiet_on_small_changes(cold: Reference) -> None:

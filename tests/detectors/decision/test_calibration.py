@@ -238,9 +238,26 @@ def test_traffic_is_learnt() -> None:
     )
 
     steady, uneven = calibrate(counts, cells).volume, calibrate(spread, cells).volume
-    assert np.exp(steady.expected(MONDAY)) == pytest.approx(80)
-    assert np.exp(uneven.expected(MONDAY)) == pytest.approx(160)
+    assert np.exp(steady.expected(MONDAY, MONDAY + WINDOW)) == pytest.approx(80)
+    assert np.exp(uneven.expected(MONDAY, MONDAY + WINDOW)) == pytest.approx(160)
     assert steady.sd < 0.1 < uneven.sd
+
+
+@pytest.mark.parametrize(("column", "what"), [("plan", "mix"), ("holes", "missing")])
+def test_a_reference_that_changes_says_when_and_what(column: str, what: str) -> None:
+    """Another mix of categories, or more missing values, in the last quarter."""
+    rng = seeded()
+    table = mixed(rng, 40_000)
+    table["plan"][30_000:] = rng.choice(np.array(["a", "b"]), 10_000, p=[0.7, 0.3])
+    table["holes"][30_000:][rng.random(10_000) < 0.3] = np.nan
+    calibration = fitted(rng, table).calibration
+    assert calibration is not None
+    found = {one.feature: one for one in calibration.drifting}
+
+    assert found.keys() >= {"plan", "holes"}
+    assert found[column].what == what
+    assert abs(found[column].since - (MONDAY + 300 * WINDOW)) <= 40 * WINDOW
+    assert "points" in found[column].words
 
 
 # --- saved ------------------------------------------------------------------------------------------------------------
@@ -299,9 +316,9 @@ def changed(content: dict[str, Any], **changes: Any) -> dict[str, Any]:
         ({"sd": [0.0, 1.0]}, "deviations must be finite and above zero"),
         ({"sd": [float("nan"), 1.0]}, "deviations must be finite and above zero"),
         ({"sd": [1.0]}, "not enough values"),
-        ({"cuts": [0, 5, 5]}, "cuts must rise"),
-        ({"cuts": [0, 10**6]}, "cuts must rise"),
-        ({"cuts": []}, "cuts must rise"),
+        ({"cuts": [0, 5, 5]}, "cuts must be at most 16, rise"),
+        ({"cuts": [0, 10**6]}, "cuts must be at most 16, rise"),
+        ({"cuts": []}, "cuts must be at most 16, rise"),
         ({"season": 24}, "profile should have 24 hours"),
         ({"season": 23}, "profile"),
         ({"season": None}, "damaged"),

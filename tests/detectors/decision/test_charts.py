@@ -508,3 +508,24 @@ def test_bytes_of_other_panes_or_another_reference_are_refused(learnt: Reference
     for other in (Charts(learnt, ChartPlan(step_ns=HOUR)), Charts(learnt.select(["normal"]), ChartPlan())):
         with pytest.raises(ValueError, match="another reference or pane length"):
             other.restore(saved)
+
+
+@pytest.mark.parametrize("hours", [3, 12, 24])
+def test_blocks_of_many_hours_are_held_to_all_of_them(hours: int) -> None:
+    """A daily wave of one sigma, learnt in five minutes: half a day has no level of its own."""
+    rng, windows = seeded(), 9 * 288
+
+    def wave(panes: int, rows: int, length: int) -> dict[str, np.ndarray]:
+        at = (np.arange(panes * rows) / rows) * length / HOUR
+        return {"x": np.sin(at / 24 * 2 * np.pi) + rng.normal(size=panes * rows)}
+
+    learnt = fitted(rng, wave(windows, 20, WINDOW), rows=20)
+    charted = Charted(learnt, length=hours * HOUR, step_ns=hours * HOUR, per_month=0.01)
+    panes = 10 * 24 // hours
+    live = wave(panes, 240 * hours, hours * HOUR)["x"].reshape(panes, -1)
+    for rows in live:
+        charted.feed({"x": rows})
+
+    assert learnt.calibration is not None
+    assert learnt.calibration.profile == "day"
+    assert not any(step.firing.any() for step in charted.steps)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.decision import Step
+from detectors.decision import ChartPlan, Charts, Step
 from detectors.decision.traffic import LEARNING
-from tests.charted import Charted, fitted, seeded
+from tests.charted import MONDAY, WINDOW, Charted, fitted, pane, seeded
 
 FEW, MANY = 0, 1
 
@@ -92,9 +92,14 @@ def test_a_second_lack_of_rows_began_when_it_began(learnt: Reference) -> None:
     assert fed(charted, 10, 4)[-1].volume_since[FEW] == onset
 
 
-def test_a_block_cut_short_by_a_gap_is_no_lack_of_rows_by_itself(learnt: Reference) -> None:
-    """Its rows are few because its time is short; at most one pane's worth of evidence, which pages for nothing."""
-    charted = Charted(learnt)
-    fed(charted, 100, LEARNING + 5)
+def test_blocks_cut_short_by_gaps_are_no_lack_of_rows(learnt: Reference) -> None:
+    """Panes of a minute, of which only the last of each five comes, with as many rows as ever."""
+    charts, minute, rng = Charts(learnt, ChartPlan(step_ns=WINDOW // 5)), WINDOW // 5, seeded()
+    steps: list[Step] = []
+    for number in range(5 * (LEARNING + 15)):
+        if number < 5 * (LEARNING + 5) or number % 5 == 4:
+            tally = pane(learnt, {"x": rng.normal(size=20)}).tally()
+            steps += charts.update(tally, MONDAY + number * minute, MONDAY + (number + 1) * minute)
 
-    assert not any(any(one) for one in firing(fed(charted, 1, 1)))
+    assert len(steps) == LEARNING + 15
+    assert not any(any(one) for one in firing(steps))
