@@ -137,8 +137,20 @@ def _run(results: Figures) -> str:
     date = datetime.now(UTC).strftime("%Y-%m-%d")
     return (
         f"Written by `{results['command']}` on {date} with seed {results['seed']} in {results['minutes']:.0f} minutes "
-        f"on {found['cores']} cores of {found['cpu']}; nobody edits this file."
+        f"on {found['cores']} cores of {found['cpu']}; nobody edits this file.{_apart(results)}"
     )
+
+
+def _apart(results: Figures) -> str:
+    """Which worlds are from a later run."""
+    seeds: dict[int, list[str]] = {}
+    for key, seed in results.get("apart", {}).items():
+        seeds.setdefault(seed, []).append(key)
+    said = [
+        f" The worlds {', '.join(keys)} were run again later, with seed {seed} (`--only`, `--merge`)."
+        for seed, keys in seeds.items()
+    ]
+    return "".join(said)
 
 
 def _causes(results: Figures) -> str:

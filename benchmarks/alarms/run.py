@@ -100,8 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="keys of worlds, contests or sections, by comma")
     parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
     parser.add_argument("--report", action="store_true", help="the document again, from the figures kept in .bench/")
+    parser.add_argument(
+        "--merge", type=Path, default=None, help="put the worlds of this --json into the last run's figures"
+    )
     chosen = parser.parse_args(arguments)
-    if chosen.report:
+    if chosen.merge is not None:
+        KEPT.write_text(
+            json.dumps(merged(json.loads(KEPT.read_text("utf-8")), json.loads(chosen.merge.read_text("utf-8"))))
+        )
+    if chosen.report or chosen.merge:
         print(write(OUT, json.loads(KEPT.read_text(encoding="utf-8"))))
         return 0
     results = measured(chosen)
@@ -112,6 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if target == KEPT:
         print(write(OUT, results))
     return said(results)
+
+
+def merged(kept: Figures, again: Figures) -> Figures:
+    """The last run's figures with some worlds run again, which the document says."""
+    apart = {**kept.get("apart", {}), **dict.fromkeys(again["worlds"], again["seed"])}
+    return kept | {"worlds": kept["worlds"] | again["worlds"], "apart": apart}
 
 
 def measured(chosen: argparse.Namespace) -> Figures:

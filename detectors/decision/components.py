@@ -7,6 +7,7 @@ import numpy as np
 from detectors.features import Bools, Floats, Ints
 
 TINY = 1e-9
+LEAST = 3.0  # rows: a cell that hardly any are expected in is not divided by less, for one row there would look like a change
 
 
 def normal_scores(shares: Floats, sizes: Ints, numeric: int) -> Floats:

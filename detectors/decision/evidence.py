@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.decision.budget import CERTAIN
-from detectors.decision.components import TINY, chi2_deviate, normal_quantile, straightened
+from detectors.decision.components import LEAST, TINY, chi2_deviate, normal_quantile, straightened
 from detectors.decision.plan import CHARTS, COLUMNS, DRIFTS, GAUSSIAN, Plan
 from detectors.features import Bools, Floats, Ints
 
@@ -85,7 +85,7 @@ def _shape(
     plan: Plan, apart: Floats, q: Floats, moved: Floats, usable: Floats, counted: Counted
 ) -> tuple[Floats, Floats]:
     """What location and scale do not say; of categories all, each beyond its own floor."""
-    known, k = np.maximum(q, TINY), plan.numeric
+    known, k = np.maximum(q, LEAST / usable[:, None]), plan.numeric
     x2 = np.empty(len(usable))
     x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(moved[:k]).sum(axis=1), 0.0)
     x2[k:] = (apart[k:] ** 2 / known[k:]).sum(axis=1)

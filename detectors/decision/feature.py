@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.decision import seasons
-from detectors.decision.components import TINY, chi2_deviate, normal_quantile, normal_scores
+from detectors.decision.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores
 from detectors.decision.variation import Slow, chi2_bound, largest_step, quick_sd, slow_sd, t_quantile
 from detectors.features import Bools, Floats, Ints
 
@@ -222,7 +222,7 @@ def _skew(u: Floats, known: float) -> float:
 
 def residual_x2(apart: Floats, rows: Floats, q: Floats, scores: Floats) -> Floats:
     """Return X² without what location and scale have said; `apart`, `q` float64[k, size], `rows` float64[k]."""
-    x2 = rows * (apart * apart / np.maximum(q, TINY)).sum(axis=-1)
+    x2 = rows * (apart * apart / np.maximum(q, LEAST / rows[:, None])).sum(axis=-1)
     said = rows * np.square(apart @ scores).sum(axis=-1)
     return np.asarray(np.maximum(x2 - said, 0.0))
 

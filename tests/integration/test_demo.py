@@ -27,7 +27,7 @@ def test_the_demo_finds_delivers_and_recovers_in_plain_lines() -> None:
         "retraining requested 1×, delivered 1×, all signatures verified; resolved; pricing stayed silent"
     )
     said = [line.split("  ", maxsplit=1)[-1].strip() for line in lines]
-    order = ["begins to drift", "pending → firing", "model.retrain.requested arrived", "back to normal", "→ resolved"]
+    order = ["begins to drift", "inactive → firing", "model.retrain.requested arrived", "back to normal", "→ resolved"]
     places = [next(at for at, line in enumerate(said) if words in line) for words in order]
     assert places == sorted(places)
 
