@@ -95,7 +95,7 @@ def config(bootstrap: str, url: str) -> dict[str, Any]:
                 "min_rows": 100,
             }
         ],
-        "alerting": {"rules": [{**rule, "keep_firing_for": 2, "severity": "critical"}]},
+        "alerting": {"false_alarms_per_month": None, "rules": [{**rule, "keep_firing_for": 2, "severity": "critical"}]},
         "webhooks": [{"name": "trainer", "url": url, "types": ["*"], "secret_file": "secret"}],
         "checkpoint_interval": "100ms",
         "idle_after": "60s",
