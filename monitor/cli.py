@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 OK, FAILED, USAGE, CANNOT_GO_ON = 0, 1, 2, 3
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Every command with its options."""
-    parser = argparse.ArgumentParser(prog="driftd", description="Watches machine-learning models' data for drift.")
+    parser = _Parser(prog="driftd", description="Watches machine-learning models' data for drift.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -57,6 +58,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says a mistake in one line, as every other mistake is said."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the mistake and where to look."""
+        self.exit(USAGE, f"driftd: {message} (see {self.prog} --help)\n")
+
+
 class _Version(argparse.Action):
     """Looks the version up when it is asked for: that takes as long as all the rest of the command line."""
 
@@ -67,7 +76,7 @@ class _Version(argparse.Action):
         parser.exit(OK)
 
 
-def _add_backtest(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
     backtest = _add(commands, "backtest", "which alerts recorded events would have fired; sends nothing", _backtest)
     _config(backtest)
     backtest.add_argument("--input", nargs="+", type=Path, default=[], metavar="FILE", help="JSONL, Parquet or CSV")
@@ -81,7 +90,7 @@ def _add_backtest(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     backtest.add_argument("--budget", type=_budgets, metavar="0.3,1,3", help="other budgets to compare, a month")
 
 
-def _add_reference(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     reference = commands.add_parser("reference", help="profiles of reference data sets")
     actions = reference.add_subparsers(title="actions", required=True, metavar="ACTION")
 
@@ -100,7 +109,7 @@ def _add_reference(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[_Parser]",
     name: str,
     what: str,
     command: Callable[[argparse.Namespace], int],

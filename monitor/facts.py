@@ -133,6 +133,14 @@ class PaneCharted:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationStands:
+    """Whether a calibration was suspect when the state was saved."""
+
+    key: SeriesKey
+    suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RateImproved:
     """Fewer values of a feature are missing, or unseen, than in the reference: good to know, no alert."""
 
@@ -349,6 +357,7 @@ Fact = (
     | WindowClosed
     | WindowScored
     | PaneCharted
+    | CalibrationStands
     | RateImproved
     | AlertSeen
     | AlertChanged

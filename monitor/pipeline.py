@@ -18,6 +18,7 @@ from monitor.alerting.retraining import RetrainHistory, RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
+    CalibrationStands,
     EventsCounted,
     Fact,
     PaneCharted,
@@ -245,6 +246,8 @@ class Pipeline:
             if series.report is not None:
                 report = series.report
                 facts += [report.window, WindowScored(key, report.window.end, report.scores, report.states)]
+            if series.judge.charts is not None:
+                facts.append(CalibrationStands(key, series.judge.charts.check.suspect))
             facts += [
                 seen_alert(series, name)
                 for name, state in series.judge.rule_states.items()

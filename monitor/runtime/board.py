@@ -11,6 +11,7 @@ from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
     DeliveryTried,
@@ -169,6 +170,8 @@ class Board:
                 self.counters["driftd_chart_warnings_total"][labels] += step.warned
                 self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + step.expected_warnings
                 self.suspect[labels] = step.suspect
+            case CalibrationStands(key, suspect):
+                self.suspect[key.model, key.version] = suspect
             case WatermarkAdvanced(at):
                 self.watermark = at
             case _:

@@ -12,6 +12,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.words import summary
 from monitor.facts import (
     AlertChanged,
+    CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
     DaemonStarted,
@@ -44,7 +45,7 @@ __all__ = ["METRICS", "Telemetry", "configure_logging"]
 T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
 UNSPOKEN = frozenset(
-    {EventsCounted, WatermarkAdvanced, WindowScored, PaneCharted}
+    {EventsCounted, WatermarkAdvanced, WindowScored, PaneCharted, CalibrationStands}
 )  # nothing is logged of these, and they are many
 MOST_COMPLAINTS = 1000  # kinds remembered
 

@@ -18,14 +18,15 @@ Output = pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "driftd: error: the following arguments are required: COMMAND"),
-        (["reference"], "driftd reference: error: the following arguments are required: ACTION"),
-        (["run"], "driftd run: error: the following arguments are required: --config"),
+        ([], "driftd: the following arguments are required: COMMAND (see driftd --help)"),
+        (["reference"], "driftd: the following arguments are required: ACTION (see driftd reference --help)"),
+        (["run"], "driftd: the following arguments are required: --config (see driftd run --help)"),
         (["rum"], "invalid choice: 'rum' (choose from"),
         (["run", "--config", "a", "b"], "unrecognized arguments: b"),
         (["demo", "--seconds", "5"], "argument --seconds: '5' is not a whole number from 30 to 600"),
         (["demo", "--seconds", "1e9"], "argument --seconds: '1e9' is not a whole number from 30 to 600"),
         (["demo", "--port", "65536"], "argument --port: '65536' is not a port from 0 to 65535"),
+        (["backtest", "--config", "a", "--budget", "abc"], "--budget: 'abc' is no list of numbers above zero"),
         (["demo", "--port", "²"], "argument --port: '²' is not a port from 0 to 65535"),
         (["reference", "fit", "--input", "a"], "the following arguments are required: --output"),
         (["reference", "fit", "--input", "a", "--output", "b", "--columns", ","], "--columns: names no column"),
@@ -35,12 +36,15 @@ Output = pytest.CaptureFixture[str]
         ),
     ],
 )
-def test_a_wrong_command_line_is_said_with_exit_code_2(arguments: list[str], said: str, capsys: Output) -> None:
+def test_a_wrong_command_line_is_one_line_with_exit_code_2(arguments: list[str], said: str, capsys: Output) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)
 
+    told = capsys.readouterr().err
     assert left.value.code == 2
-    assert said in capsys.readouterr().err
+    assert said in told
+    assert told.startswith("driftd: ")
+    assert told.count("\n") == 1
 
 
 def test_version_is_that_of_the_distribution(capsys: Output) -> None:

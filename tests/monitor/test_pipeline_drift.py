@@ -15,6 +15,7 @@ from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    CalibrationStands,
     Fact,
     PaneCharted,
     RateImproved,
@@ -410,6 +411,17 @@ def test_a_new_reference_starts_anew_and_resolves(learnt: Reference) -> None:
 
     assert causes == ["reference or window changed: panes, detectors and last scores start anew"]
     assert [alert.closed for alert in alerts(facts)] == [True]
+
+
+def test_a_suspect_calibration_is_said_after_a_restart(learnt: Reference) -> None:
+    pipeline, fresh = charted(learnt).pipeline, charted(learnt).pipeline
+    assert of(fresh.current(), CalibrationStands) == [CalibrationStands(KEY, suspect=False)]
+    charts = pipeline.series[KEY].judge.charts
+    assert charts is not None
+    charts.check.follow(1000, np.ones(5, dtype=np.int64))
+    restored(pipeline, fresh)
+
+    assert of(fresh.current(), CalibrationStands) == [CalibrationStands(KEY, suspect=True)]
 
 
 def test_doubts_that_wait_outlive_a_restart(learnt: Reference) -> None:

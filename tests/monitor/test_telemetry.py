@@ -16,6 +16,7 @@ from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
     DaemonStarted,
@@ -78,6 +79,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
         WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
         PaneCharted(CHURN, 0, NOON, 5, plain_step(warned=2, expected_warnings=0.25)),
+        CalibrationStands(CHURN, suspect=True),
         RateImproved(CHURN, NOON, "age", "missing", 0.05, 0.0),
         AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
         CHANGED,
@@ -174,7 +176,13 @@ def test_what_matters_is_logged_at_its_level(scene: Scene, fact: Fact, event: st
 
 @pytest.mark.parametrize(
     "fact",
-    [EXAMPLES[EventsCounted], FieldsRejected("t", "missing", 9), TopicsMissing(()), EXAMPLES[PaneCharted]],
+    [
+        EXAMPLES[EventsCounted],
+        FieldsRejected("t", "missing", 9),
+        TopicsMissing(()),
+        EXAMPLES[PaneCharted],
+        EXAMPLES[CalibrationStands],
+    ],
     ids=lambda fact: type(fact).__name__,
 )
 def test_what_is_usual_is_not_logged(scene: Scene, fact: Fact) -> None:
@@ -223,6 +231,12 @@ def test_warnings_of_charts_add_up_beside_those_expected(scene: Scene) -> None:
 
     assert scene.count("driftd_chart_warnings_total", "churn", "3") == 4
     assert scene.board.expected_warnings == {("churn", "3"): 0.5}
+    assert scene.board.suspect == {("churn", "3"): True}
+
+
+def test_a_restored_doubt_of_the_calibration_stands(scene: Scene) -> None:
+    scene.telemetry.restore([EXAMPLES[CalibrationStands]])
+
     assert scene.board.suspect == {("churn", "3"): True}
 
 
