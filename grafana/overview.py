@@ -264,8 +264,8 @@ def _delivery() -> list[Any]:
         ),
         tiles(
             "Retraining requests in the chosen time",
-            "Requests by model and outcome. Suppressed requests were held back by the cooldown or the weekly limit: the "
-            "alert is still firing, only the trainer was not asked again.",
+            "Requests by model and outcome. Suppressed requests were held back by the cooldown, the weekly limit, or because "
+            "values or rows are missing: the alert is still firing, only the trainer was not asked.",
             Short,
             Query(
                 or_none("round(sum by (model, outcome) (increase(driftd_retrain_requests_total[$__range])))", "model"),
