@@ -10,14 +10,12 @@ from detectors.score import DriftScore, ScoreColumns
 from detectors.sketches import Grid, Sketch, Tally, per_grid, sums
 
 NAME = "ks"
-NOTHING_INSIDE = -2.0  # less than any difference can make up for
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     names: tuple[str, ...]
-    below: Floats  # [k, cells] share of the reference at or below each right edge
-    share: Floats  # [k, cells] share of the reference in the bin; less than nothing where it holds a single value
+    reference: sums.Cumulated  # its rows up to each right edge, and which bins hold a single value
     rows: Floats  # [k] usable reference rows
     known: Bools  # [k] whether there are any
     resolution: Floats  # [k] the most that D can be understated
@@ -48,7 +46,7 @@ def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreC
     plan = _plan(reference.grid)
     usable = window.usable[: plan.rows.size]
     rows = np.maximum(usable, 1).astype(np.float64)
-    values, upper = sums.distances(reference.grid, window.counts, rows, plan.below, plan.share)
+    values, upper = sums.distances(reference.grid, window.counts, rows, plan.reference)
     return ScoreColumns(
         NAME,
         plan.names,
@@ -64,16 +62,15 @@ def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreC
 def _plan(grid: Grid) -> _Plan:
     counts = grid.numbers(grid.counts)
     rows = counts.sum(axis=1).astype(np.float64)
-    share = counts / np.maximum(rows, 1)[:, None]
-    below = sums.running(counts) / np.maximum(rows, 1)[:, None]
-    for shares, feature in zip(share, grid.numeric, strict=True):
-        shares[1 : feature.bins + 1][feature.atoms] = NOTHING_INSIDE
-        shares[feature.bins + 2 :] = NOTHING_INSIDE
+    single = np.zeros(counts.shape, dtype=np.bool_)
+    for bins, feature in zip(single, grid.numeric, strict=True):
+        bins[1 : feature.bins + 1] = feature.atoms
+        bins[feature.bins + 2 :] = True
+    reference = sums.Cumulated.of(counts, single)
     return _Plan(
         names=tuple(feature.name for feature in grid.numeric),
-        below=below,
-        share=share,
+        reference=reference,
         rows=rows,
         known=rows > 0,
-        resolution=share.max(axis=1, initial=0.0),
+        resolution=reference.most,
     )

@@ -1,7 +1,7 @@
 """What a reference's own windows teach: how far scores go when nothing is wrong, and the hours they follow."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -68,7 +68,10 @@ class Volume:
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Learnt from `windows` windows of `window_ns` nanoseconds with a median of `rows` rows, over `span_ns`."""
+    """Learnt from `windows` windows of `window_ns` nanoseconds with a median of `rows` rows, over `span_ns`.
+
+    `hours` holds the profiles of all features that have one; those of `features` are views of it.
+    """
 
     window_ns: int
     windows: int
@@ -78,6 +81,16 @@ class Calibration:
     features: tuple[FeatureCalibration, ...]  # in the grid's order
     volume: Volume
     drifting: tuple[Drifting, ...] = ()
+    hours: tuple[seasons.Profiles, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = (_stacked(self.features, season, self.cells.width) for season in (seasons.DAY, seasons.WEEK))
+        object.__setattr__(self, "hours", tuple(one for one in found if one.which.size))
+        features = list(self.features)
+        for one in self.hours:
+            for at, feature in zip(one.which.tolist(), _viewed(one, self.cells, features), strict=True):
+                features[at] = feature
+        object.__setattr__(self, "features", tuple(features))
 
     @property
     def profile(self) -> str:
@@ -126,37 +139,60 @@ class Calibration:
             found = {name: content["features"][name] for name in grid.names}
             volume = content["volume"]
             cells = MergedCells(grid, tuple(np.array(one["cuts"], dtype=np.int64) for one in found.values()))
+            features = tuple(_feature_from(one) for one in found.values())
+            _check_features(cells, features)  # before they are laid side by side
             calibration = cls(
                 int(content["window_ns"]),
                 int(content["windows"]),
                 float(content["rows"]),
                 int(content["span_ns"]),
                 cells,
-                tuple(_feature_from(one) for one in found.values()),
+                features,
                 Volume(float(volume["sd"]), int(volume["season"]), tuple(float(one) for one in volume["level"])),
                 tuple(
                     Drifting(str(name), int(since), float(shift), str(what))
                     for name, since, shift, what in content["drifting"]
                 ),
             )
-            calibration.check()
+            calibration._check_whole()
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise ValueError(f"calibration is damaged: {type(error).__name__} {error}") from None
         return calibration
 
     def check(self) -> None:
         """Raise ValueError where parts do not fit together."""
+        self._check_whole()
+        _check_features(self.cells, self.features)
+
+    def _check_whole(self) -> None:
         if self.window_ns < 1 or not self.rows > 0:
             raise ValueError("calibration: window_ns and rows must be above zero")
         if max(self.window_ns, self.span_ns) > LONGEST_NS or self.rows > MOST_ROWS or self.windows < 1:
             raise ValueError("calibration: window_ns, span_ns, windows or rows is beyond all reason")
         if any(one.feature not in self.cells.grid.names or not abs(one.since) < LONGEST_NS for one in self.drifting):
             raise ValueError("calibration: drifting names an unknown feature or no time")
-        usable = self.cells.grid.lost - self.cells.grid.offsets[:-1]
-        for name, cuts, most, one in zip(
-            self.cells.grid.names, self.cells.cuts, usable.tolist(), self.features, strict=True
-        ):
-            _check_feature(name, cuts, most, one)
+
+
+def _stacked(features: Sequence[FeatureCalibration], season: int, width: int) -> seasons.Profiles:
+    """The profiles of those that follow this season, copied."""
+    which = [at for at, one in enumerate(features) if one.season == season]
+    counts = [one.profile for at in which if (one := features[at]).profile is not None]
+    return seasons.Profiles.of(season, which, counts, [features[at].misfit for at in which], width)
+
+
+def _viewed(
+    hours: seasons.Profiles, cells: MergedCells, features: Sequence[FeatureCalibration]
+) -> Iterator[FeatureCalibration]:
+    """These features with their part of the profiles in place of arrays of their own."""
+    misfits = dict(zip(hours.missed.tolist(), hours.misfits, strict=True))
+    for row, (at, counts) in enumerate(zip(hours.which.tolist(), hours.counts, strict=True)):
+        yield replace(features[at], profile=counts[:, : cells.cuts[at].size], misfit=misfits.get(row))
+
+
+def _check_features(cells: MergedCells, features: Sequence[FeatureCalibration]) -> None:
+    usable = cells.grid.lost - cells.grid.offsets[:-1]
+    for name, cuts, most, one in zip(cells.grid.names, cells.cuts, usable.tolist(), features, strict=True):
+        _check_feature(name, cuts, most, one)
 
 
 def _check_feature(name: str, cuts: Ints, most: int, one: FeatureCalibration) -> None:
@@ -189,7 +225,7 @@ def _feature_to_dict(one: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
         "missing": list(one.missing),
         "season": one.season,
         "profile": None if one.profile is None else one.profile.tolist(),
-        "misfit": None if one.misfit is None or not one.misfit.any() else one.misfit.tolist(),
+        "misfit": None if one.misfit is None else one.misfit.tolist(),
     }
 
 
@@ -198,7 +234,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         one, two = content[key]
         return float(one), float(two)
 
-    profile, misfit = content["profile"], content["misfit"]
+    profile, misfit = _counts(content["profile"]), _counts(content["misfit"])
     return FeatureCalibration(
         sd=pair("sd"),
         skew=pair("skew"),
@@ -208,9 +244,15 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         shape_slow=float(content["shape_slow"]),
         missing=pair("missing"),
         season=int(content["season"]),
-        profile=None if profile is None else np.array(profile, dtype=np.float64),
-        misfit=None if misfit is None else np.array(misfit, dtype=np.float64),
+        profile=profile,
+        misfit=misfit,
     )
+
+
+def _counts(found: Any) -> seasons.Counts | None:
+    """Lists of numbers, to 24 bits: what an older file says exactly is rounded once."""
+    with np.errstate(over="ignore"):  # what is infinite is refused by name
+        return None if found is None else np.array(found, dtype=np.float32)
 
 
 def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:

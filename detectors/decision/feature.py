@@ -27,8 +27,8 @@ class FeatureCalibration:
     `sd`, `skew`: of location and scale times the root of the rows, at the usual rows a window; `slow`: their allowance
     for slow variation, in sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance
     of X² a row. `missing` (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours;
-    `profile` float64[season, size] its counts; `misfit` float64[season, 3] what its steps from hour to hour miss: sigma of
-    location and scale, and X² a row.
+    `profile` float32[season, size] its counts; `misfit` float32[season, 3] what its steps from hour to hour miss: sigma of
+    location and scale, and X² a row; None where nothing.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
@@ -39,8 +39,8 @@ class FeatureCalibration:
     shape_slow: float = 0.0
     missing: tuple[float, float] = (1.0, 0.0)
     season: int = 0
-    profile: Floats | None = None
-    misfit: Floats | None = None
+    profile: seasons.Counts | None = None
+    misfit: seasons.Counts | None = None
     step: OwnStep | None = None  # when and how far the reference itself changes
 
 
@@ -102,8 +102,8 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
         shape_slow=shape_slow,
         missing=missing,
         season=season,
-        profile=counts,
-        misfit=misfit,
+        profile=None if counts is None else counts.astype(np.float32),
+        misfit=None if misfit is None or not misfit.any() else misfit.astype(np.float32),
         step=step,
     )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors.decision import seasons
 from detectors.decision.budget import (
     DRIFT,
     SHORTEST,
@@ -19,8 +18,8 @@ from detectors.decision.budget import (
 )
 from detectors.decision.calibration import Calibration
 from detectors.decision.components import TINY, chi2_quantile, normal_scores
-from detectors.decision.feature import FeatureCalibration, reference_error, upper_share
-from detectors.features import Bools, Floats, Ints
+from detectors.decision.feature import reference_error, upper_share
+from detectors.features import Bools, Floats
 
 if TYPE_CHECKING:
     from detectors.reference import Reference  # which holds a calibration
@@ -100,27 +99,6 @@ class Plan:
         self.shape_slow = np.array([one.shape_slow for one in features])
         self.design = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])  # rows that say as much as one
         self._no_misfit = np.zeros((len(features), 3))
-        self.seasons = {
-            season: (at, seasons.shares(counts := self._profiles(calibration, at)), counts.sum(axis=-1))
-            for season in (seasons.DAY, seasons.WEEK)
-            if (at := np.array([i for i, one in enumerate(features) if one.season == season], dtype=np.int64)).size
-        }
-        self._misfits = {
-            season: np.stack([self._misfit(features[i]) for i in at.tolist()])
-            for season, (at, _, _) in self.seasons.items()
-        }
-
-    @staticmethod
-    def _misfit(one: FeatureCalibration) -> Floats:
-        return np.zeros((one.season, 3)) if one.misfit is None else one.misfit
-
-    def _profiles(self, calibration: Calibration, at: Ints) -> Floats:
-        """Counts by feature, hour and cell, float64[s, season, w]."""
-        found = [calibration.features[i].profile for i in at.tolist()]
-        assert all(one is not None for one in found)
-        return np.stack(
-            [np.pad(one, ((0, 0), (0, self.cells.width - one.shape[1]))) for one in found if one is not None]
-        )
 
     def _take_floors(self, wanted: ChartPlan) -> None:
         floors, names, names_of_numbers = wanted.floors, self.grid.names, self.grid.names[: self.numeric]
@@ -181,15 +159,11 @@ class Plan:
 
         The last float64[f, 3]: sigma of location and scale, and X² a row. Of more than an hour the hours' mean by their rows.
         """
-        if not self.seasons:
+        if not self.calibration.hours:
             return self.shares, self.rows, self._no_misfit
         shares, rows, misfit = self.shares.copy(), self.rows.copy(), self._no_misfit.copy()
-        for season, (which, of, resting) in self.seasons.items():
-            at = seasons.middles(start, end)
-            each, behind = seasons.interpolated(of, resting, at, season)
-            weights = behind / behind.sum(axis=1, keepdims=True)
-            shares[which], rows[which] = (each * weights[:, :, None]).sum(axis=1), behind.mean(axis=1) * at.size
-            misfit[which] = self._misfits[season][:, seasons.hours(at, season).astype(np.int64) % season].max(axis=1)
+        for each in self.calibration.hours:
+            shares[each.which], rows[each.which], misfit[each.which] = each.expected(start, end)
         return shares, rows, misfit
 
 

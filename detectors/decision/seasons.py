@@ -1,12 +1,15 @@
 """How shares follow the hour of the day, or of the week, and what they are to be at a given time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.decision.budget import SECOND_NS
 from detectors.features import Floats, Ints
 
+Counts = NDArray[np.float32]  # of an hour: they are many, and their own chance is far above the 24 bits
 HOUR_NS = 3600 * SECOND_NS
 DAY, WEEK = 24, 168  # hours
 MONDAY = 4 * DAY  # the epoch began on a Thursday
@@ -63,15 +66,58 @@ def shares(counts: Floats) -> Floats:
 
 def expected(counts: Floats, times: Ints | int, season: int) -> tuple[Floats, Floats]:
     """Return shares at each time by interpolation, float64[..., size], and the reference rows that they rest on."""
-    return interpolated(shares(counts), counts.sum(axis=-1), times, season)
+    return _interpolated(counts, between(times, season))
 
 
-def interpolated(of: Floats, rows: Floats, times: Ints | int, season: int) -> tuple[Floats, Floats]:
-    """Return the same from shares float64[..., season, size] and rows float64[..., season]."""
-    at = between(times, season)
+def _interpolated(counts: Floats, at: Weights) -> tuple[Floats, Floats]:
+    of, rows = shares(counts), counts.sum(axis=-1)
     share = at.share[..., None]
     resting = 1 / ((1 - at.share) ** 2 / rows[..., at.low] + at.share**2 / rows[..., at.high])
     return of[..., at.low, :] * (1 - share) + of[..., at.high, :] * share, resting
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profiles:
+    """The hours of all features that follow one season: kept once, whoever looks at them.
+
+    `which` int64[s] are the features, `counts` float32[s, season, width] theirs; `missed` int64[m] are those of the s whose
+    hours are missed by their interpolation, `misfits` float32[m, season, 3] by how much.
+    """
+
+    season: int
+    which: Ints
+    counts: Counts
+    missed: Ints
+    misfits: Counts
+
+    @classmethod
+    def of(
+        cls, season: int, which: Sequence[int], counts: Sequence[Counts], misfits: Sequence[Counts | None], width: int
+    ) -> "Profiles":
+        """Copy what each feature has, float32[season, its cells] and float32[season, 3], side by side."""
+        stacked = np.zeros((len(which), season, width), dtype=np.float32)
+        for row, one in zip(stacked, counts, strict=True):
+            row[:, : one.shape[1]] = one
+        known = [at for at, one in enumerate(misfits) if one is not None and one.any()]
+        beside = np.array([misfits[at] for at in known], dtype=np.float32).reshape(-1, season, 3)
+        for array in (stacked, beside):
+            array.setflags(write=False)
+        return cls(season, np.array(which, dtype=np.int64), stacked, np.array(known, dtype=np.int64), beside)
+
+    def expected(self, start: int, end: int) -> tuple[Floats, Floats, Floats]:
+        """Return shares float64[s, width] in [start, end), the reference rows behind them [s], and what they miss [s, 3].
+
+        Of more than an hour the hours' mean by their rows, and the most that any of them misses.
+        """
+        times = middles(start, end)
+        at, count = between(times, self.season), np.arange(times.size)
+        around = self.counts[:, np.concatenate([at.low, at.high])].astype(np.float64)  # these hours alone
+        each, behind = _interpolated(around, Weights(count, count + times.size, at.share))
+        weights = behind / behind.sum(axis=1, keepdims=True)
+        misfit = np.zeros((self.which.size, 3))
+        if self.missed.size:
+            misfit[self.missed] = self.misfits[:, hours(times, self.season).astype(np.int64) % self.season].max(axis=1)
+        return (each * weights[:, :, None]).sum(axis=1), behind.mean(axis=1) * times.size, misfit
 
 
 def seasonal(series: Floats, times: Ints, season: int) -> bool:

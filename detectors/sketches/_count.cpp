@@ -1,13 +1,16 @@
 // Numbers and codes to counts: one pass, no temporary. detectors/sketches/counting.py says the same in numpy.
 //
-// A value's place on a ladder is the number of rungs that are not at or above it: numpy's searchsorted(side="left"), with
-// NaN above all. Every ladder is short (about 390 rungs) and near, so the time goes into waiting for one comparison before
-// the next can start: eight values go down side by side, each step a conditional move, never a branch to be guessed.
+// A value's place among a feature's edges is the number of edges that are not at or above it: numpy's
+// searchsorted(side="left"), with NaN above all. There are few edges (about 390), and they are near, so the time goes into
+// waiting for one comparison before the next can start: eight values go down side by side, each step a conditional move,
+// never a branch to be guessed. The edges are read where the feature keeps them; there is no second copy.
 #include "_view.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <limits>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -18,9 +21,12 @@ namespace {
 constexpr int LANES = 8;  // values side by side: more gains nothing (docs/adr/0008)
 constexpr std::ptrdiff_t BLOCK = 256;  // rows at a time where a row's values lie together: their cache lines serve all features
 
-struct Ladder {
-    std::vector<double> rungs;        // rising; at least one
-    std::vector<std::int32_t> cells;  // the cell of each place: one more than there are rungs
+constexpr double LARGEST = std::numeric_limits<double>::max();  // counts as infinite
+
+struct Edges {
+    const double *begin;  // rising; at least one
+    std::size_t size;
+    std::int64_t first;  // cell, of under; then bins, over, missing, -inf, +inf
 };
 
 struct Codes {
@@ -29,35 +35,38 @@ struct Codes {
 };
 
 struct Tables {
-    std::vector<Ladder> ladders;
+    std::vector<Edges> numbers;
+    std::vector<std::unique_ptr<View>> held;  // where their edges lie
     std::vector<Codes> codes;
     std::int64_t size = 0;  // of the flat count vector
 };
 
-void count_lanes(const Ladder &ladder, const double (&values)[LANES], int used, std::int64_t *counts) {
-    const double *const rungs = ladder.rungs.data();
+void count_lanes(const Edges &edges, const double (&values)[LANES], int used, std::int64_t *row) {
     const double *place[LANES];
-    std::fill(place, place + LANES, rungs);
-    for (std::size_t left = ladder.rungs.size(); left > 1; left -= left / 2) {
+    std::fill(place, place + LANES, edges.begin);
+    for (std::size_t left = edges.size; left > 1; left -= left / 2) {
         const std::size_t half = left / 2;
         for (int lane = 0; lane < LANES; ++lane) {
             const double *const above = place[lane] + half;
             place[lane] = !(above[-1] >= values[lane]) ? above : place[lane];  // not "<": NaN climbs to the top
         }
     }
+    std::int64_t *const lost = row + edges.size + 1;
     for (int lane = 0; lane < used; ++lane) {
-        const std::ptrdiff_t top = !(*place[lane] >= values[lane]);
-        ++counts[ladder.cells[static_cast<std::size_t>(place[lane] - rungs + top)]];
+        const double value = values[lane];
+        const std::ptrdiff_t at = place[lane] - edges.begin + !(*place[lane] >= value);
+        const std::ptrdiff_t why = (value < 0.0) + 2 * (value > 0.0);  // NaN, -inf, +inf
+        ++*(std::fabs(value) < LARGEST ? row + at : lost + why);
     }
 }
 
-void count_column(const Ladder &ladder, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride,
+void count_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride,
                   std::int64_t *counts) {
     double values[LANES] = {};
     for (std::ptrdiff_t row = 0; row < rows; row += LANES) {
         const int used = static_cast<int>(std::min<std::ptrdiff_t>(LANES, rows - row));
         for (int lane = 0; lane < used; ++lane) values[lane] = at<double>(column + (row + lane) * stride);
-        count_lanes(ladder, values, used, counts);
+        count_lanes(edges, values, used, counts + edges.first);
     }
 }
 
@@ -67,8 +76,8 @@ void count_numbers(const Tables &tables, const Py_buffer &numbers, std::int64_t 
     const std::ptrdiff_t block = stride == static_cast<std::ptrdiff_t>(sizeof(double)) ? rows : BLOCK;
     for (std::ptrdiff_t row = 0; row < rows; row += block) {
         const char *column = begin + row * stride;
-        for (const Ladder &ladder : tables.ladders) {
-            count_column(ladder, column, std::min(block, rows - row), stride, counts);
+        for (const Edges &edges : tables.numbers) {
+            count_column(edges, column, std::min(block, rows - row), stride, counts);
             column += numbers.strides[1];
         }
     }
@@ -110,7 +119,7 @@ bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, P
     if (!numbers.holds("d", sizeof(double), 2) || !codes.holds("il", sizeof(std::int32_t), 2) ||
         !counts.holds("lq", sizeof(std::int64_t), 1) || !counts.aligned(alignof(std::int64_t)) ||
         counts.buffer.shape[0] != tables.size ||
-        numbers.buffer.shape[1] != static_cast<Py_ssize_t>(tables.ladders.size()) ||
+        numbers.buffer.shape[1] != static_cast<Py_ssize_t>(tables.numbers.size()) ||
         codes.buffer.shape[1] != static_cast<Py_ssize_t>(tables.codes.size()) ||
         numbers.buffer.shape[0] != codes.buffer.shape[0] || !codes_fit(tables, codes.buffer))
         return false;
@@ -127,33 +136,32 @@ PyObject *counter_count(PyObject *self, PyObject *const *arguments, Py_ssize_t n
     return PyBool_FromLong(count_all(tables, arguments[0], arguments[1], arguments[2]));
 }
 
-// One flat array given to the constructor. Raises where it is of another type.
-template <typename Number>
-std::vector<Number> numbers_of(PyObject *object, const char *letters, const char *name) {
-    const View view(object, PyBUF_CONTIG_RO | PyBUF_FORMAT);
-    if (!view.holds(letters, sizeof(Number), 1)) throw std::invalid_argument(name);
-    std::vector<Number> numbers(static_cast<std::size_t>(view.buffer.shape[0]));
-    if (!numbers.empty()) std::memcpy(numbers.data(), view.buffer.buf, numbers.size() * sizeof(Number));
-    return numbers;
-}
-
 void check(bool fits, const char *what) {
     if (!fits) throw std::invalid_argument(what);
 }
 
-void add_ladders(Tables &tables, const std::vector<double> &rungs, const std::vector<std::int64_t> &cells,
-                 const std::vector<std::int64_t> &sizes) {
-    check(tables.size <= std::numeric_limits<std::int32_t>::max(), "cells");
-    for (const std::int64_t each : cells) check(each >= 0 && each < tables.size, "cells");
-    auto rung = rungs.begin();
-    auto cell = cells.begin();
-    for (const std::int64_t size : sizes) {
-        check(size > 0 && size <= rungs.end() - rung && size < cells.end() - cell, "sizes");
-        tables.ladders.push_back({{rung, rung + size}, {cell, cell + size + 1}});
-        rung += size;
-        cell += size + 1;
+// One flat array given to the constructor. Raises where it is of another type.
+std::vector<std::int64_t> integers_of(PyObject *object, const char *name) {
+    const View view(object, PyBUF_CONTIG_RO | PyBUF_FORMAT);
+    check(view.holds("lq", sizeof(std::int64_t), 1), name);
+    std::vector<std::int64_t> integers(static_cast<std::size_t>(view.buffer.shape[0]));
+    if (!integers.empty()) std::memcpy(integers.data(), view.buffer.buf, integers.size() * sizeof(std::int64_t));
+    return integers;
+}
+
+void add_numbers(Tables &tables, PyObject *edges, const std::vector<std::int64_t> &firsts) {
+    check(PyTuple_Check(edges), "edges");
+    check(PyTuple_Size(edges) == static_cast<Py_ssize_t>(firsts.size()), "firsts");
+    for (std::size_t i = 0; i < firsts.size(); ++i) {
+        auto view = std::make_unique<View>(PyTuple_GetItem(edges, static_cast<Py_ssize_t>(i)),
+                                           PyBUF_CONTIG_RO | PyBUF_FORMAT);
+        check(view->holds("d", sizeof(double), 1) && view->aligned(alignof(double)) && view->buffer.shape[0] > 0,
+              "edges");
+        const std::int64_t size = view->buffer.shape[0], first = firsts[i];
+        check(first >= 0 && first <= tables.size && size + 4 <= tables.size - first, "firsts");
+        tables.numbers.push_back({static_cast<const double *>(view->buffer.buf), static_cast<std::size_t>(size), first});
+        tables.held.push_back(std::move(view));
     }
-    check(rung == rungs.end() && cell == cells.end(), "sizes");
 }
 
 void add_codes(Tables &tables, const std::vector<std::int64_t> &codes) {  // first, number, first, number, …
@@ -165,24 +173,23 @@ void add_codes(Tables &tables, const std::vector<std::int64_t> &codes) {  // fir
     }
 }
 
-Tables *tables_of(PyObject *rungs, PyObject *cells, PyObject *sizes, PyObject *codes, Py_ssize_t size) {
+Tables *tables_of(PyObject *edges, PyObject *firsts, PyObject *codes, Py_ssize_t size) {
     Tables tables;
     tables.size = size;
-    add_ladders(tables, numbers_of<double>(rungs, "d", "rungs"), numbers_of<std::int64_t>(cells, "lq", "cells"),
-                numbers_of<std::int64_t>(sizes, "lq", "sizes"));
-    add_codes(tables, numbers_of<std::int64_t>(codes, "lq", "codes"));
+    add_numbers(tables, edges, integers_of(firsts, "firsts"));
+    add_codes(tables, integers_of(codes, "codes"));
     return new Tables(std::move(tables));
 }
 
 PyObject *counter_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
-    PyObject *rungs, *cells, *sizes, *codes;
+    PyObject *edges, *firsts, *codes;
     Py_ssize_t size;
     if (keywords != nullptr && PyDict_Size(keywords) != 0)
         return PyErr_Format(PyExc_TypeError, "Counter takes no keyword arguments");
-    if (!PyArg_ParseTuple(arguments, "OOOOn:Counter", &rungs, &cells, &sizes, &codes, &size)) return nullptr;
+    if (!PyArg_ParseTuple(arguments, "OOOn:Counter", &edges, &firsts, &codes, &size)) return nullptr;
     Tables *tables;
     try {
-        tables = tables_of(rungs, cells, sizes, codes, size);
+        tables = tables_of(edges, firsts, codes, size);
     } catch (const std::bad_alloc &) {
         return PyErr_NoMemory();
     } catch (const std::exception &error) {
@@ -217,7 +224,7 @@ PyType_Slot counter_slots[] = {
     {Py_tp_new, slot(counter_new)},
     {Py_tp_dealloc, slot(counter_free)},
     {Py_tp_methods, counter_methods},
-    {Py_tp_doc, const_cast<char *>("Counter(rungs, cells, sizes, codes, size): the tables of one grid.")},
+    {Py_tp_doc, const_cast<char *>("Counter(edges, firsts, codes, size): the tables of one grid.")},
     {0, nullptr}};
 
 PyType_Spec counter_spec = {"detectors.sketches._count.Counter", sizeof(Counter), 0, Py_TPFLAGS_DEFAULT, counter_slots};

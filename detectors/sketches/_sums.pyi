@@ -1,12 +1,17 @@
-from detectors.features import Floats, Ints
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import Bools, Floats, Ints
 
 def distances(
     counts: Ints,
     starts: Ints,
     widths: Ints,
     rows: Floats,
-    below: Floats,
-    share: Floats,
+    upto: NDArray[np.int32 | np.int64],
+    single: Bools,
+    behind: Floats,
+    most: Floats,
     values: Floats,
     upper: Floats,
     /,

@@ -5,7 +5,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import LARGEST, Floats, Ints
+from detectors.features import LARGEST, Floats, Ints, NumericFeature
 from detectors.sketches.grid import Grid, per_grid
 
 try:
@@ -86,14 +86,18 @@ def numpy_counter(grid: Grid) -> NumpyCounter:
 @per_grid
 def compiled_counter(grid: Grid) -> "_count.Counter":
     """Return what counts on this grid in the compiled part."""
-    ladders, offsets = _ladders(grid), grid.offsets[len(grid.numeric) :]
+    offsets = grid.offsets[len(grid.numeric) :]
     return _count.Counter(
-        np.concatenate([np.empty(0), *(rungs for rungs, _ in ladders)]),
-        np.concatenate([np.empty(0, dtype=np.int64), *(cells for _, cells in ladders)]),
-        np.array([rungs.size for rungs, _ in ladders], dtype=np.int64),
+        tuple(np.require(_edges(feature), np.float64, ["C", "A"]) for feature in grid.numeric),
+        grid.starts.copy(),
         np.stack([offsets[:-1], np.diff(offsets)], axis=1).ravel(),
         grid.size,
     )
+
+
+def _edges(feature: NumericFeature) -> Floats:
+    """A feature's own; of one without a value all is over."""
+    return feature.edges if feature.edges.size else np.array([-LARGEST])
 
 
 def _ladders(grid: Grid) -> list[tuple[Floats, Ints]]:
@@ -106,8 +110,7 @@ def _ladders(grid: Grid) -> list[tuple[Floats, Ints]]:
     """
     ladders = []
     for first, feature in zip(grid.offsets, grid.numeric, strict=False):
-        edges = feature.edges if feature.edges.size else [-LARGEST]
-        rungs = np.concatenate([[-LARGEST], edges, [np.nextafter(LARGEST, 0), np.inf]])
+        rungs = np.concatenate([[-LARGEST], _edges(feature), [np.nextafter(LARGEST, 0), np.inf]])
         usable = feature.bins + 2  # then missing, -inf, +inf
         ladders.append((rungs, first + np.array([usable + 1, *range(usable), usable + 2, usable])))
     return ladders

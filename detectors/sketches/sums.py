@@ -3,9 +3,13 @@
 Each function asks the compiled part, which does nothing with arrays that it does not know, and then numpy does it.
 """
 
-import numpy as np
+from dataclasses import dataclass
+from typing import Self
 
-from detectors.features import Floats, Ints
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import Bools, Floats, Ints
 from detectors.sketches.counting import COMPILED
 from detectors.sketches.grid import Cells, Grid
 
@@ -14,27 +18,60 @@ try:
 except ImportError:  # installed without a compiler
     _sums = None  # type: ignore[assignment]
 
+NOTHING_INSIDE = -2.0  # less than any difference can make up for
 LANES = 4  # partial sums of a moment, as in the compiled part
 USED = COMPILED and _sums is not None
 
 
-def distances(grid: Grid, counts: Ints, rows: Floats, below: Floats, share: Floats) -> tuple[Floats, Floats]:
-    """Return how far each number's running share of `rows` is from `below`: at most at an edge and at most inside, float64[k] each.
+@dataclass(frozen=True, slots=True, eq=False)
+class Cumulated:
+    """The reference's own rows. Its shares are worked out when they are asked for: as tables they take three times the memory.
 
-    `below` and `share` float64[k, cells] are the reference's: the share up to each right edge, and in each bin.
+    `upto` [k, cells] are those up to each right edge, int32 where that holds them, `single` bool[k, cells] says where nothing
+    lies inside a bin, `rows` float64[k] are at least 1, `most` float64[k] is the largest share inside a bin.
     """
+
+    upto: NDArray[np.int32 | np.int64]
+    single: Bools
+    rows: Floats
+    most: Floats
+
+    @classmethod
+    def of(cls, counts: Ints, single: Bools) -> Self:
+        """Cumulate counts int64[k, cells]."""
+        upto = np.cumsum(counts, axis=1)
+        narrow = upto.max(initial=0) <= np.iinfo(np.int32).max  # beyond, numpy does it all
+        rows = np.maximum(upto[:, -1], 1).astype(np.float64)
+        most = np.where(single, 0, counts).max(axis=1, initial=0) / rows
+        return cls(upto.astype(np.int32) if narrow else upto, single, rows, most)
+
+    @property
+    def below(self) -> Floats:
+        """The share up to each right edge, float64[k, cells]."""
+        return np.asarray(self.upto / self.rows[:, None])
+
+    @property
+    def inside(self) -> Floats:
+        """The share in each bin, float64[k, cells]; less than nothing where it holds a single value."""
+        share = np.diff(self.upto, prepend=0, axis=1) / self.rows[:, None]
+        share[self.single] = NOTHING_INSIDE
+        return np.asarray(share)
+
+
+def distances(grid: Grid, counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
+    """Return how far each number's running share of `rows` is from the reference's: at most at an edge and at most inside, float64[k] each."""
     values, upper = np.empty(rows.size), np.empty(rows.size)
-    given = (counts, grid.starts, grid.widths, rows, below, share, values, upper)
-    if not USED or not _sums.distances(*given):
-        return numpy_distances(grid.numbers(counts), rows, below, share)
+    theirs = (reference.upto, reference.single, reference.rows, reference.most)
+    if not USED or not _sums.distances(counts, grid.starts, grid.widths, rows, *theirs, values, upper):
+        return numpy_distances(grid.numbers(counts), rows, reference)
     return values, upper
 
 
-def numpy_distances(counts: Ints, rows: Floats, below: Floats, share: Floats) -> tuple[Floats, Floats]:
+def numpy_distances(counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
     """Return the same by numpy, from counts [k, cells]."""
-    apart = running(counts)
+    apart, share = running(counts), reference.inside
     apart /= rows[:, None]
-    apart -= below
+    apart -= reference.below
     values = np.maximum(apart.max(axis=1), -apart.min(axis=1)) + 0.0  # one zero instead of two
     right = (apart + share).max(axis=1)
     left = (share[:, 1:] - apart[:, :-1]).max(axis=1, initial=0.0)

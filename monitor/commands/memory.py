@@ -13,9 +13,14 @@ BASE_BYTES = 96_000_000  # interpreter, libraries and Kafka client: a daemon tha
 MODEL_BYTES = 50_000
 WINDOW_BYTES = 300  # one closed window of the history
 FEATURE_BYTES = 4_000  # ADWIN with its last 64 panes, columns of scores, names
-CHARTS_BYTES = 3_000  # a feature of a calibrated reference, under a budget: sums, onsets, rest, what is carried over
-HOUR_BYTES = 24  # an hour of a feature's season, beside 8 a merged cell; once in the reference, once in the charts
-REFERENCE_BYTES = 60  # a cell: edges, counts and means, the tables by which values are counted and judged
+CHARTS_BYTES = (
+    4_000  # a feature of a calibrated reference, under a budget: allowances, sums, onsets, rest, what is carried over
+)
+HOUR_BYTES = (
+    12  # an hour of a feature whose hours jump, beside HOUR_CELL_BYTES a merged cell; charts read the reference's own
+)
+HOUR_CELL_BYTES = 4
+REFERENCE_BYTES = 37  # a cell: edges, counts and means, the tables by which values are counted and judged
 CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and where the decoder finds it
 COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that sliding windows keep
 KEPT_BYTES = 2  # a cell of any other pane, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
@@ -54,14 +59,14 @@ def references(specs: Sequence[SeriesSpec]) -> int:
 
 def profile_bytes(reference: Reference) -> int:
     """The hours of a calibration."""
-    found = reference.calibration
-    return 0 if found is None else sum(one.season for one in found.features) * (HOUR_BYTES + 8 * found.cells.width)
+    hours = () if reference.calibration is None else reference.calibration.hours
+    return sum(HOUR_CELL_BYTES * one.counts.size + HOUR_BYTES * one.season * one.missed.size for one in hours)
 
 
 def charts(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of the budget's charts."""
     charted = [one.reference for one in specs if one.judging.plan is not None and one.reference.calibration is not None]
-    return sum(len(reference.names) * CHARTS_BYTES + profile_bytes(reference) for reference in charted)
+    return sum(len(reference.names) for reference in charted) * CHARTS_BYTES
 
 
 def _categories(features: Sequence[CategoricalFeature]) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """The compiled part and numpy count the same, and leave the same undone."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -227,29 +228,33 @@ def test_counts_of_another_kind_are_not_touched() -> None:
 
 def test_tables_that_do_not_fit_are_refused() -> None:
     """Whatever is counted later then stays inside the counts."""
-    one, none = np.array([1.0]), np.empty(0, dtype=np.int64)
+    one, none = (np.array([1.0]),), np.empty(0, dtype=np.int64)
 
     def ints(*numbers: int) -> np.ndarray:
         return np.array(numbers, dtype=np.int64)
 
-    unfit = {
-        "rungs": (ints(1), ints(0, 1), ints(1), none, 2),
-        "cells": (one, ints(0, 2), ints(1), none, 2),
-        "sizes": (one, ints(0, 1), ints(2), none, 2),
-        "codes": (np.empty(0), none, none, ints(1, 2), 2),
-    }
-    for name, tables in unfit.items():
-        with pytest.raises(ValueError, match=f"the {name} do not fit"):
-            _count.Counter(*tables)
-    for broken in [(one, ints(0), ints(1), none, 2), (one, ints(0, -1), ints(1), none, 2)]:
-        with pytest.raises(ValueError, match="do not fit"):
-            _count.Counter(*broken)
-    for sizes in [ints(0), ints(-1), ints(1, 1), none]:
-        with pytest.raises(ValueError, match="the sizes do not fit"):
-            _count.Counter(one, ints(0, 1), sizes, none, 2)
-    for codes in [ints(0), ints(-1, 1), ints(0, -1), ints(3, 0), ints(2**62, 2**62)]:
+    crooked_edges = (crooked(np.array([1.0, 2.0])),)
+    for edges in [list(one), (ints(1),), (np.empty(0),), (None,), (np.arange(4.0)[::2],), crooked_edges]:
+        with pytest.raises(ValueError, match="the edges do not fit"):
+            _count.Counter(edges, ints(0), none, 9)
+    for firsts in [none, ints(0, 0), ints(-1), ints(1), ints(5), ints(6), ints(2**62), np.array([0.0])]:
+        with pytest.raises(ValueError, match="the firsts do not fit"):
+            _count.Counter(one, firsts, none, 5)
+    for codes in [ints(0), ints(-1, 1), ints(0, -1), ints(1, 2), ints(3, 0), ints(2**62, 2**62)]:
         with pytest.raises(ValueError, match="the codes do not fit"):
-            _count.Counter(np.empty(0), none, none, codes, 2)
+            _count.Counter((), none, codes, 2)
+    assert _count.Counter(one, ints(0), none, 5)
+
+
+def test_the_compiled_part_reads_the_edges_where_they_are_and_keeps_them() -> None:
+    """There is no second copy; nor may the first go while it is in use."""
+    edges = np.arange(4.0)
+    before = sys.getrefcount(edges)
+    counter = _count.Counter((edges,), np.array([0]), np.empty(0, dtype=np.int64), 8)
+    assert sys.getrefcount(edges) == before + 1
+
+    del counter
+    assert sys.getrefcount(edges) == before
 
 
 def test_the_compiled_part_takes_no_other_arguments() -> None:
@@ -258,4 +263,4 @@ def test_the_compiled_part_takes_no_other_arguments() -> None:
     with pytest.raises(TypeError):
         _count.Counter()
     with pytest.raises(TypeError, match="no keyword"):
-        _count.Counter(rungs=1)
+        _count.Counter(edges=1)

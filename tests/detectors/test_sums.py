@@ -60,15 +60,36 @@ def test_distances_are_the_same(case: tuple[Grid, np.ndarray, np.random.Generato
     grid, counts, rng = case
     matrix = grid.numbers(counts)
     rows = np.maximum(matrix.sum(axis=1), 1).astype(np.float64)
-    own = drawn(rng, grid.size, 1000)
-    known = np.maximum(grid.numbers(own).sum(axis=1), 1)[:, None]
-    below, share = sums.running(grid.numbers(own)) / known, grid.numbers(own) / known
-    for shares, width in zip(share, grid.widths.tolist(), strict=True):
-        shares[width:] = -2.0
+    own = grid.numbers(drawn(rng, grid.size, rng.choice([2, 1000, 2**31 // 100, 2**40])))
+    single = rng.random(own.shape) < rng.choice([0.0, 0.2, 1.0])
+    for bins, width in zip(single, grid.widths.tolist(), strict=True):
+        bins[width:] = True
+    reference = sums.Cumulated.of(own, single)
 
-    found = sums.distances(grid, counts, rows, below, share)
+    found = sums.distances(grid, counts, rows, reference)
 
-    assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, below, share))
+    assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
+    assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
+
+
+def by_tables(window: np.ndarray, rows: np.ndarray, own: np.ndarray, single: np.ndarray) -> list[np.ndarray]:
+    """The same from tables of the reference's shares, as the definition has it."""
+    known = np.maximum(own.sum(axis=1), 1)[:, None]
+    share = np.where(single, -2.0, own / known)
+    apart = window.cumsum(axis=1) / rows[:, None] - own.cumsum(axis=1) / known
+    at_edges = np.abs(apart).max(axis=1)
+    inside = np.maximum((apart + share).max(axis=1), (share[:, 1:] - apart[:, :-1]).max(axis=1, initial=0.0))
+    return [at_edges, np.minimum(np.maximum(inside, at_edges), 1.0)]
+
+
+def test_a_reference_of_more_rows_than_32_bits_count_is_left_to_numpy() -> None:
+    counts = np.array([[2**31, 5, 7, 9, 0]])
+    wide = sums.Cumulated.of(counts, np.zeros(counts.shape, dtype=np.bool_))
+    window = np.array([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0])
+
+    assert wide.upto.dtype == np.int64
+    values, _ = sums.distances(GRID, window, np.array([10.0]), wide)
+    assert values == pytest.approx(abs(1 / 10 - 2**31 / counts.sum()))
 
 
 @given(windows())
@@ -131,10 +152,15 @@ def test_tables_that_are_no_chain_are_left(starts: list[int]) -> None:
 
 def test_distances_leave_tables_of_another_shape() -> None:
     ends = np.zeros(1), np.zeros(1)
-    rows, wide, narrow = np.ones(1), np.zeros((1, 5)), np.zeros((1, 4))
+    rows, known = np.ones(1), (np.ones(1), np.ones(1))
+    wide, narrow = (np.zeros((1, cells), dtype=np.int32) for cells in (5, 4))
+    window = (np.arange(GRID.size), GRID.starts, GRID.widths, rows)
 
-    assert sums._sums.distances(np.arange(GRID.size), GRID.starts, GRID.widths, rows, wide, wide, *ends) is True
-    assert sums._sums.distances(np.arange(GRID.size), GRID.starts, GRID.widths, rows, wide, narrow, *ends) is False
-    assert sums._sums.distances(np.arange(GRID.size), GRID.starts, GRID.widths, rows, narrow, narrow, *ends) is False
-    with pytest.raises(TypeError, match="8 arrays"):
+    assert sums._sums.distances(*window, wide, wide > 0, *known, *ends) is True
+    assert sums._sums.distances(*window, wide, narrow > 0, *known, *ends) is False
+    assert sums._sums.distances(*window, narrow, narrow > 0, *known, *ends) is False
+    assert sums._sums.distances(*window, wide.astype(np.int64), wide > 0, *known, *ends) is False
+    assert sums._sums.distances(*window, wide, wide, *known, *ends) is False
+    assert sums._sums.distances(*window, wide, wide > 0, rows, np.ones(2), *ends) is False
+    with pytest.raises(TypeError, match="10 arrays"):
         sums._sums.distances(rows)

@@ -441,7 +441,8 @@ def test_the_formula_in_the_documents_is_the_one_that_check_uses() -> None:
     assert f"a time series | {memory.TEXT_BYTES} kept" in said
     assert f"| while catching up | {memory.READING_BYTES // 10**6} MB:" in said
     assert f"| charts of the budget | {memory.CHARTS_BYTES // 1000} {memory.CHARTS_BYTES % 1000:03} a feature" in said
-    assert f"each {memory.HOUR_BYTES} + 8 × merged cells" in said
+    assert f"{memory.HOUR_CELL_BYTES} × merged cells (at most 16) an hour" in said
+    assert f"and {memory.HOUR_BYTES} an hour more" in said
 
 
 def test_a_features_topic_beside_a_prediction_in_the_reference_is_a_warning(config: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What `driftd check` expects of the budget's charts in memory, beside what they take."""
 
+import gc
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 
 from detectors import Reference
-from detectors.decision import ChartPlan
+from detectors.decision import Calibration, ChartPlan, Charts
 from monitor.alerting.judge import Judge, Judging
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
@@ -47,4 +49,27 @@ def test_charts_that_follow_the_week_take_what_is_estimated() -> None:
     assert plain.charts is None
     assert judge.charts is not None
     assert memory.charts([without]) == 0
-    assert 1 / 1.5 < memory.charts([spec]) / (both - 2 * other) < 1.5
+    assert 1 / 4 < (both - 2 * other) / memory.charts([spec]) < 1  # without the calibration, and what a step leaves
+
+
+def test_profiles_take_what_is_estimated_and_charts_no_more() -> None:
+    reference = weekly(60)
+    assert reference.calibration is not None
+    content, grid = reference.calibration.to_dict(), reference.grid
+    Calibration.from_dict(content, grid)  # what is made once
+
+    tracemalloc.start()
+    calibration = Calibration.from_dict(content, grid)
+    gc.collect()
+    read, _ = tracemalloc.get_traced_memory()
+    charts = Charts(replace(reference, calibration=calibration), ChartPlan(step_ns=HOUR))
+    for hour in range(200):
+        charts.plan.expected(hour * HOUR, hour * HOUR + HOUR)
+    gc.collect()
+    both, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    profiles = memory.profile_bytes(reference)
+    assert profiles >= 60 * 168 * 4 * calibration.cells.width
+    assert profiles < read < profiles + 60 * memory.CHARTS_BYTES
+    assert both - read < profiles / 2  # a copy would take as much again

@@ -11,7 +11,19 @@ from detectors import Reference
 from detectors.decision import Calibration, MergedCells, TooFewWindows, WindowCounts, calibrate
 from detectors.decision.seasons import DAY, WEEK, hours
 from detectors.features import Floats, Ints
-from tests.charted import MINUTE, MONDAY, WINDOW, calibrated, fitted, mixed, normal_cells, reference, seeded, windows_of
+from tests.charted import (
+    HOUR,
+    MINUTE,
+    MONDAY,
+    WINDOW,
+    calibrated,
+    fitted,
+    mixed,
+    normal_cells,
+    reference,
+    seeded,
+    windows_of,
+)
 
 A_DAY = 288  # windows
 TWO_WEEKS = 14 * A_DAY
@@ -280,6 +292,86 @@ def test_a_seasonal_one_too() -> None:
     found = calibrated(normal(seeded(), TWO_WEEKS) + wave(TWO_WEEKS, DAY, 0.3))
 
     assert same(Calibration.from_dict(json.loads(json.dumps(found.to_dict())), found.cells.grid), found)
+
+
+def weekly(rng: np.random.Generator, features: int = 3) -> Reference:
+    """Fifteen days, 60 rows an hour, in which Sundays differ; the last feature is the same at all hours."""
+    times = np.repeat(np.arange(15 * 24, dtype=np.int64) * HOUR, 60)
+    sunday = hours(times, WEEK) >= 6 * 24
+    moved = {f"f{at}": rng.normal(size=times.size) + 2 * sunday for at in range(features - 1)}
+    return Reference.fit({**moved, "even": rng.normal(size=times.size)}, timestamps=times, window_ns=HOUR)
+
+
+def test_profiles_are_kept_once_and_side_by_side() -> None:
+    found = weekly(seeded()).calibration
+    assert found is not None
+    (week,) = found.hours
+
+    assert (week.season, week.which.tolist()) == (WEEK, [0, 1])
+    assert week.counts.dtype == week.misfits.dtype == np.float32
+    assert not week.counts.flags.writeable
+    for one, row in zip(found.features, week.counts, strict=False):
+        assert one.profile is not None
+        assert np.shares_memory(one.profile, week.counts)
+        assert (one.profile == row).all()
+        assert one.misfit is None or np.shares_memory(one.misfit, week.misfits)
+    assert found.features[2].profile is None
+
+
+def test_hours_that_miss_nothing_take_nothing() -> None:
+    learnt = calibrated(normal(seeded(), TWO_WEEKS, 300) + jumps(TWO_WEEKS))
+    content = learnt.to_dict()
+    content["features"]["x"]["misfit"] = np.zeros((learnt.features[0].season, 3)).tolist()
+    zeros = Calibration.from_dict(content, learnt.cells.grid)
+
+    assert learnt.hours[0].misfits.nbytes > 0
+    assert zeros.hours[0].misfits.nbytes == 0
+    assert zeros.features[0].misfit is None
+    assert zeros.to_dict()["features"]["x"]["misfit"] is None
+
+
+def test_a_choice_of_features_leaves_the_other_profiles_behind() -> None:
+    reference = weekly(seeded())
+    assert reference.calibration is not None
+    less = reference.select(["f1", "even"]).calibration
+    assert less is not None
+    (whole,), (week,) = reference.calibration.hours, less.hours
+
+    assert not np.shares_memory(week.counts, whole.counts)
+    assert week.counts.nbytes * 2 == whole.counts.nbytes
+    assert less.features[0].profile is not None
+    assert less.features[0].profile.tolist() == whole.counts[1].tolist()
+
+
+def test_an_older_file_of_exact_counts_is_read_and_its_hash_stays() -> None:
+    """They were written in 64 bits; rounded once, they are what is written and hashed from then on."""
+    rng = seeded()
+    reference = weekly(rng)
+    content = json.loads(json.dumps(reference.to_dict()))
+    exact = {
+        name: (np.array(one["profile"]) * (1 + 1e-9 * rng.random())).tolist()
+        for name, one in content["calibration"]["features"].items()
+        if one["profile"] is not None
+    }
+    for name, profile in exact.items():
+        content["calibration"]["features"][name]["profile"] = profile
+    older = Reference.from_dict(content)
+    assert older.calibration is not None
+    again = Reference.from_dict(json.loads(json.dumps(older.to_dict())))
+
+    for one, profile in zip(older.calibration.features, exact.values(), strict=False):
+        assert one.profile == pytest.approx(np.array(profile), rel=1e-6)
+    assert older.hash == Reference.from_dict(content).hash == again.hash
+    assert again.to_dict() == older.to_dict()
+
+
+def test_counts_beyond_32_bits_are_refused() -> None:
+    found = calibrated(normal(seeded(), TWO_WEEKS) + wave(TWO_WEEKS, DAY, 0.3))
+    content = found.to_dict()
+    content["features"]["x"]["profile"][3][0] = 1e39
+
+    with pytest.raises(ValueError, match="the profile must hold finite counts"):
+        Calibration.from_dict(content, found.cells.grid)
 
 
 def test_some_features_keep_what_they_have_learnt(learnt: Reference) -> None:

@@ -39,6 +39,28 @@ def test_seasons_come_again(time: int, season: int) -> None:
     assert seasons.hours(time, season) == seasons.hours(time + season * HOUR_NS, season)
 
 
+@given(TIMES, st.sampled_from([DAY, WEEK]), st.integers(1, 30))
+def test_profiles_side_by_side_say_what_each_says_alone(start: int, season: int, quarters: int) -> None:
+    """Of a span of up to seven hours: the hours' mean by their rows, and the most that any hour misses."""
+    rng, end = np.random.default_rng(start % 1000), start + quarters * HOUR_NS // 4
+    alone = [rng.integers(1, 2**20, (season, size)).astype(np.float32) for size in (5, 3)]
+    misfit = rng.random((season, 3)).astype(np.float32)
+    both = seasons.Profiles.of(season, [4, 7], alone, [None, misfit], 6)
+
+    shares, rows, missed = both.expected(start, end)
+
+    at = seasons.middles(start, end)
+    for row, counts in enumerate(alone):
+        each, behind = seasons.expected(counts.astype(np.float64), at, season)
+        size = counts.shape[1]
+        assert shares[row, :size] == pytest.approx((each * behind[:, None]).sum(axis=0) / behind.sum(), rel=1e-12)
+        assert not shares[row, size:].any()
+        assert rows[row] == pytest.approx(behind.sum(), rel=1e-12)
+    hour = seasons.hours(at, season).astype(np.int64) % season
+    assert not missed[0].any()
+    assert missed[1].tolist() == misfit[hour].max(axis=0).tolist()
+
+
 def test_shares_are_interpolated_between_the_middles_of_hours() -> None:
     counts = np.zeros((DAY, 2))
     counts[:] = [50.0, 50.0]
