@@ -7,7 +7,7 @@ import numpy as np
 from detectors.decision.budget import CERTAIN
 from detectors.decision.components import LEAST, TINY, chi2_deviate, normal_quantile, straightened
 from detectors.decision.plan import CHARTS, COLUMNS, DRIFTS, GAUSSIAN, Plan
-from detectors.features import Bools, Floats, Ints
+from detectors.features import Bools, Floats, Ints, some
 
 SIGMA_AT_ONCE, SHARE_AT_ONCE = (
     0.5,
@@ -59,7 +59,7 @@ def weigh(plan: Plan, counted: Counted, judged: Bools) -> Found:
     increments[:, GAUSSIAN:] = _log_ratios(plan, counted)
     increments[~np.repeat(active, _COLUMNS_OF, axis=1)] = np.nan
     z[~active] = 0.0
-    return Found(z, effects, increments, active & _certain(z, effects, plan.numeric))
+    return Found(z, effects, increments, active & _certain(plan, counted, z, effects))
 
 
 _COLUMNS_OF = np.array([1] * GAUSSIAN + [(COLUMNS - GAUSSIAN) // 2] * 2)
@@ -129,10 +129,26 @@ def _log_ratios(plan: Plan, counted: Counted) -> Floats:
     return np.asarray(found.reshape(len(found), -1))
 
 
-def _certain(z: Floats, effects: Floats, numeric: int) -> Bools:
-    large = np.empty(effects.shape, dtype=np.bool_)
+def _certain(plan: Plan, counted: Counted, z: Floats, effects: Floats) -> Bools:
+    numeric, large = plan.numeric, np.empty(effects.shape, dtype=np.bool_)
     large[:, :4] = effects[:, :4] >= SIGMA_AT_ONCE
     large[:numeric, 4] = effects[:numeric, 4] >= SHAPE_AT_ONCE
     large[numeric:, 4] = effects[numeric:, 4] >= SHARE_AT_ONCE
     large[:, 5:] = effects[:, 5:] >= SHARE_AT_ONCE
-    return large & (z >= normal_quantile(CERTAIN))
+    certain = large & (z >= normal_quantile(CERTAIN))
+    if some(certain[:, GAUSSIAN:]):
+        certain[:, GAUSSIAN:] &= _beyond_chance(plan, counted)
+    return certain
+
+
+def _beyond_chance(plan: Plan, counted: Counted) -> Bools:
+    """Which rates chance does not explain, bool[f, 2]: Chernoff's bound, since the rare ones follow no normal law.
+
+    Rows that go missing together count as one: an hour's outage a month is no proof of anything, whatever its rows.
+    """
+    from scipy import special
+
+    rows = np.maximum(counted.rows, 1)[:, None]
+    q, p = np.stack([counted.missing, counted.unseen], axis=1) / rows, plan.tolerated
+    apart = rows * (special.rel_entr(q, p) + special.rel_entr(1 - q, 1 - p)) / plan.dispersion
+    return np.asarray((q > p) & (apart >= -np.log(CERTAIN)))

@@ -215,7 +215,9 @@ class ChartReader:
 
 def chart_scores(charts: Charts, usable: NDArray[np.int64]) -> ScoreColumns:
     """Where the charts stand, as scores: the highest sum of each feature over its threshold, so that 1 fires."""
-    return ScoreColumns(NAME, charts.reference.names, known=charts.judged, rows=usable, values=charts.ratios)
+    ratios = charts.ratios
+    known = charts.judged | (ratios >= 1)  # rates speak also where hardly a value is left
+    return ScoreColumns(NAME, charts.reference.names, known=known, rows=usable, values=ratios)
 
 
 def strengths(step: Step) -> NDArray[np.float64]:
@@ -228,11 +230,11 @@ def tail(z: float) -> float:
     return math.erfc(z / math.sqrt(2)) / 2
 
 
-def effect_scores(reference: Reference, window: Tally, psi: ScoreColumns) -> ScoreColumns:
+def effect_scores(reference: Reference, window: Tally, psi: ScoreColumns, min_rows: int) -> ScoreColumns:
     """What stands in for charts where the reference is cold: the largest effect of a window over what is never usual.
 
     Debiased PSI over 0.25 where its p-value is below 1e-6, missing or unseen shares over 20 points more than in the
-    reference. Above 1 breaches.
+    reference. Above 1 breaches. A window of fewer rows than `min_rows` may show a jump, but no end of one.
     """
     assert psi.pvalues is not None
     apart = np.where(psi.known & (psi.pvalues < UNLIKELY), psi.details["debiased"] / DEBIASED, 0.0)
@@ -243,7 +245,7 @@ def effect_scores(reference: Reference, window: Tally, psi: ScoreColumns) -> Sco
     jumps = np.stack([missing, unseen])
     chance = CERTAIN_JUMP * np.sqrt((usual * (1 - usual) + 1 / rows) / rows)
     jumps = np.where((jumps > chance) & (window.rows >= FEWEST_ROWS), jumps, 0.0).max(axis=0) / JUMP
-    known = psi.known | (window.rows >= FEWEST_ROWS)
+    known = psi.known | (jumps > 1) | (window.rows >= max(FEWEST_ROWS, min_rows))
     return ScoreColumns(NAME, psi.names, known=known, rows=window.all, values=np.maximum(apart, jumps))
 
 

@@ -50,6 +50,7 @@ class Judging:
     min_rows: int = 1
     choices: Mapping[str, FeatureChoice] = field(default_factory=dict)
     plan: ChartPlan | None = None  # None: no budget, explicit rules alone
+    model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
 
     @property
     def calibration(self) -> str:
@@ -63,7 +64,7 @@ class Judging:
         if self.plan is None:
             return adwin.DELTA
         numbers, step = len(self.reference.grid.numeric), self.plan.step_ns or self.window_length
-        return adwin_delta(self.plan.per_month, numbers, step)
+        return adwin_delta(self.model_budget or self.plan.per_month, numbers, step)  # another version changes nothing
 
     @property
     def all_rules(self) -> tuple[AlertRule, ...]:
@@ -217,7 +218,7 @@ class Judge:
             found.append(drift.chart_scores(self.charts, window.usable))
         elif self.incident is not None:
             psi = next(one for one in found if one.detector == "psi")
-            found.append(drift.effect_scores(reference, window, psi))
+            found.append(drift.effect_scores(reference, window, psi, min_rows))
         return found
 
     def _tell_effects(self, window: Tally) -> None:

@@ -64,6 +64,17 @@ def test_models_that_name_one_file_share_one_reference(home: Path) -> None:
     assert first.reference is second.reference
 
 
+def test_another_version_leaves_adwin_as_it_is(home: Path) -> None:
+    """They share the budget; were it ADWIN's too, each deployment would make it begin anew."""
+    (alone,) = loaded(home).specs
+    first, second = loaded(home, models=[MODEL, {**MODEL, "version": "4"}]).specs
+
+    assert first.judging.adwin_delta == second.judging.adwin_delta == alone.judging.adwin_delta
+    assert first.judging.plan is not None
+    assert alone.judging.plan is not None
+    assert first.judging.plan.per_month == alone.judging.plan.per_month / 2
+
+
 def model(**changes: Any) -> list[dict[str, Any]]:
     return [{**MODEL, **changes}]
 

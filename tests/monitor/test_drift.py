@@ -17,6 +17,7 @@ from monitor.alerting.drift import (
     VOLUME,
     ChartReader,
     DriftState,
+    chart_scores,
     effect_scores,
     strengths,
     worst_chart,
@@ -201,9 +202,9 @@ def cold() -> Reference:
     return Reference.fit(mixed(seeded(), 20_000))
 
 
-def effects(cold: Reference, window: Sketch) -> dict[str, float | None]:
-    psi = window_detectors()["psi"].columns(cold, window.tally(), min_rows=1)
-    found = effect_scores(cold, window.tally(), psi)
+def effects(cold: Reference, window: Sketch, min_rows: int = 1) -> dict[str, float | None]:
+    psi = window_detectors()["psi"].columns(cold, window.tally(), min_rows=min_rows)
+    found = effect_scores(cold, window.tally(), psi, min_rows)
     return {
         name: (float(value) if known else None)
         for name, value, known in zip(found.names, found.values, found.known, strict=True)
@@ -240,6 +241,30 @@ def test_a_small_effect_does_not_however_sure(cold: Reference) -> None:
     found = effects(cold, pane(cold, table | {"normal": table["normal"] + 0.2}))
 
     assert (found["normal"] or 0.0) < 0.8
+
+
+def test_too_few_rows_show_a_jump_but_no_end_of_one(cold: Reference) -> None:
+    """Else each night of fewer rows would resolve what each day pages anew."""
+    table = mixed(seeded(), 100)
+    found = effects(cold, pane(cold, table | {"normal": np.full(100, np.nan)}), min_rows=200)
+
+    assert found["normal"] is not None
+    assert found["normal"] > 1
+    assert {value for name, value in found.items() if name != "normal"} == {None}
+
+
+def test_a_feature_without_values_has_a_score_once_it_fires() -> None:
+    charted = Charted(reference(seeded()))
+    rng, place = seeded(), charted.place("normal")
+    for _ in range(3):
+        table = mixed(rng, 100) | {"normal": np.full(100, np.nan)}
+        step = charted.feed(table)
+    found = chart_scores(charted.charts, pane(charted.charts.reference, table).tally().usable)
+
+    assert step.firing[place].any()
+    assert not step.judged[place]
+    assert found.known[place]
+    assert found.values[place] >= 1
 
 
 def test_the_words_are_of_the_worst(cold: Reference) -> None:

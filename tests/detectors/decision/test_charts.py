@@ -103,6 +103,20 @@ def test_a_broken_feature_is_certain_at_once(learnt: Reference, change: Change, 
     assert (step.since[step.firing] == step.start).all()
 
 
+def test_what_goes_missing_for_a_window_a_day_pages_on_none() -> None:
+    """As it does in the reference: rows that are gone together say little more than one."""
+    rng = seeded()
+    table = {"x": rng.normal(size=14 * 288 * 30), "y": rng.normal(size=14 * 288 * 30)}
+    table["x"].reshape(-1, 30)[24::288] = np.nan
+    learnt = fitted(rng, table, 30)
+    charted = Charted(learnt, per_month=0.05)
+    for at in range(3 * 288):
+        x, y = rng.normal(size=(2, 30))
+        charted.feed({"x": np.full(30, np.nan) if at % 288 == 0 else x, "y": y})
+
+    assert not any(step.any_firing for step in charted.steps)
+
+
 @pytest.mark.parametrize(
     ("change", "rows"),
     [
@@ -184,10 +198,18 @@ class Drawn:
 
     def __init__(self, rows: int, **plan: Any) -> None:
         self.rng, self.rows, self.at = seeded(), rows, MONDAY
-        table = {"x": stats.norm.ppf((self.rng.permutation(60_000) + 0.5) / 60_000)}
-        self.reference = fitted(self.rng, table)
+        self.reference = self.steady()
         self.charts = Charts(self.reference, ChartPlan(**plan))
         self.rungs = self.charts.plan.cells.rungs(0)
+
+    def steady(self) -> Reference:
+        """Fit one that shows no slow variation; one in a hundred does by chance, and allows for it."""
+        while True:
+            table = {"x": stats.norm.ppf((self.rng.permutation(60_000) + 0.5) / 60_000)}
+            found = fitted(self.rng, table)
+            assert found.calibration is not None
+            if found.calibration.features[0].slow == (0.0, 0.0):
+                return found
 
     def step(self, by: float = 0.0) -> Step:
         cells = self.rng.multinomial(self.rows, moved_shares(self.rungs, by))[None]
