@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -31,8 +32,9 @@ MIB = 2**20
 def values(first: int) -> Iterator[bytes]:
     """Small events without end."""
     pieces = []
+    usual = [round(NormalDist().inv_cdf((at + 0.5) / 1_000), 3) for at in range(1_000)]
     for at in range(DIFFERENT):
-        features = {name: round((at * 7919 % 1000) / 500 - 1, 3) for name in FEATURES[:4]}
+        features = dict.fromkeys(FEATURES[:4], usual[at * 7919 % len(usual)])
         before, _, after = (
             event(0, features)
             .replace(b',"service":"scoring-service-eu-west-1a"', b"")

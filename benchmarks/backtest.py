@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import brokers
 from benchmarks.contenders import loaded_from
 from benchmarks.measure import Figures, child, options, ratio, said, spread, write
-from benchmarks.traffic import TOPIC, config, events
+from benchmarks.traffic import TOPIC, config, events, refuse_uncharted
 
 EVENTS, ROUNDS = 400_000, 5
 QUICK = (20_000, 1)
@@ -56,6 +56,7 @@ def replay(home: Path, ending: str) -> Figures:
     decoder = undated(build_decoder(loaded, settings.topics[0]))
     recorded = Lines([path], decoder) if ending == "jsonl" else Tables([path], decoder, loaded.specs)
     pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
+    refuse_uncharted(pipeline)
     found = Findings(loaded.specs, [], settings.alerting.false_alarms_per_month, BUDGETS)
     marks: list[tuple[float, float, int]] = []
 

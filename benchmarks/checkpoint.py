@@ -1,6 +1,6 @@
 """A checkpoint's price: real pipeline, real SQLite on disk, windows closing meanwhile; how long each takes and writes.
 
-Ten models of 200 features, traffic between checkpoints as every five seconds would bring it, a window of one minute
+Ten models of 200 features under the budget's charts, traffic between checkpoints as every five seconds would bring it, a window of one minute
 closing in all of them at every twelfth: what `Checkpointer.save` does, the source's commit apart.
 """
 
@@ -27,7 +27,7 @@ ROWS = 250  # of a model between two checkpoints
 
 def measured(seconds: float) -> Figures:
     """Checkpoints for so long, or two hundred."""
-    bench = Bench(fitted(FEATURES), MODELS, MINUTE)
+    bench = Bench(fitted(FEATURES, MINUTE), MODELS, MINUTE)
     took, wrote = [], []
     with tempfile.TemporaryDirectory(dir=".") as directory:  # /tmp may be memory
         store = StateStore(Path(directory))

@@ -2,7 +2,7 @@
 
 `bare` polls and drops. `plain` adds msgspec's typed decoding by a struct made by hand and a float64 matrix of it: no
 routing, no check, no window; it knows nothing of driftd. `decode` adds driftd's decoder to `bare`. `run` is the daemon:
-windows of 10 000 rows, every detector on each feature, checkpoints, /metrics. Start-up and first batch are not counted.
+windows of 10 000 rows, every detector on each feature, the budget's charts, checkpoints, /metrics. Start-up and first batch are not counted.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from confluent_kafka import Message
 
 from benchmarks.brokers import reader
 from benchmarks.measure import Figures, less, rss, threads
-from benchmarks.traffic import FEATURES, KINDS, TOPIC, config
+from benchmarks.traffic import FEATURES, KINDS, TOPIC, config, refuse_uncharted
 
 BATCH = 10_000
 PATIENCE = 30.0  # seconds without a record
@@ -146,6 +146,7 @@ def run_daemon(loaded: Any, count: int, source: Any = None, ready: Callable[[], 
     clock = SystemClock()
     timed: Any = Timed(source or build_source(loaded.settings, clock), count)
     daemon = Daemon(loaded, clock=clock, source=timed)
+    refuse_uncharted(daemon.pipeline)
     timed.stop = daemon.stop
     warm_up(loaded).join()  # as `driftd run` does while Kafka answers
     calm_collector()

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import ROOT, command, environment
-from benchmarks.traffic import FEATURES, columns, write_config
+from benchmarks.traffic import FEATURES, calibrated, columns, write_config
 
 START_SECONDS = 60
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -62,6 +62,7 @@ def running(home: Path, servers: str, topic: str, **model: Any) -> Iterator[Daem
     try:
         if not daemon.until(lambda: daemon.total("driftd_ready") == 1, START_SECONDS):
             raise SystemExit("driftd was not ready in time")
+        refuse_uncharted(daemon)
         yield daemon
     finally:
         process.terminate()
@@ -72,17 +73,30 @@ def running(home: Path, servers: str, topic: str, **model: Any) -> Iterator[Daem
             process.wait()
 
 
-def configured(home: Path, servers: str, topic: str, port: int, **model: Any) -> Path:
-    """The configuration of one model of 20 numeric features."""
-    from detectors import Reference
+def refuse_uncharted(daemon: Daemon) -> None:
+    """Raise where the budget's charts do not run: that is not what users run."""
+    if not any(name == "driftd_chart_warnings_total" for name, _ in daemon.metrics()):
+        raise SystemExit("driftd runs without charts")
 
-    reference = home / "bench.json"
+
+def configured(
+    home: Path,
+    servers: str,
+    topic: str,
+    port: int,
+    *,
+    features: Sequence[str] = FEATURES,
+    window: str = "10s",
+    **model: Any,
+) -> Path:
+    """The configuration of one model of 20 numeric features, calibrated on windows of the same length."""
+    from monitor.settings.schema import parse_duration
+
+    reference = home / f"bench-{window}.json"
     if not reference.exists():
-        names = model.pop("features", FEATURES)
         found = columns()
-        Reference.fit({name: found[name] for name in names}).save(reference)
-    model.pop("features", None)
-    shared = {"name": "bench", "version": "1", "reference": reference.name, "window": "10s", "lateness": "1s"}
+        calibrated({name: found[name] for name in features}, parse_duration(window)).save(reference)
+    shared = {"name": "bench", "version": "1", "reference": reference.name, "window": window, "lateness": "1s"}
     return write_config(home, servers, topic, [shared | model], port)
 
 

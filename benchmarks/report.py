@@ -29,6 +29,7 @@ WORKED = {  # sections whose pictures are drawn from their figures
     "end_to_end": "End to end beside the ceilings",
     "peers": "Peers on identical bytes",
     "stages": "Where the time goes",
+    "backtest": "A backtest beside the daemon",
     "decode": "Decoding alone",
     "sketch": "Counting alone",
     "windows": "Windows alone",
@@ -162,7 +163,16 @@ def latency(figures: Figures) -> Iterator[tuple[str, str]]:
     yield "latency", lines(title, {"windows": curve}, x="percent of windows within", y="seconds", goal=2.0)
 
 
+def backtest(figures: Figures) -> Iterator[tuple[str, str]]:
+    found = [
+        Bar(name, one["median"], one["low"], one["high"], "b" if name == "run" else "a", f"{one['median']:,.0f}")
+        for name, one in figures["rates"].items()
+    ]
+    yield "backtest", bars("Events a second, the live daemon and backtests of files", found)
+
+
 DRAWN: dict[str, Any] = {
+    "backtest": backtest,
     "end_to_end": end_to_end,
     "peers": peers,
     "stages": stages,

@@ -49,14 +49,15 @@ SECTIONS = [  # the most important first: what no time is left for is at the end
     Section("stages", 60),
     Section("backlog", 110),
     Section("scaling", 120),
-    Section("replicas", 60),
+    Section("replicas", 60, arguments=("--rounds", "2")),
+    Section("backtest", 60, arguments=("--events", "150000", "--rounds", "3")),
     Section("decode", 60),
     Section("sketch", 40),
-    Section("windows", 60, arguments=("--rounds", "5"), quick=False),
+    Section("windows", 90, arguments=("--rounds", "5"), quick=False),
     Section("checkpoint", 60, arguments=("--seconds", "30"), quick=False),
     Section("memory", 60, quick=False),
     Section("scrape", 60, arguments=("--rounds", "10"), quick=False),
-    Section("start", 60, arguments=("--rounds", "3"), quick=False),
+    Section("start", 60, arguments=("--rounds", "2"), quick=False),
     Section("fit", 90, arguments=("--rounds", "2")),
 ]
 

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.contenders import run_daemon
 from benchmarks.feed import BATCH, Feed
 from benchmarks.measure import Figures, options, said, spread, write
-from benchmarks.traffic import TOPIC, event, write_config
+from benchmarks.traffic import MILLI, TOPIC, calibrated, event, write_config
 
 ROUNDS = 3
 EVENTS = 120_000
@@ -92,13 +92,12 @@ def made(point: Point) -> list[bytes]:
 
 def prepare(point: Point, home: Path) -> Any:
     """Settings with one reference for all models: what is measured begins after they are read."""
-    from detectors import Reference
     from monitor.loaded import Loaded, series_spec
     from monitor.settings import load_settings
 
     home.mkdir()
     table = list(rows(point, 5_000, 1, unseen=False))
-    reference = Reference.fit({name: [row[name] for row in table] for name in names(point)})
+    reference = calibrated({name: [row[name] for row in table] for name in names(point)}, point.window * MILLI)
     settings = load_settings(configured(point, home))
     return Loaded(settings, tuple(series_spec(settings, model, reference) for model in settings.models), ())
 

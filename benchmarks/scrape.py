@@ -25,10 +25,11 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from detectors import Reference, Sketch, window_detectors
-from monitor.alerting.judge import Judge, Judging
+from benchmarks.traffic import calibrated
+from detectors import Sketch
+from detectors.decision import ChartPlan
+from monitor.alerting.judge import Judge, Judging, Verdict
 from monitor.alerting.rules import AlertRule
-from monitor.alerting.table import ScoreTable
 from monitor.clock import SystemClock
 from monitor.facts import EventsCounted, FeatureQuality, WindowClosed, WindowScored
 from monitor.runtime.board import Board, SeriesBoard
@@ -36,10 +37,13 @@ from monitor.runtime.http import Server, Surface
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.metrics import Exposition, Surroundings
 from monitor.runtime.telemetry import Telemetry, configure_logging
-from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.events import SECOND, Nanos, SeriesKey
+from monitor.stream.windows import ClosedWindow, SealedPane
 
 CLOCK = SystemClock()
-SIZES = {"10 000": (10, 62), "100 000": (100, 62), "1 000 models × 20": (1000, 20)}
+WINDOW: Nanos = 300 * SECOND
+RULE = AlertRule("psi", "psi", 0.25, 0.1)
+SIZES = {"10 000": (10, 52), "100 000": (100, 52), "1 000 models × 20": (1000, 20)}
 ROUTES = {
     "kept": "/metrics",
     "healthz": "/healthz",
@@ -92,16 +96,16 @@ class Loop(Thread):
             before = now
 
 
-def judged(features: list[str]) -> ScoreTable:
-    """What every detector says of a window of numeric features, under a rule for each."""
+def judged(features: list[str]) -> tuple[Judge, Verdict]:
+    """What every detector and the charts say of a window of numeric features, under the budget and a rule on psi."""
     rng = np.random.default_rng(0)
-    reference = Reference.fit({name: rng.normal(size=5_000) for name in features})
+    reference = calibrated({name: rng.normal(size=5_000) for name in features}, WINDOW)
     window = Sketch.empty(reference.grid)
     window.update(*reference.encode({name: rng.normal(0.1, 1, 10_000) for name in features}))
-    judge = Judge(Judging(reference, 300 * SECOND, (AlertRule("drift", "psi", 0.25, 0.1),)))
-    judge.adwin.update(window)
-    columns = [detector.columns(reference, window.tally()) for detector in window_detectors().values()]
-    return judge.as_ruled([*columns, judge.adwin.columns()])
+    judge = Judge(Judging(reference, WINDOW, (RULE,), plan=ChartPlan(step_ns=WINDOW)))
+    assert judge.charts is not None
+    judge.see_pane(SealedPane(0, WINDOW, window))
+    return judge, judge.judge(ClosedWindow(0, WINDOW, window), None)
 
 
 class Scene:
@@ -110,8 +114,11 @@ class Scene:
     def __init__(self, models: int, features: int) -> None:
         self.keys = [SeriesKey(f"model-{at:04d}", "1") for at in range(models)]
         self.features = [f"some_feature_{at:03d}" for at in range(features)]
-        board = Board({key: SeriesBoard("abcdef012345", 50_000, {"drift": "critical"}) for key in self.keys})
-        board.expect(["t"], [], [(key, "drift") for key in self.keys])
+        judge, verdict = judged(self.features)
+        rules = {rule.name: rule.severity.value for rule in judge.judging.all_rules}
+        about = "abcdef012345", 50_000, rules, WINDOW, judge.judging.calibration
+        board = Board({key: SeriesBoard(*about) for key in self.keys})
+        board.expect(["t"], [], [(key, rule) for key in self.keys for rule in rules])
         self.telemetry = Telemetry(board, CLOCK.now)
         self.surface = surface(self.telemetry)
         self.server = Server("127.0.0.1", 0, self.surface)
@@ -122,18 +129,17 @@ class Scene:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._scores = judged(self.features)
+        self._scores, self._states = verdict.scores, verdict.states
         self._windows = 0
 
     def close_windows(self) -> None:
         """A window of every series closes."""
         self._windows += 1
-        end = self._windows * 300 * SECOND
-        quality = tuple(FeatureQuality(name, 0.0123456789, 0.0) for name in self.features)
-        states = dict.fromkeys(self.features, 0)
+        end = self._windows * WINDOW
+        quality = tuple(FeatureQuality(name, 0.0123456789, 0.0, 0.0123456789) for name in self.features)
         for key in self.keys:
-            closed = WindowClosed(key, end - 300 * SECOND, end, 10_000, quality)
-            self.telemetry.record([closed, WindowScored(key, end, self._scores, states)])
+            closed = WindowClosed(key, end - WINDOW, end, 10_000, quality)
+            self.telemetry.record([closed, WindowScored(key, end, self._scores, self._states)])
 
     def get(self, path: str = "/metrics") -> tuple[float, int]:
         """Ask over the socket: seconds and bytes."""

@@ -19,7 +19,7 @@ from benchmarks import brokers
 from benchmarks.measure import ROOT, Figures, command, environment, options, write
 from benchmarks.traffic import TOPIC, events
 
-EVENTS, REPEAT = 300_000, 6
+EVENTS, REPEAT = 300_000, 4
 PER_SECOND = 400
 SECONDS = 120
 STAGES = {  # the first frame below the loop's turn that one of these names is in, as `function (file`

@@ -29,6 +29,7 @@ TOPIC = "start"
 FEATURES = [f"feature_{at:02d}" for at in range(20)]
 EVENTS = 4_000  # four seconds of event time: no window closes
 BEGIN_MS = 1_763_870_700_000
+WINDOW_NS = 60 * 10**9
 DEADLINE = 30.0  # seconds for one process
 SHOWN = 14  # packages
 STANDARD = sys.stdlib_module_names | {"sitecustomize", "_virtualenv", "zipimport", "_frozen_importlib_external"}
@@ -71,13 +72,14 @@ def config(home: Path, servers: str, port: int) -> Path:
 
 
 def reference(home: Path) -> None:
-    """A reference of 20 features."""
+    """A reference of 20 features, calibrated on windows of a minute."""
     import numpy as np
 
-    from detectors import Reference
+    from benchmarks.traffic import calibrated
 
     rng = np.random.default_rng(1)
-    Reference.fit({name: rng.normal(size=50_000) for name in FEATURES}).save(home / "reference.json")
+    found = calibrated({name: rng.normal(size=50_000) for name in FEATURES}, WINDOW_NS)
+    found.save(home / "reference.json")
 
 
 # --- the program itself --------------------------------------------------------------------------------------------------

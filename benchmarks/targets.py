@@ -74,6 +74,11 @@ def resident(size: str) -> Callable[[Results], float]:
     return lambda results: results["memory"][size]["all"] / 1e6
 
 
+def backtest(ending: str) -> Callable[[Results], float]:
+    """The backtest of files in some format, beside the live daemon."""
+    return lambda results: results["backtest"]["ratios"][f"{ending} ÷ run"]["median"]
+
+
 def fitted(results: Results) -> float:
     """Millions of values a second."""
     return float(results["fit"]["tables"]["plain.parquet"]["values_per_second"]["median"]) / 1e6
@@ -102,6 +107,7 @@ END_TO_END = [
     ),
     Target("10 numeric + 10 categorical ÷ 20 numeric", ratio("mock", "categorical ÷ numeric"), 0.7),
     Target("mixed topic ÷ single model", ratio("mock", "mixed ÷ single model"), 0.7),
+    Target("backtest of JSONL ÷ `run`", backtest("jsonl"), 0.8),
     Target("every event with a wrong value ÷ none", ratio("mock", "lenient ÷ numeric")),
     Target(
         "same, pure Python: the floor",
@@ -121,14 +127,22 @@ GROWTH = [
     ),
     Target("same, from pane to fact alone, 10 000 rows a window", windows("slide 1/60, 10 000 rows a window")),
     Target(
-        "a window of 500 features closed and judged",
+        "a window of 500 features closed and judged, charts included",
         lambda found: found["windows"]["500 features, ms a window"]["median"],
         most=20,
         unit=" ms",
         digits=1,
     ),
+    Target("same ÷ without charts", windows("500 features, with charts ÷ without")),
     Target("RSS, 1 model × 20 features", resident("1 × 20"), most=200, unit=" MB", digits=0),
     Target("RSS, 100 models × 100 features, 12 panes", resident("100 × 100, 12 panes"), most=600, unit=" MB", digits=0),
+    Target(
+        "same, features that follow the week",
+        resident("100 × 100, 12 panes, weekly profile"),
+        most=600,
+        unit=" MB",
+        digits=0,
+    ),
     Target("peak RSS, long backlog ÷ a tenth of it", lambda found: found["backlog"]["ratio"], most=1.05),
 ]
 LIVE = [

@@ -1,17 +1,23 @@
-"""The events that every benchmark reads, and the daemon's configuration for them."""
+"""The events that every benchmark reads, the daemon's configuration for them, and references that charts can work with."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+
+if TYPE_CHECKING:
+    from detectors import Reference
+    from monitor.pipeline import Pipeline
 
 FEATURES = [f"feature_{at:02d}" for at in range(20)]
 CATEGORICAL = FEATURES[10:]  # in the traffic that has some
 CATEGORIES = [f"category-{at}" for at in range(10)]
 BEGIN_MS = 1_763_870_700_000
+MILLI = 1_000_000  # nanoseconds
+REFERENCE_WINDOWS = 62  # the first and the last are left out, and fifty are needed
 WINDOW_ROWS = 10_000
 TOPIC = "bench"
 KINDS = {
@@ -68,22 +74,45 @@ def _features(count: int, seed: int, kind: str) -> Iterator[tuple[int, dict[str,
 
 
 def columns(rows: int = 50_000, kind: str = "numeric") -> dict[str, Any]:
-    """What a reference is made from."""
+    """What a reference is made from; as much is left out as in the traffic."""
     rng = np.random.default_rng(1)
     found: dict[str, Any] = {name: rng.normal(size=rows) for name in FEATURES}
     if kind == "categorical":
         found |= {name: [CATEGORIES[one] for one in rng.integers(len(CATEGORIES), size=rows)] for name in CATEGORICAL}
+    if kind == "mixed":
+        found = {name: np.where(rng.random(rows) < LEFT_OUT, np.nan, column) for name, column in found.items()}
     return found
 
 
-def config(home: Path, servers: str, kind: str = "numeric", *, topic: str = TOPIC, **model: Any) -> Path:
-    """The daemon's configuration: windows of 10 000 rows, every detector on each feature, a rule on psi."""
+def calibrated(found: Mapping[str, Any], window_ns: int) -> "Reference":
+    """A reference whose rows are spread evenly over windows as long as those to be judged, up to the first event.
+
+    What a window holds is far less than in the traffic: a step of the charts costs the same, and a fit a tenth of a second.
+    """
     from detectors import Reference
 
-    path = home / "bench.json"
+    rows = len(next(iter(found.values())))
+    span = REFERENCE_WINDOWS * window_ns
+    begin = BEGIN_MS * MILLI // window_ns * window_ns - span
+    reference = Reference.fit(found, timestamps=begin + np.arange(rows) * (span // rows), window_ns=window_ns)
+    assert reference.calibration is not None, reference.cold
+    assert reference.calibration.kind == "pooled"
+    return reference
+
+
+def refuse_uncharted(pipeline: "Pipeline") -> None:
+    """Raise where a series is not decided by the budget's charts: that is not what users run."""
+    for series in pipeline.series.values():
+        assert series.spec.reference.calibration is not None, f"{series.spec.key}: the reference is not calibrated"
+        assert series.judge.charts is not None, f"{series.spec.key}: there are no charts"
+
+
+def config(home: Path, servers: str, kind: str = "numeric", *, topic: str = TOPIC, **model: Any) -> Path:
+    """The daemon's configuration: windows of 10 000 rows, every detector on each feature, charts, a rule on psi."""
+    path, window = home / "bench.json", WINDOW_ROWS * len(SERIES[kind])
     if not path.exists():
-        Reference.fit(columns(kind=kind)).save(path)
-    shared = {"reference": path.name, "window": f"{WINDOW_ROWS * len(SERIES[kind])}ms", "lateness": "1s", **model}
+        calibrated(columns(kind=kind), window * MILLI).save(path)
+    shared = {"reference": path.name, "window": f"{window}ms", "lateness": "1s", **model}
     models = [{"name": name, "version": version, **shared} for name, version in SERIES[kind]]
     return write_config(home, servers, topic, models)
 

@@ -6,12 +6,42 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import structlog
 
-from benchmarks import backtest, brokers, measure, plots, report, stages, targets, traffic
+from benchmarks import (
+    backtest,
+    brokers,
+    contenders,
+    daemon,
+    measure,
+    memory,
+    plots,
+    report,
+    run_all,
+    stages,
+    targets,
+    traffic,
+    windows,
+)
+from benchmarks.feed import Feed
+from detectors import Reference
+from detectors.decision import Charts
+from monitor.app import Daemon
+from monitor.clock import SystemClock
+from monitor.runtime.telemetry import configure_logging
 
 COUNT = 3_000
 BUSY_LOOP = "main (cli.py);Loop.run (monitor/runtime/loop.py);Loop.turn (monitor/runtime/loop.py);"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Errors alone are logged, and that to this test's stderr."""
+    configure_logging("error", "json")
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +86,83 @@ def test_backtest_reads_the_daemons_events_in_each_format(tmp_path: Path) -> Non
     assert [one["read"] for one in found] == [COUNT] * len(backtest.FORMATS)
 
 
+def charts_after(home: Path, kind: str, windows_long: int) -> list[Charts]:
+    """The charts of each series, after so many of its windows were fed to the whole daemon."""
+    count = windows_long * traffic.WINDOW_ROWS * len(traffic.SERIES[kind])
+    loaded = contenders.loaded_from(traffic.config(home, "127.0.0.1:1", kind))
+    feed = contenders.Timed(Feed(traffic.events(count, kind=kind)), count)
+    running = Daemon(loaded, clock=SystemClock(), source=feed)
+    feed.stop = running.stop
+    running.run()
+    return [one.judge.charts for one in running.pipeline.series.values() if one.judge.charts is not None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "firing"),
+    [("numeric", 0), ("categorical", 0), pytest.param("mixed", 0, marks=pytest.mark.slow), ("lenient", 1)],
+)
+def test_the_charts_judge_the_traffic_and_fire_where_it_is_wrong(tmp_path: Path, kind: str, firing: int) -> None:
+    """An incident costs words: of usual traffic it would be measured for nothing."""
+    found = charts_after(tmp_path, kind, 3)
+
+    assert len(found) == len(traffic.SERIES[kind])
+    assert all(charts.judged.all() for charts in found if kind != "lenient")
+    assert [int(charts.firing.any(axis=1).sum()) for charts in found] == [firing] * len(found)
+
+
+def test_a_pipeline_without_charts_is_not_measured() -> None:
+    reference = Reference.fit({"x": np.arange(100.0)})
+
+    with pytest.raises(AssertionError, match="not calibrated"):
+        windows.Bench(reference, 1, windows.MINUTE)
+    with pytest.raises(AssertionError, match="no charts"):
+        traffic.refuse_uncharted(
+            windows.Bench(windows.fitted(2, windows.MINUTE), 1, windows.MINUTE, charts=False).pipeline
+        )
+
+
+class Told(daemon.Daemon):
+    """A daemon that shows one metric."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def metrics(self) -> dict[tuple[str, str], float]:
+        return {(self.name, ""): 0.0}
+
+
+def test_a_daemon_without_charts_is_not_measured() -> None:
+    daemon.refuse_uncharted(Told("driftd_chart_warnings_total"))
+    with pytest.raises(SystemExit, match="without charts"):
+        daemon.refuse_uncharted(Told("driftd_ready"))
+
+
+def test_windows_are_closed_with_quiet_charts() -> None:
+    """The same rows again and again are as the law says, all together."""
+    bench = windows.Bench(windows.fitted(20, windows.MINUTE), 2, windows.MINUTE)
+
+    for _ in range(40):
+        bench.window()
+
+    charts = [one.judge.charts for one in bench.pipeline.series.values()]
+    assert [one is not None and bool(one.judged.all()) for one in charts] == [True, True]
+    assert not any(one.firing.any() or one.volume.firing.any() for one in charts if one is not None)
+
+
+def test_a_profile_of_the_week_is_in_reference_and_formula() -> None:
+    plain, weekly = (memory.specs_of(2, 1, memory.content(3, 1, season)) for season in (0, 168))
+
+    assert [spec.judging.calibration for spec in (*plain, *weekly)] == ["pooled", "pooled", "week", "week"]
+    assert memory.formula(weekly, 1) - memory.formula(plain, 1) > 2 * 3 * 168 * 16
+    assert weekly[0].reference is not weekly[1].reference
+
+
+def test_memory_is_measured_after_windows_were_judged() -> None:
+    found = memory.build(1, 2, 2, 168)
+
+    assert found["panes"] == 3
+
+
 @pytest.mark.parametrize("kind", list(traffic.KINDS))
 def test_traffic_is_as_long_as_it_says(kind: str) -> None:
     found = traffic.events(200, kind=kind)
@@ -97,6 +204,21 @@ def test_a_goal_is_reached_or_not(value: float, verdict: str) -> None:
     row = targets.Target("a ratio", lambda _: value, 0.8).row({})
 
     assert row == f"| a ratio | ≥ 0.8 | {value:.2f} | {verdict} |"
+
+
+def test_every_section_has_its_place_in_the_report() -> None:
+    assert {section.name for section in run_all.SECTIONS} == set(report.WORKED)
+
+
+def test_a_backtest_is_reported_beside_its_goal(tmp_path: Path) -> None:
+    run = {"command": "make bench", "python": "3", "kafka": "4", "load": 0.1, "seconds": 60, "left_out": {}}
+    rates = {"run": measure.spread([100.0]), "jsonl": measure.spread([90.0])}
+    figures = {"rates": rates, "ratios": {"jsonl ÷ run": measure.ratio([90.0], [100.0])}}
+
+    text = report.write(tmp_path, {"backtest": figures}, {"backtest": "jsonl 90"}, run).read_text(encoding="utf-8")
+
+    assert "| backtest of JSONL ÷ `run` | ≥ 0.8 | 0.90 | reached |" in text
+    assert "plots/backtest.svg" in text
 
 
 def test_a_report_says_what_was_left_out(tmp_path: Path) -> None:
