@@ -8,7 +8,8 @@ import numpy as np
 
 from detectors.decision import seasons
 from detectors.decision.cells import MOST, MergedCells
-from detectors.decision.feature import DAYS_FOR_DAY, FeatureCalibration, Own, calibrate_feature
+from detectors.decision.components import normal_quantile
+from detectors.decision.feature import DAYS_FOR_DAY, UNSURE, FeatureCalibration, Own, calibrate_feature, later_shift
 from detectors.decision.variation import quick_sd, slow_sd
 from detectors.decision.windows import WindowCounts
 from detectors.features import Floats, Ints
@@ -16,8 +17,10 @@ from detectors.sketches import Grid
 
 LONGEST_NS, MOST_ROWS = 2**62, 1e15
 FEWEST_WINDOWS = 50
+MOST_OF_IT = 0.9  # of the rows: windows with fewer are compared with all
 FEWEST_ROWS = 5  # of a usual window
 VOLUME_FLOOR = 0.05  # of the logarithm of rows: no traffic is steadier than that
+VOLUME_MISFIT = float(np.log(2))  # as far from the hour's level as the charts of rows let pass, see plan.py
 
 
 class TooFewWindows(ValueError):  # noqa: N818 - it is what there is
@@ -46,17 +49,25 @@ class Drifting:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """Rows a window: `season` 0, 24 or 168 and the logarithms of its usual rows float64[season or 1]; `sd` around them."""
+    """Rows a window: `season` 0, 24 or 168 and the logarithms of its usual rows float64[season or 1]; `sd` around them.
+
+    `misfit`: how far windows of each hour lie from these in most turns of the season, as a nightly batch does; () where none.
+    """
 
     sd: float
     season: int
     level: tuple[float, ...]
+    misfit: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.season not in {0, seasons.DAY, seasons.WEEK} or len(self.level) != (self.season or 1):
             raise ValueError(f"calibration: volume: {len(self.level)} levels for a season of {self.season} hours")
         if not (np.isfinite([self.sd, *self.level]).all() and self.sd > 0):
             raise ValueError("calibration: volume: sd must be above zero, and all numbers finite")
+        if self.misfit and not (
+            len(self.misfit) == self.season and np.isfinite(self.misfit).all() and min(self.misfit) >= 0
+        ):
+            raise ValueError(f"calibration: volume: misfit should be {self.season} finite numbers, none below zero")
 
     def expected(self, start: int, end: int) -> float:
         """Return the logarithm of the rows that a window in [start, end) usually has."""
@@ -64,6 +75,24 @@ class Volume:
             return self.level[0]
         at, level = seasons.between(seasons.middles(start, end), self.season), np.array(self.level)
         return float(np.log(np.exp(level[at.low] * (1 - at.share) + level[at.high] * at.share).mean()))
+
+    def missed(self, start: int, end: int) -> float:
+        """Return how far from that a window in [start, end) lies every time, the most of its hours."""
+        if not self.misfit:
+            return 0.0
+        hours = seasons.hours(seasons.middles(start, end), self.season).astype(np.int64) % self.season
+        return float(max(self.misfit[at] for at in hours.tolist()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, exact."""
+        found = {"sd": self.sd, "season": self.season, "level": list(self.level)}
+        return found | ({"misfit": list(self.misfit)} if self.misfit else {})
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read the JSON form."""
+        level, misfit = (tuple(map(float, found)) for found in (content["level"], content.get("misfit", ())))
+        return cls(float(content["sd"]), int(content["season"]), level, misfit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +153,7 @@ class Calibration:
             "windows": self.windows,
             "rows": self.rows,
             "span_ns": self.span_ns,
-            "volume": {"sd": self.volume.sd, "season": self.volume.season, "level": list(self.volume.level)},
+            "volume": self.volume.to_dict(),
             "drifting": [[one.feature, one.since, one.shift, one.what] for one in self.drifting],
             "features": {
                 name: _feature_to_dict(one, cuts)
@@ -137,7 +166,6 @@ class Calibration:
         """Read the JSON form of a calibration on this grid. Raises ValueError with one line."""
         try:
             found = {name: content["features"][name] for name in grid.names}
-            volume = content["volume"]
             cells = MergedCells(grid, tuple(np.array(one["cuts"], dtype=np.int64) for one in found.values()))
             features = tuple(_feature_from(one) for one in found.values())
             _check_features(cells, features)  # before they are laid side by side
@@ -148,7 +176,7 @@ class Calibration:
                 int(content["span_ns"]),
                 cells,
                 features,
-                Volume(float(volume["sd"]), int(volume["season"]), tuple(float(one) for one in volume["level"])),
+                Volume.from_dict(content["volume"]),
                 tuple(
                     Drifting(str(name), int(since), float(shift), str(what))
                     for name, since, shift, what in content["drifting"]
@@ -207,6 +235,8 @@ def _check_feature(name: str, cuts: Ints, most: int, one: FeatureCalibration) ->
     numbers = [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
     if not np.isfinite(numbers).all() or min(*one.sd, *one.shape, one.shape_sd, one.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
+    if not np.isfinite(one.grows).all() or min(one.grows) < 0:
+        raise ValueError(f"calibration: {name}: grows must be finite and not below zero")
     if min(*one.slow, one.shape_slow, one.missing[1]) < 0:
         raise ValueError(f"calibration: {name}: allowances must not be below zero")
     if one.profile is not None and not (np.isfinite(one.profile).all() and (one.profile > 0).any(axis=1).all()):
@@ -218,6 +248,7 @@ def _feature_to_dict(one: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
         "cuts": cuts.tolist(),
         "sd": list(one.sd),
         "skew": list(one.skew),
+        **({"grows": list(one.grows)} if any(one.grows) else {}),
         "slow": list(one.slow),
         "shape": list(one.shape),
         "shape_sd": one.shape_sd,
@@ -238,6 +269,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
     return FeatureCalibration(
         sd=pair("sd"),
         skew=pair("skew"),
+        grows=pair("grows") if "grows" in content else (0.0, 0.0),
         slow=pair("slow"),
         shape=pair("shape"),
         shape_sd=float(content["shape_sd"]),
@@ -277,7 +309,7 @@ def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:
         cells=cells,
         features=tuple(features),
         volume=_volume(rows, middles, counts.window_ns),
-        drifting=_drifting(features, cells),
+        drifting=_drifting(features, cells) + _apart(features, cells, held.sum(axis=0), starts),
     )
 
 
@@ -305,6 +337,18 @@ def _drifting(features: list[FeatureCalibration], cells: MergedCells) -> tuple[D
     )
 
 
+def _apart(features: list[FeatureCalibration], cells: MergedCells, late: Ints, starts: Ints) -> tuple[Drifting, ...]:
+    """What differs between the windows learnt from and a longer reference, whose shares are what is expected."""
+    everything = cells.merge(cells.grid.counts).astype(np.float64)
+    found = []
+    for at, (name, one) in enumerate(zip(cells.grid.names, features, strict=True)):
+        if one.step is None and 0 < late[at].sum() < MOST_OF_IT * everything[at].sum():
+            held, numeric = slice(cells.sizes[at]), at < len(cells.grid.numeric)
+            shift = later_shift(one, everything[at, held], late[at, held], numeric=numeric, windows=starts.size)
+            found += [] if shift is None else [Drifting(name, int(starts[0]), *shift)]
+    return tuple(found)
+
+
 def _volume(rows: Floats, middles: Ints, window_ns: int) -> Volume:
     logs = np.log(np.maximum(rows, 1.0))
     span = int(middles[-1] - middles[0]) + window_ns
@@ -323,4 +367,17 @@ def _volume(rows: Floats, middles: Ints, window_ns: int) -> Volume:
         at = seasons.between(middles, season)
         apart = logs - (level[at.low] * (1 - at.share) + level[at.high] * at.share)
     quick = quick_sd(apart, unit=VOLUME_FLOOR)
-    return Volume(float(np.hypot(quick, slow_sd(apart, quick).sd * 3)), season, tuple(level.tolist()))
+    chance = normal_quantile(UNSURE * window_ns / seasons.HOUR_NS) * quick  # the furthest window of an hour
+    misfit = _recurring(np.abs(apart), middles, season, max(chance, VOLUME_MISFIT)) if season else ()
+    return Volume(float(np.hypot(quick, slow_sd(apart, quick).sd * 3)), season, tuple(level.tolist()), misfit)
+
+
+def _recurring(apart: Floats, middles: Ints, season: int, least: float) -> tuple[float, ...]:
+    """How far the furthest window of each hour lies in most turns of the season, 0 where less than `least`; () where nowhere."""
+    hour = seasons.hours(middles, season).astype(np.int64) % season
+    turns, turn = np.unique(middles // seasons.HOUR_NS - hour, return_inverse=True)
+    furthest = np.zeros((turns.size, season))
+    np.maximum.at(furthest, (turn, hour), apart)
+    found = np.quantile(furthest, 0.5, axis=0, method="lower")
+    found = np.where(found > least, found, 0.0)
+    return tuple(found.tolist()) if found.any() else ()

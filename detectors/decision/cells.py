@@ -12,6 +12,7 @@ from detectors.sketches import Grid
 MOST = 16
 FEWEST = 4
 EXPECTED = 3  # rows of a usual window in each cell, where there are enough: the law of X² follows from the shares, see feature.py
+RARELY = 0.1  # of these: what comes less often has no law that few rows show
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +87,32 @@ def _cuts(feature: Feature, counts: Ints, most: int, rows: float) -> Ints:
     """Where the cells begin; `counts` are those of usable values."""
     total = max(int(counts.sum()), 1)
     if isinstance(feature, NumericFeature):
-        return _even(counts, total, most)
-    alone = min(int(np.count_nonzero(counts[:-1] * rows >= EXPECTED * total)), most - 1)  # they stand by falling count
-    rest = counts[alone:].sum() * rows >= EXPECTED * total
-    return np.arange(max(1, alone + int(rest)), dtype=np.int64)
+        even = _even(counts, total, most)
+        return _between(counts, even) if feature.discrete and even.size <= most // 2 else even
+    least = EXPECTED * total / max(rows, 1.0)
+    alone = min(int(np.count_nonzero(counts[:-1] >= least)), most - 1)  # they stand by falling count
+    starts = [*range(alone), *(alone + at for at in _dealt(counts[alone:], most - alone, least))]
+    if len(starts) < 2 and np.count_nonzero(counts) > 1:  # noqa: PLR2004 - else their mix would have no chart
+        half = min(int(np.searchsorted(np.cumsum(counts), total / 2)) + 1, int(np.flatnonzero(counts)[-1]))
+        starts = [0, half] if counts[half:].sum() >= RARELY * least else [0]
+    return np.array(starts or [0], dtype=np.int64)
+
+
+def _dealt(counts: Ints, places: int, least: float) -> list[int]:
+    """Where runs of `least` and more begin, as even as `places` runs of them can be; none where all hold less."""
+    upto = np.append(0, np.cumsum(counts))
+    each, starts, at = max(least, float(upto[-1]) / places), list[int](), 0
+    while len(starts) < places and at < counts.size and upto[-1] - upto[at] >= least:
+        starts.append(at)
+        at = int(np.searchsorted(upto, upto[at] + each))
+    return starts
+
+
+def _between(counts: Ints, starts: Ints) -> Ints:
+    """Give what lies between two cells of a discrete number, where the reference has nothing, a cell of its own."""
+    filled = np.flatnonzero(counts)
+    after = np.searchsorted(filled, starts[1:])
+    return np.unique(np.concatenate([[0], filled[after - 1] + 1, filled[after]]))
 
 
 def _even(counts: Ints, total: int, most: int) -> Ints:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.decision.evidence import Counted, Found, weigh
 from detectors.decision.improvement import Improvements
 from detectors.decision.plan import CHARTS, COLUMNS, FIRST_COLUMNS, GAUSSIAN, OWNERS, ChartPlan, Plan, most
-from detectors.decision.rest import Rest
+from detectors.decision.rest import RateRest, Rest
 from detectors.decision.selfcheck import SelfCheck
 from detectors.decision.step import Step
 from detectors.decision.traffic import VolumeCharts
@@ -67,8 +67,10 @@ class Charts:
         self.judged: Bools = np.zeros(features, dtype=np.bool_)  # which values the last step was enough for
         self._risen = np.full((features, COLUMNS), NEVER)
         self._armed: Bools = np.ones((features, GAUSSIAN), dtype=np.bool_)
+        self._open: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_)  # warnings that neither fired nor went
         panes = int(np.clip(-(-DAY_NS // self.plan.block_ns), 3, REST))
-        self._rest = Rest(self.firing.shape, panes)
+        self._rest = Rest((features, GAUSSIAN), panes)
+        self._rates_rest = RateRest(self.plan.tolerated, self.plan.dispersion, panes)
         self._carried = np.zeros((2, features, width))  # counts and expectation of values not judged yet
         self._carried_since = np.full(features, NEVER)
         self._block: _Block | None = None
@@ -83,11 +85,17 @@ class Charts:
         steps, number = [], start // self.plan.block_ns
         if self._block is not None and self._block.number != number:
             steps.append(self._flush())
-        block = self._block or _Block.empty(number, start, self.firing.shape[0], self.plan.cells.width)
-        self._block = block.plus(self.plan.cells.merge(pane.counts), pane.missing, pane.unseen, pane.rows, start, end)
+        block = self._block or self._begun(number, start)
+        self._block = block.plus(self.plan.cells.merge(pane.counts), pane.missing, pane.unseen, pane.rows, end)
         if end % self.plan.block_ns == 0:
             steps.append(self._flush())
         return steps
+
+    def _begun(self, number: int, start: int) -> "_Block":
+        """Begin a block. All of it counts as seen, panes without rows too, but what was before the very first pane."""
+        length = self.plan.block_ns
+        covered = length if self.volume.begun else (number + 1) * length - start
+        return _Block.empty(number, start, self.firing.shape[0], self.plan.cells.width, covered)
 
     def _flush(self) -> Step:
         block, self._block = self._block, None
@@ -112,7 +120,8 @@ class Charts:
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
-        self._advance(found, judged, began, start)
+        self._advance(found, began, start)
+        self._come_to_rest(found, np.stack([missing, unseen], axis=1), rows)
         self.volume.step(rows, start, end, covered)
         warned, due = self._warnings(found)
         return Step(
@@ -140,7 +149,7 @@ class Charts:
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
         )
 
-    def _advance(self, found: Found, judged: Bools, began: Ints, start: int) -> None:
+    def _advance(self, found: Found, began: Ints, start: int) -> None:
         over = self.sums.advance(found.increments)
         up = self.sums.values > 0
         first = np.where(OWNERS < GAUSSIAN, began[:, None], start)
@@ -157,12 +166,19 @@ class Charts:
             at_once = np.where(np.arange(len(CHARTS)) < GAUSSIAN, began[:, None], start)
             self.since = np.where(newly & found.certain & ~_by_chart(over), at_once, self.since)
             self.firing |= newly
-            self._rest.forget(newly)
+            self._rest.forget(newly[:, :GAUSSIAN])
+            self._rates_rest.forget(newly[:, GAUSSIAN:])
+
+    def _come_to_rest(self, found: Found, events: Ints, rows: int) -> None:
         if not some(self.firing):
             return
-        looked = np.ones(self.firing.shape, dtype=np.bool_)
-        looked[:, :GAUSSIAN] = judged[:, None]
-        rested = self._rest.follow(self.firing, found.z, looked)
+        z, looked = found.z[:, :GAUSSIAN], np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
+        rested = np.hstack(
+            [
+                self._rest.follow(self.firing[:, :GAUSSIAN], z, looked),
+                self._rates_rest.follow_counts(self.firing[:, GAUSSIAN:], events, rows),
+            ]
+        )
         if rested.any():
             self.firing &= ~rested
             self.since[rested] = NEVER
@@ -181,16 +197,22 @@ class Charts:
         return np.asarray((self.sums.values / self.plan.thresholds).max(axis=1))
 
     def _warnings(self, found: Found) -> tuple[int, float]:
-        """Count charts that have just passed half their threshold, of features where nothing fires."""
+        """Count charts that have just passed half their threshold, of features where nothing fires.
+
+        For the check of the calibration one counts when it is back at zero: what fires instead was no false one.
+        """
         quiet = np.asarray(~self.firing.any(axis=1))
         values: Floats = self.sums.values[:, :GAUSSIAN]
         half = self.plan.thresholds[:GAUSSIAN] / 2
         above = np.greater_equal(values, half)
-        warned = int((above & self._armed & quiet[:, None]).sum())
+        passed = above & self._armed & quiet[:, None]
+        self._open = (self._open | passed) & quiet[:, None]
+        false = self._open & (values == 0)
+        self._open &= ~false
         self._armed = np.asarray((self._armed & ~above) | (values == 0))
         judged = (~np.isnan(found.increments[:, :GAUSSIAN]) & quiet[:, None]).sum(axis=0)
-        due = self.check.follow(warned, judged)
-        return warned, due
+        due = self.check.follow(int(false.sum()), judged)
+        return int(passed.sum()), due
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -202,10 +224,11 @@ class Charts:
             "since": self.since,
             "risen": self._risen,
             "armed": self._armed,
+            "open": self._open,
             "carried": self._carried,
             "carried_since": self._carried_since,
         }
-        found |= self._rest.arrays("rest")
+        found |= self._rest.arrays("rest") | self._rates_rest.arrays("rates_rest")
         return (
             found
             | self.volume.arrays()
@@ -265,16 +288,16 @@ class _Block:
     cells: Ints
     missing: Ints
     unseen: Ints
-    covered: int = 0  # nanoseconds of its panes
+    covered: int  # nanoseconds
 
     @classmethod
-    def empty(cls, number: int, start: int, features: int, width: int) -> "_Block":
+    def empty(cls, number: int, start: int, features: int, width: int, covered: int) -> "_Block":
         none = np.zeros(features, dtype=np.int64)
-        return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none)
+        return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none, covered)
 
-    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int) -> "_Block":
+    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, end: int) -> "_Block":
         more = self.cells + cells, self.missing + missing, self.unseen + unseen
-        return _Block(self.number, self.start, end, self.rows + rows, *more, self.covered + end - start)
+        return _Block(self.number, self.start, end, self.rows + rows, *more, self.covered)
 
     def packed(self) -> list[object]:
         arrays = (self.cells.tobytes(), self.missing.tobytes(), self.unseen.tobytes())

@@ -70,7 +70,7 @@ def _directions(plan: Plan, counted: Counted, usable: Floats, z: Floats, effects
     q = counted.expected / usable[:, None]
     apart = counted.cells / usable[:, None] - q
     moved = np.einsum("fw,fws->fs", apart, plan.scores)
-    error = plan.sd / np.sqrt(usable)[:, None]
+    error = plan.deviation(usable) / np.sqrt(usable)[:, None]
     allowed = plan.floor + plan.slow + counted.misfit[:, :2]
     u, skew = moved / error, plan.skew / np.sqrt(usable)[:, None]
     tolerated = allowed / error + plan.reference_error(usable, counted.resting)[:, None]

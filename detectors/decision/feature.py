@@ -6,13 +6,14 @@ import numpy as np
 
 from detectors.decision import seasons
 from detectors.decision.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores
-from detectors.decision.variation import Slow, chi2_bound, largest_step, quick_sd, slow_sd, t_quantile
+from detectors.decision.variation import SLOW, Slow, chi2_bound, largest_step, quick_sd, slow_sd, t_quantile
 from detectors.features import Bools, Floats, Ints
 
 WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
 UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
 OWN_STEP = 0.01  # chance, over all features, of calling an unchanged reference changed
 SURELY_SKEW = 4.5  # standard errors from what independent rows would have
+APART = 2.0  # times the rows, from where on it can be told what many do
 PEAK = 3.0  # of what a line misses within an hour, over its root mean square
 MEDIAN_OF_SQUARE = 0.455  # of a standard normal
 SMALLEST_STEP = {"mean": 0.05, "mix": 0.01, "missing": 0.005}  # sigma, shares
@@ -24,14 +25,15 @@ LEADING = 3  # categories whose share is looked at for a season
 class FeatureCalibration:
     """How one feature's scores vary when nothing is wrong.
 
-    `sd`, `skew`: of location and scale times the root of the rows, at the usual rows a window; `slow`: their allowance
-    for slow variation, in sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance
+    `sd`, `skew`: of location and scale times the root of the rows; `grows`: what each row adds to their variance where the rows
+    of a window share a level, as 1 + grows n; `slow`: their allowance for slow variation, in sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance
     of X² a row. `missing` (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours;
     `profile` float32[season, size] its counts; `misfit` float32[season, 3] what its steps from hour to hour miss: sigma of
     location and scale, and X² a row; None where nothing.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
+    grows: tuple[float, float] = (0.0, 0.0)
     skew: tuple[float, float] = (0.0, 0.0)
     slow: tuple[float, float] = (0.0, 0.0)
     shape: tuple[float, float] = (1.0, 1.0)
@@ -78,6 +80,8 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
     usual = float(np.median(rows))
     fitted = np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25))  # the profile has seen these very windows
     u = apart @ scores * np.sqrt(rows)[:, None] / fitted
+    grows = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if own.numeric else ZEROS
+    u /= np.sqrt(1 + np.outer(rows, grows))
     x2 = residual_x2(apart, rows, q, scores)
     misfit, fits = (None, np.ones(rows.size, dtype=np.bool_)) if not season else _misfit(u, x2, rows, middles, season)
     turns = _turns(middles, season)
@@ -85,7 +89,7 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
     sd, skew, slow = _directions(u[fits], third, own.features, turns) if own.numeric else (ONES, ZEROS, ZEROS)
     shape, shape_sd, shape_slow = _shape(own, x2[fits], rows[fits], q[fits], scores)
     if own.numeric:
-        step = _own_step(middles, u[:, 0], "mean", usual**-0.5, own.features) or step
+        step = _own_step(middles, u[:, 0], "mean", (1 / usual + grows[0]) ** 0.5, own.features) or step
     else:
         moved = apart @ watched * np.sqrt(rows)[:, None]
         each = np.sqrt(pooled * (1 - pooled) / usual)
@@ -95,8 +99,9 @@ def calibrate_feature(own: Own) -> FeatureCalibration:
         step = next((one for one in found if one is not None), step)
     return FeatureCalibration(
         sd=sd,
+        grows=grows,
         skew=skew,
-        slow=(slow[0] / usual**0.5, slow[1] / usual**0.5),
+        slow=(slow[0] * (1 / usual + grows[0]) ** 0.5, slow[1] * (1 / usual + grows[1]) ** 0.5),
         shape=shape,
         shape_sd=shape_sd,
         shape_slow=shape_slow,
@@ -116,6 +121,28 @@ def _own_step(middles: Ints, series: Floats, what: str, unit: float, features: i
     if found is None or abs(found[1]) * unit < SMALLEST_STEP[what]:
         return None
     return int(middles[found[0]]), found[1] * unit, what
+
+
+def later_shift(
+    one: FeatureCalibration, everything: Floats, late: Floats | Ints, *, numeric: bool, windows: int
+) -> tuple[float, str] | None:
+    """Return by how much the windows learnt from differ from what was before, and what; None where hardly or by chance.
+
+    `everything`, `late` [size]: counts of the whole reference and of those windows.
+    """
+    pooled, count = seasons.shares(everything), float(late.sum())
+    earlier = max(1 - count / float(everything.sum()), TINY)
+    apart = late / count - pooled
+    settled = np.sqrt(max(windows / SLOW[-1], 1.0))  # slow variation: days that stand for themselves
+    if numeric:
+        moved = float(apart @ normal_scores(pooled[None], np.array([pooled.size]), 1)[0][:, 0])
+        what, unit, slow = "mean", one.sd[0], one.slow[0]
+    else:
+        at = int(np.argmax(np.abs(apart[:LEADING])))
+        moved, spread = float(apart[at]), float(np.sqrt(pooled[at] * (1 - pooled[at])))
+        what, unit, slow = "mix", one.shape[0] ** 0.5 * spread, one.shape_slow**0.5 * spread
+    chance = 3 * unit * np.sqrt(earlier / count) + slow / settled
+    return (float(moved / earlier), what) if abs(moved) > SMALLEST_STEP[what] + chance else None
 
 
 def _one_against_rest(shares: Floats) -> Floats:
@@ -170,19 +197,34 @@ def _misfit(u: Floats, x2: Floats, rows: Floats, middles: Ints, season: int) -> 
     """Return what each hour's interpolation misses, float64[season, 3], and which windows it does not miss.
 
     A sudden change from one hour to the next, every day or week, is no line between them. Hours whose windows lie far from
-    the expectation every time are allowed three times their root mean square.
+    the expectation in most turns are allowed three times their root mean square.
     """
     hour = seasons.hours(middles, season).astype(np.int64) % season
+    turn = np.unique(middles // (season * seasons.HOUR_NS), return_inverse=True)[1]
     weeks = max(round(_turns(middles, season)), 1)
     usual = float(np.median(rows))
     found = np.zeros((season, 3))
     for column, values in enumerate((np.square(u[:, 0]), np.square(u[:, 1]), x2)):
         base = max(float(np.median(values)) / MEDIAN_OF_SQUARE, 1.0) if column < 2 else float(np.median(values))  # noqa: PLR2004
-        mean = np.nan_to_num(seasons.means(values, hour, season))
-        beyond = np.where(mean > base * chi2_bound(weeks) / weeks, mean - base, 0.0)
+        usually, mean = _by_turns(values, hour, turn, season)
+        beyond = np.where(usually > base * chi2_bound(weeks) / weeks, np.maximum(mean - base, 0.0), 0.0)
         found[:, column] = PEAK * (np.sqrt(beyond / usual) if column < 2 else beyond / usual)  # noqa: PLR2004 - directions
-    touched = np.asarray((found > 0).any(axis=1))
-    return found, ~touched[hour]
+    fits = ~np.asarray((found > 0).any(axis=1))[hour]
+    return found, np.asarray(fits if 2 * fits.sum() >= fits.size else np.ones_like(fits))
+
+
+def _by_turns(values: Floats, hour: Ints, turn: Ints, season: int) -> tuple[Floats, Floats]:
+    """Return each hour's median over its turns (days, weeks), and its mean without the worst of them; 0 where it has none.
+
+    So one odd day touches no hour.
+    """
+    turns = int(turn.max()) + 1
+    each = seasons.means(values, hour * turns + turn, season * turns).reshape(season, turns)
+    each.sort(axis=1)  # what is NaN comes last
+    held, at = np.isfinite(each).sum(axis=1), np.arange(season)
+    kept = np.maximum(held - 1, 1)
+    best = np.where(np.arange(turns) < kept[:, None], np.nan_to_num(each), 0.0)
+    return np.nan_to_num(each[at, np.maximum(held - 1, 0) // 2]), best.sum(axis=1) / kept
 
 
 def _turns(middles: Ints, season: int) -> float:
@@ -208,6 +250,22 @@ def _allowance(slow: Slow, features: int, turns: float) -> float:
     return float(bound * slow.sd / np.sqrt(inside) * np.sqrt(1 + 1 / turns))
 
 
+def _growth(u: Floats, rows: Floats) -> float:
+    """Return c / a of var(u) = a + c rows, where windows of many rows vary more than those of few; else 0.
+
+    Between the third of the windows that have fewest rows and the third that have most, if there is a factor of two.
+    """
+    low, high = rows <= np.quantile(rows, 1 / 3), rows >= np.quantile(rows, 2 / 3)
+    few, many = float(rows[low].mean()), float(rows[high].mean())
+    if many < APART * few:
+        return 0.0
+    calm, wild = float(np.square(u[low]).mean()), float(np.square(u[high]).mean())
+    if wild <= max(calm, 1.0) * (1 + SURELY_SKEW * np.sqrt(2 / low.sum() + 2 / high.sum())):
+        return 0.0
+    alone = max((calm * many - wild * few) / (many - few), 1.0)  # of hardly any rows: independent ones at least
+    return (wild / alone - 1) / many
+
+
 def _skew(u: Floats, known: float) -> float:
     """The skew of independent rows, unless the windows show that it is another."""
     spread = float(u.std())
@@ -228,12 +286,13 @@ def residual_x2(apart: Floats, rows: Floats, q: Floats, scores: Floats) -> Float
 
 
 def _shape(own: Own, x2: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
-    size = q.shape[1]
+    filled = q.mean(axis=0)[(q > 0).any(axis=0)]
+    size = filled.size
     said = int((np.abs(scores).sum(axis=0) > 0).sum())
     dof = float(size - 1 - said)
     if dof < 1:
         return ONES, 1.0, 0.0
-    spread = 2 * dof + (float((1 / np.maximum(q.mean(axis=0), TINY)).sum()) - size * size - 2 * size + 2) / float(
+    spread = 2 * dof + (float((1 / np.maximum(filled, TINY)).sum()) - size * size - 2 * size + 2) / float(
         np.median(rows)
     )
     scale, free = _law(x2, dof, max(spread, 2 * dof))

@@ -93,6 +93,10 @@ class Plan:
         self.sd = np.array([one.sd for one in features])
         usual = max(calibration.rows, 1.0)
         self.skew = np.array([one.skew for one in features]) * np.sqrt(usual)  # of one row
+        self.grows = np.array([one.grows for one in features])
+        self._windows = (
+            self.block_ns / calibration.window_ns
+        )  # of the calibration in a step, each with a level of its own
         self.slow = np.array([one.slow for one in features])
         self.shape = np.array([one.shape for one in features])
         self.shape_sd = np.array([one.shape_sd for one in features])
@@ -116,7 +120,7 @@ class Plan:
         )  # X² a row, between the two rarest categories
         said = (np.abs(self.scores).sum(axis=1) > 0).sum(axis=1)
         self.said = np.abs(self.scores).sum(axis=1) > 0  # bool[f, 2]
-        self.dof = np.maximum(self.cells.sizes - 1.0 - said, 0.0)
+        self.dof = np.maximum((self.shares > 0).sum(axis=1) - 1.0 - said, 0.0)
         chance = 1 / max(len(names), 2)
         self.shape_error = chi2_quantile(chance, self.dof) / self.rows  # noncentrality a row, of the shares' own error
 
@@ -126,7 +130,8 @@ class Plan:
         ends = np.where(np.arange(features) < self.numeric, 2.0, 1.0)
         known = np.stack([sketch.missing, sketch.unseen], axis=1).astype(np.float64)
         spread = np.array([one.missing for one in self.calibration.features])
-        self.dispersion = np.stack([spread[:, 0], np.maximum(np.square(self.sd[:, 0]), 1.0)], axis=1)
+        alike = self.deviation(np.full(features, self.calibration.rows * self._windows))
+        self.dispersion = np.stack([spread[:, 0], np.maximum(np.square(alike[:, 0]), 1.0)], axis=1)
         behind = np.stack([np.full(features, total), self.rows], axis=1) / self.dispersion
         upper = upper_share(known / self.dispersion, behind, features, np.stack([np.ones(features), ends], axis=1))
         self.usual_rates = known / total
@@ -146,6 +151,10 @@ class Plan:
         """
         s = np.sqrt(rows / resting)
         return np.minimum(self.error * s, float(self.thresholds[0]) * s * s)
+
+    def deviation(self, rows: Floats) -> Floats:
+        """Return what location and scale deviate by, float64[f, 2], at so many usable rows, in units of independent ones."""
+        return np.asarray(self.sd * np.sqrt(1 + self.grows * (rows / self._windows)[:, None]))
 
     @cached_property
     def active(self) -> Bools:

@@ -22,7 +22,8 @@ def smallest_shift(plan: Plan, within_ns: int) -> Floats:
     total = np.array([feature.count + feature.missing for feature in plan.grid.numeric], dtype=np.float64)
     rows = calibration.rows * plan.block_ns / calibration.window_ns * known / np.maximum(total, 1)
     carried = np.ceil(ENOUGH * plan.design[numbers] / np.maximum(rows, TINY))
-    error = plan.sd[numbers, 0] / np.sqrt(np.maximum(rows * carried, 1))
+    taken = np.pad(rows * carried, (0, len(plan.sd) - plan.numeric))
+    error = plan.deviation(taken)[numbers, 0] / np.sqrt(np.maximum(rows * carried, 1))
     steps = np.maximum(within_ns / (plan.block_ns * carried), FEWEST_STEPS)
     allowed = (plan.floor + plan.slow)[numbers, 0]
     own = plan.reference_error(rows * carried, plan.rows[numbers])

@@ -15,6 +15,7 @@ DAY, WEEK = 24, 168  # hours
 MONDAY = 4 * DAY  # the epoch began on a Thursday
 PSEUDO_ROWS = 50.0  # with which an hour leans on the longer season it is part of
 AGREES = {DAY: 0.8, WEEK: 0.6}  # correlation of one half of the days (or weeks) with the other: from there on a season
+FEWEST_HOURS = 4  # that both halves must hold; and half of those that hold any traffic
 STANDS_OUT = {DAY: 2.2, WEEK: 1.6}  # variance between hours over that within them; of few hours chance makes more
 
 
@@ -126,12 +127,12 @@ def seasonal(series: Floats, times: Ints, season: int) -> bool:
     turn = (times // (season * HOUR_NS)) % 2
     halves = [means(series[turn == one], hour[turn == one], season) for one in (0, 1)]
     both = np.isfinite(halves[0]) & np.isfinite(halves[1])
-    if both.sum() < season // 2:
+    level = means(series, hour, season)
+    if both.sum() < max(np.isfinite(level).sum() // 2, FEWEST_HOURS):
         return False
     one, other = halves[0][both], halves[1][both]
     if one.std() < 1e-9 or other.std() < 1e-9:  # noqa: PLR2004 - constant but for rounding
         return False
-    level = means(series, hour, season)
     counts = np.bincount(hour, minlength=season)
     inside = np.square(series - level[hour]).sum() / max(series.size - season, 1)
     among = float((counts * np.square(np.nan_to_num(level) - series.mean())).sum()) / (season - 1)

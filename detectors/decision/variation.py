@@ -28,6 +28,8 @@ def quick_sd(series: Floats, *, unit: float = 1.0) -> float:
     Over blocks of up to six windows, slow variation taken out; longer blocks count where they vary more than the shorter ones
     explain. Then its upper bound: an underestimate would cost the budget more than an overestimate costs delay.
     """
+    if not series.size:
+        return unit
     whole = min(LOCAL, series.size)
     series = series[: series.size // whole * whole]
     apart = (series.reshape(-1, whole) - series.reshape(-1, whole).mean(axis=1, keepdims=True)).ravel()

@@ -16,6 +16,7 @@ SEASONS = {0: "–", 24: "day", 168: "week"}
 WINDOWS = ("10s", "30s", "1m", "2m", "5m", "10m", "15m", "30m", "1h", "2h", "6h", "12h", "1d")
 UNITS = (("weeks", 7 * 24), ("days", 24), ("hours", 1))
 SHOWN = 5
+DAY_NS = 86_400 * 10**9
 
 
 def learnt(reference: Reference, window_ns: int | None = None) -> str:
@@ -62,12 +63,20 @@ def misgivings(reference: Reference) -> Iterator[str]:
     yield from (one.words for one in found.drifting[:SHOWN])
     if len(found.drifting) > SHOWN:
         yield f"{len(found.drifting) - SHOWN} more features change inside the reference"
+    if _only_dates(found):
+        yield "all rows stand at one time of the day: timestamps without a time? fit with --window 1d"
     if few := list(_carried(reference, found)):
         more = f" and {len(few) - SHOWN} more" if len(few) > SHOWN else ""
         yield (
             f"a usual window of {show_duration(found.window_ns)} holds fewer than {ENOUGH:g} independent values of "
             f"{', '.join(few[:SHOWN])}{more}: they will be judged over several windows"
         )
+
+
+def _only_dates(found: Calibration) -> bool:
+    """Whether windows shorter than a day lie whole days apart, one a day."""
+    days, rest = divmod(found.span_ns - found.window_ns, DAY_NS)
+    return found.window_ns < DAY_NS and not rest and 2 < found.windows <= days + 1  # noqa: PLR2004 - two may do so by chance
 
 
 def _carried(reference: Reference, found: Calibration) -> Iterator[str]:

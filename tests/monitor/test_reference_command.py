@@ -249,6 +249,18 @@ def test_fit_names_the_profile_that_it_found(home: Path, capsys: Output) -> None
     assert said == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each"
 
 
+@pytest.mark.parametrize(("unit", "said"), [(24, True), (1, False)])
+def test_timestamps_without_a_time_are_doubted(home: Path, capsys: Output, unit: int, *, said: bool) -> None:
+    history(home, days=60, rows_a_window=1)
+    found = pq.read_table(home / "h.parquet")
+    whole = unit * 3_600_000
+    dates = pa.array(found["ts"].to_numpy() // whole * whole)
+    pq.write_table(found.set_column(0, "ts", dates), home / "h.parquet")
+    _, warned = learnt(capsys)
+
+    assert any("timestamps without a time? fit with --window 1d" in line for line in warned) == said
+
+
 def test_a_reference_that_drifts_itself_is_said(home: Path, capsys: Output) -> None:
     history(home, days=2, rows_a_window=50, broken=lambda rng, hours: rng.normal(size=hours.size) + (hours > 32) * 3.0)
     _, warned = learnt(capsys)

@@ -9,6 +9,7 @@ from scipy import signal
 
 from detectors import Reference
 from detectors.decision import Calibration, MergedCells, TooFewWindows, WindowCounts, calibrate
+from detectors.decision.calibration import Volume, _volume
 from detectors.decision.seasons import DAY, WEEK, hours
 from detectors.features import Floats, Ints
 from tests.charted import (
@@ -137,6 +138,34 @@ def test_hours_that_jump_are_allowed_for_and_only_they() -> None:
     assert found.sd[0] < 1.5
 
 
+def numbers(found: Calibration) -> Floats:
+    one = found.features[0]
+    return np.array([*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing])
+
+
+def test_one_odd_day_touches_no_hour() -> None:
+    """A holiday in four weeks with a daily wave."""
+    windows = 28 * DAY
+    at = MONDAY + np.arange(windows) * HOUR
+    odd = 1.5 * ((at - MONDAY) // (DAY * HOUR) == 9)
+    daily = 0.5 * np.sin(2 * np.pi * hours(at + HOUR // 2, DAY) / DAY)
+    found = calibrated(normal(seeded(), windows, 300) + (odd + daily)[:, None], HOUR)
+
+    assert found.kind == "day"
+    assert found.features[0].misfit is None
+    assert np.isfinite(numbers(found)).all()
+
+
+def test_where_every_hour_is_missed_all_windows_are_learnt_from() -> None:
+    """A batch at each full hour, on top of a daily wave."""
+    batch = 1.0 * (hours(middles(TWO_WEEKS), DAY) % 1 < 1 / 12)[:, None]
+    found = calibrated(normal(seeded(), TWO_WEEKS, 300) + wave(TWO_WEEKS, DAY, 0.5) + batch)
+
+    assert found.features[0].misfit is not None
+    assert (found.features[0].misfit > 0).any(axis=1).all()
+    assert np.isfinite(numbers(found)).all()
+
+
 def test_a_misfit_that_is_not_finite_is_refused() -> None:
     found = calibrated(normal(seeded(), TWO_WEEKS, 300) + jumps(TWO_WEEKS))
     content = found.to_dict()
@@ -165,6 +194,23 @@ def test_a_reference_that_drifts_is_said_to() -> None:
     assert abs(found[0].since - (MONDAY + at * WINDOW)) < 100 * WINDOW
     assert found[0].words.startswith("x changes inside the reference: mean +0.")
     assert found[0].words.endswith("Z on")
+
+
+def test_what_is_learnt_from_is_compared_with_a_longer_reference() -> None:
+    """Shares are those of all rows, of which the last thousand windows of six hours are learnt from."""
+    rng, windows, rows = seeded(), 2000, 50
+    late = np.repeat(np.arange(windows) >= 700, rows)
+    plan = np.where(rng.random(late.size) < 0.3 + 0.2 * late, "a", "b")
+    table = {"moves": rng.normal(size=late.size) + 0.3 * late, "steady": rng.normal(size=late.size), "plan": plan}
+    found = fitted(rng, table, rows, 6 * HOUR).calibration
+    assert found is not None
+    said = {one.feature: one for one in found.drifting}
+
+    assert said.keys() == {"moves", "plan"}
+    assert said["moves"].shift == pytest.approx(0.21, abs=0.05)
+    assert abs(said["plan"].shift) == pytest.approx(0.14, abs=0.03)
+    assert said["plan"].what == "mix"
+    assert said["moves"].since == said["plan"].since == MONDAY + 1001 * 6 * HOUR
 
 
 # --- not enough -------------------------------------------------------------------------------------------------------
@@ -253,6 +299,32 @@ def test_traffic_is_learnt() -> None:
     assert np.exp(steady.expected(MONDAY, MONDAY + WINDOW)) == pytest.approx(80)
     assert np.exp(uneven.expected(MONDAY, MONDAY + WINDOW)) == pytest.approx(160)
     assert steady.sd < 0.1 < uneven.sd
+
+
+def nightly(rng: np.random.Generator, size: float, turns: int) -> Volume:
+    """Rows of two weeks in which three windows from two o'clock on bring `size` times as many, in so many of the nights."""
+    window = np.arange(TWO_WEEKS)
+    batch = (window % A_DAY // 3 == 8) & (window // A_DAY < turns)
+    return _volume(rng.poisson(np.where(batch, size, 1) * 100).astype(np.float64), middles(TWO_WEEKS), WINDOW)
+
+
+@pytest.mark.parametrize("size", [0.01, 10.0, 30.0])
+def test_a_batch_of_every_night_is_learnt(size: float) -> None:
+    found = nightly(seeded(), size, 14)
+    night, day = (found.missed(at, at + WINDOW) for at in (MONDAY + 2 * HOUR, MONDAY + 12 * HOUR))
+
+    assert night == pytest.approx(abs(np.log(size)), abs=0.5)
+    assert day == 0
+    assert found.missed(MONDAY, MONDAY + 6 * HOUR) == night
+    assert Volume.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+@pytest.mark.parametrize(("size", "turns"), [(1.0, 14), (30.0, 1)])
+def test_what_does_not_recur_is_no_batch(size: float, turns: int) -> None:
+    found = nightly(seeded(), size, turns)
+
+    assert found.misfit == ()
+    assert found.to_dict().keys() == {"sd", "season", "level"}
 
 
 @pytest.mark.parametrize(("column", "what"), [("plan", "mix"), ("holes", "missing")])
@@ -444,6 +516,9 @@ def test_a_part_that_is_missing_is_named(learnt: Reference, key: str) -> None:
         {"sd": 0.1, "season": 0, "level": []},
         {"sd": 0.1, "season": 0, "level": [float("inf")]},
         {"sd": 0.1, "season": 7, "level": [1.0] * 7},
+        {"sd": 0.1, "season": 0, "level": [1.0], "misfit": [1.0]},
+        {"sd": 0.1, "season": 24, "level": [1.0] * 24, "misfit": [-1.0] * 24},
+        {"sd": 0.1, "season": 24, "level": [1.0] * 24, "misfit": [float("inf")] * 24},
     ],
 )
 def test_damaged_traffic_is_refused(learnt: Reference, volume: dict[str, Any]) -> None:

@@ -93,6 +93,45 @@ def test_categories_too_rare_for_a_window_share_the_last_cell(learnt: Reference)
     assert rare == new == cells.sizes[at] - 1
 
 
+@pytest.mark.parametrize("count", [40, 50, 500])
+def test_many_rare_categories_share_a_few_even_cells(count: int) -> None:
+    """None comes three times in a window: side by side in one cell their mix would be seen by nobody."""
+    names = np.array([f"city{one:03}" for one in range(count)])
+    found = Reference.fit({"city": np.resize(names, 50 * count)})
+    merged = cells_of(found, 100.0).merge(found.grid.counts)[0]
+
+    assert FEWEST <= merged.size <= MOST
+    assert merged.min() >= 0.03 * merged.sum()
+    assert merged.max() <= 0.12 * merged.sum()
+
+
+@pytest.mark.parametrize(("rare", "rows"), [(0.005, 100.0), (0.4, 5.0), (0.5, 5.0)])
+def test_two_categories_are_two_cells(rare: float, rows: float) -> None:
+    found = Reference.fit({"flag": np.repeat(["a", "b"], [round(1_000 * (1 - rare)), round(1_000 * rare)])})
+    cells = cells_of(found, rows)
+
+    assert cells.merge(found.grid.counts)[0].tolist() == [round(1_000 * (1 - rare)), round(1_000 * rare)]
+
+
+def test_what_hardly_ever_comes_is_no_cell() -> None:
+    """One such row in a window would look like a change."""
+    found = Reference.fit({"flag": np.repeat(["a", "b"], [999, 1])})
+
+    assert cells_of(found, 100.0).sizes.tolist() == [1]
+    assert cells_of(found, 1_000.0).sizes.tolist() == [2]
+
+
+def test_between_the_few_values_of_a_number_there_are_cells() -> None:
+    """Else 1 in place of 100 would look like nothing."""
+    found = Reference.fit({"flag": np.resize([0.0, 100.0], 1_000), "many": np.resize(np.arange(12.0), 1_000)})
+    cells = cells_of(found, 1_000.0)
+    flags = [cells.merge(pane(found, {"flag": [value], "many": [0.0]}).counts)[0] for value in (0.0, 1.0, 99.0, 100.0)]
+
+    assert [one.argmax() for one in flags] == [0, 1, 1, 2]
+    assert cells.merge(found.grid.counts)[0, :3].tolist() == [500, 0, 500]
+    assert cells.sizes[1] == 12  # no places left
+
+
 def test_all_categories_of_codes_are_named(learnt: Reference) -> None:
     cells, at = cells_of(learnt, 1e6), learnt.names.index("plan")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detectors.decision.rest import Rest
+from detectors.decision.rest import RateRest, Rest
 from detectors.features import Floats
 from tests.charted import seeded
 
@@ -69,3 +69,48 @@ def test_what_does_not_fire_is_forgotten() -> None:
 
     assert rest.level[0] > 0
     assert not any(array[1] for array in rest.arrays("rest").values())
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+
+DAY = 288  # panes
+YES = np.ones((1, 1), dtype=np.bool_)
+
+
+def rates(tolerated: float, dispersion: float = 1.0) -> RateRest:
+    return RateRest(np.full((1, 1), tolerated), np.full((1, 1), dispersion), PANES)
+
+
+def first_rest(rest: RateRest, rows: int, rate: float, panes: int, rng: np.random.Generator) -> int | None:
+    events = rng.binomial(rows, rate, (panes, 1, 1))
+    return next((at for at, one in enumerate(events, start=1) if rest.follow_counts(YES, one, rows)[0, 0]), None)
+
+
+@pytest.mark.parametrize(("rows", "rate"), [(10, 0.02), (20, 0.01), (30, 0.01), (100, 0.003), (1000, 0.002)])
+def test_a_lasting_rise_of_a_rate_does_not_rest_however_few_the_rows(rows: int, rate: float) -> None:
+    """Ten days of it, twenty times; a pane's deviate is about 0.1 to 1."""
+    rng = seeded()
+    found = [first_rest(rates(0.0006), rows, rate, 10 * DAY, rng) for _ in range(20)]
+
+    assert sum(one is not None for one in found) <= 5
+
+
+@pytest.mark.parametrize(
+    ("rows", "before", "after", "tolerated", "within"),
+    [(1000, 0.05, 0.001, 0.0016, 24), (100, 0.02, 0.0, 0.0006, 60), (20, 0.01, 0.0, 0.0006, 4 * DAY)],
+)
+def test_a_rate_that_is_as_it_was_rests(rows: int, before: float, after: float, tolerated: float, within: int) -> None:
+    rng, rest = seeded(), rates(tolerated)
+    for events in np.diff(np.floor(np.arange(101) * rows * before)):
+        assert not rest.follow_counts(YES, np.full((1, 1), events), rows)[0, 0]
+    found = first_rest(rest, rows, after, within, rng)
+
+    assert found is not None
+
+
+def test_rows_that_are_missing_together_are_fewer_to_go_by() -> None:
+    rng, once, ten = seeded(), rates(0.001), rates(0.001, dispersion=10.0)
+    for rest in (once, ten):
+        first_rest(rest, 100, 0.05, 50, rng)
+
+    assert (first_rest(once, 100, 0.0, DAY, rng) or DAY) < (first_rest(ten, 100, 0.0, DAY, rng) or DAY)

@@ -116,6 +116,23 @@ def test_chance_is_not(season: int) -> None:
     assert sum(found) <= 2
 
 
+@pytest.mark.parametrize("hours", [(8, 18), (9, 14)])
+def test_traffic_of_a_few_hours_a_day_has_a_season_too(hours: tuple[int, int]) -> None:
+    rng, middles = seeded(), windows(28)
+    middles = middles[(seasons.hours(middles, DAY) >= hours[0]) & (seasons.hours(middles, DAY) < hours[1])]
+    wave = 2 * np.sin(2 * np.pi * (seasons.hours(middles, DAY) - hours[0]) / (hours[1] - hours[0]))
+
+    assert seasons.seasonal(rng.normal(size=middles.size) + wave, middles, DAY)
+    assert sum(seasons.seasonal(rng.normal(size=middles.size), middles, DAY) for _ in range(100)) <= 2
+
+
+def test_three_hours_a_day_are_no_season() -> None:
+    middles = windows(28)
+    middles = middles[seasons.hours(middles, DAY) < 3]
+
+    assert not seasons.seasonal(np.floor(seasons.hours(middles, DAY)), middles, DAY)
+
+
 def test_a_wave_of_another_length_is_not() -> None:
     """Seventeen hours: the same hour of the next day is elsewhere in it."""
     rng, middles = seeded(), windows(28)

@@ -72,3 +72,18 @@ def test_traffic_that_depends_where_the_reference_did_not_is_suspect() -> None:
 
 def test_traffic_like_the_reference_is_not() -> None:
     assert not suspected(phi=0.0)
+
+
+def test_a_drift_of_many_features_is_no_fault_of_the_calibration() -> None:
+    """They warn before they fire, up to a pane apart: that is not counted among the false ones."""
+    rng = seeded()
+    names = [f"x{at}" for at in range(40)]
+    learnt = fitted(rng, dict(zip(names, rng.normal(size=(40, 40_000)), strict=True)))
+    charted = Charted(learnt)
+    for pane in range(60):
+        charted.feed(dict(zip(names, rng.normal(0.4 if pane >= 20 else 0.0, size=(40, 100)), strict=True)))
+
+    assert charted.steps[-1].firing.any(axis=1).all()
+    assert sum(step.warned for step in charted.steps) > 25  # which the counter does count
+    assert not any(step.suspect for step in charted.steps)
+    assert max(step.of_late[0] for step in charted.steps) < 10

@@ -1,5 +1,6 @@
 """The rows themselves: what is usual is learnt from the traffic, half and twice of it are let pass, a tenth is not."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 
 from detectors import Reference
 from detectors.decision import ChartPlan, Charts, Step
-from detectors.decision.traffic import LEARNING
-from tests.charted import MONDAY, WINDOW, Charted, fitted, pane, seeded
+from detectors.decision.calibration import Volume
+from detectors.decision.seasons import DAY
+from detectors.decision.traffic import LEARNING, VolumeCharts
+from tests.charted import HOUR, MINUTE, MONDAY, WINDOW, Charted, fitted, pane, seeded
 
 FEW, MANY = 0, 1
 
@@ -52,6 +55,24 @@ def test_far_fewer_and_far_more_rows_fire(learnt: Reference, rows: int, chart: i
     assert steps[-1].any_firing
 
 
+@pytest.mark.parametrize(("rows", "fires"), [(3_000, False), (50_000, True)])
+def test_a_batch_that_comes_every_night_is_let_pass(learnt: Reference, rows: int, fires: bool) -> None:
+    """In the first hour of every day, thirty times the usual rows for three windows: known to the reference, or far more."""
+    calibration = learnt.calibration
+    assert calibration is not None
+    level = (float(np.log(100)),) * DAY
+    volume = Volume(0.1, DAY, level, (float(np.log(30)), *[0.0] * (DAY - 1)))
+    charts = VolumeCharts(
+        Charts(replace(learnt, calibration=replace(calibration, volume=volume)), ChartPlan()).plan, 12
+    )
+    for at in range(288):
+        start = MONDAY + HOUR + at * WINDOW
+        charts.step(rows if 276 <= at < 280 else 100, start, start + WINDOW)
+        assert at >= 276 or not charts.firing.any()
+
+    assert charts.firing[MANY] == fires
+
+
 @pytest.mark.parametrize("rows", [55, 190])
 def test_half_and_twice_the_rows_are_let_pass(learnt: Reference, rows: int) -> None:
     charted = Charted(learnt)
@@ -92,14 +113,60 @@ def test_a_second_lack_of_rows_began_when_it_began(learnt: Reference) -> None:
     assert fed(charted, 10, 4)[-1].volume_since[FEW] == onset
 
 
-def test_blocks_cut_short_by_gaps_are_no_lack_of_rows(learnt: Reference) -> None:
-    """Panes of a minute, of which only the last of each five comes, with as many rows as ever."""
-    charts, minute, rng = Charts(learnt, ChartPlan(step_ns=WINDOW // 5)), WINDOW // 5, seeded()
-    steps: list[Step] = []
-    for number in range(5 * (LEARNING + 15)):
-        if number < 5 * (LEARNING + 5) or number % 5 == 4:
-            tally = pane(learnt, {"x": rng.normal(size=20)}).tally()
-            steps += charts.update(tally, MONDAY + number * minute, MONDAY + (number + 1) * minute)
+def test_silence_is_no_day_of_few_rows(learnt: Reference) -> None:
+    """Thirty hours without a row: what fired before still does, and so few are not the usual ones."""
+    charted = Charted(learnt)
+    fed(charted, 100, LEARNING + 5)
+    onset = charted.at
+    fed(charted, 10, 20)
+    charted.at += 30 * HOUR
+    steps = fed(charted, 10, 20)
 
-    assert len(steps) == LEARNING + 15
+    assert all(one[FEW] for one in firing(steps))
+    assert steps[-1].volume_since[FEW] == onset
+    assert steps[-1].usual_rows == pytest.approx(100)
+
+
+# --- blocks of five panes of a minute ---------------------------------------------------------------------------------
+
+
+def minutes(learnt: Reference, rows: list[int]) -> list[Step]:
+    """What charts say whose panes have so many rows; none come where there are none."""
+    charts, rng = Charted(learnt, length=MINUTE, step_ns=MINUTE).charts, seeded()
+    found: list[Step] = []
+    for number, count in enumerate(rows):
+        if count:
+            tally = pane(learnt, {"x": rng.normal(size=count)}).tally()
+            found += charts.update(tally, MONDAY + number * MINUTE, MONDAY + (number + 1) * MINUTE)
+    return found
+
+
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_panes_without_rows_are_time_too(learnt: Reference, at: int) -> None:
+    """As many rows a block as ever, all of them in one minute."""
+    bursts = [100 if place == at else 0 for place in range(5)]
+    steps = minutes(learnt, [20] * 5 * (LEARNING + 5) + bursts * 20)
+
+    assert len(steps) >= LEARNING + 24
     assert not any(any(one) for one in firing(steps))
+
+
+def test_one_minute_of_five_has_too_few_rows(learnt: Reference) -> None:
+    assert firing(minutes(learnt, [20] * 5 * (LEARNING + 5) + [0, 0, 0, 0, 20] * 10))[-1][FEW]
+
+
+@pytest.mark.parametrize("late", [1, 4])
+def test_a_beginning_in_the_middle_of_a_block_is_judged_by_what_was_seen(learnt: Reference, late: int) -> None:
+    steps = minutes(learnt, [0] * late + [20] * (5 * (LEARNING + 5) - late))
+
+    assert steps[0].rows == 20 * (5 - late)
+    assert steps[-1].usual_rows == pytest.approx(100)
+    assert not any(any(one) for one in firing(steps))
+
+
+def test_hours_without_a_row_stand_still(learnt: Reference) -> None:
+    some = [20] * 5 * (LEARNING + 5)
+    steps = minutes(learnt, some + [0] * 360 + some)
+
+    assert len(steps) == 2 * (LEARNING + 5)
+    assert not any(step.volume.any() for step in steps)

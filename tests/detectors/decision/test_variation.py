@@ -49,6 +49,12 @@ def test_a_steady_statistic_counts_as_much_as_its_unit() -> None:
     assert quick_sd(np.zeros(3)) == 1.0
 
 
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_few_or_no_windows_say_nothing(size: int) -> None:
+    assert quick_sd(np.ones(size), unit=0.5) == 0.5
+    assert slow_sd(np.ones(size), 1.0).sd == 0.0
+
+
 def test_slow_variation_is_found_apart_from_the_quick() -> None:
     """Levels of hours, sd 0.5, among noise of sd 1: the quick part is hardly touched."""
     rng = seeded()
