@@ -100,7 +100,7 @@ def test_a_broken_feature_is_certain_at_once(learnt: Reference, change: Change, 
 
     assert firing_names(step, learnt.names) == names
     assert step.certain.any()
-    assert (step.since[step.firing] == step.start).all()
+    assert step.since[step.firing].max() == step.start  # another chart may have risen by chance before
 
 
 def test_what_goes_missing_for_a_window_a_day_pages_on_none() -> None:
