@@ -98,10 +98,11 @@ def measure(sections: list[Section], *, quick: bool) -> None:
 
 
 def begin_anew() -> None:
-    """An empty .bench/, which git does not look at."""
+    """A .bench/ without the last run's figures, which git does not look at; those of `make bench-alarms` stay."""
     KEPT.mkdir(exist_ok=True)
-    for left in (*KEPT.glob("*.json"), *KEPT.glob("*.txt")):
-        left.unlink()
+    for name in ("run", *(section.name for section in SECTIONS)):
+        for ending in ("json", "txt"):
+            (KEPT / f"{name}.{ending}").unlink(missing_ok=True)
     (KEPT / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
