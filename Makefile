@@ -1,12 +1,14 @@
 # driftd. `make` alone prints this list.
 PYTHON ?= python3
+SEED ?= 1
+ROUNDS ?= 10
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
 KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
+.PHONY: help setup demo test test-seeds check sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +30,10 @@ demo: setup  ## drift found, paged and delivered on this machine within a minute
 	@$(BIN)/driftd demo
 
 test: setup  ## the tests; says what it skipped and how to install it
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
+
+test-seeds: setup  ## the tests that draw, ROUNDS times with new seeds, about two minutes each: fails if one failed
+	@.ci/test-seeds $(ROUNDS)
 
 check: setup  ## lint, format, types, dependency rule: what CI runs before the tests
 	@$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Builders for what the budget decides on: windows of counts drawn from a law, references calibrated by their own rows, charts."""
 
-import secrets
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,8 +23,8 @@ Table = Mapping[str, np.ndarray]
 
 
 def seeded(seed: int | None = None) -> np.random.Generator:
-    """A generator whose seed is printed, so that what fails can be had again."""
-    seed = secrets.randbits(32) if seed is None else seed
+    """A generator whose seed is printed and follows `--randomly-seed`, so that what fails can be had again."""
+    seed = random.getrandbits(32) if seed is None else seed
     print("seed", seed)
     return np.random.default_rng(seed)
 

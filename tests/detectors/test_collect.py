@@ -1,6 +1,6 @@
 """Counts by window: those that a sketch of each window would hold, in any order, of a bounded number of windows."""
 
-import secrets
+import random
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ Table = dict[str, np.ndarray]
 
 def rows(count: int, minutes: int, seed: int | None = None) -> tuple[Ints, Table]:
     """Numbers with every oddity, a text and a boolean, at random times."""
-    seed = secrets.randbits(32) if seed is None else seed
+    seed = random.getrandbits(32) if seed is None else seed
     print("seed", seed)  # shown when a test fails
     rng = np.random.default_rng(seed)
     odd = rng.choice([np.nan, np.inf, -np.inf, -0.0, 0.0, 1e308, -1e308], count)

@@ -1,7 +1,7 @@
 """Fitting a reference: kinds, edges, atoms, chunks, traffic, and the mistakes it refuses."""
 
 import itertools
-import secrets
+import random
 
 import numpy as np
 import pytest
@@ -324,7 +324,7 @@ def test_timestamps_may_be_datetime64() -> None:
 
 def history(windows: int, rows: int = 40) -> tuple[np.ndarray, dict]:
     """So many windows of a minute with so many rows each, evenly spread, of every kind of column."""
-    seed = secrets.randbits(32)
+    seed = random.getrandbits(32)
     print("seed", seed)  # shown when a test fails
     rng, count = np.random.default_rng(seed), windows * rows
     data = {
@@ -352,7 +352,7 @@ def test_timestamps_and_a_window_teach_the_calibration() -> None:
 def test_calibration_neither_knows_chunks_nor_the_order_of_rows() -> None:
     times, data = history(80)
     expected = Reference.fit(data, timestamps=times.astype("datetime64[ns]"), window_ns=MINUTE).calibration
-    order = np.random.default_rng().permutation(times.size)
+    order = np.random.default_rng(random.getrandbits(32)).permutation(times.size)
     mixed = {"t": times[order], **{name: column[order] for name, column in data.items()}}
     chunks = [{name: column[part] for name, column in mixed.items()} for part in np.array_split(order.argsort(), 7)]
     found = Reference.fit_chunks(lambda: chunks, timestamp="t", window_ns=MINUTE).calibration

@@ -1,6 +1,7 @@
 """`driftd backtest --kafka`: a time range of real topics is the same record as a file, and leaves no trace at the broker."""
 
 import json
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ GROUP = "driftd-backtest-test"
 STEP = 2_000  # milliseconds between two events
 COUNT = 60_000  # more than several polls bring, so that partitions drift apart
 START = MIDNIGHT // 1_000_000  # milliseconds; long ago, since brokers refuse what is to come
-SEED = int(np.random.default_rng().integers(2**31))
+SEED = random.getrandbits(32)
 
 
 def configure(home: Path, bootstrap: str, topic: str, **kafka: Any) -> None:

@@ -114,7 +114,7 @@ def seconds(time_text: str) -> int:
 def test_twenty_kills_under_load_change_no_count_and_ask_for_retraining_once(
     mock_broker: "MockBroker", tmp_path: Path, receiver: Receiver
 ) -> None:
-    seed = random.SystemRandom().randrange(1 << 32)
+    seed = random.getrandbits(32)
     print(f"seed {seed}")
     chance = random.Random(seed)
     rng = np.random.default_rng(seed)

@@ -1,5 +1,6 @@
 """Planted changes: what each does to the events it concerns, that it leaves all others alone, and mistakes as one line."""
 
+import random
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -36,7 +37,7 @@ def planted(change: str, until: str = "") -> Plant:
 @pytest.fixture
 def batch() -> EventBatch:
     """A day of events, one a few seconds, one in a hundred without an age."""
-    seed = int(np.random.default_rng().integers(2**31))
+    seed = random.getrandbits(32)
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     columns = {

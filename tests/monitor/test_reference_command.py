@@ -2,8 +2,8 @@
 
 import json
 import os
+import random
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +215,7 @@ def test_a_directory_that_may_not_be_written_is_refused_before_reading(train: Pa
 
 def history(home: Path, *, days: float = 15, rows_a_window: int = 20, **columns: Any) -> None:
     """h.parquet: rows evenly over some days, a feature as a function of the hours since the beginning."""
-    seed = secrets.randbits(32)
+    seed = random.getrandbits(32)
     print("seed", seed)  # shown when a test fails
     rng, count = np.random.default_rng(seed), int(days * 288 * rows_a_window)
     hours = np.arange(count) * 24 * days / count

@@ -111,7 +111,7 @@ def test_without_a_shape_or_without_the_compiled_part_python_reads(monkeypatch: 
 
 @pytest.mark.timeout(300)
 def test_damaged_messages_do_no_harm_under_the_sanitizers(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(2**32)
+    seed = random.getrandbits(32)
     print(f"seed {seed}")
     program = tmp_path / "fuzz_reader"
     subprocess.run(["c++", *SANITIZED, str(FUZZ), "-o", str(program)], check=True, timeout=120)

@@ -22,7 +22,7 @@ from monitor.stream.exemplars import Exemplars
 from tests.fakes import NOON
 from tests.monitor.test_payloads import CHANGED, INACTIVE, MINUTE, PENDING, RAISED, RECOVERING
 
-SEED = random.SystemRandom().randrange(2**32)
+SEED = random.getrandbits(32)
 ROWS, WINDOW = 20_000, 2000
 PLANS, SHARES = ["free", "pro", "team", "gold"], [0.5, 0.3, 0.15, 0.05]
 
