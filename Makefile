@@ -1,7 +1,7 @@
 # driftd. `make` alone prints this list.
 PYTHON ?= python3
-SEED ?= 1
 ROUNDS ?= 10
+SEEDS = --randomly-seed=$(or $(SEED),1) --hypothesis-seed=$(or $(SEED),1)
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
@@ -30,9 +30,9 @@ demo: setup  ## drift found, paged and delivered on this machine within a minute
 	@$(BIN)/driftd demo
 
 test: setup  ## the tests; says what it skipped and how to install it
-	@$(BIN)/python -m pytest --randomly-seed=$(SEED) --hypothesis-seed=$(SEED)
+	@$(BIN)/python -m pytest $(SEEDS)
 
-test-seeds: setup  ## the tests that draw, ROUNDS times with new seeds, about two minutes each: fails if one failed
+test-seeds: setup  ## the tests that draw, ROUNDS times with new seeds, about four minutes each; fails if one failed
 	@.ci/test-seeds $(ROUNDS)
 
 check: setup  ## lint, format, types, dependency rule: what CI runs before the tests
