@@ -55,7 +55,7 @@ bench: setup $(BIN)/py-spy  ## every benchmark, about 15 minutes: ratios of one 
 bench-alarms: setup  ## false pages and delays on simulated months beside naive rules, within the hour: docs/ALARMS.md
 	@$(BIN)/python -m benchmarks.alarms.run
 
-bench-alarms-short: setup  ## the same bounds in three minutes, as the tests run it
+bench-alarms-short: setup  ## three minutes of it, as the tests run it: days for months, without weekend, million, ties-1000, iid-100000
 	@$(BIN)/python -m benchmarks.alarms.run --short
 
 $(BIN)/py-spy: $(STAMP) requirements/bench.txt

@@ -193,6 +193,9 @@ def take_steps(path: Path, began: float) -> dict[str, float]:
     while series.windows.origin is None:
         daemon.loop.turn(0.1)
     stamps.stamp("first events")
+    from benchmarks.traffic import refuse_uncharted  # not before: its imports are not the daemon's
+
+    refuse_uncharted(daemon.pipeline)
     daemon.close()
     return dict(stamps.steps)
 

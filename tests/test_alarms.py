@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.alarms import bounds, compare, dummies, naive, pictures, report, scenarios, scoring, truth, verdict
+from benchmarks.alarms import (
+    bounds,
+    compare,
+    dummies,
+    kept,
+    naive,
+    pictures,
+    report,
+    scenarios,
+    scoring,
+    truth,
+    verdict,
+)
 from benchmarks.alarms.laws import law
 from benchmarks.alarms.model import Model, fitted
 from benchmarks.alarms.streams import World
@@ -215,6 +227,49 @@ def test_a_rate_fails_when_chance_does_not_explain_it(pages: int, said: str, fai
 
     assert said in line.verdict
     assert line.failed is failed
+
+
+@pytest.mark.parametrize(
+    ("pages", "months", "said", "failed"),
+    [
+        (2, 10.0, verdict.REACHED, False),  # 0.02 to 0.72
+        (16, 10.0, verdict.REACHED, False),  # 0.91 to 2.60
+        (17, 10.0, verdict.MISSED, True),  # 0.99 to 2.72, and the goal itself is met
+        (1, 5.0, verdict.REACHED, False),
+        (0, 0.2, verdict.TOO_SHORT, False),
+    ],
+)
+def test_an_upper_goal_fails_where_there_are_months_enough(pages: int, months: float, said: str, failed: bool) -> None:
+    line = verdict.rate_line(scenarios.RateRow("a", 2, 2.65), "a", [world(pages, months)])
+
+    assert (line.verdict, line.failed) == (said, failed)
+
+
+def test_the_full_form_has_months_enough_for_every_upper_goal() -> None:
+    months = {one.key: one.replicas * one.months for one in scenarios.SCENARIOS}
+
+    assert all(months[row.scenario] >= verdict.ENOUGH for row in scenarios.RATES if row.upper)
+
+
+@pytest.mark.parametrize("said", ["Makefile", "benchmarks/alarms/run.py", "benchmarks/alarms/ALARMS.template.md"])
+def test_what_the_short_form_leaves_out_is_named(said: str) -> None:
+    text = (ROOT / said).read_text(encoding="utf-8")
+
+    assert all(key in text for key in scenarios.LEFT_OUT)
+
+
+def test_each_world_is_told_with_its_own_day_and_commit() -> None:
+    """The day of the measurement, not of the rendering; figures kept without one still render."""
+    machine = {"machine": {"cores": 2, "cpu": "X"}, "minutes": 3, "command": "make it"}
+    first = machine | {"seed": 1, "day": "2001-02-03", "commit": "abc", "worlds": {"a": [1], "b": [1]}}
+    again = {"seed": 2, "day": "2001-02-04", "commit": None, "worlds": {"b": [2]}}
+    both = kept.merged(first, again)
+
+    assert both["worlds"] == {"a": [1], "b": [2]}
+    assert "again" not in kept.told(first)
+    assert "on 2001-02-03 at commit abc with seed 1 " in kept.told(both)
+    assert kept.told(both).endswith(" Measured again on 2001-02-04 with seed 2: b.")
+    assert "on an unknown day with seed 1 " in kept.told(machine | {"seed": 1, "apart": {"b": 2}})
 
 
 def test_a_delay_fails_when_chance_does_not_explain_it() -> None:

@@ -15,6 +15,7 @@ from benchmarks import (
     brokers,
     contenders,
     daemon,
+    fit,
     measure,
     memory,
     plots,
@@ -204,6 +205,15 @@ def test_a_goal_is_reached_or_not(value: float, verdict: str) -> None:
     row = targets.Target("a ratio", lambda _: value, 0.8).row({})
 
     assert row == f"| a ratio | ≥ 0.8 | {value:.2f} | {verdict} |"
+
+
+def test_a_fit_has_the_same_goal_with_event_times_and_without() -> None:
+    tables = {name: {"values_per_second": measure.spread([1e6])} for name in fit.ROWS}
+    tables["plain.parquet"] = {"values_per_second": measure.spread([12e6])}
+    rows = [target.row({"fit": {"tables": tables}}) for target in targets.TARGETS]
+
+    assert "| `reference fit` from Parquet | ≥ 10 M values/s | 12.0 M values/s | reached |" in rows
+    assert "| same with `--timestamp`: calibration too | ≥ 10 M values/s | 1.0 M values/s | **not reached** |" in rows
 
 
 def test_every_section_has_its_place_in_the_report() -> None:

@@ -1,13 +1,13 @@
 """docs/ALARMS.md: the tables of one run, plots, and the promises in plain words."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.alarms.bounds import bounds
 from benchmarks.alarms.compare import SOUGHT
+from benchmarks.alarms.kept import told
 from benchmarks.alarms.pictures import BY_KEY, OURS, pictures
 from benchmarks.alarms.scoring import delays
 from benchmarks.alarms.verdict import Line, delay_lines, delay_of, other_lines, rate_lines, rate_of
@@ -116,7 +116,7 @@ def write(out: Path, results: Figures) -> Path:
     drawn = {name: save(out / "plots", name, picture) for name, picture in pictures(results)}
     text = (HERE / "ALARMS.template.md").read_text(encoding="utf-8")
     parts = {
-        "run": _run(results),
+        "run": told(results),
         "rates": judged(RATES, rate_lines(results)),
         "causes": _causes(results),
         "delays": judged(DELAYS, delay_lines(results, bounds())),
@@ -130,27 +130,6 @@ def write(out: Path, results: Figures) -> Path:
     path = out / "ALARMS.md"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def _run(results: Figures) -> str:
-    found = results["machine"]
-    date = datetime.now(UTC).strftime("%Y-%m-%d")
-    return (
-        f"Written by `{results['command']}` on {date} with seed {results['seed']} in {results['minutes']:.0f} minutes "
-        f"on {found['cores']} cores of {found['cpu']}; nobody edits this file.{_apart(results)}"
-    )
-
-
-def _apart(results: Figures) -> str:
-    """Which worlds are from a later run."""
-    seeds: dict[int, list[str]] = {}
-    for key, seed in results.get("apart", {}).items():
-        seeds.setdefault(seed, []).append(key)
-    said = [
-        f" The worlds {', '.join(keys)} were run again later, with seed {seed} (`--only`, `--merge`)."
-        for seed, keys in seeds.items()
-    ]
-    return "".join(said)
 
 
 def _causes(results: Figures) -> str:

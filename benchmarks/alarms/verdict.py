@@ -13,6 +13,7 @@ from benchmarks.measure import Figures
 REACHED, MISSED, STATED, ABSENT = "reached", "**not reached**", "–", "not run"
 DOUBTFUL = "not ruled out"
 TOO_SHORT = "too few months to say"
+ENOUGH = 10.0  # model-months of the full form: from there on the upper end of a rate is judged
 SURE = 3.3  # standard errors of a mean: of fifty lines none should fail by chance
 
 
@@ -45,16 +46,18 @@ def rate_line(row: RateRow, title: str, results: Sequence[Figures]) -> Line:
     cells = (name, goal, f"{rate.count} in {rate.months:.3g}", f"{rate.mean:.2f}", interval, f"{alarmed:.2%}")
     if row.most is None:
         return Line(cells, STATED, figures={"rate": rate})
-    return Line(cells, _rate_verdict(row, rate), rate.low > row.most, {"rate": rate})
+    verdict = _rate_verdict(row, rate)
+    return Line(cells, verdict, verdict == MISSED, {"rate": rate})
 
 
 def _rate_verdict(row: RateRow, rate: Rate) -> str:
     assert row.most is not None
-    if rate.low > row.most:
+    above = row.upper is not None and rate.high > row.upper
+    if rate.low > row.most or (above and rate.months >= ENOUGH):
         return MISSED
     if rate.mean > row.most:
         return DOUBTFUL
-    return REACHED if row.upper is None or rate.high <= row.upper else TOO_SHORT
+    return TOO_SHORT if above else REACHED
 
 
 def delay_of(results: Sequence[Figures], trial: str) -> Figures | None:

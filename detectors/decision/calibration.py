@@ -314,9 +314,12 @@ def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:
 
 
 def _refuse_too_few(starts: Ints, rows: Floats, counts: WindowCounts) -> None:
-    window = _duration(counts.window_ns)
-    total = float(counts.rows.sum())
-    if len(counts) and float(counts.rows.max()) > total / 2:
+    window, fewest = _duration(counts.window_ns), FEWEST_WINDOWS * FEWEST_ROWS
+    total = int(counts.rows.sum())
+    crowded = len(counts) > 0 and int(counts.rows.max()) > total / 2
+    if total < fewest and (crowded or starts.size < FEWEST_WINDOWS):
+        raise TooFewWindows(f"{total} {'row' if total == 1 else 'rows'} with a time, at least {fewest} are needed")
+    if crowded:
         raise TooFewWindows(f"one window of {window} holds more than half of the reference")
     if starts.size < FEWEST_WINDOWS:
         raise TooFewWindows(f"{starts.size} whole windows of {window}, at least {FEWEST_WINDOWS} are needed")

@@ -9,10 +9,9 @@ from detectors.decision.components import LEAST, TINY, chi2_deviate, normal_quan
 from detectors.decision.plan import CHARTS, COLUMNS, DRIFTS, GAUSSIAN, Plan
 from detectors.features import Bools, Floats, Ints, some
 
-SIGMA_AT_ONCE, SHARE_AT_ONCE = (
-    0.5,
-    0.2,
-)  # changes from which one pane may page by itself, if chance is out of the question
+# Changes from which one pane may page by itself, if chance is out of the question:
+SIGMA_AT_ONCE = 0.5
+SHARE_AT_ONCE = 0.2
 SHAPE_AT_ONCE = 1.0  # root mean square of the cells' relative changes
 
 

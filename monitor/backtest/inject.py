@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from detectors import CategoricalFeature, NumericFeature, Reference
 from monitor.series import SeriesSpec
 from monitor.sources.columns import CategoryTable
-from monitor.sources.values import Rejected, parse_time
-from monitor.stream.events import EventBatch, Nanos, SeriesKey
+from monitor.sources.values import LATEST_NANOS, Rejected, parse_time
+from monitor.stream.events import EventBatch, Nanos, Newcomer, SeriesKey
 
 KINDS = ("shift", "scale", "times", "missing", "constant", "category", "swap")
 FORM = re.compile(rf"(?P<where>.+):(?P<kind>{'|'.join(KINDS)})=(?P<value>.+)@(?P<when>[^@]+)")
@@ -38,7 +38,7 @@ class Plant:
     at: Nanos
     until: Nanos | None
     change: Change
-    newcomers: tuple[tuple[int, str], ...] = ()  # what the categories are called that the reference does not know
+    newcomer: tuple[int, str] | None = None  # column and text of a category that the reference does not know
     rows: int = 0
     _rng: np.random.Generator = field(init=False)
 
@@ -47,11 +47,7 @@ class Plant:
 
     def into(self, batch: EventBatch) -> EventBatch:
         """The batch with the change in the events that it concerns."""
-        if batch.key != self.key:
-            return batch
-        concerned = batch.event_times >= self.at
-        if self.until is not None:
-            concerned &= batch.event_times < self.until
+        concerned = self._concerned(batch)
         count = int(np.count_nonzero(concerned))
         if not count:
             return batch
@@ -60,7 +56,19 @@ class Plant:
         changed_numeric, changed_codes = numeric[concerned], codes[concerned]
         self.change(changed_numeric, changed_codes, self._rng.random)
         numeric[concerned], codes[concerned] = changed_numeric, changed_codes
-        return replace(batch, numeric=numeric, codes=codes, newcomers=batch.newcomers + self.newcomers)
+        return replace(batch, numeric=numeric, codes=codes)
+
+    def named_in(self, batch: EventBatch) -> EventBatch:
+        """The batch with the name of the category that it got by the change, if it got one."""
+        if self.newcomer is None or not len(times := batch.event_times[self._concerned(batch)]):
+            return batch
+        return replace(batch, newcomers=(*batch.newcomers, Newcomer(*self.newcomer, int(times[0]))))
+
+    def _concerned(self, batch: EventBatch) -> NDArray[np.bool_]:
+        if batch.key != self.key:
+            return np.zeros(len(batch), dtype=np.bool_)
+        until = LATEST_NANOS if self.until is None else self.until
+        return np.asarray((batch.event_times >= self.at) & (batch.event_times < until))
 
 
 def parse_plants(texts: Sequence[str], specs: Sequence[SeriesSpec]) -> list[Plant]:
@@ -76,10 +84,10 @@ def _parse(text: str, specs: Sequence[SeriesSpec]) -> Plant:
         spec, feature = _where(found["where"], specs)
         at, until = _when(found["when"])
         features, change = _change(spec.reference, feature, found["kind"], found["value"])
-        newcomers = _newcomers(spec.reference, feature, found["kind"], found["value"])
+        newcomer = _newcomer(spec.reference, feature, found["kind"], found["value"])
     except InjectError as error:
         raise InjectError(f"--inject {text}: {error}") from None
-    return Plant(text, spec.key, features, at, until, change, newcomers)
+    return Plant(text, spec.key, features, at, until, change, newcomer)
 
 
 def _where(text: str, specs: Sequence[SeriesSpec]) -> tuple[SeriesSpec, str]:
@@ -195,12 +203,12 @@ def _put(
     return recode
 
 
-def _newcomers(reference: Reference, feature: str, kind: str, value: str) -> tuple[tuple[int, str], ...]:
+def _newcomer(reference: Reference, feature: str, kind: str, value: str) -> tuple[int, str] | None:
     """The column and name of a category that a change brings and the reference does not know."""
     one, name = reference.features[feature], value.rpartition(":")[0] if kind == "category" else value
     if kind not in {"category", "constant"} or not isinstance(one, CategoricalFeature) or name in one.categories:
-        return ()
-    return ((reference.grid.categorical.index(one), name),)
+        return None
+    return reference.grid.categorical.index(one), name
 
 
 def _swap(reference: Reference, feature: str, other: str) -> Change:

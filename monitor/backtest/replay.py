@@ -1,7 +1,9 @@
 """Recorded events through the pipeline on a virtual clock: it is always as late as the newest event."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,8 +13,6 @@ from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.values import LATEST_NANOS
 from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, SeriesKey
-
-MOST_PANES = 128  # that one series opens at once, besides those that wait for late events
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Range:
 
     def within(self, batch: EventBatch) -> EventBatch:
         """The events that count."""
-        counts = np.ones(len(batch), dtype=np.bool_)
-        if self.first is not None:
-            counts &= batch.event_times >= self.first
-        if self.until is not None:
-            counts &= batch.event_times < self.until
-        return batch if counts.all() else batch.where(counts)
+        first, until = self.first or -LATEST_NANOS, self.until or LATEST_NANOS
+        counts = (batch.event_times >= first) & (batch.event_times < until)
+        if counts.all():
+            return batch
+        named = tuple(one for one in batch.newcomers if first <= one.event_time < until)
+        return replace(batch.where(counts), newcomers=named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,11 @@ class Turn:
 
 
 class Replay:
-    """Reads a record to its end, then closes the windows that are open."""
+    """Reads a record to its end, then closes the windows that are open.
+
+    It goes on pane by pane, so that what is said of one knows nothing of what comes later, and sparse events do not fill
+    memory with open panes.
+    """
 
     def __init__(
         self, pipeline: Pipeline, recorded: Recorded, plants: Sequence[Plant] = (), within: Range = Range()
@@ -63,14 +67,14 @@ class Replay:
         self._now: Nanos = 0
 
     def run(self, take: Callable[[Turn], None]) -> None:
-        """Hand on what each slice led to, so that facts do not wait for a whole piece. Raises RecordedError."""
+        """Hand on what each pane led to. Raises RecordedError."""
         for piece in self._recorded.pieces():
             arrived, outside = self._counted(piece.arrived)
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
             if piece.finished:
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
-            for part in slices(arrived, self._slide * MOST_PANES):
+            for part in map(self._named, slices(arrived, self._slide)):
                 take(Turn(self._facts(part), part.batches, 0, 0, piece.done))
             self._recorded.hold(self._pipeline.ahead())
             take(Turn(piece.facts, (), outside, piece.events, piece.done))
@@ -91,6 +95,12 @@ class Replay:
         kept = tuple(batches)
         return replace(arrived, batches=kept, seen=seen), before - sum(map(len, kept))
 
+    def _named(self, arrived: MicroBatch) -> MicroBatch:
+        batches: Iterable[EventBatch] = arrived.batches
+        for plant in self._plants:
+            batches = [plant.named_in(batch) for batch in batches]
+        return replace(arrived, batches=tuple(batches))
+
     def _finish(self) -> list[Fact]:
         """Let event time pass the end of each series' newest pane, so that the windows that end there close."""
         ends = [
@@ -109,27 +119,45 @@ class Replay:
 
 
 def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
-    """A micro-batch in parts of event time, the earliest first, so that sparse events do not fill memory with open panes.
+    """A micro-batch in parts of event time, the earliest first.
 
-    The facts are those of the whole: nothing of a part is late that would not have been.
+    The facts are those of the whole: nothing of a part is late that would not have been. A part is over for those who
+    wait once it is read, if anything follows.
     """
-    batches = [batch for batch in arrived.batches if len(batch)]
-    spans = [batch.event_times // length for batch in batches]
-    numbers = sorted({number for span in spans for number in np.unique(span).tolist()})
+    parts: dict[int, list[EventBatch]] = defaultdict(list)
+    for batch in arrived.batches:
+        for number, part in _parts(batch, length):
+            parts[number].append(part)
+    numbers = sorted(parts)
     if len(numbers) <= 1:
         yield arrived
         return
     for number in numbers:
-        inside = [span == number for span in spans]
-        some = tuple(
-            replace(batch.where(mask), newcomers=batch.newcomers)
-            for batch, mask in zip(batches, inside, strict=True)
-            if mask.any()
-        )
-        end = LATEST_NANOS if number == numbers[-1] else (number + 1) * length - 1
+        end = LATEST_NANOS if number == numbers[-1] else (number + 1) * length
         seen = {partition: min(time, end) for partition, time in arrived.seen.items()}
         assigned = arrived.assigned if number == numbers[0] else frozenset()
-        yield replace(arrived, batches=some, seen=seen, assigned=assigned)
+        yield replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned)
+
+
+def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]:
+    """The events of a batch by `length` of event time, numbered, those of each in their order."""
+    if not len(batch):
+        return
+    spans = batch.event_times // length
+    steps = np.diff(spans)
+    if not steps.any():
+        yield int(spans[0]), batch
+        return
+    named = defaultdict(list)
+    for one in batch.newcomers:
+        named[one.event_time // length].append(one)
+    if (steps < 0).any():
+        order = np.argsort(spans, kind="stable")
+        batch, spans = batch.where(order), spans[order]
+    bounds = [0, *(np.flatnonzero(np.diff(spans)) + 1).tolist(), len(spans)]
+    for first, end in pairwise(bounds):
+        number = int(spans[first])
+        yield number, replace(batch.where(slice(first, end)), newcomers=tuple(named[number]))
 
 
 def outcomes(batches: Iterable[EventBatch], facts: Iterable[Fact]) -> Iterable[tuple[SeriesKey, str, int]]:

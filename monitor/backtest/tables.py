@@ -19,13 +19,13 @@ from monitor.sources.columns import PREDICTION, FieldMap, SeriesDecoder
 from monitor.sources.decode import Decoded, TopicDecoder
 from monitor.sources.files import Column, TableError, explained
 from monitor.sources.values import Rejected, number
-from monitor.stream.events import EventBatch, Partition, SeriesKey
+from monitor.stream.events import EventBatch, Newcomer, Partition, SeriesKey
 from monitor.stream.exemplars import legible
 
 TIME_NAMES = ("timestamp", "ts")
 UNMONITORED = -1
 SHOWN = 30  # columns in an error
-NAMED = 8  # rows of a chunk whose new category is written down
+NAMED = 32  # rows of a chunk whose new category is written down
 
 
 class Tables:
@@ -174,7 +174,7 @@ class Tables:
             own["missing"] += int(np.count_nonzero(codes[:, at] == table.missing))
         own["non_finite"] += int(np.isinf(numeric).sum())
         lost.update(own)
-        newcomers = _newcomers(decoder, columns, codes)
+        newcomers = _newcomers(decoder, columns, codes, times)
         return EventBatch(decoder.key, self._decoder.topic, times, numeric, codes, newcomers)
 
     def _encode(
@@ -185,15 +185,18 @@ class Tables:
 
 
 def _newcomers(
-    decoder: SeriesDecoder, columns: Mapping[str, Any], codes: NDArray[np.int32]
-) -> tuple[tuple[int, str], ...]:
-    """What some of the categories are called that the reference does not know, with their columns."""
-    found = []
+    decoder: SeriesDecoder, columns: Mapping[str, Any], codes: NDArray[np.int32], times: NDArray[np.int64]
+) -> tuple[Newcomer, ...]:
+    """Some of the categories that the reference does not know, of rows spread over the chunk."""
+    found: list[Newcomer] = []
     for at, ((name, _), table) in enumerate(zip(decoder.categorical, decoder.tables, strict=True)):
         if name in columns:
-            new = np.flatnonzero(codes[:, at] == table.unseen)[:NAMED]
-            texts = {canonical(value) for value in only_rows(columns[name], new).tolist()}
-            found += [(at, legible(text)) for text in sorted(text for text in texts if text is not None)]
+            new = np.flatnonzero(codes[:, at] == table.unseen)
+            few = min(NAMED, new.size)
+            new = new[np.arange(few) * new.size // max(few, 1)]
+            texts = map(canonical, only_rows(columns[name], new).tolist())
+            told = zip(texts, times[new].tolist(), strict=True)
+            found += [Newcomer(at, legible(text), time) for text, time in told if text is not None]
     return tuple(found)
 
 

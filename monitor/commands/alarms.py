@@ -11,7 +11,7 @@ from detectors.decision.reach import smallest_shift
 from detectors.expected import Expected, Windows, expected_false_alarms
 from monitor.alerting.judge import Judging
 from monitor.alerting.rules import AlertRule
-from monitor.commands.calibration import learnt
+from monitor.commands.calibration import learnt, remedy
 from monitor.series import SeriesSpec
 from monitor.settings.schema import show_duration
 from monitor.stream.events import SECOND, Nanos
@@ -102,7 +102,7 @@ def budget(spec: SeriesSpec) -> str:
     if reference.calibration is None:
         return (
             "no budget can be kept, for the reference is cold: only large changes page, by their size alone; "
-            f"`driftd reference fit --timestamp COL --window {show_duration(spec.windows.length)} …` mends that"
+            f"{remedy(reference, spec.windows.length)}"
         )
     plan = Plan(reference, reference.calibration, wanted)
     return (

@@ -1,5 +1,6 @@
-"""A reference's calibration in words: what was learnt, or why nothing was, and what to think twice about."""
+"""A reference's calibration in words: what was learnt, or why nothing was and what mends it, and what to think twice about."""
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,9 @@ COLUMNS = ("varies", "slow", "season")
 SEASONS = {0: "–", 24: "day", 168: "week"}
 WINDOWS = ("10s", "30s", "1m", "2m", "5m", "10m", "15m", "30m", "1h", "2h", "6h", "12h", "1d")
 UNITS = (("weeks", 7 * 24), ("days", 24), ("hours", 1))
+CUT_OFF = 4  # windows more than needed: the first and last are cut off, and some may lack rows
+ROOMY = 2 * FEWEST_ROWS  # rows of a mean window, so that the median one has enough
+TRIED = re.compile(r"windows? of (\w+)")  # in why it is cold
 SHOWN = 5
 DAY_NS = 86_400 * 10**9
 
@@ -33,19 +37,57 @@ def learnt(reference: Reference, window_ns: int | None = None) -> str:
 def _why_cold(reference: Reference, window_ns: int | None) -> str:
     if reference.period is None:
         return "no --timestamp"
-    hint = None if window_ns is None else _better_window(reference, window_ns)
-    return (reference.cold or "no --window") + (f" (try --window {hint})" if hint else "")
+    hint = None if window_ns is None else _able_window(reference, window_ns)
+    better = hint is not None and hint != _tried(reference)
+    return (reference.cold or "no --window") + (f" (try --window {hint})" if better else "")
 
 
-def _better_window(reference: Reference, window_ns: int) -> str | None:
-    """The window nearest to the one asked for that there are enough of, with enough rows; None where no other has."""
+def remedy(reference: Reference, window_ns: int) -> str:
+    """What makes a cold reference of a model of such windows a calibrated one, by its rows and their time."""
+    if reference.period is None:
+        enough = reference.rows >= FEWEST_WINDOWS * FEWEST_ROWS
+        return f"{_fit(show_duration(window_ns))} mends that" if enough else _more(window_ns)
+    able = _able_window(reference, window_ns)
+    if able is None:
+        return _more(_roomy_window(reference, window_ns))
+    if able == _tried(reference):
+        return "its rows lie unevenly in time: `driftd reference fit` on more of them, from a longer time, mends that"
+    return f"{_fit(able)} mends that"
+
+
+def _fit(window: str) -> str:
+    return f"`driftd reference fit --timestamp COL --window {window} …`"
+
+
+def _more(window_ns: int) -> str:
+    window, span = show_duration(window_ns), show_duration((FEWEST_WINDOWS + CUT_OFF) * window_ns)
+    return f"{_fit(window)} on at least {span} of data, {ROOMY} rows or more in each {window}, mends that"
+
+
+def _able_window(reference: Reference, window_ns: int) -> str | None:
+    """The window nearest to the one wanted that there are enough of, with enough rows; None where none has."""
     first, last = reference.period or (0, 0)
-    lengths = {parse_duration(text): text for text in WINDOWS}
-    most, least = (last - first) / (FEWEST_WINDOWS + 4), 2 * FEWEST_ROWS * (last - first) / reference.rows
-    able = [nanos for nanos in lengths if least <= nanos <= most]
-    if not able or min(able) <= window_ns <= max(able):
-        return None
-    return lengths[min(able, key=lambda nanos: abs(nanos - window_ns))]
+    most, least = (last - first) / (FEWEST_WINDOWS + CUT_OFF), _least_window(reference)
+    able = [nanos for nanos in (window_ns, *map(parse_duration, WINDOWS)) if least <= nanos <= most]
+    return show_duration(min(able, key=lambda nanos: abs(nanos - window_ns))) if able else None
+
+
+def _roomy_window(reference: Reference, window_ns: int) -> int:
+    """The shortest window that has enough rows, but not shorter than the one wanted; that one where none has."""
+    least = max(window_ns, _least_window(reference))
+    return next((nanos for nanos in (window_ns, *map(parse_duration, WINDOWS)) if nanos >= least), window_ns)
+
+
+def _least_window(reference: Reference) -> float:
+    """Nanoseconds in which enough rows come."""
+    first, last = reference.period or (0, 0)
+    return ROOMY * (last - first) / reference.rows
+
+
+def _tried(reference: Reference) -> str | None:
+    """The window that the reference was cut into in vain."""
+    found = TRIED.search(reference.cold)
+    return None if found is None else found[1]
 
 
 def _span(nanos: int) -> str:
@@ -60,9 +102,7 @@ def misgivings(reference: Reference) -> Iterator[str]:
     found = reference.calibration
     if found is None:
         return
-    yield from (one.words for one in found.drifting[:SHOWN])
-    if len(found.drifting) > SHOWN:
-        yield f"{len(found.drifting) - SHOWN} more features change inside the reference"
+    yield from changing(found)
     if _only_dates(found):
         yield "all rows stand at one time of the day: timestamps without a time? fit with --window 1d"
     if few := list(_carried(reference, found)):
@@ -71,6 +111,13 @@ def misgivings(reference: Reference) -> Iterator[str]:
             f"a usual window of {show_duration(found.window_ns)} holds fewer than {ENOUGH:g} independent values of "
             f"{', '.join(few[:SHOWN])}{more}: they will be judged over several windows"
         )
+
+
+def changing(found: Calibration) -> Iterator[str]:
+    """The features that change inside the reference, the first of them by name."""
+    yield from (one.words for one in found.drifting[:SHOWN])
+    if len(found.drifting) > SHOWN:
+        yield f"{len(found.drifting) - SHOWN} more features change inside the reference"
 
 
 def _only_dates(found: Calibration) -> bool:

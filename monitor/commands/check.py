@@ -15,6 +15,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.app import COMPILED, client_properties, explain_client
 from monitor.commands import alarms, memory
+from monitor.commands.calibration import changing
 from monitor.commands.run import with_absolute_state
 from monitor.loaded import Loaded, load
 from monitor.runtime.board import DELIVERY_OUTCOMES
@@ -134,11 +135,20 @@ def warnings(loaded: Loaded) -> Iterator[str]:
         yield f"{' and '.join(slow)}: Python does it, several times slower than the compiled part, which is not here"
     if not settings.alerting.rules and settings.alerting.false_alarms_per_month is None:
         yield "alerting: there is neither a budget nor a rule: scores are exported, nothing fires"
+    yield from reference_warnings(loaded)
     yield from rule_warnings(loaded)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in loaded.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
     yield from webhook_warnings(settings)
+
+
+def reference_warnings(loaded: Loaded) -> Iterator[str]:
+    """References that are not the same from beginning to end, which `fit` and `show` tell in the same words."""
+    for spec in loaded.specs:
+        found = spec.reference.calibration
+        for line in () if found is None else changing(found):
+            yield f"{spec.key.model} version {spec.key.version}: {line}"
 
 
 def rule_warnings(loaded: Loaded) -> Iterator[str]:

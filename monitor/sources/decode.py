@@ -368,8 +368,8 @@ class TopicDecoder:
 
     def _name_newcomers(self, decoded: Decoded, messages: int, now: Nanos) -> None:
         """Write down what some of the new categories are called."""
-        for at in self._newcomers.places(len(decoded.batches), messages, now):
+        for at, rows in self._newcomers.places(len(decoded.batches), messages, now).items():
             batch = decoded.batches[at]
-            texts = self._newcomers.texts(self.series[batch.key], batch.codes, decoded.messages[at])
-            if texts:
-                decoded.batches[at] = replace(batch, newcomers=texts)
+            named = self._newcomers.named(self.series[batch.key], batch, rows, decoded.messages[at])
+            if named:
+                decoded.batches[at] = replace(batch, newcomers=named)

@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from monitor.sources.columns import SeriesDecoder
 from monitor.sources.values import Rejected, category, dig, parse_leniently
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import SECOND, EventBatch, Nanos, Newcomer
 from monitor.stream.exemplars import legible
 
 EVERY = 4096  # messages: for so many a batch is looked through, and some each second where there are fewer
 LOOKS = 32  # those some
 FEW = 4  # messages that are read again for each look
+MOST = 8 * FEW  # of one batch, where there are more looks than batches
 LONGEST = 1 << 16  # bytes of a message worth reading twice
-
-Newcomers = tuple[tuple[int, str], ...]
 
 
 class NewcomerSampler:
@@ -27,39 +26,40 @@ class NewcomerSampler:
         self._skipped = 0  # messages since the last look
         self._looked: Nanos = 0
 
-    def places(self, batches: int, messages: int, now: Nanos) -> list[int]:
-        """The batches of this poll that are to be looked through; it brought so many messages."""
+    def places(self, batches: int, messages: int, now: Nanos) -> dict[int, int]:
+        """The batches of this poll that are to be looked through, each with how many rows; it brought so many messages."""
         self._skipped += messages
         looks = self._skipped // EVERY
         if abs(now - self._looked) >= SECOND:
             looks = max(looks, LOOKS)
-        if not looks:
-            return []
+        if not looks or not batches:
+            return {}
         self._turn += 1
         self._skipped, self._looked = 0, now
-        return [(self._turn + at) % batches for at in range(min(batches, looks))]
+        rows = min(FEW * max(1, looks // batches), MOST)
+        return {(self._turn + at) % batches: rows for at in range(min(batches, looks))}
 
-    def texts(
-        self, decoder: SeriesDecoder, codes: NDArray[np.int32], message: Callable[[int], bytes | None]
-    ) -> Newcomers:
-        """Columns and texts of some unseen categories of codes int32[n, c]; `message` gives the bytes of a row."""
+    def named(
+        self, decoder: SeriesDecoder, batch: EventBatch, rows: int, message: Callable[[int], bytes | None]
+    ) -> tuple[Newcomer, ...]:
+        """Some unseen categories of a batch, out of at most so many `rows`; `message` gives the bytes of a row."""
         if not decoder.tables:
             return ()
-        unseen = np.equal(codes.T, decoder.unseen[:, None])
+        unseen = np.equal(batch.codes.T, decoder.unseen[:, None])
         if not unseen.any():
             return ()
         return tuple(
-            (column, text)
-            for row in rows_to_read(unseen, self._turn)
+            Newcomer(column, text, int(batch.event_times[row]))
+            for row in rows_to_read(unseen, self._turn, rows)
             for column, text in named(decoder, np.flatnonzero(unseen[:, row]).tolist(), message(row))
         )
 
 
-def rows_to_read(unseen: NDArray[np.bool_], turn: int) -> list[int]:
-    """At most FEW rows of bool[c, n] in which something is true: of each column some, spread over the batch."""
+def rows_to_read(unseen: NDArray[np.bool_], turn: int, most: int) -> list[int]:
+    """At most so many rows of bool[c, n] in which something is true: of each column some, spread over the batch."""
     columns = np.flatnonzero(unseen.any(axis=1))
-    columns = np.roll(columns, -turn)[:FEW]
-    each = FEW // columns.size
+    columns = np.roll(columns, -turn)[:most]
+    each = most // columns.size
     found: set[int] = set()
     for column in columns.tolist():
         rows = np.flatnonzero(unseen[column])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,13 +36,21 @@ class Partition:
         return f"{self.topic}/{self.index}"
 
 
+class Newcomer(NamedTuple):
+    """What a category is called that the reference does not know: its column of `codes`, and when the event was."""
+
+    column: int
+    text: str
+    event_time: Nanos
+
+
 @dataclass(frozen=True, slots=True)
 class EventBatch:
     """Events of one series, columnar.
 
     `event_times` int64[n]; `numeric` float64[n, k], NaN where missing; `codes` int32[n, c], the reference's
-    category codes. Columns stand in the order of the series' grid. `newcomers` are texts of a few categories that the
-    reference does not know, each with its column of `codes`: for display alone, hence of no part of a batch.
+    category codes. Columns stand in the order of the series' grid. `newcomers` are a few of the new categories, for
+    display alone.
     """
 
     key: SeriesKey
@@ -49,14 +58,14 @@ class EventBatch:
     event_times: NDArray[np.int64]
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
-    newcomers: tuple[tuple[int, str], ...] = ()
+    newcomers: tuple[Newcomer, ...] = ()
 
     def __len__(self) -> int:
         return len(self.event_times)
 
-    def where(self, mask: NDArray[np.bool_]) -> "EventBatch":
-        """The events whose place in `mask`, bool[n], is true."""
-        return EventBatch(self.key, self.topic, self.event_times[mask], self.numeric[mask], self.codes[mask])
+    def where(self, which: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "EventBatch":
+        """Some of the events: bool[n], places or a slice. Names of new categories stay behind."""
+        return EventBatch(self.key, self.topic, self.event_times[which], self.numeric[which], self.codes[which])
 
 
 @dataclass(frozen=True, slots=True)

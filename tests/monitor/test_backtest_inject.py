@@ -131,18 +131,19 @@ def test_a_share_of_the_values_goes_missing(batch: EventBatch) -> None:
 
 
 def test_a_new_category_is_unseen_and_has_its_name(batch: EventBatch) -> None:
-    changed = planted("plan:category=EU-2:8%").into(batch)
-    _, after = halves(changed)
+    plant = planted("plan:category=EU-2:8%")
+    _, after = halves(plant.into(batch))
 
     assert 0.05 < (after.codes[:, PLAN] == 2).mean() < 0.11
-    assert changed.newcomers == ((PLAN, "EU-2"),)
+    assert [one[:2] for one in plant.named_in(batch).newcomers] == [(PLAN, "EU-2")]
 
 
 def test_a_known_category_gets_more_of_them(batch: EventBatch) -> None:
-    _, after = halves(planted("plan:category=pro:90%").into(batch))
+    plant = planted("plan:category=pro:90%")
+    _, after = halves(plant.into(batch))
 
     assert (after.codes[:, PLAN] == 1).mean() > 0.85
-    assert after.newcomers == ()
+    assert plant.named_in(batch).newcomers == ()
 
 
 def test_a_text_may_be_the_constant(batch: EventBatch) -> None:

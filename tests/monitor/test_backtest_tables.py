@@ -179,7 +179,10 @@ def test_new_categories_are_named(tmp_path: Path) -> None:
     (piece,) = tables([path]).pieces()
     (batch,) = piece.arrived.batches
 
-    assert set(batch.newcomers) == {(0, "new-0"), (0, "new-1"), (0, "new-2")}
+    assert {one.text for one in batch.newcomers} == {"new-0", "new-1", "new-2"}
+    assert {(one.column, one.event_time) for one in batch.newcomers} == {
+        (0, time) for time in batch.event_times.tolist()
+    }
 
 
 def test_a_chunk_moves_event_time_on_whoever_it_is_of(tmp_path: Path) -> None:

@@ -291,9 +291,11 @@ KS = {"name": "far", "detector": "ks", "features": ["age"], "fire_above": 0.1}
 def calibrated(config: Path) -> Path:
     """In place of the plain reference, one that knows its own 300 windows of 100 rows."""
     rng = seeded()
-    fitted(rng, {"age": rng.normal(size=30_000), "plan": rng.choice(["pro", "free"], 30_000)}).save(
-        config.parent / "r.json"
+    drawn = (
+        fitted(rng, {"age": rng.normal(size=30_000), "plan": rng.choice(["pro", "free"], 30_000)}) for _ in range(20)
     )
+    steady = next(one for one in drawn if one.calibration and not one.calibration.drifting)  # by chance a few do
+    steady.save(config.parent / "r.json")
     return config
 
 
@@ -332,6 +334,96 @@ def test_a_cold_reference_keeps_no_budget_and_check_says_what_mends_it(config: P
     assert budget.startswith("  drift: no budget can be kept, for the reference is cold: only large changes page")
     assert budget.endswith("`driftd reference fit --timestamp COL --window 5m …` mends that")
     assert why == "  calibration: cold, effect sizes only: no --timestamp"
+
+
+HOUR, MINUTES = 3600 * SECOND, 60 * SECOND
+EVEN: dict[str, Any] = {"timestamps": np.arange(2000) * 5 * SECOND}  # 166 minutes of 12 rows each
+BURSTS: dict[str, Any] = {"timestamps": np.arange(30).repeat(100) * 24 * HOUR}
+
+
+@pytest.mark.parametrize(
+    ("fit", "window", "why", "remedy"),
+    [
+        (
+            EVEN | {"window_ns": 5 * MINUTES},
+            "5m",
+            "32 whole windows of 5m, at least 50 are needed (try --window 2m)",
+            "`driftd reference fit --timestamp COL --window 2m …` mends that",
+        ),
+        (
+            EVEN | {"window_ns": 24 * HOUR},
+            "2m",
+            "one window of 1d holds more than half of the reference (try --window 2m)",
+            "`driftd reference fit --timestamp COL --window 2m …` mends that",
+        ),
+        (
+            EVEN,
+            "2m",
+            "no --window (try --window 2m)",
+            "`driftd reference fit --timestamp COL --window 2m …` mends that",
+        ),
+        (
+            {"timestamps": np.arange(2000) * MINUTES, "window_ns": MINUTES},
+            "1m",
+            "1 rows in a window of 1m, at least 5 are needed (try --window 10m)",
+            "`driftd reference fit --timestamp COL --window 10m …` mends that",
+        ),
+        (
+            {"timestamps": np.arange(300) * 5 * MINUTES, "window_ns": 5 * MINUTES},
+            "5m",
+            "1 rows in a window of 5m, at least 5 are needed",
+            "`driftd reference fit --timestamp COL --window 1h …` on at least 54h of data, 10 rows or more in each 1h, mends that",
+        ),
+        (
+            {"timestamps": np.arange(2) * MINUTES, "window_ns": 5 * MINUTES},
+            "5m",
+            "2 rows with a time, at least 250 are needed",
+            "`driftd reference fit --timestamp COL --window 5m …` on at least 270m of data, 10 rows or more in each 5m, mends that",
+        ),
+        (
+            {"timestamps": np.zeros(2)},
+            None,
+            "no --timestamp",
+            "`driftd reference fit --timestamp COL --window 5m …` on at least 270m of data, 10 rows or more in each 5m, mends that",
+        ),
+        (
+            BURSTS | {"window_ns": 5 * HOUR},
+            "5h",
+            "28 whole windows of 5h, at least 50 are needed",
+            "its rows lie unevenly in time: `driftd reference fit` on more of them, from a longer time, mends that",
+        ),
+    ],
+)
+def test_the_remedy_follows_from_why_the_reference_is_cold(
+    config: Path, capsys: Output, fit: dict[str, Any], window: str | None, why: str, remedy: str
+) -> None:
+    """It is never the very window that was tried, nor another than the next line names."""
+    rows = len(fit["timestamps"])
+    Reference.fit({"age": np.arange(rows) % 7.0}, **(fit if window else {})).save(config.parent / "r.json")
+    model = {"name": "churn", "reference": "r.json", "window": window or "5m"}
+    found = expectations(capsys, config, alerting={"false_alarms_per_month": 1}, models=[model])
+
+    assert [line.partition(" size alone; ")[2] or line for line in found[:2]] == [
+        remedy,
+        f"  calibration: cold, effect sizes only: {why}",
+    ]
+
+
+def test_the_window_that_is_named_does_mend_it() -> None:
+    rows = {"age": np.arange(2000) % 7.0}
+
+    assert Reference.fit(rows, **EVEN, window_ns=5 * MINUTES).calibration is None
+    assert Reference.fit(rows, **EVEN, window_ns=2 * MINUTES).calibration is not None
+
+
+def test_a_reference_that_changes_inside_itself_is_a_warning_in_the_words_of_fit(config: Path) -> None:
+    rng = seeded()
+    moved = fitted(rng, {"age": rng.normal(size=30_000) + 3 * (np.arange(30_000) > 20_000)})
+    moved.save(config.parent / "r.json")
+    assert moved.calibration is not None
+
+    assert [f"churn version 3: {one.words}" for one in moved.calibration.drifting] == warned(config)
+    assert "age changes inside the reference: mean +" in warned(config)[0]
 
 
 def test_without_a_budget_explicit_rules_are_alone(config: Path, capsys: Output) -> None:

@@ -277,7 +277,7 @@ def test_a_reference_that_drifts_itself_is_said(home: Path, capsys: Output) -> N
         (1_200, 3, "1d", "one window of 1d holds more than half of the reference (try --window 1m)"),
         (300, 300, None, "1 rows in a window of 5m, at least 5 are needed"),  # and no other window would do
         (3_000, 60, "10s", "1 rows in a window of 10s, at least 5 are needed (try --window 10m)"),
-        (5, 60, None, "one window of 5m holds more than half of the reference"),
+        (5, 60, None, "5 rows with a time, at least 250 are needed"),
     ],
 )
 def test_a_cold_reference_says_why_and_which_window_would_do(

@@ -220,9 +220,13 @@ def test_what_is_learnt_from_is_compared_with_a_longer_reference() -> None:
     ("windows", "rows", "reason"),
     [
         (51, 50, r"^49 whole windows of 5m, at least 50 are needed$"),
-        (2, 50, r"^0 whole windows of 5m, at least 50 are needed$"),
+        (3, 500, r"^1 whole windows of 5m, at least 50 are needed$"),
+        (3, 83, r"^249 rows with a time, at least 250 are needed$"),
+        (3, 84, r"^1 whole windows of 5m, at least 50 are needed$"),
         (100, 4, r"^4 rows in a window of 5m, at least 5 are needed$"),
-        (1, 50, r"^one window of 5m holds more than half of the reference$"),
+        (1, 250, r"^one window of 5m holds more than half of the reference$"),
+        (1, 2, r"^2 rows with a time, at least 250 are needed$"),  # whatever the window
+        (1, 1, r"^1 row with a time, at least 250 are needed$"),
     ],
 )
 def test_too_few_windows_are_refused(windows: int, rows: int, reason: str) -> None:
@@ -234,7 +238,7 @@ def test_no_window_at_all_is_refused() -> None:
     cells = normal_cells()
     nothing = WindowCounts(MINUTE, *(np.zeros(0, dtype=np.int64) for _ in range(2)), np.zeros((0, 1, 16), np.uint32))
 
-    with pytest.raises(TooFewWindows, match="0 whole windows of 1m"):
+    with pytest.raises(TooFewWindows, match="0 rows with a time"):
         calibrate(nothing, cells)
 
 
