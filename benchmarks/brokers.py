@@ -88,7 +88,7 @@ def reader(servers: str, topic: str, partitions: int = PARTITIONS) -> Any:
     """A consumer of all partitions, with the daemon's own settings."""
     from confluent_kafka import Consumer, TopicPartition
 
-    from monitor.sources.client import SAFE_PROPERTIES
+    from monitor.sources.kafka.client import SAFE_PROPERTIES
 
     properties = {**SAFE_PROPERTIES, "enable.partition.eof": False, "bootstrap.servers": servers, "group.id": "bench"}
     consumer = Consumer(properties)

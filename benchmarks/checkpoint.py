@@ -18,7 +18,7 @@ from benchmarks.measure import Figures
 from benchmarks.windows import MINUTE, PARTITION, Bench, fitted
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import configure_logging
-from monitor.sinks.store import StateStore
+from monitor.store.sqlite import StateStore
 
 MODELS, FEATURES = 10, 200
 EVERY = MINUTE // 12  # the default interval, in event time: live traffic

@@ -128,7 +128,7 @@ class Timed:
 
 def loaded_from(path: Path) -> Any:
     """Settings and references, as `driftd run` reads them."""
-    from monitor.loaded import load
+    from monitor.configuration import load
     from monitor.settings import load_settings
 
     return load(load_settings(path), path.parent)

@@ -22,13 +22,13 @@ from benchmarks.measure import Figures, child, rss
 from benchmarks.traffic import calibrated, refuse_uncharted
 from benchmarks.windows import BEGIN, MINUTE, PARTITION, RULES, board
 from detectors import Reference
-from detectors.decision import ChartPlan
-from monitor.alerting.judge import Judging
+from detectors.charts import ChartPlan
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
 from monitor.pipeline import Pipeline
 from monitor.runtime.telemetry import Telemetry, configure_logging
-from monitor.series import SeriesSpec
+from monitor.series.judge import Judging
+from monitor.series.series import SeriesSpec
 from monitor.stream.events import EventBatch, MicroBatch, SeriesKey
 from monitor.stream.windows import WindowSpec
 

@@ -92,7 +92,7 @@ def made(point: Point) -> list[bytes]:
 
 def prepare(point: Point, home: Path) -> Any:
     """Settings with one reference for all models: what is measured begins after they are read."""
-    from monitor.loaded import Loaded, series_spec
+    from monitor.configuration import Loaded, series_spec
     from monitor.settings import load_settings
 
     home.mkdir()

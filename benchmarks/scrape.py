@@ -27,8 +27,7 @@ from prometheus_client.registry import Collector
 
 from benchmarks.traffic import calibrated
 from detectors import Sketch
-from detectors.decision import ChartPlan
-from monitor.alerting.judge import Judge, Judging, Verdict
+from detectors.charts import ChartPlan
 from monitor.alerting.rules import AlertRule
 from monitor.clock import SystemClock
 from monitor.facts import EventsCounted, FeatureQuality, WindowClosed, WindowScored
@@ -37,6 +36,7 @@ from monitor.runtime.http import Server, Surface
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.metrics import Exposition, Surroundings
 from monitor.runtime.telemetry import Telemetry, configure_logging
+from monitor.series.judge import Judge, Judging, Verdict
 from monitor.stream.events import SECOND, Nanos, SeriesKey
 from monitor.stream.windows import ClosedWindow, SealedPane
 

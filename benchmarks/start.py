@@ -168,7 +168,7 @@ def take_steps(path: Path, began: float) -> dict[str, float]:
     stamps.stamp("interpreter")
     from monitor.app import Daemon
     from monitor.commands.run import warm_up, with_absolute_state
-    from monitor.loaded import load
+    from monitor.configuration import load
     from monitor.runtime.loop import calm_collector
     from monitor.runtime.telemetry import configure_logging
     from monitor.settings import load_settings

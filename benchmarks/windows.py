@@ -24,15 +24,15 @@ from benchmarks.contenders import own_decoder
 from benchmarks.measure import Figures, ratio, said, spread
 from benchmarks.traffic import TOPIC, calibrated, columns, events, refuse_uncharted
 from detectors import Reference, Sketch, Tally
-from detectors.decision import ChartPlan, Charts
-from monitor.alerting.judge import Judging
+from detectors.charts import ChartPlan, Charts
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import Telemetry, configure_logging
-from monitor.series import SeriesSpec
+from monitor.series.judge import Judging
+from monitor.series.series import SeriesSpec
 from monitor.sources.base import TopicRecords
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec

@@ -1,12 +1,12 @@
 """Drift of a model's data against a frozen reference; works in a notebook, knows no stream."""
 
-from detectors import adwin, chi2, ks, missing, psi, unseen, volume
 from detectors.features import CategoricalFeature, Feature, Kind, NumericFeature, canonical
-from detectors.reference import Reference
-from detectors.registry import DETECTORS, WindowDetector, window_detectors
-from detectors.score import DriftScore, ScoreColumns
-from detectors.serial import ReferenceFormatError
+from detectors.plugins import DETECTORS, WindowDetector, window_detectors
+from detectors.reference.file import ReferenceFormatError
+from detectors.reference.reference import Reference
+from detectors.scores import DriftScore, ScoreColumns
 from detectors.sketches import Grid, GridMismatchError, PackedSketch, Sketch, Tally
+from detectors.univariate import adwin, chi2, ks, missing, psi, unseen, volume
 
 __all__ = [
     "DETECTORS",

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from detectors import adwin, chi2, psi
 from detectors.features import CategoricalFeature, Floats, Ints, NumericFeature
-from detectors.reference import Reference
+from detectors.reference.reference import Reference
+from detectors.univariate import adwin, chi2, psi
 
 COUNTED = 400  # rows that the law of tied values is counted with at most; more scale it
 NODES = 32  # places at which a cell's count is weighed

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from detectors import sketches
 from monitor.clock import Clock, SystemClock
+from monitor.configuration import Loaded
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
-from monitor.loaded import Loaded
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
@@ -23,16 +23,16 @@ from monitor.runtime.metrics import Exposition, Surroundings
 from monitor.runtime.telemetry import Telemetry
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
-from monitor.sinks.notifier import Notifier
-from monitor.sinks.payloads import Sender, Subscriber
-from monitor.sinks.store import StateError, StateStore
-from monitor.sources import scanning
 from monitor.sources.base import Source
-from monitor.sources.client import KafkaChoice
-from monitor.sources.decode import FieldMap, SeriesDecoder, TopicDecoder
-from monitor.sources.kafka import KafkaSource
-from monitor.sources.values import UNITS
+from monitor.sources.formats import scanning
+from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.formats.values import UNITS
+from monitor.sources.kafka.client import KafkaChoice
+from monitor.sources.kafka.source import KafkaSource
+from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.events import SECOND, Partition
+from monitor.targets.notifier import Notifier
+from monitor.targets.payloads import Sender, Subscriber
 
 VERSION = version("driftd")
 COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower

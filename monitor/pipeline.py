@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from detectors import Sketch, adwin
-from monitor.alerting import drift
+from detectors import Sketch
+from detectors.univariate import adwin
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN
-from monitor.alerting.judge import RuleStep
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import (
@@ -31,7 +30,9 @@ from monitor.facts import (
     WindowScored,
     WindowSpan,
 )
-from monitor.series import (
+from monitor.series import drift
+from monitor.series.judge import RuleStep
+from monitor.series.series import (
     Record,
     SavedSeries,
     Series,

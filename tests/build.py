@@ -8,13 +8,13 @@ import numpy as np
 
 from detectors import DriftScore, Reference, ScoreColumns
 from monitor.alerting.alerts import Span
-from monitor.alerting.judge import Judging
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
 from monitor.alerting.table import Asked, Part, ScoreTable
 from monitor.facts import Fact, WindowScored
 from monitor.pipeline import Pipeline
-from monitor.series import Record, SeriesSpec
+from monitor.series.judge import Judging
+from monitor.series.series import Record, SeriesSpec
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 

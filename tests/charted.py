@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from detectors import Reference, Sketch
-from detectors.decision import CHARTS, Calibration, ChartPlan, Charts, MergedCells, Step, WindowCounts, calibrate
-from detectors.decision.plan import COLUMNS
+from detectors.calibration import Calibration, MergedCells, WindowCounts, calibrate
+from detectors.charts import CHARTS, ChartPlan, Charts, Step
+from detectors.charts.plan import COLUMNS
 from detectors.features import Floats, Ints
 
 SECOND = 10**9

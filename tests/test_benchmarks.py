@@ -28,7 +28,7 @@ from benchmarks import (
 )
 from benchmarks.feed import Feed
 from detectors import Reference
-from detectors.decision import Charts
+from detectors.charts import Charts
 from monitor.app import Daemon
 from monitor.clock import SystemClock
 from monitor.runtime.telemetry import configure_logging
@@ -175,8 +175,8 @@ def test_traffic_is_as_long_as_it_says(kind: str) -> None:
 @pytest.mark.parametrize(
     ("below", "stage"),
     [
-        ("KafkaSource.poll (monitor/sources/kafka.py);consume (somewhere.py)", "poll"),
-        ("Loop._decode (monitor/runtime/loop.py);TopicDecoder.decode (monitor/sources/decode.py)", "decode"),
+        ("KafkaSource.poll (monitor/sources/kafka/source.py);consume (somewhere.py)", "poll"),
+        ("Loop._decode (monitor/runtime/loop.py);TopicDecoder.decode (monitor/sources/formats/decode.py)", "decode"),
         ("Pipeline.ingest (monitor/pipeline.py);Sketch.update (detectors/sketches/sketch.py)", "fold"),
         ("Pipeline.advance (monitor/pipeline.py);Telemetry.record (monitor/runtime/telemetry.py)", "judge"),
         ("Telemetry.record (monitor/runtime/telemetry.py)", "telemetry"),

@@ -3,10 +3,10 @@
 import numpy as np
 
 from benchmarks.alarms.model import Model
-from detectors.decision import Step
+from detectors.charts import Step
 from monitor.alerting.alerts import Span
-from monitor.alerting.drift import ChartReader, DriftState
 from monitor.alerting.episodes import OPEN
+from monitor.series.drift import ChartReader, DriftState
 
 
 class Incident:

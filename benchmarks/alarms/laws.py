@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.alarms.truth import NOTHING, Categories, Change, Feature, changed_cdf, changed_shares
 from detectors import CategoricalFeature
-from detectors.decision.cells import MergedCells
+from detectors.calibration.cells import MergedCells
 from detectors.features import Floats, Ints
 
 

@@ -9,9 +9,9 @@ from benchmarks.alarms.laws import labels
 from benchmarks.alarms.streams import DAY_WINDOWS, SECOND, Stream, World
 from benchmarks.alarms.truth import Categories, Feature, Mix, Normal
 from detectors import CategoricalFeature, Grid, NumericFeature, Reference
-from detectors.decision.calibration import calibrate
-from detectors.decision.cells import MergedCells
-from detectors.decision.windows import WindowCounts
+from detectors.calibration.calibration import calibrate
+from detectors.calibration.cells import MergedCells
+from detectors.calibration.windows import WindowCounts
 from detectors.features import Floats, Ints
 
 MONDAY = 1_704_067_200 * SECOND  # 2024-01-01T00:00Z: where simulated time begins

@@ -15,11 +15,11 @@ from benchmarks.alarms.trials import charts_of, steps
 from benchmarks.alarms.truth import PLAIN, Change
 from benchmarks.measure import ROOT, Figures
 from detectors import Reference, Sketch
-from detectors.decision.calibration import calibrate
-from detectors.decision.cells import MergedCells
-from detectors.decision.charts import Charts
-from detectors.decision.plan import ChartPlan
-from detectors.decision.windows import WindowCounts
+from detectors.calibration.calibration import calibrate
+from detectors.calibration.cells import MergedCells
+from detectors.calibration.windows import WindowCounts
+from detectors.charts.charts import Charts
+from detectors.charts.plan import ChartPlan
 
 FOLDER = ROOT / "examples" / "car_loan"
 COLUMNS = (

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.measure import Figures
-from detectors.decision.budget import steps_per_month
+from detectors.charts.budget import steps_per_month
 
 DAY = 288  # windows of five minutes
 MONTH = int(steps_per_month(300 * 10**9))

@@ -11,7 +11,7 @@ from scipy import special
 from benchmarks.alarms.laws import Law, ends, law, places
 from benchmarks.alarms.truth import NOTHING, Categories, Change, Feature, Normal
 from detectors import CategoricalFeature, NumericFeature
-from detectors.decision.cells import MergedCells
+from detectors.calibration.cells import MergedCells
 from detectors.features import Floats, Ints
 
 SECOND = 10**9

@@ -12,9 +12,9 @@ from benchmarks.alarms.model import Model
 from benchmarks.alarms.scoring import DAY, MONTH
 from benchmarks.alarms.truth import Categories, Change, Normal
 from benchmarks.measure import Figures
-from detectors.decision.charts import Charts
-from detectors.decision.plan import CHARTS, ChartPlan, Floors
-from detectors.decision.step import Step
+from detectors.charts.charts import Charts
+from detectors.charts.plan import CHARTS, ChartPlan, Floors
+from detectors.charts.point import Step
 
 FLOORS = {"default": Floors(), "off": Floors(shift=0.0, scale=0.0, mass=0.0)}
 BURN_IN = 24  # windows before a change, so that sums stand where they usually stand

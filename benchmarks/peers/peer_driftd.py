@@ -8,7 +8,8 @@ from work import NAMES, Judge, Matrix, Scores, run
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from detectors import Reference, Sketch, ks, psi
+from detectors import Reference, Sketch
+from detectors.univariate import ks, psi
 
 
 def prepare(reference: Matrix) -> Judge:

@@ -2,7 +2,7 @@
 
 import signal
 
-from monitor.sources.embedded import EmbeddedBroker
+from monitor.sources.kafka.embedded import EmbeddedBroker
 
 broker = EmbeddedBroker()
 broker.create("car-loan")

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from detectors.decision.budget import MONTH_NS
+from detectors.charts.budget import MONTH_NS
 from detectors.expected import Windows, expected_false_alarms
 from monitor.alerting.rules import AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
 from monitor.backtest.result import BacktestResult, ExpectedRule, Model
 from monitor.backtest.thinning import tracks
-from monitor.series import SeriesSpec
+from monitor.series.series import SeriesSpec
 from monitor.stream.events import SECOND, Nanos
 
 WARN_AT = 0.5  # of a threshold

@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from detectors.decision.plan import CHARTS, OWNERS
-from detectors.decision.step import Step
-from monitor.alerting import drift
+from detectors.charts.plan import CHARTS, OWNERS
+from detectors.charts.point import Step
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome
@@ -26,7 +25,8 @@ from monitor.facts import (
     RetrainDecided,
     WindowClosed,
 )
-from monitor.series import SeriesSpec
+from monitor.series import drift
+from monitor.series.series import SeriesSpec
 from monitor.stream.events import EventBatch, Nanos, SeriesKey
 
 REASON = "drift"  # the one reason there is, as in the webhook's body

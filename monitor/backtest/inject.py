@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import CategoricalFeature, NumericFeature, Reference
-from monitor.series import SeriesSpec
-from monitor.sources.columns import CategoryTable
-from monitor.sources.values import LATEST_NANOS, Rejected, parse_time
+from monitor.series.series import SeriesSpec
+from monitor.sources.formats.columns import CategoryTable
+from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 from monitor.stream.events import EventBatch, Nanos, Newcomer, SeriesKey
 
 KINDS = ("shift", "scale", "times", "missing", "constant", "category", "swap")

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain, SweepRow
-from monitor.sinks.payloads import evidence_item, rfc3339
 from monitor.stream.events import Nanos
+from monitor.targets.payloads import evidence_item, rfc3339
 
 DIGITS = 6
 SHOWN_ALERTS = 5  # a model

@@ -11,7 +11,7 @@ from monitor.backtest.inject import Plant
 from monitor.backtest.recorded import Recorded
 from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
-from monitor.sources.values import LATEST_NANOS
+from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, SeriesKey
 
 

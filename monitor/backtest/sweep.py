@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detectors.decision.budget import BudgetError
-from detectors.decision.charts import Sums
-from detectors.decision.plan import OWNERS, rescaled
-from detectors.decision.step import Step
+from detectors.charts.budget import BudgetError
+from detectors.charts.charts import Sums
+from detectors.charts.plan import OWNERS, rescaled
+from detectors.charts.point import Step
 from detectors.features import Bools
 from monitor.backtest.inject import Plant
 from monitor.backtest.result import SweepRow

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from detectors import canonical
 from detectors.columns import BOOLEANS, Coded
-from monitor.backtest.reading import NOT_A_TIME, Chunk, Kinds, Place, table_of, times_of
 from monitor.backtest.recorded import Piece, RecordedError, piece_of, size_of
+from monitor.explain.samples import legible
 from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
-from monitor.series import SeriesSpec
-from monitor.sources.columns import PREDICTION, FieldMap, SeriesDecoder
-from monitor.sources.decode import Decoded, TopicDecoder
-from monitor.sources.files import Column, TableError, explained
-from monitor.sources.values import Rejected, number
+from monitor.series.series import SeriesSpec
+from monitor.sources.formats.columns import PREDICTION, FieldMap, SeriesDecoder
+from monitor.sources.formats.decode import Decoded, TopicDecoder
+from monitor.sources.formats.values import Rejected, number
+from monitor.sources.tables.files import Column, TableError, explained
+from monitor.sources.tables.reading import NOT_A_TIME, Chunk, Kinds, Place, table_of, times_of
 from monitor.stream.events import EventBatch, Newcomer, Partition, SeriesKey
-from monitor.stream.exemplars import legible
 
 TIME_NAMES = ("timestamp", "ts")
 UNMONITORED = -1

@@ -6,8 +6,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from detectors.decision.plan import CHARTS
-from detectors.decision.step import Step
+from detectors.charts.plan import CHARTS
+from detectors.charts.point import Step
 from detectors.features import Floats, Ints
 from monitor.backtest.result import Track
 from monitor.stream.events import Nanos

@@ -8,10 +8,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from monitor.backtest.recorded import Piece, RecordedError
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.bounds import ask_bounds
-from monitor.sources.client import ABSENT_TOPIC, ALL_DOWN, END, SAFE_PROPERTIES, SILENT, TRANSPORT, KafkaChoice
-from monitor.sources.decode import TopicDecoder
-from monitor.sources.records import PARTITION, VALUE, by_topic, split
+from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.kafka.bounds import ask_bounds
+from monitor.sources.kafka.client import ABSENT_TOPIC, ALL_DOWN, END, SAFE_PROPERTIES, SILENT, TRANSPORT, KafkaChoice
+from monitor.sources.kafka.records import PARTITION, VALUE, by_topic, split
 from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
 
 MILLISECOND: Nanos = 1_000_000

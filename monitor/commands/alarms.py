@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.decision.budget import MONTH_NS
-from detectors.decision.plan import Plan
-from detectors.decision.reach import smallest_shift
+from detectors.charts.budget import MONTH_NS
+from detectors.charts.plan import Plan
+from detectors.charts.reach import smallest_shift
 from detectors.expected import Expected, Windows, expected_false_alarms
-from monitor.alerting.judge import Judging
 from monitor.alerting.rules import AlertRule
 from monitor.commands.calibration import learnt, remedy
-from monitor.series import SeriesSpec
+from monitor.series.judge import Judging
+from monitor.series.series import SeriesSpec
 from monitor.settings.schema import show_duration
 from monitor.stream.events import SECOND, Nanos
 

@@ -18,16 +18,16 @@ from monitor.backtest.replay import Range, Replay, Turn
 from monitor.backtest.result import BacktestResult
 from monitor.backtest.sweep import BUDGETS
 from monitor.clock import SystemClock
-from monitor.loaded import Loaded, load
+from monitor.configuration import Loaded, load
 from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
 from monitor.settings import ConfigError, load_settings
 from monitor.settings.schema import TopicSettings
-from monitor.sinks.payloads import rfc3339
-from monitor.sources.client import KafkaChoice
-from monitor.sources.decode import TopicDecoder
-from monitor.sources.values import LATEST_NANOS, Rejected, parse_time
+from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
+from monitor.sources.kafka.client import KafkaChoice
 from monitor.stream.events import SECOND, Nanos
+from monitor.targets.payloads import rfc3339
 
 EVERY = 0.2  # seconds between two lines of progress
 

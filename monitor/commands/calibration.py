@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from detectors import Reference
-from detectors.decision.calibration import FEWEST_ROWS, FEWEST_WINDOWS, Calibration
-from detectors.decision.charts import ENOUGH
-from detectors.decision.feature import FeatureCalibration
+from detectors.calibration.calibration import FEWEST_ROWS, FEWEST_WINDOWS, Calibration
+from detectors.calibration.feature import FeatureCalibration
+from detectors.charts.charts import ENOUGH
 from monitor.settings.schema import parse_duration, show_duration
 
 PROFILES = {"week": "weekly profile", "day": "daily profile", "none": "one profile for all hours"}

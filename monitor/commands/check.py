@@ -10,20 +10,21 @@ from urllib.parse import urlsplit
 import yaml
 from confluent_kafka import Consumer, KafkaException
 
-from detectors import DriftScore, volume
+from detectors import DriftScore
+from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.app import COMPILED, client_properties, explain_client
 from monitor.commands import alarms, memory
 from monitor.commands.calibration import changing
 from monitor.commands.run import with_absolute_state
-from monitor.loaded import Loaded, load
+from monitor.configuration import Loaded, load
 from monitor.runtime.board import DELIVERY_OUTCOMES
 from monitor.runtime.metrics import SCORE_PARTS
-from monitor.series import SeriesSpec
+from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, load_settings, masked, show_duration
-from monitor.sinks.address import AddressRefused, resolve
-from monitor.sources.client import ABSENT_TOPIC
+from monitor.sources.kafka.client import ABSENT_TOPIC
+from monitor.targets.address import AddressRefused, resolve
 
 PATIENCE = 10.0  # seconds for a broker to answer
 OF_FEATURE = 3  # state, missing, unseen

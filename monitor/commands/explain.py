@@ -6,14 +6,14 @@ from pathlib import Path
 
 from monitor.app import build_decoder
 from monitor.clock import SystemClock
+from monitor.configuration import Loaded, load
 from monitor.facts import EventsRejected
-from monitor.loaded import Loaded, load
 from monitor.settings import ConfigError, load_settings
-from monitor.sinks.payloads import rfc3339
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode import SeriesDecoder, TopicDecoder
-from monitor.sources.values import UNITS, Rejected, category, dig, number, parse_leniently, version_text
+from monitor.sources.formats.decode import SeriesDecoder, TopicDecoder
+from monitor.sources.formats.values import UNITS, Rejected, category, dig, number, parse_leniently, version_text
 from monitor.stream.events import Nanos
+from monitor.targets.payloads import rfc3339
 
 
 def explain(config: Path, file: Path | None, topic: str | None) -> int:

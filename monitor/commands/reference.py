@@ -12,8 +12,8 @@ from detectors import CategoricalFeature, Feature, Kind, NumericFeature, Referen
 from monitor.commands.calibration import COLUMNS, columns, learnt, misgivings
 from monitor.settings import ConfigError
 from monitor.settings.schema import parse_duration
-from monitor.sources.files import Chunk, Shape, TableError, TimeColumn, chunks, look
-from monitor.sources.values import UNITS
+from monitor.sources.formats.values import UNITS
+from monitor.sources.tables.files import Chunk, Shape, TableError, TimeColumn, chunks, look
 
 IDENTIFIERS = ("id", "uuid", "guid")
 BARS = " ▁▂▃▄▅▆▇█"

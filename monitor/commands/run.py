@@ -7,12 +7,12 @@ from threading import Thread
 from types import FrameType
 
 from monitor.app import Daemon
-from monitor.loaded import Loaded, load
+from monitor.configuration import Loaded, load
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import Settings, load_settings
-from monitor.sinks.store import StateError
 from monitor.sources.base import SourceError
+from monitor.store.sqlite import StateError
 
 CANNOT_GO_ON = 3
 

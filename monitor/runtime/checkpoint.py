@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from monitor.clock import Clock
 from monitor.facts import CheckpointFailed, CheckpointSaved, Fact
 from monitor.pipeline import Pipeline
-from monitor.series import Record
-from monitor.sinks.store import Notification, StateStore
+from monitor.series.series import Record
 from monitor.sources.base import Source
+from monitor.store.sqlite import Notification, StateStore
 
 RETRY_AFTER = 1.0  # seconds, when the state could not be written
 

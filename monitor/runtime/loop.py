@@ -10,10 +10,10 @@ from monitor.facts import Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.telemetry import Telemetry
-from monitor.sinks.payloads import Sender, Subscriber, notifications
 from monitor.sources.base import Poll, Source
-from monitor.sources.decode import TopicDecoder
+from monitor.sources.formats.decode import TopicDecoder
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition
+from monitor.targets.payloads import Sender, Subscriber, notifications
 
 JUMP: Nanos = SECOND  # between two turns: the wall clock went another way than time did
 POLL = 0.1  # seconds: also how fast a stop is heard

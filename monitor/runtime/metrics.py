@@ -12,7 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from monitor.alerting.table import Part
 from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, Kind, Sample, head, label, labelled, lines
-from monitor.sinks.store import Backlog
+from monitor.store.sqlite import Backlog
 from monitor.stream.events import SECOND, Nanos, SeriesKey
 
 Value = tuple[tuple[str, ...], float]  # the labels' values, and the value

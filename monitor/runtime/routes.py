@@ -9,8 +9,8 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.table import Part
 from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
-from monitor.sinks.payloads import evidence_item, rfc3339
 from monitor.stream.events import Nanos, SeriesKey
+from monitor.targets.payloads import evidence_item, rfc3339
 
 
 def models(board: Board) -> Iterator[dict[str, Any]]:

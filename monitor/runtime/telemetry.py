@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import structlog
 
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.words import summary
+from monitor.explain.words import summary
 from monitor.facts import (
     AlertChanged,
     CalibrationStands,

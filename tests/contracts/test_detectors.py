@@ -5,16 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from detectors import (
-    DETECTORS,
-    DriftScore,
-    GridMismatchError,
-    Reference,
-    Sketch,
-    WindowDetector,
-    adwin,
-    window_detectors,
-)
+from detectors import DETECTORS, DriftScore, GridMismatchError, Reference, Sketch, WindowDetector, window_detectors
+from detectors.univariate import adwin
 
 RNG = np.random.default_rng(7)
 MANY = [f"city-{i % 1500}" for i in range(3000)]

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from detectors import Reference, Sketch, adwin, window_detectors
+from detectors import Reference, Sketch, window_detectors
 from detectors.expected import LAWS, Windows, alarms, chances, expected_false_alarms
+from detectors.univariate import adwin
 from tests.charted import seeded
 
 MONTH = 8640.0  # windows of five minutes

@@ -12,7 +12,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, Producer, Topi
 
 from detectors import Reference
 from monitor.cli import main
-from monitor.sinks.payloads import rfc3339
+from monitor.targets.payloads import rfc3339
 from tests.build import MIDNIGHT
 from tests.parts.ports import free_ports
 

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from monitor.facts import ForeignCommit, LagMeasured, OffsetsLost, SourceTroubled, TopicsMissing
 from monitor.sources.base import SourceError
-from monitor.sources.embedded import EmbeddedBroker
+from monitor.sources.kafka.embedded import EmbeddedBroker
 from monitor.stream.events import Partition
 from tests.parts.kafka import ApacheKafka
 from tests.parts.mock import Api, MockBroker
@@ -451,9 +451,9 @@ def test_the_client_writes_nothing_to_stderr() -> None:
     script = f"""
         import time
         from monitor.clock import SystemClock
-        from monitor.sources.embedded import EmbeddedBroker
-        from monitor.sources.client import KafkaChoice
-        from monitor.sources.kafka import KafkaSource
+        from monitor.sources.kafka.embedded import EmbeddedBroker
+        from monitor.sources.kafka.client import KafkaChoice
+        from monitor.sources.kafka.source import KafkaSource
 
         broker = EmbeddedBroker()
         broker.create("predictions")

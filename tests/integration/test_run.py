@@ -26,7 +26,7 @@ from monitor.commands.check import series_count
 from monitor.commands.demo.receiver import Receiver
 from monitor.commands.memory import BASE_BYTES, READING_BYTES
 from monitor.commands.run import with_absolute_state
-from monitor.loaded import load
+from monitor.configuration import load
 from monitor.settings import load_settings
 from tests.integration.daemon import Driftd
 

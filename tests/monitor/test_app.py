@@ -15,15 +15,15 @@ import pytest
 import yaml
 
 from detectors import Reference
-from detectors.decision import ChartPlan
+from detectors.charts import ChartPlan
 from monitor.alerting.rules import Severity
 from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
 from monitor.commands.run import warm_up
-from monitor.loaded import Loaded, load, refuse_longer
+from monitor.configuration import Loaded, load, refuse_longer
 from monitor.settings import ConfigError, load_settings
-from monitor.sinks.store import StateError
 from monitor.sources.base import SourceError
+from monitor.store.sqlite import StateError
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.charted import DAY, seeded
 from tests.charted import reference as calibrated_reference

@@ -13,7 +13,7 @@ from monitor.app import Daemon
 from monitor.commands import memory
 from monitor.commands.check import series_count
 from monitor.commands.run import with_absolute_state
-from monitor.loaded import load
+from monitor.configuration import load
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import load_settings
 from monitor.stream.events import EventBatch, MicroBatch, Partition

@@ -9,8 +9,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from monitor.clock import SystemClock
 from monitor.facts import Fact
-from monitor.sources.client import KafkaChoice
-from monitor.sources.kafka import KafkaSource
+from monitor.sources.kafka.client import KafkaChoice
+from monitor.sources.kafka.source import KafkaSource
 from monitor.stream.events import Partition
 
 F = TypeVar("F")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import Reference
-from detectors.decision import ChartPlan, Charts, Step, Sums
-from detectors.decision.plan import COLUMNS, GAUSSIAN, most
+from detectors.charts import ChartPlan, Charts, Step, Sums
+from detectors.charts.plan import COLUMNS, GAUSSIAN, most
 from monitor.facts import AlertChanged, AlertSeen, Fact, PaneCharted, RetrainDecided
 from monitor.pipeline import Pipeline
 from monitor.stream.events import EventBatch, MicroBatch

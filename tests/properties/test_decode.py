@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detectors import Reference
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode import Decoded, FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.formats.decode import Decoded, FieldMap, SeriesDecoder, TopicDecoder
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.fakes import NOON
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from detectors import GridMismatchError, Reference, ReferenceFormatError, Sketch, adwin, canonical, ks, serial
+from detectors import GridMismatchError, Reference, ReferenceFormatError, Sketch, canonical
+from detectors.reference import file as serial
+from detectors.univariate import adwin, ks
 
 
 def law(*strategies: st.SearchStrategy) -> Callable:

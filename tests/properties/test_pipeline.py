@@ -22,9 +22,9 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import Pipeline
-from monitor.series import Record, SeriesSpec
-from monitor.sinks.payloads import Sender, Subscriber, notifications
+from monitor.series.series import Record, SeriesSpec
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.targets.payloads import Sender, Subscriber, notifications
 from tests.build import (
     KEY,
     MINUTE,

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from monitor.alerting.episodes import Evidence
-from monitor.backtest.report.figures import NONE, clock, count, moment, number, plural, spell, times
-from monitor.backtest.report.markup import Inside, Markup, name, table, tag, text
 from monitor.backtest.report.parts import BUDGET_RULE, TOLD_AT_MOST, Part, chart_of, effect_of
 from monitor.backtest.result import AlertEpisode
+from monitor.html.figures import NONE, clock, count, moment, number, plural, spell, times
+from monitor.html.markup import Inside, Markup, name, table, tag, text
 
 OPEN_CARDS = 3  # of a rule; a rule with more of them is not told of in full
 FEATURES_AT_MOST = 25  # in a card

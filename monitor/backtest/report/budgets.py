@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from monitor.backtest.report import plots
-from monitor.backtest.report.figures import NONE, moment, number, plural, spell
-from monitor.backtest.report.markup import Inside, Markup, name, table, tag
 from monitor.backtest.report.parts import Part
-from monitor.backtest.report.plots import Scale
 from monitor.backtest.result import SweepRow
+from monitor.html import plots
+from monitor.html.figures import NONE, moment, number, plural, spell
+from monitor.html.markup import Inside, Markup, name, table, tag
+from monitor.html.plots import Scale
 
 COLOURS = 6
 HEADROOM = 1.2  # so that no dot stands on the edge or in the words there

@@ -8,11 +8,11 @@ from pathlib import Path
 from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts, pairs
 from monitor.backtest.report.budgets import sweep
-from monitor.backtest.report.figures import NONE, count, moment, number, plural, share, spell
-from monitor.backtest.report.markup import Inside, Markup, joined, name, table, tag
 from monitor.backtest.report.parts import CALIBRATIONS, Part, title
 from monitor.backtest.report.timeline import panes_and_windows, timeline, tracks
 from monitor.backtest.result import BacktestResult, Model
+from monitor.html.figures import NONE, count, moment, number, plural, share, spell
+from monitor.html.markup import Inside, Markup, joined, name, table, tag
 
 HERE = Path(__file__).parent
 MILLISECOND = 1_000_000

@@ -1,9 +1,9 @@
 """What to make of it: expected and seen false alarms, the self-check, planted changes, retraining."""
 
-from monitor.backtest.report.figures import DAY, NONE, chance_of, count, moment, number, plural, share, spell, times
-from monitor.backtest.report.markup import Inside, Markup, name, table, tag, text
 from monitor.backtest.report.parts import BUDGET_RULE, Part
 from monitor.backtest.result import ExpectedRule, Injected, Retrain
+from monitor.html.figures import DAY, NONE, chance_of, count, moment, number, plural, share, spell, times
+from monitor.html.markup import Inside, Markup, name, table, tag, text
 
 MONTH = 30 * DAY  # the budget's
 SUSPECT = 3.0  # × as many warnings as expected

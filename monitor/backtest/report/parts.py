@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.figures import signed
-from monitor.backtest.report.figures import NONE, THIN, number
-from monitor.backtest.report.markup import Markup, name
-from monitor.backtest.report.plots import TimeAxis
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain
+from monitor.explain.figures import signed
+from monitor.html.figures import NONE, THIN, number
+from monitor.html.markup import Markup, name
+from monitor.html.plots import TimeAxis
 
 BUDGET_RULE = "drift"
 TOLD_AT_MOST = 100  # alerts of a rule that the report tells of; the JSON has them all

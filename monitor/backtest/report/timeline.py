@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from monitor.backtest.report import plots
-from monitor.backtest.report.figures import clock, count, moment, plural, spell, times
-from monitor.backtest.report.markup import Markup, name, tag
 from monitor.backtest.report.parts import CHARTS, TOLD_AT_MOST, Part
-from monitor.backtest.report.plots import Scale
 from monitor.backtest.result import AlertEpisode, Injected, Model, Retrain, Track
+from monitor.html import plots
+from monitor.html.figures import clock, count, moment, plural, spell, times
+from monitor.html.markup import Markup, name, tag
+from monitor.html.plots import Scale
 from monitor.stream.events import Nanos
 
 SHOWN = 2.0  # × the threshold: what goes further leaves the picture, its peak is said

@@ -11,18 +11,18 @@ import numpy as np
 import yaml
 
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.drift import NAME as RULE
 from monitor.app import Daemon
 from monitor.clock import SystemClock
 from monitor.commands.demo.receiver import Delivery, Receiver
 from monitor.commands.demo.traffic import MODELS, TOPIC, WINDOW, Plan, Traffic, write_references
 from monitor.commands.demo.view import Frame, Row, View
 from monitor.commands.run import cannot
-from monitor.loaded import load
+from monitor.configuration import load
 from monitor.runtime.board import Board
 from monitor.runtime.telemetry import configure_logging
+from monitor.series.drift import NAME as RULE
 from monitor.settings import load_settings
-from monitor.sources.embedded import EmbeddedBroker
+from monitor.sources.kafka.embedded import EmbeddedBroker
 from monitor.stream.events import SECOND
 
 DRIFTING, SILENT, FEATURE = "fraud", "pricing", "amount"

@@ -1,0 +1,353 @@
+"""One feature's calibration: what its scores do in the reference's own windows, where nothing is wrong."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.calibration import seasons
+from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores
+from detectors.calibration.variation import SLOW, Slow, chi2_bound, largest_step, quick_sd, slow_sd, t_quantile
+from detectors.features import Bools, Floats, Ints
+
+WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
+UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
+OWN_STEP = 0.01  # chance, over all features, of calling an unchanged reference changed
+SURELY_SKEW = 4.5  # standard errors from what independent rows would have
+APART = 2.0  # times the rows, from where on it can be told what many do
+PEAK = 3.0  # of what a line misses within an hour, over its root mean square
+MEDIAN_OF_SQUARE = 0.455  # of a standard normal
+SMALLEST_STEP = {"mean": 0.05, "mix": 0.01, "missing": 0.005}  # sigma, shares
+OwnStep = tuple[int, float, str]  # time, size, what changes
+LEADING = 3  # categories whose share is looked at for a season
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureCalibration:
+    """How one feature's scores vary when nothing is wrong.
+
+    `sd`, `skew`: of location and scale times the root of the rows; `grows`: what each row adds to their variance where the rows
+    of a window share a level, as 1 + grows n; `slow`: their allowance for slow variation, in sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance
+    of X² a row. `missing` (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours;
+    `profile` float32[season, size] its counts; `misfit` float32[season, 3] what its steps from hour to hour miss: sigma of
+    location and scale, and X² a row; None where nothing.
+    """
+
+    sd: tuple[float, float] = (1.0, 1.0)
+    grows: tuple[float, float] = (0.0, 0.0)
+    skew: tuple[float, float] = (0.0, 0.0)
+    slow: tuple[float, float] = (0.0, 0.0)
+    shape: tuple[float, float] = (1.0, 1.0)
+    shape_sd: float = 1.0
+    shape_slow: float = 0.0
+    missing: tuple[float, float] = (1.0, 0.0)
+    season: int = 0
+    profile: seasons.Counts | None = None
+    misfit: seasons.Counts | None = None
+    step: OwnStep | None = None  # when and how far the reference itself changes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Own:
+    """One feature in the reference's own windows: counts float64[k, size], missing and rows float64[k], starts int64[k]."""
+
+    cells: Floats
+    missing: Floats
+    rows: Floats
+    middles: Ints
+    numeric: bool
+    features: int  # that share the chances
+
+    @property
+    def usable(self) -> Floats:
+        """Rows with a value, float64[k]."""
+        return np.asarray(self.cells.sum(axis=1))
+
+
+def calibrate_feature(own: Own) -> FeatureCalibration:
+    """Learn one feature. Windows without a usable row are passed over."""
+    kept = own.usable > 0
+    missing, pearson = _missing(own)
+    step = _own_step(own.middles, pearson, "missing", _binomial_sd(own), own.features)
+    if kept.sum() < 2 or own.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
+        return FeatureCalibration(missing=missing, step=step)
+    cells, middles, rows = own.cells[kept], own.middles[kept], own.usable[kept]
+    pooled = seasons.shares(cells.sum(axis=0))
+    scores = normal_scores(pooled[None], np.array([pooled.size]), int(own.numeric))[0]
+    watched = scores if own.numeric else _one_against_rest(pooled)
+    season, counts = _season(cells, middles, rows, pooled, watched)
+    q = np.broadcast_to(pooled, cells.shape) if counts is None else seasons.expected(counts, middles, season)[0]
+    apart = cells / rows[:, None] - q
+    usual = float(np.median(rows))
+    fitted = np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25))  # the profile has seen these very windows
+    u = apart @ scores * np.sqrt(rows)[:, None] / fitted
+    grows = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if own.numeric else ZEROS
+    u /= np.sqrt(1 + np.outer(rows, grows))
+    x2 = residual_x2(apart, rows, q, scores)
+    misfit, fits = (None, np.ones(rows.size, dtype=np.bool_)) if not season else _misfit(u, x2, rows, middles, season)
+    turns = _turns(middles, season)
+    third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
+    sd, skew, slow = _directions(u[fits], third, own.features, turns) if own.numeric else (ONES, ZEROS, ZEROS)
+    shape, shape_sd, shape_slow = _shape(own, x2[fits], rows[fits], q[fits], scores)
+    if own.numeric:
+        step = _own_step(middles, u[:, 0], "mean", (1 / usual + grows[0]) ** 0.5, own.features) or step
+    else:
+        moved = apart @ watched * np.sqrt(rows)[:, None]
+        each = np.sqrt(pooled * (1 - pooled) / usual)
+        found = [
+            _own_step(middles, one, "mix", float(sd), own.features) for one, sd in zip(moved.T, each, strict=False)
+        ]
+        step = next((one for one in found if one is not None), step)
+    return FeatureCalibration(
+        sd=sd,
+        grows=grows,
+        skew=skew,
+        slow=(slow[0] * (1 / usual + grows[0]) ** 0.5, slow[1] * (1 / usual + grows[1]) ** 0.5),
+        shape=shape,
+        shape_sd=shape_sd,
+        shape_slow=shape_slow,
+        missing=missing,
+        season=season,
+        profile=None if counts is None else counts.astype(np.float32),
+        misfit=None if misfit is None or not misfit.any() else misfit.astype(np.float32),
+        step=step,
+    )
+
+
+def _own_step(middles: Ints, series: Floats, what: str, unit: float, features: int) -> OwnStep | None:
+    """Return when a series changes for good, how far in its own unit, and what it is; None where it does not, or hardly."""
+    if series.size < 2:  # noqa: PLR2004 - nothing to compare
+        return None
+    found = largest_step(series, OWN_STEP / features, _windows_a_day(middles))
+    if found is None or abs(found[1]) * unit < SMALLEST_STEP[what]:
+        return None
+    return int(middles[found[0]]), found[1] * unit, what
+
+
+def later_shift(
+    one: FeatureCalibration, everything: Floats, late: Floats | Ints, *, numeric: bool, windows: int
+) -> tuple[float, str] | None:
+    """Return by how much the windows learnt from differ from what was before, and what; None where hardly or by chance.
+
+    `everything`, `late` [size]: counts of the whole reference and of those windows.
+    """
+    pooled, count = seasons.shares(everything), float(late.sum())
+    earlier = max(1 - count / float(everything.sum()), TINY)
+    apart = late / count - pooled
+    settled = np.sqrt(max(windows / SLOW[-1], 1.0))  # slow variation: days that stand for themselves
+    if numeric:
+        moved = float(apart @ normal_scores(pooled[None], np.array([pooled.size]), 1)[0][:, 0])
+        what, unit, slow = "mean", one.sd[0], one.slow[0]
+    else:
+        at = int(np.argmax(np.abs(apart[:LEADING])))
+        moved, spread = float(apart[at]), float(np.sqrt(pooled[at] * (1 - pooled[at])))
+        what, unit, slow = "mix", one.shape[0] ** 0.5 * spread, one.shape_slow**0.5 * spread
+    chance = 3 * unit * np.sqrt(earlier / count) + slow / settled
+    return (float(moved / earlier), what) if abs(moved) > SMALLEST_STEP[what] + chance else None
+
+
+def _one_against_rest(shares: Floats) -> Floats:
+    """Scores of the commonest categories, each against all others, float64[size, 3]."""
+    first = shares[:LEADING]
+    spread = np.sqrt(np.maximum(first * (1 - first), TINY))
+    return np.asarray((np.eye(shares.size)[:, : first.size] - first) / spread)
+
+
+# --- seasons ----------------------------------------------------------------------------------------------------------
+
+
+def _season(cells: Floats, middles: Ints, rows: Floats, pooled: Floats, watched: Floats) -> tuple[int, Floats | None]:
+    """Return the season that the shares follow, and its counts; the week only for what the day leaves."""
+    span = int(middles[-1] - middles[0]) if middles.size else 0
+    step = int(np.median(np.diff(middles))) if middles.size > 1 else 0
+    if step > seasons.HOUR_NS or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS * 0.99:
+        return 0, None
+    day = seasons.profile(cells, middles, seasons.DAY, pooled)
+    found: tuple[int, Floats | None] = (0, None)
+    q: Floats = np.broadcast_to(pooled, cells.shape)
+    if _follows(cells, rows, q, watched, middles, seasons.DAY):
+        found, q = (seasons.DAY, day), seasons.expected(day, middles, seasons.DAY)[0]
+    weeks = span / (seasons.WEEK * seasons.HOUR_NS)
+    if weeks >= WEEKS_FOR_WEEK * 0.99 and _follows(cells, rows, q, watched, middles, seasons.WEEK):
+        return seasons.WEEK, seasons.profile(cells, middles, seasons.WEEK, seasons.shares(day))
+    return found
+
+
+def _follows(cells: Floats, rows: Floats, q: Floats, watched: Floats, middles: Ints, season: int) -> bool:
+    series = (cells / rows[:, None] - q) @ watched * np.sqrt(rows)[:, None]
+    return any(seasons.seasonal(one, middles, season) for one in series.T)
+
+
+# --- location and scale ------------------------------------------------------------------------------------------------
+
+Pair = tuple[float, float]
+ONES, ZEROS = (1.0, 1.0), (0.0, 0.0)
+
+
+def _directions(u: Floats, third: Floats, features: int, turns: float) -> tuple[Pair, Pair, Pair]:
+    sds, skews, slows = [], [], []
+    for one in (0, 1):
+        sd = quick_sd(u[:, one])
+        sds.append(sd)
+        skews.append(_skew(u[:, one], float(third[one])))
+        slows.append(_allowance(slow_sd(u[:, one], sd), features, turns))
+    return (sds[0], sds[1]), (skews[0], skews[1]), (slows[0], slows[1])
+
+
+def _misfit(u: Floats, x2: Floats, rows: Floats, middles: Ints, season: int) -> tuple[Floats, Bools]:
+    """Return what each hour's interpolation misses, float64[season, 3], and which windows it does not miss.
+
+    A sudden change from one hour to the next, every day or week, is no line between them. Hours whose windows lie far from
+    the expectation in most turns are allowed three times their root mean square.
+    """
+    hour = seasons.hours(middles, season).astype(np.int64) % season
+    turn = np.unique(middles // (season * seasons.HOUR_NS), return_inverse=True)[1]
+    weeks = max(round(_turns(middles, season)), 1)
+    usual = float(np.median(rows))
+    found = np.zeros((season, 3))
+    for column, values in enumerate((np.square(u[:, 0]), np.square(u[:, 1]), x2)):
+        base = max(float(np.median(values)) / MEDIAN_OF_SQUARE, 1.0) if column < 2 else float(np.median(values))  # noqa: PLR2004
+        usually, mean = _by_turns(values, hour, turn, season)
+        beyond = np.where(usually > base * chi2_bound(weeks) / weeks, np.maximum(mean - base, 0.0), 0.0)
+        found[:, column] = PEAK * (np.sqrt(beyond / usual) if column < 2 else beyond / usual)  # noqa: PLR2004 - directions
+    fits = ~np.asarray((found > 0).any(axis=1))[hour]
+    return found, np.asarray(fits if 2 * fits.sum() >= fits.size else np.ones_like(fits))
+
+
+def _by_turns(values: Floats, hour: Ints, turn: Ints, season: int) -> tuple[Floats, Floats]:
+    """Return each hour's median over its turns (days, weeks), and its mean without the worst of them; 0 where it has none.
+
+    So one odd day touches no hour.
+    """
+    turns = int(turn.max()) + 1
+    each = seasons.means(values, hour * turns + turn, season * turns).reshape(season, turns)
+    each.sort(axis=1)  # what is NaN comes last
+    held, at = np.isfinite(each).sum(axis=1), np.arange(season)
+    kept = np.maximum(held - 1, 1)
+    best = np.where(np.arange(turns) < kept[:, None], np.nan_to_num(each), 0.0)
+    return np.nan_to_num(each[at, np.maximum(held - 1, 0) // 2]), best.sum(axis=1) / kept
+
+
+def _turns(middles: Ints, season: int) -> float:
+    """How many seasons the expectation rests on; without one, days."""
+    span = float(middles[-1] - middles[0]) / seasons.HOUR_NS if middles.size else 0.0
+    return max(span / (season or seasons.DAY), 1.0)
+
+
+def _windows_an_hour(middles: Ints, season: int) -> float:
+    return max(middles.size / season, 1.4) if season else float(middles.size)
+
+
+def _windows_a_day(middles: Ints) -> int:
+    return max(1, round(seasons.DAY * seasons.HOUR_NS / float(np.median(np.diff(middles)))))
+
+
+def _allowance(slow: Slow, features: int, turns: float) -> float:
+    """What slow variation may do, at the chance shared by the features; the past's own share of it on top."""
+    if slow.sd == 0:
+        return 0.0
+    inside = max(1 - 1 / turns, 0.5)  # the expectation has followed its own past
+    bound = t_quantile(UNSURE / (4 * features), slow.dof)
+    return float(bound * slow.sd / np.sqrt(inside) * np.sqrt(1 + 1 / turns))
+
+
+def _growth(u: Floats, rows: Floats) -> float:
+    """Return c / a of var(u) = a + c rows, where windows of many rows vary more than those of few; else 0.
+
+    Between the third of the windows that have fewest rows and the third that have most, if there is a factor of two.
+    """
+    low, high = rows <= np.quantile(rows, 1 / 3), rows >= np.quantile(rows, 2 / 3)
+    few, many = float(rows[low].mean()), float(rows[high].mean())
+    if many < APART * few:
+        return 0.0
+    calm, wild = float(np.square(u[low]).mean()), float(np.square(u[high]).mean())
+    if wild <= max(calm, 1.0) * (1 + SURELY_SKEW * np.sqrt(2 / low.sum() + 2 / high.sum())):
+        return 0.0
+    alone = max((calm * many - wild * few) / (many - few), 1.0)  # of hardly any rows: independent ones at least
+    return (wild / alone - 1) / many
+
+
+def _skew(u: Floats, known: float) -> float:
+    """The skew of independent rows, unless the windows show that it is another."""
+    spread = float(u.std())
+    if spread == 0:
+        return known
+    found = float(np.mean((u - u.mean()) ** 3)) / spread**3
+    return float(np.clip(found, -1.5, 1.5)) if abs(found - known) > SURELY_SKEW * np.sqrt(6 / u.size) else known
+
+
+# --- everything else -----------------------------------------------------------------------------------------------------
+
+
+def residual_x2(apart: Floats, rows: Floats, q: Floats, scores: Floats) -> Floats:
+    """Return X² without what location and scale have said; `apart`, `q` float64[k, size], `rows` float64[k]."""
+    x2 = rows * (apart * apart / np.maximum(q, LEAST / rows[:, None])).sum(axis=-1)
+    said = rows * np.square(apart @ scores).sum(axis=-1)
+    return np.asarray(np.maximum(x2 - said, 0.0))
+
+
+def _shape(own: Own, x2: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
+    filled = q.mean(axis=0)[(q > 0).any(axis=0)]
+    size = filled.size
+    said = int((np.abs(scores).sum(axis=0) > 0).sum())
+    dof = float(size - 1 - said)
+    if dof < 1:
+        return ONES, 1.0, 0.0
+    spread = 2 * dof + (float((1 / np.maximum(filled, TINY)).sum()) - size * size - 2 * size + 2) / float(
+        np.median(rows)
+    )
+    scale, free = _law(x2, dof, max(spread, 2 * dof))
+    deviates = chi2_deviate(x2 / scale, np.full(x2.size, free), np.zeros(x2.size))
+    excess = slow_sd(x2 / rows, float((x2 / rows).std()))
+    bound = t_quantile(UNSURE / (4 * own.features), excess.dof)
+    return (scale, free), quick_sd(deviates), float(bound * excess.sd)
+
+
+def _law(x2: Floats, dof: float, spread: float) -> Pair:
+    """Scale and degrees of freedom of the chi-square with the statistic's mean and variance (Satterthwaite 1946).
+
+    What theory says for independent rows, unless the windows show more.
+    """
+    mean, variance, count = float(x2.mean()), float(x2.var(ddof=1)), x2.size
+    if mean > dof * (1 + 3 * np.sqrt(2 / (dof * count))) or variance > spread * (
+        1 + 3 * np.sqrt((2 + 12 / dof) / count)
+    ):
+        dof, spread = max(mean, dof), max(variance, spread) * (1 + np.sqrt(2 / count))
+    scale = max(1.0, spread / (2 * dof))
+    return scale, dof / scale
+
+
+# --- missing values --------------------------------------------------------------------------------------------------------
+
+
+def _missing(own: Own) -> tuple[Pair, Floats]:
+    """Dispersion and allowance of the missing count, and its standardised residuals, none where nothing varies."""
+    total, rows = float(own.missing.sum()), float(own.rows.sum())
+    if total in {0.0, rows}:
+        return (1.0, 0.0), np.empty(0)
+    share = total / rows
+    pearson = (own.missing - share * own.rows) / np.sqrt(own.rows * share * (1 - share))
+    quick = quick_sd(pearson)
+    slow = _allowance(slow_sd(pearson, quick), own.features, _turns(own.middles, 0))
+    return (quick**2, slow * _binomial_sd(own)), pearson
+
+
+def _binomial_sd(own: Own) -> float:
+    """Of the missing share in a usual window."""
+    share = float(own.missing.sum()) / max(float(own.rows.sum()), 1.0)
+    return float(np.sqrt(share * (1 - share) / max(float(np.median(own.rows)), 1.0)))
+
+
+def upper_share(events: Floats, rows: Floats, features: int, ends: Floats) -> Floats:
+    """Return the share that a reference of so many events in so many rows may really have, at the chance shared by all.
+
+    The posterior's upper bound for a Poisson count (`ends`: 1, or 2 where both ends of a range were themselves drawn).
+    """
+    from scipy import special
+
+    bound = special.gammaincinv(np.asarray(events, dtype=np.float64) + ends, 1 - UNSURE / (4 * features))
+    return np.asarray(np.minimum(bound / np.maximum(rows, 1.0), 1.0))
+
+
+def reference_error(features: int) -> float:
+    """Return how many standard errors the reference's own mean is allowed to be off."""
+    return normal_quantile(UNSURE / (4 * max(features, 1)))

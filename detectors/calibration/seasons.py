@@ -1,0 +1,147 @@
+"""How shares follow the hour of the day, or of the week, and what they are to be at a given time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import Floats, Ints
+
+Counts = NDArray[np.float32]  # of an hour: they are many, and their own chance is far above the 24 bits
+HOUR_NS = 3600 * 10**9
+DAY, WEEK = 24, 168  # hours
+MONDAY = 4 * DAY  # the epoch began on a Thursday
+PSEUDO_ROWS = 50.0  # with which an hour leans on the longer season it is part of
+AGREES = {DAY: 0.8, WEEK: 0.6}  # correlation of one half of the days (or weeks) with the other: from there on a season
+FEWEST_HOURS = 4  # that both halves must hold; and half of those that hold any traffic
+STANDS_OUT = {DAY: 2.2, WEEK: 1.6}  # variance between hours over that within them; of few hours chance makes more
+
+
+def hours(times: Ints | int, season: int) -> Floats:
+    """Return hours since the season began, with their fraction; midnight UTC, and Monday's for a week."""
+    shift = 0 if season == DAY else (7 * DAY - MONDAY) * HOUR_NS
+    return np.asarray((np.asarray(times) + shift) % (season * HOUR_NS) / HOUR_NS)
+
+
+def middles(start: int, end: int) -> Ints:
+    """Return the middles of the hours that make up a span, of the span itself where it is no longer than one."""
+    count = max(1, -(-(end - start) // HOUR_NS))
+    return start + (end - start) * (2 * np.arange(count, dtype=np.int64) + 1) // (2 * count)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Linear interpolation between the middles of two hours, for each time asked."""
+
+    low: Ints
+    high: Ints
+    share: Floats  # of the later hour
+
+
+def between(times: Ints | int, season: int) -> Weights:
+    """Return which two hours' middles each time lies between."""
+    place = hours(times, season) - 0.5
+    low = np.floor(place).astype(np.int64)
+    return Weights(low % season, (low + 1) % season, place - low)
+
+
+def profile(cells: Floats, times: Ints, season: int, parent: Floats) -> Floats:
+    """Return counts a season's hour, float64[season, size], each with a few rows of its parent's shares, float64[size] or [k, size]."""
+    found = np.zeros((season, cells.shape[1]))
+    hour = hours(times, season).astype(np.int64) % season
+    np.add.at(found, hour, cells)
+    leaning = (
+        np.broadcast_to(parent, (season, cells.shape[1]))
+        if parent.ndim == 1
+        else np.tile(parent, (season // len(parent), 1))
+    )
+    return found + PSEUDO_ROWS * leaning
+
+
+def shares(counts: Floats) -> Floats:
+    """Return rows of counts as shares."""
+    return np.asarray(counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-9))
+
+
+def expected(counts: Floats, times: Ints | int, season: int) -> tuple[Floats, Floats]:
+    """Return shares at each time by interpolation, float64[..., size], and the reference rows that they rest on."""
+    return _interpolated(counts, between(times, season))
+
+
+def _interpolated(counts: Floats, at: Weights) -> tuple[Floats, Floats]:
+    of, rows = shares(counts), counts.sum(axis=-1)
+    share = at.share[..., None]
+    resting = 1 / ((1 - at.share) ** 2 / rows[..., at.low] + at.share**2 / rows[..., at.high])
+    return of[..., at.low, :] * (1 - share) + of[..., at.high, :] * share, resting
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profiles:
+    """The hours of all features that follow one season: kept once, whoever looks at them.
+
+    `which` int64[s] are the features, `counts` float32[s, season, width] theirs; `missed` int64[m] are those of the s whose
+    hours are missed by their interpolation, `misfits` float32[m, season, 3] by how much.
+    """
+
+    season: int
+    which: Ints
+    counts: Counts
+    missed: Ints
+    misfits: Counts
+
+    @classmethod
+    def of(
+        cls, season: int, which: Sequence[int], counts: Sequence[Counts], misfits: Sequence[Counts | None], width: int
+    ) -> "Profiles":
+        """Copy what each feature has, float32[season, its cells] and float32[season, 3], side by side."""
+        stacked = np.zeros((len(which), season, width), dtype=np.float32)
+        for row, one in zip(stacked, counts, strict=True):
+            row[:, : one.shape[1]] = one
+        known = [at for at, one in enumerate(misfits) if one is not None and one.any()]
+        beside = np.array([misfits[at] for at in known], dtype=np.float32).reshape(-1, season, 3)
+        for array in (stacked, beside):
+            array.setflags(write=False)
+        return cls(season, np.array(which, dtype=np.int64), stacked, np.array(known, dtype=np.int64), beside)
+
+    def expected(self, start: int, end: int) -> tuple[Floats, Floats, Floats]:
+        """Return shares float64[s, width] in [start, end), the reference rows behind them [s], and what they miss [s, 3].
+
+        Of more than an hour the hours' mean by their rows, and the most that any of them misses.
+        """
+        times = middles(start, end)
+        at, count = between(times, self.season), np.arange(times.size)
+        around = self.counts[:, np.concatenate([at.low, at.high])].astype(np.float64)  # these hours alone
+        each, behind = _interpolated(around, Weights(count, count + times.size, at.share))
+        weights = behind / behind.sum(axis=1, keepdims=True)
+        misfit = np.zeros((self.which.size, 3))
+        if self.missed.size:
+            misfit[self.missed] = self.misfits[:, hours(times, self.season).astype(np.int64) % self.season].max(axis=1)
+        return (each * weights[:, :, None]).sum(axis=1), behind.mean(axis=1) * times.size, misfit
+
+
+def seasonal(series: Floats, times: Ints, season: int) -> bool:
+    """Return whether a series follows the hour: it varies more between hours than within, alike in odd and even days (weeks)."""
+    hour = hours(times, season).astype(np.int64) % season
+    turn = (times // (season * HOUR_NS)) % 2
+    halves = [means(series[turn == one], hour[turn == one], season) for one in (0, 1)]
+    both = np.isfinite(halves[0]) & np.isfinite(halves[1])
+    level = means(series, hour, season)
+    if both.sum() < max(np.isfinite(level).sum() // 2, FEWEST_HOURS):
+        return False
+    one, other = halves[0][both], halves[1][both]
+    if one.std() < 1e-9 or other.std() < 1e-9:  # noqa: PLR2004 - constant but for rounding
+        return False
+    counts = np.bincount(hour, minlength=season)
+    inside = np.square(series - level[hour]).sum() / max(series.size - season, 1)
+    among = float((counts * np.square(np.nan_to_num(level) - series.mean())).sum()) / (season - 1)
+    return bool(
+        np.corrcoef(one, other)[0, 1] > AGREES[season] and among > STANDS_OUT[season] * max(float(inside), 1e-12)
+    )
+
+
+def means(series: Floats, hour: Ints, season: int) -> Floats:
+    """Return the mean in each hour, float64[season]; NaN where there is none."""
+    rows = np.bincount(hour, minlength=season)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.bincount(hour, weights=series, minlength=season) / np.where(rows > 0, rows, np.nan))

@@ -1,0 +1,197 @@
+"""What the charts of one series are held to: shares, scores, allowances and thresholds, as arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors.calibration.calibration import Calibration
+from detectors.calibration.components import TINY, chi2_quantile, normal_scores
+from detectors.calibration.feature import reference_error, upper_share
+from detectors.charts.budget import (
+    DRIFT,
+    SHORTEST,
+    Budget,
+    BudgetError,
+    gaussian_arl,
+    gaussian_threshold,
+    ratio_threshold,
+)
+from detectors.features import Bools, Floats
+
+if TYPE_CHECKING:
+    from detectors.reference.reference import Reference  # which holds a calibration
+
+CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen")
+GAUSSIAN = 5  # of them are sums of normal deviates, the rest of log likelihood ratios
+DRIFTS = np.array(
+    [DRIFT, DRIFT, DRIFT, DRIFT, 1.0]
+)  # of a shape, for small changes of place and spread have charts of their own
+RATIOS = (1.3, 3.0, 10.0)  # of the odds, that the charts of rates look for: each has a sum of its own
+COLUMNS = GAUSSIAN + 2 * len(RATIOS)
+OWNERS = np.array([*range(GAUSSIAN), *[5] * len(RATIOS), *[6] * len(RATIOS)])  # the chart of each column
+FIRST_COLUMNS = np.searchsorted(OWNERS, np.arange(len(CHARTS)))
+RELATIVE_FLOOR = 0.1  # of a rate: missing 1.0 % -> 1.1 % is nobody's incident
+MOST_OF_THRESHOLD = 0.6  # that one pane may add, so that none pages by itself
+MOST_OF_RATIO = 0.75  # same, of likelihoods, which no far tail of a normal law can mislead
+CLIP = 8.0  # standard errors, same reason
+VOLUME_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """Changes that nobody wants to hear of: `shift` and `scale` in sigma, `mass` in share of a category, rates in share of rows."""
+
+    shift: float = 0.05
+    scale: float = 0.05
+    mass: float = 0.01
+    missing: float = 0.0005
+    unseen: float = 0.0002
+
+
+@dataclass(frozen=True, slots=True)
+class ChartPlan:
+    """What a series' charts are asked for. `step_ns`: how often they may advance; at least the calibration's window."""
+
+    per_month: float = 1.0
+    step_ns: int = 0
+    floors: Floors = Floors()
+    own_floors: Mapping[str, float] = field(default_factory=dict)  # by feature: sigma, or share of a category
+    importance: Mapping[str, float] = field(default_factory=dict)
+
+    def block_ns(self, calibration: Calibration) -> int:
+        """Return the length of a step: whole panes, no shorter than what was calibrated."""
+        step = self.step_ns or calibration.window_ns
+        return -(-calibration.window_ns // step) * step
+
+
+class Plan:
+    """The arrays, worked out once. `f` features, `w` cells of the widest."""
+
+    def __init__(self, reference: "Reference", calibration: Calibration, wanted: ChartPlan) -> None:
+        self.grid = reference.grid
+        self.calibration = calibration
+        self.cells = calibration.cells
+        self.numeric = len(self.grid.numeric)
+        self.block_ns = wanted.block_ns(calibration)
+        counts = self.cells.merge(self.grid.counts).astype(np.float64)
+        self.rows = np.maximum(counts.sum(axis=1), 1.0)  # behind the shares, float64[f]
+        self.shares = counts / self.rows[:, None]
+        self.scores = normal_scores(self.shares, self.cells.sizes, self.numeric)
+        self._take_calibration(calibration)
+        self._take_floors(wanted)
+        self._take_rates(reference, wanted)
+        self.weights = np.array([wanted.importance.get(name, 1.0) for name in self.grid.names])
+        rates = int(self.active[:, GAUSSIAN:].sum())
+        self.budget = Budget(wanted.per_month, int(self.active.sum()) + 2, self.block_ns, rates)
+        self.thresholds = thresholds(self.budget)
+
+    def _take_calibration(self, calibration: Calibration) -> None:
+        features = calibration.features
+        self.sd = np.array([one.sd for one in features])
+        usual = max(calibration.rows, 1.0)
+        self.skew = np.array([one.skew for one in features]) * np.sqrt(usual)  # of one row
+        self.grows = np.array([one.grows for one in features])
+        self._windows = (
+            self.block_ns / calibration.window_ns
+        )  # of the calibration in a step, each with a level of its own
+        self.slow = np.array([one.slow for one in features])
+        self.shape = np.array([one.shape for one in features])
+        self.shape_sd = np.array([one.shape_sd for one in features])
+        self.shape_slow = np.array([one.shape_slow for one in features])
+        self.design = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])  # rows that say as much as one
+        self._no_misfit = np.zeros((len(features), 3))
+
+    def _take_floors(self, wanted: ChartPlan) -> None:
+        floors, names, names_of_numbers = wanted.floors, self.grid.names, self.grid.names[: self.numeric]
+        self.error = reference_error(len(names))
+        shift = np.array([wanted.own_floors.get(name, floors.shift) for name in names])
+        scale = np.array([wanted.own_floors.get(name, floors.scale) for name in names])
+        self.floor = np.stack(
+            [shift, scale * np.sqrt(2)], axis=1
+        )  # a score of scale moves by root two times the change
+        self.shape_floor = np.array([wanted.own_floors.get(name, floors.shift) for name in names_of_numbers])
+        self.mass_floor = np.array([wanted.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
+        rarest = np.sort(np.where(self.cells.held, np.maximum(self.shares, TINY), 1.0), axis=1)[self.numeric :, :2]
+        self.mass_moved = np.square(self.mass_floor) * (1 / rarest).sum(
+            axis=1
+        )  # X² a row, between the two rarest categories
+        said = (np.abs(self.scores).sum(axis=1) > 0).sum(axis=1)
+        self.said = np.abs(self.scores).sum(axis=1) > 0  # bool[f, 2]
+        self.dof = np.maximum((self.shares > 0).sum(axis=1) - 1.0 - said, 0.0)
+        chance = 1 / max(len(names), 2)
+        self.shape_error = chi2_quantile(chance, self.dof) / self.rows  # noncentrality a row, of the shares' own error
+
+    def _take_rates(self, reference: "Reference", wanted: ChartPlan) -> None:
+        features, floors, total = len(self.grid.names), wanted.floors, float(reference.rows)
+        sketch = reference.sketch
+        ends = np.where(np.arange(features) < self.numeric, 2.0, 1.0)
+        known = np.stack([sketch.missing, sketch.unseen], axis=1).astype(np.float64)
+        spread = np.array([one.missing for one in self.calibration.features])
+        alike = self.deviation(np.full(features, self.calibration.rows * self._windows))
+        self.dispersion = np.stack([spread[:, 0], np.maximum(np.square(alike[:, 0]), 1.0)], axis=1)
+        behind = np.stack([np.full(features, total), self.rows], axis=1) / self.dispersion
+        upper = upper_share(known / self.dispersion, behind, features, np.stack([np.ones(features), ends], axis=1))
+        self.usual_rates = known / total
+        self.behind_rates = behind  # independent rows
+        floor = np.maximum(np.array([floors.missing, floors.unseen]), RELATIVE_FLOOR * self.usual_rates)
+        self.floor_of_rates = floor
+        slow = np.stack([spread[:, 1], np.zeros(features)], axis=1)
+        self.tolerated = np.clip(upper + floor + slow, TINY, 1 - 1e-6)  # float64[f, 2]
+        self.log_ratios = np.log(RATIOS)
+        self.log_costs = np.log1p(self.tolerated[:, :, None] * (np.array(RATIOS) - 1))  # float64[f, 2, 3]
+
+    def reference_error(self, rows: Floats, resting: Floats) -> Floats:
+        """Return what the reference's own sampling error is allowed to be, in standard errors of `rows`, float64[f].
+
+        A deviate that is off by e for good brings false alarms e^(2he) times as often. With e normal of deviation s they are
+        on average what they should be where hs² is taken off; no more than what s reaches in any feature need be.
+        """
+        s = np.sqrt(rows / resting)
+        return np.minimum(self.error * s, float(self.thresholds[0]) * s * s)
+
+    def deviation(self, rows: Floats) -> Floats:
+        """Return what location and scale deviate by, float64[f, 2], at so many usable rows, in units of independent ones."""
+        return np.asarray(self.sd * np.sqrt(1 + self.grows * (rows / self._windows)[:, None]))
+
+    @cached_property
+    def active(self) -> Bools:
+        """Which charts there are, bool[f, 7]: a constant has no location, two cells have no scale."""
+        directions = np.repeat(self.said, 2, axis=1)
+        shape = (self.dof >= 1)[:, None]
+        return np.concatenate([directions, shape, np.ones((len(self.dof), 2), dtype=np.bool_)], axis=1)
+
+    def expected(self, start: int, end: int) -> tuple[Floats, Floats, Floats]:
+        """Return the shares in [start, end), float64[f, w], the reference rows that they rest on, float64[f], and what they miss.
+
+        The last float64[f, 3]: sigma of location and scale, and X² a row. Of more than an hour the hours' mean by their rows.
+        """
+        if not self.calibration.hours:
+            return self.shares, self.rows, self._no_misfit
+        shares, rows, misfit = self.shares.copy(), self.rows.copy(), self._no_misfit.copy()
+        for each in self.calibration.hours:
+            shares[each.which], rows[each.which], misfit[each.which] = each.expected(start, end)
+        return shares, rows, misfit
+
+
+def thresholds(budget: Budget) -> Floats:
+    """Return the threshold of each column, float64[columns]."""
+    gaussian = [gaussian_threshold(budget.arl, drift) for drift in DRIFTS.tolist()]
+    return np.array(gaussian + [ratio_threshold(budget.rates_arl * len(RATIOS))] * (COLUMNS - GAUSSIAN))
+
+
+def rescaled(limits: Floats, times: float) -> Floats:
+    """Return the thresholds of so many times the budget. Raises BudgetError where none can hold it."""
+    arl = gaussian_arl(float(limits[0])) / times
+    if arl < SHORTEST:
+        raise BudgetError(f"{times:g} times the budget cannot be held; {arl * times / SHORTEST:.2g} times can")
+    gaussian = [gaussian_threshold(arl, drift) for drift in DRIFTS.tolist()]
+    return np.array(gaussian + [max(float(limits[-1]) - np.log(times), 1.0)] * (COLUMNS - GAUSSIAN))
+
+
+def most(limits: Floats) -> Floats:
+    """Return what one pane may add to each column: never enough to page."""
+    gaussian = np.minimum(MOST_OF_THRESHOLD * limits[:GAUSSIAN], CLIP - DRIFTS)
+    return np.concatenate([gaussian, MOST_OF_RATIO * limits[GAUSSIAN:]])

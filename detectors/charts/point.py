@@ -1,0 +1,54 @@
+"""One step of the charts, as a value."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.charts.plan import FIRST_COLUMNS
+from detectors.features import Bools, Floats, Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One step of the charts over the pane [start, end), and where each stands after it.
+
+    Columns are those of `plan.COLUMNS`, charts those of `plan.CHARTS`. `increments` float64[f, columns] NaN where nothing
+    was judged; `values` float64[f, columns] the sums, `thresholds` float64[columns] theirs; `judged` bool[f] whether values
+    were enough; `z`, `effects` float64[f, 7] standard errors beyond what is tolerated, and sizes in sigma or share;
+    `firing`, `certain` bool[f, 7]; `warning` bool[f]; `since` int64[f, 7] when what fires began. `volume` float64[2] and
+    `volume_firing` bool[2] are the sums and states of the rows themselves, (few, many); `usual_rows` what they are held to,
+    None while it is learnt. `warned` charts began to warn in this step, where by chance `expected_warnings` would at most.
+    """
+
+    start: int
+    end: int
+    rows: int
+    increments: Floats
+    values: Floats
+    thresholds: Floats
+    judged: Bools
+    z: Floats
+    effects: Floats
+    firing: Bools
+    certain: Bools
+    warning: Bools
+    since: Ints
+    volume: Floats
+    volume_firing: Bools
+    volume_since: Ints
+    usual_rows: float | None
+    warned: int
+    expected_warnings: float
+    of_late: tuple[float, float]  # warnings seen and expected in about the last 2000 steps, older ones fading
+    improved: Bools  # bool[f, 2]: missing and unseen rates that have just become better than the reference's
+    suspect: bool  # far more warnings than chance allows, for long: the calibration does not fit this traffic
+
+    @property
+    def ratios(self) -> Floats:
+        """Return the highest sum of each chart over its threshold, float64[f, 7]."""
+        return np.asarray(np.maximum.reduceat(self.values / self.thresholds, FIRST_COLUMNS, axis=1))
+
+    @property
+    def any_firing(self) -> bool:
+        """Whether any chart fires."""
+        return bool(self.firing.any() or self.volume_firing.any())

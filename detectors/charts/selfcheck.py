@@ -1,0 +1,36 @@
+"""Whether charts warn as seldom as the calibration promises."""
+
+import numpy as np
+
+from detectors.charts.budget import gaussian_arl
+from detectors.charts.plan import DRIFTS
+from detectors.features import Floats, Ints
+
+MEMORY = 2016  # steps: a week of five minutes
+TIMES = 2.0  # as many warnings as chance allows, and
+MORE = 10.0  # so many on top: then the calibration is suspect, until it is half of both
+
+
+class SelfCheck:
+    """Counts of warnings seen and of those that chance would bring at most, older ones fading."""
+
+    def __init__(self, thresholds: Floats) -> None:
+        arls = [
+            gaussian_arl(limit / 2, drift) for limit, drift in zip(thresholds.tolist(), DRIFTS.tolist(), strict=False)
+        ]
+        self.chances = 1 / np.array(arls)  # of a warning, a step of each chart
+        self.counts = np.zeros(2)  # seen, expected
+        self.suspected = np.zeros(1, dtype=np.bool_)
+
+    def follow(self, seen: int, charts: Ints) -> float:
+        """Take one step of so many charts of each kind, int64[5]; the number of warnings expected of it is returned."""
+        due = float(charts @ self.chances)
+        self.counts = self.counts * (1 - 1 / MEMORY) + (seen, due)
+        excess = self.counts[0] / (TIMES * self.counts[1] + MORE)
+        self.suspected[0] = excess > (0.5 if self.suspected[0] else 1.0)
+        return due
+
+    @property
+    def suspect(self) -> bool:
+        """Whether far more was seen than expected."""
+        return bool(self.suspected[0])

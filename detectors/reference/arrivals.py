@@ -1,0 +1,71 @@
+"""When a reference's rows happened: period, rows a window, and which windows there are."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from detectors.calibration.cells import MergedCells
+from detectors.calibration.collect import NO_TIME, WindowTally
+from detectors.columns import Column
+from detectors.features import Ints
+from detectors.sketches import Grid
+
+MOST_HELD = 1_000_000  # windows whose rows are counted: beyond twice as many the earlier are forgotten
+
+
+def nanoseconds(name: str, column: Column) -> Ints:
+    """Return event times as int64[n] nanoseconds, NO_TIME where there is none. Raises ValueError for anything else."""
+    times = np.asarray(column)
+    if times.dtype.kind == "M":
+        times = times.astype("datetime64[ns]").astype(np.int64)
+    if times.dtype.kind not in "iu":
+        raise ValueError(f"{name}: timestamps must be whole nanoseconds, not {times.dtype}")
+    return times.astype(np.int64, copy=False)
+
+
+@dataclass(slots=True)
+class Tempo:
+    """Event times in nanoseconds to first, last and the usual number of rows a window."""
+
+    window_ns: int | None
+    first: int | None = None
+    last: int | None = None
+    rows: Counter[int] = field(default_factory=Counter)
+
+    def add(self, name: str, column: Column) -> None:
+        """Take event times, int64[n] nanoseconds or datetime64[n]. Raises ValueError for anything else."""
+        times = nanoseconds(name, column)
+        times = times[times != NO_TIME]
+        if not times.size:
+            return
+        first, last = int(times.min()), int(times.max())
+        self.first = first if self.first is None else min(self.first, first)
+        self.last = last if self.last is None else max(self.last, last)
+        if self.window_ns is not None:
+            windows, rows = np.unique(times // self.window_ns, return_counts=True)
+            for window, count in zip(windows.tolist(), rows.tolist(), strict=True):
+                self.rows[window] += count
+            if len(self.rows) > 2 * MOST_HELD:
+                self.rows = Counter({window: self.rows[window] for window in sorted(self.rows)[-MOST_HELD:]})
+
+    @property
+    def period(self) -> tuple[int, int] | None:
+        """First and last event time."""
+        return None if self.first is None or self.last is None else (self.first, self.last)
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Median rows of the windows between the first and the last one, which are likely cut off."""
+        whole = [self.rows[window] for window in sorted(self.rows)[1:-1]]
+        if self.window_ns is None or len(whole) < 2:  # noqa: PLR2004 - one window is no rate
+            return None
+        return float(np.median(whole)) / (self.window_ns / 1e9)
+
+    def tally(self, grid: Grid, counts: Ints) -> WindowTally | None:
+        """Return an empty tally of the windows that occur; None where there are none. `counts` int64[size] of a sample."""
+        if self.window_ns is None or not self.rows:
+            return None
+        windows = np.array(sorted(self.rows), dtype=np.int64)
+        cells = MergedCells.of(grid, counts, float(np.median(list(self.rows.values()))))
+        return WindowTally(cells, self.window_ns, windows)

@@ -1,0 +1,1 @@
+"""Detectors of one feature at a time, one a file."""

@@ -1,0 +1,207 @@
+"""Adaptive windowing over panes: where the mean of each numeric feature stands since it last changed."""
+
+import io
+import struct
+import zlib
+from collections import deque
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Any, Self
+
+import numpy as np
+
+from detectors.features import Floats, Ints, every, some
+from detectors.reference.reference import Reference
+from detectors.scores import DriftScore, ScoreColumns
+from detectors.sketches import Sketch
+
+PANES = 64  # remembered for display; the detector itself remembers as many as it likes
+CLIP = 8.0  # standard errors: no single pane decides alone
+FEWEST = 2  # usable rows that make a pane
+DELTA = 5e-4  # where no budget sets it
+HEADER = struct.Struct("<4sB16s8sdQ")  # magic, version, river version, reference hash, delta, panes fed
+MAGIC = b"dADW"
+VERSION = 2
+
+
+def _river(delta: float, clock: int) -> Any:
+    # River's own window, not the shell around it: `river.drift` takes a second and 60 MB to import, and the shell forgets
+    # the newer panes too after a change, where the algorithm keeps them.
+    from river._river_rust.drift import AdaptiveWindowing
+
+    return AdaptiveWindowing(delta=delta, clock=clock)
+
+
+def _river_version() -> bytes:
+    """Return the version that the inner state belongs to; another one may not read it."""
+    return metadata.version("river").encode()[:16].ljust(16, b"\0")
+
+
+def detect(values: Iterable[float], *, delta: float = 0.002, clock: int = 32) -> list[int]:
+    """Return the positions in a stream at which river's ADWIN sees a change of the mean (Bifet and Gavaldà 2007).
+
+    `delta` bounds false cuts a check for values in [0, 1]; every `clock` values there is a check. The window starts
+    anew after each change, as in river.
+
+    >>> import random
+    >>> rng = random.Random(12345)
+    >>> detect(rng.choices([0, 1], k=1000) + rng.choices(range(4, 8), k=1000))
+    [1023]
+    """
+    window, found = _river(delta, clock), []
+    for position, value in enumerate(values):
+        if window.update(value):
+            found.append(position)
+            window = _river(delta, clock)
+    return found
+
+
+class AdwinBank:
+    """One ADWIN for each numeric feature, fed with the standardised means of sealed panes.
+
+    A pane's mean comes from its counts, so that it does not depend on the order of events. It enters as
+    (mean - reference mean) / (reference sd / sqrt(n)), clipped at ±8, because ADWIN's bound is not free of scale; its
+    `delta` is thereby a tuned number and no proven false alarm rate: unchanged data was cut about `delta` / 1000 times a
+    pane and feature, see `detectors.charts.budget.adwin_delta`. Constant features: see `Sketch.mean_shift`; any
+    other value than the constant, on balance, enters as ±8.
+
+    >>> reference = Reference.fit({"age": list(range(100))})
+    >>> bank = AdwinBank(reference)
+    >>> bank.update(reference.sketch)
+    >>> [(score.value, score.rows) for score in bank.scores()]
+    [(0.0, 100)]
+    """
+
+    def __init__(self, reference: Reference, *, delta: float = DELTA) -> None:
+        self.reference = reference
+        self.delta = delta
+        numeric = reference.grid.numeric
+        features = len(numeric)
+        self._names = reference.names[:features]
+        self._constant = np.array([feature.std == 0 for feature in numeric], dtype=np.bool_)
+        self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
+        self._some_constant = bool(self._constant.any())
+        self._windows = [_river(delta, clock=1) for _ in range(features)]
+        self._widths = np.zeros(features)  # panes since the last change, as each window knows
+        self._detections = np.zeros(features)  # so does it
+        self._shifts = np.zeros((PANES, features))  # the newest last, in reference sd
+        self._rows = np.zeros((PANES, features), dtype=np.int64)
+        self.fed = 0  # panes
+        self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
+
+    def update(self, pane: Sketch) -> None:
+        """Take one sealed pane; a feature with fewer than two usable rows in it sits this one out.
+
+        Raises GridMismatchError for a pane of another grid.
+        """
+        self.reference.grid.same_as(pane.grid)
+        tally = pane.tally()
+        self._feed(tally.usable[: len(self._windows)], tally.mean_shift())
+
+    def _feed(self, rows: Ints, shifts: Floats) -> None:
+        self.fed += 1
+        entry = rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes()
+        self._journal.append((self.fed, entry))
+        usable = (rows >= FEWEST) & self._known
+        which = slice(None) if every(usable) else usable.nonzero()[0]
+        errors = shifts * np.sqrt(rows)
+        if self._some_constant:
+            errors = np.where(self._constant, np.sign(shifts) * CLIP, errors)
+        self._widths[which] += 1
+        fed = range(rows.size)[which] if isinstance(which, slice) else which.tolist()
+        for i, error in zip(fed, np.minimum(np.maximum(errors, -CLIP), CLIP)[which].tolist(), strict=True):
+            if self._windows[i].update(error):
+                self._look_at(i)
+        for memory, newest in ((self._shifts, shifts), (self._rows, rows)):
+            memory[:-1, which] = memory[1:, which]
+            memory[-1, which] = newest[which]
+
+    def _look_at(self, i: int) -> None:
+        """Take over what one window knows; between changes it grows by one a pane."""
+        self._widths[i] = self._windows[i].get_width()
+        self._detections[i] = self._windows[i].get_n_detections()
+
+    def scores(self, *, min_rows: int = 1) -> list[DriftScore]:
+        """Return |mean shift| in reference sd over the panes since the last change, at most 64, of every numeric feature.
+
+        Panes weigh by their rows. `rows` are those behind the value; None below `min_rows` of them. Details hold
+        `direction` (-1, 0 or 1) and `detections`, the changes seen so far.
+        """
+        return self.columns(min_rows=min_rows).scores()
+
+    def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
+        """Return the same as columns; None also where a window `brought`, int64[k], fewer rows, which are then its rows."""
+        rows = self._rows
+        if some(self._widths < min(self.fed, PANES)):  # what came before the last change counts no more
+            rows = np.where(np.arange(PANES)[:, None] >= PANES - self._widths, rows, 0)
+        total = np.add.reduce(rows)
+        shifts = np.add.reduce(self._shifts * rows) / np.maximum(total, 1)
+        known = total >= max(1, min_rows)
+        if brought is not None and some(brought < max(1, min_rows)):
+            enough = brought >= max(1, min_rows)
+            known, total = known & enough, np.where(enough, total, brought)
+        return ScoreColumns(
+            "adwin",
+            self._names,
+            known=known,
+            rows=total,
+            values=np.abs(shifts),
+            details={"direction": np.sign(shifts), "detections": self._detections.copy()},
+        )
+
+    def take_journal(self) -> list[tuple[int, bytes]]:
+        """Return what was fed since the last call, numbered as `fed` counts, at most the last 64 panes: 16 bytes a feature."""
+        found = list(self._journal)
+        self._journal.clear()
+        return found
+
+    def replay(self, entry: bytes) -> None:
+        """Feed what the journal holds of a pane. Raises ValueError where bytes are missing."""
+        count = len(self._windows)
+        if len(entry) != 16 * count:
+            raise ValueError(f"an entry of ADWIN's journal should have {16 * count} bytes, not {len(entry)}")
+        self._feed(np.frombuffer(entry, "<i8", count), np.frombuffer(entry, "<f8", count, 8 * count))
+        self._journal.pop()
+
+    def to_bytes(self) -> bytes:
+        """Write all state, so that a bank read from it continues bit for bit."""
+        out = io.BytesIO()
+        out.write(
+            HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.reference.hash), self.delta, self.fed)
+        )
+        out.write(self._shifts.T.astype("<f8").tobytes())
+        out.write(self._rows.T.astype("<i8").tobytes())
+        for window in self._windows:
+            state = window.__getstate__()
+            out.write(struct.pack("<I", len(state)))
+            out.write(state)
+        return out.getvalue() + struct.pack("<I", zlib.crc32(out.getvalue()))
+
+    @classmethod
+    def from_bytes(cls, reference: Reference, data: bytes, *, delta: float | None = None) -> Self:
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes, another reference and another version of river.
+
+        So it does for another delta than the one given: what was forgotten under it cannot be had back.
+        """
+        if len(data) < HEADER.size + 4 or data[:4] != MAGIC:
+            raise ValueError("these bytes are no ADWIN bank")
+        if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+            raise ValueError("the ADWIN bank is damaged: its checksum does not fit")
+        _, version, river, hashed, used, fed = HEADER.unpack_from(data)
+        if version != VERSION:
+            raise ValueError(f"the ADWIN bank has format {version}, this version reads {VERSION}")
+        if river != _river_version():
+            raise ValueError(f"the ADWIN bank was written with river {river!r}, this is {_river_version()!r}")
+        if hashed.hex() != reference.hash:
+            raise ValueError(f"the ADWIN bank belongs to reference {hashed.hex()}, not to {reference.hash}")
+        if delta is not None and used != delta:
+            raise ValueError(f"the ADWIN bank was fed under delta {used:.3g}, now it is {delta:.3g}")
+        bank = cls(reference, delta=used)
+        bank.fed = fed
+        body = io.BytesIO(data[HEADER.size : -4])
+        for memory, kind in ((bank._shifts, "<f8"), (bank._rows, "<i8")):
+            memory[:] = np.frombuffer(body.read(memory.size * 8), dtype=kind).reshape(memory.T.shape).T
+        for i, window in enumerate(bank._windows):
+            window.__setstate__(body.read(struct.unpack("<I", body.read(4))[0]))
+            bank._look_at(i)
+        return bank

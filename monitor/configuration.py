@@ -1,0 +1,204 @@
+"""Settings to what they point at: references and secrets read, rules and charts as the judge takes them."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from detectors import DETECTORS, Reference, ReferenceFormatError
+from detectors.calibration import Calibration
+from detectors.charts import CHARTS, Budget, BudgetError, ChartPlan, Floors
+from detectors.charts.plan import Plan
+from monitor.alerting.retraining import RetrainPolicy
+from monitor.alerting.rules import AlertRule, Severity, Thresholds
+from monitor.series.judge import FeatureChoice, Judging
+from monitor.series.series import SeriesSpec
+from monitor.settings import ConfigError, Settings, masked
+from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings, WebhookSettings, show_duration
+from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.windows import WindowSpec
+from monitor.targets.webhook import SecretError, Webhook, decode_secret
+
+DAY_NS = 86_400 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings with what they point at: references and secrets, read and checked."""
+
+    settings: Settings
+    specs: tuple[SeriesSpec, ...]
+    webhooks: tuple[Webhook, ...]
+
+    @property
+    def config_hash(self) -> str:
+        """Short hash of the effective configuration, secrets apart."""
+        return hashlib.sha256(msgspec.json.encode(masked(self.settings))).hexdigest()[:12]
+
+
+def load(
+    settings: Settings, base: Path, environment: Mapping[str, str] = os.environ, *, needs_secrets: bool = True
+) -> Loaded:
+    """Read references and secrets; paths are relative to `base`. Raises ConfigError, a line for each problem."""
+    problems: list[str] = []
+    specs, webhooks = [], []
+    shared: dict[Path, Reference] = {}
+    for at, model in enumerate(settings.models):
+        try:
+            path = base / model.reference
+            if path not in shared:
+                shared[path] = load_reference(path, f"models[{at}]")
+            specs.append(series_spec(settings, model, shared[path]))
+        except ConfigError as error:
+            problems.append(str(error))
+    for webhook in settings.webhooks if needs_secrets else ():
+        try:
+            webhooks.append(load_webhook(webhook, base, environment))
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return Loaded(settings, tuple(specs), tuple(webhooks))
+
+
+def load_reference(path: Path, key: str) -> Reference:
+    """A reference file. Raises ConfigError."""
+    try:
+        return Reference.load(path)
+    except FileNotFoundError:
+        raise ConfigError(f"{key}.reference: {path} does not exist; make it with `driftd reference fit`") from None
+    except OSError as error:
+        raise ConfigError(f"{key}.reference: {path} cannot be read: {error.strerror or error}") from None
+    except ReferenceFormatError as error:
+        raise ConfigError(f"{key}.reference: {path}: {error}") from None
+
+
+def load_webhook(webhook: WebhookSettings, base: Path, environment: Mapping[str, str]) -> Webhook:
+    """A webhook with its secret. Raises ConfigError, which never holds the secret."""
+    key = f"webhooks.{webhook.name}"
+    if webhook.secret_file is not None:
+        path = base / webhook.secret_file
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{key}.secret_file: {path} cannot be read: {error.strerror or error}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{key}.secret_file: {path} is no text") from None
+        where = f"{key}.secret_file: the secret in {path}"
+    else:
+        assert webhook.secret_env is not None
+        found = environment.get(webhook.secret_env)
+        if found is None:
+            raise ConfigError(f"{key}.secret_env: {webhook.secret_env} is not set")
+        text, where = found, f"{key}.secret_env: the secret in {webhook.secret_env}"
+    try:
+        return Webhook(webhook.name, webhook.url, decode_secret(text), webhook.timeout / SECOND)
+    except SecretError as error:
+        raise ConfigError(f"{where} {error}") from None
+
+
+def series_spec(settings: Settings, model: ModelSettings, reference: Reference) -> SeriesSpec:
+    """What one series is monitored by. Raises ConfigError."""
+    where = f"models.{model.name}.features"
+    for name, feature in model.features.items():
+        if name not in reference.names:
+            raise ConfigError(f"{where}.{name}: the reference has no such feature; it has {', '.join(reference.names)}")
+        for detector in (*(feature.detectors or ()), *feature.thresholds):
+            known_detector(f"{where}.{name}", detector)
+    ignored = {name for name, feature in model.features.items() if feature.ignore}
+    if ignored:
+        kept = [name for name in reference.names if name not in ignored]
+        if not kept:
+            raise ConfigError(f"{where}: every feature is ignored")
+        reference = reference.select(kept)
+    rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
+    plan = chart_plan(settings, model)
+    refuse_impossible(f"models.{model.name}", reference, plan)
+    return SeriesSpec(
+        key=SeriesKey(model.name, model.series_version),
+        windows=WindowSpec(model.window, model.slide or model.window, model.lateness),
+        judging=Judging(
+            reference=reference,
+            window_length=model.window,
+            rules=rules,
+            min_rows=model.min_rows,
+            choices={name: feature_choice(feature) for name, feature in model.features.items() if not feature.ignore},
+            plan=plan,
+            model_budget=settings.alerting.false_alarms_per_month,
+        ),
+        retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
+    )
+
+
+def chart_plan(settings: Settings, model: ModelSettings) -> ChartPlan | None:
+    """What the budget's charts of a model are asked for; None where there is no budget."""
+    alerting, features = settings.alerting, model.features.items()
+    if alerting.false_alarms_per_month is None:
+        return None
+    versions = sum(one.name == model.name for one in settings.models)  # which share the model's budget
+    return ChartPlan(
+        per_month=alerting.false_alarms_per_month / versions,
+        step_ns=model.slide or model.window,
+        floors=Floors(**alerting.effect_floor.model_dump()),
+        own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},
+        importance={name: feature.importance for name, feature in features if feature.importance is not None},
+    )
+
+
+def refuse_impossible(key: str, reference: Reference, plan: ChartPlan | None) -> None:
+    """Raise ConfigError for a budget that no threshold can hold."""
+    if plan is None:
+        return
+    try:
+        if reference.calibration is not None:
+            refuse_longer(key, reference.calibration, plan)
+            Plan(reference, reference.calibration, plan)
+        else:
+            Budget(plan.per_month, len(reference.names) * len(CHARTS) + 2, plan.step_ns)
+    except BudgetError as error:
+        raise ConfigError(f"{key}: alerting.{error}") from None
+
+
+def refuse_longer(key: str, calibration: Calibration, plan: ChartPlan) -> None:
+    """Raise ConfigError for windows that are longer than the reference they would be held to."""
+    if plan.block_ns(calibration) > calibration.span_ns:
+        window, span = show_duration(plan.block_ns(calibration)), calibration.span_ns / DAY_NS
+        raise ConfigError(f"{key}: windows of {window} are longer than the reference, which covers {span:.2g} days")
+
+
+def matches_model(rule: RuleSettings, model: ModelSettings) -> bool:
+    """Whether a rule is meant for a model."""
+    return AlertRule(rule.name, rule.detector, 0, 0, features=tuple(rule.models)).applies_to(model.name)
+
+
+def alert_rule(rule: RuleSettings) -> AlertRule:
+    """A rule as the alert machine takes it. Raises ConfigError for an unknown detector."""
+    known_detector(f"alerting.rules.{rule.name}", rule.detector)
+    return AlertRule(
+        name=rule.name,
+        detector=rule.detector,
+        fire_above=rule.fire_above,
+        clear_below=rule.fire_above if rule.clear_below is None else rule.clear_below,
+        features=tuple(rule.features),
+        hold=rule.hold,
+        keep_firing_for=rule.keep_firing_for,
+        min_rows=rule.min_rows,
+        severity=Severity(rule.severity),
+    )
+
+
+def known_detector(key: str, name: str) -> None:
+    """Raise ConfigError for a detector that there is not."""
+    if name not in DETECTORS:
+        raise ConfigError(f"{key}: {name!r} is no detector; there is {', '.join(sorted(DETECTORS))}")
+
+
+def feature_choice(feature: FeatureSettings) -> FeatureChoice:
+    """What the settings say of one feature."""
+    return FeatureChoice(
+        None if feature.detectors is None else frozenset(feature.detectors),
+        {name: Thresholds(own.fire_above, own.clear_below) for name, own in feature.thresholds.items()},
+    )

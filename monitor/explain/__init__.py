@@ -1,0 +1,1 @@
+"""What has changed, in words for people. Pure: counts and a few samples in, text out."""

@@ -1,0 +1,175 @@
+"""What drifted and how far, in a line for people: from counts alone, with a few values as they came as examples."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from detectors.features import Feature, Ints, NumericFeature
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import Evidence
+from monitor.explain.categories import category_parts
+from monitor.explain.figures import clock_time, plain, thousands
+from monitor.explain.numbers import number_parts
+from monitor.explain.parts import Part, Reading, material, missing_part
+from monitor.explain.samples import Exemplars, legible
+from monitor.stream.events import Nanos, SeriesKey
+
+BUDGET, SELF_CHECK = "drift", "calibration"  # the rules that are ours
+MOST_PARTS = 3
+LONGEST_SUMMARY = 200
+LONGEST_NAME = 40
+SAID_BY = {  # which parts tell of what a chart watches, the plainest first
+    "location+": ("mean",),
+    "location-": ("mean",),
+    "scale+": ("spread",),
+    "scale-": ("spread",),
+    "shape": ("shape", "category", "new"),
+    "missing": ("missing",),
+    "unseen": ("new", "outside"),
+}
+
+
+def explain(feature: Feature, before: Ints, now: Ints, chart: str, exemplars: Exemplars | None = None) -> str:
+    """Say how a feature's row of counts `now` differs from the reference's `before`, what the chart watches first.
+
+    Both int64 in the layout of the feature's row in a sketch. Empty where one of them has no row.
+    """
+    reading = Reading.of(feature, before, now)
+    if reading is None:
+        return ""
+    parts = [missing_part(reading)]
+    if isinstance(feature, NumericFeature):
+        numbers = None if exemplars is None else exemplars.numbers(feature.name)
+        parts += number_parts(feature, reading, chart, numbers)
+    else:
+        newcomers = () if exemplars is None else exemplars.newcomers(feature.name)
+        parts += category_parts(feature, reading, newcomers)
+    return ", ".join(part.text for part in _chosen(parts, SAID_BY.get(chart, ())))
+
+
+def _chosen(parts: Iterable[Part], wanted: Sequence[str]) -> list[Part]:
+    """What matters, strongest first; what the chart watches leads, and is said however little it is."""
+    ranked = sorted(parts, key=lambda part: (part.kind not in wanted, -part.strength))
+    leading = [part for part in ranked if part.overrides]
+    if leading:
+        ranked = [part for part in ranked if part is leading[0] or part.kind == "missing"]
+    found = [part for at, part in enumerate(ranked) if material(part) or (not at and part.kind in wanted)]
+    return [part for part in found if part.strength > 0][:MOST_PARTS] or [part for part in ranked if part.strength > 0][
+        :1
+    ]
+
+
+def explain_rows(before: float, now: float) -> str:
+    """Say how many rows a window has, and used to have."""
+    return f"rows a window {thousands(before)} → {thousands(now)}"
+
+
+# --- a whole alert ----------------------------------------------------------------------------------------------------
+
+
+class Span(Protocol):
+    """The window an alert changed on."""
+
+    @property
+    def end(self) -> Nanos:
+        """Its end, event time."""
+        ...
+
+
+class Changed(Protocol):
+    """What is asked of a `facts.AlertChanged`, which this module must not know."""
+
+    @property
+    def key(self) -> SeriesKey:
+        """Whose alert."""
+        ...
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+        ...
+
+    @property
+    def after(self) -> AlertState:
+        """The state come to."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether an episode ended."""
+        ...
+
+    @property
+    def since(self) -> Nanos:
+        """The end of the episode's first breaching window."""
+        ...
+
+    @property
+    def window(self) -> Span:
+        """The window it changed on."""
+        ...
+
+    @property
+    def calibration(self) -> str:
+        """How the reference is calibrated, where the rule rests on that."""
+        ...
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Its features, strongest first."""
+        ...
+
+
+def summary(changed: Changed) -> str:
+    """One line of at most 200 characters: who drifts since when (UTC), the strongest features, how many more."""
+    name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
+    end = changed.window.end
+    if changed.rule == SELF_CHECK:
+        return _self_check(changed, name, end)
+    if changed.rule != BUDGET:
+        name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
+    if changed.closed:
+        return f"{name} no longer drifts: it did from {clock_time(changed.since, end)} to {clock_time(end, end)}"
+    if changed.after is AlertState.INACTIVE:
+        return f"{name} did not drift after all"
+    since = min([changed.since, *(one.since for one in changed.evidence if one.since is not None)])
+    head = f"{name} {VERBS[changed.after]} since {clock_time(since, end)}"
+    if changed.calibration == "cold":
+        head += " (cold reference: by size alone)"
+    return _listed(head, [_one(evidence) for evidence in changed.evidence])
+
+
+VERBS = {AlertState.PENDING: "may drift", AlertState.FIRING: "drifts", AlertState.RECOVERING: "recovers, drifting"}
+
+
+def _self_check(changed: Changed, name: str, end: Nanos) -> str:
+    """The same of the rule that watches the calibration: no feature drifts."""
+    if changed.after is not AlertState.FIRING:
+        return f"{name} fits its reference again"
+    head = f"{name} does not fit its reference since {clock_time(changed.since, end)}"
+    return _listed(head, [legible(one.words, LONGEST_SUMMARY) for one in changed.evidence])
+
+
+def _one(evidence: Evidence) -> str:
+    words = evidence.words or f"{evidence.detector} {plain(evidence.score)} > {plain(evidence.threshold)}"
+    name = evidence.feature
+    known = name.strip("_") if name.startswith("__") else name  # __prediction__, __volume__
+    return f"{legible(known, LONGEST_NAME)} {legible(words, LONGEST_SUMMARY)}"
+
+
+def _listed(head: str, items: Sequence[str]) -> str:
+    """As many items as fit on the line, and how many did not."""
+    line, shown = head, 0
+    for item in items:
+        longer = f"{line}{', ' if shown else ': '}{item}"
+        if len(longer) + len(_rest(len(items) - shown - 1)) > LONGEST_SUMMARY:
+            break
+        line, shown = longer, shown + 1
+    if not shown and items:
+        cut = f"{head}: {items[0]}"
+        most = LONGEST_SUMMARY - len(_rest(len(items) - 1))
+        line, shown = legible(cut, most), 1
+    return line + _rest(len(items) - shown)
+
+
+def _rest(count: int) -> str:
+    return f", and {count} more" if count else ""

@@ -1,0 +1,1 @@
+"""HTML as values, and drawings, shared by the pages that driftd writes."""

@@ -1,0 +1,165 @@
+"""Plots that fit any width: the drawing is stretched SVG, the words are HTML over it."""
+
+import itertools
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from monitor.explain.figures import EPOCH
+from monitor.html.figures import DAY, HOUR, MINUTE, MONTHS
+from monitor.html.markup import Inside, Markup, tag
+from monitor.stream.events import SECOND, Nanos
+
+ACROSS = 10_000  # steps from left to right
+STEPS: tuple[Nanos, ...] = (
+    *(n * SECOND for n in (1, 5, 15, 30)),
+    *(n * MINUTE for n in (1, 5, 15, 30)),
+    *(n * HOUR for n in (1, 3, 6, 12)),
+    *(n * DAY for n in (1, 2, 7, 14, 28, 91, 182, 365, 1826, 3652)),
+)
+TICKS_AT_MOST = 9
+MONDAY = 4 * DAY  # 1970-01-05: steps of weeks begin on Mondays
+GAP = 3  # a line is broken where a step is this many times the usual one
+Point = tuple[float, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAxis:
+    """From the first to the last time shown."""
+
+    first: Nanos
+    last: Nanos
+
+    def place(self, at: Nanos) -> float:
+        """Where a time stands, 0 to 1; what is outside stands on the edge."""
+        return min(1.0, max(0.0, (at - self.first) / max(self.last - self.first, 1)))
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Round times with their places, at most nine."""
+        span = max(self.last - self.first, 1)
+        step = next((step for step in STEPS if span // step < TICKS_AT_MOST), -(-span // (TICKS_AT_MOST * DAY)) * DAY)
+        base = MONDAY % step if step % (7 * DAY) == 0 else 0
+        first = -(-(self.first - base) // step) * step + base
+        return [(self.place(at), tick_text(at, step)) for at in range(first, self.last + 1, step)]
+
+
+def tick_text(at: Nanos, step: Nanos) -> str:
+    """Return the part of a time that tells it from its neighbours."""
+    when = EPOCH + timedelta(microseconds=at // 1000)
+    if step >= 182 * DAY:
+        return f"{MONTHS[when.month - 1]} {when.year}"
+    if at % DAY == 0:
+        return f"{when.day} {MONTHS[when.month - 1]}"
+    return f"{when:%H:%M:%S}" if step < MINUTE else f"{when:%H:%M}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture."""
+
+    top: float
+    unit: int = 1000
+
+    def down(self, value: float) -> int:
+        """How far from the top a value stands, in steps; negative above it."""
+        return round((self.top - value) * self.unit)
+
+    @property
+    def high(self) -> int:
+        """Steps from the top to 0."""
+        return round(self.top * self.unit)
+
+
+def nice_top(highest: float) -> float:
+    """Return the next of 1, 2, 2.5, 5 times a power of ten: where an axis may end."""
+    size = 1.0
+    while size * 10 <= highest:
+        size *= 10
+    return next(size * n for n in (1, 2, 2.5, 5, 10) if size * n >= highest)
+
+
+def places(axis: TimeAxis, times: Sequence[Nanos], values: Sequence[float | None]) -> Iterator[Point]:
+    """Yield the points of a line in time, with a break (None) where time passed without any."""
+    steps = [late - early for early, late in itertools.pairwise(times)]
+    most = GAP * statistics.median(steps) if steps else 0
+    before: Nanos | None = None
+    for at, value in zip(times, values, strict=True):
+        if before is not None and at - before > most:
+            yield axis.place(at), None
+        yield axis.place(at), value
+        before = at
+
+
+def path(points: Iterable[Point], scale: Scale) -> str:
+    """Return a line as SVG writes it, broken where a value is None; a point alone is a dot."""
+    runs: list[list[str]] = [[]]
+    for across, value in points:
+        if value is None:
+            runs.append([])
+        else:
+            runs[-1].append(f"{round(across * ACROSS)},{scale.down(value)}")
+    return "".join(f"M{' '.join(run)}{'h0' if len(run) == 1 else ''}" for run in runs if run)
+
+
+def line(class_: str, points: Iterable[Point], scale: Scale) -> Markup:
+    """Return one line of a plot."""
+    return tag("path", class_=f"line {class_}", d=path(points, scale))
+
+
+def dots(class_: str, points: Iterable[Point], scale: Scale) -> Markup:
+    """Return a dot at each point: a line without length keeps its round ends however the picture is stretched."""
+    spots = (f"M{round(across * ACROSS)},{scale.down(value)}h0" for across, value in points if value is not None)
+    return tag("path", class_=f"dots {class_}", d="".join(spots))
+
+
+def level(class_: str, value: float, scale: Scale) -> Markup:
+    """Return a line across the whole plot."""
+    return tag("path", class_=f"level {class_}", d=f"M0,{scale.down(value)}H{ACROSS}")
+
+
+def mark(class_: str, across: float, scale: Scale) -> Markup:
+    """Return a line from top to bottom."""
+    return tag("path", class_=f"mark {class_}", d=f"M{round(across * ACROSS)},0V{scale.high}")
+
+
+def band(class_: str, first: float, last: float, scale: Scale) -> Markup:
+    """Return a stretch of time, as high as the plot."""
+    left, wide = round(first * ACROSS), max(round((last - first) * ACROSS), 1)
+    return tag("rect", class_=f"band {class_}", x=left, y=0, width=wide, height=scale.high)
+
+
+def drawing(described: str, scale: Scale, inside: Inside) -> Markup:
+    """Return the picture itself, to be stretched over its box; `described` is for who cannot see it."""
+    return tag(
+        "svg",
+        inside,
+        viewBox=f"0 0 {ACROSS} {scale.high}",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=described,
+        data_unit=scale.unit,
+    )
+
+
+def ticks(words: Iterable[tuple[float, str]]) -> Markup:
+    """Return the words under an axis, each at its place."""
+    spans = [tag("span", text, style=f"left:{percent(at)}", class_=edge(at)) for at, text in words]
+    return tag("div", spans, class_="ticks", aria_hidden="true")
+
+
+def level_words(words: Iterable[tuple[float, str]]) -> Markup:
+    """Return words inside a plot, at places from the top (0) to the foot (1)."""
+    spans = [tag("span", text, style=f"top:{percent(at)}", class_="level-word") for at, text in words]
+    return tag("div", spans, aria_hidden="true")
+
+
+def edge(at: float) -> str | None:
+    """Which way words must hang so that they stay inside."""
+    near = 0.06
+    return "first" if at < near else "last" if at > 1 - near else None
+
+
+def percent(at: float) -> str:
+    """Return a place as CSS writes it."""
+    return f"{100 * at:.2f}%"

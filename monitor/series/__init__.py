@@ -1,0 +1,1 @@
+"""One series: what it is monitored by, and what it remembers. Pure."""

@@ -1,1 +1,0 @@
-"""Where things go: state and outbox on disk, notifications to webhooks."""

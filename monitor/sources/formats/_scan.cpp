@@ -1,0 +1,364 @@
+// JSON messages to columns, for the messages that are wholly understood; the rest is left to the Python decoder.
+//
+// One pass a message, no object made. What is accepted here is read exactly as monitor/sources/formats/decode.py reads it (a
+// property test holds the two together); anything doubtful, rejections included, is reported as ODD and decided there:
+// a key said twice, a lone surrogate, a number beyond float64, a time out of bounds, malformed JSON.
+//
+// Every message is a Python bytes object, hence followed by a NUL that is not part of it: *end may be read and stops
+// every loop.
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
+#include <Python.h>
+
+#include "_reader.hpp"
+
+#include <new>
+
+namespace {
+
+using namespace driftd;
+
+// --- Python objects ------------------------------------------------------------------------------------------------
+
+constexpr size_t MOST_PARTITIONS = 1 << 20;
+constexpr const char *SHAPE = "monitor.sources.formats._scan.Shape", *ROUTES = "monitor.sources.formats._scan.Routes";
+
+struct Failed {};  // a Python error is set
+
+template <typename T>
+T checked(T found) {
+  if (!found) throw Failed();
+  return found;
+}
+
+class Buffer {
+ public:
+  Buffer(PyObject* object, Py_ssize_t itemsize, Py_ssize_t least) {
+    if (PyObject_GetBuffer(object, &view_, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) != 0) throw Failed();
+    if (view_.itemsize != itemsize || view_.len < least * itemsize) {
+      PyBuffer_Release(&view_);
+      PyErr_SetString(PyExc_ValueError, "an array has another type or is too short");
+      throw Failed();
+    }
+  }
+  ~Buffer() { PyBuffer_Release(&view_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  template <typename T>
+  T* as() const { return static_cast<T*>(view_.buf); }
+  Py_ssize_t size() const { return view_.len / view_.itemsize; }
+
+ private:
+  Py_buffer view_;
+};
+
+string_view text_of(PyObject* object) {
+  Py_ssize_t size = 0;
+  const char* text = checked(PyUnicode_AsUTF8AndSize(object, &size));
+  return {text, static_cast<size_t>(size)};
+}
+
+int int_of(PyObject* object) {
+  const long found = PyLong_AsLong(object);
+  if (found == -1 && PyErr_Occurred()) throw Failed();
+  return static_cast<int>(found);
+}
+
+bool is_plain(string_view key) {
+  for (const unsigned char c : key)
+    if (c < 0x20 || c == '"' || c == '\\') return false;
+  return true;
+}
+
+// A node from (required, [(key, kind, slot or node), …]).
+void build(Shape& shape, Node& node, PyObject* description) {
+  node.required = PyObject_IsTrue(checked(PyTuple_GetItem(description, 0))) == 1;
+  shape.required += node.required;
+  PyObject* children = checked(PyTuple_GetItem(description, 1));
+  for (Py_ssize_t at = 0, size = PyList_Size(children); at < size; ++at) {
+    PyObject* child = checked(PyList_GetItem(children, at));
+    const string_view key = text_of(checked(PyTuple_GetItem(child, 0)));
+    const auto kind = static_cast<Kind>(int_of(checked(PyTuple_GetItem(child, 1))));
+    PyObject* target = checked(PyTuple_GetItem(child, 2));
+    node.index.add(key, static_cast<int32_t>(at));
+    node.entries.push_back({string(key), is_plain(key), kind, 0, shape.ids++, nullptr});
+    Entry& entry = node.entries.back();
+    shape.envelope = shape.envelope || kind == Kind::timestamp;
+    if (kind == Kind::node) {
+      entry.node = std::make_unique<Node>();
+      build(shape, *entry.node, target);
+    } else {
+      entry.slot = int_of(target);
+    }
+  }
+}
+
+template <typename T>
+void destroy(PyObject* capsule) {
+  delete static_cast<T*>(PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)));
+}
+
+template <typename T>
+PyObject* capsule_of(std::unique_ptr<T> made, const char* name) {
+  PyObject* capsule = checked(PyCapsule_New(made.get(), name, destroy<T>));
+  made.release();
+  return capsule;
+}
+
+template <typename Work>
+PyObject* guarded(Work work) {
+  try {
+    return work();
+  } catch (const Failed&) {
+    return nullptr;
+  } catch (const std::bad_alloc&) {
+    return PyErr_NoMemory();
+  }
+}
+
+void add_all(Table& table, PyObject* texts) {
+  for (Py_ssize_t at = 0, size = PyList_Size(texts); at < size; ++at)
+    table.add(text_of(checked(PyList_GetItem(texts, at))), static_cast<int32_t>(at));
+}
+
+PyObject* make_shape(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *root, *categories;
+    int numbers;
+    checked(PyArg_ParseTuple(arguments, "O!iO!", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories));
+    auto shape = std::make_unique<Shape>();
+    build(*shape, shape->root, root);
+    shape->required -= shape->root.required;
+    shape->numbers = numbers;
+    shape->categories.resize(PyList_Size(categories));
+    for (size_t at = 0; at < shape->categories.size(); ++at)
+      add_all(shape->categories[at], checked(PyList_GetItem(categories, at)));
+    return capsule_of(std::move(shape), SHAPE);
+  });
+}
+
+PyObject* make_routes(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject* listed;
+    checked(PyArg_ParseTuple(arguments, "O!", &PyList_Type, &listed));
+    auto routes = std::make_unique<Routes>();
+    for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) {
+      PyObject *model, *versions;
+      int otherwise;
+      PyObject* entry = checked(PyList_GetItem(listed, at));
+      checked(PyArg_ParseTuple(entry, "UiO!", &model, &otherwise, &PyDict_Type, &versions));
+      routes->names.add(text_of(model), static_cast<int32_t>(at));
+      routes->models.emplace_back();
+      routes->models.back().otherwise = otherwise;
+      PyObject *version, *series;
+      for (Py_ssize_t place = 0; PyDict_Next(versions, &place, &version, &series);)
+        routes->models.back().versions.add(text_of(version), int_of(series));
+    }
+    return capsule_of(std::move(routes), ROUTES);
+  });
+}
+
+// What a scan reads from and writes to.
+struct Scan {
+  PyObject* values;
+  int64_t* times;
+  int32_t* series;
+
+  // A message's bytes; false, and the message is odd, where there are none to read.
+  bool message(Py_ssize_t at, char*& begin, Py_ssize_t& size) const {
+    PyObject* object = checked(PyList_GetItem(values, at));
+    series[at] = ODD;
+    if (!PyBytes_Check(object)) return false;
+    if (PyBytes_AsStringAndSize(object, &begin, &size) != 0) throw Failed();
+    return size > 0 && static_cast<size_t>(size) <= MAX_BYTES;
+  }
+
+  // Reads a message into a row of columns; false: odd.
+  bool read(Reader& reader, Py_ssize_t at, Py_ssize_t row) const {
+    char* begin = nullptr;
+    Py_ssize_t size = 0;
+    return message(at, begin, size) && reader.read(begin, begin + size, row);
+  }
+
+  // Tells a message's series and time. One that is nobody's is read to its end: it may be malformed.
+  void route(Reader& reader, Router& router, const Routes& routes, Py_ssize_t at) const {
+    char* begin = nullptr;
+    Py_ssize_t size = 0;
+    if (!message(at, begin, size) || !reader.read_envelope(begin, begin + size, routes)) return;
+    const int32_t found = router.find(reader.model(), reader.version());
+    if (found == UNMONITORED && !reader.read(begin, begin + size, 0)) return;
+    times[at] = reader.time();
+    series[at] = found;
+  }
+};
+
+Shape* shape_of(PyObject* object) { return static_cast<Shape*>(checked(PyCapsule_GetPointer(object, SHAPE))); }
+
+const Routes& routes_of(PyObject* object) {
+  return *static_cast<Routes*>(checked(PyCapsule_GetPointer(object, ROUTES)));
+}
+
+// All messages by the shape of the only series.
+PyObject* scan(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *shape_object, *routes_object, *values, *times, *series, *numbers, *codes, *totals;
+    long long unit, latest;
+    checked(PyArg_ParseTuple(arguments, "OOO!LLOOOOO", &shape_object, &routes_object, &PyList_Type, &values, &unit,
+                             &latest, &times, &series, &numbers, &codes, &totals));
+    const Shape& shape = *shape_of(shape_object);
+    const Py_ssize_t count = PyList_Size(values);
+    const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
+    const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
+    const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
+    const Buffer totals_buffer(totals, sizeof(int64_t), reasons);
+    const Scan scanning{values, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
+    const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), count};
+    Reader reader(shape, columns, unit, latest);
+    Router router(routes_of(routes_object));
+    Py_ssize_t row = 0;
+    for (Py_ssize_t at = 0; at < count; ++at) {
+      if (!scanning.read(reader, at, row)) continue;
+      scanning.times[at] = reader.time();
+      scanning.series[at] = router.find(reader.model(), reader.version());
+      if (scanning.series[at] < 0) continue;
+      reader.count(totals_buffer.as<int64_t>());
+      ++row;
+    }
+    return PyLong_FromSsize_t(row);
+  });
+}
+
+// Which series each message belongs to, by a shape that has the envelope alone.
+PyObject* route(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *shape_object, *routes_object, *values, *times, *series;
+    long long unit, latest;
+    checked(PyArg_ParseTuple(arguments, "OOO!LLOO", &shape_object, &routes_object, &PyList_Type, &values, &unit, &latest,
+                             &times, &series));
+    const Py_ssize_t count = PyList_Size(values);
+    const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
+    const Scan scanning{values, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
+    const Columns none{nullptr, nullptr, 0};
+    const Routes& routes = routes_of(routes_object);
+    Reader reader(*shape_of(shape_object), none, unit, latest);
+    Router router(routes);
+    for (Py_ssize_t at = 0; at < count; ++at) scanning.route(reader, router, routes, at);
+    Py_RETURN_NONE;
+  });
+}
+
+// One series on its way to columns.
+struct Group {
+  Group(const Shape& shape, const Columns& columns, int64_t unit, int64_t latest)
+      : columns(columns), reader(shape, this->columns, unit, latest) {}
+  Group(const Group&) = delete;
+
+  const Columns columns;
+  Reader reader;
+  Py_ssize_t row = 0;
+};
+
+// The series that have messages, `sizes[at]` of them each, with columns that lie one series after the other.
+std::vector<std::unique_ptr<Group>> groups_of(PyObject* shapes, const Buffer& sizes, const Buffer& numbers,
+                                              const Buffer& codes, int64_t unit, int64_t latest) {
+  std::vector<std::unique_ptr<Group>> groups(PyList_Size(shapes));
+  Py_ssize_t numbers_at = 0, codes_at = 0;
+  for (size_t at = 0; at < groups.size(); ++at) {
+    const Py_ssize_t room = sizes.as<int64_t>()[at];
+    if (room <= 0) continue;
+    const Shape& shape = *shape_of(checked(PyList_GetItem(shapes, at)));
+    const Columns columns{numbers.as<double>() + numbers_at, codes.as<int32_t>() + codes_at, room};
+    numbers_at += room * static_cast<Py_ssize_t>(shape.numbers);
+    codes_at += room * static_cast<Py_ssize_t>(shape.categories.size());
+    if (numbers_at > numbers.size() || codes_at > codes.size()) {
+      PyErr_SetString(PyExc_ValueError, "the columns are too short");
+      throw Failed();
+    }
+    groups[at] = std::make_unique<Group>(shape, columns, unit, latest);
+  }
+  return groups;
+}
+
+// Messages whose series is known, each by the shape of its series. In the order they came in: that is how they lie in
+// memory. `sizes` becomes the rows of each series.
+PyObject* scan_each(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *shapes, *values, *series, *numbers, *codes, *sizes, *totals;
+    long long unit, latest;
+    checked(PyArg_ParseTuple(arguments, "O!O!LLOOOOO", &PyList_Type, &shapes, &PyList_Type, &values, &unit, &latest,
+                             &series, &numbers, &codes, &sizes, &totals));
+    const Py_ssize_t count = PyList_Size(values), most = PyList_Size(shapes);
+    const Buffer series_buffer(series, sizeof(int32_t), count);
+    const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
+    const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), reasons);
+    const Scan scanning{values, nullptr, series_buffer.as<int32_t>()};
+    const auto groups = groups_of(shapes, sizes_buffer, numbers_buffer, codes_buffer, unit, latest);
+    for (Py_ssize_t at = 0; at < count; ++at) {
+      const int32_t whose = series_buffer.as<int32_t>()[at];
+      if (whose < 0) continue;
+      if (whose >= most || !groups[whose] || groups[whose]->row >= groups[whose]->columns.rows) {
+        PyErr_SetString(PyExc_ValueError, "a series has more messages than were told");
+        throw Failed();
+      }
+      Group& group = *groups[whose];
+      if (!scanning.read(group.reader, at, group.row)) continue;
+      scanning.series[at] = whose;
+      group.reader.count(totals_buffer.as<int64_t>());
+      ++group.row;
+    }
+    for (Py_ssize_t at = 0; at < most; ++at) sizes_buffer.as<int64_t>()[at] = groups[at] ? groups[at]->row : 0;
+    Py_RETURN_NONE;
+  });
+}
+
+// The newest event time of each partition, over messages that are not odd: {partition: nanoseconds}.
+PyObject* newest(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *partitions, *times, *series;
+    checked(PyArg_ParseTuple(arguments, "O!OO", &PyList_Type, &partitions, &times, &series));
+    const Py_ssize_t count = PyList_Size(partitions);
+    const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
+    std::vector<int64_t> found;
+    for (Py_ssize_t at = 0; at < count; ++at) {
+      if (series_buffer.as<int32_t>()[at] == ODD) continue;
+      const auto index = static_cast<size_t>(int_of(checked(PyList_GetItem(partitions, at))));
+      if (index > MOST_PARTITIONS) {
+        PyErr_SetString(PyExc_ValueError, "no partition has such an index");
+        throw Failed();
+      }
+      if (index >= found.size()) found.resize(index + 1, 0);
+      found[index] = std::max(found[index], times_buffer.as<int64_t>()[at]);
+    }
+    PyObject* answer = checked(PyDict_New());
+    for (size_t index = 0; index < found.size(); ++index) {
+      if (found[index] == 0) continue;
+      PyObject *key = PyLong_FromSize_t(index), *value = PyLong_FromLongLong(found[index]);
+      const bool set = key && value && PyDict_SetItem(answer, key, value) == 0;
+      Py_XDECREF(key);
+      Py_XDECREF(value);
+      if (!set) {
+        Py_DECREF(answer);
+        throw Failed();
+      }
+    }
+    return answer;
+  });
+}
+
+PyMethodDef METHODS[] = {
+    {"shape", make_shape, METH_VARARGS, "Where a message keeps what is wanted."},
+    {"routes", make_routes, METH_VARARGS, "Which series a model's version belongs to."},
+    {"scan", scan, METH_VARARGS, "Read messages into columns; the number of rows is returned."},
+    {"route", route, METH_VARARGS, "Tell the series and time of each message."},
+    {"scan_each", scan_each, METH_VARARGS, "Read groups of messages, each into its own columns."},
+    {"newest", newest, METH_VARARGS, "The newest event time of each partition."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_scan", "JSON messages to columns.", 0, METHODS,
+                      nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__scan() { return PyModule_Create(&MODULE); }

@@ -1,0 +1,1 @@
+"""Kafka: assigned by hand, read live or by a range of time."""

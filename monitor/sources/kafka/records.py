@@ -1,0 +1,66 @@
+"""What one consume call returned, taken apart topic by topic: the part of polling that costs something a message."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress, filterfalse
+from typing import Any
+
+from confluent_kafka import Message
+
+from monitor.sources.base import TopicRecords
+from monitor.sources.kafka.client import END
+
+# Mapped over whole batches, which is twice as fast as a comprehension. Any: the client's types allow None, which a
+# record without an error never has.
+TOPIC: Any = Message.topic
+PARTITION: Any = Message.partition
+VALUE: Any = Message.value
+ERROR: Any = Message.error
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Messages of one topic, none of them an error, in the order read."""
+
+    topic: str
+    partitions: list[int]
+    messages: Sequence[Any]
+
+    @property
+    def records(self) -> TopicRecords:
+        """What the decoder wants of them."""
+        return TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)))
+
+    @property
+    def next_offsets(self) -> dict[int, int]:
+        """The offset after the last message of each partition: they stand in order within it."""
+        last = dict(zip(self.partitions, self.messages, strict=True))
+        return {index: message.offset() + 1 for index, message in last.items()}
+
+
+def split(messages: Sequence[Any]) -> tuple[Sequence[Any], list[Any]]:
+    """Records, and what is none: errors and ends of partitions, of which live traffic has one or two a call."""
+    marks = list(filter(ERROR, messages))
+    return (list(filterfalse(ERROR, messages)), marks) if marks else (messages, marks)
+
+
+def has_errors(marks: Sequence[Any]) -> bool:
+    """Whether any of these is more than the end of a partition."""
+    return any(mark.error().code() != END for mark in marks)
+
+
+def by_topic(messages: Sequence[Any], topics: Sequence[str]) -> list[Taken]:
+    """The messages of each topic; where only one is read, they are not asked for it."""
+    if not messages:
+        return []
+    if len(topics) == 1:
+        return [_taken(topics[0], messages)]
+    names = list(map(TOPIC, messages))
+    found = set(names)
+    if len(found) == 1:
+        return [_taken(names[0], messages)]
+    return [_taken(topic, list(compress(messages, map(topic.__eq__, names)))) for topic in found]
+
+
+def _taken(topic: str, messages: Sequence[Any]) -> Taken:
+    return Taken(topic, list(map(PARTITION, messages)), messages)

@@ -1,0 +1,1 @@
+"""Tables on disk as columns: CSV, Parquet, JSON lines."""

@@ -1,0 +1,1 @@
+"""State and outbox on disk."""

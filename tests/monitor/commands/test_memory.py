@@ -1,0 +1,76 @@
+"""What `driftd check` expects of the budget's charts in memory, beside what they take."""
+
+import gc
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+
+from detectors import Reference
+from detectors.calibration import Calibration
+from detectors.charts import ChartPlan, Charts
+from monitor.alerting.retraining import RetrainPolicy
+from monitor.commands import memory
+from monitor.series.judge import Judge, Judging
+from monitor.series.series import SeriesSpec
+from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.windows import WindowSpec
+
+HOUR = 3600 * SECOND
+
+
+def weekly(features: int) -> Reference:
+    """Fifteen days of which Sundays differ, 60 rows an hour."""
+    rng = np.random.default_rng(0)
+    times = np.repeat(np.arange(15 * 24, dtype=np.int64) * HOUR, 60)
+    sunday = (times // (24 * HOUR)) % 7 == 3
+    columns = {f"f{at}": rng.normal(size=times.size) + 2 * sunday for at in range(features)}
+    return Reference.fit(columns, timestamps=times, window_ns=HOUR)
+
+
+def spec_of(reference: Reference, plan: ChartPlan | None) -> SeriesSpec:
+    judging = Judging(reference, HOUR, plan=plan)
+    return SeriesSpec(SeriesKey("m", "1"), WindowSpec(HOUR, HOUR, 0), judging, RetrainPolicy(0, 1))
+
+
+def test_charts_that_follow_the_week_take_what_is_estimated() -> None:
+    reference = weekly(60)
+    assert reference.calibration is not None
+    assert reference.calibration.kind == "week"
+    without, spec = spec_of(reference, None), spec_of(reference, ChartPlan(step_ns=HOUR))
+    Judge(spec.judging)  # what is made once, for any number of them
+
+    tracemalloc.start()
+    plain = Judge(without.judging)
+    other, _ = tracemalloc.get_traced_memory()
+    judge = Judge(spec.judging)
+    both, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert plain.charts is None
+    assert judge.charts is not None
+    assert memory.charts([without]) == 0
+    assert 1 / 4 < (both - 2 * other) / memory.charts([spec]) < 1  # without the calibration, and what a step leaves
+
+
+def test_profiles_take_what_is_estimated_and_charts_no_more() -> None:
+    reference = weekly(60)
+    assert reference.calibration is not None
+    content, grid = reference.calibration.to_dict(), reference.grid
+    Calibration.from_dict(content, grid)  # what is made once
+
+    tracemalloc.start()
+    calibration = Calibration.from_dict(content, grid)
+    gc.collect()
+    read, _ = tracemalloc.get_traced_memory()
+    charts = Charts(replace(reference, calibration=calibration), ChartPlan(step_ns=HOUR))
+    for hour in range(200):
+        charts.plan.expected(hour * HOUR, hour * HOUR + HOUR)
+    gc.collect()
+    both, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    profiles = memory.profile_bytes(reference)
+    assert profiles >= 60 * 168 * 4 * calibration.cells.width
+    assert profiles < read < profiles + 60 * memory.CHARTS_BYTES
+    assert both - read < profiles / 2  # a copy would take as much again

@@ -1,0 +1,184 @@
+"""Save, then commit: in this order, and nothing lost when saving fails."""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors import Reference
+from monitor.alerting.retraining import RetrainPolicy
+from monitor.facts import CheckpointFailed, CheckpointSaved
+from monitor.pipeline import Pipeline
+from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
+from monitor.series.judge import Judging
+from monitor.series.series import Record, SeriesSpec
+from monitor.store.sqlite import Backlog, Notification, StateStore
+from monitor.stream.events import SECOND, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.windows import WindowSpec
+from tests.fakes import NOON, ListSource, ManualClock
+
+MINUTE = 60 * SECOND
+INTERVAL = 5.0
+P0 = Partition("t", 0)
+NOTE = Notification("trainer", "id", "model.alert.firing", "churn/3/drift", b"{}", NOON)
+SPEC = SeriesSpec(
+    SeriesKey("churn", "3"),
+    WindowSpec(MINUTE, MINUTE, 0),
+    Judging(Reference.fit({"age": [1.0, 2.0, 3.0]}), MINUTE),
+    RetrainPolicy(0, 3),
+)
+
+
+class Disk(StateStore):
+    """A real store on a disk that can be full, and that can be asked what was saved before a commit."""
+
+    full = False
+    saves = 0
+
+    def save(
+        self,
+        records: Collection[Record],
+        positions: Mapping[Partition, int],
+        notifications: Collection[Notification],  # type: ignore[override]
+        now: Nanos,
+        *,
+        whole: bool = False,
+    ) -> None:
+        if self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        self.saves += 1
+        super().save(records, positions, notifications, now, whole=whole)
+
+
+class Scene:
+    def __init__(self, directory: Path) -> None:
+        self.clock = ManualClock()
+        self.store = Disk(directory)
+        self.source = ListSource({P0: [b"{}"] * 10})
+        self.source.open({})
+        self.pipeline = Pipeline([SPEC], idle_after=30 * SECOND)
+        self.checkpointer = Checkpointer(self.store, self.pipeline, self.source, self.clock, INTERVAL)
+
+    def read(self, time: int) -> None:
+        """Read all there is; it happened at `time`."""
+        self.source.poll(0)
+        self.pipeline.ingest(MicroBatch(seen={P0: time}, assigned=frozenset({P0})), self.clock.now())
+        self.pipeline.advance(self.clock.now())
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    found = Scene(tmp_path)
+    yield found
+    found.store.close()
+
+
+def test_positions_are_committed_after_they_are_saved(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved_before_commit = []
+
+    def commit(positions: Mapping[Partition, int]) -> None:
+        saved_before_commit.append((scene.store.positions(), dict(positions)))
+
+    monkeypatch.setattr(scene.source, "commit", commit)
+    scene.read(NOON)
+
+    scene.checkpointer.save()
+
+    assert saved_before_commit == [({P0: 10}, {P0: 10})]
+
+
+def test_a_checkpoint_says_how_long_it_took_and_how_large_the_state_is(scene: Scene) -> None:
+    *_, fact = scene.checkpointer.save()
+
+    assert isinstance(fact, CheckpointSaved)
+    assert (fact.at, fact.seconds) == (NOON, 0.0)
+    assert fact.size > 0
+
+
+def test_it_is_due_at_the_interval(scene: Scene) -> None:
+    assert not scene.checkpointer.due
+    scene.clock.advance(INTERVAL - 0.1)
+    assert not scene.checkpointer.due
+    scene.clock.advance(0.1)
+    assert scene.checkpointer.due
+
+    scene.checkpointer.save()
+
+    assert not scene.checkpointer.due
+
+
+def test_something_to_say_makes_it_due_at_once(scene: Scene) -> None:
+    scene.checkpointer.add([NOTE])
+    assert scene.checkpointer.due
+
+    scene.checkpointer.save()
+
+    assert not scene.checkpointer.due
+    assert scene.store.backlog() == {"trainer": Backlog(1, NOON)}
+
+
+def test_what_failed_to_be_saved_is_saved_with_the_next_try(scene: Scene) -> None:
+    scene.read(NOON)
+    scene.checkpointer.add([NOTE])
+    scene.store.full = True
+
+    assert scene.checkpointer.save() == [CheckpointFailed("database or disk is full")]
+    assert scene.source.committed == []
+    assert scene.checkpointer.failing == "state could not be saved: database or disk is full"
+    assert (scene.store.records(), scene.store.positions(), scene.store.backlog()) == ([], {}, {})
+
+    scene.store.full = False
+    scene.checkpointer.save()
+
+    assert scene.checkpointer.failing is None
+    assert scene.source.committed == [{P0: 10}]
+    assert scene.store.positions() == {P0: 10}
+    assert scene.store.backlog() == {"trainer": Backlog(1, NOON)}
+    restored = Pipeline([SPEC], idle_after=30 * SECOND)
+    restored.restore(scene.store.records(), scene.clock.now())
+    assert restored.watermark.value == NOON
+
+
+def test_of_a_record_that_changed_between_tries_the_last_is_saved(scene: Scene) -> None:
+    scene.store.full = True
+    scene.read(NOON)
+    scene.checkpointer.save()
+    scene.read(NOON + MINUTE)
+    scene.checkpointer.save()
+
+    scene.store.full = False
+    scene.checkpointer.save()
+
+    restored = Pipeline([SPEC], idle_after=30 * SECOND)
+    restored.restore(scene.store.records(), scene.clock.now())
+    assert restored.watermark.value == NOON + MINUTE
+
+
+def test_a_failing_disk_is_tried_every_second_even_with_something_to_say(scene: Scene) -> None:
+    scene.checkpointer.add([NOTE])
+    scene.store.full = True
+    scene.checkpointer.save()
+
+    assert not scene.checkpointer.due
+    scene.clock.advance(RETRY_AFTER)
+    assert scene.checkpointer.due
+
+
+def test_what_did_not_change_is_not_written_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    save = scene.store.save
+
+    def counted(records: Collection[Record], *rest: Any, whole: bool) -> None:
+        written.append(len(records))
+        save(records, *rest, whole=whole)
+
+    monkeypatch.setattr(scene.store, "save", counted)
+    scene.read(NOON)
+
+    scene.checkpointer.save()
+    scene.checkpointer.save()
+
+    assert written[0] > 0
+    assert written[1] == 0

@@ -1,0 +1,518 @@
+"""What can be asked over HTTP, on real sockets: routes, shapes, both metric formats, clients that dawdle."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from typing import Any
+
+import prometheus_client.openmetrics.parser as openmetrics
+import prometheus_client.parser as classic
+import pytest
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+
+from detectors import DriftScore
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import Severity
+from monitor.facts import (
+    AlertChanged,
+    AlertSeen,
+    CheckpointSaved,
+    EventsCounted,
+    EventsRejected,
+    Fact,
+    FeatureQuality,
+    FieldsRejected,
+    LagMeasured,
+    PaneCharted,
+    SourceTroubled,
+    WatermarkAdvanced,
+    WindowClosed,
+    WindowScored,
+    WindowSpan,
+)
+from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.http import MOST_CONNECTIONS, Handler, Server, Surface
+from monitor.runtime.metrics import METRICS, Exposition, Surroundings
+from monitor.runtime.telemetry import Telemetry
+from monitor.store.sqlite import Backlog
+from monitor.stream.events import SECOND, Partition, SeriesKey
+from tests.build import score_table
+from tests.charted import plain_step
+from tests.fakes import NOON, ManualClock
+
+MINUTE = 60 * SECOND
+CHURN = SeriesKey("churn", "3")
+ODD = 'say "hi"\\\n{x="y"}'
+EVIDENCE = (Evidence("age", "psi", 0.41, 0.25, 1e-9, 100),)
+
+
+def score(feature: str, detector: str, value: float | None, **details: float) -> DriftScore:
+    return DriftScore(
+        feature=feature, detector=detector, value=value, rows=100, threshold=0.25, pvalue=0.5, details=details
+    )
+
+
+def changed(before: AlertState, after: AlertState, at: int = NOON) -> AlertChanged:
+    return AlertChanged(
+        key=CHURN,
+        rule="drift",
+        severity=Severity.CRITICAL,
+        before=before,
+        after=after,
+        since=at - MINUTE,
+        episode=2,
+        window=WindowSpan(at - 5 * MINUTE, at, 100),
+        evidence=EVIDENCE,
+        reference="abc",
+    )
+
+
+WINDOW = WindowClosed(
+    CHURN, NOON - 5 * MINUTE, NOON, 100, (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5))
+)
+FACTS: list[Fact] = [
+    WatermarkAdvanced(NOON + MINUTE),
+    WINDOW,
+    WindowScored(
+        CHURN,
+        NOON,
+        score_table(
+            score("age", "psi", 0.41, expected=0.1, debiased=0.3),
+            score("age", "ks", 0.3, upper=0.35, resolution=0.01),
+            score("age", "adwin", 1.5, direction=-1),
+            score(ODD, "chi2", None),
+        ),
+        {"age": 2, ODD: -1},
+    ),
+    changed(AlertState.PENDING, AlertState.FIRING),
+    AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
+    PaneCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_step(warned=3, expected_warnings=0.5, suspect=True)),
+    EventsCounted("t", "ok", 7),
+    EventsRejected("t", "too_large", 2),
+    FieldsRejected("t", "missing", 3),
+    LagMeasured(((Partition("t", 1), 5),)),
+    SourceTroubled("_ALL_BROKERS_DOWN", "x"),
+    CheckpointSaved(NOON, 0.004, 12_345),
+]
+
+
+class Scene:
+    """A board behind a real server."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.trouble: str | None = None
+        board = Board(
+            {
+                CHURN: SeriesBoard("abc", 1000, {"drift": "critical"}, calibration="day"),
+                SeriesKey("idle", "*"): SeriesBoard("def", 10),
+            }
+        )
+        board.expect(topics=["t"], webhooks=["trainer"], rules=[(CHURN, "drift")])
+        self.telemetry = Telemetry(board, self.clock.now)
+        around = Surroundings(
+            version="1.2.3",
+            now=self.clock.now,
+            ready=lambda: self.trouble,
+            foreign=lambda: False,
+            backlog=lambda: {"trainer": Backlog(2, NOON - 5 * SECOND)},
+            webhooks=("trainer",),
+            started=NOON,
+            compiled={"decoding": True, "counting": False},
+        )
+        process = CollectorRegistry()
+        ProcessCollector(registry=process)
+        PlatformCollector(registry=process)
+        exposition = Exposition(self.telemetry.look, around, process)
+        self.surface = Surface(self.telemetry, exposition, lambda: self.trouble)
+        self.server = Server("127.0.0.1", 0, self.surface)
+        self.server.start()
+        self.port = int(self.server.server_address[1])
+
+    def ask(self, target: str, *, method: str = "GET", **headers: str) -> tuple[int, str, str]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+            connection.request(method, target, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.getheader("content-type", ""), answer.read().decode()
+
+    def json(self, target: str) -> Any:
+        status, kind, body = self.ask(target)
+        assert (status, kind) == (200, "application/json")
+        return json.loads(body)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    found = Scene()
+    yield found
+    found.close()
+
+
+# --- routes -----------------------------------------------------------------------------------------------------------
+
+
+def test_health_is_that_of_the_process_alone(scene: Scene) -> None:
+    scene.trouble = "starting: positions are being looked up"
+
+    assert scene.ask("/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
+
+
+def test_readiness_says_why_not(scene: Scene) -> None:
+    assert scene.ask("/readyz")[::2] == (200, "ready\n")
+
+    scene.trouble = "state could not be saved: database or disk is full"
+
+    assert scene.ask("/readyz")[::2] == (503, "state could not be saved: database or disk is full\n")
+
+
+@pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x"])
+def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
+    known = "/metrics, /healthz, /readyz, /api/v1/models, /api/v1/alerts, /api/v1/windows"
+
+    assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
+
+
+@pytest.mark.parametrize("target", ["/metrics", "/healthz", "/readyz", "/api/v1/models", "/nothing"])
+def test_head_is_get_without_the_body(scene: Scene, target: str) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", scene.port, timeout=10)) as connection:
+        connection.request("HEAD", target)
+        answer = connection.getresponse()
+
+        assert answer.read() == b""
+        assert int(answer.getheader("content-length", "0")) > 0
+        assert answer.status == scene.ask(target)[0]
+        assert answer.getheader("server", "").strip() == "driftd"
+        assert answer.getheader("cache-control") == "no-store"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+def test_nothing_can_be_changed(scene: Scene, method: str) -> None:
+    assert scene.ask("/api/v1/models", method=method)[0] == 501
+
+
+def test_models_have_the_documented_shape(scene: Scene) -> None:
+    scene.telemetry.record(FACTS)
+
+    churn, idle = scene.json("/api/v1/models")
+
+    psi = {"detector": "psi", "value": 0.41, "threshold": 0.25, "pvalue": 0.5}
+    assert churn == {
+        "model": "churn",
+        "version": "3",
+        "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100},
+        "calibration": "day",
+        "watermark": "2026-11-23T12:01:00Z",
+        "features": [
+            {
+                "feature": "age",
+                "state": 2,
+                "missing_ratio": 0.1,
+                "unseen_ratio": 0.2,
+                "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
+            },
+            {
+                "feature": ODD,
+                "state": -1,
+                "missing_ratio": 0.0,
+                "unseen_ratio": 0.5,
+                "scores": [{**psi, "detector": "chi2", "value": None, "pvalue": None}],
+            },
+        ],
+        "alerts": ["drift"],
+    }
+    assert (idle["window"], idle["features"], idle["alerts"]) == (None, [], [])
+
+
+def test_alerts_have_the_documented_shape(scene: Scene) -> None:
+    scene.telemetry.record(FACTS)
+    scene.telemetry.record(changed(AlertState.FIRING, AlertState.INACTIVE, NOON + at * MINUTE) for at in range(150))
+
+    firing, *resolved = scene.json("/api/v1/alerts")
+
+    assert firing == {
+        "model": "churn",
+        "version": "3",
+        "rule": "drift",
+        "severity": "critical",
+        "state": "firing",
+        "since": "2026-11-23T12:00:00Z",
+        "resolved_at": None,
+        "episode": 2,
+        "evidence": [
+            {"feature": "age", "detector": "psi", "score": 0.41, "threshold": 0.25, "pvalue": 1e-9, "rows": 100}
+        ],
+    }
+    assert len(resolved) == 100
+    assert {one["state"] for one in resolved} == {"resolved"}
+    assert resolved[0]["resolved_at"] == "2026-11-23T14:29:00Z"  # the newest first
+
+
+def test_an_alert_that_is_over_is_no_longer_shown_as_open(scene: Scene) -> None:
+    scene.telemetry.record(FACTS)
+    scene.telemetry.record([AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.INACTIVE, None, 2, ())])
+
+    assert scene.json("/api/v1/alerts") == []
+    assert scene.json("/api/v1/models")[0]["alerts"] == []
+
+
+def closed_windows(count: int, key: SeriesKey = CHURN) -> list[WindowClosed]:
+    return [WindowClosed(key, NOON + at * MINUTE, NOON + (at + 1) * MINUTE, at, ()) for at in range(count)]
+
+
+def test_windows_are_the_newest_first(scene: Scene) -> None:
+    scene.telemetry.record(closed_windows(600))
+    scene.telemetry.record(closed_windows(2, SeriesKey("idle", "*")))
+
+    found = scene.json("/api/v1/windows?model=churn&limit=1000")
+
+    assert [one["rows"] for one in found] == list(range(599, 99, -1))
+    assert found[-1] == {
+        "model": "churn",
+        "version": "3",
+        "start": "2026-11-23T13:40:00Z",
+        "end": "2026-11-23T13:41:00Z",
+        "rows": 100,
+    }
+    assert len(scene.json("/api/v1/windows")) == 100
+    assert [one["rows"] for one in scene.json("/api/v1/windows?model=idle&limit=1")] == [1]
+    assert scene.json("/api/v1/windows?model=none") == []
+    assert len(scene.json("/api/v1/windows?limit=600")) == 502
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", "%20", "1e3", "\u0663", "9" * 10, "9" * 5000, "+1"])
+def test_a_limit_that_cannot_be_is_refused(scene: Scene, limit: str) -> None:
+    status, kind, body = scene.surface.answer(f"/api/v1/windows?limit={limit}", "")
+
+    assert (status, kind) == (400, "application/json")
+    assert json.loads(body) == {"error": "limit must be a whole number from 1 to 999999999"}
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+FORMATS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "Prometheus": ("text/plain", "text/plain", classic.text_string_to_metric_families),
+    "OpenMetrics": (
+        "application/openmetrics-text; version=1.0.0",
+        "application/openmetrics-text",
+        openmetrics.text_string_to_metric_families,
+    ),
+}
+
+
+def families(scene: Scene, style: str) -> dict[str, Any]:
+    accept, kind, parse = FORMATS[style]
+    status, found_kind, body = scene.ask("/metrics", accept=accept)
+    assert status == 200
+    assert found_kind.startswith(kind)
+    return {family.name: family for family in parse(body)}
+
+
+def samples(family: Any) -> dict[tuple[str, ...], float]:
+    """By their labels' values, in the order of the documentation."""
+    spec = METRICS.get(family.name) or METRICS[f"{family.name}_total"]
+    return {tuple(sample.labels[label] for label in spec.labels): sample.value for sample in family.samples}
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) -> None:
+    scene.telemetry.record(FACTS)
+
+    found = families(scene, style)
+
+    ours = {name: family for name, family in found.items() if not name.startswith(("process_", "python_"))}
+    assert ours.keys() == {name.removesuffix("_total") for name in METRICS}
+    for name, spec in METRICS.items():
+        family = ours[name.removesuffix("_total")]
+        assert (family.type, family.documentation) == (spec.kind, spec.help)
+        labels = {frozenset(sample.labels) - {"le"} for sample in family.samples}
+        assert labels == {frozenset(spec.labels)}, name
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
+    scene.telemetry.record(FACTS)
+
+    found = {
+        name: samples(family)
+        for name, family in families(scene, style).items()
+        if name.startswith("driftd_") and family.type != "histogram"
+    }
+
+    assert found["driftd_drift_score"] == {
+        ("churn", "3", "age", "psi"): 0.41,
+        ("churn", "3", "age", "ks"): 0.3,
+        ("churn", "3", "age", "adwin"): 1.5,
+    }
+    assert found["driftd_drift_state"] == {("churn", "3", "age"): 2, ("churn", "3", ODD): -1}
+    assert found["driftd_alert_state"] == {("churn", "3", "drift"): 2}
+    assert found["driftd_events"] == {("t", "ok"): 7, ("t", "late"): 0, ("t", "rejected"): 0, ("t", "unmonitored"): 0}
+    assert found["driftd_watermark_timestamp_seconds"] == {
+        ("churn",): NOON / SECOND + 60,
+        ("idle",): NOON / SECOND + 60,
+    }
+    assert found["driftd_outbox_oldest_seconds"] == {("trainer",): 5}
+    assert found["driftd_reference_info"] == {("churn", "3", "abc", "1000"): 1, ("idle", "*", "def", "10"): 1}
+    assert found["driftd_consumer_lag"] == {("t", "1"): 5}
+    assert found["driftd_feature_shift_sigma"] == {("churn", "3", "age"): -1.5}
+    assert found["driftd_calibration_info"] == {("churn", "3", "day"): 1, ("idle", "*", "cold"): 1}
+    assert found["driftd_chart_warnings"] == {("churn", "3"): 3}
+    assert found["driftd_chart_warnings_expected"] == {("churn", "3"): 0.5}
+    assert found["driftd_calibration_suspect"] == {("churn", "3"): 1}
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_names_with_quotes_backslashes_and_newlines_survive(scene: Scene, style: str) -> None:
+    scene.telemetry.record(FACTS)
+
+    found = families(scene, style)["driftd_feature_unseen_ratio"]
+
+    assert {sample.labels["feature"]: sample.value for sample in found.samples} == {"age": 0.2, ODD: 0.5}
+
+
+def test_before_anything_happened_counters_stand_at_zero(scene: Scene) -> None:
+    found = families(scene, "OpenMetrics")
+
+    assert set(samples(found["driftd_webhook_deliveries"]).values()) == {0}
+    assert len(samples(found["driftd_alert_transitions"])) == len(AlertState)
+    assert samples(found["driftd_alert_state"]) == {("churn", "3", "drift"): 0}
+    assert samples(found["driftd_drift_score"]) == {}
+    assert (
+        samples(found["driftd_chart_warnings"]) == samples(found["driftd_calibration_suspect"]) == {("churn", "3"): 0}
+    )
+
+
+def test_durations_add_up(scene: Scene) -> None:
+    scene.telemetry.record([CheckpointSaved(NOON, seconds, 1) for seconds in (0.0005, 0.004, 0.004, 99.0)])
+
+    family = families(scene, "OpenMetrics")["driftd_checkpoint_duration_seconds"]
+
+    buckets = {sample.labels.get("le"): sample.value for sample in family.samples if sample.name.endswith("_bucket")}
+    assert (buckets["0.001"], buckets["0.005"], buckets["2.5"], buckets["+Inf"]) == (1, 3, 3, 4)
+    assert {s.name.rpartition("_")[2]: s.value for s in family.samples if "bucket" not in s.name} == {
+        "count": 4,
+        "sum": pytest.approx(99.0085),
+    }
+
+
+def test_readiness_is_a_metric_too(scene: Scene) -> None:
+    assert samples(families(scene, "Prometheus")["driftd_ready"]) == {(): 1}
+
+    scene.trouble = "x"
+
+    assert samples(families(scene, "Prometheus")["driftd_ready"]) == {(): 0}
+
+
+# --- sockets ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_port_that_is_taken_is_an_error(scene: Scene) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Server("127.0.0.1", scene.port, scene.surface)
+
+
+def test_it_can_be_served_on_ipv6(scene: Scene) -> None:
+    try:
+        server = Server("::1", 0, scene.surface)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    assert server.url == f"http://[::1]:{server.server_address[1]}"
+    server.server_close()
+
+
+def test_a_silent_client_does_not_hold_the_others_up(scene: Scene) -> None:
+    with closing(socket.create_connection(("127.0.0.1", scene.port))):
+        assert scene.ask("/healthz")[0] == 200
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
+    monkeypatch.setattr("monitor.runtime.http.REQUEST_SECONDS", 0.3)
+    return 0.3
+
+
+def drip(client: socket.socket) -> None:
+    while True:
+        client.sendall(b"G")
+        time.sleep(0.02)
+
+
+def test_a_client_that_drips_is_hung_up_on(impatient: float, scene: Scene) -> None:
+    """Each byte comes in time, the request never does."""
+    began = time.monotonic()
+    with closing(socket.create_connection(("127.0.0.1", scene.port))) as client:
+        client.settimeout(10)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            drip(client)
+
+    assert impatient <= time.monotonic() - began < 10
+
+
+def test_silent_clients_cannot_take_all_places_for_long(impatient: float, scene: Scene) -> None:
+    with ExitStack() as silent:
+        for _ in range(2 * MOST_CONNECTIONS):
+            silent.enter_context(closing(socket.create_connection(("127.0.0.1", scene.port))))
+
+        assert scene.ask("/healthz")[0] == 200
+
+
+def test_a_client_that_does_not_read_is_hung_up_on(impatient: float, scene: Scene) -> None:
+    scene.telemetry.record(closed_windows(500))
+    with closing(socket.create_connection(("127.0.0.1", scene.port))) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"GET /api/v1/windows?limit=500 HTTP/1.0\r\n\r\n")
+
+        assert scene.ask("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET " + b"x" * 70_000,
+        b"BREW / HTTP/1.1\r\n\r\n",
+    ],
+    ids=["empty", "no target", "TLS", "version", "too long", "method"],
+)
+def test_nonsense_does_not_end_the_server(scene: Scene, request_text: bytes) -> None:
+    with closing(socket.create_connection(("127.0.0.1", scene.port))) as client:
+        client.sendall(request_text)
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(10)
+        with suppress(ConnectionResetError):
+            client.recv(1000)
+
+    assert scene.ask("/healthz")[0] == 200
+
+
+def test_a_mistake_of_ours_is_not_silent(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_target: str, _accept: str) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(scene.surface, "answer", fail)
+
+    assert scene.ask("/healthz")[0] == 500
+    said, deadline = "", time.monotonic() + 10
+    while "ZeroDivisionError: a bug" not in said and time.monotonic() < deadline:  # the answer comes first
+        time.sleep(0.01)
+        said += capsys.readouterr().err
+    assert "ZeroDivisionError: a bug" in said
+
+
+def test_requests_are_not_logged(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.ask("/nothing?secret=1")
+
+    assert capsys.readouterr().err == ""
+    assert Handler.sys_version == ""

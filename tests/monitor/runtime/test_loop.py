@@ -1,0 +1,369 @@
+"""The loop over lists: everything read is counted once, whatever the disk does and wherever it is stopped."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from detectors import Reference
+from monitor.alerting.retraining import RetrainPolicy
+from monitor.alerting.rules import AlertRule, Severity
+from monitor.pipeline import Pipeline
+from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.checkpoint import Checkpointer
+from monitor.runtime.loop import Loop
+from monitor.runtime.telemetry import Telemetry
+from monitor.series.judge import Judging
+from monitor.series.series import Record, SeriesSpec
+from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.store.sqlite import Notification, StateStore
+from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
+from monitor.stream.windows import WindowSpec
+from monitor.targets.payloads import Sender, Subscriber
+from tests.fakes import NOON, ListSource, ManualClock, ManualEvent
+
+MINUTE = 60 * SECOND
+MAX_FUTURE = 10 * MINUTE
+CHURN = SeriesKey("churn", "3")
+P0, P1 = Partition("t", 0), Partition("t", 1)
+REFERENCE = Reference.fit({"age": np.linspace(0, 1, 1000)})
+RULE = AlertRule("high", "psi", fire_above=1.0, clear_below=0.5, severity=Severity.CRITICAL)
+SPEC = SeriesSpec(
+    CHURN, WindowSpec(MINUTE, MINUTE, 0), Judging(REFERENCE, MINUTE, rules=(RULE,), min_rows=5), RetrainPolicy(0, 100)
+)
+
+
+class Disk(StateStore):
+    """A real store on a disk that is full for the next so many saves."""
+
+    full_for = 0
+
+    def save(
+        self,
+        records: Collection[Record],
+        positions: Mapping[Partition, int],
+        notifications: Collection[Notification],  # type: ignore[override]
+        now: Nanos,
+        *,
+        whole: bool = False,
+    ) -> None:
+        if self.full_for:
+            self.full_for -= 1
+            raise sqlite3.OperationalError("database or disk is full")
+        super().save(records, positions, notifications, now, whole=whole)
+
+
+class Scene:
+    """A loop with everything around it; `start` is a daemon beginning, over the same directory."""
+
+    def __init__(self, directory: Path, log: Mapping[Partition, Sequence[bytes | None]], *, batch: int = 10) -> None:
+        self.directory = directory
+        self.clock = ManualClock()
+        self.log = log
+        self.batch = batch
+        self.start()
+
+    def start(self) -> None:
+        self.store = Disk(self.directory)
+        self.source = ListSource(self.log, batch=self.batch)
+        self.pipeline = Pipeline([SPEC], idle_after=30 * SECOND, max_future=MAX_FUTURE)
+        self.pipeline.restore(self.store.records(), self.clock.now())
+        board = Board({CHURN: SeriesBoard(REFERENCE.hash, REFERENCE.rows)})
+        self.telemetry = Telemetry(board, self.clock.now)
+        self.checkpointer = Checkpointer(self.store, self.pipeline, self.source, self.clock, 5.0)
+        self.woken = 0
+        decoder = TopicDecoder("t", [SeriesDecoder(CHURN, REFERENCE.grid, FieldMap())], FieldMap(), MAX_FUTURE)
+        self.loop = Loop(
+            self.source,
+            {"t": decoder},
+            self.pipeline,
+            self.checkpointer,
+            self.telemetry,
+            self.clock,
+            subscribers=[Subscriber("pager", frozenset({"*"}))],
+            sender=Sender("hash", "0"),
+            wake=self._wake,
+        )
+        self.source.open(self.store.positions())
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def kill(self) -> None:
+        self.store.close()
+
+    def run(self, *, polls: int) -> ManualEvent:
+        """Run the loop until so many polls were made."""
+        stopping = ManualEvent(self.clock)
+        poll, last = self.source.poll, self.source.polls + polls
+
+        def counted(timeout: float) -> Poll:
+            self.clock.advance(0.1)
+            if self.source.polls + 1 == last:
+                stopping.set()
+            return poll(timeout)
+
+        self.source.poll = counted  # type: ignore[method-assign]
+        try:
+            self.loop.run(stopping)
+        finally:
+            self.source.poll = poll  # type: ignore[method-assign]
+        return stopping
+
+    @property
+    def rows(self) -> list[int]:
+        """Rows of the windows closed so far."""
+        return [window.rows for window in self.pipeline.series[CHURN].history]
+
+    @property
+    def said(self) -> list[str]:
+        """Types of what stands in the outbox, in order."""
+        return [row[0] for row in self.store._db.execute("SELECT type FROM outbox ORDER BY seq")]
+
+
+def events(minutes: int, *, value: float | None = None, first: int = 0) -> list[bytes]:
+    """Ten events a minute from noon on, a quarter of an hour ago."""
+    return [
+        json.dumps(
+            {
+                "ts": (NOON - 15 * MINUTE + (first + minute) * MINUTE + at * 6 * SECOND) // 1_000_000,
+                "model": "churn",
+                "version": "3",
+                "features": {"age": at / 10 if value is None else value},
+            }
+        ).encode()
+        for minute in range(minutes)
+        for at in range(10)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    found = Scene(tmp_path, {P0: events(10)})
+    yield found
+    found.store.close()
+
+
+def test_what_is_read_is_counted_and_committed(scene: Scene) -> None:
+    scene.run(polls=11)
+
+    assert scene.rows == [10] * 9  # the last minute is still open
+    assert scene.store.positions() == {P0: 100}
+    assert scene.source.committed[-1] == {P0: 100}
+
+
+def test_stopping_saves_once_more(scene: Scene) -> None:
+    scene.run(polls=1)
+
+    assert scene.store.positions() == {P0: 10}
+    assert scene.woken == 1
+
+
+def test_bad_messages_are_passed_over(scene: Scene) -> None:
+    scene.source.append(P0, [None, b"\xff", b"{", b"[" * 100_000, *events(2, first=10)])
+
+    scene.run(polls=20)
+
+    assert scene.rows == [10] * 11
+    rejected = scene.telemetry.look(lambda board: dict(board.counters["driftd_events_rejected_total"]))
+    assert rejected == {("t", "empty"): 1, ("t", "invalid_utf8"): 1, ("t", "malformed_json"): 1, ("t", "too_deep"): 1}
+
+
+def test_two_loops_in_one_process_share_nothing(tmp_path: Path) -> None:
+    """What a second daemon shares with the first is the broker: each does what it would do alone."""
+    logs = [{P0: events(10)}, {P0: events(10, value=0.99)}]
+    alone = [Scene(tmp_path / f"alone-{at}", log) for at, log in enumerate(logs)]
+    together = [Scene(tmp_path / f"together-{at}", log) for at, log in enumerate(logs)]
+
+    for scene in alone:
+        scene.run(polls=11)
+    for _ in range(11):
+        for scene in together:
+            scene.run(polls=1)
+
+    assert [scene.said for scene in alone] == [[], ["model.alert.firing", "model.retrain.requested"]]
+    for one, other in zip(alone, together, strict=True):
+        assert (one.rows, one.said, one.store.positions()) == (other.rows, other.said, other.store.positions())
+        assert one.pipeline.current() == other.pipeline.current()
+        one.kill()
+        other.kill()
+
+
+@pytest.mark.parametrize("killed_after", range(1, 12))
+def test_a_kill_at_any_poll_loses_and_repeats_nothing(tmp_path: Path, killed_after: int) -> None:
+    scene = Scene(tmp_path, {P0: events(10)})
+    for at in range(killed_after):  # the loop's own turns, saving at every third of them
+        scene.loop.turn(0)
+        if at % 3 == 0:
+            scene.loop.save()
+    scene.kill()
+
+    scene.start()
+    scene.run(polls=11)
+
+    assert scene.rows == [10] * 9
+    scene.kill()
+
+
+def test_a_full_disk_holds_reading_and_loses_nothing(scene: Scene) -> None:
+    scene.loop.turn(0)
+    scene.store.full_for = 4
+    scene.loop.save()
+    polls = scene.source.polls
+
+    stopping = scene.run(polls=11)
+
+    assert stopping.waits >= 3  # seconds without a poll
+    assert scene.source.polls == polls + 11
+    assert scene.rows == [10] * 9
+    assert scene.source.committed[0] == {P0: 10}  # nothing more was read than could be saved
+    assert scene.store.positions() == {P0: 100}
+
+
+def test_a_disk_that_stays_full_can_be_stopped(scene: Scene) -> None:
+    scene.loop.turn(0)
+    scene.store.full_for = 10**6
+    scene.loop.save()
+    stopping = ManualEvent(scene.clock, patience=5)
+
+    scene.loop.run(stopping)
+
+    assert scene.source.polls == 1
+    assert scene.source.committed == []
+    scene.kill()
+    scene.start()
+    scene.run(polls=11)
+    assert scene.rows == [10] * 9
+
+
+def test_an_alert_is_in_the_outbox_before_anything_more_is_read(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, {P0: events(3) + events(6, value=0.99, first=3)})
+
+    said_after = []
+    for _ in range(9):
+        scene.loop.turn(0)
+        if scene.checkpointer.due:
+            scene.loop.save()
+        said_after.append(len(scene.said))
+
+    assert scene.said == ["model.alert.firing", "model.retrain.requested"]
+    assert said_after == [0, 0, 0, 0, 2, 2, 2, 2, 2]  # minute 3 closes when minute 4 is read
+    assert scene.woken == 1
+    assert scene.store.positions() == {P0: 50}
+    scene.kill()
+
+
+def test_a_decision_taken_again_after_a_kill_is_said_once(tmp_path: Path) -> None:
+    """Killed with the outbox written but later polls lost: the replay comes to the same ids."""
+    scene = Scene(tmp_path, {P0: events(3) + events(6, value=0.99, first=3)})
+    for _ in range(5):
+        scene.loop.turn(0)
+    scene.loop.save()
+    for _ in range(3):
+        scene.loop.turn(0)
+    scene.kill()
+
+    scene.start()
+    scene.run(polls=9)
+
+    assert scene.said == ["model.alert.firing", "model.retrain.requested"]
+    scene.kill()
+
+
+def test_an_alert_survives_a_full_disk(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, {P0: events(3) + events(6, value=0.99, first=3)})
+    scene.store.full_for = 5
+
+    scene.run(polls=9)
+
+    assert scene.said == ["model.alert.firing", "model.retrain.requested"]
+    scene.kill()
+
+
+def test_partitions_are_held_against_each_other(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, {P0: events(10), P1: events(3)})
+
+    scene.run(polls=11)
+
+    assert scene.rows == [20, 20]  # the second partition has not come further
+    scene.clock.advance(31)
+    scene.source.append(P0, events(1, first=10))
+    scene.run(polls=1)
+    assert scene.rows == [20, 20, 20] + [10] * 7  # silent at its end, it no longer holds the others up
+    scene.kill()
+
+
+def test_a_partition_that_runs_ahead_waits_and_the_windows_are_the_same(tmp_path: Path) -> None:
+    """Ten events of one partition are a minute, ten of the other six: it is let go whenever the watermark comes near."""
+    sparse = [one for at, one in enumerate(events(60)) if at % 6 == 0]
+    scene = Scene(tmp_path, {P0: events(60), P1: sparse})
+    scene.clock.advance(3600)
+
+    held = set()
+    for _ in range(70):
+        scene.loop.turn(0)
+        held.add(scene.source.held)
+
+    assert held == {frozenset(), frozenset({P1})}
+    assert scene.source.positions() == {P0: 600, P1: 100}
+    assert sum(scene.rows) == 590 + 99  # the last minute is still open
+    assert not scene.telemetry.look(lambda board: board.counters["driftd_events_total"].get(("t", "late")))
+    scene.kill()
+
+
+def test_one_topic_may_come_in_several_pieces(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest time of a partition counts, whichever piece brought it."""
+    late, early = events(1, first=5)[:1], events(1)[:1]
+    pieces = Poll((TopicRecords("t", [0], late), TopicRecords("t", [0], early)), assigned=frozenset({P0}))
+    monkeypatch.setattr(scene.source, "poll", lambda _timeout: pieces)
+
+    scene.loop.turn(0)
+
+    assert scene.pipeline.watermark.value == NOON - 10 * MINUTE
+
+
+def test_a_source_that_cannot_go_on_ends_the_loop(scene: Scene) -> None:
+    scene.run(polls=2)
+    scene.source.failure = SourceError("kafka: offsets are lost")
+
+    with pytest.raises(SourceError, match="offsets are lost"):
+        scene.loop.run(ManualEvent(scene.clock))
+
+    assert scene.store.positions() == {P0: 20}
+
+
+def test_the_loop_says_that_it_turns(scene: Scene) -> None:
+    scene.run(polls=3)
+
+    turned = scene.telemetry.look(lambda board: board.turned_at)
+    assert turned is not None
+    assert NOON < turned <= scene.clock.now()
+
+
+@pytest.mark.parametrize("by", [3600.0, -3600.0])
+def test_no_silence_is_measured_across_a_wall_clock_that_was_set(tmp_path: Path, by: float) -> None:
+    """A partition at its end is idle after 30 s of time, not after an hour's jump of the clock; nor never."""
+    scene = Scene(tmp_path, {P0: events(1), P1: events(1)})
+    for _ in range(3):
+        scene.clock.advance(0.1)
+        scene.loop.turn(0)
+    scene.clock.set_wall(by)
+    scene.loop.turn(0)
+
+    assert scene.pipeline.watermark.idle == frozenset()
+
+    scene.clock.advance(31)
+    scene.loop.turn(0)
+
+    assert scene.pipeline.watermark.idle == {P0, P1}

@@ -1,0 +1,362 @@
+"""Facts to metrics and log lines: nothing is passed over, nothing is said too often, no secret is said at all."""
+
+import json
+from collections.abc import Iterator
+from threading import Thread
+from typing import Any, get_args
+
+import pytest
+import structlog
+
+from detectors import DriftScore
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import Evidence
+from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.rules import Severity
+from monitor.facts import (
+    AlertChanged,
+    AlertSeen,
+    CalibrationStands,
+    CheckpointFailed,
+    CheckpointSaved,
+    DaemonStarted,
+    DaemonStopped,
+    DeliveryTried,
+    EventsCounted,
+    EventsRejected,
+    Fact,
+    FeatureQuality,
+    FieldsRejected,
+    ForeignCommit,
+    LagMeasured,
+    OffsetsLost,
+    PaneCharted,
+    PanesOpen,
+    PartitionsAssigned,
+    PartitionsHeld,
+    RateImproved,
+    RecordsSkipped,
+    RetrainDecided,
+    SourceAnswered,
+    SourceTroubled,
+    StateReset,
+    TopicsMissing,
+    WatermarkAdvanced,
+    WindowClosed,
+    WindowScored,
+    WindowSpan,
+)
+from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.telemetry import MOST_COMPLAINTS, QUIET_FOR, Telemetry, configure_logging
+from monitor.store.sqlite import Notification, StateStore
+from monitor.stream.events import SECOND, Partition, SeriesKey
+from monitor.targets.notifier import Notifier
+from monitor.targets.webhook import Webhook, decode_secret, new_client
+from tests.build import score_table
+from tests.charted import plain_step
+from tests.fakes import NOON, ManualClock, Receiver
+
+CHURN = SeriesKey("churn", "3")
+P0 = Partition("t", 0)
+CHANGED = AlertChanged(
+    CHURN,
+    "drift",
+    Severity.CRITICAL,
+    AlertState.PENDING,
+    AlertState.FIRING,
+    NOON,
+    1,
+    WindowSpan(0, NOON, 5),
+    (Evidence("age", "psi", 0.41, 0.25, None, 5),),
+    "abc",
+)
+EXAMPLES: dict[type[Fact], Fact] = {
+    type(fact): fact
+    for fact in (
+        EventsCounted("t", "ok", 3),
+        EventsRejected("t", "too_large", 2),
+        FieldsRejected("t", "number_as_text", 2),
+        WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
+        WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
+        PaneCharted(CHURN, 0, NOON, 5, plain_step(warned=2, expected_warnings=0.25)),
+        CalibrationStands(CHURN, suspect=True),
+        RateImproved(CHURN, NOON, "age", "missing", 0.05, 0.0),
+        AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
+        CHANGED,
+        RetrainDecided(CHANGED, RetrainOutcome.COOLDOWN, 0, NOON),
+        WatermarkAdvanced(NOON),
+        StateReset(CHURN, "reference changed"),
+        PartitionsAssigned(((P0, 5),)),
+        TopicsMissing(("t",)),
+        PartitionsHeld((P0,)),
+        OffsetsLost(P0, 3, 9),
+        RecordsSkipped(P0, 3, 9),
+        ForeignCommit(P0, 3, 9),
+        SourceTroubled("_TRANSPORT", "broker away"),
+        SourceAnswered(NOON),
+        LagMeasured(((P0, 5),)),
+        PanesOpen(((CHURN, 3),)),
+        CheckpointSaved(NOON, 0.01, 100),
+        CheckpointFailed("disk full"),
+        DeliveryTried("trainer", "id", "retried", 500, "answered 500"),
+        DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc", compiled=True),
+        DaemonStopped(),
+    )
+}
+
+
+class Scene:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.clock = ManualClock()
+        self.board = Board({CHURN: SeriesBoard("abc", 1000)})
+        self.telemetry = Telemetry(self.board, self.clock.now)
+        self._capsys = capsys
+
+    def record(self, *facts: Fact, level: str = "debug") -> list[dict[str, Any]]:
+        """Record facts; the log lines that came of it."""
+        configure_logging(level, "json")  # here: another phase of a test has another stderr
+        self.telemetry.record(facts)
+        return [json.loads(line) for line in self._capsys.readouterr().err.splitlines()]
+
+    def events(self, *facts: Fact) -> list[str]:
+        return [line["event"] for line in self.record(*facts)]
+
+    def count(self, name: str, *labels: str) -> int:
+        return self.board.counters[name][labels]
+
+
+@pytest.fixture
+def scene(capsys: pytest.CaptureFixture[str]) -> Iterator[Scene]:
+    yield Scene(capsys)
+    structlog.reset_defaults()
+
+
+def test_there_is_an_example_of_every_fact() -> None:
+    assert set(EXAMPLES) == set(get_args(Fact))
+
+
+@pytest.mark.parametrize("kind", get_args(Fact), ids=lambda kind: kind.__name__)
+def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
+    """A fact that changes neither a metric nor the log was forgotten here."""
+    before = repr(scene.board)
+
+    said = scene.record(EXAMPLES[kind])
+
+    assert said or repr(scene.board) != before
+
+
+@pytest.mark.parametrize(
+    ("fact", "event", "level"),
+    [
+        (CHANGED, "alert.firing", "warning"),
+        (EXAMPLES[RetrainDecided], "retrain.decided", "info"),
+        (EXAMPLES[StateReset], "state.reset", "warning"),
+        (EXAMPLES[RateImproved], "rate.improved", "info"),
+        (EXAMPLES[PartitionsAssigned], "source.assigned", "info"),
+        (EXAMPLES[TopicsMissing], "source.topics_missing", "warning"),
+        (EXAMPLES[OffsetsLost], "source.offsets_lost", "error"),
+        (EXAMPLES[RecordsSkipped], "source.records_skipped", "error"),
+        (EXAMPLES[ForeignCommit], "source.foreign_commit", "error"),
+        (EXAMPLES[SourceTroubled], "source.troubled", "warning"),
+        (EXAMPLES[CheckpointFailed], "checkpoint.failed", "error"),
+        (EXAMPLES[CheckpointSaved], "checkpoint.saved", "debug"),
+        (EXAMPLES[EventsRejected], "events.rejected", "warning"),
+        (EXAMPLES[FieldsRejected], "fields.rejected", "warning"),
+        (EXAMPLES[DeliveryTried], "webhook.retried", "warning"),
+        (DeliveryTried("trainer", "id", "delivered", 204, ""), "webhook.delivered", "info"),
+        (DeliveryTried("trainer", "id", "dead", 410, ""), "webhook.dead", "warning"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_matters_is_logged_at_its_level(scene: Scene, fact: Fact, event: str, level: str) -> None:
+    (line,) = scene.record(fact)
+
+    assert (line["event"], line["level"]) == (event, level)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        EXAMPLES[EventsCounted],
+        FieldsRejected("t", "missing", 9),
+        TopicsMissing(()),
+        EXAMPLES[PaneCharted],
+        EXAMPLES[CalibrationStands],
+    ],
+    ids=lambda fact: type(fact).__name__,
+)
+def test_what_is_usual_is_not_logged(scene: Scene, fact: Fact) -> None:
+    assert scene.record(fact) == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "name", "labels", "count"),
+    [
+        (EXAMPLES[EventsRejected], "driftd_events_rejected_total", ("t", "too_large"), 2),
+        (EXAMPLES[FieldsRejected], "driftd_fields_rejected_total", ("t", "number_as_text"), 2),
+        (EXAMPLES[SourceTroubled], "driftd_kafka_errors_total", ("_TRANSPORT",), 1),
+        (EXAMPLES[CheckpointFailed], "driftd_checkpoint_failures_total", (), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_complaint_is_logged_once_a_minute_and_counted_always(
+    scene: Scene, fact: Fact, name: str, labels: tuple[str, ...], count: int
+) -> None:
+    assert len(scene.events(*[fact] * 100)) == 1
+    scene.clock.advance(QUIET_FOR / SECOND - 1)
+    assert scene.events(fact) == []
+    scene.clock.advance(1)
+    assert len(scene.events(fact)) == 1
+
+    assert scene.count(name, *labels) == 102 * count
+
+
+def test_another_complaint_is_another_line(scene: Scene) -> None:
+    said = scene.events(
+        EventsRejected("t", "too_large", 1), EventsRejected("t", "empty", 1), EventsRejected("u", "empty", 1)
+    )
+
+    assert said == ["events.rejected"] * 3
+
+
+def test_complaints_remembered_are_bounded(scene: Scene) -> None:
+    scene.record(*(SourceTroubled(f"E{at}", "") for at in range(3 * MOST_COMPLAINTS)))
+
+    assert len(scene.telemetry._said) <= MOST_COMPLAINTS
+
+
+def test_warnings_of_charts_add_up_beside_those_expected(scene: Scene) -> None:
+    charted = EXAMPLES[PaneCharted]
+    scene.record(charted, charted, PaneCharted(CHURN, 0, NOON, 5, plain_step(suspect=True)))
+
+    assert scene.count("driftd_chart_warnings_total", "churn", "3") == 4
+    assert scene.board.expected_warnings == {("churn", "3"): 0.5}
+    assert scene.board.suspect == {("churn", "3"): True}
+
+
+def test_a_restored_doubt_of_the_calibration_stands(scene: Scene) -> None:
+    scene.telemetry.restore([EXAMPLES[CalibrationStands]])
+
+    assert scene.board.suspect == {("churn", "3"): True}
+
+
+def test_skipped_records_count_as_rejected(scene: Scene) -> None:
+    scene.record(RecordsSkipped(P0, 3, 9))
+
+    assert scene.count("driftd_events_total", "t", "rejected") == 7
+    assert scene.count("driftd_events_rejected_total", "t", "unreadable_batch") == 7
+
+
+def test_only_the_loop_can_say_that_it_turns(scene: Scene) -> None:
+    """A notifier that delivers while the loop is stuck must not make it look alive."""
+    scene.telemetry.turned()
+    scene.clock.advance(60)
+
+    scene.record(EXAMPLES[DeliveryTried])
+    assert scene.telemetry.look(lambda board: board.turned_at) == NOON
+
+    scene.telemetry.turned()
+    assert scene.telemetry.look(lambda board: board.turned_at) == NOON + 60 * SECOND
+
+
+def test_what_is_restored_is_neither_counted_nor_logged(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("debug", "json")
+    resolved = AlertChanged(
+        CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, AlertState.INACTIVE, 0, 1, CHANGED.window, (), "abc"
+    )
+
+    scene.telemetry.restore([EXAMPLES[WindowClosed], EXAMPLES[AlertSeen], resolved])
+
+    assert list(scene.board.resolved) == [resolved]
+    assert scene.board.alerts.keys() == {(CHURN, "drift")}
+    assert scene.count("driftd_alert_transitions_total", "churn", "3", "drift", "inactive") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", get_args(Fact), ids=lambda kind: kind.__name__)
+def test_a_copy_of_the_board_knows_nothing_of_what_came_after(scene: Scene, kind: type[Fact]) -> None:
+    scene.record(*EXAMPLES.values())
+    copied = scene.telemetry.look(Board.copy)
+    before = repr(copied)
+
+    scene.record(EXAMPLES[kind], EXAMPLES[CheckpointSaved])
+
+    assert repr(copied) == before != repr(scene.board)
+
+
+def test_threads_lose_no_count(scene: Scene) -> None:
+    configure_logging("error", "json")
+    fact = DeliveryTried("trainer", "id", "delivered", 204, "")
+    threads = [Thread(target=lambda: [scene.telemetry.record([fact]) for _ in range(200)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert scene.count("driftd_webhook_deliveries_total", "trainer", "delivered") == 800
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_cannot_be_forged_by_a_name(scene: Scene) -> None:
+    (line,) = scene.record(StateReset(SeriesKey('a\n{"event": "forged"}', "\u2028"), "x"))
+
+    assert line["event"] == "state.reset"
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("info", 2), ("warning", 1), ("error", 0)])
+def test_the_level_is_obeyed(scene: Scene, level: str, lines: int) -> None:
+    said = scene.record(EXAMPLES[CheckpointSaved], EXAMPLES[PartitionsAssigned], EXAMPLES[StateReset], level=level)
+
+    assert len(said) == lines
+
+
+def test_people_get_text(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "console")
+
+    scene.telemetry.record([EXAMPLES[StateReset]])
+
+    assert "state.reset" in capsys.readouterr().err
+
+
+def test_no_secret_is_in_any_log_line(
+    scene: Scene, tmp_path: Any, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A delivery that fails in every way, with secrets in key, query and answer."""
+    configure_logging("debug", "json")
+    receiver = Receiver()
+    receiver.answers = [500, (503, {"retry-after": "canary"}), (302, {"location": "http://x/canary"}), 410]
+    store = StateStore(tmp_path)
+    secret = decode_secret("whsec_" + "Y2FuYXJ5" * 4)  # canarycanary…
+    hook = Webhook("trainer", f"{receiver.url}?token=canary", secret)
+    notifier = Notifier(hook, store, scene.clock, lambda fact: scene.telemetry.record([fact]))
+    store.save([], {}, [Notification("trainer", "id", "t", "s", b"{}", NOON)], NOON)
+    with new_client() as client:
+        for _ in range(4):
+            assert notifier.turn(client)
+            scene.clock.advance(600)
+    receiver.close()
+    scene.clock.advance(600)
+    store.save([], {}, [Notification("trainer", "id2", "t", "s", b"{}", NOON)], NOON)
+    with new_client() as client:
+        assert notifier.turn(client)
+    store.close()
+
+    said = capsys.readouterr().err
+    assert said.count("webhook.") == 5
+    assert "canary" not in said.lower()
+    assert "Y2FuYXJ5" not in said
+    ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]
+    assert ours == []
+
+
+def test_panes_that_did_not_change_are_still_shown() -> None:
+    """The pipeline names the series whose number of panes has changed, and no others."""
+    other = SeriesKey("fraud", "1")
+    board = Board({key: SeriesBoard("abc", 10) for key in (CHURN, other)})
+
+    for panes in (((CHURN, 1), (other, 1)), ((CHURN, 2),), ()):
+        board.apply(PanesOpen(panes))
+
+    assert board.panes == {CHURN: 2, other: 1}

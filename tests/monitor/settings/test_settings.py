@@ -1,0 +1,636 @@
+"""The configuration: every key, every mistake one clear line, no secret ever shown."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from monitor.settings import ConfigError, Settings, load_settings, mask_url, masked, show_duration
+from monitor.settings.schema import DANGEROUS_PROPERTIES, OWN_PROPERTIES, parse_duration
+from monitor.targets.webhook import Webhook, decode_secret
+
+CANARY = "canary7f3a"
+MINIMAL: dict[str, Any] = {
+    "topics": [{"name": "predictions"}],
+    "models": [{"name": "churn", "version": "3", "reference": "churn.json"}],
+}
+MINUTE = 60 * 10**9
+
+FULL = """
+kafka:
+  bootstrap_servers: 127.0.0.1:9092
+  group_id: driftd
+  start_from: latest
+  properties: {}
+topics:
+  - name: predictions
+    kind: predictions
+    format: json
+    fields: {id: id, timestamp: ts, model: model, version: version, features: features, prediction: prediction}
+    timestamp_unit: ms
+defaults: {}
+models:
+  - name: churn
+    version: "3"
+    reference: churn-3.reference.json
+    window: 5m
+    slide: 1m
+    lateness: 30s
+    min_rows: 200
+    features:
+      age: {detectors: [ks, psi], thresholds: {psi: 0.3, ks: {fire_above: 0.2, clear_below: 0.1}}, importance: 2}
+      id: {ignore: true}
+alerting:
+  false_alarms_per_month: 1
+  rules:
+    - name: psi-high
+      detector: psi
+      features: ["*"]
+      fire_above: 0.25
+      clear_below: 0.10
+      for: 2
+      keep_firing_for: 2
+      severity: critical
+retraining:
+  cooldown: 24h
+  max_per_week: 3
+webhooks:
+  - name: trainer
+    url: https://trainer.internal/retrain
+    types: [model.retrain.requested]
+    secret_file: /run/secrets/trainer
+state: /var/lib/driftd
+checkpoint_interval: 5s
+idle_after: 30s
+max_future: 10m
+http: {host: 127.0.0.1, port: 9464}
+log: {level: info, format: json}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "driftd.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("DRIFTD_"):
+            monkeypatch.delenv(name)
+
+
+def load(config: Path, found: Any) -> Settings:
+    config.write_text(found if isinstance(found, str) else yaml.safe_dump(found), encoding="utf-8")
+    return load_settings(config)
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The minimal configuration with one key set; numbers in the path are places of a list."""
+    found = yaml.safe_load(yaml.safe_dump(MINIMAL))
+    *parents, last = path.split(".")
+    section = found
+    for name in parents:
+        section = section[int(name)] if name.isdigit() else section.setdefault(name, {})
+    section[last] = value
+    return dict(found)
+
+
+def refusal(config: Path, found: Any) -> str:
+    with pytest.raises(ConfigError) as refused:
+        load(config, found)
+    text = str(refused.value)
+    assert all(line.startswith((f"{config}: ", "environment: ")) for line in text.splitlines())
+    return text.replace(f"{config}: ", "")
+
+
+# --- what may be said -------------------------------------------------------------------------------------------------
+
+
+def test_every_key_of_the_contract_is_accepted(config: Path) -> None:
+    settings = load(config, FULL)
+
+    (model,) = settings.models
+    (rule,) = settings.alerting.rules
+    assert (model.window, model.slide, model.series_version) == (5 * MINUTE, MINUTE, "3")
+    assert (model.features["age"].thresholds["psi"].fire_above, model.features["id"].ignore) == (0.3, True)
+    assert (rule.hold, rule.keep_firing_for, rule.severity) == (2, 2, "critical")
+
+
+def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
+    found = masked(load(config, MINIMAL))
+
+    assert found["kafka"] == {
+        "bootstrap_servers": "127.0.0.1:9092",
+        "group_id": "driftd",
+        "start_from": "latest",
+        "properties": {},
+        "startup_timeout": "1m",
+        "lost_offsets": "stop",
+    }
+    assert found["topics"][0]["fields"] == {
+        "id": "id",
+        "timestamp": "ts",
+        "model": "model",
+        "version": "version",
+        "features": "features",
+        "prediction": "prediction",
+    }
+    assert (found["topics"][0]["kind"], found["topics"][0]["timestamp_unit"]) == ("predictions", "ms")
+    model = found["models"][0]
+    assert (model["window"], model["slide"], model["lateness"], model["min_rows"]) == ("5m", None, "30s", 200)
+    assert found["alerting"] == {
+        "false_alarms_per_month": 1,
+        "effect_floor": {"shift": 0.05, "scale": 0.05, "mass": 0.01, "missing": 0.0005, "unseen": 0.0002},
+        "rules": [],
+    }
+    assert found["retraining"] == {"cooldown": "1d", "max_per_week": 3}
+    assert (found["webhooks"], found["state"], found["max_future"]) == ([], "/var/lib/driftd", "10m")
+    assert (found["checkpoint_interval"], found["idle_after"]) == ("5s", "30s")
+    assert (found["http"], found["log"]) == ({"host": "127.0.0.1", "port": 9464}, {"level": "info", "format": "json"})
+
+
+def test_what_a_rule_does_not_say_has_its_default(config: Path) -> None:
+    (rule,) = load(
+        config, changed("alerting.rules", [{"name": "r", "detector": "ks", "fire_above": 0.2}])
+    ).alerting.rules
+
+    assert (rule.features, rule.clear_below, rule.hold, rule.keep_firing_for, rule.severity) == (
+        ["*"],
+        None,
+        1,
+        1,
+        "warning",
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "text"), [(3, "3"), ("3", "3"), ("3.10", "3.10"), (None, "*"), ("*", "*"), ("", "")]
+)
+def test_a_version_is_text(config: Path, version: Any, text: str) -> None:
+    assert load(config, changed("models.0.version", version)).models[0].series_version == text
+
+
+def test_budget_may_be_switched_off(config: Path) -> None:
+    assert load(config, changed("alerting.false_alarms_per_month", None)).alerting.false_alarms_per_month is None
+
+
+def test_defaults_hold_for_every_model_that_does_not_say_otherwise(config: Path) -> None:
+    found = {
+        "topics": [{"name": "t"}],
+        "defaults": {"window": "10m", "min_rows": 5, "reference": "all.json"},
+        "models": [{"name": "a"}, {"name": "b", "window": "1m"}],
+    }
+
+    a, b = load(config, found).models
+
+    assert (a.window, a.min_rows, a.reference) == (10 * MINUTE, 5, Path("all.json"))
+    assert (b.window, b.min_rows) == (MINUTE, 5)
+
+
+# --- durations --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "nanos"),
+    [
+        ("500ms", 500_000_000),
+        ("30s", 30 * 10**9),
+        ("1.5h", 90 * MINUTE),
+        ("7d", 7 * 24 * 60 * MINUTE),
+        (" 5 m ", 5 * MINUTE),
+        ("10us", 10_000),
+        ("7ns", 7),
+        ("0s", 0),
+        (0, 0),
+        ("104249991375000001ns", 104_249_991_375_000_001),
+        ("3650d", 3650 * 86_400 * 10**9),
+    ],
+)
+def test_a_duration_has_a_unit(text: Any, nanos: int) -> None:
+    assert parse_duration(text) == nanos
+    assert parse_duration(show_duration(nanos)) == nanos
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["5", 5, 5.0, "", "m", "-5m", "5 minutes", "5m30s", "1e3s", "inf", True, None, [], "3651d", "9" * 400 + "d"],
+)
+def test_what_is_no_duration_is_refused(config: Path, value: Any) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        parse_duration(value)
+
+    said = refusal(config, changed("models.0.window", value))
+    assert said.startswith("models[0].window: must be ")
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["models.0.window", "models.0.slide", "checkpoint_interval", "idle_after"])
+def test_a_length_of_zero_is_refused(config: Path, key: str) -> None:
+    assert "must be longer than zero" in refusal(config, changed(key, "0s"))
+
+
+def test_the_slide_divides_the_window(config: Path) -> None:
+    said = refusal(config, changed("models.0.slide", "2m"))
+
+    assert said == "models[0]: slide 2m must divide window 5m"
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("kafak", "kafak is no key; did you mean kafka?"),
+        ("kafka.bootstrap_server", "kafka.bootstrap_server is no key; did you mean bootstrap_servers?"),
+        ("topics.0.field", "topics[0].field is no key; did you mean fields?"),
+        ("topics.0.fields.timestmp", "topics[0].fields.timestmp is no key; did you mean timestamp?"),
+        ("defaults.windw", "defaults.windw is no key; did you mean window?"),
+        ("models.0.referense", "models[0].referense is no key; did you mean reference?"),
+        ("models.0.features.age.treshold", "models[0].features.age.treshold is no key; did you mean thresholds?"),
+        (
+            "models.0.features.thresholds.detectrs",  # a feature of this name
+            "models[0].features.thresholds.detectrs is no key; did you mean detectors?",
+        ),
+        (
+            "models.0.features.age.thresholds.psi",
+            "models[0].features.age.thresholds.psi.fire_abov is no key; did you mean fire_above?",
+        ),
+        ("alerting.rule", "alerting.rule is no key; did you mean rules?"),
+        ("retraining.cooldwn", "retraining.cooldwn is no key; did you mean cooldown?"),
+        ("http.prt", "http.prt is no key; did you mean port?"),
+        ("log.xyz", "log.xyz is no key; valid here: format, level"),
+        ("_env_file", "_env_file is no key; valid here: "),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest(config: Path, key: str, said: str) -> None:
+    value: Any = {"fire_above": 1, "fire_abov": 2} if key.endswith("psi") else "x"
+
+    assert said in refusal(config, changed(key, value))
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"hold": 2}, "alerting.rules[0].hold is no key; "),
+        ({"fire_bove": 2}, "alerting.rules[0].fire_bove is no key; did you mean fire_above?"),
+        ({"fore": 2}, "alerting.rules[0].fore is no key; did you mean for?"),
+        ({"for": 0}, "alerting.rules[0].for: must be greater than or equal to 1 (is '0')"),
+        ({"clear_below": 0.3}, "alerting.rules[0]: clear_below 0.3 must not exceed fire_above 0.2"),
+        ({"fire_above": float("nan")}, "alerting.rules[0].fire_above: "),
+        ({"fire_above": -1}, "alerting.rules[0].fire_above: "),
+        ({"severity": "bad"}, "alerting.rules[0].severity: must be 'info', 'warning' or 'critical' (is 'bad')"),
+        ({"features": []}, "alerting.rules[0].features: "),
+        ({"name": "drift"}, "alerting.rules: 'drift' is the name of the budget's own rule; call yours something else"),
+        ({"name": ""}, "alerting.rules[0].name: "),
+        ({"name": "a\nb"}, "alerting.rules[0].name: "),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused(config: Path, rule: dict[str, Any], said: str) -> None:
+    rules = [{"name": "r", "detector": "ks", "fire_above": 0.2, **rule}]
+
+    assert refusal(config, changed("alerting.rules", rules)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("models.0.reference", None, "models[0].reference: "),
+        (
+            "models.0.version",
+            3.1,
+            "models[0].version: must be in quotes: as numbers 3.1 and 3.10 are the same (is '3.1')",
+        ),
+        ("models.0.version", True, "models[0].version: "),
+        ("models.0.name", "a\u0000b", "models[0].name: "),
+        ("models.0.min_rows", 0, "models[0].min_rows: "),
+        ("models.0.features", [], "models[0].features: must be a mapping of keys"),
+        (
+            "models.0.features.age.thresholds",
+            {"psi": float("inf")},
+            "models[0].features.age.thresholds.psi.fire_above: ",
+        ),
+        (
+            "models.0.features.age.thresholds",
+            {"psi": {"fire_above": 1, "clear_below": 2}},
+            "models[0].features.age.thresholds.psi: clear_below 2.0 must not exceed fire_above 1.0",
+        ),
+        ("models", [], "models: "),
+        ("models", {}, "models: "),
+        ("topics", [], "topics: "),
+        ("topics.0.kind", "labels", "topics[0].kind: label topics are not read yet; leave the topic out (is 'labels')"),
+        ("topics.0.kind", "x", "topics[0].kind: must be 'predictions', 'features' or 'labels' (is 'x')"),
+        ("topics.0.format", "avro", "topics[0].format: must be 'json' (is 'avro')"),
+        ("topics.0.name", "a b", "topics[0].name: "),
+        ("topics.0.timestamp_unit", "m", "topics[0].timestamp_unit: must be 's', 'ms', 'us' or 'ns' (is 'm')"),
+        ("topics.0.fields.model", "", "topics[0].fields.model: must be a dotted path such as meta.time (is '')"),
+        (
+            "topics.0.fields.model",
+            "a..b",
+            "topics[0].fields.model: must be a dotted path such as meta.time (is 'a..b')",
+        ),
+        ("kafka", None, "kafka: must be a mapping of keys (is 'None')"),
+        ("kafka.start_from", "now", "kafka.start_from: must be 'earliest' or 'latest' (is 'now')"),
+        ("kafka.properties", {"client.id": [1]}, "kafka.properties.client.id: must be a text, a number, true or false"),
+        (
+            "kafka.properties",
+            {"client.id": None},
+            "kafka.properties.client.id: must be a text, a number, true or false",
+        ),
+        ("alerting.false_alarms_per_month", 0, "alerting.false_alarms_per_month: must be greater than 0 (is '0')"),
+        ("alerting.false_alarms_per_month", float("inf"), "alerting.false_alarms_per_month: "),
+        ("http.port", 70_000, "http.port: must be less than or equal to 65535 (is '70000')"),
+        ("http.port", "web", "http.port: must be a valid integer"),
+        ("log.level", "loud", "log.level: must be 'debug', 'info', 'warning' or 'error' (is 'loud')"),
+        ("retraining.max_per_week", -1, "retraining.max_per_week: "),
+        ("state", 5, "state: "),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_one_line(config: Path, key: str, value: Any, said: str) -> None:
+    found = refusal(config, changed(key, value))
+
+    assert found.startswith(said)
+    assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", ["topics", "models"])
+def test_a_needed_section_is_missed(config: Path, key: str) -> None:
+    assert refusal(config, {name: value for name, value in MINIMAL.items() if name != key}) == f"{key} is missing"
+
+
+def test_every_mistake_has_a_line(config: Path) -> None:
+    found = changed("http.port", "x") | {"state": 3, "nothing": 1}
+
+    assert len(refusal(config, found).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ([{"name": "a", "version": 3}, {"name": "a", "version": "3"}], "models: 'a version 3' is there twice"),
+        ([{"name": "a"}, {"name": "a", "version": "*"}], "models: 'a version *' is there twice"),
+        ([{"name": "a"}, {"name": "a", "version": "3"}, {"name": "b", "version": "3"}], None),
+    ],
+)
+def test_a_series_is_configured_once(config: Path, models: list[dict[str, Any]], said: str | None) -> None:
+    found = changed("models", [{"reference": "r.json", **model} for model in models])
+
+    if said is None:
+        assert len(load(config, found).models) == 3
+    else:
+        assert refusal(config, found) == said
+
+
+def test_names_stand_once(config: Path) -> None:
+    hook = {"name": "a", "url": "http://localhost", "secret_env": "S"}
+    rule = {"name": "r", "detector": "ks", "fire_above": 1}
+
+    assert refusal(config, changed("topics", [{"name": "t"}] * 2)) == "topics: 't' is there twice"
+    assert refusal(config, changed("webhooks", [hook, hook])) == "webhooks: 'a' is there twice"
+    assert refusal(config, changed("alerting.rules", [rule, rule])) == "alerting.rules: two rules are called 'r'"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "must be a mapping of keys such as kafka, topics, models"),
+        (b"# nothing\n", "must be a mapping of keys such as kafka, topics, models"),
+        (b"- topics\n- models\n", "must be a mapping of keys such as kafka, topics, models"),
+        (b"hello", "must be a mapping of keys such as kafka, topics, models"),
+        (b"topics: [\n", "is no YAML: line 2, column 1: expected the node content"),
+        (b"kafka: {a: @b}\n", "is no YAML: line 1, column 12: found character '@' that cannot start any token"),
+        (b"state: a\nhttp: {}\nstate: b\n", "is no YAML: line 3, column 1: the key state is there twice"),
+        (b"http: {port: 1, port: 2}\n", "is no YAML: line 1, column 17: the key port is there twice"),
+        (b"state: 2026-13-45\n", "is no YAML: month must be in 1..12"),
+        (b"\x7fELF\x02\x01\x01\x00\xff", "is no YAML: 'utf-8' codec can't decode byte 0xff"),
+        (b"\x00\x01\x02", "is no YAML: unacceptable character #x0000"),
+        (b"a: " + b"[" * 1500, "is no YAML: maximum recursion depth exceeded"),
+        (b"? {a: b}\n: c\n", "is no YAML: line 1, column 3: found unhashable key"),
+    ],
+)
+def test_a_file_that_is_no_configuration_gets_one_line(config: Path, text: bytes, said: str) -> None:
+    config.write_bytes(text)
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings(config)
+
+    assert str(refused.value).startswith(f"{config}: {said}")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_yaml_merge_keys_are_allowed(config: Path) -> None:
+    merged = "topics: [{name: t}]\nmodels:\n- &m {name: a, reference: r}\n- {<<: *m, name: b}\n"
+    assert [model.name for model in load(config, merged).models] == ["a", "b"]
+
+
+def test_a_missing_file_gets_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^.*/none\.yaml: cannot be read: No such file or directory$"):
+        load_settings(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match=r"^.*: cannot be read: Is a directory$"):
+        load_settings(tmp_path)
+
+
+# --- environment ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("DRIFTD_KAFKA__GROUP_ID", "other", lambda found: found.kafka.group_id == "other"),
+        ("driftd_kafka__group_id", "other", lambda found: found.kafka.group_id == "other"),
+        ("DRIFTD_HTTP__PORT", "1", lambda found: found.http.port == 1 and found.http.host == "0.0.0.0"),
+        ("DRIFTD_STATE", "/x", lambda found: found.state == Path("/x")),
+        ("DRIFTD_IDLE_AFTER", "1m", lambda found: found.idle_after == MINUTE),
+        ("DRIFTD_DEFAULTS__WINDOW", "7m", lambda found: found.models[0].window == 7 * MINUTE),
+        ("DRIFTD_ALERTING__FALSE_ALARMS_PER_MONTH", "5", lambda found: found.alerting.false_alarms_per_month == 5),
+        ("DRIFTD_PORT", "tcp://10.0.0.1:9464", lambda found: True),  # Kubernetes sets it
+    ],
+)
+def test_the_environment_wins_over_the_file(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, read: Any
+) -> None:
+    monkeypatch.setenv(name, value)
+    text = {"kafka": {"group_id": "mine"}, "http": {"host": "0.0.0.0", "port": 5}, "state": "/y", "idle_after": "5s"}
+
+    assert read(load(config, {**MINIMAL, **text, "defaults": {"window": "1m"}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DRIFTD_HTTP__PORT", "web", "http.port: must be a valid integer"),
+        ("DRIFTD_HTTP__PRT", "1", "http.prt is no key; did you mean port?"),
+        ("DRIFTD_KAFKA", "{", 'environment: error parsing value for field "kafka"'),
+        ("DRIFTD_MODELS", CANARY, 'environment: error parsing value for field "models"'),
+    ],
+)
+def test_a_mistake_in_the_environment_gets_one_line(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    found = refusal(config, MINIMAL)
+
+    assert found.startswith(said)
+    assert len(found.splitlines()) == 1
+    assert CANARY not in found
+
+
+def test_a_value_of_the_environment_is_named_so(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTD_HTTP__PORT", "web")
+
+    assert refusal(config, MINIMAL).endswith("(is 'web'), set by DRIFTD_HTTP__PORT")
+
+
+# --- the client's properties ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(OWN_PROPERTIES | DANGEROUS_PROPERTIES | {"test.mock.num.brokers"}))
+def test_properties_that_are_ours_or_dangerous_are_refused(config: Path, name: str) -> None:
+    found = refusal(config, changed("kafka.properties", {name: CANARY}))
+
+    assert found.startswith(f"kafka.properties: {name} is ")
+    assert CANARY not in found
+
+
+@pytest.mark.parametrize("value", [False, "false", "False"])
+def test_certificates_are_always_verified(config: Path, value: Any) -> None:
+    found = refusal(config, changed("kafka.properties", {"enable.ssl.certificate.verification": value}))
+
+    assert found.endswith("false is refused; give the broker's CA in ssl.ca.location instead")
+
+
+def test_other_properties_pass(config: Path) -> None:
+    properties = {"security.protocol": "SASL_SSL", "fetch.min.bytes": 1, "enable.ssl.certificate.verification": True}
+
+    assert load(config, changed("kafka.properties", properties)).kafka.properties == properties
+
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x",
+        "trainer",
+        "http://",
+        "https://user:pw@x",
+        "https://user@x",
+        "http://x:99999",
+        "http://x:0",
+        "http://x:port",
+        "http://[::1",
+        "http://bücher.example",
+        "http://x/a b",
+        "http://x/\u007f",
+        "",
+        None,
+    ],
+)
+def test_an_address_that_cannot_be_is_refused(config: Path, url: Any) -> None:
+    found = refusal(config, changed("webhooks", [{"name": "a", "url": url, "secret_env": "S"}]))
+
+    assert found.startswith("webhooks[0].url: ")
+    assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize("secrets", [{}, {"secret_env": "A", "secret_file": "b"}])
+def test_a_webhook_has_exactly_one_secret(config: Path, secrets: dict[str, str]) -> None:
+    found = refusal(config, changed("webhooks", [{"name": "a", "url": "http://x", **secrets}]))
+
+    assert found == "webhooks[0]: needs exactly one of secret_file and secret_env"
+
+
+def test_unknown_types_are_refused(config: Path) -> None:
+    found = changed("webhooks", [{"name": "a", "url": "http://x", "secret_env": "S", "types": ["model.alert"]}])
+
+    assert refusal(config, found).startswith("webhooks[0].types[0]: must be 'model.retrain.requested'")
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+SECRETS = {
+    "sasl.password": CANARY,
+    "ssl.key.password": CANARY,
+    "ssl.key.pem": CANARY,
+    "ssl.keystore.password": CANARY,
+    "sasl.oauthbearer.client.secret": CANARY,
+    "sasl.oauthbearer.config": CANARY,
+}
+
+
+def test_secrets_are_masked_in_the_effective_configuration(config: Path) -> None:
+    found = changed("kafka.properties", {**SECRETS, "client.id": "shown"})
+    found["webhooks"] = [{"name": "a", "url": f"http://x/p?token={CANARY}#{CANARY}", "secret_env": "S"}]
+
+    settings = load(config, found)
+
+    assert CANARY not in str(masked(settings))
+    assert masked(settings)["kafka"]["properties"]["client.id"] == "shown"
+    assert CANARY not in repr(settings)
+    assert settings.kafka.properties["sasl.password"] == CANARY
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        changed("kafka.properties", {**SECRETS, "plugin.library.paths": CANARY}),
+        changed("kafka.properties", {**SECRETS, "client.id": [CANARY]}),
+        changed("kafka.properties", f"sasl.password={CANARY}"),
+        changed("kafka.sasl_password", CANARY),
+        changed("kafka", f"password {CANARY}"),
+        changed("webhooks", f"whsec_{CANARY}"),
+        changed("webhooks", [f"whsec_{CANARY}"]),
+        changed("webhooks", [{"name": "a", "url": "http://x", "secret": f"whsec_{CANARY}"}]),
+        changed("webhooks", [{"name": "a", "url": "http://x", "secret_env": [f"whsec_{CANARY}"]}]),
+        changed("webhooks", [{"name": "a", "url": f"http://u:{CANARY}@x", "secret_env": "S"}]),
+        changed("webhooks", [{"name": "a", "url": f"ftp://x?key={CANARY}", "secret_env": "S"}]),
+        changed("webhooks", [{"name": "a", "url": f"http://[::1?{CANARY}", "secret_env": "S"}]),
+        changed("webhooks", [{"name": "a", "url": f"http://x:99999?{CANARY}", "secret_env": "S"}]),
+        f'kafka: {{properties: {{sasl.password: "{CANARY}}}}}\n',
+        f"kafka:\n  properties:\n    sasl.password: *{CANARY}\n",
+        f"kafka:\n  properties:\n    sasl.password: !{CANARY}\n",
+        f"kafka:\n  properties:\n    sasl.password: @{CANARY}\n",
+        f"kafka:\n  properties:\n    sasl.password: {CANARY}: {CANARY}\n",
+    ],
+    ids=range(18),
+)
+def test_no_refusal_shows_a_secret(config: Path, found: Any) -> None:
+    assert CANARY not in refusal(config, found)
+
+
+def test_no_representation_shows_a_secret() -> None:
+    secret = decode_secret("whsec_" + "Y2FuYXJ5" * 4)
+
+    assert "canary" not in repr(Webhook("a", f"http://x?{CANARY}", secret))
+    assert CANARY not in repr(Webhook("a", f"http://x?{CANARY}", secret))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://x/a", "https://x/a"),
+        ("https://x:1/a?b=c", "https://x:1/a?********"),
+        ("https://u:p@x/a#f", "https://x/a"),
+        ("http://[::1", "********"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(url: str, shown: str) -> None:
+    assert mask_url(url) == shown
+
+
+@pytest.mark.parametrize("name", ["DRIFTD_CHEKPOINT_INTERVAL", "DRIFTD_KAKFA__GROUP_ID", "driftd_stat"])
+def test_a_slip_in_an_environment_variable_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1s")
+    path = tmp_path / "driftd.yaml"
+    path.write_text("topics: [{name: t}]\nmodels: [{name: m, reference: r.json}]\n", encoding="utf-8")
+
+    with pytest.raises(ConfigError, match=f"environment: {name} is no key; did you mean DRIFTD_"):
+        load_settings(path)

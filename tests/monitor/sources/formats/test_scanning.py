@@ -1,0 +1,121 @@
+"""The compiled part: when it reads, what it leaves to Python, and that no bytes can do harm."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from detectors import Reference
+from monitor.sources.base import TopicRecords
+from monitor.sources.formats import scanning
+from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.stream.events import SECOND, SeriesKey
+from tests.fakes import NOON
+
+pytestmark = pytest.mark.usefixtures("compiled_parts")
+
+FUZZ = Path(__file__).parents[3] / "native" / "fuzz_reader.cpp"
+SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0], "plan": ["free", "pro", "pro"]})
+TS = NOON // 1_000_000
+
+
+def make_decoder(*keys: SeriesKey, reference: Reference = REFERENCE, fields: FieldMap | None = None) -> TopicDecoder:
+    fields = fields or FieldMap()
+    return TopicDecoder("t", [SeriesDecoder(key, reference.grid, fields) for key in keys], fields, SECOND)
+
+
+def event(model: str = "churn", version: str = '"3"', features: str = '{"age": 1.5, "plan": "pro"}') -> bytes:
+    return f'{{"ts": {TS}, "model": "{model}", "version": {version}, "features": {features}}}'.encode()
+
+
+def left(decoder: TopicDecoder, monkeypatch: pytest.MonkeyPatch, *messages: bytes) -> list[bytes | None]:
+    """Decode, and tell which messages went to the Python decoder."""
+    found: list[bytes | None] = []
+    by_series = decoder._by_series
+
+    def watched(records: TopicRecords, *rest: object) -> object:
+        found.extend(records.values)
+        return by_series(records, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoder, "_by_series", watched)
+    decoder.decode(TopicRecords("t", [0] * len(messages), list(messages)), NOON)
+    return found
+
+
+EASY = {
+    "plain": event(),
+    "of another model": event("fraud"),
+    "of another version": event(version='"4"'),
+    "version a number": event(version="3"),
+    "features absent": event(features="{}"),
+    "features unknown": event(features='{"age": 1, "more": {"a": [1, 2, null]}}'),
+    "values of the wrong type": event(features='{"age": "1", "plan": [1]}'),
+    "NaN": event(features='{"age": NaN, "plan": -Infinity}'),
+    "escapes": event(features=r'{"plan": "Z\u00fcrich \ud83e\udd86"}'),
+    "a time as text": event().replace(str(TS).encode(), b'"2026-11-23T12:00:00.5+00:00"'),
+    "a time with a fraction": event().replace(str(TS).encode(), str(TS).encode() + b".25"),
+    "a time as people write it": event().replace(str(TS).encode(), b'"2026-11-23 12:00:00.123456+0000"'),
+    "a byte order mark": b"\xef\xbb\xbf" + event(),
+    "a category of 20 digits": event(features='{"plan": 12345678901234567890}'),
+    "a category close to 0": event(features='{"plan": 1e-7}'),
+    "a category as number": event(features='{"plan": 2.50}'),
+    "17 digits": event(features='{"age": 0.12345678901234567}'),
+}
+HARD = {
+    "malformed": event()[:-1],
+    "a key said twice": event(features='{"age": 1, "age": 2}'),
+    "too old": event().replace(str(TS).encode(), b"1"),
+    "beyond a float": event(features='{"age": 1e999}'),
+    "a lone surrogate": event(features=r'{"plan": "\ud800"}'),
+}
+
+
+@pytest.mark.parametrize("name", EASY)
+@pytest.mark.parametrize("keys", [[SeriesKey("churn", "3")], [SeriesKey("churn", "3"), SeriesKey("other", "*")]])
+def test_ordinary_messages_never_reach_the_python_decoder(
+    name: str, keys: list[SeriesKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert left(make_decoder(*keys), monkeypatch, event(), EASY[name], event()) == []
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_doubtful_messages_are_left_to_the_python_decoder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = left(make_decoder(SeriesKey("churn", "3")), monkeypatch, event(), HARD[name], event())
+
+    assert found == [HARD[name]]
+
+
+def test_an_event_goes_to_the_series_of_its_version() -> None:
+    decoder = make_decoder(SeriesKey("churn", "3"), SeriesKey("churn", "*"), SeriesKey("fraud", "1"))
+    versions = ['"3"', '"4"', "3", "null", "3.0"]
+    messages = [event(version=version) for version in versions] + [event("fraud", "1"), event("fraud", "2")]
+
+    decoded = decoder.decode(TopicRecords("t", [0] * len(messages), messages), NOON)
+
+    rows = {batch.key: len(batch) for batch in decoded.batches}
+    assert rows == {SeriesKey("churn", "3"): 3, SeriesKey("churn", "*"): 2, SeriesKey("fraud", "1"): 1}
+
+
+def test_without_a_shape_or_without_the_compiled_part_python_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = FieldMap(features=(), version=("age",))  # two things at one path
+    unwritable = Reference.fit({"plan": ["free", "\ud800", "pro"]})
+
+    assert make_decoder(SeriesKey("churn", "3"), fields=twice)._scanner is None
+    assert make_decoder(SeriesKey("churn", "3"), reference=unwritable)._scanner is None
+    assert make_decoder(SeriesKey("churn", "3"))._scanner is not None
+    monkeypatch.setattr(scanning, "COMPILED", False)
+    assert make_decoder(SeriesKey("churn", "3"))._scanner is None
+
+
+@pytest.mark.timeout(300)
+def test_damaged_messages_do_no_harm_under_the_sanitizers(tmp_path: Path) -> None:
+    seed = random.getrandbits(32)
+    print(f"seed {seed}")
+    program = tmp_path / "fuzz_reader"
+    subprocess.run(["c++", *SANITIZED, str(FUZZ), "-o", str(program)], check=True, timeout=120)
+
+    done = subprocess.run([program, str(seed), "300000"], capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr

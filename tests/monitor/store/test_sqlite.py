@@ -1,0 +1,340 @@
+"""State on disk: all of a checkpoint or nothing, one daemon at a time, nothing of others touched."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.series.series import Record
+from monitor.store.sqlite import KEPT_ENDED, SCHEMA_VERSION, Backlog, Notification, StateError, StateStore
+from monitor.stream.events import Partition
+from tests.fakes import NOON
+
+P0 = Partition("t", 0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    found = StateStore(tmp_path / "state")
+    yield found
+    found.close()
+
+
+def note(name: str, *, webhook: str = "trainer", subject: str = "churn/3/drift") -> Notification:
+    return Notification(webhook, name, "model.alert.firing", subject, name.encode(), NOON)
+
+
+def save(store: StateStore, *notifications: Notification, now: int = NOON) -> None:
+    store.save([], {}, notifications, now)
+
+
+def due(store: StateStore, *, webhook: str = "trainer", now: int = NOON) -> str | None:
+    row = store.next_due(webhook, now)
+    return None if row is None else row.notification.id
+
+
+def reopened(store: StateStore) -> StateStore:
+    store.close()
+    return StateStore(store.directory)
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_is_there_after_a_restart(tmp_path: Path) -> None:
+    store = StateStore(tmp_path)
+    store.save([Record("series", "k", b"1")], {P0: 5}, [note("a")], NOON)
+
+    store = reopened(store)
+
+    assert store.records() == [Record("series", "k", b"1")]
+    assert store.positions() == {P0: 5}
+    assert due(store) == "a"
+    store.close()
+
+
+def test_a_later_checkpoint_replaces_changes_and_deletes(store: StateStore) -> None:
+    store.save([Record("pane", "1", b"a"), Record("pane", "2", b"b")], {P0: 5, Partition("t", 1): 1}, [], NOON)
+
+    store.save([Record("pane", "1", None), Record("pane", "2", b"c"), Record("pane", "3", b"d")], {P0: 9}, [], NOON)
+
+    assert store.records() == [Record("pane", "2", b"c"), Record("pane", "3", b"d")]
+    assert store.positions() == {P0: 9, Partition("t", 1): 1}
+
+
+class Unwritable:
+    """No value of SQLite's: writing it fails in the middle."""
+
+
+@pytest.mark.parametrize("broken", ["record", "position", "notification"])
+def test_a_checkpoint_that_fails_midway_leaves_the_old_state(store: StateStore, broken: str) -> None:
+    store.save([Record("pane", "1", b"old")], {P0: 1}, [note("a")], NOON)
+    bad: Any = Unwritable()
+    records = [Record("pane", "1", b"new"), Record("pane", "2", bad if broken == "record" else b"new")]
+    positions = {P0: 2, Partition("t", 1): bad if broken == "position" else 2}
+    notes = [note("b"), note(bad if broken == "notification" else "c") if broken != "notification" else bad_note(bad)]
+
+    with pytest.raises(sqlite3.Error):
+        store.save(records, positions, notes, NOON)
+
+    assert store.records() == [Record("pane", "1", b"old")]
+    assert store.positions() == {P0: 1}
+    assert store.backlog() == {"trainer": Backlog(1, NOON)}
+    store.save([Record("pane", "1", b"new")], {P0: 2}, [note("b")], NOON)
+    assert (store.records(), store.positions()) == ([Record("pane", "1", b"new")], {P0: 2})
+
+
+def bad_note(bad: Any) -> Notification:
+    return Notification("trainer", "c", "model.alert.firing", "s", bad, NOON)
+
+
+def test_replacing_all_records_is_all_or_nothing(store: StateStore) -> None:
+    store.save([Record("pane", "1", b"old")], {P0: 1}, [], NOON)
+
+    with pytest.raises(sqlite3.Error):
+        store.save([Record("pane", "2", b"new")], {P0: 2}, [bad_note(object())], NOON, whole=True)
+    assert store.records() == [Record("pane", "1", b"old")]
+
+    store.save([Record("pane", "2", b"new")], {P0: 2}, [], NOON, whole=True)
+    assert store.records() == [Record("pane", "2", b"new")]
+    assert store.positions() == {P0: 2}
+
+
+def test_a_killed_writer_leaves_the_last_checkpoint(tmp_path: Path) -> None:
+    """The process dies inside a transaction, without a word."""
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from monitor.series.series import Record\n"
+        "from monitor.store.sqlite import StateStore\n"
+        "from monitor.stream.events import Partition\n"
+        "store = StateStore(Path(sys.argv[1]))\n"
+        "store.save([Record('pane', '1', b'saved')], {Partition('t', 0): 1}, [], 1)\n"
+        "class Deadly:\n"
+        "    def __conform__(self, protocol): os._exit(9)\n"
+        "store.save([Record('pane', '1', b'lost'), Record('pane', '2', Deadly())], {Partition('t', 0): 2}, [], 2)\n"
+    )
+
+    assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == 9
+
+    store = StateStore(tmp_path)
+    assert store.records() == [Record("pane", "1", b"saved")]
+    assert store.positions() == {P0: 1}
+    store.close()
+
+
+# --- outbox -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_notification_is_said_once(store: StateStore) -> None:
+    save(store, note("a"))
+    save(store, note("a"), note("a", webhook="pager"))
+
+    assert store.backlog() == {"trainer": Backlog(1, NOON), "pager": Backlog(1, NOON)}
+
+
+def test_a_delivered_notification_is_not_said_again(store: StateStore) -> None:
+    save(store, note("a"))
+    row = store.next_due("trainer", NOON)
+    assert row is not None
+    store.delivered(row)
+
+    save(store, note("a"))
+
+    assert due(store) is None
+
+
+def test_within_a_subject_the_first_goes_first(store: StateStore) -> None:
+    save(store, note("firing"), note("resolved"), note("other", subject="fraud/1/drift"))
+    first = store.next_due("trainer", NOON)
+    assert first is not None
+    assert first.notification.id == "firing"
+
+    store.postpone(first, NOON + 10)
+
+    assert due(store) == "other"
+    other = store.next_due("trainer", NOON)
+    assert other is not None
+    store.delivered(other)
+    assert due(store) is None  # not "resolved" before "firing"
+    assert due(store, now=NOON + 10) == "firing"
+    store.delivered(first)
+    assert due(store) == "resolved"
+
+
+def test_a_dead_notification_holds_nothing_back(store: StateStore) -> None:
+    save(store, note("firing"), note("resolved"))
+    first = store.next_due("trainer", NOON)
+    assert first is not None
+
+    store.dead(first)
+
+    assert due(store) == "resolved"
+
+
+def test_webhooks_do_not_wait_for_each_other(store: StateStore) -> None:
+    save(store, note("a"), note("a", webhook="pager"))
+
+    assert due(store, webhook="pager") == "a"
+    assert due(store, webhook="nobody") is None
+
+
+def test_attempts_are_counted(store: StateStore) -> None:
+    save(store, note("a"))
+    for attempts in range(3):
+        row = store.next_due("trainer", NOON)
+        assert row is not None
+        assert row.attempts == attempts
+        store.postpone(row, NOON)
+
+
+def test_old_deliveries_are_forgotten_and_bodies_at_once(store: StateStore) -> None:
+    extra = 5
+    save(store, *(note(f"n{at}", subject=str(at)) for at in range(KEPT_ENDED + extra)))
+    while (row := store.next_due("trainer", NOON)) is not None:
+        store.delivered(row)
+
+    kept = store._db.execute("SELECT COUNT(*), COUNT(body), MIN(seq) FROM outbox").fetchone()
+
+    assert kept == (KEPT_ENDED, 0, extra + 1)
+
+
+def test_dead_notifications_keep_their_bodies(store: StateStore) -> None:
+    save(store, note("a"))
+    row = store.next_due("trainer", NOON)
+    assert row is not None
+    store.dead(row)
+
+    assert store._db.execute("SELECT body FROM outbox").fetchone() == (b"a",)
+    assert store.backlog() == {}
+
+
+# --- whose directory it is --------------------------------------------------------------------------------------------
+
+
+def test_a_second_daemon_is_refused(store: StateStore) -> None:
+    with pytest.raises(StateError) as refused:
+        StateStore(store.directory)
+
+    assert str(refused.value) == f"state: {store.directory} is in use by another driftd"
+    save(store, note("a"))  # and the first one goes on
+
+
+def test_after_a_refusal_the_directory_is_free_again(tmp_path: Path) -> None:
+    (tmp_path / "driftd.sqlite3").write_bytes(b"garbage" * 1000)
+    for _ in range(2):
+        with pytest.raises(StateError, match="cannot be read"):
+            StateStore(tmp_path)
+
+    (tmp_path / "driftd.sqlite3").unlink()
+    StateStore(tmp_path).close()
+
+
+def make_database(directory: Path, script: str) -> bytes:
+    with sqlite3.connect(directory / "driftd.sqlite3") as database:
+        database.executescript(script)
+    database.close()
+    return (directory / "driftd.sqlite3").read_bytes()
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    StateStore(tmp_path).close()
+    before = make_database(tmp_path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+
+    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 2; this one reads 1\)$"):
+        StateStore(tmp_path)
+
+    assert (tmp_path / "driftd.sqlite3").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TABLE theirs (a)",
+        "PRAGMA user_version = 1",
+        "PRAGMA user_version = 7; CREATE TABLE theirs (a)",
+        "PRAGMA application_id = 5",
+    ],
+)
+def test_the_database_of_another_program_is_refused_and_left_alone(tmp_path: Path, script: str) -> None:
+    before = make_database(tmp_path, script)
+
+    with pytest.raises(StateError, match=r"is not a state of driftd"):
+        StateStore(tmp_path)
+
+    assert (tmp_path / "driftd.sqlite3").read_bytes() == before
+
+
+@pytest.mark.parametrize("size", [100, 4096, 100_000])
+def test_garbage_is_refused(tmp_path: Path, size: int) -> None:
+    (tmp_path / "driftd.sqlite3").write_bytes(b"\x9f" * size)
+
+    with pytest.raises(StateError, match=r"cannot be read: .*; move it away to begin anew"):
+        StateStore(tmp_path)
+
+
+def test_a_damaged_state_is_refused(tmp_path: Path) -> None:
+    store = StateStore(tmp_path)
+    store.save([Record("pane", str(at), bytes(5000)) for at in range(50)], {}, [], NOON)
+    store.close()
+    file = tmp_path / "driftd.sqlite3"
+    content = bytearray(file.read_bytes())
+    content[4096 : 3 * 4096] = b"\xff" * 8192
+    file.write_bytes(content)
+
+    with pytest.raises(StateError, match="cannot be read"):
+        StateStore(tmp_path)
+
+
+def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+
+    with pytest.raises(StateError, match="state cannot be used: File exists"):
+        StateStore(tmp_path / "state")
+    with pytest.raises(StateError, match="cannot be used: Not a directory"):
+        StateStore(tmp_path / "state" / "below")
+
+
+def test_a_lock_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(StateError, match="cannot be used"):
+        StateStore(tmp_path)
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_directory_that_cannot_be_written_is_refused() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name) / "state"
+        directory.mkdir()
+        Path(name).chmod(0o755)
+        directory.chmod(0o555)
+        root = os.geteuid() == 0
+        if root:  # who may write everywhere: be nobody for a moment
+            os.seteuid(65534)
+        try:
+            with pytest.raises(StateError, match="cannot be used: Permission denied"):
+                StateStore(directory)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_the_directory_is_made_for_the_daemon_alone(tmp_path: Path) -> None:
+    StateStore(tmp_path / "a" / "state").close()
+
+    assert (tmp_path / "a" / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_size_is_what_lies_on_disk(store: StateStore) -> None:
+    before = store.size()
+    store.save([Record("pane", "1", bytes(100_000))], {}, [], NOON)
+
+    assert store.size() >= before + 100_000

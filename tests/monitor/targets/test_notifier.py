@@ -1,0 +1,328 @@
+"""The outbox to a real receiver, on a clock set by hand: until taken, in order, and never twice under another id."""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import standardwebhooks
+
+from monitor.facts import DeliveryTried
+from monitor.store.sqlite import Backlog, Notification, OutboxRow, StateStore
+from monitor.stream.events import SECOND
+from monitor.targets.notifier import GIVE_UP_AFTER, LONGEST_DELAY, Notifier, delay_after
+from monitor.targets.webhook import Webhook, decode_secret, new_client
+from tests.fakes import NOON, ManualClock, Receiver
+
+SECRET = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
+DAY = 86_400
+
+
+class Scene:
+    """A store with its notifier, a receiver and a clock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.clock = ManualClock()
+        self.receiver = Receiver()
+        self.client = new_client()
+        self.facts: list[DeliveryTried] = []
+        self.directory = directory
+        self.open()
+
+    def open(self) -> None:
+        self.store = StateStore(self.directory)
+        self.notifier = self.make_notifier("trainer")
+
+    def make_notifier(self, name: str) -> Notifier:
+        webhook = Webhook(name, self.receiver.url, decode_secret(SECRET), timeout=5.0)
+        return Notifier(webhook, self.store, self.clock, self.facts.append)
+
+    def restart(self) -> None:
+        self.store.close()
+        self.open()
+
+    def say(self, *names: str, subject: str = "churn/3/drift") -> None:
+        notes = [Notification("trainer", name, "model.alert.firing", subject, b"{}", NOON) for name in names]
+        self.store.save([], {}, notes, self.clock.now())
+
+    def deliver(self) -> list[str]:
+        """Everything due now; the ids of what the receiver was sent."""
+        before = len(self.receiver.requests)
+        while self.notifier.turn(self.client):
+            pass
+        return [request.headers["webhook-id"] for request in self.receiver.requests[before:]]
+
+    def after(self, seconds: float) -> list[str]:
+        self.clock.advance(seconds)
+        return self.deliver()
+
+    def close(self) -> None:
+        self.store.close()
+        self.receiver.close()
+        self.client.close()
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    found = Scene(tmp_path)
+    yield found
+    found.close()
+
+
+def outcomes(scene: Scene) -> list[str]:
+    return [fact.outcome for fact in scene.facts]
+
+
+def test_what_is_due_is_delivered_once(scene: Scene) -> None:
+    scene.say("a")
+
+    assert scene.deliver() == ["a"]
+    assert scene.after(DAY) == []
+    assert scene.facts == [DeliveryTried("trainer", "a", "delivered", 204, "")]
+    assert scene.store.backlog() == {}
+
+
+def test_a_failure_is_tried_again_with_the_same_id_and_body_and_a_fresh_signature(scene: Scene) -> None:
+    scene.receiver.answers = [500, 500]
+    scene.say("a")
+
+    assert scene.deliver() == ["a"]
+    assert scene.after(0.5) == []
+    assert scene.after(1) == ["a"]
+    assert scene.after(1) == []
+    assert scene.after(2) == ["a"]
+
+    assert outcomes(scene) == ["retried", "retried", "delivered"]
+    requests = scene.receiver.requests
+    assert len({request.body for request in requests}) == 1
+    assert [int(request.headers["webhook-timestamp"]) - NOON // SECOND for request in requests] == [0, 1, 4]
+    assert len({request.headers["webhook-signature"] for request in requests}) == 3
+
+
+def test_delays_double_up_to_ten_minutes_with_jitter() -> None:
+    jitter = random.Random(1)
+    for attempts in (0, 1, 2, 5, 9, 10, 50, 10**6):
+        middle = min(2.0 ** min(attempts, 20), LONGEST_DELAY / 1.2)
+        delays = [delay_after(attempts, jitter) for _ in range(200)]
+        assert middle * 0.8 <= min(delays) < middle < max(delays) <= middle * 1.2 <= LONGEST_DELAY
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_what_is_wrong_with_one_notification_does_not_hold_the_others_back(scene: Scene, status: int) -> None:
+    scene.receiver.answers = [status]
+    scene.say("bad", subject="churn/3/drift")
+    scene.say("good", subject="fraud/1/drift")
+
+    assert scene.deliver() == ["bad", "good"]
+    assert scene.after(2) == ["bad"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 408, 429, 500, 502, 503, 504])
+def test_a_receiver_that_is_down_is_left_alone(scene: Scene, status: int) -> None:
+    scene.receiver.answers = [(status, {"location": "/elsewhere"})]
+    scene.say("a", subject="churn/3/drift")
+    scene.say("b", subject="fraud/1/drift")
+
+    assert scene.deliver() == ["a"]
+    assert scene.after(2) == ["a", "b"]
+
+
+def test_a_receiver_that_is_gone_ends_the_notification(scene: Scene) -> None:
+    scene.receiver.answers = [410]
+    scene.say("a", "b")
+
+    assert scene.deliver() == ["a", "b"]
+    assert outcomes(scene) == ["dead", "delivered"]
+    assert scene.after(DAY) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "early", "late"),
+    [
+        ("120", 119, 2),
+        ("Mon, 23 Nov 2026 12:02:00 GMT", 119, 2),
+        ("1000000000", DAY - 1, 2),
+        ("soon", 0.5, 1),
+        ("-5", 0.5, 1),
+        ("0", 0.5, 1),
+        ("nan", 0.5, 1),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0.5, 1),
+    ],
+)
+def test_retry_after_is_obeyed_where_it_makes_sense(scene: Scene, header: str, early: float, late: float) -> None:
+    scene.receiver.answers = [(503, {"retry-after": header})]
+    scene.say("a")
+
+    assert scene.deliver() == ["a"]
+    assert scene.after(early) == []
+    assert scene.after(late) == ["a"]
+
+
+def test_firing_is_said_before_resolved_whatever_happens(scene: Scene) -> None:
+    scene.receiver.answers = [500, 404, 429, 302]
+    scene.say("firing")
+    scene.say("resolved")
+
+    said = scene.deliver()
+    while scene.store.backlog():
+        said += scene.after(1)
+
+    assert said == ["firing"] * 5 + ["resolved"]
+
+
+def test_after_three_days_it_is_given_up(scene: Scene) -> None:
+    scene.receiver.answers = [500] * 10_000
+    scene.say("a")
+    scene.deliver()
+    attempts = 1
+    while scene.store.backlog():
+        attempts += len(scene.after(60))
+        assert scene.clock.now() <= NOON + GIVE_UP_AFTER + 2 * LONGEST_DELAY * SECOND
+
+    assert outcomes(scene)[-1] == "dead"
+    assert GIVE_UP_AFTER / SECOND / LONGEST_DELAY / 1.2 < attempts < GIVE_UP_AFTER / SECOND / LONGEST_DELAY / 0.8 + 20
+
+
+def test_what_was_not_delivered_is_delivered_after_a_restart(scene: Scene) -> None:
+    scene.receiver.answers = [500]
+    scene.say("a", "b")
+    scene.deliver()
+
+    scene.restart()
+
+    assert scene.after(2) == ["a", "b"]
+
+
+def test_what_was_taken_but_not_noted_is_sent_again_under_the_same_id(scene: Scene) -> None:
+    """The daemon dies between the receiver's 2xx and the note of it."""
+    scene.say("a")
+    row = scene.store.next_due("trainer", NOON)
+    assert row is not None
+    assert scene.notifier._webhook.send(scene.client, row.notification, scene.clock).delivered
+
+    scene.restart()
+
+    assert scene.deliver() == ["a"]
+    first, second = scene.receiver.requests
+    assert (first.headers["webhook-id"], first.body) == (second.headers["webhook-id"], second.body)
+
+
+def test_a_disk_that_cannot_be_written_costs_a_repeat_not_the_notifier(scene: Scene) -> None:
+    scene.say("a")
+    scene.store._db.execute("PRAGMA query_only = 1")
+
+    assert scene.deliver() == ["a"]
+    assert outcomes(scene) == ["retried"]
+    assert scene.after(0.5) == []
+
+    scene.store._db.execute("PRAGMA query_only = 0")
+    assert scene.after(1) == ["a"]
+    assert outcomes(scene) == ["retried", "delivered"]
+
+
+def test_a_store_that_cannot_be_read_is_looked_at_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.say("a")
+
+    def fail(_webhook: str, _now: int) -> OutboxRow:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(scene.store, "next_due", fail)
+        assert scene.deliver() == []
+
+    assert scene.deliver() == ["a"]
+
+
+def test_a_refused_address_is_told_and_tried_again(scene: Scene) -> None:
+    scene.say("a")
+    notifier = Notifier(
+        Webhook("trainer", "http://169.254.169.254/", decode_secret(SECRET)),
+        scene.store,
+        scene.clock,
+        scene.facts.append,
+    )
+
+    assert notifier.turn(scene.client)
+
+    assert outcomes(scene) == ["retried"]
+    assert scene.facts[0].detail == "169.254.169.254 is a link-local, metadata or multicast address"
+
+
+def test_each_webhook_gets_its_own(scene: Scene) -> None:
+    note = Notification("pager", "p", "model.alert.firing", "s", b"{}", NOON)
+    scene.say("t")
+    scene.store.save([], {}, [note], NOON)
+
+    assert scene.deliver() == ["t"]
+    assert scene.store.backlog() == {"pager": Backlog(1, NOON)}
+    assert scene.make_notifier("pager").turn(scene.client)
+    assert scene.store.backlog() == {}
+
+
+def test_the_thread_delivers_when_woken_and_ends_when_stopped(scene: Scene) -> None:
+    scene.notifier.start()
+    scene.say("a", "b", "c")
+    scene.notifier.wake()
+
+    scene.notifier.stop()
+    scene.notifier.join(10)
+
+    assert not scene.notifier.is_alive()
+    assert [request.headers["webhook-id"] for request in scene.receiver.requests] == ["a", "b", "c"]
+
+
+def test_stopping_does_not_wait_for_a_receiver_that_is_down(scene: Scene) -> None:
+    scene.receiver.answers = [500] * 3
+    scene.say("a")
+    scene.notifier.start()
+
+    scene.notifier.stop()
+    scene.notifier.join(10)
+
+    assert not scene.notifier.is_alive()
+    assert len(scene.receiver.requests) <= 1
+    assert scene.store.backlog() == {"trainer": Backlog(1, NOON)}
+
+
+def test_a_thread_that_outlives_the_store_ends_quietly(scene: Scene) -> None:
+    scene.say("a")
+    scene.store.close()
+    scene.notifier.start()
+
+    scene.notifier.stop()
+    scene.notifier.join(10)
+
+    assert not scene.notifier.is_alive()
+    scene.open()
+
+
+def test_a_long_queue_is_drained_in_order(scene: Scene) -> None:
+    names = [f"n{at}" for at in range(300)]
+    scene.say(*names)
+
+    assert scene.deliver() == names
+
+
+def test_the_public_implementation_signs_a_retry_the_same(scene: Scene) -> None:
+    scene.receiver.answers = [500]
+    scene.say("a")
+    scene.deliver()
+    scene.after(2)
+
+    request = scene.receiver.requests[-1]
+    at = datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), UTC)
+    assert request.headers["webhook-signature"] == standardwebhooks.Webhook(SECRET).sign("a", at, request.body.decode())
+
+
+def test_an_odd_client_error_is_no_crash(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_options: object) -> httpx.Response:
+        raise httpx.InvalidURL("odd")
+
+    scene.say("a")
+    monkeypatch.setattr(scene.client, "stream", fail)
+
+    assert scene.notifier.turn(scene.client)
+    assert outcomes(scene) == ["retried"]
