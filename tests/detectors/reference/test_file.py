@@ -119,7 +119,7 @@ def test_a_reference_without_calibration_is_read_as_before() -> None:
 
 def test_why_it_is_cold_is_saved_but_no_part_of_the_hash() -> None:
     assert REFERENCE.calibration is None
-    assert REFERENCE.cold == "2 whole windows of 1s, at least 50 are needed"
+    assert REFERENCE.cold == "4 rows with a time, at least 250 are needed"
     assert Reference.from_dict(content()).cold == REFERENCE.cold
     assert Reference.from_dict(content(cold="")).hash == REFERENCE.hash
 
