@@ -1,7 +1,7 @@
 """Decoded events as columns: what passes from the decoder to the panes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ Nanos = int
 
 SECOND: Nanos = 1_000_000_000
 ANY_VERSION = "*"
+FEATURES = "features"  # the view that predictions and their features are counted in
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,13 +45,21 @@ class Newcomer(NamedTuple):
     event_time: Nanos
 
 
+class OffsetRange(NamedTuple):
+    """The records of one partition that events come from: the first and the last offset, both included."""
+
+    partition: Partition
+    first: int
+    last: int
+
+
 @dataclass(frozen=True, slots=True)
 class EventBatch:
     """Events of one series, columnar.
 
     `event_times` int64[n]; `numeric` float64[n, k], NaN where missing; `codes` int32[n, c], the reference's
     category codes. Columns stand in the order of the series' grid. `newcomers` are a few of the new categories, for
-    display alone.
+    display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
     """
 
     key: SeriesKey
@@ -59,13 +68,21 @@ class EventBatch:
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
     newcomers: tuple[Newcomer, ...] = ()
+    offsets: tuple[OffsetRange, ...] = ()
+    view: str = FEATURES
 
     def __len__(self) -> int:
         return len(self.event_times)
 
     def where(self, which: NDArray[np.bool_] | NDArray[np.intp] | slice) -> "EventBatch":
         """Some of the events: bool[n], places or a slice. Names of new categories stay behind."""
-        return EventBatch(self.key, self.topic, self.event_times[which], self.numeric[which], self.codes[which])
+        return replace(
+            self,
+            event_times=self.event_times[which],
+            numeric=self.numeric[which],
+            codes=self.codes[which],
+            newcomers=(),
+        )
 
 
 @dataclass(frozen=True, slots=True)
