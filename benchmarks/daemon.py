@@ -90,7 +90,7 @@ def configured(
     **model: Any,
 ) -> Path:
     """The configuration of one model of 20 numeric features, calibrated on windows of the same length."""
-    from monitor.settings.schema import parse_duration
+    from monitor.sections import parse_duration
 
     reference = home / f"bench-{window}.json"
     if not reference.exists():

@@ -16,8 +16,8 @@ from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judge import FeatureChoice, Judging
 from monitor.series.series import SeriesSpec
-from monitor.settings import ConfigError, Settings, masked
-from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings, WebhookSettings, show_duration
+from monitor.settings import ConfigError, Settings, masked, show_duration
+from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings, WebhookSettings
 from monitor.stream.events import SECOND, SeriesKey
 from monitor.stream.windows import WindowSpec
 from monitor.targets.webhook import SecretError, Webhook, decode_secret

@@ -11,9 +11,9 @@ from detectors.charts.reach import smallest_shift
 from detectors.expected import Expected, Windows, expected_false_alarms
 from monitor.alerting.rules import AlertRule
 from monitor.commands.calibration import learnt, remedy
+from monitor.sections import show_duration
 from monitor.series.judge import Judging
 from monitor.series.series import SeriesSpec
-from monitor.settings.schema import show_duration
 from monitor.stream.events import SECOND, Nanos
 
 DAY: Nanos = 86_400 * SECOND

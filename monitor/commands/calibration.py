@@ -9,7 +9,7 @@ from detectors import Reference
 from detectors.calibration.calibration import FEWEST_ROWS, FEWEST_WINDOWS, Calibration
 from detectors.calibration.feature import FeatureCalibration
 from detectors.charts.charts import ENOUGH
-from monitor.settings.schema import parse_duration, show_duration
+from monitor.sections import parse_duration, show_duration
 
 PROFILES = {"week": "weekly profile", "day": "daily profile", "none": "one profile for all hours"}
 COLUMNS = ("varies", "slow", "season")

@@ -10,8 +10,8 @@ import numpy as np
 
 from detectors import CategoricalFeature, Feature, Kind, NumericFeature, Reference, ReferenceFormatError
 from monitor.commands.calibration import COLUMNS, columns, learnt, misgivings
+from monitor.sections import parse_duration
 from monitor.settings import ConfigError
-from monitor.settings.schema import parse_duration
 from monitor.sources.formats.values import UNITS
 from monitor.sources.tables.files import Chunk, Shape, TableError, TimeColumn, chunks, look
 

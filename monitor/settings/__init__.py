@@ -1,6 +1,7 @@
 """The configuration: one YAML file, scalars overridable by environment."""
 
+from monitor.sections import show_duration
 from monitor.settings.loading import ConfigError, load_settings, mask_url, masked
-from monitor.settings.schema import Settings, show_duration
+from monitor.settings.schema import Settings
 
 __all__ = ["ConfigError", "Settings", "load_settings", "mask_url", "masked", "show_duration"]

@@ -1,19 +1,14 @@
 """What the configuration may say: every key, its type, default and bounds. Plain values only; nothing is built here."""
 
-import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
     field_validator,
     model_validator,
 )
@@ -24,8 +19,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
+
 MOST_PANES = 10_000  # of one window
-NANOS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 
 # Ours to decide, because positions, restarts and safety hang on them.
 OWN_PROPERTIES = frozenset(
@@ -61,53 +57,14 @@ DANGEROUS_PROPERTIES = frozenset(
 )
 
 
-LONGEST = 3650 * NANOS["d"]  # so that event time and a duration together stay within int64
-
-
-def parse_duration(value: Any) -> int:
-    """`5m` to nanoseconds; a unit is required, so that 30 is never taken for minutes."""
-    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
-        return 0
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|us|ns|s|m|h|d)", value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("must be a duration such as 500ms, 30s, 5m, 1h or 7d")
-    nanos = Decimal(match[1]) * NANOS[match[2]]
-    if nanos > LONGEST:
-        raise ValueError(f"must be at most {show_duration(LONGEST)}")
-    return round(nanos)
-
-
-def show_duration(nanos: int) -> str:
-    """Nanoseconds in the largest unit that divides them."""
-    if nanos == 0:
-        return "0s"
-    unit = next(unit for unit in ("d", "h", "m", "s", "ms", "us", "ns") if nanos % NANOS[unit] == 0)
-    return f"{nanos // NANOS[unit]}{unit}"
-
-
-def _positive(nanos: int) -> int:
-    if nanos <= 0:
-        raise ValueError("must be longer than zero")
-    return nanos
-
-
-Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(show_duration, return_type=str)]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Floor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 def _scalar(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise ValueError("must be a text, a number, true or false")  # noqa: TRY004 - pydantic's way to refuse
     return value
-
-
-class Section(BaseModel):
-    """A part of the configuration. Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KafkaSettings(Section):
@@ -299,10 +256,9 @@ class WebhookSettings(Section):
 
     name: Name
     url: str = Field(repr=False)
-    types: Annotated[
-        list[Literal["model.retrain.requested", "model.alert.firing", "model.alert.resolved", "*"]],
-        Field(min_length=1),
-    ] = ["model.retrain.requested"]
+    types: list[Literal["model.retrain.requested", "model.alert.firing", "model.alert.resolved", "*"]] = Field(
+        default_factory=lambda: ["model.retrain.requested"], min_length=1
+    )
     secret_file: Path | None = None
     secret_env: str | None = None
     timeout: PositiveDuration = parse_duration("15s")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings, mask_url, masked, show_duration
-from monitor.settings.schema import DANGEROUS_PROPERTIES, OWN_PROPERTIES, parse_duration
+from monitor.settings.schema import DANGEROUS_PROPERTIES, OWN_PROPERTIES
 from monitor.targets.webhook import Webhook, decode_secret
 
 CANARY = "canary7f3a"
