@@ -32,7 +32,7 @@ from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.events import SECOND, Partition
 from monitor.targets.notifier import Notifier
-from monitor.targets.payloads import Sender, Subscriber
+from monitor.targets.payloads import Sender
 
 VERSION = version("driftd")
 COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
@@ -111,8 +111,8 @@ class Daemon:
             self.store, self.pipeline, self.source, self.clock, settings.checkpoint_interval / SECOND
         )
         self.notifiers = [
-            Notifier(webhook, self.store, self.clock, lambda fact: self.telemetry.record([fact]))
-            for webhook in loaded.webhooks
+            Notifier(target, self.store, self.clock, lambda fact: self.telemetry.record([fact]))
+            for target in loaded.targets
         ]
         self.loop = Loop(
             self.source,
@@ -121,7 +121,7 @@ class Daemon:
             self.checkpointer,
             self.telemetry,
             self.clock,
-            subscribers=[Subscriber(webhook.name, frozenset(webhook.types)) for webhook in settings.webhooks],
+            subscribers=loaded.targets,
             sender=Sender(loaded.config_hash, VERSION),
             wake=self._wake,
         )
@@ -140,7 +140,7 @@ class Daemon:
             ready=self.ready,
             foreign=lambda: self.source.foreign,
             backlog=self.store.backlog,
-            webhooks=tuple(webhook.name for webhook in loaded.webhooks),
+            targets=tuple(target.name for target in loaded.targets),
             started=self.clock.now(),
             compiled=COMPILED,
         )
@@ -164,7 +164,7 @@ class Daemon:
             return "the loop has not turned for 30 s"
         for notifier in self.notifiers:
             if not notifier.is_alive():
-                return f"{notifier.name} has ended: its webhook is no longer told anything"
+                return f"{notifier.name} has ended: its target is no longer told anything"
         return self.source.trouble()
 
     def run(self) -> None:
@@ -237,7 +237,7 @@ def build_board(loaded: Loaded) -> Board:
     )
     board.expect(
         topics=[topic.name for topic in loaded.settings.topics],
-        webhooks=[webhook.name for webhook in loaded.webhooks],
+        targets=[(target.name, target.type) for target in loaded.targets],
         rules=[(spec.key, rule.name) for spec in loaded.specs for rule in spec.judging.all_rules],
     )
     return board

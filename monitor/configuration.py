@@ -17,10 +17,11 @@ from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judge import FeatureChoice, Judging
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, masked, show_duration
-from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings, WebhookSettings
+from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings
 from monitor.stream.events import SECOND, SeriesKey
 from monitor.stream.windows import WindowSpec
-from monitor.targets.webhook import SecretError, Webhook, decode_secret
+from monitor.targets.base import Subscriber, TargetSettings
+from monitor.targets.secrets import Secrets
 
 DAY_NS = 86_400 * SECOND
 
@@ -31,12 +32,15 @@ class Loaded:
 
     settings: Settings
     specs: tuple[SeriesSpec, ...]
-    webhooks: tuple[Webhook, ...]
+    targets: tuple[Subscriber, ...]
 
     @property
     def config_hash(self) -> str:
-        """Short hash of the effective configuration, secrets apart."""
-        return hashlib.sha256(msgspec.json.encode(masked(self.settings))).hexdigest()[:12]
+        """Short hash of the effective configuration, secrets apart. A key that came later counts where it is used."""
+        effective = masked(self.settings)
+        if not effective["targets"]:
+            del effective["targets"]
+        return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
 
 
 def load(
@@ -44,7 +48,7 @@ def load(
 ) -> Loaded:
     """Read references and secrets; paths are relative to `base`. Raises ConfigError, a line for each problem."""
     problems: list[str] = []
-    specs, webhooks = [], []
+    specs, targets = [], []
     shared: dict[Path, Reference] = {}
     for at, model in enumerate(settings.models):
         try:
@@ -54,14 +58,15 @@ def load(
             specs.append(series_spec(settings, model, shared[path]))
         except ConfigError as error:
             problems.append(str(error))
-    for webhook in settings.webhooks if needs_secrets else ():
+    secrets = Secrets(base, environment)
+    for key, target in settings.told if needs_secrets else ():
         try:
-            webhooks.append(load_webhook(webhook, base, environment))
+            targets.append(load_target(key, target, secrets))
         except ConfigError as error:
             problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    return Loaded(settings, tuple(specs), tuple(webhooks))
+    return Loaded(settings, tuple(specs), tuple(targets))
 
 
 def load_reference(path: Path, key: str) -> Reference:
@@ -76,28 +81,12 @@ def load_reference(path: Path, key: str) -> Reference:
         raise ConfigError(f"{key}.reference: {path}: {error}") from None
 
 
-def load_webhook(webhook: WebhookSettings, base: Path, environment: Mapping[str, str]) -> Webhook:
-    """A webhook with its secret. Raises ConfigError, which never holds the secret."""
-    key = f"webhooks.{webhook.name}"
-    if webhook.secret_file is not None:
-        path = base / webhook.secret_file
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{key}.secret_file: {path} cannot be read: {error.strerror or error}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(f"{key}.secret_file: {path} is no text") from None
-        where = f"{key}.secret_file: the secret in {path}"
-    else:
-        assert webhook.secret_env is not None
-        found = environment.get(webhook.secret_env)
-        if found is None:
-            raise ConfigError(f"{key}.secret_env: {webhook.secret_env} is not set")
-        text, where = found, f"{key}.secret_env: the secret in {webhook.secret_env}"
+def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscriber:
+    """A target with its secret. Raises ConfigError, which never holds the secret."""
     try:
-        return Webhook(webhook.name, webhook.url, decode_secret(text), webhook.timeout / SECOND)
-    except SecretError as error:
-        raise ConfigError(f"{where} {error}") from None
+        return Subscriber(settings.build(secrets), settings.type, frozenset(settings.types))
+    except ValueError as error:
+        raise ConfigError(f"{key}.{error}") from None
 
 
 def series_spec(settings: Settings, model: ModelSettings, reference: Reference) -> SeriesSpec:

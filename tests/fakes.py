@@ -1,4 +1,4 @@
-"""One fake per port: a clock set by hand, a source that reads lists, a receiver. Never a fake of our own logic."""
+"""One fake per port: a clock set by hand, a source that reads lists, a target that keeps them, a receiver. Never a fake of our own logic."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -8,8 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
+from monitor.clock import Clock
 from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND, Nanos, Partition
+from monitor.targets.base import Delivered, Delivery, Subscriber
+from monitor.targets.transport import Transport
 
 NOON: Nanos = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
 
@@ -121,6 +125,24 @@ class ListSource:
 
     def close(self) -> None:
         self.closed = True
+
+
+class ListTarget:
+    """Keeps what it is told and answers as told, Delivered when told nothing."""
+
+    def __init__(self, name: str = "pager") -> None:
+        self.name = name
+        self.notices: list[Notice] = []
+        self.answers: list[Delivery] = []
+
+    def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
+        self.notices.append(notice)
+        return self.answers.pop(0) if self.answers else Delivered()
+
+
+def subscriber(name: str = "pager", *types: str) -> Subscriber:
+    """A target that wants some types, all when none is given."""
+    return Subscriber(ListTarget(name), "list", frozenset(types or {"*"}))
 
 
 class Receiver:

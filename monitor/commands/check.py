@@ -19,12 +19,12 @@ from monitor.commands import alarms, memory
 from monitor.commands.calibration import changing
 from monitor.commands.run import with_absolute_state
 from monitor.configuration import Loaded, load
-from monitor.runtime.board import DELIVERY_OUTCOMES
+from monitor.runtime.board import DELIVERY_OUTCOMES, WEBHOOK_OUTCOMES
 from monitor.runtime.metrics import SCORE_PARTS
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, load_settings, masked, show_duration
 from monitor.sources.kafka.client import ABSENT_TOPIC
-from monitor.targets.address import AddressRefused, resolve
+from monitor.targets.address import AddressRefused, place, resolve
 
 PATIENCE = 10.0  # seconds for a broker to answer
 OF_FEATURE = 3  # state, missing, unseen
@@ -32,7 +32,8 @@ OF_SERIES = 7 + len(RetrainOutcome)  # rows, end, length, panes, reference, cali
 OF_BUDGET = 3  # warnings, those expected, whether the calibration is suspect
 OF_RULE = 2 + len(AlertState)  # state, info, transitions
 OF_TOPIC = 8  # outcomes, lost offsets, the lag of a few partitions
-OF_WEBHOOK = 2 + len(DELIVERY_OUTCOMES)
+OF_TARGET = 2 + len(DELIVERY_OUTCOMES)
+OF_WEBHOOK = len(set(WEBHOOK_OUTCOMES.values()))  # more
 OF_DAEMON = 34  # the service's and the process's own
 
 
@@ -99,8 +100,8 @@ def megabytes(size: int) -> int:
 
 def series_count(loaded: Loaded) -> int:
     """Time series of /metrics once every model has had a full window."""
-    outside = len(loaded.settings.topics) * OF_TOPIC + len(loaded.settings.webhooks) * OF_WEBHOOK + OF_DAEMON
-    return outside + sum(series_of(spec) for spec in loaded.specs)
+    told = sum(OF_TARGET + (target.type == "webhook") * OF_WEBHOOK for _, target in loaded.settings.told)
+    return len(loaded.settings.topics) * OF_TOPIC + told + OF_DAEMON + sum(series_of(spec) for spec in loaded.specs)
 
 
 def series_of(spec: SeriesSpec) -> int:
@@ -141,7 +142,7 @@ def warnings(loaded: Loaded) -> Iterator[str]:
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in loaded.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
-    yield from webhook_warnings(settings)
+    yield from target_warnings(settings)
 
 
 def reference_warnings(loaded: Loaded) -> Iterator[str]:
@@ -183,29 +184,35 @@ def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:
     return found
 
 
-def webhook_warnings(settings: Settings) -> Iterator[str]:
+def target_warnings(settings: Settings) -> Iterator[str]:
     """What would be said in the open, or never."""
-    for webhook in settings.webhooks:
-        if urlsplit(webhook.url).scheme == "http":
-            yield f"webhooks.{webhook.name}: plain http, anyone on the way can read it"
+    for key, target in settings.told:
+        if any(urlsplit(url).scheme == "http" for url in target.urls()):
+            yield f"{key}: plain http, anyone on the way can read it"
     critical = any(rule.severity == "critical" for rule in settings.alerting.rules)
     budget = settings.alerting.false_alarms_per_month is not None  # its own rule is critical
-    if any("model.retrain.requested" in webhook.types for webhook in settings.webhooks) and not (critical or budget):
+    if any("model.retrain.requested" in target.types for _, target in settings.told) and not (critical or budget):
         yield "webhooks want model.retrain.requested, but no rule is critical: retraining will never be asked for"
 
 
 def unreachable(settings: Settings) -> Iterator[str]:
     """What cannot be reached now."""
     yield from broker_problems(settings)
-    for webhook in settings.webhooks:
-        parts = urlsplit(webhook.url)
-        try:
-            resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        except AddressRefused as error:
-            yield f"webhooks.{webhook.name}: {error}, which is never connected to"
-        except OSError as error:
-            yield f"webhooks.{webhook.name}: {parts.hostname} cannot be resolved: {error.strerror or error}"
+    for key, target in settings.told:
+        for url in target.urls():
+            yield from address_problems(key, url)
     yield from local_problems(settings)
+
+
+def address_problems(key: str, url: str) -> Iterator[str]:
+    """Whether the host of an address has one that may be connected to."""
+    host, port = place(url)
+    try:
+        resolve(host, port)
+    except AddressRefused as error:
+        yield f"{key}: {error}, which is never connected to"
+    except OSError as error:
+        yield f"{key}: {host} cannot be resolved: {error.strerror or error}"
 
 
 def local_problems(settings: Settings) -> Iterator[str]:

@@ -325,10 +325,11 @@ class CheckpointFailed:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTried:
-    """One attempt to deliver a notification: delivered, retried or dead."""
+    """One attempt to deliver a notice: delivered, present, refused, retried or dead."""
 
-    webhook: str
-    notification: str
+    target: str
+    type: str  # of the target
+    notice: str  # its id
     outcome: str
     status: int | None
     detail: str

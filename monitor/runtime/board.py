@@ -39,7 +39,10 @@ NO_SCORES = ScoreTable(())
 KEPT_WINDOWS = 500
 KEPT_RESOLVED = 100
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-DELIVERY_OUTCOMES = ("delivered", "retried", "dead")
+DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
+WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
+    ("refused", "dead"), "dead"
+)  # of the webhooks' own counter, which is older and knows three
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored")
 
 
@@ -102,15 +105,20 @@ class Board:
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
 
-    def expect(self, topics: Iterable[str], webhooks: Iterable[str], rules: Iterable[tuple[SeriesKey, str]]) -> None:
-        """Begin the counters whose labels are known at zero, so that a first event is seen as an increase."""
+    def expect(
+        self, topics: Iterable[str], targets: Iterable[tuple[str, str]], rules: Iterable[tuple[SeriesKey, str]]
+    ) -> None:
+        """Begin the counters whose labels are known at zero, so that a first event is seen as an increase.
+
+        A target is its name and its type.
+        """
         for topic in topics:
             for outcome in EVENT_OUTCOMES:
                 self.counters["driftd_events_total"][topic, outcome] += 0
             self.counters["driftd_offsets_lost_total"][(topic,)] += 0
-        for webhook in webhooks:
+        for target, kind in targets:
             for outcome in DELIVERY_OUTCOMES:
-                self.counters["driftd_webhook_deliveries_total"][webhook, outcome] += 0
+                self._count_delivery(target, kind, outcome, 0)
         for key, rule in rules:
             for state in AlertState:
                 labels = key.model, key.version, rule, state.name.lower()
@@ -196,10 +204,15 @@ class Board:
                 self.panes = {**self.panes, **dict(panes)}
             case CheckpointFailed():
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
-            case DeliveryTried(webhook=webhook, outcome=outcome):
-                self.counters["driftd_webhook_deliveries_total"][webhook, outcome] += 1
+            case DeliveryTried(target=target, type=kind, outcome=outcome):
+                self._count_delivery(target, kind, outcome, 1)
             case _:  # the rest is only logged
                 pass
+
+    def _count_delivery(self, target: str, kind: str, outcome: str, count: int) -> None:
+        self.counters["driftd_target_deliveries_total"][target, outcome] += count
+        if kind == "webhook":
+            self.counters["driftd_webhook_deliveries_total"][target, WEBHOOK_OUTCOMES[outcome]] += count
 
     def _count_events(
         self, fact: EventsCounted | EventsRejected | FieldsRejected | RecordsSkipped | OffsetsLost

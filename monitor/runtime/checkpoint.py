@@ -8,7 +8,8 @@ from monitor.facts import CheckpointFailed, CheckpointSaved, Fact
 from monitor.pipeline import Pipeline
 from monitor.series.series import Record
 from monitor.sources.base import Source
-from monitor.store.sqlite import Notification, StateStore
+from monitor.store.outbox import AddressedNotice
+from monitor.store.sqlite import StateStore
 
 RETRY_AFTER = 1.0  # seconds, when the state could not be written
 
@@ -24,19 +25,19 @@ class Checkpointer:
         self._interval = interval
         self._next = clock.elapsed() + interval
         self._records: dict[tuple[str, str], Record] = {}  # changed, not yet saved
-        self._notifications: list[Notification] = []
+        self._notices: list[AddressedNotice] = []
         self.failing: str | None = None
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
-    def add(self, notifications: Iterable[Notification]) -> None:
+    def add(self, notices: Iterable[AddressedNotice]) -> None:
         """Say this too with the next checkpoint, which then does not wait for its time."""
-        self._notifications += notifications
+        self._notices += notices
 
     @property
     def due(self) -> bool:
         """Whether it is time: at the interval, or at once when there is something to say."""
         waited = self._clock.elapsed() >= self._next
-        return waited if self.failing is not None else waited or bool(self._notifications)
+        return waited if self.failing is not None else waited or bool(self._notices)
 
     def save(self) -> list[Fact]:
         """One checkpoint. After a failure nothing is lost: what changed is kept for the next try."""
@@ -47,9 +48,7 @@ class Checkpointer:
             self._records[record.kind, record.key] = record
         positions = self._source.positions()
         try:
-            self._store.save(
-                self._records.values(), positions, self._notifications, self._clock.now(), whole=self.whole
-            )
+            self._store.save(self._records.values(), positions, self._notices, self._clock.now(), whole=self.whole)
         except sqlite3.Error as error:
             self.failing = f"state could not be saved: {error}"
             self._next = self._clock.elapsed() + RETRY_AFTER
@@ -57,7 +56,7 @@ class Checkpointer:
         self.failing = None
         self.whole = False
         self._records.clear()
-        self._notifications.clear()
+        self._notices.clear()
         self._source.commit(positions)
         ended = self._clock.elapsed()
         self._next = ended + self._interval

@@ -13,7 +13,8 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.formats.decode import TopicDecoder
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition
-from monitor.targets.payloads import Sender, Subscriber, notifications
+from monitor.targets.base import Subscriber
+from monitor.targets.payloads import Sender, notices
 
 JUMP: Nanos = SECOND  # between two turns: the wall clock went another way than time did
 POLL = 0.1  # seconds: also how fast a stop is heard
@@ -55,7 +56,7 @@ class Loop:
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Say what a restore found, and save where reading begins: a crash before the first interval loses nothing."""
-        self._checkpointer.add(notifications(facts, self._subscribers, self._sender))
+        self._checkpointer.add(notices(facts, self._subscribers, self._sender))
         self._telemetry.record(facts)
         self.save()
 
@@ -81,7 +82,7 @@ class Loop:
         facts += self._pipeline.ingest(arrived, now)
         facts += self._pipeline.advance(now)
         self._source.hold(self._pipeline.ahead())
-        self._checkpointer.add(notifications(facts, self._subscribers, self._sender))
+        self._checkpointer.add(notices(facts, self._subscribers, self._sender))
         self._telemetry.record(facts)
 
     def _clock_jumped(self, now: Nanos) -> bool:

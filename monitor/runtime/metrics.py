@@ -12,7 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from monitor.alerting.table import Part
 from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, Kind, Sample, head, label, labelled, lines
-from monitor.store.sqlite import Backlog
+from monitor.store.outbox import Backlog
 from monitor.stream.events import SECOND, Nanos, SeriesKey
 
 Value = tuple[tuple[str, ...], float]  # the labels' values, and the value
@@ -79,6 +79,9 @@ METRICS: dict[str, Spec] = {
         "counter", "Critical alerts that asked for retraining, by what became of it", ("model", "reason", "outcome")
     ),
     "driftd_webhook_deliveries_total": Spec("counter", "Delivery attempts by how they ended", ("webhook", "outcome")),
+    "driftd_target_deliveries_total": Spec(
+        "counter", "Delivery attempts by how they ended, to webhooks and all other targets", ("target", "outcome")
+    ),
     "driftd_outbox_pending": Spec("gauge", "Notifications not yet delivered", ("webhook",)),
     "driftd_outbox_oldest_seconds": Spec("gauge", "Age of the oldest notification not yet delivered", ("webhook",)),
     "driftd_events_total": Spec("counter", "Events read, by outcome", ("topic", "outcome")),
@@ -125,7 +128,7 @@ class Surroundings:
     ready: Callable[[], str | None]
     foreign: Callable[[], bool]
     backlog: Callable[[], dict[str, Backlog]]
-    webhooks: tuple[str, ...]
+    targets: tuple[str, ...]
     started: Nanos
     compiled: Mapping[str, bool] = field(default_factory=dict)
 
@@ -197,11 +200,11 @@ class Exposition:
         backlog, now = self._around.backlog(), self._around.now()
         pending: list[Value] = []
         oldest: list[Value] = []
-        for webhook in self._around.webhooks:
-            waiting = backlog.get(webhook, Backlog(0, None))
-            pending.append(((webhook,), waiting.pending))
+        for target in self._around.targets:  # under the label `webhook`, whatever its type: dashboards know it so
+            waiting = backlog.get(target, Backlog(0, None))
+            pending.append(((target,), waiting.pending))
             age = 0.0 if waiting.oldest is None else max(0, now - waiting.oldest) / SECOND
-            oldest.append(((webhook,), age))
+            oldest.append(((target,), age))
         yield "driftd_outbox_pending", pending
         yield "driftd_outbox_oldest_seconds", oldest
         yield "driftd_ready", [((), int(self._around.ready() is None))]

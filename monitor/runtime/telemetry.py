@@ -36,7 +36,7 @@ from monitor.facts import (
     WindowClosed,
     WindowScored,
 )
-from monitor.runtime.board import Board
+from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.metrics import METRICS
 from monitor.stream.events import SECOND, Nanos
 
@@ -114,9 +114,8 @@ class Telemetry:
                 self._say_alert(fact)
             case RetrainDecided() | WindowClosed() | StateReset() | RateImproved():
                 self._say_series(fact)
-            case DeliveryTried(webhook, notification, outcome, status, detail):
-                level, event = logging.INFO if outcome == "delivered" else logging.WARNING, f"webhook.{outcome}"
-                log.log(level, event, webhook=webhook, id=notification, status=status, detail=detail)
+            case DeliveryTried():
+                self._say_delivery(fact)
             case CheckpointSaved(_, seconds, size):
                 log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
             case CheckpointFailed(error):
@@ -140,6 +139,14 @@ class Telemetry:
             case RateImproved(key, _, feature, what, before, rate):
                 about = {"model": key.model, "version": key.version, "feature": feature}
                 log.info("rate.improved", **about, what=what, before=round(before, 6), now=round(rate, 6))
+
+    def _say_delivery(self, fact: DeliveryTried) -> None:
+        level = logging.INFO if fact.outcome in {"delivered", "present"} else logging.WARNING
+        said = {"id": fact.notice, "status": fact.status, "detail": fact.detail}
+        if fact.type == "webhook":
+            self._log.log(level, f"webhook.{WEBHOOK_OUTCOMES[fact.outcome]}", webhook=fact.target, **said)
+        else:
+            self._log.log(level, f"target.{fact.outcome}", target=fact.target, type=fact.type, **said)
 
     def _say_alert(self, alert: AlertChanged) -> None:
         self._log.log(

@@ -14,10 +14,12 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from monitor.settings.schema import Settings
+from monitor.targets.webhook import WebhookSettings
 
 ENVIRONMENT = "DRIFTD_"
 MASK = "********"
 SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
+NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
 PROPERTIES = "kafka.properties"
 Place = tuple[int | str, ...]
 
@@ -65,12 +67,11 @@ def load_settings(path: Path) -> Settings:
 def check_environment(found: Mapping[str, Any]) -> None:
     """Raise ConfigError for a variable that is nearly a key of ours.
 
-    Others are left alone: webhooks' secrets may have any name, and Kubernetes sets DRIFTD_PORT and its like itself.
+    Others are left alone: targets' secrets may have any name, and Kubernetes sets DRIFTD_PORT and its like itself.
     """
-    webhooks = found.get("webhooks")
-    secrets = (
-        [one.get("secret_env") for one in webhooks if isinstance(one, Mapping)] if isinstance(webhooks, list) else []
-    )
+    lists = [found.get(key) for key in ("webhooks", "targets")]
+    entries = [entry for entries in lists if isinstance(entries, list) for entry in entries]
+    secrets = [entry.get("secret_env") for entry in entries if isinstance(entry, Mapping)]
     for name in os.environ:
         if not name.upper().startswith(ENVIRONMENT) or name in secrets:
             continue
@@ -101,12 +102,14 @@ def explain(problem: ErrorDetails) -> str:
         message = "must be a mapping of keys"
     else:
         message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return f"{key}: {message}{_shown(key, problem['input'])}{_origin(where)}" if key else message
+    return f"{key}: {message}{_shown(where, key, problem['input'])}{_origin(where)}" if key else message
 
 
-def _shown(key: str, value: Any) -> str:
-    """The value, where it cannot be a secret."""
+def _shown(where: Place, key: str, value: Any) -> str:
+    """The value, where it cannot be a secret. Of a target's own keys only its type knows which are."""
     text = str(value)
+    if where[0] == "targets" and not WebhookSettings.model_fields.keys() & where:
+        return ""
     if isinstance(value, dict | list | BaseModel) or key.startswith(PROPERTIES) or _is_secret(key) or _is_secret(text):
         return ""
     return f" (is {(mask_url(text) if '://' in text else text)[:80]!r})"
@@ -161,9 +164,30 @@ def masked(settings: Settings) -> dict[str, Any]:
     for name in properties:
         if _is_secret(name):
             properties[name] = MASK
-    for webhook in found["webhooks"]:
-        webhook["url"] = mask_url(webhook["url"])
+    found["webhooks"] = [_masked_webhook(webhook) for webhook in found["webhooks"]]
+    found["targets"] = [mask(target) for target in found["targets"]]
     return found
+
+
+def _masked_webhook(webhook: dict[str, Any]) -> dict[str, Any]:
+    """In the order that the configuration's hash knows; the type is plain from where it stands."""
+    first = {"name": webhook["name"], "url": mask_url(webhook["url"])}
+    return first | {key: value for key, value in webhook.items() if key not in {*first, "type"}}
+
+
+def mask(value: Any, key: str = "") -> Any:
+    """Plain values without what could be a secret: by the word in the key, or in an address."""
+    match value:
+        case dict():
+            return {name: mask(inner, name) for name, inner in value.items()}
+        case list():
+            return [mask(inner, key) for inner in value]
+        case str() if _is_secret(key) and not key.endswith(NAMES_A_SECRET):
+            return MASK
+        case str() if "://" in value:
+            return mask_url(value)
+        case _:
+            return value
 
 
 def mask_url(url: str) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializeAsAny,
     field_validator,
     model_validator,
 )
@@ -20,6 +20,9 @@ from pydantic_settings import (
 )
 
 from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
+from monitor.targets.base import TargetSettings
+from monitor.targets.registry import read_target
+from monitor.targets.webhook import WebhookSettings
 
 MOST_PANES = 10_000  # of one window
 
@@ -251,39 +254,6 @@ class RetrainingSettings(Section):
     max_per_week: Annotated[int, Field(ge=0)] = 3
 
 
-class WebhookSettings(Section):
-    """Who is told, and of what."""
-
-    name: Name
-    url: str = Field(repr=False)
-    types: list[Literal["model.retrain.requested", "model.alert.firing", "model.alert.resolved", "*"]] = Field(
-        default_factory=lambda: ["model.retrain.requested"], min_length=1
-    )
-    secret_file: Path | None = None
-    secret_env: str | None = None
-    timeout: PositiveDuration = parse_duration("15s")
-
-    @field_validator("url")
-    @classmethod
-    def _http(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address")
-        if parts.username or parts.password:
-            raise ValueError("must hold no user name or password")
-        if not url.isascii() or not url.isprintable() or " " in url:
-            raise ValueError("must be plain ASCII without spaces; write a host of other letters as xn--…")
-        if parts.port == 0:
-            raise ValueError("must have a port from 1 to 65535, or none")
-        return url
-
-    @model_validator(mode="after")
-    def _one_secret(self) -> "WebhookSettings":
-        if (self.secret_file is None) == (self.secret_env is None):
-            raise ValueError("needs exactly one of secret_file and secret_env")
-        return self
-
-
 class HttpSettings(Section):
     """Where /metrics, health and the JSON routes are served."""
 
@@ -312,6 +282,7 @@ class Settings(BaseSettings):
     alerting: AlertingSettings = AlertingSettings()
     retraining: RetrainingSettings = RetrainingSettings()
     webhooks: list[WebhookSettings] = Field(default_factory=list)
+    targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
     state: Path = Path("/var/lib/driftd")
     checkpoint_interval: PositiveDuration = parse_duration("5s")
     idle_after: PositiveDuration = parse_duration("30s")
@@ -342,12 +313,19 @@ class Settings(BaseSettings):
         merged = [{**defaults, **model} if isinstance(model, Mapping) else model for model in models]
         return {**found, "models": merged}
 
+    @property
+    def told(self) -> list[tuple[str, TargetSettings]]:
+        """All targets, webhooks first, each with the key that it stands under."""
+        lists: dict[str, Sequence[TargetSettings]] = {"webhooks": self.webhooks, "targets": self.targets}
+        return [(f"{key}.{target.name}", target) for key, targets in lists.items() for target in targets]
+
     @model_validator(mode="after")
     def _distinct(self) -> "Settings":
         for what, names in (
             ("topics", [topic.name for topic in self.topics]),
             ("models", [f"{model.name} version {model.series_version}" for model in self.models]),
             ("webhooks", [webhook.name for webhook in self.webhooks]),
+            ("targets, webhooks among them", [target.name for _, target in self.told]),
         ):
             for name in names:
                 if names.count(name) > 1:

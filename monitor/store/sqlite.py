@@ -5,64 +5,18 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
 from monitor.series.series import Record
-from monitor.stream.events import SECOND, Nanos, Partition
-
-APPLICATION_ID = 0x64726674  # "drft"
-SCHEMA_VERSION = 1
-KEPT_ENDED = 1000  # delivered rows, without bodies, and dead ones: what was said, and a guard against saying it twice
-
-SCHEMA = """
-CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE position (topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL,
-                       PRIMARY KEY (topic, partition)) WITHOUT ROWID;
-CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, webhook TEXT NOT NULL, id TEXT NOT NULL,
-                     type TEXT NOT NULL, subject TEXT NOT NULL, body BLOB, event_time INTEGER NOT NULL,
-                     created INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-                     status TEXT NOT NULL DEFAULT 'pending', UNIQUE (webhook, id));
-CREATE INDEX outbox_pending ON outbox (webhook, seq) WHERE status = 'pending';
-CREATE INDEX outbox_subject ON outbox (webhook, subject, seq) WHERE status = 'pending';
-"""
-
-LONGEST_WAIT: Nanos = 2 * 24 * 3600 * SECOND  # no retry is put off so far: the clock was set back since
+from monitor.store import outbox
+from monitor.store.outbox import AddressedNotice, Backlog, OutboxRow
+from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
+from monitor.stream.events import Nanos, Partition
 
 
 class StateError(Exception):
     """The state cannot be used: one line that says why. Exit code 3."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notification:
-    """What is said to one webhook. `subject` orders: of one alert the first goes first."""
-
-    webhook: str
-    id: str
-    type: str
-    subject: str
-    body: bytes
-    event_time: Nanos
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """A notification not yet delivered."""
-
-    seq: int
-    notification: Notification
-    created: Nanos
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What one webhook still waits for."""
-
-    pending: int
-    oldest: Nanos | None
 
 
 class StateStore:
@@ -79,7 +33,7 @@ class StateStore:
             raise StateError(f"state: {directory} cannot be used: {error.strerror or error}") from None
         try:
             self._db = self._open()
-            self._backlog = self._count_backlog()
+            self._backlog = outbox.count_backlog(self._db)
         except BaseException:
             os.close(self._claim)
             raise
@@ -97,11 +51,12 @@ class StateStore:
         connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=1.0)
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._prepare(connection)
+            self._refuse_others(connection)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "quick_check(1)"):
                 answer = connection.execute(f"PRAGMA {pragma}").fetchone()
             if answer[0] != "ok":
                 raise sqlite3.DatabaseError(answer[0])
+            migrate(connection)
         except sqlite3.Error as error:
             connection.close()
             raise StateError(
@@ -112,7 +67,7 @@ class StateStore:
             raise
         return connection
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _refuse_others(self, connection: sqlite3.Connection) -> None:
         version, owner, tables = (
             connection.execute(question).fetchone()[0]
             for question in ("PRAGMA user_version", "PRAGMA application_id", "SELECT COUNT(*) FROM sqlite_master")
@@ -123,10 +78,6 @@ class StateStore:
             raise StateError(
                 f"state: {self.path} was written by a newer driftd (format {version}; this one reads {SCHEMA_VERSION})"
             )
-        if version == 0:
-            connection.executescript(
-                f"BEGIN;{SCHEMA}PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
-            )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -135,7 +86,7 @@ class StateStore:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
-                self._backlog = self._count_backlog()
+                self._backlog = outbox.count_backlog(self._db)
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
@@ -147,20 +98,17 @@ class StateStore:
         self,
         records: Collection[Record],
         positions: Mapping[Partition, int],
-        notifications: Iterable[Notification],
+        notices: Iterable[AddressedNotice],
         now: Nanos,
         *,
         whole: bool = False,
     ) -> None:
-        """One checkpoint: all of it or nothing. A notification whose id is known already is not said again.
+        """One checkpoint: all of it or nothing. A target that was told an id before is not told it again.
 
         `whole`: these records are all there are; what was saved before and is not among them goes.
         """
         gone = [(record.kind, record.key) for record in records if record.payload is None]
         kept = [(record.kind, record.key, record.payload) for record in records if record.payload is not None]
-        rows = [
-            (one.webhook, one.id, one.type, one.subject, one.body, one.event_time, now, now) for one in notifications
-        ]
         with self._transaction() as db:
             if whole:
                 db.execute("DELETE FROM record")
@@ -170,11 +118,7 @@ class StateStore:
                 "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
                 [(partition.topic, partition.index, at) for partition, at in positions.items()],
             )
-            db.executemany(
-                "INSERT OR IGNORE INTO outbox (webhook, id, type, subject, body, event_time, created, due) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                rows,
-            )
+            outbox.insert(db, notices, now)
 
     def records(self) -> list[Record]:
         """All saved records."""
@@ -197,53 +141,29 @@ class StateStore:
 
     # --- outbox -------------------------------------------------------------------------------------------------
 
-    def next_due(self, webhook: str, now: Nanos) -> OutboxRow | None:
-        """The first notification due, none of whose subject stands before it undelivered."""
+    def next_due(self, target: str, now: Nanos) -> OutboxRow | None:
+        """The first notice due, none of whose subject stands before it undelivered."""
         with self._lock:
-            row = self._db.execute(
-                "SELECT seq, webhook, id, type, subject, body, event_time, created, attempts "
-                "FROM outbox AS this INDEXED BY outbox_pending "  # in order: a long queue is not sorted for its first row
-                "WHERE webhook = ?1 AND status = 'pending' AND (due <= ?2 OR due > ?2 + ?3) AND NOT EXISTS (SELECT 1 FROM outbox AS before "
-                "WHERE before.webhook = this.webhook AND before.subject = this.subject "
-                "AND before.status = 'pending' AND before.seq < this.seq) ORDER BY seq LIMIT 1",
-                (webhook, now, LONGEST_WAIT),
-            ).fetchone()
-        return None if row is None else OutboxRow(row[0], Notification(*row[1:7]), row[7], row[8])
+            return outbox.next_due(self._db, target, now)
 
     def delivered(self, row: OutboxRow) -> None:
         """Acknowledge a delivery: a small transaction of its own."""
-        self._end(row, "delivered")
+        with self._transaction() as db:
+            outbox.end(db, row, "delivered")
 
     def dead(self, row: OutboxRow) -> None:
-        """Give a notification up. Its body is kept."""
-        self._end(row, "dead")
-
-    def _end(self, row: OutboxRow, status: str) -> None:
+        """Give a delivery up. The notice is kept."""
         with self._transaction() as db:
-            db.execute(
-                "UPDATE outbox SET status = ?, attempts = attempts + 1, "
-                "body = CASE WHEN ? = 'delivered' THEN NULL ELSE body END WHERE seq = ?",
-                (status, status, row.seq),
-            )
-            db.execute(
-                "DELETE FROM outbox WHERE status = ?1 AND seq <= (SELECT MAX(seq) FROM outbox WHERE status = ?1) - ?2",
-                (status, KEPT_ENDED),
-            )
+            outbox.end(db, row, "dead")
 
     def postpone(self, row: OutboxRow, due: Nanos) -> None:
-        """Try a notification again at `due`."""
+        """Try a delivery again at `due`."""
         with self._transaction() as db:
-            db.execute("UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE seq = ?", (due, row.seq))
+            outbox.postpone(db, row, due)
 
     def backlog(self) -> dict[str, Backlog]:
-        """What each webhook still waits for, as of the last change: a slow disk does not hold who asks."""
+        """What each target still waits for, as of the last change: a slow disk does not hold who asks."""
         return self._backlog
-
-    def _count_backlog(self) -> dict[str, Backlog]:
-        rows = self._db.execute(
-            "SELECT webhook, COUNT(*), MIN(created) FROM outbox WHERE status = 'pending' GROUP BY webhook"
-        ).fetchall()
-        return {webhook: Backlog(pending, oldest) for webhook, pending, oldest in rows}
 
     def close(self) -> None:
         """Let go of file and directory."""

@@ -1,7 +1,8 @@
-"""Which addresses a webhook may reach: the operator's own, never link-local, metadata or multicast ones."""
+"""Which addresses a target may reach: the operator's own, never link-local, metadata or multicast ones."""
 
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
 
 METADATA = frozenset(
     {
@@ -18,7 +19,7 @@ EMBEDDING = (  # an IPv4 address in the last 32 bits: translated, translated loc
     IPv6Network("64:ff9b:1::/48"),
     IPv6Network("::/96"),
 )
-OWN = IPv6Address("::1")
+LOOPBACK = IPv6Address("::1")
 THIS_NETWORK = IPv4Network("0.0.0.0/8")
 
 
@@ -30,7 +31,7 @@ def unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address inside an IPv6 one, where there is one."""
     if isinstance(address, IPv4Address):
         return address
-    if address != OWN and any(address in network for network in EMBEDDING):
+    if address != LOOPBACK and any(address in network for network in EMBEDDING):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 
@@ -53,8 +54,14 @@ def resolve(host: str, port: int) -> list[str]:
 
     Raises AddressRefused when all are refused, OSError when there is none.
     """
-    found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    kept = [address for address in found if allowed(address)]
-    if not kept:
+    resolved = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    reachable = [address for address in resolved if allowed(address)]
+    if not reachable:
         raise AddressRefused(f"{host} is a link-local, metadata or multicast address")
-    return kept
+    return reachable
+
+
+def place(url: str) -> tuple[str, int]:
+    """The host and the port that a URL leads to."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

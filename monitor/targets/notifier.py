@@ -1,19 +1,17 @@
-"""Delivers the outbox, one thread a webhook: in order within an alert, again until it is taken."""
+"""Delivers the outbox, one thread a target: in order within an alert, again until it is taken."""
 
 import random
 import sqlite3
 from collections.abc import Callable
 from threading import Event, Thread
-from typing import TYPE_CHECKING
 
 from monitor.clock import Clock
 from monitor.facts import DeliveryTried
-from monitor.store.sqlite import OutboxRow, StateStore
+from monitor.store.outbox import OutboxRow
+from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Nanos
-from monitor.targets.webhook import Attempt, Webhook, new_client
-
-if TYPE_CHECKING:
-    import httpx
+from monitor.targets.base import AlreadyThere, Delivered, Delivery, Fault, Refused, Subscriber, TryLater
+from monitor.targets.transport import Transport, TransportError
 
 LONGEST_DELAY = 600.0  # seconds between attempts
 GIVE_UP_AFTER: Nanos = 3 * 24 * 3600 * SECOND
@@ -27,13 +25,14 @@ def delay_after(attempts: int, jitter: random.Random) -> float:
 
 
 class Notifier(Thread):
-    """Delivers to one webhook. The outbox row is the only thing shared with the loop."""
+    """Delivers to one target. The outbox row is the only thing shared with the loop."""
 
     def __init__(
-        self, webhook: Webhook, store: StateStore, clock: Clock, tell: Callable[[DeliveryTried], None]
+        self, subscriber: Subscriber, store: StateStore, clock: Clock, tell: Callable[[DeliveryTried], None]
     ) -> None:
-        super().__init__(name=f"notifier-{webhook.name}", daemon=True)
-        self._webhook = webhook
+        super().__init__(name=f"notifier-{subscriber.name}", daemon=True)
+        self._target = subscriber.target
+        self._type = subscriber.type
         self._store = store
         self._clock = clock
         self._tell = tell
@@ -52,55 +51,68 @@ class Notifier(Thread):
         self._wake.set()
 
     def run(self) -> None:
-        """Deliver until stopped; a notification in flight when we die is sent again under the same id."""
-        with new_client() as client:
+        """Deliver until stopped; a notice in flight when we die is sent again under the same id."""
+        with Transport(self._clock) as io:
             while True:
-                if self.turn(client):
+                if self.turn(io):
                     continue
                 if self._stopping.is_set():
                     return
                 self._wake.wait(LOOK_EVERY)
                 self._wake.clear()
 
-    def turn(self, client: "httpx.Client") -> bool:
-        """Try the one notification that is due first; false if none is."""
+    def turn(self, io: Transport) -> bool:
+        """Try the one notice that is due first; false if none is."""
         row = self._next_due()
         if row is not None:
-            self._deliver(client, row)
+            self._deliver(io, row)
         return row is not None
 
     def _next_due(self) -> OutboxRow | None:
         if self._clock.elapsed() < self._not_before:
             return None
         try:
-            return self._store.next_due(self._webhook.name, self._clock.now())
+            return self._store.next_due(self._target.name, self._clock.now())
         except sqlite3.Error:  # looked at again: the loop's own saving says what ails the disk
             return None
 
-    def _deliver(self, client: "httpx.Client", row: OutboxRow) -> None:
-        attempt = self._webhook.send(client, row.notification, self._clock)
+    def _deliver(self, io: Transport, row: OutboxRow) -> None:
+        delivery = self._attempt(io, row)
+        outcome, detail = "retried", delivery.detail
         try:
-            self._follow(row, attempt)
+            outcome = self._note(row, delivery)
         except sqlite3.Error as error:  # a full disk: what was taken is sent again, under the same id
             self._not_before = self._clock.elapsed() + LOOK_EVERY
-            self._tell(DeliveryTried(self._webhook.name, row.notification.id, "retried", attempt.status, str(error)))
+            detail = str(error)
+        self._tell(DeliveryTried(self._target.name, self._type, row.notice.id, outcome, delivery.status, detail))
 
-    def _follow(self, row: OutboxRow, attempt: Attempt) -> None:
-        now = self._clock.now()
-        if attempt.delivered:
-            self._not_before = 0.0
-            self._store.delivered(row)
-            outcome = "delivered"
-        elif attempt.gone or (now - row.created >= GIVE_UP_AFTER and row.attempts >= FEWEST_ATTEMPTS):
-            self._store.dead(row)
-            outcome = "dead"
-        else:
-            seconds = attempt.retry_after
-            if seconds is None:
-                seconds = delay_after(row.attempts, self._jitter)
-            due = now + round(seconds * SECOND)
-            self._store.postpone(row, due)
-            if not attempt.ours:
-                self._not_before = self._clock.elapsed() + seconds
-            outcome = "retried"
-        self._tell(DeliveryTried(self._webhook.name, row.notification.id, outcome, attempt.status, attempt.detail))
+    def _attempt(self, io: Transport, row: OutboxRow) -> Delivery:
+        try:
+            return self._target.deliver(row.notice, io, self._clock)
+        except TransportError as error:
+            return TryLater(detail=str(error))
+
+    def _note(self, row: OutboxRow, delivery: Delivery) -> str:
+        """Write down how an attempt ended; the outcome's name."""
+        match delivery:
+            case Delivered() | AlreadyThere():
+                self._not_before = 0.0
+                self._store.delivered(row)
+                return "delivered" if isinstance(delivery, Delivered) else "present"
+            case Refused():
+                self._store.dead(row)
+                return "refused"
+            case TryLater() if self._is_overdue(row):
+                self._store.dead(row)
+                return "dead"
+            case TryLater(delay=delay, fault=fault):
+                self._postpone(row, delay_after(row.attempts, self._jitter) if delay is None else delay, fault)
+                return "retried"
+
+    def _is_overdue(self, row: OutboxRow) -> bool:
+        return self._clock.now() - row.created >= GIVE_UP_AFTER and row.attempts >= FEWEST_ATTEMPTS
+
+    def _postpone(self, row: OutboxRow, seconds: float, fault: Fault) -> None:
+        self._store.postpone(row, self._clock.now() + round(seconds * SECOND))
+        if fault is Fault.RECEIVER:
+            self._not_before = self._clock.elapsed() + seconds

@@ -1,4 +1,4 @@
-"""From facts to what is said: bodies, and ids that are the same whenever the same thing is said."""
+"""From facts to notices: what is said, and ids that are the same whenever the same thing is said."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,9 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.explain.words import summary
 from monitor.facts import AlertChanged, Fact, RetrainDecided
-from monitor.store.sqlite import Notification
+from monitor.store.outbox import AddressedNotice, Notice
 from monitor.stream.events import Nanos
+from monitor.targets.base import Subscriber
 
 RETRAIN = "model.retrain.requested"
 FIRING = "model.alert.firing"
@@ -24,20 +25,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Subscriber:
-    """A webhook's name and the types it wants; `*` is all."""
-
-    name: str
-    types: frozenset[str]
-
-    def wants(self, kind: str) -> bool:
-        """Whether it is to be told of this type."""
-        return kind in self.types or "*" in self.types
-
-
-@dataclass(frozen=True, slots=True)
 class Sender:
-    """Who speaks: what every body says of us."""
+    """Who speaks: what every notice says of us."""
 
     config_hash: str
     version: str
@@ -54,24 +43,24 @@ def identity(alert: AlertChanged, kind: str) -> str:
     return hashlib.sha256(said).hexdigest()[:32]
 
 
-def notifications(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Sender) -> list[Notification]:
-    """What some facts give to say, one notification per webhook that wants it."""
-    found = []
+def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
+    """What some facts give to say, each with the targets that want it. What nobody wants is not said."""
+    addressed = []
     for fact in facts:
         kind = kind_of(fact)
-        if kind is None:
-            continue
-        assert isinstance(fact, AlertChanged | RetrainDecided)
-        alert = fact.alert if isinstance(fact, RetrainDecided) else fact
-        name = identity(alert, kind)
-        body = msgspec.json.encode(body_of(fact, alert, kind, name, sender))
-        subject = f"{alert.key}/{alert.rule}"
-        found += [
-            Notification(subscriber.name, name, kind, subject, body, alert.window.end)
-            for subscriber in subscribers
-            if subscriber.wants(kind)
-        ]
-    return found
+        targets = () if kind is None else tuple(target.name for target in subscribers if target.wants(kind))
+        if kind is not None and targets:
+            assert isinstance(fact, AlertChanged | RetrainDecided)
+            addressed.append(AddressedNotice(notice(fact, kind, sender), targets))
+    return addressed
+
+
+def notice(fact: AlertChanged | RetrainDecided, kind: str, sender: Sender) -> Notice:
+    """One notice, whoever is told."""
+    alert = fact.alert if isinstance(fact, RetrainDecided) else fact
+    name = identity(alert, kind)
+    data = msgspec.json.encode(data_of(fact, alert, name, sender))
+    return Notice(name, kind, f"{alert.key}/{alert.rule}", alert.window.end, data)
 
 
 def kind_of(fact: Fact) -> str | None:
@@ -87,10 +76,8 @@ def kind_of(fact: Fact) -> str | None:
             return None
 
 
-def body_of(
-    fact: AlertChanged | RetrainDecided, alert: AlertChanged, kind: str, name: str, sender: Sender
-) -> dict[str, Any]:
-    """The JSON body of a notification."""
+def data_of(fact: AlertChanged | RetrainDecided, alert: AlertChanged, name: str, sender: Sender) -> dict[str, Any]:
+    """What a notice says, in the order in which it is written."""
     evidence = evidence_items(alert.evidence)
     data: dict[str, Any] = {
         "model": alert.key.model,
@@ -117,37 +104,37 @@ def body_of(
     if isinstance(fact, RetrainDecided):
         data = {"decision_id": name, **data}
         data["data_range"] = {"from": rfc3339(fact.data_from), "to": rfc3339(fact.data_to)}
-    return {"type": kind, "timestamp": rfc3339(alert.window.end), "data": data}
+    return data
 
 
 def evidence_items(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
     """The first features' evidence as JSON, as many as there is room for."""
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     size = 0
-    for one in evidence[:MOST_EVIDENCE]:
-        item = evidence_item(one)
+    for feature in evidence[:MOST_EVIDENCE]:
+        item = evidence_item(feature)
         size += len(msgspec.json.encode(item)) + 1
         if size > MOST_BYTES:
             break
-        found.append(item)
-    return found
+        items.append(item)
+    return items
 
 
-def evidence_item(one: Evidence) -> dict[str, Any]:
+def evidence_item(evidence: Evidence) -> dict[str, Any]:
     """One feature's evidence as JSON; what is not known is left out, but for the p-value, which is null."""
     item = {
-        "feature": one.feature,
-        "detector": one.detector,
-        "score": one.score,
-        "threshold": one.threshold,
-        "pvalue": one.pvalue,
-        "rows": one.rows,
+        "feature": evidence.feature,
+        "detector": evidence.detector,
+        "score": evidence.score,
+        "threshold": evidence.threshold,
+        "pvalue": evidence.pvalue,
+        "rows": evidence.rows,
     }
     more = {
-        "chart": one.chart or None,
-        "since": None if one.since is None else rfc3339(one.since),
-        "effect": one.effect,
-        "resolution": one.resolution,
-        "words": one.words or None,
+        "chart": evidence.chart or None,
+        "since": None if evidence.since is None else rfc3339(evidence.since),
+        "effect": evidence.effect,
+        "resolution": evidence.resolution,
+        "words": evidence.words or None,
     }
     return item | {name: value for name, value in more.items() if value is not None}

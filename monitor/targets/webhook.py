@@ -1,4 +1,4 @@
-"""One attempt at one webhook: Standard Webhooks signature, CloudEvents headers, no redirects, bounded time."""
+"""The webhook: Standard Webhooks signature, CloudEvents headers; an attempt is judged by its status alone."""
 
 import base64
 import binascii
@@ -8,26 +8,70 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from monitor.clock import Clock
-from monitor.store.sqlite import Notification
-from monitor.stream.events import SECOND
-from monitor.targets import address
-from monitor.targets.payloads import rfc3339
+import msgspec
+from pydantic import Field, field_validator, model_validator
 
-if TYPE_CHECKING:
-    import httpx  # 0.1 s and 20 MB, which a daemon without webhooks never needs
+from monitor.clock import Clock
+from monitor.sections import PositiveDuration, parse_duration
+from monitor.store.outbox import Notice
+from monitor.stream.events import SECOND
+from monitor.targets.base import Delivered, Delivery, Fault, Refused, TargetSettings, TryLater, bounded_delay
+from monitor.targets.payloads import rfc3339
+from monitor.targets.secrets import SecretError, Secrets
+from monitor.targets.transport import Answer, Request, Transport
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, not a secret
 SECRET_BYTES = range(24, 65)
-RETRY_AFTER_BOUNDS = 1.0, 86_400.0  # seconds; less says nothing, or a receiver could make us hammer it
 TIMES_TO_SLOW_DOWN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-class SecretError(ValueError):
-    """A webhook secret that cannot be used. The text never holds it."""
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+class WebhookSettings(TargetSettings):
+    """Who is told, and of what."""
+
+    type: Literal["webhook"] = "webhook"
+    url: str = Field(repr=False)
+    secret_file: Path | None = None
+    secret_env: str | None = None
+    timeout: PositiveDuration = parse_duration("15s")
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address")
+        if parts.username or parts.password:
+            raise ValueError("must hold no user name or password")
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("must be plain ASCII without spaces; write a host of other letters as xn--…")
+        if parts.port == 0:
+            raise ValueError("must have a port from 1 to 65535, or none")
+        return url
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> "WebhookSettings":
+        if (self.secret_file is None) == (self.secret_env is None):
+            raise ValueError("needs exactly one of secret_file and secret_env")
+        return self
+
+    def urls(self) -> tuple[str, ...]:
+        """The one address."""
+        return (self.url,)
+
+    def build(self, secrets: Secrets) -> "Webhook":
+        """The webhook with its secret. Raises SecretError."""
+        text, place = secrets.read(self.secret_file, self.secret_env)
+        try:
+            return Webhook(self.name, self.url, decode_secret(text), self.timeout / SECOND)
+        except SecretError as error:
+            raise SecretError(f"{place} {error}") from None
 
 
 def decode_secret(text: str) -> bytes:
@@ -44,16 +88,7 @@ def decode_secret(text: str) -> bytes:
     return secret
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """How an attempt ended. `ours`: the fault is of this notification, not of the receiver as a whole."""
-
-    delivered: bool
-    status: int | None
-    detail: str
-    gone: bool = False
-    ours: bool = False
-    retry_after: float | None = None
+# --- delivery ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,69 +100,49 @@ class Webhook:
     secret: bytes = field(repr=False)
     timeout: float = 15.0
 
-    def headers(self, notification: Notification, timestamp: int) -> dict[str, str]:
+    def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
+        """Try once. The body of the answer is not read."""
+        body = render(notice)
+        headers = self.headers(notice, body, clock.now() // SECOND)
+        return judge(io.send(Request("POST", self.url, headers, body, self.timeout)), clock)
+
+    def headers(self, notice: Notice, body: bytes, timestamp: int) -> dict[str, str]:
         """The headers of one attempt; the signature covers id, timestamp and the very bytes sent."""
-        signed = f"{notification.id}.{timestamp}.".encode() + notification.body
+        signed = f"{notice.id}.{timestamp}.".encode() + body
         signature = base64.b64encode(hmac.new(self.secret, signed, hashlib.sha256).digest()).decode()
         return {
             "content-type": "application/json",
-            "webhook-id": notification.id,
+            "webhook-id": notice.id,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": f"v1,{signature}",
             "ce-specversion": "1.0",
-            "ce-id": notification.id,
-            "ce-type": notification.type,
-            "ce-source": "/driftd/" + quote(notification.subject),
-            "ce-time": rfc3339(notification.event_time),
+            "ce-id": notice.id,
+            "ce-type": notice.type,
+            "ce-source": "/driftd/" + quote(notice.subject),
+            "ce-time": rfc3339(notice.event_time),
             "user-agent": "driftd",
         }
 
-    def send(self, client: "httpx.Client", notification: Notification, clock: Clock) -> Attempt:
-        """Try once: of the host's addresses the first that can be connected to."""
-        import httpx
 
-        parts = urlsplit(self.url)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        failed = Attempt(delivered=False, status=None, detail="")
-        try:
-            for found in address.resolve(host, port):
-                try:
-                    return self._post(
-                        client, notification, clock, f"[{found}]:{port}" if ":" in found else f"{found}:{port}"
-                    )
-                except (httpx.ConnectError, httpx.ConnectTimeout) as error:  # nothing was said yet
-                    failed = Attempt(delivered=False, status=None, detail=type(error).__name__)
-        except address.AddressRefused as error:
-            return Attempt(delivered=False, status=None, detail=str(error))
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            return Attempt(delivered=False, status=None, detail=type(error).__name__)
-        return failed
+def render(notice: Notice) -> bytes:
+    """The body: the same bytes at every attempt, and as rendered where an earlier driftd has done it."""
+    if notice.rendered is not None:
+        return notice.rendered
+    return msgspec.json.encode(
+        {"type": notice.type, "timestamp": rfc3339(notice.event_time), "data": msgspec.Raw(notice.data)}
+    )
 
-    def _post(self, client: "httpx.Client", notification: Notification, clock: Clock, netloc: str) -> Attempt:
-        parts = urlsplit(self.url)
-        with client.stream(
-            "POST",
-            parts._replace(netloc=netloc, fragment="").geturl(),
-            content=notification.body,
-            headers={**self.headers(notification, clock.now() // SECOND), "host": parts.netloc},
-            extensions={"sni_hostname": parts.hostname or ""},
-            timeout=self.timeout,
-        ) as response:  # the body is not read: it could be endless
-            return self._judge(response, clock)
 
-    @staticmethod
-    def _judge(response: "httpx.Response", clock: Clock) -> Attempt:
-        status = response.status_code
-        if response.is_success:
-            return Attempt(delivered=True, status=status, detail="")
-        return Attempt(
-            delivered=False,
-            status=status,
-            detail=f"answered {status}",
-            gone=status == HTTPStatus.GONE,
-            ours=response.is_client_error and status not in TIMES_TO_SLOW_DOWN,
-            retry_after=retry_after(response.headers.get("retry-after"), clock),
-        )
+def judge(answer: Answer, clock: Clock) -> Delivery:
+    """What an answer means: 2xx alone is success, 410 is the end, another 4xx is about this notice."""
+    status = answer.status
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Delivered(status)
+    if status == HTTPStatus.GONE:
+        return Refused(status, f"answered {status}")
+    client_error = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    fault = Fault.NOTICE if client_error and status not in TIMES_TO_SLOW_DOWN else Fault.RECEIVER
+    return TryLater(status, f"answered {status}", retry_after(answer.headers.get("retry-after"), clock), fault)
 
 
 def retry_after(value: str | None, clock: Clock) -> float | None:
@@ -135,20 +150,12 @@ def retry_after(value: str | None, clock: Clock) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float(value)
+        return bounded_delay(float(value))
     except ValueError:
-        try:
-            date = parsedate_to_datetime(value)
-        except (ValueError, TypeError, OverflowError):
-            return None
-        date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
-        seconds = date.timestamp() - clock.now() / SECOND
-    least, most = RETRY_AFTER_BOUNDS
-    return min(seconds, most) if seconds >= least else None  # NaN is not, either
-
-
-def new_client() -> "httpx.Client":
-    """A client that follows no redirect and trusts no proxy of the environment."""
-    import httpx
-
-    return httpx.Client(follow_redirects=False, trust_env=False)
+        pass
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
+    return bounded_delay(date.timestamp() - clock.now() / SECOND)

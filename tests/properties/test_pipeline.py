@@ -24,7 +24,7 @@ from monitor.facts import (
 from monitor.pipeline import Pipeline
 from monitor.series.series import Record, SeriesSpec
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
-from monitor.targets.payloads import Sender, Subscriber, notifications
+from monitor.targets.payloads import Sender, notices
 from tests.build import (
     KEY,
     MINUTE,
@@ -40,6 +40,7 @@ from tests.build import (
     restored,
     stored,
 )
+from tests.fakes import subscriber
 
 TICK = 20 * SECOND  # event times lie on this grid, so that windows close often
 IDLE_AFTER = 30 * SECOND
@@ -170,11 +171,11 @@ def shuffled(data: st.DataObject, events: Sequence[Event]) -> list[Event]:
 
 
 cuts = st.lists(st.integers(0, 1000), max_size=30)
-subscribers = [Subscriber("all", frozenset({"*"}))]
+subscribers = [subscriber("all")]
 
 
 def ids(facts: Iterable[Fact]) -> list[str]:
-    return [one.id for one in notifications(facts, subscribers, Sender("config", "version"))]
+    return [addressed.notice.id for addressed in notices(facts, subscribers, Sender("config", "version"))]
 
 
 # --- order and batching ---------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from monitor.sources.formats import scanning
 from monitor.sources.formats import unseen as newcomers
 from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
 from monitor.stream.events import SECOND, EventBatch, Newcomer, SeriesKey
-from monitor.targets.payloads import Sender, Subscriber, notifications
+from monitor.targets.payloads import Sender, notices
 from tests.build import KEY, REFERENCE, feed, make_batch, make_pipeline, of
-from tests.fakes import NOON
+from tests.fakes import NOON, subscriber
 
 TS = NOON // 1_000_000
 TWO = Reference.fit({"age": [1.0, 2.0], "plan": ["free", "pro"], "city": ["Bonn", "Rome"]})
@@ -271,9 +271,10 @@ def test_a_page_names_the_new_category(way: str) -> None:
         facts += feed(pipeline, *decoded.batches)
 
     (fired,) = [fact for fact in of(facts, AlertChanged) if fact.opened]
-    body = json.loads(notifications([fired], [Subscriber("pager", frozenset({"*"}))], Sender("c", "1"))[0].body)
+    (addressed,) = notices([fired], [subscriber("pager")], Sender("c", "1"))
+    data = json.loads(addressed.notice.data)
 
     assert fired.rule == "drift"
-    assert 'plan new category "EU-2" 33 %' in body["data"]["summary"]
-    assert body["data"]["evidence"][0]["words"].startswith('new category "EU-2" 33 %')
-    assert body["data"]["calibration"] == "cold"
+    assert 'plan new category "EU-2" 33 %' in data["summary"]
+    assert data["evidence"][0]["words"].startswith('new category "EU-2" 33 %')
+    assert data["calibration"] == "cold"

@@ -14,7 +14,8 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.series.judge import Judging
 from monitor.series.series import Record, SeriesSpec
-from monitor.store.sqlite import Backlog, Notification, StateStore
+from monitor.store.outbox import AddressedNotice, Backlog, Notice
+from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 from tests.fakes import NOON, ListSource, ManualClock
@@ -22,7 +23,7 @@ from tests.fakes import NOON, ListSource, ManualClock
 MINUTE = 60 * SECOND
 INTERVAL = 5.0
 P0 = Partition("t", 0)
-NOTE = Notification("trainer", "id", "model.alert.firing", "churn/3/drift", b"{}", NOON)
+NOTE = AddressedNotice(Notice("id", "model.alert.firing", "churn/3/drift", NOON, b"{}"), ("trainer",))
 SPEC = SeriesSpec(
     SeriesKey("churn", "3"),
     WindowSpec(MINUTE, MINUTE, 0),
@@ -41,7 +42,7 @@ class Disk(StateStore):
         self,
         records: Collection[Record],
         positions: Mapping[Partition, int],
-        notifications: Collection[Notification],  # type: ignore[override]
+        notices: Collection[AddressedNotice],  # type: ignore[override]
         now: Nanos,
         *,
         whole: bool = False,
@@ -49,7 +50,7 @@ class Disk(StateStore):
         if self.full:
             raise sqlite3.OperationalError("database or disk is full")
         self.saves += 1
-        super().save(records, positions, notifications, now, whole=whole)
+        super().save(records, positions, notices, now, whole=whole)
 
 
 class Scene:

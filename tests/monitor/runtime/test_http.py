@@ -112,7 +112,7 @@ class Scene:
                 SeriesKey("idle", "*"): SeriesBoard("def", 10),
             }
         )
-        board.expect(topics=["t"], webhooks=["trainer"], rules=[(CHURN, "drift")])
+        board.expect(topics=["t"], targets=[("trainer", "webhook"), ("board", "kanban")], rules=[(CHURN, "drift")])
         self.telemetry = Telemetry(board, self.clock.now)
         around = Surroundings(
             version="1.2.3",
@@ -120,7 +120,7 @@ class Scene:
             ready=lambda: self.trouble,
             foreign=lambda: False,
             backlog=lambda: {"trainer": Backlog(2, NOON - 5 * SECOND)},
-            webhooks=("trainer",),
+            targets=("trainer",),
             started=NOON,
             compiled={"decoding": True, "counting": False},
         )

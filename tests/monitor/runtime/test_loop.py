@@ -21,11 +21,12 @@ from monitor.series.judge import Judging
 from monitor.series.series import Record, SeriesSpec
 from monitor.sources.base import Poll, SourceError, TopicRecords
 from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
-from monitor.store.sqlite import Notification, StateStore
+from monitor.store.outbox import AddressedNotice
+from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
-from monitor.targets.payloads import Sender, Subscriber
-from tests.fakes import NOON, ListSource, ManualClock, ManualEvent
+from monitor.targets.payloads import Sender
+from tests.fakes import NOON, ListSource, ManualClock, ManualEvent, subscriber
 
 MINUTE = 60 * SECOND
 MAX_FUTURE = 10 * MINUTE
@@ -47,7 +48,7 @@ class Disk(StateStore):
         self,
         records: Collection[Record],
         positions: Mapping[Partition, int],
-        notifications: Collection[Notification],  # type: ignore[override]
+        notices: Collection[AddressedNotice],  # type: ignore[override]
         now: Nanos,
         *,
         whole: bool = False,
@@ -55,7 +56,7 @@ class Disk(StateStore):
         if self.full_for:
             self.full_for -= 1
             raise sqlite3.OperationalError("database or disk is full")
-        super().save(records, positions, notifications, now, whole=whole)
+        super().save(records, positions, notices, now, whole=whole)
 
 
 class Scene:
@@ -85,7 +86,7 @@ class Scene:
             self.checkpointer,
             self.telemetry,
             self.clock,
-            subscribers=[Subscriber("pager", frozenset({"*"}))],
+            subscribers=[subscriber("pager")],
             sender=Sender("hash", "0"),
             wake=self._wake,
         )
@@ -123,7 +124,7 @@ class Scene:
     @property
     def said(self) -> list[str]:
         """Types of what stands in the outbox, in order."""
-        return [row[0] for row in self.store._db.execute("SELECT type FROM outbox ORDER BY seq")]
+        return [row[0] for row in self.store._db.execute("SELECT type FROM notice ORDER BY seq")]
 
 
 def events(minutes: int, *, value: float | None = None, first: int = 0) -> list[bytes]:

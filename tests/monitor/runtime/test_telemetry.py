@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import product
 from threading import Thread
 from typing import Any, get_args
 
@@ -46,12 +47,15 @@ from monitor.facts import (
     WindowScored,
     WindowSpan,
 )
-from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.board import DELIVERY_OUTCOMES, Board, SeriesBoard
 from monitor.runtime.telemetry import MOST_COMPLAINTS, QUIET_FOR, Telemetry, configure_logging
-from monitor.store.sqlite import Notification, StateStore
+from monitor.store.outbox import AddressedNotice, Notice
+from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Partition, SeriesKey
+from monitor.targets.base import Subscriber
 from monitor.targets.notifier import Notifier
-from monitor.targets.webhook import Webhook, decode_secret, new_client
+from monitor.targets.transport import Transport
+from monitor.targets.webhook import Webhook, decode_secret
 from tests.build import score_table
 from tests.charted import plain_step
 from tests.fakes import NOON, ManualClock, Receiver
@@ -98,7 +102,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         PanesOpen(((CHURN, 3),)),
         CheckpointSaved(NOON, 0.01, 100),
         CheckpointFailed("disk full"),
-        DeliveryTried("trainer", "id", "retried", 500, "answered 500"),
+        DeliveryTried("trainer", "webhook", "id", "retried", 500, "answered 500"),
         DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc", compiled=True),
         DaemonStopped(),
     )
@@ -163,8 +167,12 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
         (EXAMPLES[EventsRejected], "events.rejected", "warning"),
         (EXAMPLES[FieldsRejected], "fields.rejected", "warning"),
         (EXAMPLES[DeliveryTried], "webhook.retried", "warning"),
-        (DeliveryTried("trainer", "id", "delivered", 204, ""), "webhook.delivered", "info"),
-        (DeliveryTried("trainer", "id", "dead", 410, ""), "webhook.dead", "warning"),
+        (DeliveryTried("trainer", "webhook", "id", "delivered", 204, ""), "webhook.delivered", "info"),
+        (DeliveryTried("trainer", "webhook", "id", "refused", 410, ""), "webhook.dead", "warning"),
+        (DeliveryTried("trainer", "webhook", "id", "dead", 500, ""), "webhook.dead", "warning"),
+        (DeliveryTried("tickets", "kanban", "id", "present", 409, ""), "target.present", "info"),
+        (DeliveryTried("tickets", "kanban", "id", "refused", 410, ""), "target.refused", "warning"),
+        (DeliveryTried("tickets", "kanban", "id", "dead", None, ""), "target.dead", "warning"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -284,9 +292,21 @@ def test_a_copy_of_the_board_knows_nothing_of_what_came_after(scene: Scene, kind
     assert repr(copied) == before != repr(scene.board)
 
 
+def test_webhooks_are_counted_as_targets_and_as_ever(scene: Scene) -> None:
+    """The older counter knows three outcomes; other types of targets are not in it."""
+    for outcome in DELIVERY_OUTCOMES:
+        scene.record(DeliveryTried("trainer", "webhook", "id", outcome, None, ""))
+        scene.record(DeliveryTried("tickets", "kanban", "id", outcome, None, ""))
+
+    counted = scene.board.counters["driftd_target_deliveries_total"]
+    assert counted == dict.fromkeys(product(("trainer", "tickets"), DELIVERY_OUTCOMES), 1)
+    older = scene.board.counters["driftd_webhook_deliveries_total"]
+    assert older == {("trainer", "delivered"): 2, ("trainer", "retried"): 1, ("trainer", "dead"): 2}
+
+
 def test_threads_lose_no_count(scene: Scene) -> None:
     configure_logging("error", "json")
-    fact = DeliveryTried("trainer", "id", "delivered", 204, "")
+    fact = DeliveryTried("trainer", "webhook", "id", "delivered", 204, "")
     threads = [Thread(target=lambda: [scene.telemetry.record([fact]) for _ in range(200)]) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -330,17 +350,19 @@ def test_no_secret_is_in_any_log_line(
     store = StateStore(tmp_path)
     secret = decode_secret("whsec_" + "Y2FuYXJ5" * 4)  # canarycanary…
     hook = Webhook("trainer", f"{receiver.url}?token=canary", secret)
-    notifier = Notifier(hook, store, scene.clock, lambda fact: scene.telemetry.record([fact]))
-    store.save([], {}, [Notification("trainer", "id", "t", "s", b"{}", NOON)], NOON)
-    with new_client() as client:
+    notifier = Notifier(
+        Subscriber(hook, "webhook", frozenset({"*"})), store, scene.clock, lambda fact: scene.telemetry.record([fact])
+    )
+    store.save([], {}, [AddressedNotice(Notice("id", "t", "s", NOON, b"{}"), ("trainer",))], NOON)
+    with Transport(scene.clock) as io:
         for _ in range(4):
-            assert notifier.turn(client)
+            assert notifier.turn(io)
             scene.clock.advance(600)
     receiver.close()
     scene.clock.advance(600)
-    store.save([], {}, [Notification("trainer", "id2", "t", "s", b"{}", NOON)], NOON)
-    with new_client() as client:
-        assert notifier.turn(client)
+    store.save([], {}, [AddressedNotice(Notice("id2", "t", "s", NOON, b"{}"), ("trainer",))], NOON)
+    with Transport(scene.clock) as io:
+        assert notifier.turn(io)
     store.close()
 
     said = capsys.readouterr().err

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from monitor.series.series import Record
-from monitor.store.sqlite import KEPT_ENDED, SCHEMA_VERSION, Backlog, Notification, StateError, StateStore
+from monitor.store.outbox import KEPT_ENDED, AddressedNotice, Backlog, Notice
+from monitor.store.schema import SCHEMA_VERSION
+from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.events import Partition
 from tests.fakes import NOON
 
@@ -26,17 +28,25 @@ def store(tmp_path: Path) -> Iterator[StateStore]:
     found.close()
 
 
-def note(name: str, *, webhook: str = "trainer", subject: str = "churn/3/drift") -> Notification:
-    return Notification(webhook, name, "model.alert.firing", subject, name.encode(), NOON)
+def note(name: str, *targets: str, subject: str = "churn/3/drift") -> AddressedNotice:
+    return AddressedNotice(
+        Notice(name, "model.alert.firing", subject, NOON, b'{"said":"%b"}' % name.encode()), targets or ("trainer",)
+    )
 
 
-def save(store: StateStore, *notifications: Notification, now: int = NOON) -> None:
-    store.save([], {}, notifications, now)
+def save(store: StateStore, *notices: AddressedNotice, now: int = NOON) -> None:
+    store.save([], {}, notices, now)
 
 
-def due(store: StateStore, *, webhook: str = "trainer", now: int = NOON) -> str | None:
-    row = store.next_due(webhook, now)
-    return None if row is None else row.notification.id
+def due(store: StateStore, target: str = "trainer", *, now: int = NOON) -> str | None:
+    row = store.next_due(target, now)
+    return None if row is None else row.notice.id
+
+
+def deliver(store: StateStore, target: str = "trainer") -> None:
+    row = store.next_due(target, NOON)
+    assert row is not None
+    store.delivered(row)
 
 
 def reopened(store: StateStore) -> StateStore:
@@ -72,13 +82,13 @@ class Unwritable:
     """No value of SQLite's: writing it fails in the middle."""
 
 
-@pytest.mark.parametrize("broken", ["record", "position", "notification"])
+@pytest.mark.parametrize("broken", ["record", "position", "notice"])
 def test_a_checkpoint_that_fails_midway_leaves_the_old_state(store: StateStore, broken: str) -> None:
     store.save([Record("pane", "1", b"old")], {P0: 1}, [note("a")], NOON)
     bad: Any = Unwritable()
     records = [Record("pane", "1", b"new"), Record("pane", "2", bad if broken == "record" else b"new")]
     positions = {P0: 2, Partition("t", 1): bad if broken == "position" else 2}
-    notes = [note("b"), note(bad if broken == "notification" else "c") if broken != "notification" else bad_note(bad)]
+    notes = [note("b"), bad_note(bad) if broken == "notice" else note("c")]
 
     with pytest.raises(sqlite3.Error):
         store.save(records, positions, notes, NOON)
@@ -90,8 +100,8 @@ def test_a_checkpoint_that_fails_midway_leaves_the_old_state(store: StateStore, 
     assert (store.records(), store.positions()) == ([Record("pane", "1", b"new")], {P0: 2})
 
 
-def bad_note(bad: Any) -> Notification:
-    return Notification("trainer", "c", "model.alert.firing", "s", bad, NOON)
+def bad_note(bad: Any) -> AddressedNotice:
+    return AddressedNotice(Notice("c", "model.alert.firing", "s", NOON, bad), ("trainer",))
 
 
 def test_replacing_all_records_is_all_or_nothing(store: StateStore) -> None:
@@ -132,18 +142,16 @@ def test_a_killed_writer_leaves_the_last_checkpoint(tmp_path: Path) -> None:
 # --- outbox -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_notification_is_said_once(store: StateStore) -> None:
+def test_the_same_notice_is_said_once(store: StateStore) -> None:
     save(store, note("a"))
-    save(store, note("a"), note("a", webhook="pager"))
+    save(store, note("a"), note("a", "pager"))
 
     assert store.backlog() == {"trainer": Backlog(1, NOON), "pager": Backlog(1, NOON)}
 
 
-def test_a_delivered_notification_is_not_said_again(store: StateStore) -> None:
+def test_a_delivered_notice_is_not_said_again(store: StateStore) -> None:
     save(store, note("a"))
-    row = store.next_due("trainer", NOON)
-    assert row is not None
-    store.delivered(row)
+    deliver(store)
 
     save(store, note("a"))
 
@@ -154,7 +162,7 @@ def test_within_a_subject_the_first_goes_first(store: StateStore) -> None:
     save(store, note("firing"), note("resolved"), note("other", subject="fraud/1/drift"))
     first = store.next_due("trainer", NOON)
     assert first is not None
-    assert first.notification.id == "firing"
+    assert first.notice.id == "firing"
 
     store.postpone(first, NOON + 10)
 
@@ -168,7 +176,7 @@ def test_within_a_subject_the_first_goes_first(store: StateStore) -> None:
     assert due(store) == "resolved"
 
 
-def test_a_dead_notification_holds_nothing_back(store: StateStore) -> None:
+def test_a_dead_notice_holds_nothing_back(store: StateStore) -> None:
     save(store, note("firing"), note("resolved"))
     first = store.next_due("trainer", NOON)
     assert first is not None
@@ -178,11 +186,11 @@ def test_a_dead_notification_holds_nothing_back(store: StateStore) -> None:
     assert due(store) == "resolved"
 
 
-def test_webhooks_do_not_wait_for_each_other(store: StateStore) -> None:
-    save(store, note("a"), note("a", webhook="pager"))
+def test_targets_do_not_wait_for_each_other(store: StateStore) -> None:
+    save(store, note("a"), note("a", "pager"))
 
-    assert due(store, webhook="pager") == "a"
-    assert due(store, webhook="nobody") is None
+    assert due(store, "pager") == "a"
+    assert due(store, "nobody") is None
 
 
 def test_attempts_are_counted(store: StateStore) -> None:
@@ -194,24 +202,52 @@ def test_attempts_are_counted(store: StateStore) -> None:
         store.postpone(row, NOON)
 
 
-def test_old_deliveries_are_forgotten_and_bodies_at_once(store: StateStore) -> None:
+def test_old_deliveries_are_forgotten_and_data_at_once(store: StateStore) -> None:
     extra = 5
     save(store, *(note(f"n{at}", subject=str(at)) for at in range(KEPT_ENDED + extra)))
     while (row := store.next_due("trainer", NOON)) is not None:
         store.delivered(row)
 
-    kept = store._db.execute("SELECT COUNT(*), COUNT(body), MIN(seq) FROM outbox").fetchone()
+    kept = store._db.execute("SELECT COUNT(*), COUNT(data), MIN(seq) FROM notice").fetchone()
 
     assert kept == (KEPT_ENDED, 0, extra + 1)
+    assert store._db.execute("SELECT COUNT(*), MIN(seq) FROM delivery").fetchone() == (KEPT_ENDED, extra + 1)
 
 
-def test_dead_notifications_keep_their_bodies(store: StateStore) -> None:
+def test_a_notice_for_three_targets_is_kept_once_and_as_long_as_one_waits(store: StateStore) -> None:
+    save(store, note("a", "trainer", "pager", "board"))
+
+    def kept() -> list[Any]:
+        return store._db.execute("SELECT id, data FROM notice").fetchall()
+
+    for target in ("trainer", "pager", "board"):
+        assert kept() == [("a", b'{"said":"a"}')]
+        assert store.backlog()[target] == Backlog(1, NOON)
+        deliver(store, target)
+    assert kept() == [("a", None)]
+    assert store.backlog() == {}
+
+
+def test_a_new_target_is_told_what_others_were_told_before(store: StateStore) -> None:
+    """A replay says it again: whoever was told is left alone, whoever was not hears all of it."""
+    save(store, note("a"))
+    deliver(store)
+
+    save(store, note("a", "trainer", "pager"))
+
+    assert due(store) is None
+    row = store.next_due("pager", NOON)
+    assert row is not None
+    assert row.notice == note("a").notice
+
+
+def test_dead_notices_keep_their_data(store: StateStore) -> None:
     save(store, note("a"))
     row = store.next_due("trainer", NOON)
     assert row is not None
     store.dead(row)
 
-    assert store._db.execute("SELECT body FROM outbox").fetchone() == (b"a",)
+    assert store._db.execute("SELECT data FROM notice").fetchone() == (b'{"said":"a"}',)
     assert store.backlog() == {}
 
 
@@ -247,7 +283,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     StateStore(tmp_path).close()
     before = make_database(tmp_path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
-    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 2; this one reads 1\)$"):
+    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 3; this one reads 2\)$"):
         StateStore(tmp_path)
 
     assert (tmp_path / "driftd.sqlite3").read_bytes() == before

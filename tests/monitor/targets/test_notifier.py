@@ -11,14 +11,25 @@ import pytest
 import standardwebhooks
 
 from monitor.facts import DeliveryTried
-from monitor.store.sqlite import Backlog, Notification, OutboxRow, StateStore
+from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow
+from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND
+from monitor.targets.base import AlreadyThere, Delivered, Fault, Refused, Subscriber, TryLater
 from monitor.targets.notifier import GIVE_UP_AFTER, LONGEST_DELAY, Notifier, delay_after
-from monitor.targets.webhook import Webhook, decode_secret, new_client
-from tests.fakes import NOON, ManualClock, Receiver
+from monitor.targets.transport import Transport
+from monitor.targets.webhook import Webhook, decode_secret
+from tests.fakes import NOON, ListTarget, ManualClock, Receiver
 
 SECRET = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 DAY = 86_400
+
+
+def note(name: str, target: str, *, subject: str = "churn/3/drift") -> AddressedNotice:
+    return AddressedNotice(Notice(name, "model.alert.firing", subject, NOON, b"{}"), (target,))
+
+
+def of_type_webhook(webhook: Webhook) -> Subscriber:
+    return Subscriber(webhook, "webhook", frozenset({"*"}))
 
 
 class Scene:
@@ -27,7 +38,7 @@ class Scene:
     def __init__(self, directory: Path) -> None:
         self.clock = ManualClock()
         self.receiver = Receiver()
-        self.client = new_client()
+        self.io = Transport(self.clock)
         self.facts: list[DeliveryTried] = []
         self.directory = directory
         self.open()
@@ -38,20 +49,19 @@ class Scene:
 
     def make_notifier(self, name: str) -> Notifier:
         webhook = Webhook(name, self.receiver.url, decode_secret(SECRET), timeout=5.0)
-        return Notifier(webhook, self.store, self.clock, self.facts.append)
+        return Notifier(of_type_webhook(webhook), self.store, self.clock, self.facts.append)
 
     def restart(self) -> None:
         self.store.close()
         self.open()
 
     def say(self, *names: str, subject: str = "churn/3/drift") -> None:
-        notes = [Notification("trainer", name, "model.alert.firing", subject, b"{}", NOON) for name in names]
-        self.store.save([], {}, notes, self.clock.now())
+        self.store.save([], {}, [note(name, "trainer", subject=subject) for name in names], self.clock.now())
 
     def deliver(self) -> list[str]:
         """Everything due now; the ids of what the receiver was sent."""
         before = len(self.receiver.requests)
-        while self.notifier.turn(self.client):
+        while self.notifier.turn(self.io):
             pass
         return [request.headers["webhook-id"] for request in self.receiver.requests[before:]]
 
@@ -62,7 +72,7 @@ class Scene:
     def close(self) -> None:
         self.store.close()
         self.receiver.close()
-        self.client.close()
+        self.io.__exit__()
 
 
 @pytest.fixture
@@ -81,7 +91,7 @@ def test_what_is_due_is_delivered_once(scene: Scene) -> None:
 
     assert scene.deliver() == ["a"]
     assert scene.after(DAY) == []
-    assert scene.facts == [DeliveryTried("trainer", "a", "delivered", 204, "")]
+    assert scene.facts == [DeliveryTried("trainer", "webhook", "a", "delivered", 204, "")]
     assert scene.store.backlog() == {}
 
 
@@ -135,7 +145,7 @@ def test_a_receiver_that_is_gone_ends_the_notification(scene: Scene) -> None:
     scene.say("a", "b")
 
     assert scene.deliver() == ["a", "b"]
-    assert outcomes(scene) == ["dead", "delivered"]
+    assert outcomes(scene) == ["refused", "delivered"]
     assert scene.after(DAY) == []
 
 
@@ -201,7 +211,7 @@ def test_what_was_taken_but_not_noted_is_sent_again_under_the_same_id(scene: Sce
     scene.say("a")
     row = scene.store.next_due("trainer", NOON)
     assert row is not None
-    assert scene.notifier._webhook.send(scene.client, row.notification, scene.clock).delivered
+    assert scene.notifier._target.deliver(row.notice, scene.io, scene.clock) == Delivered(204)
 
     scene.restart()
 
@@ -226,7 +236,7 @@ def test_a_disk_that_cannot_be_written_costs_a_repeat_not_the_notifier(scene: Sc
 def test_a_store_that_cannot_be_read_is_looked_at_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.say("a")
 
-    def fail(_webhook: str, _now: int) -> OutboxRow:
+    def fail(_target: str, _now: int) -> OutboxRow:
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as broken:
@@ -239,26 +249,25 @@ def test_a_store_that_cannot_be_read_is_looked_at_again(scene: Scene, monkeypatc
 def test_a_refused_address_is_told_and_tried_again(scene: Scene) -> None:
     scene.say("a")
     notifier = Notifier(
-        Webhook("trainer", "http://169.254.169.254/", decode_secret(SECRET)),
+        of_type_webhook(Webhook("trainer", "http://169.254.169.254/", decode_secret(SECRET))),
         scene.store,
         scene.clock,
         scene.facts.append,
     )
 
-    assert notifier.turn(scene.client)
+    assert notifier.turn(scene.io)
 
     assert outcomes(scene) == ["retried"]
     assert scene.facts[0].detail == "169.254.169.254 is a link-local, metadata or multicast address"
 
 
-def test_each_webhook_gets_its_own(scene: Scene) -> None:
-    note = Notification("pager", "p", "model.alert.firing", "s", b"{}", NOON)
+def test_each_target_gets_its_own(scene: Scene) -> None:
     scene.say("t")
-    scene.store.save([], {}, [note], NOON)
+    scene.store.save([], {}, [note("p", "pager")], NOON)
 
     assert scene.deliver() == ["t"]
     assert scene.store.backlog() == {"pager": Backlog(1, NOON)}
-    assert scene.make_notifier("pager").turn(scene.client)
+    assert scene.make_notifier("pager").turn(scene.io)
     assert scene.store.backlog() == {}
 
 
@@ -322,7 +331,65 @@ def test_an_odd_client_error_is_no_crash(scene: Scene, monkeypatch: pytest.Monke
         raise httpx.InvalidURL("odd")
 
     scene.say("a")
-    monkeypatch.setattr(scene.client, "stream", fail)
+    monkeypatch.setattr(scene.io._client, "stream", fail)
 
-    assert scene.notifier.turn(scene.client)
+    assert scene.notifier.turn(scene.io)
     assert outcomes(scene) == ["retried"]
+
+
+# --- targets of any type ----------------------------------------------------------------------------------------------
+
+
+class OwnScene:
+    """A notifier of a target that answers as told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.clock = ManualClock()
+        self.store = StateStore(directory)
+        self.target = ListTarget("board")
+        self.facts: list[DeliveryTried] = []
+        told = Subscriber(self.target, "kanban", frozenset({"*"}))
+        self.notifier = Notifier(told, self.store, self.clock, self.facts.append)
+
+    def turns(self) -> list[str]:
+        """All that is due now; how each attempt ended."""
+        before = len(self.facts)
+        with Transport(self.clock) as io:
+            while self.notifier.turn(io):
+                pass
+        return [fact.outcome for fact in self.facts[before:]]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[OwnScene]:
+    found = OwnScene(tmp_path)
+    yield found
+    found.store.close()
+
+
+def test_each_of_the_four_answers_has_its_outcome(own: OwnScene) -> None:
+    answers = [Delivered(), AlreadyThere(409, "known"), Refused(410, "archived"), TryLater(fault=Fault.NOTICE)]
+    own.target.answers = list(answers)
+    own.store.save([], {}, [note(str(number), "board", subject=str(number)) for number in range(4)], NOON)
+
+    assert own.turns() == ["delivered", "present", "refused", "retried"]
+    assert own.facts[1] == DeliveryTried("board", "kanban", "1", "present", 409, "known")
+    assert own.store.backlog() == {"board": Backlog(1, NOON)}
+
+
+def test_a_receiver_that_asks_for_time_holds_all_back_and_a_bad_notice_only_itself(own: OwnScene) -> None:
+    own.target.answers = [TryLater(delay=30.0, fault=Fault.NOTICE), TryLater(delay=60.0)]
+    own.store.save([], {}, [note(name, "board", subject=name) for name in "abc"], NOON)
+
+    assert own.turns() == ["retried", "retried"]
+    own.clock.advance(31)
+    assert own.turns() == []
+    own.clock.advance(30)
+    assert own.turns() == ["delivered"] * 3
+    assert [notice.id for notice in own.target.notices] == ["a", "b", "a", "b", "c"]
+
+
+@pytest.mark.parametrize("delay", [0.0, -1.0, 0.99, 86_401.0, float("inf"), float("nan")])
+def test_a_delay_that_makes_no_sense_is_refused(delay: float) -> None:
+    with pytest.raises(ValueError, match="must be from 1 to 86400 seconds"):
+        TryLater(delay=delay)

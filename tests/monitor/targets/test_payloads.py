@@ -13,21 +13,22 @@ from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import AlertChanged, Fact, RetrainDecided, WatermarkAdvanced, WindowSpan
 from monitor.stream.events import SECOND, SeriesKey
+from monitor.targets.base import Subscriber
 from monitor.targets.payloads import (
     FIRING,
     RESOLVED,
     RETRAIN,
     Sender,
-    Subscriber,
     evidence_item,
     identity,
-    notifications,
+    notices,
     rfc3339,
 )
-from tests.fakes import NOON
+from monitor.targets.webhook import render
+from tests.fakes import NOON, subscriber
 
 MINUTE = 60 * SECOND
-ALL = Subscriber("pager", frozenset({"*"}))
+ALL = subscriber("pager")
 SENDER = Sender("c0nf16", "1.2.3")
 INACTIVE, PENDING, RAISED, RECOVERING = AlertState
 CHANGED = AlertChanged(
@@ -46,12 +47,13 @@ DECIDED = RetrainDecided(CHANGED, RetrainOutcome.REQUESTED, data_from=NOON - 10 
 
 
 def said(*facts: Fact, to: Sequence[Subscriber] = (ALL,)) -> list[tuple[str, str]]:
-    return [(one.webhook, one.type) for one in notifications(facts, to, SENDER)]
+    return [(target, addressed.notice.type) for addressed in notices(facts, to, SENDER) for target in addressed.targets]
 
 
 def body(fact: Fact) -> dict[str, Any]:
-    (found,) = notifications([fact], [ALL], SENDER)
-    return dict(json.loads(found.body))
+    """What a webhook is sent."""
+    (addressed,) = notices([fact], [ALL], SENDER)
+    return dict(json.loads(render(addressed.notice)))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_only_a_granted_retraining_is_said(outcome: RetrainOutcome) -> None:
 
 
 def test_each_webhook_is_told_what_it_asked_for() -> None:
-    trainer, watcher = Subscriber("trainer", frozenset({RETRAIN})), Subscriber("watcher", frozenset({FIRING, RESOLVED}))
+    trainer, watcher = subscriber("trainer", RETRAIN), subscriber("watcher", FIRING, RESOLVED)
 
     found = said(WatermarkAdvanced(1), CHANGED, DECIDED, to=[trainer, watcher, ALL])
 
@@ -171,10 +173,10 @@ def test_a_body_stays_under_20_kilobytes(name: str, words: str) -> None:
     more = ("location+", NOON, 1 / 3, 1 / 7, words)
     evidence = tuple(Evidence(f"{name}{at}", "psi", 1 / 3, 1 / 7, 1e-300, 10**9, *more) for at in range(1000))
 
-    (found,) = notifications([replace(CHANGED, evidence=evidence)], [ALL], SENDER)
+    (addressed,) = notices([replace(CHANGED, evidence=evidence)], [ALL], SENDER)
 
-    data = json.loads(found.body)["data"]
-    assert len(found.body) < 20_000
+    data = json.loads(addressed.notice.data)
+    assert len(render(addressed.notice)) < 20_000
     assert data["evidence_total"] == 1000
     assert data["evidence_omitted"] == 1000 - len(data["evidence"])
     assert 1 <= len(data["evidence"]) <= 50
@@ -218,11 +220,17 @@ def test_ids_cannot_be_forged_by_names() -> None:
 
 
 def test_alerts_of_one_series_and_rule_are_one_subject() -> None:
-    first, second, other = notifications(
-        [CHANGED, replace(CHANGED, before=RAISED, after=INACTIVE), replace(CHANGED, rule="other")], [ALL], SENDER
-    )
+    changes = [CHANGED, replace(CHANGED, before=RAISED, after=INACTIVE), replace(CHANGED, rule="other")]
+    first, second, other = (addressed.notice.subject for addressed in notices(changes, [ALL], SENDER))
 
-    assert first.subject == second.subject != other.subject
+    assert first == second != other
+
+
+def test_one_notice_is_for_all_who_want_it() -> None:
+    (addressed,) = notices([CHANGED], [ALL, subscriber("trainer", RETRAIN), subscriber("watcher", FIRING)], SENDER)
+
+    assert addressed.targets == ("pager", "watcher")
+    assert notices([CHANGED], [subscriber("trainer", RETRAIN)], SENDER) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""What is to be said and to whom: one notice, a row of delivery for each target. Rows and SQL; the store holds lock and transaction."""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from monitor.stream.events import SECOND, Nanos
+
+KEPT_ENDED = 1000  # delivered rows, without data, and dead ones: what was said, and a guard against saying it twice
+LONGEST_WAIT: Nanos = 2 * 24 * 3600 * SECOND  # no retry is put off so far: the clock was set back since
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is said, whoever is told. `subject` orders: of one alert the first goes first.
+
+    `data` is a JSON object, whose keys keep their order. `rendered` is there in notices of format 1 alone: the
+    body of a webhook, sent as it is.
+    """
+
+    id: str
+    type: str
+    subject: str
+    event_time: Nanos
+    data: bytes
+    rendered: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddressedNotice:
+    """A notice and the names of the targets that it is for."""
+
+    notice: Notice
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A notice not yet delivered to one target."""
+
+    seq: int
+    notice: Notice
+    created: Nanos
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What one target still waits for."""
+
+    pending: int
+    oldest: Nanos | None
+
+
+def insert(db: sqlite3.Connection, addressed: Iterable[AddressedNotice], now: Nanos) -> None:
+    """Keep what is to be said. A target to which an id was said before is not told it again."""
+    for message in addressed:
+        told = {row[0] for row in db.execute("SELECT target FROM delivery WHERE id = ?", (message.notice.id,))}
+        untold = [target for target in message.targets if target not in told]
+        if untold:
+            _insert_notice(db, message.notice, untold, now)
+
+
+def _insert_notice(db: sqlite3.Connection, notice: Notice, targets: Iterable[str], now: Nanos) -> None:
+    cursor = db.execute(
+        "INSERT INTO notice (id, type, subject, event_time, data) VALUES (?, ?, ?, ?, ?)",
+        (notice.id, notice.type, notice.subject, notice.event_time, notice.data),
+    )
+    db.executemany(
+        "INSERT INTO delivery (target, id, subject, notice, created, due) VALUES (?, ?, ?, ?, ?, ?)",
+        [(target, notice.id, notice.subject, cursor.lastrowid, now, now) for target in targets],
+    )
+
+
+def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | None:
+    """The first notice due, none of whose subject stands before it undelivered."""
+    row = db.execute(
+        "SELECT this.seq, notice.id, type, notice.subject, event_time, COALESCE(data, CAST('{}' AS BLOB)), rendered, created, attempts "
+        "FROM delivery AS this INDEXED BY delivery_pending "  # in order: a long queue is not sorted for its first row
+        "CROSS JOIN notice ON notice.seq = this.notice "
+        "WHERE target = ?1 AND status = 'pending' AND (due <= ?2 OR due > ?2 + ?3) AND NOT EXISTS "
+        "(SELECT 1 FROM delivery AS before WHERE before.target = this.target AND before.subject = this.subject "
+        "AND before.status = 'pending' AND before.seq < this.seq) ORDER BY this.seq LIMIT 1",
+        (target, now, LONGEST_WAIT),
+    ).fetchone()
+    return None if row is None else OutboxRow(row[0], Notice(*row[1:7]), row[7], row[8])
+
+
+def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:
+    """End a delivery, as delivered or dead, and forget those that ended long ago."""
+    db.execute("UPDATE delivery SET status = ?, attempts = attempts + 1 WHERE seq = ?", (status, row.seq))
+    db.execute(
+        "UPDATE notice SET data = NULL, rendered = NULL WHERE seq = (SELECT notice FROM delivery WHERE seq = ?1) "
+        "AND NOT EXISTS (SELECT 1 FROM delivery WHERE notice = notice.seq AND status <> 'delivered')",
+        (row.seq,),
+    )
+    _forget(db, status)
+
+
+def _forget(db: sqlite3.Connection, status: str) -> None:
+    ended = db.execute(
+        "SELECT notice, seq FROM delivery WHERE status = ?1 "
+        "AND seq <= (SELECT MAX(seq) FROM delivery WHERE status = ?1) - ?2",
+        (status, KEPT_ENDED),
+    ).fetchall()
+    db.executemany("DELETE FROM delivery WHERE seq = ?", [(seq,) for _, seq in ended])
+    db.executemany(
+        "DELETE FROM notice WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE notice = ?1)",
+        [(notice,) for notice, _ in ended],
+    )
+
+
+def postpone(db: sqlite3.Connection, row: OutboxRow, due: Nanos) -> None:
+    """Try a delivery again at `due`."""
+    db.execute("UPDATE delivery SET due = ?, attempts = attempts + 1 WHERE seq = ?", (due, row.seq))
+
+
+def count_backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
+    """What each target still waits for."""
+    rows = db.execute("SELECT target, COUNT(*), MIN(created) FROM delivery WHERE status = 'pending' GROUP BY target")
+    return {target: Backlog(pending, oldest) for target, pending, oldest in rows}

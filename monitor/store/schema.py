@@ -1,0 +1,63 @@
+"""The tables of the state, and the way to them from every format that driftd has written."""
+
+import sqlite3
+
+import msgspec
+
+APPLICATION_ID = 0x64726674  # "drft"
+SCHEMA_VERSION = 2
+
+STATE = """
+CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+CREATE TABLE position (topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL,
+                       PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+"""
+
+# A notice is kept once, however many targets it is for. `data` goes when all of them have taken it.
+# `rendered` is a webhook's body as format 1 kept it.
+OUTBOX = """
+CREATE TABLE notice (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, type TEXT NOT NULL, subject TEXT NOT NULL,
+                     event_time INTEGER NOT NULL, data BLOB, rendered BLOB);
+CREATE TABLE delivery (seq INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, id TEXT NOT NULL,
+                       subject TEXT NOT NULL, notice INTEGER NOT NULL REFERENCES notice (seq),
+                       created INTEGER NOT NULL, due INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+                       status TEXT NOT NULL DEFAULT 'pending', UNIQUE (id, target));
+CREATE INDEX delivery_pending ON delivery (target, seq) WHERE status = 'pending';
+CREATE INDEX delivery_subject ON delivery (target, subject, seq) WHERE status = 'pending';
+CREATE INDEX delivery_notice ON delivery (notice);
+"""
+
+# Format 1 had one table, a row a webhook, with the body rendered. Each row becomes a notice of its own, for two
+# webhooks could be told the same with different bodies. What was said before stays said: UNIQUE (id, target).
+FROM_1 = """
+INSERT INTO notice (seq, id, type, subject, event_time, data, rendered)
+    SELECT seq, id, type, subject, event_time, data_of(body), body FROM outbox;
+INSERT INTO delivery (seq, target, id, subject, notice, created, due, attempts, status)
+    SELECT seq, webhook, id, subject, seq, created, due, attempts, status FROM outbox;
+DROP TABLE outbox;
+"""
+
+STEPS = {0: STATE + OUTBOX, 1: OUTBOX + FROM_1}  # from which format
+
+
+class RenderedBody(msgspec.Struct):
+    """A webhook's body, as far as it is data."""
+
+    data: msgspec.Raw
+
+
+def data_of(body: bytes | None) -> bytes | None:
+    """The data inside a body of format 1, byte for byte; None where there is none."""
+    try:
+        return None if body is None else bytes(msgspec.json.decode(body, type=RenderedBody).data)
+    except msgspec.DecodeError:
+        return None
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database of ours, or an empty one, to today's format: all of it or nothing."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version < SCHEMA_VERSION:
+        connection.create_function("data_of", 1, data_of)
+        marks = f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};"
+        connection.executescript(f"BEGIN IMMEDIATE;{STEPS[version]}{marks}COMMIT;")

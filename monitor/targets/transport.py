@@ -1,0 +1,103 @@
+"""The way out for every target: no redirects, no proxies, checked addresses, bounded time and size."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from monitor.clock import Clock
+from monitor.targets import address
+
+if TYPE_CHECKING:
+    import httpx  # 0.1 s and 20 MB, which a daemon without targets never needs
+
+
+class TransportError(Exception):
+    """There is no answer: the address is refused, cannot be reached, or does not speak HTTP. The text holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked for. `timeout` is in seconds: to connect, for each wait for the answer, and for the whole of its body.
+
+    Of the answer's body `keep` bytes are read at most: it could be endless.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes = b""
+    timeout: float = 15.0
+    keep: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the receiver answered. Names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Transport:
+    """An HTTP client that is safe to point anywhere. One a thread; use it as a context."""
+
+    def __init__(self, clock: Clock) -> None:
+        import httpx
+
+        self._clock = clock
+        self._client = httpx.Client(follow_redirects=False, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def send(self, request: Request) -> Answer:
+        """Ask once: of the host's addresses the first that can be connected to. Raises TransportError."""
+        import httpx
+
+        try:
+            return self._ask_first_reached(request)
+        except address.AddressRefused as error:
+            raise TransportError(str(error)) from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            raise TransportError(type(error).__name__) from None
+
+    def _ask_first_reached(self, request: Request) -> Answer:
+        import httpx
+
+        host, port = address.place(request.url)
+        failed: Exception | None = None
+        for resolved in address.resolve(host, port):
+            try:
+                return self._ask(request, f"[{resolved}]:{port}" if ":" in resolved else f"{resolved}:{port}")
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:  # nothing was said yet
+                failed = error
+        assert failed is not None
+        raise failed
+
+    def _ask(self, request: Request, netloc: str) -> Answer:
+        parts = urlsplit(request.url)
+        plain = {"accept-encoding": "identity"} if request.keep else {}
+        with self._client.stream(
+            request.method,
+            parts._replace(netloc=netloc, fragment="").geturl(),
+            content=request.content,
+            headers={**request.headers, **plain, "host": parts.netloc},
+            extensions={"sni_hostname": parts.hostname or ""},
+            timeout=request.timeout,
+        ) as response:
+            return Answer(response.status_code, response.headers, self._body(response, request))
+
+    def _body(self, response: "httpx.Response", request: Request) -> bytes:
+        body, deadline = b"", self._clock.elapsed() + request.timeout
+        for chunk in response.iter_raw() if request.keep else ():
+            body += chunk
+            if len(body) >= request.keep:
+                break
+            if self._clock.elapsed() > deadline:
+                raise TransportError("the body of the answer took too long")
+        return body[: request.keep]

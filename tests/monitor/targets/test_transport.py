@@ -1,0 +1,176 @@
+"""The way out, against real receivers, most of which misbehave."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler
+from threading import Thread
+
+import pytest
+
+from monitor.clock import SystemClock
+from monitor.targets.transport import Request, Transport, TransportError
+from tests.fakes import Receiver
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def io() -> Iterator[Transport]:
+    with Transport(SystemClock()) as found:
+        yield found
+
+
+def attempt(io: Transport, url: str, *, timeout: float = 5.0, keep: int = 0) -> int | str:
+    """The status that was answered, or why there is no answer."""
+    try:
+        return io.send(Request("POST", url, {}, timeout=timeout, keep=keep)).status
+    except TransportError as error:
+        return str(error)
+
+
+# --- receivers that misbehave -----------------------------------------------------------------------------------------
+
+
+def hang(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(0.5)
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def garbage(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"\x00\xff this is no HTTP\r\n\r\n")
+
+
+def endless_body(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while True:
+        handler.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+
+def short_body(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 409 Conflict\r\nX-Known: yes\r\ncontent-length: 5\r\n\r\nthere")
+
+
+def slow_body(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    while True:
+        time.sleep(0.05)
+        handler.wfile.write(b"1\r\nx\r\n")
+        handler.wfile.flush()
+
+
+def endless_headers(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        handler.wfile.write(b"x-y: " + b"z" * 1000 + b"\r\n")
+
+
+def bomb(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 9999999999\r\n\r\n\x1f\x8b")
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (hang, "ReadTimeout"),
+        (hang_up, "RemoteProtocolError"),
+        (garbage, "RemoteProtocolError"),
+        (endless_headers, "RemoteProtocolError"),
+        (endless_body, 200),
+        (bomb, 200),
+    ],
+)
+def test_a_receiver_that_misbehaves_ends_the_attempt(
+    receiver: Receiver, io: Transport, answer: Callable[[BaseHTTPRequestHandler], None], outcome: int | str
+) -> None:
+    receiver.answers = [answer]
+
+    assert attempt(io, receiver.url, timeout=0.1) == outcome
+    assert attempt(io, receiver.url) == 204  # and the next attempt is none the worse
+
+
+def test_of_a_body_as_much_is_read_as_is_asked_for(receiver: Receiver, io: Transport) -> None:
+    receiver.answers = [endless_body, bomb]
+
+    assert io.send(Request("POST", receiver.url, {}, timeout=5.0, keep=100)).body == b"x" * 100
+    assert receiver.requests[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_body_that_never_ends_is_not_waited_for(receiver: Receiver, io: Transport) -> None:
+    receiver.answers = [slow_body]
+
+    assert attempt(io, receiver.url, timeout=0.2, keep=10**6) == "the body of the answer took too long"
+
+
+def test_a_short_body_is_read_whole(receiver: Receiver, io: Transport) -> None:
+    receiver.answers = [short_body]
+
+    answer = io.send(Request("POST", receiver.url, {"x-name": "a"}, b"content", keep=100))
+
+    assert (answer.status, answer.headers["x-known"], answer.body) == (409, "yes", b"there")
+    (request,) = receiver.requests
+    assert (request.body, request.headers["x-name"]) == (b"content", "a")
+
+
+def test_nobody_there_has_no_answer(io: Transport) -> None:
+    with closing(socket.socket()) as listener:  # bound, not listening
+        listener.bind(("127.0.0.1", 0))
+        assert attempt(io, f"http://127.0.0.1:{listener.getsockname()[1]}/") == "ConnectError"
+
+
+@pytest.mark.parametrize(
+    ("url", "detail"),
+    [
+        ("http://169.254.169.254/latest", "169.254.169.254 is a link-local, metadata or multicast address"),
+        ("http://[fd00:ec2::254]/", "fd00:ec2::254 is a link-local, metadata or multicast address"),
+        ("http://2852039166/", "2852039166 is a link-local, metadata or multicast address"),
+        ("http://" + "a" * 64 + ".example/", "UnicodeError"),
+        ("https://127.0.0.1:1/", "ConnectError"),
+    ],
+)
+def test_an_address_that_cannot_be_reached_has_no_answer(io: Transport, url: str, detail: str) -> None:
+    assert attempt(io, url) == detail
+
+
+def test_of_several_addresses_the_first_that_answers_is_taken(
+    receiver: Receiver, io: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`localhost` is ::1 and 127.0.0.1 on most machines; few receivers listen on both."""
+    monkeypatch.setattr("monitor.targets.address.resolve", lambda _host, _port: ["127.0.0.2", "127.0.0.1", "127.0.0.3"])
+
+    assert attempt(io, receiver.url.replace("127.0.0.1", "trainer.internal")) == 204
+
+    assert len(receiver.requests) == 1
+    assert receiver.requests[0].headers["host"].startswith("trainer.internal:")
+
+
+def test_the_proxy_of_the_environment_is_not_asked(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+
+    with Transport(SystemClock()) as io:
+        assert attempt(io, receiver.url) == 204
+
+
+def test_plain_text_on_a_tls_port_has_no_answer(io: Transport) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with closing(connection):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                connection.recv(1)
+
+        thread = Thread(target=answer, daemon=True)
+        thread.start()
+        assert attempt(io, f"https://127.0.0.1:{listener.getsockname()[1]}/") == "ConnectError"
+        thread.join()
