@@ -325,7 +325,7 @@ class Settings(BaseSettings):
             ("topics", [topic.name for topic in self.topics]),
             ("models", [f"{model.name} version {model.series_version}" for model in self.models]),
             ("webhooks", [webhook.name for webhook in self.webhooks]),
-            ("targets, webhooks among them", [target.name for _, target in self.told]),
+            ("targets and webhooks", [target.name for _, target in self.told]),
         ):
             for name in names:
                 if names.count(name) > 1:

@@ -56,7 +56,7 @@ class StateStore:
                 answer = connection.execute(f"PRAGMA {pragma}").fetchone()
             if answer[0] != "ok":
                 raise sqlite3.DatabaseError(answer[0])
-            migrate(connection)
+            self._migrate(connection)
         except sqlite3.Error as error:
             connection.close()
             raise StateError(
@@ -78,6 +78,14 @@ class StateStore:
             raise StateError(
                 f"state: {self.path} was written by a newer driftd (format {version}; this one reads {SCHEMA_VERSION})"
             )
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        try:
+            migrate(connection)
+        except sqlite3.Error as error:  # a full disk, above all
+            raise StateError(
+                f"state: {self.path} cannot be brought to format {SCHEMA_VERSION}: {error}; it is as it was"
+            ) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -27,18 +27,14 @@ def read_target(entry: Any) -> Any:
 
 def settings_of(kind: Any) -> type[TargetSettings]:
     """The settings of a type. Raises ValueError, which lists the types there are."""
-    found = built_in()
-    if kind in found:
-        return found[kind]
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if kind not in points:
-        valid = ", ".join(sorted({*found, *points}))
-        raise ValueError(
-            f"type is missing; there is {valid}"
-            if kind is None
-            else f"type: {kind!r} is no type of target; there is {valid}"
-        )
-    return load(points[kind])
+    ours = built_in()
+    if isinstance(kind, str) and kind in ours:
+        return ours[kind]
+    theirs = {point.name: point for point in entry_points(group=GROUP)}
+    if isinstance(kind, str) and kind in theirs:
+        return load(theirs[kind])
+    problem = "type is missing" if kind is None else f"type: {kind!r} is no type of target"
+    raise ValueError(f"{problem}; there is {', '.join(sorted({*ours, *theirs}))}")
 
 
 def built_in() -> dict[str, type[TargetSettings]]:

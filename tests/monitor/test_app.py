@@ -157,6 +157,14 @@ def test_the_configs_hash_knows_settings_but_no_secret(home: Path) -> None:
     assert one == other != plain
 
 
+def test_the_configs_hash_is_that_of_the_builds_before(home: Path) -> None:
+    """It stands in every notice: one that changes says that somebody changed the configuration."""
+    webhook = {"name": "trainer", "url": "https://trainer.invalid/?token=1", "secret_env": "S", "timeout": "3s"}
+    found = loaded(home, {"S": "whsec_" + "A" * 32}, webhooks=[webhook], state="/var/lib/driftd")
+
+    assert found.config_hash == "28e399d95210"
+
+
 def test_the_clients_complaints_name_the_property_without_its_value(home: Path) -> None:
     settings = loaded(home, kafka={"properties": {"security.protocol": "hunter2"}}).settings
     with pytest.raises(ConfigError) as refused:

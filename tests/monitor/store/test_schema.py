@@ -1,0 +1,155 @@
+"""Every format that driftd has written is read: nothing is lost, nothing is said twice, bodies go out as they were."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from monitor.series.series import Record
+from monitor.store import schema
+from monitor.store.outbox import AddressedNotice, Backlog, Notice
+from monitor.store.schema import SCHEMA_VERSION, data_of
+from monitor.store.sqlite import StateError, StateStore
+from monitor.stream.events import SECOND, Partition
+from monitor.targets.webhook import render
+from tests.fakes import NOON
+
+LATER = NOON + 3600 * SECOND
+FIRING = "5d2d450c9dcda1a23fb77ccf26de2cba"
+RETRAIN = "8dfb9b69951289566ad9b53af6bb83e3"
+RESOLVED = "c2db119dfce8c2a0d401650998386d24"
+OTHER_FIRING = "8b33b31b6e7d7ce32eecd7d784d8a504"
+FORMAT_1 = Path(__file__).with_name("format_1.sql").read_text(encoding="utf-8")  # made by the build before format 2
+
+
+def write_format_1(directory: Path) -> list[sqlite3.Row]:
+    """A state of format 1; the rows of its outbox."""
+    with sqlite3.connect(directory / "driftd.sqlite3") as database:
+        database.executescript(FORMAT_1)
+        database.row_factory = sqlite3.Row
+        rows = database.execute("SELECT * FROM outbox ORDER BY seq").fetchall()
+    database.close()
+    return rows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    write_format_1(tmp_path)
+    found = StateStore(tmp_path)
+    yield found
+    found.close()
+
+
+def drained(store: StateStore, target: str) -> list[Notice]:
+    """What waits for a target, in the order of its delivery."""
+    notices = []
+    while (row := store.next_due(target, LATER)) is not None:
+        notices.append(row.notice)
+        store.delivered(row)
+    return notices
+
+
+def said_again(name: str, *targets: str) -> AddressedNotice:
+    return AddressedNotice(Notice(name, "model.alert.firing", "churn/3/drift", LATER, b'{"said":"anew"}'), targets)
+
+
+def test_records_and_positions_are_taken_over(store: StateStore) -> None:
+    assert store.records() == [Record("series", "churn/3", b"\x01\x02")]
+    assert store.positions() == {Partition("predictions", 0): 9}
+
+
+def test_what_waited_waits_in_the_same_order(store: StateStore) -> None:
+    assert store.backlog() == {"pager": Backlog(3, NOON + 60 * SECOND), "trainer": Backlog(1, NOON + 60 * SECOND)}
+    assert [notice.id for notice in drained(store, "pager")] == [FIRING, RESOLVED, OTHER_FIRING]
+    assert [notice.id for notice in drained(store, "trainer")] == [RESOLVED]
+
+
+def test_retries_go_on_where_they_were(store: StateStore) -> None:
+    assert store.next_due("trainer", NOON + 179 * SECOND) is None
+    row = store.next_due("trainer", NOON + 180 * SECOND)
+
+    assert row is not None
+    assert (row.attempts, row.created) == (2, NOON + 60 * SECOND)
+
+
+def test_bodies_are_sent_as_they_were_rendered(tmp_path: Path) -> None:
+    """Two webhooks were told one id with two bodies: each still gets its own."""
+    old = {(row["webhook"], row["id"]): row for row in write_format_1(tmp_path)}
+    store = StateStore(tmp_path)
+
+    for target in ("pager", "trainer"):
+        for notice in drained(store, target):
+            row = old[target, notice.id]
+            assert render(notice) == row["body"]
+            assert (notice.type, notice.subject, notice.event_time) == (row["type"], row["subject"], row["event_time"])
+    store.close()
+
+
+def test_todays_rendering_makes_the_very_bytes_that_format_1_kept(store: StateStore) -> None:
+    """Receivers see no difference, and a target that is no webhook can read an old notice too."""
+    for notice in [*drained(store, "pager"), *drained(store, "trainer")]:
+        assert notice.rendered is not None
+        assert render(replace(notice, rendered=None)) == notice.rendered
+        assert json.loads(notice.data)["alert"]["rule"] == "drift"
+
+
+def test_nothing_is_said_twice(store: StateStore) -> None:
+    """Delivered, dead or waiting: a replay after the migration adds nothing, but for a target that is new."""
+    names = (FIRING, RETRAIN, RESOLVED)
+    store.save([], {}, [said_again(name, "trainer") for name in names], LATER)
+    store.save([], {}, [said_again(FIRING, "trainer", "pager", "board")], LATER)
+
+    assert [notice.id for notice in drained(store, "trainer")] == [RESOLVED]
+    assert [notice.id for notice in drained(store, "pager")] == [FIRING, RESOLVED, OTHER_FIRING]
+    assert [notice.data for notice in drained(store, "board")] == [b'{"said":"anew"}']
+
+
+def test_dead_letters_are_kept(store: StateStore) -> None:
+    kept = store._db.execute(
+        "SELECT delivery.id, attempts, rendered IS NOT NULL FROM delivery JOIN notice ON notice.seq = delivery.notice "
+        "WHERE status = 'dead'"
+    ).fetchall()
+
+    assert kept == [(RETRAIN, 1, 1)]
+
+
+def test_a_migrated_state_is_one_of_todays_format(tmp_path: Path, store: StateStore) -> None:
+    new = StateStore(tmp_path / "new")
+    layout = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+
+    assert store._db.execute(layout).fetchall() == new._db.execute(layout).fetchall()
+    assert store._db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert store._db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert store._db.execute("PRAGMA foreign_key_check").fetchall() == []
+    new.close()
+
+
+def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_format_1(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setitem(schema.STEPS, 1, "DELETE FROM record; SELECT nonsense;")
+        with pytest.raises(
+            StateError, match="cannot be brought to format 2: no such column: nonsense; it is as it was"
+        ):
+            StateStore(tmp_path)
+
+    store = StateStore(tmp_path)
+    assert store.records() == [Record("series", "churn/3", b"\x01\x02")]
+    assert len(drained(store, "pager")) == 3
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b'{"type":"t","data":{"b":1.0,"a":"\xc3\xa8"}}', b'{"b":1.0,"a":"\xc3\xa8"}'),
+        (b'{"type":"t"}', None),
+        (b"no JSON", None),
+        (None, None),
+    ],
+)
+def test_data_is_cut_out_of_a_body_byte_for_byte(body: bytes | None, data: bytes | None) -> None:
+    assert data_of(body) == data

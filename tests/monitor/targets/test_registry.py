@@ -1,0 +1,264 @@
+"""A target is one file: in this package, or in a package of somebody else that says so in its entry points."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.app import build_board
+from monitor.commands.check import check
+from monitor.configuration import Loaded, load
+from monitor.facts import DeliveryTried
+from monitor.runtime.telemetry import Telemetry
+from monitor.settings import ConfigError, load_settings, masked
+from monitor.store.sqlite import StateStore
+from monitor.targets import registry
+from monitor.targets.notifier import Notifier
+from monitor.targets.payloads import FIRING, Sender, notices
+from monitor.targets.transport import Transport
+from monitor.targets.webhook import WebhookSettings
+from tests.fakes import NOON, ManualClock, Receiver
+from tests.monitor.targets.test_payloads import CHANGED
+
+CANARY = "canary7f3a"
+TRAINER = {"name": "trainer", "url": "https://trainer.invalid", "secret_env": "S"}
+SECRETS = {"S": "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"}
+
+TICKETS = '''
+"""A ticket for each notice: PUT under its id, which is there already when it is said again."""
+import json
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from monitor.targets.base import AlreadyThere, Delivered, Refused, TargetSettings, TryLater
+from monitor.targets.transport import Request
+
+class TicketSettings(TargetSettings):
+    url: str
+    token: SecretStr
+
+    def urls(self):
+        return (self.url,)
+
+    def build(self, secrets):
+        if not self.token.get_secret_value().startswith("t-"):
+            raise ValueError("token: must begin with t-")
+        return Tickets(self.name, self.url, self.token.get_secret_value())
+
+@dataclass(frozen=True)
+class Tickets:
+    name: str
+    url: str
+    token: str
+
+    def deliver(self, notice, io, clock):
+        summary = json.loads(notice.data)["summary"]
+        headers = {"authorization": "Bearer " + self.token, "x-ticket": notice.id}
+        answer = io.send(Request("POST", self.url, headers, summary.encode()))
+        match answer.status:
+            case 201: return Delivered(201)
+            case 409: return AlreadyThere(409)
+            case 403: return Refused(403, "the board is closed")
+            case status: return TryLater(status)
+'''
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    Reference.fit({"age": [float(n) for n in range(100)]}).save(tmp_path / "r.json")
+    monkeypatch.setenv("S", SECRETS["S"])
+    return tmp_path
+
+
+@pytest.fixture
+def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package as pip leaves it: its code, its name and its entry points."""
+    site = tmp_path / "site-packages"
+    about = site / "driftd_tickets-1.0.dist-info"
+    about.mkdir(parents=True)
+    (site / "driftd_tickets.py").write_text(TICKETS)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: driftd-tickets\nVersion: 1.0\n")
+    points = """
+        [driftd.targets]
+        tickets = driftd_tickets:TicketSettings
+        broken = driftd_tickets:Nothing
+        wrong = driftd_tickets:Tickets
+        """
+    (about / "entry_points.txt").write_text(dedent(points))
+    monkeypatch.syspath_prepend(str(site))
+
+
+def configured(home: Path, *targets: Any, **changes: Any) -> Loaded:
+    settings = {
+        "topics": [{"name": "predictions"}],
+        "models": [{"name": "churn", "version": "3", "reference": "r.json"}],
+        "targets": list(targets),
+        "state": str(home / "state"),
+    }
+    (home / "driftd.yaml").write_text(yaml.safe_dump({**settings, **changes}))
+    return load(load_settings(home / "driftd.yaml"), home, SECRETS)
+
+
+def refusal(home: Path, *targets: Any, **changes: Any) -> str:
+    with pytest.raises(ConfigError) as refused:
+        configured(home, *targets, **changes)
+    return str(refused.value).replace(f"{home / 'driftd.yaml'}: ", "")
+
+
+def tickets(url: str = "https://tickets.invalid", **changes: Any) -> dict[str, Any]:
+    return {"name": "board", "type": "tickets", "url": url, "token": f"t-{CANARY}", "types": ["*"], **changes}
+
+
+# --- a package of somebody else ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    found = Receiver()
+    yield found
+    found.close()
+
+
+@pytest.mark.usefixtures("_installed")
+def test_a_notice_reaches_a_target_that_another_package_brings(home: Path, receiver: Receiver) -> None:
+    """From the configuration through outbox and notifier to its receiver, and into the metrics."""
+    loaded = configured(home, tickets(receiver.url))
+    telemetry = Telemetry(build_board(loaded), lambda: NOON)
+    store, clock = StateStore(home / "state"), ManualClock()
+    facts: list[DeliveryTried] = []
+    notifier = Notifier(loaded.targets[0], store, clock, facts.append)
+    receiver.answers = [503, 201]
+    store.save([], {}, notices([CHANGED], loaded.targets, Sender("hash", "1")), NOON)
+
+    with Transport(clock) as io:
+        assert notifier.turn(io)
+        clock.advance(2)
+        assert notifier.turn(io)
+    telemetry.record(facts)
+
+    request = receiver.requests[1]
+    assert request.body.decode() == "churn/3 drifts since 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2"
+    assert request.headers["authorization"] == f"Bearer t-{CANARY}"
+    assert [(fact.target, fact.type, fact.outcome, fact.status) for fact in facts] == [
+        ("board", "tickets", "retried", 503),
+        ("board", "tickets", "delivered", 201),
+    ]
+    counted = telemetry.look(lambda board: board.counters["driftd_target_deliveries_total"])
+    assert counted == {
+        ("board", "delivered"): 1,
+        ("board", "present"): 0,
+        ("board", "refused"): 0,
+        ("board", "retried"): 1,
+        ("board", "dead"): 0,
+    }
+    assert store.backlog() == {}
+    store.close()
+
+
+@pytest.mark.usefixtures("_installed")
+def test_check_lists_it_and_shows_no_secret(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configured(home, tickets("http://tickets.invalid/?key=" + CANARY), TRAINER | {"type": "webhook"})
+
+    assert check(home / "driftd.yaml", offline=True) == 0
+
+    said = capsys.readouterr().out
+    effective = yaml.safe_load(said.partition("effective configuration:\n")[2].rpartition("\nok")[0])
+    assert effective["targets"] == [
+        {
+            "name": "board",
+            "type": "tickets",
+            "types": ["*"],
+            "url": "http://tickets.invalid/?********",
+            "token": "********",
+        },
+        {
+            "name": "trainer",
+            "type": "webhook",
+            "types": ["model.retrain.requested"],
+            "url": "https://trainer.invalid",
+            "secret_file": None,
+            "secret_env": "S",
+            "timeout": "15s",
+        },
+    ]
+    assert "warning: targets.board: plain http, anyone on the way can read it\n" in said
+    assert CANARY not in said
+
+
+@pytest.mark.usefixtures("_installed")
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (tickets(type="ticket"), "targets[0]: type: 'ticket' is no type of target; there is broken, tickets, webhook"),
+        (
+            {"name": "board"},
+            "targets[0]: type is missing; there is broken, tickets, webhook",
+        ),
+        (
+            tickets(tokn=CANARY),
+            "targets[0]: tokn is no key of type tickets; valid here: name, token, type, types, url",
+        ),
+        ({"name": "board", "type": "tickets", "token": CANARY}, "targets[0].url is missing"),
+        (tickets(token=[CANARY]), "targets[0].token: must be a valid string"),
+        (tickets(types=[]), "targets[0].types: List should have at least 1 item"),
+        (tickets(token=CANARY), "targets.board.token: must begin with t-"),
+        ("tickets", "targets[0]: must be a mapping of keys"),
+        (tickets(type="broken"), "targets[0]: type: 'broken' cannot be loaded from driftd_tickets:Nothing: "),
+        (tickets(type="wrong"), "targets[0]: type: 'wrong': driftd_tickets:Tickets is no class of target settings"),
+        (tickets(type=["tickets"]), "targets[0]: type: ['tickets'] is no type of target; there is "),
+    ],
+)
+def test_what_cannot_be_is_one_line_that_says_what_can(home: Path, entry: Any, said: str) -> None:
+    found = refusal(home, entry)
+
+    assert found.startswith(said)
+    assert len(found.splitlines()) == 1
+    assert CANARY not in found
+
+
+# --- this package -----------------------------------------------------------------------------------------------------
+
+
+def test_there_is_what_lies_in_this_package() -> None:
+    assert registry.built_in() == {"webhook": WebhookSettings}
+
+
+@pytest.mark.usefixtures("_installed")
+def test_a_file_in_this_package_is_a_type(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if one were added: nothing else is touched."""
+    (home / "more").mkdir()
+    (home / "more" / "slips.py").write_text(TICKETS)
+    monkeypatch.setattr("monitor.targets.__path__", [*registry.targets.__path__, str(home / "more")])
+
+    (target,) = configured(home, tickets(type="slips")).targets
+
+    assert (target.name, target.type, target.wants(FIRING)) == ("board", "slips", True)
+
+
+def test_a_webhook_may_stand_under_targets(home: Path) -> None:
+    loaded = configured(home, TRAINER | {"name": "second", "type": "webhook"}, webhooks=[TRAINER])
+
+    assert [(target.name, target.type) for target in loaded.targets] == [("trainer", "webhook"), ("second", "webhook")]
+    assert "type" not in masked(loaded.settings)["webhooks"][0]
+
+
+def test_no_name_stands_twice(home: Path) -> None:
+    target = TRAINER | {"type": "webhook"}
+
+    assert refusal(home, target, webhooks=[TRAINER]) == "targets and webhooks: 'trainer' is there twice"
+    assert refusal(home, target, target) == "targets and webhooks: 'trainer' is there twice"
+
+
+def test_only_webhooks_stand_under_webhooks(home: Path) -> None:
+    assert refusal(home, webhooks=[TRAINER | {"type": "tickets"}]).startswith("webhooks[0].type: must be 'webhook'")
+
+
+def test_the_secret_of_a_target_is_told_as_that_of_a_webhook(home: Path) -> None:
+    missing = TRAINER | {"type": "webhook", "secret_env": "DRIFTD_WEBHOOK_SECRET"}
+
+    assert refusal(home, missing) == "targets.trainer.secret_env: DRIFTD_WEBHOOK_SECRET is not set"
