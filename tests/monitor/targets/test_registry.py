@@ -1,5 +1,6 @@
 """A target is one file: in this package, or in a package of somebody else that says so in its entry points."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -28,44 +29,10 @@ CANARY = "canary7f3a"
 TRAINER = {"name": "trainer", "url": "https://trainer.invalid", "secret_env": "S"}
 SECRETS = {"S": "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"}
 
-TICKETS = '''
-"""A ticket for each notice: PUT under its id, which is there already when it is said again."""
-import json
-from dataclasses import dataclass
-
-from pydantic import SecretStr
-
-from monitor.targets.base import AlreadyThere, Delivered, Refused, TargetSettings, TryLater
-from monitor.targets.transport import Request
-
-class TicketSettings(TargetSettings):
-    url: str
-    token: SecretStr
-
-    def urls(self):
-        return (self.url,)
-
-    def build(self, secrets):
-        if not self.token.get_secret_value().startswith("t-"):
-            raise ValueError("token: must begin with t-")
-        return Tickets(self.name, self.url, self.token.get_secret_value())
-
-@dataclass(frozen=True)
-class Tickets:
-    name: str
-    url: str
-    token: str
-
-    def deliver(self, notice, io, clock):
-        summary = json.loads(notice.data)["summary"]
-        headers = {"authorization": "Bearer " + self.token, "x-ticket": notice.id}
-        answer = io.send(Request("POST", self.url, headers, summary.encode()))
-        match answer.status:
-            case 201: return Delivered(201)
-            case 409: return AlreadyThere(409)
-            case 403: return Refused(403, "the board is closed")
-            case status: return TryLater(status)
-'''
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+(TICKETS,) = re.findall(
+    r"^```python\n(.*?)^```$", DOCUMENT, flags=re.DOTALL | re.MULTILINE
+)  # what people are told to write
 
 
 @pytest.fixture
@@ -79,15 +46,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package as pip leaves it: its code, its name and its entry points."""
     site = tmp_path / "site-packages"
-    about = site / "driftd_tickets-1.0.dist-info"
+    about = site / "ticket_target-1.0.dist-info"
     about.mkdir(parents=True)
-    (site / "driftd_tickets.py").write_text(TICKETS)
+    (site / "ticket_target.py").write_text(TICKETS)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: driftd-tickets\nVersion: 1.0\n")
     points = """
         [driftd.targets]
-        tickets = driftd_tickets:TicketSettings
-        broken = driftd_tickets:Nothing
-        wrong = driftd_tickets:Tickets
+        tickets = ticket_target:TicketSettings
+        broken = ticket_target:Nothing
+        wrong = ticket_target:Tickets
         """
     (about / "entry_points.txt").write_text(dedent(points))
     monkeypatch.syspath_prepend(str(site))
@@ -208,8 +175,8 @@ def test_check_lists_it_and_shows_no_secret(home: Path, capsys: pytest.CaptureFi
         (tickets(types=[]), "targets[0].types: List should have at least 1 item"),
         (tickets(token=CANARY), "targets.board.token: must begin with t-"),
         ("tickets", "targets[0]: must be a mapping of keys"),
-        (tickets(type="broken"), "targets[0]: type: 'broken' cannot be loaded from driftd_tickets:Nothing: "),
-        (tickets(type="wrong"), "targets[0]: type: 'wrong': driftd_tickets:Tickets is no class of target settings"),
+        (tickets(type="broken"), "targets[0]: type: 'broken' cannot be loaded from ticket_target:Nothing: "),
+        (tickets(type="wrong"), "targets[0]: type: 'wrong': ticket_target:Tickets is no class of target settings"),
         (tickets(type=["tickets"]), "targets[0]: type: ['tickets'] is no type of target; there is "),
     ],
 )
