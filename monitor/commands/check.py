@@ -191,8 +191,9 @@ def target_warnings(settings: Settings) -> Iterator[str]:
             yield f"{key}: plain http, anyone on the way can read it"
     critical = any(rule.severity == "critical" for rule in settings.alerting.rules)
     budget = settings.alerting.false_alarms_per_month is not None  # its own rule is critical
-    if any("model.retrain.requested" in target.types for _, target in settings.told) and not (critical or budget):
-        yield "webhooks want model.retrain.requested, but no rule is critical: retraining will never be asked for"
+    wanted = {key.partition(".")[0] for key, target in settings.told if "model.retrain.requested" in target.types}
+    if wanted and not (critical or budget):
+        yield f"{' and '.join(sorted(wanted))} want model.retrain.requested, but no rule is critical: retraining will never be asked for"
 
 
 def unreachable(settings: Settings) -> Iterator[str]:

@@ -108,7 +108,7 @@ def explain(problem: ErrorDetails) -> str:
 def _shown(where: Place, key: str, value: Any) -> str:
     """The value, where it cannot be a secret. Of a target's own keys only its type knows which are."""
     text = str(value)
-    if where[0] == "targets" and not WebhookSettings.model_fields.keys() & where:
+    if where[0] == "targets" and not WebhookSettings.model_fields.keys() & where[2:3]:
         return ""
     if isinstance(value, dict | list | BaseModel) or key.startswith(PROPERTIES) or _is_secret(key) or _is_secret(text):
         return ""
@@ -130,7 +130,9 @@ def _suggestion(where: Sequence[int | str]) -> str:
 
 
 def keys_at(where: Sequence[int | str]) -> list[str]:
-    """The valid keys of the section at a place of the configuration."""
+    """The valid keys of the section at a place of the configuration; none inside a target, which only its type knows."""
+    if where[0:1] == ("targets",) and len(where) > 1:
+        return []
     section: Any = Settings
     named = False  # the next part is a name that the operator chose, as of a feature
     for part in where:

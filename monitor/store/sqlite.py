@@ -124,7 +124,7 @@ class StateStore:
             db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", kept)
             db.executemany(
                 "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
-                [(partition.topic, partition.index, at) for partition, at in positions.items()],
+                [(partition.topic, partition.index, offset) for partition, offset in positions.items()],
             )
             outbox.insert(db, notices, now)
 
@@ -137,15 +137,15 @@ class StateStore:
         """The saved positions."""
         with self._lock:
             rows = self._db.execute("SELECT topic, partition, next_offset FROM position").fetchall()
-        return {Partition(topic, index): at for topic, index, at in rows}
+        return {Partition(topic, index): offset for topic, index, offset in rows}
 
     def size(self) -> int:
         """Bytes of the state on disk."""
-        found = 0
+        total = 0
         for path in (self.path, self.path.with_name(self.path.name + "-wal")):
             with suppress(OSError):
-                found += path.stat().st_size
-        return found
+                total += path.stat().st_size
+        return total
 
     # --- outbox -------------------------------------------------------------------------------------------------
 

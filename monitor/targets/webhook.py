@@ -62,7 +62,7 @@ class WebhookSettings(TargetSettings):
         return self
 
     def urls(self) -> tuple[str, ...]:
-        """The one address."""
+        """Its address."""
         return (self.url,)
 
     def build(self, secrets: Secrets) -> "Webhook":

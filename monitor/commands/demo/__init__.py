@@ -13,7 +13,7 @@ import yaml
 from monitor.alerting.alerts import AlertState
 from monitor.app import Daemon
 from monitor.clock import SystemClock
-from monitor.commands.demo.receiver import Delivery, Receiver
+from monitor.commands.demo.receiver import ReceivedNotice, Receiver
 from monitor.commands.demo.traffic import MODELS, TOPIC, WINDOW, Plan, Traffic, write_references
 from monitor.commands.demo.view import Frame, Row, View
 from monitor.commands.run import cannot
@@ -201,7 +201,7 @@ def frame_of(watched: Watched, elapsed: float, rate: float) -> Frame:
     return watched.daemon.telemetry.look(read)
 
 
-def conclude(story: Story, deliveries: list[Delivery]) -> int:
+def conclude(story: Story, deliveries: list[ReceivedNotice]) -> int:
     """The summary line, and whether all went as it must."""
     retrains = [delivery for delivery in deliveries if delivery.type == "model.retrain.requested"]
     ids = {delivery.id for delivery in retrains}

@@ -13,8 +13,8 @@ LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """One delivery as received."""
+class ReceivedNotice:
+    """One notice as received."""
 
     id: str
     type: str
@@ -31,7 +31,7 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.verifier = Webhook(secret)
         self._lock = Lock()
-        self._deliveries: list[Delivery] = []
+        self._deliveries: list[ReceivedNotice] = []
         Thread(target=self.serve_forever, name="receiver", daemon=True).start()
 
     @property
@@ -39,12 +39,12 @@ class Receiver(ThreadingHTTPServer):
         """Where to post."""
         return f"http://127.0.0.1:{self.server_address[1]}/retrain"
 
-    def keep(self, delivery: Delivery) -> None:
+    def keep(self, delivery: ReceivedNotice) -> None:
         """Remember a delivery."""
         with self._lock:
             self._deliveries.append(delivery)
 
-    def deliveries(self) -> list[Delivery]:
+    def deliveries(self) -> list[ReceivedNotice]:
         """What has arrived so far."""
         with self._lock:
             return list(self._deliveries)
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
             verified = False
         found = msgspec.json.decode(body)
         name = self.headers.get("webhook-id", "")
-        self.server.keep(Delivery(name, found["type"], verified, found["data"]))
+        self.server.keep(ReceivedNotice(name, found["type"], verified, found["data"]))
         self.send_response(HTTPStatus.NO_CONTENT if verified else HTTPStatus.BAD_REQUEST)
         self.end_headers()
 

@@ -153,6 +153,7 @@ def test_check_lists_it_and_shows_no_secret(home: Path, capsys: pytest.CaptureFi
             "timeout": "15s",
         },
     ]
+    assert "type: tickets\n" in said
     assert "warning: targets.board: plain http, anyone on the way can read it\n" in said
     assert CANARY not in said
 
