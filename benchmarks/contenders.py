@@ -145,7 +145,7 @@ def run_daemon(loaded: Any, count: int, source: Any = None, ready: Callable[[], 
     configure_logging("error", "json")
     clock = SystemClock()
     timed: Any = Timed(source or build_source(loaded.settings, clock), count)
-    daemon = Daemon(loaded, clock=clock, source=timed)
+    daemon = Daemon.start(loaded, clock=clock, source=timed)
     refuse_uncharted(daemon.pipeline)
     timed.stop = daemon.stop
     warm_up(loaded).join()  # as `driftd run` does while Kafka answers

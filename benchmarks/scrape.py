@@ -34,7 +34,7 @@ from monitor.facts import EventsCounted, FeatureQuality, WindowClosed, WindowSco
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.loop import calm_collector
-from monitor.runtime.metrics import Exposition, Surroundings
+from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry, configure_logging
 from monitor.series.judge import Judge, Judging, Verdict
 from monitor.stream.events import SECOND, Nanos, SeriesKey
@@ -121,8 +121,8 @@ class Scene:
         board.expect(["t"], [], [(key, rule) for key in self.keys for rule in rules])
         self.telemetry = Telemetry(board, CLOCK.now)
         self.surface = surface(self.telemetry)
-        self.server = Server("127.0.0.1", 0, self.surface)
-        self.server.start()
+        self.server = Server("127.0.0.1", 0)
+        self.server.serve(self.surface)
         self._client = subprocess.Popen(
             [sys.executable, "-c", CLIENT, str(self.server.server_address[1])],
             stdin=subprocess.PIPE,
@@ -163,8 +163,8 @@ def surface(telemetry: Telemetry) -> Surface:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
-    around = Surroundings("1", CLOCK.now, lambda: None, lambda: False, dict, (), CLOCK.now())
-    return Surface(telemetry, Exposition(telemetry.look, around, registry), lambda: None)
+    status = DaemonStatus("1", CLOCK.now, lambda: None, lambda: False, dict, (), CLOCK.now())
+    return Surface(telemetry, Exposition(telemetry.look, status, registry), lambda: None)
 
 
 def measure(scene: Scene, rounds: int, before: Callable[[], None], path: str = "/metrics") -> dict[str, float]:

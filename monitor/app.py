@@ -2,9 +2,10 @@
 
 import re
 import sqlite3
+from contextlib import ExitStack
 from importlib.metadata import version
 from threading import Event
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -19,7 +20,7 @@ from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.loop import Loop
-from monitor.runtime.metrics import Exposition, Surroundings
+from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
@@ -96,58 +97,66 @@ def explain_client(error: Exception) -> str:
 
 
 class Daemon:
-    """Everything of one running driftd."""
+    """Everything of one running driftd, made of what was taken: a source, a state that is locked, a port that is bound."""
 
-    def __init__(self, loaded: Loaded, *, clock: Clock | None = None, source: Source | None = None) -> None:
+    def __init__(self, loaded: Loaded, clock: Clock, source: Source, store: StateStore, server: Server) -> None:
         settings = loaded.settings
-        self.clock = clock or SystemClock()
-        self.source = source or build_source(settings, self.clock)
+        self.clock = clock
+        self.source = source
+        self.store = store
+        self.server = server
         self.pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
         self.stopping = Event()
-        self.store = StateStore(settings.state)
-        board = build_board(loaded)
-        self.telemetry = Telemetry(board, self.clock.now)
-        self.checkpointer = Checkpointer(
-            self.store, self.pipeline, self.source, self.clock, settings.checkpoint_interval / SECOND
-        )
+        self.telemetry = Telemetry(build_board(loaded), clock.now)
+        self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
-            Notifier(target, self.store, self.clock, lambda fact: self.telemetry.record([fact]))
-            for target in loaded.targets
+            Notifier(target, store, clock, lambda fact: self.telemetry.record([fact])) for target in loaded.targets
         ]
         self.loop = Loop(
-            self.source,
+            source,
             build_decoders(loaded),
             self.pipeline,
             self.checkpointer,
             self.telemetry,
-            self.clock,
+            clock,
             subscribers=loaded.targets,
             sender=Sender(loaded.config_hash, VERSION),
             wake=self._wake,
         )
+        self.surface = self._surface(loaded)
         self._opened = False
         self._loaded = loaded
-        try:
-            self.server = Server(settings.http.host, settings.http.port, self._surface(loaded))
-        except BaseException:
-            self.store.close()
-            raise
+
+    @classmethod
+    def start(cls, loaded: Loaded, *, clock: Clock | None = None, source: Source | None = None) -> Self:
+        """Take what a daemon needs: a client of Kafka, the state's directory, the port, in this order.
+
+        Where one cannot be had, those before it are let go of. Raises ConfigError, StateError and OSError: the port.
+        """
+        settings, clock = loaded.settings, clock or SystemClock()
+        with ExitStack() as taken:
+            source = source or build_source(settings, clock)
+            taken.callback(source.close)
+            store = StateStore(settings.state)
+            taken.callback(store.close)
+            server = Server(settings.http.host, settings.http.port)
+            taken.callback(server.server_close)
+            daemon = cls(loaded, clock, source, store, server)
+            taken.pop_all()
+            return daemon
 
     def _surface(self, loaded: Loaded) -> Surface:
-        around = Surroundings(
+        status = DaemonStatus(
             version=VERSION,
             now=self.clock.now,
             ready=self.ready,
-            foreign=lambda: self.source.foreign,
+            other_committer=lambda: self.source.foreign,
             backlog=self.store.backlog,
             targets=tuple(target.name for target in loaded.targets),
             started=self.clock.now(),
             compiled=COMPILED,
         )
-        process = CollectorRegistry()
-        ProcessCollector(registry=process)
-        PlatformCollector(registry=process)
-        return Surface(self.telemetry, Exposition(self.telemetry.look, around, process), self.ready)
+        return Surface(self.telemetry, Exposition(self.telemetry.look, status, process_metrics()), self.ready)
 
     def _wake(self) -> None:
         for notifier in self.notifiers:
@@ -169,7 +178,7 @@ class Daemon:
 
     def run(self) -> None:
         """Restore, read until told to stop, then drain and save. Raises SourceError or StateError when it cannot go on."""
-        self.server.start()
+        self.server.serve(self.surface)
         try:
             facts, positions = self._restore()
             for notifier in self.notifiers:
@@ -216,9 +225,16 @@ class Daemon:
             if notifier.is_alive():
                 notifier.join(max(0.1, deadline - self.clock.elapsed()))
         self.source.close()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
         self.store.close()
+
+
+def process_metrics() -> CollectorRegistry:
+    """What the process itself takes."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
 
 
 def build_board(loaded: Loaded) -> Board:

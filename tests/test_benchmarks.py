@@ -92,7 +92,7 @@ def charts_after(home: Path, kind: str, windows_long: int) -> list[Charts]:
     count = windows_long * traffic.WINDOW_ROWS * len(traffic.SERIES[kind])
     loaded = contenders.loaded_from(traffic.config(home, "127.0.0.1:1", kind))
     feed = contenders.Timed(Feed(traffic.events(count, kind=kind)), count)
-    running = Daemon(loaded, clock=SystemClock(), source=feed)
+    running = Daemon.start(loaded, clock=SystemClock(), source=feed)
     feed.stop = running.stop
     running.run()
     return [one.judge.charts for one in running.pipeline.series.values() if one.judge.charts is not None]

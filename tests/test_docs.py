@@ -15,7 +15,7 @@ import detectors
 from monitor.cli import build_parser
 from monitor.runtime.board import Board
 from monitor.runtime.http import Surface
-from monitor.runtime.metrics import METRICS, Exposition, Surroundings
+from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.settings import Settings
 from monitor.settings.schema import FeatureSettings
@@ -74,12 +74,12 @@ def test_every_route_is_documented_and_no_other() -> None:
     documented = set(re.findall(r"^\| `GET (/[\w/]+)", text("docs/metrics.md"), flags=re.MULTILINE))
 
     telemetry = Telemetry(Board({}), now=lambda: 0)
-    around = Surroundings("1", lambda: 0, lambda: None, lambda: False, dict, (), 0)
-    exposition = Exposition(telemetry.look, around, CollectorRegistry())
+    status = DaemonStatus("1", lambda: 0, lambda: None, lambda: False, dict, (), 0)
+    exposition = Exposition(telemetry.look, status, CollectorRegistry())
     surface = Surface(telemetry, exposition, ready=lambda: None)
 
     assert documented == set(surface.routes)
-    assert {status for route in surface.routes if (status := surface.answer(route, "")[0])} == {HTTPStatus.OK}
+    assert {surface.answer(route, "")[0] for route in surface.routes} == {HTTPStatus.OK}
 
 
 def test_every_command_and_option_is_in_the_readme() -> None:

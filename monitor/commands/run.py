@@ -7,6 +7,7 @@ from threading import Thread
 from types import FrameType
 
 from monitor.app import Daemon
+from monitor.commands.exits import Exit
 from monitor.configuration import Loaded, load
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import configure_logging
@@ -14,17 +15,15 @@ from monitor.settings import Settings, load_settings
 from monitor.sources.base import SourceError
 from monitor.store.sqlite import StateError
 
-CANNOT_GO_ON = 3
 
-
-def run(config: Path) -> int:
-    """Run until SIGTERM or SIGINT. 0 after a clean stop, 3 when it cannot go on."""
+def run(config: Path) -> Exit:
+    """Run until SIGTERM or SIGINT."""
     settings = load_settings(config)
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
     loaded = load(with_absolute_state(settings, base), base)
     try:
-        daemon = Daemon(loaded)
+        daemon = Daemon.start(loaded)
     except StateError as error:
         return cannot(str(error))
     except OSError as error:
@@ -41,7 +40,7 @@ def run(config: Path) -> int:
         daemon.run()
     except (SourceError, StateError) as error:
         return cannot(str(error))
-    return 0
+    return Exit.OK
 
 
 def warm_up(loaded: Loaded) -> Thread:
@@ -57,7 +56,7 @@ def with_absolute_state(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(update={"state": base / settings.state})
 
 
-def cannot(why: str) -> int:
+def cannot(why: str) -> Exit:
     """Say in one line why it cannot go on."""
     print(f"driftd: {why}", file=sys.stderr)
-    return CANNOT_GO_ON
+    return Exit.CANNOT_GO_ON

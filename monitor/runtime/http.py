@@ -82,21 +82,28 @@ class Surface:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a surface. Raises OSError where the address cannot be bound."""
+    """Holds an address from the beginning, and answers once it has something to serve. Raises OSError where it is taken."""
 
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, surface: Surface) -> None:
-        self.surface = surface
+    surface: Surface
+
+    def __init__(self, host: str, port: int) -> None:
         self._places = BoundedSemaphore(MOST_CONNECTIONS)
         self.address_family = AF_INET6 if ":" in host else AF_INET
         super().__init__((host, port), Handler)
 
-    def start(self) -> None:
-        """Serve in a thread of its own."""
+    def serve(self, surface: Surface) -> None:
+        """Serve in a thread of its own. Who connected before has waited."""
+        self.surface = surface
         Thread(target=self.serve_forever, kwargs={"poll_interval": 0.2}, name="http", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving, and let go of the address."""
+        self.shutdown()
+        self.server_close()
 
     @property
     def url(self) -> str:
@@ -105,7 +112,7 @@ class Server(ThreadingHTTPServer):
         return f"http://[{host}]:{port}" if self.address_family == AF_INET6 else f"http://{host}:{port}"
 
     def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """Take a place; with all of them taken a newcomer waits in the backlog."""
+        """Take a place; with all of them taken it waits in the backlog."""
         self._places.acquire()
         super().process_request(request, client_address)
 

@@ -120,13 +120,13 @@ METRICS: dict[str, Spec] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a scrape asks besides the board."""
+class DaemonStatus:
+    """What a scrape asks of the process, beside the board."""
 
     version: str
     now: Callable[[], Nanos]
     ready: Callable[[], str | None]
-    foreign: Callable[[], bool]
+    other_committer: Callable[[], bool]
     backlog: Callable[[], dict[str, Backlog]]
     targets: tuple[str, ...]
     started: Nanos
@@ -142,11 +142,11 @@ class Exposition:
     def __init__(
         self,
         look: Callable[[Callable[[Board], Board]], Board],
-        around: Surroundings,
+        status: DaemonStatus,
         process: CollectorRegistry,
     ) -> None:
         self._look = look
-        self._around = around
+        self._status = status
         self._process = process
         self._kept: dict[SeriesKey, tuple[SeriesBoard, dict[str, bytes]]] = {}
         self._one_at_a_time = Lock()  # who comes second finds the text written
@@ -183,34 +183,34 @@ class Exposition:
         return [text for _, text in now.values()]
 
     def _health(self, board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
-        started = self._around.started
+        started = self._status.started
         lags = [((partition.topic, str(partition.index)), lag) for partition, lag in board.lags.items()]
         yield "driftd_consumer_lag", lags
         yield "driftd_partitions_held", [((), board.partitions_held)]
         yield "driftd_topics_missing", [((), board.topics_missing)]
         yield "driftd_state_bytes", [((), board.state_bytes)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
-        yield "driftd_checkpoint_age_seconds", [((), max(0, self._around.now() - saved) / SECOND)]
+        yield "driftd_checkpoint_age_seconds", [((), max(0, self._status.now() - saved) / SECOND)]
         answered = started if board.answered_at is None else board.answered_at
         yield "driftd_source_answered_timestamp_seconds", [((), answered / SECOND)]
         turned = started if board.turned_at is None else board.turned_at
         yield "driftd_loop_timestamp_seconds", [((), turned / SECOND)]
 
     def _outside(self) -> Iterator[tuple[str, Iterable[Value]]]:
-        backlog, now = self._around.backlog(), self._around.now()
+        backlog, now = self._status.backlog(), self._status.now()
         pending: list[Value] = []
         oldest: list[Value] = []
-        for target in self._around.targets:  # under the label `webhook`, whatever its type: dashboards know it so
+        for target in self._status.targets:  # under the label `webhook`, whatever its type: dashboards know it so
             waiting = backlog.get(target, Backlog(0, None))
             pending.append(((target,), waiting.pending))
             age = 0.0 if waiting.oldest is None else max(0, now - waiting.oldest) / SECOND
             oldest.append(((target,), age))
         yield "driftd_outbox_pending", pending
         yield "driftd_outbox_oldest_seconds", oldest
-        yield "driftd_ready", [((), int(self._around.ready() is None))]
-        yield "driftd_foreign_commits", [((), int(self._around.foreign()))]
-        yield "driftd_build_info", [((self._around.version,), 1)]
-        yield "driftd_compiled", [((part,), int(used)) for part, used in self._around.compiled.items()]
+        yield "driftd_ready", [((), int(self._status.ready() is None))]
+        yield "driftd_foreign_commits", [((), int(self._status.other_committer()))]
+        yield "driftd_build_info", [((self._status.version,), 1)]
+        yield "driftd_compiled", [((part,), int(used)) for part, used in self._status.compiled.items()]
 
 
 SCORE_PARTS = {  # what a score says, by the name it goes under in `ScoreColumns`

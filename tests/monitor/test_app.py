@@ -5,8 +5,9 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
-from threading import Thread
+from threading import Thread, active_count
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -215,7 +216,7 @@ class Running:
     def __init__(self, found: Loaded, count: int) -> None:
         self.clock = ManualClock(NOON + 3600 * SECOND)
         self.source = ListSource({P0: events(count)})
-        self.daemon = Daemon(found, clock=self.clock, source=self.source)
+        self.daemon = Daemon.start(found, clock=self.clock, source=self.source)
         self.thread = Thread(target=self.daemon.run)
 
     def __enter__(self) -> Daemon:
@@ -263,7 +264,7 @@ def test_a_daemon_goes_on_where_it_stopped(home: Path) -> None:
 
 
 def test_a_daemon_is_not_ready_before_it_has_opened_its_source(home: Path) -> None:
-    daemon = Daemon(loaded(home), source=ListSource({}))
+    daemon = Daemon.start(loaded(home), source=ListSource({}))
 
     assert daemon.ready() == "starting: positions are being looked up"
     daemon.server.server_close()
@@ -284,7 +285,7 @@ def test_a_loop_that_stands_still_is_not_ready(home: Path) -> None:
 def test_a_source_that_cannot_go_on_ends_the_daemon_and_lets_go_of_everything(home: Path) -> None:
     source = ListSource({P0: []})
     source.failure = SourceError("kafka: gone")
-    daemon = Daemon(loaded(home), source=source)
+    daemon = Daemon.start(loaded(home), source=source)
     with pytest.raises(SourceError):
         daemon.run()
 
@@ -293,24 +294,64 @@ def test_a_source_that_cannot_go_on_ends_the_daemon_and_lets_go_of_everything(ho
         urlopen(daemon.server.url, timeout=1)
 
 
-def test_a_port_that_is_taken_leaves_the_state_free(home: Path) -> None:
+def test_making_a_daemon_takes_nothing_and_starting_it_takes_source_state_and_port(home: Path) -> None:
+    """The constructor is given what was taken; no file, socket or thread is made by it."""
+    configuration, clock = loaded(home), ManualClock(NOON)
+    threads = active_count()
+    with Running(configuration, 1) as running:
+        again = Daemon(configuration, clock, ListSource({}), running.store, running.server)
+        assert again.ready() == "starting: positions are being looked up"
+        assert again.surface.answer("/healthz", "")[0] == HTTPStatus.OK
+    assert active_count() == threads
+
+
+def test_a_port_that_is_taken_leaves_the_state_free_and_the_source_closed(home: Path) -> None:
+    source = ListSource({})
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with pytest.raises(OSError, match="in use"):
-            Daemon(loaded(home, http={"port": listener.getsockname()[1]}), source=ListSource({}))
+            Daemon.start(loaded(home, http={"port": listener.getsockname()[1]}), source=source)
+    assert source.closed
     with Running(loaded(home), 1) as daemon:
         assert daemon.ready() is None
 
 
-def test_a_state_in_use_is_refused(home: Path) -> None:
+def test_a_state_in_use_is_refused_and_the_source_closed(home: Path) -> None:
+    source = ListSource({})
     with Running(loaded(home), 1), pytest.raises(StateError, match="is in use by another driftd"):
-        Daemon(loaded(home), source=ListSource({}))
+        Daemon.start(loaded(home), source=source)
+
+    assert source.closed
+
+
+def test_properties_that_the_client_refuses_leave_no_state_behind(home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^kafka\.properties: "):
+        Daemon.start(loaded(home, kafka={"properties": {"ssl.cavern": "x"}}))
+
+    assert not (home / "state").exists()
+
+
+def test_what_was_taken_is_let_go_of_where_the_daemon_cannot_be_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    source = ListSource({})
+    monkeypatch.setattr("monitor.app.build_board", broken)
+    with pytest.raises(RuntimeError):
+        Daemon.start(loaded(home), source=source)
+    monkeypatch.undo()
+
+    assert source.closed
+    with Running(loaded(home), 1) as daemon:
+        assert daemon.ready() is None
 
 
 def test_a_stop_before_anything_was_read_ends_at_once(home: Path) -> None:
     source = ListSource({})
-    daemon = Daemon(loaded(home), source=source)
+    daemon = Daemon.start(loaded(home), source=source)
     source.open = lambda _positions: daemon.stop()  # type: ignore[method-assign]  # a signal in the middle of opening
     with pytest.raises(SystemExit) as left:
         daemon.run()

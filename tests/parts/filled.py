@@ -11,8 +11,8 @@ import numpy as np
 
 from monitor.app import Daemon
 from monitor.commands import memory
-from monitor.commands.check import series_count
 from monitor.commands.run import with_absolute_state
+from monitor.commands.time_series import time_series
 from monitor.configuration import load
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import load_settings
@@ -49,12 +49,12 @@ def main() -> None:
     configure_logging("error", "json")
     config = Path(sys.argv[1])
     loaded = load(with_absolute_state(load_settings(config), config.parent), config.parent)
-    daemon = Daemon(loaded, source=ListSource({}))
+    daemon = Daemon.start(loaded, source=ListSource({}))
     windows = fill(daemon)
-    _, _, shown = daemon.server.surface.answer("/metrics", "")
+    _, _, shown = daemon.surface.answer("/metrics", "")
     gc.collect()
     resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
-    expected = series_count(loaded)
+    expected = time_series(loaded)
     found = {"windows": windows, "resident": resident, "estimate": memory.steady(loaded.specs, expected)}
     series = sum(not line.startswith(b"#") for line in shown.splitlines())
     print(json.dumps({**found, "series": series, "expected_series": expected}))

@@ -16,6 +16,7 @@ from monitor.clock import SystemClock
 from monitor.commands.demo.receiver import ReceivedNotice, Receiver
 from monitor.commands.demo.traffic import MODELS, TOPIC, WINDOW, Plan, Traffic, write_references
 from monitor.commands.demo.view import Frame, Row, View
+from monitor.commands.exits import Exit
 from monitor.commands.run import cannot
 from monitor.configuration import load
 from monitor.runtime.board import Board
@@ -46,7 +47,7 @@ class Story:
     said: set[str] = field(default_factory=set)
 
 
-def demo(*, seconds: int, port: int) -> int:
+def demo(*, seconds: int, port: int) -> Exit:
     """Run the whole thing. 0 if the drift was detected and delivered and the other model stayed silent, else 1."""
     configure_logging("error", "console")
     began = CLOCK.elapsed()
@@ -63,7 +64,7 @@ def demo(*, seconds: int, port: int) -> int:
         broker.create(TOPIC)
         config = write_config(home, broker.bootstrap_servers, receiver.url, port)
         try:
-            daemon = Daemon(load(load_settings(config), home))
+            daemon = Daemon.start(load(load_settings(config), home))
         except OSError as error:
             return cannot(f"http: port {port} cannot be bound: {error.strerror or error}; choose another with --port")
         thread = Thread(target=daemon.run, name="daemon", daemon=True)
@@ -201,7 +202,7 @@ def frame_of(watched: Watched, elapsed: float, rate: float) -> Frame:
     return watched.daemon.telemetry.look(read)
 
 
-def conclude(story: Story, deliveries: list[ReceivedNotice]) -> int:
+def conclude(story: Story, deliveries: list[ReceivedNotice]) -> Exit:
     """The summary line, and whether all went as it must."""
     retrains = [delivery for delivery in deliveries if delivery.type == "model.retrain.requested"]
     ids = {delivery.id for delivery in retrains}
@@ -227,7 +228,7 @@ def conclude(story: Story, deliveries: list[ReceivedNotice]) -> int:
         f"{'all signatures verified' if verified else 'signatures NOT verified'}; "
         f"{'resolved' if story.resolved else 'not resolved'}; {SILENT} {'stayed silent' if silent else 'WAS NOT SILENT'}"
     )
-    return 0 if passed else 1
+    return Exit.OK if passed else Exit.NO
 
 
 def write_config(home: Path, servers: str, url: str, port: int) -> Path:

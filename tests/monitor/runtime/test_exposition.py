@@ -31,7 +31,7 @@ from monitor.facts import (
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, head, labelled, lines
 from monitor.runtime.http import Surface
-from monitor.runtime.metrics import METRICS, Exposition, Surroundings
+from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.stream.events import SECOND, SeriesKey
 from tests.build import score_table
@@ -138,8 +138,8 @@ class Scene:
         self.board = Board({key: SeriesBoard("abc", 1000, rules or {}, 60 * SECOND) for key in keys})
         self.telemetry = Telemetry(self.board, ManualClock().now)
         self.during: list[Callable[[], None]] = []
-        around = Surroundings("1.2.3", ManualClock().now, lambda: None, lambda: False, dict, (), NOON)
-        self.exposition = Exposition(self.look, around, CollectorRegistry())
+        status = DaemonStatus("1.2.3", ManualClock().now, lambda: None, lambda: False, dict, (), NOON)
+        self.exposition = Exposition(self.look, status, CollectorRegistry())
 
     def look(self, read: Callable[[Board], T]) -> T:
         """Look; then somebody writes before the text is made."""

@@ -36,7 +36,7 @@ from monitor.facts import (
 )
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import MOST_CONNECTIONS, Handler, Server, Surface
-from monitor.runtime.metrics import METRICS, Exposition, Surroundings
+from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.store.sqlite import Backlog
 from monitor.stream.events import SECOND, Partition, SeriesKey
@@ -114,11 +114,11 @@ class Scene:
         )
         board.expect(topics=["t"], targets=[("trainer", "webhook"), ("board", "kanban")], rules=[(CHURN, "drift")])
         self.telemetry = Telemetry(board, self.clock.now)
-        around = Surroundings(
+        status = DaemonStatus(
             version="1.2.3",
             now=self.clock.now,
             ready=lambda: self.trouble,
-            foreign=lambda: False,
+            other_committer=lambda: False,
             backlog=lambda: {"trainer": Backlog(2, NOON - 5 * SECOND)},
             targets=("trainer",),
             started=NOON,
@@ -127,10 +127,10 @@ class Scene:
         process = CollectorRegistry()
         ProcessCollector(registry=process)
         PlatformCollector(registry=process)
-        exposition = Exposition(self.telemetry.look, around, process)
+        exposition = Exposition(self.telemetry.look, status, process)
         self.surface = Surface(self.telemetry, exposition, lambda: self.trouble)
-        self.server = Server("127.0.0.1", 0, self.surface)
-        self.server.start()
+        self.server = Server("127.0.0.1", 0)
+        self.server.serve(self.surface)
         self.port = int(self.server.server_address[1])
 
     def ask(self, target: str, *, method: str = "GET", **headers: str) -> tuple[int, str, str]:
@@ -415,7 +415,7 @@ def test_readiness_is_a_metric_too(scene: Scene) -> None:
 
 def test_a_port_that_is_taken_is_an_error(scene: Scene) -> None:
     with pytest.raises(OSError, match="in use"):
-        Server("127.0.0.1", scene.port, scene.surface)
+        Server("127.0.0.1", scene.port)
 
 
 def test_it_can_be_served_on_ipv6(scene: Scene) -> None:
