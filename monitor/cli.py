@@ -1,13 +1,15 @@
-"""The command line: what can be asked, and what each answer's exit code is."""
+"""The command line: what can be asked."""
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-OK, FAILED, USAGE, CANNOT_GO_ON = 0, 1, 2, 3
+from monitor.commands import arguments
+from monitor.commands.exits import Exit
+
+SHELLS = ("bash", "zsh", "fish")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,18 +18,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     from monitor.settings import ConfigError  # heavy; `--help` and `--version` do not wait for it
 
-    command: Callable[[argparse.Namespace], int] = options.command
+    command: Callable[[argparse.Namespace], Exit] = options.command
     try:
         return command(options)
     except ConfigError as error:
         for line in str(error).splitlines():
             print(f"driftd: {line}", file=sys.stderr)
-        return USAGE
+        return Exit.USAGE
     except BrokenPipeError:  # `driftd … | head`
         sys.stderr.close()
-        return OK
+        return Exit.OK
     except KeyboardInterrupt:
-        return 130
+        return Exit.INTERRUPTED
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,12 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     _config(run)
 
     demo = _add(commands, "demo", "everything on this machine: broker, traffic, drift, alert, webhook", _demo)
-    demo.add_argument("--seconds", type=_seconds, default=60, help="at most so long, 30 to 600 (60)")
-    demo.add_argument("--port", type=_port, default=9464, help="for /metrics (9464)")
+    demo.add_argument("--seconds", type=arguments.seconds, default=60, help="at most so long, 30 to 600 (60)")
+    demo.add_argument("--port", type=arguments.port, default=9464, help="for /metrics (9464)")
 
     check = _add(commands, "check", "look at a configuration before it runs", _check)
     _config(check)
     check.add_argument("--offline", action="store_true", help="do not connect to anything")
+    _json(check)
 
     _add_backtest(commands)
 
@@ -53,8 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
     _config(explain)
     explain.add_argument("file", nargs="?", type=Path, help="messages, one a line (standard input)")
     explain.add_argument("--topic", help="read them as this topic's (the first)")
+    _json(explain)
 
     _add_reference(commands)
+
+    completion = _add(commands, "completion", "a script by which a shell completes driftd's words", _completion)
+    completion.add_argument("shell", choices=SHELLS, help="which shell reads it")
     return parser
 
 
@@ -63,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with the mistake and where to look."""
-        self.exit(USAGE, f"driftd: {message} (see {self.prog} --help)\n")
+        self.exit(Exit.USAGE, f"driftd: {message} (see {self.prog} --help)\n")
 
 
 class _Version(argparse.Action):
@@ -73,21 +80,32 @@ class _Version(argparse.Action):
         from importlib.metadata import version
 
         print(f"driftd {version('driftd')}")
-        parser.exit(OK)
+        parser.exit(Exit.OK)
 
 
 def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
     backtest = _add(commands, "backtest", "which alerts recorded events would have fired; sends nothing", _backtest)
     _config(backtest)
-    backtest.add_argument("--input", nargs="+", type=Path, default=[], metavar="FILE", help="JSONL, Parquet or CSV")
+    arguments.add_list(
+        backtest, "--input", arguments.files, default=[], metavar="FILE", help="JSONL, Parquet or CSV, in order of time"
+    )
     backtest.add_argument("--kafka", action="store_true", help="read the configured topics instead of files")
     backtest.add_argument("--topic", help="the topic whose messages these are (the first; with --kafka all)")
     backtest.add_argument("--from", dest="first", metavar="TIME", help="leave out what is earlier")
     backtest.add_argument("--until", metavar="TIME", help="leave out this and what is later")
     backtest.add_argument("--report", type=Path, metavar="OUT.html", help="write a report for people")
     backtest.add_argument("--json", type=Path, metavar="OUT.json", help="write the result for machines")
-    backtest.add_argument("--inject", nargs="+", action="extend", default=[], metavar="FEATURE:shift=0.5sd@TIME")
-    backtest.add_argument("--budget", type=_budgets, metavar="0.3,1,3", help="other budgets to compare, a month")
+    arguments.add_list(
+        backtest,
+        "--inject",
+        arguments.changes,
+        default=[],
+        metavar="FEATURE:shift=0.5sd@TIME",
+        help="a change to plant, to see how long it takes to be found",
+    )
+    arguments.add_list(
+        backtest, "--budget", arguments.budgets, metavar="N", help="other budgets to compare, a month: 0.3,1,3"
+    )
 
 
 def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -95,24 +113,27 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     actions = reference.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     fit = _add(actions, "fit", "profile a data set (CSV, JSONL, Parquet)", _fit)
-    fit.add_argument("--input", nargs="+", type=Path, required=True, metavar="FILE")
+    arguments.add_list(fit, "--input", arguments.files, required=True, metavar="FILE", help="all of one kind")
     fit.add_argument("--output", type=Path, required=True, metavar="REF.json")
-    fit.add_argument("--columns", type=_names, help="only these, separated by commas")
+    arguments.add_list(fit, "--columns", arguments.names, metavar="COL", help="only these")
     fit.add_argument("--prediction", metavar="COL", help="the column that holds the prediction")
     fit.add_argument("--timestamp", metavar="COL", help="the column that holds the event time; it is no feature")
     fit.add_argument("--timestamp-unit", choices=["s", "ms", "us", "ns"], default="ms", help="of integers (ms)")
     fit.add_argument("--window", metavar="5m", help="of the windows that the calibration is learnt from (5m)")
-    fit.add_argument("--kind", nargs="+", action="extend", default=[], metavar="COL=numeric|categorical")
+    arguments.add_list(
+        fit, "--kind", arguments.kinds, default=[], metavar="COL=KIND", help="take a column as numeric or categorical"
+    )
 
     show = _add(actions, "show", "a profile as a table", _show)
     show.add_argument("file", type=Path, metavar="REF.json")
+    _json(show)
 
 
 def _add(
     commands: "argparse._SubParsersAction[_Parser]",
     name: str,
     what: str,
-    command: Callable[[argparse.Namespace], int],
+    command: Callable[[argparse.Namespace], Exit],
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=what, description=what)
     parser.set_defaults(command=command)
@@ -120,68 +141,51 @@ def _add(
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, metavar="driftd.yaml")
+    parser.add_argument(
+        "--config", type=Path, metavar="driftd.yaml", help="the configuration (DRIFTD_CONFIG, else ./driftd.yaml)"
+    )
 
 
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("names no column")
-    return names
+def _config_of(options: argparse.Namespace) -> Path:
+    from monitor.settings import find_config
+
+    return find_config(options.config)
 
 
-def _budgets(text: str) -> list[float]:
-    try:
-        found = [float(one) for one in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or not all(0 < one < math.inf for one in found):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers above zero such as 0.3,1,3")
-    return found
-
-
-def _seconds(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 30 <= int(text) <= 600:  # noqa: PLR2004 - said in the message
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 30 to 600")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:  # noqa: PLR2004 - the highest port
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-    return int(text)
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="say it as JSON, for programs")
 
 
 # Each command is imported when it is asked for: `driftd run` needs none of what the others load.
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> Exit:
     import signal
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(OK))  # while it loads; the daemon has a handler of its own
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.OK))  # while it loads; the daemon has a handler of its own
     from monitor.commands.run import run
 
-    return run(options.config)
+    return run(_config_of(options))
 
 
-def _demo(options: argparse.Namespace) -> int:
+def _demo(options: argparse.Namespace) -> Exit:
     from monitor.commands.demo import demo
 
     return demo(seconds=options.seconds, port=options.port)
 
 
-def _check(options: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace) -> Exit:
     from monitor.commands.check import check
 
-    return check(options.config, offline=options.offline)
+    return check(_config_of(options), offline=options.offline, as_json=options.json)
 
 
-def _backtest(options: argparse.Namespace) -> int:
+def _backtest(options: argparse.Namespace) -> Exit:
     from monitor.commands.backtest import BacktestChoice, backtest
 
     return backtest(
         BacktestChoice(
-            config=options.config,
+            config=_config_of(options),
             inputs=options.input,
             topic=options.topic,
             kafka=options.kafka,
@@ -195,13 +199,13 @@ def _backtest(options: argparse.Namespace) -> int:
     )
 
 
-def _explain(options: argparse.Namespace) -> int:
+def _explain(options: argparse.Namespace) -> Exit:
     from monitor.commands.explain import explain
 
-    return explain(options.config, options.file, options.topic)
+    return explain(_config_of(options), options.file, options.topic, as_json=options.json)
 
 
-def _fit(options: argparse.Namespace) -> int:
+def _fit(options: argparse.Namespace) -> Exit:
     from monitor.commands.reference import FitChoice, fit
 
     return fit(
@@ -218,7 +222,13 @@ def _fit(options: argparse.Namespace) -> int:
     )
 
 
-def _show(options: argparse.Namespace) -> int:
-    from monitor.commands.reference import show
+def _show(options: argparse.Namespace) -> Exit:
+    from monitor.commands.show import show
 
-    return show(options.file)
+    return show(options.file, as_json=options.json)
+
+
+def _completion(options: argparse.Namespace) -> Exit:
+    from monitor.commands.completion import completion
+
+    return completion(build_parser(), options.shell)

@@ -21,6 +21,10 @@ class RecordedError(Exception):
     """Recorded events that cannot be read: one line that names the file or topic and says why."""
 
 
+class EmptyRecordError(RecordedError):
+    """A record that can be read and holds nothing: there is no event to judge."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Some events as read, and what the decoder said of them. `events` were looked at, `done` of 1 is read by now.
@@ -96,7 +100,7 @@ def size_of(path: Path) -> int:
     except OSError as error:
         raise unreadable(path, error) from None
     if path.is_file() and not size:
-        raise RecordedError(f"{path}: is empty")
+        raise EmptyRecordError(f"{path}: is empty")
     return size
 
 

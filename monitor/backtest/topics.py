@@ -5,7 +5,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from monitor.backtest.recorded import Piece, RecordedError
+from monitor.backtest.recorded import EmptyRecordError, Piece, RecordedError
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.decode import TopicDecoder
@@ -83,7 +83,7 @@ class TopicRange:
                 self._ends[one] = end
         if not self._positions:
             held = sum(high - low for low, high in bounds.values())
-            raise RecordedError(
+            raise EmptyRecordError(
                 f"kafka: no record of {', '.join(self._choice.topics)} has a timestamp between --from and --until; {held:,} are there"
             )
 

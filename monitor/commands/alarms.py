@@ -17,7 +17,7 @@ from monitor.series.series import SeriesSpec
 from monitor.stream.events import SECOND, Nanos
 
 DAY: Nanos = 86_400 * SECOND
-FEW_STEPS = 4  # in a day: with fewer, shifts are said for a week
+FEW_SUBGROUPS = 4  # in a day: with fewer, shifts are said for a week
 FEWEST = 0.001  # a month: what is less is not told apart
 ON_ROWS = frozenset({"missing", "unseen"})  # judged on all rows, so the model's min_rows has no say
 
@@ -38,6 +38,48 @@ class RuleAlarms:
     rule: AlertRule
     usual: Usual
     expected: Expected
+
+
+@dataclass(frozen=True, slots=True)
+class DetectableShift:
+    """The smallest lasting shift that is found within some time, in sigma: of the median feature, and of the worst."""
+
+    within: Nanos
+    features: int
+    median: float
+    worst: float
+    worst_feature: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFigures:
+    """What a budget comes to on a calibrated reference."""
+
+    charts: int
+    subgroup: Nanos
+    threshold: float
+    detectable: DetectableShift | None
+
+
+def budget_figures(spec: SeriesSpec) -> BudgetFigures | None:
+    """What the budget of a series comes to; None where there is none, or where the reference is cold."""
+    asked, reference = spec.judging.plan, spec.reference
+    if asked is None or reference.calibration is None:
+        return None
+    plan = Plan(reference, reference.calibration, asked)
+    return BudgetFigures(plan.budget.charts, plan.block_ns, float(plan.thresholds[0]), detectable_shift(spec, plan))
+
+
+def detectable_shift(spec: SeriesSpec, plan: Plan) -> DetectableShift | None:
+    """The smallest lasting shift found within a day, or where a day has few subgroups within a week; None: no feature has one."""
+    within = DAY if FEW_SUBGROUPS * plan.block_ns <= DAY else 7 * DAY
+    shifts = smallest_shift(plan, within)
+    able = np.flatnonzero(np.isfinite(shifts))
+    if not able.size:
+        return None
+    worst = int(able[shifts[able].argmax()])
+    median, name = float(np.median(shifts[able])), spec.reference.names[worst]
+    return DetectableShift(within, able.size, median, float(shifts[worst]), name)
 
 
 def usual(spec: SeriesSpec) -> Usual:
@@ -96,32 +138,27 @@ def section(spec: SeriesSpec, found: Sequence[RuleAlarms]) -> Iterator[str]:
 
 def budget(spec: SeriesSpec) -> str:
     """The budget's own rule in a line."""
-    wanted, reference = spec.judging.plan, spec.reference
-    if wanted is None:
+    asked, reference = spec.judging.plan, spec.reference
+    if asked is None:
         return "off, for alerting.false_alarms_per_month is null: explicit rules alone"
-    if reference.calibration is None:
+    figures = budget_figures(spec)
+    if figures is None:
         return (
             "no budget can be kept, for the reference is cold: only large changes page, by their size alone; "
             f"{remedy(reference, spec.windows.length)}"
         )
-    plan = Plan(reference, reference.calibration, wanted)
     return (
-        f"{number(wanted.per_month)} {'page' if wanted.per_month == 1 else 'pages'} a month; {len(reference.names):,} features, "
-        f"{plan.budget.charts:,} charts on panes of {show_duration(plan.block_ns)}, threshold {plan.thresholds[0]:.1f}"
-        f"{_shift(reference.names, plan)}"
+        f"{number(asked.per_month)} {'page' if asked.per_month == 1 else 'pages'} a month; {len(reference.names):,} features, "
+        f"{figures.charts:,} charts on subgroups of {show_duration(figures.subgroup)}, threshold {figures.threshold:.1f}"
+        f"{'' if figures.detectable is None else _shift(figures.detectable)}"
     )
 
 
-def _shift(names: tuple[str, ...], plan: Plan) -> str:
-    """The smallest lasting shift that is found soon: of the median feature, and of the worst."""
-    within, said = (DAY, "a day") if FEW_STEPS * plan.block_ns <= DAY else (7 * DAY, "a week")
-    found = smallest_shift(plan, within)
-    able = np.flatnonzero(np.isfinite(found))
-    if not able.size:
-        return ""
-    worst = able[found[able].argmax()]
-    more = f" in the median feature, {found[worst]:.2f} σ in {names[worst]}" if able.size > 1 else ""
-    return f"; smallest lasting shift found within {said}: {np.median(found[able]):.2f} σ{more}"
+def _shift(detectable: DetectableShift) -> str:
+    within = "a day" if detectable.within == DAY else "a week"
+    worst = f" in the median feature, {detectable.worst:.2f} σ in {detectable.worst_feature}"
+    more = worst if detectable.features > 1 else ""
+    return f"; smallest lasting shift found within {within}: {detectable.median:.2f} σ{more}"
 
 
 def words(one: RuleAlarms) -> str:

@@ -13,11 +13,12 @@ from monitor.backtest.assembly import NothingFound, Told, assemble
 from monitor.backtest.findings import Findings
 from monitor.backtest.inject import InjectError, Plant, parse_plants
 from monitor.backtest.output import as_json, summary
-from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordedError
+from monitor.backtest.recorded import LINES, TABLES, EmptyRecordError, Lines, Recorded, RecordedError
 from monitor.backtest.replay import Range, Replay, Turn
 from monitor.backtest.result import BacktestResult
 from monitor.backtest.sweep import BUDGETS
-from monitor.clock import SystemClock
+from monitor.commands.exits import Exit
+from monitor.commands.progress import ProgressLine
 from monitor.configuration import Loaded, load
 from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
@@ -28,8 +29,6 @@ from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.stream.events import SECOND, Nanos
 from monitor.targets.payloads import rfc3339
-
-EVERY = 0.2  # seconds between two lines of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,8 @@ class BacktestChoice:
         return shlex.join(words)
 
 
-def backtest(choice: BacktestChoice) -> int:
-    """Replay, and write what was found. Raises ConfigError."""
+def backtest(choice: BacktestChoice) -> Exit:
+    """Replay, and write what was found; where there was nothing to judge, say why. Raises ConfigError."""
     settings = load_settings(choice.config)
     loaded = load(settings, choice.config.resolve().parent, needs_secrets=False)
     within = range_of(choice)
@@ -72,33 +71,41 @@ def backtest(choice: BacktestChoice) -> int:
     recorded = record_of(choice, loaded, within)
     found = Findings(loaded.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS)
     told = Told(VERSION, str(choice.config), loaded.config_hash, choice.command, inputs_of(choice, loaded))
-    result = replayed(loaded, recorded, plants, Range() if choice.kafka else within, found, told)
+    try:
+        result = replayed(loaded, recorded, plants, Range() if choice.kafka else within, found, told)
+    except NothingFound as nothing:
+        print(f"driftd: {nothing}", file=sys.stderr)
+        return Exit.NO
     write_outputs(choice, result)
     for line in summary(result):
         print(line)
-    return 0
+    return Exit.OK
 
 
 def replayed(
     loaded: Loaded, recorded: Recorded, plants: Sequence[Plant], within: Range, found: Findings, told: Told
 ) -> BacktestResult:
-    """Read the record to its end. Raises ConfigError."""
+    """Read the record to its end. Raises NothingFound and ConfigError."""
     settings = loaded.settings
     pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
-    progress = Progress(terminal=sys.stderr.isatty())
+    progress, events = ProgressLine(terminal=sys.stderr.isatty()), 0
 
     def take(turn: Turn) -> None:
+        nonlocal events
+        events += turn.events
         found.take(turn)
-        progress.read(turn.events, turn.done)
+        progress.show(f"read {events:,} events, {turn.done:.0%}")
 
     calm_collector()
     try:
         Replay(pipeline, recorded, plants, within).run(take)
-        progress.done()
-        result = assemble(told, found, recorded.notes)
-    except (RecordedError, NothingFound) as error:
-        progress.done()
+    except EmptyRecordError as nothing:
+        raise NothingFound(str(nothing)) from None
+    except RecordedError as error:
         raise ConfigError(str(error)) from None
+    finally:
+        progress.done()
+    result = assemble(told, found, recorded.notes)
     for plant in plants:
         if not plant.rows:
             span = f"{rfc3339(result.first)} to {rfc3339(result.last)}"
@@ -218,29 +225,3 @@ def write_outputs(choice: BacktestChoice, result: BacktestResult) -> None:
                 write_report(result, output)
         except OSError as error:
             raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from None
-
-
-class Progress:
-    """Events read and the share of the record, on one line of a terminal."""
-
-    def __init__(self, *, terminal: bool) -> None:
-        self._terminal = terminal
-        self._clock = SystemClock()
-        self._events = 0
-        self._next = 0.0
-        self._shown = False
-
-    def read(self, events: int, done: float) -> None:
-        """So many more events, by now this share of the record."""
-        self._events += events
-        if not self._terminal or self._clock.elapsed() < self._next:
-            return
-        self._next = self._clock.elapsed() + EVERY
-        print(f"\rread {self._events:,} events, {done:.0%}", end="", file=sys.stderr, flush=True)
-        self._shown = True
-
-    def done(self) -> None:
-        """Leave the line."""
-        if self._shown:
-            print(file=sys.stderr)
-            self._shown = False

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from monitor.sections import parse_duration, show_duration
 
 PROFILES = {"week": "weekly profile", "day": "daily profile", "none": "one profile for all hours"}
 COLUMNS = ("varies", "slow", "season")
-SEASONS = {0: "–", 24: "day", 168: "week"}
+SEASONS = {24: "day", 168: "week"}
 WINDOWS = ("10s", "30s", "1m", "2m", "5m", "10m", "15m", "30m", "1h", "2h", "6h", "12h", "1d")
 UNITS = (("weeks", 7 * 24), ("days", 24), ("hours", 1))
 CUT_OFF = 4  # windows more than needed: the first and last are cut off, and some may lack rows
@@ -134,19 +135,32 @@ def _carried(reference: Reference, found: Calibration) -> Iterator[str]:
             yield name
 
 
-def columns(reference: Reference) -> list[tuple[str, ...]]:
-    """What COLUMNS say of each feature; nothing at all where the reference is cold.
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """How much a feature's score varies from window to window, as a multiple of that of independent rows.
 
-    How many times as much its score varies from window to window as that of independent rows would; what it may move
-    slowly, in sigma; and the season that it follows.
+    `slow` is what it may move slowly, in sigma; `season` the hours after which it repeats itself, 0: none.
     """
+
+    varies: float
+    slow: float
+    season: int
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What COLUMNS say of it."""
+        return f"×{self.varies:.1f}", f"{self.slow:.2f} σ" if self.slow else "–", SEASONS.get(self.season, "–")
+
+
+def variations(reference: Reference) -> list[Variation | None]:
+    """How each feature varies; None where the reference is cold."""
     found = reference.calibration
     if found is None:
-        return [()] * len(reference.names)
+        return [None] * len(reference.names)
     numbers = len(reference.grid.numeric)
-    return [_cells(one, numeric=at < numbers) for at, one in enumerate(found.features)]
+    return [_variation(one, numeric=at < numbers) for at, one in enumerate(found.features)]
 
 
-def _cells(one: FeatureCalibration, *, numeric: bool) -> tuple[str, ...]:
+def _variation(one: FeatureCalibration, *, numeric: bool) -> Variation:
     varies, slow = (one.sd[0], one.slow[0]) if numeric else (one.shape[0] ** 0.5, one.shape_slow**0.5)
-    return f"×{varies:.1f}", f"{slow:.2f} σ" if slow else "–", SEASONS[one.season]
+    return Variation(float(varies), float(slow), one.season)

@@ -1,11 +1,17 @@
 """`driftd explain`: what the decoder and the mapping make of each message."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from monitor.app import build_decoder
 from monitor.clock import SystemClock
+from monitor.commands.exits import Exit
 from monitor.configuration import Loaded, load
 from monitor.facts import EventsRejected
 from monitor.settings import ConfigError, load_settings
@@ -15,17 +21,46 @@ from monitor.sources.formats.values import UNITS, Rejected, category, dig, numbe
 from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
 
+SHOWN_UNKNOWN = 10
 
-def explain(config: Path, file: Path | None, topic: str | None) -> int:
+
+@dataclass(frozen=True, slots=True)
+class FieldExplained:
+    """A feature of the reference: its value in the message, or the reason why it has none."""
+
+    feature: str
+    value: float | str | None
+    reason: str | None = None
+    unseen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What became of one message: `outcome` is ok, unmonitored or rejected. The rest is None or empty where it is not known."""
+
+    outcome: str
+    reason: str | None = None
+    detail: str | None = None  # where the mapping looked, and what it found there
+    model: str | None = None
+    version: str | None = None
+    event_time: Nanos | None = None
+    fields: tuple[FieldExplained, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool = False) -> Exit:
     """Explain messages, one a line. Raises ConfigError."""
     settings = load_settings(config)
     loaded = load(settings, config.resolve().parent, needs_secrets=False)
     decoder = decoder_for(loaded, topic)
     now = SystemClock().now()
+    accepted = False
     for at, line in enumerate(lines_of(file), start=1):
-        for said in explain_message(decoder, line.rstrip(b"\r\n"), now):
-            print(f"{at}: {said}")
-    return 0
+        explanation = explain_message(decoder, line.rstrip(b"\r\n"), now)
+        accepted = accepted or explanation.outcome == "ok"
+        for said in [line_of_json(at, explanation)] if as_json else words(decoder, explanation):
+            print(said if as_json else f"{at}: {said}")
+    return Exit.OK if accepted else Exit.NO
 
 
 def decoder_for(loaded: Loaded, name: str | None) -> TopicDecoder:
@@ -48,27 +83,32 @@ def lines_of(file: Path | None) -> Iterable[bytes]:
         raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from None
 
 
-def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[str]:
+# --- what became of it ---------------------------------------------------------------------------------------------------
+
+
+def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Explanation:
     """What becomes of one message."""
     decoded = decoder.decode(TopicRecords(decoder.topic, [0], [raw]), now)
     rejected = [fact.reason for fact in decoded.facts if isinstance(fact, EventsRejected)]
     if rejected:
-        yield f"rejected: {rejected[0]}{explain_envelope(decoder, raw, rejected[0])}"
-        return
+        return Explanation("rejected", rejected[0], explain_envelope(decoder, raw, rejected[0]))
     if not decoded.batches:
-        time = next(iter(decoded.seen.values()))
         found = parse_leniently(raw)
         model, version = dig(found, decoder.fields.model), version_text(dig(found, decoder.fields.version))
-        known = ", ".join(f"{key.model} version {key.version}" for key in decoder.series)
-        yield f"unmonitored: {model} version {version or '(none)'}; there is {known} (event time {rfc3339(time)})"
-        return
+        return Explanation("unmonitored", model=model, version=version, event_time=next(iter(decoded.seen.values())))
     batch = decoded.batches[0]
-    yield f"ok: {batch.key.model} version {batch.key.version}, event time {rfc3339(int(batch.event_times[0]))}"
-    yield from explain_fields(decoder.series[batch.key], raw)
-    yield from explain_unknown(decoder.series[batch.key], raw)
+    series = decoder.series[batch.key]
+    return Explanation(
+        "ok",
+        model=batch.key.model,
+        version=batch.key.version,
+        event_time=int(batch.event_times[0]),
+        fields=tuple(explain_fields(series, raw)),
+        unknown=tuple(unknown_features(series, raw)),
+    )
 
 
-def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str:
+def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str | None:
     """Where the mapping looked, and what it found there."""
     part = reason.partition("_")[0]
     path = {
@@ -78,20 +118,18 @@ def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str:
         "features": decoder.fields.features,
     }.get(part)
     if path is None:
-        return ""
+        return None
     try:
         value = dig(parse_leniently(raw), path)
     except Rejected:  # parsed a moment ago, so this does not happen
-        return ""
+        return None
     unit = next(name for name, nanos in UNITS.items() if nanos == decoder.fields.unit)
     in_unit = f" in {unit}" if part == "timestamp" and isinstance(value, int | float) else ""
-    return f": {'.'.join(path)} is {repr(value)[:60]}{in_unit}"
+    return f"{'.'.join(path)} is {repr(value)[:60]}{in_unit}"
 
 
-def explain_fields(series: SeriesDecoder, raw: bytes) -> Iterator[str]:
+def explain_fields(series: SeriesDecoder, raw: bytes) -> Iterator[FieldExplained]:
     """Each feature of the reference, with its value or why it has none."""
-    from collections import Counter
-
     try:
         found = parse_leniently(raw)
     except Rejected:  # decoded typed a moment ago, so this does not happen
@@ -99,21 +137,51 @@ def explain_fields(series: SeriesDecoder, raw: bytes) -> Iterator[str]:
     for name, path in series.numeric:
         reasons: Counter[str] = Counter()
         value = number(dig(found, path), reasons)
-        yield f"   {name} = {value:g}" if not reasons else f"   {name}: {next(iter(reasons))}"
+        yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, value)
     for (name, path), table in zip(series.categorical, series.tables, strict=True):
         reasons = Counter()
         text = category(dig(found, path), reasons)
-        if reasons:
-            yield f"   {name}: {next(iter(reasons))}"
-        else:
-            unseen = " (unseen in the reference)" if table[text] == table.unseen else ""
-            yield f"   {name} = {text!r}{unseen}"
+        unseen = not reasons and table[text] == table.unseen
+        yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, text, unseen=unseen)
 
 
-def explain_unknown(series: SeriesDecoder, raw: bytes) -> Iterator[str]:
+def unknown_features(series: SeriesDecoder, raw: bytes) -> list[str]:
     """Features of the message that the reference does not have."""
     features = dig(parse_leniently(raw), series.fields.features) if series.fields.features else None
-    unknown = [name for name in features if name not in series.known] if isinstance(features, dict) else []
-    if unknown:
-        shown = ", ".join(repr(name) for name in unknown[:10])
-        yield f"   unknown, ignored: {shown}{f' and {len(unknown) - 10} more' if len(unknown) > 10 else ''}"  # noqa: PLR2004
+    return [name for name in features if name not in series.known] if isinstance(features, dict) else []
+
+
+# --- in words, and for programs ------------------------------------------------------------------------------------------
+
+
+def words(decoder: TopicDecoder, said: Explanation) -> Iterator[str]:
+    """An explanation for people, in lines."""
+    time = None if said.event_time is None else rfc3339(said.event_time)
+    match said.outcome:
+        case "rejected":
+            yield f"rejected: {said.reason}{f': {said.detail}' if said.detail else ''}"
+        case "unmonitored":
+            known = ", ".join(f"{key.model} version {key.version}" for key in decoder.series)
+            yield f"unmonitored: {said.model} version {said.version or '(none)'}; there is {known} (event time {time})"
+        case _:
+            yield f"ok: {said.model} version {said.version}, event time {time}"
+            yield from map(field_words, said.fields)
+    if said.unknown:
+        shown, more = ", ".join(map(repr, said.unknown[:SHOWN_UNKNOWN])), len(said.unknown) - SHOWN_UNKNOWN
+        yield f"   unknown, ignored: {shown}{f' and {more} more' if more > 0 else ''}"
+
+
+def field_words(field: FieldExplained) -> str:
+    """One feature in a line."""
+    if field.reason is not None:
+        return f"   {field.feature}: {field.reason}"
+    if isinstance(field.value, str):
+        return f"   {field.feature} = {field.value!r}{' (unseen in the reference)' if field.unseen else ''}"
+    return f"   {field.feature} = {field.value:g}"
+
+
+def line_of_json(at: int, said: Explanation) -> str:
+    """An explanation as a line of JSON."""
+    document: dict[str, Any] = {"line": at, **msgspec.to_builtins(said)}
+    document["event_time"] = None if said.event_time is None else rfc3339(said.event_time)
+    return msgspec.json.encode(document).decode()

@@ -1,4 +1,4 @@
-"""`driftd reference fit` and `show`: a data set's profile, made and looked at."""
+"""`driftd reference fit`: a data set's profile."""
 
 import os
 import sys
@@ -6,20 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from detectors import CategoricalFeature, Feature, Kind, NumericFeature, Reference, ReferenceFormatError
-from monitor.commands.calibration import COLUMNS, columns, learnt, misgivings
+from detectors import Kind, Reference
+from monitor.commands.calibration import learnt, misgivings
+from monitor.commands.exits import Exit
+from monitor.commands.progress import ProgressLine
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.sources.formats.values import UNITS
 from monitor.sources.tables.files import Chunk, Shape, TableError, TimeColumn, chunks, look
 
 IDENTIFIERS = ("id", "uuid", "guid")
-BARS = " ▁▂▃▄▅▆▇█"
-BAR_COUNT = 16
 DEFAULT_WINDOW = "5m"
-SHOWN_CATEGORIES = 4
 SHOWN_LACKING = 5
 
 
@@ -37,20 +34,21 @@ class FitChoice:
     kinds: list[str] | None = None
 
 
-def fit(choice: FitChoice) -> int:
+def fit(choice: FitChoice) -> Exit:
     """Profile a data set into a reference file. Raises ConfigError."""
     kinds = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
     check_output(choice)
-    progress = Progress(terminal=sys.stderr.isatty())
+    progress = ProgressLine(terminal=sys.stderr.isatty())
     try:
-        shape = look(choice.inputs, progress.looked)
+        shape = look(choice.inputs, lambda rows: progress.show(f"looked at {rows:,} rows"))
         progress.done()
         wanted = features_of(choice, shape, kinds)
         reference = profile(choice, shape, wanted, kinds, window, progress)
     except (TableError, ValueError) as error:
-        progress.done()
         raise ConfigError(str(error)) from None
+    finally:
+        progress.done()
     try:
         reference.save(choice.output)
     except OSError as error:
@@ -66,11 +64,16 @@ def fit(choice: FitChoice) -> int:
         f"features, hash {reference.hash}"
     )
     print(learnt(reference, window))
-    return 0
+    return Exit.OK
 
 
 def profile(
-    choice: FitChoice, shape: Shape, wanted: list[str], kinds: dict[str, Kind], window: int | None, progress: "Progress"
+    choice: FitChoice,
+    shape: Shape,
+    wanted: list[str],
+    kinds: dict[str, Kind],
+    window: int | None,
+    progress: ProgressLine,
 ) -> Reference:
     """Read the files twice. Raises TableError and ValueError."""
     shape.numbers -= {name for name, kind in kinds.items() if kind is Kind.CATEGORICAL} | {choice.timestamp or ""}
@@ -87,7 +90,7 @@ def profile(
         prediction=choice.prediction,
         timestamp=choice.timestamp,
         window_ns=window,
-        progress=progress.read,
+        progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
     )
     progress.done()
     if time is not None and time.absent:
@@ -184,102 +187,3 @@ def is_identifier(name: str) -> bool:
     """Whether a column is named as identifiers are."""
     low = name.lower()
     return low in IDENTIFIERS or low.endswith(("_id", "_uuid", "_guid"))
-
-
-class Progress:
-    """Rows read, on one line of a terminal."""
-
-    def __init__(self, *, terminal: bool) -> None:
-        self._terminal = terminal
-        self._shown = False
-
-    def looked(self, rows: int) -> None:
-        """Show rows looked at for columns and kinds."""
-        self._show(f"looked at {rows:,} rows")
-
-    def read(self, rows: int) -> None:
-        """Show rows read so far, both passes together."""
-        self._show(f"read {rows:,} rows (two passes)")
-
-    def _show(self, text: str) -> None:
-        if self._terminal:
-            print(f"\r{text}", end="", file=sys.stderr, flush=True)
-            self._shown = True
-
-    def done(self) -> None:
-        """Leave the line."""
-        if self._shown:
-            print(file=sys.stderr)
-            self._shown = False
-
-
-def show(path: Path) -> int:
-    """Print a reference as a table. Raises ConfigError."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    try:
-        reference = Reference.load(path)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except ReferenceFormatError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    title = Text(f"{path.name}: {reference.rows:,} rows, hash {reference.hash}\n{learnt(reference)}")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
-    own_names = COLUMNS if reference.calibration else ()
-    for name in ("feature", "kind", "distribution", "missing", *own_names, "range or commonest"):
-        table.add_column(name, overflow="fold")
-    for (name, feature), own in zip(reference.features.items(), columns(reference), strict=True):
-        missing = f"{feature.missing / reference.rows:.2%}"
-        table.add_row(Text(name), feature.kind.value, histogram(feature), missing, *own, Text(summary(feature)))
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    for line in misgivings(reference):
-        console.print(Text(line))
-    return 0
-
-
-def histogram(feature: Feature) -> str:
-    """A small picture: of a numeric feature over its central 98 %, of a categorical one by category."""
-    shares = binned(feature) if isinstance(feature, NumericFeature) else feature.counts[:-2][:BAR_COUNT]
-    top = shares.max() if shares.size else 0
-    if top <= 0:
-        return ""
-    return "".join(BARS[int(np.ceil(share / top * (len(BARS) - 1)))] for share in shares)
-
-
-def binned(feature: NumericFeature) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    """Counts of equal-width bars, each grid bin's rows at its mean."""
-    inside = feature.counts[1 : feature.bins + 1].astype(np.float64)
-    means = feature.bin_means[1:-1]
-    if not inside.sum():
-        return np.zeros(0)
-    order = np.cumsum(inside) / inside.sum()
-    central = (order > 0.01) & (order - inside / inside.sum() < 0.99)  # noqa: PLR2004 - long tails would hide the rest
-    halves, weights = means[central] / 2, inside[central]  # halved: the distance of huge values stays finite
-    try:
-        bars, _ = np.histogram(halves, bins=BAR_COUNT, weights=weights)
-    except ValueError:  # neighbouring floats, with nothing between them to draw
-        bars = weights
-    return np.asarray(bars, dtype=np.float64)
-
-
-def summary(feature: Feature) -> str:
-    """Range and moments, or the commonest categories."""
-    if isinstance(feature, CategoricalFeature):
-        return commonest(feature)
-    if not feature.count:
-        return "no value"
-    kind = "discrete, " if feature.discrete else ""
-    return f"{kind}{feature.min:g} … {feature.max:g}, mean {feature.mean:.4g}, sd {feature.std:.4g}"
-
-
-def commonest(feature: CategoricalFeature) -> str:
-    """The commonest categories with their shares, and how many more there are."""
-    count = max(feature.count, 1)
-    shown = zip(feature.categories[:SHOWN_CATEGORIES], feature.counts[:SHOWN_CATEGORIES], strict=False)
-    text = ", ".join(f"{name} {share / count:.1%}" for name, share in shown)
-    more = len(feature.categories) - SHOWN_CATEGORIES
-    return f"{text}, {more} more" if more > 0 else text

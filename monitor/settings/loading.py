@@ -17,6 +17,8 @@ from monitor.settings.schema import Settings
 from monitor.targets.webhook import WebhookSettings
 
 ENVIRONMENT = "DRIFTD_"
+CONFIG_VARIABLE = "DRIFTD_CONFIG"
+CONFIG_FILE = Path("driftd.yaml")
 MASK = "********"
 SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
 NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
@@ -39,6 +41,16 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value} is there twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def find_config(asked: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The configuration file: the one asked for, else that of DRIFTD_CONFIG, else ./driftd.yaml. Raises ConfigError."""
+    named = environment.get(CONFIG_VARIABLE)
+    if asked is not None or named:
+        return asked or Path(named or "")
+    if not CONFIG_FILE.exists():
+        raise ConfigError(f"no configuration: there is no ./{CONFIG_FILE}; name one by --config or {CONFIG_VARIABLE}")
+    return CONFIG_FILE
 
 
 def load_settings(path: Path) -> Settings:

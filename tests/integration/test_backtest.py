@@ -76,8 +76,8 @@ def backtest(home: Path, *arguments: str | Path) -> dict[str, Any]:
     return json.loads(out.read_bytes())
 
 
-def refused(home: Path, capsys: Output, *arguments: str) -> str:
-    assert main(["backtest", "--config", str(home / "driftd.yaml"), *arguments]) == 2
+def refused(home: Path, capsys: Output, *arguments: str, code: int = 2) -> str:
+    assert main(["backtest", "--config", str(home / "driftd.yaml"), *arguments]) == code
     said = capsys.readouterr().err
     assert said.count("\n") == 1, said
     return said
@@ -127,11 +127,11 @@ def test_a_range_without_events_is_one_line(
 ) -> None:
     apache_kafka.create_topic(topic, 2)
     configure(tmp_path, apache_kafka.bootstrap, topic)
-    assert f"no record of {topic}" in refused(tmp_path, capsys, "--kafka")
+    assert f"no record of {topic}" in refused(tmp_path, capsys, "--kafka", code=1)
     produce(apache_kafka.bootstrap, topic, events()[:100], 2)
 
     for between in (("--from", at_event(100)), ("--until", at_event(0))):
-        said = refused(tmp_path, capsys, "--kafka", *between)
+        said = refused(tmp_path, capsys, "--kafka", *between, code=1)
         assert f"kafka: no record of {topic} has a timestamp between --from and --until; 100 are there" in said
 
 

@@ -22,10 +22,10 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from monitor.commands.check import series_count
 from monitor.commands.demo.receiver import Receiver
 from monitor.commands.memory import BASE_BYTES, READING_BYTES
 from monitor.commands.run import with_absolute_state
+from monitor.commands.time_series import time_series
 from monitor.configuration import load
 from monitor.settings import load_settings
 from tests.integration.daemon import Driftd
@@ -452,6 +452,6 @@ def test_the_estimates_of_check_come_true(home: Path, daemons: list[Driftd], moc
     resident = daemon.metric("process_resident_memory_bytes")
     assert daemon.stop() == 0
 
-    expected = series_count(load(with_absolute_state(load_settings(daemon.config), home), home))
+    expected = time_series(load(with_absolute_state(load_settings(daemon.config), home), home))
     assert expected == pytest.approx(len(samples), rel=0.2)
     assert BASE_BYTES / 1.5 < resident < (BASE_BYTES + READING_BYTES) * 1.5

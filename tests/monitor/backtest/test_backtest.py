@@ -16,7 +16,8 @@ from detectors import Reference
 from monitor.app import build_decoders
 from monitor.backtest import recorded, replay
 from monitor.cli import main
-from monitor.commands.backtest import Progress, undated
+from monitor.commands.backtest import undated
+from monitor.commands.progress import ProgressLine
 from monitor.configuration import load
 from monitor.facts import AlertChanged, Fact, RetrainDecided, WindowClosed
 from monitor.pipeline import Pipeline
@@ -112,9 +113,9 @@ def backtest(home: Path, capsys: Output) -> Callable[..., dict[str, Any]]:
     return run
 
 
-def refused(home: Path, capsys: Output, *arguments: str | Path) -> str:
+def refused(home: Path, capsys: Output, *arguments: str | Path, code: int = 2) -> str:
     """What is said when it refuses; it is one line."""
-    assert main(["backtest", "--config", str(home / "driftd.yaml"), *map(str, arguments)]) == 2
+    assert main(["backtest", "--config", str(home / "driftd.yaml"), *map(str, arguments)]) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1, printed.err
@@ -491,7 +492,7 @@ def test_a_file_that_cannot_be_read_is_one_line(home: Path, capsys: Output) -> N
 
     assert "no.jsonl: does not exist" in refused(home, capsys, "--input", home / "no.jsonl")
     assert "no.parquet: does not exist" in refused(home, capsys, "--input", home / "no.parquet")
-    assert "empty.jsonl: is empty" in refused(home, capsys, "--input", home / "empty.jsonl")
+    assert "empty.jsonl: is empty" in refused(home, capsys, "--input", home / "empty.jsonl", code=1)
     assert "dir.jsonl: is a directory" in refused(home, capsys, "--input", home / "dir.jsonl")
     assert ".txt is no format known here" in refused(home, capsys, "--input", home / "events.txt")
     both = refused(home, capsys, "--input", home / "mixed.csv", home / "empty.jsonl")
@@ -513,22 +514,24 @@ def test_what_is_asked_for_must_make_sense(home: Path, capsys: Output) -> None:
     assert "is a directory" in refused(home, capsys, "--input", file, "--report", home)
 
 
-def test_when_nothing_can_be_judged_the_reason_is_said(home: Path, capsys: Output) -> None:
+def test_when_nothing_can_be_judged_the_reason_is_said_with_exit_code_1(home: Path, capsys: Output) -> None:
     file = written(home, events(30))
     other = written(home, events(30, model="other"), "other.jsonl")
     short = written(home, events(1, first=0.5)[:20], "short.jsonl")
     broken = written(home, ["{", "[]"], "broken.jsonl")
 
     assert "no event lies between --from and --until; 1,800 lie outside" in refused(
-        home, capsys, "--input", file, "--from", day(100)
+        home, capsys, "--input", file, "--from", day(100), code=1
     )
     assert "no event is of a configured model: there is churn/3; 1,800 are of others" in refused(
-        home, capsys, "--input", other
+        home, capsys, "--input", other, code=1
     )
     assert "no window closed: the events of churn/3 span 19 minutes, its window is 60 minutes" in refused(
-        home, capsys, "--input", short
+        home, capsys, "--input", short, code=1
     )
-    assert "every event was rejected: malformed_json 1, not_object 1" in refused(home, capsys, "--input", broken)
+    assert "every event was rejected: malformed_json 1, not_object 1" in refused(
+        home, capsys, "--input", broken, code=1
+    )
 
 
 def test_a_file_of_one_endless_line_is_given_up(home: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -540,11 +543,21 @@ def test_a_file_of_one_endless_line_is_given_up(home: Path, capsys: Output, monk
 
 
 def test_progress_is_one_line_of_a_terminal(capsys: Output) -> None:
-    progress = Progress(terminal=True)
-    progress.read(1234, 0.5)
+    progress = ProgressLine(terminal=True)
+    progress.show("read 1,234 events, 50%")
+    progress.show("read 1,300 events, 60%")
+    progress.show("read 2,468 events, 100%")
     progress.done()
 
-    assert capsys.readouterr().err == "\rread 1,234 events, 50%\n"
+    assert capsys.readouterr().err == "\rread 1,234 events, 50%\rread 2,468 events, 100%\n"
+
+
+def test_progress_is_for_a_terminal_only(capsys: Output) -> None:
+    progress = ProgressLine(terminal=False)
+    progress.show("read 1,234 events, 50%")
+    progress.done()
+
+    assert capsys.readouterr().err == ""
 
 
 def test_a_change_that_concerns_no_event_is_refused(home: Path, capsys: Output) -> None:

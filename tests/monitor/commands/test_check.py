@@ -19,7 +19,7 @@ from detectors import Reference
 from monitor.app import COMPILED
 from monitor.cli import main
 from monitor.commands import memory
-from monitor.commands.check import warnings
+from monitor.commands.cautions import warnings
 from monitor.configuration import load
 from monitor.pipeline import Pipeline
 from monitor.series.series import SeriesSpec
@@ -46,7 +46,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.upper().startswith("DRIFTD_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TRAINER", SECRET)
-    monkeypatch.setattr("monitor.commands.check.PATIENCE", 0.5)
+    monkeypatch.setattr("monitor.commands.connections.PATIENCE", 0.5)
     for part in COMPILED:
         monkeypatch.setitem(COMPILED, part, True)
 
@@ -282,6 +282,84 @@ def test_estimates_are_printed(config: Path, capsys: Output) -> None:
     assert re.search(r"^metrics: about \d+ series$", said, re.MULTILINE)
 
 
+# --- for programs -----------------------------------------------------------------------------------------------------
+
+
+def told(output: Output, config: Path, *options: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, the document, and standard error."""
+    code = main(["check", "--config", str(config), "--json", *options])
+    said = output.readouterr()
+    return code, json.loads(said.out), said.err
+
+
+def test_everything_is_said_as_json_with_secrets_masked(config: Path, capsys: Output) -> None:
+    webhook = {"name": "trainer", "url": f"http://127.0.0.1:1/?token={CANARY}", "secret_env": "TRAINER"}
+    rule = {**RULE, "features": ["agee"]}
+    alerting = {"false_alarms_per_month": 1, "rules": [rule]}
+    code, said, problems = told(capsys, write(config, webhooks=[webhook], alerting=alerting), "--offline")
+
+    assert (code, problems) == (0, "")
+    assert (said["ok"], said["connected"], said["problems"], said["topics"]) == (True, False, [], [])
+    assert said["warnings"] == [
+        "alerting.rules.psi-high: features: 'agee' matches nothing of churn that psi can judge",
+        "webhooks.trainer: plain http, anyone on the way can read it",
+    ]
+    assert CANARY not in str(said)
+    assert said["configuration"]["models"][0]["min_rows"] == 200
+    [model] = said["models"]
+    assert model.items() >= {"model": "churn", "version": "3", "window": "5m", "slide": "5m"}.items()
+    assert model["features"] == {"numeric": 1, "categorical": 1}
+    assert model["calibration"] == "cold"
+    assert (model["budget"]["false_alarms_per_month"], model["budget"]["charts"]) == (1, None)
+    assert (model["rules"][0]["rule"], model["rules"][0]["severity"]) == ("psi-high", "critical")
+    assert said["estimate"]["time_series"] > 100
+
+
+def test_what_a_budget_comes_to_is_said_as_json(calibrated: Path, capsys: Output) -> None:
+    _, said, _ = told(capsys, write(calibrated, alerting={"false_alarms_per_month": 2}), "--offline")
+    budget = said["models"][0]["budget"]
+
+    assert budget["subgroup"] == "5m"
+    assert budget["charts"] > 0
+    assert budget["threshold"] > 1
+    assert budget["detectable_shift"].items() >= {"within": "1d", "features": 1, "worst_feature": "age"}.items()
+
+
+def test_problems_are_said_as_json_too_and_the_exit_code_stays(config: Path, capsys: Output) -> None:
+    code, said, problems = told(capsys, write(config))
+    broken = told(capsys, write(config, models=[{"name": "churn", "reference": "nope.json"}]))
+
+    assert (code, said["ok"], said["connected"]) == (2, False, True)
+    assert said["problems"] == [line.removeprefix("driftd: ") for line in problems.splitlines()]
+    assert said["problems"][0].startswith("kafka.bootstrap_servers: 127.0.0.1:1 does not answer: ")
+    assert (broken[0], broken[1]["ok"], broken[1]["models"]) == (2, False, [])
+    assert "nope.json does not exist" in broken[1]["problems"][0]
+    assert broken[1].keys() == said.keys()
+
+
+def test_every_key_of_the_json_is_documented(calibrated: Path, capsys: Output) -> None:
+    documented = (Path(__file__).parents[3] / "docs/command-line.md").read_text(encoding="utf-8")
+    _, said, _ = told(capsys, write(calibrated, alerting={"false_alarms_per_month": 1, "rules": [RULE]}), "--offline")
+    [model] = said["models"]
+    budget = model["budget"]
+    keys = [*said, *(f"models[].{key}" for key in model), *budget, *budget["detectable_shift"], *model["rules"][0]]
+
+    nested = ("models", "models[].reference", "models[].features", "topics")  # said key by key
+    missing = [key for key in keys if key not in nested and not re.search(rf"`{re.escape(key)}(\[\])?`", documented)]
+    assert missing == []
+
+
+def test_topics_are_said_as_json(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    mock_broker.create_topic("predictions", 3)
+    kafka = {"bootstrap_servers": mock_broker.bootstrap}
+    write(config, kafka=kafka, topics=[{"name": "predictions"}, {"name": "later"}])
+    code, said, _ = told(capsys, config)
+
+    assert code == 0
+    assert said["topics"] == [{"topic": "predictions", "partitions": 3}, {"topic": "later", "partitions": None}]
+    assert said["warnings"] == ["topic later does not exist yet; it will be waited for"]
+
+
 # --- what is to be expected of its alerts ------------------------------------------------------------------------------
 
 KS = {"name": "far", "detector": "ks", "features": ["age"], "fire_above": 0.1}
@@ -311,7 +389,7 @@ def test_the_budget_is_explained(calibrated: Path, capsys: Output) -> None:
     budget, calibration = expectations(capsys, calibrated, alerting={"false_alarms_per_month": 2}, models=models)
 
     assert re.fullmatch(
-        r"  drift: 2 pages a month; 2 features, \d+ charts on panes of 5m, threshold \d\.\d; "
+        r"  drift: 2 pages a month; 2 features, \d+ charts on subgroups of 5m, threshold \d\.\d; "
         r"smallest lasting shift found within a day: 0\.\d\d σ",
         budget,
     )
@@ -320,11 +398,11 @@ def test_the_budget_is_explained(calibrated: Path, capsys: Output) -> None:
     )  # the first and last are cut off
 
 
-def test_a_shift_is_named_for_a_week_where_a_day_has_few_panes(calibrated: Path, capsys: Output) -> None:
+def test_a_shift_is_named_for_a_week_where_a_day_has_few_subgroups(calibrated: Path, capsys: Output) -> None:
     models = [{"name": "churn", "reference": "r.json", "window": "8h"}]
     budget, _ = expectations(capsys, calibrated, alerting={"false_alarms_per_month": 1}, models=models)
 
-    assert "on panes of 8h" in budget
+    assert "on subgroups of 8h" in budget
     assert "smallest lasting shift found within a week: 0." in budget
 
 

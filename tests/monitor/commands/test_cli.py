@@ -1,16 +1,23 @@
 """The command line: what is asked, its exit code, and mistakes as lines instead of tracebacks."""
 
+import argparse
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 from detectors import Reference
 from monitor import cli
-from monitor.cli import main
-from monitor.settings import ConfigError
+from monitor.cli import build_parser, main
+from monitor.commands.arguments import Several, actions_of
+from monitor.commands.exits import Exit
+from monitor.settings import ConfigError, find_config
 
 Output = pytest.CaptureFixture[str]
 
@@ -20,7 +27,6 @@ Output = pytest.CaptureFixture[str]
     [
         ([], "driftd: the following arguments are required: COMMAND (see driftd --help)"),
         (["reference"], "driftd: the following arguments are required: ACTION (see driftd reference --help)"),
-        (["run"], "driftd: the following arguments are required: --config (see driftd run --help)"),
         (["rum"], "invalid choice: 'rum' (choose from"),
         (["run", "--config", "a", "b"], "unrecognized arguments: b"),
         (["demo", "--seconds", "5"], "argument --seconds: '5' is not a whole number from 30 to 600"),
@@ -28,6 +34,8 @@ Output = pytest.CaptureFixture[str]
         (["demo", "--port", "65536"], "argument --port: '65536' is not a port from 0 to 65535"),
         (["backtest", "--config", "a", "--budget", "abc"], "--budget: 'abc' is no list of numbers above zero"),
         (["demo", "--port", "²"], "argument --port: '²' is not a port from 0 to 65535"),
+        (["completion", "csh"], "argument shell: invalid choice: 'csh'"),
+        (["reference", "fit", "--input", ","], "argument --input: names no file"),
         (["reference", "fit", "--input", "a"], "the following arguments are required: --output"),
         (["reference", "fit", "--input", "a", "--output", "b", "--columns", ","], "--columns: names no column"),
         (
@@ -59,6 +67,171 @@ def test_version_is_that_of_the_distribution(capsys: Output) -> None:
 def test_a_configuration_that_is_not_there_is_one_line(command: list[str], tmp_path: Path, capsys: Output) -> None:
     assert main([*command, "--config", str(tmp_path / "no.yaml")]) == 2
     assert capsys.readouterr().err == f"driftd: {tmp_path / 'no.yaml'}: cannot be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize("command", ["check", "run", "explain", "backtest"])
+def test_without_a_configuration_it_is_said_where_it_was_looked_for(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DRIFTD_CONFIG", raising=False)
+
+    assert main([command]) == 2
+    assert capsys.readouterr().err == (
+        "driftd: no configuration: there is no ./driftd.yaml; name one by --config or DRIFTD_CONFIG\n"
+    )
+
+
+def test_the_option_wins_over_the_variable_and_that_over_the_file_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "driftd.yaml").touch()
+
+    assert find_config(Path("a.yaml"), {"DRIFTD_CONFIG": "b.yaml"}) == Path("a.yaml")
+    assert find_config(None, {"DRIFTD_CONFIG": "b.yaml"}) == Path("b.yaml")
+    assert find_config(None, {"DRIFTD_CONFIG": ""}) == find_config(None, {}) == Path("driftd.yaml")
+
+
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+BACKTEST, FIT = ["backtest"], ["reference", "fit", "--output", "r.json"]
+
+
+def asked(command: list[str], *words: str) -> argparse.Namespace:
+    """The options as they are understood."""
+    needed = ["--input", "needed"] if command is FIT and "--input" not in words else []
+    return build_parser().parse_args([*command, *needed, *words])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--input", "a", "b", "c"],
+        ["--input", "a,b", "c"],
+        ["--input", "a,b", "--input", "c"],
+        ["--input", "a", "--input", "b", "--input", "c"],
+        ["--input", "a,b,c,"],
+    ],
+)
+@pytest.mark.parametrize("command", [BACKTEST, FIT])
+def test_files_are_named_by_spaces_commas_or_the_option_again(command: list[str], words: list[str]) -> None:
+    assert asked(command, *words).input == [Path("a"), Path("b"), Path("c")]
+
+
+def test_a_file_whose_name_holds_a_comma_stays_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x,y.csv").touch()
+
+    assert asked(BACKTEST, "--input", "a.csv,x,y.csv,b.csv").input == [Path("a.csv"), Path("x,y.csv"), Path("b.csv")]
+    assert asked(BACKTEST, "--input", "a" * 5000 + ",b").input == [Path("a" * 5000), Path("b")]
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"),
+    [
+        (["x=numeric", "y=categorical"], ["x=numeric", "y=categorical"]),
+        (["x=numeric,y=categorical"], ["x=numeric", "y=categorical"]),
+        (["x=numeric", "--kind", "y=categorical"], ["x=numeric", "y=categorical"]),
+        (["income, net=numeric,y=number"], ["income, net=numeric", "y=number"]),
+        (["y"], ["y"]),
+    ],
+)
+def test_kinds_are_a_list_too(words: list[str], kinds: list[str]) -> None:
+    assert asked(FIT, "--kind", *words).kind == kinds
+
+
+@pytest.mark.parametrize("words", [["a,b", "c"], ["a", "--columns", "b,c"], ["a", "b", "c"], ["a, b , c"]])
+def test_columns_are_a_list_too(words: list[str]) -> None:
+    assert asked(FIT, "--columns", *words).columns == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("words", [["0.3,1,3"], ["0.3", "1", "3"], ["0.3,1", "--budget", "3"]])
+def test_budgets_are_a_list_too(words: list[str]) -> None:
+    assert asked(BACKTEST, "--budget", *words).budget == [0.3, 1.0, 3.0]
+
+
+def test_changes_are_a_list_too_and_a_comma_inside_a_name_stays() -> None:
+    age, plan = "age:shift=0.5sd@2026-10-20", "plan:category=EU,2:8%@2026-10-25..2026-10-26"
+
+    for words in ([age, plan], [f"{age},{plan}"], [age, "--inject", plan], [f"{plan},{age}", "--inject", age]):
+        assert set(asked(BACKTEST, "--inject", *words).inject) == {age, plan}
+
+
+def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
+    """Repeatable, by commas and by spaces: argparse's own lists are none of these."""
+    lists = [action for action in actions_of(build_parser()) if action.nargs == "+"]
+
+    assert [action for action in lists if not isinstance(action, Several)] == []
+    assert {action.option_strings[0] for action in lists} == {"--input", "--inject", "--budget", "--columns", "--kind"}
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_returns_one_of_the_exit_codes() -> None:
+    commands = [one.get_default("command") for one in parsers(build_parser()) if one.get_default("command")]
+
+    assert len(commands) == 8
+    assert {get_type_hints(command)["return"] for command in commands} == {Exit}
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from parsers(inner)
+
+
+def test_exit_codes_are_documented_as_they_are() -> None:
+    said = (Path(__file__).parents[3] / "docs/command-line.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\d+)` \| (.+) \|$", said, flags=re.MULTILINE))
+
+    assert rows == {str(int(code)): code.meaning for code in Exit}
+
+
+# --- completion -------------------------------------------------------------------------------------------------------
+
+
+def completed(script: Path, *words: str) -> set[str]:
+    """What bash offers for the last word."""
+    line = " ".join(words)
+    program = (
+        f"source {script}; COMP_WORDS=({' '.join(map(shlex.quote, words))}); COMP_CWORD={len(words) - 1}; "
+        f"COMP_LINE={shlex.quote(line)}; COMP_POINT={len(line)}; "
+        "$(complete -p driftd | sed 's/.*-F \\([^ ]*\\).*/\\1/'); printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    return set(subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.fixture
+def script(tmp_path: Path, capsys: Output) -> Path:
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "driftd.bash").write_text(capsys.readouterr().out)
+    return tmp_path / "driftd.bash"
+
+
+def test_bash_completes_commands_options_choices_and_files(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "october.jsonl").touch()
+
+    assert completed(script, "driftd", "") >= {"run", "check", "backtest", "explain", "reference", "completion"}
+    assert completed(script, "driftd", "b") == {"backtest"}
+    assert completed(script, "driftd", "reference", "") >= {"fit", "show"}
+    assert completed(script, "driftd", "backtest", "--in") == {"--input", "--inject"}
+    assert completed(script, "driftd", "completion", "z") == {"zsh"}
+    assert completed(script, "driftd", "backtest", "--input", "oct") == {"october.jsonl"}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_other_shells_get_a_script_with_every_command(shell: str, capsys: Output) -> None:
+    assert main(["completion", shell]) == 0
+
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("backtest", "inject", "reference", "offline"))
 
 
 def ended_by(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -100,7 +273,7 @@ def test_help_and_version_load_none_of_the_heavy_libraries() -> None:
     program = "import sys; from monitor.cli import build_parser; build_parser(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
-    assert not {"numpy", "pydantic", "confluent_kafka", "scipy", "rich", "pyarrow"} & set(loaded)
+    assert not {"numpy", "pydantic", "confluent_kafka", "scipy", "rich", "pyarrow", "shtab"} & set(loaded)
 
 
 def test_the_daemon_does_not_load_what_only_other_commands_need() -> None:

@@ -47,9 +47,10 @@ def explained(
     raw = b"\n".join(line.encode() if isinstance(line, str) else line for line in lines)
     (config.parent / "events").write_bytes(raw)
     options = [] if topic is None else ["--topic", topic]
-    assert main(["explain", "--config", str(config), str(config.parent / "events"), *options]) == 0
+    code = main(["explain", "--config", str(config), str(config.parent / "events"), *options])
     said = output.readouterr()
     assert said.err == ""
+    assert code == (0 if ": ok: " in said.out else 1)
     return said.out.splitlines()
 
 
@@ -152,6 +153,43 @@ def test_standard_input_is_read_where_no_file_is_named(
 
     assert main(["explain", "--config", str(config)]) == 0
     assert capsys.readouterr().out.startswith(f"1: {OK}\n")
+
+
+def test_where_no_message_is_accepted_the_answer_is_no(config: Path, capsys: Output) -> None:
+    (config.parent / "events").write_bytes(b"nope\n")
+
+    assert main(["explain", "--config", str(config), str(config.parent / "events")]) == 1
+    assert capsys.readouterr() == ("1: rejected: malformed_json\n", "")
+
+
+def test_each_message_is_a_line_of_json_for_programs(config: Path, capsys: Output) -> None:
+    messages = [EVENT | {"features": {"age": "41", "plan": "gold", "zip": 1}}, {**EVENT, "model": "chrun"}, {}]
+    (config.parent / "events").write_text("\n".join(map(json.dumps, messages)))
+
+    assert main(["explain", "--config", str(config), str(config.parent / "events"), "--json"]) == 0
+    ok, unmonitored, rejected = map(json.loads, capsys.readouterr().out.splitlines())
+    assert ok == {
+        "line": 1,
+        "outcome": "ok",
+        "reason": None,
+        "detail": None,
+        "model": "churn",
+        "version": "3",
+        "event_time": "2025-11-23T04:05:00Z",
+        "fields": [
+            {"feature": "age", "value": None, "reason": "number_as_text", "unseen": False},
+            {"feature": "__prediction__", "value": 0.83, "reason": None, "unseen": False},
+            {"feature": "plan", "value": "gold", "reason": None, "unseen": True},
+        ],
+        "unknown": ["zip"],
+    }
+    assert (unmonitored["outcome"], unmonitored["model"], unmonitored["fields"]) == ("unmonitored", "chrun", [])
+    assert (rejected["outcome"], rejected["reason"], rejected["detail"]) == (
+        "rejected",
+        "model_missing",
+        "model is None",
+    )
+    assert ok.keys() == unmonitored.keys() == rejected.keys()
 
 
 def test_mistakes_are_one_line(config: Path, capsys: Output) -> None:

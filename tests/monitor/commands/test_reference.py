@@ -411,3 +411,43 @@ def test_show_refuses_what_is_no_reference(home: Path, capsys: Output, content: 
 
     assert main(["reference", "show", "r.json"]) == 2
     assert capsys.readouterr().err.startswith(f"driftd: {said}")
+
+
+def test_show_says_the_same_as_json(home: Path, capsys: Output) -> None:
+    Reference.fit({"x": np.arange(4.0), "plan": ["a", "b", "b", None]}).save(home / "r.json")
+    assert main(["reference", "show", "r.json", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+
+    assert {name: said[name] for name in ("file", "rows", "period", "warnings")} == {
+        "file": "r.json",
+        "rows": 4,
+        "period": None,
+        "warnings": [],
+    }
+    assert said["calibration"] == {
+        "kind": "cold",
+        "windows": None,
+        "window": None,
+        "rows_a_window": None,
+        "words": "cold, effect sizes only: no --timestamp",
+    }
+    x, plan = said["features"]
+    assert (x["min"], x["max"], x["mean"], x["categories"], x["varies"]) == (0.0, 3.0, 1.5, None, None)
+    assert (plan["values"], plan["missing_ratio"], plan["mean"]) == (3, 0.25, None)
+    assert plan["categories"] == [
+        {"category": "b", "share": pytest.approx(2 / 3)},
+        {"category": "a", "share": pytest.approx(1 / 3)},
+    ]
+    assert x.keys() == plan.keys()
+
+
+def test_show_tells_the_calibration_as_json(home: Path, capsys: Output) -> None:
+    history(home, rows_a_window=40, x=lambda rng, hours: rng.normal(size=hours.size) + np.sin(hours / 24 * 2 * np.pi))
+    learnt(capsys)
+    assert main(["reference", "show", "out.json", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+
+    assert said["calibration"].items() >= {"kind": "day", "windows": 4318, "window": "5m"}.items()
+    assert said["features"][0]["season"] == "day"
+    assert said["features"][0]["varies"] > 0
+    assert said["period"].keys() == {"from", "to"}

@@ -1,0 +1,115 @@
+"""Values of the command line. One syntax for lists: the option again, a comma or a space each bring one more value."""
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+
+class Several(argparse.Action):
+    """Adds to what the option brought before; its type makes a list of each word."""
+
+    def __call__(self, _: argparse.ArgumentParser, options: argparse.Namespace, words: Any, *__: object) -> None:
+        """Take the words after the option."""
+        setattr(options, self.dest, [*(getattr(options, self.dest) or ()), *chain.from_iterable(words)])
+
+
+def add_list(
+    parser: argparse.ArgumentParser, option: str, values: Callable[[str], list[Any]], **settings: Any
+) -> argparse.Action:
+    """Add an option that takes several values; `values` splits a word into them."""
+    return parser.add_argument(option, action=Several, nargs="+", type=values, **settings)
+
+
+def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Every option and argument of a parser and of the commands below it."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to look at a parser
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - same
+            for command in action.choices.values():
+                yield from actions_of(command)
+        yield action
+
+
+# --- lists --------------------------------------------------------------------------------------------------------------
+
+
+def files(text: str) -> list[Path]:
+    """Paths between commas. A name that holds a comma stays whole where there is such a file."""
+    pieces = text.split(",")
+    paths = []
+    while pieces:
+        joined = (n for n in range(len(pieces), 1, -1) if os.path.exists(",".join(pieces[:n])))  # noqa: PTH110 - Path's raises on a long name
+        length = next(joined, 1)
+        paths.append(",".join(pieces[:length]))
+        del pieces[:length]
+    return [Path(path) for path in some(paths, "file")]
+
+
+def names(text: str) -> list[str]:
+    """Names between commas."""
+    return some((name.strip() for name in text.split(",")), "column")
+
+
+def kinds(text: str) -> list[str]:
+    """`COLUMN=KIND` between commas. A comma before the equals sign belongs to the column's name."""
+    return some(separated(text, r"=[^=,]*$"), "column")
+
+
+def changes(text: str) -> list[str]:
+    """`FEATURE:CHANGE@TIME` between commas. A comma before the time belongs to the feature or category."""
+    return some(separated(text, r"@\d[^@,]*$"), "change")
+
+
+def budgets(text: str) -> list[float]:
+    """Numbers above zero between commas."""
+    try:
+        numbers = [float(number) for number in text.split(",") if number.strip()]
+    except ValueError:
+        numbers = []
+    if not numbers or not all(0 < number < math.inf for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers above zero such as 0.3,1,3")
+    return numbers
+
+
+def separated(text: str, whole: str) -> list[str]:
+    """Cut a text at the commas before which a value is whole.
+
+    >>> separated("a,b=numeric,c=categorical", r"=[^=,]*$")
+    ['a,b=numeric', 'c=categorical']
+    """
+    values, value = [], ""
+    for piece in text.split(","):
+        value = f"{value},{piece}" if value else piece
+        if re.search(whole, value):
+            values.append(value)
+            value = ""
+    return [*values, value]
+
+
+def some(values: Iterable[str], what: str) -> list[str]:
+    """Return the values that are not empty; none at all is a mistake."""
+    kept = [value for value in values if value]
+    if not kept:
+        raise argparse.ArgumentTypeError(f"names no {what}")
+    return kept
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------------
+
+
+def seconds(text: str) -> int:
+    """How long the demo lasts."""
+    if not (text.isascii() and text.isdigit()) or not 30 <= int(text) <= 600:  # noqa: PLR2004 - said in the message
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 30 to 600")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 is any that is free."""
+    if not (text.isascii() and text.isdigit()) or int(text) > 65_535:  # noqa: PLR2004 - the highest port
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)

@@ -1,0 +1,80 @@
+"""What would run but may not be meant: rules that can never fire, references that change inside, secrets in the open."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from detectors.univariate import volume
+from monitor.app import COMPILED
+from monitor.commands.calibration import changing
+from monitor.configuration import Loaded
+from monitor.series.series import SeriesSpec
+from monitor.settings import Settings
+from monitor.targets.payloads import RETRAIN
+
+
+def warnings(loaded: Loaded) -> Iterator[str]:
+    """What would run but may not be meant."""
+    settings = loaded.settings
+    slow = [part for part, used in COMPILED.items() if not used]
+    if slow:
+        yield f"{' and '.join(slow)}: Python does it, several times slower than the compiled part, which is not here"
+    if not settings.alerting.rules and settings.alerting.false_alarms_per_month is None:
+        yield "alerting: there is neither a budget nor a rule: scores are exported, nothing fires"
+    yield from reference_warnings(loaded)
+    yield from rule_warnings(loaded)
+    for topic in settings.topics:
+        if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in loaded.specs):
+            yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
+    yield from target_warnings(settings)
+
+
+def reference_warnings(loaded: Loaded) -> Iterator[str]:
+    """References that are not the same from beginning to end, which `fit` and `show` tell in the same words."""
+    for spec in loaded.specs:
+        found = spec.reference.calibration
+        for line in () if found is None else changing(found):
+            yield f"{spec.key.model} version {spec.key.version}: {line}"
+
+
+def rule_warnings(loaded: Loaded) -> Iterator[str]:
+    """Rules, and patterns in them, that can never fire."""
+    models = [model.name for model in loaded.settings.models]
+    for rule in loaded.settings.alerting.rules:
+        for pattern in rule.models:
+            if not any(fnmatchcase(name, pattern) for name in models):
+                yield f"alerting.rules.{rule.name}: models: {pattern!r} matches none; there is {', '.join(models)}"
+    for spec in loaded.specs:
+        judged = judged_by(spec)
+        for own in spec.judging.rules:
+            for pattern in own.features:
+                if not any(fnmatchcase(name, pattern) for name in judged.get(own.detector, ())):
+                    yield (
+                        f"alerting.rules.{own.name}: features: {pattern!r} matches nothing of {spec.key.model} "
+                        f"that {own.detector} can judge"
+                    )
+
+
+def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:
+    """The features that each detector judges."""
+    judging, reference = spec.judging, spec.reference
+    pairs = [(score.detector, score.feature) for score in reference.compare(reference.sketch)]
+    pairs += [("adwin", feature.name) for feature in reference.grid.numeric]
+    pairs.append(("volume", volume.FEATURE))
+    found: dict[str, list[str]] = {}
+    for detector, feature in pairs:
+        if judging.wants(feature, detector):
+            found.setdefault(detector, []).append(feature)
+    return found
+
+
+def target_warnings(settings: Settings) -> Iterator[str]:
+    """What would be said in the open, or never."""
+    for key, target in settings.told:
+        if any(urlsplit(url).scheme == "http" for url in target.urls()):
+            yield f"{key}: plain http, anyone on the way can read it"
+    critical = any(rule.severity == "critical" for rule in settings.alerting.rules)
+    budget = settings.alerting.false_alarms_per_month is not None  # its own rule is critical
+    wanted = {key.partition(".")[0] for key, target in settings.told if RETRAIN in target.types}
+    if wanted and not (critical or budget):
+        yield f"{' and '.join(sorted(wanted))} want {RETRAIN}, but no rule is critical: retraining will never be asked for"

@@ -1,0 +1,107 @@
+"""Whether a configuration's parts can be reached: broker and topics, targets, the state's directory, the port."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
+
+from confluent_kafka import Consumer, KafkaException
+
+from monitor.app import client_properties, explain_client
+from monitor.settings import Settings
+from monitor.sources.kafka.client import ABSENT_TOPIC
+from monitor.targets.address import AddressRefused, place, resolve
+
+PATIENCE = 10.0  # seconds for a broker to answer
+
+
+@dataclass(slots=True)
+class Connections:
+    """What was found by connecting: the partitions of each topic, None for one that is not there yet, and what is wrong."""
+
+    topics: dict[str, int | None] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def connect(settings: Settings, *, offline: bool) -> Connections:
+    """Try everything; with a client that refuses its properties, or `offline`, nothing is connected to."""
+    problems = list(client_problems(settings))
+    if offline or problems:
+        return Connections(problems=problems)
+    found = look_up_topics(settings)
+    found.problems += [*target_problems(settings), *local_problems(settings)]
+    return found
+
+
+def target_problems(settings: Settings) -> Iterator[str]:
+    """Targets that cannot be reached, or never will be."""
+    for key, target in settings.told:
+        for url in target.urls():
+            yield from address_problems(key, url)
+
+
+def address_problems(key: str, url: str) -> Iterator[str]:
+    """Whether the host of an address has one that may be connected to."""
+    host, port = place(url)
+    try:
+        resolve(host, port)
+    except AddressRefused as error:
+        yield f"{key}: {error}, which is never connected to"
+    except OSError as error:
+        yield f"{key}: {host} cannot be resolved: {error.strerror or error}"
+
+
+def local_problems(settings: Settings) -> Iterator[str]:
+    """What stands in the way on this machine: the state's directory and the port."""
+    place = next(path for path in (settings.state, *settings.state.parents) if path.exists())
+    if not place.is_dir():
+        yield f"state: {settings.state} cannot be used: {place} is no directory"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        yield f"state: {settings.state} cannot be used: {place} is not writable"
+    host, port = settings.http.host, settings.http.port
+    try:
+        with socket(AF_INET6 if ":" in host else AF_INET) as probe:
+            probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # as the server does
+            probe.bind((host, port))
+            probe.listen()  # with the address reused, two may bind and one may listen
+    except OSError as error:
+        yield f"http: {host}:{port} cannot be bound: {error.strerror or error}; is driftd running already?"
+
+
+def client_problems(settings: Settings) -> Iterator[str]:
+    """Whether the client takes its properties; nothing is connected to."""
+    try:
+        Consumer({**client_properties(settings), "bootstrap.servers": "", "group.id": settings.kafka.group_id}).close()
+    except (KafkaException, ValueError) as error:
+        yield f"kafka.properties: {explain_client(error)}"
+
+
+def look_up_topics(settings: Settings) -> Connections:
+    """Ask the broker for the topics; one that it does not have is waited for, and no problem."""
+    said: list[str] = []
+    consumer = Consumer(
+        {
+            **client_properties(settings),
+            "group.id": settings.kafka.group_id,
+            "error_cb": lambda error: said.append(error.str()),
+        }
+    )
+    try:
+        known = consumer.list_topics(timeout=PATIENCE).topics
+    except KafkaException as error:
+        consumer.poll(0)  # brings the reason
+        reason = said[0] if said else explain_client(error)
+        servers = settings.kafka.bootstrap_servers
+        return Connections(problems=[f"kafka.bootstrap_servers: {servers} does not answer: {reason}"])
+    finally:
+        consumer.close()
+    found = Connections()
+    for topic in settings.topics:
+        metadata = known.get(topic.name)
+        if metadata is None or (metadata.error is not None and metadata.error.code() in ABSENT_TOPIC):
+            found.topics[topic.name] = None
+        elif metadata.error is not None:
+            found.problems.append(f"topics.{topic.name}: {metadata.error.str()}")
+        else:
+            found.topics[topic.name] = len(metadata.partitions)
+    return found

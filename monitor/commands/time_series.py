@@ -1,0 +1,48 @@
+"""How many time series /metrics will have: an exposition is written of windows that hold the references themselves."""
+
+from dataclasses import replace
+
+from monitor.app import COMPILED, VERSION, build_board, process_metrics
+from monitor.clock import SystemClock
+from monitor.configuration import Loaded
+from monitor.facts import LagMeasured, Qualities, WatermarkAdvanced, WindowClosed, WindowScored
+from monitor.runtime.board import Board
+from monitor.runtime.metrics import DaemonStatus, Exposition
+from monitor.runtime.telemetry import Telemetry
+from monitor.series.judge import Judge
+from monitor.series.series import SeriesSpec
+from monitor.stream.events import Partition
+from monitor.stream.windows import ClosedWindow, SealedPane
+
+PARTITIONS = 3  # of a topic: each has its lag, and how many there are is the broker's to say
+
+
+def time_series(loaded: Loaded) -> int:
+    """Time series of /metrics once every model has had a full window; what is counted by reason comes with the reasons."""
+    clock, board = SystemClock(), build_board(loaded)
+    for spec in loaded.specs:
+        fill(board, spec)
+    board.apply(WatermarkAdvanced(0))
+    partitions = (Partition(topic.name, number) for topic in loaded.settings.topics for number in range(PARTITIONS))
+    board.apply(LagMeasured(tuple((partition, 0) for partition in partitions)))
+    status = DaemonStatus(
+        version=VERSION,
+        now=clock.now,
+        ready=lambda: None,
+        other_committer=lambda: False,
+        backlog=dict,
+        targets=tuple(target.name for target in loaded.targets),
+        started=clock.now(),
+        compiled=COMPILED,
+    )
+    _, text = Exposition(Telemetry(board, clock.now).look, status, process_metrics()).answer("")
+    return sum(not line.startswith(b"#") for line in text.splitlines())
+
+
+def fill(board: Board, spec: SeriesSpec) -> None:
+    """Judge a window of a series that holds its reference, so that every feature has scores."""
+    judge, end, sketch = Judge(replace(spec.judging, min_rows=1)), spec.windows.length, spec.reference.sketch
+    judge.see_pane(SealedPane(0, end, sketch))
+    verdict = judge.judge(ClosedWindow(0, end, sketch), float(sketch.rows))
+    board.apply(WindowClosed(spec.key, 0, end, sketch.rows, Qualities(verdict.tally)))
+    board.apply(WindowScored(spec.key, end, verdict.scores, verdict.states))
