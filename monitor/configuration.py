@@ -18,12 +18,10 @@ from monitor.series.judge import FeatureChoice, Judging
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, masked, show_duration
 from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings
-from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings
 from monitor.targets.secrets import Secrets
-
-DAY_NS = 86_400 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ def refuse_impossible(key: str, reference: Reference, plan: ChartPlan | None) ->
 def refuse_longer(key: str, calibration: Calibration, plan: ChartPlan) -> None:
     """Raise ConfigError for windows that are longer than the reference they would be held to."""
     if plan.block_ns(calibration) > calibration.span_ns:
-        window, span = show_duration(plan.block_ns(calibration)), calibration.span_ns / DAY_NS
+        window, span = show_duration(plan.block_ns(calibration)), calibration.span_ns / DAY
         raise ConfigError(f"{key}: windows of {window} are longer than the reference, which covers {span:.2g} days")
 
 

@@ -10,11 +10,10 @@ from monitor.backtest.findings import Findings, SeriesFindings
 from monitor.backtest.result import BacktestResult, ExpectedRule, Model
 from monitor.backtest.thinning import tracks
 from monitor.series.series import SeriesSpec
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
 
 WARN_AT = 0.5  # of a threshold
 MANY_LATE = 0.01  # of the events
-COLD = "cold"
 
 
 class NothingFound(Exception):  # noqa: N818 - it is what there is
@@ -72,7 +71,7 @@ def model_of(one: SeriesFindings, budget: float | None) -> Model:
         features=len(spec.reference.names),
         reference=spec.reference.hash,
         reference_rows=spec.reference.rows,
-        calibration=COLD if calibration is None else calibration.kind,
+        calibration=spec.judging.calibration,
         calibrated=calibrated_words(spec),
         drifting=() if calibration is None else tuple(step.words for step in calibration.drifting),
         budget=budget,
@@ -113,7 +112,7 @@ def calibrated_words(spec: SeriesSpec) -> str:
     if found is None:
         return f"not calibrated: {reference.cold}" if reference.cold else "not calibrated"
     hours = {"week": ", hour of the week known", "day": ", hour of the day known"}.get(found.profile, "")
-    minutes = found.window_ns / (60 * SECOND)
+    minutes = found.window_ns / MINUTE
     return f"{found.windows:,} windows of {minutes:g} minutes with {found.rows:,.0f} rows each{hours}"
 
 
@@ -168,9 +167,9 @@ def unclosed(found: Findings) -> str:
 
 def span_words(nanos: Nanos) -> str:
     """A length of time in the unit that suits it."""
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if nanos >= 2 * length * SECOND:
-            return f"{nanos / (length * SECOND):.3g} {unit}"
+    for unit, length in (("days", DAY), ("hours", HOUR), ("minutes", MINUTE)):
+        if nanos >= 2 * length:
+            return f"{nanos / length:.3g} {unit}"
     return f"{nanos / SECOND:.3g} s"
 
 

@@ -20,7 +20,7 @@ USAGE = "[MODEL/]FEATURE:CHANGE@TIME[..UNTIL], where CHANGE is shift=0.5sd, scal
 PERCENT = 100
 
 Draw = Callable[[int], NDArray[np.float64]]
-Change = Callable[[NDArray[np.float64], NDArray[np.int32], Draw], None]
+Edit = Callable[[NDArray[np.float64], NDArray[np.int32], Draw], None]
 """Changes rows in place: numeric float64[n, k], codes int32[n, c]; `Draw` gives so many numbers from [0, 1)."""
 
 
@@ -37,7 +37,7 @@ class Plant:
     features: tuple[str, ...]
     at: Nanos
     until: Nanos | None
-    change: Change
+    change: Edit
     newcomer: tuple[int, str] | None = None  # column and text of a category that the reference does not know
     rows: int = 0
     _rng: np.random.Generator = field(init=False)
@@ -124,7 +124,7 @@ def _time(text: str) -> Nanos:
 # --- what is changed ------------------------------------------------------------------------------------------------
 
 
-def _change(reference: Reference, feature: str, kind: str, value: str) -> tuple[tuple[str, ...], Change]:
+def _change(reference: Reference, feature: str, kind: str, value: str) -> tuple[tuple[str, ...], Edit]:
     match kind:
         case "swap":
             return (feature, value), _swap(reference, feature, value)
@@ -138,7 +138,7 @@ def _change(reference: Reference, feature: str, kind: str, value: str) -> tuple[
             return (feature,), _moved(reference, feature, kind, value)
 
 
-def _moved(reference: Reference, feature: str, kind: str, value: str) -> Change:
+def _moved(reference: Reference, feature: str, kind: str, value: str) -> Edit:
     """Numbers moved: by standard deviations of the reference, spread about its mean, or multiplied."""
     one = reference.features[feature]
     if not isinstance(one, NumericFeature):
@@ -162,18 +162,18 @@ def _moved(reference: Reference, feature: str, kind: str, value: str) -> Change:
     return change
 
 
-def _missing(reference: Reference, feature: str, share: float) -> Change:
+def _missing(reference: Reference, feature: str, share: float) -> Edit:
     """A share of the events without a value, beside those that have none anyway."""
     return _put(reference, feature, np.nan, lambda table: table.missing, share)
 
 
-def _constant(reference: Reference, feature: str, value: str) -> Change:
+def _constant(reference: Reference, feature: str, value: str) -> Edit:
     """Every event with the same value."""
     number = _number(value) if isinstance(reference.features[feature], NumericFeature) else 0.0
     return _put(reference, feature, number, lambda table: table[value], 1.0)
 
 
-def _category(reference: Reference, feature: str, value: str) -> Change:
+def _category(reference: Reference, feature: str, value: str) -> Edit:
     """A share of the events in one category, known or not."""
     name, _, share = value.rpartition(":")
     if not name:
@@ -183,9 +183,7 @@ def _category(reference: Reference, feature: str, value: str) -> Change:
     return _put(reference, feature, np.nan, lambda table: table[name], _share(share))
 
 
-def _put(
-    reference: Reference, feature: str, number: float, code: Callable[[CategoryTable], int], share: float
-) -> Change:
+def _put(reference: Reference, feature: str, number: float, code: Callable[[CategoryTable], int], share: float) -> Edit:
     """One value put into a share of the events: a number, or the code that a category's table has for it."""
     one = reference.features[feature]
     if isinstance(one, NumericFeature):
@@ -211,7 +209,7 @@ def _newcomer(reference: Reference, feature: str, kind: str, value: str) -> tupl
     return reference.grid.categorical.index(one), name
 
 
-def _swap(reference: Reference, feature: str, other: str) -> Change:
+def _swap(reference: Reference, feature: str, other: str) -> Edit:
     """Two features with each other's values."""
     one, two = reference.features[feature], reference.features.get(other)
     if two is None or two is one:
@@ -228,7 +226,7 @@ def _swap(reference: Reference, feature: str, other: str) -> Change:
     raise InjectError(f"swap={other}: {feature} is {one.kind}, {other} is {two.kind}; both must be of one kind")
 
 
-def _swap_codes(reference: Reference, one: CategoricalFeature, two: CategoricalFeature) -> Change:
+def _swap_codes(reference: Reference, one: CategoricalFeature, two: CategoricalFeature) -> Edit:
     """Codes say different things in two features: each is put into the words of the other."""
     at, other = reference.grid.categorical.index(one), reference.grid.categorical.index(two)
     there, here = _translation(one, two), _translation(two, one)

@@ -52,19 +52,19 @@ class PeakPoint:
         return cls(step.end, np.where(np.isnan(step.increments).all(axis=1), np.nan, peaks), chart)
 
 
-Point = TypeVar("Point", RowsPoint, PeakPoint)
+Thinnable = TypeVar("Thinnable", RowsPoint, PeakPoint)
 
 
-class Thinned(Generic[Point]):
+class Thinned(Generic[Thinnable]):
     """At most MOST points: when they are as many, neighbours are merged two by two."""
 
     def __init__(self) -> None:
-        self.points: list[Point] = []
+        self.points: list[Thinnable] = []
         self.each = 1  # windows or panes a point
         self.count = 0
-        self._open: Point | None = None
+        self._open: Thinnable | None = None
 
-    def add(self, point: Point) -> None:
+    def add(self, point: Thinnable) -> None:
         """One more window or pane."""
         self.count += 1
         self._open = point if self._open is None else self._open.merged(point)
@@ -76,7 +76,7 @@ class Thinned(Generic[Point]):
             self.points = [one.merged(two) for one, two in zip(self.points[::2], self.points[1::2], strict=True)]
             self.each *= 2
 
-    def all(self) -> list[Point]:
+    def all(self) -> list[Thinnable]:
         """The points, the last perhaps of fewer windows than the others."""
         return self.points if self._open is None else self.points + [self._open]  # noqa: RUF005 - mypy takes no star here
 

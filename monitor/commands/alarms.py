@@ -14,9 +14,8 @@ from monitor.commands.calibration import learnt, remedy
 from monitor.sections import show_duration
 from monitor.series.judge import Judging
 from monitor.series.series import SeriesSpec
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, SECOND, Nanos
 
-DAY: Nanos = 86_400 * SECOND
 FEW_SUBGROUPS = 4  # in a day: with fewer, shifts are said for a week
 FEWEST = 0.001  # a month: what is less is not told apart
 ON_ROWS = frozenset({"missing", "unseen"})  # judged on all rows, so the model's min_rows has no say

@@ -11,17 +11,17 @@ from detectors.calibration.calibration import FEWEST_ROWS, FEWEST_WINDOWS, Calib
 from detectors.calibration.feature import FeatureCalibration
 from detectors.charts.charts import ENOUGH
 from monitor.sections import parse_duration, show_duration
+from monitor.stream.events import DAY, HOUR, Nanos
 
 PROFILES = {"week": "weekly profile", "day": "daily profile", "none": "one profile for all hours"}
 COLUMNS = ("varies", "slow", "season")
 SEASONS = {24: "day", 168: "week"}
 WINDOWS = ("10s", "30s", "1m", "2m", "5m", "10m", "15m", "30m", "1h", "2h", "6h", "12h", "1d")
-UNITS = (("weeks", 7 * 24), ("days", 24), ("hours", 1))
+UNITS = (("weeks", 7 * DAY), ("days", DAY), ("hours", HOUR))
 CUT_OFF = 4  # windows more than needed: the first and last are cut off, and some may lack rows
 ROOMY = 2 * FEWEST_ROWS  # rows of a mean window, so that the median one has enough
 TRIED = re.compile(r"windows? of (\w+)")  # in why it is cold
 SHOWN = 5
-DAY_NS = 86_400 * 10**9
 
 
 def learnt(reference: Reference, window_ns: int | None = None) -> str:
@@ -91,11 +91,10 @@ def _tried(reference: Reference) -> str | None:
     return None if found is None else found[1]
 
 
-def _span(nanos: int) -> str:
+def _span(nanos: Nanos) -> str:
     """In the largest unit of which there are about two."""
-    hours = nanos / 3.6e12
-    unit, length = next((one for one in UNITS if hours >= 1.95 * one[1]), UNITS[-1])
-    return f"{hours / length:.1f}".removesuffix(".0") + f" {unit}"
+    unit, length = next(((unit, length) for unit, length in UNITS if nanos >= 1.95 * length), UNITS[-1])
+    return f"{nanos / length:.1f}".removesuffix(".0") + f" {unit}"
 
 
 def misgivings(reference: Reference) -> Iterator[str]:
@@ -123,8 +122,8 @@ def changing(found: Calibration) -> Iterator[str]:
 
 def _only_dates(found: Calibration) -> bool:
     """Whether windows shorter than a day lie whole days apart, one a day."""
-    days, rest = divmod(found.span_ns - found.window_ns, DAY_NS)
-    return found.window_ns < DAY_NS and not rest and 2 < found.windows <= days + 1  # noqa: PLR2004 - two may do so by chance
+    days, rest = divmod(found.span_ns - found.window_ns, DAY)
+    return found.window_ns < DAY and not rest and 2 < found.windows <= days + 1  # noqa: PLR2004 - two may do so by chance
 
 
 def _carried(reference: Reference, found: Calibration) -> Iterator[str]:

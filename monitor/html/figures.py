@@ -6,11 +6,10 @@ from datetime import timedelta
 from monitor.explain import figures
 from monitor.explain.figures import EPOCH
 from monitor.html.markup import Markup, tag
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
 
 NONE = "–"
 THIN = "\u202f"  # a narrow space that does not break: between thousands, before a unit
-MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (SECOND, "s"))
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 PLAIN_FROM, PLAIN_TO = 1e-3, 1e9  # numbers outside are written with a power of ten
@@ -82,7 +81,7 @@ def moment(at: Nanos | None, otherwise: str = NONE) -> Markup:
 def spell(span: Nanos) -> str:
     r"""Return a span in its two largest units.
 
-    >>> spell(93_600 * SECOND), spell(300 * SECOND), spell(0)
+    >>> spell(26 * HOUR), spell(5 * MINUTE), spell(0)
     ('1\u202fd 2\u202fh', '5\u202fmin', '0\u202fs')
     """
     rest = round(span / SECOND) * SECOND
@@ -94,13 +93,3 @@ def spell(span: Nanos) -> str:
         elif found:
             break
     return " ".join(found[:2]) or f"0{THIN}s"
-
-
-def chance_of(seen: int, expected: float) -> float:
-    """Return how likely `seen` or more are, where so many are expected and they come by chance (Poisson)."""
-    if seen == 0:
-        return 1.0
-    if expected <= 0:
-        return 0.0
-    terms = (math.exp(k * math.log(expected) - expected - math.lgamma(k + 1)) for k in range(seen))
-    return max(0.0, 1.0 - math.fsum(terms))

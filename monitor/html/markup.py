@@ -47,6 +47,11 @@ def text(words: str) -> Markup:
     return tag("div", words, class_="text")
 
 
+def facts(known: Iterable[tuple[str, Inside]]) -> Markup:
+    """Return names with what they stand for."""
+    return tag("dl", [tag("div", tag("dt", term), tag("dd", value)) for term, value in known], class_="facts")
+
+
 def table(caption: str, heads: Iterable[str], rows: Iterable[Iterable[Inside]], **attributes: Attribute) -> Markup:
     """Return a table that scrolls by itself where it is too wide. A head that begins with # is of numbers; each row's first cell is its head."""
     heads = list(heads)

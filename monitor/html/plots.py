@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from monitor.explain.figures import EPOCH
-from monitor.html.figures import DAY, HOUR, MINUTE, MONTHS
+from monitor.html.figures import MONTHS
 from monitor.html.markup import Inside, Markup, tag
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
 
 ACROSS = 10_000  # steps from left to right
 STEPS: tuple[Nanos, ...] = (

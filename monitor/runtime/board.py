@@ -33,11 +33,11 @@ from monitor.facts import (
     WindowClosed,
     WindowScored,
 )
+from monitor.pipeline import KEPT_RESOLVED
+from monitor.series.series import KEPT_WINDOWS
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
 NO_SCORES = ScoreTable(())
-KEPT_WINDOWS = 500
-KEPT_RESOLVED = 100
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(

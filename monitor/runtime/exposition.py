@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-Kind = Literal["gauge", "counter", "histogram"]
+MetricKind = Literal["gauge", "counter", "histogram"]
 Sample = tuple[str, float]  # labels as `labelled` writes them, and the value
 
 CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,7 +40,7 @@ def lines(name: str, samples: Iterable[Sample]) -> bytes:
     return "".join(written).encode()
 
 
-def head(name: str, kind: Kind, meaning: str, style: str) -> bytes:
+def head(name: str, kind: MetricKind, meaning: str, style: str) -> bytes:
     """What stands before a family's samples. OpenMetrics names a counter without its suffix, and escapes quotes."""
     if style == OPENMETRICS:
         name = name.removesuffix("_total") if kind == "counter" else name

@@ -93,7 +93,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int) -> None:
         self._places = BoundedSemaphore(MOST_CONNECTIONS)
         self.address_family = AF_INET6 if ":" in host else AF_INET
-        super().__init__((host, port), Handler)
+        super().__init__((host, port), Connection)
 
     def serve(self, surface: Surface) -> None:
         """Serve in a thread of its own. Who connected before has waited."""
@@ -139,7 +139,7 @@ def hang_up(request: Any) -> None:
         request.shutdown(SHUT_RDWR)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Connection(BaseHTTPRequestHandler):
     """One connection."""
 
     server: Server

@@ -16,7 +16,7 @@ from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partiti
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 
-JUMP: Nanos = SECOND  # between two turns: the wall clock went another way than time did
+CLOCK_JUMP: Nanos = SECOND  # between two turns: the wall clock went another way than time did
 POLL = 0.1  # seconds: also how fast a stop is heard
 COLLECT_AFTER = 200_000  # container objects: a batch makes tens of thousands, all freed by their reference counts
 
@@ -52,7 +52,7 @@ class Loop:
         self._subscribers = subscribers
         self._sender = sender
         self._wake = wake
-        self._apart: Nanos | None = None  # wall time less monotonic time, at the last turn
+        self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Say what a restore found, and save where reading begins: a crash before the first interval loses nothing."""
@@ -87,9 +87,9 @@ class Loop:
 
     def _clock_jumped(self, now: Nanos) -> bool:
         """Whether the wall clock was set, or the machine slept: no silence can be measured across that."""
-        apart, before = now - round(self._clock.elapsed() * SECOND), self._apart
-        self._apart = apart
-        return before is not None and abs(apart - before) > JUMP
+        offset, before = now - round(self._clock.elapsed() * SECOND), self._clock_offset
+        self._clock_offset = offset
+        return before is not None and abs(offset - before) > CLOCK_JUMP
 
     def _decode(self, poll: Poll, now: Nanos) -> tuple[MicroBatch, list[Fact]]:
         facts: list[Fact] = list(poll.facts)

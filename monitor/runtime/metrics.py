@@ -11,7 +11,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from monitor.alerting.table import Part
 from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
-from monitor.runtime.exposition import CLASSIC, OPENMETRICS, Kind, Sample, head, label, labelled, lines
+from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
 from monitor.stream.events import SECOND, Nanos, SeriesKey
 
@@ -23,7 +23,7 @@ Family = tuple[str, Iterable[bytes]]  # a metric's name, and the text of its sam
 class Spec:
     """What a metric is."""
 
-    kind: Kind
+    kind: MetricKind
     help: str
     labels: tuple[str, ...] = ()
 

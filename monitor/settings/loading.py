@@ -23,7 +23,7 @@ MASK = "********"
 SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
 NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
 PROPERTIES = "kafka.properties"
-Place = tuple[int | str, ...]
+KeyPath = tuple[int | str, ...]
 
 
 class ConfigError(Exception):
@@ -127,7 +127,7 @@ def _shown(where: Place, key: str, value: Any) -> str:
     return f" (is {(mask_url(text) if '://' in text else text)[:80]!r})"
 
 
-def _origin(where: Place) -> str:
+def _origin(where: KeyPath) -> str:
     """The environment variable that a value came from."""
     variable = "DRIFTD_" + "__".join(str(part) for part in where).upper()
     return f", set by {variable}" if variable in {name.upper() for name in os.environ} else ""

@@ -11,6 +11,8 @@ Nanos = int
 """Event or processing time: nanoseconds since the Unix epoch, UTC."""
 
 SECOND: Nanos = 1_000_000_000
+MILLISECOND: Nanos = 1_000_000
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 ANY_VERSION = "*"
 FEATURES = "features"  # the view that predictions and their features are counted in
 

@@ -1,25 +1,25 @@
 """Each alert with its explanation: which feature, since when, how far, on how many rows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from monitor.alerting.episodes import Evidence
-from monitor.backtest.report.parts import BUDGET_RULE, TOLD_AT_MOST, Part, chart_of, effect_of
+from monitor.backtest.report.parts import BUDGET_RULE, TOLD_AT_MOST, ModelPart, chart_of, effect_of
 from monitor.backtest.result import AlertEpisode
 from monitor.html.figures import NONE, clock, count, moment, number, plural, spell, times
-from monitor.html.markup import Inside, Markup, name, table, tag, text
+from monitor.html.markup import Inside, Markup, facts, name, table, tag, text
 
 OPEN_CARDS = 3  # of a rule; a rule with more of them is not told of in full
 FEATURES_AT_MOST = 25  # in a card
 WORDS_AT_MOST = 3  # features named in a card's head
 
 
-def alerts(part: Part) -> Markup:
+def alerts(part: ModelPart) -> Markup:
     """Return a model's alerts, rule by rule."""
     groups = [group(part, rule, found) for rule, found in part.by_rule.items()]
     return tag("div", groups or tag("p", "No alert fired."), class_="cards")
 
 
-def group(part: Part, rule: str, found: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
+def group(part: ModelPart, rule: str, found: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
     """Return one rule's alerts: a card each, or one folded table where an explicit rule has many."""
     shown, rest = found[:TOLD_AT_MOST], len(found) - TOLD_AT_MOST
     more = [tag("p", f"And {plural(rest, 'alert')} more: --json writes them all.", class_="quiet")] if rest > 0 else []
@@ -31,7 +31,7 @@ def group(part: Part, rule: str, found: Sequence[tuple[int, AlertEpisode]]) -> l
     return [tag("details", head, table(said, heads, [short(part, *one) for one in shown]), more, class_="card")]
 
 
-def short(part: Part, at: int, alert: AlertEpisode) -> list[Inside]:
+def short(part: ModelPart, at: int, alert: AlertEpisode) -> list[Inside]:
     """Return an alert in one line."""
     planted = part.planted(alert)
     return [
@@ -42,7 +42,7 @@ def short(part: Part, at: int, alert: AlertEpisode) -> list[Inside]:
     ]
 
 
-def card(part: Part, at: int, alert: AlertEpisode, *, unfolded: bool) -> Markup:
+def card(part: ModelPart, at: int, alert: AlertEpisode, *, unfolded: bool) -> Markup:
     """Return one alert: its head always, its evidence where it is unfolded."""
     inside = [times_of(part, alert), evidence(part, at, alert)]
     return tag(
@@ -50,7 +50,7 @@ def card(part: Part, at: int, alert: AlertEpisode, *, unfolded: bool) -> Markup:
     )
 
 
-def head(part: Part, alert: AlertEpisode) -> Markup:
+def head(part: ModelPart, alert: AlertEpisode) -> Markup:
     """Return what can be said in a line."""
     planted = part.planted(alert)
     first = [
@@ -82,26 +82,21 @@ def open_for(alert: AlertEpisode) -> str:
     return f"resolved after {spell(alert.resolved_at - alert.fired_at)}"
 
 
-def times_of(part: Part, alert: AlertEpisode) -> Markup:
+def times_of(part: ModelPart, alert: AlertEpisode) -> Markup:
     """Return the alert's times, one by one."""
     window = alert.window
-    facts: list[tuple[str, Inside]] = [
+    moments: list[tuple[str, Inside]] = [
         ("First breach", moment(alert.since)),
         ("Fired", moment(alert.fired_at)),
         ("Resolved", moment(alert.resolved_at, "not by the end")),
         ("Window", f"{clock(window.start)} to {clock(window.end)}, {plural(window.rows, 'row')}"),
     ]
     if planted := part.planted(alert):
-        facts.append(("Planted", [name(planted.text), f", {spell(alert.fired_at - planted.at)} before"]))
-    return pairs(facts)
+        moments.append(("Planted", [name(planted.text), f", {spell(alert.fired_at - planted.at)} before"]))
+    return facts(moments)
 
 
-def pairs(facts: Iterable[tuple[str, Inside]]) -> Markup:
-    """Return names with what they stand for."""
-    return tag("dl", [tag("div", tag("dt", key), tag("dd", value)) for key, value in facts], class_="facts")
-
-
-def evidence(part: Part, at: int, alert: AlertEpisode) -> list[Markup]:
+def evidence(part: ModelPart, at: int, alert: AlertEpisode) -> list[Markup]:
     """Return the features that made the alert, and those that joined it."""
     said = f"Evidence of alert {at} on {part.model.key} when it fired, strongest first"
     found = [evidence_table(said, alert.evidence)] if alert.evidence else [tag("p", "No feature's evidence was kept.")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from monitor.backtest.report.parts import Part
+from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import SweepRow
 from monitor.html import plots
 from monitor.html.figures import NONE, moment, number, plural, spell
@@ -14,7 +14,7 @@ HEADROOM = 1.2  # so that no dot stands on the edge or in the words there
 Curve = list[float | None]
 
 
-def sweep(part: Part) -> Markup:
+def sweep(part: ModelPart) -> Markup:
     """Return what other budgets would have done, as plots and as a table."""
     model = part.model
     if not model.sweep:
@@ -27,7 +27,7 @@ def sweep(part: Part) -> Markup:
     return Markup(drawn + shown)
 
 
-def sweep_row(part: Part, row: SweepRow) -> list[Inside]:
+def sweep_row(part: ModelPart, row: SweepRow) -> list[Inside]:
     """Return one budget."""
     configured = [" ", tag("span", "configured", class_="badge")] if row.now else None
     false = [NONE if row.false_pages is None else str(row.false_pages)] if part.injected else []
@@ -35,7 +35,7 @@ def sweep_row(part: Part, row: SweepRow) -> list[Inside]:
     return [[number(row.per_month), configured], str(row.pages), *false, *delays, moment(row.first_page, "none")]
 
 
-def pages_plot(part: Part) -> Markup:
+def pages_plot(part: ModelPart) -> Markup:
     """Return pages against budget."""
     rows = part.model.sweep
     curves: dict[str, Curve] = {"all pages": [float(row.pages) for row in rows]}
@@ -44,14 +44,14 @@ def pages_plot(part: Part) -> Markup:
     return budget_plot(part, "Pages against budget", "pages", list(curves), list(curves.values()))
 
 
-def delay_plot(part: Part) -> Markup:
+def delay_plot(part: ModelPart) -> Markup:
     """Return the delay of each planted change against budget."""
     rows = part.model.sweep
     curves: list[Curve] = [[row.delays[at] for row in rows] for at in range(len(part.injected))]
     return budget_plot(part, "Delay against budget", "panes", [one.text for one in part.injected], curves)
 
 
-def budget_plot(part: Part, title: str, unit: str, names: Sequence[str], curves: Sequence[Curve]) -> Markup:
+def budget_plot(part: ModelPart, title: str, unit: str, names: Sequence[str], curves: Sequence[Curve]) -> Markup:
     """Return curves over the budgets tried, which stand at equal steps."""
     rows = part.model.sweep
     highest = max((value for curve in curves for value in curve if value is not None), default=0.0)

@@ -1,53 +1,38 @@
-"""The whole page: one file that needs no other, and runs no script but its own."""
+"""The report from its head to its foot."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from monitor.backtest.report import judgement
-from monitor.backtest.report.alerts import alerts, pairs
+from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
-from monitor.backtest.report.parts import CALIBRATIONS, Part, title
+from monitor.backtest.report.parts import CALIBRATIONS, ModelPart, title
 from monitor.backtest.report.timeline import panes_and_windows, timeline, tracks
 from monitor.backtest.result import BacktestResult, Model
 from monitor.html.figures import NONE, count, moment, number, plural, share, spell
-from monitor.html.markup import Inside, Markup, joined, name, table, tag
-
-HERE = Path(__file__).parent
-MILLISECOND = 1_000_000
+from monitor.html.markup import Inside, Markup, facts, joined, name, table, tag
+from monitor.html.page import page
+from monitor.stream.events import MILLISECOND
 
 
 def document(result: BacktestResult) -> str:
     """Return the report as HTML; the same result gives the same bytes."""
-    script = (HERE / "script.js").read_text(encoding="utf-8")
-    parts = [Part.of(result, at) for at in range(len(result.models))]
+    parts = [ModelPart.of(result, at) for at in range(len(result.models))]
     body = [
         tag("header", head(result, parts)),
         tag("main", overview(parts), [section(part) for part in parts], inputs(result)),
         tag("footer", tag("p", f"driftd {result.version}; nothing was sent, no state was touched.", class_="quiet")),
-        tag("script", Markup(script)),
     ]
-    return f"<!doctype html>\n{tag('html', metadata(result, script), tag('body', body), lang='en')}\n"
-
-
-def metadata(result: BacktestResult, script: str) -> Markup:
-    """Return the page's own metadata: among them that it loads nothing and runs this script alone."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     models = ", ".join(str(model.key) for model in result.models)
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"Backtest of {models}"),
-        tag("style", Markup((HERE / "style.css").read_text(encoding="utf-8"))),
-    )
+    return page(f"Backtest of {models}", body, style=sheet("style.css"), script=sheet("script.js"))
 
 
-def head(result: BacktestResult, parts: list[Part]) -> list[Markup]:
+def sheet(name: str) -> str:
+    """Return a file that stands beside this one."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def head(result: BacktestResult, parts: list[ModelPart]) -> list[Markup]:
     """Return what was run on what, and the outcome in a few words."""
     span = tag("p", moment(result.first), " to ", moment(result.last), f" UTC, {spell(result.last - result.first)}")
     hints = tag("ul", [tag("li", hint) for hint in result.hints], class_="hints") if result.hints else None
@@ -55,7 +40,7 @@ def head(result: BacktestResult, parts: list[Part]) -> list[Markup]:
     return [*found, joined([others(result, parts), tiles(result), hints, origin(result)])]
 
 
-def outcome(result: BacktestResult, parts: list[Part]) -> str:
+def outcome(result: BacktestResult, parts: list[ModelPart]) -> str:
     """Return the one line to remember."""
     pages, allowed = sum(len(part.pages) for part in parts), sum(part.model.expected_false_alarms for part in parts)
     said = f"{plural(pages, 'page')}, {number(allowed)} false expected"
@@ -67,7 +52,7 @@ def outcome(result: BacktestResult, parts: list[Part]) -> str:
     return f"{said}; {found} of {plural(len(result.injected), 'planted change')} found"
 
 
-def others(result: BacktestResult, parts: list[Part]) -> Markup | None:
+def others(result: BacktestResult, parts: list[ModelPart]) -> Markup | None:
     """Return what explicit rules add."""
     if not result.explicit:
         return None
@@ -108,16 +93,16 @@ def part_of(some: int, every: int) -> str:
 
 def origin(result: BacktestResult) -> Markup:
     """Return where all this comes from, so that it can be had again."""
-    facts: list[tuple[str, Inside]] = [
+    origins: list[tuple[str, Inside]] = [
         ("Command", tag("code", result.command)),
         ("Configuration", [tag("code", result.config), f" ({result.config_hash[:12]})"]),
         ("Input", [[tag("code", one), " "] for one in result.inputs]),
         ("Version", result.version),
     ]
-    return pairs(facts)
+    return facts(origins)
 
 
-def overview(parts: list[Part]) -> Markup:
+def overview(parts: list[ModelPart]) -> Markup:
     """Return the models in one table."""
     heads = (
         "Model",
@@ -132,7 +117,7 @@ def overview(parts: list[Part]) -> Markup:
     return table("Models", heads, map(overview_row, parts))
 
 
-def overview_row(part: Part) -> list[Inside]:
+def overview_row(part: ModelPart) -> list[Inside]:
     """Return a model in one line."""
     model = part.model
     warnings = (
@@ -157,7 +142,7 @@ def calibration_badge(model: Model) -> Markup:
     return tag("span", CALIBRATIONS.get(model.calibration, model.calibration), class_=kind)
 
 
-def section(part: Part) -> Markup:
+def section(part: ModelPart) -> Markup:
     """Return all there is to say of one model."""
     model, axis = part.model, part.axis
     heading = tag("h2", title(model), id=f"model-{part.at}-name")
@@ -189,7 +174,7 @@ def chapter(heading: str, inside: Inside) -> Markup:
 def about(model: Model) -> Markup:
     """Return what the model was judged on."""
     late = f"{count(model.late)} late" if model.late else "none late"
-    facts: list[tuple[str, Inside]] = [
+    known: list[tuple[str, Inside]] = [
         ("Windows", panes_and_windows(model)),
         ("Events", f"{count(model.events)}, {late}"),
         ("Features", count(model.features)),
@@ -198,8 +183,8 @@ def about(model: Model) -> Markup:
         ("Budget", "off" if model.budget is None else f"{number(model.budget)} false a month"),
     ]
     if model.thresholds:
-        facts.append(("Thresholds", thresholds(model.thresholds)))
-    return pairs(facts)
+        known.append(("Thresholds", thresholds(model.thresholds)))
+    return facts(known)
 
 
 def thresholds(by_chart: Mapping[str, float]) -> str:
@@ -210,7 +195,7 @@ def thresholds(by_chart: Mapping[str, float]) -> str:
     return "; ".join(f"{value} ({', '.join(charts)})" for value, charts in found.items())
 
 
-def reference_notes(part: Part) -> list[Markup]:
+def reference_notes(part: ModelPart) -> list[Markup]:
     """Return what a reader must know of the reference."""
     notes = []
     if part.cold:

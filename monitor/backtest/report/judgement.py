@@ -1,11 +1,13 @@
 """What to make of it: expected and seen false alarms, the self-check, planted changes, retraining."""
 
-from monitor.backtest.report.parts import BUDGET_RULE, Part
+import math
+
+from detectors.charts.budget import MONTH_NS
+from monitor.backtest.report.parts import BUDGET_RULE, ModelPart
 from monitor.backtest.result import ExpectedRule, Injected, Retrain
-from monitor.html.figures import DAY, NONE, chance_of, count, moment, number, plural, share, spell, times
+from monitor.html.figures import NONE, count, moment, number, plural, share, spell, times
 from monitor.html.markup import Inside, Markup, name, table, tag, text
 
-MONTH = 30 * DAY  # the budget's
 SUSPECT = 3.0  # × as many warnings as expected
 FEW = 10  # warnings: below it a ratio says nothing
 OUTCOMES = {
@@ -15,7 +17,7 @@ OUTCOMES = {
 }
 
 
-def false_alarms(part: Part) -> Markup:
+def false_alarms(part: ModelPart) -> Markup:
     """Return expected and seen alarms, first in words, then by rule."""
     words = [budget_words(part), seen_words(part), cold_words(part)]
     own: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), "the budget × the time"]
@@ -26,24 +28,24 @@ def false_alarms(part: Part) -> Markup:
     return Markup(tag("p", " ".join(word for word in words if word)) + (found or ""))
 
 
-def expected(part: Part) -> str:
+def expected(part: ModelPart) -> str:
     """Return how many pages the budget allows; nothing where it cannot be kept."""
     return NONE if part.cold else number(part.model.expected_false_alarms)
 
 
-def budget_words(part: Part) -> str:
+def budget_words(part: ModelPart) -> str:
     """Return what the budget allows."""
     model = part.model
     if model.budget is None:
         return "The budget is off: only explicit rules speak."
     return (
         f"The budget is {number(model.budget)} false {'page' if model.budget == 1 else 'pages'} a month; "
-        f"over these {spell(round(model.months * MONTH))} that is {number(model.budget * model.months)}. "
+        f"over these {spell(round(model.months * MONTH_NS))} that is {number(model.budget * model.months)}. "
         f"Seen: {plural(len(part.pages), 'page')}."
     )
 
 
-def seen_words(part: Part) -> str:
+def seen_words(part: ModelPart) -> str:
     """Return how many of the pages were false, as far as anybody can know."""
     if part.model.budget is None or part.cold or not part.pages:
         return ""
@@ -54,20 +56,30 @@ def seen_words(part: Part) -> str:
     return f"Which of them were false, a recording cannot say. Without any change as many or more come {likely}."
 
 
-def cold_words(part: Part) -> str:
+def chance_of(seen: int, expected: float) -> float:
+    """Return how likely `seen` or more are, where so many are expected and they come by chance (Poisson)."""
+    if seen == 0:
+        return 1.0
+    if expected <= 0:
+        return 0.0
+    terms = (math.exp(k * math.log(expected) - expected - math.lgamma(k + 1)) for k in range(seen))
+    return max(0.0, 1.0 - math.fsum(terms))
+
+
+def cold_words(part: ModelPart) -> str:
     """Return what a cold reference means for the promise."""
     if not part.cold or part.model.budget is None:
         return ""
     return "The reference is cold: only large effects page, and the budget is no promise."
 
 
-def rule_row(part: Part, one: ExpectedRule) -> list[Inside]:
+def rule_row(part: ModelPart, one: ExpectedRule) -> list[Inside]:
     """Return an explicit rule's alarms."""
     seen = sum(alert.rule == one.rule for _, alert in part.alerts)
     return [name(one.rule), number(one.count), str(seen), text(one.why)]
 
 
-def self_check(part: Part) -> Markup:
+def self_check(part: ModelPart) -> Markup:
     """Return warnings seen and expected, and what their ratio says of the reference."""
     seen, expected = part.model.warnings_seen, part.model.warnings_expected
     if seen is None or expected is None:
@@ -85,7 +97,7 @@ def self_check(part: Part) -> Markup:
     )
 
 
-def planted(part: Part) -> Markup:
+def planted(part: ModelPart) -> Markup:
     """Return each planted change with what became of it."""
     caption = f"Changes planted in {part.model.key} (times in UTC)"
     heads = ("Change", "From", "Until", "#Rows changed", "Found", "By", "#Delay", "#Place in the page")
@@ -113,7 +125,7 @@ def planted_row(one: Injected) -> list[Inside]:
     ]
 
 
-def retraining(part: Part) -> Markup:
+def retraining(part: ModelPart) -> Markup:
     """Return every wish to retrain with its outcome."""
     if not part.retrains:
         return tag("p", "No alert asked for retraining.")

@@ -29,7 +29,7 @@ CHARTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ModelPart:
     """One model with all that names it; `at` is its place in the report, `alerts` with theirs among all alerts."""
 
     at: int

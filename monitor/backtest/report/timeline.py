@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from monitor.backtest.report.parts import CHARTS, TOLD_AT_MOST, Part
+from monitor.backtest.report.parts import CHARTS, TOLD_AT_MOST, ModelPart
 from monitor.backtest.result import AlertEpisode, Injected, Model, Retrain, Track
 from monitor.html import plots
 from monitor.html.figures import clock, count, moment, plural, spell, times
@@ -15,7 +15,7 @@ LANES_AT_MOST = 8
 BARS_AT_MOST = 500  # in a lane: more are one grey block to the eye
 
 
-def timeline(part: Part) -> Markup:
+def timeline(part: ModelPart) -> Markup:
     """Return rows a window over the lanes of what happened, on one axis of time."""
     lanes = [
         alert_lanes(part),
@@ -25,7 +25,7 @@ def timeline(part: Part) -> Markup:
     return tag("div", rows_plot(part), lanes, foot(part), class_="plots")
 
 
-def alert_lanes(part: Part) -> list[Markup]:
+def alert_lanes(part: ModelPart) -> list[Markup]:
     """Return a lane for each rule that fired, the last for all that are too many."""
     rules = list(part.by_rule.items())
     if len(rules) > LANES_AT_MOST:
@@ -34,7 +34,7 @@ def alert_lanes(part: Part) -> list[Markup]:
     return [lane(rule, alert_bars(part, alerts)) for rule, alerts in rules] or [lane("Alerts", [])]
 
 
-def alert_bars(part: Part, alerts: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
+def alert_bars(part: ModelPart, alerts: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
     """Return the alerts of one lane; those that are told of in full are links."""
     return [
         alert_bar(part, number, alert, told=place < TOLD_AT_MOST)
@@ -42,7 +42,7 @@ def alert_bars(part: Part, alerts: Sequence[tuple[int, AlertEpisode]]) -> list[M
     ]
 
 
-def rows_plot(part: Part) -> Markup:
+def rows_plot(part: ModelPart) -> Markup:
     """Return how many rows each window held."""
     model = part.model
     most = max(model.rows, default=0.0)
@@ -66,12 +66,12 @@ def lane(label: str, bars: Sequence[Markup]) -> Markup:
     return tag("div", tag("div", name(label), class_="label"), tag("div", inside, class_="box"), class_="plot lane")
 
 
-def foot(part: Part) -> Markup:
+def foot(part: ModelPart) -> Markup:
     """Return the axis of time under the plots."""
     return tag("div", tag("div", "UTC", class_="label quiet"), plots.ticks(part.axis.ticks()), class_="plot foot")
 
 
-def alert_bands(part: Part, scale: Scale) -> list[Markup]:
+def alert_bands(part: ModelPart, scale: Scale) -> list[Markup]:
     """Return the times in which an alert was open."""
     return [
         plots.band(alert.severity.value, part.axis.place(alert.fired_at), part.axis.place(ending(part, alert)), scale)
@@ -79,17 +79,17 @@ def alert_bands(part: Part, scale: Scale) -> list[Markup]:
     ]
 
 
-def change_marks(part: Part, scale: Scale) -> list[Markup]:
+def change_marks(part: ModelPart, scale: Scale) -> list[Markup]:
     """Return where planted changes begin."""
     return [plots.mark("planted", part.axis.place(one.at), scale) for one in part.injected]
 
 
-def ending(part: Part, alert: AlertEpisode) -> Nanos:
+def ending(part: ModelPart, alert: AlertEpisode) -> Nanos:
     """Return when an alert ended, the end of the recording where it did not."""
     return part.axis.last if alert.resolved_at is None else alert.resolved_at
 
 
-def alert_bar(part: Part, at: int, alert: AlertEpisode, *, told: bool) -> Markup:
+def alert_bar(part: ModelPart, at: int, alert: AlertEpisode, *, told: bool) -> Markup:
     """Return an alert in its lane, which leads to its explanation."""
     until = "still open" if alert.resolved_at is None else f"resolved {clock(alert.resolved_at)}"
     said = f"{alert.rule}: fired {clock(alert.fired_at)}, {until}"
@@ -98,13 +98,13 @@ def alert_bar(part: Part, at: int, alert: AlertEpisode, *, told: bool) -> Markup
     return tag("a", href=f"#alert-{at}", **shown) if told else tag("span", role="img", **shown)
 
 
-def planted_bar(part: Part, one: Injected) -> Markup:
+def planted_bar(part: ModelPart, one: Injected) -> Markup:
     """Return a planted change in its lane."""
     until = part.axis.last if one.until is None else one.until
     return tag("span", one.text, class_="bar planted", style=stretch(part, one.at, until), title=one.text)
 
 
-def retrain_pin(part: Part, one: Retrain) -> Markup:
+def retrain_pin(part: ModelPart, one: Retrain) -> Markup:
     """Return a wish to retrain: full where it was granted."""
     said = f"{one.outcome.replace('_', ', ')} {clock(one.at)}"
     kind = "granted" if one.outcome == "requested" else "denied"
@@ -112,13 +112,13 @@ def retrain_pin(part: Part, one: Retrain) -> Markup:
     return tag("span", class_=f"pin {kind}", style=place, title=said, role="img", aria_label=said)
 
 
-def stretch(part: Part, first: Nanos, last: Nanos) -> str:
+def stretch(part: ModelPart, first: Nanos, last: Nanos) -> str:
     """Return where a stretch of time stands, as CSS."""
     left, right = part.axis.place(first), part.axis.place(last)
     return f"left:{plots.percent(left)};width:{plots.percent(max(right - left, 0))}"
 
 
-def tracks(part: Part) -> Markup:
+def tracks(part: ModelPart) -> Markup:
     """Return a plot for each feature that came near a page, nearest first, all on the same axes."""
     model = part.model
     if not model.tracks:
@@ -138,7 +138,7 @@ def legend_of(model: Model) -> list[Markup]:
     return [tag("span", f"Evidence ÷ threshold, {length}, cut at {SHOWN:g}."), *swatches]
 
 
-def track_plot(part: Part, one: Track) -> Markup:
+def track_plot(part: ModelPart, one: Track) -> Markup:
     """Return how near one feature came over time."""
     model, scale = part.model, Scale(SHOWN)
     top, when, chart = peak(model, one)

@@ -14,7 +14,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.app import Daemon
 from monitor.clock import SystemClock
 from monitor.commands.demo.receiver import ReceivedNotice, Receiver
-from monitor.commands.demo.traffic import MODELS, TOPIC, WINDOW, Plan, Traffic, write_references
+from monitor.commands.demo.traffic import MODELS, TOPIC, WINDOW, Timetable, Traffic, write_references
 from monitor.commands.demo.view import Frame, Row, View
 from monitor.commands.exits import Exit
 from monitor.commands.run import cannot
@@ -51,7 +51,7 @@ def demo(*, seconds: int, port: int) -> Exit:
     """Run the whole thing. 0 if the drift was detected and delivered and the other model stayed silent, else 1."""
     configure_logging("error", "console")
     began = CLOCK.elapsed()
-    plan = Plan(begins=max(8.0, seconds * 0.2), ends=max(18.0, seconds * 0.45))
+    timetable = Timetable(begins=max(8.0, seconds * 0.2), ends=max(18.0, seconds * 0.45))
     with tempfile.TemporaryDirectory(prefix="driftd-demo-") as directory:
         home = Path(directory)
         secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
@@ -69,7 +69,7 @@ def demo(*, seconds: int, port: int) -> Exit:
             return cannot(f"http: port {port} cannot be bound: {error.strerror or error}; choose another with --port")
         thread = Thread(target=daemon.run, name="daemon", daemon=True)
         thread.start()
-        traffic = Traffic(broker.producer, plan, rng)
+        traffic = Traffic(broker.producer, timetable, rng)
         traffic.start()
         story = Story()
         try:

@@ -25,10 +25,10 @@ REFERENCE_WINDOWS = 120
 UNEVEN = 0.6  # how the rows a window of the reference differ, as a logarithm: machines stall, and that is no drift
 DRIFT_FACTOR = 1.9  # of fraud's amount: a currency that is no longer converted
 
-Columns = dict[str, NDArray[Any]]
+Drawn = dict[str, NDArray[Any]]
 
 
-def fraud(rng: Generator, rows: int) -> Columns:
+def fraud(rng: Generator, rows: int) -> Drawn:
     """Card payments with a fraud score."""
     amount = rng.lognormal(3.4, 0.8, rows)
     return {
@@ -40,7 +40,7 @@ def fraud(rng: Generator, rows: int) -> Columns:
     }
 
 
-def pricing(rng: Generator, rows: int) -> Columns:
+def pricing(rng: Generator, rows: int) -> Drawn:
     """Rides with a price."""
     distance = rng.gamma(2.2, 3.1, rows)
     return {
@@ -51,7 +51,7 @@ def pricing(rng: Generator, rows: int) -> Columns:
     }
 
 
-MODELS: dict[str, Callable[[Generator, int], Columns]] = {"fraud": fraud, "pricing": pricing}
+MODELS: dict[str, Callable[[Generator, int], Drawn]] = {"fraud": fraud, "pricing": pricing}
 
 
 def write_references(directory: Path, rng: Generator) -> None:
@@ -65,7 +65,7 @@ def write_references(directory: Path, rng: Generator) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Timetable:
     """When drift begins and ends, in seconds after the start."""
 
     begins: float
@@ -75,10 +75,10 @@ class Plan:
 class Traffic(Thread):
     """Produces until stopped, with event times of now."""
 
-    def __init__(self, producer: Producer, plan: Plan, rng: Generator) -> None:
+    def __init__(self, producer: Producer, timetable: Timetable, rng: Generator) -> None:
         super().__init__(name="traffic", daemon=True)
         self._producer = producer
-        self._plan = plan
+        self._timetable = timetable
         self._rng = rng
         self._encoder = msgspec.json.Encoder()
         self.stopping = Event()
@@ -93,7 +93,7 @@ class Traffic(Thread):
         sent = 0
         while not self.stopping.wait(TICK):
             elapsed = CLOCK.elapsed() - began
-            self._follow_plan(elapsed)
+            self._follow_timetable(elapsed)
             due = int(elapsed * RATE)
             for model in MODELS:
                 self._produce(model, due - sent)
@@ -101,11 +101,11 @@ class Traffic(Thread):
             self._producer.poll(0)
         self._producer.flush(2)
 
-    def _follow_plan(self, elapsed: float) -> None:
-        self.drifting = self._plan.begins <= elapsed < self._plan.ends
+    def _follow_timetable(self, elapsed: float) -> None:
+        self.drifting = self._timetable.begins <= elapsed < self._timetable.ends
         if self.drifting and self.drift_began is None:
             self.drift_began = CLOCK.now()
-        if elapsed >= self._plan.ends and self.drift_ended is None:
+        if elapsed >= self._timetable.ends and self.drift_ended is None:
             self.drift_ended = CLOCK.now()
 
     def _produce(self, model: str, rows: int) -> None:

@@ -16,13 +16,10 @@ from scipy import stats
 from monitor.alerting.rules import Severity
 from monitor.backtest.report import write_report
 from monitor.backtest.report.document import document
-from monitor.backtest.report.parts import Part, chart_of, effect_of
+from monitor.backtest.report.judgement import chance_of
+from monitor.backtest.report.parts import ModelPart, chart_of, effect_of
 from monitor.backtest.result import BacktestResult, SweepRow
-from monitor.html.figures import chance_of, clock, number, plural, spell, times
-from monitor.html.markup import Markup, tag
-from monitor.html.plots import Scale, TimeAxis, nice_top, path, places, tick_text
-from monitor.stream.events import SECOND
-from tests.build import DAY, HOUR, MIDNIGHT, MINUTE
+from tests.build import DAY, HOUR, MINUTE
 from tests.reports import CHANGE, PAGE, a_cold_model, episode, evidence, injected, make_model, make_result
 
 HOSTILE = "<script>alert(1)</script>\"'&amp;--><img src=x onerror=alert(2)>"
@@ -197,7 +194,7 @@ def test_with_a_planted_change_pages_outside_it_are_counted() -> None:
     ],
 )
 def test_an_alert_is_the_planted_changes_where_they_overlap(since: int, fired: int, *, within: bool) -> None:
-    part = Part.of(make_result(), 0)
+    part = ModelPart.of(make_result(), 0)
 
     assert (part.planted(episode(since=since, fired_at=fired)) is not None) is within
 
@@ -292,86 +289,6 @@ def test_an_explicit_rule_is_named_by_its_detector() -> None:
     assert chart_of(evidence(chart="", detector="ks")) == "ks"
 
 
-# --- plots --------------------------------------------------------------------------------------------------------------
-
-AXIS = TimeAxis(MIDNIGHT, MIDNIGHT + 100 * MINUTE)
-
-
-def test_a_line_is_broken_where_nothing_was_charted() -> None:
-    minutes = [0, 10, 20, 70, 80, 90]
-    values = [1.0, 1.0, 2.0, 0.0, None, 0.5]
-    points = places(AXIS, [MIDNIGHT + m * MINUTE for m in minutes], values)
-
-    assert path(points, Scale(2.0)) == "M0,1000 1000,1000 2000,0M7000,2000h0M9000,1500h0"
-
-
-def test_what_is_above_the_picture_is_not_cut_from_the_line() -> None:
-    """The script reads the plot's values from the line."""
-    assert path([(0.0, 21.3), (1.0, 0.0)], Scale(2.0)) == "M0,-19300 10000,2000"
-
-
-@given(st.integers(0, 4_000_000_000), st.integers(1, 40 * 366 * 86_400))
-def test_ticks_are_few_rise_and_stay_on_the_axis(first: int, span: int) -> None:
-    ticks = TimeAxis(first * SECOND, (first + span) * SECOND).ticks()
-    at = [place for place, _ in ticks]
-
-    assert len(ticks) <= 10
-    assert at == sorted(set(at))
-    assert all(0 <= place <= 1 for place in at)
-
-
-@pytest.mark.parametrize(
-    ("at", "step", "said"),
-    [
-        (MIDNIGHT, HOUR, "23 Nov"),
-        (MIDNIGHT + 3 * HOUR, HOUR, "03:00"),
-        (MIDNIGHT + 5 * SECOND, 5 * SECOND, "00:00:05"),
-        (MIDNIGHT, 365 * DAY, "Nov 2025"),
-    ],
-)
-def test_a_tick_says_what_tells_it_from_its_neighbours(at: int, step: int, said: str) -> None:
-    assert tick_text(at, step) == said
-
-
-@given(st.floats(0, 1e12))
-def test_an_axis_ends_above_its_highest_value_and_not_far(highest: float) -> None:
-    assert highest <= nice_top(highest) <= max(2.5 * highest, 1.0)
-
-
-# --- figures ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "said"),
-    [
-        (0.123456, "0.123"),
-        (41.0, "41"),
-        (None, "–"),
-        (float("nan"), "–"),
-        (1234.5, "1 234"),
-        (-0.5, "−0.5"),
-        (0.0, "0"),
-    ],
-)
-def test_a_number_has_three_digits(value: float | None, said: str) -> None:
-    assert number(value).replace("\u202f", " ") == said
-
-
-def test_spans_and_times_are_for_people() -> None:
-    spans = [spell(seconds * SECOND).replace("\u202f", " ") for seconds in (0, 300, 93_600, 86_460, 90)]
-
-    assert spans == ["0 s", "5 min", "1 d 2 h", "1 d", "1 min 30 s"]
-    assert clock(MIDNIGHT + 61 * SECOND) == "2025-11-23 00:01:01"
-    assert [times(1.004), plural(1, "page"), plural(0, "page")] == ["1.00\u202f×", "1 page", "0 pages"]
-
-
 @given(st.integers(0, 300), st.floats(1e-6, 200))
 def test_the_chance_of_so_many_is_poissons(seen: int, expected: float) -> None:
     assert chance_of(seen, expected) == pytest.approx(stats.poisson.sf(seen - 1, expected), abs=1e-9)
-
-
-def test_markup_escapes_what_is_not_markup() -> None:
-    assert tag("p", "a < b", tag("b", "c"), class_="x", hidden=False, open=True, title='"') == (
-        '<p class="x" open title="&quot;">a &lt; b<b>c</b></p>'
-    )
-    assert tag("p", Markup("<br>"), [None, "&"]) == "<p><br>&amp;</p>"

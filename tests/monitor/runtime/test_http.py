@@ -35,7 +35,7 @@ from monitor.facts import (
     WindowSpan,
 )
 from monitor.runtime.board import Board, SeriesBoard
-from monitor.runtime.http import MOST_CONNECTIONS, Handler, Server, Surface
+from monitor.runtime.http import MOST_CONNECTIONS, Connection, Server, Surface
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.store.sqlite import Backlog
@@ -420,7 +420,7 @@ def test_a_port_that_is_taken_is_an_error(scene: Scene) -> None:
 
 def test_it_can_be_served_on_ipv6(scene: Scene) -> None:
     try:
-        server = Server("::1", 0, scene.surface)
+        server = Server("::1", 0)
     except OSError:
         pytest.skip("this machine has no IPv6")
     assert server.url == f"http://[::1]:{server.server_address[1]}"
@@ -515,4 +515,4 @@ def test_requests_are_not_logged(scene: Scene, capsys: pytest.CaptureFixture[str
     scene.ask("/nothing?secret=1")
 
     assert capsys.readouterr().err == ""
-    assert Handler.sys_version == ""
+    assert Connection.sys_version == ""
