@@ -90,8 +90,8 @@ def client_properties(settings: Settings) -> dict[str, Any]:
 
 def explain_client(error: Exception) -> str:
     """The Kafka client's own words, without values: they could be secrets."""
-    found = error.args[0] if error.args else error
-    text = found.str() if hasattr(found, "str") else str(found)
+    reason = error.args[0] if error.args else error
+    text = reason.str() if hasattr(reason, "str") else str(reason)
     text = re.sub('value ".*" for configuration', "value for configuration", text, flags=re.DOTALL)
     return text.split(" = ", maxsplit=1)[0].split('value "', maxsplit=1)[0].strip()
 

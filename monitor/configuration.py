@@ -48,11 +48,11 @@ def load(
     problems: list[str] = []
     specs, targets = [], []
     shared: dict[Path, Reference] = {}
-    for at, model in enumerate(settings.models):
+    for number, model in enumerate(settings.models):
         try:
             path = base / model.reference
             if path not in shared:
-                shared[path] = load_reference(path, f"models[{at}]")
+                shared[path] = load_reference(path, f"models[{number}]")
             specs.append(series_spec(settings, model, shared[path]))
         except ConfigError as error:
             problems.append(str(error))
@@ -125,7 +125,7 @@ def chart_plan(settings: Settings, model: ModelSettings) -> ChartPlan | None:
     alerting, features = settings.alerting, model.features.items()
     if alerting.false_alarms_per_month is None:
         return None
-    versions = sum(one.name == model.name for one in settings.models)  # which share the model's budget
+    versions = sum(other.name == model.name for other in settings.models)  # which share the model's budget
     return ChartPlan(
         per_month=alerting.false_alarms_per_month / versions,
         step_ns=model.slide or model.window,
@@ -187,5 +187,5 @@ def feature_choice(feature: FeatureSettings) -> FeatureChoice:
     """What the settings say of one feature."""
     return FeatureChoice(
         None if feature.detectors is None else frozenset(feature.detectors),
-        {name: Thresholds(own.fire_above, own.clear_below) for name, own in feature.thresholds.items()},
+        {name: Thresholds(limits.fire_above, limits.clear_below) for name, limits in feature.thresholds.items()},
     )

@@ -25,7 +25,7 @@ from tests.build import DAY, HOUR, MIDNIGHT, MINUTE
 CHURN = SeriesKey("churn", "3")
 LOANS = SeriesKey("loans", "*")
 DAYS = 14
-PANES = np.arange(1, DAYS * 24 * 4 + 1) * 15 * MINUTE + MIDNIGHT
+SUBGROUPS = np.arange(1, DAYS * 24 * 4 + 1) * 15 * MINUTE + MIDNIGHT
 CHANGE: Nanos = MIDNIGHT + 9 * DAY + 6 * HOUR
 PAGE = CHANGE + 45 * MINUTE
 FEATURES = ("age", "plan", "income_last_12_months", "country", "tenure_days", "__prediction__")
@@ -60,18 +60,18 @@ def injected(**changes: Any) -> Injected:
 
 def track(feature: str, high: float, seed: int = 1) -> Track:
     """Evidence that wanders under the warning, rises with the change and falls with its end; one gap of hours."""
-    noise = np.random.default_rng(seed).gamma(1.2, 0.06, PANES.size)
-    inside = (PANES > CHANGE) & (PANES <= CHANGE + DAY)
-    values = np.where(inside, np.minimum((PANES - CHANGE) / (4 * HOUR), 1.0) * high, noise)
-    gap = (PANES > MIDNIGHT + 4 * DAY) & (PANES < MIDNIGHT + 4 * DAY + 9 * HOUR)
+    noise = np.random.default_rng(seed).gamma(1.2, 0.06, SUBGROUPS.size)
+    inside = (SUBGROUPS > CHANGE) & (SUBGROUPS <= CHANGE + DAY)
+    values = np.where(inside, np.minimum((SUBGROUPS - CHANGE) / (4 * HOUR), 1.0) * high, noise)
+    gap = (SUBGROUPS > MIDNIGHT + 4 * DAY) & (SUBGROUPS < MIDNIGHT + 4 * DAY + 9 * HOUR)
     peaks = tuple(None if missing else float(value) for value, missing in zip(values, gap, strict=True))
     return Track(feature, float(values.max()), peaks, tuple("" if one is None else "location+" for one in peaks))
 
 
 def make_model(**changes: Any) -> Model:
-    """Two weeks in panes of a quarter of an hour, six features charted."""
-    hours = (PANES - MIDNIGHT) / HOUR
-    rows = 1200 + 500 * np.sin((hours - 9) * np.pi / 12) + np.random.default_rng(7).normal(0, 40, PANES.size)
+    """Two weeks in subgroups of a quarter of an hour, six features charted."""
+    hours = (SUBGROUPS - MIDNIGHT) / HOUR
+    rows = 1200 + 500 * np.sin((hours - 9) * np.pi / 12) + np.random.default_rng(7).normal(0, 40, SUBGROUPS.size)
     highs = (3.31, 2.34, 1.59, 1.06, 0.41, 0.38)
     model = Model(
         key=CHURN,
@@ -91,12 +91,12 @@ def make_model(**changes: Any) -> Model:
         events=1_612_800,
         late=120,
         windows=4030,
-        ends=tuple(PANES.tolist()),
+        ends=tuple(SUBGROUPS.tolist()),
         rows=tuple(rows.round().tolist()),
         thinned=3,
-        pane_ns=15 * MINUTE,
-        panes=PANES.size,
-        charted=tuple(PANES.tolist()),
+        subgroup_ns=15 * MINUTE,
+        subgroups=SUBGROUPS.size,
+        charted=tuple(SUBGROUPS.tolist()),
         tracks=tuple(track(name, high, seed) for seed, (name, high) in enumerate(zip(FEATURES, highs, strict=True))),
         thresholds={"location+": 14.13, "location-": 14.13, "scale+": 14.13, "shape": 14.13, "missing": 12.4},
         warn_at=0.5,
@@ -124,7 +124,7 @@ def a_cold_model() -> Model:
         "sweep": (),
     }
     said = {"calibration": "cold", "calibrated": "no --timestamp", "drifting": ("fico: mean +0.4 σ from 2025-11-20",)}
-    return make_model(key=LOANS, panes=0, thresholds={}, **said, **unknown)
+    return make_model(key=LOANS, subgroups=0, thresholds={}, **said, **unknown)
 
 
 def make_result(**changes: Any) -> BacktestResult:

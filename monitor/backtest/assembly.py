@@ -21,7 +21,7 @@ class NothingFound(Exception):  # noqa: N818 - it is what there is
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CommandRun:
     """What the result repeats of the command: who ran what on what."""
 
     version: str
@@ -31,39 +31,39 @@ class Told:
     inputs: tuple[str, ...]
 
 
-def assemble(told: Told, found: Findings, notes: Sequence[str]) -> BacktestResult:
+def assemble(run: CommandRun, findings: Findings, notes: Sequence[str]) -> BacktestResult:
     """The result. Raises NothingFound where no window was judged."""
-    refuse_nothing(found)
-    series = list(found.series.values())
-    models = tuple(model_of(one, found.budget) for one in series)
+    refuse_nothing(findings)
+    series = list(findings.series.values())
+    models = tuple(model_of(one, findings.budget) for one in series)
     return BacktestResult(
-        version=told.version,
-        config=told.config,
-        config_hash=told.config_hash,
-        command=told.command,
-        inputs=told.inputs,
+        version=run.version,
+        config=run.config,
+        config_hash=run.config_hash,
+        command=run.command,
+        inputs=run.inputs,
         first=min(one.first for one in series if one.first is not None),
         last=max(one.last for one in series if one.last is not None),
-        events=found.counts,
-        rejected=dict(sorted(found.rejected.items())),
-        fields_rejected=dict(sorted(found.fields.items())),
-        windows=found.windows,
+        events=findings.counts,
+        rejected=dict(sorted(findings.rejected.items())),
+        fields_rejected=dict(sorted(findings.fields.items())),
+        windows=findings.windows,
         models=models,
-        alerts=tuple(sorted(found.alerts, key=lambda one: (one.fired_at, one.key, one.rule))),
-        retrains=found.requested(granted=True),
-        suppressed=found.requested(granted=False),
+        alerts=tuple(sorted(findings.alerts, key=lambda one: (one.fired_at, one.key, one.rule))),
+        retrains=findings.requested(granted=True),
+        suppressed=findings.requested(granted=False),
         injected=tuple(hunt.injected for one in series for hunt in one.hunts),
         explicit=tuple(rule for one in series for rule in expected_rules(one)),
-        hints=tuple(hints(found, notes)),
+        hints=tuple(hints(findings, notes)),
     )
 
 
-def model_of(one: SeriesFindings, budget: float | None) -> Model:
+def model_of(findings: SeriesFindings, budget: float | None) -> Model:
     """One series over the whole time."""
-    spec, calibration = one.spec, one.spec.reference.calibration
-    points, peaks = one.rows.all(), one.peaks.all()
-    months = months_of(one)
-    charted = one.peaks.count > 0
+    spec, calibration = findings.spec, findings.spec.reference.calibration
+    points, peaks = findings.rows.all(), findings.peaks.all()
+    months = months_of(findings)
+    charted = findings.peaks.count > 0
     return Model(
         key=spec.key,
         window_ns=spec.windows.length,
@@ -73,31 +73,31 @@ def model_of(one: SeriesFindings, budget: float | None) -> Model:
         reference_rows=spec.reference.rows,
         calibration=spec.judging.calibration,
         calibrated=calibrated_words(spec),
-        drifting=() if calibration is None else tuple(step.words for step in calibration.drifting),
+        drifting=() if calibration is None else tuple(change.words for change in calibration.drifting),
         budget=budget,
         months=months,
         expected_false_alarms=expected_of(spec, months),
-        warnings_seen=one.warned if charted else None,
-        warnings_expected=one.warnings_due if charted else None,
-        events=one.outcomes["ok"],
-        late=one.outcomes["late"],
-        windows=one.rows.count,
+        warnings_seen=findings.warned if charted else None,
+        warnings_expected=findings.warnings_due if charted else None,
+        events=findings.outcomes["ok"],
+        late=findings.outcomes["late"],
+        windows=findings.rows.count,
         ends=tuple(point.end for point in points),
         rows=tuple(point.rows / point.windows for point in points),
-        thinned=one.rows.each,
-        pane_ns=one.pane_ns,
-        panes=one.peaks.count,
+        thinned=findings.rows.each,
+        subgroup_ns=findings.subgroup_ns,
+        subgroups=findings.peaks.count,
         charted=tuple(point.end for point in peaks),
         tracks=tracks(peaks, spec.reference.names),
-        thresholds=one.thresholds,
+        thresholds=findings.thresholds,
         warn_at=WARN_AT,
-        sweep=one.sweep.rows(budget),
+        sweep=findings.sweep.rows(budget),
     )
 
 
-def months_of(one: SeriesFindings) -> float:
+def months_of(findings: SeriesFindings) -> float:
     """The time from the first event to the last, in months of 30 days."""
-    return 0.0 if one.first is None or one.last is None else (one.last - one.first) / MONTH_NS
+    return 0.0 if findings.first is None or findings.last is None else (findings.last - findings.first) / MONTH_NS
 
 
 def expected_of(spec: SeriesSpec, months: float) -> float:
@@ -108,60 +108,60 @@ def expected_of(spec: SeriesSpec, months: float) -> float:
 
 def calibrated_words(spec: SeriesSpec) -> str:
     """What the decisions rest on."""
-    reference, found = spec.reference, spec.reference.calibration
-    if found is None:
+    reference, calibration = spec.reference, spec.reference.calibration
+    if calibration is None:
         return f"not calibrated: {reference.cold}" if reference.cold else "not calibrated"
-    hours = {"week": ", hour of the week known", "day": ", hour of the day known"}.get(found.profile, "")
-    minutes = found.window_ns / MINUTE
-    return f"{found.windows:,} windows of {minutes:g} minutes with {found.rows:,.0f} rows each{hours}"
+    hours = {"week": ", hour of the week known", "day": ", hour of the day known"}.get(calibration.profile, "")
+    minutes = calibration.window_ns / MINUTE
+    return f"{calibration.windows:,} windows of {minutes:g} minutes with {calibration.rows:,.0f} rows each{hours}"
 
 
-def expected_rules(one: SeriesFindings) -> Iterator[ExpectedRule]:
+def expected_rules(findings: SeriesFindings) -> Iterator[ExpectedRule]:
     """How often each explicit rule fires for no reason over this time, if rows are independent."""
-    if not one.rows.count:
+    if not findings.rows.count:
         return
-    length, slide = one.spec.windows.length, one.spec.windows.slide
-    rows = one.rows_judged / one.rows.count
-    windows = Windows(rows, MONTH_NS / length, length // slide, one.spec.judging.min_rows)
-    for rule in one.spec.judging.rules:
-        yield expected_rule(one, rule, windows)
+    length, slide = findings.spec.windows.length, findings.spec.windows.slide
+    rows = findings.rows_judged / findings.rows.count
+    windows = Windows(rows, MONTH_NS / length, length // slide, findings.spec.judging.min_rows)
+    for rule in findings.spec.judging.rules:
+        yield expected_rule(findings, rule, windows)
 
 
-def expected_rule(one: SeriesFindings, rule: AlertRule, windows: Windows) -> ExpectedRule:
+def expected_rule(findings: SeriesFindings, rule: AlertRule, windows: Windows) -> ExpectedRule:
     """The same of one rule."""
-    limits = {name: own.fire_above for name, own in one.spec.judging.rules_for(rule).items()}
-    found = expected_false_alarms(one.spec.reference, rule.detector, limits, windows, hold=rule.hold)
-    count = None if found.per_month is None else found.per_month * months_of(one)
-    return ExpectedRule(one.spec.key, rule.name, count, found.why)
+    limits = {name: adjusted.fire_above for name, adjusted in findings.spec.judging.rules_for(rule).items()}
+    expected = expected_false_alarms(findings.spec.reference, rule.detector, limits, windows, hold=rule.hold)
+    count = None if expected.per_month is None else expected.per_month * months_of(findings)
+    return ExpectedRule(findings.spec.key, rule.name, count, expected.why)
 
 
 # --- what a reader should know first ----------------------------------------------------------------------------------
 
 
-def refuse_nothing(found: Findings) -> None:
+def refuse_nothing(findings: Findings) -> None:
     """Raise NothingFound where no window was judged, with the reason."""
-    if found.windows:
+    if findings.windows:
         return
-    counts, known = found.counts, ", ".join(map(str, found.series))
+    counts, known = findings.counts, ", ".join(map(str, findings.series))
     if counts.ok:
-        raise NothingFound(f"no window closed: {unclosed(found)}")
+        raise NothingFound(f"no window closed: {unclosed(findings)}")
     if counts.outside:
         raise NothingFound(f"no event lies between --from and --until; {counts.outside:,} lie outside")
     if counts.unmonitored:
         raise NothingFound(f"no event is of a configured model: there is {known}; {counts.unmonitored:,} are of others")
     if counts.rejected:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in found.rejected.most_common(3))
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in findings.rejected.most_common(3))
         raise NothingFound(f"every event was rejected: {reasons}; `driftd explain` shows why")
     raise NothingFound("there are no events")
 
 
-def unclosed(found: Findings) -> str:
+def unclosed(findings: Findings) -> str:
     """Why events made no window."""
     lengths = []
-    for one in found.series.values():
-        if one.first is not None and one.last is not None:
-            span, length = span_words(one.last - one.first), span_words(one.spec.windows.length)
-            lengths.append(f"the events of {one.spec.key} span {span}, its window is {length}")
+    for series in findings.series.values():
+        if series.first is not None and series.last is not None:
+            span, length = span_words(series.last - series.first), span_words(series.spec.windows.length)
+            lengths.append(f"the events of {series.spec.key} span {span}, its window is {length}")
     return f"{'; '.join(lengths)}; the first window judged is the first that begins after the first event"
 
 
@@ -173,28 +173,28 @@ def span_words(nanos: Nanos) -> str:
     return f"{nanos / SECOND:.3g} s"
 
 
-def hints(found: Findings, notes: Sequence[str]) -> Iterator[str]:
+def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
     """What a reader should know before the figures."""
-    counts = found.counts
+    counts = findings.counts
     if counts.late > MANY_LATE * (counts.ok + counts.late):
         share = counts.late / (counts.ok + counts.late)
         yield f"{counts.late:,} events ({share:.1%}) came too late for their window: sort the file by time, or raise lateness"
     if counts.unmonitored:
         yield f"{counts.unmonitored:,} events are of models that are not configured"
-    for one in found.series.values():
-        yield from own_hints(one, found.budget)
+    for series in findings.series.values():
+        yield from own_hints(series, findings.budget)
     yield from notes
 
 
-def own_hints(one: SeriesFindings, budget: float | None) -> Iterator[str]:
+def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:
     """The same of one series."""
-    reference, key = one.spec.reference, one.spec.key
-    if one.first is None or one.last is None:
+    reference, key = findings.spec.reference, findings.spec.key
+    if findings.first is None or findings.last is None:
         yield f"{key}: no event is of this model"
         return
     if reference.calibration is None and budget is not None:
-        yield f"{key}: {calibrated_words(one.spec)}; only large changes are found, and no budget is promised"
-    if reference.period is not None and one.first <= reference.period[1] and one.last >= reference.period[0]:
+        yield f"{key}: {calibrated_words(findings.spec)}; only large changes are found, and no budget is promised"
+    if reference.period is not None and findings.first <= reference.period[1] and findings.last >= reference.period[0]:
         yield f"{key}: events overlap the time its reference was made from, where nothing can be found"
-    for reason in one.sweep.unreachable:
+    for reason in findings.sweep.unreachable:
         yield f"{key}: sweep: {reason}"

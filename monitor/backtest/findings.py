@@ -39,9 +39,9 @@ class Hunt:
     plant: Plant
     found: tuple[Nanos, str, int, Nanos] | None = None  # when, by which rule, in which place, by steps of which length
 
-    def see(self, rule: str, named: Mapping[str, Nanos], at: Nanos, step: Nanos) -> None:
-        """An alert fires on a window of length `step` that ends at `at`: does it name the feature, and not from before?"""
-        if self.found is not None or not explained(self.plant, at, step):
+    def see(self, rule: str, named: Mapping[str, Nanos], end: Nanos, length: Nanos) -> None:
+        """An alert fires at `end`, on a window or subgroup of `length`: does it name the feature, and not from before?"""
+        if self.found is not None or not explained(self.plant, end, length):
             return
         new = [
             place
@@ -49,17 +49,17 @@ class Hunt:
             if feature in self.plant.features and first > self.plant.at
         ]
         if new:
-            self.found = at, rule, new[0], step
+            self.found = end, rule, new[0], length
 
     @property
     def injected(self) -> Injected:
         """As a value."""
         plant = self.plant
-        told = Injected(plant.text, plant.key, plant.features[0], plant.at, plant.until, plant.rows)
+        injected = Injected(plant.text, plant.key, plant.features[0], plant.at, plant.until, plant.rows)
         if self.found is None:
-            return told
-        at, rule, rank, step = self.found
-        return replace(told, found_at=at, rule=rule, delay=windows_between(plant.at, at, step), rank=rank)
+            return injected
+        end, rule, rank, length = self.found
+        return replace(injected, found_at=end, rule=rule, delay=windows_between(plant.at, end, length), rank=rank)
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ class SeriesFindings:
     thresholds: dict[str, float] = field(default_factory=dict)
     warned: int = 0
     warnings_due: float = 0.0
-    at: Nanos = 0  # the end of the newest window or pane judged
+    at: Nanos = 0  # the end of the newest window or subgroup judged
     named: dict[str, dict[str, Nanos]] = field(default_factory=dict)  # by rule: the features it names, and since when
 
     def count(self, batch: EventBatch) -> None:
@@ -89,19 +89,19 @@ class SeriesFindings:
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)
 
-    def step_of(self, rule: str) -> Nanos:
-        """How long the windows are that a rule judges: those of the charts are panes."""
-        return self.pane_ns if rule == drift.NAME and self.charted else self.spec.windows.length
+    def judged_length(self, rule: str) -> Nanos:
+        """How long what a rule judges is: windows, of the charts subgroups."""
+        return self.subgroup_ns if rule == drift.NAME and self.charted else self.spec.windows.length
 
     @property
-    def pane_ns(self) -> Nanos:
-        """How long a whole pane of the charts is: the first is usually cut. 0: there are none."""
-        return pane_of(self.spec) if self.charted else 0
+    def subgroup_ns(self) -> Nanos:
+        """How long a whole subgroup is; the first is usually cut. 0: there are none."""
+        return subgroup_length(self.spec) if self.charted else 0
 
     def name(self, rule: str, evidence: Sequence[Evidence]) -> dict[str, Nanos]:
         """Note which features an alert names now; when each of them was first named, in the order of the evidence."""
         before = self.named.get(rule, {})
-        self.named[rule] = {one.feature: before.get(one.feature, self.at) for one in evidence}
+        self.named[rule] = {entry.feature: before.get(entry.feature, self.at) for entry in evidence}
         return self.named[rule]
 
     def close(self, window: WindowClosed) -> None:
@@ -111,16 +111,16 @@ class SeriesFindings:
         self.rows_judged += window.rows
 
     def chart(self, fact: PaneCharted, per_month: float) -> None:
-        """The charts took one more step."""
-        step = fact.step
+        """The charts took one more point."""
+        point = fact.step
         self.at = fact.end
         self.charted = True
-        self.peaks.add(PeakPoint.of(step))
-        self.warned += step.warned
-        self.warnings_due += step.expected_warnings
+        self.peaks.add(PeakPoint.of(point))
+        self.warned += point.warned
+        self.warnings_due += point.expected_warnings
         if not self.thresholds:
-            self.thresholds = thresholds_of(step)
-        self.sweep.take(step, per_month)
+            self.thresholds = thresholds_of(point)
+        self.sweep.take(point, per_month)
 
 
 class Findings:
@@ -136,9 +136,9 @@ class Findings:
         self.budget = budget
         self.series: dict[SeriesKey, SeriesFindings] = {}
         for spec in specs:
-            own = [plant for plant in plants if plant.key == spec.key]
-            sweep = Sweep(spec.reference.names, own, budgets, pane_of(spec))
-            self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in own], sweep)
+            planted = [plant for plant in plants if plant.key == spec.key]
+            sweep = Sweep(spec.reference.names, planted, budgets, subgroup_length(spec))
+            self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in planted], sweep)
         self.events: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.fields: Counter[str] = Counter()
@@ -186,14 +186,14 @@ class Findings:
                 self._open[place] = len(self.alerts)
                 self.alerts.append(begun(fact))
         state = fact.after if isinstance(fact, AlertChanged) else fact.state
-        if (at := self._open.get(place)) is not None:
-            self.alerts[at] = joined_by(self.alerts[at], fact.evidence)
+        if (number := self._open.get(place)) is not None:
+            self.alerts[number] = joined_by(self.alerts[number], fact.evidence)
         named = series.name(fact.rule, fact.evidence if state in OPEN else ())
         if state is AlertState.FIRING:
             for hunt in series.hunts:
-                hunt.see(fact.rule, named, series.at, series.step_of(fact.rule))
-        if isinstance(fact, AlertChanged) and fact.closed and at is not None:
-            self.alerts[at] = replace(self.alerts[at], resolved_at=fact.window.end)
+                hunt.see(fact.rule, named, series.at, series.judged_length(fact.rule))
+        if isinstance(fact, AlertChanged) and fact.closed and number is not None:
+            self.alerts[number] = replace(self.alerts[number], resolved_at=fact.window.end)
             del self._open[place]
 
     @property
@@ -203,18 +203,18 @@ class Findings:
 
     def requested(self, *, granted: bool) -> tuple[Retrain, ...]:
         """The wishes to retrain that were granted, or those that were not."""
-        return tuple(one for one in self.retrains if (one.outcome == RetrainOutcome.REQUESTED) is granted)
+        return tuple(retrain for retrain in self.retrains if (retrain.outcome == RetrainOutcome.REQUESTED) is granted)
 
 
-def pane_of(spec: SeriesSpec) -> Nanos:
-    """How long a pane of a series' charts is; its window, where it has no charts."""
+def subgroup_length(spec: SeriesSpec) -> Nanos:
+    """How long a subgroup of a series is; its window, where it has no charts."""
     plan, calibration = spec.judging.plan, spec.reference.calibration
     return spec.windows.length if plan is None or calibration is None else plan.block_ns(calibration)
 
 
-def thresholds_of(step: Step) -> dict[str, float]:
+def thresholds_of(point: Step) -> dict[str, float]:
     """The threshold of each chart."""
-    return {CHARTS[chart]: float(limit) for chart, limit in zip(OWNERS.tolist(), step.thresholds, strict=True)}
+    return {CHARTS[chart]: float(limit) for chart, limit in zip(OWNERS.tolist(), point.thresholds, strict=True)}
 
 
 def begun(fact: AlertChanged) -> AlertEpisode:
@@ -233,6 +233,6 @@ def begun(fact: AlertChanged) -> AlertEpisode:
 
 def joined_by(episode: AlertEpisode, evidence: Sequence[Evidence]) -> AlertEpisode:
     """The episode with the features that it had not named before."""
-    known = {one.feature for one in (*episode.evidence, *episode.joined)}
-    more = tuple(one for one in evidence if one.feature not in known)
+    known = {entry.feature for entry in (*episode.evidence, *episode.joined)}
+    more = tuple(entry for entry in evidence if entry.feature not in known)
     return replace(episode, joined=episode.joined + more) if more else episode

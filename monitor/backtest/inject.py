@@ -77,17 +77,17 @@ def parse_plants(texts: Sequence[str], specs: Sequence[SeriesSpec]) -> list[Plan
 
 
 def _parse(text: str, specs: Sequence[SeriesSpec]) -> Plant:
-    found = FORM.fullmatch(text)
-    if found is None:
+    parts = FORM.fullmatch(text)
+    if parts is None:
         raise InjectError(f"--inject {text}: is not {USAGE}")
     try:
-        spec, feature = _where(found["where"], specs)
-        at, until = _when(found["when"])
-        features, change = _change(spec.reference, feature, found["kind"], found["value"])
-        newcomer = _newcomer(spec.reference, feature, found["kind"], found["value"])
+        spec, feature = _where(parts["where"], specs)
+        begins, ends = _when(parts["when"])
+        features, change = _change(spec.reference, feature, parts["kind"], parts["value"])
+        newcomer = _newcomer(spec.reference, feature, parts["kind"], parts["value"])
     except InjectError as error:
         raise InjectError(f"--inject {text}: {error}") from None
-    return Plant(text, spec.key, features, at, until, change, newcomer)
+    return Plant(text, spec.key, features, begins, ends, change, newcomer)
 
 
 def _where(text: str, specs: Sequence[SeriesSpec]) -> tuple[SeriesSpec, str]:
@@ -108,10 +108,10 @@ def _where(text: str, specs: Sequence[SeriesSpec]) -> tuple[SeriesSpec, str]:
 
 def _when(text: str) -> tuple[Nanos, Nanos | None]:
     first, separator, last = text.partition("..")
-    at, until = _time(first), _time(last) if separator else None
-    if until is not None and until <= at:
+    begins, ends = _time(first), _time(last) if separator else None
+    if ends is not None and ends <= begins:
         raise InjectError(f"{last} is not after {first}")
-    return at, until
+    return begins, ends
 
 
 def _time(text: str) -> Nanos:
@@ -140,24 +140,27 @@ def _change(reference: Reference, feature: str, kind: str, value: str) -> tuple[
 
 def _moved(reference: Reference, feature: str, kind: str, value: str) -> Edit:
     """Numbers moved: by standard deviations of the reference, spread about its mean, or multiplied."""
-    one = reference.features[feature]
-    if not isinstance(one, NumericFeature):
+    profile = reference.features[feature]
+    if not isinstance(profile, NumericFeature):
         raise InjectError(f"{feature} is categorical; {kind} is for numbers, category=NAME:8% is not")
     if kind == "shift" and not value.endswith("sd"):
         raise InjectError(f"shift={value}: say how many standard deviations, as in shift=0.5sd")
-    if kind == "shift" and not one.std:
-        held = "one value only" if one.count else "no value"
+    if kind == "shift" and not profile.std:
+        held = "one value only" if profile.count else "no value"
         raise InjectError(f"{feature} has {held} in the reference, so no standard deviation; constant=-1 sets a value")
-    size, at = _number(value.removesuffix("sd") if kind == "shift" else value), reference.grid.numeric.index(one)
+    size, column = (
+        _number(value.removesuffix("sd") if kind == "shift" else value),
+        reference.grid.numeric.index(profile),
+    )
     factor, offset = {
-        "shift": (1.0, size * one.std),
-        "scale": (size, one.mean * (1 - size)),
+        "shift": (1.0, size * profile.std),
+        "scale": (size, profile.mean * (1 - size)),
         "times": (size, 0.0),
     }[kind]
 
     def change(numeric: NDArray[np.float64], _codes: NDArray[np.int32], _draw: Draw) -> None:
         with np.errstate(over="ignore"):  # then it is infinite, and counted as such
-            numeric[:, at] = numeric[:, at] * factor + offset
+            numeric[:, column] = numeric[:, column] * factor + offset
 
     return change
 
@@ -185,15 +188,15 @@ def _category(reference: Reference, feature: str, value: str) -> Edit:
 
 def _put(reference: Reference, feature: str, number: float, code: Callable[[CategoryTable], int], share: float) -> Edit:
     """One value put into a share of the events: a number, or the code that a category's table has for it."""
-    one = reference.features[feature]
-    if isinstance(one, NumericFeature):
-        at = reference.grid.numeric.index(one)
+    profile = reference.features[feature]
+    if isinstance(profile, NumericFeature):
+        place = reference.grid.numeric.index(profile)
 
         def change(numeric: NDArray[np.float64], _codes: NDArray[np.int32], draw: Draw) -> None:
-            numeric[draw(len(numeric)) < share, at] = number
+            numeric[draw(len(numeric)) < share, place] = number
 
         return change
-    column, put = reference.grid.categorical.index(one), code(CategoryTable(one.categories))
+    column, put = reference.grid.categorical.index(profile), code(CategoryTable(profile.categories))
 
     def recode(_numeric: NDArray[np.float64], codes: NDArray[np.int32], draw: Draw) -> None:
         codes[draw(len(codes)) < share, column] = put
@@ -203,55 +206,59 @@ def _put(reference: Reference, feature: str, number: float, code: Callable[[Cate
 
 def _newcomer(reference: Reference, feature: str, kind: str, value: str) -> tuple[int, str] | None:
     """The column and name of a category that a change brings and the reference does not know."""
-    one, name = reference.features[feature], value.rpartition(":")[0] if kind == "category" else value
-    if kind not in {"category", "constant"} or not isinstance(one, CategoricalFeature) or name in one.categories:
+    profile, name = reference.features[feature], value.rpartition(":")[0] if kind == "category" else value
+    if (
+        kind not in {"category", "constant"}
+        or not isinstance(profile, CategoricalFeature)
+        or name in profile.categories
+    ):
         return None
-    return reference.grid.categorical.index(one), name
+    return reference.grid.categorical.index(profile), name
 
 
 def _swap(reference: Reference, feature: str, other: str) -> Edit:
     """Two features with each other's values."""
-    one, two = reference.features[feature], reference.features.get(other)
-    if two is None or two is one:
+    first, second = reference.features[feature], reference.features.get(other)
+    if second is None or second is first:
         raise InjectError(f"swap={other}: is no other feature; there is {', '.join(reference.names[:50])}")
-    if isinstance(one, NumericFeature) and isinstance(two, NumericFeature):
-        pair = [reference.grid.numeric.index(one), reference.grid.numeric.index(two)]
+    if isinstance(first, NumericFeature) and isinstance(second, NumericFeature):
+        pair = [reference.grid.numeric.index(first), reference.grid.numeric.index(second)]
 
         def change(numeric: NDArray[np.float64], _codes: NDArray[np.int32], _draw: Draw) -> None:
             numeric[:, pair] = numeric[:, pair[::-1]]
 
         return change
-    if isinstance(one, CategoricalFeature) and isinstance(two, CategoricalFeature):
-        return _swap_codes(reference, one, two)
-    raise InjectError(f"swap={other}: {feature} is {one.kind}, {other} is {two.kind}; both must be of one kind")
+    if isinstance(first, CategoricalFeature) and isinstance(second, CategoricalFeature):
+        return _swap_codes(reference, first, second)
+    raise InjectError(f"swap={other}: {feature} is {first.kind}, {other} is {second.kind}; both must be of one kind")
 
 
-def _swap_codes(reference: Reference, one: CategoricalFeature, two: CategoricalFeature) -> Edit:
+def _swap_codes(reference: Reference, first: CategoricalFeature, second: CategoricalFeature) -> Edit:
     """Codes say different things in two features: each is put into the words of the other."""
-    at, other = reference.grid.categorical.index(one), reference.grid.categorical.index(two)
-    there, here = _translation(one, two), _translation(two, one)
+    column, other_column = reference.grid.categorical.index(first), reference.grid.categorical.index(second)
+    there, here = _translation(first, second), _translation(second, first)
 
     def change(_numeric: NDArray[np.float64], codes: NDArray[np.int32], _draw: Draw) -> None:
-        codes[:, at], codes[:, other] = here[codes[:, other]], there[codes[:, at]]
+        codes[:, column], codes[:, other_column] = here[codes[:, other_column]], there[codes[:, column]]
 
     return change
 
 
-def _translation(one: CategoricalFeature, two: CategoricalFeature) -> NDArray[np.int32]:
+def _translation(first: CategoricalFeature, second: CategoricalFeature) -> NDArray[np.int32]:
     """The codes of `two` for those of `one`, unseen and missing last."""
-    known: Mapping[str, int] = {name: code for code, name in enumerate(two.categories)}
+    known: Mapping[str, int] = {name: code for code, name in enumerate(second.categories)}
     unseen = len(known)
-    return np.array([*(known.get(name, unseen) for name in one.categories), unseen, unseen + 1], dtype=np.int32)
+    return np.array([*(known.get(name, unseen) for name in first.categories), unseen, unseen + 1], dtype=np.int32)
 
 
 def _number(text: str) -> float:
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = np.nan
-    if not np.isfinite(found):
+        number = np.nan
+    if not np.isfinite(number):
         raise InjectError(f"{text!r} is no number")
-    return found
+    return number
 
 
 def _share(text: str) -> float:

@@ -36,92 +36,97 @@ def document(result: BacktestResult) -> dict[str, Any]:
         "rejected": dict(result.rejected),
         "fields_rejected": dict(result.fields_rejected),
         "windows": result.windows,
-        "alerts": [_alert(one) for one in result.alerts],
-        "retrains": [_retrain(one) for one in result.retrains],
-        "suppressed": [_retrain(one) | {"outcome": one.outcome} for one in result.suppressed],
+        "alerts": [_alert(item) for item in result.alerts],
+        "retrains": [_retrain(item) for item in result.retrains],
+        "suppressed": [_retrain(item) | {"outcome": item.outcome} for item in result.suppressed],
         "expected_false_alarms": result.expected_false_alarms,
-        "explicit_rules": [_expected(one) for one in result.explicit],
-        "injected": [_injected(one) for one in result.injected],
-        "models": [_model(one) for one in result.models],
+        "explicit_rules": [_expected(item) for item in result.explicit],
+        "injected": [_injected(item) for item in result.injected],
+        "models": [_model(item) for item in result.models],
         "hints": list(result.hints),
     }
 
 
-def _time(at: Nanos | None) -> str | None:
-    return None if at is None else rfc3339(at)
+def _time(time: Nanos | None) -> str | None:
+    return None if time is None else rfc3339(time)
 
 
-def _alert(one: AlertEpisode) -> dict[str, Any]:
+def _alert(alert: AlertEpisode) -> dict[str, Any]:
     return {
-        "model": one.key.model,
-        "version": one.key.version,
-        "rule": one.rule,
-        "severity": one.severity.value,
-        "since": rfc3339(one.since),
-        "fired_at": rfc3339(one.fired_at),
-        "resolved_at": _time(one.resolved_at),
-        "window": {"start": rfc3339(one.window.start), "end": rfc3339(one.window.end), "rows": one.window.rows},
-        "evidence": [evidence_item(each) for each in one.evidence],
-        "joined": [evidence_item(each) for each in one.joined],
+        "model": alert.key.model,
+        "version": alert.key.version,
+        "rule": alert.rule,
+        "severity": alert.severity.value,
+        "since": rfc3339(alert.since),
+        "fired_at": rfc3339(alert.fired_at),
+        "resolved_at": _time(alert.resolved_at),
+        "window": {"start": rfc3339(alert.window.start), "end": rfc3339(alert.window.end), "rows": alert.window.rows},
+        "evidence": [evidence_item(entry) for entry in alert.evidence],
+        "joined": [evidence_item(entry) for entry in alert.joined],
     }
 
 
-def _retrain(one: Retrain) -> dict[str, Any]:
-    return {"model": one.key.model, "requested_at": rfc3339(one.at), "reason": one.reason, "rule": one.rule}
-
-
-def _expected(one: ExpectedRule) -> dict[str, Any]:
+def _retrain(retrain: Retrain) -> dict[str, Any]:
     return {
-        "model": one.key.model,
-        "version": one.key.version,
-        "rule": one.rule,
-        "expected_false_alarms": one.count,
-        "why": one.why,
+        "model": retrain.key.model,
+        "requested_at": rfc3339(retrain.at),
+        "reason": retrain.reason,
+        "rule": retrain.rule,
     }
 
 
-def _injected(one: Injected) -> dict[str, Any]:
+def _expected(expected: ExpectedRule) -> dict[str, Any]:
     return {
-        "inject": one.text,
-        "model": one.key.model,
-        "version": one.key.version,
-        "feature": one.feature,
-        "at": rfc3339(one.at),
-        "until": _time(one.until),
-        "events": one.rows,
-        "found_at": _time(one.found_at),
-        "rule": one.rule or None,
-        "delay_windows": one.delay,
-        "rank": one.rank,
+        "model": expected.key.model,
+        "version": expected.key.version,
+        "rule": expected.rule,
+        "expected_false_alarms": expected.count,
+        "why": expected.why,
     }
 
 
-def _model(one: Model) -> dict[str, Any]:
+def _injected(injected: Injected) -> dict[str, Any]:
     return {
-        "model": one.key.model,
-        "version": one.key.version,
-        "calibration": one.calibration,
-        "budget": one.budget,
-        "months": round(one.months, DIGITS),
-        "expected_false_alarms": one.expected_false_alarms,
-        "events": {"ok": one.events, "late": one.late},
-        "windows": one.windows,
-        "panes": one.panes,
-        "warnings": {"seen": one.warnings_seen, "expected": one.warnings_expected},
-        "thresholds": dict(one.thresholds),
+        "inject": injected.text,
+        "model": injected.key.model,
+        "version": injected.key.version,
+        "feature": injected.feature,
+        "at": rfc3339(injected.at),
+        "until": _time(injected.until),
+        "events": injected.rows,
+        "found_at": _time(injected.found_at),
+        "rule": injected.rule or None,
+        "delay_windows": injected.delay,
+        "rank": injected.rank,
+    }
+
+
+def _model(model: Model) -> dict[str, Any]:
+    return {
+        "model": model.key.model,
+        "version": model.key.version,
+        "calibration": model.calibration,
+        "budget": model.budget,
+        "months": round(model.months, DIGITS),
+        "expected_false_alarms": model.expected_false_alarms,
+        "events": {"ok": model.events, "late": model.late},
+        "windows": model.windows,
+        "panes": model.subgroups,
+        "warnings": {"seen": model.warnings_seen, "expected": model.warnings_expected},
+        "thresholds": dict(model.thresholds),
         "timeline": [
-            {"end": rfc3339(end), "rows": round(rows, DIGITS)} for end, rows in zip(one.ends, one.rows, strict=True)
+            {"end": rfc3339(end), "rows": round(rows, DIGITS)} for end, rows in zip(model.ends, model.rows, strict=True)
         ],
-        "charted": [rfc3339(end) for end in one.charted],
+        "charted": [rfc3339(end) for end in model.charted],
         "nearest": [
             {
                 "feature": track.feature,
                 "highest": round(track.highest, DIGITS),
                 "of_threshold": [None if peak is None else round(peak, DIGITS) for peak in track.peaks],
             }
-            for track in one.tracks
+            for track in model.tracks
         ],
-        "sweep": [_sweep(row) for row in one.sweep],
+        "sweep": [_sweep(row) for row in model.sweep],
     }
 
 
@@ -143,7 +148,7 @@ def summary(result: BacktestResult) -> Iterator[str]:
     counts = result.events
     yield f"{rfc3339(result.first)} to {rfc3339(result.last)}: {counts.ok:,} events, {counts.late:,} late, {counts.rejected:,} rejected, {result.windows:,} windows"
     for model in result.models:
-        yield from _about(model, [one for one in result.alerts if one.key == model.key], result)
+        yield from _about(model, [alert for alert in result.alerts if alert.key == model.key], result)
     for planted in result.injected:
         yield f"{planted.text}: {_finding(planted)}"
     if result.retrains or result.suppressed:
@@ -151,13 +156,13 @@ def summary(result: BacktestResult) -> Iterator[str]:
 
 
 def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> Iterator[str]:
-    rules = [one for one in result.explicit if one.key == model.key and one.count is not None]
-    expected = model.expected_false_alarms + sum(one.count or 0.0 for one in rules)
+    rules = [rule for rule in result.explicit if rule.key == model.key and rule.count is not None]
+    expected = model.expected_false_alarms + sum(rule.count or 0.0 for rule in rules)
     alarms = "alert" if len(alerts) == 1 else "alerts"
     yield f"{model.key}: {len(alerts)} {alarms}, {amount(expected)} false ones to be expected; calibration {model.calibration}"
-    for one in alerts[:SHOWN_ALERTS]:
-        until = "not resolved" if one.resolved_at is None else f"resolved {rfc3339(one.resolved_at)}"
-        yield f"  {rfc3339(one.fired_at)} {one.rule}: {_reasons(one)}; {until}"
+    for rule in alerts[:SHOWN_ALERTS]:
+        until = "not resolved" if rule.resolved_at is None else f"resolved {rfc3339(rule.resolved_at)}"
+        yield f"  {rfc3339(rule.fired_at)} {rule.rule}: {_reasons(rule)}; {until}"
     if len(alerts) > SHOWN_ALERTS:
         yield f"  and {len(alerts) - SHOWN_ALERTS} more"
     if len(model.sweep) > 1:
@@ -167,20 +172,20 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
 
 def _reasons(alert: AlertEpisode) -> str:
     """The first few features, in words."""
-    said = [
-        f"{one.feature} {one.words or f'{one.detector} {one.score:.3g} above {one.threshold:.3g}'}"
-        for one in alert.evidence
+    reasons = [
+        f"{entry.feature} {entry.words or f'{entry.detector} {entry.score:.3g} above {entry.threshold:.3g}'}"
+        for entry in alert.evidence
     ]
-    more = f" and {len(said) - SHOWN_EVIDENCE} more" if len(said) > SHOWN_EVIDENCE else ""
-    return ", ".join(said[:SHOWN_EVIDENCE]) + more
+    more = f" and {len(reasons) - SHOWN_EVIDENCE} more" if len(reasons) > SHOWN_EVIDENCE else ""
+    return ", ".join(reasons[:SHOWN_EVIDENCE]) + more
 
 
-def _finding(one: Injected) -> str:
-    if one.found_at is None or one.delay is None:
-        return f"not found ({one.rows:,} events changed)"
-    place = "first in the page" if one.rank == 1 else f"number {one.rank} in the page"
-    windows = "window" if one.delay == 1 else "windows"
-    return f"found after {one.delay} {windows}, {rfc3339(one.found_at)}, by {one.rule}, {place}"
+def _finding(injected: Injected) -> str:
+    if injected.found_at is None or injected.delay is None:
+        return f"not found ({injected.rows:,} events changed)"
+    place = "first in the page" if injected.rank == 1 else f"number {injected.rank} in the page"
+    windows = "window" if injected.delay == 1 else "windows"
+    return f"found after {injected.delay} {windows}, {rfc3339(injected.found_at)}, by {injected.rule}, {place}"
 
 
 def amount(number: float) -> str:

@@ -33,7 +33,7 @@ class Range:
         counts = (batch.event_times >= first) & (batch.event_times < until)
         if counts.all():
             return batch
-        named = tuple(one for one in batch.newcomers if first <= one.event_time < until)
+        named = tuple(unseen for unseen in batch.newcomers if first <= unseen.event_time < until)
         return replace(batch.where(counts), newcomers=named)
 
 
@@ -88,8 +88,8 @@ class Replay:
         if self._within.limited:
             first, until = self._within.first, self._within.until
             batches = [batch for batch in map(self._within.within, batches) if len(batch)]
-            seen = {one: time if until is None else min(time, until) for one, time in seen.items()}
-            seen = {one: time for one, time in seen.items() if first is None or time >= first}
+            seen = {partition: time if until is None else min(time, until) for partition, time in seen.items()}
+            seen = {partition: time for partition, time in seen.items() if first is None or time >= first}
         for plant in self._plants:
             batches = [plant.into(batch) for batch in batches]
         kept = tuple(batches)
@@ -149,8 +149,8 @@ def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]
         yield int(spans[0]), batch
         return
     named = defaultdict(list)
-    for one in batch.newcomers:
-        named[one.event_time // length].append(one)
+    for unseen in batch.newcomers:
+        named[unseen.event_time // length].append(unseen)
     if (steps < 0).any():
         order = np.argsort(spans, kind="stable")
         batch, spans = batch.where(order), spans[order]

@@ -60,7 +60,7 @@ class Injected:
     """A change that was planted, and the first episode that began within it and names its feature.
 
     `until` None: to the end. `rows` events were changed. `found_at` None: not found. `delay` counts windows from the
-    change to the page, the page's own among them; of the rule `drift` panes. `rank` is the feature's place in the page's evidence, 1 the first.
+    change to the page, the page's own among them; of the rule `drift` subgroups. `rank` is the feature's place in the page's evidence, 1 the first.
     """
 
     text: str
@@ -92,8 +92,8 @@ class Track:
 class SweepRow:
     """What another budget would have done: `pages` in all, `false_pages` those outside every injected change.
 
-    `false_pages` is None without an injection, since nobody knows. `delays[i]` is in panes, for the model's i-th
-    injected change; None: not found. `first_page` is the end of the first pane that would have paged. `now`: the
+    `false_pages` is None without an injection, since nobody knows. `delays[i]` is in subgroups, for the model's i-th
+    injected change; None: not found. `first_page` is the end of the first subgroup that would have paged. `now`: the
     budget that is configured.
     """
 
@@ -111,8 +111,8 @@ class Model:
 
     `calibration` is `week`, `day`, `pooled` or `cold`; `calibrated` says in words what it rests on, `drifting` what moved
     within the reference itself. `budget` None: off. `ends` and `rows` are of its windows, thinned to a bounded number of
-    points (`thinned` windows a point, the rows then their mean); so are `charted`, the ends of charted panes (the peaks
-    then the highest). `pane_ns` is the length of a charted pane. `thresholds` by chart.
+    points (`thinned` windows a point, the rows then their mean); so are `charted`, the ends of charted subgroups (the peaks
+    then the highest). `subgroup_ns` is the length of a subgroup. `thresholds` by chart.
     """
 
     key: SeriesKey
@@ -135,8 +135,8 @@ class Model:
     ends: tuple[Nanos, ...]
     rows: tuple[float, ...]
     thinned: int
-    pane_ns: Nanos
-    panes: int
+    subgroup_ns: Nanos
+    subgroups: int
     charted: tuple[Nanos, ...]
     tracks: tuple[Track, ...]
     thresholds: Mapping[str, float]
@@ -180,4 +180,5 @@ class BacktestResult:
     @property
     def expected_false_alarms(self) -> float:
         """Pages that the budgets allow over this time, and explicit rules may be expected to add."""
-        return sum(one.expected_false_alarms for one in self.models) + sum(one.count or 0.0 for one in self.explicit)
+        by_budget = sum(model.expected_false_alarms for model in self.models)
+        return by_budget + sum(rule.count or 0.0 for rule in self.explicit)

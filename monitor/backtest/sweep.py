@@ -1,4 +1,4 @@
-"""What other budgets would have done with the same panes: their thresholds, over the same increments."""
+"""What other budgets would have done on the same subgroups: their thresholds, over the same increments."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,36 +20,36 @@ QUIET = 0.5  # of the threshold: a page ends where every sum that was over it ha
 
 @dataclass(slots=True)
 class Trial:
-    """One budget over the panes of one series. An open page joins what comes; a page is counted where it opens."""
+    """One budget over the subgroups of one series. An open page joins what comes; a page is counted where it opens."""
 
     per_month: float
     sums: Sums
     plants: Sequence[Plant]
-    pane_ns: Nanos
+    subgroup_ns: Nanos
     pages: int = 0
     true_pages: int = 0
     first_page: Nanos | None = None
-    found: dict[int, int] = field(default_factory=dict)  # by planted change: panes until its feature was over
+    found: dict[int, int] = field(default_factory=dict)  # by planted change: subgroups until its feature was over
     _over: Bools | None = None  # what keeps the page open
 
-    def take(self, step: Step, planted: Sequence[Sequence[int]]) -> None:
-        """One more pane; `planted` are the rows of the features that each change touches."""
-        over = self.sums.advance(step.increments)
+    def take(self, point: Step, planted: Sequence[Sequence[int]]) -> None:
+        """One more subgroup; `planted` are the rows of the features that each change touches."""
+        over = self.sums.advance(point.increments)
         self.sums.values = np.minimum(self.sums.values, self.sums.limits)  # as high as it must come down from
-        over |= step.certain[:, OWNERS]
+        over |= point.certain[:, OWNERS]
         if over.any() and self._over is None:
-            self._open(step)
+            self._open(point)
         kept = np.zeros_like(over) if self._over is None else self._over & (self.sums.values > self.sums.limits * QUIET)
         held = over | kept
         self._over = held if held.any() else None
         for number, (plant, rows) in enumerate(zip(self.plants, planted, strict=True)):
-            if number not in self.found and explained(plant, step.end, self.pane_ns) and over[rows].any():
-                self.found[number] = windows_between(plant.at, step.end, self.pane_ns)
+            if number not in self.found and explained(plant, point.end, self.subgroup_ns) and over[rows].any():
+                self.found[number] = windows_between(plant.at, point.end, self.subgroup_ns)
 
-    def _open(self, step: Step) -> None:
+    def _open(self, point: Step) -> None:
         self.pages += 1
-        self.first_page = step.end if self.first_page is None else self.first_page
-        self.true_pages += any(explained(plant, step.end, self.pane_ns) for plant in self.plants)
+        self.first_page = point.end if self.first_page is None else self.first_page
+        self.true_pages += any(explained(plant, point.end, self.subgroup_ns) for plant in self.plants)
 
     def row(self, budget: float | None) -> SweepRow:
         """The outcome; `budget` is the one that is configured."""
@@ -58,45 +58,49 @@ class Trial:
         return SweepRow(self.per_month, self.pages, false_pages, delays, self.first_page, now=self.per_month == budget)
 
 
-def explained(plant: Plant, end: Nanos, pane_ns: Nanos) -> bool:
-    """Whether what is found at the end of a pane may be due to a planted change."""
-    return plant.at < end and (plant.until is None or end <= plant.until + pane_ns)
+def explained(plant: Plant, end: Nanos, subgroup_ns: Nanos) -> bool:
+    """Whether what is found at the end of a subgroup may be due to a planted change."""
+    return plant.at < end and (plant.until is None or end <= plant.until + subgroup_ns)
 
 
-def windows_between(at: Nanos, end: Nanos, length: Nanos) -> int:
+def windows_between(began: Nanos, end: Nanos, length: Nanos) -> int:
     """How many disjoint windows a change at `at` was seen in by the end of the last one, that one among them."""
-    return max(1, -(-(end - at) // length))
+    return max(1, -(-(end - began) // length))
 
 
 class Sweep:
     """All budgets over one series."""
 
-    def __init__(self, names: Sequence[str], plants: Sequence[Plant], budgets: Sequence[float], pane_ns: Nanos) -> None:
+    def __init__(
+        self, names: Sequence[str], plants: Sequence[Plant], budgets: Sequence[float], subgroup_ns: Nanos
+    ) -> None:
         self._names = names
         self._plants = plants
         self._budgets = budgets
-        self._pane_ns = pane_ns
+        self._subgroup_ns = subgroup_ns
         self._planted = [[names.index(name) for name in plant.features] for plant in plants]
         self._trials: list[Trial] | None = None
         self.unreachable: list[str] = []
 
-    def take(self, step: Step, per_month: float) -> None:
-        """One more pane, charted under the budget that is configured."""
+    def take(self, point: Step, per_month: float) -> None:
+        """One more subgroup, charted under the budget that is configured."""
         if self._trials is None:
-            self._trials = self._begin(step, per_month)
+            self._trials = self._begin(point, per_month)
         for trial in self._trials:
-            trial.take(step, self._planted)
+            trial.take(point, self._planted)
 
-    def _begin(self, step: Step, per_month: float) -> list[Trial]:
-        found = []
+    def _begin(self, point: Step, per_month: float) -> list[Trial]:
+        trials = []
         for budget in sorted({*self._budgets, per_month}):
             try:
-                limits = rescaled(step.thresholds, budget / per_month)
+                limits = rescaled(point.thresholds, budget / per_month)
             except BudgetError:
-                self.unreachable.append(f"false_alarms_per_month {budget:g} cannot be held by so few charts and panes")
+                self.unreachable.append(
+                    f"false_alarms_per_month {budget:g} cannot be held by so few charts and subgroups"
+                )
                 continue
-            found.append(Trial(budget, Sums(limits, len(self._names)), self._plants, self._pane_ns))
-        return found
+            trials.append(Trial(budget, Sums(limits, len(self._names)), self._plants, self._subgroup_ns))
+        return trials
 
     def rows(self, budget: float | None) -> tuple[SweepRow, ...]:
         """The outcome of each budget, smallest first."""

@@ -1,4 +1,4 @@
-"""Points of a long series of panes, thinned as they come, so that memory and report stay bounded."""
+"""Points of a long series of windows or subgroups, thinned as they come, so that memory and report stay bounded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class RowsPoint:
 
 @dataclass(slots=True)
 class PeakPoint:
-    """Some neighbouring panes: the end of the last, each feature's largest share of a threshold, and of which chart."""
+    """Some neighbouring subgroups: the end of the last, each feature's largest share of a threshold, and of which chart."""
 
     end: Nanos
     peaks: Floats
@@ -44,12 +44,12 @@ class PeakPoint:
         return PeakPoint(later.end, np.where(np.isnan(later.peaks), self.peaks, peaks), charts)
 
     @classmethod
-    def of(cls, step: Step) -> "PeakPoint":
-        """Where a step left the charts of each feature."""
-        shares = step.ratios
+    def of(cls, point: Step) -> "PeakPoint":
+        """Where a chart point left each feature."""
+        shares = point.ratios
         chart = shares.argmax(axis=1)
-        peaks = np.where(step.certain.any(axis=1), np.maximum(shares.max(axis=1), 1.0), shares.max(axis=1))
-        return cls(step.end, np.where(np.isnan(step.increments).all(axis=1), np.nan, peaks), chart)
+        peaks = np.where(point.certain.any(axis=1), np.maximum(shares.max(axis=1), 1.0), shares.max(axis=1))
+        return cls(point.end, np.where(np.isnan(point.increments).all(axis=1), np.nan, peaks), chart)
 
 
 Thinnable = TypeVar("Thinnable", RowsPoint, PeakPoint)
@@ -60,12 +60,12 @@ class Thinned(Generic[Thinnable]):
 
     def __init__(self) -> None:
         self.points: list[Thinnable] = []
-        self.each = 1  # windows or panes a point
+        self.each = 1  # windows or subgroups a point
         self.count = 0
         self._open: Thinnable | None = None
 
     def add(self, point: Thinnable) -> None:
-        """One more window or pane."""
+        """One more window or subgroup."""
         self.count += 1
         self._open = point if self._open is None else self._open.merged(point)
         if self.count % self.each:
@@ -73,7 +73,9 @@ class Thinned(Generic[Thinnable]):
         self.points.append(self._open)
         self._open = None
         if len(self.points) == MOST:
-            self.points = [one.merged(two) for one, two in zip(self.points[::2], self.points[1::2], strict=True)]
+            self.points = [
+                first.merged(second) for first, second in zip(self.points[::2], self.points[1::2], strict=True)
+            ]
             self.each *= 2
 
     def all(self) -> list[Thinnable]:
@@ -89,10 +91,10 @@ def tracks(points: Sequence[PeakPoint], names: Sequence[str]) -> tuple[Track, ..
     highest = np.where(np.isnan(peaks), 0.0, peaks).max(axis=0)
     return tuple(
         Track(
-            names[at],
-            float(highest[at]),
-            tuple(None if np.isnan(peak) else float(peak) for peak in peaks[:, at]),
-            tuple(CHARTS[chart] for chart in charts[:, at]),
+            names[number],
+            float(highest[number]),
+            tuple(None if np.isnan(peak) else float(peak) for peak in peaks[:, number]),
+            tuple(CHARTS[chart] for chart in charts[:, number]),
         )
-        for at in np.argsort(-highest, kind="stable")[:SHOWN].tolist()
+        for number in np.argsort(-highest, kind="stable")[:SHOWN].tolist()
     )

@@ -95,17 +95,17 @@ def usual(spec: SeriesSpec) -> Usual:
 def rule_alarms(specs: Iterable[SeriesSpec]) -> list[RuleAlarms]:
     """What each explicit rule raises on each series. Models that share a reference share the work."""
     known: dict[object, Expected] = {}
-    found = []
+    raised = []
     for spec in specs:
         rows = usual(spec)
-        own = id(spec) if spec.judging.choices else None  # thresholds of its own, or detectors
+        chosen = id(spec) if spec.judging.choices else None  # thresholds of its own, or detectors
         for rule in spec.judging.rules:
             windows = _windows(spec, rule, rows.rows)
-            same = (id(spec.reference), own, rule, windows)
+            same = (id(spec.reference), chosen, rule, windows)
             if same not in known:
                 known[same] = _expected(spec.judging, rule, windows)
-            found.append(RuleAlarms(spec, rule, rows, known[same]))
-    return found
+            raised.append(RuleAlarms(spec, rule, rows, known[same]))
+    return raised
 
 
 def _windows(spec: SeriesSpec, rule: AlertRule, rows: float) -> Windows:
@@ -117,22 +117,22 @@ def _windows(spec: SeriesSpec, rule: AlertRule, rows: float) -> Windows:
 def _expected(judging: Judging, rule: AlertRule, windows: Windows) -> Expected:
     if rule.detector != "volume" and windows.rows < windows.min_rows:
         return Expected(0.0, f"a usual window holds {windows.rows:,.0f} rows, {windows.min_rows:,} are needed")
-    limits = {name: own.fire_above for name, own in judging.rules_for(rule).items()}
+    limits = {name: adjusted.fire_above for name, adjusted in judging.rules_for(rule).items()}
     return expected_false_alarms(judging.reference, rule.detector, limits, windows, hold=rule.hold)
 
 
 # --- in words -----------------------------------------------------------------------------------------------------------
 
 
-def section(spec: SeriesSpec, found: Sequence[RuleAlarms]) -> Iterator[str]:
+def section(spec: SeriesSpec, raised: Sequence[RuleAlarms]) -> Iterator[str]:
     """What a person on call should expect of one series: the budget first, then each rule."""
     yield f"  drift: {budget(spec)}"
     if spec.judging.plan is not None:
         yield f"  {learnt(spec.reference, spec.windows.length)}"
-    for one in found:
-        yield f"  {one.rule.name}: {words(one)}"
-    if found:
-        yield f"  (rules: at {found[0].usual.rows:,.0f} rows a window, {found[0].usual.source})"
+    for alarms in raised:
+        yield f"  {alarms.rule.name}: {words(alarms)}"
+    if raised:
+        yield f"  (rules: at {raised[0].usual.rows:,.0f} rows a window, {raised[0].usual.source})"
 
 
 def budget(spec: SeriesSpec) -> str:
@@ -160,13 +160,13 @@ def _shift(detectable: DetectableShift) -> str:
     return f"; smallest lasting shift found within {within}: {detectable.median:.2f} σ{more}"
 
 
-def words(one: RuleAlarms) -> str:
+def words(alarms: RuleAlarms) -> str:
     """What a rule raises, as one would say it."""
-    expected, windows = one.expected.per_month, MONTH_NS / one.spec.windows.length
+    expected, windows = alarms.expected.per_month, MONTH_NS / alarms.spec.windows.length
     if expected is None:
-        return f"no figure for false alarms, it {one.expected.why}"
-    if not expected and one.usual.rows < one.spec.judging.min_rows and one.rule.detector not in ON_ROWS:
-        return f"never has data: {one.expected.why}"
+        return f"no figure for false alarms, it {alarms.expected.why}"
+    if not expected and alarms.usual.rows < alarms.spec.judging.min_rows and alarms.rule.detector not in ON_ROWS:
+        return f"never has data: {alarms.expected.why}"
     always = ", at least one in nearly every window" if expected >= windows else ""
     return (
         f"{times(expected)} a month{always}, if rows are independent; dependence and seasons add to it"
@@ -192,12 +192,12 @@ def number(value: float) -> str:
     return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"  # noqa: PLR2004 - two digits before the point
 
 
-def over_budget(found: Iterable[RuleAlarms]) -> Iterator[str]:
+def over_budget(raised: Iterable[RuleAlarms]) -> Iterator[str]:
     """Rules that alone raise more than the budget."""
-    for one in found:
-        plan, expected = one.spec.judging.plan, one.expected.per_month
+    for alarms in raised:
+        plan, expected = alarms.spec.judging.plan, alarms.expected.per_month
         if plan is not None and expected is not None and expected > plan.per_month:
             yield (
-                f"alerting.rules.{one.rule.name}: {times(expected)} a month on {one.spec.key.model} by itself, "
+                f"alerting.rules.{alarms.rule.name}: {times(expected)} a month on {alarms.spec.key.model} by itself, "
                 f"where alerting.false_alarms_per_month is {number(plan.per_month)}"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 
 from monitor.app import VERSION, build_decoder, explain_client
-from monitor.backtest.assembly import NothingFound, Told, assemble
+from monitor.backtest.assembly import CommandRun, NothingFound, assemble
 from monitor.backtest.findings import Findings
 from monitor.backtest.inject import InjectError, Plant, parse_plants
 from monitor.backtest.output import as_json, summary
@@ -69,10 +69,10 @@ def backtest(choice: BacktestChoice) -> Exit:
     except InjectError as error:
         raise ConfigError(str(error)) from None
     recorded = record_of(choice, loaded, within)
-    found = Findings(loaded.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS)
-    told = Told(VERSION, str(choice.config), loaded.config_hash, choice.command, inputs_of(choice, loaded))
+    findings = Findings(loaded.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS)
+    run = CommandRun(VERSION, str(choice.config), loaded.config_hash, choice.command, inputs_of(choice, loaded))
     try:
-        result = replayed(loaded, recorded, plants, Range() if choice.kafka else within, found, told)
+        result = replayed(loaded, recorded, plants, Range() if choice.kafka else within, findings, run)
     except NothingFound as nothing:
         print(f"driftd: {nothing}", file=sys.stderr)
         return Exit.NO
@@ -83,7 +83,7 @@ def backtest(choice: BacktestChoice) -> Exit:
 
 
 def replayed(
-    loaded: Loaded, recorded: Recorded, plants: Sequence[Plant], within: Range, found: Findings, told: Told
+    loaded: Loaded, recorded: Recorded, plants: Sequence[Plant], within: Range, findings: Findings, run: CommandRun
 ) -> BacktestResult:
     """Read the record to its end. Raises NothingFound and ConfigError."""
     settings = loaded.settings
@@ -93,7 +93,7 @@ def replayed(
     def take(turn: Turn) -> None:
         nonlocal events
         events += turn.events
-        found.take(turn)
+        findings.take(turn)
         progress.show(f"read {events:,} events, {turn.done:.0%}")
 
     calm_collector()
@@ -105,7 +105,7 @@ def replayed(
         raise ConfigError(str(error)) from None
     finally:
         progress.done()
-    result = assemble(told, found, recorded.notes)
+    result = assemble(run, findings, recorded.notes)
     for plant in plants:
         if not plant.rows:
             span = f"{rfc3339(result.first)} to {rfc3339(result.last)}"

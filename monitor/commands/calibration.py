@@ -26,12 +26,12 @@ SHOWN = 5
 
 def learnt(reference: Reference, window_ns: int | None = None) -> str:
     """One line about the calibration; `window_ns` is the one asked for, so that a better one can be named."""
-    found = reference.calibration
-    if found is None:
+    calibration = reference.calibration
+    if calibration is None:
         return f"calibration: cold, effect sizes only: {_why_cold(reference, window_ns)}"
     return (
-        f"calibration: {PROFILES[found.profile]} from {found.windows:,} windows of {show_duration(found.window_ns)} "
-        f"over {_span(found.span_ns)}, about {found.rows:,.0f} rows each"
+        f"calibration: {PROFILES[calibration.profile]} from {calibration.windows:,} windows of {show_duration(calibration.window_ns)} "
+        f"over {_span(calibration.span_ns)}, about {calibration.rows:,.0f} rows each"
     )
 
 
@@ -87,8 +87,8 @@ def _least_window(reference: Reference) -> float:
 
 def _tried(reference: Reference) -> str | None:
     """The window that the reference was cut into in vain."""
-    found = TRIED.search(reference.cold)
-    return None if found is None else found[1]
+    window = TRIED.search(reference.cold)
+    return None if window is None else window[1]
 
 
 def _span(nanos: Nanos) -> str:
@@ -99,38 +99,38 @@ def _span(nanos: Nanos) -> str:
 
 def misgivings(reference: Reference) -> Iterator[str]:
     """What makes the calibration a worse one, a line each."""
-    found = reference.calibration
-    if found is None:
+    calibration = reference.calibration
+    if calibration is None:
         return
-    yield from changing(found)
-    if _only_dates(found):
+    yield from changing(calibration)
+    if _only_dates(calibration):
         yield "all rows stand at one time of the day: timestamps without a time? fit with --window 1d"
-    if few := list(_carried(reference, found)):
+    if few := list(_carried(reference, calibration)):
         more = f" and {len(few) - SHOWN} more" if len(few) > SHOWN else ""
         yield (
-            f"a usual window of {show_duration(found.window_ns)} holds fewer than {ENOUGH:g} independent values of "
+            f"a usual window of {show_duration(calibration.window_ns)} holds fewer than {ENOUGH:g} independent values of "
             f"{', '.join(few[:SHOWN])}{more}: they will be judged over several windows"
         )
 
 
-def changing(found: Calibration) -> Iterator[str]:
+def changing(calibration: Calibration) -> Iterator[str]:
     """The features that change inside the reference, the first of them by name."""
-    yield from (one.words for one in found.drifting[:SHOWN])
-    if len(found.drifting) > SHOWN:
-        yield f"{len(found.drifting) - SHOWN} more features change inside the reference"
+    yield from (change.words for change in calibration.drifting[:SHOWN])
+    if len(calibration.drifting) > SHOWN:
+        yield f"{len(calibration.drifting) - SHOWN} more features change inside the reference"
 
 
-def _only_dates(found: Calibration) -> bool:
+def _only_dates(calibration: Calibration) -> bool:
     """Whether windows shorter than a day lie whole days apart, one a day."""
-    days, rest = divmod(found.span_ns - found.window_ns, DAY)
-    return found.window_ns < DAY and not rest and 2 < found.windows <= days + 1  # noqa: PLR2004 - two may do so by chance
+    days, rest = divmod(calibration.span_ns - calibration.window_ns, DAY)
+    return calibration.window_ns < DAY and not rest and 2 < calibration.windows <= days + 1  # noqa: PLR2004 - two may do so by chance
 
 
-def _carried(reference: Reference, found: Calibration) -> Iterator[str]:
+def _carried(reference: Reference, calibration: Calibration) -> Iterator[str]:
     """The features of which a usual window holds too few independent values to be judged."""
-    for (name, feature), own in zip(reference.features.items(), found.features, strict=True):
-        usual = found.rows * feature.count / reference.rows
-        if feature.count and usual < ENOUGH * max(*np.square(own.sd), own.shape[0]):
+    for (name, feature), variation in zip(reference.features.items(), calibration.features, strict=True):
+        usual = calibration.rows * feature.count / reference.rows
+        if feature.count and usual < ENOUGH * max(*np.square(variation.sd), variation.shape[0]):
             yield name
 
 
@@ -153,13 +153,13 @@ class Variation:
 
 def variations(reference: Reference) -> list[Variation | None]:
     """How each feature varies; None where the reference is cold."""
-    found = reference.calibration
-    if found is None:
+    calibration = reference.calibration
+    if calibration is None:
         return [None] * len(reference.names)
     numbers = len(reference.grid.numeric)
-    return [_variation(one, numeric=at < numbers) for at, one in enumerate(found.features)]
+    return [_variation(feature, numeric=number < numbers) for number, feature in enumerate(calibration.features)]
 
 
-def _variation(one: FeatureCalibration, *, numeric: bool) -> Variation:
-    varies, slow = (one.sd[0], one.slow[0]) if numeric else (one.shape[0] ** 0.5, one.shape_slow**0.5)
-    return Variation(float(varies), float(slow), one.season)
+def _variation(feature: FeatureCalibration, *, numeric: bool) -> Variation:
+    varies, slow = (feature.sd[0], feature.slow[0]) if numeric else (feature.shape[0] ** 0.5, feature.shape_slow**0.5)
+    return Variation(float(varies), float(slow), feature.season)

@@ -32,8 +32,8 @@ def warnings(loaded: Loaded) -> Iterator[str]:
 def reference_warnings(loaded: Loaded) -> Iterator[str]:
     """References that are not the same from beginning to end, which `fit` and `show` tell in the same words."""
     for spec in loaded.specs:
-        found = spec.reference.calibration
-        for line in () if found is None else changing(found):
+        calibration = spec.reference.calibration
+        for line in () if calibration is None else changing(calibration):
             yield f"{spec.key.model} version {spec.key.version}: {line}"
 
 
@@ -46,12 +46,12 @@ def rule_warnings(loaded: Loaded) -> Iterator[str]:
                 yield f"alerting.rules.{rule.name}: models: {pattern!r} matches none; there is {', '.join(models)}"
     for spec in loaded.specs:
         judged = judged_by(spec)
-        for own in spec.judging.rules:
-            for pattern in own.features:
-                if not any(fnmatchcase(name, pattern) for name in judged.get(own.detector, ())):
+        for applied in spec.judging.rules:
+            for pattern in applied.features:
+                if not any(fnmatchcase(name, pattern) for name in judged.get(applied.detector, ())):
                     yield (
-                        f"alerting.rules.{own.name}: features: {pattern!r} matches nothing of {spec.key.model} "
-                        f"that {own.detector} can judge"
+                        f"alerting.rules.{applied.name}: features: {pattern!r} matches nothing of {spec.key.model} "
+                        f"that {applied.detector} can judge"
                     )
 
 
@@ -61,11 +61,11 @@ def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:
     pairs = [(score.detector, score.feature) for score in reference.compare(reference.sketch)]
     pairs += [("adwin", feature.name) for feature in reference.grid.numeric]
     pairs.append(("volume", volume.FEATURE))
-    found: dict[str, list[str]] = {}
+    judged: dict[str, list[str]] = {}
     for detector, feature in pairs:
         if judging.wants(feature, detector):
-            found.setdefault(detector, []).append(feature)
-    return found
+            judged.setdefault(detector, []).append(feature)
+    return judged
 
 
 def target_warnings(settings: Settings) -> Iterator[str]:

@@ -28,9 +28,9 @@ def connect(settings: Settings, *, offline: bool) -> Connections:
     problems = list(client_problems(settings))
     if offline or problems:
         return Connections(problems=problems)
-    found = look_up_topics(settings)
-    found.problems += [*target_problems(settings), *local_problems(settings)]
-    return found
+    connections = look_up_topics(settings)
+    connections.problems += [*target_problems(settings), *local_problems(settings)]
+    return connections
 
 
 def target_problems(settings: Settings) -> Iterator[str]:
@@ -78,30 +78,30 @@ def client_problems(settings: Settings) -> Iterator[str]:
 
 def look_up_topics(settings: Settings) -> Connections:
     """Ask the broker for the topics; one that it does not have is waited for, and no problem."""
-    said: list[str] = []
+    complaints: list[str] = []
     consumer = Consumer(
         {
             **client_properties(settings),
             "group.id": settings.kafka.group_id,
-            "error_cb": lambda error: said.append(error.str()),
+            "error_cb": lambda error: complaints.append(error.str()),
         }
     )
     try:
         known = consumer.list_topics(timeout=PATIENCE).topics
     except KafkaException as error:
         consumer.poll(0)  # brings the reason
-        reason = said[0] if said else explain_client(error)
+        reason = complaints[0] if complaints else explain_client(error)
         servers = settings.kafka.bootstrap_servers
         return Connections(problems=[f"kafka.bootstrap_servers: {servers} does not answer: {reason}"])
     finally:
         consumer.close()
-    found = Connections()
+    connections = Connections()
     for topic in settings.topics:
         metadata = known.get(topic.name)
         if metadata is None or (metadata.error is not None and metadata.error.code() in ABSENT_TOPIC):
-            found.topics[topic.name] = None
+            connections.topics[topic.name] = None
         elif metadata.error is not None:
-            found.problems.append(f"topics.{topic.name}: {metadata.error.str()}")
+            connections.problems.append(f"topics.{topic.name}: {metadata.error.str()}")
         else:
-            found.topics[topic.name] = len(metadata.partitions)
-    return found
+            connections.topics[topic.name] = len(metadata.partitions)
+    return connections

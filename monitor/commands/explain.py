@@ -55,11 +55,11 @@ def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool
     decoder = decoder_for(loaded, topic)
     now = SystemClock().now()
     accepted = False
-    for at, line in enumerate(lines_of(file), start=1):
+    for line_number, line in enumerate(lines_of(file), start=1):
         explanation = explain_message(decoder, line.rstrip(b"\r\n"), now)
         accepted = accepted or explanation.outcome == "ok"
-        for said in [line_of_json(at, explanation)] if as_json else words(decoder, explanation):
-            print(said if as_json else f"{at}: {said}")
+        for line_said in [line_of_json(line_number, explanation)] if as_json else words(decoder, explanation):
+            print(line_said if as_json else f"{line_number}: {line_said}")
     return Exit.OK if accepted else Exit.NO
 
 
@@ -93,8 +93,8 @@ def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Explanatio
     if rejected:
         return Explanation("rejected", rejected[0], explain_envelope(decoder, raw, rejected[0]))
     if not decoded.batches:
-        found = parse_leniently(raw)
-        model, version = dig(found, decoder.fields.model), version_text(dig(found, decoder.fields.version))
+        message = parse_leniently(raw)
+        model, version = dig(message, decoder.fields.model), version_text(dig(message, decoder.fields.version))
         return Explanation("unmonitored", model=model, version=version, event_time=next(iter(decoded.seen.values())))
     batch = decoded.batches[0]
     series = decoder.series[batch.key]
@@ -131,16 +131,16 @@ def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str | No
 def explain_fields(series: SeriesDecoder, raw: bytes) -> Iterator[FieldExplained]:
     """Each feature of the reference, with its value or why it has none."""
     try:
-        found = parse_leniently(raw)
+        message = parse_leniently(raw)
     except Rejected:  # decoded typed a moment ago, so this does not happen
         return
     for name, path in series.numeric:
         reasons: Counter[str] = Counter()
-        value = number(dig(found, path), reasons)
+        value = number(dig(message, path), reasons)
         yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, value)
     for (name, path), table in zip(series.categorical, series.tables, strict=True):
         reasons = Counter()
-        text = category(dig(found, path), reasons)
+        text = category(dig(message, path), reasons)
         unseen = not reasons and table[text] == table.unseen
         yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, text, unseen=unseen)
 
@@ -154,20 +154,21 @@ def unknown_features(series: SeriesDecoder, raw: bytes) -> list[str]:
 # --- in words, and for programs ------------------------------------------------------------------------------------------
 
 
-def words(decoder: TopicDecoder, said: Explanation) -> Iterator[str]:
+def words(decoder: TopicDecoder, explanation: Explanation) -> Iterator[str]:
     """An explanation for people, in lines."""
-    time = None if said.event_time is None else rfc3339(said.event_time)
-    match said.outcome:
+    time = None if explanation.event_time is None else rfc3339(explanation.event_time)
+    match explanation.outcome:
         case "rejected":
-            yield f"rejected: {said.reason}{f': {said.detail}' if said.detail else ''}"
+            yield f"rejected: {explanation.reason}{f': {explanation.detail}' if explanation.detail else ''}"
         case "unmonitored":
             known = ", ".join(f"{key.model} version {key.version}" for key in decoder.series)
-            yield f"unmonitored: {said.model} version {said.version or '(none)'}; there is {known} (event time {time})"
+            yield f"unmonitored: {explanation.model} version {explanation.version or '(none)'}; there is {known} (event time {time})"
         case _:
-            yield f"ok: {said.model} version {said.version}, event time {time}"
-            yield from map(field_words, said.fields)
-    if said.unknown:
-        shown, more = ", ".join(map(repr, said.unknown[:SHOWN_UNKNOWN])), len(said.unknown) - SHOWN_UNKNOWN
+            yield f"ok: {explanation.model} version {explanation.version}, event time {time}"
+            yield from map(field_words, explanation.fields)
+    if explanation.unknown:
+        shown = ", ".join(map(repr, explanation.unknown[:SHOWN_UNKNOWN]))
+        more = len(explanation.unknown) - SHOWN_UNKNOWN
         yield f"   unknown, ignored: {shown}{f' and {more} more' if more > 0 else ''}"
 
 
@@ -180,8 +181,8 @@ def field_words(field: FieldExplained) -> str:
     return f"   {field.feature} = {field.value:g}"
 
 
-def line_of_json(at: int, said: Explanation) -> str:
+def line_of_json(line_number: int, explanation: Explanation) -> str:
     """An explanation as a line of JSON."""
-    document: dict[str, Any] = {"line": at, **msgspec.to_builtins(said)}
-    document["event_time"] = None if said.event_time is None else rfc3339(said.event_time)
+    document: dict[str, Any] = {"line": line_number, **msgspec.to_builtins(explanation)}
+    document["event_time"] = None if explanation.event_time is None else rfc3339(explanation.event_time)
     return msgspec.json.encode(document).decode()

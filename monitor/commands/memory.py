@@ -51,21 +51,25 @@ def open_panes(windows: WindowSpec) -> int:
 
 def references(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of all references, each once."""
-    found = {id(spec.reference): spec.reference for spec in specs}.values()
-    grids = [reference.grid for reference in found]
+    distinct = {id(spec.reference): spec.reference for spec in specs}.values()
+    grids = [reference.grid for reference in distinct]
     counts = sum(reference_bytes(grid.size, sum(_categories(grid.categorical))) for grid in grids)
-    return counts + sum(profile_bytes(reference) for reference in found)
+    return counts + sum(profile_bytes(reference) for reference in distinct)
 
 
 def profile_bytes(reference: Reference) -> int:
     """The hours of a calibration."""
     hours = () if reference.calibration is None else reference.calibration.hours
-    return sum(HOUR_CELL_BYTES * one.counts.size + HOUR_BYTES * one.season * one.missed.size for one in hours)
+    return sum(
+        HOUR_CELL_BYTES * profile.counts.size + HOUR_BYTES * profile.season * profile.missed.size for profile in hours
+    )
 
 
 def charts(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of the budget's charts."""
-    charted = [one.reference for one in specs if one.judging.plan is not None and one.reference.calibration is not None]
+    charted = [
+        spec.reference for spec in specs if spec.judging.plan is not None and spec.reference.calibration is not None
+    ]
     return sum(len(reference.names) for reference in charted) * CHARTS_BYTES
 
 

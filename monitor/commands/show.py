@@ -60,12 +60,17 @@ def document(path: Path, reference: Reference) -> dict[str, Any]:
 
 def calibration_document(reference: Reference) -> dict[str, Any]:
     """How it is calibrated, also in words."""
-    found = reference.calibration
-    said: dict[str, Any] = {"kind": "cold", "windows": None, "window": None, "rows_a_window": None}
-    if found is not None:
-        window = show_duration(found.window_ns)
-        said = {"kind": found.kind, "windows": found.windows, "window": window, "rows_a_window": found.rows}
-    return said | {"words": learnt(reference).removeprefix("calibration: ")}
+    calibration = reference.calibration
+    document: dict[str, Any] = {"kind": "cold", "windows": None, "window": None, "rows_a_window": None}
+    if calibration is not None:
+        window = show_duration(calibration.window_ns)
+        document = {
+            "kind": calibration.kind,
+            "windows": calibration.windows,
+            "window": window,
+            "rows_a_window": calibration.rows,
+        }
+    return document | {"words": learnt(reference).removeprefix("calibration: ")}
 
 
 def feature_document(feature: Feature, rows: int) -> dict[str, Any]:
@@ -93,11 +98,11 @@ def category_shares(feature: CategoricalFeature) -> list[dict[str, Any]]:
     return [{"category": category, "share": rows / count} for category, rows in shares]
 
 
-def variation_document(found: Variation | None) -> dict[str, Any]:
+def variation_document(variation: Variation | None) -> dict[str, Any]:
     """How the feature varies, by the keys of the table's columns."""
-    if found is None:
+    if variation is None:
         return {"varies": None, "slow": None, "season": None}
-    return {"varies": found.varies, "slow": found.slow, "season": SEASONS.get(found.season)}
+    return {"varies": variation.varies, "slow": variation.slow, "season": SEASONS.get(variation.season)}
 
 
 # --- for people ---------------------------------------------------------------------------------------------------------

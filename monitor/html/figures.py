@@ -61,21 +61,21 @@ def times(value: float) -> str:
     return f"{text}{THIN}×"
 
 
-def clock(at: Nanos) -> str:
+def clock(time: Nanos) -> str:
     """Return date and time in UTC, the seconds where there are any.
 
     >>> clock(0), clock(1_700_000_001_000_000_000)
     ('1970-01-01 00:00', '2023-11-14 22:13:21')
     """
-    when = EPOCH + timedelta(microseconds=at // 1000)
+    when = EPOCH + timedelta(microseconds=time // 1000)
     return f"{when:%Y-%m-%d %H:%M:%S}" if when.second else f"{when:%Y-%m-%d %H:%M}"
 
 
-def moment(at: Nanos | None, otherwise: str = NONE) -> Markup:
+def moment(time: Nanos | None, otherwise: str = NONE) -> Markup:
     """Return a time as an element that programs can read too."""
-    if at is None:
+    if time is None:
         return tag("span", otherwise)
-    return tag("time", clock(at), datetime=f"{clock(at).replace(' ', 'T')}Z")
+    return tag("time", clock(time), datetime=f"{clock(time).replace(' ', 'T')}Z")
 
 
 def spell(span: Nanos) -> str:
@@ -85,11 +85,11 @@ def spell(span: Nanos) -> str:
     ('1\u202fd 2\u202fh', '5\u202fmin', '0\u202fs')
     """
     rest = round(span / SECOND) * SECOND
-    found: list[str] = []
+    parts: list[str] = []
     for unit, word in UNITS:
         whole, rest = divmod(rest, unit)
         if whole:
-            found.append(f"{whole}{THIN}{word}")
-        elif found:
+            parts.append(f"{whole}{THIN}{word}")
+        elif parts:
             break
-    return " ".join(found[:2]) or f"0{THIN}s"
+    return " ".join(parts[:2]) or f"0{THIN}s"

@@ -67,8 +67,8 @@ def table(caption: str, heads: Iterable[str], rows: Iterable[Iterable[Inside]], 
     )
 
 
-def _cell(inside: Inside, numeric: bool, at: int) -> Markup:  # noqa: FBT001  mapped over a row
-    if at == 0:
+def _cell(inside: Inside, numeric: bool, column: int) -> Markup:  # noqa: FBT001  mapped over a row
+    if column == 0:
         return tag("th", inside, scope="row")
     return tag("td", inside, class_="n" if numeric else None)
 

@@ -31,9 +31,9 @@ class TimeAxis:
     first: Nanos
     last: Nanos
 
-    def place(self, at: Nanos) -> float:
+    def place(self, time: Nanos) -> float:
         """Where a time stands, 0 to 1; what is outside stands on the edge."""
-        return min(1.0, max(0.0, (at - self.first) / max(self.last - self.first, 1)))
+        return min(1.0, max(0.0, (time - self.first) / max(self.last - self.first, 1)))
 
     def ticks(self) -> list[tuple[float, str]]:
         """Round times with their places, at most nine."""
@@ -41,15 +41,15 @@ class TimeAxis:
         step = next((step for step in STEPS if span // step < TICKS_AT_MOST), -(-span // (TICKS_AT_MOST * DAY)) * DAY)
         base = MONDAY % step if step % (7 * DAY) == 0 else 0
         first = -(-(self.first - base) // step) * step + base
-        return [(self.place(at), tick_text(at, step)) for at in range(first, self.last + 1, step)]
+        return [(self.place(time), tick_text(time, step)) for time in range(first, self.last + 1, step)]
 
 
-def tick_text(at: Nanos, step: Nanos) -> str:
+def tick_text(time: Nanos, step: Nanos) -> str:
     """Return the part of a time that tells it from its neighbours."""
-    when = EPOCH + timedelta(microseconds=at // 1000)
+    when = EPOCH + timedelta(microseconds=time // 1000)
     if step >= 182 * DAY:
         return f"{MONTHS[when.month - 1]} {when.year}"
-    if at % DAY == 0:
+    if time % DAY == 0:
         return f"{when.day} {MONTHS[when.month - 1]}"
     return f"{when:%H:%M:%S}" if step < MINUTE else f"{when:%H:%M}"
 
@@ -84,11 +84,11 @@ def places(axis: TimeAxis, times: Sequence[Nanos], values: Sequence[float | None
     steps = [late - early for early, late in itertools.pairwise(times)]
     most = GAP * statistics.median(steps) if steps else 0
     before: Nanos | None = None
-    for at, value in zip(times, values, strict=True):
-        if before is not None and at - before > most:
-            yield axis.place(at), None
-        yield axis.place(at), value
-        before = at
+    for time, value in zip(times, values, strict=True):
+        if before is not None and time - before > most:
+            yield axis.place(time), None
+        yield axis.place(time), value
+        before = time
 
 
 def path(points: Iterable[Point], scale: Scale) -> str:
@@ -144,22 +144,22 @@ def drawing(described: str, scale: Scale, inside: Inside) -> Markup:
 
 def ticks(words: Iterable[tuple[float, str]]) -> Markup:
     """Return the words under an axis, each at its place."""
-    spans = [tag("span", text, style=f"left:{percent(at)}", class_=edge(at)) for at, text in words]
+    spans = [tag("span", text, style=f"left:{percent(place)}", class_=edge(place)) for place, text in words]
     return tag("div", spans, class_="ticks", aria_hidden="true")
 
 
 def level_words(words: Iterable[tuple[float, str]]) -> Markup:
     """Return words inside a plot, at places from the top (0) to the foot (1)."""
-    spans = [tag("span", text, style=f"top:{percent(at)}", class_="level-word") for at, text in words]
+    spans = [tag("span", text, style=f"top:{percent(place)}", class_="level-word") for place, text in words]
     return tag("div", spans, aria_hidden="true")
 
 
-def edge(at: float) -> str | None:
+def edge(place: float) -> str | None:
     """Which way words must hang so that they stay inside."""
     near = 0.06
-    return "first" if at < near else "last" if at > 1 - near else None
+    return "first" if place < near else "last" if place > 1 - near else None
 
 
-def percent(at: float) -> str:
+def percent(place: float) -> str:
     """Return a place as CSS writes it."""
-    return f"{100 * at:.2f}%"
+    return f"{100 * place:.2f}%"

@@ -74,7 +74,9 @@ class Durations:
 
     def add(self, seconds: float) -> None:
         """Count one duration."""
-        place = next((at for at, bound in enumerate(DURATION_BUCKETS) if seconds <= bound), len(DURATION_BUCKETS))
+        place = next(
+            (number for number, bound in enumerate(DURATION_BUCKETS) if seconds <= bound), len(DURATION_BUCKETS)
+        )
         self.counts[place] += 1
         self.total += seconds
 

@@ -67,11 +67,11 @@ class Surface:
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         try:
-            found = self._json[path](query)
+            items = self._json[path](query)
         except BadRequest as error:
             return HTTPStatus.BAD_REQUEST, JSON, ENCODER.encode({"error": str(error)})
         # item by item: one call for all would keep every other thread out until it is done
-        return HTTPStatus.OK, JSON, b"[%b]" % b",".join([ENCODER.encode(one) for one in found])
+        return HTTPStatus.OK, JSON, b"[%b]" % b",".join([ENCODER.encode(item) for item in items])
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
         text = query.get("limit", ["100"])[-1]

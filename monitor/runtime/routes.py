@@ -45,16 +45,16 @@ def features(series: SeriesBoard) -> list[dict[str, Any]]:
     for part in series.scores.parts:
         for feature, item in items(part):
             scores.setdefault(feature, []).append(item)
-    quality = {one.feature: one for one in series.window.quality}
+    quality = {entry.feature: entry for entry in series.window.quality}
     return [
         {
             "feature": name,
             "state": series.states.get(name, 0),
             "missing_ratio": quality[name].missing_ratio if name in quality else None,
             "unseen_ratio": quality[name].unseen_ratio if name in quality else None,
-            "scores": found,
+            "scores": entries,
         }
-        for name, found in scores.items()
+        for name, entries in scores.items()
     ]
 
 
@@ -62,42 +62,42 @@ def items(part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
     """One detector's scores by feature, straight from the columns."""
     columns, thresholds = part.wanted()
     pvalues: Iterable[float | None] = repeat(None) if columns.pvalues is None else columns.pvalues.tolist()
-    found = zip(columns.names, columns.known.tolist(), columns.values.tolist(), thresholds, strict=True)
-    for (feature, known, value, threshold), pvalue in zip(found, pvalues, strict=False):
+    rows = zip(columns.names, columns.known.tolist(), columns.values.tolist(), thresholds, strict=True)
+    for (feature, known, value, threshold), pvalue in zip(rows, pvalues, strict=False):
         item = {"detector": columns.detector, "value": value, "threshold": threshold, "pvalue": pvalue}
         yield feature, item if known else {**item, "value": None, "pvalue": None}
 
 
 def alerts(board: Board) -> list[dict[str, Any]]:
     """`GET /api/v1/alerts`: all not inactive, then the last resolved, newest first."""
-    active = [alert(one, one.state.name.lower(), None) for one in board.alerts.values()]
-    resolved = [alert(one, "resolved", rfc3339(one.window.end)) for one in reversed(board.resolved)]
+    active = [alert(seen, seen.state.name.lower(), None) for seen in board.alerts.values()]
+    resolved = [alert(seen, "resolved", rfc3339(seen.window.end)) for seen in reversed(board.resolved)]
     return active + resolved
 
 
-def alert(one: AlertSeen | AlertChanged, state: str, resolved_at: str | None) -> dict[str, Any]:
+def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) -> dict[str, Any]:
     """One alert."""
     return {
-        "model": one.key.model,
-        "version": one.key.version,
-        "rule": one.rule,
-        "severity": one.severity.value,
+        "model": shown.key.model,
+        "version": shown.key.version,
+        "rule": shown.rule,
+        "severity": shown.severity.value,
         "state": state,
-        "since": None if one.since is None else rfc3339(one.since),
+        "since": None if shown.since is None else rfc3339(shown.since),
         "resolved_at": resolved_at,
-        "episode": one.episode,
-        "evidence": evidence(one.evidence),
+        "episode": shown.episode,
+        "evidence": evidence(shown.evidence),
     }
 
 
-def evidence(found: tuple[Evidence, ...]) -> list[dict[str, Any]]:
+def evidence(entries: tuple[Evidence, ...]) -> list[dict[str, Any]]:
     """Evidence as JSON."""
-    return [evidence_item(one) for one in found]
+    return [evidence_item(entry) for entry in entries]
 
 
 def windows(recent: Iterable[list[WindowClosed]], limit: int) -> Iterator[dict[str, Any]]:
     """`GET /api/v1/windows`: the last closed windows, newest first."""
-    for window in islice(merge(*recent, key=lambda one: -one.end), limit):
+    for window in islice(merge(*recent, key=lambda window: -window.end), limit):
         yield {
             "model": window.key.model,
             "version": window.key.version,

@@ -158,7 +158,8 @@ class Telemetry:
             severity=alert.severity.value,
             summary=summary(alert),
             features=[
-                f"{one.feature} {one.detector} {one.score:.4g} > {one.threshold:g}" for one in alert.evidence[:5]
+                f"{entry.feature} {entry.detector} {entry.score:.4g} > {entry.threshold:g}"
+                for entry in alert.evidence[:5]
             ],
         )
 
@@ -171,7 +172,7 @@ class Telemetry:
             case DaemonStopped():
                 log.info("daemon.stopped")
             case PartitionsAssigned(offsets):
-                log.info("source.assigned", partitions={str(partition): at for partition, at in offsets})
+                log.info("source.assigned", partitions={str(partition): offset for partition, offset in offsets})
             case TopicsMissing(topics):
                 if topics:
                     log.warning("source.topics_missing", topics=list(topics))

@@ -56,14 +56,14 @@ def find_config(asked: Path | None, environment: Mapping[str, str] = os.environ)
 def load_settings(path: Path) -> Settings:
     """Read a configuration file. Raises ConfigError, a line for each problem, each naming the key and what is valid."""
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no YAML: {explain_yaml(error)}") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping of keys such as kafka, topics, models")
-    named = {str(key): value for key, value in found.items()}
+    named = {str(key): value for key, value in document.items()}
     check_environment(named)
     hidden = [key for key in named if key.startswith("_")]  # pydantic would take them for options of its own
     if hidden:
@@ -76,12 +76,12 @@ def load_settings(path: Path) -> Settings:
         raise ConfigError(f"environment: {error}; only scalar keys can be set there") from None
 
 
-def check_environment(found: Mapping[str, Any]) -> None:
+def check_environment(document: Mapping[str, Any]) -> None:
     """Raise ConfigError for a variable that is nearly a key of ours.
 
     Others are left alone: targets' secrets may have any name, and Kubernetes sets DRIFTD_PORT and its like itself.
     """
-    lists = [found.get(key) for key in ("webhooks", "targets")]
+    lists = [document.get(key) for key in ("webhooks", "targets")]
     entries = [entry for entries in lists if isinstance(entries, list) for entry in entries]
     secrets = [entry.get("secret_env") for entry in entries if isinstance(entry, Mapping)]
     for name in os.environ:
@@ -117,7 +117,7 @@ def explain(problem: ErrorDetails) -> str:
     return f"{key}: {message}{_shown(where, key, problem['input'])}{_origin(where)}" if key else message
 
 
-def _shown(where: Place, key: str, value: Any) -> str:
+def _shown(where: KeyPath, key: str, value: Any) -> str:
     """The value, where it cannot be a secret. Of a target's own keys only its type knows which are."""
     text = str(value)
     if where[0] == "targets" and not WebhookSettings.model_fields.keys() & where[2:3]:
@@ -163,8 +163,8 @@ def _section_of(annotation: Any) -> Any:
     """The Section inside a type such as list[TopicSettings] or dict[str, FeatureSettings]."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    inner = [_section_of(one) for one in getattr(annotation, "__args__", ())]
-    return next((one for one in inner if one is not None), None)
+    sections = [_section_of(section) for section in getattr(annotation, "__args__", ())]
+    return next((section for section in sections if section is not None), None)
 
 
 def _is_secret(name: str) -> bool:
@@ -173,14 +173,14 @@ def _is_secret(name: str) -> bool:
 
 def masked(settings: Settings) -> dict[str, Any]:
     """The effective configuration as plain values, secrets masked."""
-    found: dict[str, Any] = settings.model_dump(mode="json", by_alias=True, exclude={"defaults"})
-    properties = found["kafka"]["properties"]
+    values: dict[str, Any] = settings.model_dump(mode="json", by_alias=True, exclude={"defaults"})
+    properties = values["kafka"]["properties"]
     for name in properties:
         if _is_secret(name):
             properties[name] = MASK
-    found["webhooks"] = [_masked_webhook(webhook) for webhook in found["webhooks"]]
-    found["targets"] = [mask(target) for target in found["targets"]]
-    return found
+    values["webhooks"] = [_masked_webhook(webhook) for webhook in values["webhooks"]]
+    values["targets"] = [mask(target) for target in values["targets"]]
+    return values
 
 
 def _masked_webhook(webhook: dict[str, Any]) -> dict[str, Any]:

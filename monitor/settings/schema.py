@@ -305,13 +305,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_defaults(cls, found: Any) -> Any:
+    def _with_defaults(cls, values: Any) -> Any:
         """Every key of `defaults`, from file or environment, put into each model that does not set it itself."""
-        defaults, models = found.get("defaults"), found.get("models")
+        defaults, models = values.get("defaults"), values.get("models")
         if not isinstance(defaults, Mapping) or not isinstance(models, Sequence):
-            return found
+            return values
         merged = [{**defaults, **model} if isinstance(model, Mapping) else model for model in models]
-        return {**found, "models": merged}
+        return {**values, "models": merged}
 
     @property
     def told(self) -> list[tuple[str, TargetSettings]]:

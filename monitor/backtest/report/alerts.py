@@ -15,38 +15,45 @@ WORDS_AT_MOST = 3  # features named in a card's head
 
 def alerts(part: ModelPart) -> Markup:
     """Return a model's alerts, rule by rule."""
-    groups = [group(part, rule, found) for rule, found in part.by_rule.items()]
+    groups = [group(part, rule, numbered) for rule, numbered in part.by_rule.items()]
     return tag("div", groups or tag("p", "No alert fired."), class_="cards")
 
 
-def group(part: ModelPart, rule: str, found: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
+def group(part: ModelPart, rule: str, numbered: Sequence[tuple[int, AlertEpisode]]) -> list[Markup]:
     """Return one rule's alerts: a card each, or one folded table where an explicit rule has many."""
-    shown, rest = found[:TOLD_AT_MOST], len(found) - TOLD_AT_MOST
+    shown, rest = numbered[:TOLD_AT_MOST], len(numbered) - TOLD_AT_MOST
     more = [tag("p", f"And {plural(rest, 'alert')} more: --json writes them all.", class_="quiet")] if rest > 0 else []
-    if rule == BUDGET_RULE or len(found) <= OPEN_CARDS:
-        return [card(part, number, one, unfolded=at < OPEN_CARDS) for at, (number, one) in enumerate(shown)] + more
-    said = f"Alerts of {rule} on {part.model.key} (times in UTC)"
+    if rule == BUDGET_RULE or len(numbered) <= OPEN_CARDS:
+        return [
+            card(part, ordinal, alert, unfolded=place < OPEN_CARDS) for place, (ordinal, alert) in enumerate(shown)
+        ] + more
+    caption = f"Alerts of {rule} on {part.model.key} (times in UTC)"
     heads = ("Fired", "Open", "Features", "Planted")
-    head = tag("summary", tag("b", name(rule)), f": {plural(len(found), 'alert')} of this explicit rule")
-    return [tag("details", head, table(said, heads, [short(part, *one) for one in shown]), more, class_="card")]
+    head = tag("summary", tag("b", name(rule)), f": {plural(len(numbered), 'alert')} of this explicit rule")
+    return [tag("details", head, table(caption, heads, [short(part, *pair) for pair in shown]), more, class_="card")]
 
 
-def short(part: ModelPart, at: int, alert: AlertEpisode) -> list[Inside]:
+def short(part: ModelPart, ordinal: int, alert: AlertEpisode) -> list[Inside]:
     """Return an alert in one line."""
     planted = part.planted(alert)
     return [
-        tag("span", moment(alert.fired_at), id=f"alert-{at}"),
+        tag("span", moment(alert.fired_at), id=f"alert-{ordinal}"),
         open_for(alert),
-        text("; ".join(f"{one.feature} {said(one)}" for one in alert.evidence[:WORDS_AT_MOST])),
+        text("; ".join(f"{entry.feature} {said(entry)}" for entry in alert.evidence[:WORDS_AT_MOST])),
         name(planted.text) if planted else NONE,
     ]
 
 
-def card(part: ModelPart, at: int, alert: AlertEpisode, *, unfolded: bool) -> Markup:
+def card(part: ModelPart, ordinal: int, alert: AlertEpisode, *, unfolded: bool) -> Markup:
     """Return one alert: its head always, its evidence where it is unfolded."""
-    inside = [times_of(part, alert), evidence(part, at, alert)]
+    inside = [times_of(part, alert), evidence(part, ordinal, alert)]
     return tag(
-        "details", head(part, alert), inside, id=f"alert-{at}", class_=f"card {alert.severity.value}", open=unfolded
+        "details",
+        head(part, alert),
+        inside,
+        id=f"alert-{ordinal}",
+        class_=f"card {alert.severity.value}",
+        open=unfolded,
     )
 
 
@@ -62,17 +69,17 @@ def head(part: ModelPart, alert: AlertEpisode) -> Markup:
     ]
     named = alert.evidence[:WORDS_AT_MOST]
     rest = len(alert.evidence) + len(alert.joined) - len(named)
-    words = [tag("span", name(one.feature), " ", said(one)) for one in named]
+    words = [tag("span", name(entry.feature), " ", said(entry)) for entry in named]
     more = tag("span", f"and {plural(rest, 'feature')} more") if rest else None
     return tag("summary", tag("span", first, class_="head"), tag("span", words, more, class_="words"))
 
 
-def said(one: Evidence) -> str:
+def said(entry: Evidence) -> str:
     """Return a feature's part in words; what is known of it where the words were not kept."""
-    if one.words:
-        return one.words
-    moved = " ".join(part for part in (chart_of(one), effect_of(one)) if part != NONE)
-    return f"{moved}, {times(one.excess)} its threshold"
+    if entry.words:
+        return entry.words
+    moved = " ".join(part for part in (chart_of(entry), effect_of(entry)) if part != NONE)
+    return f"{moved}, {times(entry.excess)} its threshold"
 
 
 def open_for(alert: AlertEpisode) -> str:
@@ -96,37 +103,39 @@ def times_of(part: ModelPart, alert: AlertEpisode) -> Markup:
     return facts(moments)
 
 
-def evidence(part: ModelPart, at: int, alert: AlertEpisode) -> list[Markup]:
+def evidence(part: ModelPart, ordinal: int, alert: AlertEpisode) -> list[Markup]:
     """Return the features that made the alert, and those that joined it."""
-    said = f"Evidence of alert {at} on {part.model.key} when it fired, strongest first"
-    found = [evidence_table(said, alert.evidence)] if alert.evidence else [tag("p", "No feature's evidence was kept.")]
-    return found + ([evidence_table("Joined later, each as it was then", alert.joined)] if alert.joined else [])
+    caption = f"Evidence of alert {ordinal} on {part.model.key} when it fired, strongest first"
+    tables = (
+        [evidence_table(caption, alert.evidence)] if alert.evidence else [tag("p", "No feature's evidence was kept.")]
+    )
+    return tables + ([evidence_table("Joined later, each as it was then", alert.joined)] if alert.joined else [])
 
 
-def evidence_table(said: str, found: Sequence[Evidence]) -> Markup:
+def evidence_table(caption: str, entries: Sequence[Evidence]) -> Markup:
     """Return some features' evidence."""
-    shown = found[:FEATURES_AT_MOST]
-    of = f"; {len(shown)} of {count(len(found))} features" if len(shown) < len(found) else ""
+    shown = entries[:FEATURES_AT_MOST]
+    of = f"; {len(shown)} of {count(len(entries))} features" if len(shown) < len(entries) else ""
     heads = ("Feature", "In words", "Chart", "#Effect", "Since", "#Score ÷ threshold", "#Rows")
-    return table(f"{said} (times in UTC){of}", heads, map(evidence_row, shown))
+    return table(f"{caption} (times in UTC){of}", heads, map(evidence_row, shown))
 
 
-def evidence_row(one: Evidence) -> list[Inside]:
+def evidence_row(entry: Evidence) -> list[Inside]:
     """Return one feature's evidence."""
     return [
-        name(one.feature),
-        text(one.words or NONE),
-        chart_of(one),
-        effect_of(one),
-        moment(one.since),
-        [tag("b", times(one.excess)), ratio(one)],
-        count(one.rows),
+        name(entry.feature),
+        text(entry.words or NONE),
+        chart_of(entry),
+        effect_of(entry),
+        moment(entry.since),
+        [tag("b", times(entry.excess)), ratio(entry)],
+        count(entry.rows),
     ]
 
 
-def ratio(one: Evidence) -> Markup | None:
+def ratio(entry: Evidence) -> Markup | None:
     """Return score and threshold themselves; a chart's score is a ratio already."""
-    if one.threshold == 1:
+    if entry.threshold == 1:
         return None
-    exact = "" if one.resolution is None else f", resolution {number(one.resolution)}"
-    return tag("span", f" {number(one.score)} ÷ {number(one.threshold)}{exact}", class_="quiet small")
+    exact = "" if entry.resolution is None else f", resolution {number(entry.resolution)}"
+    return tag("span", f" {number(entry.score)} ÷ {number(entry.threshold)}{exact}", class_="quiet small")

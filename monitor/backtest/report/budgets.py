@@ -19,8 +19,8 @@ def sweep(part: ModelPart) -> Markup:
     model = part.model
     if not model.sweep:
         return tag("p", "Not tried: ", "the reference is cold." if part.cold else "nothing was charted.")
-    caption = f"What each budget would have done on {model.key}; a pane is {spell(model.pane_ns)}"
-    delays = [f"#Delay: {one.text}" for one in part.injected]
+    caption = f"What each budget would have done on {model.key}; a subgroup is {spell(model.subgroup_ns)}"
+    delays = [f"#Delay: {planted.text}" for planted in part.injected]
     heads = ["Budget a month", "#Pages", *(["#False pages"] if part.injected else []), *delays, "First page"]
     shown = table(caption, heads, [sweep_row(part, row) for row in model.sweep], class_="sweep")
     drawn = tag("div", pages_plot(part), delay_plot(part) if part.injected else None, class_="pair")
@@ -31,7 +31,7 @@ def sweep_row(part: ModelPart, row: SweepRow) -> list[Inside]:
     """Return one budget."""
     configured = [" ", tag("span", "configured", class_="badge")] if row.now else None
     false = [NONE if row.false_pages is None else str(row.false_pages)] if part.injected else []
-    delays = ["not found" if one is None else plural(one, "pane") for one in row.delays]
+    delays = ["not found" if delay is None else plural(delay, "subgroup") for delay in row.delays]
     return [[number(row.per_month), configured], str(row.pages), *false, *delays, moment(row.first_page, "none")]
 
 
@@ -47,8 +47,8 @@ def pages_plot(part: ModelPart) -> Markup:
 def delay_plot(part: ModelPart) -> Markup:
     """Return the delay of each planted change against budget."""
     rows = part.model.sweep
-    curves: list[Curve] = [[row.delays[at] for row in rows] for at in range(len(part.injected))]
-    return budget_plot(part, "Delay against budget", "panes", [one.text for one in part.injected], curves)
+    curves: list[Curve] = [[row.delays[index] for row in rows] for index in range(len(part.injected))]
+    return budget_plot(part, "Delay against budget", "subgroups", [planted.text for planted in part.injected], curves)
 
 
 def budget_plot(part: ModelPart, title: str, unit: str, names: Sequence[str], curves: Sequence[Curve]) -> Markup:
@@ -56,7 +56,7 @@ def budget_plot(part: ModelPart, title: str, unit: str, names: Sequence[str], cu
     rows = part.model.sweep
     highest = max((value for curve in curves for value in curve if value is not None), default=0.0)
     scale = Scale(plots.nice_top(highest * HEADROOM))
-    steps = [(at + 0.5) / len(rows) for at in range(len(rows))]
+    steps = [(index + 0.5) / len(rows) for index in range(len(rows))]
     configured = [plots.mark("now", step, scale) for step, row in zip(steps, rows, strict=True) if row.now]
     lines = [curve_line(n, zip(steps, curve, strict=True), scale) for n, curve in enumerate(curves)]
     picture = plots.drawing(f"{title} of {part.model.key}; the table has the numbers", scale, [configured, lines])
@@ -71,13 +71,15 @@ def budget_plot(part: ModelPart, title: str, unit: str, names: Sequence[str], cu
     )
 
 
-def curve_line(at: int, points: Iterable[plots.Point], scale: Scale) -> list[Markup]:
+def curve_line(index: int, points: Iterable[plots.Point], scale: Scale) -> list[Markup]:
     """Return one curve with its dots."""
-    colour, found = f"c{at % COLOURS}", list(points)
-    return [plots.line(colour, found, scale), plots.dots(colour, found, scale)]
+    colour, drawn = f"c{index % COLOURS}", list(points)
+    return [plots.line(colour, drawn, scale), plots.dots(colour, drawn, scale)]
 
 
 def legend(names: Sequence[str], *, marked: bool) -> Markup:
     """Return which colour is which curve."""
-    keys = [(f"c{at % COLOURS}", one) for at, one in enumerate(names)] + ([("now", "configured")] if marked else [])
+    keys = [(f"c{index % COLOURS}", curve) for index, curve in enumerate(names)] + (
+        [("now", "configured")] if marked else []
+    )
     return tag("span", [tag("span", tag("i", class_=f"key {key}"), name(text)) for key, text in keys], class_="legend")

@@ -7,7 +7,7 @@ from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
 from monitor.backtest.report.parts import CALIBRATIONS, ModelPart, title
-from monitor.backtest.report.timeline import panes_and_windows, timeline, tracks
+from monitor.backtest.report.timeline import timeline, tracks, windows_words
 from monitor.backtest.result import BacktestResult, Model
 from monitor.html.figures import NONE, count, moment, number, plural, share, spell
 from monitor.html.markup import Inside, Markup, facts, joined, name, table, tag
@@ -17,7 +17,7 @@ from monitor.stream.events import MILLISECOND
 
 def document(result: BacktestResult) -> str:
     """Return the report as HTML; the same result gives the same bytes."""
-    parts = [ModelPart.of(result, at) for at in range(len(result.models))]
+    parts = [ModelPart.of(result, place) for place in range(len(result.models))]
     body = [
         tag("header", head(result, parts)),
         tag("main", overview(parts), [section(part) for part in parts], inputs(result)),
@@ -36,20 +36,20 @@ def head(result: BacktestResult, parts: list[ModelPart]) -> list[Markup]:
     """Return what was run on what, and the outcome in a few words."""
     span = tag("p", moment(result.first), " to ", moment(result.last), f" UTC, {spell(result.last - result.first)}")
     hints = tag("ul", [tag("li", hint) for hint in result.hints], class_="hints") if result.hints else None
-    found = [tag("p", "driftd backtest", class_="quiet kicker"), tag("h1", outcome(result, parts)), span]
-    return [*found, joined([others(result, parts), tiles(result), hints, origin(result)])]
+    lines = [tag("p", "driftd backtest", class_="quiet kicker"), tag("h1", outcome(result, parts)), span]
+    return [*lines, joined([others(result, parts), tiles(result), hints, origin(result)])]
 
 
 def outcome(result: BacktestResult, parts: list[ModelPart]) -> str:
     """Return the one line to remember."""
     pages, allowed = sum(len(part.pages) for part in parts), sum(part.model.expected_false_alarms for part in parts)
-    said = f"{plural(pages, 'page')}, {number(allowed)} false expected"
+    words = f"{plural(pages, 'page')}, {number(allowed)} false expected"
     if all(part.model.budget is None for part in parts):
-        said = f"{plural(len(result.alerts), 'alert')} of explicit rules"
+        words = f"{plural(len(result.alerts), 'alert')} of explicit rules"
     if not result.injected:
-        return said
-    found = sum(one.found_at is not None for one in result.injected)
-    return f"{said}; {found} of {plural(len(result.injected), 'planted change')} found"
+        return words
+    found = sum(planted.found_at is not None for planted in result.injected)
+    return f"{words}; {found} of {plural(len(result.injected), 'planted change')} found"
 
 
 def others(result: BacktestResult, parts: list[ModelPart]) -> Markup | None:
@@ -57,7 +57,7 @@ def others(result: BacktestResult, parts: list[ModelPart]) -> Markup | None:
     if not result.explicit:
         return None
     seen = len(result.alerts) - sum(len(part.pages) for part in parts)
-    expected = sum(one.count or 0.0 for one in result.explicit)
+    expected = sum(rule.count or 0.0 for rule in result.explicit)
     return tag(
         "p", f"Alerts of explicit rules: {count(seen)}; without any change {number(expected)} are to be expected."
     )
@@ -75,7 +75,7 @@ def tiles(result: BacktestResult) -> Markup:
         (
             "Alerts",
             count(len(result.alerts)),
-            f"{sum(one.resolved_at is None for one in result.alerts)} open at the end",
+            f"{sum(alert.resolved_at is None for alert in result.alerts)} open at the end",
         ),
         ("Retraining", requested, f"{len(result.suppressed)} suppressed"),
     ]
@@ -96,7 +96,7 @@ def origin(result: BacktestResult) -> Markup:
     origins: list[tuple[str, Inside]] = [
         ("Command", tag("code", result.command)),
         ("Configuration", [tag("code", result.config), f" ({result.config_hash[:12]})"]),
-        ("Input", [[tag("code", one), " "] for one in result.inputs]),
+        ("Input", [[tag("code", path), " "] for path in result.inputs]),
         ("Version", result.version),
     ]
     return facts(origins)
@@ -123,7 +123,7 @@ def overview_row(part: ModelPart) -> list[Inside]:
     warnings = (
         NONE if model.warnings_seen is None else f"{count(model.warnings_seen)} / {number(model.warnings_expected)}"
     )
-    found = sum(one.found_at is not None for one in part.injected)
+    found = sum(planted.found_at is not None for planted in part.injected)
     return [
         tag("a", title(model), href=f"#model-{part.at}"),
         calibration_badge(model),
@@ -175,7 +175,7 @@ def about(model: Model) -> Markup:
     """Return what the model was judged on."""
     late = f"{count(model.late)} late" if model.late else "none late"
     known: list[tuple[str, Inside]] = [
-        ("Windows", panes_and_windows(model)),
+        ("Windows", windows_words(model)),
         ("Events", f"{count(model.events)}, {late}"),
         ("Features", count(model.features)),
         ("Reference", [tag("code", model.reference[:12]), f" of {plural(model.reference_rows, 'row')}"]),
@@ -189,10 +189,10 @@ def about(model: Model) -> Markup:
 
 def thresholds(by_chart: Mapping[str, float]) -> str:
     """Return the charts' thresholds, charts with the same one together."""
-    found: dict[str, list[str]] = {}
+    charts_of: dict[str, list[str]] = {}
     for chart, threshold in by_chart.items():
-        found.setdefault(number(threshold), []).append(chart)
-    return "; ".join(f"{value} ({', '.join(charts)})" for value, charts in found.items())
+        charts_of.setdefault(number(threshold), []).append(chart)
+    return "; ".join(f"{value} ({', '.join(charts)})" for value, charts in charts_of.items())
 
 
 def reference_notes(part: ModelPart) -> list[Markup]:

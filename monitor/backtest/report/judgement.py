@@ -20,12 +20,12 @@ OUTCOMES = {
 def false_alarms(part: ModelPart) -> Markup:
     """Return expected and seen alarms, first in words, then by rule."""
     words = [budget_words(part), seen_words(part), cold_words(part)]
-    own: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), "the budget × the time"]
-    every = [] if part.model.budget is None else [own]
-    every += [rule_row(part, one) for one in part.explicit]
+    budget_row: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), "the budget × the time"]
+    every = [] if part.model.budget is None else [budget_row]
+    every += [rule_row(part, rule) for rule in part.explicit]
     caption = f"Alerts of {part.model.key} by rule, expected without any change and seen"
-    found = table(caption, ("Rule", "#Expected false", "#Seen", "Why so many"), every) if every else None
-    return Markup(tag("p", " ".join(word for word in words if word)) + (found or ""))
+    rules = table(caption, ("Rule", "#Expected false", "#Seen", "Why so many"), every) if every else None
+    return Markup(tag("p", " ".join(word for word in words if word)) + (rules or ""))
 
 
 def expected(part: ModelPart) -> str:
@@ -73,10 +73,10 @@ def cold_words(part: ModelPart) -> str:
     return "The reference is cold: only large effects page, and the budget is no promise."
 
 
-def rule_row(part: ModelPart, one: ExpectedRule) -> list[Inside]:
+def rule_row(part: ModelPart, rule: ExpectedRule) -> list[Inside]:
     """Return an explicit rule's alarms."""
-    seen = sum(alert.rule == one.rule for _, alert in part.alerts)
-    return [name(one.rule), number(one.count), str(seen), text(one.why)]
+    seen = sum(alert.rule == rule.rule for _, alert in part.alerts)
+    return [name(rule.rule), number(rule.count), str(seen), text(rule.why)]
 
 
 def self_check(part: ModelPart) -> Markup:
@@ -85,13 +85,13 @@ def self_check(part: ModelPart) -> Markup:
     if seen is None or expected is None:
         return tag("p", "Warnings are not counted: ", "the reference is cold." if part.cold else "the budget is off.")
     ratio = seen / expected if expected > 0 else float("inf") if seen else 1.0
-    said = f"{plural(seen, 'warning')} seen, {number(expected)} expected of a reference that fits"
+    words = f"{plural(seen, 'warning')} seen, {number(expected)} expected of a reference that fits"
     if seen < FEW or ratio < SUSPECT:
-        return tag("p", tag("b", "As expected: " if ratio > 1 / SUSPECT else "No more than expected: "), f"{said}.")
+        return tag("p", tag("b", "As expected: " if ratio > 1 / SUSPECT else "No more than expected: "), f"{words}.")
     return tag(
         "p",
         tag("b", f"{times(ratio)} as many as expected: " if expected > 0 else "More than expected: "),
-        f"{said}. Drift brings warnings too; where nothing changed, the reference does not fit these data, ",
+        f"{words}. Drift brings warnings too; where nothing changed, the reference does not fit these data, ",
         "and its pages come more often than the budget says.",
         class_="caution",
     )
@@ -104,22 +104,22 @@ def planted(part: ModelPart) -> Markup:
     return table(caption, heads, map(planted_row, part.injected))
 
 
-def planted_row(one: Injected) -> list[Inside]:
+def planted_row(planted: Injected) -> list[Inside]:
     """Return one planted change."""
     delay = (
-        [plural(one.delay, "window"), tag("span", f" {spell(one.found_at - one.at)}", class_="quiet small")]
-        if one.delay is not None and one.found_at is not None
+        [plural(planted.delay, "window"), tag("span", f" {spell(planted.found_at - planted.at)}", class_="quiet small")]
+        if planted.delay is not None and planted.found_at is not None
         else NONE
     )
-    found = moment(one.found_at, "not found")
-    rank = NONE if one.rank is None else str(one.rank)
+    found_on = moment(planted.found_at, "not found")
+    rank = NONE if planted.rank is None else str(planted.rank)
     return [
-        name(one.text),
-        moment(one.at),
-        moment(one.until, "the end"),
-        count(one.rows),
-        found,
-        name(one.rule or NONE),
+        name(planted.text),
+        moment(planted.at),
+        moment(planted.until, "the end"),
+        count(planted.rows),
+        found_on,
+        name(planted.rule or NONE),
         delay,
         rank,
     ]
@@ -133,6 +133,6 @@ def retraining(part: ModelPart) -> Markup:
     return table(caption, ("When", "Rule", "Outcome"), map(retrain_row, part.retrains))
 
 
-def retrain_row(one: Retrain) -> list[Inside]:
+def retrain_row(retrain: Retrain) -> list[Inside]:
     """Return one wish to retrain."""
-    return [moment(one.at), name(one.rule), text(OUTCOMES.get(one.outcome, one.outcome))]
+    return [moment(retrain.at), name(retrain.rule), text(OUTCOMES.get(retrain.outcome, retrain.outcome))]

@@ -68,11 +68,15 @@ class ModelPart:
     @property
     def by_rule(self) -> dict[str, list[tuple[int, AlertEpisode]]]:
         """The alerts of each rule that fired, the budget's own first, then as they are configured."""
-        rules = [BUDGET_RULE, *(one.rule for one in self.explicit), *(alert.rule for _, alert in self.alerts)]
-        found: dict[str, list[tuple[int, AlertEpisode]]] = {rule: [] for rule in rules}
+        rules = [
+            BUDGET_RULE,
+            *(explicit.rule for explicit in self.explicit),
+            *(alert.rule for _, alert in self.alerts),
+        ]
+        alerts_of: dict[str, list[tuple[int, AlertEpisode]]] = {rule: [] for rule in rules}
         for numbered in self.alerts:
-            found[numbered[1].rule].append(numbered)
-        return {rule: alerts for rule, alerts in found.items() if alerts}
+            alerts_of[numbered[1].rule].append(numbered)
+        return {rule: alerts for rule, alerts in alerts_of.items() if alerts}
 
     @property
     def shaded(self) -> list[AlertEpisode]:
@@ -88,9 +92,9 @@ class ModelPart:
         """Return the planted change that an alert, from its first breach to its firing, fell into."""
         reach = self.model.window_ns
         within = (
-            one
-            for one in self.injected
-            if one.at < alert.fired_at and (one.until is None or alert.since <= one.until + reach)
+            change
+            for change in self.injected
+            if change.at < alert.fired_at and (change.until is None or alert.since <= change.until + reach)
         )
         return next(within, None)
 
@@ -101,23 +105,23 @@ def title(model: Model) -> Markup:
     return name(key.model if key.version == "*" else str(key))
 
 
-def chart_of(one: Evidence) -> str:
+def chart_of(entry: Evidence) -> str:
     """Return what was seen to move, in words; the detector of an explicit rule."""
-    return CHARTS.get(one.chart, one.chart) or one.detector
+    return CHARTS.get(entry.chart, entry.chart) or entry.detector
 
 
-def effect_of(one: Evidence) -> str:
+def effect_of(entry: Evidence) -> str:
     """Return how far it has gone, in the unit of its chart."""
-    if one.effect is None:
+    if entry.effect is None:
         return NONE
-    match one.chart.rstrip("+-"):
+    match entry.chart.rstrip("+-"):
         case "location":
-            return f"{signed(one.effect)}{THIN}σ"
+            return f"{signed(entry.effect)}{THIN}σ"
         case "scale":
-            return f"{signed(100 * one.effect)}{THIN}%"
+            return f"{signed(100 * entry.effect)}{THIN}%"
         case "missing" | "unseen":
-            return f"{signed(100 * one.effect)} points"
+            return f"{signed(100 * entry.effect)} points"
         case "rows":  # in doublings
-            return f"×{THIN}{number(2**one.effect)}"
+            return f"×{THIN}{number(2**entry.effect)}"
         case _:
-            return number(one.effect)
+            return number(entry.effect)

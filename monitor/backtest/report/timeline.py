@@ -81,7 +81,7 @@ def alert_bands(part: ModelPart, scale: Scale) -> list[Markup]:
 
 def change_marks(part: ModelPart, scale: Scale) -> list[Markup]:
     """Return where planted changes begin."""
-    return [plots.mark("planted", part.axis.place(one.at), scale) for one in part.injected]
+    return [plots.mark("planted", part.axis.place(planted.at), scale) for planted in part.injected]
 
 
 def ending(part: ModelPart, alert: AlertEpisode) -> Nanos:
@@ -89,27 +89,32 @@ def ending(part: ModelPart, alert: AlertEpisode) -> Nanos:
     return part.axis.last if alert.resolved_at is None else alert.resolved_at
 
 
-def alert_bar(part: ModelPart, at: int, alert: AlertEpisode, *, told: bool) -> Markup:
+def alert_bar(part: ModelPart, number: int, alert: AlertEpisode, *, told: bool) -> Markup:
     """Return an alert in its lane, which leads to its explanation."""
     until = "still open" if alert.resolved_at is None else f"resolved {clock(alert.resolved_at)}"
-    said = f"{alert.rule}: fired {clock(alert.fired_at)}, {until}"
+    words = f"{alert.rule}: fired {clock(alert.fired_at)}, {until}"
     style = stretch(part, alert.fired_at, ending(part, alert))
-    shown: dict[str, str] = {"class_": f"bar {alert.severity.value}", "style": style, "title": said, "aria_label": said}
-    return tag("a", href=f"#alert-{at}", **shown) if told else tag("span", role="img", **shown)
+    shown: dict[str, str] = {
+        "class_": f"bar {alert.severity.value}",
+        "style": style,
+        "title": words,
+        "aria_label": words,
+    }
+    return tag("a", href=f"#alert-{number}", **shown) if told else tag("span", role="img", **shown)
 
 
-def planted_bar(part: ModelPart, one: Injected) -> Markup:
+def planted_bar(part: ModelPart, planted: Injected) -> Markup:
     """Return a planted change in its lane."""
-    until = part.axis.last if one.until is None else one.until
-    return tag("span", one.text, class_="bar planted", style=stretch(part, one.at, until), title=one.text)
+    until = part.axis.last if planted.until is None else planted.until
+    return tag("span", planted.text, class_="bar planted", style=stretch(part, planted.at, until), title=planted.text)
 
 
-def retrain_pin(part: ModelPart, one: Retrain) -> Markup:
+def retrain_pin(part: ModelPart, retrain: Retrain) -> Markup:
     """Return a wish to retrain: full where it was granted."""
-    said = f"{one.outcome.replace('_', ', ')} {clock(one.at)}"
-    kind = "granted" if one.outcome == "requested" else "denied"
-    place = f"left:{plots.percent(part.axis.place(one.at))}"
-    return tag("span", class_=f"pin {kind}", style=place, title=said, role="img", aria_label=said)
+    words = f"{retrain.outcome.replace('_', ', ')} {clock(retrain.at)}"
+    kind = "granted" if retrain.outcome == "requested" else "denied"
+    place = f"left:{plots.percent(part.axis.place(retrain.at))}"
+    return tag("span", class_=f"pin {kind}", style=place, title=words, role="img", aria_label=words)
 
 
 def stretch(part: ModelPart, first: Nanos, last: Nanos) -> str:
@@ -123,27 +128,27 @@ def tracks(part: ModelPart) -> Markup:
     model = part.model
     if not model.tracks:
         return tag(
-            "p", "Nothing was charted: " + ("the reference is cold." if part.cold else "no pane had enough rows.")
+            "p", "Nothing was charted: " + ("the reference is cold." if part.cold else "no subgroup had enough rows.")
         )
-    items = [tag("li", track_plot(part, one)) for one in model.tracks]
+    items = [tag("li", track_plot(part, track)) for track in model.tracks]
     legend = tag("p", *legend_of(model), class_="legend")
     return Markup(legend + tag("ol", items, class_="plots tracks") + tag("div", foot(part), class_="plots"))
 
 
 def legend_of(model: Model) -> list[Markup]:
     """Return what the lines of these plots mean."""
-    length = f"one point a pane of {spell(model.pane_ns)}"
+    length = f"one point a subgroup of {spell(model.subgroup_ns)}"
     keys = [("page", "1: a page"), ("warn", f"{model.warn_at:g}: a warning"), ("open", "a page was open")]
     swatches = [tag("span", tag("i", class_=f"key {key}"), text) for key, text in keys]
     return [tag("span", f"Evidence ÷ threshold, {length}, cut at {SHOWN:g}."), *swatches]
 
 
-def track_plot(part: ModelPart, one: Track) -> Markup:
+def track_plot(part: ModelPart, track: Track) -> Markup:
     """Return how near one feature came over time."""
     model, scale = part.model, Scale(SHOWN)
-    top, when, chart = peak(model, one)
-    points = list(plots.places(part.axis, model.charted, one.peaks))
-    described = f"Evidence divided by threshold of {one.feature}: highest {top} on {clock(when)} by {chart}"
+    top, when, chart = peak(model, track)
+    points = list(plots.places(part.axis, model.charted, track.peaks))
+    described = f"Evidence divided by threshold of {track.feature}: highest {top} on {clock(when)} by {chart}"
     inside = [
         *alert_bands(part, scale),
         plots.level("warn", model.warn_at, scale),
@@ -153,10 +158,10 @@ def track_plot(part: ModelPart, one: Track) -> Markup:
         *change_marks(part, scale),
     ]
     label = [
-        tag("span", name(one.feature), class_="feature", title=one.feature),
+        tag("span", name(track.feature), class_="feature", title=track.feature),
         tag("span", tag("b", top), f" {chart}, ", moment(when), class_="quiet"),
     ]
-    kind = "paged" if one.highest >= 1 else "calm"
+    kind = "paged" if track.highest >= 1 else "calm"
     return plot(kind, label, plots.drawing(described, scale, inside), [(1 - 1 / SHOWN, "1")])
 
 
@@ -165,13 +170,13 @@ def over(points: Iterable[plots.Point]) -> list[plots.Point]:
     return [(across, SHOWN if value is not None and value > SHOWN else None) for across, value in points]
 
 
-def peak(model: Model, one: Track) -> tuple[str, Nanos, str]:
+def peak(model: Model, track: Track) -> tuple[str, Nanos, str]:
     """Return a feature's highest place: how high, when, by which chart."""
-    at = max(range(len(one.peaks)), key=lambda n: -1.0 if (value := one.peaks[n]) is None else value)
-    return times(one.highest), model.charted[at], CHARTS.get(one.charts[at], one.charts[at])
+    highest = max(range(len(track.peaks)), key=lambda n: -1.0 if (value := track.peaks[n]) is None else value)
+    return times(track.highest), model.charted[highest], CHARTS.get(track.charts[highest], track.charts[highest])
 
 
-def panes_and_windows(model: Model) -> str:
+def windows_words(model: Model) -> str:
     """Return what the model was judged on, in words."""
     length, slide = spell(model.window_ns), spell(model.slide_ns)
     every = "" if model.slide_ns == model.window_ns else f" every {slide}"

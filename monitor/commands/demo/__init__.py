@@ -170,13 +170,13 @@ def windows_after(board: Board, began: int | None) -> int:
 
 def alert_states(board: Board) -> dict[tuple[str, str], tuple[AlertState, str]]:
     """Each model's alert with its leading evidence."""
-    found = {(key.model, RULE): (AlertState.INACTIVE, "") for key in board.series}
+    states = {(key.model, RULE): (AlertState.INACTIVE, "") for key in board.series}
     for (key, rule), alert in board.alerts.items():
         if rule != RULE:
             continue
         shown = ", ".join(f"{one.feature} {one.words}" for one in alert.evidence[:3])
-        found[key.model, rule] = (alert.state, shown)
-    return found
+        states[key.model, rule] = (alert.state, shown)
+    return states
 
 
 def frame_of(watched: Watched, elapsed: float, rate: float) -> Frame:
@@ -218,13 +218,13 @@ def conclude(story: Story, deliveries: list[ReceivedNotice]) -> Exit:
         and verified
         and silent
     )
-    found = (
+    outcome = (
         f"{DRIFTING}.{story.fired_feature} fired after {story.fired_after} windows ({story.fired_seconds:.1f} s of drift)"
         if story.fired_after is not None
         else f"{DRIFTING}.{FEATURE} was not found"
     )
     print(
-        f"{'PASSED' if passed else 'FAILED'}: {found}; retraining requested {len(ids)}×, delivered {len(retrains)}×, "
+        f"{'PASSED' if passed else 'FAILED'}: {outcome}; retraining requested {len(ids)}×, delivered {len(retrains)}×, "
         f"{'all signatures verified' if verified else 'signatures NOT verified'}; "
         f"{'resolved' if story.resolved else 'not resolved'}; {SILENT} {'stayed silent' if silent else 'WAS NOT SILENT'}"
     )

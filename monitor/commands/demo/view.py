@@ -88,14 +88,14 @@ def headline(frame: Frame) -> Text:
 
 def table(frame: Frame) -> Table:
     """Scores against thresholds, a line a feature."""
-    found = Table(show_edge=False, pad_edge=False)
+    grid = Table(show_edge=False, pad_edge=False)
     for name in ("model", "feature", *SHOWN, "state"):
-        found.add_column(name)
+        grid.add_column(name)
     for row in frame.rows:
         word, style = STATE_WORDS[row.state]
         cells = [Text(against(row.scores.get(name)), style=score_style(row.scores.get(name))) for name in SHOWN]
-        found.add_row(row.model, row.feature, *cells, Text(word, style=style))
-    return found
+        grid.add_row(row.model, row.feature, *cells, Text(word, style=style))
+    return grid
 
 
 def against(score: DriftScore | None) -> str:

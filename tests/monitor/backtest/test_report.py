@@ -143,11 +143,11 @@ def test_a_model_of_which_nothing_came_is_shown_too() -> None:
         "tracks": (),
         "sweep": (),
         "windows": 0,
-        "panes": 0,
+        "subgroups": 0,
     }
     page = one_model(**nothing, months=0.0, expected_false_alarms=0.0, thresholds={})
 
-    assert "no pane had enough rows" in page.words
+    assert "no subgroup had enough rows" in page.words
 
 
 # --- what it makes of the figures ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Other budgets over the same panes, and the thinning of what is drawn."""
+"""Other budgets over the same subgroups, and the thinning of what is drawn."""
 
 import random
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ STEP = real_step()
 
 
 def a_step(number: int, increments: Sequence[float], *, certain: bool = False) -> Step:
-    """The pane of that number: one increment a feature, on its first chart, nothing on the others."""
+    """The subgroup of that number: one increment a feature, on its first chart, nothing on the others."""
     found = np.full((len(NAMES), COLUMNS), -0.5)
     found[:, 0] = increments
     sure = np.zeros((len(NAMES), len(CHARTS)), dtype=np.bool_)
@@ -57,7 +57,7 @@ def swept(ages: Sequence[float], *plants: Plant, budgets: Sequence[float] = (1.0
     return list(sweep.rows(1.0))
 
 
-QUIET, LOUD = [-0.5] * 40, [4.0] * 6  # the threshold lies between eight and twelve: the third loud pane pages
+QUIET, LOUD = [-0.5] * 40, [4.0] * 6  # the threshold lies between eight and twelve: the third loud subgroup pages
 
 
 def test_a_lasting_change_is_one_page_until_it_has_gone() -> None:
