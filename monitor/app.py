@@ -1,4 +1,4 @@
-"""The composition root: settings to objects. Nothing is decided here, and nothing else builds them."""
+"""Builds a daemon and its parts from the configuration. Nothing is decided here."""
 
 import re
 import sqlite3
@@ -97,7 +97,7 @@ def explain_client(error: Exception) -> str:
 
 
 class Daemon:
-    """Everything of one running driftd, made of what was taken: a source, a state that is locked, a port that is bound."""
+    """One running driftd. The source, the locked state and the bound port are given to it; the other parts it makes."""
 
     def __init__(self, loaded: Loaded, clock: Clock, source: Source, store: StateStore, server: Server) -> None:
         settings = loaded.settings
@@ -129,9 +129,10 @@ class Daemon:
 
     @classmethod
     def start(cls, loaded: Loaded, *, clock: Clock | None = None, source: Source | None = None) -> Self:
-        """Take what a daemon needs: a client of Kafka, the state's directory, the port, in this order.
+        """Take a client of Kafka, the state's directory and the port, in this order, and make a daemon of them.
 
-        Where one cannot be had, those before it are let go of. Raises ConfigError, StateError and OSError: the port.
+        Where one of them cannot be had, those taken before are released. Raises ConfigError, StateError, and OSError
+        for the port.
         """
         settings, clock = loaded.settings, clock or SystemClock()
         with ExitStack() as taken:
@@ -217,7 +218,7 @@ class Daemon:
             raise SystemExit(0)
 
     def close(self) -> None:
-        """Let go of everything, in bounded time."""
+        """Deliver what can be delivered at once, and release everything, in bounded time."""
         for notifier in self.notifiers:
             notifier.stop()
         deadline = self.clock.elapsed() + DRAIN
@@ -230,7 +231,7 @@ class Daemon:
 
 
 def process_metrics() -> CollectorRegistry:
-    """What the process itself takes."""
+    """The process's own metrics: memory, CPU, open files."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -238,7 +239,7 @@ def process_metrics() -> CollectorRegistry:
 
 
 def build_board(loaded: Loaded) -> Board:
-    """An empty board of everything that will be shown."""
+    """A board on which every series and counter stands, and nothing has happened yet."""
     board = Board(
         {
             spec.key: SeriesBoard(

@@ -1,4 +1,4 @@
-"""Settings to what they point at: references and secrets read, rules and charts as the judge takes them."""
+"""Reads what the settings point at, references and secrets, and works out by what each series is judged."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ from monitor.targets.secrets import Secrets
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings with what they point at: references and secrets, read and checked."""
+    """Settings with the references and secrets that they point at, read and checked."""
 
     settings: Settings
     specs: tuple[SeriesSpec, ...]
@@ -121,7 +121,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference) 
 
 
 def chart_plan(settings: Settings, model: ModelSettings) -> ChartPlan | None:
-    """What the budget's charts of a model are asked for; None where there is no budget."""
+    """What the budget asks of a model's charts; None where there is no budget."""
     alerting, features = settings.alerting, model.features.items()
     if alerting.false_alarms_per_month is None:
         return None
@@ -150,7 +150,7 @@ def refuse_impossible(key: str, reference: Reference, plan: ChartPlan | None) ->
 
 
 def refuse_longer(key: str, calibration: Calibration, plan: ChartPlan) -> None:
-    """Raise ConfigError for windows that are longer than the reference they would be held to."""
+    """Raise ConfigError for windows that are longer than the reference that they are compared with."""
     if plan.block_ns(calibration) > calibration.span_ns:
         window, span = show_duration(plan.block_ns(calibration)), calibration.span_ns / DAY
         raise ConfigError(f"{key}: windows of {window} are longer than the reference, which covers {span:.2g} days")
@@ -178,7 +178,7 @@ def alert_rule(rule: RuleSettings) -> AlertRule:
 
 
 def known_detector(key: str, name: str) -> None:
-    """Raise ConfigError for a detector that there is not."""
+    """Raise ConfigError for the name of no detector."""
     if name not in DETECTORS:
         raise ConfigError(f"{key}: {name!r} is no detector; there is {', '.join(sorted(DETECTORS))}")
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from monitor.stream.events import SECOND, Nanos
 
+REASON = "drift"  # of every request: there is one reason so far
 WEEK: Nanos = 7 * 24 * 3600 * SECOND
 
 

@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 
 from detectors import DriftScore
 
+BUDGET_RULE, SELF_CHECK_RULE = "drift", "calibration"  # the rules that are ours; the first is also its charts' detector
+
 
 class Signal(Enum):
     """What one closed window says of one feature under one rule."""

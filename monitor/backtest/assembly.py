@@ -1,4 +1,4 @@
-"""From findings to the result: what was seen, beside what was to be expected."""
+"""Makes the result of the findings: what was seen, beside what was to be expected."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ def expected_rules(findings: SeriesFindings) -> Iterator[ExpectedRule]:
 
 
 def expected_rule(findings: SeriesFindings, rule: AlertRule, windows: Windows) -> ExpectedRule:
-    """The same of one rule."""
+    """How often one rule fires for no reason."""
     limits = {name: adjusted.fire_above for name, adjusted in findings.spec.judging.rules_for(rule).items()}
     expected = expected_false_alarms(findings.spec.reference, rule.detector, limits, windows, hold=rule.hold)
     count = None if expected.per_month is None else expected.per_month * months_of(findings)
@@ -187,7 +187,7 @@ def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
 
 
 def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:
-    """The same of one series."""
+    """Hints about one series."""
     reference, key = findings.spec.reference, findings.spec.key
     if findings.first is None or findings.last is None:
         yield f"{key}: no event is of this model"

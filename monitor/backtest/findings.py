@@ -1,4 +1,4 @@
-"""Facts to findings: listens to a replay as telemetry listens to the daemon, and keeps what the result is made of."""
+"""Keeps, of the facts of a replay, what the result is made of."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from detectors.charts.plan import CHARTS, OWNERS
 from detectors.charts.point import Step
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
-from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.retraining import REASON, RetrainOutcome
 from monitor.backtest.inject import Plant
 from monitor.backtest.replay import Turn, outcomes
 from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain
@@ -28,8 +28,6 @@ from monitor.facts import (
 from monitor.series import drift
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import EventBatch, Nanos, SeriesKey
-
-REASON = "drift"  # the one reason there is, as in the webhook's body
 
 
 @dataclass(slots=True)
@@ -124,7 +122,7 @@ class SeriesFindings:
 
 
 class Findings:
-    """Everything that a replay said, so far. `budget`: false alarms a month that are configured, None where off."""
+    """What a replay has said so far. `budget`: false alarms a month that are configured, None where off."""
 
     def __init__(
         self,

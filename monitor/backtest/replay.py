@@ -51,8 +51,8 @@ class Turn:
 class Replay:
     """Reads a record to its end, then closes the windows that are open.
 
-    It goes on pane by pane, so that what is said of one knows nothing of what comes later, and sparse events do not fill
-    memory with open panes.
+    It goes pane by pane: what is said of a pane then knows nothing of later events, and sparse events do not fill memory
+    with open panes.
     """
 
     def __init__(

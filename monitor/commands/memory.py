@@ -13,12 +13,8 @@ BASE_BYTES = 96_000_000  # interpreter, libraries and Kafka client: a daemon tha
 MODEL_BYTES = 50_000
 WINDOW_BYTES = 300  # one closed window of the history
 FEATURE_BYTES = 4_000  # ADWIN with its last 64 panes, columns of scores, names
-CHARTS_BYTES = (
-    4_000  # a feature of a calibrated reference, under a budget: allowances, sums, onsets, rest, what is carried over
-)
-HOUR_BYTES = (
-    12  # an hour of a feature whose hours jump, beside HOUR_CELL_BYTES a merged cell; charts read the reference's own
-)
+CHARTS_BYTES = 4_000  # a feature of a calibrated reference, under a budget: allowances, sums, onsets, recovery tests, what is carried over
+HOUR_BYTES = 12  # an hour of a feature with a profile: its lack of fit, beside HOUR_CELL_BYTES a merged cell
 HOUR_CELL_BYTES = 4
 REFERENCE_BYTES = 37  # a cell: edges, counts and means, the tables by which values are counted and judged
 CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and where the decoder finds it

@@ -44,7 +44,7 @@ def run(config: Path) -> Exit:
 
 
 def warm_up(loaded: Loaded) -> Thread:
-    """Hold a reference against itself in a thread: what the detectors import (0.3 s) is there before the first window."""
+    """Compare a reference with itself in a thread: the detectors' imports (0.3 s) are done before the first window."""
     reference = loaded.specs[0].reference
     thread = Thread(target=reference.compare, args=(reference.sketch,), name="warm-up", daemon=True)
     thread.start()

@@ -6,6 +6,7 @@ from typing import Protocol
 from detectors.features import Feature, Ints, NumericFeature
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.explain.categories import category_parts
 from monitor.explain.figures import clock_time, plain, thousands
 from monitor.explain.numbers import number_parts
@@ -13,7 +14,6 @@ from monitor.explain.parts import Part, Reading, material, missing_part
 from monitor.explain.samples import Exemplars, legible
 from monitor.stream.events import Nanos, SeriesKey
 
-BUDGET, SELF_CHECK = "drift", "calibration"  # the rules that are ours
 MOST_PARTS = 3
 LONGEST_SUMMARY = 200
 LONGEST_NAME = 40
@@ -123,9 +123,9 @@ def summary(changed: Changed) -> str:
     """One line of at most 200 characters: who drifts since when (UTC), the strongest features, how many more."""
     name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
     end = changed.window.end
-    if changed.rule == SELF_CHECK:
+    if changed.rule == SELF_CHECK_RULE:
         return _self_check(changed, name, end)
-    if changed.rule != BUDGET:
+    if changed.rule != BUDGET_RULE:
         name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
     if changed.closed:
         return f"{name} no longer drifts: it did from {clock_time(changed.since, end)} to {clock_time(end, end)}"

@@ -1,4 +1,4 @@
-"""Where things stand, as told by facts: what /metrics and the JSON routes show."""
+"""The current state of everything, kept up to date by facts. /metrics and the JSON routes show it."""
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.retraining import REASON, RetrainOutcome
+from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
@@ -83,7 +84,7 @@ class Durations:
 
 @dataclass(slots=True)
 class Board:
-    """The read model. Whoever copies it or applies facts holds the telemetry's lock; who reads has a copy."""
+    """What is shown. To copy it or to apply facts, hold the telemetry's lock; read from a copy."""
 
     series: dict[SeriesKey, SeriesBoard]
     windows: dict[SeriesKey, deque[WindowClosed]] = field(  # the last ones, oldest first
@@ -93,10 +94,8 @@ class Board:
     alerts: dict[tuple[SeriesKey, str], AlertSeen] = field(default_factory=dict)
     resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
-    expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version, as are
-    suspect: dict[tuple[str, str], bool] = field(
-        default_factory=dict
-    )  # calibrations that warn more often than by chance
+    expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
+    suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
     lags: Mapping[Partition, int] = field(default_factory=dict)
     partitions_held: int = 0
     topics_missing: int = 0
@@ -127,13 +126,13 @@ class Board:
                 self.counters["driftd_alert_transitions_total"][labels] += 0
         for key in self.series:
             for retrain in RetrainOutcome:
-                self.counters["driftd_retrain_requests_total"][key.model, "drift", retrain.value] += 0
+                self.counters["driftd_retrain_requests_total"][key.model, REASON, retrain.value] += 0
         self.counters["driftd_checkpoint_failures_total"][()] += 0
         self._expect_warnings()
 
     def _expect_warnings(self) -> None:
         for key, series in self.series.items():
-            if series.calibration != "cold" and "drift" in series.rules:
+            if series.calibration != "cold" and BUDGET_RULE in series.rules:
                 of = key.model, key.version
                 self.counters["driftd_chart_warnings_total"][of] += 0
                 self.expected_warnings[of], self.suspect[of] = 0.0, False
@@ -252,9 +251,9 @@ class Board:
                 self.counters["driftd_alert_transitions_total"][labels] += 1
                 self.remember_resolved(fact)
             case RetrainDecided(alert, outcome):
-                self.counters["driftd_retrain_requests_total"][alert.key.model, "drift", outcome.value] += 1
+                self.counters["driftd_retrain_requests_total"][alert.key.model, REASON, outcome.value] += 1
 
     def remember_resolved(self, alert: AlertChanged) -> None:
-        """Keep an alert whose episode has just ended, once: a restore knows it before it is said."""
+        """Keep an alert whose episode has ended. It may come twice: with the restored state, and when its end is told."""
         if alert.closed and alert not in self.resolved:
             self.resolved.append(alert)

@@ -30,17 +30,17 @@ class Checkpointer:
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
     def add(self, notices: Iterable[AddressedNotice]) -> None:
-        """Say this too with the next checkpoint, which then does not wait for its time."""
+        """Save these with the next checkpoint, which is then made without waiting for the interval."""
         self._notices += notices
 
     @property
     def due(self) -> bool:
-        """Whether it is time: at the interval, or at once when there is something to say."""
+        """Whether to save now: the interval is over, or there are notices to send."""
         waited = self._clock.elapsed() >= self._next
         return waited if self.failing is not None else waited or bool(self._notices)
 
     def save(self) -> list[Fact]:
-        """One checkpoint. After a failure nothing is lost: what changed is kept for the next try."""
+        """Save once. After a failure the changes are kept for the next try."""
         began = self._clock.elapsed()
         if self.whole:
             self._records.clear()

@@ -18,7 +18,7 @@ from monitor.runtime.metrics import Exposition
 from monitor.runtime.telemetry import Telemetry
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
-REQUEST_SECONDS = 10.0  # for a client to say what it wants and to take the answer, however slowly it drips
+REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -82,7 +82,7 @@ class Surface:
 
 
 class Server(ThreadingHTTPServer):
-    """Holds an address from the beginning, and answers once it has something to serve. Raises OSError where it is taken."""
+    """Binds its address when it is made, and answers once it serves a surface. Raises OSError where the port is taken."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -96,12 +96,12 @@ class Server(ThreadingHTTPServer):
         super().__init__((host, port), Connection)
 
     def serve(self, surface: Surface) -> None:
-        """Serve in a thread of its own. Who connected before has waited."""
+        """Serve in a thread of its own. Connections made before have waited in the backlog."""
         self.surface = surface
         Thread(target=self.serve_forever, kwargs={"poll_interval": 0.2}, name="http", daemon=True).start()
 
     def close(self) -> None:
-        """Stop serving, and let go of the address."""
+        """Stop serving, and release the address."""
         self.shutdown()
         self.server_close()
 
@@ -112,7 +112,7 @@ class Server(ThreadingHTTPServer):
         return f"http://[{host}]:{port}" if self.address_family == AF_INET6 else f"http://{host}:{port}"
 
     def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """Take a place; with all of them taken it waits in the backlog."""
+        """Take a place. Where all are taken, the connection waits in the backlog."""
         self._places.acquire()
         super().process_request(request, client_address)
 
@@ -128,7 +128,7 @@ class Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news; a mistake of ours is."""
+        """Print nothing for a client that went away; a mistake of ours is printed."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 

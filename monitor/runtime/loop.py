@@ -16,8 +16,8 @@ from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partiti
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 
-CLOCK_JUMP: Nanos = SECOND  # between two turns: the wall clock went another way than time did
-POLL = 0.1  # seconds: also how fast a stop is heard
+CLOCK_JUMP: Nanos = SECOND  # more than that between wall clock and monotonic clock from one turn to the next
+POLL = 0.1  # seconds; a stop is noticed as soon
 COLLECT_AFTER = 200_000  # container objects: a batch makes tens of thousands, all freed by their reference counts
 
 
@@ -28,7 +28,7 @@ def calm_collector() -> None:
 
 
 class Loop:
-    """Turns until told to stop. All state is the pipeline's; all speech is the telemetry's."""
+    """Reads, judges and saves until it is stopped. The pipeline holds all state; the telemetry writes metrics and logs."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Loop:
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
-        """Say what a restore found, and save where reading begins: a crash before the first interval loses nothing."""
+        """Tell what a restore found, and save at once where reading begins: a crash before the first interval loses nothing."""
         self._checkpointer.add(notices(facts, self._subscribers, self._sender))
         self._telemetry.record(facts)
         self.save()
@@ -66,7 +66,7 @@ class Loop:
             self._telemetry.turned()
             if self._checkpointer.failing is None:
                 self.turn(POLL)
-            else:  # nothing more is read than can be saved
+            else:  # what cannot be saved is not read
                 stopping.wait(RETRY_AFTER)
             if self._checkpointer.due:
                 self.save()
@@ -86,7 +86,7 @@ class Loop:
         self._telemetry.record(facts)
 
     def _clock_jumped(self, now: Nanos) -> bool:
-        """Whether the wall clock was set, or the machine slept: no silence can be measured across that."""
+        """Whether the wall clock was set, or the machine slept: then nobody knows how long a partition was silent."""
         offset, before = now - round(self._clock.elapsed() * SECOND), self._clock_offset
         self._clock_offset = offset
         return before is not None and abs(offset - before) > CLOCK_JUMP

@@ -12,12 +12,12 @@ from detectors import DriftScore, Grid, Reference, ScoreColumns, Tally
 from detectors.charts import CHARTS, Charts, Step
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
-from monitor.alerting.rules import AlertRule, Severity
+from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE, AlertRule, Severity
 from monitor.explain.samples import Exemplars
 from monitor.explain.words import explain, explain_rows
 from monitor.stream.events import SECOND, Nanos
 
-NAME = "drift"
+NAME = BUDGET_RULE
 VOLUME = "__volume__"
 ROWS = ("rows-", "rows+")  # the charts of the rows themselves
 DAY: Nanos = 86_400 * SECOND
@@ -25,7 +25,7 @@ BY_CHARTS = AlertRule(name=NAME, detector=NAME, fire_above=1.0, clear_below=1.0,
 BY_EFFECT = AlertRule(
     name=NAME, detector=NAME, fire_above=1.0, clear_below=0.5, hold=3, keep_firing_for=3, severity=Severity.CRITICAL
 )
-SELF_CHECK = "calibration"
+SELF_CHECK = SELF_CHECK_RULE
 BY_SELF_CHECK = AlertRule(
     name=SELF_CHECK, detector=SELF_CHECK, fire_above=1.0, clear_below=0.5, severity=Severity.WARNING
 )

@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
@@ -242,7 +243,7 @@ class AlertingSettings(Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two rules are called {name!r}")
-            if name in {"drift", "calibration"}:
+            if name in {BUDGET_RULE, SELF_CHECK_RULE}:
                 raise ValueError(f"{name!r} is the name of the budget's own rule; call yours something else")
         return rules
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.retraining import REASON, RetrainOutcome
 from monitor.explain.words import summary
 from monitor.facts import AlertChanged, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
@@ -82,7 +82,7 @@ def data_of(fact: AlertChanged | RetrainDecided, alert: AlertChanged, name: str,
     data: dict[str, Any] = {
         "model": alert.key.model,
         "model_version": alert.key.version,
-        "reason": "drift",
+        "reason": REASON,
         "severity": alert.severity.value,
         "alert": {"rule": alert.rule, "since": rfc3339(alert.since), "episode": alert.episode},
         "window": {

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from monitor.alerting.episodes import Evidence
-from monitor.backtest.report.parts import BUDGET_RULE, TOLD_AT_MOST, ModelPart, chart_of, effect_of
+from monitor.alerting.rules import BUDGET_RULE
+from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart, chart_of, effect_of
 from monitor.backtest.result import AlertEpisode
 from monitor.html.figures import NONE, clock, count, moment, number, plural, spell, times
 from monitor.html.markup import Inside, Markup, facts, name, table, tag, text

@@ -1,9 +1,10 @@
-"""What to make of it: expected and seen false alarms, the self-check, planted changes, retraining."""
+"""How to read it: expected and seen false alarms, the self-check, planted changes, retraining."""
 
 import math
 
 from detectors.charts.budget import MONTH_NS
-from monitor.backtest.report.parts import BUDGET_RULE, ModelPart
+from monitor.alerting.rules import BUDGET_RULE
+from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import ExpectedRule, Injected, Retrain
 from monitor.html.figures import NONE, count, moment, number, plural, share, spell, times
 from monitor.html.markup import Inside, Markup, name, table, tag, text
@@ -29,7 +30,7 @@ def false_alarms(part: ModelPart) -> Markup:
 
 
 def expected(part: ModelPart) -> str:
-    """Return how many pages the budget allows; nothing where it cannot be kept."""
+    """Return how many pages the budget allows; a dash where it cannot be kept."""
     return NONE if part.cold else number(part.model.expected_false_alarms)
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain
 from monitor.explain.figures import signed
 from monitor.html.figures import NONE, THIN, number
 from monitor.html.markup import Markup, name
 from monitor.html.plots import TimeAxis
 
-BUDGET_RULE = "drift"
 TOLD_AT_MOST = 100  # alerts of a rule that the report tells of; the JSON has them all
 CALIBRATIONS = {
     "week": "profile by hour of the week",
@@ -30,7 +30,7 @@ CHARTS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelPart:
-    """One model with all that names it; `at` is its place in the report, `alerts` with theirs among all alerts."""
+    """One model with everything in the result that is about it; `at` is its place in the report, `alerts` with theirs among all alerts."""
 
     at: int
     model: Model
@@ -85,7 +85,7 @@ class ModelPart:
 
     @property
     def false_pages(self) -> int | None:
-        """Pages outside every planted change; None where nothing was planted: nobody knows."""
+        """Pages outside every planted change; None where nothing was planted, for then nobody knows."""
         return sum(self.planted(page) is None for page in self.pages) if self.injected else None
 
     def planted(self, alert: AlertEpisode) -> Injected | None:

@@ -61,7 +61,7 @@ def plot(class_: str, label: Iterable[Markup], drawing: Markup, levels: Iterable
 
 
 def lane(label: str, bars: Sequence[Markup]) -> Markup:
-    """Return one kind of happenings over time."""
+    """Return one kind of event over time."""
     inside = bars or [tag("span", "none", class_="none quiet")]
     return tag("div", tag("div", name(label), class_="label"), tag("div", inside, class_="box"), class_="plot lane")
 

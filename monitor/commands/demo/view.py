@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from detectors import DriftScore
+from monitor.alerting.rules import BUDGET_RULE
 
-SHOWN = ("ks", "psi", "chi2", "drift")
+SHOWN = ("ks", "psi", "chi2", BUDGET_RULE)
 STATE_WORDS = {0: ("ok", "green"), 1: ("warning", "yellow"), 2: ("DRIFT", "bold red"), -1: ("too few rows", "dim")}
 PLAIN_EVERY = 2.0  # seconds between status lines where there is no terminal
 
