@@ -88,8 +88,8 @@ def usual(spec: SeriesSpec) -> Usual:
         rows = reference.calibration.rows * length / reference.calibration.window_ns
         return Usual(rows, "by the calibration")
     if reference.rows_per_second is not None:
-        return Usual(reference.rows_per_second * length / SECOND, "by the reference's traffic")
-    return Usual(float(spec.judging.min_rows), "that is min_rows, for the reference tells no traffic")
+        return Usual(reference.rows_per_second * length / SECOND, "by the arrival rate of the reference")
+    return Usual(float(spec.judging.min_rows), "that is min_rows, for the reference knows no arrival rate")
 
 
 def rule_alarms(specs: Iterable[SeriesSpec]) -> list[RuleAlarms]:

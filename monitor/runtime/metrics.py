@@ -239,49 +239,45 @@ SERIES_PARTS = (
 
 def write_series(key: SeriesKey, series: SeriesBoard) -> dict[str, bytes]:
     """What the last window of a series says, by metric."""
-    series_labels = labelled(SERIES, _labels(key))
+    base = labelled(SERIES, _labels(key))
     samples: dict[str, list[Sample]] = {name: [] for name in SCORE_PARTS.values()}
     for part in series.scores.parts:
-        for name, written in _of_part(series_labels, part):
+        for name, written in _of_part(base, part):
             samples[name] += written
-    return {name: lines(name, written) for name, written in (samples | _of_series(series_labels, series)).items()}
+    return {name: lines(name, written) for name, written in (samples | _of_series(base, series)).items()}
 
 
-def _of_part(series_labels: str, part: Part) -> Iterator[tuple[str, list[Sample]]]:
+def _of_part(base: str, part: Part) -> Iterator[tuple[str, list[Sample]]]:
     """One detector's scores, column by column: making a score of each would take longer than writing it."""
     columns, thresholds = part.wanted()
     detector = label("detector", columns.detector)
-    labels = [f"{series_labels},{label('feature', name)},{detector}" for name in columns.names]
+    labels = [f"{base},{label('feature', name)},{detector}" for name in columns.names]
     known = columns.known.tolist()
     for name, column in (("value", columns.values), ("pvalue", columns.pvalues), *columns.details.items()):
         if name in SCORE_PARTS and column is not None:
             yield SCORE_PARTS[name], list(compress(zip(labels, column.tolist(), strict=True), known))
     limits = zip(labels, thresholds, strict=True)
-    yield SCORE_PARTS["threshold"], [(label_text, limit) for label_text, limit in limits if limit is not None]
+    yield SCORE_PARTS["threshold"], [(place, limit) for place, limit in limits if limit is not None]
 
 
-def _of_series(series_labels: str, series: SeriesBoard) -> dict[str, list[Sample]]:
+def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
     window = series.window
     quality = () if window is None else window.quality
-    judged = [(f"{series_labels},{label('feature', entry.feature)}", entry) for entry in quality]
+    judged = [(f"{base},{label('feature', entry.feature)}", entry) for entry in quality]
     info = labelled(("reference", "rows"), (series.reference, str(series.reference_rows)))
     return {
-        "driftd_drift_state": [
-            (f"{series_labels},{label('feature', name)}", state) for name, state in series.states.items()
-        ],
+        "driftd_drift_state": [(f"{base},{label('feature', name)}", state) for name, state in series.states.items()],
         "driftd_feature_missing_ratio": [(labels, entry.missing_ratio) for labels, entry in judged],
         "driftd_feature_unseen_ratio": [(labels, entry.unseen_ratio) for labels, entry in judged],
         "driftd_feature_shift_sigma": [
             (labels, entry.shift_sigma) for labels, entry in judged if entry.shift_sigma is not None
         ],
-        "driftd_calibration_info": [(f"{series_labels},{label('calibration', series.calibration)}", 1)],
-        "driftd_window_rows": [] if window is None else [(series_labels, window.rows)],
-        "driftd_window_end_timestamp_seconds": [] if window is None else [(series_labels, window.end / SECOND)],
-        "driftd_window_length_seconds": [(series_labels, series.length / SECOND)],
-        "driftd_reference_info": [(f"{series_labels},{info}", 1)],
-        "driftd_rule_info": [
-            (f"{series_labels},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()
-        ],
+        "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
+        "driftd_window_rows": [] if window is None else [(base, window.rows)],
+        "driftd_window_end_timestamp_seconds": [] if window is None else [(base, window.end / SECOND)],
+        "driftd_window_length_seconds": [(base, series.length / SECOND)],
+        "driftd_reference_info": [(f"{base},{info}", 1)],
+        "driftd_rule_info": [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()],
     }
 
 

@@ -509,7 +509,7 @@ def test_without_a_budget_explicit_rules_are_alone(config: Path, capsys: Output)
 
     assert budget == "  drift: off, for alerting.false_alarms_per_month is null: explicit rules alone"
     assert rule.startswith("  psi-high: about ")
-    assert rows == "  (rules: at 200 rows a window, that is min_rows, for the reference tells no traffic)"
+    assert rows == "  (rules: at 200 rows a window, that is min_rows, for the reference knows no arrival rate)"
 
 
 def test_a_rule_tells_its_false_alarms_and_whether_they_exceed_the_budget(calibrated: Path, capsys: Output) -> None:
@@ -562,7 +562,7 @@ def test_rows_are_those_of_the_references_traffic_where_it_has_no_calibration(co
     times = np.arange(1000, dtype=np.int64) * SECOND
     Reference.fit({"age": np.arange(1000.0)}, timestamps=times, window_ns=100 * SECOND).save(config.parent / "r.json")
 
-    assert expectations(capsys, config)[-1] == "  (rules: at 300 rows a window, by the reference's traffic)"
+    assert expectations(capsys, config)[-1] == "  (rules: at 300 rows a window, by the arrival rate of the reference)"
 
 
 @pytest.mark.parametrize("budget", [1e6, 1e-9])
