@@ -51,20 +51,20 @@ def replay(home: Path, ending: str) -> Figures:
     from monitor.pipeline import Pipeline
     from monitor.runtime.loop import calm_collector
 
-    loaded = loaded_from(config(home, "127.0.0.1:1"))
-    settings, path = loaded.settings, home / f"events.{ending}"
-    decoder = undated(build_decoder(loaded, settings.topics[0]))
-    recorded = Lines([path], decoder) if ending == "jsonl" else Tables([path], decoder, loaded.specs)
-    pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
+    configuration = loaded_from(config(home, "127.0.0.1:1"))
+    settings, path = configuration.settings, home / f"events.{ending}"
+    decoder = undated(build_decoder(configuration, settings.topics[0]))
+    recorded = Lines([path], decoder) if ending == "jsonl" else Tables([path], decoder, configuration.specs)
+    pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
     refuse_uncharted(pipeline)
-    found = Findings(loaded.specs, [], settings.alerting.false_alarms_per_month, BUDGETS)
+    found = Findings(configuration.specs, [], settings.alerting.false_alarms_per_month, BUDGETS)
     marks: list[tuple[float, float, int]] = []
 
     def take(turn: Turn) -> None:
         found.take(turn)
         marks.append((time.perf_counter(), time.process_time(), turn.events))
 
-    warm_up(loaded).join()
+    warm_up(configuration).join()
     calm_collector()
     Replay(pipeline, recorded).run(take)
     read = sum(count for _, _, count in marks)

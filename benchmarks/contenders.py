@@ -134,7 +134,9 @@ def loaded_from(path: Path) -> Any:
     return load(load_settings(path), path.parent)
 
 
-def run_daemon(loaded: Any, count: int, source: Any = None, ready: Callable[[], object] = lambda: None) -> Figures:
+def run_daemon(
+    configuration: Any, count: int, source: Any = None, ready: Callable[[], object] = lambda: None
+) -> Figures:
     """The whole daemon, until it has read so many events."""
     from monitor.app import Daemon, build_source
     from monitor.clock import SystemClock
@@ -144,11 +146,11 @@ def run_daemon(loaded: Any, count: int, source: Any = None, ready: Callable[[], 
 
     configure_logging("error", "json")
     clock = SystemClock()
-    timed: Any = Timed(source or build_source(loaded.settings, clock), count)
-    daemon = Daemon.start(loaded, clock=clock, source=timed)
+    timed: Any = Timed(source or build_source(configuration.settings, clock), count)
+    daemon = Daemon.start(configuration, clock=clock, source=timed)
     refuse_uncharted(daemon.pipeline)
     timed.stop = daemon.stop
-    warm_up(loaded).join()  # as `driftd run` does while Kafka answers
+    warm_up(configuration).join()  # as `driftd run` does while Kafka answers
     calm_collector()
     ready()
     daemon.run()
@@ -175,8 +177,8 @@ def measure(options: argparse.Namespace, home: Path) -> Figures:
         case "decode":
             return read_all(servers, topic, count, own_work(own_decoder(home, options.kind)))
         case _:
-            loaded = loaded_from(config(home, servers, options.kind, topic=topic))
-            return run_daemon(loaded, count, ready=await_word if options.wait else lambda: None)
+            configuration = loaded_from(config(home, servers, options.kind, topic=topic))
+            return run_daemon(configuration, count, ready=await_word if options.wait else lambda: None)
 
 
 def main() -> None:

@@ -92,14 +92,14 @@ def made(point: Point) -> list[bytes]:
 
 def prepare(point: Point, home: Path) -> Any:
     """Settings with one reference for all models: what is measured begins after they are read."""
-    from monitor.configuration import Loaded, series_spec
+    from monitor.configuration import Configuration, series_spec
     from monitor.settings import load_settings
 
     home.mkdir()
     table = list(rows(point, 5_000, 1, unseen=False))
     reference = calibrated({name: [row[name] for row in table] for name in names(point)}, point.window * MILLI)
     settings = load_settings(configured(point, home))
-    return Loaded(settings, tuple(series_spec(settings, model, reference) for model in settings.models), ())
+    return Configuration(settings, tuple(series_spec(settings, model, reference) for model in settings.models), ())
 
 
 def configured(point: Point, home: Path) -> Path:
@@ -112,13 +112,13 @@ def configured(point: Point, home: Path) -> Path:
 
 def measured(point: Point, home: Path, values: list[bytes]) -> Callable[[], float]:
     """Microseconds of CPU an event, each time anew from an empty state."""
-    loaded = prepare(point, home)
+    configuration = prepare(point, home)
 
     def once() -> float:
         with tempfile.TemporaryDirectory(dir=home) as state:
-            settings = loaded.settings.model_copy(update={"state": Path(state)})
+            settings = configuration.settings.model_copy(update={"state": Path(state)})
             feed = Feed(values, point.partitions)
-            return 1e6 * float(run_daemon(replace(loaded, settings=settings), point.events, feed)["cost"])
+            return 1e6 * float(run_daemon(replace(configuration, settings=settings), point.events, feed)["cost"])
 
     return once
 

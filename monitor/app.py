@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from detectors import sketches
 from monitor.clock import Clock, SystemClock
-from monitor.configuration import Loaded
+from monitor.configuration import Configuration
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
@@ -44,16 +44,16 @@ STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 # --- the parts ------------------------------------------------------------------------------------------------------
 
 
-def build_decoders(loaded: Loaded) -> dict[str, TopicDecoder]:
+def build_decoders(configuration: Configuration) -> dict[str, TopicDecoder]:
     """A decoder for each topic. Any topic may hold any model."""
-    return {topic.name: build_decoder(loaded, topic) for topic in loaded.settings.topics}
+    return {topic.name: build_decoder(configuration, topic) for topic in configuration.settings.topics}
 
 
-def build_decoder(loaded: Loaded, topic: TopicSettings) -> TopicDecoder:
+def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDecoder:
     """One topic's decoder."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
-    series = [SeriesDecoder(spec.key, spec.reference.grid, fields) for spec in loaded.specs]
-    return TopicDecoder(topic.name, series, fields, loaded.settings.max_future)
+    series = [SeriesDecoder(spec.key, spec.reference.grid, fields) for spec in configuration.specs]
+    return TopicDecoder(topic.name, series, fields, configuration.settings.max_future)
 
 
 def build_source(settings: Settings, clock: Clock) -> KafkaSource:
@@ -99,42 +99,45 @@ def explain_client(error: Exception) -> str:
 class Daemon:
     """One running driftd. The source, the locked state and the bound port are given to it; the other parts it makes."""
 
-    def __init__(self, loaded: Loaded, clock: Clock, source: Source, store: StateStore, server: Server) -> None:
-        settings = loaded.settings
+    def __init__(
+        self, configuration: Configuration, clock: Clock, source: Source, store: StateStore, server: Server
+    ) -> None:
+        settings = configuration.settings
         self.clock = clock
         self.source = source
         self.store = store
         self.server = server
-        self.pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
+        self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
         self.stopping = Event()
-        self.telemetry = Telemetry(build_board(loaded), clock.now)
+        self.telemetry = Telemetry(build_board(configuration), clock.now)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
-            Notifier(target, store, clock, lambda fact: self.telemetry.record([fact])) for target in loaded.targets
+            Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
+            for target in configuration.targets
         ]
         self.loop = Loop(
             source,
-            build_decoders(loaded),
+            build_decoders(configuration),
             self.pipeline,
             self.checkpointer,
             self.telemetry,
             clock,
-            subscribers=loaded.targets,
-            sender=Sender(loaded.config_hash, VERSION),
+            subscribers=configuration.targets,
+            sender=Sender(configuration.config_hash, VERSION),
             wake=self._wake,
         )
-        self.surface = self._surface(loaded)
+        self.surface = self._surface(configuration)
         self._opened = False
-        self._loaded = loaded
+        self._configuration = configuration
 
     @classmethod
-    def start(cls, loaded: Loaded, *, clock: Clock | None = None, source: Source | None = None) -> Self:
+    def start(cls, configuration: Configuration, *, clock: Clock | None = None, source: Source | None = None) -> Self:
         """Take a client of Kafka, the state's directory and the port, in this order, and make a daemon of them.
 
         Where one of them cannot be had, those taken before are released. Raises ConfigError, StateError, and OSError
         for the port.
         """
-        settings, clock = loaded.settings, clock or SystemClock()
+        settings, clock = configuration.settings, clock or SystemClock()
         with ExitStack() as taken:
             source = source or build_source(settings, clock)
             taken.callback(source.close)
@@ -142,18 +145,18 @@ class Daemon:
             taken.callback(store.close)
             server = Server(settings.http.host, settings.http.port)
             taken.callback(server.server_close)
-            daemon = cls(loaded, clock, source, store, server)
+            daemon = cls(configuration, clock, source, store, server)
             taken.pop_all()
             return daemon
 
-    def _surface(self, loaded: Loaded) -> Surface:
+    def _surface(self, configuration: Configuration) -> Surface:
         status = DaemonStatus(
             version=VERSION,
             now=self.clock.now,
             ready=self.ready,
             other_committer=lambda: self.source.foreign,
             backlog=self.store.backlog,
-            targets=tuple(target.name for target in loaded.targets),
+            targets=tuple(target.name for target in configuration.targets),
             started=self.clock.now(),
             compiled=COMPILED,
         )
@@ -184,8 +187,10 @@ class Daemon:
             facts, positions = self._restore()
             for notifier in self.notifiers:
                 notifier.start()
-            brokers = self._loaded.settings.kafka.bootstrap_servers
-            started = DaemonStarted(self.server.url, brokers, VERSION, self._loaded.config_hash, all(COMPILED.values()))
+            brokers = self._configuration.settings.kafka.bootstrap_servers
+            started = DaemonStarted(
+                self.server.url, brokers, VERSION, self._configuration.config_hash, all(COMPILED.values())
+            )
             self.telemetry.record([started])
             self.source.open(positions)
             self._opened = True
@@ -238,7 +243,7 @@ def process_metrics() -> CollectorRegistry:
     return registry
 
 
-def build_board(loaded: Loaded) -> Board:
+def build_board(configuration: Configuration) -> Board:
     """A board on which every series and counter stands, and nothing has happened yet."""
     board = Board(
         {
@@ -249,12 +254,12 @@ def build_board(loaded: Loaded) -> Board:
                 spec.windows.length,
                 spec.judging.calibration,
             )
-            for spec in loaded.specs
+            for spec in configuration.specs
         }
     )
     board.expect(
-        topics=[topic.name for topic in loaded.settings.topics],
-        targets=[(target.name, target.type) for target in loaded.targets],
-        rules=[(spec.key, rule.name) for spec in loaded.specs for rule in spec.judging.all_rules],
+        topics=[topic.name for topic in configuration.settings.topics],
+        targets=[(target.name, target.type) for target in configuration.targets],
+        rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.judging.all_rules],
     )
     return board

@@ -25,7 +25,7 @@ from monitor.targets.secrets import Secrets
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class Configuration:
     """Settings with the references and secrets that they point at, read and checked."""
 
     settings: Settings
@@ -43,7 +43,7 @@ class Loaded:
 
 def load(
     settings: Settings, base: Path, environment: Mapping[str, str] = os.environ, *, needs_secrets: bool = True
-) -> Loaded:
+) -> Configuration:
     """Read references and secrets; paths are relative to `base`. Raises ConfigError, a line for each problem."""
     problems: list[str] = []
     specs, targets = [], []
@@ -64,7 +64,7 @@ def load(
             problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    return Loaded(settings, tuple(specs), tuple(targets))
+    return Configuration(settings, tuple(specs), tuple(targets))
 
 
 def load_reference(path: Path, key: str) -> Reference:

@@ -90,9 +90,9 @@ def test_backtest_reads_the_daemons_events_in_each_format(tmp_path: Path) -> Non
 def charts_after(home: Path, kind: str, windows_long: int) -> list[Charts]:
     """The charts of each series, after so many of its windows were fed to the whole daemon."""
     count = windows_long * traffic.WINDOW_ROWS * len(traffic.SERIES[kind])
-    loaded = contenders.loaded_from(traffic.config(home, "127.0.0.1:1", kind))
+    configuration = contenders.loaded_from(traffic.config(home, "127.0.0.1:1", kind))
     feed = contenders.Timed(Feed(traffic.events(count, kind=kind)), count)
-    running = Daemon.start(loaded, clock=SystemClock(), source=feed)
+    running = Daemon.start(configuration, clock=SystemClock(), source=feed)
     feed.stop = running.stop
     running.run()
     return [one.judge.charts for one in running.pipeline.series.values() if one.judge.charts is not None]

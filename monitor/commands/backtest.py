@@ -19,7 +19,7 @@ from monitor.backtest.result import BacktestResult
 from monitor.backtest.sweep import BUDGETS
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
-from monitor.configuration import Loaded, load
+from monitor.configuration import Configuration, load
 from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
 from monitor.settings import ConfigError, load_settings
@@ -61,18 +61,22 @@ class BacktestChoice:
 def backtest(choice: BacktestChoice) -> Exit:
     """Replay, and write what was found; where there was nothing to judge, say why. Raises ConfigError."""
     settings = load_settings(choice.config)
-    loaded = load(settings, choice.config.resolve().parent, needs_secrets=False)
+    configuration = load(settings, choice.config.resolve().parent, needs_secrets=False)
     within = range_of(choice)
     check_outputs(choice)
     try:
-        plants = parse_plants(choice.inject, loaded.specs)
+        plants = parse_plants(choice.inject, configuration.specs)
     except InjectError as error:
         raise ConfigError(str(error)) from None
-    recorded = record_of(choice, loaded, within)
-    findings = Findings(loaded.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS)
-    run = CommandRun(VERSION, str(choice.config), loaded.config_hash, choice.command, inputs_of(choice, loaded))
+    recorded = record_of(choice, configuration, within)
+    findings = Findings(
+        configuration.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS
+    )
+    run = CommandRun(
+        VERSION, str(choice.config), configuration.config_hash, choice.command, inputs_of(choice, configuration)
+    )
     try:
-        result = replayed(loaded, recorded, plants, Range() if choice.kafka else within, findings, run)
+        result = replayed(configuration, recorded, plants, Range() if choice.kafka else within, findings, run)
     except NothingFound as nothing:
         print(f"driftd: {nothing}", file=sys.stderr)
         return Exit.NO
@@ -83,11 +87,16 @@ def backtest(choice: BacktestChoice) -> Exit:
 
 
 def replayed(
-    loaded: Loaded, recorded: Recorded, plants: Sequence[Plant], within: Range, findings: Findings, run: CommandRun
+    configuration: Configuration,
+    recorded: Recorded,
+    plants: Sequence[Plant],
+    within: Range,
+    findings: Findings,
+    run: CommandRun,
 ) -> BacktestResult:
     """Read the record to its end. Raises NothingFound and ConfigError."""
-    settings = loaded.settings
-    pipeline = Pipeline(loaded.specs, settings.idle_after, settings.max_future)
+    settings = configuration.settings
+    pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
     progress, events = ProgressLine(terminal=sys.stderr.isatty()), 0
 
     def take(turn: Turn) -> None:
@@ -147,20 +156,20 @@ def check_outputs(choice: BacktestChoice) -> None:
             raise ConfigError(f"{option} {output}: cannot be written: there is no directory {output.parent}")
 
 
-def record_of(choice: BacktestChoice, loaded: Loaded, within: Range) -> Recorded:
+def record_of(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:
     """The record that is meant. Raises ConfigError."""
     if choice.kafka == bool(choice.inputs):
         raise ConfigError("backtest needs --input FILE… or --kafka, and not both")
     if choice.kafka:
-        return topic_range(choice, loaded, within)
-    decoder = undated(build_decoder(loaded, topic_of(choice, loaded)))
+        return topic_range(choice, configuration, within)
+    decoder = undated(build_decoder(configuration, topic_of(choice, configuration)))
     endings = {path.suffix.lower() for path in choice.inputs}
     if endings <= LINES:
         return Lines(choice.inputs, decoder)
     if endings <= TABLES:
         from monitor.backtest.tables import Tables
 
-        return Tables(choice.inputs, decoder, loaded.specs)
+        return Tables(choice.inputs, decoder, configuration.specs)
     odd = next((path for path in choice.inputs if path.suffix.lower() not in LINES | TABLES), None)
     if odd is not None:
         raise ConfigError(
@@ -169,9 +178,9 @@ def record_of(choice: BacktestChoice, loaded: Loaded, within: Range) -> Recorded
     raise ConfigError("--input: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
 
 
-def topic_of(choice: BacktestChoice, loaded: Loaded) -> TopicSettings:
+def topic_of(choice: BacktestChoice, configuration: Configuration) -> TopicSettings:
     """The topic whose messages the files hold, the first if none is named. Raises ConfigError."""
-    topics = {topic.name: topic for topic in loaded.settings.topics}
+    topics = {topic.name: topic for topic in configuration.settings.topics}
     if choice.topic is not None and choice.topic not in topics:
         raise ConfigError(f"--topic {choice.topic}: is not configured; there is {', '.join(topics)}")
     return topics[choice.topic] if choice.topic is not None else next(iter(topics.values()))
@@ -183,13 +192,13 @@ def undated(decoder: TopicDecoder) -> TopicDecoder:
     return decoder
 
 
-def topic_range(choice: BacktestChoice, loaded: Loaded, within: Range) -> Recorded:
+def topic_range(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:
     """A range of the configured topics, or of one. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
 
-    kafka = loaded.settings.kafka
-    topics = loaded.settings.topics if choice.topic is None else [topic_of(choice, loaded)]
-    decoders = {topic.name: undated(build_decoder(loaded, topic)) for topic in topics}
+    kafka = configuration.settings.kafka
+    topics = configuration.settings.topics if choice.topic is None else [topic_of(choice, configuration)]
+    decoders = {topic.name: undated(build_decoder(configuration, topic)) for topic in topics}
     wanted = KafkaChoice(
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
@@ -203,12 +212,12 @@ def topic_range(choice: BacktestChoice, loaded: Loaded, within: Range) -> Record
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 
 
-def inputs_of(choice: BacktestChoice, loaded: Loaded) -> tuple[str, ...]:
+def inputs_of(choice: BacktestChoice, configuration: Configuration) -> tuple[str, ...]:
     """What was read, for the report."""
     if not choice.kafka:
         return tuple(map(str, choice.inputs))
-    names = [topic.name for topic in loaded.settings.topics] if choice.topic is None else [choice.topic]
-    return tuple(f"{name} at {loaded.settings.kafka.bootstrap_servers}" for name in names)
+    names = [topic.name for topic in configuration.settings.topics] if choice.topic is None else [choice.topic]
+    return tuple(f"{name} at {configuration.settings.kafka.bootstrap_servers}" for name in names)
 
 
 def write_outputs(choice: BacktestChoice, result: BacktestResult) -> None:

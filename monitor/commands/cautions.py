@@ -7,44 +7,44 @@ from urllib.parse import urlsplit
 from detectors.univariate import volume
 from monitor.app import COMPILED
 from monitor.commands.calibration import changing
-from monitor.configuration import Loaded
+from monitor.configuration import Configuration
 from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
 from monitor.targets.payloads import RETRAIN
 
 
-def warnings(loaded: Loaded) -> Iterator[str]:
+def warnings(configuration: Configuration) -> Iterator[str]:
     """What would run but may not be meant."""
-    settings = loaded.settings
+    settings = configuration.settings
     slow = [part for part, used in COMPILED.items() if not used]
     if slow:
         yield f"{' and '.join(slow)}: Python does it, several times slower than the compiled part, which is not here"
     if not settings.alerting.rules and settings.alerting.false_alarms_per_month is None:
         yield "alerting: there is neither a budget nor a rule: scores are exported, nothing fires"
-    yield from reference_warnings(loaded)
-    yield from rule_warnings(loaded)
+    yield from reference_warnings(configuration)
+    yield from rule_warnings(configuration)
     for topic in settings.topics:
-        if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in loaded.specs):
+        if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
     yield from target_warnings(settings)
 
 
-def reference_warnings(loaded: Loaded) -> Iterator[str]:
+def reference_warnings(configuration: Configuration) -> Iterator[str]:
     """References that are not the same from beginning to end, which `fit` and `show` tell in the same words."""
-    for spec in loaded.specs:
+    for spec in configuration.specs:
         calibration = spec.reference.calibration
         for line in () if calibration is None else changing(calibration):
             yield f"{spec.key.model} version {spec.key.version}: {line}"
 
 
-def rule_warnings(loaded: Loaded) -> Iterator[str]:
+def rule_warnings(configuration: Configuration) -> Iterator[str]:
     """Rules, and patterns in them, that can never fire."""
-    models = [model.name for model in loaded.settings.models]
-    for rule in loaded.settings.alerting.rules:
+    models = [model.name for model in configuration.settings.models]
+    for rule in configuration.settings.alerting.rules:
         for pattern in rule.models:
             if not any(fnmatchcase(name, pattern) for name in models):
                 yield f"alerting.rules.{rule.name}: models: {pattern!r} matches none; there is {', '.join(models)}"
-    for spec in loaded.specs:
+    for spec in configuration.specs:
         judged = judged_by(spec)
         for applied in spec.judging.rules:
             for pattern in applied.features:

@@ -16,7 +16,7 @@ from monitor.commands.connections import Connections, connect
 from monitor.commands.exits import Exit
 from monitor.commands.run import with_absolute_state
 from monitor.commands.time_series import time_series
-from monitor.configuration import Loaded, load
+from monitor.configuration import Configuration, load
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, load_settings, masked, show_duration
 
@@ -31,7 +31,7 @@ def check(config: Path, *, offline: bool, as_json: bool = False) -> Exit:
         raise
     if not as_json:
         print_lines(meaning(checked))
-    connections = connect(checked.loaded.settings, offline=offline)
+    connections = connect(checked.configuration.settings, offline=offline)
     if as_json:
         print_json(document(config, checked, connections, offline=offline))
     else:
@@ -47,7 +47,7 @@ def check(config: Path, *, offline: bool, as_json: bool = False) -> Exit:
 class Checked:
     """A configuration that can be loaded, with what is to be expected of it."""
 
-    loaded: Loaded
+    configuration: Configuration
     raised: Sequence[alarms.RuleAlarms]
     estimate: "Estimate"
     warnings: Sequence[str]
@@ -68,15 +68,17 @@ class Estimate:
 def look_at(config: Path) -> Checked:
     """Load a configuration and work out what it means. Raises ConfigError."""
     settings, base = load_settings(config), config.resolve().parent
-    loaded = load(with_absolute_state(settings, base), base)
-    raised = alarms.rule_alarms(loaded.specs)
-    return Checked(loaded, raised, estimate(loaded), [*warnings(loaded), *alarms.over_budget(raised)])
+    configuration = load(with_absolute_state(settings, base), base)
+    raised = alarms.rule_alarms(configuration.specs)
+    return Checked(
+        configuration, raised, estimate(configuration), [*warnings(configuration), *alarms.over_budget(raised)]
+    )
 
 
-def estimate(loaded: Loaded) -> Estimate:
+def estimate(configuration: Configuration) -> Estimate:
     """Memory and time series that this configuration will need."""
-    specs, settings = loaded.specs, loaded.settings
-    series = time_series(loaded)
+    specs, settings = configuration.specs, configuration.settings
+    series = time_series(configuration)
     ahead = memory.panes_ahead(specs, settings.idle_after, settings.max_future)
     return Estimate(
         memory_bytes=memory.steady(specs, series),
@@ -99,7 +101,7 @@ def print_lines(lines: Iterator[str]) -> None:
 
 def meaning(checked: Checked) -> Iterator[str]:
     """What a configuration means and costs."""
-    for spec in checked.loaded.specs:
+    for spec in checked.configuration.specs:
         yield describe(spec)
         yield from alarms.section(spec, [rule for rule in checked.raised if rule.spec is spec])
     yield from estimate_words(checked.estimate)
@@ -115,7 +117,7 @@ def reached(checked: Checked, connections: Connections) -> Iterator[str]:
         else:
             yield f"topic {topic}: {partitions} partitions"
     yield "\neffective configuration:"
-    yield yaml.safe_dump(masked(checked.loaded.settings), sort_keys=False, allow_unicode=True).removesuffix("\n")
+    yield yaml.safe_dump(masked(checked.configuration.settings), sort_keys=False, allow_unicode=True).removesuffix("\n")
 
 
 def absent(topic: str) -> str:
@@ -163,20 +165,21 @@ def print_json(said: dict[str, Any]) -> None:
 
 def document(config: Path, checked: Checked, connections: Connections, *, offline: bool) -> dict[str, Any]:
     """Everything that was found, secrets masked."""
-    loaded = checked.loaded
+    configuration = checked.configuration
     missing = [absent(topic) for topic, partitions in connections.topics.items() if partitions is None]
     topics = [{"topic": topic, "partitions": partitions} for topic, partitions in connections.topics.items()]
     return refusal(config, connections.problems) | {
         "ok": not connections.problems,
-        "config_hash": loaded.config_hash,
+        "config_hash": configuration.config_hash,
         "connected": not offline,
         "models": [
-            series_document(spec, [rule for rule in checked.raised if rule.spec is spec]) for spec in loaded.specs
+            series_document(spec, [rule for rule in checked.raised if rule.spec is spec])
+            for spec in configuration.specs
         ],
         "estimate": asdict(checked.estimate),
         "topics": topics,
         "warnings": [*checked.warnings, *missing],
-        "configuration": masked(loaded.settings),
+        "configuration": masked(configuration.settings),
     }
 
 

@@ -12,7 +12,7 @@ import msgspec
 from monitor.app import build_decoder
 from monitor.clock import SystemClock
 from monitor.commands.exits import Exit
-from monitor.configuration import Loaded, load
+from monitor.configuration import Configuration, load
 from monitor.facts import EventsRejected
 from monitor.settings import ConfigError, load_settings
 from monitor.sources.base import TopicRecords
@@ -51,8 +51,8 @@ class Explanation:
 def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool = False) -> Exit:
     """Explain messages, one a line. Raises ConfigError."""
     settings = load_settings(config)
-    loaded = load(settings, config.resolve().parent, needs_secrets=False)
-    decoder = decoder_for(loaded, topic)
+    configuration = load(settings, config.resolve().parent, needs_secrets=False)
+    decoder = decoder_for(configuration, topic)
     now = SystemClock().now()
     accepted = False
     for line_number, line in enumerate(lines_of(file), start=1):
@@ -63,12 +63,12 @@ def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool
     return Exit.OK if accepted else Exit.NO
 
 
-def decoder_for(loaded: Loaded, name: str | None) -> TopicDecoder:
+def decoder_for(configuration: Configuration, name: str | None) -> TopicDecoder:
     """The decoder of a topic, the first if none is named. Raises ConfigError."""
-    topics = {topic.name: topic for topic in loaded.settings.topics}
+    topics = {topic.name: topic for topic in configuration.settings.topics}
     if name is not None and name not in topics:
         raise ConfigError(f"--topic {name}: is not configured; there is {', '.join(topics)}")
-    return build_decoder(loaded, topics[name] if name is not None else next(iter(topics.values())))
+    return build_decoder(configuration, topics[name] if name is not None else next(iter(topics.values())))
 
 
 def lines_of(file: Path | None) -> Iterable[bytes]:

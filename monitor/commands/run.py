@@ -8,7 +8,7 @@ from types import FrameType
 
 from monitor.app import Daemon
 from monitor.commands.exits import Exit
-from monitor.configuration import Loaded, load
+from monitor.configuration import Configuration, load
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import Settings, load_settings
@@ -21,9 +21,9 @@ def run(config: Path) -> Exit:
     settings = load_settings(config)
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
-    loaded = load(with_absolute_state(settings, base), base)
+    configuration = load(with_absolute_state(settings, base), base)
     try:
-        daemon = Daemon.start(loaded)
+        daemon = Daemon.start(configuration)
     except StateError as error:
         return cannot(str(error))
     except OSError as error:
@@ -34,7 +34,7 @@ def run(config: Path) -> Exit:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    warm_up(loaded)
+    warm_up(configuration)
     calm_collector()
     try:
         daemon.run()
@@ -43,9 +43,9 @@ def run(config: Path) -> Exit:
     return Exit.OK
 
 
-def warm_up(loaded: Loaded) -> Thread:
+def warm_up(configuration: Configuration) -> Thread:
     """Compare a reference with itself in a thread: the detectors' imports (0.3 s) are done before the first window."""
-    reference = loaded.specs[0].reference
+    reference = configuration.specs[0].reference
     thread = Thread(target=reference.compare, args=(reference.sketch,), name="warm-up", daemon=True)
     thread.start()
     return thread

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from monitor.app import COMPILED, VERSION, build_board, process_metrics
 from monitor.clock import SystemClock
-from monitor.configuration import Loaded
+from monitor.configuration import Configuration
 from monitor.facts import LagMeasured, Qualities, WatermarkAdvanced, WindowClosed, WindowScored
 from monitor.runtime.board import Board
 from monitor.runtime.metrics import DaemonStatus, Exposition
@@ -17,13 +17,15 @@ from monitor.stream.windows import ClosedWindow, SealedPane
 PARTITIONS = 3  # of a topic: each has its lag, and how many there are is the broker's to say
 
 
-def time_series(loaded: Loaded) -> int:
+def time_series(configuration: Configuration) -> int:
     """Time series of /metrics once every model has had a full window; what is counted by reason comes with the reasons."""
-    clock, board = SystemClock(), build_board(loaded)
-    for spec in loaded.specs:
+    clock, board = SystemClock(), build_board(configuration)
+    for spec in configuration.specs:
         fill(board, spec)
     board.apply(WatermarkAdvanced(0))
-    partitions = (Partition(topic.name, number) for topic in loaded.settings.topics for number in range(PARTITIONS))
+    partitions = (
+        Partition(topic.name, number) for topic in configuration.settings.topics for number in range(PARTITIONS)
+    )
     board.apply(LagMeasured(tuple((partition, 0) for partition in partitions)))
     status = DaemonStatus(
         version=VERSION,
@@ -31,7 +33,7 @@ def time_series(loaded: Loaded) -> int:
         ready=lambda: None,
         other_committer=lambda: False,
         backlog=dict,
-        targets=tuple(target.name for target in loaded.targets),
+        targets=tuple(target.name for target in configuration.targets),
         started=clock.now(),
         compiled=COMPILED,
     )

@@ -21,7 +21,7 @@ from monitor.alerting.rules import Severity
 from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
 from monitor.commands.run import warm_up
-from monitor.configuration import Loaded, load, refuse_longer
+from monitor.configuration import Configuration, load, refuse_longer
 from monitor.settings import ConfigError, load_settings
 from monitor.sources.base import SourceError
 from monitor.store.sqlite import StateError
@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def loaded(home: Path, environment: dict[str, str] | None = None, **changes: Any) -> Loaded:
+def configuration(home: Path, environment: dict[str, str] | None = None, **changes: Any) -> Configuration:
     settings = {
         "topics": [{"name": "predictions"}],
         "models": [MODEL],
@@ -55,20 +55,20 @@ def loaded(home: Path, environment: dict[str, str] | None = None, **changes: Any
 
 def refusal(home: Path, **changes: Any) -> list[str]:
     with pytest.raises(ConfigError) as refused:
-        loaded(home, **changes)
+        configuration(home, **changes)
     return str(refused.value).replace(str(home), "HOME").splitlines()
 
 
 def test_models_that_name_one_file_share_one_reference(home: Path) -> None:
-    first, second = loaded(home, models=[MODEL, {**MODEL, "version": "4"}]).specs
+    first, second = configuration(home, models=[MODEL, {**MODEL, "version": "4"}]).specs
 
     assert first.reference is second.reference
 
 
 def test_another_version_leaves_adwin_as_it_is(home: Path) -> None:
     """They share the budget; were it ADWIN's too, each deployment would make it begin anew."""
-    (alone,) = loaded(home).specs
-    first, second = loaded(home, models=[MODEL, {**MODEL, "version": "4"}]).specs
+    (alone,) = configuration(home).specs
+    first, second = configuration(home, models=[MODEL, {**MODEL, "version": "4"}]).specs
 
     assert first.judging.adwin_delta == second.judging.adwin_delta == alone.judging.adwin_delta
     assert first.judging.plan is not None
@@ -86,7 +86,7 @@ def model(**changes: Any) -> list[dict[str, Any]]:
 def test_a_series_is_what_its_model_says(home: Path) -> None:
     features = {"age": {"detectors": ["ks", "psi"], "thresholds": {"psi": 0.5}}, "plan": {"ignore": True}}
     rules = [{**RULE, "severity": "critical", "for": 2}, {**RULE, "name": "other", "models": ["pricing"]}]
-    (spec,) = loaded(home, models=model(features=features), alerting={"rules": rules}).specs
+    (spec,) = configuration(home, models=model(features=features), alerting={"rules": rules}).specs
 
     (rule,) = spec.judging.rules
     assert spec.key == SeriesKey("churn", "3")
@@ -149,25 +149,27 @@ def test_a_secret_that_cannot_be_used_is_said_without_it(home: Path, secret: byt
 
 
 def test_the_configs_hash_knows_settings_but_no_secret(home: Path) -> None:
-    plain = loaded(home).config_hash
+    plain = configuration(home).config_hash
     webhook = {"name": "trainer", "url": "https://trainer.invalid", "secret_env": "S"}
-    one, other = (loaded(home, {"S": "whsec_" + letter * 32}, webhooks=[webhook]).config_hash for letter in ("A", "B"))
+    one, other = (
+        configuration(home, {"S": "whsec_" + letter * 32}, webhooks=[webhook]).config_hash for letter in ("A", "B")
+    )
 
-    assert loaded(home).config_hash == plain
-    assert loaded(home, idle_after="31s").config_hash != plain
+    assert configuration(home).config_hash == plain
+    assert configuration(home, idle_after="31s").config_hash != plain
     assert one == other != plain
 
 
 def test_the_configs_hash_is_that_of_the_builds_before(home: Path) -> None:
     """It stands in every notice: one that changes says that somebody changed the configuration."""
     webhook = {"name": "trainer", "url": "https://trainer.invalid/?token=1", "secret_env": "S", "timeout": "3s"}
-    found = loaded(home, {"S": "whsec_" + "A" * 32}, webhooks=[webhook], state="/var/lib/driftd")
+    found = configuration(home, {"S": "whsec_" + "A" * 32}, webhooks=[webhook], state="/var/lib/driftd")
 
     assert found.config_hash == "28e399d95210"
 
 
 def test_the_clients_complaints_name_the_property_without_its_value(home: Path) -> None:
-    settings = loaded(home, kafka={"properties": {"security.protocol": "hunter2"}}).settings
+    settings = configuration(home, kafka={"properties": {"security.protocol": "hunter2"}}).settings
     with pytest.raises(ConfigError) as refused:
         build_source(settings, SystemClock())
 
@@ -213,7 +215,7 @@ def eventually(what: Callable[[], bool]) -> None:
 class Running:
     """A daemon over a list of events, run until all are saved."""
 
-    def __init__(self, found: Loaded, count: int) -> None:
+    def __init__(self, found: Configuration, count: int) -> None:
         self.clock = ManualClock(NOON + 3600 * SECOND)
         self.source = ListSource({P0: events(count)})
         self.daemon = Daemon.start(found, clock=self.clock, source=self.source)
@@ -231,7 +233,7 @@ class Running:
 
 
 def test_a_daemon_reads_judges_serves_and_saves(home: Path) -> None:
-    with Running(loaded(home), 300) as daemon:
+    with Running(configuration(home), 300) as daemon:
         eventually(lambda: json.loads(answer(daemon, "/api/v1/windows")[1]) != [])
         assert answer(daemon, "/readyz") == (200, "ready\n")
         assert answer(daemon, "/healthz") == (200, "ok\n")
@@ -243,16 +245,16 @@ def test_a_daemon_reads_judges_serves_and_saves(home: Path) -> None:
 
 def test_a_first_judging_is_made_while_the_broker_answers(home: Path) -> None:
     """In a thread, which ends by itself; were it to raise, pytest would say so."""
-    thread = warm_up(loaded(home))
+    thread = warm_up(configuration(home))
     thread.join(30)
 
     assert not thread.is_alive()
 
 
 def test_a_daemon_goes_on_where_it_stopped(home: Path) -> None:
-    with Running(loaded(home), 300) as daemon:
+    with Running(configuration(home), 300) as daemon:
         eventually(lambda: len(json.loads(answer(daemon, "/api/v1/windows")[1])) >= 3)
-    again = Running(loaded(home), 300)
+    again = Running(configuration(home), 300)
     with again as daemon:
         windows = json.loads(answer(daemon, "/api/v1/windows")[1])
         metrics = answer(daemon, "/metrics")[1]
@@ -264,7 +266,7 @@ def test_a_daemon_goes_on_where_it_stopped(home: Path) -> None:
 
 
 def test_a_daemon_is_not_ready_before_it_has_opened_its_source(home: Path) -> None:
-    daemon = Daemon.start(loaded(home), source=ListSource({}))
+    daemon = Daemon.start(configuration(home), source=ListSource({}))
 
     assert daemon.ready() == "starting: positions are being looked up"
     daemon.server.server_close()
@@ -272,7 +274,7 @@ def test_a_daemon_is_not_ready_before_it_has_opened_its_source(home: Path) -> No
 
 
 def test_a_loop_that_stands_still_is_not_ready(home: Path) -> None:
-    running = Running(loaded(home), 1)
+    running = Running(configuration(home), 1)
     with running as daemon:
         assert daemon.ready() is None
         daemon.stopping.set()
@@ -285,7 +287,7 @@ def test_a_loop_that_stands_still_is_not_ready(home: Path) -> None:
 def test_a_source_that_cannot_go_on_ends_the_daemon_and_lets_go_of_everything(home: Path) -> None:
     source = ListSource({P0: []})
     source.failure = SourceError("kafka: gone")
-    daemon = Daemon.start(loaded(home), source=source)
+    daemon = Daemon.start(configuration(home), source=source)
     with pytest.raises(SourceError):
         daemon.run()
 
@@ -296,10 +298,10 @@ def test_a_source_that_cannot_go_on_ends_the_daemon_and_lets_go_of_everything(ho
 
 def test_making_a_daemon_takes_nothing_and_starting_it_takes_source_state_and_port(home: Path) -> None:
     """The constructor is given what was taken; no file, socket or thread is made by it."""
-    configuration, clock = loaded(home), ManualClock(NOON)
+    of_home, clock = configuration(home), ManualClock(NOON)
     threads = active_count()
-    with Running(configuration, 1) as running:
-        again = Daemon(configuration, clock, ListSource({}), running.store, running.server)
+    with Running(of_home, 1) as running:
+        again = Daemon(of_home, clock, ListSource({}), running.store, running.server)
         assert again.ready() == "starting: positions are being looked up"
         assert again.surface.answer("/healthz", "")[0] == HTTPStatus.OK
     assert active_count() == threads
@@ -311,23 +313,23 @@ def test_a_port_that_is_taken_leaves_the_state_free_and_the_source_closed(home: 
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         with pytest.raises(OSError, match="in use"):
-            Daemon.start(loaded(home, http={"port": listener.getsockname()[1]}), source=source)
+            Daemon.start(configuration(home, http={"port": listener.getsockname()[1]}), source=source)
     assert source.closed
-    with Running(loaded(home), 1) as daemon:
+    with Running(configuration(home), 1) as daemon:
         assert daemon.ready() is None
 
 
 def test_a_state_in_use_is_refused_and_the_source_closed(home: Path) -> None:
     source = ListSource({})
-    with Running(loaded(home), 1), pytest.raises(StateError, match="is in use by another driftd"):
-        Daemon.start(loaded(home), source=source)
+    with Running(configuration(home), 1), pytest.raises(StateError, match="is in use by another driftd"):
+        Daemon.start(configuration(home), source=source)
 
     assert source.closed
 
 
 def test_properties_that_the_client_refuses_leave_no_state_behind(home: Path) -> None:
     with pytest.raises(ConfigError, match=r"^kafka\.properties: "):
-        Daemon.start(loaded(home, kafka={"properties": {"ssl.cavern": "x"}}))
+        Daemon.start(configuration(home, kafka={"properties": {"ssl.cavern": "x"}}))
 
     assert not (home / "state").exists()
 
@@ -341,17 +343,17 @@ def test_what_was_taken_is_let_go_of_where_the_daemon_cannot_be_made(
     source = ListSource({})
     monkeypatch.setattr("monitor.app.build_board", broken)
     with pytest.raises(RuntimeError):
-        Daemon.start(loaded(home), source=source)
+        Daemon.start(configuration(home), source=source)
     monkeypatch.undo()
 
     assert source.closed
-    with Running(loaded(home), 1) as daemon:
+    with Running(configuration(home), 1) as daemon:
         assert daemon.ready() is None
 
 
 def test_a_stop_before_anything_was_read_ends_at_once(home: Path) -> None:
     source = ListSource({})
-    daemon = Daemon.start(loaded(home), source=source)
+    daemon = Daemon.start(configuration(home), source=source)
     source.open = lambda _positions: daemon.stop()  # type: ignore[method-assign]  # a signal in the middle of opening
     with pytest.raises(SystemExit) as left:
         daemon.run()

@@ -48,14 +48,14 @@ def main() -> None:
     """Print resident bytes beside the estimate."""
     configure_logging("error", "json")
     config = Path(sys.argv[1])
-    loaded = load(with_absolute_state(load_settings(config), config.parent), config.parent)
-    daemon = Daemon.start(loaded, source=ListSource({}))
+    configuration = load(with_absolute_state(load_settings(config), config.parent), config.parent)
+    daemon = Daemon.start(configuration, source=ListSource({}))
     windows = fill(daemon)
     _, _, shown = daemon.surface.answer("/metrics", "")
     gc.collect()
     resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
-    expected = time_series(loaded)
-    found = {"windows": windows, "resident": resident, "estimate": memory.steady(loaded.specs, expected)}
+    expected = time_series(configuration)
+    found = {"windows": windows, "resident": resident, "estimate": memory.steady(configuration.specs, expected)}
     series = sum(not line.startswith(b"#") for line in shown.splitlines())
     print(json.dumps({**found, "series": series, "expected_series": expected}))
     daemon.server.server_close()

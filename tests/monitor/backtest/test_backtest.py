@@ -207,9 +207,9 @@ def test_it_says_what_the_daemon_would_have_said(home: Path, backtest: Callable[
 
 def live(home: Path, partitions: dict[Partition, list[bytes | None]]) -> list[Fact]:
     """The facts of a daemon that reads these partitions now."""
-    loaded = load(load_settings(home / "driftd.yaml"), home, needs_secrets=False)
-    source, pipeline = ListSource(partitions, batch=97), Pipeline(loaded.specs, SECOND, SECOND)
-    decoders, facts = build_decoders(loaded), []
+    configuration = load(load_settings(home / "driftd.yaml"), home, needs_secrets=False)
+    source, pipeline = ListSource(partitions, batch=97), Pipeline(configuration.specs, SECOND, SECOND)
+    decoders, facts = build_decoders(configuration), []
     source.open({})
     while (poll := source.poll(0.0)).records:
         arrived, more = as_the_loop_does(decoders, poll)
@@ -287,9 +287,9 @@ def test_sparse_events_do_not_fill_memory_with_panes(home: Path) -> None:
             return super().advance(now)
 
     sparse = [one | {"ts": one["ts"] + at * HOUR} for at, one in enumerate(events(20))]
-    loaded = load(load_settings(home / "driftd.yaml"), home, needs_secrets=False)
-    pipeline = Watched(loaded.specs, SECOND)
-    decoder = build_decoders(loaded)["predictions"]
+    configuration = load(load_settings(home / "driftd.yaml"), home, needs_secrets=False)
+    pipeline = Watched(configuration.specs, SECOND)
+    decoder = build_decoders(configuration)["predictions"]
     closed: list[int] = []
 
     def take(turn: replay.Turn) -> None:

@@ -12,7 +12,7 @@ import yaml
 from detectors import Reference
 from monitor.app import build_board
 from monitor.commands.check import check
-from monitor.configuration import Loaded, load
+from monitor.configuration import Configuration, load
 from monitor.facts import DeliveryTried
 from monitor.runtime.telemetry import Telemetry
 from monitor.settings import ConfigError, load_settings, masked
@@ -60,7 +60,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(site))
 
 
-def configured(home: Path, *targets: Any, **changes: Any) -> Loaded:
+def configured(home: Path, *targets: Any, **changes: Any) -> Configuration:
     settings = {
         "topics": [{"name": "predictions"}],
         "models": [{"name": "churn", "version": "3", "reference": "r.json"}],
@@ -94,13 +94,13 @@ def receiver() -> Iterator[Receiver]:
 @pytest.mark.usefixtures("_installed")
 def test_a_notice_reaches_a_target_that_another_package_brings(home: Path, receiver: Receiver) -> None:
     """From the configuration through outbox and notifier to its receiver, and into the metrics."""
-    loaded = configured(home, tickets(receiver.url))
-    telemetry = Telemetry(build_board(loaded), lambda: NOON)
+    configuration = configured(home, tickets(receiver.url))
+    telemetry = Telemetry(build_board(configuration), lambda: NOON)
     store, clock = StateStore(home / "state"), ManualClock()
     facts: list[DeliveryTried] = []
-    notifier = Notifier(loaded.targets[0], store, clock, facts.append)
+    notifier = Notifier(configuration.targets[0], store, clock, facts.append)
     receiver.answers = [503, 201]
-    store.save([], {}, notices([CHANGED], loaded.targets, Sender("hash", "1")), NOON)
+    store.save([], {}, notices([CHANGED], configuration.targets, Sender("hash", "1")), NOON)
 
     with Transport(clock) as io:
         assert notifier.turn(io)
@@ -209,10 +209,13 @@ def test_a_file_in_this_package_is_a_type(home: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_webhook_may_stand_under_targets(home: Path) -> None:
-    loaded = configured(home, TRAINER | {"name": "second", "type": "webhook"}, webhooks=[TRAINER])
+    configuration = configured(home, TRAINER | {"name": "second", "type": "webhook"}, webhooks=[TRAINER])
 
-    assert [(target.name, target.type) for target in loaded.targets] == [("trainer", "webhook"), ("second", "webhook")]
-    assert "type" not in masked(loaded.settings)["webhooks"][0]
+    assert [(target.name, target.type) for target in configuration.targets] == [
+        ("trainer", "webhook"),
+        ("second", "webhook"),
+    ]
+    assert "type" not in masked(configuration.settings)["webhooks"][0]
 
 
 def test_no_name_stands_twice(home: Path) -> None:
