@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, Nanos
 
 REASON = "drift"  # of every request: there is one reason so far
-WEEK: Nanos = 7 * 24 * 3600 * SECOND
+WEEK: Nanos = 7 * DAY
 
 
 class RetrainOutcome(StrEnum):

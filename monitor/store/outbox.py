@@ -4,10 +4,10 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, Nanos
 
 KEPT_ENDED = 1000  # delivered rows, without data, and dead ones: what was said, and a guard against saying it twice
-LONGEST_WAIT: Nanos = 2 * 24 * 3600 * SECOND  # no retry is put off so far: the clock was set back since
+LONGEST_WAIT: Nanos = 2 * DAY  # no retry is put off so far: the clock was set back since
 
 
 @dataclass(frozen=True, slots=True)

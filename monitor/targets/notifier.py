@@ -9,12 +9,12 @@ from monitor.clock import Clock
 from monitor.facts import DeliveryTried
 from monitor.store.outbox import OutboxRow
 from monitor.store.sqlite import StateStore
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.base import AlreadyThere, Delivered, Delivery, Fault, Refused, Subscriber, TryLater
 from monitor.targets.transport import Transport, TransportError
 
 LONGEST_DELAY = 600.0  # seconds between attempts
-GIVE_UP_AFTER: Nanos = 3 * 24 * 3600 * SECOND
+GIVE_UP_AFTER: Nanos = 3 * DAY
 FEWEST_ATTEMPTS = 20  # whatever the age: about an hour and a half, for a daemon that was down itself
 LOOK_EVERY = 1.0  # seconds, when nothing wakes us
 

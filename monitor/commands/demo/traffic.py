@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detectors import Reference
 from monitor.clock import SystemClock
-from monitor.stream.events import SECOND
+from monitor.stream.events import MILLISECOND, SECOND
 
 CLOCK = SystemClock()
 TOPIC = "predictions"
@@ -114,7 +114,7 @@ class Traffic(Thread):
             columns["amount"] = columns["amount"] * DRIFT_FACTOR
         predictions = columns.pop("score").tolist()
         names = list(columns)
-        now = CLOCK.now() // 1_000_000
+        now = CLOCK.now() // MILLISECOND
         for values, prediction in zip(
             zip(*(column.tolist() for column in columns.values()), strict=True), predictions, strict=True
         ):
