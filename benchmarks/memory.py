@@ -27,7 +27,7 @@ from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
 from monitor.pipeline import Pipeline
 from monitor.runtime.telemetry import Telemetry, configure_logging
-from monitor.series.judge import Judging
+from monitor.series.judging import Judging
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import EventBatch, MicroBatch, SeriesKey
 from monitor.stream.windows import WindowSpec

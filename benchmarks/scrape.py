@@ -25,23 +25,27 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from benchmarks.traffic import calibrated
-from detectors import Sketch
+from benchmarks.traffic import calibrated, refuse_uncharted
+from benchmarks.windows import HOUR, PARTITION
 from detectors.charts import ChartPlan
+from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
 from monitor.clock import SystemClock
 from monitor.facts import EventsCounted, FeatureQuality, WindowClosed, WindowScored
+from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry, configure_logging
-from monitor.series.judge import Judge, Judging, Verdict
-from monitor.stream.events import SECOND, Nanos, SeriesKey
-from monitor.stream.windows import ClosedWindow, SealedPane
+from monitor.series.judging import Judging
+from monitor.series.series import SeriesSpec
+from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, SeriesKey
+from monitor.stream.windows import WindowSpec
 
 CLOCK = SystemClock()
 WINDOW: Nanos = 300 * SECOND
+BENCH = SeriesKey("bench", "1")
 RULE = AlertRule("psi", "psi", 0.25, 0.1)
 SIZES = {"10 000": (10, 52), "100 000": (100, 52), "1 000 models × 20": (1000, 20)}
 ROUTES = {
@@ -96,16 +100,18 @@ class Loop(Thread):
             before = now
 
 
-def judged(features: list[str]) -> tuple[Judge, Verdict]:
+def judged(features: list[str]) -> tuple[Judging, WindowScored]:
     """What every detector and the charts say of a window of numeric features, under the budget and a rule on psi."""
     rng = np.random.default_rng(0)
     reference = calibrated({name: rng.normal(size=5_000) for name in features}, WINDOW)
-    window = Sketch.empty(reference.grid)
-    window.update(*reference.encode({name: rng.normal(0.1, 1, 10_000) for name in features}))
-    judge = Judge(Judging(reference, WINDOW, (RULE,), plan=ChartPlan(step_ns=WINDOW)))
-    assert judge.charts is not None
-    judge.see_pane(SealedPane(0, WINDOW, window))
-    return judge, judge.judge(ClosedWindow(0, WINDOW, window), None)
+    judging = Judging(reference, WINDOW, (RULE,), plan=ChartPlan(step_ns=WINDOW))
+    pipeline = Pipeline([SeriesSpec(BENCH, WindowSpec(WINDOW, WINDOW, 0), judging, RetrainPolicy(0, 1))], HOUR)
+    refuse_uncharted(pipeline)
+    columns = reference.encode({name: rng.normal(0.1, 1, 10_000) for name in features})
+    batch = EventBatch(BENCH, "t", np.zeros(10_000, dtype=np.int64), *columns)
+    pipeline.ingest(MicroBatch((batch,), {PARTITION: WINDOW}, assigned=frozenset({PARTITION})), 0)
+    (scored,) = [fact for fact in pipeline.advance(0) if isinstance(fact, WindowScored)]
+    return judging, scored
 
 
 class Scene:
@@ -114,9 +120,9 @@ class Scene:
     def __init__(self, models: int, features: int) -> None:
         self.keys = [SeriesKey(f"model-{at:04d}", "1") for at in range(models)]
         self.features = [f"some_feature_{at:03d}" for at in range(features)]
-        judge, verdict = judged(self.features)
-        rules = {rule.name: rule.severity.value for rule in judge.judging.all_rules}
-        about = "abcdef012345", 50_000, rules, WINDOW, judge.judging.calibration
+        judging, scored = judged(self.features)
+        rules = {rule.name: rule.severity.value for rule in judging.all_rules}
+        about = "abcdef012345", 50_000, rules, WINDOW, judging.calibration
         board = Board({key: SeriesBoard(*about) for key in self.keys})
         board.expect(["t"], [], [(key, rule) for key in self.keys for rule in rules])
         self.telemetry = Telemetry(board, CLOCK.now)
@@ -129,7 +135,7 @@ class Scene:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._scores, self._states = verdict.scores, verdict.states
+        self._scores, self._states = scored.scores, scored.states
         self._windows = 0
 
     def close_windows(self) -> None:

@@ -190,7 +190,7 @@ def take_steps(path: Path, began: float) -> dict[str, float]:
     stamps.stamp("first save")
     daemon.source.poll = stamps.around("broker: polls", daemon.source.poll, "first events")  # type: ignore[method-assign]
     series = next(iter(daemon.pipeline.series.values()))
-    while series.windows.origin is None:
+    while series.features.windows.origin is None:
         daemon.loop.turn(0.1)
     stamps.stamp("first events")
     from benchmarks.traffic import refuse_uncharted  # not before: its imports are not the daemon's

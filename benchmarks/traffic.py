@@ -104,7 +104,8 @@ def refuse_uncharted(pipeline: "Pipeline") -> None:
     """Raise where a series is not decided by the budget's charts: that is not what users run."""
     for series in pipeline.series.values():
         assert series.spec.reference.calibration is not None, f"{series.spec.key}: the reference is not calibrated"
-        assert series.judge.charts is not None, f"{series.spec.key}: there are no charts"
+        names = [operator.name for operator in series.features.operators]
+        assert "charts" in names, f"{series.spec.key}: there are no charts"
 
 
 def config(home: Path, servers: str, kind: str = "numeric", *, topic: str = TOPIC, **model: Any) -> Path:

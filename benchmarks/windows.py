@@ -31,7 +31,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import Telemetry, configure_logging
-from monitor.series.judge import Judging
+from monitor.series.judging import Judging
 from monitor.series.series import SeriesSpec
 from monitor.sources.base import TopicRecords
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from detectors import sketches
 from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration
+from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
@@ -108,6 +109,7 @@ class Daemon:
         self.store = store
         self.server = server
         self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
+        self.explainer = Explainer({spec.key: spec.reference for spec in configuration.specs})
         self.stopping = Event()
         self.telemetry = Telemetry(build_board(configuration), clock.now)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
@@ -122,6 +124,7 @@ class Daemon:
             self.checkpointer,
             self.telemetry,
             clock,
+            explainer=self.explainer,
             subscribers=configuration.targets,
             sender=Sender(configuration.config_hash, VERSION),
             wake=self._wake,
@@ -212,7 +215,7 @@ class Daemon:
                 f"state: {self.store.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"
             ) from None
         self.checkpointer.whole = bool(facts)
-        self.telemetry.restore(self.pipeline.current())
+        self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
         return facts, positions
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from detectors.charts import CHARTS, Budget, BudgetError, ChartPlan, Floors
 from detectors.charts.plan import Plan
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
-from monitor.series.judge import FeatureChoice, Judging
+from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, masked, show_duration
 from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings

@@ -13,10 +13,12 @@ from monitor.alerting.rules import AlertRule
 from monitor.alerting.table import Asked, Part, ScoreTable
 from monitor.facts import Fact, WindowScored
 from monitor.pipeline import Pipeline
-from monitor.series.judge import Judging
-from monitor.series.series import Record, SeriesSpec
-from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
-from monitor.stream.windows import WindowSpec
+from monitor.series.judging import Judging
+from monitor.series.records import Record
+from monitor.series.series import SeriesSpec
+from monitor.stream.delta import Folder
+from monitor.stream.events import FEATURES, SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.windows import Windows, WindowSpec
 
 T = TypeVar("T")
 
@@ -117,6 +119,12 @@ def make_batch(
     plans = list(plan) if isinstance(plan, list | tuple) else [plan] * len(times)
     columns = {"age": np.array(ages, dtype=object), "plan": np.array(plans, dtype=object)}
     return EventBatch(key, "predictions", np.array(times, dtype=np.int64), *reference.encode(columns))
+
+
+def add(windows: Windows[Any], batch: EventBatch) -> int:
+    """Fold a batch and add it to windows; the number of late events is returned."""
+    folder = Folder({(batch.key, FEATURES): windows.spec.slide})
+    return sum(windows.add(delta.panes) for delta in folder.fold(batch))
 
 
 def feed(

@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.rules import AlertRule
@@ -61,7 +58,8 @@ class Evidence:
 
     `chart` is the chart that fired (`location+`, `missing`, …), `since` when the feature began to drift, `effect` how
     far it has gone (σ of the reference, or a share of the rows), `resolution` how much the score may be understated,
-    `words` what has changed, for people to read; they decide nothing.
+    `words` what has changed, for people to read; they decide nothing. `counts` are the integers that words are made of,
+    those of an int64 row as bytes: a feature's row of counts, the rows before and now, or the warnings seen and expected.
     """
 
     feature: str
@@ -75,6 +73,7 @@ class Evidence:
     effect: float | None = None
     resolution: float | None = None
     words: str = field(default="", compare=False)
+    counts: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def excess(self) -> float:
@@ -109,12 +108,14 @@ class RuleState:
     scores: dict[str, DriftScore] = field(default_factory=dict)  # last score of each feature not inactive
     episode: Episode = field(default_factory=Episode)
 
-    def limits(self, names: Iterable[str]) -> NDArray[np.float64]:
-        """The score above which each of these features breaches, float64[s]; infinity where the rule does not apply."""
-        return np.array([self.rules[name].fire_above if name in self.rules else np.inf for name in names])
-
     def step(self, scores: Mapping[str, DriftScore], at: Span) -> tuple[Episode, Episode]:
-        """Take one window; the episode before and after is returned.
+        """Take one window; the episode before and after is returned."""
+        self.advance(scores, at)
+        before, self.episode = self.episode, self.episode.follow(self.alerts.values(), at)
+        return before, self.episode
+
+    def advance(self, scores: Mapping[str, DriftScore], at: Span) -> None:
+        """Let the alerts take one window, and leave the episode as it is.
 
         Features that are inactive and do not breach may be left out of `scores`: nothing becomes of them.
         """
@@ -122,12 +123,6 @@ class RuleState:
             rule, score = self.rules[feature], scores.get(feature)
             alert = self.alerts.get(feature, Alert()).step(rule, rule.classify(score), at)
             self._keep(feature, alert, score)
-        before, self.episode = self.episode, self.episode.follow(self._shown(at), at)
-        return before, self.episode
-
-    def _shown(self, at: Span) -> list[Alert]:  # noqa: ARG002 - a rule with a memory looks at it
-        """The features' alerts as people are to hear of them."""
-        return list(self.alerts.values())
 
     def _keep(self, feature: str, alert: Alert, score: DriftScore | None) -> None:
         if alert.state is AlertState.INACTIVE:
@@ -142,6 +137,11 @@ class RuleState:
         """The state of one feature not inactive as people are to hear of it: it waits while the alert as a whole does."""
         state = self.alerts[feature].state
         return AlertState.PENDING if state in OPEN and self.episode.state is AlertState.PENDING else state
+
+    @property
+    def shown(self) -> dict[str, AlertState]:
+        """The state of each feature not inactive, as people are to hear of it."""
+        return {name: self.state_of(name) for name in self.alerts}
 
     def evidence(self) -> tuple[Evidence, ...]:
         """The features that are as bad as the alert itself, with their last scores."""

@@ -1,12 +1,15 @@
 """When a critical alert asks for retraining, and when it is told no."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from monitor.alerting.episodes import Evidence
 from monitor.stream.events import DAY, Nanos
 
 REASON = "drift"  # of every request: there is one reason so far
 WEEK: Nanos = 7 * DAY
+BROKEN_DATA = frozenset({"missing", "rows-", "rows+"})  # charts of what a model must not be trained on
 
 
 class RetrainOutcome(StrEnum):
@@ -40,3 +43,8 @@ class RetrainHistory:
         if len(recent) >= policy.max_per_week:
             return self, RetrainOutcome.WEEKLY_MAX
         return replace(self, requested=(*recent, at)), RetrainOutcome.REQUESTED
+
+
+def shows_broken_data(evidence: Sequence[Evidence]) -> bool:
+    """Whether what stands first is of values or rows that are missing."""
+    return bool(evidence) and evidence[0].chart in BROKEN_DATA

@@ -16,7 +16,7 @@ class Asked:
     """What is asked of one detector, for each feature that it scores.
 
     `kept` int64[w] are the places of the wanted ones, None for all; `features` int64[w] their numbers in the series.
-    `limits` float64[s] by rule: the score that breaches it, infinity where it does not apply.
+    `limits` float64[s] by rule: the score above which a feature breaches it, infinity where it does not apply.
     """
 
     places: Mapping[str, int]
@@ -75,6 +75,11 @@ class ScoreTable(Sequence[DriftScore]):
 
     def __init__(self, parts: tuple[Part, ...]) -> None:
         self.parts = parts
+
+    @property
+    def by_detector(self) -> Mapping[str, Part]:
+        """What each detector said."""
+        return {part.columns.detector: part for part in self.parts}
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)

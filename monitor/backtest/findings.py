@@ -9,8 +9,9 @@ from detectors.charts.point import Step
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import REASON, RetrainOutcome
+from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.inject import Plant
-from monitor.backtest.replay import Turn, outcomes
+from monitor.backtest.replay import Turn
 from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain
 from monitor.backtest.sweep import Sweep, explained, windows_between
 from monitor.backtest.thinning import PeakPoint, RowsPoint, Thinned
@@ -25,7 +26,6 @@ from monitor.facts import (
     RetrainDecided,
     WindowClosed,
 )
-from monitor.series import drift
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import EventBatch, Nanos, SeriesKey
 
@@ -89,7 +89,7 @@ class SeriesFindings:
 
     def judged_length(self, rule: str) -> Nanos:
         """How long what a rule judges is: windows, of the charts subgroups."""
-        return self.subgroup_ns if rule == drift.NAME and self.charted else self.spec.windows.length
+        return self.subgroup_ns if rule == BUDGET_RULE and self.charted else self.spec.windows.length
 
     @property
     def subgroup_ns(self) -> Nanos:
@@ -150,8 +150,6 @@ class Findings:
         self.events["outside"] += turn.outside
         for batch in turn.batches:
             self.series[batch.key].count(batch)
-        for key, outcome, count in outcomes(turn.batches, turn.facts):
-            self.series[key].outcomes[outcome] += count
         for fact in turn.facts:
             self._hear(fact)
 
@@ -159,6 +157,8 @@ class Findings:
         match fact:
             case EventsCounted():
                 self.events[fact.outcome] += fact.count
+                if fact.key is not None:
+                    self.series[fact.key].outcomes[fact.outcome] += fact.count
             case EventsRejected():
                 self.rejected[fact.reason] += fact.count
             case FieldsRejected():

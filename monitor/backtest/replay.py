@@ -9,10 +9,11 @@ import numpy as np
 
 from monitor.backtest.inject import Plant
 from monitor.backtest.recorded import Recorded
-from monitor.facts import EventsCounted, Fact
+from monitor.explain.explainer import Explainer
+from monitor.facts import Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
-from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Replay:
         self._recorded = recorded
         self._plants = plants
         self._within = within
-        self._slide = min(series.spec.windows.slide for series in pipeline.series.values())
+        self._explainer = Explainer({key: series.spec.reference for key, series in pipeline.series.items()})
+        self._slide = min(view.spec.windows.slide for view in pipeline.views.values())
         self._partitions: set[Partition] = set()
         self._now: Nanos = 0
 
@@ -102,11 +104,11 @@ class Replay:
         return replace(arrived, batches=tuple(batches))
 
     def _finish(self) -> list[Fact]:
-        """Let event time pass the end of each series' newest pane, so that the windows that end there close."""
+        """Let event time pass the end of each view's newest pane, so that the windows that end there close."""
         ends = [
-            max(series.windows.panes) + series.spec.windows.slide + series.spec.windows.lateness
-            for series in self._pipeline.series.values()
-            if series.windows.panes
+            max(view.windows.panes) + view.spec.windows.slide + view.spec.windows.lateness
+            for view in self._pipeline.views.values()
+            if view.windows.panes
         ]
         if not ends:
             return []
@@ -115,7 +117,9 @@ class Replay:
         return self._facts(over)
 
     def _facts(self, arrived: MicroBatch) -> list[Fact]:
-        return [*self._pipeline.ingest(arrived, self._now), *self._pipeline.advance(self._now)]
+        self._explainer.see(arrived.batches)
+        counted = self._pipeline.ingest(arrived, self._now)
+        return [*counted, *self._explainer.explain(self._pipeline.advance(self._now))]
 
 
 def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
@@ -158,14 +162,3 @@ def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]
     for first, end in pairwise(bounds):
         number = int(spans[first])
         yield number, replace(batch.where(slice(first, end)), newcomers=tuple(named[number]))
-
-
-def outcomes(batches: Iterable[EventBatch], facts: Iterable[Fact]) -> Iterable[tuple[SeriesKey, str, int]]:
-    """Whose events were in time and whose late: the pipeline counts them batch by batch, in their order."""
-    counted = (fact for fact in facts if isinstance(fact, EventsCounted) and fact.outcome in {"ok", "late"})
-    for batch in batches:
-        left = len(batch)
-        while left:
-            fact = next(counted)
-            left -= fact.count
-            yield batch.key, fact.outcome, fact.count

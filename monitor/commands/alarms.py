@@ -12,7 +12,7 @@ from detectors.expected import Expected, Windows, expected_false_alarms
 from monitor.alerting.rules import AlertRule
 from monitor.commands.calibration import learnt, remedy
 from monitor.sections import show_duration
-from monitor.series.judge import Judging
+from monitor.series.judging import Judging
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import DAY, SECOND, Nanos
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from detectors import Reference
 from detectors.features import CategoricalFeature
 from monitor.pipeline import usual_lead
-from monitor.series.series import KEPT_WINDOWS, SeriesSpec
+from monitor.series.history import KEPT_WINDOWS
+from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos
 from monitor.stream.windows import LOOSE, WindowSpec
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 from monitor.app import COMPILED, VERSION, build_board, process_metrics
 from monitor.clock import SystemClock
 from monitor.configuration import Configuration
-from monitor.facts import LagMeasured, Qualities, WatermarkAdvanced, WindowClosed, WindowScored
+from monitor.facts import LagMeasured, WatermarkAdvanced, WindowClosed
 from monitor.runtime.board import Board
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
-from monitor.series.judge import Judge
+from monitor.series.features import build
+from monitor.series.history import SELF_LEARNT_VOLUME
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import Partition
 from monitor.stream.windows import ClosedWindow, SealedPane
@@ -43,8 +44,11 @@ def time_series(configuration: Configuration) -> int:
 
 def fill(board: Board, spec: SeriesSpec) -> None:
     """Judge a window of a series that holds its reference, so that every feature has scores."""
-    judge, end, sketch = Judge(replace(spec.judging, min_rows=1)), spec.windows.length, spec.reference.sketch
-    judge.see_pane(SealedPane(0, end, sketch))
-    verdict = judge.judge(ClosedWindow(0, end, sketch), float(sketch.rows))
-    board.apply(WindowClosed(spec.key, 0, end, sketch.rows, Qualities(verdict.tally)))
-    board.apply(WindowScored(spec.key, end, verdict.scores, verdict.states))
+    scoring, operators = build(spec.key, replace(spec.judging, min_rows=1))
+    length, sketch = spec.windows.length, spec.reference.sketch
+    for number in range(SELF_LEARNT_VOLUME):  # windows before, so that the number of rows has a score
+        scoring.history.add(WindowClosed(spec.key, (number - 1) * length, number * length, sketch.rows, ()))
+    for operator in operators:
+        operator.on_pane(SealedPane(0, length, sketch))
+    for fact in scoring.tell(scoring.score(ClosedWindow(0, length, sketch)), standing={}):
+        board.apply(fact)

@@ -26,8 +26,8 @@ def legible(text: str, most: int = LONGEST) -> str:
     return found if len(found) <= most else found[: most - 1] + "…"
 
 
-class Exemplars:
-    """Samples of one series, the newest pushing out the oldest; bounded, never saved, never compared."""
+class Samples:
+    """Values of one series, the newest pushing out the oldest; bounded, never saved, never compared."""
 
     __slots__ = ("_grid", "_heard", "_kept", "_last", "_ring", "_skipped")
 
@@ -83,9 +83,11 @@ class Exemplars:
         found = self._ring[column, np.arange(self._kept - held, self._kept) % KEPT]
         return np.asarray(found[np.isfinite(found)])
 
-    def newcomers(self, name: str) -> tuple[tuple[str, float], ...]:
+    def unseen_categories(self, name: str) -> tuple[tuple[str, float], ...]:
         """Return the new categories of a feature, each with its share of those heard of late, most frequent first."""
         column = next((at for at, feature in enumerate(self._grid.categorical) if feature.name == name), None)
         heard = {} if column is None else self._heard.get(column, {})
         total = sum(heard.values())
-        return tuple((text, count / total) for text, count in sorted(heard.items(), key=lambda one: (-one[1], one[0])))
+        return tuple(
+            (text, count / total) for text, count in sorted(heard.items(), key=lambda heard: (-heard[1], heard[0]))
+        )

@@ -1,7 +1,6 @@
 """What drifted and how far, in a line for people: from counts alone, with a few values as they came as examples."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 from detectors.features import Feature, Ints, NumericFeature
 from monitor.alerting.alerts import AlertState
@@ -11,8 +10,9 @@ from monitor.explain.categories import category_parts
 from monitor.explain.figures import clock_time, plain, thousands
 from monitor.explain.numbers import number_parts
 from monitor.explain.parts import Part, Reading, material, missing_part
-from monitor.explain.samples import Exemplars, legible
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.explain.samples import Samples, legible
+from monitor.facts import AlertChanged
+from monitor.stream.events import Nanos
 
 MOST_PARTS = 3
 LONGEST_SUMMARY = 200
@@ -28,7 +28,7 @@ SAID_BY = {  # which parts tell of what a chart watches, the plainest first
 }
 
 
-def explain(feature: Feature, before: Ints, now: Ints, chart: str, exemplars: Exemplars | None = None) -> str:
+def explain(feature: Feature, before: Ints, now: Ints, chart: str, samples: Samples | None = None) -> str:
     """Say how a feature's row of counts `now` differs from the reference's `before`, what the chart watches first.
 
     Both int64 in the layout of the feature's row in a sketch. Empty where one of them has no row.
@@ -38,11 +38,11 @@ def explain(feature: Feature, before: Ints, now: Ints, chart: str, exemplars: Ex
         return ""
     parts = [missing_part(reading)]
     if isinstance(feature, NumericFeature):
-        numbers = None if exemplars is None else exemplars.numbers(feature.name)
+        numbers = None if samples is None else samples.numbers(feature.name)
         parts += number_parts(feature, reading, chart, numbers)
     else:
-        newcomers = () if exemplars is None else exemplars.newcomers(feature.name)
-        parts += category_parts(feature, reading, newcomers)
+        unseen = () if samples is None else samples.unseen_categories(feature.name)
+        parts += category_parts(feature, reading, unseen)
     return ", ".join(part.text for part in _chosen(parts, SAID_BY.get(chart, ())))
 
 
@@ -63,63 +63,18 @@ def explain_rows(before: float, now: float) -> str:
     return f"rows a window {thousands(before)} → {thousands(now)}"
 
 
+def explain_warnings(seen: float, due: float) -> str:
+    """Say that charts warn more often than the calibration allows."""
+    return (
+        f"{seen:.0f} warnings of late where chance brings {due:.0f} at most: the reference does not fit this traffic, "
+        "fit it anew"
+    )
+
+
 # --- a whole alert ----------------------------------------------------------------------------------------------------
 
 
-class Span(Protocol):
-    """The window an alert changed on."""
-
-    @property
-    def end(self) -> Nanos:
-        """Its end, event time."""
-        ...
-
-
-class Changed(Protocol):
-    """What is asked of a `facts.AlertChanged`, which this module must not know."""
-
-    @property
-    def key(self) -> SeriesKey:
-        """Whose alert."""
-        ...
-
-    @property
-    def rule(self) -> str:
-        """The rule's name."""
-        ...
-
-    @property
-    def after(self) -> AlertState:
-        """The state come to."""
-        ...
-
-    @property
-    def closed(self) -> bool:
-        """Whether an episode ended."""
-        ...
-
-    @property
-    def since(self) -> Nanos:
-        """The end of the episode's first breaching window."""
-        ...
-
-    @property
-    def window(self) -> Span:
-        """The window it changed on."""
-        ...
-
-    @property
-    def calibration(self) -> str:
-        """How the reference is calibrated, where the rule rests on that."""
-        ...
-
-    @property
-    def evidence(self) -> tuple[Evidence, ...]:
-        """Its features, strongest first."""
-        ...
-
-
-def summary(changed: Changed) -> str:
+def summary(changed: AlertChanged) -> str:
     """One line of at most 200 characters: who drifts since when (UTC), the strongest features, how many more."""
     name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
     end = changed.window.end
@@ -141,7 +96,7 @@ def summary(changed: Changed) -> str:
 VERBS = {AlertState.PENDING: "may drift", AlertState.FIRING: "drifts", AlertState.RECOVERING: "recovers, drifting"}
 
 
-def _self_check(changed: Changed, name: str, end: Nanos) -> str:
+def _self_check(changed: AlertChanged, name: str, end: Nanos) -> str:
     """The same of the rule that watches the calibration: no feature drifts."""
     if changed.after is not AlertState.FIRING:
         return f"{name} fits its reference again"

@@ -1,38 +1,76 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
-from monitor.facts.facts import (
+from monitor.facts.alerts import (
     AlertChanged,
     AlertSeen,
-    CalibrationStands,
+    RetrainDecided,
+)
+from monitor.facts.daemon import (
     CheckpointFailed,
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
+    StateReset,
+)
+from monitor.facts.events import (
     EventsCounted,
     EventsRejected,
-    Fact,
-    FeatureQuality,
     FieldsRejected,
+    PanesOpen,
+    WatermarkAdvanced,
+)
+from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,
     OffsetsLost,
-    PaneCharted,
-    PanesOpen,
     PartitionsAssigned,
     PartitionsHeld,
-    Qualities,
-    RateImproved,
     RecordsSkipped,
-    RetrainDecided,
     SourceAnswered,
     SourceTroubled,
-    StateReset,
     TopicsMissing,
-    WatermarkAdvanced,
+)
+from monitor.facts.windows import (
+    CalibrationStands,
+    FeatureQuality,
+    PaneCharted,
+    Qualities,
+    RateImproved,
     WindowClosed,
     WindowScored,
     WindowSpan,
+)
+
+Fact = (
+    EventsCounted
+    | EventsRejected
+    | FieldsRejected
+    | WindowClosed
+    | WindowScored
+    | PaneCharted
+    | CalibrationStands
+    | RateImproved
+    | AlertSeen
+    | AlertChanged
+    | RetrainDecided
+    | WatermarkAdvanced
+    | StateReset
+    | PartitionsAssigned
+    | PartitionsHeld
+    | TopicsMissing
+    | OffsetsLost
+    | RecordsSkipped
+    | ForeignCommit
+    | SourceTroubled
+    | SourceAnswered
+    | LagMeasured
+    | PanesOpen
+    | CheckpointSaved
+    | CheckpointFailed
+    | DeliveryTried
+    | DaemonStarted
+    | DaemonStopped
 )
 
 __all__ = [

@@ -35,7 +35,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
-from monitor.series.series import KEPT_WINDOWS
+from monitor.series.history import KEPT_WINDOWS
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
 NO_SCORES = ScoreTable(())

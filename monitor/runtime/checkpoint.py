@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from monitor.clock import Clock
 from monitor.facts import CheckpointFailed, CheckpointSaved, Fact
 from monitor.pipeline import Pipeline
-from monitor.series.series import Record
+from monitor.series.records import Record
 from monitor.sources.base import Source
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore

@@ -6,6 +6,7 @@ from dataclasses import replace
 from threading import Event
 
 from monitor.clock import Clock
+from monitor.explain.explainer import Explainer
 from monitor.facts import Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
@@ -39,6 +40,7 @@ class Loop:
         telemetry: Telemetry,
         clock: Clock,
         *,
+        explainer: Explainer,
         subscribers: Sequence[Subscriber],
         sender: Sender,
         wake: Callable[[], None],
@@ -49,6 +51,7 @@ class Loop:
         self._checkpointer = checkpointer
         self._telemetry = telemetry
         self._clock = clock
+        self._explainer = explainer
         self._subscribers = subscribers
         self._sender = sender
         self._wake = wake
@@ -79,8 +82,9 @@ class Loop:
         arrived, facts = self._decode(poll, now)
         if self._clock_jumped(now):
             arrived = replace(arrived, blind=frozenset(self._source.positions()))
+        self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
-        facts += self._pipeline.advance(now)
+        facts += self._explainer.explain(self._pipeline.advance(now))
         self._source.hold(self._pipeline.ahead())
         self._checkpointer.add(notices(facts, self._subscribers, self._sender))
         self._telemetry.record(facts)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
-from monitor.series.series import Record
+from monitor.series.records import Record
 from monitor.store import outbox
 from monitor.store.outbox import AddressedNotice, Backlog, OutboxRow
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,15 +18,18 @@ ANY_VERSION = "*"
 FEATURES = "features"  # the view that predictions and their features are counted in
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SeriesKey:
-    """What is monitored as one: a model and a version; `*` stands for every version not named elsewhere."""
+class SeriesKey(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
+    """What is monitored as one: a model, a version and a segment of its events.
+
+    The version `*` stands for every version not named elsewhere; an empty segment is all events, and is not written.
+    """
 
     model: str
     version: str
+    segment: str = ""
 
     def __str__(self) -> str:
-        return f"{self.model}/{self.version}"
+        return "/".join([self.model, self.version, *([self.segment] if self.segment else [])])
 
 
 @dataclass(frozen=True, slots=True, order=True)

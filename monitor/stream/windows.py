@@ -1,4 +1,4 @@
-"""Panes of one series and the windows they make.
+"""Panes of one view and the windows they make.
 
 pane    0    1    2    3
 window [0---------)             an event lands in one pane;
@@ -6,34 +6,33 @@ window [0---------)             an event lands in one pane;
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any, Generic
 
-import numpy as np
-from numpy.typing import NDArray
-
-from detectors import Grid, PackedSketch, Sketch
-from monitor.stream.events import EventBatch, Nanos
+from monitor.stream.delta import PanePart
+from monitor.stream.events import Nanos
+from monitor.stream.sketches import S, SketchSpec
 
 LOOSE = 2  # panes of one series held in 64 bits
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedWindow:
+class ClosedWindow(Generic[S]):
     """A window whose panes are sealed: [start, end), and what was counted in it."""
 
     start: Nanos
     end: Nanos
-    sketch: Sketch
+    sketch: S
 
 
 @dataclass(frozen=True, slots=True)
-class SealedPane:
+class SealedPane(Generic[S]):
     """A pane that no event can enter any more and that lies wholly after the first event: [start, end)."""
 
     start: Nanos
     end: Nanos
-    sketch: Sketch
+    sketch: S
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,88 +50,62 @@ class WindowSpec:
             raise ValueError(f"lateness {self.lateness} ns must not be negative")
 
 
-class Windows:
-    """Folds batches into panes, seals panes and closes windows as the watermark passes.
+class Windows(Generic[S]):
+    """Takes what belongs to panes, seals panes and closes windows as the watermark passes.
 
     A window closes, and the pane that ends with it is sealed, when the watermark reaches end + lateness. A sealed
     pane takes no event: what comes for it is late. `origin` is the smallest event time accepted; the first window
     judged is the first that lies wholly after it.
     """
 
-    def __init__(self, spec: WindowSpec, grid: Grid) -> None:
+    def __init__(self, spec: WindowSpec, sketches: SketchSpec[S]) -> None:
         self.spec = spec
-        self.grid = grid
-        self.panes: dict[Nanos, Sketch | PackedSketch] = {}
+        self.sketches = sketches
+        self.panes: dict[Nanos, Any] = {}  # by their starts, packed but for the loose ones
         self.origin: Nanos | None = None
         self.sealed_until: Nanos | None = None
         self.touched: set[Nanos] = set()  # panes changed or dropped since the last checkpoint
         self._starts: list[Nanos] = []  # of the panes, rising
-        self._loose: list[Nanos] = []  # the panes not packed, the one touched last at the end
-        self._sum: ClosedWindow | None = None  # the last window's total, so that a slide costs two panes, not all
+        self._loose: dict[Nanos, S] = {}  # the panes not packed, the one touched last at the end
+        self._sum: ClosedWindow[S] | None = None  # the last window's total, so that a slide costs two panes, not all
 
     # --- counting -----------------------------------------------------------------------------------------------
 
-    def add(self, batch: EventBatch) -> int:
-        """Count a batch into its panes; the number of late events is returned."""
+    def add(self, panes: Mapping[Nanos, PanePart]) -> int:
+        """Add to panes, by their starts; the number of late events is returned."""
         late = 0
-        if self.sealed_until is not None:
-            timely = batch.event_times >= self.sealed_until
-            late = len(batch) - int(np.count_nonzero(timely))
-            if late:
-                batch = batch.where(timely)
-        if not len(batch):
-            return late
-        first, last = int(batch.event_times.min()), int(batch.event_times.max())
-        self.origin = first if self.origin is None else min(self.origin, first)
-        start = first - first % self.spec.slide
-        if last < start + self.spec.slide:
-            self._count(start, batch.numeric, batch.codes)
-        else:
-            self._share_out(batch)
+        for start, part in panes.items():
+            if self.sealed_until is not None and start < self.sealed_until:
+                late += part.rows
+                continue
+            self.origin = part.earliest if self.origin is None else min(self.origin, part.earliest)
+            part.add_to(self._pane(start))
+            self.touched.add(start)
         return late
 
-    def _share_out(self, batch: EventBatch) -> None:
-        """Count a batch that belongs to several panes: sorted by pane once, then run by run."""
-        starts = batch.event_times - batch.event_times % self.spec.slide
-        numeric, codes = batch.numeric, batch.codes
-        steps = np.diff(starts)
-        if (steps < 0).any():
-            order = np.argsort(starts, kind="stable")
-            starts, numeric, codes = starts[order], numeric[order], codes[order]
-            steps = np.diff(starts)
-        bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
-        for first, end in pairwise(bounds):
-            self._count(int(starts[first]), numeric[first:end], codes[first:end])
-
-    def _count(self, start: Nanos, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> None:
-        self._pane(start).update(numeric, codes)
-        self.touched.add(start)
-
-    def _pane(self, start: Nanos) -> Sketch:
+    def _pane(self, start: Nanos) -> S:
         """The pane to count into. Only the two touched last are held in 64 bits, however many are open."""
-        pane = self.panes.get(start)
-        if isinstance(pane, Sketch):
-            if self._loose[-1] != start:
-                self._loose.remove(start)
-                self._loose.append(start)
-            return pane
+        pane = self._loose.pop(start, None)
         if pane is None:
+            pane = self._unpack(start)
+            if len(self._loose) == LOOSE:
+                self._pack(next(iter(self._loose)))
+        self._loose[start] = pane
+        return pane
+
+    def _unpack(self, start: Nanos) -> S:
+        packed = self.panes.get(start)
+        if packed is None:
             insort(self._starts, start)
-        loose = self.panes[start] = Sketch.empty(self.grid) if pane is None else Sketch.unpacked(pane)
-        self._loose.append(start)
-        if len(self._loose) > LOOSE:
-            self._pack(self._loose[0])
-        return loose
+        pane = self.panes[start] = self.sketches.empty() if packed is None else self.sketches.unpacked(packed)
+        return pane
 
     def _pack(self, start: Nanos) -> None:
-        pane = self.panes[start]
-        if isinstance(pane, Sketch):
-            self.panes[start] = pane.packed()
-            self._loose.remove(start)
+        self.panes[start] = self._loose.pop(start).packed()
 
-    def restore(self, start: Nanos, pane: PackedSketch) -> None:
+    def restore(self, start: Nanos, pane: S) -> None:
         """Take up a saved pane."""
-        self.panes[start] = pane
+        self.panes[start] = pane.packed()
         insort(self._starts, start)
 
     # --- closing ------------------------------------------------------------------------------------------------
@@ -154,9 +127,9 @@ class Windows:
             ends.append(end)
             end += slide
 
-    def close(self, end: Nanos) -> list[SealedPane | ClosedWindow]:
+    def close(self, end: Nanos) -> list[SealedPane[S] | ClosedWindow[S]]:
         """Seal the pane that ends here and close the window that does, those before them being closed; empty ones are left out."""
-        closed: list[SealedPane | ClosedWindow] = []
+        closed: list[SealedPane[S] | ClosedWindow[S]] = []
         newest, start = end - self.spec.slide, end - self.spec.length
         assert self.origin is not None
         if newest >= self.origin and newest in self.panes:
@@ -184,11 +157,11 @@ class Windows:
         horizon = watermark - self.spec.lateness
         return horizon - horizon % self.spec.slide
 
-    def _whole(self, start: Nanos) -> Sketch:
-        pane = self.panes[start]
-        return pane if isinstance(pane, Sketch) else Sketch.unpacked(pane)
+    def _whole(self, start: Nanos) -> S:
+        pane = self._loose.get(start)
+        return self.sketches.unpacked(self.panes[start]) if pane is None else pane
 
-    def _total(self, start: Nanos, end: Nanos) -> Sketch:
+    def _total(self, start: Nanos, end: Nanos) -> S:
         """The sum of the window's panes; from the last window's total where that is one slide behind."""
         last = self._sum
         if last is not None and last.end == end - self.spec.slide:
@@ -202,7 +175,7 @@ class Windows:
         inside = self._starts[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
         if len(inside) == 1:
             return self._whole(inside[0])  # sealed, so nothing changes it any more
-        total = Sketch.empty(self.grid)
+        total = self.sketches.empty()
         for pane_start in inside:
             total.add(self.panes[pane_start])
         return total
@@ -214,8 +187,8 @@ class Windows:
         dropped = bisect_left(self._starts, needed_from)
         for start in self._starts[:dropped]:
             del self.panes[start]
+            self._loose.pop(start, None)
             self.touched.add(start)
         del self._starts[:dropped]
-        self._loose = [start for start in self._loose if start in self.panes]
         for start in [start for start in self._loose if start < until]:
             self._pack(start)

@@ -22,7 +22,8 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import Pipeline
-from monitor.series.series import Record, SeriesSpec
+from monitor.series.records import Record
+from monitor.series.series import SeriesSpec
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.targets.payloads import Sender, notices
 from tests.build import (
@@ -244,7 +245,7 @@ def again(pipeline: Pipeline, turn: Turn) -> Turn:
 def meaning(state: Pipeline | dict[tuple[str, str], bytes]) -> dict[tuple[str, str], Any]:
     """Saved state, JSON as what it says: 0 and 0.0 are the same."""
     held = stored(state.snapshot()) if isinstance(state, Pipeline) else state
-    binary = {"adwin", "fed", "pane", "report"}
+    binary = {"adwin", "fed", "pane", "report", "incident"}
     return {place: row if place[0] in binary else json.loads(row) for place, row in held.items()}
 
 

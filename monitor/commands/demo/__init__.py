@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.rules import BUDGET_RULE as RULE
 from monitor.app import Daemon
 from monitor.clock import SystemClock
 from monitor.commands.demo.receiver import ReceivedNotice, Receiver
@@ -21,7 +22,6 @@ from monitor.commands.run import cannot
 from monitor.configuration import load
 from monitor.runtime.board import Board
 from monitor.runtime.telemetry import configure_logging
-from monitor.series.drift import NAME as RULE
 from monitor.settings import load_settings
 from monitor.sources.kafka.embedded import EmbeddedBroker
 from monitor.stream.events import SECOND

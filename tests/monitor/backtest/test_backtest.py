@@ -283,7 +283,7 @@ def test_sparse_events_do_not_fill_memory_with_panes(home: Path) -> None:
         most = 0
 
         def advance(self, now: Nanos) -> list[Fact]:
-            self.most = max(self.most, *(len(series.windows.panes) for series in self.series.values()))
+            self.most = max(self.most, *(series.open_panes for series in self.series.values()))
             return super().advance(now)
 
     sparse = [one | {"ts": one["ts"] + at * HOUR} for at, one in enumerate(events(20))]

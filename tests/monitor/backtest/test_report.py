@@ -19,6 +19,7 @@ from monitor.backtest.report.document import document
 from monitor.backtest.report.judgement import chance_of
 from monitor.backtest.report.parts import ModelPart, chart_of, effect_of
 from monitor.backtest.result import BacktestResult, SweepRow
+from monitor.stream.events import SeriesKey
 from tests.build import DAY, HOUR, MINUTE
 from tests.reports import CHANGE, PAGE, a_cold_model, episode, evidence, injected, make_model, make_result
 
@@ -89,7 +90,7 @@ def test_numbers_are_for_people() -> None:
 
 
 def test_text_from_outside_stays_text() -> None:
-    key = replace(make_model().key, model=HOSTILE, version=HOSTILE)
+    key = SeriesKey(HOSTILE, HOSTILE)
     model = make_model(key=key, calibrated=HOSTILE, drifting=(HOSTILE,), thresholds={HOSTILE: 1.0})
     fired = episode(key=key, rule=HOSTILE, evidence=(evidence(HOSTILE, words=HOSTILE, chart=HOSTILE),))
     often = tuple(replace(fired, fired_at=PAGE + n * HOUR) for n in range(9))

@@ -11,8 +11,8 @@ from detectors.calibration import Calibration
 from detectors.charts import ChartPlan, Charts
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
-from monitor.series.judge import Judge, Judging
-from monitor.series.series import SeriesSpec
+from monitor.series.judging import Judging
+from monitor.series.series import Series, SeriesSpec
 from monitor.stream.events import SECOND, SeriesKey
 from monitor.stream.windows import WindowSpec
 
@@ -38,17 +38,17 @@ def test_charts_that_follow_the_week_take_what_is_estimated() -> None:
     assert reference.calibration is not None
     assert reference.calibration.kind == "week"
     without, spec = spec_of(reference, None), spec_of(reference, ChartPlan(step_ns=HOUR))
-    Judge(spec.judging)  # what is made once, for any number of them
+    Series(spec)  # what is made once, for any number of them
 
     tracemalloc.start()
-    plain = Judge(without.judging)
+    plain = Series(without)
     other, _ = tracemalloc.get_traced_memory()
-    judge = Judge(spec.judging)
+    charted = Series(spec)
     both, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert plain.charts is None
-    assert judge.charts is not None
+    assert [operator.name for operator in plain.features.operators] == ["adwin"]
+    assert [operator.name for operator in charted.features.operators] == ["adwin", "charts"]
     assert memory.charts([without]) == 0
     assert 1 / 4 < (both - 2 * other) / memory.charts([spec]) < 1  # without the calibration, and what a step leaves
 

@@ -9,7 +9,8 @@ import pytest
 
 from detectors import Reference
 from detectors.charts import ChartPlan
-from monitor.explain.samples import FRESH, KEPT, LONGEST, TEXTS, Exemplars, legible
+from monitor.explain.explainer import Explainer
+from monitor.explain.samples import FRESH, KEPT, LONGEST, TEXTS, Samples, legible
 from monitor.facts import AlertChanged, Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats import scanning
@@ -24,11 +25,11 @@ TS = NOON // 1_000_000
 TWO = Reference.fit({"age": [1.0, 2.0], "plan": ["free", "pro"], "city": ["Bonn", "Rome"]})
 
 
-def seen(*batches: EventBatch) -> Exemplars:
-    exemplars = Exemplars(REFERENCE.grid)
+def seen(*batches: EventBatch) -> Samples:
+    samples = Samples(REFERENCE.grid)
     for batch in batches:
-        exemplars.see(batch)
-    return exemplars
+        samples.see(batch)
+    return samples
 
 
 def told(*texts: str) -> EventBatch:
@@ -76,43 +77,46 @@ def test_what_is_no_number_has_none(name: str) -> None:
 
 
 def test_before_any_event_nothing_is_known() -> None:
-    exemplars = seen(make_batch([]))
+    samples = seen(make_batch([]))
 
-    assert exemplars.numbers("age").size == 0
-    assert exemplars.newcomers("plan") == exemplars.newcomers("age") == ()
+    assert samples.numbers("age").size == 0
+    assert samples.unseen_categories("plan") == samples.unseen_categories("age") == ()
 
 
 # --- new categories ---------------------------------------------------------------------------------------------------
 
 
 def test_new_categories_have_their_share_of_the_new_ones() -> None:
-    assert seen(told("EU-2", "EU-2", "EU-3"), told("EU-2")).newcomers("plan") == (("EU-2", 0.75), ("EU-3", 0.25))
+    assert seen(told("EU-2", "EU-2", "EU-3"), told("EU-2")).unseen_categories("plan") == (
+        ("EU-2", 0.75),
+        ("EU-3", 0.25),
+    )
 
 
 def test_recent_ones_weigh() -> None:
-    found = seen(*[told("old")] * FRESH, *[told("new")] * FRESH).newcomers("plan")
+    found = seen(*[told("old")] * FRESH, *[told("new")] * FRESH).unseen_categories("plan")
 
     assert found[0][0] == "new"
     assert found[0][1] > 0.5
 
 
 def test_a_frequent_newcomer_stands_out_of_any_number_of_others() -> None:
-    found = seen(*(told("often", f"id-{at}") for at in range(1000))).newcomers("plan")
+    found = seen(*(told("often", f"id-{at}") for at in range(1000))).unseen_categories("plan")
 
     assert found[0][0] == "often"
     assert len(found) <= TEXTS
 
 
 def test_memory_does_not_grow_with_what_comes() -> None:
-    exemplars = seen(*(told("x" * LONGEST + str(at)) for at in range(200)))
+    samples = seen(*(told("x" * LONGEST + str(at)) for at in range(200)))
     tracemalloc.start()
     try:
         for at in range(5000):
-            exemplars.see(told(f"{at:064}"))
+            samples.see(told(f"{at:064}"))
         held = tracemalloc.take_snapshot()
     finally:
         tracemalloc.stop()
-    ours = [tracemalloc.Filter(inclusive=True, filename_pattern=f"*{name}.py") for name in ("exemplars", "events")]
+    ours = [tracemalloc.Filter(inclusive=True, filename_pattern=f"*{name}.py") for name in ("samples", "events")]
     grown = sum(one.size for one in held.filter_traces(ours).statistics("filename"))  # other threads have memory too
 
     assert grown < 100_000  # 5000 texts of 64 characters would be more than 500 kB
@@ -262,13 +266,14 @@ def test_a_page_names_the_new_category(way: str) -> None:
     reference = Reference.fit({"age": [1.5] * 120, "plan": ["free", "pro", "pro"] * 40})
     decoder = make_decoder(way, reference=reference)
     pipeline = make_pipeline(reference=reference, plan=ChartPlan(per_month=1.0))
-    facts: list[Fact] = []
+    explainer, facts = Explainer({KEY: reference}), list[Fact]()
     for number in range(12):
         at = TS + number * 60_000
         plans = ["free", "pro", "EU-2"] if number > 3 else ["free", "pro", "pro"]
         raw = [event(plan, ts=at + row) for row, plan in enumerate(plans * 60)]
         decoded = decoder.decode(TopicRecords("t", [0] * len(raw), raw), NOON + number * 60 * SECOND)
-        facts += feed(pipeline, *decoded.batches)
+        explainer.see(decoded.batches)
+        facts += explainer.explain(feed(pipeline, *decoded.batches))
 
     (fired,) = [fact for fact in of(facts, AlertChanged) if fact.opened]
     (addressed,) = notices([fired], [subscriber("pager")], Sender("c", "1"))

@@ -15,7 +15,7 @@ from detectors.charts import CHARTS
 from detectors.features import Floats
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
-from monitor.explain.samples import Exemplars
+from monitor.explain.samples import Samples
 from monitor.explain.units import CHANGES, unit_change
 from monitor.explain.words import LONGEST_SUMMARY, explain, explain_rows, summary
 from monitor.stream.events import SECOND, EventBatch, Newcomer, SeriesKey
@@ -59,13 +59,13 @@ def said(name: str, change: Change, chart: str = "", *, samples: bool = True) ->
     window = Sketch.empty(REFERENCE.grid)
     window.update(numeric, codes)
     feature = REFERENCE.features[name]
-    exemplars = seen(columns, numeric, codes) if samples else None
-    return explain(feature, feature.counts, window.row(name), chart, exemplars)
+    values = seen(columns, numeric, codes) if samples else None
+    return explain(feature, feature.counts, window.row(name), chart, values)
 
 
-def seen(columns: dict[str, Any], numeric: Floats, codes: Any) -> Exemplars:
+def seen(columns: dict[str, Any], numeric: Floats, codes: Any) -> Samples:
     """The window's rows, in batches as they might have come, and what the decoder may have written down."""
-    exemplars = Exemplars(REFERENCE.grid)
+    samples = Samples(REFERENCE.grid)
     for first in range(0, WINDOW, 10):
         rows = slice(first, first + 10)
         times = NOON + np.arange(10) * SECOND + first * 10 * SECOND
@@ -74,8 +74,8 @@ def seen(columns: dict[str, Any], numeric: Floats, codes: Any) -> Exemplars:
             for column, feature in enumerate(REFERENCE.grid.categorical)
             if codes[first, column] == len(feature.categories)
         )
-        exemplars.see(EventBatch(SeriesKey("churn", "3"), "t", times, numeric[rows], codes[rows], news))
-    return exemplars
+        samples.see(EventBatch(SeriesKey("churn", "3"), "t", times, numeric[rows], codes[rows], news))
+    return samples
 
 
 def some_of(share: float, value: Any) -> Change:
@@ -265,10 +265,10 @@ def test_a_text_that_would_deceive_is_made_harmless() -> None:
 def test_any_counts_give_a_line_without_nan(chart: str, full: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     before, now = rng.choice([1, 5, 1000, 10**12], (2, 400)) * (rng.random((2, 400)) < full)
-    exemplars = Exemplars(REFERENCE.grid)
+    samples = Samples(REFERENCE.grid)
     rows = np.repeat(rng.choice([0.0, -1.0, 5.0, 1e308, -1e308, np.nan, np.inf, 1e-320], (20, 1)), 5, axis=1)
     codes = np.zeros((20, 2), dtype=np.int32)
-    exemplars.see(
+    samples.see(
         EventBatch(
             SeriesKey("a", "b"),
             "t",
@@ -281,7 +281,7 @@ def test_any_counts_give_a_line_without_nan(chart: str, full: float, seed: int) 
     for feature in REFERENCE.grid.features:
         old, new = (one[: feature.counts.size].astype(np.int64) for one in (before, now))
         for these in (feature.counts, old):
-            found = explain(feature, these, new, chart, exemplars)
+            found = explain(feature, these, new, chart, samples)
 
             assert found.isprintable()
             assert not {"nan", "inf", "−inf", "+inf"} & set(found.replace("×", " ").split())
@@ -297,10 +297,10 @@ def test_strange_references_can_be_explained(column: list[float | None], chart: 
         window = Sketch.empty(reference.grid)
         numeric, codes = reference.encode({"x": np.array(values, dtype=float)})
         window.update(numeric, codes)
-        exemplars = Exemplars(reference.grid)
-        exemplars.see(EventBatch(SeriesKey("a", "b"), "t", np.full(len(numeric), NOON), numeric, codes))
+        samples = Samples(reference.grid)
+        samples.see(EventBatch(SeriesKey("a", "b"), "t", np.full(len(numeric), NOON), numeric, codes))
 
-        assert "nan" not in explain(feature, feature.counts, window.row("x"), chart, exemplars)
+        assert "nan" not in explain(feature, feature.counts, window.row("x"), chart, samples)
 
 
 def test_no_rows_leave_nothing_to_say() -> None:

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import ChartPlan, Charts
+from detectors.charts import ChartPlan
 from monitor.alerting.alerts import AlertState, Span
+from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.rules import BUDGET_RULE as NAME
+from monitor.alerting.rules import SELF_CHECK_RULE as SELF_CHECK
 from monitor.alerting.rules import Severity
+from monitor.explain.explainer import Explainer
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
@@ -24,7 +28,6 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import Pipeline
-from monitor.series.drift import EVERY_FEATURE, NAME, SELF_CHECK
 from monitor.stream.events import EventBatch, Nanos, Newcomer
 from monitor.targets.payloads import FIRING as FIRED
 from monitor.targets.payloads import identity
@@ -53,6 +56,7 @@ class Traffic:
 
     def __init__(self, pipeline: Pipeline, seed: int | None = None) -> None:
         self.pipeline, self.rng, self.at, self.facts = pipeline, seeded(seed), MIDNIGHT, list[Fact]()
+        self.explainer = Explainer({KEY: self.reference})
 
     @property
     def reference(self) -> Reference:
@@ -78,7 +82,11 @@ class Traffic:
             Newcomer(0, str(text), self.at) for text in np.unique(table["plan"].astype(str)) if text not in "abcdef"
         )
         batches = [EventBatch(KEY, "predictions", times, *codes, new)] if rows else []
-        return feed(self.pipeline, *batches, until=self.at)
+        return self.feed(*batches, until=self.at)
+
+    def feed(self, *batches: EventBatch, until: Nanos) -> list[Fact]:
+        self.explainer.see(batches)
+        return self.explainer.explain(feed(self.pipeline, *batches, until=until))
 
     def pause(self, panes: int) -> None:
         self.at += panes * WINDOW
@@ -115,6 +123,10 @@ def alerts(facts: Iterable[Fact], rule: str = NAME) -> list[AlertChanged]:
 
 def opened(facts: Iterable[Fact]) -> list[AlertChanged]:
     return [alert for alert in alerts(facts) if alert.opened]
+
+
+def operators(pipeline: Pipeline) -> list[str]:
+    return [operator.name for operator in pipeline.series[KEY].features.operators]
 
 
 def about(found: Nanos, onset: Nanos) -> bool:
@@ -210,7 +222,7 @@ def test_words_of_a_step_cut_short_are_of_its_own_rows(learnt: Reference) -> Non
     missing("holes", 1.0)(table)
     times = traffic.at + np.arange(ROWS, dtype=np.int64) * (3 * MINUTE // ROWS)
     batch = EventBatch(KEY, "predictions", times, *learnt.encode(table))
-    assert opened(feed(traffic.pipeline, batch, until=traffic.at + 3 * MINUTE)) == []
+    assert opened(traffic.feed(batch, until=traffic.at + 3 * MINUTE)) == []
     traffic.pause(int(AN_HOUR))
     (page,) = opened(traffic.panes(1))
 
@@ -280,8 +292,7 @@ def test_sliding_windows_do_not_advance_charts_more_often(learnt: Reference) -> 
     """Windows of five minutes each minute: a step each five."""
     traffic = charted(learnt, slide=MINUTE)
     facts = traffic.panes(12)
-    charts = traffic.pipeline.series[KEY].judge.charts
-    assert charts is not None
+    charts = traffic.pipeline.series[KEY].features.operator("charts").charts
 
     assert charts.plan.block_ns == WINDOW
     assert [fact.end - fact.start for fact in of(facts, PaneCharted)] == [WINDOW] * 12
@@ -377,7 +388,9 @@ def test_checkpoints_of_changes_hold_the_charts(learnt: Reference) -> None:
 
     whole = stored(traffic.pipeline.snapshot())
     assert opened(traffic.facts)
-    assert all(held[record] == whole[record] for record in whole if record[0] in {"charts", "series", "report"})
+    assert all(
+        held[record] == whole[record] for record in whole if record[0] in {"charts", "incident", "series", "report"}
+    )
 
 
 def test_another_budget_goes_on_with_the_incident(learnt: Reference) -> None:
@@ -418,8 +431,7 @@ def test_a_new_reference_starts_anew_and_resolves(learnt: Reference) -> None:
 def test_a_suspect_calibration_is_said_after_a_restart(learnt: Reference) -> None:
     pipeline, fresh = charted(learnt).pipeline, charted(learnt).pipeline
     assert of(fresh.current(), CalibrationStands) == [CalibrationStands(KEY, suspect=False)]
-    charts = pipeline.series[KEY].judge.charts
-    assert charts is not None
+    charts = pipeline.series[KEY].features.operator("charts").charts
     charts.check.follow(1000, np.ones(5, dtype=np.int64))
     restored(pipeline, fresh)
 
@@ -429,14 +441,14 @@ def test_a_suspect_calibration_is_said_after_a_restart(learnt: Reference) -> Non
 def test_doubts_that_wait_outlive_a_restart(learnt: Reference) -> None:
     """They keep their onset, of which the notification's id is made."""
     pipeline, fresh = charted(learnt).pipeline, charted(learnt).pipeline
-    doubts = pipeline.series[KEY].judge.self_check
+    doubts = pipeline.series[KEY].features.operator("charts").check.incident
     doubts.follow({EVERY_FEATURE: MIDNIGHT}, (), Span(MIDNIGHT - WINDOW, MIDNIGHT))
     doubts.follow({}, (), Span(MIDNIGHT, MIDNIGHT + WINDOW))
     doubts.follow({EVERY_FEATURE: MIDNIGHT + HOUR}, (), Span(MIDNIGHT + HOUR - WINDOW, MIDNIGHT + HOUR))
     restored(pipeline, fresh)
 
-    assert doubts.episode.state is PENDING
-    assert fresh.series[KEY].judge.self_check.alerts == doubts.alerts
+    assert doubts.state.episode.state is PENDING
+    assert fresh.series[KEY].features.operator("charts").check.state.alerts == doubts.state.alerts
 
 
 # --- a cold reference -------------------------------------------------------------------------------------------------
@@ -541,12 +553,12 @@ def test_a_calibration_that_does_not_fit_the_traffic_is_an_alert_of_its_own() ->
     names = [f"x{at}" for at in range(24)]
     learnt = fitted(rng, dict(zip(names, rng.normal(size=(24, 40_000)), strict=True)))
     pipeline = make_pipeline(reference=learnt, length=WINDOW, plan=ChartPlan(per_month=30.0, step_ns=WINDOW))
-    facts: list[Fact] = []
+    explainer, facts = Explainer({KEY: learnt}), list[Fact]()
     for number in range(600):
         rows = 0.28 * rng.normal(size=24)[:, None] + 0.96 * rng.normal(size=(24, ROWS))
         times = MIDNIGHT + number * WINDOW + np.arange(ROWS, dtype=np.int64) * (WINDOW // ROWS)
         batch = EventBatch(KEY, "predictions", times, *learnt.encode(dict(zip(names, rows, strict=True))))
-        facts += feed(pipeline, batch, until=MIDNIGHT + (number + 1) * WINDOW)
+        facts += explainer.explain(feed(pipeline, batch, until=MIDNIGHT + (number + 1) * WINDOW))
         if alerts(facts, SELF_CHECK):
             break
     (alert,) = alerts(facts, SELF_CHECK)
@@ -558,6 +570,7 @@ def test_a_calibration_that_does_not_fit_the_traffic_is_an_alert_of_its_own() ->
 
 
 def test_charts_are_built_for_calibrated_references_alone(learnt: Reference, cold: Reference) -> None:
-    assert isinstance(charted(learnt).pipeline.series[KEY].judge.charts, Charts)
-    assert charted(cold).pipeline.series[KEY].judge.charts is None
+    assert operators(charted(learnt).pipeline) == ["adwin", "charts"]
+    assert operators(charted(cold).pipeline) == ["adwin", "effects"]
+    assert operators(make_pipeline(reference=learnt, length=WINDOW)) == ["adwin"]
     assert make_spec(reference=cold, length=WINDOW).judging.calibration == "cold"

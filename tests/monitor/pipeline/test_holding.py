@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from monitor.facts import WindowClosed
 from monitor.pipeline import Pipeline
-from monitor.stream.events import SECOND, MicroBatch, Nanos, Partition
+from monitor.stream.events import SECOND, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.watermark import Watermark
 from tests.build import MINUTE, P0, P1, P2, at, make_batch, make_pipeline, make_spec, of
 
@@ -142,7 +142,7 @@ def test_the_bound_is_what_partitions_read_to_their_ends_may_be_apart() -> None:
     assert Pipeline([short], IDLE_AFTER, max_future=7 * MINUTE).most_ahead == 12 * MINUTE
     assert Pipeline([long], IDLE_AFTER, max_future=7 * MINUTE).most_ahead == 127 * MINUTE
     assert make_pipeline(length=SECOND, idle_after=IDLE_AFTER).most_ahead == IDLE_AFTER
-    assert Pipeline([short, replace(long, key=replace(long.key, version="4"))], 0).most_ahead == 5 * MINUTE
+    assert Pipeline([short, replace(long, key=SeriesKey(long.key.model, "4"))], 0).most_ahead == 5 * MINUTE
 
 
 @dataclass
@@ -174,7 +174,7 @@ def most_panes(hours: int, *, holding: bool) -> tuple[int, int]:
         new = frozenset({P0, P1} - pipeline.watermark.partitions.keys())
         facts = pipeline.ingest(MicroBatch(batches, seen, frozenset(seen), assigned=new), now=0) + pipeline.advance(0)
         windows += len(of(facts, WindowClosed))
-        most = max(most, *(len(series.windows.panes) for series in pipeline.series.values()))
+        most = max(most, *(series.open_panes for series in pipeline.series.values()))
         held = pipeline.ahead() if holding else frozenset()
     return most, windows
 

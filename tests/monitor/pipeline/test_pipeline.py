@@ -61,12 +61,15 @@ def test_events_are_counted_by_outcome_and_late_ones_kept_out_of_windows() -> No
     feed(pipeline, make_batch([at(0), at(5)]))
     facts = feed(pipeline, make_batch([at(4), at(5.5), at(6)]))
 
-    assert of(facts, EventsCounted) == [EventsCounted("predictions", "ok", 2), EventsCounted("predictions", "late", 1)]
+    assert of(facts, EventsCounted) == [
+        EventsCounted("predictions", "ok", 2, KEY),
+        EventsCounted("predictions", "late", 1, KEY),
+    ]
     assert [window.rows for window in of(facts, WindowClosed)] == [2]
 
 
 def test_an_outcome_that_did_not_occur_is_not_counted() -> None:
-    assert of(feed(make_pipeline(), make_batch([at(0)])), EventsCounted) == [EventsCounted("predictions", "ok", 1)]
+    assert of(feed(make_pipeline(), make_batch([at(0)])), EventsCounted) == [EventsCounted("predictions", "ok", 1, KEY)]
 
 
 def test_the_same_event_twice_counts_twice() -> None:
@@ -78,7 +81,7 @@ def test_the_same_event_twice_counts_twice() -> None:
 def test_a_batch_is_counted_before_its_own_times_make_anything_late() -> None:
     facts = feed(make_pipeline(), make_batch([at(9), at(0), at(3)]))
 
-    assert of(facts, EventsCounted) == [EventsCounted("predictions", "ok", 3)]
+    assert of(facts, EventsCounted) == [EventsCounted("predictions", "ok", 3, KEY)]
     assert [window.start for window in of(facts, WindowClosed)] == [at(0), at(3)]
 
 

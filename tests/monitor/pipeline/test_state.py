@@ -4,7 +4,6 @@ import json
 import re
 import struct
 import zlib
-from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -27,8 +26,8 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import Pipeline
-from monitor.series.judge import FeatureChoice
-from monitor.series.series import KEPT_WINDOWS
+from monitor.series.history import KEPT_WINDOWS
+from monitor.series.judging import FeatureChoice
 from monitor.stream.events import SECOND, MicroBatch
 from tests.build import (
     DAY,
@@ -58,6 +57,11 @@ from tests.build import (
 INACTIVE, PENDING, FIRING, RECOVERING = AlertState
 CRITICAL = make_rule(severity=Severity.CRITICAL)
 PATIENT = make_rule(hold=2, keep_firing_for=2, severity=Severity.CRITICAL)
+
+
+def rule_states(pipeline: Pipeline) -> dict[str, AlertState]:
+    states = pipeline.series[KEY].features.operator("rules").states
+    return {name: state.episode.state for name, state in states.items()}
 
 
 def outcomes(facts: list[Fact]) -> list[RetrainOutcome]:
@@ -130,7 +134,7 @@ def test_a_change_of_one_series_writes_nothing_of_the_others() -> None:
     feed(pipeline, make_batch([at(0.5)], key=OTHER_KEY))
 
     assert {record.key for record in pipeline.changes() if record.kind != "watermark"} == {
-        json.dumps([*astuple(OTHER_KEY), at(0)], separators=(",", ":"))
+        json.dumps([OTHER_KEY.model, OTHER_KEY.version, at(0)], separators=(",", ":"))
     }
 
 
@@ -165,7 +169,7 @@ def test_time_that_passed_without_a_window_stays_sealed_after_a_restart() -> Non
     fresh = make_pipeline()
     restored(stored(pipeline.changes(), held), fresh)
 
-    assert of(feed(fresh, make_batch([at(3)])), EventsCounted) == [EventsCounted("predictions", "late", 1)]
+    assert of(feed(fresh, make_batch([at(3)])), EventsCounted) == [EventsCounted("predictions", "late", 1, KEY)]
 
 
 def test_a_pane_that_no_window_needs_leaves_the_store() -> None:
@@ -242,7 +246,7 @@ def test_another_budget_lets_adwin_start_anew() -> None:
 
     [cause] = causes(facts)
     assert re.fullmatch(r"adwin starts anew: the ADWIN bank was fed under delta 0\.0005, now it is [0-9.e-]+", cause)
-    assert all(score.insufficient for score in fresh.series[KEY].judge.adwin.scores())
+    assert all(score.insufficient for score in fresh.series[KEY].features.operator("adwin").bank.scores())
 
 
 def test_the_cooldown_goes_on_after_a_restart() -> None:
@@ -261,7 +265,7 @@ def test_the_last_five_hundred_windows_are_kept() -> None:
         play(pipeline, "C" * 100, first=100 * hundred)
         held = stored(pipeline.changes(), held)
     restored(held, fresh)
-    ends = [window.end for window in fresh.series[KEY].history]
+    ends = [window.end for window in fresh.series[KEY].features.scoring.history.windows]
 
     assert KEPT_WINDOWS == 500
     assert ends == [at(number + 1) for number in range(100, 600)]
@@ -296,25 +300,25 @@ def test_an_open_window_goes_on_after_a_restart() -> None:
 def test_another_reference_drops_panes_detectors_and_scores_and_says_so() -> None:
     fresh = make_pipeline(reference=OTHER_REFERENCE)
     facts = restored(open_minute(make_pipeline()), fresh)
-    series = fresh.series[KEY]
+    view = fresh.series[KEY].features
 
     assert causes(facts) == ["reference or window changed: panes, detectors and last scores start anew"]
-    assert (series.windows.panes, series.windows.origin, series.report) == ({}, None, None)
-    assert all(score.insufficient for score in series.judge.adwin.scores())
+    assert (view.windows.panes, view.windows.origin, view.scoring.last) == ({}, None, None)
+    assert all(score.insufficient for score in view.operator("adwin").bank.scores())
 
 
 def test_another_window_drops_panes_and_says_so() -> None:
     fresh = make_pipeline(length=2 * MINUTE)
 
     assert len(causes(restored(open_minute(make_pipeline()), fresh))) == 1
-    assert fresh.series[KEY].windows.panes == {}
+    assert fresh.series[KEY].features.windows.panes == {}
 
 
 def test_another_lateness_drops_nothing() -> None:
     fresh = make_pipeline(lateness=MINUTE)
 
     assert restored(open_minute(make_pipeline()), fresh) == []
-    assert len(fresh.series[KEY].windows.panes) == 1
+    assert len(fresh.series[KEY].features.windows.panes) == 1
 
 
 def test_after_a_reset_the_first_window_judged_lies_wholly_after_the_first_event() -> None:
@@ -331,15 +335,15 @@ def test_after_a_reset_what_was_late_is_still_late() -> None:
     restored(open_minute(make_pipeline()), fresh)
     facts = feed(fresh, make_batch([at(0), at(1)], reference=OTHER_REFERENCE), until=at(9))
 
-    assert of(facts, EventsCounted) == [EventsCounted("predictions", "late", 2)]
+    assert of(facts, EventsCounted) == [EventsCounted("predictions", "late", 2, KEY)]
     assert of(facts, WindowClosed) == []
 
 
 def test_another_reference_leaves_alerts_and_history() -> None:
     fresh, _ = after_restart("CB", {"rules": [RULE]}, {"rules": [RULE], "reference": OTHER_REFERENCE})
 
-    assert fresh.series[KEY].judge.rule_states[RULE.name].episode.state is FIRING
-    assert len(fresh.series[KEY].history) == 2
+    assert rule_states(fresh) == {RULE.name: FIRING}
+    assert len(fresh.series[KEY].features.scoring.history.windows) == 2
 
 
 def test_another_reference_of_one_model_leaves_the_others() -> None:
@@ -348,32 +352,31 @@ def test_another_reference_of_one_model_leaves_the_others() -> None:
     feed(pipeline, make_batch([at(0)]), make_batch([at(0)], key=OTHER_KEY))
 
     assert [reset.key for reset in of(restored(pipeline, fresh), StateReset)] == [OTHER_KEY]
-    assert len(fresh.series[KEY].windows.panes) == 1
+    assert len(fresh.series[KEY].features.windows.panes) == 1
 
 
 def test_the_usual_rows_are_learnt_anew_for_another_window() -> None:
     fresh, _ = after_restart("C" * 20, {}, {"length": 10 * MINUTE})
 
-    assert len(fresh.series[KEY].history) == 20
-    assert fresh.series[KEY].usual_rows() is None
+    assert len(fresh.series[KEY].features.scoring.history.windows) == 20
+    assert fresh.series[KEY].features.scoring.history.usual_rows is None
 
 
 def test_a_changed_rule_resets_only_its_own_alert_and_says_so() -> None:
     other = make_rule(name="other")
     changed = make_rule(fire_above=0.8)
     fresh, facts = after_restart("B", {"rules": [RULE, other]}, {"rules": [changed, other]})
-    states = {name: state.episode.state for name, state in fresh.series[KEY].judge.rule_states.items()}
 
     assert causes(facts) == ["rule age-missing changed: its alert starts anew"]
-    assert states == {"age-missing": INACTIVE, "other": FIRING}
+    assert rule_states(fresh) == {"age-missing": INACTIVE, "other": FIRING}
 
 
 def test_a_changed_rule_leaves_panes_and_detectors() -> None:
     fresh = make_pipeline(rules=[make_rule(hold=2)])
     restored(open_minute(make_pipeline(rules=[RULE])), fresh)
 
-    assert len(fresh.series[KEY].windows.panes) == 1
-    assert not any(score.insufficient for score in fresh.series[KEY].judge.adwin.scores())
+    assert len(fresh.series[KEY].features.windows.panes) == 1
+    assert not any(score.insufficient for score in fresh.series[KEY].features.operator("adwin").bank.scores())
 
 
 def test_a_removed_rule_is_said() -> None:
@@ -443,7 +446,7 @@ def test_a_new_model_begins_where_the_watermark_stands() -> None:
     restored(pipeline, fresh)
 
     assert of(feed(fresh, make_batch([at(2)], key=OTHER_KEY)), EventsCounted) == [
-        EventsCounted("predictions", "late", 1)
+        EventsCounted("predictions", "late", 1, OTHER_KEY)
     ]
 
 
@@ -468,7 +471,7 @@ def test_an_idle_partition_with_a_backlog_is_read_before_windows_close() -> None
     facts = feed(fresh, make_batch([at(0.5)]), partition=P1)
 
     assert fresh.watermark.value == at(0.5)
-    assert of(facts, EventsCounted) == [EventsCounted("predictions", "ok", 1)]
+    assert of(facts, EventsCounted) == [EventsCounted("predictions", "ok", 1, KEY)]
 
 
 def test_midnight_is_aligned_to_every_window_used_here() -> None:

@@ -12,8 +12,9 @@ from monitor.alerting.retraining import RetrainPolicy
 from monitor.facts import CheckpointFailed, CheckpointSaved
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
-from monitor.series.judge import Judging
-from monitor.series.series import Record, SeriesSpec
+from monitor.series.judging import Judging
+from monitor.series.records import Record
+from monitor.series.series import SeriesSpec
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, MicroBatch, Nanos, Partition, SeriesKey

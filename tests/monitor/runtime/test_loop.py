@@ -12,13 +12,15 @@ from structlog.testing import capture_logs
 from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
+from monitor.explain.explainer import Explainer
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.loop import Loop
 from monitor.runtime.telemetry import Telemetry
-from monitor.series.judge import Judging
-from monitor.series.series import Record, SeriesSpec
+from monitor.series.judging import Judging
+from monitor.series.records import Record
+from monitor.series.series import SeriesSpec
 from monitor.sources.base import Poll, SourceError, TopicRecords
 from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
 from monitor.store.outbox import AddressedNotice
@@ -86,6 +88,7 @@ class Scene:
             self.checkpointer,
             self.telemetry,
             self.clock,
+            explainer=Explainer({CHURN: REFERENCE}),
             subscribers=[subscriber("pager")],
             sender=Sender("hash", "0"),
             wake=self._wake,
@@ -119,7 +122,7 @@ class Scene:
     @property
     def rows(self) -> list[int]:
         """Rows of the windows closed so far."""
-        return [window.rows for window in self.pipeline.series[CHURN].history]
+        return [window.rows for window in self.pipeline.series[CHURN].features.scoring.history.windows]
 
     @property
     def said(self) -> list[str]:

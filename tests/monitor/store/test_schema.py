@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.series.series import Record
+from monitor.series.records import Record
 from monitor.store import schema
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
 from monitor.store.schema import SCHEMA_VERSION, data_of

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from monitor.series.series import Record
+from monitor.series.records import Record
 from monitor.store.outbox import KEPT_ENDED, AddressedNotice, Backlog, Notice
 from monitor.store.schema import SCHEMA_VERSION
 from monitor.store.sqlite import StateError, StateStore
@@ -121,7 +121,7 @@ def test_a_killed_writer_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from monitor.series.series import Record\n"
+        "from monitor.series.records import Record\n"
         "from monitor.store.sqlite import StateStore\n"
         "from monitor.stream.events import Partition\n"
         "store = StateStore(Path(sys.argv[1]))\n"

@@ -6,16 +6,17 @@ import pytest
 
 from detectors import Sketch
 from monitor.stream.events import Nanos
+from monitor.stream.sketches import GridSketches
 from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
-from tests.build import MINUTE, REFERENCE, at, make_batch, of
+from tests.build import MINUTE, REFERENCE, add, at, make_batch, of
 
 TEN = 10 * MINUTE
 
 
 def windows_of(length: Nanos = TEN, slide: Nanos | None = None, lateness: Nanos = 0, *minutes: float) -> Windows:
-    windows = Windows(WindowSpec(length, slide or length, lateness), REFERENCE.grid)
+    windows = Windows(WindowSpec(length, slide or length, lateness), GridSketches(REFERENCE.grid))
     if minutes:
-        windows.add(make_batch([at(number) for number in minutes]))
+        add(windows, make_batch([at(number) for number in minutes]))
     return windows
 
 
@@ -62,7 +63,7 @@ def test_panes_are_aligned_to_the_unix_epoch() -> None:
 
 def test_times_before_the_epoch_are_aligned_downwards() -> None:
     windows = windows_of(TEN)
-    windows.add(make_batch([-1]))
+    add(windows, make_batch([-1]))
 
     assert list(windows.panes) == [-TEN]
 
@@ -101,21 +102,21 @@ def test_an_event_is_late_when_its_pane_is_sealed() -> None:
     windows = tumbling(0)
     close_until(windows, at(10))
 
-    assert windows.add(make_batch([at(10) - 1, at(10), at(3)])) == 2
+    assert add(windows, make_batch([at(10) - 1, at(10), at(3)])) == 2
 
 
 def test_an_event_older_than_the_watermark_is_not_late_while_its_pane_is_open() -> None:
     windows = tumbling(0, lateness=5 * MINUTE)
     close_until(windows, at(14))
 
-    assert windows.add(make_batch([at(1)])) == 0
+    assert add(windows, make_batch([at(1)])) == 0
     assert spans(close_until(windows, at(15))) == [(0, 10, 2)]
 
 
 def test_late_events_are_kept_out_of_every_window() -> None:
     windows = sliding(0, 6)
     close_until(windows, at(6))
-    windows.add(make_batch([at(5)]))
+    add(windows, make_batch([at(5)]))
 
     assert spans(close_until(windows, at(10))) == [(0, 10, 2)]
 
@@ -124,7 +125,7 @@ def test_an_event_is_late_in_a_series_that_was_silent_so_far() -> None:
     windows = windows_of()
     close_until(windows, at(10))
 
-    assert windows.add(make_batch([at(9)])) == 1
+    assert add(windows, make_batch([at(9)])) == 1
     assert windows.origin is None
 
 
@@ -142,9 +143,9 @@ def test_a_first_event_on_the_boundary_has_its_window_judged() -> None:
 
 def test_the_first_event_is_the_smallest_time_and_not_the_first_to_arrive() -> None:
     windows = tumbling(10, lateness=5 * MINUTE)
-    windows.add(make_batch([at(8)]))
-    windows.add(make_batch([at(7)]))
-    windows.add(make_batch([at(12)]))
+    add(windows, make_batch([at(8)]))
+    add(windows, make_batch([at(7)]))
+    add(windows, make_batch([at(12)]))
 
     assert windows.origin == at(7)
     assert spans(close_until(windows, at(40))) == [(10, 20, 2)]
@@ -153,7 +154,7 @@ def test_the_first_event_is_the_smallest_time_and_not_the_first_to_arrive() -> N
 def test_a_late_event_is_no_first_event() -> None:
     windows = windows_of()
     close_until(windows, at(10))
-    windows.add(make_batch([at(5), at(20)]))
+    add(windows, make_batch([at(5), at(20)]))
 
     assert windows.origin == at(20)
 
@@ -208,7 +209,7 @@ def test_totals_carried_from_window_to_window_equal_full_sums() -> None:
     minutes = [chance.uniform(0, 60) if chance.random() < 0.8 else chance.uniform(90, 120) for _ in range(200)]
     ages = [chance.uniform(-20, 120) for _ in minutes]
     windows = sliding()
-    windows.add(make_batch([at(number) for number in minutes], ages))
+    add(windows, make_batch([at(number) for number in minutes], ages))
 
     for window in of(close_until(windows, at(200)), ClosedWindow):
         inside = [(at(n), age) for n, age in zip(minutes, ages, strict=True) if window.start <= at(n) < window.end]
@@ -246,7 +247,7 @@ def test_a_series_that_begins_late_counts_nothing_that_the_watermark_has_passed(
     windows = windows_of(lateness=5 * MINUTE)
     windows.seal_until(at(24))
 
-    assert windows.add(make_batch([at(9), at(10), at(19)])) == 1
+    assert add(windows, make_batch([at(9), at(10), at(19)])) == 1
 
 
 def test_a_slide_must_divide_its_window() -> None:
@@ -263,7 +264,7 @@ def test_however_many_panes_are_open_two_are_held_in_64_bits() -> None:
     """One partition that stays behind keeps all of them open."""
     windows = sliding()
     for number in (0, 2, 4, 6, 8, 2.5, 7):
-        windows.add(make_batch([at(number)]))
+        add(windows, make_batch([at(number)]))
 
     loose = [start for start, pane in windows.panes.items() if isinstance(pane, Sketch)]
     assert sorted(loose) == [at(2), at(6)]
@@ -272,9 +273,9 @@ def test_however_many_panes_are_open_two_are_held_in_64_bits() -> None:
 
 def test_a_pane_counts_on_after_it_was_put_away() -> None:
     windows = sliding()
-    windows.add(make_batch([at(0)] * 250))
+    add(windows, make_batch([at(0)] * 250))
     for number in (2, 4, 6, 0.5):
-        windows.add(make_batch([at(number)] * 10))
+        add(windows, make_batch([at(number)] * 10))
 
     assert windows.panes[at(0)].rows == 260
     assert [pane.sketch.rows for pane in of(close_until(windows, at(2)), SealedPane)] == [260]
@@ -285,9 +286,9 @@ def test_a_batch_out_of_order_over_many_panes_is_counted_as_if_it_came_one_by_on
     minutes = [chance.uniform(0, 40) for _ in range(300)]
     ages = [chance.uniform(-20, 120) for _ in minutes]
     at_once, one_by_one = sliding(), sliding()
-    at_once.add(make_batch([at(number) for number in minutes], ages))
+    add(at_once, make_batch([at(number) for number in minutes], ages))
     for number, age in zip(minutes, ages, strict=True):
-        one_by_one.add(make_batch([at(number)], age))
+        add(one_by_one, make_batch([at(number)], age))
 
     together, alone = close_until(at_once, at(60)), close_until(one_by_one, at(60))
     assert [(one.start, one.sketch.counts.tolist()) for one in together] == [

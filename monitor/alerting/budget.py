@@ -1,0 +1,14 @@
+"""The budget's own rules: what they are called, and the hysteresis of each."""
+
+from dataclasses import replace
+
+from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE, AlertRule, Severity
+
+EVERY_FEATURE = "__calibration__"  # the feature of the self-check's alert
+BY_CHARTS = AlertRule(
+    name=BUDGET_RULE, detector=BUDGET_RULE, fire_above=1.0, clear_below=1.0, severity=Severity.CRITICAL
+)
+BY_EFFECT = replace(BY_CHARTS, clear_below=0.5, hold=3, keep_firing_for=3)
+BY_SELF_CHECK = AlertRule(
+    name=SELF_CHECK_RULE, detector=SELF_CHECK_RULE, fire_above=1.0, clear_below=0.5, severity=Severity.WARNING
+)

@@ -1,0 +1,93 @@
+"""Puts words to alerts: a function of facts, and of a few values as they came."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from detectors import Reference
+from detectors.univariate import volume
+from monitor.alerting.budget import EVERY_FEATURE
+from monitor.alerting.episodes import Evidence
+from monitor.explain.samples import Samples
+from monitor.explain.words import explain, explain_rows, explain_warnings
+from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
+from monitor.stream.events import FEATURES, EventBatch, SeriesKey
+
+WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
+Alert = TypeVar("Alert", AlertSeen, AlertChanged)
+Worded = dict[tuple[SeriesKey, str, int], tuple[Evidence, ...]]  # by series, rule and the identity of what has no words
+
+
+class Explainer:
+    """Sees the events of all series, and words their alerts. Nothing is decided by what it says."""
+
+    def __init__(self, references: Mapping[SeriesKey, Reference]) -> None:
+        self._narrators = {key: Narrator(reference) for key, reference in references.items()}
+
+    def see(self, batches: Iterable[EventBatch]) -> None:
+        """Keep a few values of each batch of features."""
+        for batch in batches:
+            if batch.view == FEATURES:
+                self._narrators[batch.key].samples.see(batch)
+
+    def explain(self, facts: Iterable[Fact]) -> list[Fact]:
+        """The same facts; evidence has words instead of counts."""
+        worded: Worded = {}
+        held = list(facts)  # for identities to last
+        return [self._explained(fact, worded) for fact in held]
+
+    def _explained(self, fact: Fact, worded: Worded) -> Fact:
+        match fact:
+            case AlertSeen():
+                return self._with_words(fact, worded)
+            case AlertChanged():
+                return self._with_words(fact, worded)
+            case RetrainDecided():
+                return replace(fact, alert=self._with_words(fact.alert, worded))
+            case _:
+                return fact
+
+    def _with_words(self, fact: Alert, worded: Worded) -> Alert:
+        """The alert with words, made once for the facts that share its evidence."""
+        place = fact.key, fact.rule, id(fact.evidence)
+        if place not in worded:
+            narrator = self._narrators.get(fact.key)  # a series that is no longer configured has none
+            worded[place] = fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence)
+        return replace(fact, evidence=worded[place])
+
+
+class Narrator:
+    """Words the alerts of one series."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.samples = Samples(reference.grid)
+        self._features = {feature.name: feature for feature in reference.grid.features}
+        self._follows = reference.calibration is None  # the effects of a cold reference are worded window by window
+        self._known: dict[str, Mapping[str, str]] = {}  # by rule: the words of each feature that were said last
+
+    def words(self, rule: str, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+        """Evidence of a rule with words, which are made anew unless many features fire."""
+        anew = self._follows or len(evidence) <= WORDED_ANEW
+        known = {} if anew else self._known.get(rule, {})
+        worded = tuple(self._worded(each, known.get(each.feature, "")) for each in evidence)
+        self._known[rule] = {
+            each.feature: each.words for each in worded if each.words and each.feature in self._features
+        }
+        return worded
+
+    def _worded(self, evidence: Evidence, known: str) -> Evidence:
+        words = evidence.words or known or self._made(evidence)
+        return replace(evidence, words=words, counts=b"") if words or evidence.counts else evidence
+
+    def _made(self, evidence: Evidence) -> str:
+        counts = np.frombuffer(evidence.counts, dtype="<i8")
+        if not counts.size:
+            return ""
+        if evidence.feature == volume.FEATURE:
+            return explain_rows(*counts.tolist())
+        if evidence.feature == EVERY_FEATURE:
+            return explain_warnings(*counts.tolist())
+        feature = self._features[evidence.feature]
+        return explain(feature, feature.counts, counts, evidence.chart, self.samples)

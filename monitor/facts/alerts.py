@@ -1,0 +1,66 @@
+"""Alerts, and what they ask for."""
+
+from dataclasses import dataclass, field
+
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import OPEN, Evidence
+from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.rules import Severity
+from monitor.facts.windows import WindowSpan
+from monitor.stream.events import Nanos, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSeen:
+    """An alert as it stands after a window, whether or not it changed."""
+
+    key: SeriesKey
+    rule: str
+    severity: Severity
+    state: AlertState
+    since: Nanos | None
+    episode: int
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChanged:
+    """An alert went from one state to another on a window.
+
+    `since` is the end of the episode's first breaching window, also when the episode has just ended. `calibration` is what
+    the reference is judged by: week, day, pooled or cold; empty where the rule does not ask. `onset` is the start of the
+    first breaching window, where it is known.
+    """
+
+    key: SeriesKey
+    rule: str
+    severity: Severity
+    before: AlertState
+    after: AlertState
+    since: Nanos
+    episode: int
+    window: WindowSpan
+    evidence: tuple[Evidence, ...]
+    reference: str
+    calibration: str = ""
+    onset: Nanos | None = field(default=None, compare=False)
+
+    @property
+    def opened(self) -> bool:
+        """Whether an episode began."""
+        return self.before not in OPEN and self.after in OPEN
+
+    @property
+    def closed(self) -> bool:
+        """Whether an episode ended."""
+        return self.before in OPEN and self.after not in OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainDecided:
+    """A critical alert that began to fire asked for retraining: granted, or suppressed for a reason."""
+
+    alert: AlertChanged
+    outcome: RetrainOutcome
+    data_from: Nanos
+    data_to: Nanos

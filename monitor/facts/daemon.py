@@ -1,0 +1,57 @@
+"""The daemon itself: its life, its saved state, its deliveries."""
+
+from dataclasses import dataclass
+
+from monitor.stream.events import Nanos, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class StateReset:
+    """Saved state of a series was dropped because what it was made under has changed."""
+
+    key: SeriesKey
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """State, positions and outbox rows were saved together."""
+
+    at: Nanos
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """The state could not be saved; nothing was lost yet, reading has stopped."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTried:
+    """One attempt to deliver a notice: delivered, present, refused, retried or dead."""
+
+    target: str
+    type: str  # of the target
+    notice: str  # its id
+    outcome: str
+    status: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    """The daemon serves its routes and now looks for the broker."""
+
+    url: str
+    brokers: str
+    version: str
+    config_hash: str
+    compiled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStopped:
+    """The daemon was told to stop; all it knew is saved."""

@@ -1,0 +1,47 @@
+"""Events counted, rejected and too late, and how far event time has come."""
+
+from dataclasses import dataclass
+
+from monitor.stream.events import Nanos, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class EventsCounted:
+    """Events of a topic by outcome: ok, late, rejected, unmonitored. `key` is None where no series is known."""
+
+    topic: str
+    outcome: str
+    count: int
+    key: SeriesKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventsRejected:
+    """Events that could not be used at all, by reason."""
+
+    topic: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsRejected:
+    """Fields of events that still count, by reason."""
+
+    topic: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkAdvanced:
+    """Event time has come so far."""
+
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class PanesOpen:
+    """How many panes each series holds."""
+
+    panes: tuple[tuple[SeriesKey, int], ...]

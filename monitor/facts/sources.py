@@ -1,0 +1,75 @@
+"""What became of partitions, topics and the broker."""
+
+from dataclasses import dataclass
+
+from monitor.stream.events import Nanos, Partition
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsAssigned:
+    """The source reads these partitions from these offsets on."""
+
+    offsets: tuple[tuple[Partition, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionsHeld:
+    """These partitions, and no others, are not read for now: the watermark has to come nearer to them."""
+
+    partitions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsMissing:
+    """Configured topics that the broker does not have now."""
+
+    topics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsLost:
+    """Events were gone before they were read: retention overtook us, or the topic was made anew."""
+
+    partition: Partition
+    wanted: int
+    resumed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsSkipped:
+    """Records that the client could not decompress were stepped over."""
+
+    partition: Partition
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignCommit:
+    """Somebody else commits under our group: a second daemon."""
+
+    partition: Partition
+    ours: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTroubled:
+    """The client reported an error that it deals with itself: a broker away, a timeout."""
+
+    error: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAnswered:
+    """The cluster answered a look-up at this wall time."""
+
+    at: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class LagMeasured:
+    """Events between our position and the partition's end."""
+
+    lags: tuple[tuple[Partition, int], ...]

@@ -1,0 +1,130 @@
+"""What closed windows and sealed panes have shown."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from detectors import Tally
+from detectors.charts import Step
+from monitor.alerting.table import ScoreTable
+from monitor.stream.events import Nanos, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureQuality:
+    """Shares of a window's rows in which a feature was missing, or outside what the reference knows.
+
+    `shift_sigma`: how far a number's mean is from the reference's, in reference sd; None without one.
+    """
+
+    feature: str
+    missing_ratio: float
+    unseen_ratio: float
+    shift_sigma: float | None = None
+
+
+class Qualities(Sequence[FeatureQuality]):
+    """The quality of all features of a window. Reads like a tuple; the values are made when they are read, which is seldom."""
+
+    __slots__ = ("_missing", "_names", "_rows", "_shifts", "_unseen")
+
+    def __init__(self, window: Tally) -> None:
+        self._names = window.grid.names
+        self._rows = max(window.rows, 1)
+        self._missing = window.missing
+        self._unseen = window.unseen
+        self._shifts = window.mean_shift()  # of the numbers, which come first
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, at: int) -> FeatureQuality: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[FeatureQuality]: ...
+    def __getitem__(self, at: int | slice) -> FeatureQuality | Sequence[FeatureQuality]:
+        return self._all()[at]
+
+    def __iter__(self) -> Iterator[FeatureQuality]:
+        return iter(self._all())
+
+    def _all(self) -> tuple[FeatureQuality, ...]:
+        shares = (self._missing / self._rows).tolist(), (self._unseen / self._rows).tolist()
+        shifts = [shift if math.isfinite(shift) else None for shift in self._shifts.tolist()]
+        shifts += [None] * (len(self._names) - len(shifts))
+        return tuple(map(FeatureQuality, self._names, *shares, shifts))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Qualities | tuple) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+@dataclass(frozen=True, slots=True)
+class WindowClosed:
+    """A window was closed and judged."""
+
+    key: SeriesKey
+    start: Nanos
+    end: Nanos
+    rows: int
+    quality: Sequence[FeatureQuality]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.quality, list):  # as msgspec reads a sequence
+            object.__setattr__(self, "quality", tuple(self.quality))
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScored:
+    """All scores of the window ending at `at`, and each feature's state: 0 ok, 1 warning, 2 drift, -1 too little data."""
+
+    key: SeriesKey
+    at: Nanos
+    scores: ScoreTable
+    states: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpan:
+    """The window a decision was taken on."""
+
+    start: Nanos
+    end: Nanos
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PaneCharted:
+    """The budget's charts have taken one step, over the pane [start, end)."""
+
+    key: SeriesKey
+    start: Nanos
+    end: Nanos
+    rows: int
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationStands:
+    """Whether a calibration was suspect when the state was saved."""
+
+    key: SeriesKey
+    suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RateImproved:
+    """Fewer values of a feature are missing, or unseen, than in the reference: good to know, no alert."""
+
+    key: SeriesKey
+    at: Nanos
+    feature: str
+    what: str
+    before: float
+    now: float

@@ -1,0 +1,108 @@
+"""Alerts of a series: what is said of them, and how their states are saved."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+
+from detectors import DriftScore
+from monitor.alerting.alerts import Alert, AlertState
+from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
+from monitor.alerting.rules import AlertRule
+from monitor.alerting.table import Part
+from monitor.facts import AlertChanged, AlertSeen, WindowSpan
+from monitor.stream.events import Nanos, SeriesKey
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Says what becomes of one rule's alert. `step`: how long the windows or subgroups are by which it advances."""
+
+    key: SeriesKey
+    rule: AlertRule
+    reference: str
+    step: Nanos
+    calibration: str = ""  # where the rule rests on one
+
+    def told(
+        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan
+    ) -> list[AlertSeen | AlertChanged]:
+        """How an alert stands after a window, and whether it changed; nothing of one that stays inactive."""
+        if before.state is after.state is AlertState.INACTIVE:
+            return []
+        seen = self.seen(after, evidence)
+        return [seen] if before.state is after.state else [seen, self._changed(before, after, evidence, window)]
+
+    def seen(self, episode: Episode, evidence: tuple[Evidence, ...]) -> AlertSeen:
+        """How an alert stands."""
+        return AlertSeen(
+            key=self.key,
+            rule=self.rule.name,
+            severity=self.rule.severity,
+            state=episode.state,
+            since=episode.since,
+            episode=episode.number,
+            evidence=evidence,
+        )
+
+    def _changed(
+        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan
+    ) -> AlertChanged:
+        since = before.since if before.state in OPEN and after.state not in OPEN else after.since or before.since
+        assert since is not None
+        return AlertChanged(
+            key=self.key,
+            rule=self.rule.name,
+            severity=self.rule.severity,
+            before=before.state,
+            after=after.state,
+            since=since,
+            episode=after.number,
+            window=window,
+            evidence=evidence,
+            reference=self.reference,
+            calibration=self.calibration,
+            onset=since - self.step,
+        )
+
+
+def calling(teller: Teller, state: RuleState, part: Part) -> dict[str, DriftScore]:
+    """The scores that can change an alert: those that breach, and those of features not inactive."""
+    names, places = part.columns.names, part.asked.places
+    found = {names[place]: place for place in part.above(teller.rule.name, teller.rule.min_rows)}
+    found |= {name: places[name] for name in state.alerts if name in places}
+    return {name: part.one(place) for name, place in found.items()}
+
+
+# --- state ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class SavedRule:
+    """A rule's state as saved; dropped on restore when the rule itself has changed."""
+
+    rule: str
+    alerts: dict[str, Alert]
+    scores: dict[str, DriftScore]
+    episode: Episode
+
+    @classmethod
+    def of(cls, rule: AlertRule, state: RuleState) -> Self:
+        """The state as it is to be saved."""
+        return cls(rule_fingerprint(rule), state.alerts, state.scores, state.episode)
+
+    def made_under(self, rule: AlertRule | None) -> bool:
+        """Whether the rule is still there and the same."""
+        return rule is not None and self.rule == rule_fingerprint(rule)
+
+    def restore(self, state: RuleState, features: Container[str]) -> None:
+        """Take up the alerts of the features that are still watched."""
+        state.alerts = {name: alert for name, alert in self.alerts.items() if name in features}
+        state.scores = {name: score for name, score in self.scores.items() if name in state.alerts}
+        state.episode = self.episode
+
+
+def rule_fingerprint(rule: AlertRule) -> str:
+    """What a rule's alert is made under."""
+    return msgspec.json.encode(rule).decode()

@@ -1,0 +1,179 @@
+"""The budget by control charts: sealed panes in, one incident a series out, and a check of the calibration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import Reference, ScoreColumns, Sketch, Tally
+from detectors.charts import CHARTS, ChartPlan, Charts, Step
+from detectors.charts.reach import smallest_shift
+from detectors.features import some
+from detectors.univariate import volume
+from monitor.alerting.alerts import AlertState, Span
+from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
+from monitor.alerting.episodes import Episode, Evidence, worst
+from monitor.alerting.incidents import DAY
+from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.table import ScoreTable
+from monitor.facts import CalibrationStands, Fact, PaneCharted, RateImproved, StateReset, WindowSpan
+from monitor.series.alerts import Teller
+from monitor.series.evidence import ChartReader
+from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
+from monitor.series.records import Entry
+from monitor.stream.events import SeriesKey
+from monitor.stream.windows import ClosedWindow, SealedPane
+
+NAME = "charts"
+RATES = CHARTS.index("missing")  # the first of the charts of rates
+MOST_WORDED = 50  # features of an incident, those in front, whose counts are kept for words
+Episodes = tuple[Episode, Episode]  # before and after
+
+
+class ChartBudget:
+    """The charts of one series with its incident and its self-check."""
+
+    name = NAME
+    kinds = (NAME, INCIDENT)
+
+    def __init__(self, key: SeriesKey, reference: Reference, plan: ChartPlan, calibration: str) -> None:
+        self.charts = Charts(reference, plan)
+        self._key = key
+        self._reference = reference
+        design = self.charts.plan
+        self._reader = ChartReader(reference.grid, design.weights, design.block_ns, smallest_shift(design, DAY))
+        told = reference.hash, design.block_ns, calibration
+        self.drift = IncidentAlert(Teller(key, BY_CHARTS, *told), {*reference.names, volume.FEATURE})
+        self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told), {EVERY_FEATURE})
+        self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
+        self._uncharted: Sketch | None = None  # what came since the last subgroup
+        self._changed = False
+        self._written: Entry | None = None  # the row of the incidents that the store holds
+
+    def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
+        """Take a sealed pane, which may end a subgroup, or two after a gap."""
+        points = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
+        ended = [point for point in points if point.end <= pane.start]  # cut short by a gap
+        followed = [(point, *self._follow(point)) for point in ended]
+        for name, counts in self._suspects.items():
+            np.add(counts, pane.sketch.row(name), out=counts)
+        self._uncharted = pane.sketch if self._uncharted is None else self._uncharted.merge(pane.sketch)
+        followed += [(point, *self._follow(point)) for point in points[len(ended) :]]
+        self._changed = True
+        return [fact for each in followed for fact in self._told(*each)]
+
+    def _follow(self, point: Step) -> tuple[Episodes, Episodes]:
+        self._suspect(point)
+        span = Span(point.start, point.end)
+        firing = self._reader.firing(point) if point.any_firing else {}
+        evidence = self._counted(self._reader.evidence(point)) if firing else []
+        doubts = [self._reader.self_check(point)] if point.suspect else []
+        doubted = {EVERY_FEATURE: self.check.incident.since(span)} if point.suspect else {}
+        return self.drift.incident.follow(firing, evidence, span), self.check.incident.follow(doubted, doubts, span)
+
+    def _suspect(self, point: Step) -> None:
+        """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
+        uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
+        names = {self._reference.names[place] for place in uneasy}
+        for name in self._suspects.keys() - names:
+            del self._suspects[name]
+        if self._uncharted is not None:
+            self._suspects |= {name: self._uncharted.row(name).copy() for name in names - self._suspects.keys()}
+        self._uncharted = None
+
+    def _counted(self, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """The evidence with the counts of the features in front."""
+        kept = self._suspects
+        return [
+            replace(each, counts=kept[each.feature].tobytes())
+            if number < MOST_WORDED and each.feature in kept
+            else each
+            for number, each in enumerate(evidence)
+        ]
+
+    def _told(self, point: Step, drift: Episodes, check: Episodes) -> list[Fact]:
+        span = WindowSpan(point.start, point.end, point.rows)
+        return [
+            PaneCharted(self._key, point.start, point.end, point.rows, point),
+            *self._improved(point),
+            *self.drift.told(drift, span),
+            *self.check.told(check, span),
+        ]
+
+    def _improved(self, point: Step) -> list[RateImproved]:
+        """Rates that have become better than the reference's, said once."""
+        if not some(point.improved):
+            return []
+        improved, usual = [], self.charts.plan.usual_rates
+        for place, which in zip(*np.nonzero(point.improved), strict=True):
+            before = float(usual[place, which])
+            now = float(point.effects[place, RATES + which] + usual[place, which])
+            name = self._reference.names[place]
+            improved.append(RateImproved(self._key, point.end, name, CHARTS[RATES + which], before, now))
+        return improved
+
+    def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
+        """Nothing: the panes of the window have been charted."""
+        del window, scores
+        return []
+
+    def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
+        """Where the charts stand."""
+        del scored
+        return chart_scores(self.charts, window.usable)
+
+    def standing(self) -> Mapping[str, AlertState]:
+        """The features of the incident, and those of which a chart is past half its threshold."""
+        alerts = {**self.check.state.shown, **self.drift.state.shown}
+        if some(warning := self.charts.warning):
+            for place in np.flatnonzero(warning).tolist():
+                name = self._reference.names[place]
+                alerts[name] = worst((AlertState.PENDING, alerts.get(name, AlertState.PENDING)))
+        return alerts
+
+    def current(self) -> list[Fact]:
+        """Whether the calibration is suspect, and the alerts that are not inactive."""
+        stands = CalibrationStands(self._key, self.charts.check.suspect)
+        return [stands, *self.drift.current(), *self.check.current()]
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def changes(self) -> list[Entry]:
+        """The charts, if any pane came, and the incidents, if they changed."""
+        charts = [Entry(NAME, self.charts.to_bytes())] if self._changed else []
+        incidents, before = incident_entry((self.drift, self.check)), self._written
+        self._changed, self._written = False, incidents
+        return charts if incidents == before else [*charts, incidents]
+
+    def snapshot(self) -> list[Entry]:
+        """A row of the charts, a row of both incidents."""
+        return [Entry(NAME, self.charts.to_bytes()), incident_entry((self.drift, self.check))]
+
+    def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
+        """Take up the charts, unless their reference has changed, and the incidents in any case."""
+        restore_incidents(entries, (self.drift, self.check), alike=alike)
+        facts: list[Fact] = []
+        for entry in entries if alike else ():
+            if entry.kind == NAME:
+                facts += self._restore(entry.held)
+        return facts
+
+    def _restore(self, charts: bytes) -> list[Fact]:
+        try:
+            self.charts.restore(charts)
+        except ValueError as error:
+            return [StateReset(self._key, f"charts start anew: {error}")]
+        self._suspects = {
+            each.feature: np.frombuffer(each.counts, "<i8").astype(np.int64)
+            for each in self.drift.incident.evidence
+            if each.counts and each.feature != volume.FEATURE
+        }
+        return []
+
+
+def chart_scores(charts: Charts, usable: NDArray[np.int64]) -> ScoreColumns:
+    """Where the charts stand, as scores: the highest sum of each feature over its threshold, so that 1 fires."""
+    ratios = charts.ratios
+    known = charts.judged | (ratios >= 1)  # rates speak also where hardly a value is left
+    return ScoreColumns(BUDGET_RULE, charts.reference.names, known=known, rows=usable, values=ratios)

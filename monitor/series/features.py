@@ -1,0 +1,81 @@
+"""The view of features: which scorers and operators a series has, by what it is configured to be judged by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
+from monitor.alerting.budget import BY_EFFECT
+from monitor.alerting.episodes import RuleState
+from monitor.series.adwin import Adwin
+from monitor.series.alerts import Teller
+from monitor.series.charts import ChartBudget
+from monitor.series.effects import EffectBudget
+from monitor.series.history import History, VolumeScorer
+from monitor.series.incident import IncidentAlert
+from monitor.series.judging import Judging
+from monitor.series.operators import Operator
+from monitor.series.rules import Rules
+from monitor.series.scoring import FeatureScoring
+from monitor.series.view import ViewSpec
+from monitor.stream.events import FEATURES, SeriesKey
+from monitor.stream.sketches import GridSketches
+from monitor.stream.windows import WindowSpec
+
+
+def feature_view(windows: WindowSpec, judging: Judging) -> ViewSpec[Sketch]:
+    """The specification of a series' view of features."""
+    return ViewSpec(
+        name=FEATURES,
+        windows=windows,
+        sketches=GridSketches(judging.reference.grid),
+        fingerprint=f"{judging.reference.hash}:{windows.length}:{windows.slide}",
+        build=lambda key: build(key, judging),
+        rules=judging.all_rules,
+    )
+
+
+def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Operator[Sketch]]]:
+    """The scoring of a series, and its operators in the order in which they are asked. What is not configured is not there."""
+    reference, history = judging.reference, History(judging.window_length)
+    bank = Adwin(key, reference, judging.adwin_delta, judging.min_rows)
+    budgets = _budgets(key, judging)
+    scorers = [
+        *(DetectorScorer(detector, reference, judging.min_rows) for detector in window_detectors().values()),
+        bank,
+        VolumeScorer(history, reference.rows_per_second, judging.window_length),
+        *budgets,
+    ]
+    rules = [Rules(_alerts(key, judging))] if judging.rules else []
+    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets]
+
+
+def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectBudget]:
+    reference, calibration = judging.reference, judging.calibration
+    if judging.plan is None:
+        return []
+    if reference.calibration is not None:
+        return [ChartBudget(key, reference, judging.plan, calibration)]
+    teller = Teller(key, BY_EFFECT, reference.hash, judging.window_length, calibration)
+    rules = judging.rules_for(BY_EFFECT)
+    return [EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows)]
+
+
+def _alerts(key: SeriesKey, judging: Judging) -> list[tuple[Teller, RuleState]]:
+    return [
+        (Teller(key, rule, judging.reference.hash, judging.window_length), RuleState(judging.rules_for(rule)))
+        for rule in judging.rules
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorScorer:
+    """One of the detectors that judge a window by its counts alone."""
+
+    detector: WindowDetector
+    reference: Reference
+    min_rows: int
+
+    def columns(self, window: Tally, scored: object) -> ScoreColumns:
+        """Score a window."""
+        del scored
+        return self.detector.columns(self.reference, window, min_rows=self.min_rows)

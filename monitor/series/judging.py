@@ -1,0 +1,74 @@
+"""What a series is judged by, as configured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from detectors import Reference
+from detectors.charts import ChartPlan, adwin_delta
+from detectors.univariate import adwin, volume
+from monitor.alerting.budget import BY_CHARTS, BY_EFFECT, BY_SELF_CHECK
+from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
+from monitor.stream.events import Nanos
+
+VOLUME = "volume"  # the detector that judges the number of rows
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureChoice:
+    """What the configuration says of one feature: which detectors (None: all), and thresholds of its own."""
+
+    detectors: frozenset[str] | None = None
+    thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What a series is judged by. `min_rows` counts usable values of a feature."""
+
+    reference: Reference
+    window_length: Nanos
+    rules: tuple[AlertRule, ...] = ()
+    min_rows: int = 1
+    choices: Mapping[str, FeatureChoice] = field(default_factory=dict)
+    plan: ChartPlan | None = None  # None: no budget, explicit rules alone
+    model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
+
+    @property
+    def calibration(self) -> str:
+        """How the reference is calibrated: week, day, pooled, or cold."""
+        calibration = self.reference.calibration
+        return "cold" if calibration is None else calibration.kind
+
+    @property
+    def adwin_delta(self) -> float:
+        """How sure ADWIN has to be of a change: with a budget, so that unchanged data is cut as often as it has pages."""
+        if self.plan is None:
+            return adwin.DELTA
+        numbers, pane = len(self.reference.grid.numeric), self.plan.step_ns or self.window_length
+        return adwin_delta(self.model_budget or self.plan.per_month, numbers, pane)  # another version changes nothing
+
+    @property
+    def budget_rules(self) -> tuple[AlertRule, ...]:
+        """The budget's own rules; none without a budget."""
+        if self.plan is None:
+            return ()
+        return (BY_EFFECT,) if self.reference.calibration is None else (BY_CHARTS, BY_SELF_CHECK)
+
+    @property
+    def all_rules(self) -> tuple[AlertRule, ...]:
+        """The explicit rules, then the budget's own."""
+        return (*self.rules, *self.budget_rules)
+
+    def wants(self, feature: str, detector: str) -> bool:
+        """Whether a detector is asked for on a feature; the budget's own charts watch every feature that is not ignored."""
+        choice = self.choices.get(feature)
+        return detector == BUDGET_RULE or choice is None or choice.detectors is None or detector in choice.detectors
+
+    def rules_for(self, rule: AlertRule) -> dict[str, AlertRule]:
+        """The rule as it applies to each feature it matches."""
+        names = (volume.FEATURE,) if rule.detector == VOLUME else tuple(self.reference.grid.names)
+        return {
+            name: rule.adjusted(self.choices.get(name, FeatureChoice()).thresholds.get(rule.detector))
+            for name in names
+            if rule.applies_to(name) and self.wants(name, rule.detector)
+        }

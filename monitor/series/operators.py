@@ -1,0 +1,82 @@
+"""What a view is made of: scorers and operators. Each owns its state and none sees its series.
+
+When a pane is sealed every operator takes it. When a window closes it is scored first, then every operator takes window and
+scores: two phases, always in this order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from detectors import ScoreColumns, Tally
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.table import ScoreTable
+from monitor.facts import Fact, WindowClosed
+from monitor.series.records import Entry
+from monitor.stream.sketches import S
+from monitor.stream.windows import ClosedWindow, SealedPane
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A closed window and its scores."""
+
+    window: WindowClosed
+    scores: ScoreTable
+
+
+class Saved(Protocol):
+    """Whoever has state to save. `kinds` are those of its rows, and nobody else's in the view."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its rows."""
+
+    def changes(self) -> list[Entry]:
+        """The rows that changed since the last call."""
+
+    def snapshot(self) -> list[Entry]:
+        """All rows."""
+
+    def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
+        """Take up saved rows; what had to be dropped is said. `alike`: made under today's reference, window and slide."""
+
+
+class Scorer(Protocol):
+    """One column of scores."""
+
+    def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
+        """Score a window, given the columns of the scorers before."""
+
+
+class Scoring(Saved, Protocol[S]):
+    """The first phase."""
+
+    def score(self, window: ClosedWindow[S]) -> Scored:
+        """Score a closed window."""
+
+    def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
+        """What is said of the window, once every operator has taken it: `standing` are the features not inactive."""
+
+    def current(self, standing: Mapping[str, AlertState]) -> list[Fact]:
+        """The facts that say where things stand, for a reader that starts now."""
+
+
+class Operator(Saved, Protocol[S]):
+    """One of those who decide in the second phase: rules, a budget, ADWIN, later performance."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the view, also the first of its kinds."""
+
+    def on_pane(self, pane: SealedPane[S]) -> list[Fact]:
+        """Take a sealed pane. Panes are disjoint, however much the windows overlap."""
+
+    def on_window(self, window: ClosedWindow[S], scores: ScoreTable) -> list[Fact]:
+        """Take a closed window, scored."""
+
+    def standing(self) -> Mapping[str, AlertState]:
+        """The features that it holds for not inactive; a warning is pending."""
+
+    def current(self) -> list[Fact]:
+        """The facts that say where things stand, for a reader that starts now."""

@@ -1,0 +1,59 @@
+"""What becomes of alerts whose rule was removed or changed: who was told of them is told that they have ended."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import OPEN
+from monitor.alerting.rules import AlertRule, Severity
+from monitor.facts import AlertChanged, Fact, StateReset, WindowSpan
+from monitor.series.alerts import SavedRule
+from monitor.series.incident import INCIDENT, saved_incidents
+from monitor.series.records import Entry
+from monitor.series.rules import RULES, saved_rules
+from monitor.series.view import STATE, SavedView
+from monitor.stream.events import SeriesKey
+
+
+def ends_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> list[Fact]:
+    """The ends of open alerts of rules that are not among `rules` as they were saved."""
+    removed = _removed(entries, rules)
+    ended = (_ended(key, name, saved, view) for view in _views(entries) for name, saved in removed.items())
+    return [fact for fact in ended if fact is not None]
+
+
+def resets_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> list[Fact]:
+    """Which alerts are forgotten, and why."""
+    gone, changed = "is gone: its alert is forgotten", "changed: its alert starts anew"
+    return [StateReset(key, f"rule {name} {changed if name in rules else gone}") for name in _removed(entries, rules)]
+
+
+def _removed(entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> dict[str, SavedRule]:
+    saved = {name: rule for entry in entries if entry.kind == RULES for name, rule in saved_rules(entry).items()}
+    for entry in entries:
+        if entry.kind == INCIDENT:
+            saved |= {name: incident.alert for name, incident in saved_incidents(entry).items()}
+    return {name: rule for name, rule in saved.items() if not rule.made_under(rules.get(name))}
+
+
+def _views(entries: Sequence[Entry]) -> list[SavedView]:
+    return [msgspec.json.decode(entry.held, type=SavedView) for entry in entries if entry.kind == STATE]
+
+
+def _ended(key: SeriesKey, name: str, saved: SavedRule, view: SavedView) -> AlertChanged | None:
+    episode = saved.episode
+    if episode.state not in OPEN or episode.since is None:
+        return None
+    return AlertChanged(
+        key=key,
+        rule=name,
+        severity=Severity(msgspec.json.decode(saved.rule)["severity"]),
+        before=episode.state,
+        after=AlertState.INACTIVE,
+        since=episode.since,
+        episode=episode.number,
+        window=view.last or WindowSpan(episode.since, episode.since, 0),
+        evidence=(),
+        reference=view.fingerprint.partition(":")[0],
+    )

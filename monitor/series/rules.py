@@ -1,0 +1,89 @@
+"""The explicit rules of a series, over the scores of each closed window."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from detectors import Sketch
+from monitor.alerting.alerts import AlertState, Span
+from monitor.alerting.episodes import RuleState, worst
+from monitor.alerting.table import ScoreTable
+from monitor.facts import Fact, WindowSpan
+from monitor.series.alerts import SavedRule, Teller, calling
+from monitor.series.records import Entry
+from monitor.stream.windows import ClosedWindow, SealedPane
+
+RULES = "rules"
+
+
+class Rules:
+    """Puts the scores of a window to one rule after the other."""
+
+    name = RULES
+    kinds = (RULES,)
+
+    def __init__(self, alerts: Sequence[tuple[Teller, RuleState]]) -> None:
+        self.states = {teller.rule.name: state for teller, state in alerts}
+        self._alerts = alerts
+        self._changed = True  # also a rule that never fired is saved, so that its end is said
+
+    def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
+        """Nothing: rules judge windows."""
+        del pane
+        return []
+
+    def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
+        """Let every rule's alert take one window."""
+        parts, span = scores.by_detector, Span(window.start, window.end)
+        closed = WindowSpan(window.start, window.end, window.sketch.rows)
+        facts: list[Fact] = []
+        for teller, state in self._alerts:
+            active = bool(state.alerts)
+            before, after = state.step(calling(teller, state, parts[teller.rule.detector]), span)
+            if active or before is not after:
+                facts += teller.told(before, after, state.evidence(), closed)
+                self._changed = True
+        return facts
+
+    def standing(self) -> Mapping[str, AlertState]:
+        """The features of which an alert is not inactive, each with its worst."""
+        standing: dict[str, AlertState] = {}
+        for state in self.states.values():
+            for feature, shown in state.shown.items():
+                standing[feature] = worst((shown, standing.get(feature, shown)))
+        return standing
+
+    def current(self) -> list[Fact]:
+        """The alerts that are not inactive."""
+        return [
+            teller.seen(state.episode, state.evidence())
+            for teller, state in self._alerts
+            if state.episode.state is not AlertState.INACTIVE
+        ]
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def changes(self) -> list[Entry]:
+        """All rules in one row, if any alert has changed."""
+        changed, self._changed = self._changed, False
+        return self.snapshot() if changed else []
+
+    def snapshot(self) -> list[Entry]:
+        """All rules in one row."""
+        saved = {teller.rule.name: SavedRule.of(teller.rule, state) for teller, state in self._alerts}
+        return [Entry(RULES, msgspec.json.encode(saved))]
+
+    def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
+        """Take up the alerts of rules that have not changed; another reference leaves them as they are."""
+        del alike
+        saved = {name: rule for entry in entries for name, rule in saved_rules(entry).items()}
+        for teller, state in self._alerts:
+            found = saved.get(teller.rule.name)
+            if found is not None and found.made_under(teller.rule):
+                found.restore(state, state.rules)
+        return []
+
+
+def saved_rules(entry: Entry) -> dict[str, SavedRule]:
+    """The rules of a row."""
+    return msgspec.json.decode(entry.held, type=dict[str, SavedRule])

@@ -1,0 +1,221 @@
+"""The scores of a window of features: asked for, with thresholds, and what they make of each feature's state."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import ScoreColumns, Sketch
+from detectors.univariate import volume
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.rules import AlertRule, lowest_threshold
+from monitor.alerting.table import Asked, Part, ScoreTable
+from monitor.facts import Fact, Qualities, WindowClosed, WindowScored
+from monitor.series.history import KIND as WINDOW
+from monitor.series.history import History
+from monitor.series.judging import VOLUME, Judging
+from monitor.series.operators import Scored, Scorer
+from monitor.series.records import Entry
+from monitor.stream.events import SeriesKey
+from monitor.stream.windows import ClosedWindow
+
+OK, WARNING, DRIFT, INSUFFICIENT = 0, 1, 2, -1
+NOT_ASKED = -2  # of a feature that no detector scored
+STATE_OF_ALERT = {
+    AlertState.INACTIVE: OK,
+    AlertState.PENDING: WARNING,
+    AlertState.RECOVERING: WARNING,
+    AlertState.FIRING: DRIFT,
+}
+ROW_DETECTORS = frozenset({"missing", "unseen", VOLUME})  # judged on all rows, so they never lack data
+REPORT = "report"
+
+
+class FeatureScoring:
+    """Scores windows of features by one scorer after the other, and keeps the last of them."""
+
+    kinds = (REPORT, WINDOW)
+
+    def __init__(self, key: SeriesKey, judging: Judging, scorers: Sequence[Scorer], history: History) -> None:
+        self.history = history
+        self.last: Scored | None = None
+        self._key = key
+        self._scorers = scorers
+        self._asking = Asking(judging)
+        self._changed = False
+        self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
+
+    def score(self, window: ClosedWindow[Sketch]) -> Scored:
+        """Score a closed window."""
+        tally = window.sketch.tally()
+        columns: list[ScoreColumns] = []
+        for scorer in self._scorers:
+            columns.append(scorer.columns(tally, columns))
+        closed = WindowClosed(self._key, window.start, window.end, tally.rows, Qualities(tally))
+        return Scored(closed, self._asking.table(columns))
+
+    def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
+        """Keep the window, and say it with its scores and the state of each feature."""
+        self.last = scored
+        self.history.add(scored.window)
+        self._changed = True
+        return self._told(scored, standing)
+
+    def _told(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
+        states = self.states(scored.scores, standing)
+        return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, states)]
+
+    # --- states -------------------------------------------------------------------------------------------------
+
+    def states(self, scores: ScoreTable, standing: Mapping[str, AlertState]) -> Mapping[str, int]:
+        """The state of each feature scored: that of its worst alert, else whether there was enough to judge it by.
+
+        A feature is judged by its values, or by all rows where nothing else is asked for.
+        """
+        quiet = self._without_alerts(scores)
+        if not standing:
+            return quiet
+        return {**quiet, **{name: STATE_OF_ALERT[state] for name, state in standing.items() if name in quiet}}
+
+    def _without_alerts(self, scores: ScoreTable) -> Mapping[str, int]:
+        """The states where nothing alerts. They follow from which scores are known, which is seldom another than last time."""
+        known = tuple((part.columns.detector, part.known.tobytes()) for part in scores.parts)
+        if self._quiet[0] != known:
+            self._quiet = known, self._find_states(scores)
+        return self._quiet[1]
+
+    def _find_states(self, scores: ScoreTable) -> dict[str, int]:
+        features = self._asking.features
+        sides = np.full((2, len(features)), NOT_ASKED)  # by rows, by values
+        for part in scores.parts:
+            side = sides[0 if part.columns.detector in ROW_DETECTORS else 1]
+            places = part.asked.features
+            side[places] = np.maximum(side[places], np.where(part.known, OK, INSUFFICIENT))
+        states = np.where(sides[1] == NOT_ASKED, sides[0], sides[1]).tolist()
+        return {name: state for name, state in zip(features, states, strict=True) if state != NOT_ASKED}
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def current(self, standing: Mapping[str, AlertState]) -> list[Fact]:
+        """The history, then the last window as it was scored."""
+        return [*self.history.windows, *(self._told(self.last, standing) if self.last is not None else [])]
+
+    def changes(self) -> list[Entry]:
+        """The rows that changed since the last call."""
+        last = [_report(self.last)] if self._changed else []
+        self._changed = False
+        return [*last, *self.history.changes()]
+
+    def snapshot(self) -> list[Entry]:
+        """All rows."""
+        return [_report(self.last), *self.history.snapshot()]
+
+    def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
+        """Take up the history, and the last window under today's thresholds. Raises ValueError for damaged bytes."""
+        self.history.restore(entry for entry in entries if entry.kind == WINDOW)
+        for entry in entries if alike else ():
+            if entry.kind == REPORT:
+                saved = msgspec.msgpack.decode(entry.held, type=SavedReport)
+                table = self._asking.table(columns.columns() for columns in saved.scores)
+                self.last = Scored(saved.window, table)
+        return []
+
+
+class Asking:
+    """What is asked of each detector: which features, by which thresholds. All of it is configuration."""
+
+    def __init__(self, judging: Judging) -> None:
+        self.features = (*judging.reference.names, volume.FEATURE)
+        self._judging = judging
+        self._rules = {rule.name: judging.rules_for(rule) for rule in judging.all_rules}
+        self._asked: dict[str, tuple[tuple[str, ...], Asked]] = {}  # by detector, with the features it scores
+
+    def table(self, columns: Iterable[ScoreColumns]) -> ScoreTable:
+        """The scores that are asked for, each with the threshold that applies."""
+        return ScoreTable(tuple(Part(each, self._of(each.detector, each.names)) for each in columns))
+
+    def _of(self, detector: str, names: tuple[str, ...]) -> Asked:
+        """What is asked of a detector that scores these features; worked out when it first speaks."""
+        known, asked = self._asked.get(detector, ((), None))
+        if asked is None or (known is not names and known != names):
+            asked = self._work_out(detector, names)
+            self._asked[detector] = names, asked
+        return asked
+
+    def _work_out(self, detector: str, names: tuple[str, ...]) -> Asked:
+        kept = [place for place, name in enumerate(names) if self._judging.wants(name, detector)]
+        numbers = {name: number for number, name in enumerate(self.features)}
+        asking = [rule.name for rule in self._judging.all_rules if rule.detector == detector]
+        rules = {name: self._rules[name] for name in asking}
+        applying = ([each[name] for each in rules.values() if name in each] for name in names)
+        return Asked(
+            places={name: place for place, name in enumerate(names)},
+            kept=None if len(kept) == len(names) else np.array(kept, dtype=np.int64),
+            features=np.array([numbers[names[place]] for place in kept], dtype=np.int64),
+            thresholds=tuple(lowest_threshold(each) for each in applying),
+            limits={rule: _limits(each, names) for rule, each in rules.items()},
+        )
+
+
+def _limits(rules: Mapping[str, AlertRule], names: Iterable[str]) -> NDArray[np.float64]:
+    return np.array([rules[name].fire_above if name in rules else np.inf for name in names])
+
+
+# --- the last window as saved -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class SavedColumns:
+    """One detector's scores as saved: the arrays of `ScoreColumns` as little-endian bytes."""
+
+    detector: str
+    names: tuple[str, ...]
+    known: bytes
+    rows: bytes
+    values: bytes
+    pvalues: bytes | None
+    details: dict[str, bytes]
+
+    @classmethod
+    def of(cls, found: ScoreColumns) -> Self:
+        """The columns as bytes."""
+        return cls(
+            found.detector,
+            found.names,
+            found.known.tobytes(),
+            found.rows.astype("<i8").tobytes(),
+            found.values.astype("<f8").tobytes(),
+            None if found.pvalues is None else found.pvalues.astype("<f8").tobytes(),
+            {name: column.astype("<f8").tobytes() for name, column in found.details.items()},
+        )
+
+    def columns(self) -> ScoreColumns:
+        """The columns that they were. Raises ValueError where bytes are missing."""
+        return ScoreColumns(
+            self.detector,
+            self.names,
+            np.frombuffer(self.known, dtype=np.bool_),
+            np.frombuffer(self.rows, dtype="<i8"),
+            np.frombuffer(self.values, dtype="<f8"),
+            None if self.pvalues is None else np.frombuffer(self.pvalues, dtype="<f8"),
+            {name: np.frombuffer(column, dtype="<f8") for name, column in self.details.items()},
+        )
+
+
+@dataclass(slots=True)
+class SavedReport:
+    """The last closed window as saved; states follow from scores and alerts."""
+
+    window: WindowClosed
+    scores: list[SavedColumns]
+
+
+def _report(last: Scored | None) -> Entry:
+    if last is None:
+        return Entry(REPORT, None)
+    window = replace(last.window, quality=tuple(last.window.quality))
+    columns = [SavedColumns.of(part.columns) for part in last.scores.parts]
+    return Entry(REPORT, msgspec.msgpack.encode(SavedReport(window, columns)))

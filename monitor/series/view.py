@@ -1,0 +1,159 @@
+"""One view of a series at work: panes and windows, scored, then put to the operators; and how all of it is saved."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+import msgspec
+
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import worst
+from monitor.alerting.rules import AlertRule
+from monitor.facts import EventsCounted, Fact, StateReset, WindowSpan
+from monitor.series.operators import Operator, Scoring
+from monitor.series.records import Entry, Owner, Record
+from monitor.stream.delta import PaneDelta
+from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.sketches import S, SketchSpec
+from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
+
+STATE, PANE = "series", "pane"
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSpec(Generic[S]):
+    """What a view is made of.
+
+    `fingerprint` is what panes and scores are made under: when it changes they are worthless. `rules` are those whose alerts
+    its operators keep: of one that is gone the end is said.
+    """
+
+    name: str
+    windows: WindowSpec
+    sketches: SketchSpec[S]
+    fingerprint: str
+    build: Callable[[SeriesKey], tuple[Scoring[S], Sequence[Operator[S]]]]
+    rules: tuple[AlertRule, ...] = ()
+
+
+@dataclass(slots=True)
+class SavedView:
+    """A view as saved, without its panes and what its operators save."""
+
+    fingerprint: str
+    origin: Nanos | None
+    sealed_until: Nanos | None
+    last: WindowSpan | None = None  # the last closed window
+
+
+class View(Generic[S]):
+    """One view of a series at work."""
+
+    def __init__(self, key: SeriesKey, spec: ViewSpec[S]) -> None:
+        self.key = key
+        self.spec = spec
+        self.windows = Windows(spec.windows, spec.sketches)
+        self.scoring, self.operators = spec.build(key)
+        self._owner = Owner(key, spec.name)
+        self._last: WindowSpan | None = None
+        self._changed = False
+
+    def operator(self, name: str) -> Operator[S]:
+        """One of its operators. Raises KeyError."""
+        return {operator.name: operator for operator in self.operators}[name]
+
+    # --- events in, facts out -----------------------------------------------------------------------------------
+
+    def merge(self, delta: PaneDelta) -> list[Fact]:
+        """Add what was folded, and say how much of it was in time."""
+        origin = self.windows.origin
+        late = self.windows.add(delta.panes)
+        self._changed = self._changed or self.windows.origin != origin
+        timely = sum(part.rows for part in delta.panes.values()) - late
+        counted = (("ok", timely), ("late", late))
+        return [EventsCounted(delta.topic, outcome, count, self.key) for outcome, count in counted if count]
+
+    def close(self, end: Nanos) -> list[Fact]:
+        """Seal the pane that ends here, and close the window that does."""
+        return [fact for closed in self.windows.close(end) for fact in self._take(closed)]
+
+    def _take(self, closed: SealedPane[S] | ClosedWindow[S]) -> list[Fact]:
+        match closed:
+            case SealedPane():
+                return [fact for operator in self.operators for fact in operator.on_pane(closed)]
+            case ClosedWindow():
+                return self._judge(closed)
+
+    def _judge(self, window: ClosedWindow[S]) -> list[Fact]:
+        scored = self.scoring.score(window)
+        told = [fact for operator in self.operators for fact in operator.on_window(window, scored.scores)]
+        self._last = WindowSpan(window.start, window.end, window.sketch.rows)
+        return [*self.scoring.tell(scored, self._standing()), *told]
+
+    def _standing(self) -> Mapping[str, AlertState]:
+        """The features that any operator holds for not inactive, each with its worst state."""
+        standing: dict[str, AlertState] = {}
+        for operator in self.operators:
+            for feature, state in operator.standing().items():
+                standing[feature] = worst((state, standing.get(feature, state)))
+        return standing
+
+    def seal_until(self, watermark: Nanos) -> None:
+        """What the watermark has passed is late from now on; called once all that is due is closed."""
+        self.windows.seal_until(watermark)
+        self._changed = True
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def current(self) -> list[Fact]:
+        """The facts that say where things stand, for a reader that starts now."""
+        told = [fact for operator in self.operators for fact in operator.current()]
+        return [*self.scoring.current(self._standing()), *told]
+
+    def snapshot(self) -> list[Record]:
+        """All state as records."""
+        entries = [self._entry(), *map(self._pane, self.windows.panes)]
+        for part in (self.scoring, *self.operators):
+            entries += part.snapshot()
+        return [self._owner.record(entry) for entry in entries]
+
+    def changes(self) -> list[Record]:
+        """The records that changed since the last call."""
+        entries = [self._pane(start) for start in self.windows.touched]
+        self.windows.touched.clear()
+        if self._changed:
+            entries.append(self._entry())
+            for part in (self.scoring, *self.operators):
+                entries += part.changes()
+        self._changed = False
+        return [self._owner.record(entry) for entry in entries]
+
+    def restore(self, entries: Sequence[Entry]) -> list[Fact]:
+        """Take up saved state; what had to be dropped is said."""
+        states = [msgspec.json.decode(entry.held, type=SavedView) for entry in entries if entry.kind == STATE]
+        alike = any(saved.fingerprint == self.spec.fingerprint for saved in states)
+        facts: list[Fact] = []
+        if alike:
+            self._restore(states[0], [entry for entry in entries if entry.kind == PANE])
+        elif states:
+            cause = "reference or window changed: panes, detectors and last scores start anew"
+            facts.append(StateReset(self.key, cause))
+        for part in (*self.operators, self.scoring):
+            facts += part.restore([entry for entry in entries if entry.kind in part.kinds], alike=alike)
+        return facts
+
+    def _restore(self, saved: SavedView, panes: Sequence[Entry]) -> None:
+        self.windows.origin, self.windows.sealed_until, self._last = saved.origin, saved.sealed_until, saved.last
+        for entry in panes:
+            assert entry.number is not None
+            self.windows.restore(entry.number, self.spec.sketches.from_bytes(entry.held))
+
+    def _entry(self) -> Entry:
+        windows = self.windows
+        saved = SavedView(self.spec.fingerprint, windows.origin, windows.sealed_until, self._last)
+        return Entry(STATE, msgspec.json.encode(saved))
+
+    def _pane(self, start: Nanos) -> Entry:
+        """One pane; gone once no window needs it."""
+        pane = self.windows.panes.get(start)
+        return Entry(PANE, None if pane is None else pane.to_bytes(), start)

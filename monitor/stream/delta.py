@@ -1,0 +1,142 @@
+"""Batches to panes: what a batch adds to each pane of a view, before anybody decides what is late.
+
+One process merges what it folds. A replica folds, sends the counted form, and the owner of the series merges it: the sum is
+the same. A folder drops nothing, for only the owner knows what is sealed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.stream.events import EventBatch, Nanos, OffsetRange, SeriesKey
+from monitor.stream.sketches import AdditiveSketch, SketchSpec
+
+
+class PanePart(Protocol):
+    """What is to be added to one pane."""
+
+    @property
+    def rows(self) -> int:
+        """How many events."""
+
+    @property
+    def earliest(self) -> Nanos:
+        """The smallest event time among them."""
+
+    def add_to(self, sketch: Any) -> None:
+        """Add them to the pane's sketch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaneRows:
+    """The rows of one pane, not counted yet: in one process they are counted into the pane itself."""
+
+    earliest: Nanos
+    numeric: NDArray[np.float64]
+    codes: NDArray[np.int32]
+
+    @property
+    def rows(self) -> int:
+        """How many events."""
+        return len(self.numeric)
+
+    def add_to(self, sketch: AdditiveSketch) -> None:
+        """Count them into the pane's sketch."""
+        sketch.update(self.numeric, self.codes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaneCounts:
+    """The same, counted: what a replica sends."""
+
+    earliest: Nanos
+    sketch: AdditiveSketch
+
+    @property
+    def rows(self) -> int:
+        """How many events."""
+        return self.sketch.rows
+
+    def add_to(self, sketch: AdditiveSketch) -> None:
+        """Add the counts to the pane's sketch."""
+        sketch.add(self.sketch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaneDelta:
+    """What one batch adds to the panes of a view, by their starts; `offsets` are the records that it covers."""
+
+    key: SeriesKey
+    view: str
+    topic: str
+    offsets: tuple[OffsetRange, ...]
+    panes: Mapping[Nanos, PanePart]
+
+    def to_bytes(self, spec: SketchSpec[Any]) -> bytes:
+        """Write it with every pane counted."""
+        panes = []
+        for start, part in self.panes.items():
+            sketch = spec.empty()
+            part.add_to(sketch)
+            panes.append((start, part.earliest, sketch.to_bytes()))
+        return msgspec.msgpack.encode(_Sent(self.key, self.view, self.topic, self.offsets, panes))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, spec: SketchSpec[Any]) -> "PaneDelta":
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes and those of another specification."""
+        sent = msgspec.msgpack.decode(data, type=_Sent)
+        panes = {start: PaneCounts(earliest, spec.from_bytes(counts)) for start, earliest, counts in sent.panes}
+        return cls(sent.key, sent.view, sent.topic, sent.offsets, panes)
+
+
+@dataclass(slots=True)
+class _Sent:
+    key: SeriesKey
+    view: str
+    topic: str
+    offsets: tuple[OffsetRange, ...]
+    panes: list[tuple[Nanos, Nanos, bytes]]
+
+
+class Folder:
+    """Folds batches into the panes of their views, given the slide of each."""
+
+    def __init__(self, slides: Mapping[tuple[SeriesKey, str], Nanos]) -> None:
+        self._slides = slides
+
+    def fold(self, batch: EventBatch) -> list[PaneDelta]:
+        """What a batch adds to its view; of no events, nothing."""
+        if not len(batch):
+            return []
+        panes = _panes(batch, self._slides[batch.key, batch.view])
+        return [PaneDelta(batch.key, batch.view, batch.topic, batch.offsets, panes)]
+
+
+def _panes(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
+    first, last = int(batch.event_times.min()), int(batch.event_times.max())
+    start = first - first % slide
+    if last < start + slide:
+        return {start: PaneRows(first, batch.numeric, batch.codes)}
+    return _shared_out(batch, slide)
+
+
+def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
+    """Share out a batch that belongs to several panes: sorted by pane once, then run by run."""
+    times, numeric, codes = batch.event_times, batch.numeric, batch.codes
+    starts = times - times % slide
+    steps = np.diff(starts)
+    if (steps < 0).any():
+        order = np.argsort(starts, kind="stable")
+        times, starts, numeric, codes = times[order], starts[order], numeric[order], codes[order]
+        steps = np.diff(starts)
+    bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
+    earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
+    return {
+        int(starts[first]): PaneRows(least, numeric[first:end], codes[first:end])
+        for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
+    }

@@ -1,0 +1,82 @@
+"""What a view needs of its sketches: additive counts, made from a specification."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import Grid, PackedSketch, Sketch
+
+
+class Counted(Protocol):
+    """Counts put away: all that is asked of them is their number of rows and their bytes."""
+
+    @property
+    def rows(self) -> int:
+        """Rows counted."""
+
+    def to_bytes(self) -> bytes:
+        """Write the counts; `SketchSpec.from_bytes` reads them."""
+
+
+class AdditiveSketch(Protocol):
+    """Counts of a pane or window. Addition is exact, so neither order nor grouping matters."""
+
+    @property
+    def rows(self) -> int:
+        """Rows counted."""
+
+    def update(self, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> None:
+        """Count the columns of a batch."""
+
+    def add(self, other: Any, /) -> None:
+        """Add the counts of another, loose or put away."""
+
+    def subtract(self, part: Any, /) -> None:
+        """Take counts out again that were added before."""
+
+    def copy(self) -> Self:
+        """Return a sketch that no longer changes with this one."""
+
+    def packed(self) -> Counted:
+        """Return the same counts, to be kept."""
+
+    def to_bytes(self) -> bytes:
+        """Write the counts."""
+
+
+S = TypeVar("S", bound=AdditiveSketch)
+S_co = TypeVar("S_co", bound=AdditiveSketch, covariant=True)
+
+
+class SketchSpec(Protocol[S_co]):
+    """What sketches of one view are made by; all of them can be added."""
+
+    def empty(self) -> S_co:
+        """Return a sketch of no rows."""
+
+    def unpacked(self, kept: Any, /) -> S_co:
+        """Return a sketch of counts that were put away."""
+
+    def from_bytes(self, data: bytes) -> S_co:
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes and those of another specification."""
+
+
+@dataclass(frozen=True, slots=True)
+class GridSketches:
+    """Sketches on a grid: those of features."""
+
+    grid: Grid
+
+    def empty(self) -> Sketch:
+        """Return a sketch of no rows."""
+        return Sketch.empty(self.grid)
+
+    def unpacked(self, kept: PackedSketch) -> Sketch:
+        """Return a sketch of counts that were put away."""
+        return Sketch.unpacked(kept)
+
+    def from_bytes(self, data: bytes) -> Sketch:
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes, GridMismatchError for another grid's."""
+        return Sketch.from_bytes(self.grid, data)
