@@ -48,7 +48,7 @@ class ChartBudget:
         self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told), {EVERY_FEATURE})
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
         self._uncharted: Sketch | None = None  # what came since the last subgroup
-        self._changed = False
+        self._changed = True
         self._written: Entry | None = None  # the row of the incidents that the store holds
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
