@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, Nanos
 
-DAY: Nanos = 86_400 * SECOND
 WAITING = {AlertState.FIRING: AlertState.PENDING, AlertState.RECOVERING: AlertState.PENDING}
 
 

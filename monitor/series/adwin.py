@@ -1,23 +1,22 @@
 """ADWIN over the sealed panes of a series: fed by panes, scored with each window, saved by what it was fed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from zlib import crc32
 
 from detectors import Reference, ScoreColumns, Sketch, Tally
 from detectors.univariate import adwin
-from monitor.alerting.alerts import AlertState
-from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, StateReset
+from monitor.series.operators import Operator
 from monitor.series.records import Entry
 from monitor.stream.events import SeriesKey
-from monitor.stream.windows import ClosedWindow, SealedPane
+from monitor.stream.windows import SealedPane
 
 WHOLE, FED = "adwin", "fed"
 WHOLE_AFTER = adwin.PANES  # a kilobyte or more a feature, so a checkpoint writes only what came to it
 
 
-class Adwin:
+class Adwin(Operator[Sketch]):
     """Decides nothing by itself: rules look at its scores."""
 
     name = WHOLE
@@ -39,23 +38,10 @@ class Adwin:
         self.bank.update(pane.sketch)
         return []
 
-    def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
-        """Nothing: rules decide."""
-        del window, scores
-        return []
-
     def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
         """Where the means stand, of features with enough values in the window: few say little, as for other detectors."""
         del scored
         return self.bank.columns(min_rows=self._min_rows, brought=window.usable[: self._numbers])
-
-    def standing(self) -> Mapping[str, AlertState]:
-        """Nothing."""
-        return {}
-
-    def current(self) -> list[Fact]:
-        """Nothing."""
-        return []
 
     # --- state --------------------------------------------------------------------------------------------------
 

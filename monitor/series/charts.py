@@ -14,16 +14,15 @@ from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
 from monitor.alerting.episodes import Episode, Evidence, worst
-from monitor.alerting.incidents import DAY
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.alerting.table import ScoreTable
 from monitor.facts import CalibrationStands, Fact, PaneCharted, RateImproved, StateReset, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.evidence import ChartReader
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
+from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import SeriesKey
-from monitor.stream.windows import ClosedWindow, SealedPane
+from monitor.stream.events import DAY, SeriesKey
+from monitor.stream.windows import SealedPane
 
 NAME = "charts"
 RATES = CHARTS.index("missing")  # the first of the charts of rates
@@ -31,7 +30,7 @@ MOST_WORDED = 50  # features of an incident, those in front, whose counts are ke
 Episodes = tuple[Episode, Episode]  # before and after
 
 
-class ChartBudget:
+class ChartBudget(Operator[Sketch]):
     """The charts of one series with its incident and its self-check."""
 
     name = NAME
@@ -112,11 +111,6 @@ class ChartBudget:
             name = self._reference.names[place]
             improved.append(RateImproved(self._key, point.end, name, CHARTS[RATES + which], before, now))
         return improved
-
-    def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
-        """Nothing: the panes of the window have been charted."""
-        del window, scores
-        return []
 
     def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
         """Where the charts stand."""

@@ -13,14 +13,15 @@ from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import calling
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
+from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.windows import ClosedWindow, SealedPane
+from monitor.stream.windows import ClosedWindow
 
 DEBIASED, UNLIKELY, JUMP = 0.25, 1e-6, 0.2  # PSI beyond chance, its p-value, points of missing or unseen
 FEWEST_ROWS, CERTAIN_JUMP = 30, 5.0  # of a window whose shares are looked at, and its standard errors beyond chance
 
 
-class EffectBudget:
+class EffectBudget(Operator[Sketch]):
     """The incident of one series with a cold reference."""
 
     name = "effects"
@@ -31,11 +32,6 @@ class EffectBudget:
         self._reference = reference
         self._min_rows = min_rows
         self._written: Entry | None = None  # the row that the store holds
-
-    def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
-        """Nothing: effects are those of windows."""
-        del pane
-        return []
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let the incident take one window."""

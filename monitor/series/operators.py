@@ -28,9 +28,7 @@ class Scored:
 class Saved(Protocol):
     """Whoever has state to save. `kinds` are those of its rows, and nobody else's in the view."""
 
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of its rows."""
+    kinds: tuple[str, ...]
 
     def changes(self) -> list[Entry]:
         """The rows that changed since the last call."""
@@ -63,20 +61,24 @@ class Scoring(Saved, Protocol[S]):
 
 
 class Operator(Saved, Protocol[S]):
-    """One of those who decide in the second phase: rules, a budget, ADWIN, later performance."""
+    """One of those who decide in the second phase: rules, a budget, ADWIN, later performance. What it leaves out does nothing."""
 
-    @property
-    def name(self) -> str:
-        """Its name in the view, also the first of its kinds."""
+    name: str  # in the view
 
     def on_pane(self, pane: SealedPane[S]) -> list[Fact]:
         """Take a sealed pane. Panes are disjoint, however much the windows overlap."""
+        del pane
+        return []
 
     def on_window(self, window: ClosedWindow[S], scores: ScoreTable) -> list[Fact]:
         """Take a closed window, scored."""
+        del window, scores
+        return []
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features that it holds for not inactive; a warning is pending."""
+        return {}
 
     def current(self) -> list[Fact]:
         """The facts that say where things stand, for a reader that starts now."""
+        return []

@@ -10,13 +10,14 @@ from monitor.alerting.episodes import RuleState, worst
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller, calling
+from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.windows import ClosedWindow, SealedPane
+from monitor.stream.windows import ClosedWindow
 
 RULES = "rules"
 
 
-class Rules:
+class Rules(Operator[Sketch]):
     """Puts the scores of a window to one rule after the other."""
 
     name = RULES
@@ -26,11 +27,6 @@ class Rules:
         self.states = {teller.rule.name: state for teller, state in alerts}
         self._alerts = alerts
         self._changed = True  # also a rule that never fired is saved, so that its end is said
-
-    def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
-        """Nothing: rules judge windows."""
-        del pane
-        return []
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let every rule's alert take one window."""

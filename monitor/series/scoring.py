@@ -17,7 +17,7 @@ from monitor.facts import Fact, Qualities, WindowClosed, WindowScored
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import VOLUME, Judging
-from monitor.series.operators import Scored, Scorer
+from monitor.series.operators import Scored, Scorer, Scoring
 from monitor.series.records import Entry
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import ClosedWindow
@@ -34,7 +34,7 @@ ROW_DETECTORS = frozenset({"missing", "unseen", VOLUME})  # judged on all rows, 
 REPORT = "report"
 
 
-class FeatureScoring:
+class FeatureScoring(Scoring[Sketch]):
     """Scores windows of features by one scorer after the other, and keeps the last of them."""
 
     kinds = (REPORT, WINDOW)

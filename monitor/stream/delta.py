@@ -7,7 +7,7 @@ the same. A folder drops nothing, for only the owner knows what is sealed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,21 +15,6 @@ from numpy.typing import NDArray
 
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, SeriesKey
 from monitor.stream.sketches import AdditiveSketch, SketchSpec
-
-
-class PanePart(Protocol):
-    """What is to be added to one pane."""
-
-    @property
-    def rows(self) -> int:
-        """How many events."""
-
-    @property
-    def earliest(self) -> Nanos:
-        """The smallest event time among them."""
-
-    def add_to(self, sketch: Any) -> None:
-        """Add them to the pane's sketch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +50,9 @@ class PaneCounts:
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Add the counts to the pane's sketch."""
         sketch.add(self.sketch)
+
+
+PanePart = PaneRows | PaneCounts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import RuleState
-from monitor.alerting.incidents import DAY, Incident
+from monitor.alerting.incidents import Incident
 from tests.build import HOUR, MIDNIGHT, MINUTE
 
 INACTIVE, PENDING, FIRING, _ = AlertState
@@ -81,4 +81,3 @@ def test_an_incident_that_lasts_is_not_told_again() -> None:
     incident = Incident(RuleState({}))
 
     assert sum(told(incident, hour(at), "age") for at in range(1, 10 * 24)) == 1
-    assert DAY == 24 * HOUR

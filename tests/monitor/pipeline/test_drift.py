@@ -379,6 +379,24 @@ def test_going_on_from_a_snapshot_is_never_having_stopped(learnt: Reference, sto
     )
 
 
+def test_words_after_a_restart_are_those_of_before_it(learnt: Reference) -> None:
+    """An incident is saved with the counts that its words are made of."""
+    traffic = charted(learnt)
+    traffic.panes(20)
+    before = of(traffic.panes(12, shift(), missing("holes")), AlertSeen)[-1]
+    fresh, explainer = charted(learnt).pipeline, Explainer({KEY: learnt})
+    restored(traffic.pipeline, fresh)
+    (after,) = of(explainer.explain(fresh.current()), AlertSeen)
+    said = {one.feature: one.words for one in before.evidence}
+
+    assert {one.feature: one.words for one in after.evidence} == said
+    assert all(said.values())
+
+    traffic.pipeline = fresh
+    traffic.panes(1, shift(), missing("holes"))
+    assert fresh.series[KEY].features.operator("charts")._suspects["holes"].sum() > 12 * ROWS  # those before count on
+
+
 def test_checkpoints_of_changes_hold_the_charts(learnt: Reference) -> None:
     traffic = charted(learnt)
     held: dict[tuple[str, str], bytes] = {}

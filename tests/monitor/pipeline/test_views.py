@@ -12,7 +12,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.table import ScoreTable
 from monitor.facts import EventsCounted, Fact, RateImproved, StateReset, WindowClosed
 from monitor.pipeline import Pipeline
-from monitor.series.operators import Scored
+from monitor.series.operators import Operator, Scored
 from monitor.series.records import Entry, Owner, owned
 from monitor.series.series import SeriesSpec
 from monitor.series.view import ViewSpec
@@ -94,7 +94,7 @@ class NoScores:
         return []
 
 
-class LabelMeans:
+class LabelMeans(Operator[LabelCounts]):
     """Says the mean of each window's labels, beside that of the windows so far."""
 
     name = "means"
@@ -114,12 +114,6 @@ class LabelMeans:
         self.so_far.add(window.sketch)
         now = window.sketch.total / window.sketch.rows
         return [RateImproved(self._key, window.end, "label", "mean", before, now)]  # any fact will do
-
-    def standing(self) -> Mapping[str, AlertState]:
-        return {}
-
-    def current(self) -> list[Fact]:
-        return []
 
     def changes(self) -> list[Entry]:
         return self.snapshot()
