@@ -76,8 +76,8 @@ class Pipeline:
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
         self.watermark.assign(arrived.assigned, now)
-        for partition in arrived.blind:
-            self.watermark.unheard(partition, now)
+        for partition in arrived.unconfirmed:
+            self.watermark.restart_silence(partition, now)
         for partition in arrived.read:
             self.watermark.read(partition)
         for partition, event_time in arrived.seen.items():

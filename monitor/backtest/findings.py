@@ -22,8 +22,8 @@ from monitor.facts import (
     EventsRejected,
     Fact,
     FieldsRejected,
-    PaneCharted,
     RetrainDecided,
+    SubgroupCharted,
     WindowClosed,
 )
 from monitor.series.series import SeriesSpec
@@ -108,9 +108,9 @@ class SeriesFindings:
         self.rows.add(RowsPoint(window.end, 1, window.rows))
         self.rows_judged += window.rows
 
-    def chart(self, fact: PaneCharted, per_month: float) -> None:
+    def chart(self, fact: SubgroupCharted, per_month: float) -> None:
         """The charts took one more point."""
-        point = fact.step
+        point = fact.point
         self.at = fact.end
         self.charted = True
         self.peaks.add(PeakPoint.of(point))
@@ -166,7 +166,7 @@ class Findings:
             case WindowClosed():
                 self.windows += 1
                 self.series[fact.key].close(fact)
-            case PaneCharted() if self.budget is not None:
+            case SubgroupCharted() if self.budget is not None:
                 self.series[fact.key].chart(fact, self.budget)
             case AlertSeen() | AlertChanged():
                 self._follow(fact)

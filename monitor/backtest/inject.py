@@ -12,7 +12,7 @@ from detectors import CategoricalFeature, NumericFeature, Reference
 from monitor.series.series import SeriesSpec
 from monitor.sources.formats.columns import CategoryTable
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
-from monitor.stream.events import EventBatch, Nanos, Newcomer, SeriesKey
+from monitor.stream.events import EventBatch, Nanos, SeriesKey, UnseenCategory
 
 KINDS = ("shift", "scale", "times", "missing", "constant", "category", "swap")
 FORM = re.compile(rf"(?P<where>.+):(?P<kind>{'|'.join(KINDS)})=(?P<value>.+)@(?P<when>[^@]+)")
@@ -62,7 +62,9 @@ class Plant:
         """The batch with the name of the category that it got by the change, if it got one."""
         if self.newcomer is None or not len(times := batch.event_times[self._concerned(batch)]):
             return batch
-        return replace(batch, newcomers=(*batch.newcomers, Newcomer(*self.newcomer, int(times[0]))))
+        return replace(
+            batch, unseen_categories=(*batch.unseen_categories, UnseenCategory(*self.newcomer, int(times[0])))
+        )
 
     def _concerned(self, batch: EventBatch) -> NDArray[np.bool_]:
         if batch.key != self.key:

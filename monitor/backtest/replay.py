@@ -34,8 +34,8 @@ class Range:
         counts = (batch.event_times >= first) & (batch.event_times < until)
         if counts.all():
             return batch
-        named = tuple(unseen for unseen in batch.newcomers if first <= unseen.event_time < until)
-        return replace(batch.where(counts), newcomers=named)
+        named = tuple(unseen for unseen in batch.unseen_categories if first <= unseen.event_time < until)
+        return replace(batch.where(counts), unseen_categories=named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]
         yield int(spans[0]), batch
         return
     named = defaultdict(list)
-    for unseen in batch.newcomers:
+    for unseen in batch.unseen_categories:
         named[unseen.event_time // length].append(unseen)
     if (steps < 0).any():
         order = np.argsort(spans, kind="stable")
@@ -161,4 +161,4 @@ def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]
     bounds = [0, *(np.flatnonzero(np.diff(spans)) + 1).tolist(), len(spans)]
     for first, end in pairwise(bounds):
         number = int(spans[first])
-        yield number, replace(batch.where(slice(first, end)), newcomers=tuple(named[number]))
+        yield number, replace(batch.where(slice(first, end)), unseen_categories=tuple(named[number]))

@@ -20,7 +20,7 @@ from monitor.sources.formats.decode import Decoded, TopicDecoder
 from monitor.sources.formats.values import Rejected, number
 from monitor.sources.tables.files import Column, TableError, explained
 from monitor.sources.tables.reading import NOT_A_TIME, Chunk, Kinds, Place, table_of, times_of
-from monitor.stream.events import EventBatch, Newcomer, Partition, SeriesKey
+from monitor.stream.events import EventBatch, Partition, SeriesKey, UnseenCategory
 
 TIME_NAMES = ("timestamp", "ts")
 UNMONITORED = -1
@@ -186,9 +186,9 @@ class Tables:
 
 def _newcomers(
     decoder: SeriesDecoder, columns: Mapping[str, Any], codes: NDArray[np.int32], times: NDArray[np.int64]
-) -> tuple[Newcomer, ...]:
+) -> tuple[UnseenCategory, ...]:
     """Some of the categories that the reference does not know, of rows spread over the chunk."""
-    found: list[Newcomer] = []
+    found: list[UnseenCategory] = []
     for at, ((name, _), table) in enumerate(zip(decoder.categorical, decoder.tables, strict=True)):
         if name in columns:
             new = np.flatnonzero(codes[:, at] == table.unseen)
@@ -196,7 +196,7 @@ def _newcomers(
             new = new[np.arange(few) * new.size // max(few, 1)]
             texts = map(canonical, only_rows(columns[name], new).tolist())
             told = zip(texts, times[new].tolist(), strict=True)
-            found += [Newcomer(at, legible(text), time) for text, time in told if text is not None]
+            found += [UnseenCategory(at, legible(text), time) for text, time in told if text is not None]
     return tuple(found)
 
 

@@ -15,26 +15,26 @@ MOST_OF = 0.5  # of the new ones: it alone is named
 OLD = 0.005  # of the rows: as many unnamed categories in the reference are worth telling
 
 
-def category_parts(feature: CategoricalFeature, reading: Reading, newcomers: Sequence[tuple[str, float]]) -> list[Part]:
-    """Return the parts of a categorical; `newcomers` are the texts of new categories with their shares among those."""
+def category_parts(feature: CategoricalFeature, reading: Reading, unseen: Sequence[tuple[str, float]]) -> list[Part]:
+    """Return the parts of a categorical; `unseen` are the texts of new categories with their shares among those."""
     if not reading.usable:
         return []
-    return [*_unseen(reading, newcomers), *_known(feature, reading)]
+    return [*_unseen(reading, unseen), *_known(feature, reading)]
 
 
-def _unseen(reading: Reading, newcomers: Sequence[tuple[str, float]]) -> list[Part]:
+def _unseen(reading: Reading, unseen: Sequence[tuple[str, float]]) -> list[Part]:
     before, now = float(reading.before[-1]), float(reading.now[-1])
     strength = 2 * abs(now - before) / NOTABLE_SHARE  # a new category is nobody's usual fluctuation
     sure = sureness(before, now, reading.usable)
-    return [Part("new", _named(before, now, newcomers), strength if now > before else 0.0, sure)]
+    return [Part("new", _named(before, now, unseen), strength if now > before else 0.0, sure)]
 
 
-def _named(before: float, now: float, newcomers: Sequence[tuple[str, float]]) -> str:
-    names = [f'"{legible(text, LONGEST)}"' for text, _ in newcomers[:MOST_NAMED]]
+def _named(before: float, now: float, unseen: Sequence[tuple[str, float]]) -> str:
+    names = [f'"{legible(text, LONGEST)}"' for text, _ in unseen[:MOST_NAMED]]
     if before > OLD or not names:
-        mostly = f", mostly {names[0]}" if names and newcomers[0][1] >= MOST_OF else ""
+        mostly = f", mostly {names[0]}" if names and unseen[0][1] >= MOST_OF else ""
         return f"{'rare or new' if before > OLD else 'new'} categories {moved(before, now)}{mostly}"
-    first = newcomers[0][1]
+    first = unseen[0][1]
     if first >= MOST_OF:
         others = f" and others {share(now * (1 - first))}" if first < 1 else ""
         return f"new category {names[0]} {share(now * first)}{others}"

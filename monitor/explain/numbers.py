@@ -25,7 +25,7 @@ OFTEN = 3  # times in a sample: no coincidence
 FAR = 0.3  # KS distance of two rows of counts: only then is a change of unit looked for
 SLIGHT = 0.02  # σ, or of ln(sd / sd): too little to say which way
 CLAMPED = 0.01  # of the rows outside the range: their distance is not known
-BLIND = 0.2  # of the rows outside: the spread is not known
+BEYOND_KNOWN = 0.2  # of the rows outside: the spread is not known
 INNER = (0.1, 0.9)
 
 
@@ -109,8 +109,8 @@ def _spread(feature: NumericFeature, reading: Reading, moments: Moments, chart: 
         if (ratio > 1) is not (chart == "scale+"):
             return Part("spread", f"values {'further apart' if chart == 'scale+' else 'closer together'}", 1.0, np.inf)
         return Part("spread", f"spread × {plain(ratio, 2)}", 1.0, np.inf)
-    blind = reading.now[0] + reading.now[-1] > BLIND
-    sure = 0.0 if blind else abs(change) * np.sqrt(2 * reading.usable)
+    beyond = reading.now[0] + reading.now[-1] > BEYOND_KNOWN
+    sure = 0.0 if beyond else abs(change) * np.sqrt(2 * reading.usable)
     return Part("spread", f"spread × {plain(ratio, 2)}", min(abs(change), 5.0) / NOTABLE_SPREAD, float(sure))
 
 

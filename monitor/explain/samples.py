@@ -51,7 +51,7 @@ class Samples:
             wanted = min(rows, KEPT // 2, max(1, gaps, self._skipped // ONE_OF))
             self._keep(batch.numeric[rows - wanted :].T)
             self._skipped, self._last = 0, second
-        for column, text, _ in batch.newcomers:
+        for column, text, _ in batch.unseen_categories:
             self._hear(self._heard.setdefault(column, {}), text)
 
     def _keep(self, columns: Floats) -> None:

@@ -34,9 +34,9 @@ from monitor.facts.sources import (
 from monitor.facts.windows import (
     CalibrationStands,
     FeatureQuality,
-    PaneCharted,
     Qualities,
     RateImproved,
+    SubgroupCharted,
     WindowClosed,
     WindowScored,
     WindowSpan,
@@ -48,7 +48,7 @@ Fact = (
     | FieldsRejected
     | WindowClosed
     | WindowScored
-    | PaneCharted
+    | SubgroupCharted
     | CalibrationStands
     | RateImproved
     | AlertSeen
@@ -90,7 +90,6 @@ __all__ = [
     "ForeignCommit",
     "LagMeasured",
     "OffsetsLost",
-    "PaneCharted",
     "PanesOpen",
     "PartitionsAssigned",
     "PartitionsHeld",
@@ -101,6 +100,7 @@ __all__ = [
     "SourceAnswered",
     "SourceTroubled",
     "StateReset",
+    "SubgroupCharted",
     "TopicsMissing",
     "WatermarkAdvanced",
     "WindowClosed",

@@ -100,14 +100,14 @@ class WindowSpan:
 
 
 @dataclass(frozen=True, slots=True)
-class PaneCharted:
-    """The budget's charts have taken one step, over the pane [start, end)."""
+class SubgroupCharted:
+    """The budget's charts have taken one subgroup, [start, end): `point` is what they say after it."""
 
     key: SeriesKey
     start: Nanos
     end: Nanos
     rows: int
-    step: Step
+    point: Step
 
 
 @dataclass(frozen=True, slots=True)

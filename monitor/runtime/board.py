@@ -22,13 +22,13 @@ from monitor.facts import (
     FieldsRejected,
     LagMeasured,
     OffsetsLost,
-    PaneCharted,
     PanesOpen,
     PartitionsHeld,
     RecordsSkipped,
     RetrainDecided,
     SourceAnswered,
     SourceTroubled,
+    SubgroupCharted,
     TopicsMissing,
     WatermarkAdvanced,
     WindowClosed,
@@ -174,11 +174,11 @@ class Board:
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states)
             case AlertSeen() | AlertChanged() | RetrainDecided():
                 self._alert(fact)
-            case PaneCharted(key=key, step=step):
+            case SubgroupCharted(key=key, point=point):
                 labels = key.model, key.version
-                self.counters["driftd_chart_warnings_total"][labels] += step.warned
-                self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + step.expected_warnings
-                self.suspect[labels] = step.suspect
+                self.counters["driftd_chart_warnings_total"][labels] += point.warned
+                self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + point.expected_warnings
+                self.suspect[labels] = point.suspect
             case CalibrationStands(key, suspect):
                 self.suspect[key.model, key.version] = suspect
             case WatermarkAdvanced(at):

@@ -81,7 +81,7 @@ class Loop:
         now = self._clock.now()
         arrived, facts = self._decode(poll, now)
         if self._clock_jumped(now):
-            arrived = replace(arrived, blind=frozenset(self._source.positions()))
+            arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
         facts += self._explainer.explain(self._pipeline.advance(now))

@@ -24,13 +24,13 @@ from monitor.facts import (
     FieldsRejected,
     ForeignCommit,
     OffsetsLost,
-    PaneCharted,
     PartitionsAssigned,
     RateImproved,
     RecordsSkipped,
     RetrainDecided,
     SourceTroubled,
     StateReset,
+    SubgroupCharted,
     TopicsMissing,
     WatermarkAdvanced,
     WindowClosed,
@@ -45,7 +45,7 @@ __all__ = ["METRICS", "Telemetry", "configure_logging"]
 T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
 UNSPOKEN = frozenset(
-    {EventsCounted, WatermarkAdvanced, WindowScored, PaneCharted, CalibrationStands}
+    {EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands}
 )  # nothing is logged of these, and they are many
 MOST_COMPLAINTS = 1000  # kinds remembered
 

@@ -15,7 +15,7 @@ from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
 from monitor.alerting.episodes import Episode, Evidence, worst
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.facts import CalibrationStands, Fact, PaneCharted, RateImproved, StateReset, WindowSpan
+from monitor.facts import CalibrationStands, Fact, RateImproved, StateReset, SubgroupCharted, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.evidence import ChartReader
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
@@ -94,7 +94,7 @@ class ChartBudget(Operator[Sketch]):
     def _told(self, point: Step, drift: Episodes, check: Episodes) -> list[Fact]:
         span = WindowSpan(point.start, point.end, point.rows)
         return [
-            PaneCharted(self._key, point.start, point.end, point.rows, point),
+            SubgroupCharted(self._key, point.start, point.end, point.rows, point),
             *self._improved(point),
             *self.drift.told(drift, span),
             *self.check.told(check, span),

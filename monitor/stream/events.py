@@ -43,8 +43,8 @@ class Partition:
         return f"{self.topic}/{self.index}"
 
 
-class Newcomer(NamedTuple):
-    """What a category is called that the reference does not know: its column of `codes`, and when the event was."""
+class UnseenCategory(NamedTuple):
+    """The text of a category that the reference does not know: its column of `codes`, and when the event was."""
 
     column: int
     text: str
@@ -64,7 +64,7 @@ class EventBatch:
     """Events of one series, columnar.
 
     `event_times` int64[n]; `numeric` float64[n, k], NaN where missing; `codes` int32[n, c], the reference's
-    category codes. Columns stand in the order of the series' grid. `newcomers` are a few of the new categories, for
+    category codes. Columns stand in the order of the series' grid. `unseen_categories` are a few of the new categories, for
     display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
     """
 
@@ -73,7 +73,7 @@ class EventBatch:
     event_times: NDArray[np.int64]
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
-    newcomers: tuple[Newcomer, ...] = ()
+    unseen_categories: tuple[UnseenCategory, ...] = ()
     offsets: tuple[OffsetRange, ...] = ()
     view: str = FEATURES
 
@@ -87,7 +87,7 @@ class EventBatch:
             event_times=self.event_times[which],
             numeric=self.numeric[which],
             codes=self.codes[which],
-            newcomers=(),
+            unseen_categories=(),
         )
 
 
@@ -96,8 +96,8 @@ class MicroBatch:
     """All that one poll brought.
 
     `seen` is the largest valid event time a partition brought, of any model; `read` the partitions that brought
-    anything at all; `ends` those now read to their end; `assigned` those that the source has newly taken on; `blind`
-    those whose broker did not answer lately, whose silence therefore means nothing.
+    anything at all; `ends` those now read to their end; `assigned` those that the source has newly taken on;
+    `unconfirmed` those whose broker did not answer lately, whose silence therefore means nothing.
     """
 
     batches: tuple[EventBatch, ...] = ()
@@ -105,4 +105,4 @@ class MicroBatch:
     read: frozenset[Partition] = frozenset()
     ends: frozenset[Partition] = frozenset()
     assigned: frozenset[Partition] = frozenset()
-    blind: frozenset[Partition] = frozenset()
+    unconfirmed: frozenset[Partition] = frozenset()

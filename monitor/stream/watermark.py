@@ -84,7 +84,7 @@ class Watermark:
         if self.value is None:
             self._begun = event_time if self._begun is None else min(self._begun, event_time)
 
-    def unheard(self, partition: Partition, now: Nanos) -> None:
+    def restart_silence(self, partition: Partition, now: Nanos) -> None:
         """The broker was away, or we were: the partition's silence counts from now on."""
         if partition in self.partitions:
             self.partitions[partition].active = now

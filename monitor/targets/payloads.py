@@ -39,7 +39,9 @@ def rfc3339(nanos: Nanos) -> str:
 
 def identity(alert: AlertChanged, kind: str) -> str:
     """The id of a notification: a hash of what is said, so that a replay or a lost state says it under the same id."""
-    said = msgspec.json.encode([alert.key.model, alert.key.version, alert.rule, alert.since, kind])
+    key = alert.key
+    segment = [key.segment] if key.segment else []
+    said = msgspec.json.encode([key.model, key.version, alert.rule, alert.since, kind, *segment])
     return hashlib.sha256(said).hexdigest()[:32]
 
 

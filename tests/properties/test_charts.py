@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from detectors import Reference
 from detectors.charts import ChartPlan, Charts, Step, Sums
 from detectors.charts.plan import COLUMNS, GAUSSIAN, most
-from monitor.facts import AlertChanged, AlertSeen, Fact, PaneCharted, RetrainDecided
+from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided, SubgroupCharted
 from monitor.pipeline import Pipeline
 from monitor.stream.events import EventBatch, MicroBatch
 from tests.build import KEY, P0, P1, make_pipeline, of, restored
@@ -236,7 +236,7 @@ def decided(facts: list[Fact]) -> list[Fact]:
 
 
 def ticks(facts: list[Fact]) -> list[tuple[int, int, int, bytes]]:
-    return [(one.start, one.end, one.rows, one.step.values.tobytes()) for one in of(facts, PaneCharted)]
+    return [(one.start, one.end, one.rows, one.point.values.tobytes()) for one in of(facts, SubgroupCharted)]
 
 
 def play(pipeline: Pipeline, arrivals: list[MicroBatch]) -> list[Fact]:

@@ -47,7 +47,7 @@ def read_by_hand(world: World, pipeline: Pipeline, speeds: Speeds, *, most_ahead
         ends = {one for one, lane in lanes.items() if not lane and one not in held | ended}
         ended |= ends
         arrived = micro_batch(taken)
-        arrived = MicroBatch(arrived.batches, arrived.seen, arrived.read, frozenset(ends), blind=held)
+        arrived = MicroBatch(arrived.batches, arrived.seen, arrived.read, frozenset(ends), unconfirmed=held)
         now += IDLE_AFTER // 3
         facts += [*pipeline.ingest(arrived, now), *pipeline.advance(now)]
         if not any(lanes.values()):

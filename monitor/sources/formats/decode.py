@@ -21,7 +21,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.columns import FieldMap, SeriesDecoder, decode_typed
 from monitor.sources.formats.scanning import ODD, UNMONITORED, TopicScanner, message_of, newest, topic_scanner
 from monitor.sources.formats.structs import plan_struct
-from monitor.sources.formats.unseen import NewcomerSampler
+from monitor.sources.formats.unseen import UnseenSampler
 from monitor.sources.formats.values import (
     EARLIEST,
     LATEST_NANOS,
@@ -93,7 +93,7 @@ class TopicDecoder:
         self._envelope = plan_struct(envelope, [], [], fields.features)
         self._scanner = topic_scanner(list(self.series.values()), fields)
         self._sampled = 0
-        self._newcomers = NewcomerSampler()
+        self._newcomers = UnseenSampler()
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
@@ -372,4 +372,4 @@ class TopicDecoder:
             batch = decoded.batches[at]
             named = self._newcomers.named(self.series[batch.key], batch, rows, decoded.messages[at])
             if named:
-                decoded.batches[at] = replace(batch, newcomers=named)
+                decoded.batches[at] = replace(batch, unseen_categories=named)

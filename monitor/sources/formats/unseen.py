@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from monitor.explain.samples import legible
 from monitor.sources.formats.columns import SeriesDecoder
 from monitor.sources.formats.values import Rejected, category, dig, parse_leniently
-from monitor.stream.events import SECOND, EventBatch, Nanos, Newcomer
+from monitor.stream.events import SECOND, EventBatch, Nanos, UnseenCategory
 
 EVERY = 4096  # messages: for so many a batch is looked through, and some each second where there are fewer
 LOOKS = 32  # those some
@@ -18,7 +18,7 @@ MOST = 8 * FEW  # of one batch, where there are more looks than batches
 LONGEST = 1 << 16  # bytes of a message worth reading twice
 
 
-class NewcomerSampler:
+class UnseenSampler:
     """Takes turns: its cost a message is bounded whatever comes, and no series or column is left out for ever."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class NewcomerSampler:
 
     def named(
         self, decoder: SeriesDecoder, batch: EventBatch, rows: int, message: Callable[[int], bytes | None]
-    ) -> tuple[Newcomer, ...]:
+    ) -> tuple[UnseenCategory, ...]:
         """Some unseen categories of a batch, out of at most so many `rows`; `message` gives the bytes of a row."""
         if not decoder.tables:
             return ()
@@ -49,7 +49,7 @@ class NewcomerSampler:
         if not unseen.any():
             return ()
         return tuple(
-            Newcomer(column, text, int(batch.event_times[row]))
+            UnseenCategory(column, text, int(batch.event_times[row]))
             for row in rows_to_read(unseen, self._turn, rows)
             for column, text in named(decoder, np.flatnonzero(unseen[:, row]).tolist(), message(row))
         )

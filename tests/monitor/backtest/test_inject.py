@@ -135,7 +135,7 @@ def test_a_new_category_is_unseen_and_has_its_name(batch: EventBatch) -> None:
     _, after = halves(plant.into(batch))
 
     assert 0.05 < (after.codes[:, PLAN] == 2).mean() < 0.11
-    assert [one[:2] for one in plant.named_in(batch).newcomers] == [(PLAN, "EU-2")]
+    assert [one[:2] for one in plant.named_in(batch).unseen_categories] == [(PLAN, "EU-2")]
 
 
 def test_a_known_category_gets_more_of_them(batch: EventBatch) -> None:
@@ -143,7 +143,7 @@ def test_a_known_category_gets_more_of_them(batch: EventBatch) -> None:
     _, after = halves(plant.into(batch))
 
     assert (after.codes[:, PLAN] == 1).mean() > 0.85
-    assert plant.named_in(batch).newcomers == ()
+    assert plant.named_in(batch).unseen_categories == ()
 
 
 def test_a_text_may_be_the_constant(batch: EventBatch) -> None:

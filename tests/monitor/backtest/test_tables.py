@@ -179,8 +179,8 @@ def test_new_categories_are_named(tmp_path: Path) -> None:
     (piece,) = tables([path]).pieces()
     (batch,) = piece.arrived.batches
 
-    assert {one.text for one in batch.newcomers} == {"new-0", "new-1", "new-2"}
-    assert {(one.column, one.event_time) for one in batch.newcomers} == {
+    assert {one.text for one in batch.unseen_categories} == {"new-0", "new-1", "new-2"}
+    assert {(one.column, one.event_time) for one in batch.unseen_categories} == {
         (0, time) for time in batch.event_times.tolist()
     }
 

@@ -16,7 +16,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats import scanning
 from monitor.sources.formats import unseen as newcomers
 from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
-from monitor.stream.events import SECOND, EventBatch, Newcomer, SeriesKey
+from monitor.stream.events import SECOND, EventBatch, SeriesKey, UnseenCategory
 from monitor.targets.payloads import Sender, notices
 from tests.build import KEY, REFERENCE, feed, make_batch, make_pipeline, of
 from tests.fakes import NOON, subscriber
@@ -36,7 +36,7 @@ def told(*texts: str) -> EventBatch:
     """A batch whose decoder wrote down these new plans."""
     batch = make_batch([NOON])
     return EventBatch(
-        KEY, "t", batch.event_times, batch.numeric, batch.codes, tuple(Newcomer(0, text, NOON) for text in texts)
+        KEY, "t", batch.event_times, batch.numeric, batch.codes, tuple(UnseenCategory(0, text, NOON) for text in texts)
     )
 
 
@@ -100,7 +100,7 @@ def test_recent_ones_weigh() -> None:
     assert found[0][1] > 0.5
 
 
-def test_a_frequent_newcomer_stands_out_of_any_number_of_others() -> None:
+def test_a_frequent_new_category_stands_out_of_any_number_of_others() -> None:
     found = seen(*(told("often", f"id-{at}") for at in range(1000))).unseen_categories("plan")
 
     assert found[0][0] == "often"
@@ -167,7 +167,7 @@ def make_decoder(way: str, *models: str, reference: Reference = TWO) -> TopicDec
 def named(decoder: TopicDecoder, messages: Sequence[bytes], now: int = NOON) -> set[tuple[str, int, str]]:
     """Model, column and text of what one poll's new categories are called."""
     decoded = decoder.decode(TopicRecords("t", [0] * len(messages), list(messages)), now)
-    return {(batch.key.model, one.column, one.text) for batch in decoded.batches for one in batch.newcomers}
+    return {(batch.key.model, one.column, one.text) for batch in decoded.batches for one in batch.unseen_categories}
 
 
 WAYS = pytest.mark.parametrize("way", ["compiled", "typed", "lenient"])

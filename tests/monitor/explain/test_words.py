@@ -18,7 +18,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.explain.samples import Samples
 from monitor.explain.units import CHANGES, unit_change
 from monitor.explain.words import LONGEST_SUMMARY, explain, explain_rows, summary
-from monitor.stream.events import SECOND, EventBatch, Newcomer, SeriesKey
+from monitor.stream.events import SECOND, EventBatch, SeriesKey, UnseenCategory
 from tests.fakes import NOON
 from tests.monitor.targets.test_payloads import CHANGED, INACTIVE, MINUTE, PENDING, RAISED, RECOVERING
 
@@ -70,7 +70,7 @@ def seen(columns: dict[str, Any], numeric: Floats, codes: Any) -> Samples:
         rows = slice(first, first + 10)
         times = NOON + np.arange(10) * SECOND + first * 10 * SECOND
         news = tuple(
-            Newcomer(column, str(columns[feature.name][first]), int(times[0]))
+            UnseenCategory(column, str(columns[feature.name][first]), int(times[0]))
             for column, feature in enumerate(REFERENCE.grid.categorical)
             if codes[first, column] == len(feature.categories)
         )
@@ -275,7 +275,7 @@ def test_any_counts_give_a_line_without_nan(chart: str, full: float, seed: int) 
             np.arange(20) + NOON,
             rows,
             codes,
-            (Newcomer(0, "", NOON), Newcomer(1, "x" * 64, NOON)),
+            (UnseenCategory(0, "", NOON), UnseenCategory(1, "x" * 64, NOON)),
         )
     )
     for feature in REFERENCE.grid.features:

@@ -20,15 +20,15 @@ from monitor.facts import (
     AlertSeen,
     CalibrationStands,
     Fact,
-    PaneCharted,
     RateImproved,
     RetrainDecided,
     StateReset,
+    SubgroupCharted,
     WindowClosed,
     WindowScored,
 )
 from monitor.pipeline import Pipeline
-from monitor.stream.events import EventBatch, Nanos, Newcomer
+from monitor.stream.events import EventBatch, Nanos, UnseenCategory
 from monitor.targets.payloads import FIRING as FIRED
 from monitor.targets.payloads import identity
 from tests.build import HOUR, KEY, MIDNIGHT, MINUTE, feed, make_pipeline, make_spec, of, restored, stored
@@ -79,7 +79,9 @@ class Traffic:
         self.at += WINDOW
         codes = self.reference.encode(table)
         new = tuple(
-            Newcomer(0, str(text), self.at) for text in np.unique(table["plan"].astype(str)) if text not in "abcdef"
+            UnseenCategory(0, str(text), self.at)
+            for text in np.unique(table["plan"].astype(str))
+            if text not in "abcdef"
         )
         batches = [EventBatch(KEY, "predictions", times, *codes, new)] if rows else []
         return self.feed(*batches, until=self.at)
@@ -244,7 +246,7 @@ def test_nothing_is_said_where_nothing_changes(learnt: Reference) -> None:
     facts = traffic.panes(DAY)
 
     assert of(facts, AlertChanged) == []
-    assert len(of(facts, PaneCharted)) == DAY
+    assert len(of(facts, SubgroupCharted)) == DAY
     assert {state for fact in of(facts, WindowScored) for state in fact.states.values()} <= {0, 1}
 
 
@@ -295,7 +297,7 @@ def test_sliding_windows_do_not_advance_charts_more_often(learnt: Reference) -> 
     charts = traffic.pipeline.series[KEY].features.operator("charts").charts
 
     assert charts.plan.block_ns == WINDOW
-    assert [fact.end - fact.start for fact in of(facts, PaneCharted)] == [WINDOW] * 12
+    assert [fact.end - fact.start for fact in of(facts, SubgroupCharted)] == [WINDOW] * 12
     assert len(of(facts, WindowClosed)) == 12 * 5 - 4
 
 
@@ -303,7 +305,7 @@ def test_without_a_budget_there_is_no_such_rule(learnt: Reference) -> None:
     traffic = Traffic(make_pipeline(reference=learnt, length=WINDOW))
     facts = traffic.panes(10, shift(2.0))
 
-    assert of(facts, PaneCharted) == of(facts, AlertChanged) == []
+    assert of(facts, SubgroupCharted) == of(facts, AlertChanged) == []
 
 
 # --- retraining -------------------------------------------------------------------------------------------------------
@@ -497,7 +499,7 @@ def test_a_cold_incident_resolves_after_three_quiet_windows(cold: Reference) -> 
 
     assert [alert.closed for alert in alerts(facts)][-1:] == [True]
     assert len(opened(traffic.facts)) == 1
-    assert of(traffic.facts, PaneCharted) == []
+    assert of(traffic.facts, SubgroupCharted) == []
 
 
 def test_a_cold_reference_that_flaps_pages_once_a_day(cold: Reference) -> None:

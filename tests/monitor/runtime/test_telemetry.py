@@ -31,7 +31,6 @@ from monitor.facts import (
     ForeignCommit,
     LagMeasured,
     OffsetsLost,
-    PaneCharted,
     PanesOpen,
     PartitionsAssigned,
     PartitionsHeld,
@@ -41,6 +40,7 @@ from monitor.facts import (
     SourceAnswered,
     SourceTroubled,
     StateReset,
+    SubgroupCharted,
     TopicsMissing,
     WatermarkAdvanced,
     WindowClosed,
@@ -82,7 +82,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         FieldsRejected("t", "number_as_text", 2),
         WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
         WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
-        PaneCharted(CHURN, 0, NOON, 5, plain_step(warned=2, expected_warnings=0.25)),
+        SubgroupCharted(CHURN, 0, NOON, 5, plain_step(warned=2, expected_warnings=0.25)),
         CalibrationStands(CHURN, suspect=True),
         RateImproved(CHURN, NOON, "age", "missing", 0.05, 0.0),
         AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
@@ -188,7 +188,7 @@ def test_what_matters_is_logged_at_its_level(scene: Scene, fact: Fact, event: st
         EXAMPLES[EventsCounted],
         FieldsRejected("t", "missing", 9),
         TopicsMissing(()),
-        EXAMPLES[PaneCharted],
+        EXAMPLES[SubgroupCharted],
         EXAMPLES[CalibrationStands],
     ],
     ids=lambda fact: type(fact).__name__,
@@ -234,8 +234,8 @@ def test_complaints_remembered_are_bounded(scene: Scene) -> None:
 
 
 def test_warnings_of_charts_add_up_beside_those_expected(scene: Scene) -> None:
-    charted = EXAMPLES[PaneCharted]
-    scene.record(charted, charted, PaneCharted(CHURN, 0, NOON, 5, plain_step(suspect=True)))
+    charted = EXAMPLES[SubgroupCharted]
+    scene.record(charted, charted, SubgroupCharted(CHURN, 0, NOON, 5, plain_step(suspect=True)))
 
     assert scene.count("driftd_chart_warnings_total", "churn", "3") == 4
     assert scene.board.expected_warnings == {("churn", "3"): 0.5}

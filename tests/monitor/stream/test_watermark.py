@@ -175,7 +175,7 @@ def test_silence_while_the_broker_was_away_does_not_make_a_partition_idle() -> N
     """An outage longer than `idle_after`: what was written meanwhile would be late if we had gone on without it."""
     watermark = watermark_of((P0, 9), (P1, 7))
     watermark.end(P1)
-    watermark.unheard(P1, now=IDLE_AFTER)
+    watermark.restart_silence(P1, now=IDLE_AFTER)
     watermark.advance(now=IDLE_AFTER + IDLE_AFTER // 2)
 
     assert watermark.value == at(7)
@@ -185,8 +185,8 @@ def test_silence_while_the_broker_was_away_does_not_make_a_partition_idle() -> N
     assert watermark.value == at(9)
 
 
-def test_a_partition_that_is_not_read_cannot_be_unheard() -> None:
+def test_a_partition_that_is_not_read_cannot_have_its_silence_restarted() -> None:
     watermark = watermark_of((P0, 9))
-    watermark.unheard(P1, now=1)
+    watermark.restart_silence(P1, now=1)
 
     assert set(watermark.partitions) == {P0}
