@@ -1,28 +1,54 @@
 """Drift of a model's data against a frozen reference; works in a notebook, knows no stream."""
 
+from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, NumericBaseline
 from detectors.features import CategoricalFeature, Feature, Kind, NumericFeature, canonical
-from detectors.plugins import DETECTORS, WindowDetector, window_detectors
+from detectors.layout import Layout, LayoutMismatchError
+from detectors.plugins import DETECTORS, PluginError, window_detectors
+from detectors.protocols import DetailMetric, Detector, JudgedWindows, Scorer, WindowDetector
 from detectors.reference.file import ReferenceFormatError
 from detectors.reference.reference import Reference
 from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Grid, GridMismatchError, PackedSketch, Sketch, Tally
+from detectors.sketches import PackedSketch, Sketch, Tally
 from detectors.univariate import adwin, chi2, ks, missing, psi, unseen, volume
+from detectors.univariate.adwin import Adwin
+from detectors.univariate.chi2 import ChiSquared
+from detectors.univariate.ks import Ks
+from detectors.univariate.missing import Missing
+from detectors.univariate.psi import Psi
+from detectors.univariate.unseen import Unseen
+from detectors.univariate.volume import Volume
 
 __all__ = [
     "DETECTORS",
+    "Adwin",
+    "Baseline",
+    "CategoricalBaseline",
     "CategoricalFeature",
+    "ChiSquared",
+    "DetailMetric",
+    "Detector",
     "DriftScore",
     "Feature",
-    "Grid",
-    "GridMismatchError",
+    "FeatureBaseline",
+    "JudgedWindows",
     "Kind",
+    "Ks",
+    "Layout",
+    "LayoutMismatchError",
+    "Missing",
+    "NumericBaseline",
     "NumericFeature",
     "PackedSketch",
+    "PluginError",
+    "Psi",
     "Reference",
     "ReferenceFormatError",
     "ScoreColumns",
+    "Scorer",
     "Sketch",
     "Tally",
+    "Unseen",
+    "Volume",
     "WindowDetector",
     "adwin",
     "canonical",

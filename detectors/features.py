@@ -1,4 +1,4 @@
-"""What the reference knows of one feature: its frozen bins or categories, and the reference's own counts on them."""
+"""One feature: the frozen bins or categories that it is counted on."""
 
 import math
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Codes = NDArray[np.int32]  # of categories
 
 LARGEST = float(np.finfo(np.float64).max)  # counts as infinite: there is no room for an edge beside it
 MAX_CATEGORIES = 1000
@@ -59,46 +60,24 @@ def canonical(value: object) -> str | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NumericFeature:
-    """A number, counted on the reference's quantile bins.
+    """A number, counted on quantile bins.
 
     `edges` float64[B + 1], strictly increasing: bin j is (edges[j-1], edges[j]]; the first edge lies one float below the
-    reference's minimum, the last is its maximum. Empty when the reference held no finite value: then all is `over`.
-    `counts` int64[B + 5]: under, the B bins, over, missing, -inf, +inf. `bin_means` float64[B + 2]: under, bins, over;
-    under stands at the minimum and over at the maximum, so that a mean follows from counts alone. `discrete`: at most
-    50 distinct values, each with a bin of its own. `mean` and `std` are those of the finite values, in their own unit;
-    all four moments are 0 when there is none. Raises ValueError where the parts do not fit together.
+    minimum, the last is the maximum. Empty when no finite value was seen: then all is `over`. `discrete`: at most 50
+    distinct values, each with a bin of its own. Raises ValueError for edges that do not rise.
     """
 
     name: str
     edges: Floats
-    counts: Ints
-    bin_means: Floats
     discrete: bool
-    mean: float
-    std: float
 
     def __post_init__(self) -> None:
-        if self.edges.size == 1 or not (np.isfinite(self.edges).all() and (self.edges[1:] > self.edges[:-1]).all()):
+        rising = every(self.edges[1:] > self.edges[:-1]) and every(
+            np.isfinite(self.edges[[0, -1]] if self.bins else self.edges)
+        )
+        if self.edges.size == 1 or not rising:
             raise ValueError(f"{self.name}: edges must be finite, strictly increasing, and none or at least two")
-        if self.counts.shape != (self.bins + 5,) or (self.counts < 0).any():
-            raise ValueError(
-                f"{self.name}: counts must be {self.bins + 5} numbers, none below zero, for {self.bins} bins"
-            )
-        if self.bin_means.shape != (self.bins + 2,) or not np.isfinite(self.bin_means).all():
-            raise ValueError(f"{self.name}: bin_means must be {self.bins + 2} finite numbers for {self.bins} bins")
-        if not (math.isfinite(self.std) and self.std >= 0):
-            raise ValueError(f"{self.name}: std {self.std} must be finite and not below zero")
-        if not (math.isfinite(self.mean) and (not self.bins or self.min <= self.mean <= self.max)):
-            raise ValueError(f"{self.name}: mean {self.mean} must lie between {self.min} and {self.max}")
-        if self.bins and not self._means_in_bins():
-            raise ValueError(f"{self.name}: each of bin_means must lie in its bin")
-        for array in (self.edges, self.counts, self.bin_means):
-            array.setflags(write=False)
-
-    def _means_in_bins(self) -> bool:
-        inner, ends = self.bin_means[1:-1], self.bin_means[[0, -1]].tolist()
-        inside = (self.edges[:-1] < inner) & (inner <= self.edges[1:])
-        return bool(inside.all()) and ends == [self.min, self.max]
+        self.edges.setflags(write=False)
 
     @property
     def kind(self) -> Kind:
@@ -111,19 +90,19 @@ class NumericFeature:
         return max(0, self.edges.size - 1)
 
     @property
+    def usable(self) -> int:
+        """Cells of values: under, the bins, over. Cells of what is missing follow them."""
+        return self.bins + 2
+
+    @property
+    def cells(self) -> int:
+        """Cells of a row of counts: under, the B bins, over, missing, -inf, +inf."""
+        return self.usable + 3
+
+    @property
     def atoms(self) -> Bools:
         """Whether a bin can hold a single value only, so that nothing hides inside it, bool[B]."""
         return np.asarray(np.nextafter(self.edges[:-1], np.inf) == self.edges[1:])
-
-    @property
-    def count(self) -> int:
-        """Finite values in the reference."""
-        return int(self.counts[: self.bins + 2].sum())
-
-    @property
-    def missing(self) -> int:
-        """Reference rows without a finite value."""
-        return int(self.counts[self.bins + 2 :].sum())
 
     @property
     def min(self) -> float:
@@ -138,25 +117,18 @@ class NumericFeature:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CategoricalFeature:
-    """A text, a boolean or a code, counted on the reference's categories.
+    """A text, a boolean or a code, counted on known categories.
 
-    `categories` by falling count, at most 1000, in canonical text. `counts` int64[K + 2]: one a category, then other,
-    then missing. Raises ValueError where the parts do not fit together.
+    `categories` by falling count in the reference, at most 1000, in canonical text. Raises ValueError for a category that
+    is there twice, and for too many.
     """
 
     name: str
     categories: tuple[str, ...]
-    counts: Ints
 
     def __post_init__(self) -> None:
         if len(set(self.categories)) != len(self.categories) or len(self.categories) > MAX_CATEGORIES:
             raise ValueError(f"{self.name}: categories must be distinct and at most {MAX_CATEGORIES}")
-        if self.counts.shape != (len(self.categories) + 2,) or (self.counts < 0).any():
-            raise ValueError(
-                f"{self.name}: counts must be {len(self.categories) + 2} numbers, none below zero, "
-                f"for {len(self.categories)} categories"
-            )
-        self.counts.setflags(write=False)
 
     @property
     def kind(self) -> Kind:
@@ -164,14 +136,14 @@ class CategoricalFeature:
         return Kind.CATEGORICAL
 
     @property
-    def count(self) -> int:
-        """Reference rows with a value."""
-        return int(self.counts[:-1].sum())
+    def usable(self) -> int:
+        """Cells of values: one a category, then other. The cell of what is missing follows them."""
+        return len(self.categories) + 1
 
     @property
-    def missing(self) -> int:
-        """Reference rows without a value."""
-        return int(self.counts[-1])
+    def cells(self) -> int:
+        """Cells of a row of counts: one a category, then other, then missing."""
+        return self.usable + 1
 
 
 Feature = NumericFeature | CategoricalFeature

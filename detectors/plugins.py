@@ -1,58 +1,79 @@
-"""The detectors this package holds: a module with NAME and score is one."""
+"""Which detectors there are: classes in the modules of `detectors.univariate`, and entry points of other packages."""
 
 import importlib
+import inspect
 import pkgutil
-from dataclasses import dataclass
-from functools import cache
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import metadata
+from typing import Any, Final
 
-from detectors.reference.reference import Reference
-from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Sketch, Tally
+from detectors.protocols import Detector, WindowDetector
 
-
-class Score(Protocol):
-    """What a window detector does: one score for each feature it applies to."""
-
-    def __call__(self, reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[DriftScore]:
-        """Judge a window against the reference."""
+PACKAGE = "detectors.univariate"
+GROUP = "driftd.detectors"  # of entry points: each a class made like `detectors.Ks`, or an instance of one
 
 
-class Columns(Protocol):
-    """The same, as columns, from a window's tally."""
-
-    def __call__(self, reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
-        """Judge a window against the reference."""
+class PluginError(ValueError):
+    """A package brings a detector that cannot be used; the message names the entry point."""
 
 
-@dataclass(frozen=True, slots=True)
-class WindowDetector:
-    """A detector that judges one window by its counts alone."""
+class Registry(Mapping[str, Detector]):
+    """Detectors by name, in the order of their names. They are looked for when one is first asked for.
 
-    name: str
-    score: Score
-    columns: Columns
+    Raises PluginError for an entry point that is no detector, or has the name of another.
+    """
+
+    @cached_property
+    def _found(self) -> dict[str, Detector]:
+        found = {detector.name: detector for detector in _own()}
+        for entry in metadata.entry_points(group=GROUP):
+            detector = _loaded(entry)
+            if detector.name in found:
+                raise PluginError(f"{_said(entry)}: there is a detector {detector.name} already")
+            found[detector.name] = detector
+        return dict(sorted(found.items()))
+
+    def __getitem__(self, name: str) -> Detector:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
-@cache
-def _found() -> tuple[WindowDetector, ...]:
-    package = importlib.import_module("detectors.univariate")
-    modules = [
-        importlib.import_module(f"{package.__name__}.{entry.name}") for entry in pkgutil.iter_modules(package.__path__)
-    ]
-    named = [module for module in modules if hasattr(module, "NAME") and hasattr(module, "score")]
-    return tuple(
-        sorted(
-            (WindowDetector(module.NAME, module.score, module.columns) for module in named),
-            key=lambda found: found.name,
-        )
-    )
+DETECTORS: Final = Registry()
 
 
 def window_detectors() -> dict[str, WindowDetector]:
-    """Return the window detectors by name, in the order of their names."""
-    return {detector.name: detector for detector in _found()}
+    """Return the detectors that judge a window by its counts alone, by name, in the order of their names."""
+    return {name: detector for name, detector in DETECTORS.items() if isinstance(detector, WindowDetector)}
 
 
-BESIDE: Final = ("adwin", "volume")  # the first remembers panes, the second needs no counts
-DETECTORS: Final = tuple(sorted((*window_detectors(), *BESIDE)))
+def _own() -> Iterator[Detector]:
+    """One of each class of detector, with its defaults."""
+    package = importlib.import_module(PACKAGE)
+    for entry in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{PACKAGE}.{entry.name}")
+        for _, kind in inspect.getmembers(module, inspect.isclass):
+            if issubclass(kind, Detector) and kind.__module__ == module.__name__:
+                yield kind()
+
+
+def _loaded(entry: metadata.EntryPoint) -> Detector:
+    try:
+        loaded = entry.load()
+        detector: Any = loaded() if inspect.isclass(loaded) else loaded
+        hash(detector)
+    except Exception as error:  # whatever a stranger's code raises
+        line = str(error).partition("\n")[0]
+        raise PluginError(f"{_said(entry)}: {type(error).__name__}: {line}") from error
+    if not isinstance(detector, Detector) or not isinstance(getattr(detector, "name", None), str):
+        raise PluginError(f"{_said(entry)}: {type(detector).__name__} is no detectors.Detector with a name")
+    return detector
+
+
+def _said(entry: metadata.EntryPoint) -> str:
+    return f"entry point {entry.name} = {entry.value} of {GROUP}"

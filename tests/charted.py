@@ -2,14 +2,15 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from detectors import Reference, Sketch
 from detectors.calibration import Calibration, MergedCells, WindowCounts, calibrate
-from detectors.charts import CHARTS, ChartPlan, Charts, Step
-from detectors.charts.plan import COLUMNS
+from detectors.charts import CHARTS, BudgetSpec, ChartPoint, Charts
+from detectors.charts.design import COLUMNS
 from detectors.features import Floats, Ints
 
 SECOND = 10**9
@@ -30,12 +31,17 @@ def seeded(seed: int | None = None) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def normal_cells(rows: float = 1000.0) -> MergedCells:
-    """Sixteen cells of a standard normal number."""
+@cache
+def standard_normal() -> Reference:
+    """A standard normal number."""
     from scipy import stats
 
-    grid = Reference.fit({"x": stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)}).grid
-    return MergedCells.of(grid, grid.counts, rows)
+    return Reference.fit({"x": stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)})
+
+
+def normal_cells(rows: float = 1000.0) -> MergedCells:
+    """Sixteen cells of it."""
+    return MergedCells.of(standard_normal().layout, standard_normal().counts, rows)
 
 
 def windows_of(values: Floats, cells: MergedCells, window_ns: int = WINDOW) -> WindowCounts:
@@ -51,7 +57,7 @@ def windows_of(values: Floats, cells: MergedCells, window_ns: int = WINDOW) -> W
 def calibrated(values: Floats, window_ns: int = WINDOW) -> Calibration:
     """What a number's own windows teach, rows float64[k, n]."""
     cells = normal_cells(values.shape[1])
-    return calibrate(windows_of(values, cells, window_ns), cells)
+    return calibrate(windows_of(values, cells, window_ns), cells, standard_normal().counts)
 
 
 def mixed(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
@@ -85,8 +91,8 @@ def reference(rng: np.random.Generator, windows: int = 300, rows: int = ROWS) ->
     return found
 
 
-def plain_step(**changes: Any) -> Step:
-    """A step of one feature in which nothing happens but `changes`."""
+def plain_point(**changes: Any) -> ChartPoint:
+    """A point of one feature in which nothing happens but `changes`."""
     none = np.zeros((1, len(CHARTS)))
     columns, no = np.zeros((1, COLUMNS)), np.zeros((1, len(CHARTS)), dtype=np.bool_)
     found: dict[str, Any] = {
@@ -103,9 +109,9 @@ def plain_step(**changes: Any) -> Step:
         "certain": no,
         "warning": no[:, 0],
         "since": none.astype(np.int64),
-        "volume": np.zeros(2),
-        "volume_firing": no[0, :2],
-        "volume_since": np.zeros(2, dtype=np.int64),
+        "row_values": np.zeros(2),
+        "row_firing": no[0, :2],
+        "row_since": np.zeros(2, dtype=np.int64),
         "usual_rows": None,
         "warned": 0,
         "expected_warnings": 0.0,
@@ -113,12 +119,12 @@ def plain_step(**changes: Any) -> Step:
         "improved": no[:, :2],
         "suspect": False,
     }
-    return Step(**(found | changes))
+    return ChartPoint(**(found | changes))
 
 
 def pane(of: Reference, table: Mapping[str, Sequence[Any] | np.ndarray]) -> Sketch:
     """What a pane of these rows counts."""
-    sketch = Sketch.empty(of.grid)
+    sketch = Sketch.empty(of.layout)
     sketch.update(*of.encode(table))
     return sketch
 
@@ -127,16 +133,16 @@ class Charted:
     """Charts fed pane after pane, with all that they said."""
 
     def __init__(self, of: Reference, start: int = MONDAY, length: int = WINDOW, **plan: Any) -> None:
-        self.charts = Charts(of, ChartPlan(**plan))
-        self.steps: list[Step] = []
+        self.charts = Charts(of, BudgetSpec(**plan))
+        self.points: list[ChartPoint] = []
         self.at, self.length = start, length
 
-    def feed(self, table: Mapping[str, Sequence[Any] | np.ndarray]) -> Step:
-        """One more pane; the step that it completes."""
+    def feed(self, table: Mapping[str, Sequence[Any] | np.ndarray]) -> ChartPoint:
+        """One more pane; the point that it completes."""
         tally = pane(self.charts.reference, table).tally()
-        self.steps += self.charts.update(tally, self.at, self.at + self.length)
+        self.points += self.charts.update(tally, self.at, self.at + self.length)
         self.at += self.length
-        return self.steps[-1]
+        return self.points[-1]
 
     def pause(self, panes: int = 1) -> None:
         """Nothing comes for a while."""
@@ -147,14 +153,14 @@ class Charted:
         return self.charts.reference.names.index(name)
 
 
-def merged_increments(steps: Sequence[Step]) -> Floats:
-    """The increments of some steps, float64[k, f, columns]."""
-    return np.stack([step.increments for step in steps])
+def merged_increments(points: Sequence[ChartPoint]) -> Floats:
+    """The increments of some points, float64[k, f, columns]."""
+    return np.stack([point.increments for point in points])
 
 
-def firing_names(step: Step, names: Sequence[str]) -> set[str]:
+def firing_names(point: ChartPoint, names: Sequence[str]) -> set[str]:
     """The features of which a chart fires."""
-    return {names[at] for at in np.flatnonzero(step.firing.any(axis=1))}
+    return {names[at] for at in np.flatnonzero(point.firing.any(axis=1))}
 
 
 def counts_of(cells: MergedCells, sketch: Sketch) -> Ints:

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.alarms.laws import labels
 from benchmarks.alarms.streams import DAY_WINDOWS, SECOND, Stream, World
 from benchmarks.alarms.truth import Categories, Feature, Mix, Normal
-from detectors import CategoricalFeature, Grid, NumericFeature, Reference
+from detectors import Baseline, FeatureBaseline, Reference
 from detectors.calibration.calibration import calibrate
 from detectors.calibration.cells import MergedCells
 from detectors.calibration.windows import WindowCounts
@@ -46,19 +46,17 @@ def fitted(world: World, mix: Mix, rng: np.random.Generator, *, weeks: float = W
     windows = round(weeks * 7 * DAY_WINDOWS)
     season = world.season_of(len(truth), rng)
     levels = None if season is None else season.levels(0, windows)
-    grid = edges(truth, world.rows, windows, levels, rng)
-    cells = MergedCells.of(grid, grid.counts, world.rows)
+    sample = sampled(truth, world.rows, windows, levels, rng)
+    cells = MergedCells.of(sample.layout, sample.counts, world.rows)
     stream = world.stream(truth, cells, season, rng)
     counts, lost = own_windows(stream, windows, world)
-    whole = refined(cells, counts.cells.sum(axis=0, dtype=np.int64), lost, rng)
-    rows = int(counts.rows.sum())
+    whole = refined(sample, cells, counts.cells.sum(axis=0, dtype=np.int64), lost, rng)
     reference = Reference(
-        whole,
-        rows,
+        **whole.parts(),
         period=(MONDAY, MONDAY + windows * world.window_ns),
-        rows_per_second=rows / (windows * world.window_ns / SECOND),
+        rows_per_second=whole.rows / (windows * world.window_ns / SECOND),
     )
-    calibration = calibrate(counts, MergedCells(whole, cells.cuts))
+    calibration = calibrate(counts, MergedCells(whole.layout, cells.cuts), whole.counts)
     return Model(world, truth, replace(reference, calibration=calibration), stream, windows)
 
 
@@ -74,7 +72,9 @@ def own_windows(stream: Stream, windows: int, world: World) -> tuple[WindowCount
     return WindowCounts(world.window_ns, starts, np.concatenate(rows), np.concatenate(kept)), np.sum(lost, axis=0)
 
 
-def edges(truth: Sequence[Feature], rows: int, windows: int, levels: Floats | None, rng: np.random.Generator) -> Grid:
+def sampled(
+    truth: Sequence[Feature], rows: int, windows: int, levels: Floats | None, rng: np.random.Generator
+) -> Reference:
     """Bins and categories as a fit finds them: quantiles of a sample, and the extremes of all rows."""
     columns: dict[str, np.ndarray] = {}
     for at, feature in enumerate(truth):
@@ -85,7 +85,7 @@ def edges(truth: Sequence[Feature], rows: int, windows: int, levels: Floats | No
         else:
             sample = feature.ppf(rng.random(SAMPLE)) + rng.choice(moving, SAMPLE)
             columns[f"f{at:03}"] = np.append(sample, _extremes(feature, rows, moving, rng))
-    return Reference.fit(columns).grid
+    return Reference.fit(columns)
 
 
 def _extremes(feature: Feature, rows: int, moving: Floats, rng: np.random.Generator) -> list[float]:
@@ -96,18 +96,16 @@ def _extremes(feature: Feature, rows: int, moving: Floats, rng: np.random.Genera
     return [float(least.min()), float(largest.max())]
 
 
-def refined(cells: MergedCells, totals: Ints, lost: Ints, rng: np.random.Generator) -> Grid:
-    """Return the grid whose counts are these: `totals` int64[f, width] on merged cells, split as the sample was; `lost` missing."""
-    found = []
-    for feature, cuts, total, none in zip(cells.grid.features, cells.cuts, totals, lost.tolist(), strict=True):
-        tail = 3 if isinstance(feature, NumericFeature) else 1
+def refined(sample: Baseline, cells: MergedCells, totals: Ints, lost: Ints, rng: np.random.Generator) -> Baseline:
+    """Return the baseline whose counts are these: `totals` int64[f, width] on merged cells, split as the sample was; `lost` missing."""
+    found: list[FeatureBaseline] = []
+    features = sample.features.values()
+    for feature, cuts, total, none in zip(features, cells.cuts, totals, lost.tolist(), strict=True):
+        tail = feature.cells - feature.usable
         usable = feature.counts[:-tail].astype(np.float64)
         parts = np.split(usable, cuts[1:].tolist())
         counts = [
             rng.multinomial(int(many), part / max(part.sum(), 1e-9)) for many, part in zip(total, parts, strict=False)
         ]
         found.append(replace(feature, counts=np.concatenate([*counts, [none, 0, 0][:tail]])))
-    return Grid(
-        tuple(one for one in found if isinstance(one, NumericFeature)),
-        tuple(one for one in found if isinstance(one, CategoricalFeature)),
-    )
+    return Baseline.of(found, int(totals[0].sum() + lost[0]))

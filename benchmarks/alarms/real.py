@@ -19,7 +19,7 @@ from detectors.calibration.calibration import calibrate
 from detectors.calibration.cells import MergedCells
 from detectors.calibration.windows import WindowCounts
 from detectors.charts.charts import Charts
-from detectors.charts.plan import ChartPlan
+from detectors.charts.design import BudgetSpec
 
 FOLDER = ROOT / "examples" / "car_loan"
 COLUMNS = (
@@ -59,13 +59,13 @@ def _read(name: str) -> Columns:
 
 
 def _judged(reference: Reference, before: Columns, after: Columns, own: np.ndarray, numbers: np.ndarray) -> Figures:
-    cells = MergedCells.of(reference.grid, reference.grid.counts, float(np.median(np.bincount(own - own[0]))))
+    cells = MergedCells.of(reference.layout, reference.counts, float(np.median(np.bincount(own - own[0]))))
     sketches = dict(_sketches(reference, before, own))
     starts = np.array(list(sketches), dtype=np.int64) * HOURS_36
     held = np.stack([cells.merge(one.counts) for one in sketches.values()]).astype(np.uint32)
     counts = WindowCounts(HOURS_36, starts, np.array([one.rows for one in sketches.values()]), held)
-    calibrated = replace(reference, calibration=calibrate(counts, cells))
-    charts = Charts(calibrated, ChartPlan(per_month=1.0, step_ns=HOURS_36))
+    calibrated = replace(reference, calibration=calibrate(counts, cells, reference.counts))
+    charts = Charts(calibrated, BudgetSpec(per_month=1.0, pane_ns=HOURS_36))
     changed = int(numbers[DRIFT_AT])
     false, page, named = 0, None, []
     for number, sketch in _sketches(reference, after, numbers):
@@ -83,7 +83,7 @@ def _judged(reference: Reference, before: Columns, after: Columns, own: np.ndarr
 def _sketches(reference: Reference, data: Columns, numbers: np.ndarray) -> Iterator[tuple[int, Sketch]]:
     """Count each run of rows with one window's number."""
     for number in np.unique(numbers).tolist():
-        sketch = Sketch.empty(reference.grid)
+        sketch = Sketch.empty(reference.layout)
         sketch.update(*reference.encode({name: data[name][numbers == number] for name in COLUMNS}))
         yield number, sketch
 

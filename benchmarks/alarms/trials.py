@@ -13,8 +13,8 @@ from benchmarks.alarms.scoring import DAY, MONTH
 from benchmarks.alarms.truth import Categories, Change, Normal
 from benchmarks.measure import Figures
 from detectors.charts.charts import Charts
-from detectors.charts.plan import CHARTS, ChartPlan, Floors
-from detectors.charts.point import Step
+from detectors.charts.design import CHARTS, BudgetSpec, Floors
+from detectors.charts.point import ChartPoint
 
 FLOORS = {"default": Floors(), "off": Floors(shift=0.0, scale=0.0, mass=0.0)}
 BURN_IN = 24  # windows before a change, so that sums stand where they usually stand
@@ -49,18 +49,18 @@ def features_of(model: Model, trial: Trial) -> list[int]:
 
 def charts_of(model: Model, floor: str) -> Charts:
     """Begin charts at one false alarm a month."""
-    return Charts(model.reference, ChartPlan(per_month=1.0, floors=FLOORS[floor]))
+    return Charts(model.reference, BudgetSpec(per_month=1.0, floors=FLOORS[floor]))
 
 
 def steps(
     charts: Sequence[Charts], model: Model, first: int, windows: int, changes: Mapping[int, Change] | None = None
-) -> Iterator[list[Step]]:
+) -> Iterator[list[ChartPoint]]:
     """Draw windows and let all charts see them."""
     block = model.stream.draw(first, windows, changes)
     for at in range(windows):
         start = model.start(first + at)
         counts = block.cells[at], block.missing[at], block.unseen[at], int(block.rows[at])
-        yield [one.step(*counts, start, start + model.world.window_ns) for one in charts]
+        yield [one.judge(*counts, start, start + model.world.window_ns) for one in charts]
 
 
 def quiet(model: Model, windows: int, floors: Sequence[str]) -> dict[str, Figures]:
@@ -82,10 +82,10 @@ class _Quiet:
         self.alarmed = self.suspect = self.unclean = 0
         self.causes: Counter[str] = Counter()
 
-    def take(self, step: Step) -> None:
+    def take(self, step: ChartPoint) -> None:
         if self.incident.follow(step):
             self.causes.update(CHARTS[chart] for chart in np.flatnonzero(step.firing.any(axis=0)))
-            self.causes.update(("few rows", "many rows")[way] for way in np.flatnonzero(step.volume_firing))
+            self.causes.update(("few rows", "many rows")[way] for way in np.flatnonzero(step.row_firing))
         self.alarmed += self.incident.open
         self.suspect += step.suspect
         self.unclean += not (np.isfinite(step.values).all() and np.isfinite(step.z).all())

@@ -7,20 +7,22 @@ from typing import Any, Self
 import numpy as np
 
 from detectors.calibration import seasons
+from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
-from detectors.calibration.components import normal_quantile
-from detectors.calibration.feature import DAYS_FOR_DAY, UNSURE, FeatureCalibration, Own, calibrate_feature, later_shift
-from detectors.calibration.variation import quick_sd, slow_sd
+from detectors.calibration.feature import (
+    FeatureCalibration,
+    FeatureWindows,
+    calibrate_feature,
+    later_shift,
+)
 from detectors.calibration.windows import WindowCounts
 from detectors.features import Floats, Ints
-from detectors.sketches import Grid
+from detectors.layout import Layout
 
 LONGEST_NS, MOST_ROWS = 2**62, 1e15
 FEWEST_WINDOWS = 50
 MOST_OF_IT = 0.9  # of the rows: windows with fewer are compared with all
 FEWEST_ROWS = 5  # of a usual window
-VOLUME_FLOOR = 0.05  # of the logarithm of rows: no traffic is steadier than that
-VOLUME_MISFIT = float(np.log(2))  # as far from the hour's level as the charts of rows let pass, see plan.py
 
 
 class TooFewWindows(ValueError):  # noqa: N818 - it is what there is
@@ -47,54 +49,6 @@ class Drifting:
         return f"{self.feature} changes inside the reference: {size} from {at}Z on"
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """Rows a window: `season` 0, 24 or 168 and the logarithms of its usual rows float64[season or 1]; `sd` around them.
-
-    `misfit`: how far windows of each hour lie from these in most turns of the season, as a nightly batch does; () where none.
-    """
-
-    sd: float
-    season: int
-    level: tuple[float, ...]
-    misfit: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.season not in {0, seasons.DAY, seasons.WEEK} or len(self.level) != (self.season or 1):
-            raise ValueError(f"calibration: volume: {len(self.level)} levels for a season of {self.season} hours")
-        if not (np.isfinite([self.sd, *self.level]).all() and self.sd > 0):
-            raise ValueError("calibration: volume: sd must be above zero, and all numbers finite")
-        if self.misfit and not (
-            len(self.misfit) == self.season and np.isfinite(self.misfit).all() and min(self.misfit) >= 0
-        ):
-            raise ValueError(f"calibration: volume: misfit should be {self.season} finite numbers, none below zero")
-
-    def expected(self, start: int, end: int) -> float:
-        """Return the logarithm of the rows that a window in [start, end) usually has."""
-        if not self.season:
-            return self.level[0]
-        at, level = seasons.between(seasons.middles(start, end), self.season), np.array(self.level)
-        return float(np.log(np.exp(level[at.low] * (1 - at.share) + level[at.high] * at.share).mean()))
-
-    def missed(self, start: int, end: int) -> float:
-        """Return how far from that a window in [start, end) lies every time, the most of its hours."""
-        if not self.misfit:
-            return 0.0
-        hours = seasons.hours(seasons.middles(start, end), self.season).astype(np.int64) % self.season
-        return float(max(self.misfit[at] for at in hours.tolist()))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form, exact."""
-        found = {"sd": self.sd, "season": self.season, "level": list(self.level)}
-        return found | ({"misfit": list(self.misfit)} if self.misfit else {})
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read the JSON form."""
-        level, misfit = (tuple(map(float, found)) for found in (content["level"], content.get("misfit", ())))
-        return cls(float(content["sd"]), int(content["season"]), level, misfit)
-
-
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Learnt from `windows` windows of `window_ns` nanoseconds with a median of `rows` rows, over `span_ns`.
@@ -107,43 +61,43 @@ class Calibration:
     rows: float
     span_ns: int
     cells: MergedCells
-    features: tuple[FeatureCalibration, ...]  # in the grid's order
-    volume: Volume
+    features: tuple[FeatureCalibration, ...]  # in the layout's order
+    arrival_rate: ArrivalRate
     drifting: tuple[Drifting, ...] = ()
-    hours: tuple[seasons.Profiles, ...] = field(init=False)
+    hours: tuple[seasons.HourlyProfiles, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        found = (_stacked(self.features, season, self.cells.width) for season in (seasons.DAY, seasons.WEEK))
-        object.__setattr__(self, "hours", tuple(one for one in found if one.which.size))
+        profiles = (_stacked(self.features, season, self.cells.width) for season in (seasons.DAY, seasons.WEEK))
+        object.__setattr__(self, "hours", tuple(hourly for hourly in profiles if hourly.which.size))
         features = list(self.features)
-        for one in self.hours:
-            for at, feature in zip(one.which.tolist(), _viewed(one, self.cells, features), strict=True):
+        for hourly in self.hours:
+            for at, feature in zip(hourly.which.tolist(), _viewed(hourly, self.cells, features), strict=True):
                 features[at] = feature
         object.__setattr__(self, "features", tuple(features))
 
     @property
     def profile(self) -> str:
         """The longest season found: week, day or none."""
-        return {0: "none", seasons.DAY: "day", seasons.WEEK: "week"}[max(one.season for one in self.features)]
+        return {0: "none", seasons.DAY: "day", seasons.WEEK: "week"}[max(learnt.season for learnt in self.features)]
 
     @property
     def kind(self) -> str:
         """The name shown: week, day or pooled."""
         return self.profile if self.profile != "none" else "pooled"
 
-    def select(self, names: Iterable[str], grid: Grid) -> "Calibration":
-        """Return the calibration of some features, which `grid` holds in its order."""
+    def select(self, names: Iterable[str], layout: Layout) -> "Calibration":
+        """Return the calibration of some features, which `layout` holds in its order."""
         wanted = set(names)
-        kept = [at for at, name in enumerate(self.cells.grid.names) if name in wanted]
+        kept = [at for at, name in enumerate(self.cells.layout.names) if name in wanted]
         return Calibration(
             self.window_ns,
             self.windows,
             self.rows,
             self.span_ns,
-            MergedCells(grid, tuple(self.cells.cuts[at] for at in kept)),
+            MergedCells(layout, tuple(self.cells.cuts[at] for at in kept)),
             tuple(self.features[at] for at in kept),
-            self.volume,
-            tuple(one for one in self.drifting if one.feature in wanted),
+            self.arrival_rate,
+            tuple(change for change in self.drifting if change.feature in wanted),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,21 +107,21 @@ class Calibration:
             "windows": self.windows,
             "rows": self.rows,
             "span_ns": self.span_ns,
-            "volume": self.volume.to_dict(),
-            "drifting": [[one.feature, one.since, one.shift, one.what] for one in self.drifting],
+            "volume": self.arrival_rate.to_dict(),
+            "drifting": [[change.feature, change.since, change.shift, change.what] for change in self.drifting],
             "features": {
-                name: _feature_to_dict(one, cuts)
-                for name, one, cuts in zip(self.cells.grid.names, self.features, self.cells.cuts, strict=True)
+                name: _feature_to_dict(learnt, cuts)
+                for name, learnt, cuts in zip(self.cells.layout.names, self.features, self.cells.cuts, strict=True)
             },
         }
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any], grid: Grid) -> Self:
-        """Read the JSON form of a calibration on this grid. Raises ValueError with one line."""
+    def from_dict(cls, content: Mapping[str, Any], layout: Layout) -> Self:
+        """Read the JSON form of a calibration on this layout. Raises ValueError with one line."""
         try:
-            found = {name: content["features"][name] for name in grid.names}
-            cells = MergedCells(grid, tuple(np.array(one["cuts"], dtype=np.int64) for one in found.values()))
-            features = tuple(_feature_from(one) for one in found.values())
+            entries = {name: content["features"][name] for name in layout.names}
+            cells = MergedCells(layout, tuple(np.array(entry["cuts"], dtype=np.int64) for entry in entries.values()))
+            features = tuple(_feature_from(entry) for entry in entries.values())
             _check_features(cells, features)  # before they are laid side by side
             calibration = cls(
                 int(content["window_ns"]),
@@ -176,7 +130,7 @@ class Calibration:
                 int(content["span_ns"]),
                 cells,
                 features,
-                Volume.from_dict(content["volume"]),
+                ArrivalRate.from_dict(content["volume"]),
                 tuple(
                     Drifting(str(name), int(since), float(shift), str(what))
                     for name, since, shift, what in content["drifting"]
@@ -197,79 +151,94 @@ class Calibration:
             raise ValueError("calibration: window_ns and rows must be above zero")
         if max(self.window_ns, self.span_ns) > LONGEST_NS or self.rows > MOST_ROWS or self.windows < 1:
             raise ValueError("calibration: window_ns, span_ns, windows or rows is beyond all reason")
-        if any(one.feature not in self.cells.grid.names or not abs(one.since) < LONGEST_NS for one in self.drifting):
+        if any(
+            change.feature not in self.cells.layout.names or not abs(change.since) < LONGEST_NS
+            for change in self.drifting
+        ):
             raise ValueError("calibration: drifting names an unknown feature or no time")
 
 
-def _stacked(features: Sequence[FeatureCalibration], season: int, width: int) -> seasons.Profiles:
+def _stacked(features: Sequence[FeatureCalibration], season: int, width: int) -> seasons.HourlyProfiles:
     """The profiles of those that follow this season, copied."""
-    which = [at for at, one in enumerate(features) if one.season == season]
-    counts = [one.profile for at in which if (one := features[at]).profile is not None]
-    return seasons.Profiles.of(season, which, counts, [features[at].misfit for at in which], width)
+    which = [at for at, learnt in enumerate(features) if learnt.season == season]
+    counts = [learnt.profile for at in which if (learnt := features[at]).profile is not None]
+    return seasons.HourlyProfiles.of(season, which, counts, [features[at].lack_of_fit for at in which], width)
 
 
 def _viewed(
-    hours: seasons.Profiles, cells: MergedCells, features: Sequence[FeatureCalibration]
+    hours: seasons.HourlyProfiles, cells: MergedCells, features: Sequence[FeatureCalibration]
 ) -> Iterator[FeatureCalibration]:
     """These features with their part of the profiles in place of arrays of their own."""
-    misfits = dict(zip(hours.missed.tolist(), hours.misfits, strict=True))
+    lacks_of_fit = dict(zip(hours.missed.tolist(), hours.lacks_of_fit, strict=True))
     for row, (at, counts) in enumerate(zip(hours.which.tolist(), hours.counts, strict=True)):
-        yield replace(features[at], profile=counts[:, : cells.cuts[at].size], misfit=misfits.get(row))
+        yield replace(features[at], profile=counts[:, : cells.cuts[at].size], lack_of_fit=lacks_of_fit.get(row))
 
 
 def _check_features(cells: MergedCells, features: Sequence[FeatureCalibration]) -> None:
-    usable = cells.grid.lost - cells.grid.offsets[:-1]
-    for name, cuts, most, one in zip(cells.grid.names, cells.cuts, usable.tolist(), features, strict=True):
-        _check_feature(name, cuts, most, one)
+    usable = cells.layout.lost - cells.layout.offsets[:-1]
+    for name, cuts, most, learnt in zip(cells.layout.names, cells.cuts, usable.tolist(), features, strict=True):
+        _check_feature(name, cuts, most, learnt)
 
 
-def _check_feature(name: str, cuts: Ints, most: int, one: FeatureCalibration) -> None:
+def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration) -> None:
     rising = 0 < cuts.size <= MOST and cuts[0] == 0 and (np.diff(cuts) > 0).all() and cuts[-1] < most
     if not rising:
         raise ValueError(f"calibration: {name}: cuts must be at most {MOST}, rise from 0 and stay below {most}")
-    shape = None if one.profile is None else one.profile.shape
-    if one.season not in {0, seasons.DAY, seasons.WEEK} or (one.season and shape != (one.season, cuts.size)):
-        raise ValueError(f"calibration: {name}: the profile should have {one.season} hours of {cuts.size} cells")
-    if one.misfit is not None and not (one.misfit.shape == (one.season, 3) and np.isfinite(one.misfit).all()):
-        raise ValueError(f"calibration: {name}: misfit should have {one.season} hours of 3 finite numbers")
-    numbers = [*one.sd, *one.skew, *one.slow, *one.shape, one.shape_sd, one.shape_slow, *one.missing]
-    if not np.isfinite(numbers).all() or min(*one.sd, *one.shape, one.shape_sd, one.missing[0]) <= 0:
+    shape = None if learnt.profile is None else learnt.profile.shape
+    if learnt.season not in {0, seasons.DAY, seasons.WEEK} or (learnt.season and shape != (learnt.season, cuts.size)):
+        raise ValueError(f"calibration: {name}: the profile should have {learnt.season} hours of {cuts.size} cells")
+    if learnt.lack_of_fit is not None and not (
+        learnt.lack_of_fit.shape == (learnt.season, 3) and np.isfinite(learnt.lack_of_fit).all()
+    ):
+        raise ValueError(f"calibration: {name}: misfit should have {learnt.season} hours of 3 finite numbers")
+    numbers = [
+        *learnt.sd,
+        *learnt.skew,
+        *learnt.slow,
+        *learnt.shape,
+        learnt.shape_sd,
+        learnt.shape_slow,
+        *learnt.missing,
+    ]
+    if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
-    if not np.isfinite(one.grows).all() or min(one.grows) < 0:
+    if not np.isfinite(learnt.overdispersion).all() or min(learnt.overdispersion) < 0:
         raise ValueError(f"calibration: {name}: grows must be finite and not below zero")
-    if min(*one.slow, one.shape_slow, one.missing[1]) < 0:
+    if min(*learnt.slow, learnt.shape_slow, learnt.missing[1]) < 0:
         raise ValueError(f"calibration: {name}: allowances must not be below zero")
-    if one.profile is not None and not (np.isfinite(one.profile).all() and (one.profile > 0).any(axis=1).all()):
+    if learnt.profile is not None and not (
+        np.isfinite(learnt.profile).all() and (learnt.profile > 0).any(axis=1).all()
+    ):
         raise ValueError(f"calibration: {name}: the profile must hold finite counts in every hour")
 
 
-def _feature_to_dict(one: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
+def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
     return {
         "cuts": cuts.tolist(),
-        "sd": list(one.sd),
-        "skew": list(one.skew),
-        **({"grows": list(one.grows)} if any(one.grows) else {}),
-        "slow": list(one.slow),
-        "shape": list(one.shape),
-        "shape_sd": one.shape_sd,
-        "shape_slow": one.shape_slow,
-        "missing": list(one.missing),
-        "season": one.season,
-        "profile": None if one.profile is None else one.profile.tolist(),
-        "misfit": None if one.misfit is None else one.misfit.tolist(),
+        "sd": list(learnt.sd),
+        "skew": list(learnt.skew),
+        **({"grows": list(learnt.overdispersion)} if any(learnt.overdispersion) else {}),
+        "slow": list(learnt.slow),
+        "shape": list(learnt.shape),
+        "shape_sd": learnt.shape_sd,
+        "shape_slow": learnt.shape_slow,
+        "missing": list(learnt.missing),
+        "season": learnt.season,
+        "profile": None if learnt.profile is None else learnt.profile.tolist(),
+        "misfit": None if learnt.lack_of_fit is None else learnt.lack_of_fit.tolist(),
     }
 
 
 def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
     def pair(key: str) -> tuple[float, float]:
-        one, two = content[key]
-        return float(one), float(two)
+        first, second = content[key]
+        return float(first), float(second)
 
-    profile, misfit = _counts(content["profile"]), _counts(content["misfit"])
+    profile, lack_of_fit = _counts(content["profile"]), _counts(content["misfit"])
     return FeatureCalibration(
         sd=pair("sd"),
         skew=pair("skew"),
-        grows=pair("grows") if "grows" in content else (0.0, 0.0),
+        overdispersion=pair("grows") if "grows" in content else (0.0, 0.0),
         slow=pair("slow"),
         shape=pair("shape"),
         shape_sd=float(content["shape_sd"]),
@@ -277,19 +246,20 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         missing=pair("missing"),
         season=int(content["season"]),
         profile=profile,
-        misfit=misfit,
+        lack_of_fit=lack_of_fit,
     )
 
 
-def _counts(found: Any) -> seasons.Counts | None:
+def _counts(numbers: Any) -> seasons.HourCounts | None:
     """Lists of numbers, to 24 bits: what an older file says exactly is rounded once."""
     with np.errstate(over="ignore"):  # what is infinite is refused by name
-        return None if found is None else np.array(found, dtype=np.float32)
+        return None if numbers is None else np.array(numbers, dtype=np.float32)
 
 
-def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:
+def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Calibration:
     """Learn from the reference's own windows, the first and the last left out: they are likely cut off.
 
+    `everything` int64[size] are the counts of the whole reference, which may be longer than its windows.
     Raises TooFewWindows where they do not say enough.
     """
     whole = slice(1, -1)
@@ -299,8 +269,10 @@ def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:
     features = []
     for at, size in enumerate(cells.sizes.tolist()):
         mine = held[:, at, :size].astype(np.float64)
-        own = Own(mine, rows - mine.sum(axis=1), rows, middles, at < len(cells.grid.numeric), len(cells.grid.features))
-        features.append(calibrate_feature(own))
+        windows = FeatureWindows(
+            mine, rows - mine.sum(axis=1), rows, middles, at < len(cells.layout.numeric), len(cells.layout.features)
+        )
+        features.append(calibrate_feature(windows))
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),
@@ -308,8 +280,9 @@ def calibrate(counts: WindowCounts, cells: MergedCells) -> Calibration:
         span_ns=int(starts[-1] - starts[0]) + counts.window_ns,
         cells=cells,
         features=tuple(features),
-        volume=_volume(rows, middles, counts.window_ns),
-        drifting=_drifting(features, cells) + _apart(features, cells, held.sum(axis=0), starts),
+        arrival_rate=arrival_rate(rows, middles, counts.window_ns),
+        drifting=_drifting(features, cells)
+        + _apart(features, cells, cells.merge(everything), held.sum(axis=0), starts),
     )
 
 
@@ -336,51 +309,22 @@ def _duration(nanos: int) -> str:
 
 def _drifting(features: list[FeatureCalibration], cells: MergedCells) -> tuple[Drifting, ...]:
     return tuple(
-        Drifting(name, *one.step) for name, one in zip(cells.grid.names, features, strict=True) if one.step is not None
+        Drifting(name, *learnt.change)
+        for name, learnt in zip(cells.layout.names, features, strict=True)
+        if learnt.change is not None
     )
 
 
-def _apart(features: list[FeatureCalibration], cells: MergedCells, late: Ints, starts: Ints) -> tuple[Drifting, ...]:
+def _apart(
+    features: list[FeatureCalibration], cells: MergedCells, everything: Ints, late: Ints, starts: Ints
+) -> tuple[Drifting, ...]:
     """What differs between the windows learnt from and a longer reference, whose shares are what is expected."""
-    everything = cells.merge(cells.grid.counts).astype(np.float64)
-    found = []
-    for at, (name, one) in enumerate(zip(cells.grid.names, features, strict=True)):
-        if one.step is None and 0 < late[at].sum() < MOST_OF_IT * everything[at].sum():
-            held, numeric = slice(cells.sizes[at]), at < len(cells.grid.numeric)
-            shift = later_shift(one, everything[at, held], late[at, held], numeric=numeric, windows=starts.size)
-            found += [] if shift is None else [Drifting(name, int(starts[0]), *shift)]
-    return tuple(found)
-
-
-def _volume(rows: Floats, middles: Ints, window_ns: int) -> Volume:
-    logs = np.log(np.maximum(rows, 1.0))
-    span = int(middles[-1] - middles[0]) + window_ns
-    season = 0
-    if window_ns <= seasons.HOUR_NS:
-        for longer, days in ((seasons.DAY, DAYS_FOR_DAY), (seasons.WEEK, 14)):
-            if span >= days * seasons.DAY * seasons.HOUR_NS * 0.99 and seasons.seasonal(logs, middles, longer):
-                season = longer
-    if not season:
-        level: Floats = np.array([np.median(logs)])
-        apart = logs - level[0]
-    else:
-        hour = seasons.hours(middles, season).astype(np.int64) % season
-        level = np.array([np.median(logs[hour == one]) if (hour == one).any() else np.nan for one in range(season)])
-        level = np.where(np.isnan(level), np.nanmedian(level), level)
-        at = seasons.between(middles, season)
-        apart = logs - (level[at.low] * (1 - at.share) + level[at.high] * at.share)
-    quick = quick_sd(apart, unit=VOLUME_FLOOR)
-    chance = normal_quantile(UNSURE * window_ns / seasons.HOUR_NS) * quick  # the furthest window of an hour
-    misfit = _recurring(np.abs(apart), middles, season, max(chance, VOLUME_MISFIT)) if season else ()
-    return Volume(float(np.hypot(quick, slow_sd(apart, quick).sd * 3)), season, tuple(level.tolist()), misfit)
-
-
-def _recurring(apart: Floats, middles: Ints, season: int, least: float) -> tuple[float, ...]:
-    """How far the furthest window of each hour lies in most turns of the season, 0 where less than `least`; () where nowhere."""
-    hour = seasons.hours(middles, season).astype(np.int64) % season
-    turns, turn = np.unique(middles // seasons.HOUR_NS - hour, return_inverse=True)
-    furthest = np.zeros((turns.size, season))
-    np.maximum.at(furthest, (turn, hour), apart)
-    found = np.quantile(furthest, 0.5, axis=0, method="lower")
-    found = np.where(found > least, found, 0.0)
-    return tuple(found.tolist()) if found.any() else ()
+    changes = []
+    for at, (name, learnt) in enumerate(zip(cells.layout.names, features, strict=True)):
+        if learnt.change is None and 0 < late[at].sum() < MOST_OF_IT * everything[at].sum():
+            held, numeric = slice(cells.sizes[at]), at < len(cells.layout.numeric)
+            shift = later_shift(
+                learnt, everything[at, held].astype(np.float64), late[at, held], numeric=numeric, windows=starts.size
+            )
+            changes += [] if shift is None else [Drifting(name, int(starts[0]), *shift)]
+    return tuple(changes)

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from detectors.features import Feature, Floats, Ints, NumericFeature
-from detectors.sketches import Grid
+from detectors.layout import Layout
 
 MOST = 16
 FEWEST = 4
@@ -19,23 +19,23 @@ RARELY = 0.1  # of these: what comes less often has no law that few rows show
 class MergedCells:
     """At most 16 cells of each feature, missing values left out.
 
-    `cuts`: for each feature, in the grid's order, where each cell begins in its row of counts; the first is 0. A number's
+    `cuts`: for each feature, in the layout's order, where each cell begins in its row of counts; the first is 0. A number's
     first cell holds also what is under the reference, its last what is over; a categorical's last also the rare and unseen.
     """
 
-    grid: Grid
+    layout: Layout
     cuts: tuple[Ints, ...]
 
     @classmethod
-    def of(cls, grid: Grid, counts: Ints, rows: float) -> Self:
-        """Merge until a window of so many `rows` may be expected to bring three to each; `counts` int64[size] on the grid."""
+    def of(cls, layout: Layout, counts: Ints, rows: float) -> Self:
+        """Merge until a window of so many `rows` may be expected to bring three to each; `counts` int64[size] on the layout."""
         most = int(np.clip(rows // EXPECTED, FEWEST, MOST))
         return cls(
-            grid,
+            layout,
             tuple(
                 _cuts(feature, counts[first:last], most, rows)
                 for feature, first, last in zip(
-                    grid.features, grid.offsets[:-1].tolist(), grid.lost.tolist(), strict=True
+                    layout.features, layout.offsets[:-1].tolist(), layout.lost.tolist(), strict=True
                 )
             ),
         )
@@ -59,7 +59,7 @@ class MergedCells:
     def _starts(self) -> tuple[Ints, Ints]:
         """Where runs begin in the flat counts, those of missing values among them, and which runs are cells."""
         runs, kept, position = [], [], 0
-        for cuts, first, lost in zip(self.cuts, self.grid.offsets.tolist(), self.grid.lost.tolist(), strict=False):
+        for cuts, first, lost in zip(self.cuts, self.layout.offsets.tolist(), self.layout.lost.tolist(), strict=False):
             runs.append(np.append(cuts + first, lost))
             kept.append(position + np.arange(cuts.size))
             position += cuts.size + 1
@@ -68,19 +68,19 @@ class MergedCells:
     def merge(self, counts: Ints) -> Ints:
         """Return a sketch's counts on these cells, int64[f, width]; zeros beyond a feature's own."""
         runs, kept = self._starts
-        found = np.zeros((len(self.cuts), self.width), dtype=np.int64)
-        found[self.held] = np.add.reduceat(counts, runs)[kept]
-        return found
+        merged = np.zeros((len(self.cuts), self.width), dtype=np.int64)
+        merged[self.held] = np.add.reduceat(counts, runs)[kept]
+        return merged
 
     def rungs(self, at: int) -> Floats:
         """Return the inner edges of a number's cells, float64[cells - 1]: cell j ends at, and holds, rung j."""
-        feature = self.grid.numeric[at]
+        feature = self.layout.numeric[at]
         return feature.edges[self.cuts[at][1:] - 1]
 
     def codes(self, at: int) -> Ints:
-        """Return the cell of each code of a categorical, other among them, int64[K + 1]; `at` in the grid's order."""
-        feature = self.grid.features[at]
-        return np.searchsorted(self.cuts[at], np.arange(feature.counts.size - 1), side="right") - 1
+        """Return the cell of each code of a categorical, other among them, int64[K + 1]; `at` in the layout's order."""
+        feature = self.layout.features[at]
+        return np.searchsorted(self.cuts[at], np.arange(feature.usable), side="right") - 1
 
 
 def _cuts(feature: Feature, counts: Ints, most: int, rows: float) -> Ints:

@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from detectors.calibration.cells import MergedCells
 from detectors.calibration.windows import WindowCounts
-from detectors.features import LARGEST, Bools, Floats, Ints
-
-Codes = NDArray[np.int32]
+from detectors.features import LARGEST, Bools, Codes, Floats, Ints
 
 KEPT_NS = 8 * 7 * 86_400 * 10**9  # of windows: a week is then seen eight times
 KEPT_WINDOWS = 1000  # at least: of long windows eight weeks hold few
@@ -32,13 +30,13 @@ class Placed:
     slots: Ints
 
     def add(self, at: int, column: Floats | Codes) -> None:
-        """Count one feature of the chunk, `at` in the grid's order: a number's values, or a categorical's codes."""
+        """Count one feature of the chunk, `at` in the layout's order: a number's values, or a categorical's codes."""
         lost = self.cells.width  # a place beside the cells, thrown away below
-        if at < len(self.cells.grid.numeric):
-            found = _ranked(np.asarray(column, dtype=np.float64), self.cells.rungs(at), lost)
+        if at < len(self.cells.layout.numeric):
+            cell = _ranked(np.asarray(column, dtype=np.float64), self.cells.rungs(at), lost)
         else:
-            found = np.append(self.cells.codes(at), lost)[column]
-        counts = np.bincount(self.window * (lost + 1) + found, minlength=self.known.size * (lost + 1))
+            cell = np.append(self.cells.codes(at), lost)[column]
+        counts = np.bincount(self.window * (lost + 1) + cell, minlength=self.known.size * (lost + 1))
         self.counts[self.slots, at] += counts.reshape(-1, lost + 1)[self.known, :lost].astype(np.uint32)
 
 
@@ -76,12 +74,12 @@ def most_windows(cells: MergedCells, window_ns: int) -> int:
 
 def _ranked(values: Floats, rungs: Floats, lost: int) -> NDArray[np.uint8]:
     """How many rungs lie below each value; `lost` where it is missing. For at most 15 rungs a third of a search's time."""
-    found = np.zeros(values.size, dtype=np.uint8)
+    below = np.zeros(values.size, dtype=np.uint8)
     for first in range(0, values.size, BLOCK):
-        block, ranks = values[first : first + BLOCK], found[first : first + BLOCK]
+        block, ranks = values[first : first + BLOCK], below[first : first + BLOCK]
         above = np.empty(block.size, dtype=np.bool_)
         for rung in rungs.tolist():
             np.greater(block, rung, out=above)
             ranks += above.view(np.uint8)
         ranks[~(np.abs(block) < LARGEST)] = lost
-    return found
+    return below

@@ -1,4 +1,4 @@
-"""What a pane's cells say: location, scale and the rest, each as a number that is standard normal when nothing has changed."""
+"""What the cells of a window say: location, scale and the rest, each as a number that is standard normal when nothing has changed."""
 
 from functools import cache
 
@@ -27,13 +27,13 @@ def normal_scores(shares: Floats, sizes: Ints, numeric: int) -> Floats:
     first = (_density(special.ndtri(lower)) - _density(special.ndtri(upper))) / q
     second = (_moment(special.ndtri(lower)) - _moment(special.ndtri(upper))) / q
     weights = np.where(held, shares, 0.0)
-    one = _unit(np.where(held, first, 0.0), weights, held)
-    two = np.where(held, second, 0.0)
-    two = _unit(two - one * (weights * two * one).sum(axis=1, keepdims=True), weights, held)
-    found = np.stack([one, two], axis=2)
-    found[sizes < 3, :, 1] = 0.0  # noqa: PLR2004 - location takes one degree of freedom, scale another
-    found[numeric:] = 0.0
-    return found
+    location = _unit(np.where(held, first, 0.0), weights, held)
+    scale = np.where(held, second, 0.0)
+    scale = _unit(scale - location * (weights * scale * location).sum(axis=1, keepdims=True), weights, held)
+    scores = np.stack([location, scale], axis=2)
+    scores[sizes < 3, :, 1] = 0.0  # noqa: PLR2004 - location takes one degree of freedom, scale another
+    scores[numeric:] = 0.0
+    return scores
 
 
 def _density(z: Floats) -> Floats:
@@ -71,13 +71,13 @@ def chi2_deviate(statistic: Floats, dof: Floats, noncentral: Floats) -> Floats:
     3.61
     """
     k, d = dof, noncentral
-    one, two, three = k + d, k + 2 * d, k + 3 * d
-    h = 1 - 2 * one * three / (3 * two * two)
-    p = two / (one * one)
+    first, second, third = k + d, k + 2 * d, k + 3 * d
+    h = 1 - 2 * first * third / (3 * second * second)
+    p = second / (first * first)
     m = (h - 1) * (1 - 3 * h)
     mean = 1 + h * p * (h - 1 - (2 - h) * m * p / 2)
     spread = h * np.sqrt(2 * p) * (1 + m * p / 2)
-    return np.asarray((np.maximum(statistic / one, 0.0) ** h - mean) / spread)
+    return np.asarray((np.maximum(statistic / first, 0.0) ** h - mean) / spread)
 
 
 @cache

@@ -11,13 +11,13 @@ from detectors.features import Bools, Floats, Ints
 
 WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
 UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
-OWN_STEP = 0.01  # chance, over all features, of calling an unchanged reference changed
+CHANGED = 0.01  # chance, over all features, of calling an unchanged reference changed
 SURELY_SKEW = 4.5  # standard errors from what independent rows would have
 APART = 2.0  # times the rows, from where on it can be told what many do
 PEAK = 3.0  # of what a line misses within an hour, over its root mean square
 MEDIAN_OF_SQUARE = 0.455  # of a standard normal
-SMALLEST_STEP = {"mean": 0.05, "mix": 0.01, "missing": 0.005}  # sigma, shares
-OwnStep = tuple[int, float, str]  # time, size, what changes
+SMALLEST_CHANGE = {"mean": 0.05, "mix": 0.01, "missing": 0.005}  # sigma, shares
+LevelChange = tuple[int, float, str]  # time, size, what changes
 LEADING = 3  # categories whose share is looked at for a season
 
 
@@ -25,15 +25,16 @@ LEADING = 3  # categories whose share is looked at for a season
 class FeatureCalibration:
     """How one feature's scores vary when nothing is wrong.
 
-    `sd`, `skew`: of location and scale times the root of the rows; `grows`: what each row adds to their variance where the rows
-    of a window share a level, as 1 + grows n; `slow`: their allowance for slow variation, in sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance
-    of X² a row. `missing` (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours;
-    `profile` float32[season, size] its counts; `misfit` float32[season, 3] what its steps from hour to hour miss: sigma of
-    location and scale, and X² a row; None where nothing.
+    `sd`, `skew`: of location and scale times the root of the rows. `overdispersion`: what each row adds to their variance
+    where the rows of a window share a level, as 1 + overdispersion x n. `slow`: their allowance for slow variation, in
+    sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance of X² a row. `missing`
+    (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours; `profile` float32[season,
+    size] its counts. `lack_of_fit` float32[season, 3]: what the interpolation between hours misses, sigma of location and
+    scale, and X² a row; None where nothing.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
-    grows: tuple[float, float] = (0.0, 0.0)
+    overdispersion: tuple[float, float] = (0.0, 0.0)
     skew: tuple[float, float] = (0.0, 0.0)
     slow: tuple[float, float] = (0.0, 0.0)
     shape: tuple[float, float] = (1.0, 1.0)
@@ -41,13 +42,13 @@ class FeatureCalibration:
     shape_slow: float = 0.0
     missing: tuple[float, float] = (1.0, 0.0)
     season: int = 0
-    profile: seasons.Counts | None = None
-    misfit: seasons.Counts | None = None
-    step: OwnStep | None = None  # when and how far the reference itself changes
+    profile: seasons.HourCounts | None = None
+    lack_of_fit: seasons.HourCounts | None = None
+    change: LevelChange | None = None  # when and how far the reference itself changes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Own:
+class FeatureWindows:
     """One feature in the reference's own windows: counts float64[k, size], missing and rows float64[k], starts int64[k]."""
 
     cells: Floats
@@ -63,68 +64,73 @@ class Own:
         return np.asarray(self.cells.sum(axis=1))
 
 
-def calibrate_feature(own: Own) -> FeatureCalibration:
+def calibrate_feature(windows: FeatureWindows) -> FeatureCalibration:
     """Learn one feature. Windows without a usable row are passed over."""
-    kept = own.usable > 0
-    missing, pearson = _missing(own)
-    step = _own_step(own.middles, pearson, "missing", _binomial_sd(own), own.features)
-    if kept.sum() < 2 or own.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
-        return FeatureCalibration(missing=missing, step=step)
-    cells, middles, rows = own.cells[kept], own.middles[kept], own.usable[kept]
+    kept = windows.usable > 0
+    missing, pearson = _missing(windows)
+    change = _level_change(windows.middles, pearson, "missing", _binomial_sd(windows), windows.features)
+    if kept.sum() < 2 or windows.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
+        return FeatureCalibration(missing=missing, change=change)
+    cells, middles, rows = windows.cells[kept], windows.middles[kept], windows.usable[kept]
     pooled = seasons.shares(cells.sum(axis=0))
-    scores = normal_scores(pooled[None], np.array([pooled.size]), int(own.numeric))[0]
-    watched = scores if own.numeric else _one_against_rest(pooled)
+    scores = normal_scores(pooled[None], np.array([pooled.size]), int(windows.numeric))[0]
+    watched = scores if windows.numeric else _one_against_rest(pooled)
     season, counts = _season(cells, middles, rows, pooled, watched)
     q = np.broadcast_to(pooled, cells.shape) if counts is None else seasons.expected(counts, middles, season)[0]
     apart = cells / rows[:, None] - q
     usual = float(np.median(rows))
     fitted = np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25))  # the profile has seen these very windows
     u = apart @ scores * np.sqrt(rows)[:, None] / fitted
-    grows = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if own.numeric else ZEROS
-    u /= np.sqrt(1 + np.outer(rows, grows))
+    overdispersion = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if windows.numeric else ZEROS
+    u /= np.sqrt(1 + np.outer(rows, overdispersion))
     x2 = residual_x2(apart, rows, q, scores)
-    misfit, fits = (None, np.ones(rows.size, dtype=np.bool_)) if not season else _misfit(u, x2, rows, middles, season)
+    lack_of_fit, fits = (
+        (None, np.ones(rows.size, dtype=np.bool_)) if not season else _lack_of_fit(u, x2, rows, middles, season)
+    )
     turns = _turns(middles, season)
     third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
-    sd, skew, slow = _directions(u[fits], third, own.features, turns) if own.numeric else (ONES, ZEROS, ZEROS)
-    shape, shape_sd, shape_slow = _shape(own, x2[fits], rows[fits], q[fits], scores)
-    if own.numeric:
-        step = _own_step(middles, u[:, 0], "mean", (1 / usual + grows[0]) ** 0.5, own.features) or step
+    sd, skew, slow = _directions(u[fits], third, windows.features, turns) if windows.numeric else (ONES, ZEROS, ZEROS)
+    shape, shape_sd, shape_slow = _shape(windows, x2[fits], rows[fits], q[fits], scores)
+    if windows.numeric:
+        change = (
+            _level_change(middles, u[:, 0], "mean", (1 / usual + overdispersion[0]) ** 0.5, windows.features) or change
+        )
     else:
         moved = apart @ watched * np.sqrt(rows)[:, None]
         each = np.sqrt(pooled * (1 - pooled) / usual)
-        found = [
-            _own_step(middles, one, "mix", float(sd), own.features) for one, sd in zip(moved.T, each, strict=False)
+        changes = [
+            _level_change(middles, series, "mix", float(sd), windows.features)
+            for series, sd in zip(moved.T, each, strict=False)
         ]
-        step = next((one for one in found if one is not None), step)
+        change = next((each for each in changes if each is not None), change)
     return FeatureCalibration(
         sd=sd,
-        grows=grows,
+        overdispersion=overdispersion,
         skew=skew,
-        slow=(slow[0] * (1 / usual + grows[0]) ** 0.5, slow[1] * (1 / usual + grows[1]) ** 0.5),
+        slow=(slow[0] * (1 / usual + overdispersion[0]) ** 0.5, slow[1] * (1 / usual + overdispersion[1]) ** 0.5),
         shape=shape,
         shape_sd=shape_sd,
         shape_slow=shape_slow,
         missing=missing,
         season=season,
         profile=None if counts is None else counts.astype(np.float32),
-        misfit=None if misfit is None or not misfit.any() else misfit.astype(np.float32),
-        step=step,
+        lack_of_fit=None if lack_of_fit is None or not lack_of_fit.any() else lack_of_fit.astype(np.float32),
+        change=change,
     )
 
 
-def _own_step(middles: Ints, series: Floats, what: str, unit: float, features: int) -> OwnStep | None:
+def _level_change(middles: Ints, series: Floats, what: str, unit: float, features: int) -> LevelChange | None:
     """Return when a series changes for good, how far in its own unit, and what it is; None where it does not, or hardly."""
     if series.size < 2:  # noqa: PLR2004 - nothing to compare
         return None
-    found = largest_step(series, OWN_STEP / features, _windows_a_day(middles))
-    if found is None or abs(found[1]) * unit < SMALLEST_STEP[what]:
+    step = largest_step(series, CHANGED / features, _windows_a_day(middles))
+    if step is None or abs(step[1]) * unit < SMALLEST_CHANGE[what]:
         return None
-    return int(middles[found[0]]), found[1] * unit, what
+    return int(middles[step[0]]), step[1] * unit, what
 
 
 def later_shift(
-    one: FeatureCalibration, everything: Floats, late: Floats | Ints, *, numeric: bool, windows: int
+    learnt: FeatureCalibration, everything: Floats, late: Floats | Ints, *, numeric: bool, windows: int
 ) -> tuple[float, str] | None:
     """Return by how much the windows learnt from differ from what was before, and what; None where hardly or by chance.
 
@@ -136,13 +142,13 @@ def later_shift(
     settled = np.sqrt(max(windows / SLOW[-1], 1.0))  # slow variation: days that stand for themselves
     if numeric:
         moved = float(apart @ normal_scores(pooled[None], np.array([pooled.size]), 1)[0][:, 0])
-        what, unit, slow = "mean", one.sd[0], one.slow[0]
+        what, unit, slow = "mean", learnt.sd[0], learnt.slow[0]
     else:
         at = int(np.argmax(np.abs(apart[:LEADING])))
         moved, spread = float(apart[at]), float(np.sqrt(pooled[at] * (1 - pooled[at])))
-        what, unit, slow = "mix", one.shape[0] ** 0.5 * spread, one.shape_slow**0.5 * spread
+        what, unit, slow = "mix", learnt.shape[0] ** 0.5 * spread, learnt.shape_slow**0.5 * spread
     chance = 3 * unit * np.sqrt(earlier / count) + slow / settled
-    return (float(moved / earlier), what) if abs(moved) > SMALLEST_STEP[what] + chance else None
+    return (float(moved / earlier), what) if abs(moved) > SMALLEST_CHANGE[what] + chance else None
 
 
 def _one_against_rest(shares: Floats) -> Floats:
@@ -162,19 +168,19 @@ def _season(cells: Floats, middles: Ints, rows: Floats, pooled: Floats, watched:
     if step > seasons.HOUR_NS or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS * 0.99:
         return 0, None
     day = seasons.profile(cells, middles, seasons.DAY, pooled)
-    found: tuple[int, Floats | None] = (0, None)
+    season: tuple[int, Floats | None] = (0, None)
     q: Floats = np.broadcast_to(pooled, cells.shape)
     if _follows(cells, rows, q, watched, middles, seasons.DAY):
-        found, q = (seasons.DAY, day), seasons.expected(day, middles, seasons.DAY)[0]
+        season, q = (seasons.DAY, day), seasons.expected(day, middles, seasons.DAY)[0]
     weeks = span / (seasons.WEEK * seasons.HOUR_NS)
     if weeks >= WEEKS_FOR_WEEK * 0.99 and _follows(cells, rows, q, watched, middles, seasons.WEEK):
         return seasons.WEEK, seasons.profile(cells, middles, seasons.WEEK, seasons.shares(day))
-    return found
+    return season
 
 
 def _follows(cells: Floats, rows: Floats, q: Floats, watched: Floats, middles: Ints, season: int) -> bool:
     series = (cells / rows[:, None] - q) @ watched * np.sqrt(rows)[:, None]
-    return any(seasons.seasonal(one, middles, season) for one in series.T)
+    return any(seasons.seasonal(each, middles, season) for each in series.T)
 
 
 # --- location and scale ------------------------------------------------------------------------------------------------
@@ -185,15 +191,15 @@ ONES, ZEROS = (1.0, 1.0), (0.0, 0.0)
 
 def _directions(u: Floats, third: Floats, features: int, turns: float) -> tuple[Pair, Pair, Pair]:
     sds, skews, slows = [], [], []
-    for one in (0, 1):
-        sd = quick_sd(u[:, one])
+    for direction in (0, 1):
+        sd = quick_sd(u[:, direction])
         sds.append(sd)
-        skews.append(_skew(u[:, one], float(third[one])))
-        slows.append(_allowance(slow_sd(u[:, one], sd), features, turns))
+        skews.append(_skew(u[:, direction], float(third[direction])))
+        slows.append(_allowance(slow_sd(u[:, direction], sd), features, turns))
     return (sds[0], sds[1]), (skews[0], skews[1]), (slows[0], slows[1])
 
 
-def _misfit(u: Floats, x2: Floats, rows: Floats, middles: Ints, season: int) -> tuple[Floats, Bools]:
+def _lack_of_fit(u: Floats, x2: Floats, rows: Floats, middles: Ints, season: int) -> tuple[Floats, Bools]:
     """Return what each hour's interpolation misses, float64[season, 3], and which windows it does not miss.
 
     A sudden change from one hour to the next, every day or week, is no line between them. Hours whose windows lie far from
@@ -203,14 +209,14 @@ def _misfit(u: Floats, x2: Floats, rows: Floats, middles: Ints, season: int) -> 
     turn = np.unique(middles // (season * seasons.HOUR_NS), return_inverse=True)[1]
     weeks = max(round(_turns(middles, season)), 1)
     usual = float(np.median(rows))
-    found = np.zeros((season, 3))
+    missed = np.zeros((season, 3))
     for column, values in enumerate((np.square(u[:, 0]), np.square(u[:, 1]), x2)):
         base = max(float(np.median(values)) / MEDIAN_OF_SQUARE, 1.0) if column < 2 else float(np.median(values))  # noqa: PLR2004
         usually, mean = _by_turns(values, hour, turn, season)
         beyond = np.where(usually > base * chi2_bound(weeks) / weeks, np.maximum(mean - base, 0.0), 0.0)
-        found[:, column] = PEAK * (np.sqrt(beyond / usual) if column < 2 else beyond / usual)  # noqa: PLR2004 - directions
-    fits = ~np.asarray((found > 0).any(axis=1))[hour]
-    return found, np.asarray(fits if 2 * fits.sum() >= fits.size else np.ones_like(fits))
+        missed[:, column] = PEAK * (np.sqrt(beyond / usual) if column < 2 else beyond / usual)  # noqa: PLR2004 - directions
+    fits = ~np.asarray((missed > 0).any(axis=1))[hour]
+    return missed, np.asarray(fits if 2 * fits.sum() >= fits.size else np.ones_like(fits))
 
 
 def _by_turns(values: Floats, hour: Ints, turn: Ints, season: int) -> tuple[Floats, Floats]:
@@ -271,8 +277,8 @@ def _skew(u: Floats, known: float) -> float:
     spread = float(u.std())
     if spread == 0:
         return known
-    found = float(np.mean((u - u.mean()) ** 3)) / spread**3
-    return float(np.clip(found, -1.5, 1.5)) if abs(found - known) > SURELY_SKEW * np.sqrt(6 / u.size) else known
+    seen = float(np.mean((u - u.mean()) ** 3)) / spread**3
+    return float(np.clip(seen, -1.5, 1.5)) if abs(seen - known) > SURELY_SKEW * np.sqrt(6 / u.size) else known
 
 
 # --- everything else -----------------------------------------------------------------------------------------------------
@@ -285,7 +291,7 @@ def residual_x2(apart: Floats, rows: Floats, q: Floats, scores: Floats) -> Float
     return np.asarray(np.maximum(x2 - said, 0.0))
 
 
-def _shape(own: Own, x2: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
+def _shape(windows: FeatureWindows, x2: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
     filled = q.mean(axis=0)[(q > 0).any(axis=0)]
     size = filled.size
     said = int((np.abs(scores).sum(axis=0) > 0).sum())
@@ -298,7 +304,7 @@ def _shape(own: Own, x2: Floats, rows: Floats, q: Floats, scores: Floats) -> tup
     scale, free = _law(x2, dof, max(spread, 2 * dof))
     deviates = chi2_deviate(x2 / scale, np.full(x2.size, free), np.zeros(x2.size))
     excess = slow_sd(x2 / rows, float((x2 / rows).std()))
-    bound = t_quantile(UNSURE / (4 * own.features), excess.dof)
+    bound = t_quantile(UNSURE / (4 * windows.features), excess.dof)
     return (scale, free), quick_sd(deviates), float(bound * excess.sd)
 
 
@@ -319,22 +325,22 @@ def _law(x2: Floats, dof: float, spread: float) -> Pair:
 # --- missing values --------------------------------------------------------------------------------------------------------
 
 
-def _missing(own: Own) -> tuple[Pair, Floats]:
+def _missing(windows: FeatureWindows) -> tuple[Pair, Floats]:
     """Dispersion and allowance of the missing count, and its standardised residuals, none where nothing varies."""
-    total, rows = float(own.missing.sum()), float(own.rows.sum())
+    total, rows = float(windows.missing.sum()), float(windows.rows.sum())
     if total in {0.0, rows}:
         return (1.0, 0.0), np.empty(0)
     share = total / rows
-    pearson = (own.missing - share * own.rows) / np.sqrt(own.rows * share * (1 - share))
+    pearson = (windows.missing - share * windows.rows) / np.sqrt(windows.rows * share * (1 - share))
     quick = quick_sd(pearson)
-    slow = _allowance(slow_sd(pearson, quick), own.features, _turns(own.middles, 0))
-    return (quick**2, slow * _binomial_sd(own)), pearson
+    slow = _allowance(slow_sd(pearson, quick), windows.features, _turns(windows.middles, 0))
+    return (quick**2, slow * _binomial_sd(windows)), pearson
 
 
-def _binomial_sd(own: Own) -> float:
+def _binomial_sd(windows: FeatureWindows) -> float:
     """Of the missing share in a usual window."""
-    share = float(own.missing.sum()) / max(float(own.rows.sum()), 1.0)
-    return float(np.sqrt(share * (1 - share) / max(float(np.median(own.rows)), 1.0)))
+    share = float(windows.missing.sum()) / max(float(windows.rows.sum()), 1.0)
+    return float(np.sqrt(share * (1 - share) / max(float(np.median(windows.rows)), 1.0)))
 
 
 def upper_share(events: Floats, rows: Floats, features: int, ends: Floats) -> Floats:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.features import Floats, Ints
 
-Counts = NDArray[np.float32]  # of an hour: they are many, and their own chance is far above the 24 bits
+HourCounts = NDArray[np.float32]  # of an hour: they are many, and their own chance is far above the 24 bits
 HOUR_NS = 3600 * 10**9
 DAY, WEEK = 24, 168  # hours
 MONDAY = 4 * DAY  # the epoch began on a Thursday
@@ -48,15 +48,15 @@ def between(times: Ints | int, season: int) -> Weights:
 
 def profile(cells: Floats, times: Ints, season: int, parent: Floats) -> Floats:
     """Return counts a season's hour, float64[season, size], each with a few rows of its parent's shares, float64[size] or [k, size]."""
-    found = np.zeros((season, cells.shape[1]))
+    counts = np.zeros((season, cells.shape[1]))
     hour = hours(times, season).astype(np.int64) % season
-    np.add.at(found, hour, cells)
+    np.add.at(counts, hour, cells)
     leaning = (
         np.broadcast_to(parent, (season, cells.shape[1]))
         if parent.ndim == 1
         else np.tile(parent, (season // len(parent), 1))
     )
-    return found + PSEUDO_ROWS * leaning
+    return counts + PSEUDO_ROWS * leaning
 
 
 def shares(counts: Floats) -> Floats:
@@ -77,29 +77,34 @@ def _interpolated(counts: Floats, at: Weights) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Profiles:
+class HourlyProfiles:
     """The hours of all features that follow one season: kept once, whoever looks at them.
 
     `which` int64[s] are the features, `counts` float32[s, season, width] theirs; `missed` int64[m] are those of the s whose
-    hours are missed by their interpolation, `misfits` float32[m, season, 3] by how much.
+    hours are missed by their interpolation, `lacks_of_fit` float32[m, season, 3] by how much.
     """
 
     season: int
     which: Ints
-    counts: Counts
+    counts: HourCounts
     missed: Ints
-    misfits: Counts
+    lacks_of_fit: HourCounts
 
     @classmethod
     def of(
-        cls, season: int, which: Sequence[int], counts: Sequence[Counts], misfits: Sequence[Counts | None], width: int
-    ) -> "Profiles":
+        cls,
+        season: int,
+        which: Sequence[int],
+        counts: Sequence[HourCounts],
+        lacks_of_fit: Sequence[HourCounts | None],
+        width: int,
+    ) -> "HourlyProfiles":
         """Copy what each feature has, float32[season, its cells] and float32[season, 3], side by side."""
         stacked = np.zeros((len(which), season, width), dtype=np.float32)
-        for row, one in zip(stacked, counts, strict=True):
-            row[:, : one.shape[1]] = one
-        known = [at for at, one in enumerate(misfits) if one is not None and one.any()]
-        beside = np.array([misfits[at] for at in known], dtype=np.float32).reshape(-1, season, 3)
+        for row, hourly in zip(stacked, counts, strict=True):
+            row[:, : hourly.shape[1]] = hourly
+        known = [at for at, missed in enumerate(lacks_of_fit) if missed is not None and missed.any()]
+        beside = np.array([lacks_of_fit[at] for at in known], dtype=np.float32).reshape(-1, season, 3)
         for array in (stacked, beside):
             array.setflags(write=False)
         return cls(season, np.array(which, dtype=np.int64), stacked, np.array(known, dtype=np.int64), beside)
@@ -114,29 +119,31 @@ class Profiles:
         around = self.counts[:, np.concatenate([at.low, at.high])].astype(np.float64)  # these hours alone
         each, behind = _interpolated(around, Weights(count, count + times.size, at.share))
         weights = behind / behind.sum(axis=1, keepdims=True)
-        misfit = np.zeros((self.which.size, 3))
+        lack_of_fit = np.zeros((self.which.size, 3))
         if self.missed.size:
-            misfit[self.missed] = self.misfits[:, hours(times, self.season).astype(np.int64) % self.season].max(axis=1)
-        return (each * weights[:, :, None]).sum(axis=1), behind.mean(axis=1) * times.size, misfit
+            lack_of_fit[self.missed] = self.lacks_of_fit[
+                :, hours(times, self.season).astype(np.int64) % self.season
+            ].max(axis=1)
+        return (each * weights[:, :, None]).sum(axis=1), behind.mean(axis=1) * times.size, lack_of_fit
 
 
 def seasonal(series: Floats, times: Ints, season: int) -> bool:
     """Return whether a series follows the hour: it varies more between hours than within, alike in odd and even days (weeks)."""
     hour = hours(times, season).astype(np.int64) % season
     turn = (times // (season * HOUR_NS)) % 2
-    halves = [means(series[turn == one], hour[turn == one], season) for one in (0, 1)]
+    halves = [means(series[turn == half], hour[turn == half], season) for half in (0, 1)]
     both = np.isfinite(halves[0]) & np.isfinite(halves[1])
     level = means(series, hour, season)
     if both.sum() < max(np.isfinite(level).sum() // 2, FEWEST_HOURS):
         return False
-    one, other = halves[0][both], halves[1][both]
-    if one.std() < 1e-9 or other.std() < 1e-9:  # noqa: PLR2004 - constant but for rounding
+    even, odd = halves[0][both], halves[1][both]
+    if even.std() < 1e-9 or odd.std() < 1e-9:  # noqa: PLR2004 - constant but for rounding
         return False
     counts = np.bincount(hour, minlength=season)
     inside = np.square(series - level[hour]).sum() / max(series.size - season, 1)
     among = float((counts * np.square(np.nan_to_num(level) - series.mean())).sum()) / (season - 1)
     return bool(
-        np.corrcoef(one, other)[0, 1] > AGREES[season] and among > STANDS_OUT[season] * max(float(inside), 1e-12)
+        np.corrcoef(even, odd)[0, 1] > AGREES[season] and among > STANDS_OUT[season] * max(float(inside), 1e-12)
     )
 
 

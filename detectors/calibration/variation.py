@@ -48,16 +48,16 @@ def quick_sd(series: Floats, *, unit: float = 1.0) -> float:
 
 def slow_sd(series: Floats, quick: float) -> Slow:
     """Return how much block means vary beyond what windows of this `quick` deviation explain; 0 where chance does."""
-    found = Slow(0.0, 1)
+    slow = Slow(0.0, 1)
     for length in SLOW:
         blocks = _block_means(series, length)
         if blocks.size < FEWEST_BLOCKS:
             continue
         free = blocks.size - 1
         apart, alone = float(blocks.var(ddof=1)), quick**2 / length
-        if apart * free > alone * chi2_bound(free) and apart - alone > found.sd**2:
-            found = Slow(float(np.sqrt(apart - alone)), free)
-    return found
+        if apart * free > alone * chi2_bound(free) and apart - alone > slow.sd**2:
+            slow = Slow(float(np.sqrt(apart - alone)), free)
+    return slow
 
 
 def _block_means(series: Floats, length: int) -> Floats:

@@ -2,7 +2,18 @@
 
 from detectors.charts.budget import Budget, BudgetError, adwin_delta
 from detectors.charts.charts import Charts, Sums
-from detectors.charts.plan import CHARTS, ChartPlan, Floors
-from detectors.charts.point import Step
+from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign, Floors
+from detectors.charts.point import ChartPoint
 
-__all__ = ["CHARTS", "Budget", "BudgetError", "ChartPlan", "Charts", "Floors", "Step", "Sums", "adwin_delta"]
+__all__ = [
+    "CHARTS",
+    "Budget",
+    "BudgetError",
+    "BudgetSpec",
+    "ChartDesign",
+    "ChartPoint",
+    "Charts",
+    "Floors",
+    "Sums",
+    "adwin_delta",
+]

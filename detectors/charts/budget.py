@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 SECOND_NS = 1_000_000_000
 MONTH_NS = 30 * 86_400 * SECOND_NS
-DRIFT = 0.5  # standard errors taken off each step: half the lasting shift that is found soonest
-SHORTEST = 20.0  # steps between false alarms of one chart that the formula still holds for
+DRIFT = 0.5  # standard errors taken off each point: half the lasting shift that is found soonest
+SHORTEST = 20.0  # points between false alarms of one chart that the formula still holds for
 ROUNDING = 1e-9
 RATES_SHARE = 0.1
-CERTAIN = 1e-12  # the chance at which one pane may page by itself, see charts.py
+CERTAIN = 1e-12  # the chance at which one subgroup may page by itself, see charts.py
 ADWIN_RATE = 1e-3  # false cuts a check and unit of delta, standardised panes at clock 1: measured in tests/detectors/univariate/test_adwin.py
 
 
@@ -18,13 +18,13 @@ class BudgetError(ValueError):
     """A budget that no threshold can hold, with the nearest one that can be."""
 
 
-def steps_per_month(step_ns: int) -> float:
-    """Return how many disjoint panes of this length a month of 30 days has."""
-    return MONTH_NS / step_ns
+def points_per_month(subgroup_ns: int) -> float:
+    """Return how many disjoint subgroups of this length a month of 30 days has."""
+    return MONTH_NS / subgroup_ns
 
 
 def gaussian_threshold(arl: float, drift: float = DRIFT) -> float:
-    """Return h of a one-sided CUSUM of standard normal steps that errs once in `arl` steps (Siegmund 1985, corrected diffusion).
+    """Return h of a one-sided CUSUM of standard normal points that errs once in `arl` of them (Siegmund 1985, corrected diffusion).
 
     ARL = (e^(2kb) - 2kb - 1) / (2k²) with b = h + 1.166.
 
@@ -32,52 +32,52 @@ def gaussian_threshold(arl: float, drift: float = DRIFT) -> float:
     14.1
     """
     aim = 2 * drift * drift * arl
-    found = math.log1p(aim)
+    scaled = math.log1p(aim)
     for _ in range(50):  # a contraction: each round divides the error by more than three
-        found = math.log(aim + found + 1)
-    return found / (2 * drift) - 1.166
+        scaled = math.log(aim + scaled + 1)
+    return scaled / (2 * drift) - 1.166
 
 
 def gaussian_arl(threshold: float, drift: float = DRIFT) -> float:
-    """Return the mean number of steps between false alarms at a threshold: the same formula the other way."""
+    """Return the mean number of points between false alarms at a threshold: the same formula the other way."""
     scaled = 2 * drift * (threshold + 1.166)
     return (math.expm1(scaled) - scaled) / (2 * drift * drift)
 
 
 def ratio_threshold(arl: float) -> float:
-    """Return h of a CUSUM of log likelihood ratios that errs at most once in `arl` steps: log ARL (Lorden 1971)."""
+    """Return h of a CUSUM of log likelihood ratios that errs at most once in `arl` points: log ARL (Lorden 1971)."""
     return math.log(arl)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """False alarms a month shared by the charts of a model, each advancing once in `step_ns`.
+    """False alarms a month shared by the charts of a model, each with a point every `subgroup_ns`.
 
     `rates` of the charts are sums of likelihood ratios, whose bound promises less than they keep: they share a tenth of the
-    budget, the others the rest, equally. Raises BudgetError where no threshold can hold it, ValueError for no chart and no step.
+    budget, the others the rest, equally. Raises BudgetError where no threshold can hold it, ValueError for no chart and no length.
     """
 
     per_month: float
     charts: int
-    step_ns: int
+    subgroup_ns: int
     rates: int = 0
 
     def __post_init__(self) -> None:
-        if self.charts < 1 or self.step_ns < 1:
-            raise ValueError("a budget needs at least one chart, and steps longer than nothing")
-        steps = max(self.charts - self.rates, 1) * steps_per_month(self.step_ns) / self._share
-        most, least = steps / SHORTEST, steps * CERTAIN * 10
+        if self.charts < 1 or self.subgroup_ns < 1:
+            raise ValueError("a budget needs at least one chart, and subgroups longer than nothing")
+        points = max(self.charts - self.rates, 1) * points_per_month(self.subgroup_ns) / self._share
+        most, least = points / SHORTEST, points * CERTAIN * 10
         if not least * (1 - ROUNDING) <= self.per_month <= most * (1 + ROUNDING):
             nearest = _two_digits(most, math.floor) if self.per_month > most else _two_digits(least, math.ceil)
             raise BudgetError(
                 f"false_alarms_per_month {self.per_month:g} cannot be held by {self.charts} charts of "
-                f"{steps_per_month(self.step_ns):g} steps a month; {nearest} can"
+                f"{points_per_month(self.subgroup_ns):g} points a month; {nearest} can"
             )
 
     @property
     def arl(self) -> float:
-        """Steps between false alarms that each chart of normal deviates may have on average."""
-        return max(self.charts - self.rates, 1) * steps_per_month(self.step_ns) / (self.per_month * self._share)
+        """Points between false alarms that each chart of normal deviates may have on average."""
+        return max(self.charts - self.rates, 1) * points_per_month(self.subgroup_ns) / (self.per_month * self._share)
 
     @property
     def _share(self) -> float:
@@ -87,7 +87,7 @@ class Budget:
     @property
     def rates_arl(self) -> float:
         """The same of each chart of rates."""
-        return max(self.rates, 1) * steps_per_month(self.step_ns) / (self.per_month * RATES_SHARE)
+        return max(self.rates, 1) * points_per_month(self.subgroup_ns) / (self.per_month * RATES_SHARE)
 
 
 def _two_digits(bound: float, towards: Callable[[float], int]) -> str:
@@ -96,7 +96,7 @@ def _two_digits(bound: float, towards: Callable[[float], int]) -> str:
     return f"{towards(bound / unit) * unit:.2g}"
 
 
-def adwin_delta(per_month: float, features: int, step_ns: int) -> float:
+def adwin_delta(per_month: float, features: int, pane_ns: int) -> float:
     """Return ADWIN's delta at which its cuts on unchanged data keep to the budget by measurement, not by proof."""
-    checks = max(features, 1) * steps_per_month(step_ns)
+    checks = max(features, 1) * points_per_month(pane_ns)
     return min(max(per_month / (checks * ADWIN_RATE), 1e-12), 0.3)

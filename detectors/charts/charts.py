@@ -1,30 +1,53 @@
-"""The charts of one series: sums of evidence over disjoint panes, what fires, what has come to rest, and since when."""
+"""The charts of one series: evidence of one subgroup after another, summed up until it can no longer be chance.
+
+Symbols. A subgroup is a run of whole panes, at least as long as the windows that were calibrated; n are its rows. Each
+feature has a few merged cells; p are their shares in the subgroup, q those that are expected at this hour. A chart is one
+direction of change of one feature; F false alarms a month are asked for, m charts share them, each has T points a month.
+
+1. Evidence. u = √n Σ (p - q) s, with scores s of mean 0 and variance 1 under q, is standard normal when nothing has
+   changed and rows are independent: normal scores for location (van der Waerden), their squares for scale (Klotz 1962). X²
+   less these two tells of the shape. The calibration says by how much u varies more than that, and how skew it is. What is
+   tolerated is taken off before u is called evidence: the floor below which nobody cares, slow variation, what an
+   hourly profile misses, and the reference's own sampling error. What is left is a normal deviate z.
+2. Sum (Page 1954). S = max(0, S + z - k). While nothing changes z - k falls on average, and S returns to 0; after a lasting
+   shift of d standard errors it climbs by d - k a point. k = 1/2 finds a shift of one standard error soonest.
+3. Threshold. S is a random walk with a reflecting barrier at 0. Siegmund (1985) corrects the diffusion that it resembles for
+   the overshoot at both barriers, 1.166 in all: ARL = (e^(2kb) - 2kb - 1) / 2k² with b = h + 1.166. One chart in m may err
+   F / m times a month, once in ARL = m T / F points; solved for h. See budget.py.
+4. Rates. Missing and unseen values are rare counts that follow no normal law. Their increment is the log likelihood ratio of
+   odds r times as high as tolerated, x log r - n log(1 + p (r - 1)), for r = 1.3, 3 and 10. Under no change e^S has mean 1
+   at most, so that h = log ARL errs at most once in ARL points (Lorden 1971).
+5. No subgroup alone fires a chart by its sum: an increment is cut at six tenths of h. One may where the chance is below
+   1e-12 and the change is large; see evidence.py.
+6. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
+
+References: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). D. Siegmund, Sequential Analysis (1985), ch. 10.
+G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
+"""
 
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.charts.evidence import Counted, Found, weigh
+from detectors.charts.design import CHARTS, COLUMNS, FIRST_COLUMNS, GAUSSIAN, OWNERS, BudgetSpec, ChartDesign, most
+from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
-from detectors.charts.plan import CHARTS, COLUMNS, FIRST_COLUMNS, GAUSSIAN, OWNERS, ChartPlan, Plan, most
-from detectors.charts.point import Step
-from detectors.charts.recovery import RateRest, Rest
-from detectors.charts.rows import VolumeCharts
+from detectors.charts.point import ChartPoint
+from detectors.charts.recovery import RateRecovery, Recovery
+from detectors.charts.rows import RowCharts
 from detectors.charts.selfcheck import SelfCheck
 from detectors.features import Bools, Floats, Ints, some
+from detectors.reference.reference import Reference
 from detectors.sketches import Tally
 
-if TYPE_CHECKING:
-    from detectors.reference.reference import Reference  # which holds a calibration
-
-ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next pane
+ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
 FILLED = 1.001  # times the threshold: past it
-REST = 12  # panes that a chart has to be quiet for, or a day where that is fewer
+QUIET = 12  # subgroups that a chart has to be quiet for, or a day where that is fewer
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
 MAGIC = b"dCHT"
@@ -43,120 +66,128 @@ class Sums:
         self.values = np.zeros((features, limits.size))
 
     def advance(self, increments: Floats) -> Bools:
-        """Add one pane, float64[f, columns], NaN where a chart stands still; which are over their threshold."""
+        """Add one subgroup, float64[f, columns], NaN where a chart stands still; which are over their threshold."""
         moved = np.maximum(self.values + np.minimum(increments, self.most), 0.0)
         self.values = np.where(np.isnan(increments), self.values, moved)
         return np.asarray(self.values >= self.limits)
 
 
 class Charts:
-    """All charts of one series, advancing on disjoint panes.
+    """All charts of one series, advancing by disjoint subgroups.
 
     Raises BudgetError for a budget that cannot be held, ValueError for a reference without calibration.
     """
 
-    def __init__(self, reference: "Reference", wanted: ChartPlan) -> None:
+    def __init__(self, reference: Reference, spec: BudgetSpec) -> None:
         if reference.calibration is None:
             raise ValueError("the reference is not calibrated: fit it with timestamps")
         self.reference = reference
-        self.plan = Plan(reference, reference.calibration, wanted)
-        features, width = self.plan.cells.held.shape
-        self.sums = Sums(self.plan.thresholds, features)
+        self.design = ChartDesign(reference, reference.calibration, spec)
+        features, width = self.design.cells.held.shape
+        self.sums = Sums(self.design.thresholds, features)
         self.firing: Bools = np.zeros((features, len(CHARTS)), dtype=np.bool_)
         self.since = np.full((features, len(CHARTS)), NEVER)
-        self.judged: Bools = np.zeros(features, dtype=np.bool_)  # which values the last step was enough for
+        self.judged: Bools = np.zeros(features, dtype=np.bool_)  # which features the last subgroup had rows enough of
         self._risen = np.full((features, COLUMNS), NEVER)
         self._armed: Bools = np.ones((features, GAUSSIAN), dtype=np.bool_)
         self._open: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_)  # warnings that neither fired nor went
-        panes = int(np.clip(-(-DAY_NS // self.plan.block_ns), 3, REST))
-        self._rest = Rest((features, GAUSSIAN), panes)
-        self._rates_rest = RateRest(self.plan.tolerated, self.plan.dispersion, panes)
+        quiet = int(np.clip(-(-DAY_NS // self.design.subgroup_ns), 3, QUIET))
+        self._recovery = Recovery((features, GAUSSIAN), quiet)
+        self._rate_recovery = RateRecovery(self.design.tolerated, self.design.dispersion, quiet)
         self._carried = np.zeros((2, features, width))  # counts and expectation of values not judged yet
         self._carried_since = np.full(features, NEVER)
-        self._block: _Block | None = None
-        self.volume = VolumeCharts(self.plan, panes)
-        self.check = SelfCheck(self.plan.thresholds)
-        self.improvements = Improvements(self.plan)
+        self._subgroup: _Subgroup | None = None
+        self.row_charts = RowCharts(self.design, quiet)
+        self.check = SelfCheck(self.design.thresholds)
+        self.improvements = Improvements(self.design)
 
-    # --- panes in, steps out ------------------------------------------------------------------------------------
+    # --- panes in, points out ----------------------------------------------------------------------------------
 
-    def update(self, pane: Tally, start: int, end: int) -> list[Step]:
-        """Take a sealed pane; the steps that it completes are returned: none, one, or two after a gap."""
-        steps, number = [], start // self.plan.block_ns
-        if self._block is not None and self._block.number != number:
-            steps.append(self._flush())
-        block = self._block or self._begun(number, start)
-        self._block = block.plus(self.plan.cells.merge(pane.counts), pane.missing, pane.unseen, pane.rows, end)
-        if end % self.plan.block_ns == 0:
-            steps.append(self._flush())
-        return steps
+    def update(self, pane: Tally, start: int, end: int) -> list[ChartPoint]:
+        """Take a sealed pane; the points of the subgroups that it completes are returned: none, one, or two after a gap."""
+        points, number = [], start // self.design.subgroup_ns
+        if self._subgroup is not None and self._subgroup.number != number:
+            points.append(self._complete())
+        subgroup = self._subgroup or self._begin(number, start)
+        self._subgroup = subgroup.plus(self.design.cells.merge(pane.counts), pane.missing, pane.unseen, pane.rows, end)
+        if end % self.design.subgroup_ns == 0:
+            points.append(self._complete())
+        return points
 
-    def _begun(self, number: int, start: int) -> "_Block":
-        """Begin a block. All of it counts as seen, panes without rows too, but what was before the very first pane."""
-        length = self.plan.block_ns
-        covered = length if self.volume.begun else (number + 1) * length - start
-        return _Block.empty(number, start, self.firing.shape[0], self.plan.cells.width, covered)
+    def _begin(self, number: int, start: int) -> "_Subgroup":
+        """Begin a subgroup. All of it counts as seen, panes without rows too, but what was before the very first pane."""
+        length = self.design.subgroup_ns
+        covered = length if self.row_charts.begun else (number + 1) * length - start
+        return _Subgroup.empty(number, start, self.firing.shape[0], self.design.cells.width, covered)
 
-    def _flush(self) -> Step:
-        block, self._block = self._block, None
-        assert block is not None
-        return self.step(
-            block.cells, block.missing, block.unseen, block.rows, block.start, block.end, covered=block.covered
+    def _complete(self) -> ChartPoint:
+        subgroup, self._subgroup = self._subgroup, None
+        assert subgroup is not None
+        return self.judge(
+            subgroup.cells,
+            subgroup.missing,
+            subgroup.unseen,
+            subgroup.rows,
+            subgroup.start,
+            subgroup.end,
+            covered=subgroup.covered,
         )
 
-    def step(
+    def judge(
         self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int, *, covered: int | None = None
-    ) -> Step:
-        """Take what a pane counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
-        shares, resting, misfit = self.plan.expected(start, end)
+    ) -> ChartPoint:
+        """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
+        shares, resting, lack_of_fit = self.design.expected(start, end)
         self._carried[0] += cells
         self._carried[1] += cells.sum(axis=1)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
-        judged = self.judged = np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.plan.design)
+        judged = self.judged = np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.design.design_effect)
         all_rows = np.full(judged.size, rows, dtype=np.int64)
-        found = weigh(
-            self.plan, Counted(self._carried[0], self._carried[1], missing, unseen, all_rows, resting, misfit), judged
+        evidence = weigh(
+            self.design,
+            SubgroupCounts(self._carried[0], self._carried[1], missing, unseen, all_rows, resting, lack_of_fit),
+            judged,
         )
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
-        self._advance(found, began, start)
-        self._come_to_rest(found, np.stack([missing, unseen], axis=1), rows)
-        self.volume.step(rows, start, end, covered)
-        warned, due = self._warnings(found)
-        return Step(
+        self._advance(evidence, began, start)
+        self._recover(evidence, np.stack([missing, unseen], axis=1), rows)
+        self.row_charts.follow(rows, start, end, covered)
+        warned, due = self._warnings(evidence)
+        return ChartPoint(
             start=start,
             end=end,
             rows=rows,
-            increments=found.increments,
+            increments=evidence.increments,
             values=self.sums.values,
-            thresholds=self.plan.thresholds,
+            thresholds=self.design.thresholds,
             judged=judged,
-            z=found.z,
-            effects=found.effects,
+            z=evidence.z,
+            effects=evidence.effects,
             firing=self.firing.copy(),
-            certain=found.certain,
+            certain=evidence.certain,
             warning=self.warning,
             since=self.since.copy(),
-            volume=self.volume.values.copy(),
-            volume_firing=self.volume.firing.copy(),
-            volume_since=self.volume.since.copy(),
-            usual_rows=self.volume.usual(start, end),
+            row_values=self.row_charts.values.copy(),
+            row_firing=self.row_charts.firing.copy(),
+            row_since=self.row_charts.since.copy(),
+            usual_rows=self.row_charts.usual(start, end),
             warned=warned,
             expected_warnings=due,
             suspect=self.check.suspect,
-            improved=self.improvements.step(missing, unseen, rows),
+            improved=self.improvements.follow(missing, unseen, rows),
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
         )
 
-    def _advance(self, found: Found, began: Ints, start: int) -> None:
-        over = self.sums.advance(found.increments)
+    def _advance(self, evidence: SubgroupEvidence, began: Ints, start: int) -> None:
+        over = self.sums.advance(evidence.increments)
         up = self.sums.values > 0
         first = np.where(OWNERS < GAUSSIAN, began[:, None], start)
         self._risen = np.where(up, np.where(self._risen == NEVER, first, self._risen), NEVER)
-        newly = (_by_chart(over) | found.certain) & ~self.firing
-        enough = (newly & found.certain)[:, OWNERS] & (self.sums.values > 0)
-        if some(enough):  # one pane was enough: so it is for the sums
+        newly = (_by_chart(over) | evidence.certain) & ~self.firing
+        enough = (newly & evidence.certain)[:, OWNERS] & (self.sums.values > 0)
+        if some(enough):  # one subgroup was enough: so it is for the sums
             self.sums.values = np.where(
                 enough, np.maximum(self.sums.values, FILLED * self.sums.limits), self.sums.values
             )
@@ -164,60 +195,60 @@ class Charts:
             onset = np.where(up, self._risen, start)
             self.since = np.where(newly, _earliest(onset, up), self.since)
             at_once = np.where(np.arange(len(CHARTS)) < GAUSSIAN, began[:, None], start)
-            self.since = np.where(newly & found.certain & ~_by_chart(over), at_once, self.since)
+            self.since = np.where(newly & evidence.certain & ~_by_chart(over), at_once, self.since)
             self.firing |= newly
-            self._rest.forget(newly[:, :GAUSSIAN])
-            self._rates_rest.forget(newly[:, GAUSSIAN:])
+            self._recovery.forget(newly[:, :GAUSSIAN])
+            self._rate_recovery.forget(newly[:, GAUSSIAN:])
 
-    def _come_to_rest(self, found: Found, events: Ints, rows: int) -> None:
+    def _recover(self, evidence: SubgroupEvidence, events: Ints, rows: int) -> None:
         if not some(self.firing):
             return
-        z, looked = found.z[:, :GAUSSIAN], np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
-        rested = np.hstack(
+        z, looked = evidence.z[:, :GAUSSIAN], np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
+        recovered = np.hstack(
             [
-                self._rest.follow(self.firing[:, :GAUSSIAN], z, looked),
-                self._rates_rest.follow_counts(self.firing[:, GAUSSIAN:], events, rows),
+                self._recovery.follow(self.firing[:, :GAUSSIAN], z, looked),
+                self._rate_recovery.follow_counts(self.firing[:, GAUSSIAN:], events, rows),
             ]
         )
-        if rested.any():
-            self.firing &= ~rested
-            self.since[rested] = NEVER
-            columns = rested[:, OWNERS]
+        if recovered.any():
+            self.firing &= ~recovered
+            self.since[recovered] = NEVER
+            columns = recovered[:, OWNERS]
             self.sums.values = np.where(columns, 0.0, self.sums.values)
             self._risen[columns] = NEVER
 
     @property
     def warning(self) -> Bools:
         """Which features have a sum past half its threshold, bool[f]."""
-        return np.asarray((self.sums.values >= self.plan.thresholds / 2).any(axis=1))
+        return np.asarray((self.sums.values >= self.design.thresholds / 2).any(axis=1))
 
     @property
     def ratios(self) -> Floats:
         """Return the highest sum of each feature over its threshold, float64[f]."""
-        return np.asarray((self.sums.values / self.plan.thresholds).max(axis=1))
+        return np.asarray((self.sums.values / self.design.thresholds).max(axis=1))
 
-    def _warnings(self, found: Found) -> tuple[int, float]:
+    def _warnings(self, evidence: SubgroupEvidence) -> tuple[int, float]:
         """Count charts that have just passed half their threshold, of features where nothing fires.
 
         For the check of the calibration one counts when it is back at zero: what fires instead was no false one.
         """
         quiet = np.asarray(~self.firing.any(axis=1))
         values: Floats = self.sums.values[:, :GAUSSIAN]
-        half = self.plan.thresholds[:GAUSSIAN] / 2
+        half = self.design.thresholds[:GAUSSIAN] / 2
         above = np.greater_equal(values, half)
         passed = above & self._armed & quiet[:, None]
         self._open = (self._open | passed) & quiet[:, None]
         false = self._open & (values == 0)
         self._open &= ~false
         self._armed = np.asarray((self._armed & ~above) | (values == 0))
-        judged = (~np.isnan(found.increments[:, :GAUSSIAN]) & quiet[:, None]).sum(axis=0)
+        judged = (~np.isnan(evidence.increments[:, :GAUSSIAN]) & quiet[:, None]).sum(axis=0)
         due = self.check.follow(int(false.sum()), judged)
         return int(passed.sum()), due
 
     # --- state --------------------------------------------------------------------------------------------------
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        found = {
+        own = {
             "values": self.sums.values,
             "firing": self.firing,
             "judged": self.judged,
@@ -228,10 +259,11 @@ class Charts:
             "carried": self._carried,
             "carried_since": self._carried_since,
         }
-        found |= self._rest.arrays("rest") | self._rates_rest.arrays("rates_rest")
         return (
-            found
-            | self.volume.arrays()
+            own
+            | self._recovery.arrays("rest")
+            | self._rate_recovery.arrays("rates_rest")
+            | self.row_charts.arrays()
             | self.improvements.arrays()
             | {"check": self.check.counts, "suspected": self.check.suspected}
         )
@@ -239,30 +271,30 @@ class Charts:
     @property
     def fingerprint(self) -> str:
         """What the sums are made under; another budget only moves thresholds."""
-        return f"{self.reference.hash}:{self.plan.block_ns}"
+        return f"{self.reference.hash}:{self.design.subgroup_ns}"
 
     def to_bytes(self) -> bytes:
         """Write all state, so that charts read from it go on bit for bit."""
         arrays = {name: array.tobytes() for name, array in self._arrays().items()}
-        block = None if self._block is None else self._block.packed()
-        packed = zlib.compress(msgspec.msgpack.encode([arrays, block]), 1)
+        subgroup = None if self._subgroup is None else self._subgroup.packed()
+        packed = zlib.compress(msgspec.msgpack.encode([arrays, subgroup]), 1)
         body = MAGIC + msgspec.msgpack.encode([VERSION, self.fingerprint, packed])
         return body + struct.pack("<I", zlib.crc32(body))
 
     def restore(self, data: bytes) -> None:
-        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes and for another reference or pane."""
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes and for another reference or subgroup."""
         if data[:4] != MAGIC or zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("these bytes are no charts, or damaged ones")
         version, fingerprint, packed = msgspec.msgpack.decode(data[4:-4])
         if version != VERSION:
             raise ValueError(f"the charts have format {version}, this version reads {VERSION}")
         if fingerprint != self.fingerprint:
-            raise ValueError("the charts belong to another reference or pane length")
-        arrays, block = msgspec.msgpack.decode(zlib.decompress(packed))
+            raise ValueError("the charts belong to another reference or subgroup length")
+        arrays, subgroup = msgspec.msgpack.decode(zlib.decompress(packed))
         mine = self._arrays()
         if arrays.keys() != mine.keys() or any(len(arrays[name]) != array.nbytes for name, array in mine.items()):
             raise ValueError("the charts are of another make")
-        self._block = None if block is None else _Block.unpacked(block, self.plan.cells.width)
+        self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
         for name, array in mine.items():
             array[...] = np.frombuffer(arrays[name], dtype=array.dtype).reshape(array.shape)
 
@@ -278,8 +310,8 @@ def _earliest(risen: Ints, up: Bools) -> Ints:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Block:
-    """Panes that make up a step not yet complete."""
+class _Subgroup:
+    """Panes of a subgroup that is not yet complete."""
 
     number: int
     start: int
@@ -291,20 +323,20 @@ class _Block:
     covered: int  # nanoseconds
 
     @classmethod
-    def empty(cls, number: int, start: int, features: int, width: int, covered: int) -> "_Block":
+    def empty(cls, number: int, start: int, features: int, width: int, covered: int) -> "_Subgroup":
         none = np.zeros(features, dtype=np.int64)
         return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none, covered)
 
-    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, end: int) -> "_Block":
+    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, end: int) -> "_Subgroup":
         more = self.cells + cells, self.missing + missing, self.unseen + unseen
-        return _Block(self.number, self.start, end, self.rows + rows, *more, self.covered)
+        return _Subgroup(self.number, self.start, end, self.rows + rows, *more, self.covered)
 
     def packed(self) -> list[object]:
         arrays = (self.cells.tobytes(), self.missing.tobytes(), self.unseen.tobytes())
         return [self.number, self.start, self.end, self.rows, self.covered, *arrays]
 
     @classmethod
-    def unpacked(cls, saved: list[Any], width: int) -> "_Block":
+    def unpacked(cls, saved: list[Any], width: int) -> "_Subgroup":
         cells, missing, unseen = (np.frombuffer(part, dtype=np.int64) for part in saved[5:])
         number, start, end, rows, covered = saved[:5]
         return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered)

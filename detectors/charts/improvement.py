@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.charts.plan import Plan
+from detectors.charts.design import ChartDesign
 from detectors.features import Bools, Floats, Ints
 
 ODDS = 1 / 3  # of the reference's, that the sums look for
@@ -14,17 +14,17 @@ ODDS = 1 / 3  # of the reference's, that the sums look for
 class Improvements:
     """Log likelihood ratios of a third of the reference's rate, summed up to the same threshold as the charts of rates."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._dispersion = plan.dispersion
-        self._threshold = float(plan.thresholds[-1])
-        error = plan.error * np.sqrt(plan.usual_rates / plan.behind_rates)
-        lower = np.clip(plan.usual_rates - error - plan.floor_of_rates, 0.0, 1.0)
+    def __init__(self, design: ChartDesign) -> None:
+        self._dispersion = design.dispersion
+        self._threshold = float(design.thresholds[-1])
+        error = design.error * np.sqrt(design.usual_rates / design.behind_rates)
+        lower = np.clip(design.usual_rates - error - design.floor_of_rates, 0.0, 1.0)
         self._cost: Floats = np.log1p(lower * (ODDS - 1))
         self.values: Floats = np.zeros(lower.shape)
         self.better: Bools = np.zeros(lower.shape, dtype=np.bool_)
 
-    def step(self, missing: Ints, unseen: Ints, rows: int) -> Bools:
-        """Take one pane; which rates, bool[f, 2] missing and unseen, have just become better."""
+    def follow(self, missing: Ints, unseen: Ints, rows: int) -> Bools:
+        """Take one subgroup; which rates, bool[f, 2] missing and unseen, have just become better."""
         events = np.stack([missing, unseen], axis=1)
         gained = (events * np.log(ODDS) - rows * self._cost) / self._dispersion
         self.values = np.maximum(self.values + np.minimum(gained, self._threshold / 2), 0.0)

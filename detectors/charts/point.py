@@ -1,23 +1,23 @@
-"""One step of the charts, as a value."""
+"""What the charts say after one subgroup, as a value."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.charts.plan import FIRST_COLUMNS
+from detectors.charts.design import FIRST_COLUMNS
 from detectors.features import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One step of the charts over the pane [start, end), and where each stands after it.
+class ChartPoint:
+    """What the subgroup [start, end) adds to the charts, and where each stands after it.
 
-    Columns are those of `plan.COLUMNS`, charts those of `plan.CHARTS`. `increments` float64[f, columns] NaN where nothing
+    Columns are those of `design.COLUMNS`, charts those of `design.CHARTS`. `increments` float64[f, columns] NaN where nothing
     was judged; `values` float64[f, columns] the sums, `thresholds` float64[columns] theirs; `judged` bool[f] whether values
     were enough; `z`, `effects` float64[f, 7] standard errors beyond what is tolerated, and sizes in sigma or share;
-    `firing`, `certain` bool[f, 7]; `warning` bool[f]; `since` int64[f, 7] when what fires began. `volume` float64[2] and
-    `volume_firing` bool[2] are the sums and states of the rows themselves, (few, many); `usual_rows` what they are held to,
-    None while it is learnt. `warned` charts began to warn in this step, where by chance `expected_warnings` would at most.
+    `firing`, `certain` bool[f, 7]; `warning` bool[f]; `since` int64[f, 7] when what fires began. `row_values` float64[2] and
+    `row_firing` bool[2] are the sums and states of the rows themselves, (few, many); `usual_rows` what they are held to,
+    None while it is learnt. `warned` charts began to warn with this point, where by chance `expected_warnings` would at most.
     """
 
     start: int
@@ -33,13 +33,13 @@ class Step:
     certain: Bools
     warning: Bools
     since: Ints
-    volume: Floats
-    volume_firing: Bools
-    volume_since: Ints
+    row_values: Floats
+    row_firing: Bools
+    row_since: Ints
     usual_rows: float | None
     warned: int
     expected_warnings: float
-    of_late: tuple[float, float]  # warnings seen and expected in about the last 2000 steps, older ones fading
+    of_late: tuple[float, float]  # warnings seen and expected in about the last 2000 points, older ones fading
     improved: Bools  # bool[f, 2]: missing and unseen rates that have just become better than the reference's
     suspect: bool  # far more warnings than chance allows, for long: the calibration does not fit this traffic
 
@@ -51,4 +51,4 @@ class Step:
     @property
     def any_firing(self) -> bool:
         """Whether any chart fires."""
-        return bool(self.firing.any() or self.volume_firing.any())
+        return bool(self.firing.any() or self.row_firing.any())

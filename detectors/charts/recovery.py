@@ -1,47 +1,51 @@
-"""When a chart that fires has come to rest."""
+"""The recovery test: when a chart that fires has come back.
+
+The likelihood ratio of no change against a change as large as it has been, summed up while the chart fires; it is Lorden's
+test (1971) with the two exchanged. At odds of 10 000 to 1, and after some quiet subgroups, the chart has come back.
+"""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.charts.plan import CLIP, RATIOS
+from detectors.charts.design import CLIP, RATIOS
 from detectors.features import Bools, Floats, Ints
 
-SURE_OF_REST = 9.2  # log of the odds, rest against change going on: once in 10 000 panes it is wrong
-REMEMBERED = 50.0  # panes that the size of a change is learnt from
-REMEMBERED_EVENTS = 10.0  # that a rate is learnt from, however many panes they take
+SURE_OF_RECOVERY = 9.2  # log of the odds, recovered against still changed: once in 10 000 subgroups it is wrong
+REMEMBERED = 50.0  # subgroups that the size of a change is learnt from
+REMEMBERED_EVENTS = 10.0  # that a rate is learnt from, however many subgroups they take
 SMALLEST = 0.7  # deviate of a change; one that is smaller is hardly found
 
 
-class Rest:
-    """Whether what fires has come to rest: the odds that it has, against a change as large as it has been.
+class Recovery:
+    """The odds that what fires has recovered, against a change as large as it has been.
 
-    One number a chart (Lorden's test the other way round), so that a lasting small change does not flicker.
+    One number a chart, so that a lasting small change does not flicker.
     """
 
-    def __init__(self, shape: tuple[int, ...], panes: int) -> None:
-        self.panes = panes
-        self.level = np.zeros(shape)  # mean deviate since it fired, of high and low panes alike
+    def __init__(self, shape: tuple[int, ...], quiet: int) -> None:
+        self.least_quiet = quiet  # subgroups
+        self.level = np.zeros(shape)  # mean deviate since it fired, of high and low subgroups alike
         self.count = np.zeros(shape)
         self.odds = np.zeros(shape)
         self.quiet = np.zeros(shape, dtype=np.int64)
 
     def follow(self, firing: Bools, z: Floats, judged: Bools) -> Bools:
-        """Take one more pane of the charts that fire and are judged; those that have come to rest are returned."""
+        """Take one more subgroup of the charts that fire and are judged; those that have recovered are returned."""
         looked = firing & judged
         z = np.clip(z, -2.0, CLIP)
         self.count += looked
         self.level += np.where(looked, (z - self.level) / np.clip(self.count, 1.0, REMEMBERED), 0.0)
         level = np.maximum(self.level, SMALLEST)
-        return self._rested(firing, looked, level * (level / 2 - z))
+        return self._recovered(firing, looked, level * (level / 2 - z))
 
-    def _rested(self, firing: Bools, looked: Bools, gained: Floats) -> Bools:
+    def _recovered(self, firing: Bools, looked: Bools, gained: Floats) -> Bools:
         self.odds = np.where(looked, np.maximum(self.odds + gained, 0.0), self.odds)
         self.quiet = np.where(looked, np.where(self.odds > 0, self.quiet + 1, 0), self.quiet)
-        rested = looked & (self.odds >= SURE_OF_REST) & (self.quiet >= self.panes)
-        self.forget(rested | ~firing)
-        return rested
+        recovered = looked & (self.odds >= SURE_OF_RECOVERY) & (self.quiet >= self.least_quiet)
+        self.forget(recovered | ~firing)
+        return recovered
 
     def forget(self, which: Bools) -> None:
         """Begin anew for these."""
@@ -53,20 +57,20 @@ class Rest:
         return {f"{name}_{part}": getattr(self, part) for part in ("level", "count", "odds", "quiet")}
 
 
-class RateRest(Rest):
+class RateRecovery(Recovery):
     """The same of rates, by likelihood: of few rows deviates say next to nothing. `level` is events, `count` their rows."""
 
-    def __init__(self, tolerated: Floats, dispersion: Floats, panes: int) -> None:
-        super().__init__(tolerated.shape, panes)
+    def __init__(self, tolerated: Floats, dispersion: Floats, quiet: int) -> None:
+        super().__init__(tolerated.shape, quiet)
         self._tolerated = tolerated
         self._dispersion = dispersion
 
     def follow_counts(self, firing: Bools, events: Ints, rows: int) -> Bools:
-        """Take one more pane, events int64[f, 2] in so many rows; the charts that have come to rest are returned."""
+        """Take one more subgroup, events int64[f, 2] in so many rows; the charts that have recovered are returned."""
         fading = np.where(self.level > REMEMBERED_EVENTS, 1 - 1 / REMEMBERED, 1.0)
         self.level = np.where(firing, self.level * fading + events, 0.0)
         self.count = np.where(firing, self.count * fading + rows, 0.0)
         usual = self._tolerated
         rate = np.clip(self.level / np.maximum(self.count, 1.0), RATIOS[0] * usual, None)
         gained = (rows * (rate - usual) - events * np.log(rate / usual)) / self._dispersion
-        return self._rested(firing, firing, gained)
+        return self._recovered(firing, firing, gained)

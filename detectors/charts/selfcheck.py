@@ -3,10 +3,10 @@
 import numpy as np
 
 from detectors.charts.budget import gaussian_arl
-from detectors.charts.plan import DRIFTS
+from detectors.charts.design import DRIFTS
 from detectors.features import Floats, Ints
 
-MEMORY = 2016  # steps: a week of five minutes
+MEMORY = 2016  # points: a week of five minutes
 TIMES = 2.0  # as many warnings as chance allows, and
 MORE = 10.0  # so many on top: then the calibration is suspect, until it is half of both
 
@@ -18,12 +18,12 @@ class SelfCheck:
         arls = [
             gaussian_arl(limit / 2, drift) for limit, drift in zip(thresholds.tolist(), DRIFTS.tolist(), strict=False)
         ]
-        self.chances = 1 / np.array(arls)  # of a warning, a step of each chart
+        self.chances = 1 / np.array(arls)  # of a warning, a point of each chart
         self.counts = np.zeros(2)  # seen, expected
         self.suspected = np.zeros(1, dtype=np.bool_)
 
     def follow(self, seen: int, charts: Ints) -> float:
-        """Take one step of so many charts of each kind, int64[5]; the number of warnings expected of it is returned."""
+        """Take one point of so many charts of each kind, int64[5]; the number of warnings expected of it is returned."""
         due = float(charts @ self.chances)
         self.counts = self.counts * (1 - 1 / MEMORY) + (seen, due)
         excess = self.counts[0] / (TIMES * self.counts[1] + MORE)

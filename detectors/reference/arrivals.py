@@ -9,7 +9,7 @@ from detectors.calibration.cells import MergedCells
 from detectors.calibration.collect import NO_TIME, WindowTally
 from detectors.columns import Column
 from detectors.features import Ints
-from detectors.sketches import Grid
+from detectors.layout import Layout
 
 MOST_HELD = 1_000_000  # windows whose rows are counted: beyond twice as many the earlier are forgotten
 
@@ -25,7 +25,7 @@ def nanoseconds(name: str, column: Column) -> Ints:
 
 
 @dataclass(slots=True)
-class Tempo:
+class Arrivals:
     """Event times in nanoseconds to first, last and the usual number of rows a window."""
 
     window_ns: int | None
@@ -62,10 +62,10 @@ class Tempo:
             return None
         return float(np.median(whole)) / (self.window_ns / 1e9)
 
-    def tally(self, grid: Grid, counts: Ints) -> WindowTally | None:
+    def tally(self, layout: Layout, counts: Ints) -> WindowTally | None:
         """Return an empty tally of the windows that occur; None where there are none. `counts` int64[size] of a sample."""
         if self.window_ns is None or not self.rows:
             return None
         windows = np.array(sorted(self.rows), dtype=np.int64)
-        cells = MergedCells.of(grid, counts, float(np.median(list(self.rows.values()))))
+        cells = MergedCells.of(layout, counts, float(np.median(list(self.rows.values()))))
         return WindowTally(cells, self.window_ns, windows)

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import CategoricalFeature, Floats, Ints, NumericFeature
-from detectors.sketches import Grid
+from detectors.baseline import CategoricalBaseline, FeatureBaseline, NumericBaseline
+from detectors.features import Floats, Ints
 
 FAMILY = "driftd.reference/"
 VERSION = 1
@@ -21,8 +22,10 @@ class ReferenceFormatError(ValueError):
     """A reference file cannot be read; the message says why, in one line."""
 
 
-def numeric_to_dict(feature: NumericFeature) -> dict[str, Any]:
-    """Return the JSON form of a numeric feature."""
+def feature_to_dict(feature: FeatureBaseline) -> dict[str, Any]:
+    """Return the JSON form of a feature."""
+    if isinstance(feature, CategoricalBaseline):
+        return {**_categorical_head(feature), "counts": feature.counts.tolist()}
     return {
         **_numeric_head(feature),
         "edges": feature.edges.tolist(),
@@ -31,12 +34,7 @@ def numeric_to_dict(feature: NumericFeature) -> dict[str, Any]:
     }
 
 
-def categorical_to_dict(feature: CategoricalFeature) -> dict[str, Any]:
-    """Return the JSON form of a categorical feature."""
-    return {**_categorical_head(feature), "counts": feature.counts.tolist()}
-
-
-def _numeric_head(feature: NumericFeature) -> dict[str, Any]:
+def _numeric_head(feature: NumericBaseline) -> dict[str, Any]:
     return {
         "name": feature.name,
         "kind": "numeric",
@@ -46,25 +44,26 @@ def _numeric_head(feature: NumericFeature) -> dict[str, Any]:
     }
 
 
-def _categorical_head(feature: CategoricalFeature) -> dict[str, Any]:
+def _categorical_head(feature: CategoricalBaseline) -> dict[str, Any]:
     return {"name": feature.name, "kind": "categorical", "categories": list(feature.categories)}
 
 
-def content_hash(head: dict[str, Any], grid: Grid, calibration: dict[str, Any] | None) -> str:
+def content_hash(head: dict[str, Any], features: Sequence[FeatureBaseline], calibration: dict[str, Any] | None) -> str:
     """Return sixteen hexadecimal digits of the SHA-256 of a reference's content, however it is written down.
 
     What is short enters as JSON, with each feature's number of edges, so that it is plain where an array ends; the
     arrays enter as little-endian bytes, for to write a number as text takes a hundred times as long; the calibration
     enters as the JSON of the quick writer.
     """
-    features = [
-        *({**_numeric_head(feature), "edges": feature.edges.size} for feature in grid.numeric),
-        *map(_categorical_head, grid.categorical),
+    numbers = [feature for feature in features if isinstance(feature, NumericBaseline)]
+    heads = [
+        *({**_numeric_head(feature), "edges": feature.edges.size} for feature in numbers),
+        *(_categorical_head(feature) for feature in features if isinstance(feature, CategoricalBaseline)),
     ]
-    digest = hashlib.sha256(json.dumps({**head, "features": features}, sort_keys=True).encode())
-    for feature in grid.features:
+    digest = hashlib.sha256(json.dumps({**head, "features": heads}, sort_keys=True).encode())
+    for feature in features:
         digest.update(feature.counts.astype("<i8").tobytes())
-    for number in grid.numeric:
+    for number in numbers:
         digest.update(number.edges.astype("<f8").tobytes())
         digest.update(number.bin_means.astype("<f8").tobytes())
     if calibration is not None:
@@ -98,46 +97,42 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _finite(text: str) -> float:
-    found = float(text)
-    if not math.isfinite(found):
+    number = float(text)
+    if not math.isfinite(number):
         raise ValueError(f"{text[:30]} is no finite number")
-    return found
+    return number
 
 
-def check_format(found: Any) -> None:
+def check_format(value: Any) -> None:
     """Raise ReferenceFormatError unless this version reads the format."""
-    number = found.removeprefix(FAMILY) if isinstance(found, str) and found.startswith(FAMILY) else ""
-    if not number.isdecimal():
-        raise ReferenceFormatError(f"format is {shown(found)}; this version reads {FAMILY}{VERSION}")
-    if number != str(VERSION):
-        raise ReferenceFormatError(f"the file has format {found[:60]}, this version of driftd reads {FAMILY}{VERSION}")
+    version = value.removeprefix(FAMILY) if isinstance(value, str) and value.startswith(FAMILY) else ""
+    if not version.isdecimal():
+        raise ReferenceFormatError(f"format is {shown(value)}; this version reads {FAMILY}{VERSION}")
+    if version != str(VERSION):
+        raise ReferenceFormatError(f"the file has format {value[:60]}, this version of driftd reads {FAMILY}{VERSION}")
 
 
-def grid_from(entries: Any, rows: int) -> Grid:
-    """Return the grid of the file's list of features; each must account for all rows."""
-    numeric, categorical = [], []
+def features_from(entries: Any, rows: int) -> list[FeatureBaseline]:
+    """Return the features of the file's list; each must account for all rows."""
+    features: list[FeatureBaseline] = []
     for position, entry in enumerate(typed(entries, list, "features")):
         where = f"features[{position}]"
         kind = get(typed(entry, dict, where), "kind", where)
         if kind == "numeric":
-            numeric.append(_numeric(entry, where))
+            features.append(_numeric(entry, where))
         elif kind == "categorical":
-            categorical.append(_categorical(entry, where))
+            features.append(_categorical(entry, where))
         else:
             raise ReferenceFormatError(f"{where}.kind is {shown(kind)}; valid are numeric, categorical")
-    try:
-        grid = Grid(tuple(numeric), tuple(categorical))
-    except ValueError as error:
-        raise ReferenceFormatError(str(error)) from error
-    for feature in grid.features:
+    for feature in features:
         if sum(feature.counts.tolist()) != rows:
             raise ReferenceFormatError(f"{feature.name}: counts do not add up to the {rows} rows of the reference")
-    return grid
+    return features
 
 
-def _numeric(entry: dict[str, Any], where: str) -> NumericFeature:
+def _numeric(entry: dict[str, Any], where: str) -> NumericBaseline:
     try:
-        return NumericFeature(
+        return NumericBaseline(
             name=typed(get(entry, "name", where), str, f"{where}.name"),
             edges=_floats(entry, "edges", where),
             counts=_integers(entry, "counts", where),
@@ -150,10 +145,10 @@ def _numeric(entry: dict[str, Any], where: str) -> NumericFeature:
         raise ReferenceFormatError(str(error)) from error
 
 
-def _categorical(entry: dict[str, Any], where: str) -> CategoricalFeature:
+def _categorical(entry: dict[str, Any], where: str) -> CategoricalBaseline:
     categories = typed(get(entry, "categories", where), list, f"{where}.categories")
     try:
-        return CategoricalFeature(
+        return CategoricalBaseline(
             name=typed(get(entry, "name", where), str, f"{where}.name"),
             categories=tuple(typed(text, str, f"{where}.categories") for text in categories),
             counts=_integers(entry, "counts", where),
@@ -179,12 +174,12 @@ def typed(value: Any, kind: type, where: str) -> Any:
 def number(value: Any, where: str) -> float:
     """Return a finite float, or say that it is none."""
     try:
-        found = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+        result = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
     except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
+        result = math.inf
+    if not math.isfinite(result):
         raise ReferenceFormatError(f"{where} is {shown(value)}, which is no finite number")
-    return found
+    return result
 
 
 def integer(value: Any, where: str) -> int:
@@ -196,18 +191,18 @@ def integer(value: Any, where: str) -> int:
 
 def _floats(entry: dict[str, Any], key: str, where: str) -> Floats:
     values = typed(get(entry, key, where), list, f"{where}.{key}")
-    found = _array(values, {int, float}, np.float64)
-    if found is None or not np.isfinite(found).all():
-        found = np.array([number(value, f"{where}.{key}") for value in values], dtype=np.float64)
-    return found
+    array = _array(values, {int, float}, np.float64)
+    if array is None or not np.isfinite(array).all():
+        array = np.array([number(value, f"{where}.{key}") for value in values], dtype=np.float64)
+    return array
 
 
 def _integers(entry: dict[str, Any], key: str, where: str) -> Ints:
     values = typed(get(entry, key, where), list, f"{where}.{key}")
-    found = _array(values, {int}, np.int64)
-    if found is None:
-        found = np.array([integer(value, f"{where}.{key}") for value in values], dtype=np.int64)
-    return found
+    array = _array(values, {int}, np.int64)
+    if array is None:
+        array = np.array([integer(value, f"{where}.{key}") for value in values], dtype=np.int64)
+    return array
 
 
 def _array(values: list[Any], kinds: set[type], dtype: type[Number]) -> NDArray[Number] | None:

@@ -1,34 +1,33 @@
 """Two passes over a reference: find edges and categories, then count on them exactly."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from detectors.baseline import Baseline, CategoricalBaseline, NumericBaseline
 from detectors.calibration.calibration import Calibration, TooFewWindows, calibrate
-from detectors.calibration.cells import MergedCells
-from detectors.calibration.collect import Codes, Placed, WindowTally
+from detectors.calibration.collect import Placed, WindowTally
 from detectors.columns import Column, as_codes, as_columns, as_floats, infer_kind, refuse_time
-from detectors.features import LARGEST, CategoricalFeature, Floats, Ints, Kind, NumericFeature
-from detectors.reference.arrivals import Tempo, nanoseconds
-from detectors.reference.profiles import Blocks, CategoryProfile, NumericProfile
-from detectors.sketches import Grid
+from detectors.features import LARGEST, CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
+from detectors.layout import Layout
+from detectors.reference.arrivals import Arrivals, nanoseconds
+from detectors.reference.profiles import BlockBuffer, CategoryProfile, NumericProfile
 
-Chunk = Mapping[str, ArrayLike]
+RawChunk = Mapping[str, ArrayLike]
 PREDICTION = "__prediction__"
-Progress = Callable[[int], None]
+Heard = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What two passes found: the grid with the reference's counts, when its rows happened, how its windows differ.
+    """What two passes found: the counts, when rows happened, how windows differ.
 
     `cold` says why there is no calibration, where there were timestamps and a window.
     """
 
-    grid: Grid
-    rows: int
+    baseline: Baseline
     period: tuple[int, int] | None
     rows_per_second: float | None
     calibration: Calibration | None
@@ -36,12 +35,12 @@ class Fitted:
 
 
 @dataclass(slots=True)
-class Profiles:
-    """First pass: one profile a column, made when the column first shows a value."""
+class FirstPass:
+    """One profile a column, made when the column first shows a value."""
 
     kinds: Mapping[str, Kind]
     timestamp: str | None
-    tempo: Tempo
+    arrivals: Arrivals
     columns: dict[str, NumericProfile | CategoryProfile | None] = field(default_factory=dict)
     rows: int = 0
 
@@ -49,7 +48,7 @@ class Profiles:
         """Take one chunk; a column it lacks is missing in its rows."""
         for name, column in chunk.items():
             if name == self.timestamp:
-                self.tempo.add(name, column)
+                self.arrivals.add(name, column)
                 continue
             profile = self.columns.setdefault(name, None)
             if profile is None:
@@ -65,50 +64,34 @@ class Profiles:
                 profile.add(column)
         self.rows += rows_of(chunk)
 
-    def grid(self) -> Grid:
-        """Return the frozen grid, its counts still zero; a column without any value is numeric."""
+    def layout(self) -> Layout:
+        """Return the frozen layout; a column without any value is numeric."""
         numeric, categorical = [], []
         for name, held in self.columns.items():
-            profile = held or NumericProfile(name)
+            profile = self.columns[name] = held or NumericProfile(name)
             if isinstance(profile, NumericProfile):
                 profile.finish()
-                numeric.append(_uncounted(name, profile))
+                numeric.append(NumericFeature(name, profile.edges(), profile.discrete))
             else:
-                found = profile.categories()
-                categorical.append(CategoricalFeature(name, found, np.zeros(len(found) + 2, dtype=np.int64)))
-        return Grid(tuple(numeric), tuple(categorical))
+                categorical.append(CategoricalFeature(name, profile.categories()))
+        return Layout(tuple(numeric), tuple(categorical))
 
-    def sampled(self, grid: Grid) -> Ints:
+    def moments(self, name: str) -> tuple[float, float]:
+        """Return mean and standard deviation of a number."""
+        profile = self.columns[name]
+        assert isinstance(profile, NumericProfile)
+        return profile.mean, profile.std
+
+    def sampled(self, layout: Layout) -> Ints:
         """Return counts int64[size] of what was kept in the first pass: nearly the shares that the second will find."""
-        counts = np.zeros(grid.size, dtype=np.int64)
-        for feature, first, lost in zip(grid.features, grid.offsets.tolist(), grid.lost.tolist(), strict=False):
+        counts = np.zeros(layout.size, dtype=np.int64)
+        for feature, first, lost in zip(layout.features, layout.offsets.tolist(), layout.lost.tolist(), strict=False):
             match self.columns[feature.name], feature:
                 case NumericProfile() as numbers, NumericFeature():
                     counts[first:lost] = numbers.sampled(feature)
                 case CategoryProfile() as texts, CategoricalFeature():
                     counts[first:lost] = texts.sampled(feature)
         return counts
-
-
-def _uncounted(name: str, profile: NumericProfile) -> NumericFeature:
-    edges = profile.edges()
-    bins = max(0, edges.size - 1)
-    return NumericFeature(
-        name=name,
-        edges=edges,
-        counts=np.zeros(bins + 5, dtype=np.int64),
-        bin_means=_right_edges(edges),
-        discrete=profile.discrete,
-        mean=profile.mean,
-        std=profile.std,
-    )
-
-
-def _right_edges(edges: Floats) -> Floats:
-    """Return a value in each bin, until their means are known."""
-    if not edges.size:
-        return np.zeros(2)
-    return np.concatenate([[np.nextafter(edges[0], np.inf)], edges[1:], edges[-1:]])
 
 
 class BinCounts:
@@ -118,15 +101,16 @@ class BinCounts:
     look each one up, and gives their sums as well.
     """
 
-    def __init__(self, feature: NumericFeature) -> None:
+    def __init__(self, feature: NumericFeature, mean: float, std: float) -> None:
         self._feature = feature
+        self._moments = mean, std
         bound = max(abs(feature.min), abs(feature.max))
         self._scale = 2.0**-64 if bound > 2.0**900 else 1.0  # so that a sum of huge values stays finite
         self._rungs = feature.edges if feature.edges.size else np.array([-LARGEST])
         self._sums = np.zeros(self._rungs.size + 1)
         self._inside = np.zeros(self._rungs.size + 1, dtype=np.int64)
         self._lost = np.zeros(3, dtype=np.int64)  # missing, -inf, +inf
-        self._blocks = Blocks(self._digest)
+        self._blocks = BlockBuffer(self._digest)
 
     def add(self, column: Column) -> Floats:
         """Take a column of any kind. Returns its values as they were counted."""
@@ -149,19 +133,22 @@ class BinCounts:
         held = counts > 0
         self._sums[held] += np.add.reduceat(values * self._scale, firsts[held])
 
-    def counted(self) -> NumericFeature:
+    def counted(self) -> NumericBaseline:
         """Return the feature with its counts, and with the mean of each bin kept inside the bin."""
         self._blocks.flush()
+        feature = self._feature
+        counts, means = np.concatenate([self._inside, self._lost]), self._bin_means()
+        return NumericBaseline(feature.name, feature.edges, feature.discrete, counts, means, *self._moments)
+
+    def _bin_means(self) -> Floats:
         feature, edges = self._feature, self._feature.edges
-        counts = np.concatenate([self._inside, self._lost])
         if not feature.bins:
-            return replace(feature, counts=counts)
+            return np.zeros(2)
         inside = self._inside[1:-1]
         low, high = np.nextafter(edges[:-1], np.inf), edges[1:]
         means = low / 2 + high / 2  # where a bin is empty
         np.divide(self._sums[1:-1], inside * self._scale, out=means, where=inside > 0)
-        means = np.clip(means, low, high)
-        return replace(feature, counts=counts, bin_means=np.concatenate([[feature.min], means, [feature.max]]))
+        return np.concatenate([[feature.min], np.clip(means, low, high), [feature.max]])
 
 
 class CodeCounts:
@@ -170,7 +157,7 @@ class CodeCounts:
     def __init__(self, feature: CategoricalFeature) -> None:
         self._feature = feature
         self._codes = {text: code for code, text in enumerate(feature.categories)}
-        self._counts = np.zeros(feature.counts.size, dtype=np.int64)
+        self._counts = np.zeros(feature.cells, dtype=np.int64)
 
     def add(self, column: Column) -> Codes:
         """Take a column of any kind. Returns the codes that were counted."""
@@ -182,20 +169,23 @@ class CodeCounts:
         """Take rows of a chunk that has no such column."""
         self._counts[-1] += rows
 
-    def counted(self) -> CategoricalFeature:
+    def counted(self) -> CategoricalBaseline:
         """Return the feature with its counts."""
-        return replace(self._feature, counts=self._counts)
+        return CategoricalBaseline(self._feature.name, self._feature.categories, self._counts)
 
 
-class Counts:
-    """Second pass: every feature counted on its own, and by window where a tally is given."""
+class SecondPass:
+    """Every feature counted on its own, and by window where a tally is given."""
 
-    def __init__(self, grid: Grid, timestamp: str | None = None, tally: WindowTally | None = None) -> None:
+    def __init__(
+        self, first: FirstPass, layout: Layout, timestamp: str | None = None, tally: WindowTally | None = None
+    ) -> None:
         self.rows = 0
+        self._layout = layout
         self._timestamp = timestamp
         self._tally = tally
-        self._numeric = {feature.name: BinCounts(feature) for feature in grid.numeric}
-        self._categorical = {feature.name: CodeCounts(feature) for feature in grid.categorical}
+        self._numeric = {feature.name: BinCounts(feature, *first.moments(feature.name)) for feature in layout.numeric}
+        self._categorical = {feature.name: CodeCounts(feature) for feature in layout.categorical}
 
     def add(self, chunk: Mapping[str, Column]) -> None:
         """Take one chunk; a column it lacks is missing in its rows."""
@@ -216,12 +206,11 @@ class Counts:
             return None
         return self._tally.place(nanoseconds(self._timestamp, chunk[self._timestamp]))
 
-    def grid(self) -> Grid:
-        """Return the grid with the reference's counts on it."""
-        return Grid(
-            tuple(counts.counted() for counts in self._numeric.values()),
-            tuple(counts.counted() for counts in self._categorical.values()),
-        )
+    def baseline(self) -> Baseline:
+        """Return all counts on the layout."""
+        numeric = tuple(counts.counted() for counts in self._numeric.values())
+        categorical = tuple(counts.counted() for counts in self._categorical.values())
+        return Baseline(self._layout, self.rows, numeric, categorical)
 
 
 def rows_of(chunk: Mapping[str, Column]) -> int:
@@ -229,48 +218,47 @@ def rows_of(chunk: Mapping[str, Column]) -> int:
     return next(iter(chunk.values())).size if chunk else 0
 
 
-def encode(grid: Grid, columns: Mapping[str, Column]) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
-    """Return numeric float64[n, k] and codes int32[n, c] in the grid's order; an absent column is all missing."""
+def encode(
+    layout: Layout, columns: Mapping[str, Column]
+) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
+    """Return numeric float64[n, k] and codes int32[n, c] in the layout's order; an absent column is all missing."""
     rows = rows_of(columns)
-    numeric = np.full((rows, len(grid.numeric)), np.nan, order="F")
-    for i, feature in enumerate(grid.numeric):
+    numeric = np.full((rows, len(layout.numeric)), np.nan, order="F")
+    for i, feature in enumerate(layout.numeric):
         if feature.name in columns:
             numeric[:, i] = as_floats(columns[feature.name])
-    codes = np.empty((rows, len(grid.categorical)), dtype=np.int32, order="F")
-    for j, category in enumerate(grid.categorical):
+    codes = np.empty((rows, len(layout.categorical)), dtype=np.int32, order="F")
+    for j, category in enumerate(layout.categorical):
         known = {text: code for code, text in enumerate(category.categories)}
         codes[:, j] = as_codes(columns[category.name], known) if category.name in columns else len(known) + 1
     return numeric, codes
 
 
 def fit(
-    chunks: Callable[[], Iterable[Chunk]],
+    chunks: Callable[[], Iterable[RawChunk]],
     *,
     kinds: Mapping[str, Kind | str] | None,
     prediction: str | None,
     timestamp: str | None,
     window_ns: int | None,
-    progress: Progress | None,
+    progress: Heard | None,
 ) -> Fitted:
     """Read the chunks twice. Raises ValueError naming the column or number that makes a reference impossible."""
     _check_window(timestamp, window_ns)
-    tempo = Tempo(window_ns)
-    profiles = Profiles(_as_kinds(kinds, prediction), timestamp, tempo)
+    first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns))
     for chunk in _read(chunks, prediction, progress, before=0):
-        profiles.add(chunk)
-    _check(profiles, prediction)
-    grid = profiles.grid()
-    tally = None if window_ns is None else tempo.tally(grid, profiles.sampled(grid))
-    counts = Counts(grid, timestamp, tally)
-    for chunk in _read(chunks, prediction, progress, before=profiles.rows):
-        counts.add(chunk)
-    if counts.rows != profiles.rows:
-        raise ValueError(
-            f"the first pass read {profiles.rows} rows, the second {counts.rows}: the data changed between"
-        )
-    counted = counts.grid()
-    calibration, cold = _learn(counted, tally)
-    return Fitted(counted, counts.rows, tempo.period, tempo.rows_per_second, calibration, cold)
+        first.add(chunk)
+    _check(first, prediction)
+    layout = first.layout()
+    tally = None if window_ns is None else first.arrivals.tally(layout, first.sampled(layout))
+    second = SecondPass(first, layout, timestamp, tally)
+    for chunk in _read(chunks, prediction, progress, before=first.rows):
+        second.add(chunk)
+    if second.rows != first.rows:
+        raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
+    baseline, arrivals = second.baseline(), first.arrivals
+    calibration, cold = _learn(baseline, tally)
+    return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold)
 
 
 def _check_window(timestamp: str | None, window_ns: int | None) -> None:
@@ -282,27 +270,27 @@ def _check_window(timestamp: str | None, window_ns: int | None) -> None:
         raise ValueError(f"window_ns is {window_ns}, but there are no timestamps to cut windows by")
 
 
-def _learn(grid: Grid, tally: WindowTally | None) -> tuple[Calibration | None, str]:
+def _learn(baseline: Baseline, tally: WindowTally | None) -> tuple[Calibration | None, str]:
     """Return what the windows teach, or why they teach nothing."""
     if tally is None:
         return None, ""
     try:
-        return calibrate(tally.counted(), MergedCells(grid, tally.cells.cuts)), ""
+        return calibrate(tally.counted(), tally.cells, baseline.counts), ""
     except TooFewWindows as error:
         return None, str(error)
 
 
 def _as_kinds(kinds: Mapping[str, Kind | str] | None, prediction: str | None) -> dict[str, Kind]:
-    found = {}
+    as_kinds = {}
     for name, kind in (kinds or {}).items():
         if kind not in set(Kind):
             raise ValueError(f"{name}: kind is {kind!r}; valid are {', '.join(Kind)}")
-        found[PREDICTION if name == prediction else name] = Kind(kind)
-    return found
+        as_kinds[PREDICTION if name == prediction else name] = Kind(kind)
+    return as_kinds
 
 
 def _read(
-    chunks: Callable[[], Iterable[Chunk]], prediction: str | None, progress: Progress | None, *, before: int
+    chunks: Callable[[], Iterable[RawChunk]], prediction: str | None, progress: Heard | None, *, before: int
 ) -> Iterator[dict[str, Column]]:
     rows = before
     for raw in chunks():
@@ -315,18 +303,18 @@ def _read(
             progress(rows)
 
 
-def _check(profiles: Profiles, prediction: str | None) -> None:
+def _check(first: FirstPass, prediction: str | None) -> None:
     """Refuse what is no reference, in one line."""
-    found = [*profiles.columns, *([profiles.timestamp] if profiles.timestamp and profiles.tempo.period else [])]
-    columns = ", ".join(found)
-    if not profiles.columns:
+    known = [*first.columns, *([first.timestamp] if first.timestamp and first.arrivals.period else [])]
+    columns = ", ".join(known)
+    if not first.columns:
         raise ValueError("a reference needs at least one column")
-    if not profiles.rows:
+    if not first.rows:
         raise ValueError("a reference needs at least one row")
-    if prediction is not None and PREDICTION not in profiles.columns:
+    if prediction is not None and PREDICTION not in first.columns:
         raise ValueError(f"there is no prediction column {prediction}; there are {columns}")
-    if profiles.timestamp is not None and profiles.tempo.period is None:
-        raise ValueError(f"there is no time in a column {profiles.timestamp}; there are {columns}")
-    unknown = [name for name in profiles.kinds if name not in profiles.columns]
+    if first.timestamp is not None and first.arrivals.period is None:
+        raise ValueError(f"there is no time in a column {first.timestamp}; there are {columns}")
+    unknown = [name for name in first.kinds if name not in first.columns]
     if unknown:
         raise ValueError(f"a kind is given for {unknown[0]}, but there is no such column; there are {columns}")

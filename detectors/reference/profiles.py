@@ -16,7 +16,7 @@ DISCRETE = 50  # up to so many distinct values a numeric column is discrete: eac
 HELD = 100_000  # categories held while counting; beyond that the rarest are forgotten
 
 
-class Blocks:
+class BlockBuffer:
     """Turns columns of any length into blocks of one length, in order, of the values that can be binned.
 
     A block is only lent: its memory is used again for the next.
@@ -71,7 +71,7 @@ class NumericProfile:
         self.distinct: Floats | None = np.empty(0)
         self._sample = np.empty(SAMPLE)
         self._random = np.random.default_rng(zlib.crc32(name.encode(errors="surrogatepass")))
-        self._blocks = Blocks(self._digest)
+        self._blocks = BlockBuffer(self._digest)
 
     def add(self, column: Floats) -> None:
         """Take float64[n]; what is not finite is passed over."""
@@ -162,8 +162,8 @@ class CategoryProfile:
     def add(self, column: Column) -> None:
         """Take a column; when more than 100 000 categories are held, forget the rarer half."""
         texts, rows = distinct(column)
-        found = np.bincount(rows, minlength=len(texts)).tolist()
-        for text, count in zip(texts, found, strict=True):
+        counts = np.bincount(rows, minlength=len(texts)).tolist()
+        for text, count in zip(texts, counts, strict=True):
             if text is not None and count:
                 self._counts[text] += count
         if len(self._counts) > HELD:

@@ -12,14 +12,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from detectors.baseline import Baseline
 from detectors.calibration.calibration import Calibration
 from detectors.columns import as_columns
-from detectors.features import Feature, Floats, Kind
+from detectors.features import Floats, Kind
+from detectors.layout import Layout
+from detectors.plugins import window_detectors
 from detectors.reference import file as serial
 from detectors.reference import fit as fitting
 from detectors.reference.file import ReferenceFormatError
 from detectors.scores import DriftScore
-from detectors.sketches import Grid, Sketch
+from detectors.sketches import Sketch
 
 TIMES = "__timestamps__"  # the column of event times, where they are handed over beside the data
 
@@ -32,7 +35,7 @@ def _created_by() -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class Reference(Baseline):
     """The profile of a reference data set; it holds no row of it.
 
     `period` is the first and last event time in nanoseconds, `rows_per_second` the usual traffic, both None when no
@@ -46,8 +49,6 @@ class Reference:
     [None, None]
     """
 
-    grid: Grid
-    rows: int
     period: tuple[int, int] | None = None
     rows_per_second: float | None = None
     calibration: Calibration | None = None
@@ -98,62 +99,34 @@ class Reference:
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
-        found = fitting.fit(
+        fitted = fitting.fit(
             chunks, kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns, progress=progress
         )
         return cls(
-            grid=found.grid,
-            rows=found.rows,
-            period=found.period,
-            rows_per_second=found.rows_per_second,
-            calibration=found.calibration,
-            cold=found.cold,
+            **fitted.baseline.parts(),
+            period=fitted.period,
+            rows_per_second=fitted.rows_per_second,
+            calibration=fitted.calibration,
+            cold=fitted.cold,
             created_by=_created_by(),
         )
-
-    @cached_property
-    def features(self) -> dict[str, Feature]:
-        """Features by name, numeric ones first."""
-        return {feature.name: feature for feature in self.grid.features}
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Feature names, numeric ones first."""
-        return self.grid.names
-
-    @property
-    def sketch(self) -> Sketch:
-        """The reference's own counts on its own grid, put together anew each time."""
-        return Sketch(self.grid, self.rows, self.grid.counts)
-
-    @cached_property
-    def missing_shares(self) -> Floats:
-        """Share of the reference's rows without a value, float64[f]."""
-        return np.asarray(self.sketch.missing / self.rows)
-
-    @cached_property
-    def unseen_shares(self) -> Floats:
-        """Share of the reference's rows outside its own categories, float64[f]."""
-        return np.asarray(self.sketch.unseen / self.rows)
 
     @cached_property
     def hash(self) -> str:
         """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by` and `cold`."""
         learnt = None if self.calibration is None else self.calibration.to_dict()
-        return serial.content_hash(self._head(), self.grid, learnt)
+        return serial.content_hash(self._head(), list(self.features.values()), learnt)
 
     def encode(self, data: Mapping[str, ArrayLike]) -> tuple[Floats, NDArray[np.int32]]:
         """Return numeric float64[n, k] and codes int32[n, c] for `Sketch.update`; absent columns are all missing."""
-        return fitting.encode(self.grid, as_columns(data))
+        return fitting.encode(self.layout, as_columns(data))
 
     def compare(self, data: Mapping[str, ArrayLike] | Sketch, *, min_rows: int = 1) -> list[DriftScore]:
-        """Return the scores of every window detector. Raises GridMismatchError for a sketch of another grid."""
-        from detectors.plugins import window_detectors  # the detectors import this module
-
+        """Return the scores of every window detector. Raises LayoutMismatchError for a sketch on another layout."""
         if isinstance(data, Sketch):
             window = data
         else:
-            window = Sketch.empty(self.grid)
+            window = Sketch.empty(self.layout)
             window.update(*self.encode(data))
         return [
             score
@@ -169,12 +142,9 @@ class Reference:
             raise ValueError(f"the reference has no feature {unknown[0]}; it has {', '.join(self.names)}")
         if not wanted:
             raise ValueError("a reference needs at least one feature")
-        grid = Grid(
-            tuple(feature for feature in self.grid.numeric if feature.name in wanted),
-            tuple(feature for feature in self.grid.categorical if feature.name in wanted),
-        )
-        calibration = None if self.calibration is None else self.calibration.select(wanted, grid)
-        return replace(self, grid=grid, calibration=calibration)
+        kept = Baseline.of([feature for feature in self.features.values() if feature.name in wanted], self.rows)
+        calibration = None if self.calibration is None else self.calibration.select(wanted, kept.layout)
+        return replace(self, **kept.parts(), calibration=calibration)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, `driftd.reference/1`; exact, since floats are written by repr."""
@@ -183,10 +153,7 @@ class Reference:
             "created_by": self.created_by,
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             **({"cold": self.cold} if self.cold else {}),
-            "features": [
-                *(serial.numeric_to_dict(feature) for feature in self.grid.numeric),
-                *(serial.categorical_to_dict(feature) for feature in self.grid.categorical),
-            ],
+            "features": [serial.feature_to_dict(feature) for feature in self.features.values()],
         }
 
     def _head(self) -> dict[str, Any]:
@@ -207,13 +174,17 @@ class Reference:
         rows = serial.integer(serial.get(raw, "rows", where), "rows")
         if rows < 1:
             raise ReferenceFormatError(f"rows is {rows}; a reference has at least one")
-        grid = serial.grid_from(serial.get(raw, "features", where), rows)
+        try:
+            kept = Baseline.of(serial.features_from(serial.get(raw, "features", where), rows), rows)
+        except ReferenceFormatError:
+            raise
+        except ValueError as error:
+            raise ReferenceFormatError(str(error)) from error
         return cls(
-            grid=grid,
-            rows=rows,
+            **kept.parts(),
             period=_period(raw.get("period")),
             rows_per_second=_rate(raw.get("rows_per_second")),
-            calibration=_calibration(raw.get("calibration"), grid),
+            calibration=_calibration(raw.get("calibration"), kept.layout),
             cold=serial.typed(raw.get("cold", ""), str, "cold"),
             created_by=serial.typed(raw.get("created_by", ""), str, "created_by"),
         )
@@ -238,28 +209,28 @@ class Reference:
         return cls.from_dict(serial.parse(Path(path).read_bytes()))
 
 
-def _calibration(found: Any, grid: Grid) -> Calibration | None:
-    if found is None:
+def _calibration(content: Any, layout: Layout) -> Calibration | None:
+    if content is None:
         return None
     try:
-        return Calibration.from_dict(serial.typed(found, dict, "calibration"), grid)
+        return Calibration.from_dict(serial.typed(content, dict, "calibration"), layout)
     except ValueError as error:
         raise ReferenceFormatError(str(error)) from error
 
 
-def _period(found: Any) -> tuple[int, int] | None:
-    if found is None:
+def _period(content: Any) -> tuple[int, int] | None:
+    if content is None:
         return None
-    if len(serial.typed(found, list, "period")) != 2:  # noqa: PLR2004 - first and last
+    if len(serial.typed(content, list, "period")) != 2:  # noqa: PLR2004 - first and last
         raise ReferenceFormatError("period is no list of first and last event time")
-    first, last = (serial.integer(value, "period") for value in found)
+    first, last = (serial.integer(value, "period") for value in content)
     if first > last:
         raise ReferenceFormatError(f"period ends at {last}, before it begins at {first}")
     return first, last
 
 
-def _rate(found: Any) -> float | None:
-    rate = None if found is None else serial.number(found, "rows_per_second")
+def _rate(content: Any) -> float | None:
+    rate = None if content is None else serial.number(content, "rows_per_second")
     if rate is not None and rate <= 0:
         raise ReferenceFormatError(f"rows_per_second is {rate}, which is not above zero")
     return rate

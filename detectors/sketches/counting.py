@@ -3,10 +3,9 @@
 import os
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.features import LARGEST, Floats, Ints, NumericFeature
-from detectors.sketches.grid import Grid, per_grid
+from detectors.features import LARGEST, Codes, Floats, Ints, NumericFeature
+from detectors.layout import Layout, per_layout
 
 try:
     from detectors.sketches import _count
@@ -14,28 +13,27 @@ except ImportError:  # installed without a compiler
     _count = None  # type: ignore[assignment]
 
 COMPILED = _count is not None and os.environ.get("DRIFTD_PURE") != "1"  # whether `Sketch.update` runs compiled
-Codes = NDArray[np.int32]
 MANY = 600  # rows from which sorting a column is quicker than looking each value up
 
 
-def count(grid: Grid, numeric: Floats, codes: Codes, counts: Ints) -> None:
-    """Add a batch to the flat counts of a grid. Raises ValueError for another shape or code, and then counts nothing.
+def count(layout: Layout, numeric: Floats, codes: Codes, counts: Ints) -> None:
+    """Add a batch to the flat counts of a layout. Raises ValueError for another shape or code, and then counts nothing.
 
     Whatever the compiled part does not take, wrong or only unusual, goes to numpy.
     """
-    if not COMPILED or not compiled_counter(grid).count(numeric, codes, counts):
-        numpy_counter(grid).count(numeric, codes, counts)
+    if not COMPILED or not compiled_counter(layout).count(numeric, codes, counts):
+        numpy_counter(layout).count(numeric, codes, counts)
 
 
 class NumpyCounter:
     """Counting with numpy alone; the compiled part is held to it."""
 
-    def __init__(self, grid: Grid) -> None:
-        numeric = len(grid.numeric)
-        self._ladders = _ladders(grid)
-        self._names = tuple(feature.name for feature in grid.categorical)
-        self._first = grid.offsets[numeric:-1]  # the cell of code 0, int64[c]
-        self._codes = np.diff(grid.offsets[numeric:])  # how many there are, int64[c]
+    def __init__(self, layout: Layout) -> None:
+        numeric = len(layout.numeric)
+        self._ladders = _ladders(layout)
+        self._names = tuple(feature.name for feature in layout.categorical)
+        self._first = layout.offsets[numeric:-1]  # the cell of code 0, int64[c]
+        self._codes = np.diff(layout.offsets[numeric:])  # how many there are, int64[c]
 
     def count(self, numeric: Floats, codes: Codes, counts: Ints) -> None:
         """Add a batch to the flat counts. Raises ValueError for another shape or code, and then counts nothing."""
@@ -77,21 +75,21 @@ class NumpyCounter:
             raise ValueError(f"{self._names[j]}: code {most[j]} is above {self._codes[j] - 1}, missing")
 
 
-@per_grid
-def numpy_counter(grid: Grid) -> NumpyCounter:
-    """Return what counts on this grid without the compiled part."""
-    return NumpyCounter(grid)
+@per_layout
+def numpy_counter(layout: Layout) -> NumpyCounter:
+    """Return what counts on this layout without the compiled part."""
+    return NumpyCounter(layout)
 
 
-@per_grid
-def compiled_counter(grid: Grid) -> "_count.Counter":
-    """Return what counts on this grid in the compiled part."""
-    offsets = grid.offsets[len(grid.numeric) :]
+@per_layout
+def compiled_counter(layout: Layout) -> "_count.Counter":
+    """Return what counts on this layout in the compiled part."""
+    offsets = layout.offsets[len(layout.numeric) :]
     return _count.Counter(
-        tuple(np.require(_edges(feature), np.float64, ["C", "A"]) for feature in grid.numeric),
-        grid.starts.copy(),
+        tuple(np.require(_edges(feature), np.float64, ["C", "A"]) for feature in layout.numeric),
+        layout.starts.copy(),
         np.stack([offsets[:-1], np.diff(offsets)], axis=1).ravel(),
-        grid.size,
+        layout.size,
     )
 
 
@@ -100,7 +98,7 @@ def _edges(feature: NumericFeature) -> Floats:
     return feature.edges if feature.edges.size else np.array([-LARGEST])
 
 
-def _ladders(grid: Grid) -> list[tuple[Floats, Ints]]:
+def _ladders(layout: Layout) -> list[tuple[Floats, Ints]]:
     """Per numeric feature its edges with outer rungs, and the cell of each place between them, below and above.
 
     The outer rungs let one search sort out infinities and NaN as well::
@@ -109,7 +107,7 @@ def _ladders(grid: Grid) -> list[tuple[Floats, Ints]]:
                  -inf   under  bins      over   +inf   NaN     (searchsorted, side="left", puts NaN last)
     """
     ladders = []
-    for first, feature in zip(grid.offsets, grid.numeric, strict=False):
+    for first, feature in zip(layout.offsets, layout.numeric, strict=False):
         rungs = np.concatenate([[-LARGEST], _edges(feature), [np.nextafter(LARGEST, 0), np.inf]])
         usable = feature.bins + 2  # then missing, -inf, +inf
         ladders.append((rungs, first + np.array([usable + 1, *range(usable), usable + 2, usable])))

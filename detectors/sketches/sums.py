@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.features import Bools, Floats, Ints
+from detectors.layout import Cells, Layout
 from detectors.sketches.counting import COMPILED
-from detectors.sketches.grid import Cells, Grid
 
 try:
     from detectors.sketches import _sums
@@ -58,12 +58,12 @@ class Cumulated:
         return np.asarray(share)
 
 
-def distances(grid: Grid, counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
+def distances(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
     """Return how far each number's running share of `rows` is from the reference's: at most at an edge and at most inside, float64[k] each."""
     values, upper = np.empty(rows.size), np.empty(rows.size)
     theirs = (reference.upto, reference.single, reference.rows, reference.most)
-    if not USED or not _sums.distances(counts, grid.starts, grid.widths, rows, *theirs, values, upper):
-        return numpy_distances(grid.numbers(counts), rows, reference)
+    if not USED or not _sums.distances(counts, layout.starts, layout.widths, rows, *theirs, values, upper):
+        return numpy_distances(layout.numbers(counts), rows, reference)
     return values, upper
 
 
@@ -84,11 +84,11 @@ def running(counts: Ints) -> Floats:
     return np.asarray(np.subtract(total, total[:, :1] - counts[:, :1], dtype=np.float64))
 
 
-def moments(grid: Grid, counts: Ints, places: Floats) -> Floats:
+def moments(layout: Layout, counts: Ints, places: Floats) -> Floats:
     """Return the sum of counts times places of each number, float64[k]; places are float64[k, cells], 0 beyond a row's cells."""
     sums = np.empty(len(places))
-    if not USED or not _sums.moments(counts, grid.starts, grid.widths, places, sums):
-        return numpy_moments(grid.numbers(counts), places)
+    if not USED or not _sums.moments(counts, layout.starts, layout.widths, places, sums):
+        return numpy_moments(layout.numbers(counts), places)
     return sums
 
 

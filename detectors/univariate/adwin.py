@@ -4,16 +4,19 @@ import io
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from detectors.baseline import Baseline
 from detectors.features import Floats, Ints, every, some
-from detectors.reference.reference import Reference
+from detectors.protocols import DetailMetric, Detector, JudgedWindows
 from detectors.scores import DriftScore, ScoreColumns
 from detectors.sketches import Sketch
+from detectors.univariate.laws import limits_by_place, usable_rows
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
 CLIP = 8.0  # standard errors: no single pane decides alone
@@ -56,15 +59,56 @@ def detect(values: Iterable[float], *, delta: float = 0.002, clock: int = 32) ->
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Adwin(Detector):
+    """|mean shift| of each numeric feature in the baseline's sd, over the panes since ADWIN last saw a change.
+
+    Args:
+        delta: Bounds false cuts a check; a tuned number here, see `AdwinBank`.
+
+    References:
+        Bifet and Gavaldà 2007.
+    """
+
+    delta: float = DELTA
+    name: ClassVar[str] = "adwin"
+    help: ClassVar[str] = "shift of the mean in reference standard deviations"
+    memory: ClassVar[int] = PANES
+    metrics: ClassVar[Mapping[str, DetailMetric]] = {
+        "direction": DetailMetric("direction", "1: the mean went up; -1: down (adwin)")
+    }
+
+    def judged(self, baseline: Baseline) -> tuple[str, ...]:
+        """Return the numeric features."""
+        return baseline.names[: len(baseline.numeric)]
+
+    def bank(self, baseline: Baseline) -> "AdwinBank":
+        """Return one ADWIN for each numeric feature of the baseline, to be fed with panes."""
+        return AdwinBank(baseline, delta=self.delta)
+
+    def false_alarm_chance(self, baseline: Baseline, limits: Mapping[str, float], windows: JudgedWindows) -> Floats:
+        """Return the chance of a larger shift: the normal law of a mean over 64 panes, which is an approximation."""
+        from scipy import special
+
+        places, above = limits_by_place(baseline, limits)
+        rows, known = usable_rows(baseline, places, windows)
+        numeric = baseline.numeric
+        varied = np.array([at < len(numeric) and numeric[at].std > 0 for at in places.tolist()], dtype=np.bool_)
+        behind = np.maximum(rows / windows.slides * PANES, 1e-300)
+        error = np.sqrt(1 / behind + 1 / np.maximum(known, 1))
+        return np.where(varied & (rows > 0), 2 * special.ndtr(-above / error), 0.0)
+
+
 class AdwinBank:
     """One ADWIN for each numeric feature, fed with the standardised means of sealed panes.
 
     A pane's mean comes from its counts, so that it does not depend on the order of events. It enters as
     (mean - reference mean) / (reference sd / sqrt(n)), clipped at ±8, because ADWIN's bound is not free of scale; its
     `delta` is thereby a tuned number and no proven false alarm rate: unchanged data was cut about `delta` / 1000 times a
-    pane and feature, see `detectors.charts.budget.adwin_delta`. Constant features: see `Sketch.mean_shift`; any
+    pane and feature, see `detectors.charts.budget.adwin_delta`. Constant features: see `Baseline.mean_shift`; any
     other value than the constant, on balance, enters as ±8.
 
+    >>> from detectors import Reference
     >>> reference = Reference.fit({"age": list(range(100))})
     >>> bank = AdwinBank(reference)
     >>> bank.update(reference.sketch)
@@ -72,12 +116,12 @@ class AdwinBank:
     [(0.0, 100)]
     """
 
-    def __init__(self, reference: Reference, *, delta: float = DELTA) -> None:
-        self.reference = reference
+    def __init__(self, baseline: Baseline, *, delta: float = DELTA) -> None:
+        self.baseline = baseline
         self.delta = delta
-        numeric = reference.grid.numeric
+        numeric = baseline.numeric
         features = len(numeric)
-        self._names = reference.names[:features]
+        self._names = baseline.names[:features]
         self._constant = np.array([feature.std == 0 for feature in numeric], dtype=np.bool_)
         self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
         self._some_constant = bool(self._constant.any())
@@ -92,11 +136,11 @@ class AdwinBank:
     def update(self, pane: Sketch) -> None:
         """Take one sealed pane; a feature with fewer than two usable rows in it sits this one out.
 
-        Raises GridMismatchError for a pane of another grid.
+        Raises LayoutMismatchError for a pane of another layout.
         """
-        self.reference.grid.same_as(pane.grid)
+        self.baseline.layout.same_as(pane.layout)
         tally = pane.tally()
-        self._feed(tally.usable[: len(self._windows)], tally.mean_shift())
+        self._feed(tally.usable[: len(self._windows)], self.baseline.mean_shift(tally))
 
     def _feed(self, rows: Ints, shifts: Floats) -> None:
         self.fed += 1
@@ -167,7 +211,7 @@ class AdwinBank:
         """Write all state, so that a bank read from it continues bit for bit."""
         out = io.BytesIO()
         out.write(
-            HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.reference.hash), self.delta, self.fed)
+            HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.baseline.hash), self.delta, self.fed)
         )
         out.write(self._shifts.T.astype("<f8").tobytes())
         out.write(self._rows.T.astype("<i8").tobytes())
@@ -178,7 +222,7 @@ class AdwinBank:
         return out.getvalue() + struct.pack("<I", zlib.crc32(out.getvalue()))
 
     @classmethod
-    def from_bytes(cls, reference: Reference, data: bytes, *, delta: float | None = None) -> Self:
+    def from_bytes(cls, baseline: Baseline, data: bytes, *, delta: float | None = None) -> Self:
         """Read what `to_bytes` wrote. Raises ValueError for damaged bytes, another reference and another version of river.
 
         So it does for another delta than the one given: what was forgotten under it cannot be had back.
@@ -192,11 +236,11 @@ class AdwinBank:
             raise ValueError(f"the ADWIN bank has format {version}, this version reads {VERSION}")
         if river != _river_version():
             raise ValueError(f"the ADWIN bank was written with river {river!r}, this is {_river_version()!r}")
-        if hashed.hex() != reference.hash:
-            raise ValueError(f"the ADWIN bank belongs to reference {hashed.hex()}, not to {reference.hash}")
+        if hashed.hex() != baseline.hash:
+            raise ValueError(f"the ADWIN bank belongs to reference {hashed.hex()}, not to {baseline.hash}")
         if delta is not None and used != delta:
             raise ValueError(f"the ADWIN bank was fed under delta {used:.3g}, now it is {delta:.3g}")
-        bank = cls(reference, delta=used)
+        bank = cls(baseline, delta=used)
         bank.fed = fed
         body = io.BytesIO(data[HEADER.size : -4])
         for memory, kind in ((bank._shifts, "<f8"), (bank._rows, "<i8")):

@@ -3,7 +3,8 @@
 import numpy as np
 
 from detectors.features import Bools, Floats, Ints, some
-from detectors.sketches import Cells, sums
+from detectors.layout import Cells
+from detectors.sketches import sums
 
 NO_CELL = -1
 

@@ -1,76 +1,146 @@
 """Kolmogorov-Smirnov distance of numeric features, with a certified interval around the exact one."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from detectors.baseline import Baseline
 from detectors.features import Bools, Floats
-from detectors.reference.reference import Reference
-from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Grid, Sketch, Tally, per_grid, sums
+from detectors.layout import Layout
+from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
+from detectors.scores import ScoreColumns
+from detectors.sketches import Tally, sums
+from detectors.univariate.laws import SURE, TIE, limits_by_place, usable_rows
 
-NAME = "ks"
+COUNTED = 400  # rows that the law of tied values is counted with at most; more scale it
+EVEN = 3.0  # a cell of more than this share, times the mean one, makes a feature tied
+FEW_CELLS = 64  # so does having so few
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    names: tuple[str, ...]
-    reference: sums.Cumulated  # its rows up to each right edge, and which bins hold a single value
-    rows: Floats  # [k] usable reference rows
-    known: Bools  # [k] whether there are any
-    resolution: Floats  # [k] the most that D can be understated
-
-
-def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[DriftScore]:
-    """Return sup |F_window - F_reference| at the bin edges, under and over included, of every numeric feature.
+class Ks(WindowDetector):
+    """sup |F_window - F_baseline| at the bin edges, under and over included, of every numeric feature.
 
     The value is in [0, 1] and never above the exact D; details hold `upper`, which is never below it, and `resolution`,
-    the largest reference share of a bin that holds more than one value. With d_j the difference at the right edge of
-    bin j and p_j, q_j the bin's shares, upper = max(d_j + p_j, -d_j + q_j) over those bins, and at least the value.
+    the largest share of the baseline in a bin that holds more than one value. With d_j the difference at the right edge
+    of bin j and p_j, q_j the bin's shares, upper = max(d_j + p_j, -d_j + q_j) over those bins, and at least the value.
     The p-value is Kolmogorov's asymptotic one at n m / (n + m); too large, hence cautious, where values are tied.
-    Below `min_rows` usable rows the value is None. Raises GridMismatchError for a window of another grid.
 
+    References:
+        Kolmogorov 1933; Smirnov 1939. The law of few rows: Stephens 1970; of tied values: Noé 1972.
+
+    >>> from detectors import Reference
     >>> reference = Reference.fit({"age": list(range(1000))})
     >>> [score] = [s for s in reference.compare({"age": list(range(100, 1100))}) if s.detector == "ks"]
     >>> round(score.value, 3), round(score.details["upper"], 3)
     (0.1, 0.103)
     """
-    return columns(reference, window.tally(), min_rows=min_rows).scores()
+
+    name: ClassVar[str] = "ks"
+    help: ClassVar[str] = "D at the bin edges"
+    metrics: ClassVar[Mapping[str, DetailMetric]] = {
+        "upper": DetailMetric("score_upper", "Upper end of the certified interval of the exact score (ks)"),
+        "resolution": DetailMetric("resolution", "Largest reference mass of one bin: the interval's widest (ks)"),
+    }
+
+    def prepare(self, baseline: Baseline) -> "KsScorer":
+        """Cumulate the baseline's counts."""
+        layout = baseline.layout
+        counts = layout.numbers(baseline.counts)
+        rows = counts.sum(axis=1).astype(np.float64)
+        single = np.zeros(counts.shape, dtype=np.bool_)
+        for bins, feature in zip(single, layout.numeric, strict=True):
+            bins[1 : feature.bins + 1] = feature.atoms
+            bins[feature.usable :] = True
+        names = tuple(feature.name for feature in layout.numeric)
+        return KsScorer(layout, names, sums.Cumulated.of(counts, single), rows, rows > 0)
+
+    def false_alarm_chance(self, baseline: Baseline, limits: Mapping[str, float], windows: JudgedWindows) -> Floats:
+        """Return the chance of a higher D: the two-sample Kolmogorov law, counted out where values are tied."""
+        from scipy import special
+
+        places, above = limits_by_place(baseline, limits)
+        rows, known = usable_rows(baseline, places, windows)
+        numeric = places < len(baseline.numeric)
+        n = np.where(numeric, rows * known / np.maximum(rows + known, 1), 0.0)
+        chances = np.where(n > 0, special.kolmogorov(np.sqrt(n) * above), 0.0)
+        for at in np.flatnonzero(chances > SURE).tolist():
+            feature = baseline.numeric[int(places[at])]
+            shares = feature.counts[: feature.usable] / feature.count
+            chances[at] = _corrected(shares[shares > 0], float(n[at]), float(above[at]), float(chances[at]))
+        return np.asarray(chances)
 
 
-def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
-    """Return the same as columns."""
-    from scipy import special  # 0.3 s to import; who only counts should not wait for it
-
-    reference.grid.same_as(window.grid)
-    plan = _plan(reference.grid)
-    usable = window.usable[: plan.rows.size]
-    rows = np.maximum(usable, 1).astype(np.float64)
-    values, upper = sums.distances(reference.grid, window.counts, rows, plan.reference)
-    return ScoreColumns(
-        NAME,
-        plan.names,
-        known=(usable >= max(1, min_rows)) & plan.known,
-        rows=usable,
-        values=values,
-        pvalues=special.kolmogorov(np.sqrt(rows * plan.rows / (rows + plan.rows)) * values),
-        details={"upper": upper, "resolution": plan.resolution},
-    )
+score = Ks().score
 
 
-@per_grid
-def _plan(grid: Grid) -> _Plan:
-    counts = grid.numbers(grid.counts)
-    rows = counts.sum(axis=1).astype(np.float64)
-    single = np.zeros(counts.shape, dtype=np.bool_)
-    for bins, feature in zip(single, grid.numeric, strict=True):
-        bins[1 : feature.bins + 1] = feature.atoms
-        bins[feature.bins + 2 :] = True
-    reference = sums.Cumulated.of(counts, single)
-    return _Plan(
-        names=tuple(feature.name for feature in grid.numeric),
-        reference=reference,
-        rows=rows,
-        known=rows > 0,
-        resolution=reference.most,
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class KsScorer:
+    """KS against one baseline: its rows up to each right edge, and how many usable ones each number has, float64[k]."""
+
+    layout: Layout
+    names: tuple[str, ...]
+    cumulated: sums.Cumulated
+    rows: Floats
+    known: Bools  # [k] whether there are any
+
+    def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
+        """Score a window."""
+        from scipy import special  # 0.3 s to import; who only counts should not wait for it
+
+        self.layout.same_as(window.layout)
+        usable = window.usable[: self.rows.size]
+        rows = np.maximum(usable, 1).astype(np.float64)
+        values, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
+        return ScoreColumns(
+            Ks.name,
+            self.names,
+            known=(usable >= max(1, min_rows)) & self.known,
+            rows=usable,
+            values=values,
+            pvalues=special.kolmogorov(np.sqrt(rows * self.rows / (rows + self.rows)) * values),
+            details={"upper": upper, "resolution": self.cumulated.most},
+        )
+
+
+# --- the null law -----------------------------------------------------------------------------------------------------
+
+
+def _corrected(shares: Floats, n: float, limit: float, asymptotic: float) -> float:
+    """The chance at n rows that fall into cells of these shares."""
+    from scipy import special
+
+    if shares.size <= FEW_CELLS or shares.max() * shares.size > EVEN:
+        return min(asymptotic, _tied(shares, n, limit))
+    root = math.sqrt(n)
+    inside = 0.583 * math.sqrt(float(shares @ shares))  # Siegmund's correction for looking at the edges only
+    return float(special.kolmogorov((root + 0.12 + 0.11 / root) * limit + inside))  # Stephens' for few rows
+
+
+def _tied(shares: Floats, n: float, limit: float) -> float:
+    """The chance that a cumulated count of `n` rows leaves a band of `limit` around the shares (Noé 1972).
+
+    Counted as independent Poisson cells, on the condition that they add up to n.
+    """
+    from scipy import special
+
+    rows = int(min(max(1, round(n)), COUNTED))
+    if rows == COUNTED:
+        limit *= math.sqrt(n / rows)
+    below = np.append(0.0, np.cumsum(shares)) / shares.sum()
+    first = np.clip(np.ceil(rows * (below - limit) - TIE), 0, rows).astype(int)
+    last = np.clip(np.floor(rows * (below + limit) + TIE), 0, rows).astype(int)
+    first[[0, -1]] = last[[0, -1]] = 0, rows
+    if (first > last).any():
+        return 1.0
+    factorials = special.gammaln(np.arange(rows + 1) + 1.0)
+    inside = np.ones(1)
+    for cell, share in enumerate(np.diff(below).tolist()):
+        lowest, begin, to = first[cell], first[cell + 1], last[cell + 1]
+        count = np.arange(to - lowest + 1)
+        weights = np.exp(count * math.log(rows * share) - rows * share - factorials[: count.size])
+        inside = np.convolve(inside, weights)[begin - lowest : to - lowest + 1]
+    return 1.0 - float(inside[0]) / math.exp(rows * math.log(rows) - rows - factorials[rows])

@@ -1,38 +1,44 @@
 """How much more, or less, of a feature is missing than in the reference."""
 
-import numpy as np
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
-from detectors.reference.reference import Reference
-from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Sketch, Tally
+from detectors.baseline import Baseline
+from detectors.features import Floats
+from detectors.protocols import JudgedWindows, Scorer, WindowDetector
+from detectors.univariate.laws import limits_by_place, outside
+from detectors.univariate.shares import change_of_shares
 
-NAME = "missing"
 
-
-def score(reference: Reference, window: Sketch, *, min_rows: int = 1) -> list[DriftScore]:
-    """Return |share of rows without a value - the same share in the reference|, in [0, 1], of every feature.
+@dataclass(frozen=True, slots=True)
+class Missing(WindowDetector):
+    """|share of rows without a value - the same share of the baseline|, in [0, 1], of every feature.
 
     Missing is what is absent, null, not finite or of the wrong type. Judged on all rows, however few (`min_rows` has no
     say); None only for a window of no rows. Details hold `ratio`, the share in the window.
-    Raises GridMismatchError for a window of another grid.
 
+    >>> from detectors import Reference
     >>> reference = Reference.fit({"age": [20, 30, 40, 50]})
     >>> [score.value for score in reference.compare({"age": [20, None]}) if score.detector == "missing"]
     [0.5]
     """
-    return columns(reference, window.tally(), min_rows=min_rows).scores()
+
+    name: ClassVar[str] = "missing"
+    help: ClassVar[str] = "change of the share of rows"
+    judges_all_rows: ClassVar[bool] = True
+
+    def prepare(self, baseline: Baseline) -> Scorer:
+        """Take the baseline's shares."""
+        layout, shares = baseline.layout, baseline.missing_shares
+        return lambda window, min_rows=1: change_of_shares(self.name, layout, window, window.missing, shares)  # noqa: ARG005
+
+    def false_alarm_chance(self, baseline: Baseline, limits: Mapping[str, float], windows: JudgedWindows) -> Floats:
+        """Return the chance of a larger change: binomial at the baseline's share."""
+        places, above = limits_by_place(baseline, limits)
+        share = baseline.missing_shares[places]
+        hidden = (share * baseline.rows + 0.5) / (baseline.rows + 1)  # none in so many rows is not never
+        return outside(hidden, windows.rows, windows.rows * (share - above), windows.rows * (share + above))
 
 
-def columns(reference: Reference, window: Tally, *, min_rows: int = 1) -> ScoreColumns:
-    """Return the same as columns."""
-    del min_rows  # every detector takes it
-    reference.grid.same_as(window.grid)
-    shares = window.missing / max(window.rows, 1)
-    return ScoreColumns(
-        NAME,
-        reference.names,
-        known=window.some,
-        rows=window.all,
-        values=np.abs(shares - reference.missing_shares),
-        details={"ratio": shares},
-    )
+score = Missing().score

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from detectors import DETECTORS, DriftScore, GridMismatchError, Reference, Sketch, WindowDetector, window_detectors
+from detectors import DETECTORS, DriftScore, LayoutMismatchError, Reference, Sketch, WindowDetector, window_detectors
 from detectors.univariate import adwin
 
 RNG = np.random.default_rng(7)
@@ -50,7 +50,7 @@ every_window = pytest.mark.parametrize("values", WINDOWS.values(), ids=WINDOWS)
 
 
 def sketch_of(reference: Reference, data: dict) -> Sketch:
-    sketch = Sketch.empty(reference.grid)
+    sketch = Sketch.empty(reference.layout)
     sketch.update(*reference.encode(data))
     return sketch
 
@@ -68,7 +68,7 @@ def numbers_in(score: DriftScore) -> list[float]:
 
 def test_detectors_are_found_by_their_presence() -> None:
     assert list(window_detectors()) == ["chi2", "ks", "missing", "psi", "unseen"]
-    assert DETECTORS == ("adwin", "chi2", "ks", "missing", "psi", "unseen", "volume")
+    assert tuple(DETECTORS) == ("adwin", "chi2", "ks", "missing", "psi", "unseen", "volume")
 
 
 @every_detector
@@ -106,7 +106,7 @@ def test_a_billion_rows_give_finite_numbers(detector: WindowDetector, reference:
 @every_detector
 @every_reference
 def test_a_window_of_no_rows_is_insufficient(detector: WindowDetector, reference: Reference) -> None:
-    assert all(score.insufficient for score in detector.score(reference, Sketch.empty(reference.grid)))
+    assert all(score.insufficient for score in detector.score(reference, Sketch.empty(reference.layout)))
 
 
 @every_detector
@@ -177,7 +177,7 @@ def test_a_feature_is_judged_the_same_in_any_company(detector: WindowDetector) -
 
 @every_detector
 def test_a_window_of_another_grid_is_refused(detector: WindowDetector) -> None:
-    with pytest.raises(GridMismatchError, match="do not fit"):
+    with pytest.raises(LayoutMismatchError, match="do not fit"):
         detector.score(REFERENCES["mixed"], REFERENCES["constant"].sketch)
 
 

@@ -64,7 +64,7 @@ def test_kinds_are_told_from_the_columns(reference: Reference) -> None:
         "salary_range",
         "repaid_loan_on_prev_car",
     ]
-    assert [feature.name for feature in reference.grid.numeric if feature.discrete] == ["y_pred", "loan_length"]
+    assert [feature.name for feature in reference.layout.numeric if feature.discrete] == ["y_pred", "loan_length"]
 
 
 def test_ks_is_within_its_interval_and_near_the_exact_distance(
@@ -73,7 +73,7 @@ def test_ks_is_within_its_interval_and_near_the_exact_distance(
     """Over 60 chunks the mean error is 0.0002, the largest 0.0008; the interval promises 1/384."""
     errors = []
     for number in CHUNKS:
-        for feature in reference.grid.numeric:
+        for feature in reference.layout.numeric:
             score = scores[number][feature.name, "ks"]
             exact = stats.ks_2samp(before[feature.name], chunk(after, number)[feature.name], method="asymp").statistic
             assert score.value <= exact + 1e-12

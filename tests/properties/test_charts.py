@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import Reference
-from detectors.charts import ChartPlan, Charts, Step, Sums
-from detectors.charts.plan import COLUMNS, GAUSSIAN, most
+from detectors.charts import BudgetSpec, ChartPoint, Charts, Sums
+from detectors.charts.design import COLUMNS, GAUSSIAN, most
 from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided, SubgroupCharted
 from monitor.pipeline import Pipeline
 from monitor.stream.events import EventBatch, MicroBatch
@@ -30,7 +30,7 @@ def learnt() -> Reference:
 
 @cache
 def thresholds() -> np.ndarray:
-    return Charts(learnt(), ChartPlan()).plan.thresholds
+    return Charts(learnt(), BudgetSpec()).design.thresholds
 
 
 ODD = (0.0, -0.0, 1.0, np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324)
@@ -87,15 +87,15 @@ def fed(charted: Charted, table: Table | None) -> None:
     """One pane of two minutes, or nothing for so long."""
     if table is not None:
         tally = pane(learnt(), table).tally()
-        charted.steps += charted.charts.update(tally, charted.at, charted.at + charted.length)
+        charted.points += charted.charts.update(tally, charted.at, charted.at + charted.length)
     charted.at += charted.length
 
 
 def fresh() -> Charted:
-    return Charted(learnt(), length=2 * MINUTE, step_ns=2 * MINUTE)
+    return Charted(learnt(), length=2 * MINUTE, pane_ns=2 * MINUTE)
 
 
-def run(script: Script, *, stop: bool) -> list[Step]:
+def run(script: Script, *, stop: bool) -> list[ChartPoint]:
     charted = fresh()
     for number, table in enumerate(script.tables()):
         if stop and number == script.stop:
@@ -103,23 +103,23 @@ def run(script: Script, *, stop: bool) -> list[Step]:
             charted.charts = fresh().charts
             charted.charts.restore(saved)
         fed(charted, table)
-    return charted.steps
+    return charted.points
 
 
 @some
 @given(scripts)
 def test_no_nan_leaves_the_charts(script: Script) -> None:
     """But in increments, where it says that a chart stood still."""
-    active = fresh().charts.plan.active[:, :GAUSSIAN]
+    active = fresh().charts.design.active[:, :GAUSSIAN]
     rates = np.zeros((len(active), COLUMNS - GAUSSIAN), dtype=np.bool_)  # these never do
-    for step in run(script, stop=False):
-        for found in (step.values, step.ratios, step.z, step.effects, step.volume, step.thresholds):
+    for point in run(script, stop=False):
+        for found in (point.values, point.ratios, point.z, point.effects, point.row_values, point.thresholds):
             assert np.isfinite(found).all()
-        assert (step.values >= 0).all()
-        assert np.array_equal(np.isnan(step.increments), np.hstack([~(active & step.judged[:, None]), rates]))
-        assert not (step.certain & ~step.firing).any()
-        assert (step.since[step.firing] <= step.start).all()
-        assert (step.since[~step.firing] == np.iinfo(np.int64).min).all()
+        assert (point.values >= 0).all()
+        assert np.array_equal(np.isnan(point.increments), np.hstack([~(active & point.judged[:, None]), rates]))
+        assert not (point.certain & ~point.firing).any()
+        assert (point.since[point.firing] <= point.start).all()
+        assert (point.since[~point.firing] == np.iinfo(np.int64).min).all()
 
 
 @some
@@ -127,7 +127,7 @@ def test_no_nan_leaves_the_charts(script: Script) -> None:
 def test_going_on_from_bytes_is_never_having_stopped(script: Script) -> None:
     for one, other in zip(run(script, stop=False), run(script, stop=True), strict=True):
         assert np.array_equal(one.increments, other.increments, equal_nan=True)
-        for name in ("values", "firing", "since", "z", "effects", "judged", "volume", "volume_firing", "volume_since"):
+        for name in ("values", "firing", "since", "z", "effects", "judged", "row_values", "row_firing", "row_since"):
             assert np.array_equal(getattr(one, name), getattr(other, name))
         assert (one.warned, one.of_late, one.suspect, one.usual_rows) == (
             other.warned,
@@ -140,8 +140,8 @@ def test_going_on_from_bytes_is_never_having_stopped(script: Script) -> None:
 @some
 @given(scripts)
 def test_a_first_pane_pages_only_where_it_is_certain(script: Script) -> None:
-    for step in run(script, stop=False)[:1]:
-        assert (step.firing == step.certain).all()
+    for point in run(script, stop=False)[:1]:
+        assert (point.firing == point.certain).all()
 
 
 @some
@@ -192,7 +192,7 @@ class World:
         return EventBatch(KEY, "predictions", times, *learnt().encode(table))
 
     def pipeline(self) -> Pipeline:
-        plan = ChartPlan(step_ns=self.slide)
+        plan = BudgetSpec(pane_ns=self.slide)
         return make_pipeline(reference=learnt(), length=WINDOW, slide=self.slide, lateness=WINDOW, plan=plan)
 
 
@@ -236,7 +236,7 @@ def decided(facts: list[Fact]) -> list[Fact]:
 
 
 def ticks(facts: list[Fact]) -> list[tuple[int, int, int, bytes]]:
-    return [(one.start, one.end, one.rows, one.point.values.tobytes()) for one in of(facts, SubgroupCharted)]
+    return [(one.start, one.end, one.rows, one.step.values.tobytes()) for one in of(facts, SubgroupCharted)]
 
 
 def play(pipeline: Pipeline, arrivals: list[MicroBatch]) -> list[Fact]:

@@ -9,7 +9,7 @@ from scipy import signal
 
 from detectors import Reference
 from detectors.calibration import Calibration, MergedCells, TooFewWindows, WindowCounts, calibrate
-from detectors.calibration.calibration import Volume, _volume
+from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.seasons import DAY, WEEK, hours
 from detectors.features import Floats, Ints
 from tests.charted import (
@@ -23,6 +23,7 @@ from tests.charted import (
     normal_cells,
     reference,
     seeded,
+    standard_normal,
     windows_of,
 )
 
@@ -130,8 +131,8 @@ def jumps(windows: int) -> Floats:
 
 def test_hours_that_jump_are_allowed_for_and_only_they() -> None:
     found = calibrated(normal(seeded(), TWO_WEEKS, 300) + jumps(TWO_WEEKS)).features[0]
-    assert found.misfit is not None
-    by_hour = found.misfit[:, 0].reshape(-1, DAY).max(axis=0)
+    assert found.lack_of_fit is not None
+    by_hour = found.lack_of_fit[:, 0].reshape(-1, DAY).max(axis=0)
 
     assert by_hour[[2, 3, 4]].max() > 0.4
     assert by_hour[8:].max() < 0.2
@@ -152,7 +153,7 @@ def test_one_odd_day_touches_no_hour() -> None:
     found = calibrated(normal(seeded(), windows, 300) + (odd + daily)[:, None], HOUR)
 
     assert found.kind == "day"
-    assert found.features[0].misfit is None
+    assert found.features[0].lack_of_fit is None
     assert np.isfinite(numbers(found)).all()
 
 
@@ -161,8 +162,8 @@ def test_where_every_hour_is_missed_all_windows_are_learnt_from() -> None:
     batch = 1.0 * (hours(middles(TWO_WEEKS), DAY) % 1 < 1 / 12)[:, None]
     found = calibrated(normal(seeded(), TWO_WEEKS, 300) + wave(TWO_WEEKS, DAY, 0.5) + batch)
 
-    assert found.features[0].misfit is not None
-    assert (found.features[0].misfit > 0).any(axis=1).all()
+    assert found.features[0].lack_of_fit is not None
+    assert (found.features[0].lack_of_fit > 0).any(axis=1).all()
     assert np.isfinite(numbers(found)).all()
 
 
@@ -172,7 +173,7 @@ def test_a_misfit_that_is_not_finite_is_refused() -> None:
     content["features"]["x"]["misfit"][3][0] = float("nan")
 
     with pytest.raises(ValueError, match="misfit"):
-        Calibration.from_dict(content, found.cells.grid)
+        Calibration.from_dict(content, found.cells.layout)
 
 
 def test_less_than_a_week_teaches_no_season() -> None:
@@ -239,7 +240,7 @@ def test_no_window_at_all_is_refused() -> None:
     nothing = WindowCounts(MINUTE, *(np.zeros(0, dtype=np.int64) for _ in range(2)), np.zeros((0, 1, 16), np.uint32))
 
     with pytest.raises(TooFewWindows, match="0 rows with a time"):
-        calibrate(nothing, cells)
+        calibrate(nothing, cells, standard_normal().counts)
 
 
 def test_a_window_over_half_of_the_reference_is_refused() -> None:
@@ -249,7 +250,7 @@ def test_a_window_over_half_of_the_reference_is_refused() -> None:
     counts.rows[50] *= 200
 
     with pytest.raises(TooFewWindows, match="more than half"):
-        calibrate(counts, cells)
+        calibrate(counts, cells, standard_normal().counts)
 
 
 def test_a_fit_says_why_it_is_cold() -> None:
@@ -299,17 +300,18 @@ def test_traffic_is_learnt() -> None:
         WINDOW, counts.starts, counts.rows * factor, counts.cells * factor.astype(np.uint32)[:, None, None]
     )
 
-    steady, uneven = calibrate(counts, cells).volume, calibrate(spread, cells).volume
+    whole = standard_normal().counts
+    steady, uneven = (calibrate(one, cells, whole).arrival_rate for one in (counts, spread))
     assert np.exp(steady.expected(MONDAY, MONDAY + WINDOW)) == pytest.approx(80)
     assert np.exp(uneven.expected(MONDAY, MONDAY + WINDOW)) == pytest.approx(160)
     assert steady.sd < 0.1 < uneven.sd
 
 
-def nightly(rng: np.random.Generator, size: float, turns: int) -> Volume:
+def nightly(rng: np.random.Generator, size: float, turns: int) -> ArrivalRate:
     """Rows of two weeks in which three windows from two o'clock on bring `size` times as many, in so many of the nights."""
     window = np.arange(TWO_WEEKS)
     batch = (window % A_DAY // 3 == 8) & (window // A_DAY < turns)
-    return _volume(rng.poisson(np.where(batch, size, 1) * 100).astype(np.float64), middles(TWO_WEEKS), WINDOW)
+    return arrival_rate(rng.poisson(np.where(batch, size, 1) * 100).astype(np.float64), middles(TWO_WEEKS), WINDOW)
 
 
 @pytest.mark.parametrize("size", [0.01, 10.0, 30.0])
@@ -320,14 +322,14 @@ def test_a_batch_of_every_night_is_learnt(size: float) -> None:
     assert night == pytest.approx(abs(np.log(size)), abs=0.5)
     assert day == 0
     assert found.missed(MONDAY, MONDAY + 6 * HOUR) == night
-    assert Volume.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert ArrivalRate.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 @pytest.mark.parametrize(("size", "turns"), [(1.0, 14), (30.0, 1)])
 def test_what_does_not_recur_is_no_batch(size: float, turns: int) -> None:
     found = nightly(seeded(), size, turns)
 
-    assert found.misfit == ()
+    assert found.lack_of_fit == ()
     assert found.to_dict().keys() == {"sd", "season", "level"}
 
 
@@ -358,7 +360,7 @@ def same(one: Calibration, other: Calibration) -> bool:
 def test_it_is_read_as_it_was_written(learnt: Reference) -> None:
     assert learnt.calibration is not None
     saved = json.loads(json.dumps(learnt.calibration.to_dict()))
-    again = Calibration.from_dict(saved, learnt.grid)
+    again = Calibration.from_dict(saved, learnt.layout)
 
     assert same(again, learnt.calibration)
     assert all((one == other).all() for one, other in zip(again.cells.cuts, learnt.calibration.cells.cuts, strict=True))
@@ -367,7 +369,7 @@ def test_it_is_read_as_it_was_written(learnt: Reference) -> None:
 def test_a_seasonal_one_too() -> None:
     found = calibrated(normal(seeded(), TWO_WEEKS) + wave(TWO_WEEKS, DAY, 0.3))
 
-    assert same(Calibration.from_dict(json.loads(json.dumps(found.to_dict())), found.cells.grid), found)
+    assert same(Calibration.from_dict(json.loads(json.dumps(found.to_dict())), found.cells.layout), found)
 
 
 def weekly(rng: np.random.Generator, features: int = 3) -> Reference:
@@ -384,13 +386,13 @@ def test_profiles_are_kept_once_and_side_by_side() -> None:
     (week,) = found.hours
 
     assert (week.season, week.which.tolist()) == (WEEK, [0, 1])
-    assert week.counts.dtype == week.misfits.dtype == np.float32
+    assert week.counts.dtype == week.lacks_of_fit.dtype == np.float32
     assert not week.counts.flags.writeable
     for one, row in zip(found.features, week.counts, strict=False):
         assert one.profile is not None
         assert np.shares_memory(one.profile, week.counts)
         assert (one.profile == row).all()
-        assert one.misfit is None or np.shares_memory(one.misfit, week.misfits)
+        assert one.lack_of_fit is None or np.shares_memory(one.lack_of_fit, week.lacks_of_fit)
     assert found.features[2].profile is None
 
 
@@ -398,11 +400,11 @@ def test_hours_that_miss_nothing_take_nothing() -> None:
     learnt = calibrated(normal(seeded(), TWO_WEEKS, 300) + jumps(TWO_WEEKS))
     content = learnt.to_dict()
     content["features"]["x"]["misfit"] = np.zeros((learnt.features[0].season, 3)).tolist()
-    zeros = Calibration.from_dict(content, learnt.cells.grid)
+    zeros = Calibration.from_dict(content, learnt.cells.layout)
 
-    assert learnt.hours[0].misfits.nbytes > 0
-    assert zeros.hours[0].misfits.nbytes == 0
-    assert zeros.features[0].misfit is None
+    assert learnt.hours[0].lacks_of_fit.nbytes > 0
+    assert zeros.hours[0].lacks_of_fit.nbytes == 0
+    assert zeros.features[0].lack_of_fit is None
     assert zeros.to_dict()["features"]["x"]["misfit"] is None
 
 
@@ -447,7 +449,7 @@ def test_counts_beyond_32_bits_are_refused() -> None:
     content["features"]["x"]["profile"][3][0] = 1e39
 
     with pytest.raises(ValueError, match="the profile must hold finite counts"):
-        Calibration.from_dict(content, found.cells.grid)
+        Calibration.from_dict(content, found.cells.layout)
 
 
 def test_some_features_keep_what_they_have_learnt(learnt: Reference) -> None:
@@ -457,8 +459,8 @@ def test_some_features_keep_what_they_have_learnt(learnt: Reference) -> None:
     places = [learnt.names.index(name) for name in less.names]
 
     assert [one is learnt.calibration.features[at] for one, at in zip(less.calibration.features, places, strict=True)]
-    assert same(Calibration.from_dict(less.calibration.to_dict(), less.grid), less.calibration)
-    assert less.calibration.cells.merge(less.grid.counts).sum(axis=1).tolist() == [30_000, 30_000]
+    assert same(Calibration.from_dict(less.calibration.to_dict(), less.layout), less.calibration)
+    assert less.calibration.cells.merge(less.counts).sum(axis=1).tolist() == [30_000, 30_000]
 
 
 def test_a_drift_of_a_feature_left_out_is_not_told() -> None:
@@ -497,7 +499,7 @@ def changed(content: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def test_a_damaged_one_is_refused_in_one_line(learnt: Reference, changes: dict[str, Any], reason: str) -> None:
     assert learnt.calibration is not None
     with pytest.raises(ValueError, match=reason) as refused:
-        Calibration.from_dict(changed(learnt.calibration.to_dict(), **changes), learnt.grid)
+        Calibration.from_dict(changed(learnt.calibration.to_dict(), **changes), learnt.layout)
     assert "\n" not in str(refused.value)
 
 
@@ -508,7 +510,7 @@ def test_a_part_that_is_missing_is_named(learnt: Reference, key: str) -> None:
     del content[key]
 
     with pytest.raises(ValueError, match=f"calibration is damaged: KeyError '{key}'"):
-        Calibration.from_dict(content, learnt.grid)
+        Calibration.from_dict(content, learnt.layout)
 
 
 @pytest.mark.parametrize(
@@ -528,13 +530,13 @@ def test_a_part_that_is_missing_is_named(learnt: Reference, key: str) -> None:
 def test_damaged_traffic_is_refused(learnt: Reference, volume: dict[str, Any]) -> None:
     assert learnt.calibration is not None
     with pytest.raises(ValueError, match="volume"):
-        Calibration.from_dict({**learnt.calibration.to_dict(), "volume": volume}, learnt.grid)
+        Calibration.from_dict({**learnt.calibration.to_dict(), "volume": volume}, learnt.layout)
 
 
 def test_cells_are_those_of_its_grid() -> None:
     """Cuts count places in a feature's row; merged, they must bring back every value."""
     rng = seeded()
     found = Reference.fit(mixed(rng, 3_000))
-    cells = MergedCells.of(found.grid, found.grid.counts, 100.0)
+    cells = MergedCells.of(found.layout, found.counts, 100.0)
 
-    assert cells.merge(found.grid.counts).sum() == 3_000 * 10 - found.sketch.missing.sum()
+    assert cells.merge(found.counts).sum() == 3_000 * 10 - found.sketch.missing.sum()

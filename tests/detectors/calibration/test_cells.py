@@ -19,14 +19,14 @@ def learnt() -> Reference:
 
 
 def cells_of(reference: Reference, rows: float) -> MergedCells:
-    return MergedCells.of(reference.grid, reference.grid.counts, rows)
+    return MergedCells.of(reference.layout, reference.counts, rows)
 
 
 @pytest.mark.parametrize("rows", [0.0, 5.0, 30.0, 100.0, 1e6])
 def test_cells_are_runs_and_not_many(learnt: Reference, rows: float) -> None:
     cells = cells_of(learnt, rows)
 
-    for cuts, first, lost in zip(cells.cuts, learnt.grid.offsets, learnt.grid.lost, strict=False):
+    for cuts, first, lost in zip(cells.cuts, learnt.layout.offsets, learnt.layout.lost, strict=False):
         assert cuts[0] == 0
         assert (np.diff(cuts) > 0).all()
         assert cuts[-1] < lost - first
@@ -65,7 +65,7 @@ def test_a_number_falls_where_its_rungs_say(learnt: Reference) -> None:
 
 def test_cells_of_a_smooth_number_are_alike(learnt: Reference) -> None:
     """As near a sixteenth each as 256 bins allow."""
-    found = cells_of(learnt, 1e6).merge(learnt.grid.counts)[learnt.names.index("normal")]
+    found = cells_of(learnt, 1e6).merge(learnt.counts)[learnt.names.index("normal")]
 
     assert found.size == MOST
     assert found.min() > ROWS / MOST / 2
@@ -98,7 +98,7 @@ def test_many_rare_categories_share_a_few_even_cells(count: int) -> None:
     """None comes three times in a window: side by side in one cell their mix would be seen by nobody."""
     names = np.array([f"city{one:03}" for one in range(count)])
     found = Reference.fit({"city": np.resize(names, 50 * count)})
-    merged = cells_of(found, 100.0).merge(found.grid.counts)[0]
+    merged = cells_of(found, 100.0).merge(found.counts)[0]
 
     assert FEWEST <= merged.size <= MOST
     assert merged.min() >= 0.03 * merged.sum()
@@ -110,7 +110,7 @@ def test_two_categories_are_two_cells(rare: float, rows: float) -> None:
     found = Reference.fit({"flag": np.repeat(["a", "b"], [round(1_000 * (1 - rare)), round(1_000 * rare)])})
     cells = cells_of(found, rows)
 
-    assert cells.merge(found.grid.counts)[0].tolist() == [round(1_000 * (1 - rare)), round(1_000 * rare)]
+    assert cells.merge(found.counts)[0].tolist() == [round(1_000 * (1 - rare)), round(1_000 * rare)]
 
 
 def test_what_hardly_ever_comes_is_no_cell() -> None:
@@ -128,7 +128,7 @@ def test_between_the_few_values_of_a_number_there_are_cells() -> None:
     flags = [cells.merge(pane(found, {"flag": [value], "many": [0.0]}).counts)[0] for value in (0.0, 1.0, 99.0, 100.0)]
 
     assert [one.argmax() for one in flags] == [0, 1, 1, 2]
-    assert cells.merge(found.grid.counts)[0, :3].tolist() == [500, 0, 500]
+    assert cells.merge(found.counts)[0, :3].tolist() == [500, 0, 500]
     assert cells.sizes[1] == 12  # no places left
 
 

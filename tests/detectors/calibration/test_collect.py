@@ -39,7 +39,7 @@ def columns(reference: Reference, table: Table) -> list[Floats | np.ndarray]:
 
 
 def tally(reference: Reference, times: Ints, rows_a_window: float = 100.0) -> WindowTally:
-    cells = MergedCells.of(reference.grid, reference.grid.counts, rows_a_window)
+    cells = MergedCells.of(reference.layout, reference.counts, rows_a_window)
     windows = np.unique(times[times != NO_TIME] // MINUTE)
     return WindowTally(cells, MINUTE, windows)
 
@@ -62,7 +62,7 @@ def test_each_window_holds_what_its_own_sketch_would() -> None:
     cells = tally(reference, times).cells
     for start, count, counts in zip(found.starts, found.rows, found.cells, strict=True):
         inside = times // MINUTE * MINUTE == start
-        window = Sketch.empty(reference.grid)
+        window = Sketch.empty(reference.layout)
         window.update(*reference.encode({name: column[inside] for name, column in table.items()}))
         assert (counts == cells.merge(window.counts)).all()
         assert (count - counts.sum(axis=1) == window.missing).all()
@@ -109,7 +109,7 @@ def test_a_column_that_is_not_there_is_missing() -> None:
 def test_the_last_eight_weeks_of_windows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collect, "KEPT_WINDOWS", 1)
     reference = Reference.fit({"x": [1.0, 2.0]})
-    cells = MergedCells.of(reference.grid, reference.grid.counts, 100.0)
+    cells = MergedCells.of(reference.layout, reference.counts, 100.0)
     times = np.array([0, 3, 9]) * collect.KEPT_NS // 4
     found = WindowTally(cells, collect.KEPT_NS // 2, np.unique(times // (collect.KEPT_NS // 2)))
     found.place(times).add(0, np.array([1.0, 2.0, 2.0]))
@@ -121,7 +121,7 @@ def test_the_last_eight_weeks_of_windows_are_kept(monkeypatch: pytest.MonkeyPatc
 
 def test_memory_is_bounded_whatever_the_window() -> None:
     reference = Reference.fit({f"x{at}": np.arange(1000.0) for at in range(10)})
-    cells = MergedCells.of(reference.grid, reference.grid.counts, 100.0)
+    cells = MergedCells.of(reference.layout, reference.counts, 100.0)
 
     assert collect.most_windows(cells, 5 * MINUTE) == 8 * 7 * 24 * 12
     assert collect.most_windows(cells, 1) * len(cells.cuts) * cells.width * 4 <= collect.MOST_BYTES

@@ -9,8 +9,8 @@ import pytest
 from detectors import Reference
 from detectors.calibration import Calibration
 from detectors.calibration.seasons import WEEK, between, hours
-from detectors.charts import ChartPlan, Charts
-from detectors.charts.evidence import Counted, weigh
+from detectors.charts import BudgetSpec, Charts
+from detectors.charts.evidence import SubgroupCounts, weigh
 from detectors.features import Floats
 from tests.charted import HOUR, MONDAY, WINDOW, seeded
 
@@ -39,7 +39,7 @@ def exact(found: Calibration, rng: np.random.Generator) -> tuple[dict[str, Any],
 
 def by_hand(charts: Charts, exactly: list[Floats | None], start: int) -> tuple[Floats, Floats]:
     """Shares between the middles of two hours, and the rows that they rest on, in 64 bits."""
-    plan, at = charts.plan, between(start + WINDOW // 2, WEEK)
+    plan, at = charts.design, between(start + WINDOW // 2, WEEK)
     shares, resting, late = plan.shares.copy(), plan.rows.copy(), float(at.share)
     for row, counts in enumerate(exactly):
         if counts is not None:
@@ -50,10 +50,10 @@ def by_hand(charts: Charts, exactly: list[Floats | None], start: int) -> tuple[F
 
 
 def missed(charts: Charts, start: int) -> Floats:
-    found = np.zeros((len(charts.plan.shares), 3))
-    for row, one in enumerate(charts.plan.calibration.features):
-        if one.misfit is not None:
-            found[row] = one.misfit[int(hours(start + WINDOW // 2, WEEK))]
+    found = np.zeros((len(charts.design.shares), 3))
+    for row, one in enumerate(charts.design.calibration.features):
+        if one.lack_of_fit is not None:
+            found[row] = one.lack_of_fit[int(hours(start + WINDOW // 2, WEEK))]
     return found
 
 
@@ -63,17 +63,19 @@ def test_a_step_of_a_million_rows_is_that_of_64_bits(minute: int) -> None:
     reference = weekly(rng)
     assert reference.calibration is not None
     content, exactly = exact(reference.calibration, rng)
-    charts = Charts(replace(reference, calibration=Calibration.from_dict(content, reference.grid)), ChartPlan())
+    charts = Charts(replace(reference, calibration=Calibration.from_dict(content, reference.layout)), BudgetSpec())
     none, every = np.zeros(len(exactly), dtype=np.int64), np.ones(len(exactly), dtype=np.bool_)
     for hour in rng.integers(0, WEEK, 20).tolist():
         start = MONDAY + hour * HOUR + minute * HOUR // 60
         shares, resting = by_hand(charts, exactly, start)
         cells = rng.multinomial(ROWS, shares)
 
-        step = charts.step(cells, none, none, ROWS, start, start + WINDOW)
+        point = charts.judge(cells, none, none, ROWS, start, start + WINDOW)
 
         rows = np.full(len(exactly), ROWS)
-        counted = Counted(cells.astype(np.float64), ROWS * shares, none, none, rows, resting, missed(charts, start))
-        found = weigh(charts.plan, counted, every)
-        assert step.judged.all()
-        assert (np.abs(step.z - found.z) <= 1e-5 * np.maximum(np.abs(found.z), 1)).all()
+        counted = SubgroupCounts(
+            cells.astype(np.float64), ROWS * shares, none, none, rows, resting, missed(charts, start)
+        )
+        found = weigh(charts.design, counted, every)
+        assert point.judged.all()
+        assert (np.abs(point.z - found.z) <= 1e-5 * np.maximum(np.abs(found.z), 1)).all()

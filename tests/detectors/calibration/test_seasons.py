@@ -44,8 +44,8 @@ def test_profiles_side_by_side_say_what_each_says_alone(start: int, season: int,
     """Of a span of up to seven hours: the hours' mean by their rows, and the most that any hour misses."""
     rng, end = np.random.default_rng(start % 1000), start + quarters * HOUR_NS // 4
     alone = [rng.integers(1, 2**20, (season, size)).astype(np.float32) for size in (5, 3)]
-    misfit = rng.random((season, 3)).astype(np.float32)
-    both = seasons.Profiles.of(season, [4, 7], alone, [None, misfit], 6)
+    lack_of_fit = rng.random((season, 3)).astype(np.float32)
+    both = seasons.HourlyProfiles.of(season, [4, 7], alone, [None, lack_of_fit], 6)
 
     shares, rows, missed = both.expected(start, end)
 
@@ -58,7 +58,7 @@ def test_profiles_side_by_side_say_what_each_says_alone(start: int, season: int,
         assert rows[row] == pytest.approx(behind.sum(), rel=1e-12)
     hour = seasons.hours(at, season).astype(np.int64) % season
     assert not missed[0].any()
-    assert missed[1].tolist() == misfit[hour].max(axis=0).tolist()
+    assert missed[1].tolist() == lack_of_fit[hour].max(axis=0).tolist()
 
 
 def test_shares_are_interpolated_between_the_middles_of_hours() -> None:

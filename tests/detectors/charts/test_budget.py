@@ -14,8 +14,8 @@ from detectors.charts.budget import (
     adwin_delta,
     gaussian_arl,
     gaussian_threshold,
+    points_per_month,
     ratio_threshold,
-    steps_per_month,
 )
 from detectors.features import Floats
 from tests.charted import DAY, HOUR, SECOND, WINDOW, seeded
@@ -75,7 +75,7 @@ def test_threshold_and_run_length_are_the_same_formula(arl: float, drift: float)
 
 
 def test_a_month_has_thirty_days() -> None:
-    assert steps_per_month(WINDOW) == 8640
+    assert points_per_month(WINDOW) == 8640
     assert MONTH_NS == 30 * DAY
 
 
@@ -86,7 +86,7 @@ def test_charts_share_the_budget() -> None:
 @pytest.mark.parametrize("per_month", [1e6, 500.0, 1e-8, 0.0])
 def test_a_budget_that_cannot_be_held_is_refused_in_one_line(per_month: float) -> None:
     with pytest.raises(
-        BudgetError, match=r"^false_alarms_per_month .* cannot be held by 5 charts of 720 steps a month"
+        BudgetError, match=r"^false_alarms_per_month .* cannot be held by 5 charts of 720 points a month"
     ):
         Budget(per_month, 5, HOUR)
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from detectors import Reference
-from detectors.charts import CHARTS, BudgetError, ChartPlan, Charts, Floors, Step, Sums
+from detectors.charts import CHARTS, BudgetError, BudgetSpec, ChartPoint, Charts, Floors, Sums
 from detectors.charts.charts import ENOUGH
 from detectors.features import Floats
 from tests.charted import (
@@ -41,7 +41,9 @@ def quiet(charted: Charted, rng: np.random.Generator, panes: int, rows: int = 10
         charted.feed(mixed(rng, rows))
 
 
-def changed(charted: Charted, rng: np.random.Generator, change: Change, panes: int, rows: int = 100) -> list[Step]:
+def changed(
+    charted: Charted, rng: np.random.Generator, change: Change, panes: int, rows: int = 100
+) -> list[ChartPoint]:
     """So many panes in which something is different."""
     found = []
     for _ in range(panes):
@@ -95,11 +97,11 @@ def swapped(table: Table) -> None:
 )
 def test_a_broken_feature_is_certain_at_once(learnt: Reference, change: Change, names: set[str]) -> None:
     rng, charted = seeded(), Charted(learnt)
-    step = changed(charted, rng, change, 1)[0]  # the very first: no chart has risen by chance
+    point = changed(charted, rng, change, 1)[0]  # the very first: no chart has risen by chance
 
-    assert firing_names(step, learnt.names) == names
-    assert step.certain.any()
-    assert (step.since[step.firing] == step.start).all()
+    assert firing_names(point, learnt.names) == names
+    assert point.certain.any()
+    assert (point.since[point.firing] == point.start).all()
 
 
 def test_what_goes_missing_for_a_window_a_day_pages_on_none() -> None:
@@ -113,7 +115,7 @@ def test_what_goes_missing_for_a_window_a_day_pages_on_none() -> None:
         x, y = rng.normal(size=(2, 30))
         charted.feed({"x": np.full(30, np.nan) if at % 288 == 0 else x, "y": y})
 
-    assert not any(step.any_firing for step in charted.steps)
+    assert not any(point.any_firing for point in charted.points)
 
 
 @pytest.mark.parametrize(
@@ -152,37 +154,37 @@ def test_one_pane_pages_for_nothing_less_and_two_do(learnt: Reference, change: C
 )
 def test_each_chart_watches_its_own_change(learnt: Reference, change: Change, name: str, chart: str) -> None:
     rng, charted = seeded(), Charted(learnt)
-    steps = changed(charted, rng, change, 8, rows=400)
+    points = changed(charted, rng, change, 8, rows=400)
 
-    assert steps[-1].firing[charted.place(name), CHARTS.index(chart)]
-    assert firing_names(steps[-1], learnt.names) == {name}
+    assert points[-1].firing[charted.place(name), CHARTS.index(chart)]
+    assert firing_names(points[-1], learnt.names) == {name}
 
 
 def test_missing_values_are_found_where_no_value_is_left(learnt: Reference) -> None:
     """Nothing is judged of the values then, and nothing but the missing chart fires."""
     rng, charted = seeded(), Charted(learnt)
-    step = changed(charted, rng, put("holes", None), 2)[-1]
+    point = changed(charted, rng, put("holes", None), 2)[-1]
     at = charted.place("holes")
 
-    assert not step.judged[at]
-    assert [chart for chart, on in zip(CHARTS, step.firing[at], strict=True) if on] == ["missing"]
-    assert step.effects[at, CHARTS.index("missing")] == pytest.approx(0.95, abs=0.02)
+    assert not point.judged[at]
+    assert [chart for chart, on in zip(CHARTS, point.firing[at], strict=True) if on] == ["missing"]
+    assert point.effects[at, CHARTS.index("missing")] == pytest.approx(0.95, abs=0.02)
 
 
 def test_fewer_missing_values_than_usual_are_no_page(learnt: Reference) -> None:
     rng, charted = seeded(), Charted(learnt)
-    steps = changed(charted, rng, lambda table: table.update(holes=np.nan_to_num(table["holes"])), 40)
+    points = changed(charted, rng, lambda table: table.update(holes=np.nan_to_num(table["holes"])), 40)
     at = charted.place("holes")
 
-    assert not any(step.firing[at, CHARTS.index("missing")] for step in steps)
-    assert steps[-1].z[at, CHARTS.index("missing")] < 0
+    assert not any(point.firing[at, CHARTS.index("missing")] for point in points)
+    assert points[-1].z[at, CHARTS.index("missing")] < 0
 
 
 def test_a_column_that_was_always_empty_stays_quiet(learnt: Reference) -> None:
     rng, charted = seeded(), Charted(learnt)
     quiet(charted, rng, 30)
 
-    assert not charted.steps[-1].firing[charted.place("empty")].any()
+    assert not charted.points[-1].firing[charted.place("empty")].any()
 
 
 # --- how sure ---------------------------------------------------------------------------------------------------------
@@ -198,8 +200,8 @@ class Drawn:
     def __init__(self, rows: int, **plan: Any) -> None:
         self.rng, self.rows, self.at = seeded(), rows, MONDAY
         self.reference = self.steady()
-        self.charts = Charts(self.reference, ChartPlan(**plan))
-        self.rungs = self.charts.plan.cells.rungs(0)
+        self.charts = Charts(self.reference, BudgetSpec(**plan))
+        self.rungs = self.charts.design.cells.rungs(0)
 
     def steady(self) -> Reference:
         """Fit one that shows no slow variation; one in a hundred does by chance, and allows for it."""
@@ -210,14 +212,14 @@ class Drawn:
             if found.calibration.features[0].slow == (0.0, 0.0):
                 return found
 
-    def step(self, by: float = 0.0) -> Step:
+    def point(self, by: float = 0.0) -> ChartPoint:
         cells = self.rng.multinomial(self.rows, moved_shares(self.rungs, by))[None]
         none = np.zeros(1, dtype=np.int64)
         self.at += WINDOW
-        return self.charts.step(cells, none, none, self.rows, self.at - WINDOW, self.at)
+        return self.charts.judge(cells, none, none, self.rows, self.at - WINDOW, self.at)
 
     def delay(self, by: float, most: int = 400) -> int | None:
-        return next((panes for panes in range(1, most) if self.step(by).firing.any()), None)
+        return next((panes for panes in range(1, most) if self.point(by).firing.any()), None)
 
 
 @pytest.mark.parametrize(("rows", "by", "most"), [(1000, 0.25, 6), (1000, 0.5, 3), (100, 0.5, 9), (1_000_000, 0.1, 2)])
@@ -246,7 +248,7 @@ def test_unchanged_data_keeps_to_the_budget() -> None:
     drawn = Drawn(1000, per_month=200.0)
     pages, before = 0, False
     for _ in range(1440):
-        firing = drawn.step().any_firing
+        firing = drawn.point().any_firing
         pages, before = pages + (firing and not before), firing
 
     assert pages <= 33 + 25  # four standard deviations and more
@@ -257,8 +259,8 @@ def test_nothing_fires_where_nothing_is_wrong(learnt: Reference) -> None:
     rng, charted = seeded(), Charted(learnt, per_month=0.01)
     quiet(charted, rng, 200)
 
-    assert not any(step.any_firing for step in charted.steps)
-    assert not charted.steps[-1].suspect
+    assert not any(point.any_firing for point in charted.points)
+    assert not charted.points[-1].suspect
 
 
 @pytest.mark.parametrize("shape", ["wave", "jump"])
@@ -271,11 +273,11 @@ def test_what_the_reference_did_each_day_is_no_page(shape: str) -> None:
     charted = Charted(fitted(rng, {"x": rows.ravel()}, rows=60), start=MONDAY + 35 * DAY, per_month=0.01)
     for pane in range(3 * 288):
         charted.feed({"x": rng.normal(size=60) + level[pane]})
-    assert not any(step.any_firing for step in charted.steps)
+    assert not any(point.any_firing for point in charted.points)
 
     for _ in range(12):
         charted.feed({"x": rng.normal(size=60) + 1.5})
-    assert charted.steps[-1].any_firing
+    assert charted.points[-1].any_firing
 
 
 # --- since when, until when -------------------------------------------------------------------------------------------
@@ -287,11 +289,11 @@ def test_onset_is_where_the_sum_began_to_rise() -> None:
     for _ in range(15):
         drawn = Drawn(1000)
         for _ in range(20):
-            drawn.step()
-        onset, step = drawn.at, drawn.step(0.2)
-        while not step.any_firing:
-            step = drawn.step(0.2)
-        late.append((int(step.since[step.firing].min()) - onset) / WINDOW)
+            drawn.point()
+        onset, point = drawn.at, drawn.point(0.2)
+        while not point.any_firing:
+            point = drawn.point(0.2)
+        late.append((int(point.since[point.firing].min()) - onset) / WINDOW)
 
     assert abs(np.median(late)) <= 2
     assert max(late) <= 4
@@ -303,13 +305,13 @@ def test_what_lasts_a_day_fires_once_and_rests_once(learnt: Reference) -> None:
     changed(charted, rng, shift(0.5), 288)
     quiet(charted, rng, 60)
     at = charted.place("normal")
-    firing = [bool(step.firing[at].any()) for step in charted.steps]
+    firing = [bool(point.firing[at].any()) for point in charted.points]
     turns = np.flatnonzero(np.diff(firing))
 
     assert len(turns) == 2
     assert 20 <= turns[0] <= 30
     assert 308 + 10 <= turns[1] <= 308 + 40  # it wants to be sure
-    assert charted.steps[-1].since[at].max() == np.iinfo(np.int64).min
+    assert charted.points[-1].since[at].max() == np.iinfo(np.int64).min
 
 
 def test_a_gap_neither_resolves_nor_adds(learnt: Reference) -> None:
@@ -325,8 +327,8 @@ def test_a_gap_neither_resolves_nor_adds(learnt: Reference) -> None:
         if at == 20:
             paused.pause(2 * DAY // WINDOW)
 
-    assert straight.steps[-1].any_firing
-    for one, other in zip(straight.steps, paused.steps, strict=True):
+    assert straight.points[-1].any_firing
+    for one, other in zip(straight.points, paused.points, strict=True):
         assert np.array_equal(one.values, other.values)
         assert np.array_equal(one.firing, other.firing)
 
@@ -340,25 +342,25 @@ def test_few_rows_are_carried_over_until_they_are_enough(learnt: Reference) -> N
     tables = [mixed(rng, 10) for _ in range(6)]
     together = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     few, many = Charted(learnt), Charted(learnt)
-    at = int(np.flatnonzero(few.charts.plan.design == 1.0)[0])
-    few.charts.plan.design[at] = 55 / ENOUGH
+    at = int(np.flatnonzero(few.charts.design.design_effect == 1.0)[0])
+    few.charts.design.design_effect[at] = 55 / ENOUGH
     for table in tables:
         few.feed(table)
     many.feed(together)
 
-    assert [bool(step.judged[at]) for step in few.steps] == [False] * 5 + [True]
-    assert all(np.isnan(step.increments[at, :5]).all() for step in few.steps[:-1])
-    assert few.steps[-1].increments[at, :5] == pytest.approx(many.steps[-1].increments[at, :5], nan_ok=True)
+    assert [bool(point.judged[at]) for point in few.points] == [False] * 5 + [True]
+    assert all(np.isnan(point.increments[at, :5]).all() for point in few.points[:-1])
+    assert few.points[-1].increments[at, :5] == pytest.approx(many.points[-1].increments[at, :5], nan_ok=True)
 
 
 def test_what_was_carried_over_began_when_it_came(learnt: Reference) -> None:
     rng, charted = seeded(), Charted(learnt)
     onset = charted.at
     at = charted.place("normal")
-    steps = changed(charted, rng, shift(1.2), 12, rows=8)
-    fired = next(step for step in steps if step.firing[at, 0])
-    judged = [step for step in steps if step.judged[at]]
-    runs = [onset, *(step.end for step in judged)]  # where rows began to be carried over
+    points = changed(charted, rng, shift(1.2), 12, rows=8)
+    fired = next(point for point in points if point.firing[at, 0])
+    judged = [point for point in points if point.judged[at]]
+    runs = [onset, *(point.end for point in judged)]  # where rows began to be carried over
 
     assert (judged[0].end - onset) // WINDOW * 8 >= ENOUGH
     assert fired.since[at, 0] in runs
@@ -367,9 +369,9 @@ def test_what_was_carried_over_began_when_it_came(learnt: Reference) -> None:
 
 def test_rates_need_no_least_number_of_rows(learnt: Reference) -> None:
     rng, charted = seeded(), Charted(learnt)
-    steps = changed(charted, rng, put("normal", None), 6, rows=5)
+    points = changed(charted, rng, put("normal", None), 6, rows=5)
 
-    assert steps[-1].firing[charted.place("normal"), CHARTS.index("missing")]
+    assert points[-1].firing[charted.place("normal"), CHARTS.index("missing")]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
@@ -377,8 +379,8 @@ def test_hardly_any_rows_do_no_harm(learnt: Reference, rows: int) -> None:
     rng, charted = seeded(), Charted(learnt, per_month=0.01)
     quiet(charted, rng, 100, rows)
 
-    assert not any(step.any_firing for step in charted.steps[:90])
-    assert np.isfinite(charted.steps[-1].values).all()
+    assert not any(point.any_firing for point in charted.points[:90])
+    assert np.isfinite(charted.points[-1].values).all()
 
 
 # --- panes ------------------------------------------------------------------------------------------------------------
@@ -387,20 +389,20 @@ def test_hardly_any_rows_do_no_harm(learnt: Reference, rows: int) -> None:
 def test_steps_are_those_of_the_calibration_whatever_the_slide(learnt: Reference) -> None:
     """Five panes of a minute are one of five."""
     rng = seeded()
-    tumbling, sliding = Charted(learnt), Charted(learnt, length=MINUTE, step_ns=MINUTE)
+    tumbling, sliding = Charted(learnt), Charted(learnt, length=MINUTE, pane_ns=MINUTE)
     for _ in range(10):
         table = mixed(rng, 100)
         tumbling.feed(table)
         for part in np.array_split(np.arange(100), 5):
             if part.size:
                 piece = {name: column[part] for name, column in table.items()}
-                sliding.steps += sliding.charts.update(_tally(sliding, piece), sliding.at, sliding.at + MINUTE)
+                sliding.points += sliding.charts.update(_tally(sliding, piece), sliding.at, sliding.at + MINUTE)
                 sliding.at += MINUTE
 
-    assert [(step.start, step.end, step.rows) for step in sliding.steps] == [
-        (step.start, step.end, step.rows) for step in tumbling.steps
+    assert [(point.start, point.end, point.rows) for point in sliding.points] == [
+        (point.start, point.end, point.rows) for point in tumbling.points
     ]
-    assert np.array_equal(merged_increments(sliding.steps), merged_increments(tumbling.steps), equal_nan=True)
+    assert np.array_equal(merged_increments(sliding.points), merged_increments(tumbling.points), equal_nan=True)
 
 
 def _tally(charted: Charted, table: Table) -> Any:
@@ -409,20 +411,20 @@ def _tally(charted: Charted, table: Table) -> Any:
     return pane(charted.charts.reference, table).tally()
 
 
-def test_a_step_is_at_least_what_was_calibrated_and_whole_panes(learnt: Reference) -> None:
+def test_a_subgroup_is_at_least_what_was_calibrated_and_whole_panes(learnt: Reference) -> None:
     assert learnt.calibration is not None
-    for step, expected in ((0, 5), (1, 5), (2, 6), (5, 5), (7, 7), (60, 60)):
-        assert ChartPlan(step_ns=step * MINUTE).block_ns(learnt.calibration) == expected * MINUTE
+    for pane, expected in ((0, 5), (1, 5), (2, 6), (5, 5), (7, 7), (60, 60)):
+        assert BudgetSpec(pane_ns=pane * MINUTE).subgroup_ns(learnt.calibration) == expected * MINUTE
 
 
 def test_panes_before_a_gap_are_a_step_of_their_own(learnt: Reference) -> None:
-    rng, charted = seeded(), Charted(learnt, length=MINUTE, step_ns=MINUTE)
+    rng, charted = seeded(), Charted(learnt, length=MINUTE, pane_ns=MINUTE)
     charts = charted.charts
     assert charts.update(_tally(charted, mixed(rng, 40)), MONDAY, MONDAY + MINUTE) == []
     later = MONDAY + HOUR + 4 * MINUTE
-    steps = charts.update(_tally(charted, mixed(rng, 50)), later, later + MINUTE)
+    points = charts.update(_tally(charted, mixed(rng, 50)), later, later + MINUTE)
 
-    assert [(step.start, step.end, step.rows) for step in steps] == [
+    assert [(point.start, point.end, point.rows) for point in points] == [
         (MONDAY, MONDAY + MINUTE, 40),
         (later, later + MINUTE, 50),
     ]
@@ -435,7 +437,7 @@ def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
     """Under another budget as well, but for what it allows the reference's own error: a little more where it is stricter."""
     rng = seeded()
     usual, strict = Charted(learnt, per_month=1.0), Charted(learnt, per_month=0.01)
-    plans = usual.charts.plan, strict.charts.plan
+    plans = usual.charts.design, strict.charts.design
     same, other = (Sums(plan.thresholds, len(learnt.names)) for plan in plans)
     least = plans[0].rows[plans[0].active[:, 0]].min()
     apart = 2 * float(plans[1].thresholds[0] - plans[0].thresholds[0]) * ROWS / least
@@ -444,29 +446,29 @@ def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
         table = mixed(rng, ROWS)
         if at > 30:
             shift(0.4)(table)
-        step, expected = usual.feed(table), strict.feed(table)
-        same.advance(step.increments)
-        other.advance(step.increments)
-        assert np.array_equal(same.values, step.values)
-        assert np.nanmax(np.abs(step.increments - expected.increments)) <= apart
+        point, expected = usual.feed(table), strict.feed(table)
+        same.advance(point.increments)
+        other.advance(point.increments)
+        assert np.array_equal(same.values, point.values)
+        assert np.nanmax(np.abs(point.increments - expected.increments)) <= apart
     assert np.abs(other.values - expected.values).max() <= 40 * apart
 
-    assert usual.steps[-1].any_firing
+    assert usual.points[-1].any_firing
     assert plans[1].thresholds[0] > plans[0].thresholds[0] + 4
 
 
 def test_a_reference_that_is_not_calibrated_has_no_charts() -> None:
     with pytest.raises(ValueError, match="not calibrated"):
-        Charts(Reference.fit({"x": np.arange(100.0)}), ChartPlan())
+        Charts(Reference.fit({"x": np.arange(100.0)}), BudgetSpec())
 
 
 def test_a_budget_that_cannot_be_held_is_refused(learnt: Reference) -> None:
     with pytest.raises(BudgetError, match="cannot be held"):
-        Charts(learnt, ChartPlan(per_month=1e9))
+        Charts(learnt, BudgetSpec(per_month=1e9))
 
 
 def test_charts_that_cannot_say_anything_take_no_share_of_the_budget(learnt: Reference) -> None:
-    plan = Charts(learnt, ChartPlan()).plan
+    plan = Charts(learnt, BudgetSpec()).design
     active = {name: int(row.sum()) for name, row in zip(learnt.names, plan.active, strict=True)}
 
     assert active["normal"] == 7
@@ -480,36 +482,36 @@ def test_charts_that_cannot_say_anything_take_no_share_of_the_budget(learnt: Ref
 
 @pytest.mark.parametrize("at", [0, 3, 24, 28, 41, 60])
 def test_going_on_from_bytes_is_never_having_stopped(learnt: Reference, at: int) -> None:
-    """Panes of two minutes in steps of six; a change in the middle that comes to rest."""
+    """Panes of two minutes in subgroups of six; a change in the middle that is over."""
     rng = seeded()
     tables = [mixed(rng, 40) for _ in range(80)]
     for table in tables[20:40]:
         times_100(table)
-    straight, stopped = (Charted(learnt, length=2 * MINUTE, step_ns=2 * MINUTE) for _ in range(2))
+    straight, stopped = (Charted(learnt, length=2 * MINUTE, pane_ns=2 * MINUTE) for _ in range(2))
     for number, table in enumerate(tables):
         if number == at:
-            saved, stopped.charts = stopped.charts.to_bytes(), Charts(learnt, ChartPlan(step_ns=2 * MINUTE))
+            saved, stopped.charts = stopped.charts.to_bytes(), Charts(learnt, BudgetSpec(pane_ns=2 * MINUTE))
             stopped.charts.restore(saved)
             assert stopped.charts.to_bytes() == saved
         _feed(straight, table)
         _feed(stopped, table)
 
     assert straight.charts.to_bytes() == stopped.charts.to_bytes()
-    assert any(step.any_firing for step in straight.steps)
-    for one, other in zip(straight.steps, stopped.steps, strict=True):
+    assert any(point.any_firing for point in straight.points)
+    for one, other in zip(straight.points, stopped.points, strict=True):
         assert np.array_equal(one.increments, other.increments, equal_nan=True)
         assert np.array_equal(one.firing, other.firing)
 
 
 def _feed(charted: Charted, table: Table) -> None:
-    charted.steps += charted.charts.update(_tally(charted, table), charted.at, charted.at + charted.length)
+    charted.points += charted.charts.update(_tally(charted, table), charted.at, charted.at + charted.length)
     charted.at += charted.length
 
 
 def test_another_budget_takes_the_sums_up(learnt: Reference) -> None:
     rng, charted = seeded(), Charted(learnt)
     quiet(charted, rng, 5)
-    other = Charts(learnt, ChartPlan(per_month=0.1))
+    other = Charts(learnt, BudgetSpec(per_month=0.1))
     other.restore(charted.charts.to_bytes())
 
     assert np.array_equal(other.sums.values, charted.charts.sums.values)
@@ -519,15 +521,15 @@ def test_another_budget_takes_the_sums_up(learnt: Reference) -> None:
     "damage", [lambda data: data[:-1], lambda data: b"no charts", lambda data: b"", lambda data: data + b"."]
 )
 def test_damaged_bytes_are_refused(learnt: Reference, damage: Callable[[bytes], bytes]) -> None:
-    charts = Charts(learnt, ChartPlan())
+    charts = Charts(learnt, BudgetSpec())
     with pytest.raises(ValueError, match="no charts, or damaged"):
         charts.restore(damage(charts.to_bytes()))
 
 
 def test_bytes_of_other_panes_or_another_reference_are_refused(learnt: Reference) -> None:
-    saved = Charts(learnt, ChartPlan()).to_bytes()
-    for other in (Charts(learnt, ChartPlan(step_ns=HOUR)), Charts(learnt.select(["normal"]), ChartPlan())):
-        with pytest.raises(ValueError, match="another reference or pane length"):
+    saved = Charts(learnt, BudgetSpec()).to_bytes()
+    for other in (Charts(learnt, BudgetSpec(pane_ns=HOUR)), Charts(learnt.select(["normal"]), BudgetSpec())):
+        with pytest.raises(ValueError, match="another reference or subgroup length"):
             other.restore(saved)
 
 
@@ -541,7 +543,7 @@ def test_blocks_of_many_hours_are_held_to_all_of_them(hours: int) -> None:
         return {"x": np.sin(at / 24 * 2 * np.pi) + rng.normal(size=panes * rows)}
 
     learnt = fitted(rng, wave(windows, 20, WINDOW), rows=20)
-    charted = Charted(learnt, length=hours * HOUR, step_ns=hours * HOUR, per_month=0.01)
+    charted = Charted(learnt, length=hours * HOUR, pane_ns=hours * HOUR, per_month=0.01)
     panes = 10 * 24 // hours
     live = wave(panes, 240 * hours, hours * HOUR)["x"].reshape(panes, -1)
     for rows in live:
@@ -549,4 +551,4 @@ def test_blocks_of_many_hours_are_held_to_all_of_them(hours: int) -> None:
 
     assert learnt.calibration is not None
     assert learnt.calibration.profile == "day"
-    assert not any(step.firing.any() for step in charted.steps)
+    assert not any(point.firing.any() for point in charted.points)

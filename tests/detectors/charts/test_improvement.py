@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
+from detectors.charts.design import ChartDesign
 from detectors.charts.improvement import Improvements
-from detectors.charts.plan import Plan
 from tests.charted import reference, seeded
 
 ROWS = 100
@@ -22,7 +22,7 @@ def learnt() -> Reference:
 
 def improvements(learnt: Reference) -> Improvements:
     assert learnt.calibration is not None
-    return Improvements(Plan(learnt, learnt.calibration, ChartPlan()))
+    return Improvements(ChartDesign(learnt, learnt.calibration, BudgetSpec()))
 
 
 def said(found: Improvements, learnt: Reference, holes: int, panes: int) -> list[Any]:
@@ -30,8 +30,10 @@ def said(found: Improvements, learnt: Reference, holes: int, panes: int) -> list
     missing = np.zeros(len(learnt.names), dtype=np.int64)
     missing[learnt.names.index("holes")] = holes
     missing[learnt.names.index("empty")] = ROWS
-    steps = [found.step(missing, np.zeros_like(missing), ROWS) for _ in range(panes)]
-    return [(at, learnt.names[feature], which) for at, step in enumerate(steps) for feature, which in np.argwhere(step)]
+    points = [found.follow(missing, np.zeros_like(missing), ROWS) for _ in range(panes)]
+    return [
+        (at, learnt.names[feature], which) for at, point in enumerate(points) for feature, which in np.argwhere(point)
+    ]
 
 
 def test_no_more_missing_values_are_said_once(learnt: Reference) -> None:
@@ -56,8 +58,8 @@ def test_they_are_said_again_after_a_relapse(learnt: Reference) -> None:
 def test_values_where_there_were_none_are_an_improvement(learnt: Reference) -> None:
     found = improvements(learnt)
     nothing = np.zeros(len(learnt.names), dtype=np.int64)
-    steps = [found.step(nothing, nothing, ROWS) for _ in range(20)]
+    points = [found.follow(nothing, nothing, ROWS) for _ in range(20)]
 
-    assert np.any(steps, axis=0)[learnt.names.index("empty"), MISSING]
-    assert not np.any(steps, axis=0)[:, UNSEEN].any()
+    assert np.any(points, axis=0)[learnt.names.index("empty"), MISSING]
+    assert not np.any(points, axis=0)[:, UNSEEN].any()
     assert np.isfinite(found.values).all()

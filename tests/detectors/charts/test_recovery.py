@@ -1,9 +1,9 @@
-"""When a chart that fires has come to rest: neither at the first quiet pane nor never."""
+"""When a chart that fires has recovered: neither at the first quiet pane nor never."""
 
 import numpy as np
 import pytest
 
-from detectors.charts.recovery import RateRest, Rest
+from detectors.charts.recovery import RateRecovery, Recovery
 from detectors.features import Floats
 from tests.charted import seeded
 
@@ -11,12 +11,12 @@ PANES = 12
 
 
 def rested_after(before: Floats, after: Floats) -> int | None:
-    """How many panes of `after` it takes; None where it does not rest. Raises where it rests before."""
-    rest = Rest((1,), PANES)
+    """How many panes of `after` it takes; None where it does not recover. Raises where it recovers before."""
+    recovery = Recovery((1,), PANES)
     yes = np.ones(1, dtype=np.bool_)
     for z in before:
-        assert not rest.follow(yes, np.array([z]), yes)[0]
-    return next((at for at, z in enumerate(after, start=1) if rest.follow(yes, np.array([z]), yes)[0]), None)
+        assert not recovery.follow(yes, np.array([z]), yes)[0]
+    return next((at for at, z in enumerate(after, start=1) if recovery.follow(yes, np.array([z]), yes)[0]), None)
 
 
 @pytest.mark.parametrize("level", [2.0, 4.0, 8.0, 50.0])
@@ -49,26 +49,27 @@ def test_a_change_that_comes_and_goes_does_not_rest_between() -> None:
 
 
 def test_panes_that_are_not_judged_do_not_count() -> None:
-    rest, yes, no = Rest((1,), PANES), np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.bool_)
+    recovery, yes, no = Recovery((1,), PANES), np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.bool_)
     for _ in range(10):
-        rest.follow(yes, np.array([5.0]), yes)
-    before = rest.odds.copy(), rest.quiet.copy(), rest.level.copy()
+        recovery.follow(yes, np.array([5.0]), yes)
+    before = recovery.odds.copy(), recovery.quiet.copy(), recovery.level.copy()
     for _ in range(100):
-        assert not rest.follow(yes, np.array([-5.0]), no)[0]
+        assert not recovery.follow(yes, np.array([-5.0]), no)[0]
 
     assert all(
-        np.array_equal(one, other) for one, other in zip(before, (rest.odds, rest.quiet, rest.level), strict=True)
+        np.array_equal(one, other)
+        for one, other in zip(before, (recovery.odds, recovery.quiet, recovery.level), strict=True)
     )
 
 
 def test_what_does_not_fire_is_forgotten() -> None:
-    rest = Rest((2,), PANES)
+    recovery = Recovery((2,), PANES)
     both = np.ones(2, dtype=np.bool_)
-    rest.follow(both, np.array([5.0, 5.0]), both)
-    rest.follow(np.array([True, False]), np.array([5.0, 5.0]), both)
+    recovery.follow(both, np.array([5.0, 5.0]), both)
+    recovery.follow(np.array([True, False]), np.array([5.0, 5.0]), both)
 
-    assert rest.level[0] > 0
-    assert not any(array[1] for array in rest.arrays("rest").values())
+    assert recovery.level[0] > 0
+    assert not any(array[1] for array in recovery.arrays("rest").values())
 
 
 # --- rates ------------------------------------------------------------------------------------------------------------
@@ -77,20 +78,20 @@ DAY = 288  # panes
 YES = np.ones((1, 1), dtype=np.bool_)
 
 
-def rates(tolerated: float, dispersion: float = 1.0) -> RateRest:
-    return RateRest(np.full((1, 1), tolerated), np.full((1, 1), dispersion), PANES)
+def rates(tolerated: float, dispersion: float = 1.0) -> RateRecovery:
+    return RateRecovery(np.full((1, 1), tolerated), np.full((1, 1), dispersion), PANES)
 
 
-def first_rest(rest: RateRest, rows: int, rate: float, panes: int, rng: np.random.Generator) -> int | None:
+def first_recovery(recovery: RateRecovery, rows: int, rate: float, panes: int, rng: np.random.Generator) -> int | None:
     events = rng.binomial(rows, rate, (panes, 1, 1))
-    return next((at for at, one in enumerate(events, start=1) if rest.follow_counts(YES, one, rows)[0, 0]), None)
+    return next((at for at, one in enumerate(events, start=1) if recovery.follow_counts(YES, one, rows)[0, 0]), None)
 
 
 @pytest.mark.parametrize(("rows", "rate"), [(10, 0.02), (20, 0.01), (30, 0.01), (100, 0.003), (1000, 0.002)])
 def test_a_lasting_rise_of_a_rate_does_not_rest_however_few_the_rows(rows: int, rate: float) -> None:
     """Ten days of it, twenty times; a pane's deviate is about 0.1 to 1."""
     rng = seeded()
-    found = [first_rest(rates(0.0006), rows, rate, 10 * DAY, rng) for _ in range(20)]
+    found = [first_recovery(rates(0.0006), rows, rate, 10 * DAY, rng) for _ in range(20)]
 
     assert sum(one is not None for one in found) <= 5
 
@@ -100,17 +101,17 @@ def test_a_lasting_rise_of_a_rate_does_not_rest_however_few_the_rows(rows: int, 
     [(1000, 0.05, 0.001, 0.0016, 24), (100, 0.02, 0.0, 0.0006, 60), (20, 0.01, 0.0, 0.0006, 4 * DAY)],
 )
 def test_a_rate_that_is_as_it_was_rests(rows: int, before: float, after: float, tolerated: float, within: int) -> None:
-    rng, rest = seeded(), rates(tolerated)
+    rng, recovery = seeded(), rates(tolerated)
     for events in np.diff(np.floor(np.arange(101) * rows * before)):
-        assert not rest.follow_counts(YES, np.full((1, 1), events), rows)[0, 0]
-    found = first_rest(rest, rows, after, within, rng)
+        assert not recovery.follow_counts(YES, np.full((1, 1), events), rows)[0, 0]
+    found = first_recovery(recovery, rows, after, within, rng)
 
     assert found is not None
 
 
 def test_rows_that_are_missing_together_are_fewer_to_go_by() -> None:
     rng, once, ten = seeded(), rates(0.001), rates(0.001, dispersion=10.0)
-    for rest in (once, ten):
-        first_rest(rest, 100, 0.05, 50, rng)
+    for recovery in (once, ten):
+        first_recovery(recovery, 100, 0.05, 50, rng)
 
-    assert (first_rest(once, 100, 0.0, DAY, rng) or DAY) < (first_rest(ten, 100, 0.0, DAY, rng) or DAY)
+    assert (first_recovery(once, 100, 0.0, DAY, rng) or DAY) < (first_recovery(ten, 100, 0.0, DAY, rng) or DAY)

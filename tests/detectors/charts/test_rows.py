@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.calibration.calibration import Volume
+from detectors.calibration.arrival_rate import ArrivalRate
 from detectors.calibration.seasons import DAY
-from detectors.charts import ChartPlan, Charts, Step
-from detectors.charts.rows import LEARNING, VolumeCharts
+from detectors.charts import BudgetSpec, ChartPoint, Charts
+from detectors.charts.rows import LEARNING, RowCharts
 from tests.charted import HOUR, MINUTE, MONDAY, WINDOW, Charted, fitted, pane, seeded
 
 FEW, MANY = 0, 1
@@ -22,23 +22,23 @@ def learnt() -> Reference:
     return fitted(rng, {"x": rng.normal(size=30_000)})
 
 
-def fed(charted: Charted, rows: int, panes: int) -> list[Step]:
+def fed(charted: Charted, rows: int, panes: int) -> list[ChartPoint]:
     rng = np.random.default_rng(rows)
     return [charted.feed({"x": rng.normal(size=rows)}) for _ in range(panes)]
 
 
-def firing(steps: list[Step]) -> list[Any]:
-    return [step.volume_firing.tolist() for step in steps]
+def firing(points: list[ChartPoint]) -> list[Any]:
+    return [point.row_firing.tolist() for point in points]
 
 
 @pytest.mark.parametrize("rows", [10, 100, 3_000])
 def test_a_reference_is_often_a_sample_so_the_usual_rows_are_learnt(learnt: Reference, rows: int) -> None:
     charted = Charted(learnt)
-    steps = fed(charted, rows, LEARNING + 30)
+    points = fed(charted, rows, LEARNING + 30)
 
-    assert not any(any(one) for one in firing(steps))
-    assert steps[LEARNING - 2].usual_rows is None
-    assert steps[-1].usual_rows == pytest.approx(rows)
+    assert not any(any(one) for one in firing(points))
+    assert points[LEARNING - 2].usual_rows is None
+    assert points[-1].usual_rows == pytest.approx(rows)
 
 
 @pytest.mark.parametrize(("rows", "chart"), [(20, FEW), (700, MANY)])
@@ -46,13 +46,13 @@ def test_far_fewer_and_far_more_rows_fire(learnt: Reference, rows: int, chart: i
     charted = Charted(learnt)
     fed(charted, 100, LEARNING + 5)
     onset = charted.at
-    steps = fed(charted, rows, 4)
+    points = fed(charted, rows, 4)
 
-    assert not any(firing(steps)[0])  # one pane may be a deployment
-    assert firing(steps)[-1][chart]
-    assert not firing(steps)[-1][1 - chart]
-    assert steps[-1].volume_since[chart] == onset
-    assert steps[-1].any_firing
+    assert not any(firing(points)[0])  # one pane may be a deployment
+    assert firing(points)[-1][chart]
+    assert not firing(points)[-1][1 - chart]
+    assert points[-1].row_since[chart] == onset
+    assert points[-1].any_firing
 
 
 @pytest.mark.parametrize(("rows", "fires"), [(3_000, False), (50_000, True)])
@@ -61,13 +61,13 @@ def test_a_batch_that_comes_every_night_is_let_pass(learnt: Reference, rows: int
     calibration = learnt.calibration
     assert calibration is not None
     level = (float(np.log(100)),) * DAY
-    volume = Volume(0.1, DAY, level, (float(np.log(30)), *[0.0] * (DAY - 1)))
-    charts = VolumeCharts(
-        Charts(replace(learnt, calibration=replace(calibration, volume=volume)), ChartPlan()).plan, 12
+    rate = ArrivalRate(0.1, DAY, level, (float(np.log(30)), *[0.0] * (DAY - 1)))
+    charts = RowCharts(
+        Charts(replace(learnt, calibration=replace(calibration, arrival_rate=rate)), BudgetSpec()).design, 12
     )
     for at in range(288):
         start = MONDAY + HOUR + at * WINDOW
-        charts.step(rows if 276 <= at < 280 else 100, start, start + WINDOW)
+        charts.follow(rows if 276 <= at < 280 else 100, start, start + WINDOW)
         assert at >= 276 or not charts.firing.any()
 
     assert charts.firing[MANY] == fires
@@ -85,10 +85,10 @@ def test_they_come_to_rest(learnt: Reference) -> None:
     charted = Charted(learnt)
     fed(charted, 100, LEARNING + 5)
     assert firing(fed(charted, 10, 10))[-1][FEW]
-    steps = fed(charted, 100, 60)
+    points = fed(charted, 100, 60)
 
-    assert not any(firing(steps)[-1])
-    assert not steps[-1].volume.any()
+    assert not any(firing(points)[-1])
+    assert not points[-1].row_values.any()
 
 
 def test_traffic_that_has_grown_for_good_is_the_usual_one_a_day_later(learnt: Reference) -> None:
@@ -110,7 +110,7 @@ def test_a_second_lack_of_rows_began_when_it_began(learnt: Reference) -> None:
     fed(charted, 100, 60)
     onset = charted.at
 
-    assert fed(charted, 10, 4)[-1].volume_since[FEW] == onset
+    assert fed(charted, 10, 4)[-1].row_since[FEW] == onset
 
 
 def test_silence_is_no_day_of_few_rows(learnt: Reference) -> None:
@@ -120,20 +120,20 @@ def test_silence_is_no_day_of_few_rows(learnt: Reference) -> None:
     onset = charted.at
     fed(charted, 10, 20)
     charted.at += 30 * HOUR
-    steps = fed(charted, 10, 20)
+    points = fed(charted, 10, 20)
 
-    assert all(one[FEW] for one in firing(steps))
-    assert steps[-1].volume_since[FEW] == onset
-    assert steps[-1].usual_rows == pytest.approx(100)
+    assert all(one[FEW] for one in firing(points))
+    assert points[-1].row_since[FEW] == onset
+    assert points[-1].usual_rows == pytest.approx(100)
 
 
 # --- blocks of five panes of a minute ---------------------------------------------------------------------------------
 
 
-def minutes(learnt: Reference, rows: list[int]) -> list[Step]:
+def minutes(learnt: Reference, rows: list[int]) -> list[ChartPoint]:
     """What charts say whose panes have so many rows; none come where there are none."""
-    charts, rng = Charted(learnt, length=MINUTE, step_ns=MINUTE).charts, seeded()
-    found: list[Step] = []
+    charts, rng = Charted(learnt, length=MINUTE, pane_ns=MINUTE).charts, seeded()
+    found: list[ChartPoint] = []
     for number, count in enumerate(rows):
         if count:
             tally = pane(learnt, {"x": rng.normal(size=count)}).tally()
@@ -145,10 +145,10 @@ def minutes(learnt: Reference, rows: list[int]) -> list[Step]:
 def test_panes_without_rows_are_time_too(learnt: Reference, at: int) -> None:
     """As many rows a block as ever, all of them in one minute."""
     bursts = [100 if place == at else 0 for place in range(5)]
-    steps = minutes(learnt, [20] * 5 * (LEARNING + 5) + bursts * 20)
+    points = minutes(learnt, [20] * 5 * (LEARNING + 5) + bursts * 20)
 
-    assert len(steps) >= LEARNING + 24
-    assert not any(any(one) for one in firing(steps))
+    assert len(points) >= LEARNING + 24
+    assert not any(any(one) for one in firing(points))
 
 
 def test_one_minute_of_five_has_too_few_rows(learnt: Reference) -> None:
@@ -157,16 +157,16 @@ def test_one_minute_of_five_has_too_few_rows(learnt: Reference) -> None:
 
 @pytest.mark.parametrize("late", [1, 4])
 def test_a_beginning_in_the_middle_of_a_block_is_judged_by_what_was_seen(learnt: Reference, late: int) -> None:
-    steps = minutes(learnt, [0] * late + [20] * (5 * (LEARNING + 5) - late))
+    points = minutes(learnt, [0] * late + [20] * (5 * (LEARNING + 5) - late))
 
-    assert steps[0].rows == 20 * (5 - late)
-    assert steps[-1].usual_rows == pytest.approx(100)
-    assert not any(any(one) for one in firing(steps))
+    assert points[0].rows == 20 * (5 - late)
+    assert points[-1].usual_rows == pytest.approx(100)
+    assert not any(any(one) for one in firing(points))
 
 
 def test_hours_without_a_row_stand_still(learnt: Reference) -> None:
     some = [20] * 5 * (LEARNING + 5)
-    steps = minutes(learnt, some + [0] * 360 + some)
+    points = minutes(learnt, some + [0] * 360 + some)
 
-    assert len(steps) == 2 * (LEARNING + 5)
-    assert not any(step.volume.any() for step in steps)
+    assert len(points) == 2 * (LEARNING + 5)
+    assert not any(point.row_values.any() for point in points)

@@ -60,9 +60,9 @@ def suspected(phi: float, panes: int = 500, features: int = 30) -> bool:
     charted = Charted(learnt, per_month=30.0)
     for rows in clustered(rng, panes, features, phi):
         charted.feed(dict(zip(names, rows.T, strict=True)))
-    seen, due = charted.steps[-1].of_late
-    print("warnings", seen, "due", due, "firing", charted.steps[-1].firing.sum())
-    return charted.steps[-1].suspect
+    seen, due = charted.points[-1].of_late
+    print("warnings", seen, "due", due, "firing", charted.points[-1].firing.sum())
+    return charted.points[-1].suspect
 
 
 def test_traffic_that_depends_where_the_reference_did_not_is_suspect() -> None:
@@ -83,7 +83,7 @@ def test_a_drift_of_many_features_is_no_fault_of_the_calibration() -> None:
     for pane in range(60):
         charted.feed(dict(zip(names, rng.normal(0.4 if pane >= 20 else 0.0, size=(40, 100)), strict=True)))
 
-    assert charted.steps[-1].firing.any(axis=1).all()
-    assert sum(step.warned for step in charted.steps) > 25  # which the counter does count
-    assert not any(step.suspect for step in charted.steps)
-    assert max(step.of_late[0] for step in charted.steps) < 10
+    assert charted.points[-1].firing.any(axis=1).all()
+    assert sum(point.warned for point in charted.points) > 25  # which the counter does count
+    assert not any(point.suspect for point in charted.points)
+    assert max(point.of_late[0] for point in charted.points) < 10

@@ -131,14 +131,14 @@ def test_a_selection_keeps_the_calibration_of_its_features() -> None:
     assert chosen.calibration is not None
     assert reference.calibration is not None
     assert chosen.calibration.features == reference.calibration.features[1:]
-    assert chosen.calibration.cells.grid is chosen.grid
+    assert chosen.calibration.cells.layout is chosen.layout
     assert Reference.from_dict(chosen.to_dict()).hash == chosen.hash
 
 
 def test_sketches_of_a_saved_reference_fit_the_fitted_one() -> None:
     back = Reference.from_dict(content())
 
-    assert Sketch.empty(back.grid).merge(REFERENCE.sketch).rows == 4
+    assert Sketch.empty(back.layout).merge(REFERENCE.sketch).rows == 4
     assert back.compare(REFERENCE.sketch) == REFERENCE.compare(back.sketch)
 
 
@@ -230,7 +230,7 @@ def test_what_the_standard_library_reads_is_read(raw: bytes) -> None:
 def test_whole_numbers_among_the_edges_are_edges() -> None:
     edges = (
         Reference.from_dict(content(features=[{**NUMBER, "edges": [0.49999999999999994, 1, 3]}, TEXT]))
-        .grid.numeric[0]
+        .layout.numeric[0]
         .edges
     )
 

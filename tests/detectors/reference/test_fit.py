@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from detectors import CategoricalFeature, Kind, NumericFeature, Reference, Sketch, canonical
+from detectors import CategoricalBaseline, Kind, NumericBaseline, Reference, Sketch, canonical
 from detectors.calibration.cells import MergedCells
 from detectors.columns import Coded, infer_kind
-from detectors.reference import arrivals as tempo
+from detectors.reference import arrivals
 from detectors.univariate import ks
 
 MINUTE = 60 * 10**9
 
 
-def numeric(values: object, **changes: object) -> NumericFeature:
-    [feature] = Reference.fit({"x": values}, kinds={"x": "numeric"}, **changes).grid.numeric
+def numeric(values: object, **changes: object) -> NumericBaseline:
+    [feature] = Reference.fit({"x": values}, kinds={"x": "numeric"}, **changes).numeric
     return feature
 
 
-def categorical(values: object) -> CategoricalFeature:
-    [feature] = Reference.fit({"x": values}, kinds={"x": "categorical"}).grid.categorical
+def categorical(values: object) -> CategoricalBaseline:
+    [feature] = Reference.fit({"x": values}, kinds={"x": "categorical"}).categorical
     return feature
 
 
@@ -106,7 +106,7 @@ def test_beyond_a_thousand_categories_the_rarest_are_other() -> None:
 def test_rare_categories_are_forgotten_while_counting_and_still_counted_as_other() -> None:
     rows = [f"id-{i}" for i in range(150_000)]
     chunks = [{"x": rows[start : start + 10_000] + ["often"] * 10} for start in range(0, 150_000, 10_000)]
-    [feature] = Reference.fit_chunks(lambda: chunks).grid.categorical
+    [feature] = Reference.fit_chunks(lambda: chunks).categorical
 
     assert feature.categories[0] == "often"
     assert feature.counts[0] == 150
@@ -183,8 +183,8 @@ def test_moments_of_huge_values_stay_finite() -> None:
 
 def test_a_column_without_any_value_has_no_edges_and_all_is_over() -> None:
     reference = Reference.fit({"x": [None, np.nan]})
-    [feature] = reference.grid.numeric
-    window = Sketch.empty(reference.grid)
+    [feature] = reference.numeric
+    window = Sketch.empty(reference.layout)
     window.update(*reference.encode({"x": [-1.0, 0.0, 7.0, None]}))
 
     assert feature.bins == 0
@@ -205,7 +205,7 @@ def test_beyond_the_sample_edges_are_approximate_counts_exact_and_the_interval_c
     rng = np.random.default_rng(4)
     values = rng.lognormal(size=400_000)
     reference = Reference.fit_chunks(lambda: ({"x": part} for part in np.array_split(values, 37)))
-    [feature] = reference.grid.numeric
+    [feature] = reference.numeric
     counts, _ = np.histogram(values, feature.edges)  # its bins are closed on the left: the same but for ties
 
     assert feature.counts[1:-4].tolist() == counts.tolist() or abs(feature.counts[1:-4] - counts).sum() <= 2 * 384
@@ -216,7 +216,7 @@ def test_beyond_the_sample_edges_are_approximate_counts_exact_and_the_interval_c
     assert feature.counts[1:-4].max() / 400_000 < 1.25 / 384
 
     window = rng.lognormal(0.05, 1, size=20_000)
-    sketch = Sketch.empty(reference.grid)
+    sketch = Sketch.empty(reference.layout)
     sketch.update(*reference.encode({"x": window}))
     [score] = ks.score(reference, sketch)
     exact = stats.ks_2samp(values, window, method="asymp").statistic
@@ -237,10 +237,10 @@ def test_beyond_the_sample_edges_are_approximate_counts_exact_and_the_interval_c
 )
 def test_a_reference_holds_what_a_sketch_of_its_rows_would_count(values: np.ndarray) -> None:
     reference = Reference.fit({"x": values, "c": np.array(["a", "b", None], dtype=object)[np.arange(values.size) % 3]})
-    sketch = Sketch.empty(reference.grid)
+    sketch = Sketch.empty(reference.layout)
     sketch.update(*reference.encode({"x": values, "c": [["a", "b", None][at % 3] for at in range(values.size)]}))
 
-    assert reference.grid.counts.tolist() == sketch.counts.tolist()
+    assert reference.counts.tolist() == sketch.counts.tolist()
 
 
 def test_the_mean_of_a_bin_is_that_of_its_values() -> None:
@@ -346,7 +346,7 @@ def test_timestamps_and_a_window_teach_the_calibration() -> None:
 
     assert found is not None
     assert (found.window_ns, found.windows, found.rows) == (MINUTE, 78, 40.0)  # the first and the last may be cut off
-    assert found.cells.grid is reference.grid
+    assert found.cells.layout is reference.layout
     assert reference.names == Reference.fit(data).names
     assert reference.cold == ""
 
@@ -370,7 +370,7 @@ def test_cells_are_merged_by_the_shares_that_the_counts_turn_out_to_have() -> No
     reference = Reference.fit(data, timestamps=times, window_ns=MINUTE)
 
     assert reference.calibration is not None
-    expected = MergedCells.of(reference.grid, reference.grid.counts, 40.0)
+    expected = MergedCells.of(reference.layout, reference.counts, 40.0)
     for cuts, same in zip(reference.calibration.cells.cuts, expected.cuts, strict=True):
         assert cuts.tolist() == same.tolist()
 
@@ -386,7 +386,7 @@ def test_rows_without_a_time_count_for_the_reference_alone() -> None:
     assert reference.calibration is not None
     assert whole.calibration is not None
     assert reference.calibration.windows == whole.calibration.windows
-    assert reference.calibration.volume == whole.calibration.volume
+    assert reference.calibration.arrival_rate == whole.calibration.arrival_rate
 
 
 @pytest.mark.parametrize(
@@ -436,8 +436,8 @@ def test_the_name_of_the_times_is_taken() -> None:
 
 
 def test_of_very_many_windows_the_earliest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempo, "MOST_HELD", 10)
-    held = tempo.Tempo(MINUTE)
+    monkeypatch.setattr(arrivals, "MOST_HELD", 10)
+    held = arrivals.Arrivals(MINUTE)
     for first in (500, 0, 250):
         held.add("t", (first + np.arange(30)) * MINUTE)
 

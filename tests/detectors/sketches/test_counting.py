@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import Grid, Reference
+from detectors import Layout, Reference
 from detectors.features import LARGEST, CategoricalFeature, NumericFeature
 from detectors.sketches.counting import MANY, NumpyCounter, _count, compiled_counter, count, numpy_counter
 
@@ -43,23 +43,19 @@ edges = st.lists(finite.filter(lambda x: abs(x) < SECOND_LARGEST), max_size=40).
 def numeric_feature(name: str, edges: np.ndarray) -> NumericFeature:
     if edges.size < 2:
         edges = np.empty(0)
-    bins = max(0, edges.size - 1)
-    inside = np.nextafter(edges[:-1], np.inf)
-    ends = [inside[0] + 0.0, edges[-1]] if bins else [0.0, 0.0]
-    means = np.concatenate([ends[:1], inside, ends[1:]])
-    return NumericFeature(name, edges, np.zeros(bins + 5, dtype=np.int64), means, False, ends[0], 0.0)
+    return NumericFeature(name, edges, discrete=False)
 
 
 def category(name: str, known: int) -> CategoricalFeature:
-    return CategoricalFeature(name, tuple(map(str, range(known))), np.zeros(known + 2, dtype=np.int64))
+    return CategoricalFeature(name, tuple(map(str, range(known))))
 
 
 @st.composite
-def grids(draw: st.DrawFn) -> Grid:
+def grids(draw: st.DrawFn) -> Layout:
     numeric = [numeric_feature(f"n{i}", each) for i, each in enumerate(draw(st.lists(edges, max_size=3)))]
     least = 0 if numeric else 1
     known = draw(st.lists(st.integers(0, 4), min_size=least, max_size=3))
-    return Grid(tuple(numeric), tuple(category(f"c{j}", size) for j, size in enumerate(known)))
+    return Layout(tuple(numeric), tuple(category(f"c{j}", size) for j, size in enumerate(known)))
 
 
 def with_gaps(array: np.ndarray) -> np.ndarray:
@@ -96,7 +92,7 @@ layouts = st.sampled_from(
 
 
 @st.composite
-def batches(draw: st.DrawFn, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+def batches(draw: st.DrawFn, grid: Layout) -> tuple[np.ndarray, np.ndarray]:
     rows = draw(st.integers(0, 20)) * draw(st.sampled_from([1, 1, 40]))
     rungs = np.concatenate([np.empty(0), *(feature.edges for feature in grid.numeric)])
     near = np.concatenate([rungs, np.nextafter(rungs, -np.inf), np.nextafter(rungs, np.inf)]).tolist()
@@ -106,7 +102,7 @@ def batches(draw: st.DrawFn, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
     numeric = rng.choice(pool, (rows, len(grid.numeric)))
     codes = np.empty((rows, len(grid.categorical)), dtype=np.int32)
     for j, feature in enumerate(grid.categorical):
-        codes[:, j] = rng.integers(0, feature.counts.size, rows)
+        codes[:, j] = rng.integers(0, feature.cells, rows)
     return draw(layouts)(numeric), draw(layouts)(codes)
 
 
@@ -126,7 +122,7 @@ def test_compiled_counts_are_numpys_counts(data: st.DataObject) -> None:
 def test_sorting_a_column_counts_as_looking_each_value_up(data: st.DataObject) -> None:
     """Beyond MANY rows numpy sorts; the same values a few at a time are looked up."""
     feature = numeric_feature("n", data.draw(edges))
-    grid = Grid((feature,), ())
+    grid = Layout((feature,), ())
     pool = np.array(data.draw(st.lists(values, min_size=1, max_size=30)))
     numeric, codes = np.resize(pool, (MANY + 10, 1)), np.empty((MANY + 10, 0), dtype=np.int32)
     whole, parts = np.zeros(grid.size, dtype=np.int64), np.zeros(grid.size, dtype=np.int64)
@@ -138,7 +134,7 @@ def test_sorting_a_column_counts_as_looking_each_value_up(data: st.DataObject) -
 
 
 REFERENCE = Reference.fit({"n": np.arange(100.0), "m": [1.0] * 100, "c": ["a", "b"] * 50, "d": ["x"] * 100})
-GRID = REFERENCE.grid
+GRID = REFERENCE.layout
 
 
 def batch(rows: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import Grid, Reference, Sketch
+from detectors import Layout, Reference, Sketch
 from detectors.features import CategoricalFeature, NumericFeature
-from detectors.sketches import Cells, sums
+from detectors.layout import Cells
+from detectors.sketches import sums
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
@@ -23,18 +24,16 @@ def drawn(rng: np.random.Generator, size: int, limit: int) -> np.ndarray:
 
 def number(name: str, bins: int) -> NumericFeature:
     edges = np.arange(bins + 1.0) if bins else np.empty(0)
-    inside = np.nextafter(edges[:-1], np.inf)
-    means = np.concatenate([inside[:1], inside, edges[-1:]]) if bins else np.zeros(2)
-    return NumericFeature(name, edges, np.zeros(bins + 5, dtype=np.int64), means, False, means[0], 0.0)
+    return NumericFeature(name, edges, discrete=False)
 
 
-def grid_of(bins: list[int]) -> Grid:
+def grid_of(bins: list[int]) -> Layout:
     numeric = tuple(number(f"n{at}", each) for at, each in enumerate(bins))
-    return Grid(numeric, (CategoricalFeature("c", ("a",), np.zeros(3, dtype=np.int64)),))
+    return Layout(numeric, (CategoricalFeature("c", ("a",)),))
 
 
 @st.composite
-def windows(draw: st.DrawFn) -> tuple[Grid, np.ndarray, np.random.Generator]:
+def windows(draw: st.DrawFn) -> tuple[Layout, np.ndarray, np.random.Generator]:
     """Numbers of any width, their counts, and a die."""
     grid = grid_of(draw(st.lists(st.integers(0, 12), max_size=4)))
     rng = np.random.default_rng(draw(SEEDS))
@@ -56,7 +55,7 @@ def bits(*found: np.ndarray) -> list[bytes]:
 
 
 @given(windows())
-def test_distances_are_the_same(case: tuple[Grid, np.ndarray, np.random.Generator]) -> None:
+def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
     grid, counts, rng = case
     matrix = grid.numbers(counts)
     rows = np.maximum(matrix.sum(axis=1), 1).astype(np.float64)
@@ -93,7 +92,7 @@ def test_a_reference_of_more_rows_than_32_bits_count_is_left_to_numpy() -> None:
 
 
 @given(windows())
-def test_moments_are_the_same(case: tuple[Grid, np.ndarray, np.random.Generator]) -> None:
+def test_moments_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
     grid, counts, rng = case
     matrix = grid.numbers(counts)
     places = rng.normal(size=matrix.shape) * 10.0 ** rng.integers(-8, 8, matrix.shape)
@@ -113,13 +112,13 @@ def test_scores_do_not_depend_on_who_adds(monkeypatch: pytest.MonkeyPatch) -> No
     rng = np.random.default_rng(3)
     data = {"x": rng.normal(size=3_000), "n": rng.integers(9, size=3_000), "c": rng.choice(["a", "b", "c"], 3_000)}
     reference = Reference.fit(data)
-    window = Sketch.empty(reference.grid)
+    window = Sketch.empty(reference.layout)
     window.update(*reference.encode({name: column[:170] for name, column in data.items()}))
-    compiled, shift = reference.compare(window), window.mean_shift()
+    compiled, shift = reference.compare(window), reference.mean_shift(window.tally())
     monkeypatch.setattr(sums, "USED", False)
 
     assert reference.compare(window) == compiled
-    assert window.mean_shift().tobytes() == shift.tobytes()
+    assert reference.mean_shift(window.tally()).tobytes() == shift.tobytes()
 
 
 GRID = grid_of([3])

@@ -26,7 +26,7 @@ REFERENCE = Reference.fit(
 
 def pane(rng: np.random.Generator, *, shift: float = 0.0, rows: int = ROWS, constant: float = 3.0) -> Sketch:
     """A pane whose x has moved by so many reference sigma."""
-    sketch = Sketch.empty(REFERENCE.grid)
+    sketch = Sketch.empty(REFERENCE.layout)
     data = {
         "x": rng.normal(10 + 2 * shift, 2, rows),
         "y": rng.lognormal(size=rows),
@@ -114,7 +114,7 @@ def test_panes_weigh_by_their_rows() -> None:
     large, small = pane(rng, rows=3000), pane(rng, shift=1.0, rows=1000)
     bank.update(large)
     bank.update(small)
-    expected = (3 * large.mean_shift()[0] + small.mean_shift()[0]) / 4
+    expected = sum(weight * REFERENCE.mean_shift(one.tally())[0] for weight, one in ((3, large), (1, small))) / 4
 
     assert score_of(bank, "x").value == pytest.approx(abs(expected), rel=1e-12)
     assert score_of(bank, "x").rows == 4000
@@ -133,7 +133,7 @@ def test_a_constant_moves_by_the_share_of_rows_that_left_it() -> None:
 def test_a_pane_with_one_usable_row_is_passed_over() -> None:
     bank = adwin.AdwinBank(REFERENCE)
     bank.update(pane(np.random.default_rng(7), rows=1))
-    bank.update(Sketch.empty(REFERENCE.grid))
+    bank.update(Sketch.empty(REFERENCE.layout))
 
     assert score_of(bank, "x").insufficient
     assert score_of(bank, "x").rows == 0

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,7 @@ from detectors.charts.budget import (
     ratio_threshold,
 )
 from detectors.features import Bools, Floats
-
-if TYPE_CHECKING:
-    from detectors.reference.reference import Reference  # which holds a calibration
+from detectors.reference.reference import Reference
 
 CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen")
 GAUSSIAN = 5  # of them are sums of normal deviates, the rest of log likelihood ratios
@@ -34,10 +31,10 @@ COLUMNS = GAUSSIAN + 2 * len(RATIOS)
 OWNERS = np.array([*range(GAUSSIAN), *[5] * len(RATIOS), *[6] * len(RATIOS)])  # the chart of each column
 FIRST_COLUMNS = np.searchsorted(OWNERS, np.arange(len(CHARTS)))
 RELATIVE_FLOOR = 0.1  # of a rate: missing 1.0 % -> 1.1 % is nobody's incident
-MOST_OF_THRESHOLD = 0.6  # that one pane may add, so that none pages by itself
+MOST_OF_THRESHOLD = 0.6  # that one subgroup may add, so that none pages by itself
 MOST_OF_RATIO = 0.75  # same, of likelihoods, which no far tail of a normal law can mislead
 CLIP = 8.0  # standard errors, same reason
-VOLUME_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
+ROWS_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,68 +49,71 @@ class Floors:
 
 
 @dataclass(frozen=True, slots=True)
-class ChartPlan:
-    """What a series' charts are asked for. `step_ns`: how often they may advance; at least the calibration's window."""
+class BudgetSpec:
+    """What is asked of a series' charts: false alarms a month, floors, importance; `pane_ns` 0 is the calibration's window."""
 
     per_month: float = 1.0
-    step_ns: int = 0
+    pane_ns: int = 0
     floors: Floors = Floors()
     own_floors: Mapping[str, float] = field(default_factory=dict)  # by feature: sigma, or share of a category
     importance: Mapping[str, float] = field(default_factory=dict)
 
-    def block_ns(self, calibration: Calibration) -> int:
-        """Return the length of a step: whole panes, no shorter than what was calibrated."""
-        step = self.step_ns or calibration.window_ns
-        return -(-calibration.window_ns // step) * step
+    def subgroup_ns(self, calibration: Calibration) -> int:
+        """Return the length of a subgroup: whole panes, no shorter than what was calibrated."""
+        pane = self.pane_ns or calibration.window_ns
+        return -(-calibration.window_ns // pane) * pane
 
 
-class Plan:
-    """The arrays, worked out once. `f` features, `w` cells of the widest."""
+class ChartDesign:
+    """Thresholds, scores and allowances as arrays, worked out once. `f` features, `w` cells of the widest."""
 
-    def __init__(self, reference: "Reference", calibration: Calibration, wanted: ChartPlan) -> None:
-        self.grid = reference.grid
+    def __init__(self, reference: Reference, calibration: Calibration, spec: BudgetSpec) -> None:
+        self.reference = reference
+        self.layout = reference.layout
         self.calibration = calibration
         self.cells = calibration.cells
-        self.numeric = len(self.grid.numeric)
-        self.block_ns = wanted.block_ns(calibration)
-        counts = self.cells.merge(self.grid.counts).astype(np.float64)
+        self.numeric = len(self.layout.numeric)
+        self.subgroup_ns = spec.subgroup_ns(calibration)
+        counts = self.cells.merge(reference.counts).astype(np.float64)
         self.rows = np.maximum(counts.sum(axis=1), 1.0)  # behind the shares, float64[f]
         self.shares = counts / self.rows[:, None]
         self.scores = normal_scores(self.shares, self.cells.sizes, self.numeric)
         self._take_calibration(calibration)
-        self._take_floors(wanted)
-        self._take_rates(reference, wanted)
-        self.weights = np.array([wanted.importance.get(name, 1.0) for name in self.grid.names])
+        self._take_floors(spec)
+        self._take_rates(reference, spec)
+        self.weights = np.array([spec.importance.get(name, 1.0) for name in self.layout.names])
         rates = int(self.active[:, GAUSSIAN:].sum())
-        self.budget = Budget(wanted.per_month, int(self.active.sum()) + 2, self.block_ns, rates)
+        self.budget = Budget(spec.per_month, int(self.active.sum()) + 2, self.subgroup_ns, rates)
         self.thresholds = thresholds(self.budget)
 
     def _take_calibration(self, calibration: Calibration) -> None:
         features = calibration.features
-        self.sd = np.array([one.sd for one in features])
+        self.sd = np.array([learnt.sd for learnt in features])
         usual = max(calibration.rows, 1.0)
-        self.skew = np.array([one.skew for one in features]) * np.sqrt(usual)  # of one row
-        self.grows = np.array([one.grows for one in features])
+        self.skew = np.array([learnt.skew for learnt in features]) * np.sqrt(usual)  # of one row
+        self.overdispersion = np.array([learnt.overdispersion for learnt in features])
         self._windows = (
-            self.block_ns / calibration.window_ns
-        )  # of the calibration in a step, each with a level of its own
-        self.slow = np.array([one.slow for one in features])
-        self.shape = np.array([one.shape for one in features])
-        self.shape_sd = np.array([one.shape_sd for one in features])
-        self.shape_slow = np.array([one.shape_slow for one in features])
-        self.design = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])  # rows that say as much as one
-        self._no_misfit = np.zeros((len(features), 3))
+            self.subgroup_ns / calibration.window_ns
+        )  # of the calibration in a subgroup, each with a level of its own
+        self.slow = np.array([learnt.slow for learnt in features])
+        self.shape = np.array([learnt.shape for learnt in features])
+        self.shape_sd = np.array([learnt.shape_sd for learnt in features])
+        self.shape_slow = np.array([learnt.shape_slow for learnt in features])
+        self.design_effect = np.maximum(
+            np.square(self.sd).max(axis=1), self.shape[:, 0]
+        )  # rows that say as much as one
+        self._no_lack_of_fit = np.zeros((len(features), 3))
 
-    def _take_floors(self, wanted: ChartPlan) -> None:
-        floors, names, names_of_numbers = wanted.floors, self.grid.names, self.grid.names[: self.numeric]
+    def _take_floors(self, spec: BudgetSpec) -> None:
+        floors, names, names_of_numbers = spec.floors, self.layout.names, self.layout.names[: self.numeric]
         self.error = reference_error(len(names))
-        shift = np.array([wanted.own_floors.get(name, floors.shift) for name in names])
-        scale = np.array([wanted.own_floors.get(name, floors.scale) for name in names])
+        shift = np.array([spec.own_floors.get(name, floors.shift) for name in names])
+        scale = np.array([spec.own_floors.get(name, floors.scale) for name in names])
         self.floor = np.stack(
             [shift, scale * np.sqrt(2)], axis=1
         )  # a score of scale moves by root two times the change
-        self.shape_floor = np.array([wanted.own_floors.get(name, floors.shift) for name in names_of_numbers])
-        self.mass_floor = np.array([wanted.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
+        self.shape_floor = np.array([spec.own_floors.get(name, floors.shift) for name in names_of_numbers])
+        self.mass_floor = np.array([spec.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
         rarest = np.sort(np.where(self.cells.held, np.maximum(self.shares, TINY), 1.0), axis=1)[self.numeric :, :2]
         self.mass_moved = np.square(self.mass_floor) * (1 / rarest).sum(
             axis=1
@@ -124,12 +124,12 @@ class Plan:
         chance = 1 / max(len(names), 2)
         self.shape_error = chi2_quantile(chance, self.dof) / self.rows  # noncentrality a row, of the shares' own error
 
-    def _take_rates(self, reference: "Reference", wanted: ChartPlan) -> None:
-        features, floors, total = len(self.grid.names), wanted.floors, float(reference.rows)
+    def _take_rates(self, reference: Reference, spec: BudgetSpec) -> None:
+        features, floors, total = len(self.layout.names), spec.floors, float(reference.rows)
         sketch = reference.sketch
         ends = np.where(np.arange(features) < self.numeric, 2.0, 1.0)
         known = np.stack([sketch.missing, sketch.unseen], axis=1).astype(np.float64)
-        spread = np.array([one.missing for one in self.calibration.features])
+        spread = np.array([learnt.missing for learnt in self.calibration.features])
         alike = self.deviation(np.full(features, self.calibration.rows * self._windows))
         self.dispersion = np.stack([spread[:, 0], np.maximum(np.square(alike[:, 0]), 1.0)], axis=1)
         behind = np.stack([np.full(features, total), self.rows], axis=1) / self.dispersion
@@ -154,7 +154,7 @@ class Plan:
 
     def deviation(self, rows: Floats) -> Floats:
         """Return what location and scale deviate by, float64[f, 2], at so many usable rows, in units of independent ones."""
-        return np.asarray(self.sd * np.sqrt(1 + self.grows * (rows / self._windows)[:, None]))
+        return np.asarray(self.sd * np.sqrt(1 + self.overdispersion * (rows / self._windows)[:, None]))
 
     @cached_property
     def active(self) -> Bools:
@@ -169,11 +169,11 @@ class Plan:
         The last float64[f, 3]: sigma of location and scale, and X² a row. Of more than an hour the hours' mean by their rows.
         """
         if not self.calibration.hours:
-            return self.shares, self.rows, self._no_misfit
-        shares, rows, misfit = self.shares.copy(), self.rows.copy(), self._no_misfit.copy()
+            return self.shares, self.rows, self._no_lack_of_fit
+        shares, rows, lack_of_fit = self.shares.copy(), self.rows.copy(), self._no_lack_of_fit.copy()
         for each in self.calibration.hours:
-            shares[each.which], rows[each.which], misfit[each.which] = each.expected(start, end)
-        return shares, rows, misfit
+            shares[each.which], rows[each.which], lack_of_fit[each.which] = each.expected(start, end)
+        return shares, rows, lack_of_fit
 
 
 def thresholds(budget: Budget) -> Floats:
@@ -192,6 +192,6 @@ def rescaled(limits: Floats, times: float) -> Floats:
 
 
 def most(limits: Floats) -> Floats:
-    """Return what one pane may add to each column: never enough to page."""
+    """Return what one subgroup may add to each column: never enough to page."""
     gaussian = np.minimum(MOST_OF_THRESHOLD * limits[:GAUSSIAN], CLIP - DRIFTS)
     return np.concatenate([gaussian, MOST_OF_RATIO * limits[GAUSSIAN:]])

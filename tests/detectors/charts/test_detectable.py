@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from detectors.charts import ChartPlan
-from detectors.charts.plan import Plan
-from detectors.charts.reach import smallest_shift
+from detectors.charts import BudgetSpec
+from detectors.charts.design import ChartDesign
+from detectors.charts.detectable import detectable_shift
 from tests.charted import DAY, HOUR, WINDOW, Charted, fitted, mixed, reference, seeded
 
 
@@ -19,17 +19,17 @@ def test_the_shift_named_as_found_within_a_day_is_found_in_about_a_day(rng: np.r
     """Mean of twelve, in hours."""
     found = fitted(rng, {"x": rng.normal(size=90_000), "y": rng.normal(size=90_000)}, rows=100, window_ns=HOUR)
     assert found.calibration is not None, found.cold
-    plan = ChartPlan(step_ns=HOUR)
-    shift = float(smallest_shift(Plan(found, found.calibration, plan), DAY)[0])
+    spec = BudgetSpec(pane_ns=HOUR)
+    shift = float(detectable_shift(ChartDesign(found, found.calibration, spec), DAY)[0])
 
     delays = []
     for _ in range(12):
-        charted = Charted(found, length=HOUR, step_ns=HOUR)
-        while len(charted.steps) < 200:
-            step = charted.feed({"x": rng.normal(shift, 1, 100), "y": rng.normal(size=100)})
-            if step.firing[0].any():
+        charted = Charted(found, length=HOUR, pane_ns=HOUR)
+        while len(charted.points) < 200:
+            point = charted.feed({"x": rng.normal(shift, 1, 100), "y": rng.normal(size=100)})
+            if point.firing[0].any():
                 break
-        delays.append(len(charted.steps))
+        delays.append(len(charted.points))
 
     assert 0.1 < shift < 0.5
     assert 24 / 2 < np.mean(delays) < 24 * 2
@@ -38,7 +38,7 @@ def test_the_shift_named_as_found_within_a_day_is_found_in_about_a_day(rng: np.r
 def test_what_has_no_location_chart_has_no_smallest_shift(rng: np.random.Generator) -> None:
     found = reference(rng)
     assert found.calibration is not None
-    shifts = smallest_shift(Plan(found, found.calibration, ChartPlan(step_ns=WINDOW)), DAY)
+    shifts = detectable_shift(ChartDesign(found, found.calibration, BudgetSpec(pane_ns=WINDOW)), DAY)
     by_name = dict(zip(found.names, shifts.tolist(), strict=False))
 
     assert by_name.keys() == mixed(rng, 1).keys() - {"plan", "only"}
@@ -50,8 +50,8 @@ def test_what_has_no_location_chart_has_no_smallest_shift(rng: np.random.Generat
 def test_more_time_finds_smaller_shifts(rng: np.random.Generator) -> None:
     found = reference(rng)
     assert found.calibration is not None
-    plan = Plan(found, found.calibration, ChartPlan(step_ns=WINDOW))
-    hour, day, week = (smallest_shift(plan, within)[0] for within in (HOUR, DAY, 7 * DAY))
+    design = ChartDesign(found, found.calibration, BudgetSpec(pane_ns=WINDOW))
+    hour, day, week = (detectable_shift(design, within)[0] for within in (HOUR, DAY, 7 * DAY))
 
     assert week < day < hour
     assert week > 0.05  # the floor

@@ -29,12 +29,15 @@ def learnt(rng: np.random.Generator, level: float) -> Reference:
 def test_what_a_row_adds_is_the_variance_of_the_level(level: float) -> None:
     found = learnt(seeded(), level).calibration
     assert found is not None
-    sd, grows = found.features[0].sd[0], found.features[0].grows[0]
+    sd, overdispersion = found.features[0].sd[0], found.features[0].overdispersion[0]
 
     for rows in (BY_NIGHT, BY_DAY):
-        assert sd * (1 + grows * rows) ** 0.5 == pytest.approx((1 + level**2 * rows) ** 0.5, rel=0.25)
-    assert (grows > 0) == (level > 0)
-    assert type(found).from_dict(found.to_dict(), found.cells.grid).features[0].grows == found.features[0].grows
+        assert sd * (1 + overdispersion * rows) ** 0.5 == pytest.approx((1 + level**2 * rows) ** 0.5, rel=0.25)
+    assert (overdispersion > 0) == (level > 0)
+    assert (
+        type(found).from_dict(found.to_dict(), found.cells.layout).features[0].overdispersion
+        == found.features[0].overdispersion
+    )
 
 
 def test_the_day_deviates_as_the_night_does() -> None:
@@ -45,9 +48,9 @@ def test_the_day_deviates_as_the_night_does() -> None:
     for _ in range(4 * 288):
         rows = rows_at(charted.at)
         step = charted.feed({"x": values(rng, rows, 0.3)})
-        deviation = charted.charts.plan.deviation(np.array([float(rows)]))[0, 0]
+        deviation = charted.charts.design.deviation(np.array([float(rows)]))[0, 0]
         if step.judged[0]:
             u[rows].append(float(step.effects[0, 0] * rows**0.5 / deviation))
 
-    assert not any(step.any_firing for step in charted.steps)
+    assert not any(step.any_firing for step in charted.points)
     assert {rows: np.std(found) for rows, found in u.items()} == {rows: pytest.approx(1.0, abs=0.3) for rows in u}

@@ -1,4 +1,4 @@
-"""The frozen bins and categories of all features of a model, laid out as one flat count vector."""
+"""Where the counts of all features lie in one flat vector: edges, categories and offsets, no counts."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,11 +11,11 @@ import numpy as np
 
 from detectors.features import Bools, CategoricalFeature, Feature, Ints, NumericFeature
 
-Plan = TypeVar("Plan")
+Built = TypeVar("Built")
 
 
-class GridMismatchError(ValueError):
-    """Counts of two different grids were to be added or compared."""
+class LayoutMismatchError(ValueError):
+    """Counts on two different layouts were to be added or compared."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,13 +43,19 @@ class Cells:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class Layout:
     """Features in their fixed order, all numeric ones first, and where each has its row of counts.
 
     ::
 
         counts  [under b1 … bB over missing -inf +inf][ … ][cat0 … catK-1 other missing][ … ]
         offsets  0                                    numeric then categorical          size
+
+    Raises ValueError for no feature, and for a name that is there twice.
+
+    >>> layout = Layout((), (CategoricalFeature("plan", ("free", "pro")),))
+    >>> layout.names, layout.offsets.tolist()
+    (('plan',), [0, 4])
     """
 
     numeric: tuple[NumericFeature, ...]
@@ -57,7 +63,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not self.features:
-            raise ValueError("a grid needs at least one feature")
+            raise ValueError("a layout needs at least one feature")
         if len(set(self.names)) != len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise ValueError(f"feature names must be distinct, these are not: {', '.join(twice)}")
@@ -75,7 +81,7 @@ class Grid:
     @cached_property
     def offsets(self) -> Ints:
         """Where each row begins, int64[f + 1]; the last is the size."""
-        return np.concatenate([[0], np.cumsum([feature.counts.size for feature in self.features])]).astype(np.int64)
+        return np.concatenate([[0], np.cumsum([feature.cells for feature in self.features])]).astype(np.int64)
 
     @property
     def size(self) -> int:
@@ -84,7 +90,7 @@ class Grid:
 
     @cached_property
     def id(self) -> str:
-        """Sixteen hexadecimal digits that name the edges and categories; the reference's counts play no part."""
+        """Sixteen hexadecimal digits that name the edges and categories."""
         digest = hashlib.sha256()
         for number in self.numeric:
             digest.update(f"numeric {number.name!a} {number.edges.size}\n".encode())
@@ -93,18 +99,10 @@ class Grid:
             digest.update(f"categorical {category.name!a} {category.categories!a}\n".encode())
         return digest.hexdigest()[:16]
 
-    @property
-    def counts(self) -> Ints:
-        """The reference's own counts, int64[size]; put together anew each time, for the features hold them already."""
-        counts = np.concatenate([feature.counts for feature in self.features])
-        counts.setflags(write=False)
-        return counts
-
     @cached_property
     def lost(self) -> Ints:
         """Where the cells of missing values begin in each row, int64[f]; the usable ones lie before."""
-        tails = [3] * len(self.numeric) + [1] * len(self.categorical)
-        return np.asarray(self.offsets[1:] - np.array(tails, dtype=np.int64))
+        return np.asarray(self.offsets[:-1] + np.array([feature.usable for feature in self.features], dtype=np.int64))
 
     @cached_property
     def starts(self) -> Ints:
@@ -150,21 +148,21 @@ class Grid:
         held = np.arange(max(1, widths.max(initial=0) - 3)) < (widths - 3)[:, None]
         return place < np.repeat(widths - 3, widths), held
 
-    def same_as(self, other: "Grid") -> None:
-        """Raise GridMismatchError unless the other grid has the same edges and categories."""
+    def same_as(self, other: "Layout") -> None:
+        """Raise LayoutMismatchError unless the other layout has the same edges and categories."""
         if self is not other and self.id != other.id:
-            raise GridMismatchError(f"counts of grid {other.id} do not fit grid {self.id}")
+            raise LayoutMismatchError(f"counts of layout {other.id} do not fit layout {self.id}")
 
 
-def per_grid(build: Callable[[Grid], Plan]) -> Callable[[Grid], Plan]:
-    """Build a detector's tables once a grid, and drop them with it."""
-    built: WeakKeyDictionary[Grid, Plan] = WeakKeyDictionary()
+def per_layout(build: Callable[[Layout], Built]) -> Callable[[Layout], Built]:
+    """Build what counting needs once a layout, and drop it with the layout."""
+    built: WeakKeyDictionary[Layout, Built] = WeakKeyDictionary()
 
     @wraps(build)
-    def plan(grid: Grid) -> Plan:
-        found = built.get(grid)
+    def tables(layout: Layout) -> Built:
+        found = built.get(layout)
         if found is None:
-            found = built[grid] = build(grid)
+            found = built[layout] = build(layout)
         return found
 
-    return plan
+    return tables
