@@ -22,7 +22,7 @@ from benchmarks.measure import Figures, child, rss
 from benchmarks.traffic import calibrated, refuse_uncharted
 from benchmarks.windows import BEGIN, MINUTE, PARTITION, RULES, board
 from detectors import Reference
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
 from monitor.pipeline import Pipeline
@@ -49,7 +49,7 @@ def formula(specs: Sequence[SeriesSpec], panes: int) -> int:
     """Bytes beyond the imports, the history being short; the one open pane stands in 64 bits."""
     found = memory.references(specs) + memory.charts(specs)
     for spec in specs:
-        cells, sliding = spec.reference.grid.size, panes > 1
+        cells, sliding = spec.reference.layout.size, panes > 1
         kept = memory.pane_bytes(cells, 1, sliding=sliding) + (panes * PACKED * cells if sliding else 0)
         found += memory.series_bytes(len(spec.reference.names), panes + 2) + kept
     return found
@@ -69,7 +69,7 @@ def content(features: int, panes: int, season: int) -> dict[str, Any]:
 
 def specs_of(models: int, panes: int, file: dict[str, Any]) -> list[SeriesSpec]:
     """Series that share nothing: each has read the file itself."""
-    windows, plan = WindowSpec(panes * MINUTE, MINUTE, 0), ChartPlan(step_ns=MINUTE)
+    windows, plan = WindowSpec(panes * MINUTE, MINUTE, 0), BudgetSpec(pane_ns=MINUTE)
     return [
         SeriesSpec(
             SeriesKey(f"model-{at}", "1"),

@@ -27,7 +27,7 @@ from prometheus_client.registry import Collector
 
 from benchmarks.traffic import calibrated, refuse_uncharted
 from benchmarks.windows import HOUR, PARTITION
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
 from monitor.clock import SystemClock
@@ -104,7 +104,7 @@ def judged(features: list[str]) -> tuple[Judging, WindowScored]:
     """What every detector and the charts say of a window of numeric features, under the budget and a rule on psi."""
     rng = np.random.default_rng(0)
     reference = calibrated({name: rng.normal(size=5_000) for name in features}, WINDOW)
-    judging = Judging(reference, WINDOW, (RULE,), plan=ChartPlan(step_ns=WINDOW))
+    judging = Judging(reference, WINDOW, (RULE,), plan=BudgetSpec(pane_ns=WINDOW))
     pipeline = Pipeline([SeriesSpec(BENCH, WindowSpec(WINDOW, WINDOW, 0), judging, RetrainPolicy(0, 1))], HOUR)
     refuse_uncharted(pipeline)
     columns = reference.encode({name: rng.normal(0.1, 1, 10_000) for name in features})

@@ -65,7 +65,7 @@ def compare(reference: Reference, kind: str, rows: int, times: int, rounds: int)
 
 def contenders(reference: Reference, rows: int) -> dict[str, Work]:
     """The bare work, and what `update` does by each path there is."""
-    grid = reference.grid
+    grid = reference.layout
     columns = {f.name: values(rows, seed=at) for at, f in enumerate(grid.numeric)}
     columns |= {f.name: texts_of(rows, seed=at) for at, f in enumerate(grid.categorical)}
     numeric, codes = reference.encode(columns)

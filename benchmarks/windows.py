@@ -24,7 +24,7 @@ from benchmarks.contenders import own_decoder
 from benchmarks.measure import Figures, ratio, said, spread
 from benchmarks.traffic import TOPIC, calibrated, columns, events, refuse_uncharted
 from detectors import Reference, Sketch, Tally
-from detectors.charts import ChartPlan, Charts
+from detectors.charts import BudgetSpec, Charts
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
 from monitor.pipeline import Pipeline
@@ -75,7 +75,7 @@ class Bench:
         *,
         charts: bool = True,
     ) -> None:
-        judging = Judging(reference, length, RULES, plan=ChartPlan(step_ns=slide or length) if charts else None)
+        judging = Judging(reference, length, RULES, plan=BudgetSpec(pane_ns=slide or length) if charts else None)
         self.specs = [
             SeriesSpec(
                 SeriesKey(name.format(at), "1"), WindowSpec(length, slide or length, 0), judging, RetrainPolicy(0, 1)
@@ -183,7 +183,7 @@ def closings(features: int, models: int, rounds: int) -> Figures:
 def steps(features: int, rounds: int) -> list[float]:
     """Milliseconds of a step of the charts: a sealed pane merged to their cells, weighed, added to the sums."""
     reference = fitted(features, MINUTE)
-    charts, panes = Charts(reference, ChartPlan(step_ns=MINUTE)), tallies(reference)
+    charts, panes = Charts(reference, BudgetSpec(pane_ns=MINUTE)), tallies(reference)
     found, at = [], BEGIN
     for _ in range(rounds + 1):
         began = time.process_time()
@@ -199,7 +199,7 @@ def tallies(reference: Reference) -> list[Tally]:
     rows = normal(len(reference.names))
     found = []
     for first in range(0, BATCH, WINDOW_ROWS):
-        sketch = Sketch.empty(reference.grid)
+        sketch = Sketch.empty(reference.layout)
         sketch.update(rows[first : first + WINDOW_ROWS], np.zeros((WINDOW_ROWS, 0), dtype=np.int32))
         found.append(sketch.tally())
     return found

@@ -53,7 +53,7 @@ def build_decoders(configuration: Configuration) -> dict[str, TopicDecoder]:
 def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDecoder:
     """One topic's decoder."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
-    series = [SeriesDecoder(spec.key, spec.reference.grid, fields) for spec in configuration.specs]
+    series = [SeriesDecoder(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
     return TopicDecoder(topic.name, series, fields, configuration.settings.max_future)
 
 

@@ -16,12 +16,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `driftd`. Errors are one line on stderr; a user's mistake gives no traceback."""
     parser = build_parser()
     options = parser.parse_args(arguments)
-    from monitor.settings import ConfigError  # heavy; `--help` and `--version` do not wait for it
+    from detectors import PluginError  # heavy; `--help` and `--version` do not wait for it
+    from monitor.settings import ConfigError
 
     command: Callable[[argparse.Namespace], Exit] = options.command
     try:
         return command(options)
-    except ConfigError as error:
+    except (ConfigError, PluginError) as error:
         for line in str(error).splitlines():
             print(f"driftd: {line}", file=sys.stderr)
         return Exit.USAGE

@@ -10,8 +10,8 @@ import msgspec
 
 from detectors import DETECTORS, Reference, ReferenceFormatError
 from detectors.calibration import Calibration
-from detectors.charts import CHARTS, Budget, BudgetError, ChartPlan, Floors
-from detectors.charts.plan import Plan
+from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, Floors
+from detectors.charts.design import ChartDesign
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judging import FeatureChoice, Judging
@@ -120,39 +120,39 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference) 
     )
 
 
-def chart_plan(settings: Settings, model: ModelSettings) -> ChartPlan | None:
+def chart_plan(settings: Settings, model: ModelSettings) -> BudgetSpec | None:
     """What the budget asks of a model's charts; None where there is no budget."""
     alerting, features = settings.alerting, model.features.items()
     if alerting.false_alarms_per_month is None:
         return None
     versions = sum(other.name == model.name for other in settings.models)  # which share the model's budget
-    return ChartPlan(
+    return BudgetSpec(
         per_month=alerting.false_alarms_per_month / versions,
-        step_ns=model.slide or model.window,
+        pane_ns=model.slide or model.window,
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},
         importance={name: feature.importance for name, feature in features if feature.importance is not None},
     )
 
 
-def refuse_impossible(key: str, reference: Reference, plan: ChartPlan | None) -> None:
+def refuse_impossible(key: str, reference: Reference, plan: BudgetSpec | None) -> None:
     """Raise ConfigError for a budget that no threshold can hold."""
     if plan is None:
         return
     try:
         if reference.calibration is not None:
             refuse_longer(key, reference.calibration, plan)
-            Plan(reference, reference.calibration, plan)
+            ChartDesign(reference, reference.calibration, plan)
         else:
-            Budget(plan.per_month, len(reference.names) * len(CHARTS) + 2, plan.step_ns)
+            Budget(plan.per_month, len(reference.names) * len(CHARTS) + 2, plan.pane_ns)
     except BudgetError as error:
         raise ConfigError(f"{key}: alerting.{error}") from None
 
 
-def refuse_longer(key: str, calibration: Calibration, plan: ChartPlan) -> None:
+def refuse_longer(key: str, calibration: Calibration, plan: BudgetSpec) -> None:
     """Raise ConfigError for windows that are longer than the reference that they are compared with."""
-    if plan.block_ns(calibration) > calibration.span_ns:
-        window, span = show_duration(plan.block_ns(calibration)), calibration.span_ns / DAY
+    if plan.subgroup_ns(calibration) > calibration.span_ns:
+        window, span = show_duration(plan.subgroup_ns(calibration)), calibration.span_ns / DAY
         raise ConfigError(f"{key}: windows of {window} are longer than the reference, which covers {span:.2g} days")
 
 

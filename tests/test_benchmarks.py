@@ -147,7 +147,7 @@ def test_windows_are_closed_with_quiet_charts() -> None:
 
     charts = [one.judge.charts for one in bench.pipeline.series.values()]
     assert [one is not None and bool(one.judged.all()) for one in charts] == [True, True]
-    assert not any(one.firing.any() or one.volume.firing.any() for one in charts if one is not None)
+    assert not any(one.firing.any() or one.row_charts.firing.any() for one in charts if one is not None)
 
 
 def test_a_profile_of_the_week_is_in_reference_and_formula() -> None:

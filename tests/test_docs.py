@@ -125,21 +125,22 @@ def test_every_detector_is_documented() -> None:
 
 def test_the_figures_of_the_budget_are_those_of_the_code() -> None:
     """Semantics.md tells people on call when they are woken: its figures must not stay behind."""
-    from detectors.charts import budget, charts, evidence, plan, selfcheck
+    from detectors.charts import budget, charts, design, evidence, selfcheck
     from detectors.charts import rows as traffic
 
     said = " ".join(text("docs/semantics.md").split())
 
-    assert f"less {budget.DRIFT:g} (`shape`: less {plan.DRIFTS[plan.CHARTS.index('shape')]:g};" in said
-    assert f"odds of {plan.RATIOS[0]:g}, {plan.RATIOS[1]:g} and {plan.RATIOS[2]:g} times" in said
+    assert f"less {budget.DRIFT:g} (`shape`: less {design.DRIFTS[design.CHARTS.index('shape')]:g};" in said
+    assert f"odds of {design.RATIOS[0]:g}, {design.RATIOS[1]:g} and {design.RATIOS[2]:g} times" in said
     assert (
-        f"at most {plan.MOST_OF_THRESHOLD:g} of the threshold ({plan.MOST_OF_RATIO:g} for missing and unseen)" in said
+        f"at most {design.MOST_OF_THRESHOLD:g} of the threshold ({design.MOST_OF_RATIO:g} for missing and unseen)"
+        in said
     )
     assert (budget.RATES_SHARE, budget.CERTAIN) == (0.1, 1e-12)  # "a tenth", "10⁻¹²"
     assert f"{evidence.SIGMA_AT_ONCE:g} σ, the spread half as large again" in said
     assert f"{100 * evidence.SHARE_AT_ONCE:g} points of missing, unseen" in said
     assert f"has {charts.ENOUGH:g} independent values" in said
-    assert f"has been the likelier for {charts.REST} blocks" in said
+    assert f"has been the likelier for {charts.QUIET} blocks" in said
     assert f"The first {traffic.LEARNING} blocks teach" in said
     assert (selfcheck.TIMES, selfcheck.MORE) == (2, 10)  # "more than twice as many as expected and 10 on top"
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.alarms.model import Model
-from detectors.charts import Step
+from detectors.charts import ChartPoint
 from monitor.alerting.alerts import Span
 from monitor.alerting.episodes import OPEN, RuleState
 from monitor.alerting.incidents import Incident as Daemons
@@ -14,7 +14,7 @@ class Incident:
     """One model's, as the daemon keeps it; of one feature only where the pages of others would be false ones."""
 
     def __init__(self, model: Model, only: str | None = None) -> None:
-        grid = model.reference.grid
+        grid = model.reference.layout
         self._only = only
         self._reader = ChartReader(grid, np.ones(len(grid.names)), model.world.window_ns)
         self._incident = Daemons(RuleState({}))
@@ -25,7 +25,7 @@ class Incident:
         """Whether people have been told and it is not over."""
         return self._incident.state.episode.state in OPEN
 
-    def follow(self, point: Step) -> bool:
+    def follow(self, point: ChartPoint) -> bool:
         """Take one subgroup; whether a page is sent now."""
         firing = self._reader.firing(point)
         if self._only is not None:
@@ -36,6 +36,6 @@ class Incident:
         self.resolves += before.state in OPEN and after.state not in OPEN
         return opened
 
-    def first(self, point: Step) -> str:
+    def first(self, point: ChartPoint) -> str:
         """The feature that stands first on the page."""
         return self._reader.evidence(point)[0].feature

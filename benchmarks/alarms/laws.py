@@ -39,13 +39,13 @@ def law(truth: Sequence[Feature], cells: MergedCells, changes: Mapping[int, Chan
 def ends(cells: MergedCells) -> tuple[Ints, Ints]:
     """Where values never seen land: a number's first and last cell, a category's last."""
     last = cells.sizes - 1
-    first = np.where(np.arange(last.size) < len(cells.grid.numeric), 0, last)
+    first = np.where(np.arange(last.size) < len(cells.layout.numeric), 0, last)
     return first, last
 
 
 def _one(truth: Sequence[Feature], cells: MergedCells, at: int, change: Change) -> tuple[Floats, float]:
     """Shares of one feature's cells, and which part of those at the ends was never seen."""
-    bins, feature = cells.grid.features[at], truth[at]
+    bins, feature = cells.layout.features[at], truth[at]
     if isinstance(bins, CategoricalFeature):
         assert isinstance(feature, Categories), at
         shares = changed_shares(feature, change)
@@ -63,7 +63,7 @@ def _one(truth: Sequence[Feature], cells: MergedCells, at: int, change: Change) 
 
 def other(at: int, cells: MergedCells) -> int:
     """The feature with which one is swapped: its neighbour."""
-    return at + 1 if at % 2 == 0 and at + 1 < len(cells.grid.numeric) else at - 1
+    return at + 1 if at % 2 == 0 and at + 1 < len(cells.layout.numeric) else at - 1
 
 
 def labels(feature: Categories) -> np.ndarray:

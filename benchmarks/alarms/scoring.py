@@ -8,10 +8,10 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.measure import Figures
-from detectors.charts.budget import steps_per_month
+from detectors.charts.budget import points_per_month
 
 DAY = 288  # windows of five minutes
-MONTH = int(steps_per_month(300 * 10**9))
+MONTH = int(points_per_month(300 * 10**9))
 
 
 def garwood(count: int, exposure: float, sure: float = 0.95) -> tuple[float, float]:

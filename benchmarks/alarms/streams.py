@@ -156,7 +156,7 @@ class Seasonal:
 
     def _shifted(self, at: int, feature: Normal, levels: Floats, stretch: float) -> tuple[Floats, Floats]:
         """Return a shifted normal's shares, and which part of the outer cells was never seen."""
-        bins = self.cells.grid.numeric[at]
+        bins = self.cells.layout.numeric[at]
         sides = (np.concatenate([self.cells.rungs(at), bins.edges[[0, -1]]]) - feature.mean) / feature.sd
         below = special.ndtr((sides - levels[:, None]) / stretch)
         found = np.diff(below[:, :-2], prepend=0.0, append=1.0, axis=1)
@@ -241,7 +241,7 @@ class Dependent:
 def table(truth: Sequence[Feature], cells: MergedCells, at: int) -> Ints:
     """Return which cell a standard normal value from -10 to 10 falls into, int64[STEPS]."""
     middles = (np.arange(STEPS) + 0.5) * (2 * REACH / STEPS) - REACH
-    feature, bins = truth[at], cells.grid.features[at]
+    feature, bins = truth[at], cells.layout.features[at]
     if isinstance(feature, Categories):
         below = np.cumsum(feature.shares)[:-1]
         picked = np.searchsorted(special.ndtri(below), middles)

@@ -17,7 +17,7 @@ def prepare(reference: Matrix) -> Judge:
     fitted = Reference.fit(dict(zip(NAMES, reference.T, strict=True)))
 
     def judge(rows: Matrix) -> Scores:
-        window = Sketch.empty(fitted.grid)
+        window = Sketch.empty(fitted.layout)
         window.update(rows, np.empty((len(rows), 0), np.int32))
         return {
             "ks": [score.value or 0.0 for score in ks.score(fitted, window)],

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from detectors.charts.budget import MONTH_NS
-from detectors.expected import Windows, expected_false_alarms
+from detectors.false_alarms import expected_false_alarms
+from detectors.protocols import JudgedWindows
 from monitor.alerting.rules import AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
 from monitor.backtest.result import BacktestResult, ExpectedRule, Model
@@ -122,12 +123,12 @@ def expected_rules(findings: SeriesFindings) -> Iterator[ExpectedRule]:
         return
     length, slide = findings.spec.windows.length, findings.spec.windows.slide
     rows = findings.rows_judged / findings.rows.count
-    windows = Windows(rows, MONTH_NS / length, length // slide, findings.spec.judging.min_rows)
+    windows = JudgedWindows(rows, MONTH_NS / length, length // slide, findings.spec.judging.min_rows)
     for rule in findings.spec.judging.rules:
         yield expected_rule(findings, rule, windows)
 
 
-def expected_rule(findings: SeriesFindings, rule: AlertRule, windows: Windows) -> ExpectedRule:
+def expected_rule(findings: SeriesFindings, rule: AlertRule, windows: JudgedWindows) -> ExpectedRule:
     """How often one rule fires for no reason."""
     limits = {name: adjusted.fire_above for name, adjusted in findings.spec.judging.rules_for(rule).items()}
     expected = expected_false_alarms(findings.spec.reference, rule.detector, limits, windows, hold=rule.hold)

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from detectors.charts.plan import CHARTS, OWNERS
-from detectors.charts.point import Step
+from detectors.charts.design import CHARTS, OWNERS
+from detectors.charts.point import ChartPoint
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import REASON, RetrainOutcome
@@ -207,10 +207,10 @@ class Findings:
 def subgroup_length(spec: SeriesSpec) -> Nanos:
     """How long a subgroup of a series is; its window, where it has no charts."""
     plan, calibration = spec.judging.plan, spec.reference.calibration
-    return spec.windows.length if plan is None or calibration is None else plan.block_ns(calibration)
+    return spec.windows.length if plan is None or calibration is None else plan.subgroup_ns(calibration)
 
 
-def thresholds_of(point: Step) -> dict[str, float]:
+def thresholds_of(point: ChartPoint) -> dict[str, float]:
     """The threshold of each chart."""
     return {CHARTS[chart]: float(limit) for chart, limit in zip(OWNERS.tolist(), point.thresholds, strict=True)}
 

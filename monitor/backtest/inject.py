@@ -152,7 +152,7 @@ def _moved(reference: Reference, feature: str, kind: str, value: str) -> Edit:
         raise InjectError(f"{feature} has {held} in the reference, so no standard deviation; constant=-1 sets a value")
     size, column = (
         _number(value.removesuffix("sd") if kind == "shift" else value),
-        reference.grid.numeric.index(profile),
+        reference.numeric.index(profile),
     )
     factor, offset = {
         "shift": (1.0, size * profile.std),
@@ -192,13 +192,13 @@ def _put(reference: Reference, feature: str, number: float, code: Callable[[Cate
     """One value put into a share of the events: a number, or the code that a category's table has for it."""
     profile = reference.features[feature]
     if isinstance(profile, NumericFeature):
-        place = reference.grid.numeric.index(profile)
+        place = reference.numeric.index(profile)
 
         def change(numeric: NDArray[np.float64], _codes: NDArray[np.int32], draw: Draw) -> None:
             numeric[draw(len(numeric)) < share, place] = number
 
         return change
-    column, put = reference.grid.categorical.index(profile), code(CategoryTable(profile.categories))
+    column, put = reference.categorical.index(profile), code(CategoryTable(profile.categories))
 
     def recode(_numeric: NDArray[np.float64], codes: NDArray[np.int32], draw: Draw) -> None:
         codes[draw(len(codes)) < share, column] = put
@@ -215,7 +215,7 @@ def _newcomer(reference: Reference, feature: str, kind: str, value: str) -> tupl
         or name in profile.categories
     ):
         return None
-    return reference.grid.categorical.index(profile), name
+    return reference.categorical.index(profile), name
 
 
 def _swap(reference: Reference, feature: str, other: str) -> Edit:
@@ -224,7 +224,7 @@ def _swap(reference: Reference, feature: str, other: str) -> Edit:
     if second is None or second is first:
         raise InjectError(f"swap={other}: is no other feature; there is {', '.join(reference.names[:50])}")
     if isinstance(first, NumericFeature) and isinstance(second, NumericFeature):
-        pair = [reference.grid.numeric.index(first), reference.grid.numeric.index(second)]
+        pair = [reference.numeric.index(first), reference.numeric.index(second)]
 
         def change(numeric: NDArray[np.float64], _codes: NDArray[np.int32], _draw: Draw) -> None:
             numeric[:, pair] = numeric[:, pair[::-1]]
@@ -237,7 +237,7 @@ def _swap(reference: Reference, feature: str, other: str) -> Edit:
 
 def _swap_codes(reference: Reference, first: CategoricalFeature, second: CategoricalFeature) -> Edit:
     """Codes say different things in two features: each is put into the words of the other."""
-    column, other_column = reference.grid.categorical.index(first), reference.grid.categorical.index(second)
+    column, other_column = reference.categorical.index(first), reference.categorical.index(second)
     there, here = _translation(first, second), _translation(second, first)
 
     def change(_numeric: NDArray[np.float64], codes: NDArray[np.int32], _draw: Draw) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from detectors.charts.budget import BudgetError
 from detectors.charts.charts import Sums
-from detectors.charts.plan import OWNERS, rescaled
-from detectors.charts.point import Step
+from detectors.charts.design import OWNERS, rescaled
+from detectors.charts.point import ChartPoint
 from detectors.features import Bools
 from monitor.backtest.inject import Plant
 from monitor.backtest.result import SweepRow
@@ -32,7 +32,7 @@ class Trial:
     found: dict[int, int] = field(default_factory=dict)  # by planted change: subgroups until its feature was over
     _over: Bools | None = None  # what keeps the page open
 
-    def take(self, point: Step, planted: Sequence[Sequence[int]]) -> None:
+    def take(self, point: ChartPoint, planted: Sequence[Sequence[int]]) -> None:
         """One more subgroup; `planted` are the rows of the features that each change touches."""
         over = self.sums.advance(point.increments)
         self.sums.values = np.minimum(self.sums.values, self.sums.limits)  # as high as it must come down from
@@ -46,7 +46,7 @@ class Trial:
             if number not in self.found and explained(plant, point.end, self.subgroup_ns) and over[rows].any():
                 self.found[number] = windows_between(plant.at, point.end, self.subgroup_ns)
 
-    def _open(self, point: Step) -> None:
+    def _open(self, point: ChartPoint) -> None:
         self.pages += 1
         self.first_page = point.end if self.first_page is None else self.first_page
         self.true_pages += any(explained(plant, point.end, self.subgroup_ns) for plant in self.plants)
@@ -82,14 +82,14 @@ class Sweep:
         self._trials: list[Trial] | None = None
         self.unreachable: list[str] = []
 
-    def take(self, point: Step, per_month: float) -> None:
+    def take(self, point: ChartPoint, per_month: float) -> None:
         """One more subgroup, charted under the budget that is configured."""
         if self._trials is None:
             self._trials = self._begin(point, per_month)
         for trial in self._trials:
             trial.take(point, self._planted)
 
-    def _begin(self, point: Step, per_month: float) -> list[Trial]:
+    def _begin(self, point: ChartPoint, per_month: float) -> list[Trial]:
         trials = []
         for budget in sorted({*self._budgets, per_month}):
             try:

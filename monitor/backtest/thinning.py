@@ -6,8 +6,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from detectors.charts.plan import CHARTS
-from detectors.charts.point import Step
+from detectors.charts.design import CHARTS
+from detectors.charts.point import ChartPoint
 from detectors.features import Floats, Ints
 from monitor.backtest.result import Track
 from monitor.stream.events import Nanos
@@ -44,7 +44,7 @@ class PeakPoint:
         return PeakPoint(later.end, np.where(np.isnan(later.peaks), self.peaks, peaks), charts)
 
     @classmethod
-    def of(cls, point: Step) -> "PeakPoint":
+    def of(cls, point: ChartPoint) -> "PeakPoint":
         """Where a chart point left each feature."""
         shares = point.ratios
         chart = shares.argmax(axis=1)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detectors import DETECTORS
 from detectors.charts.budget import MONTH_NS
-from detectors.charts.plan import Plan
-from detectors.charts.reach import smallest_shift
-from detectors.expected import Expected, Windows, expected_false_alarms
+from detectors.charts.design import ChartDesign
+from detectors.charts.detectable import detectable_shift
+from detectors.false_alarms import Expected, expected_false_alarms
+from detectors.protocols import JudgedWindows
 from monitor.alerting.rules import AlertRule
 from monitor.commands.calibration import learnt, remedy
 from monitor.sections import show_duration
@@ -18,7 +20,6 @@ from monitor.stream.events import DAY, SECOND, Nanos
 
 FEW_SUBGROUPS = 4  # in a day: with fewer, shifts are said for a week
 FEWEST = 0.001  # a month: what is less is not told apart
-ON_ROWS = frozenset({"missing", "unseen"})  # judged on all rows, so the model's min_rows has no say
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,16 @@ def budget_figures(spec: SeriesSpec) -> BudgetFigures | None:
     asked, reference = spec.judging.plan, spec.reference
     if asked is None or reference.calibration is None:
         return None
-    plan = Plan(reference, reference.calibration, asked)
-    return BudgetFigures(plan.budget.charts, plan.block_ns, float(plan.thresholds[0]), detectable_shift(spec, plan))
+    design = ChartDesign(reference, reference.calibration, asked)
+    return BudgetFigures(
+        design.budget.charts, design.subgroup_ns, float(design.thresholds[0]), soonest_shift(spec, design)
+    )
 
 
-def detectable_shift(spec: SeriesSpec, plan: Plan) -> DetectableShift | None:
+def soonest_shift(spec: SeriesSpec, design: ChartDesign) -> DetectableShift | None:
     """The smallest lasting shift found within a day, or where a day has few subgroups within a week; None: no feature has one."""
-    within = DAY if FEW_SUBGROUPS * plan.block_ns <= DAY else 7 * DAY
-    shifts = smallest_shift(plan, within)
+    within = DAY if FEW_SUBGROUPS * design.subgroup_ns <= DAY else 7 * DAY
+    shifts = detectable_shift(design, within)
     able = np.flatnonzero(np.isfinite(shifts))
     if not able.size:
         return None
@@ -108,17 +111,19 @@ def rule_alarms(specs: Iterable[SeriesSpec]) -> list[RuleAlarms]:
     return raised
 
 
-def _windows(spec: SeriesSpec, rule: AlertRule, rows: float) -> Windows:
-    least = rule.min_rows if rule.detector in ON_ROWS else max(rule.min_rows, spec.judging.min_rows)
+def _windows(spec: SeriesSpec, rule: AlertRule, rows: float) -> JudgedWindows:
+    on_rows = DETECTORS[rule.detector].judges_all_rows  # so the model's min_rows has no say
+    least = rule.min_rows if on_rows else max(rule.min_rows, spec.judging.min_rows)
     length = spec.windows.length
-    return Windows(rows, MONTH_NS / length, length // spec.windows.slide, least)
+    return JudgedWindows(rows, MONTH_NS / length, length // spec.windows.slide, least)
 
 
-def _expected(judging: Judging, rule: AlertRule, windows: Windows) -> Expected:
-    if rule.detector != "volume" and windows.rows < windows.min_rows:
-        return Expected(0.0, f"a usual window holds {windows.rows:,.0f} rows, {windows.min_rows:,} are needed")
+def _expected(judging: Judging, rule: AlertRule, windows: JudgedWindows) -> Expected:
     limits = {name: adjusted.fire_above for name, adjusted in judging.rules_for(rule).items()}
-    return expected_false_alarms(judging.reference, rule.detector, limits, windows, hold=rule.hold)
+    expected = expected_false_alarms(judging.reference, rule.detector, limits, windows, hold=rule.hold)
+    if expected.per_month is not None and windows.rows < windows.min_rows:
+        return Expected(0.0, f"a usual window holds {windows.rows:,.0f} rows, {windows.min_rows:,} are needed")
+    return expected
 
 
 # --- in words -----------------------------------------------------------------------------------------------------------
@@ -165,7 +170,11 @@ def words(alarms: RuleAlarms) -> str:
     expected, windows = alarms.expected.per_month, MONTH_NS / alarms.spec.windows.length
     if expected is None:
         return f"no figure for false alarms, it {alarms.expected.why}"
-    if not expected and alarms.usual.rows < alarms.spec.judging.min_rows and alarms.rule.detector not in ON_ROWS:
+    if (
+        not expected
+        and alarms.usual.rows < alarms.spec.judging.min_rows
+        and not DETECTORS[alarms.rule.detector].judges_all_rows
+    ):
         return f"never has data: {alarms.expected.why}"
     always = ", at least one in nearly every window" if expected >= windows else ""
     return (

@@ -156,7 +156,7 @@ def variations(reference: Reference) -> list[Variation | None]:
     calibration = reference.calibration
     if calibration is None:
         return [None] * len(reference.names)
-    numbers = len(reference.grid.numeric)
+    numbers = len(reference.layout.numeric)
     return [_variation(feature, numeric=number < numbers) for number, feature in enumerate(calibration.features)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from detectors.univariate import volume
+from detectors import DETECTORS
 from monitor.app import COMPILED
 from monitor.commands.calibration import changing
 from monitor.configuration import Configuration
@@ -58,14 +58,10 @@ def rule_warnings(configuration: Configuration) -> Iterator[str]:
 def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:
     """The features that each detector judges."""
     judging, reference = spec.judging, spec.reference
-    pairs = [(score.detector, score.feature) for score in reference.compare(reference.sketch)]
-    pairs += [("adwin", feature.name) for feature in reference.grid.numeric]
-    pairs.append(("volume", volume.FEATURE))
-    judged: dict[str, list[str]] = {}
-    for detector, feature in pairs:
-        if judging.wants(feature, detector):
-            judged.setdefault(detector, []).append(feature)
-    return judged
+    judged = {name: detector.judged(reference) for name, detector in DETECTORS.items()}
+    return {
+        name: [feature for feature in features if judging.wants(feature, name)] for name, features in judged.items()
+    }
 
 
 def target_warnings(settings: Settings) -> Iterator[str]:

@@ -129,7 +129,7 @@ def describe(spec: SeriesSpec) -> str:
     """One series in a line."""
     reference, windows = spec.reference, spec.windows
     slide = "" if windows.slide == windows.length else f" sliding by {show_duration(windows.slide)}"
-    numeric = len(reference.grid.numeric)
+    numeric = len(reference.layout.numeric)
     return (
         f"{spec.key.model} version {spec.key.version}: {numeric} numeric and {len(reference.names) - numeric} "
         f"categorical features, reference {reference.hash} of {reference.rows:,} rows, "
@@ -202,7 +202,7 @@ def refusal(config: Path, problems: Sequence[str]) -> dict[str, Any]:
 
 def series_document(spec: SeriesSpec, raised: Sequence[alarms.RuleAlarms]) -> dict[str, Any]:
     """One series, and what is to be expected of its alerts."""
-    reference, windows, numeric = spec.reference, spec.windows, len(spec.reference.grid.numeric)
+    reference, windows, numeric = spec.reference, spec.windows, len(spec.reference.layout.numeric)
     usual = alarms.usual(spec)
     return {
         "model": spec.key.model,

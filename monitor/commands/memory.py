@@ -49,8 +49,8 @@ def open_panes(windows: WindowSpec) -> int:
 def references(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of all references, each once."""
     distinct = {id(spec.reference): spec.reference for spec in specs}.values()
-    grids = [reference.grid for reference in distinct]
-    counts = sum(reference_bytes(grid.size, sum(_categories(grid.categorical))) for grid in grids)
+    layouts = [reference.layout for reference in distinct]
+    counts = sum(reference_bytes(layout.size, sum(_categories(layout.categorical))) for layout in layouts)
     return counts + sum(profile_bytes(reference) for reference in distinct)
 
 
@@ -77,7 +77,9 @@ def _categories(features: Sequence[CategoricalFeature]) -> Iterator[int]:
 def panes(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of all panes that are usually open."""
     return sum(
-        pane_bytes(spec.reference.grid.size, open_panes(spec.windows), sliding=spec.windows.slide < spec.windows.length)
+        pane_bytes(
+            spec.reference.layout.size, open_panes(spec.windows), sliding=spec.windows.slide < spec.windows.length
+        )
         for spec in specs
     )
 
@@ -85,7 +87,7 @@ def panes(specs: Sequence[SeriesSpec]) -> int:
 def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nanos) -> int:
     """Bytes of the panes that partitions may fill, at most, while another holds event time back."""
     lead = max_future + usual_lead([spec.windows for spec in specs], idle_after)
-    return sum(spec.reference.grid.size * -(-lead // spec.windows.slide) * KEPT_BYTES for spec in specs)
+    return sum(spec.reference.layout.size * -(-lead // spec.windows.slide) * KEPT_BYTES for spec in specs)
 
 
 def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:

@@ -58,7 +58,7 @@ def fit(choice: FitChoice) -> Exit:
             say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
     for line in misgivings(reference):
         say(line)
-    numeric = len(reference.grid.numeric)
+    numeric = len(reference.layout.numeric)
     print(
         f"{choice.output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
         f"features, hash {reference.hash}"

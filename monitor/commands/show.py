@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from detectors import CategoricalFeature, Feature, NumericFeature, Reference, ReferenceFormatError
+from detectors import CategoricalBaseline, FeatureBaseline, NumericBaseline, Reference, ReferenceFormatError
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
 from monitor.settings import ConfigError, show_duration
@@ -73,9 +73,9 @@ def calibration_document(reference: Reference) -> dict[str, Any]:
     return document | {"words": learnt(reference).removeprefix("calibration: ")}
 
 
-def feature_document(feature: Feature, rows: int) -> dict[str, Any]:
+def feature_document(feature: FeatureBaseline, rows: int) -> dict[str, Any]:
     """One feature; what its kind does not have is null."""
-    numeric = feature if isinstance(feature, NumericFeature) else None
+    numeric = feature if isinstance(feature, NumericBaseline) else None
     known = numeric if feature.count else None
     return {
         "feature": feature.name,
@@ -87,11 +87,11 @@ def feature_document(feature: Feature, rows: int) -> dict[str, Any]:
         "mean": None if known is None else known.mean,
         "sd": None if known is None else known.std,
         "discrete": None if numeric is None else numeric.discrete,
-        "categories": category_shares(feature) if isinstance(feature, CategoricalFeature) else None,
+        "categories": category_shares(feature) if isinstance(feature, CategoricalBaseline) else None,
     }
 
 
-def category_shares(feature: CategoricalFeature) -> list[dict[str, Any]]:
+def category_shares(feature: CategoricalBaseline) -> list[dict[str, Any]]:
     """Each category's share of the values, the commonest first as in the reference."""
     count = max(feature.count, 1)
     shares = zip(feature.categories, feature.counts.tolist(), strict=False)  # unseen and missing stand behind
@@ -134,17 +134,17 @@ def columns(reference: Reference) -> tuple[str, ...]:
     return COLUMNS if reference.calibration else ()
 
 
-def histogram(feature: Feature) -> str:
+def histogram(feature: FeatureBaseline) -> str:
     """A small picture: of a numeric feature over its central 98 %, of a categorical one by category."""
-    shares = binned(feature) if isinstance(feature, NumericFeature) else feature.counts[:-2][:BAR_COUNT]
+    shares = binned(feature) if isinstance(feature, NumericBaseline) else feature.counts[:-2][:BAR_COUNT]
     top = shares.max() if shares.size else 0
     if top <= 0:
         return ""
     return "".join(BARS[int(np.ceil(share / top * (len(BARS) - 1)))] for share in shares)
 
 
-def binned(feature: NumericFeature) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    """Counts of equal-width bars, each grid bin's rows at its mean."""
+def binned(feature: NumericBaseline) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    """Counts of equal-width bars, each bin's rows at its mean."""
     inside = feature.counts[1 : feature.bins + 1].astype(np.float64)
     means = feature.bin_means[1:-1]
     if not inside.sum():
@@ -159,9 +159,9 @@ def binned(feature: NumericFeature) -> "np.ndarray[tuple[int, ...], np.dtype[np.
     return np.asarray(bars, dtype=np.float64)
 
 
-def summary(feature: Feature) -> str:
+def summary(feature: FeatureBaseline) -> str:
     """Range and moments, or the commonest categories."""
-    if isinstance(feature, CategoricalFeature):
+    if isinstance(feature, CategoricalBaseline):
         return commonest(feature)
     if not feature.count:
         return "no value"
@@ -169,7 +169,7 @@ def summary(feature: Feature) -> str:
     return f"{kind}{feature.min:g} … {feature.max:g}, mean {feature.mean:.4g}, sd {feature.std:.4g}"
 
 
-def commonest(feature: CategoricalFeature) -> str:
+def commonest(feature: CategoricalBaseline) -> str:
     """The commonest categories with their shares, and how many more there are."""
     count = max(feature.count, 1)
     shown = zip(feature.categories[:SHOWN_CATEGORIES], feature.counts[:SHOWN_CATEGORIES], strict=False)

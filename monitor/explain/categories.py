@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.features import CategoricalFeature
+from detectors.baseline import CategoricalBaseline
 from monitor.explain.figures import moved, share
 from monitor.explain.parts import NOTABLE_SHARE, Part, Reading, sureness
 from monitor.explain.samples import legible
@@ -15,7 +15,7 @@ MOST_OF = 0.5  # of the new ones: it alone is named
 OLD = 0.005  # of the rows: as many unnamed categories in the reference are worth telling
 
 
-def category_parts(feature: CategoricalFeature, reading: Reading, unseen: Sequence[tuple[str, float]]) -> list[Part]:
+def category_parts(feature: CategoricalBaseline, reading: Reading, unseen: Sequence[tuple[str, float]]) -> list[Part]:
     """Return the parts of a categorical; `unseen` are the texts of new categories with their shares among those."""
     if not reading.usable:
         return []
@@ -41,7 +41,7 @@ def _named(before: float, now: float, unseen: Sequence[tuple[str, float]]) -> st
     return f"new categories {share(now)}, such as {' and '.join(names)}"
 
 
-def _known(feature: CategoricalFeature, reading: Reading) -> list[Part]:
+def _known(feature: CategoricalBaseline, reading: Reading) -> list[Part]:
     """The categories that moved most, beyond what new ones took from all alike."""
     room = (1 - reading.now[-1]) / max(1 - reading.before[-1], 1 / reading.usable)
     expected = reading.before[:-1] * room

@@ -62,8 +62,8 @@ class Narrator:
     """Words the alerts of one series."""
 
     def __init__(self, reference: Reference) -> None:
-        self.samples = Samples(reference.grid)
-        self._features = {feature.name: feature for feature in reference.grid.features}
+        self.samples = Samples(reference.layout)
+        self._features = {feature.name: feature for feature in reference.features.values()}
         self._follows = reference.calibration is None  # the effects of a cold reference are worded window by window
         self._known: dict[str, Mapping[str, str]] = {}  # by rule: the words of each feature that were said last
 

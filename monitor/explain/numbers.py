@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.features import Floats, NumericFeature
+from detectors.baseline import NumericBaseline
+from detectors.features import Floats
 from monitor.explain.figures import moved, plain, signed
 from monitor.explain.parts import (
     NOTABLE_SHARE,
@@ -29,7 +30,7 @@ BEYOND_KNOWN = 0.2  # of the rows outside: the spread is not known
 INNER = (0.1, 0.9)
 
 
-def number_parts(feature: NumericFeature, reading: Reading, chart: str, numbers: Floats | None) -> list[Part]:
+def number_parts(feature: NumericBaseline, reading: Reading, chart: str, numbers: Floats | None) -> list[Part]:
     """Return the parts of a number; `numbers` are a few raw values, the newest last."""
     if not reading.comparable:
         return []
@@ -54,7 +55,7 @@ class Moments:
     spread: float
 
     @classmethod
-    def of(cls, feature: NumericFeature, reading: Reading) -> "Moments":
+    def of(cls, feature: NumericBaseline, reading: Reading) -> "Moments":
         """Take every bin at its mean; values out of range stand at its end."""
         half = feature.std / 2  # halves, because the distance of two finite numbers may overflow
         with np.errstate(over="ignore"):
@@ -65,14 +66,14 @@ class Moments:
         return cls(now - before, float(np.sqrt(found / usual)) if usual > 0 else 1.0)
 
 
-def _unit(feature: NumericFeature, reading: Reading, numbers: Floats | None) -> list[Part]:
+def _unit(feature: NumericBaseline, reading: Reading, numbers: Floats | None) -> list[Part]:
     if numbers is None or np.abs(np.cumsum(reading.now - reading.before)).max() < FAR:
         return []
     words = unit_change(feature, numbers)
     return [] if words is None else [Part("unit", words, np.inf, np.inf, overrides=True)]
 
 
-def _constant(feature: NumericFeature, reading: Reading) -> Part:
+def _constant(feature: NumericBaseline, reading: Reading) -> Part:
     other = float(1 - reading.now[1:-1].sum())
     strength = other / NOTABLE_SHARE
     return Part("mean", f"always {plain(feature.mean)} before, {moved(0, other)} differ", strength, np.inf)
@@ -81,7 +82,7 @@ def _constant(feature: NumericFeature, reading: Reading) -> Part:
 # --- how far ----------------------------------------------------------------------------------------------------------
 
 
-def _mean(feature: NumericFeature, reading: Reading, moments: Moments, chart: str) -> Part:
+def _mean(feature: NumericBaseline, reading: Reading, moments: Moments, chart: str) -> Part:
     shift = moments.shift
     sure = abs(shift) * np.sqrt(reading.usable) / max(1.0, moments.spread)
     against = (chart == "location+" and shift < SLIGHT) or (chart == "location-" and shift > -SLIGHT)
@@ -92,14 +93,14 @@ def _mean(feature: NumericFeature, reading: Reading, moments: Moments, chart: st
     return Part("mean", text, abs(shift) / NOTABLE_SHIFT, float(sure))
 
 
-def _middle(feature: NumericFeature, reading: Reading, *, up: bool) -> str:
+def _middle(feature: NumericBaseline, reading: Reading, *, up: bool) -> str:
     before, now = (2 * _quantile(feature, shares, 0.5) for shares in (reading.before, reading.now))
     if plain(before) == plain(now) or (now > before) is not up:
         return f"values tend {'up' if up else 'down'}"
     return f"median {plain(before)} → {plain(now)}"
 
 
-def _spread(feature: NumericFeature, reading: Reading, moments: Moments, chart: str) -> Part:
+def _spread(feature: NumericBaseline, reading: Reading, moments: Moments, chart: str) -> Part:
     ratio = moments.spread
     change = float(np.log(ratio)) if ratio > 0 else -np.inf
     against = (chart == "scale+" and change < SLIGHT) or (chart == "scale-" and change > -SLIGHT)
@@ -118,7 +119,7 @@ def _both(reading: Reading) -> tuple[Floats, Floats]:
     return reading.before, reading.now
 
 
-def _quantile(feature: NumericFeature, shares: Floats, at: float) -> float:
+def _quantile(feature: NumericBaseline, shares: Floats, at: float) -> float:
     """Half the value below which so much of the mass lies: between the means of the cells, by their middle mass."""
     middle = np.cumsum(shares) - shares / 2
     return float(np.interp(at, middle, feature.bin_means / 2))
@@ -132,7 +133,7 @@ def _outside(reading: Reading) -> Part:
 # --- where ------------------------------------------------------------------------------------------------------------
 
 
-def _piled(feature: NumericFeature, reading: Reading, numbers: Floats | None) -> list[Part]:
+def _piled(feature: NumericBaseline, reading: Reading, numbers: Floats | None) -> list[Part]:
     """Mass that has come to a single value: known where a bin is one, else found in the sample."""
     found = _piled_in_bins(feature, reading)
     if numbers is not None and numbers.size:
@@ -149,13 +150,13 @@ def _piled(feature: NumericFeature, reading: Reading, numbers: Floats | None) ->
 Pile = tuple[float, float, float, float]  # gain, share before, share now, the value
 
 
-def _piled_in_bins(feature: NumericFeature, reading: Reading) -> list[Pile]:
+def _piled_in_bins(feature: NumericBaseline, reading: Reading) -> list[Pile]:
     gains = np.where(feature.atoms, (reading.now - reading.before)[1:-1], -1.0)
     at = int(np.argmax(gains))
     return [(float(gains[at]), float(reading.before[at + 1]), float(reading.now[at + 1]), float(feature.edges[at + 1]))]
 
 
-def _piled_in_sample(feature: NumericFeature, reading: Reading, numbers: Floats) -> list[Pile]:
+def _piled_in_sample(feature: NumericBaseline, reading: Reading, numbers: Floats) -> list[Pile]:
     values, times = np.unique(numbers, return_counts=True)
     cells = np.searchsorted(feature.edges, values, side="left")
     held = np.bincount(cells, weights=times, minlength=feature.bins + 2)[cells]
@@ -168,13 +169,13 @@ def _piled_in_sample(feature: NumericFeature, reading: Reading, numbers: Floats)
     ]
 
 
-def _alone(feature: NumericFeature, reading: Reading, cell: int) -> float:
+def _alone(feature: NumericBaseline, reading: Reading, cell: int) -> float:
     """The reference's share of one value in a cell; a value that was frequent has a bin of its own."""
     single = 1 <= cell <= feature.bins and feature.atoms[cell - 1]
     return float(reading.before[cell]) if single else 0.0
 
 
-def _shape(feature: NumericFeature, reading: Reading, parts: list[Part]) -> Part:
+def _shape(feature: NumericBaseline, reading: Reading, parts: list[Part]) -> Part:
     """Where mass has come to, for what neither mean nor spread tells."""
     told = any(part.kind in {"mean", "spread"} and part.strength >= 1 for part in parts)
     text, before, now = _value(feature, reading) if feature.discrete else _run(feature, reading)
@@ -182,14 +183,14 @@ def _shape(feature: NumericFeature, reading: Reading, parts: list[Part]) -> Part
     return Part("shape", text, strength, 0.0 if told else sureness(before, now, reading.usable) / CHOSEN)
 
 
-def _value(feature: NumericFeature, reading: Reading) -> tuple[str, float, float]:
+def _value(feature: NumericBaseline, reading: Reading) -> tuple[str, float, float]:
     """Of few distinct values, the one that gained most."""
     at = int(np.argmax((reading.now - reading.before)[1:-1])) + 1
     before, now = float(reading.before[at]), float(reading.now[at])
     return f"value {plain(float(feature.edges[at]))}: {moved(before, now)}", before, now
 
 
-def _run(feature: NumericFeature, reading: Reading) -> tuple[str, float, float]:
+def _run(feature: NumericBaseline, reading: Reading) -> tuple[str, float, float]:
     """The run of bins that gained most: the largest sum of neighbours (Kadane)."""
     starts = _groups(reading.before)
     before, now = (np.add.reduceat(shares, starts) for shares in _both(reading))
@@ -218,7 +219,7 @@ def _heaviest(gains: Floats) -> tuple[int, int]:
     return span
 
 
-def _between(feature: NumericFeature, first: int, last: int) -> str:
+def _between(feature: NumericBaseline, first: int, last: int) -> str:
     """Cells first to last - 1, in values."""
     low = plain(
         float(np.nextafter(feature.edges[max(first - 1, 0)], np.inf)) + 0.0

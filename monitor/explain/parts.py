@@ -5,7 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from detectors.features import Feature, Floats, Ints, NumericFeature
+from detectors.baseline import FeatureBaseline, NumericBaseline
+from detectors.features import Floats, Ints
 from monitor.explain.figures import moved
 
 SURE = 4.0  # standard errors below which a difference is not worth a word
@@ -45,12 +46,12 @@ class Reading:
     infinite_now: float
 
     @classmethod
-    def of(cls, feature: Feature, before: Ints, now: Ints) -> Self | None:
+    def of(cls, feature: FeatureBaseline, before: Ints, now: Ints) -> Self | None:
         """Read two rows of counts; None where one of them is empty. Shares are 0 where no row is usable."""
         rows_before, rows = int(before.sum()), int(now.sum())
         if not rows_before or not rows:
             return None
-        tail = 3 if isinstance(feature, NumericFeature) else 1
+        tail = 3 if isinstance(feature, NumericBaseline) else 1
         usable_before, usable = before[:-tail], now[:-tail]
         infinite = -2 if tail > 1 else before.size
         return cls(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors import Grid
+from detectors import Layout
 from detectors.features import Floats
 from monitor.stream.events import SECOND, EventBatch
 
@@ -29,11 +29,11 @@ def legible(text: str, most: int = LONGEST) -> str:
 class Samples:
     """Values of one series, the newest pushing out the oldest; bounded, never saved, never compared."""
 
-    __slots__ = ("_grid", "_heard", "_kept", "_last", "_ring", "_skipped")
+    __slots__ = ("_heard", "_kept", "_last", "_layout", "_ring", "_skipped")
 
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
-        self._ring = np.empty((len(grid.numeric), KEPT))
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._ring = np.empty((len(layout.numeric), KEPT))
         self._kept = 0  # rows ever put into the ring
         self._skipped = 0  # rows since one was
         self._last = 0  # the second of event time of the last row kept
@@ -76,7 +76,7 @@ class Samples:
 
     def numbers(self, name: str) -> Floats:
         """Return the latest finite values of a numeric feature, at most 64, oldest first; none of what is no number."""
-        column = next((at for at, feature in enumerate(self._grid.numeric) if feature.name == name), None)
+        column = next((at for at, feature in enumerate(self._layout.numeric) if feature.name == name), None)
         if column is None:
             return np.empty(0)
         held = min(self._kept, KEPT)
@@ -85,7 +85,7 @@ class Samples:
 
     def unseen_categories(self, name: str) -> tuple[tuple[str, float], ...]:
         """Return the new categories of a feature, each with its share of those heard of late, most frequent first."""
-        column = next((at for at, feature in enumerate(self._grid.categorical) if feature.name == name), None)
+        column = next((at for at, feature in enumerate(self._layout.categorical) if feature.name == name), None)
         heard = {} if column is None else self._heard.get(column, {})
         total = sum(heard.values())
         return tuple(

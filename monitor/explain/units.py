@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.features import Floats, NumericFeature
+from detectors.baseline import NumericBaseline
+from detectors.features import Floats
 
 FEWEST = 16  # numbers that say anything
 FAR = 0.3  # KS distance at which a sample is plainly another
@@ -55,7 +56,7 @@ FACTORS = np.array([change.factor for change in CHANGES])
 OFFSETS = np.array([change.offset for change in CHANGES])
 
 
-def unit_change(feature: NumericFeature, numbers: Floats) -> str | None:
+def unit_change(feature: NumericBaseline, numbers: Floats) -> str | None:
     """Say which change of unit makes the newest `numbers` the reference's; None where none does, or none is needed."""
     rungs, expected = _ladder(feature)
     if not rungs.size or not numbers.size or max(np.abs(rungs).max(), np.abs(numbers).max()) > ABSURD:
@@ -106,7 +107,7 @@ def _wider(usual: float, found: float) -> float:
     return float(np.log(found / usual)) if usual > 0 and found > 0 else 0.0
 
 
-def _ladder(feature: NumericFeature) -> tuple[Floats, Floats]:
+def _ladder(feature: NumericBaseline) -> tuple[Floats, Floats]:
     """The edges at which the reference's distribution is known, and its value there; not the near side of single values."""
     edges = feature.edges
     counts = feature.counts[1 : feature.bins + 1]

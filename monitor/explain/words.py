@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from detectors.features import Feature, Ints, NumericFeature
+from detectors.baseline import FeatureBaseline, NumericBaseline
+from detectors.features import Ints
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
@@ -28,7 +29,7 @@ SAID_BY = {  # which parts tell of what a chart watches, the plainest first
 }
 
 
-def explain(feature: Feature, before: Ints, now: Ints, chart: str, samples: Samples | None = None) -> str:
+def explain(feature: FeatureBaseline, before: Ints, now: Ints, chart: str, samples: Samples | None = None) -> str:
     """Say how a feature's row of counts `now` differs from the reference's `before`, what the chart watches first.
 
     Both int64 in the layout of the feature's row in a sketch. Empty where one of them has no row.
@@ -37,7 +38,7 @@ def explain(feature: Feature, before: Ints, now: Ints, chart: str, samples: Samp
     if reading is None:
         return ""
     parts = [missing_part(reading)]
-    if isinstance(feature, NumericFeature):
+    if isinstance(feature, NumericBaseline):
         numbers = None if samples is None else samples.numbers(feature.name)
         parts += number_parts(feature, reading, chart, numbers)
     else:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from detectors import Tally
-from detectors.charts import Step
+from detectors import Baseline, Tally
+from detectors.charts import ChartPoint
 from monitor.alerting.table import ScoreTable
 from monitor.stream.events import Nanos, SeriesKey
 
@@ -29,12 +29,12 @@ class Qualities(Sequence[FeatureQuality]):
 
     __slots__ = ("_missing", "_names", "_rows", "_shifts", "_unseen")
 
-    def __init__(self, window: Tally) -> None:
-        self._names = window.grid.names
+    def __init__(self, baseline: Baseline, window: Tally) -> None:
+        self._names = window.layout.names
         self._rows = max(window.rows, 1)
         self._missing = window.missing
         self._unseen = window.unseen
-        self._shifts = window.mean_shift()  # of the numbers, which come first
+        self._shifts = baseline.mean_shift(window)  # of the numbers, which come first
 
     def __len__(self) -> int:
         return len(self._names)
@@ -107,7 +107,7 @@ class SubgroupCharted:
     start: Nanos
     end: Nanos
     rows: int
-    point: Step
+    point: ChartPoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import exposition as openmetrics
 
+from detectors import DETECTORS, DetailMetric
 from monitor.alerting.table import Part
 from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
@@ -32,22 +33,36 @@ SERIES = ("model", "version")
 FEATURE = (*SERIES, "feature")
 SCORE = (*FEATURE, "detector")
 
+
+def _meanings() -> str:
+    """What the score of each detector is."""
+    names: dict[str, list[str]] = {}
+    for name, detector in DETECTORS.items():
+        names.setdefault(detector.help, []).append(name)
+    return " ".join(f"{', '.join(alike)}: {meaning}." for meaning, alike in names.items())
+
+
+def _exported(metric: DetailMetric) -> str:
+    return f"driftd_drift_{metric.name}"
+
+
+DETAILS = {  # by detector, the metrics of its scores' details
+    name: {detail: _exported(metric) for detail, metric in detector.metrics.items()}
+    for name, detector in DETECTORS.items()
+}
 METRICS: dict[str, Spec] = {
     "driftd_drift_score": Spec(
         "gauge",
-        "Score in the last closed window; larger is further from the reference. ks: D at the bin edges. psi: over at "
-        "most 10 merged bins, half a count added to each bin on both sides. chi2: the homogeneity statistic. adwin: "
-        "shift of the mean in reference standard deviations. missing, unseen: change of the share of rows. volume: "
-        "|log2(rows / expected rows)|. Absent: insufficient data",
+        f"Score in the last closed window; larger is further from the reference. {_meanings()} Absent: insufficient data",
         SCORE,
     ),
     "driftd_drift_pvalue": Spec("gauge", "P-value of the score if nothing had changed, where there is one", SCORE),
     "driftd_drift_threshold": Spec("gauge", "Score above which this window would breach a rule", SCORE),
-    "driftd_drift_score_upper": Spec("gauge", "Upper end of the certified interval of the exact score (ks)", SCORE),
-    "driftd_drift_resolution": Spec("gauge", "Largest reference mass of one bin: the interval's widest (ks)", SCORE),
-    "driftd_drift_expected": Spec("gauge", "Expected score if nothing had changed (psi)", SCORE),
-    "driftd_drift_debiased": Spec("gauge", "Score less its expectation under no change, at least 0 (psi)", SCORE),
-    "driftd_drift_direction": Spec("gauge", "1: the mean went up; -1: down (adwin)", SCORE),
+    **{
+        _exported(metric): Spec("gauge", metric.help, SCORE)
+        for detector in DETECTORS.values()
+        for metric in detector.metrics.values()
+    },
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
     "driftd_window_end_timestamp_seconds": Spec("gauge", "Event time at which the last closed window ended", SERIES),
@@ -165,7 +180,7 @@ class Exposition:
 
     def _families(self, board: Board) -> Iterator[Family]:
         written = self._written(board)
-        for name in (*SCORE_PARTS.values(), *SERIES_PARTS):
+        for name in (*SCORE_PARTS.values(), *DETAIL_METRICS, *SERIES_PARTS):
             yield name, [text[name] for text in written]
         for name, values in (*_of_models(board), *self._health(board), *self._outside()):
             yield name, [_text(name, values)]
@@ -213,15 +228,11 @@ class Exposition:
         yield "driftd_compiled", [((part,), int(used)) for part, used in self._status.compiled.items()]
 
 
+DETAIL_METRICS = tuple({name: None for parts in DETAILS.values() for name in parts.values()})  # each once
 SCORE_PARTS = {  # what a score says, by the name it goes under in `ScoreColumns`
     "value": "driftd_drift_score",
     "pvalue": "driftd_drift_pvalue",
     "threshold": "driftd_drift_threshold",
-    "upper": "driftd_drift_score_upper",
-    "resolution": "driftd_drift_resolution",
-    "expected": "driftd_drift_expected",
-    "debiased": "driftd_drift_debiased",
-    "direction": "driftd_drift_direction",
 }
 SERIES_PARTS = (
     "driftd_drift_state",
@@ -240,7 +251,7 @@ SERIES_PARTS = (
 def write_series(key: SeriesKey, series: SeriesBoard) -> dict[str, bytes]:
     """What the last window of a series says, by metric."""
     base = labelled(SERIES, _labels(key))
-    samples: dict[str, list[Sample]] = {name: [] for name in SCORE_PARTS.values()}
+    samples: dict[str, list[Sample]] = {name: [] for name in (*SCORE_PARTS.values(), *DETAIL_METRICS)}
     for part in series.scores.parts:
         for name, written in _of_part(base, part):
             samples[name] += written
@@ -253,9 +264,10 @@ def _of_part(base: str, part: Part) -> Iterator[tuple[str, list[Sample]]]:
     detector = label("detector", columns.detector)
     labels = [f"{base},{label('feature', name)},{detector}" for name in columns.names]
     known = columns.known.tolist()
+    named = SCORE_PARTS | DETAILS.get(columns.detector, {})
     for name, column in (("value", columns.values), ("pvalue", columns.pvalues), *columns.details.items()):
-        if name in SCORE_PARTS and column is not None:
-            yield SCORE_PARTS[name], list(compress(zip(labels, column.tolist(), strict=True), known))
+        if name in named and column is not None:
+            yield named[name], list(compress(zip(labels, column.tolist(), strict=True), known))
     limits = zip(labels, thresholds, strict=True)
     yield SCORE_PARTS["threshold"], [(place, limit) for place, limit in limits if limit is not None]
 

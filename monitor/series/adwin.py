@@ -16,7 +16,7 @@ WHOLE, FED = "adwin", "fed"
 WHOLE_AFTER = adwin.PANES  # a kilobyte or more a feature, so a checkpoint writes only what came to it
 
 
-class Adwin(Operator[Sketch]):
+class AdwinOperator(Operator[Sketch]):
     """Decides nothing by itself: rules look at its scores."""
 
     name = WHOLE
@@ -28,7 +28,7 @@ class Adwin(Operator[Sketch]):
         self._reference = reference
         self._delta = delta
         self._min_rows = min_rows
-        self._numbers = len(reference.grid.numeric)
+        self._numbers = len(reference.layout.numeric)
         self._whole = 0  # where the journal begins: what was fed when it was last written whole
         self._written: list[int] = []  # the entries of the journal that the store holds
         self._stagger = crc32(str(key).encode()) % (WHOLE_AFTER // 2)  # so that not all series come at once

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Reference, ScoreColumns, Sketch, Tally
-from detectors.charts import CHARTS, ChartPlan, Charts, Step
-from detectors.charts.reach import smallest_shift
+from detectors.charts import CHARTS, BudgetSpec, ChartPoint, Charts
+from detectors.charts.detectable import detectable_shift
 from detectors.features import some
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
@@ -36,13 +36,13 @@ class ChartBudget(Operator[Sketch]):
     name = NAME
     kinds = (NAME, INCIDENT)
 
-    def __init__(self, key: SeriesKey, reference: Reference, plan: ChartPlan, calibration: str) -> None:
+    def __init__(self, key: SeriesKey, reference: Reference, plan: BudgetSpec, calibration: str) -> None:
         self.charts = Charts(reference, plan)
         self._key = key
         self._reference = reference
-        design = self.charts.plan
-        self._reader = ChartReader(reference.grid, design.weights, design.block_ns, smallest_shift(design, DAY))
-        told = reference.hash, design.block_ns, calibration
+        design = self.charts.design
+        self._reader = ChartReader(reference.layout, design.weights, design.subgroup_ns, detectable_shift(design, DAY))
+        told = reference.hash, design.subgroup_ns, calibration
         self.drift = IncidentAlert(Teller(key, BY_CHARTS, *told), {*reference.names, volume.FEATURE})
         self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told), {EVERY_FEATURE})
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
@@ -62,7 +62,7 @@ class ChartBudget(Operator[Sketch]):
         self._changed = True
         return [fact for each in followed for fact in self._told(*each)]
 
-    def _follow(self, point: Step) -> tuple[Episodes, Episodes]:
+    def _follow(self, point: ChartPoint) -> tuple[Episodes, Episodes]:
         self._suspect(point)
         span = Span(point.start, point.end)
         firing = self._reader.firing(point) if point.any_firing else {}
@@ -71,7 +71,7 @@ class ChartBudget(Operator[Sketch]):
         doubted = {EVERY_FEATURE: self.check.incident.since(span)} if point.suspect else {}
         return self.drift.incident.follow(firing, evidence, span), self.check.incident.follow(doubted, doubts, span)
 
-    def _suspect(self, point: Step) -> None:
+    def _suspect(self, point: ChartPoint) -> None:
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
         uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
         names = {self._reference.names[place] for place in uneasy}
@@ -91,7 +91,7 @@ class ChartBudget(Operator[Sketch]):
             for number, each in enumerate(evidence)
         ]
 
-    def _told(self, point: Step, drift: Episodes, check: Episodes) -> list[Fact]:
+    def _told(self, point: ChartPoint, drift: Episodes, check: Episodes) -> list[Fact]:
         span = WindowSpan(point.start, point.end, point.rows)
         return [
             SubgroupCharted(self._key, point.start, point.end, point.rows, point),
@@ -100,11 +100,11 @@ class ChartBudget(Operator[Sketch]):
             *self.check.told(check, span),
         ]
 
-    def _improved(self, point: Step) -> list[RateImproved]:
+    def _improved(self, point: ChartPoint) -> list[RateImproved]:
         """Rates that have become better than the reference's, said once."""
         if not some(point.improved):
             return []
-        improved, usual = [], self.charts.plan.usual_rates
+        improved, usual = [], self.charts.design.usual_rates
         for place, which in zip(*np.nonzero(point.improved), strict=True):
             before = float(usual[place, which])
             now = float(point.effects[place, RATES + which] + usual[place, which])

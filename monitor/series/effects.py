@@ -44,7 +44,7 @@ class EffectBudget(Operator[Sketch]):
 
     def _counted(self, evidence: Sequence[Evidence], window: Tally) -> tuple[Evidence, ...]:
         """The evidence with what charts would say, and the counts of each feature."""
-        names, offsets = self._reference.names, self._reference.grid.offsets
+        names, offsets = self._reference.names, self._reference.layout.offsets
         counted = []
         for each in evidence:
             place = names.index(each.feature)

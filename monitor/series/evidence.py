@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Grid
-from detectors.charts import CHARTS, Step
+from detectors import Layout
+from detectors.charts import CHARTS, ChartPoint
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
@@ -23,7 +23,7 @@ IN_SIGMA = np.where(np.arange(len(CHARTS)) < CHARTS.index("missing"), 1.0, SHARE
 class ChartReader:
     """Reads chart points. `importance` float64[f]; `detectable` float64[k], the shift of each number found in a day."""
 
-    grid: Grid
+    layout: Layout
     importance: NDArray[np.float64]
     subgroup: Nanos
     detectable: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
@@ -32,7 +32,7 @@ class ChartReader:
         """The end of the subgroup in which a change began."""
         return onset // self.subgroup * self.subgroup + self.subgroup
 
-    def self_check(self, point: Step) -> Evidence:
+    def self_check(self, point: ChartPoint) -> Evidence:
         """What speaks against the calibration: more warnings than chance allows."""
         seen, due = point.of_late
         return Evidence(
@@ -47,16 +47,16 @@ class ChartReader:
             counts=integers(seen, due),
         )
 
-    def firing(self, point: Step) -> dict[str, Nanos]:
+    def firing(self, point: ChartPoint) -> dict[str, Nanos]:
         """The features of which a chart fires, each with the end of the first subgroup of its change."""
         firing = {}
         for place in np.flatnonzero(point.firing.any(axis=1)).tolist():
-            firing[self.grid.names[place]] = self._first(int(point.since[place][point.firing[place]].min()))
-        if point.volume_firing.any():
-            firing[volume.FEATURE] = self._first(int(point.volume_since[point.volume_firing].min()))
+            firing[self.layout.names[place]] = self._first(int(point.since[place][point.firing[place]].min()))
+        if point.row_firing.any():
+            firing[volume.FEATURE] = self._first(int(point.row_since[point.row_firing].min()))
         return firing
 
-    def evidence(self, point: Step) -> list[Evidence]:
+    def evidence(self, point: ChartPoint) -> list[Evidence]:
         """One a firing feature, the one to look at first in front; the rows' own charts come last: they say little."""
         ranked = []
         for place in np.flatnonzero(point.firing.any(axis=1)).tolist():
@@ -66,10 +66,10 @@ class ChartReader:
             ranked.append((-float(self.importance[place]) * float((weights * sizes).max()), feature.feature, feature))
         return [feature for _, _, feature in sorted(ranked, key=lambda entry: entry[:2])] + self._rows(point)
 
-    def _feature(self, point: Step, place: int, chart: int) -> Evidence:
+    def _feature(self, point: ChartPoint, place: int, chart: int) -> Evidence:
         down = CHARTS[chart].endswith("-")
         return Evidence(
-            feature=self.grid.names[place],
+            feature=self.layout.names[place],
             detector=BUDGET_RULE,
             score=float(point.ratios[place, chart]),
             threshold=1.0,
@@ -87,7 +87,7 @@ class ChartReader:
         shift = float(self.detectable[place]) if known else math.inf
         return shift if math.isfinite(shift) else None
 
-    def _rows(self, point: Step) -> list[Evidence]:
+    def _rows(self, point: ChartPoint) -> list[Evidence]:
         usual = point.usual_rows
         if usual is None:
             return []
@@ -95,16 +95,16 @@ class ChartReader:
             Evidence(
                 feature=volume.FEATURE,
                 detector=BUDGET_RULE,
-                score=float(point.volume[which] / point.thresholds[0]),
+                score=float(point.row_values[which] / point.thresholds[0]),
                 threshold=1.0,
                 pvalue=None,
                 rows=point.rows,
                 chart=ROWS[which],
-                since=self._first(int(point.volume_since[which])),
+                since=self._first(int(point.row_since[which])),
                 effect=math.log2(max(point.rows, 1) / usual),
                 counts=integers(usual, point.rows),
             )
-            for which in np.flatnonzero(point.volume_firing).tolist()
+            for which in np.flatnonzero(point.row_firing).tolist()
         ]
 
 
@@ -113,7 +113,7 @@ def integers(*numbers: float) -> bytes:
     return np.rint(numbers).astype("<i8").tobytes()
 
 
-def strengths(point: Step) -> NDArray[np.float64]:
+def strengths(point: ChartPoint) -> NDArray[np.float64]:
     """How strongly each chart speaks, float64[f, 7]: its sum over the threshold, and twice that where one subgroup was enough."""
     return np.asarray(np.where(point.certain, np.maximum(point.ratios, 2.0), point.ratios))
 

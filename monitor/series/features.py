@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
-from monitor.series.adwin import Adwin
+from monitor.series.adwin import AdwinOperator
 from monitor.series.alerts import Teller
 from monitor.series.charts import ChartBudget
 from monitor.series.effects import EffectBudget
@@ -18,7 +18,7 @@ from monitor.series.rules import Rules
 from monitor.series.scoring import FeatureScoring
 from monitor.series.view import ViewSpec
 from monitor.stream.events import FEATURES, SeriesKey
-from monitor.stream.sketches import GridSketches
+from monitor.stream.sketches import LayoutSketches
 from monitor.stream.windows import WindowSpec
 
 
@@ -27,7 +27,7 @@ def feature_view(windows: WindowSpec, judging: Judging) -> ViewSpec[Sketch]:
     return ViewSpec(
         name=FEATURES,
         windows=windows,
-        sketches=GridSketches(judging.reference.grid),
+        sketches=LayoutSketches(judging.reference.layout),
         fingerprint=f"{judging.reference.hash}:{windows.length}:{windows.slide}",
         build=lambda key: build(key, judging),
         rules=judging.all_rules,
@@ -37,7 +37,7 @@ def feature_view(windows: WindowSpec, judging: Judging) -> ViewSpec[Sketch]:
 def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Operator[Sketch]]]:
     """The scoring of a series, and its operators in the order in which they are asked. What is not configured is not there."""
     reference, history = judging.reference, History(judging.window_length)
-    bank = Adwin(key, reference, judging.adwin_delta, judging.min_rows)
+    bank = AdwinOperator(key, reference, judging.adwin_delta, judging.min_rows)
     budgets = _budgets(key, judging)
     scorers = [
         *(DetectorScorer(detector, reference, judging.min_rows) for detector in window_detectors().values()),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from detectors import Reference
-from detectors.charts import ChartPlan, adwin_delta
+from detectors.charts import BudgetSpec, adwin_delta
 from detectors.univariate import adwin, volume
 from monitor.alerting.budget import BY_CHARTS, BY_EFFECT, BY_SELF_CHECK
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
@@ -30,7 +30,7 @@ class Judging:
     rules: tuple[AlertRule, ...] = ()
     min_rows: int = 1
     choices: Mapping[str, FeatureChoice] = field(default_factory=dict)
-    plan: ChartPlan | None = None  # None: no budget, explicit rules alone
+    plan: BudgetSpec | None = None  # None: no budget, explicit rules alone
     model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
 
     @property
@@ -44,7 +44,7 @@ class Judging:
         """How sure ADWIN has to be of a change: with a budget, so that unchanged data is cut as often as it has pages."""
         if self.plan is None:
             return adwin.DELTA
-        numbers, pane = len(self.reference.grid.numeric), self.plan.step_ns or self.window_length
+        numbers, pane = len(self.reference.layout.numeric), self.plan.pane_ns or self.window_length
         return adwin_delta(self.model_budget or self.plan.per_month, numbers, pane)  # another version changes nothing
 
     @property
@@ -66,7 +66,7 @@ class Judging:
 
     def rules_for(self, rule: AlertRule) -> dict[str, AlertRule]:
         """The rule as it applies to each feature it matches."""
-        names = (volume.FEATURE,) if rule.detector == VOLUME else tuple(self.reference.grid.names)
+        names = (volume.FEATURE,) if rule.detector == VOLUME else tuple(self.reference.layout.names)
         return {
             name: rule.adjusted(self.choices.get(name, FeatureChoice()).thresholds.get(rule.detector))
             for name in names

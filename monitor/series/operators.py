@@ -40,7 +40,7 @@ class Saved(Protocol):
         """Take up saved rows; what had to be dropped is said. `alike`: made under today's reference, window and slide."""
 
 
-class Scorer(Protocol):
+class ColumnScorer(Protocol):
     """One column of scores."""
 
     def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:

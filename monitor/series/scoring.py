@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import ScoreColumns, Sketch
+from detectors import DETECTORS, ScoreColumns, Sketch
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
@@ -16,8 +16,8 @@ from monitor.alerting.table import Asked, Part, ScoreTable
 from monitor.facts import Fact, Qualities, WindowClosed, WindowScored
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
-from monitor.series.judging import VOLUME, Judging
-from monitor.series.operators import Scored, Scorer, Scoring
+from monitor.series.judging import Judging
+from monitor.series.operators import ColumnScorer, Scored, Scoring
 from monitor.series.records import Entry
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import ClosedWindow
@@ -30,8 +30,12 @@ STATE_OF_ALERT = {
     AlertState.RECOVERING: WARNING,
     AlertState.FIRING: DRIFT,
 }
-ROW_DETECTORS = frozenset({"missing", "unseen", VOLUME})  # judged on all rows, so they never lack data
 REPORT = "report"
+
+
+def _judges_all_rows(name: str) -> bool:
+    """Whether a detector never lacks data; the budget's own scores are of no detector."""
+    return name in DETECTORS and DETECTORS[name].judges_all_rows
 
 
 class FeatureScoring(Scoring[Sketch]):
@@ -39,11 +43,12 @@ class FeatureScoring(Scoring[Sketch]):
 
     kinds = (REPORT, WINDOW)
 
-    def __init__(self, key: SeriesKey, judging: Judging, scorers: Sequence[Scorer], history: History) -> None:
+    def __init__(self, key: SeriesKey, judging: Judging, scorers: Sequence[ColumnScorer], history: History) -> None:
         self.history = history
         self.last: Scored | None = None
         self._key = key
         self._scorers = scorers
+        self._reference = judging.reference
         self._asking = Asking(judging)
         self._changed = False
         self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
@@ -54,7 +59,7 @@ class FeatureScoring(Scoring[Sketch]):
         columns: list[ScoreColumns] = []
         for scorer in self._scorers:
             columns.append(scorer.columns(tally, columns))
-        closed = WindowClosed(self._key, window.start, window.end, tally.rows, Qualities(tally))
+        closed = WindowClosed(self._key, window.start, window.end, tally.rows, Qualities(self._reference, tally))
         return Scored(closed, self._asking.table(columns))
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
@@ -91,7 +96,7 @@ class FeatureScoring(Scoring[Sketch]):
         features = self._asking.features
         sides = np.full((2, len(features)), NOT_ASKED)  # by rows, by values
         for part in scores.parts:
-            side = sides[0 if part.columns.detector in ROW_DETECTORS else 1]
+            side = sides[0 if _judges_all_rows(part.columns.detector) else 1]
             places = part.asked.features
             side[places] = np.maximum(side[places], np.where(part.known, OK, INSUFFICIENT))
         states = np.where(sides[1] == NOT_ASKED, sides[0], sides[1]).tolist()

@@ -64,7 +64,7 @@ class EventBatch:
     """Events of one series, columnar.
 
     `event_times` int64[n]; `numeric` float64[n, k], NaN where missing; `codes` int32[n, c], the reference's
-    category codes. Columns stand in the order of the series' grid. `unseen_categories` are a few of the new categories, for
+    category codes. Columns stand in the order of the series' layout. `unseen_categories` are a few of the new categories, for
     display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
     """
 

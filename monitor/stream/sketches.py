@@ -6,7 +6,7 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Grid, PackedSketch, Sketch
+from detectors import Layout, PackedSketch, Sketch
 
 
 class Counted(Protocol):
@@ -64,19 +64,19 @@ class SketchSpec(Protocol[S_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class GridSketches:
-    """Sketches on a grid: those of features."""
+class LayoutSketches:
+    """Sketches on a layout: those of features."""
 
-    grid: Grid
+    layout: Layout
 
     def empty(self) -> Sketch:
         """Return a sketch of no rows."""
-        return Sketch.empty(self.grid)
+        return Sketch.empty(self.layout)
 
     def unpacked(self, kept: PackedSketch) -> Sketch:
         """Return a sketch of counts that were put away."""
         return Sketch.unpacked(kept)
 
     def from_bytes(self, data: bytes) -> Sketch:
-        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes, GridMismatchError for another grid's."""
-        return Sketch.from_bytes(self.grid, data)
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes, LayoutMismatchError for another layout's."""
+        return Sketch.from_bytes(self.layout, data)

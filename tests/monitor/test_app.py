@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from detectors import Reference
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
 from monitor.alerting.rules import Severity
 from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
@@ -366,7 +366,7 @@ def test_a_stop_before_anything_was_read_ends_at_once(home: Path) -> None:
 def test_windows_longer_than_the_reference_are_refused_in_one_line() -> None:
     calibration = calibrated_reference(seeded()).calibration  # a day of five minutes
     assert calibration is not None
-    refuse_longer("models.churn", calibration, ChartPlan(step_ns=DAY))
+    refuse_longer("models.churn", calibration, BudgetSpec(pane_ns=DAY))
 
     with pytest.raises(ConfigError, match=r"^models\.churn: windows of 7d are longer than the reference, .* days$"):
-        refuse_longer("models.churn", calibration, ChartPlan(step_ns=7 * DAY))
+        refuse_longer("models.churn", calibration, BudgetSpec(pane_ns=7 * DAY))

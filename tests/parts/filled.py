@@ -30,7 +30,7 @@ def fill(daemon: Daemon) -> int:
     rng = np.random.default_rng(0)
     for number in range(4):
         for series in pipeline.series.values():
-            spec, grid = series.spec, series.spec.reference.grid
+            spec, grid = series.spec, series.spec.reference.layout
             start = NOON - NOON % spec.windows.length + number * spec.windows.length
             times = start + np.arange(ROWS) * (spec.windows.length // ROWS)
             codes = np.zeros((ROWS, len(grid.categorical)), dtype=np.int32)

@@ -103,7 +103,7 @@ def messages(draw: st.DrawFn) -> bytes | None:
 
 def decoder(keys: list[SeriesKey], shape: FieldMap, way: str = "compiled") -> TopicDecoder:
     """A decoder by the quickest way, by typed structs, or value by value."""
-    found = TopicDecoder("t", [SeriesDecoder(key, REFERENCE.grid, shape) for key in keys], shape, 600 * SECOND)
+    found = TopicDecoder("t", [SeriesDecoder(key, REFERENCE.layout, shape) for key in keys], shape, 600 * SECOND)
     if way != "compiled":
         found._scanner = None
     if way == "lenient":

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import Grid, canonical
+from detectors import Layout, canonical
 from monitor.sources.formats.structs import StructPlan, plan_struct
 from monitor.sources.formats.values import UNREADABLE, category, dig, number
 from monitor.stream.events import Nanos, SeriesKey
@@ -59,13 +59,13 @@ class CategoryTable(dict[Any, int]):
 class SeriesDecoder:
     """Messages of one series to columns."""
 
-    def __init__(self, key: SeriesKey, grid: Grid, fields: FieldMap) -> None:
+    def __init__(self, key: SeriesKey, layout: Layout, fields: FieldMap) -> None:
         self.key = key
         self.fields = fields
-        self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in grid.numeric]
-        self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in grid.categorical]
-        self.known = frozenset(grid.names)
-        self.tables = [CategoryTable(feature.categories) for feature in grid.categorical]
+        self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in layout.numeric]
+        self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in layout.categorical]
+        self.known = frozenset(layout.names)
+        self.tables = [CategoryTable(feature.categories) for feature in layout.categorical]
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
         self.plan: StructPlan | None = plan_struct(
             {"timestamp": fields.timestamp, "model": fields.model, "version": fields.version},

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import ChartPlan, Charts, Step
-from detectors.charts.plan import CHARTS, COLUMNS
+from detectors.charts import BudgetSpec, ChartPoint, Charts
+from detectors.charts.design import CHARTS, COLUMNS
 from monitor.backtest.inject import Plant
 from monitor.backtest.result import SweepRow
 from monitor.backtest.sweep import Sweep, windows_between
@@ -20,20 +20,20 @@ NAMES = ("age", "income")
 PANE = 5 * MINUTE
 
 
-def real_step() -> Step:
+def real_step() -> ChartPoint:
     """What charts of these features really say, to be changed by the tests."""
     rng, times = np.random.default_rng(0), MIDNIGHT + np.arange(20_000, dtype=np.int64) * (MINUTE // 10)
     columns = {name: rng.normal(size=times.size) for name in NAMES}
-    charts = Charts(Reference.fit(columns, timestamps=times, window_ns=PANE), ChartPlan(per_month=1.0, step_ns=PANE))
-    cells = np.full(charts.plan.cells.held.shape, 5)
+    charts = Charts(Reference.fit(columns, timestamps=times, window_ns=PANE), BudgetSpec(per_month=1.0, pane_ns=PANE))
+    cells = np.full(charts.design.cells.held.shape, 5)
     (nothing,) = np.zeros((1, len(NAMES)), dtype=np.int64)
-    return charts.step(cells, nothing, nothing, int(cells[0].sum()), at(0), at(0) + PANE)
+    return charts.judge(cells, nothing, nothing, int(cells[0].sum()), at(0), at(0) + PANE)
 
 
 STEP = real_step()
 
 
-def a_step(number: int, increments: Sequence[float], *, certain: bool = False) -> Step:
+def a_step(number: int, increments: Sequence[float], *, certain: bool = False) -> ChartPoint:
     """The subgroup of that number: one increment a feature, on its first chart, nothing on the others."""
     found = np.full((len(NAMES), COLUMNS), -0.5)
     found[:, 0] = increments

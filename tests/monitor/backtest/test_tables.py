@@ -39,7 +39,7 @@ Rows = list[dict[str, Any]]
 
 
 def decoder(*keys: SeriesKey, fields: FieldMap = FIELDS) -> TopicDecoder:
-    series = [SeriesDecoder(key, REFERENCE.grid, fields) for key in keys or (KEY,)]
+    series = [SeriesDecoder(key, REFERENCE.layout, fields) for key in keys or (KEY,)]
     return TopicDecoder("predictions", series, fields, LATEST_NANOS)
 
 

@@ -247,7 +247,7 @@ def specs_of(config: Path, **model: Any) -> tuple[SeriesSpec, ...]:
 def test_panes_are_counted_by_window_slide_and_lateness(config: Path) -> None:
     (tumbling,) = specs_of(config, window="5m", lateness="0s")
     (sliding,) = specs_of(config, window="1h", slide="1m", lateness="90s")
-    cells = tumbling.reference.grid.size
+    cells = tumbling.reference.layout.size
 
     assert memory.open_panes(tumbling.windows) == 2
     assert memory.panes([tumbling]) == cells * 2 * 8
@@ -260,7 +260,9 @@ def test_panes_that_run_ahead_are_as_many_as_the_pipeline_lets_be_read(config: P
     most = Pipeline(specs, 30 * SECOND, 600 * SECOND).most_ahead
 
     assert most == 1200 * SECOND
-    assert memory.panes_ahead(specs, 30 * SECOND, 600 * SECOND) == specs[0].reference.grid.size * 20 * memory.KEPT_BYTES
+    assert (
+        memory.panes_ahead(specs, 30 * SECOND, 600 * SECOND) == specs[0].reference.layout.size * 20 * memory.KEPT_BYTES
+    )
 
 
 def test_a_reference_that_models_share_is_counted_once(config: Path) -> None:

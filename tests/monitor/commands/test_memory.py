@@ -8,7 +8,7 @@ import numpy as np
 
 from detectors import Reference
 from detectors.calibration import Calibration
-from detectors.charts import ChartPlan, Charts
+from detectors.charts import BudgetSpec, Charts
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
 from monitor.series.judging import Judging
@@ -28,7 +28,7 @@ def weekly(features: int) -> Reference:
     return Reference.fit(columns, timestamps=times, window_ns=HOUR)
 
 
-def spec_of(reference: Reference, plan: ChartPlan | None) -> SeriesSpec:
+def spec_of(reference: Reference, plan: BudgetSpec | None) -> SeriesSpec:
     judging = Judging(reference, HOUR, plan=plan)
     return SeriesSpec(SeriesKey("m", "1"), WindowSpec(HOUR, HOUR, 0), judging, RetrainPolicy(0, 1))
 
@@ -37,7 +37,7 @@ def test_charts_that_follow_the_week_take_what_is_estimated() -> None:
     reference = weekly(60)
     assert reference.calibration is not None
     assert reference.calibration.kind == "week"
-    without, spec = spec_of(reference, None), spec_of(reference, ChartPlan(step_ns=HOUR))
+    without, spec = spec_of(reference, None), spec_of(reference, BudgetSpec(pane_ns=HOUR))
     Series(spec)  # what is made once, for any number of them
 
     tracemalloc.start()
@@ -56,16 +56,16 @@ def test_charts_that_follow_the_week_take_what_is_estimated() -> None:
 def test_profiles_take_what_is_estimated_and_charts_no_more() -> None:
     reference = weekly(60)
     assert reference.calibration is not None
-    content, grid = reference.calibration.to_dict(), reference.grid
+    content, grid = reference.calibration.to_dict(), reference.layout
     Calibration.from_dict(content, grid)  # what is made once
 
     tracemalloc.start()
     calibration = Calibration.from_dict(content, grid)
     gc.collect()
     read, _ = tracemalloc.get_traced_memory()
-    charts = Charts(replace(reference, calibration=calibration), ChartPlan(step_ns=HOUR))
+    charts = Charts(replace(reference, calibration=calibration), BudgetSpec(pane_ns=HOUR))
     for hour in range(200):
-        charts.plan.expected(hour * HOUR, hour * HOUR + HOUR)
+        charts.design.expected(hour * HOUR, hour * HOUR + HOUR)
     gc.collect()
     both, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

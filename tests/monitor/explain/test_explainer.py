@@ -40,7 +40,7 @@ def cold() -> Reference:
 def moved(reference: Reference, *names: str, by: float = 1.0) -> tuple[Evidence, ...]:
     """Evidence of these features, with the counts of values that have moved."""
     rng = np.random.default_rng(0)
-    sketch = Sketch.empty(reference.grid)
+    sketch = Sketch.empty(reference.layout)
     sketch.update(*reference.encode({name: rng.normal(by, 1, 500) for name in reference.names}))
     return tuple(
         Evidence(name, BUDGET_RULE, 1.5, 1.0, None, 500, "location+", counts=sketch.row(name).tobytes())

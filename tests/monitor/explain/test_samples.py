@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
 from monitor.explain.explainer import Explainer
 from monitor.explain.samples import FRESH, KEPT, LONGEST, TEXTS, Samples, legible
 from monitor.facts import AlertChanged, Fact
@@ -26,7 +26,7 @@ TWO = Reference.fit({"age": [1.0, 2.0], "plan": ["free", "pro"], "city": ["Bonn"
 
 
 def seen(*batches: EventBatch) -> Samples:
-    samples = Samples(REFERENCE.grid)
+    samples = Samples(REFERENCE.layout)
     for batch in batches:
         samples.see(batch)
     return samples
@@ -151,7 +151,7 @@ def event(plan: object = "free", city: object = "Bonn", model: str = "churn", **
 
 def make_decoder(way: str, *models: str, reference: Reference = TWO) -> TopicDecoder:
     fields = FieldMap()
-    series = [SeriesDecoder(SeriesKey(model, "3"), reference.grid, fields) for model in models or ("churn",)]
+    series = [SeriesDecoder(SeriesKey(model, "3"), reference.layout, fields) for model in models or ("churn",)]
     decoder = TopicDecoder("t", series, fields, SECOND)
     if way == "compiled" and not scanning.COMPILED:
         pytest.skip("the compiled part is not here")
@@ -265,7 +265,7 @@ def test_a_page_names_the_new_category(way: str) -> None:
     """Through decoder, pipeline and payload; the reference is cold, so effect sizes decide."""
     reference = Reference.fit({"age": [1.5] * 120, "plan": ["free", "pro", "pro"] * 40})
     decoder = make_decoder(way, reference=reference)
-    pipeline = make_pipeline(reference=reference, plan=ChartPlan(per_month=1.0))
+    pipeline = make_pipeline(reference=reference, plan=BudgetSpec(per_month=1.0))
     explainer, facts = Explainer({KEY: reference}), list[Fact]()
     for number in range(12):
         at = TS + number * 60_000

@@ -56,7 +56,7 @@ def said(name: str, change: Change, chart: str = "", *, samples: bool = True) ->
     columns = ordinary(rng, WINDOW)
     columns[name] = change(columns[name], rng)
     numeric, codes = REFERENCE.encode(columns)
-    window = Sketch.empty(REFERENCE.grid)
+    window = Sketch.empty(REFERENCE.layout)
     window.update(numeric, codes)
     feature = REFERENCE.features[name]
     values = seen(columns, numeric, codes) if samples else None
@@ -65,13 +65,13 @@ def said(name: str, change: Change, chart: str = "", *, samples: bool = True) ->
 
 def seen(columns: dict[str, Any], numeric: Floats, codes: Any) -> Samples:
     """The window's rows, in batches as they might have come, and what the decoder may have written down."""
-    samples = Samples(REFERENCE.grid)
+    samples = Samples(REFERENCE.layout)
     for first in range(0, WINDOW, 10):
         rows = slice(first, first + 10)
         times = NOON + np.arange(10) * SECOND + first * 10 * SECOND
         news = tuple(
             UnseenCategory(column, str(columns[feature.name][first]), int(times[0]))
-            for column, feature in enumerate(REFERENCE.grid.categorical)
+            for column, feature in enumerate(REFERENCE.layout.categorical)
             if codes[first, column] == len(feature.categories)
         )
         samples.see(EventBatch(SeriesKey("churn", "3"), "t", times, numeric[rows], codes[rows], news))
@@ -265,7 +265,7 @@ def test_a_text_that_would_deceive_is_made_harmless() -> None:
 def test_any_counts_give_a_line_without_nan(chart: str, full: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     before, now = rng.choice([1, 5, 1000, 10**12], (2, 400)) * (rng.random((2, 400)) < full)
-    samples = Samples(REFERENCE.grid)
+    samples = Samples(REFERENCE.layout)
     rows = np.repeat(rng.choice([0.0, -1.0, 5.0, 1e308, -1e308, np.nan, np.inf, 1e-320], (20, 1)), 5, axis=1)
     codes = np.zeros((20, 2), dtype=np.int32)
     samples.see(
@@ -278,7 +278,7 @@ def test_any_counts_give_a_line_without_nan(chart: str, full: float, seed: int) 
             (UnseenCategory(0, "", NOON), UnseenCategory(1, "x" * 64, NOON)),
         )
     )
-    for feature in REFERENCE.grid.features:
+    for feature in REFERENCE.features.values():
         old, new = (one[: feature.counts.size].astype(np.int64) for one in (before, now))
         for these in (feature.counts, old):
             found = explain(feature, these, new, chart, samples)
@@ -292,12 +292,12 @@ def test_any_counts_give_a_line_without_nan(chart: str, full: float, seed: int) 
 @pytest.mark.parametrize("column", [[None, None], [1e308, -1e308, 0.0], [0.0], [5e-324, 0.0]])
 def test_strange_references_can_be_explained(column: list[float | None], chart: str) -> None:
     reference = Reference.fit({"x": column}, kinds={"x": "numeric"})
-    (feature,) = reference.grid.features
+    (feature,) = reference.features.values()
     for values in ([None], [1e308] * 40, [-1e308, 1e308], [np.inf], [0.0] * 50, column):
-        window = Sketch.empty(reference.grid)
+        window = Sketch.empty(reference.layout)
         numeric, codes = reference.encode({"x": np.array(values, dtype=float)})
         window.update(numeric, codes)
-        samples = Samples(reference.grid)
+        samples = Samples(reference.layout)
         samples.see(EventBatch(SeriesKey("a", "b"), "t", np.full(len(numeric), NOON), numeric, codes))
 
         assert "nan" not in explain(feature, feature.counts, window.row("x"), chart, samples)

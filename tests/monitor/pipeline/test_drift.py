@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.retraining import RetrainOutcome
@@ -96,8 +96,8 @@ class Traffic:
 
 def charted(learnt: Reference, seed: int | None = None, *, plan: Any = None, **changes: Any) -> Traffic:
     """A page in twenty months, so that none comes by chance in the hours of a test."""
-    wanted = {"step_ns": changes.get("slide", WINDOW), "per_month": 0.05} | (plan or {})
-    return Traffic(make_pipeline(reference=learnt, length=WINDOW, plan=ChartPlan(**wanted), **changes), seed)
+    wanted = {"pane_ns": changes.get("slide", WINDOW), "per_month": 0.05} | (plan or {})
+    return Traffic(make_pipeline(reference=learnt, length=WINDOW, plan=BudgetSpec(**wanted), **changes), seed)
 
 
 def shift(by: float = 0.6, name: str = "normal") -> Change:
@@ -296,7 +296,7 @@ def test_sliding_windows_do_not_advance_charts_more_often(learnt: Reference) -> 
     facts = traffic.panes(12)
     charts = traffic.pipeline.series[KEY].features.operator("charts").charts
 
-    assert charts.plan.block_ns == WINDOW
+    assert charts.design.subgroup_ns == WINDOW
     assert [fact.end - fact.start for fact in of(facts, SubgroupCharted)] == [WINDOW] * 12
     assert len(of(facts, WindowClosed)) == 12 * 5 - 4
 
@@ -572,7 +572,7 @@ def test_a_calibration_that_does_not_fit_the_traffic_is_an_alert_of_its_own() ->
     rng = seeded()
     names = [f"x{at}" for at in range(24)]
     learnt = fitted(rng, dict(zip(names, rng.normal(size=(24, 40_000)), strict=True)))
-    pipeline = make_pipeline(reference=learnt, length=WINDOW, plan=ChartPlan(per_month=30.0, step_ns=WINDOW))
+    pipeline = make_pipeline(reference=learnt, length=WINDOW, plan=BudgetSpec(per_month=30.0, pane_ns=WINDOW))
     explainer, facts = Explainer({KEY: learnt}), list[Fact]()
     for number in range(600):
         rows = 0.28 * rng.normal(size=24)[:, None] + 0.96 * rng.normal(size=(24, ROWS))

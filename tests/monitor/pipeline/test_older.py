@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
 from monitor.alerting.rules import AlertRule
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided, StateReset
@@ -41,7 +41,7 @@ def references(old: Old) -> dict[Any, Reference]:
 
 
 def pipeline_of(old: Old, **changes: Any) -> Pipeline:
-    settings: dict[str, Any] = {"rules": (RULE,), "plan": ChartPlan(per_month=0.05, step_ns=WINDOW)} | changes
+    settings: dict[str, Any] = {"rules": (RULE,), "plan": BudgetSpec(per_month=0.05, pane_ns=WINDOW)} | changes
     return make_pipeline(
         *(make_spec(key=key, reference=found, length=WINDOW, **settings) for key, found in references(old).items()),
         idle_after=0,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from detectors.charts import ChartPlan
+from detectors.charts import BudgetSpec
 from detectors.univariate import adwin
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainOutcome
@@ -239,7 +239,7 @@ def test_a_state_of_the_first_format_goes_on_but_for_adwin() -> None:
 
 def test_another_budget_lets_adwin_start_anew() -> None:
     """For its delta follows from the budget, and what it forgot under the old one cannot be had back."""
-    pipeline, fresh = make_pipeline(), make_pipeline(plan=ChartPlan(step_ns=MINUTE))
+    pipeline, fresh = make_pipeline(), make_pipeline(plan=BudgetSpec(pane_ns=MINUTE))
     play(pipeline, "CCC")
 
     facts = restored(pipeline, fresh)

@@ -41,7 +41,7 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.store.sqlite import Backlog
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.build import score_table
-from tests.charted import plain_step
+from tests.charted import plain_point
 from tests.fakes import NOON, ManualClock
 
 MINUTE = 60 * SECOND
@@ -90,7 +90,7 @@ FACTS: list[Fact] = [
     ),
     changed(AlertState.PENDING, AlertState.FIRING),
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
-    SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_step(warned=3, expected_warnings=0.5, suspect=True)),
+    SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True)),
     EventsCounted("t", "ok", 7),
     EventsRejected("t", "too_large", 2),
     FieldsRejected("t", "missing", 3),

@@ -80,7 +80,7 @@ class Scene:
         self.telemetry = Telemetry(board, self.clock.now)
         self.checkpointer = Checkpointer(self.store, self.pipeline, self.source, self.clock, 5.0)
         self.woken = 0
-        decoder = TopicDecoder("t", [SeriesDecoder(CHURN, REFERENCE.grid, FieldMap())], FieldMap(), MAX_FUTURE)
+        decoder = TopicDecoder("t", [SeriesDecoder(CHURN, REFERENCE.layout, FieldMap())], FieldMap(), MAX_FUTURE)
         self.loop = Loop(
             self.source,
             {"t": decoder},

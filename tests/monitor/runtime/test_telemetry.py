@@ -57,7 +57,7 @@ from monitor.targets.notifier import Notifier
 from monitor.targets.transport import Transport
 from monitor.targets.webhook import Webhook, decode_secret
 from tests.build import score_table
-from tests.charted import plain_step
+from tests.charted import plain_point
 from tests.fakes import NOON, ManualClock, Receiver
 
 CHURN = SeriesKey("churn", "3")
@@ -82,7 +82,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         FieldsRejected("t", "number_as_text", 2),
         WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
         WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
-        SubgroupCharted(CHURN, 0, NOON, 5, plain_step(warned=2, expected_warnings=0.25)),
+        SubgroupCharted(CHURN, 0, NOON, 5, plain_point(warned=2, expected_warnings=0.25)),
         CalibrationStands(CHURN, suspect=True),
         RateImproved(CHURN, NOON, "age", "missing", 0.05, 0.0),
         AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
@@ -235,7 +235,7 @@ def test_complaints_remembered_are_bounded(scene: Scene) -> None:
 
 def test_warnings_of_charts_add_up_beside_those_expected(scene: Scene) -> None:
     charted = EXAMPLES[SubgroupCharted]
-    scene.record(charted, charted, SubgroupCharted(CHURN, 0, NOON, 5, plain_step(suspect=True)))
+    scene.record(charted, charted, SubgroupCharted(CHURN, 0, NOON, 5, plain_point(suspect=True)))
 
     assert scene.count("driftd_chart_warnings_total", "churn", "3") == 4
     assert scene.board.expected_warnings == {("churn", "3"): 0.5}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import CHARTS, Step
+from detectors.charts import CHARTS, ChartPoint
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
@@ -26,7 +26,7 @@ def learnt() -> Reference:
     return reference(seeded())
 
 
-def fired(learnt: Reference, **changes: Any) -> tuple[Charted, Step]:
+def fired(learnt: Reference, **changes: Any) -> tuple[Charted, ChartPoint]:
     """Charts in whose last panes columns hold other values."""
     rng, charted = seeded(), Charted(learnt)
     for number in range(12):
@@ -34,13 +34,13 @@ def fired(learnt: Reference, **changes: Any) -> tuple[Charted, Step]:
         if number >= 6:
             table |= {name: change(table[name]) for name, change in changes.items()}
         charted.feed(table)
-    return charted, charted.steps[-1]
+    return charted, charted.points[-1]
 
 
 def reader(charted: Charted, **importance: float) -> ChartReader:
     learnt = charted.charts.reference
     weights = np.array([importance.get(name, 1.0) for name in learnt.names])
-    return ChartReader(learnt.grid, weights, charted.charts.plan.block_ns)
+    return ChartReader(learnt.layout, weights, charted.charts.design.subgroup_ns)
 
 
 def ranked(found: list[Evidence]) -> list[str]:
@@ -86,9 +86,7 @@ def test_one_pane_that_was_enough_speaks_twice_as_loud(learnt: Reference) -> Non
 
 def test_rows_come_last(learnt: Reference) -> None:
     _, point = fired(learnt, normal=lambda x: x + 0.8)
-    both = replace(
-        point, volume_firing=np.array([False, True]), volume_since=np.array([0, point.start]), usual_rows=20.0
-    )
+    both = replace(point, row_firing=np.array([False, True]), row_since=np.array([0, point.start]), usual_rows=20.0)
     charted = Charted(learnt)
     found = reader(charted).evidence(both)
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors import GridMismatchError
+from detectors import LayoutMismatchError
 from monitor.facts import EventsCounted
 from monitor.stream.delta import Folder, PaneDelta
 from monitor.stream.events import FEATURES, EventBatch, OffsetRange
-from monitor.stream.sketches import GridSketches
+from monitor.stream.sketches import LayoutSketches
 from tests.build import KEY, MINUTE, OTHER_REFERENCE, P0, REFERENCE, at, feed, make_batch, make_pipeline, of, stored
 
-SKETCHES = GridSketches(REFERENCE.grid)
+SKETCHES = LayoutSketches(REFERENCE.layout)
 FOLDER = Folder({(KEY, FEATURES): MINUTE})
 minutes = st.lists(st.floats(0, 6, allow_nan=False), min_size=1, max_size=40)
 
@@ -90,8 +90,8 @@ def test_nothing_is_folded_of_no_events() -> None:
 def test_damaged_bytes_and_those_of_another_grid_are_refused() -> None:
     data = folded(make_batch([at(0)])).to_bytes(SKETCHES)
 
-    with pytest.raises(GridMismatchError):
-        PaneDelta.from_bytes(data, GridSketches(OTHER_REFERENCE.grid))
+    with pytest.raises(LayoutMismatchError):
+        PaneDelta.from_bytes(data, LayoutSketches(OTHER_REFERENCE.layout))
     with pytest.raises((ValueError, msgspec.DecodeError)):
         PaneDelta.from_bytes(data[:-9], SKETCHES)
 

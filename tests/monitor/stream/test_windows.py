@@ -6,7 +6,7 @@ import pytest
 
 from detectors import Sketch
 from monitor.stream.events import Nanos
-from monitor.stream.sketches import GridSketches
+from monitor.stream.sketches import LayoutSketches
 from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
 from tests.build import MINUTE, REFERENCE, add, at, make_batch, of
 
@@ -14,7 +14,7 @@ TEN = 10 * MINUTE
 
 
 def windows_of(length: Nanos = TEN, slide: Nanos | None = None, lateness: Nanos = 0, *minutes: float) -> Windows:
-    windows = Windows(WindowSpec(length, slide or length, lateness), GridSketches(REFERENCE.grid))
+    windows = Windows(WindowSpec(length, slide or length, lateness), LayoutSketches(REFERENCE.layout))
     if minutes:
         add(windows, make_batch([at(number) for number in minutes]))
     return windows
@@ -213,7 +213,7 @@ def test_totals_carried_from_window_to_window_equal_full_sums() -> None:
 
     for window in of(close_until(windows, at(200)), ClosedWindow):
         inside = [(at(n), age) for n, age in zip(minutes, ages, strict=True) if window.start <= at(n) < window.end]
-        whole = Sketch.empty(REFERENCE.grid)
+        whole = Sketch.empty(REFERENCE.layout)
         batch = make_batch([time for time, _ in inside], [age for _, age in inside])
         whole.update(batch.numeric, batch.codes)
         assert window.sketch.counts.tolist() == whole.counts.tolist()

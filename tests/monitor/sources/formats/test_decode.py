@@ -33,7 +33,7 @@ def make_decoder(
     max_future: int = 600 * SECOND,
 ) -> TopicDecoder:
     fields = fields or FieldMap()
-    return TopicDecoder("t", [SeriesDecoder(key, reference.grid, fields) for key in keys], fields, max_future)
+    return TopicDecoder("t", [SeriesDecoder(key, reference.layout, fields) for key in keys], fields, max_future)
 
 
 def read(decoder: TopicDecoder, *messages: bytes | None, partitions: Iterable[int] | None = None) -> Decoded:
@@ -75,7 +75,7 @@ def outcomes(decoded: Decoded) -> dict[str, int]:
 def row(decoded: Decoded, at: int = 0) -> tuple[dict[str, float], int]:
     """The numbers and the code of `plan` of one row of the only batch."""
     (batch,) = decoded.batches
-    names = [feature.name for feature in REFERENCE.grid.numeric]
+    names = [feature.name for feature in REFERENCE.layout.numeric]
     return dict(zip(names, batch.numeric[at].tolist(), strict=True)), int(batch.codes[at, 0])
 
 
@@ -227,7 +227,7 @@ def test_a_category_is_the_same_as_text_and_as_number(value: Any) -> None:
 
     decoded = read(make_decoder(reference=reference), event(features={"code": value}))
 
-    assert decoded.batches[0].codes.tolist() == [[reference.grid.categorical[0].categories.index("1")]]
+    assert decoded.batches[0].codes.tolist() == [[reference.layout.categorical[0].categories.index("1")]]
     assert decoded.batches[0].numeric.shape == (1, 0)
 
 

@@ -23,7 +23,7 @@ TS = NOON // 1_000_000
 
 def make_decoder(*keys: SeriesKey, reference: Reference = REFERENCE, fields: FieldMap | None = None) -> TopicDecoder:
     fields = fields or FieldMap()
-    return TopicDecoder("t", [SeriesDecoder(key, reference.grid, fields) for key in keys], fields, SECOND)
+    return TopicDecoder("t", [SeriesDecoder(key, reference.layout, fields) for key in keys], fields, SECOND)
 
 
 def event(model: str = "churn", version: str = '"3"', features: str = '{"age": 1.5, "plan": "pro"}') -> bytes:
