@@ -95,7 +95,7 @@ def charts_after(home: Path, kind: str, windows_long: int) -> list[Charts]:
     running = Daemon.start(configuration, clock=SystemClock(), source=feed)
     feed.stop = running.stop
     running.run()
-    return [one.judge.charts for one in running.pipeline.series.values() if one.judge.charts is not None]
+    return [series.features.operator("charts").charts for series in running.pipeline.series.values()]
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_windows_are_closed_with_quiet_charts() -> None:
     for _ in range(40):
         bench.window()
 
-    charts = [one.judge.charts for one in bench.pipeline.series.values()]
-    assert [one is not None and bool(one.judged.all()) for one in charts] == [True, True]
+    charts = [series.features.operator("charts").charts for series in bench.pipeline.series.values()]
+    assert [bool(one.judged.all()) for one in charts] == [True, True]
     assert not any(one.firing.any() or one.row_charts.firing.any() for one in charts if one is not None)
 
 

@@ -236,7 +236,7 @@ def decided(facts: list[Fact]) -> list[Fact]:
 
 
 def ticks(facts: list[Fact]) -> list[tuple[int, int, int, bytes]]:
-    return [(one.start, one.end, one.rows, one.step.values.tobytes()) for one in of(facts, SubgroupCharted)]
+    return [(one.start, one.end, one.rows, one.point.values.tobytes()) for one in of(facts, SubgroupCharted)]
 
 
 def play(pipeline: Pipeline, arrivals: list[MicroBatch]) -> list[Fact]:
