@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import CategoricalFeature, NumericFeature, Reference
 from monitor.series.series import SeriesSpec
-from monitor.sources.formats.columns import CategoryTable
+from monitor.sources.formats.fields import CategoryTable
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 from monitor.stream.events import EventBatch, Nanos, SeriesKey, UnseenCategory
 

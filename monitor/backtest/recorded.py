@@ -7,7 +7,7 @@ from typing import Protocol
 
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.decode import Decoded, TopicDecoder
+from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.stream.events import MicroBatch, Nanos, Partition
 
 BLOCK = 4 << 20  # bytes of a file at once: some thousand events

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from monitor.backtest.recorded import EmptyRecordError, Piece, RecordedError
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ABSENT_TOPIC, ALL_DOWN, END, SAFE_PROPERTIES, SILENT, TRANSPORT, KafkaChoice
 from monitor.sources.kafka.records import PARTITION, VALUE, by_topic, split

@@ -24,7 +24,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
 from monitor.settings import ConfigError, load_settings
 from monitor.settings.schema import TopicSettings
-from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.stream.events import SECOND, Nanos
@@ -169,7 +169,7 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
     if endings <= TABLES:
         from monitor.backtest.tables import Tables
 
-        return Tables(choice.inputs, decoder, configuration.specs)
+        return Tables(choice.inputs, decoder)
     odd = next((path for path in choice.inputs if path.suffix.lower() not in LINES | TABLES), None)
     if odd is not None:
         raise ConfigError(

@@ -12,7 +12,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
-from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices

@@ -14,11 +14,24 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicRecords:
-    """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`."""
+    """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
+
+    `offsets` are the first and the last offset that they span in each partition: what lies between them and is not
+    here is not there, or could not be read.
+    """
 
     topic: str
     partitions: Sequence[int]
     values: Sequence[bytes | None]
+    offsets: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    def only(self, places: Sequence[int]) -> "TopicRecords":
+        """The records at some places."""
+        if not places:
+            return TopicRecords(self.topic, (), ())
+        return TopicRecords(
+            self.topic, [self.partitions[at] for at in places], [self.values[at] for at in places], self.offsets
+        )
 
 
 @dataclass(frozen=True, slots=True)

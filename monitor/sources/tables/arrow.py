@@ -33,6 +33,11 @@ def _is_coded(column: Any) -> bool:
     return is_text(column.type.value_type) and len(column.dictionary) <= MOST_CODES
 
 
+def coded_texts(column: Any) -> Coded:
+    """A column of texts as codes."""
+    return coded(pc.dictionary_encode(column))
+
+
 def coded(column: Any) -> Coded:
     """A dictionary column of arrow with its codes as they are."""
     values = column.dictionary.to_pylist()

@@ -13,9 +13,12 @@ from monitor.explain.explainer import Explainer
 from monitor.explain.samples import FRESH, KEPT, LONGEST, TEXTS, Samples, legible
 from monitor.facts import AlertChanged, Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats import scanning
-from monitor.sources.formats import unseen as newcomers
-from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.decode import unseen as newcomers
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.json import LONGEST as LONGEST_READ
+from monitor.sources.formats.json import look, scanning
+from monitor.sources.formats.json.typed import typed_reader
 from monitor.stream.events import SECOND, EventBatch, SeriesKey, UnseenCategory
 from monitor.targets.payloads import Sender, notices
 from tests.build import KEY, REFERENCE, feed, make_batch, make_pipeline, of
@@ -151,16 +154,13 @@ def event(plan: object = "free", city: object = "Bonn", model: str = "churn", **
 
 def make_decoder(way: str, *models: str, reference: Reference = TWO) -> TopicDecoder:
     fields = FieldMap()
-    series = [SeriesDecoder(SeriesKey(model, "3"), reference.grid, fields) for model in models or ("churn",)]
+    series = [SeriesFields(SeriesKey(model, "3"), reference.grid, fields) for model in models or ("churn",)]
     decoder = TopicDecoder("t", series, fields, SECOND)
     if way == "compiled" and not scanning.COMPILED:
         pytest.skip("the compiled part is not here")
     if way != "compiled":
-        decoder._scanner = None
-    if way == "lenient":
-        decoder._envelope = None
-        for one in series:
-            one.plan = None
+        typed = typed_reader(TopicFields(series, fields), look)
+        decoder.readers[:-1] = [] if typed is None or way == "lenient" else [typed]
     return decoder
 
 
@@ -230,9 +230,9 @@ def test_few_messages_are_read_again_however_many_are_new(way: str, monkeypatch:
     assert len(named(make_decoder(way), [event(f"id-{at}") for at in range(5000)])) == len(read) == newcomers.MOST
 
 
-@WAYS
+@pytest.mark.parametrize("way", ["compiled", "typed"])  # what is read leniently need not be read again
 def test_a_long_text_is_cut_and_a_huge_message_is_not_read_again(way: str) -> None:
-    huge = event("huge", more="x" * newcomers.LONGEST)
+    huge = event("huge", more="x" * LONGEST_READ)
 
     found = named(make_decoder(way), [huge, event("y" * 10_000)])
 

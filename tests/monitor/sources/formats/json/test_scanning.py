@@ -2,20 +2,23 @@
 
 import random
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from detectors import Reference
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats import scanning
-from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.base import Rows
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.json import scanning
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
-FUZZ = Path(__file__).parents[3] / "native" / "fuzz_reader.cpp"
+FUZZ = Path(__file__).parents[4] / "native" / "fuzz_reader.cpp"
 SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0], "plan": ["free", "pro", "pro"]})
 TS = NOON // 1_000_000
@@ -23,7 +26,7 @@ TS = NOON // 1_000_000
 
 def make_decoder(*keys: SeriesKey, reference: Reference = REFERENCE, fields: FieldMap | None = None) -> TopicDecoder:
     fields = fields or FieldMap()
-    return TopicDecoder("t", [SeriesDecoder(key, reference.grid, fields) for key in keys], fields, SECOND)
+    return TopicDecoder("t", [SeriesFields(key, reference.grid, fields) for key in keys], fields, SECOND)
 
 
 def event(model: str = "churn", version: str = '"3"', features: str = '{"age": 1.5, "plan": "pro"}') -> bytes:
@@ -33,13 +36,13 @@ def event(model: str = "churn", version: str = '"3"', features: str = '{"age": 1
 def left(decoder: TopicDecoder, monkeypatch: pytest.MonkeyPatch, *messages: bytes) -> list[bytes | None]:
     """Decode, and tell which messages went to the Python decoder."""
     found: list[bytes | None] = []
-    by_series = decoder._by_series
+    decode = decoder.format.decode
 
-    def watched(records: TopicRecords, *rest: object) -> object:
-        found.extend(records.values)
-        return by_series(records, *rest)  # type: ignore[arg-type]
+    def watched(values: Sequence[bytes | None]) -> Rows:
+        found.extend(values)
+        return decode(values)
 
-    monkeypatch.setattr(decoder, "_by_series", watched)
+    monkeypatch.setattr(decoder.format, "decode", watched)
     decoder.decode(TopicRecords("t", [0] * len(messages), list(messages)), NOON)
     return found
 
@@ -102,11 +105,14 @@ def test_without_a_shape_or_without_the_compiled_part_python_reads(monkeypatch: 
     twice = FieldMap(features=(), version=("age",))  # two things at one path
     unwritable = Reference.fit({"plan": ["free", "\ud800", "pro"]})
 
-    assert make_decoder(SeriesKey("churn", "3"), fields=twice)._scanner is None
-    assert make_decoder(SeriesKey("churn", "3"), reference=unwritable)._scanner is None
-    assert make_decoder(SeriesKey("churn", "3"))._scanner is not None
+    def scans(decoder: TopicDecoder) -> bool:
+        return isinstance(decoder.readers[0], scanning.TopicScanner)
+
+    assert not scans(make_decoder(SeriesKey("churn", "3"), fields=twice))
+    assert not scans(make_decoder(SeriesKey("churn", "3"), reference=unwritable))
+    assert scans(make_decoder(SeriesKey("churn", "3")))
     monkeypatch.setattr(scanning, "COMPILED", False)
-    assert make_decoder(SeriesKey("churn", "3"))._scanner is None
+    assert not scans(make_decoder(SeriesKey("churn", "3")))
 
 
 @pytest.mark.timeout(300)

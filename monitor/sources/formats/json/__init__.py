@@ -1,0 +1,41 @@
+"""JSON: one object a message, one row an object."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from monitor.sources.formats.base import Reader, Rows
+from monitor.sources.formats.fields import Path, TopicFields
+from monitor.sources.formats.json.documents import Document, read_document, read_documents
+from monitor.sources.formats.json.scanning import topic_scanner
+from monitor.sources.formats.json.typed import typed_reader
+from monitor.sources.formats.values import Rejected
+
+LONGEST = 1 << 16  # bytes of a message worth reading twice
+
+
+class JsonDecoder:
+    """JSON messages: by the compiled scan, or where it is not there by typed structs; leniently what these leave."""
+
+    def __init__(self, topic: TopicFields) -> None:
+        quickest = topic_scanner(topic, look) or typed_reader(topic, look)
+        self.readers: Sequence[Reader] = () if quickest is None else (quickest,)
+
+    def decode(self, values: Sequence[bytes | None]) -> Rows:
+        """Value by value, so that a bad field costs that field only."""
+        return read_documents(values)
+
+    def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
+        """The object by path."""
+        yield Document(read_document(raw))
+
+
+decoder = JsonDecoder
+
+
+def look(raw: bytes | None) -> Mapping[Path, object]:
+    """A message read again for words: nothing of one that is too long for that."""
+    if raw is None or len(raw) > LONGEST:
+        return {}
+    try:
+        return Document(read_document(raw))
+    except Rejected:  # it was read a moment ago, so this cannot be; and a name is not worth a crash
+        return {}
