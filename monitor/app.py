@@ -158,7 +158,7 @@ class Daemon:
             version=VERSION,
             now=self.clock.now,
             ready=self.ready,
-            other_committer=lambda: self.source.foreign,
+            other_committer=lambda: self.source.other_committer,
             backlog=self.store.backlog,
             targets=tuple(target.name for target in configuration.targets),
             started=self.clock.now(),

@@ -195,6 +195,7 @@ def undated(decoder: TopicDecoder) -> TopicDecoder:
 def topic_range(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:
     """A range of the configured topics, or of one. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
+    from monitor.sources.kafka.range import KafkaRange
 
     kafka = configuration.settings.kafka
     topics = configuration.settings.topics if choice.topic is None else [topic_of(choice, configuration)]
@@ -207,7 +208,7 @@ def topic_range(choice: BacktestChoice, configuration: Configuration, within: Ra
         startup_timeout=kafka.startup_timeout / SECOND,
     )
     try:
-        return TopicRange(wanted, decoders, within.first, within.until)
+        return TopicRange(KafkaRange(wanted, within.first, within.until), decoders)
     except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 

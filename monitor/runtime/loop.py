@@ -107,7 +107,7 @@ class Loop:
             for partition, time in decoded.seen.items():
                 seen[partition] = max(time, seen.get(partition, time))
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
-        return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned, poll.blind), facts
+        return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned, poll.unconfirmed), facts
 
     def save(self) -> None:
         """Checkpoint, and let the notifiers look at the outbox."""

@@ -15,7 +15,7 @@ from monitor.sources.formats.base import DecodeCounts, Quick, Reader, Rows, Seri
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import format_of
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
-from monitor.stream.events import EventBatch, Nanos, Partition, SeriesKey
+from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 
 UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
 
@@ -63,7 +63,7 @@ class TopicDecoder:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
-        messages = len(records.values)
+        messages, offsets = len(records.values), records.offsets
         self._sample_unknown(records.values, counts, latest)
         for reader in self.readers:
             if not records.values:
@@ -72,7 +72,7 @@ class TopicDecoder:
             rows += read.rows
             self._see(read.newest, decoded)
             records = read.rest
-        decoded.batches = [self._batch(part) for part in rows]
+        decoded.batches = [self._batch(part, offsets) for part in rows]
         for at, most in self._unseen.places(len(rows), messages, now).items():
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], newcomers=named)
@@ -122,5 +122,5 @@ class TopicDecoder:
             partition = Partition(self.topic, index)
             decoded.seen[partition] = max(time, decoded.seen.get(partition, time))
 
-    def _batch(self, rows: SeriesRows) -> EventBatch:
-        return EventBatch(rows.series.key, self.topic, rows.times, rows.numeric, rows.codes)
+    def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
+        return EventBatch(rows.series.key, self.topic, rows.times, rows.numeric, rows.codes, offsets=offsets)

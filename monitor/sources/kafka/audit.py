@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from monitor.facts import Fact, ForeignCommit
 from monitor.stream.events import Partition
 
-CLEAN_AFTER = 4  # looks without a foreign commit after which the alarm ends
+CLEAN_AFTER = 4  # looks without a commit of somebody else after which the alarm ends
 PATIENCE = 1.0  # seconds: a look is taken inside the loop, which stands still while the broker is away
 
 
@@ -36,7 +36,7 @@ class CommitAudit:
         self._published: dict[Partition, int] = {}
         self._next_look = 0.0
         self._clean = 0
-        self.foreign: ForeignCommit | None = None
+        self.other: ForeignCommit | None = None
 
     def begin(self, stored: Mapping[Partition, int]) -> None:
         """Remember what we had saved.
@@ -69,21 +69,21 @@ class CommitAudit:
         return error or (failed[0].error if failed else None)
 
     def look(self, partitions: Iterable[Partition], now: float, every: float, patience: float = PATIENCE) -> list[Fact]:
-        """Look once in `every` seconds; foreign commits are returned as facts. Raises KafkaException."""
+        """Look once in `every` seconds; commits of somebody else are returned as facts. Raises KafkaException."""
         if now < self._next_look:
             return []
         self._next_look = now + every
-        foreign: list[Fact] = []
+        others: list[Fact] = []
         for partition, commit in self._fetch(partitions, patience).items():
-            if found := self._judge(partition, commit):
-                self.foreign = found
-                foreign.append(found)
+            if other := self._judge(partition, commit):
+                self.other = other
+                others.append(other)
             if commit != Commit(self._published.get(partition, -1), self._mark):
                 self._published.pop(partition, None)  # written over, overtaken by an older one, or never arrived
-        self._clean = 0 if foreign else self._clean + 1
+        self._clean = 0 if others else self._clean + 1
         if self._clean >= CLEAN_AFTER:
-            self.foreign = None
-        return foreign
+            self.other = None
+        return others
 
     def _judge(self, partition: Partition, commit: Commit) -> ForeignCommit | None:
         if partition not in self._inherited:
