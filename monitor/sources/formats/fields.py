@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from detectors import Grid, canonical
-from monitor.sources.formats.values import Rejected, version_text
+from monitor.sources.formats.values import UNITS, Rejected, version_text
 from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
 
 Path = tuple[str, ...]
@@ -25,7 +25,7 @@ class FieldMap:
     version: Path = ("version",)
     features: Path = ("features",)
     prediction: Path = ("prediction",)
-    unit: Nanos = 1_000_000
+    unit: Nanos = UNITS["ms"]
 
     @classmethod
     def parse(cls, paths: Mapping[str, str], unit: Nanos) -> "FieldMap":

@@ -16,7 +16,7 @@ Format = Callable[[TopicFields], Decoder]
 
 
 class UnknownFormatError(ValueError):
-    """There is no such format: one line that lists those there are."""
+    """There is no such format, or it cannot be loaded: one line that says what is valid, or why."""
 
 
 def format_of(name: str) -> Format:
@@ -26,8 +26,11 @@ def format_of(name: str) -> Format:
         return ours
     theirs = _theirs().get(name)
     if theirs is None:
-        raise UnknownFormatError(f"there is no format {name}; there is {', '.join(formats())}")
-    made: Format = theirs.load()
+        raise UnknownFormatError(f"must be one of {', '.join(formats())}")
+    try:
+        made: Format = theirs.load()
+    except (ImportError, AttributeError) as error:
+        raise UnknownFormatError(f"the package {theirs.value} cannot be loaded: {error}") from None
     return made
 
 

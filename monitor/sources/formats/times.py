@@ -41,6 +41,13 @@ def times_of(column: Column, unit: Nanos, latest: Nanos, rejected: Counter[str])
     return times
 
 
+def newest(partitions: Sequence[int], times: NDArray[np.int64]) -> dict[int, Nanos]:
+    """The newest event time of each partition; times[i] is of partitions[i], or none."""
+    known = times != NOT_A_TIME
+    indices, times = np.array(partitions, dtype=np.int64)[known], times[known]
+    return {index: int(times[indices == index].max()) for index in np.unique(indices).tolist()}
+
+
 def _integers(column: NDArray[Any]) -> NDArray[Any] | None:
     """A column of whole numbers as such; None where it holds anything else."""
     if column.dtype.kind in "iu":

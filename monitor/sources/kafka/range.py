@@ -8,13 +8,14 @@ from confluent_kafka import KafkaException
 
 from monitor.facts import RecordsSkipped
 from monitor.sources.base import SourceError, TopicRecords
+from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.bounds import ask_bounds, ask_offsets_at
 from monitor.sources.kafka.client import ALL_DOWN, TRANSPORT, KafkaChoice, make_consumer
 from monitor.sources.kafka.lookup import list_partitions
 from monitor.sources.kafka.reader import PartitionReader, Polled
 from monitor.stream.events import Nanos, Partition
 
-MILLISECOND: Nanos = 1_000_000
+MILLISECOND = UNITS["ms"]
 WAIT = 1.0  # seconds for one poll
 PASSING = frozenset({TRANSPORT, ALL_DOWN})  # troubles that the client deals with itself
 

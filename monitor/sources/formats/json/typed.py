@@ -18,7 +18,7 @@ from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
-from monitor.sources.formats.times import NOT_A_TIME, times_of
+from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
 from monitor.sources.formats.values import Rejected, version_text
 from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
 
@@ -128,13 +128,6 @@ def typed_reader(topic: TopicFields, look: Look) -> TypedReader | None:
     """A reader, where structs can say the shape of this topic's messages."""
     envelope = plan_envelope(topic.fields)
     return None if envelope is None or not topic.series else TypedReader(topic, envelope, look)
-
-
-def newest(partitions: Sequence[int], times: NDArray[np.int64]) -> dict[int, Nanos]:
-    """The newest event time of each partition; times[i] is that of a message of partitions[i], or none."""
-    known = times != NOT_A_TIME
-    indices, times = np.array(partitions, dtype=np.int64)[known], times[known]
-    return {index: int(times[indices == index].max()) for index in np.unique(indices).tolist()}
 
 
 def _typed(plan: StructPlan, values: Values, places: list[int]) -> tuple[list[Any], list[int]]:
