@@ -13,11 +13,11 @@ LONGEST = 1 << 16  # bytes of a message worth reading twice
 
 
 class JsonDecoder:
-    """JSON messages: by the compiled scan, or where it is not there by typed structs; leniently what these leave."""
+    """JSON messages: by the compiled scan, where it is there; by typed structs what it leaves, leniently what they leave."""
 
     def __init__(self, topic: TopicFields) -> None:
-        quickest = topic_scanner(topic, look) or typed_reader(topic, look)
-        self.readers: Sequence[Reader] = () if quickest is None else (quickest,)
+        ways = topic_scanner(topic, look), typed_reader(topic, look)
+        self.readers: Sequence[Reader] = [way for way in ways if way is not None]
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """Value by value, so that a bad field costs that field only."""

@@ -1,7 +1,7 @@
 """Bytes to columns in one pass by the compiled part (HOT), for the messages it wholly understands.
 
-What it leaves (rejections, odd spellings, keys said twice) is read leniently; a property test holds the two to the
-same answer. Without the compiled part, or with DRIFTD_PURE=1, typed structs do its work.
+What it leaves (rejections, odd spellings, keys said twice) goes to the readers after it; a property test holds them to
+the same answer. Without the compiled part, or with DRIFTD_PURE=1, everything goes there.
 """
 
 import os
