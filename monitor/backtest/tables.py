@@ -90,20 +90,20 @@ class Tables:
     def _layout(self, path: Path, names: Sequence[str]) -> dict[Place, str]:
         """Which column holds which path. Raises TableError for a file without event times, or with models unnamed."""
         fields = self._decoder.fields
-        found = places_in(names, fields, [place for place, _ in self._wanted()])
-        if fields.timestamp not in found:
+        held = places_in(names, fields, [place for place, _ in self._wanted()])
+        if fields.timestamp not in held:
             raise TableError(
                 f"{path}: has no column {'.'.join(fields.timestamp)} with event times; it has {', '.join(names[:SHOWN])}"
             )
-        if fields.model not in found and len(self._decoder.series) > 1:
+        if fields.model not in held and len(self._decoder.series) > 1:
             raise TableError(
                 f"{path}: has no column {'.'.join(fields.model)}, and {len(self._decoder.series)} models are configured; "
                 f"it has {', '.join(names[:SHOWN])}"
             )
         for place, key in self._wanted():
-            if place not in found:
+            if place not in held:
                 self._notes[f"{path} has no column {'.'.join(place)}: missing in its rows of {key}"] = None
-        return found
+        return held
 
     def _wanted(self) -> Iterator[tuple[Place, SeriesKey]]:
         for key, series in self._decoder.series.items():
@@ -117,15 +117,15 @@ class Tables:
 def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place]) -> dict[Place, str]:
     """The column of each path: called by its dotted path, by what the path is for, or by the path's last part if no other has it."""
     wanted = dict.fromkeys([fields.timestamp, fields.model, fields.version, *features])
-    found = {place: ".".join(place) for place in wanted if ".".join(place) in names}
+    held = {place: ".".join(place) for place in wanted if ".".join(place) in names}
     roles = {fields.timestamp: TIME_NAMES, fields.model: ("model",), fields.version: ("version",)}
     roles[fields.prediction] = ("prediction", PREDICTION)
-    free = [name for name in names if name not in found.values()]
+    free = [name for name in names if name not in held.values()]
     ends = Counter(place[-1] for place in wanted)
     for place in wanted:
         plain = (place[-1],) if ends[place[-1]] == 1 and place not in {fields.model, fields.version} else ()
         named = next((name for name in (*plain, *roles.get(place, ())) if name in free), None)
-        if place not in found and named is not None:
-            found[place] = named
+        if place not in held and named is not None:
+            held[place] = named
             free.remove(named)
-    return found
+    return held

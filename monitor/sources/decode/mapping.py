@@ -72,14 +72,14 @@ def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.
     pairs, of_pair = np.unique(of_model * len(versions) + of_version, return_inverse=True)
     numbers = {key: number for number, key in enumerate(topic.series)}
     owners = np.full(len(pairs), UNMONITORED, dtype=np.int64)
-    for at, (pair, count) in enumerate(zip(pairs.tolist(), np.bincount(of_pair).tolist(), strict=True)):
+    for place, (pair, count) in enumerate(zip(pairs.tolist(), np.bincount(of_pair).tolist(), strict=True)):
         try:
             series = topic.series_of(models[pair // len(versions)], versions[pair % len(versions)])
         except Rejected as reason:
-            owners[at] = REJECTED
+            owners[place] = REJECTED
             rejected[str(reason)] += count
         else:
-            owners[at] = UNMONITORED if series is None else numbers[series.key]
+            owners[place] = UNMONITORED if series is None else numbers[series.key]
     return np.asarray(owners[of_pair])
 
 
@@ -134,11 +134,11 @@ def _of_series(
         rows, times = rows.take(which), times[which]
     numeric = np.empty((len(rows), len(series.numeric)), order="F")
     codes = np.empty((len(rows), len(series.tables)), dtype=np.int32, order="F")
-    for at, (_, path) in enumerate(series.numeric):
-        numeric[:, at] = _numbers(rows.column(path), len(rows), reasons)
-    for at, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
-        codes[:, at] = _codes(rows.column(path), table, len(rows), reasons)
-    return SeriesRows(series, times, numeric, codes, rows.row)
+    for column, (_, path) in enumerate(series.numeric):
+        numeric[:, column] = _numbers(rows.column(path), len(rows), reasons)
+    for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
+        codes[:, column] = _codes(rows.column(path), table, len(rows), reasons)
+    return SeriesRows(series, times, numeric, codes, rows.values)
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:
@@ -162,9 +162,9 @@ def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray
 def _each_number(column: Coded, reasons: Counter[str]) -> NDArray[np.float64]:
     counts = np.bincount(column.rows, minlength=len(column.values)).tolist()
     numbers = np.empty(len(column.values))
-    for at, (value, count) in enumerate(zip(column.values, counts, strict=True)):
+    for place, (value, count) in enumerate(zip(column.values, counts, strict=True)):
         why: Counter[str] = Counter()
-        numbers[at] = number(value, why)
+        numbers[place] = number(value, why)
         reasons.update(dict.fromkeys(why, count))
     return np.asarray(numbers[column.rows])
 

@@ -1,14 +1,12 @@
 """What unseen categories are called: of the messages that hold one, a few are read again."""
 
 from collections import Counter
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.explain.samples import legible
 from monitor.sources.formats.base import SeriesRows
-from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.sources.formats.values import category
 from monitor.stream.events import SECOND, Nanos, Newcomer
 
@@ -48,7 +46,7 @@ class UnseenSampler:
         return tuple(
             Newcomer(column, text, int(rows.times[row]))
             for row in rows_to_read(unseen, self._turn, most)
-            for column, text in named(rows.series, np.flatnonzero(unseen[:, row]).tolist(), rows.look(row))
+            for column, text in named(rows, np.flatnonzero(unseen[:, row]).tolist(), row)
         )
 
 
@@ -59,13 +57,12 @@ def unseen_in(rows: SeriesRows) -> NDArray[np.bool_]:
 
 def spread(rows: SeriesRows) -> tuple[Newcomer, ...]:
     """Some unseen categories of each column, of rows spread over a chunk that need not be read again."""
-    told: list[Newcomer] = []
-    for column, unseen in enumerate(unseen_in(rows)):
-        for row in spread_over(np.flatnonzero(unseen), SPREAD):
-            told += [
-                Newcomer(column, text, int(rows.times[row])) for _, text in named(rows.series, [column], rows.look(row))
-            ]
-    return tuple(told)
+    return tuple(
+        Newcomer(column, text, int(rows.times[row]))
+        for column, unseen in enumerate(unseen_in(rows))
+        for row in spread_over(np.flatnonzero(unseen), SPREAD)
+        for _, text in named(rows, [column], row)
+    )
 
 
 def spread_over(rows: NDArray[np.intp], most: int) -> list[int]:
@@ -85,8 +82,8 @@ def rows_to_read(unseen: NDArray[np.bool_], turn: int, most: int) -> list[int]:
     return sorted(chosen)
 
 
-def named(series: SeriesFields, columns: list[int], row: Mapping[Path, object]) -> list[tuple[int, str]]:
+def named(rows: SeriesRows, columns: list[int], row: int) -> list[tuple[int, str]]:
     """What a row says in these columns, where it is a category that the reference does not know."""
-    reasons: Counter[str] = Counter()  # counted already, where it was decoded
-    texts = [(column, category(row.get(series.categorical[column][1]), reasons)) for column in columns]
-    return [(column, legible(text)) for column, text in texts if text is not None]
+    values = rows.look(row, [rows.series.categorical[column][1] for column in columns])
+    texts = [category(value, Counter()) for value in values]  # the reasons were counted where it was decoded
+    return [(column, legible(text)) for column, text in zip(columns, texts, strict=True) if text is not None]

@@ -1,7 +1,7 @@
 """What a format promises: message values to rows, a column a path. Mapping and routing are shared, above it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,21 +29,30 @@ class Rows:
     columns: Mapping[Path, Column]
     messages: NDArray[np.intp]
     rejected: Mapping[str, int] = field(default_factory=dict)
+    which: NDArray[np.intp] | None = None  # the rows of the columns that count; None: all
 
     def __len__(self) -> int:
         return len(self.messages)
 
     def column(self, path: Path) -> Column | None:
         """The column of a path; None where no row has it."""
-        return self.columns.get(path)
+        column = self.columns.get(path)
+        return column if column is None or self.which is None else only_rows(column, self.which)
 
     def take(self, which: NDArray[np.intp]) -> "Rows":
         """Some rows; a column is copied when it is asked for."""
-        return Rows(_Taken(self.columns, which), self.messages[which])
+        return Rows(self.columns, self.messages[which], which=which if self.which is None else self.which[which])
 
-    def row(self, at: int) -> Mapping[Path, object]:
-        """The values of one row."""
-        return self.columns.row(at) if isinstance(self.columns, _Taken) else _Row(self.columns, at)
+    def values(self, row: int, paths: Iterable[Path]) -> list[object]:
+        """What a row holds at some paths."""
+        at = np.array([row if self.which is None else self.which[row]])
+        columns = (self.columns.get(path) for path in paths)
+        return [None if column is None else only_rows(column, at).tolist()[0] for column in columns]
+
+
+def only_rows(column: Column, which: NDArray[Any]) -> Column:
+    """Some rows of a column."""
+    return Coded(column.values, column.rows[which]) if isinstance(column, Coded) else column[which]
 
 
 class Decoder(Protocol):
@@ -83,14 +92,14 @@ class DecodeCounts:
 class SeriesRows:
     """Rows of one series as its columns: event times int64[n], numeric float64[n, k], codes int32[n, c].
 
-    `look` gives the values of a row as they came, for words; it may have to read the message again.
+    `look` gives the values of a row at some paths, for words; it may have to read the message again.
     """
 
     series: SeriesFields
     times: NDArray[np.int64]
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
-    look: Callable[[int], Mapping[Path, object]]
+    look: Callable[[int, Iterable[Path]], Sequence[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,50 +127,3 @@ class Quick(Protocol):
     def readers(self) -> Sequence[Reader]:
         """The quickest first."""
         ...
-
-
-# --- columns ----------------------------------------------------------------------------------------------------------
-
-
-class _Taken(Mapping[Path, Column]):
-    """Some rows of some columns, lazily."""
-
-    def __init__(self, columns: Mapping[Path, Column], which: NDArray[np.intp]) -> None:
-        self._columns = columns
-        self._which = which
-
-    def __getitem__(self, path: Path) -> Column:
-        return only_rows(self._columns[path], self._which)
-
-    def __iter__(self) -> Iterator[Path]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
-
-    def row(self, at: int) -> Mapping[Path, object]:
-        """One of these rows, without the others."""
-        place = int(self._which[at])
-        return self._columns.row(place) if isinstance(self._columns, _Taken) else _Row(self._columns, place)
-
-
-class _Row(Mapping[Path, object]):
-    """One row of some columns, lazily."""
-
-    def __init__(self, columns: Mapping[Path, Column], at: int) -> None:
-        self._columns = columns
-        self._at = np.array([at])
-
-    def __getitem__(self, path: Path) -> object:
-        return only_rows(self._columns[path], self._at).tolist()[0]
-
-    def __iter__(self) -> Iterator[Path]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
-
-
-def only_rows(column: Column, which: NDArray[Any]) -> Column:
-    """Some rows of a column."""
-    return Coded(column.values, column.rows[which]) if isinstance(column, Coded) else column[which]

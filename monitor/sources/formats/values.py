@@ -98,10 +98,10 @@ def parse_time(text: str) -> Nanos:
     if DATE.match(text) is None:  # 20260102… may as well be an epoch
         raise Rejected("timestamp_invalid")
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise Rejected("timestamp_invalid") from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    since = found - EPOCH
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    since = time - EPOCH
     return (since // timedelta(microseconds=1)) * 1_000

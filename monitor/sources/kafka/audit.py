@@ -57,15 +57,15 @@ class CommitAudit:
             if partition in self._inherited and self._published.get(partition) != at
         }
         if changed:
-            offsets = [TopicPartition(one.topic, one.index, at, self._mark) for one, at in changed.items()]
+            offsets = [TopicPartition(place.topic, place.index, at, self._mark) for place, at in changed.items()]
             self._consumer.commit(offsets=offsets, asynchronous=True)
             self._published.update(changed)
 
     def committed(self, error: KafkaError | None, offsets: Iterable[TopicPartition]) -> KafkaError | None:
         """Take the broker's answer to a commit: what failed is published again. Returns the first error."""
-        failed = [one for one in offsets if error is not None or one.error is not None]
-        for one in failed:
-            self._published.pop(Partition(one.topic, one.partition), None)
+        failed = [offset for offset in offsets if error is not None or offset.error is not None]
+        for offset in failed:
+            self._published.pop(Partition(offset.topic, offset.partition), None)
         return error or (failed[0].error if failed else None)
 
     def look(self, partitions: Iterable[Partition], now: float, every: float, patience: float = PATIENCE) -> list[Fact]:
@@ -99,7 +99,7 @@ class CommitAudit:
         if not wanted:
             return {}
         return {
-            Partition(one.topic, one.partition): Commit(max(one.offset, -1), one.metadata or "")
-            for one in self._consumer.committed(wanted, timeout=patience)
-            if one.error is None
+            Partition(answer.topic, answer.partition): Commit(max(answer.offset, -1), answer.metadata or "")
+            for answer in self._consumer.committed(wanted, timeout=patience)
+            if answer.error is None
         }

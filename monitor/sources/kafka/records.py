@@ -63,10 +63,10 @@ def by_topic(messages: Sequence[Any], topics: Sequence[str]) -> list[Taken]:
     if len(topics) == 1:
         return [_taken(topics[0], messages)]
     names = list(map(TOPIC, messages))
-    found = set(names)
-    if len(found) == 1:
+    read = set(names)
+    if len(read) == 1:
         return [_taken(names[0], messages)]
-    return [_taken(topic, list(compress(messages, map(topic.__eq__, names)))) for topic in found]
+    return [_taken(topic, list(compress(messages, map(topic.__eq__, names)))) for topic in read]
 
 
 def _taken(topic: str, messages: Sequence[Any]) -> Taken:

@@ -76,10 +76,9 @@ class KafkaSource:
         """Find the partitions and begin. Raises SourceError when the broker is silent for the start-up time."""
         self._stored = dict(positions)
         deadline = self._clock.elapsed() + self._choice.startup_timeout
-        found = self._insist(self._partitions, deadline)
         known_topics = {partition.topic for partition in positions}
         starts = {}
-        for partition in found:
+        for partition in self._insist(self._partitions, deadline):
             low, high = self._insist(partial(self._bounds, partition), deadline)
             first = low if self._choice.from_earliest or partition.topic in known_topics else high
             starts[partition] = self._start_of(partition, low, high, first)

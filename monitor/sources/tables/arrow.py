@@ -1,4 +1,4 @@
-"""Arrow's columns as numpy: numbers, and texts as codes. Imported by `reference fit` alone."""
+"""Arrow's columns as numpy: numbers, and texts as codes. Imported where files are read alone."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
         return coded(column)
     if pa.types.is_decimal(column.type) or (pa.types.is_integer(column.type) and column.null_count):
         column = pc.cast(column, pa.float64(), safe=False)
-    found: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return found
+    plain: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return plain
 
 
 def _is_coded(column: Any) -> bool:

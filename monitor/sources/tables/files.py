@@ -51,12 +51,12 @@ def chunks(paths: Sequence[Path], shape: Shape, wanted: Sequence[str], time: Tim
     return ahead(chunks_of(paths, shape, wanted, time))
 
 
-def ahead(found: Iterator[Pieces]) -> Iterator[Pieces]:
+def ahead(pieces: Iterator[Pieces]) -> Iterator[Pieces]:
     """The same, each read in a thread while the one before it is used."""
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-        pending = reader.submit(next, found, None)
+        pending = reader.submit(next, pieces, None)
         while (chunk := pending.result()) is not None:
-            pending = reader.submit(next, found, None)
+            pending = reader.submit(next, pieces, None)
             yield chunk
 
 

@@ -1,13 +1,12 @@
 """JSON: one object a message, one row an object."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from monitor.sources.formats.base import Reader, Rows
 from monitor.sources.formats.fields import Path, TopicFields
-from monitor.sources.formats.json.documents import Document, read_document, read_documents
+from monitor.sources.formats.json.documents import Document, dig, read_document, read_documents
 from monitor.sources.formats.json.scanning import topic_scanner
 from monitor.sources.formats.json.typed import typed_reader
-from monitor.sources.formats.values import Rejected
 
 LONGEST = 1 << 16  # bytes of a message worth reading twice
 
@@ -31,11 +30,9 @@ class JsonDecoder:
 decoder = JsonDecoder
 
 
-def look(raw: bytes | None) -> Mapping[Path, object]:
-    """A message read again for words: nothing of one that is too long for that."""
+def look(raw: bytes | None, paths: Iterable[Path]) -> Sequence[object]:
+    """What a message holds at some paths, read again for words: nothing of one that is too long for that."""
     if raw is None or len(raw) > LONGEST:
-        return {}
-    try:
-        return Document(read_document(raw))
-    except Rejected:  # it was read a moment ago, so this cannot be; and a name is not worth a crash
-        return {}
+        return [None for _ in paths]
+    document = read_document(raw)  # which was read a moment ago
+    return [dig(document, path) for path in paths]

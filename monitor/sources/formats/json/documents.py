@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,28 +60,28 @@ def _is_utf8(raw: bytes) -> bool:
 def parse_leniently(raw: bytes) -> dict[str, Any]:
     """A message as plain objects, NaN, Infinity and 1e999 let through as floats. Raises Rejected."""
     try:
-        found = msgspec.json.decode(raw)
+        message = msgspec.json.decode(raw)
     except UNREADABLE:
         try:
-            found = json.loads(raw.decode("utf-8-sig"), parse_int=_integer)  # text: bytes could pass as UTF-16
+            message = json.loads(raw.decode("utf-8-sig"), parse_int=_integer)  # text: bytes could pass as UTF-16
         except (ValueError, RecursionError):
             raise Rejected("malformed_json") from None
-    if not isinstance(found, dict):
+    if not isinstance(message, dict):
         raise Rejected("not_object")
-    return found
+    return message
 
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_INTEGER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
 
 
-def dig(found: Any, path: tuple[str, ...]) -> Any:
-    """The value at a dotted path, None where anything on the way is absent or no object."""
+def dig(value: Any, path: Path) -> Any:
+    """The value at a path, None where anything on the way is absent or no object."""
     for name in path:
-        if not isinstance(found, dict):
+        if not isinstance(value, dict):
             return None
-        found = found.get(name)
-    return found
+        value = value.get(name)
+    return value
 
 
 class Document(Mapping[Path, object]):
@@ -123,9 +123,9 @@ class DocumentRows(Rows):
         """Some rows."""
         return DocumentRows({}, self.messages[which], documents=[self.documents[row] for row in which.tolist()])
 
-    def row(self, at: int) -> Document:
-        """The object of a row."""
-        return Document(self.documents[at])
+    def values(self, row: int, paths: Iterable[Path]) -> list[object]:
+        """What a row holds at some paths."""
+        return [dig(self.documents[row], path) for path in paths]
 
 
 def read_documents(values: Sequence[bytes | None]) -> DocumentRows:
@@ -139,7 +139,7 @@ def read_documents(values: Sequence[bytes | None]) -> DocumentRows:
             messages.append(message)
         except Rejected as reason:
             rejected[str(reason)] += 1
-    return DocumentRows({}, np.array(messages, dtype=np.intp), rejected, documents)
+    return DocumentRows({}, np.array(messages, dtype=np.intp), rejected, documents=documents)
 
 
 def read_document(raw: bytes | None) -> dict[str, Any]:

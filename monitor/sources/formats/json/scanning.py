@@ -5,7 +5,7 @@ the same answer. Without the compiled part, or with DRIFTD_PURE=1, everything go
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION = range(6)
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
 Leaves = Mapping[Path, tuple[int, int]]
-Look = Callable[[bytes | None], Mapping[Path, object]]
+Look = Callable[[bytes | None, Iterable[Path]], Sequence[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class TopicScanner:
         times: NDArray[np.int64],
         numbers: NDArray[np.float64],
         codes: NDArray[np.int32],
-        look: Callable[[int, int], Mapping[Path, object]],
+        look: Callable[[int, int, Iterable[Path]], Sequence[object]],
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = 0
@@ -122,10 +122,10 @@ class TopicScanner:
             code += size * codes_width
 
     def _look_at(
-        self, values: Sequence[bytes | None], scanned: Scanned, series: int, row: int
-    ) -> Mapping[Path, object]:
-        """The message that gave a row of a series, read again."""
-        return self._look(values[int(np.flatnonzero(scanned.series == series)[row])])
+        self, values: Sequence[bytes | None], scanned: Scanned, series: int, row: int, paths: Iterable[Path]
+    ) -> Sequence[object]:
+        """Read the message that gave a row of a series again."""
+        return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
 
 
 def topic_scanner(topic: TopicFields, look: Look) -> TopicScanner | None:

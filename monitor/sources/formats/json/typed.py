@@ -5,7 +5,7 @@ A message is decoded into a struct that has a typed slot for each feature of the
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
 from monitor.sources.formats.values import Rejected, version_text
 from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
 
-Look = Callable[[bytes | None], Mapping[Path, object]]
+Look = Callable[[bytes | None, Iterable[Path]], Sequence[object]]
 Values = Sequence[bytes | None]
 
 
@@ -55,7 +55,7 @@ class TypedReader:
         """The messages of each series; those of none only move event time on."""
         if len(self._topic.series) == 1:
             return [(next(iter(self._topic.series.values())), readable)]
-        grouped: dict[SeriesKey | None, list[int]] = {}
+        grouped: dict[SeriesKey, list[int]] = {}
         stamps: dict[int, Any] = {}
         messages, places = _typed(self._envelope, values, readable)
         for message, place in zip(messages, places, strict=True):
@@ -69,13 +69,12 @@ class TypedReader:
             else:
                 grouped.setdefault(series.key, []).append(place)
         self._pass(stamps, latest, times, counts)
-        return [(self._topic.series[key], places) for key, places in grouped.items() if key is not None]
+        return [(self._topic.series[key], places) for key, places in grouped.items()]
 
     def _pass(self, stamps: Mapping[int, Any], latest: Nanos, times: NDArray[np.int64], counts: DecodeCounts) -> None:
         """Count messages of nobody."""
-        found = self._times(list(stamps.values()), latest)
-        times[list(stamps)] = found
-        counts.unmonitored += int(np.count_nonzero(found != NOT_A_TIME))
+        times[list(stamps)] = passed = self._times(list(stamps.values()), latest)
+        counts.unmonitored += int(np.count_nonzero(passed != NOT_A_TIME))
 
     def _times(self, stamps: Sequence[Any], latest: Nanos) -> NDArray[np.int64]:
         column = np.fromiter(stamps, dtype=object, count=len(stamps))
@@ -97,22 +96,21 @@ class TypedReader:
         if not messages:
             return []
         stamps, models, versions = plan.envelopes(messages)
-        found = self._times(stamps, latest)
-        times[places] = found
+        times[places] = stamped = self._times(stamps, latest)
         ours = self._ours(series, models, versions)
-        counts.unmonitored += int(np.count_nonzero((found != NOT_A_TIME) & ~ours))
-        kept = np.flatnonzero((found != NOT_A_TIME) & ours)
+        counts.unmonitored += int(np.count_nonzero((stamped != NOT_A_TIME) & ~ours))
+        kept = np.flatnonzero((stamped != NOT_A_TIME) & ours)
         if not kept.size:
             return []
         numeric, codes = _columns(series, plan, messages)
         if kept.size < len(messages):
-            numeric, codes, found = numeric[kept], codes[kept], found[kept]
+            numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
         counts.fields["missing"] += _missing(series, numeric, codes)
         look = partial(self._look_at, values, [places[at] for at in kept.tolist()])
-        return [SeriesRows(series, found, numeric, codes, look)]
+        return [SeriesRows(series, stamped, numeric, codes, look)]
 
-    def _look_at(self, values: Values, places: Sequence[int], row: int) -> Mapping[Path, object]:
-        return self._look(values[places[row]])
+    def _look_at(self, values: Values, places: Sequence[int], row: int, paths: Iterable[Path]) -> Sequence[object]:
+        return self._look(values[places[row]], paths)
 
     def _ours(self, series: SeriesFields, models: Sequence[Any], versions: Sequence[Any]) -> NDArray[np.bool_]:
         key = series.key
