@@ -75,7 +75,7 @@ class TopicDecoder:
         decoded.batches = [self._batch(part, offsets) for part in rows]
         for at, most in self._unseen.places(len(rows), messages, now).items():
             if named := self._unseen.named(rows[at], most):
-                decoded.batches[at] = replace(decoded.batches[at], newcomers=named)
+                decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts = counts.facts(self.topic)
         return decoded
 
@@ -85,7 +85,7 @@ class TopicDecoder:
         mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = int(mapped.times.max())
-        decoded.batches = [replace(self._batch(part), newcomers=spread(part)) for part in mapped.rows]
+        decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in mapped.rows]
         decoded.facts = counts.facts(self.topic)
         return decoded
 

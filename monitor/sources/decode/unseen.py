@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from monitor.explain.samples import legible
 from monitor.sources.formats.base import SeriesRows
 from monitor.sources.formats.values import category
-from monitor.stream.events import SECOND, Nanos, Newcomer
+from monitor.stream.events import SECOND, Nanos, UnseenCategory
 
 EVERY = 4096  # messages: for so many a batch is looked through, and some each second where there are fewer
 LOOKS = 32  # those some
@@ -38,13 +38,13 @@ class UnseenSampler:
         rows = min(FEW * max(1, looks // batches), MOST)
         return {(self._turn + at) % batches: rows for at in range(min(batches, looks))}
 
-    def named(self, rows: SeriesRows, most: int) -> tuple[Newcomer, ...]:
+    def named(self, rows: SeriesRows, most: int) -> tuple[UnseenCategory, ...]:
         """Some unseen categories, out of at most so many rows."""
         unseen = unseen_in(rows)
         if not unseen.any():
             return ()
         return tuple(
-            Newcomer(column, text, int(rows.times[row]))
+            UnseenCategory(column, text, int(rows.times[row]))
             for row in rows_to_read(unseen, self._turn, most)
             for column, text in named(rows, np.flatnonzero(unseen[:, row]).tolist(), row)
         )
@@ -55,10 +55,10 @@ def unseen_in(rows: SeriesRows) -> NDArray[np.bool_]:
     return np.equal(rows.codes.T, rows.series.unseen[:, None])
 
 
-def spread(rows: SeriesRows) -> tuple[Newcomer, ...]:
+def spread(rows: SeriesRows) -> tuple[UnseenCategory, ...]:
     """Some unseen categories of each column, of rows spread over a chunk that need not be read again."""
     return tuple(
-        Newcomer(column, text, int(rows.times[row]))
+        UnseenCategory(column, text, int(rows.times[row]))
         for column, unseen in enumerate(unseen_in(rows))
         for row in spread_over(np.flatnonzero(unseen), SPREAD)
         for _, text in named(rows, [column], row)

@@ -13,7 +13,7 @@ from monitor.explain.explainer import Explainer
 from monitor.explain.samples import FRESH, KEPT, LONGEST, TEXTS, Samples, legible
 from monitor.facts import AlertChanged, Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode import unseen as newcomers
+from monitor.sources.decode import unseen as sampling
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
 from monitor.sources.formats.json import LONGEST as LONGEST_READ
@@ -216,7 +216,7 @@ def test_known_and_missing_ones_are_not(way: str) -> None:
 
 @WAYS
 def test_where_nothing_is_new_no_message_is_read_again(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newcomers, "named", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(sampling, "named", lambda *_: pytest.fail("read again"))
 
     assert named(make_decoder(way), [event("pro")] * 1000) == set()
 
@@ -224,10 +224,10 @@ def test_where_nothing_is_new_no_message_is_read_again(way: str, monkeypatch: py
 @WAYS
 def test_few_messages_are_read_again_however_many_are_new(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read = []
-    named_before = newcomers.named
-    monkeypatch.setattr(newcomers, "named", lambda *rest: read.append(1) or named_before(*rest))  # type: ignore[func-returns-value]
+    named_before = sampling.named
+    monkeypatch.setattr(sampling, "named", lambda *rest: read.append(1) or named_before(*rest))  # type: ignore[func-returns-value]
 
-    assert len(named(make_decoder(way), [event(f"id-{at}") for at in range(5000)])) == len(read) == newcomers.MOST
+    assert len(named(make_decoder(way), [event(f"id-{at}") for at in range(5000)])) == len(read) == sampling.MOST
 
 
 @pytest.mark.parametrize("way", ["compiled", "typed"])  # what is read leniently need not be read again
@@ -247,7 +247,7 @@ def test_a_noisy_column_does_not_crowd_out_a_rare_one() -> None:
 
 def test_each_series_has_its_turn() -> None:
     """More series than are looked through at once, all of them with something new, a poll a second."""
-    models = [f"m{at}" for at in range(3 * newcomers.LOOKS)]
+    models = [f"m{at}" for at in range(3 * sampling.LOOKS)]
     decoder = make_decoder("typed", *models)
     found: set[str] = set()
     for at in range(len(models)):

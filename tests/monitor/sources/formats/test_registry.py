@@ -112,7 +112,9 @@ def test_its_rows_are_mapped_routed_and_timed_as_any_others(config: Path) -> Non
     assert ((batch.event_times - NOON) // 1_000_000).tolist() == [0, 5, 3, 1, 4]
     np.testing.assert_array_equal(batch.numeric[:, 0], [41.5, np.nan, 41.5, 41.5, 41.5])
     assert batch.codes[:, 0].tolist() == [1, 1, 2, 1, 1]
-    assert [(new.column, new.text, new.event_time) for new in batch.newcomers] == [(0, "gold", NOON + 3_000_000)]
+    assert [(new.column, new.text, new.event_time) for new in batch.unseen_categories] == [
+        (0, "gold", NOON + 3_000_000)
+    ]
     assert batch.offsets == OFFSETS
     assert {at.index: (time - NOON) // 1_000_000 for at, time in decoded.seen.items()} == {0: 5, 1: 9, 2: 4}
     assert set(decoded.facts) == {
