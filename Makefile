@@ -5,7 +5,7 @@ SEEDS = --randomly-seed=$(or $(SEED),1) --hypothesis-seed=$(or $(SEED),1)
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
-KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/formats/_*.[ch]pp)
+KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/formats/json/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-seeds check sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
@@ -74,4 +74,4 @@ lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group bench -o requirements/bench.txt
 
 clean:  ## forget .venv, the compiled parts and the caches
-	@rm -rf build detectors/sketches/*.so monitor/sources/formats/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build detectors/sketches/*.so monitor/sources/formats/json/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,7 +15,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 ROOT = Path(__file__).parent
 SOURCES = tuple(
     ROOT / name
-    for name in ("detectors/sketches/_count.cpp", "detectors/sketches/_sums.cpp", "monitor/sources/formats/_scan.cpp")
+    for name in (
+        "detectors/sketches/_count.cpp",
+        "detectors/sketches/_sums.cpp",
+        "monitor/sources/formats/json/_scan.cpp",
+    )
 )
 # No product is fused into a sum: the Python paths, which do without, would give other last bits.
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")

@@ -54,7 +54,7 @@ def replay(home: Path, ending: str) -> Figures:
     configuration = loaded_from(config(home, "127.0.0.1:1"))
     settings, path = configuration.settings, home / f"events.{ending}"
     decoder = undated(build_decoder(configuration, settings.topics[0]))
-    recorded = Lines([path], decoder) if ending == "jsonl" else Tables([path], decoder, configuration.specs)
+    recorded = Lines([path], decoder) if ending == "jsonl" else Tables([path], decoder)
     pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
     refuse_uncharted(pipeline)
     found = Findings(configuration.specs, [], settings.alerting.false_alarms_per_month, BUDGETS)

@@ -26,8 +26,9 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
 from monitor.sources.base import Source
-from monitor.sources.formats import scanning
-from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.json import scanning
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
@@ -53,8 +54,8 @@ def build_decoders(configuration: Configuration) -> dict[str, TopicDecoder]:
 def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDecoder:
     """One topic's decoder."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
-    series = [SeriesDecoder(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
-    return TopicDecoder(topic.name, series, fields, configuration.settings.max_future)
+    series = [SeriesFields(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
+    return TopicDecoder(topic.name, series, fields, configuration.settings.max_future, topic.format)
 
 
 def build_source(settings: Settings, clock: Clock) -> KafkaSource:
@@ -157,7 +158,7 @@ class Daemon:
             version=VERSION,
             now=self.clock.now,
             ready=self.ready,
-            other_committer=lambda: self.source.foreign,
+            other_committer=lambda: self.source.other_committer,
             backlog=self.store.backlog,
             targets=tuple(target.name for target in configuration.targets),
             started=self.clock.now(),

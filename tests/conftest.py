@@ -43,7 +43,7 @@ def compiled_parts() -> None:
     if os.environ.get("DRIFTD_PURE") == "1":
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
     from detectors.sketches import counting, sums
-    from monitor.sources.formats import scanning
+    from monitor.sources.formats.json import scanning
 
     for part, name in ((counting.COMPILED, "counting"), (sums.USED, "adding up"), (scanning.COMPILED, "decoding")):
         if not part:

@@ -76,7 +76,7 @@ class ListSource:
         self.held: frozenset[Partition] = frozenset()
 
     @property
-    def foreign(self) -> bool:
+    def other_committer(self) -> bool:
         return False
 
     def append(self, partition: Partition, values: Iterable[bytes | None]) -> None:
@@ -108,7 +108,7 @@ class ListSource:
                 ends.add(partition)
         assigned, self._assigned = self._assigned, frozenset()
         records_by_topic = tuple(TopicRecords(topic, *columns) for topic, columns in found.items() if columns[0])
-        return Poll(records_by_topic, frozenset(ends), assigned, blind=self.held)
+        return Poll(records_by_topic, frozenset(ends), assigned, unconfirmed=self.held)
 
     def hold(self, partitions: frozenset[Partition]) -> None:
         self._ended -= self.held - partitions  # their ends are reported anew

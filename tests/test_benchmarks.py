@@ -176,7 +176,7 @@ def test_traffic_is_as_long_as_it_says(kind: str) -> None:
     ("below", "stage"),
     [
         ("KafkaSource.poll (monitor/sources/kafka/source.py);consume (somewhere.py)", "poll"),
-        ("Loop._decode (monitor/runtime/loop.py);TopicDecoder.decode (monitor/sources/formats/decode.py)", "decode"),
+        ("Loop._decode (monitor/runtime/loop.py);TopicDecoder.decode (monitor/sources/decode/topic.py)", "decode"),
         ("Pipeline.ingest (monitor/pipeline.py);Sketch.update (detectors/sketches/sketch.py)", "fold"),
         ("Pipeline.advance (monitor/pipeline.py);Telemetry.record (monitor/runtime/telemetry.py)", "judge"),
         ("Telemetry.record (monitor/runtime/telemetry.py)", "telemetry"),

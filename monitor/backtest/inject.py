@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import CategoricalFeature, NumericFeature, Reference
 from monitor.series.series import SeriesSpec
-from monitor.sources.formats.columns import CategoryTable
+from monitor.sources.formats.fields import CategoryTable
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 from monitor.stream.events import EventBatch, Nanos, SeriesKey, UnseenCategory
 
@@ -38,7 +38,7 @@ class Plant:
     at: Nanos
     until: Nanos | None
     change: Edit
-    newcomer: tuple[int, str] | None = None  # column and text of a category that the reference does not know
+    unseen_category: tuple[int, str] | None = None  # column and text of a category that the reference does not know
     rows: int = 0
     _rng: np.random.Generator = field(init=False)
 
@@ -60,10 +60,10 @@ class Plant:
 
     def named_in(self, batch: EventBatch) -> EventBatch:
         """The batch with the name of the category that it got by the change, if it got one."""
-        if self.newcomer is None or not len(times := batch.event_times[self._concerned(batch)]):
+        if self.unseen_category is None or not len(times := batch.event_times[self._concerned(batch)]):
             return batch
         return replace(
-            batch, unseen_categories=(*batch.unseen_categories, UnseenCategory(*self.newcomer, int(times[0])))
+            batch, unseen_categories=(*batch.unseen_categories, UnseenCategory(*self.unseen_category, int(times[0])))
         )
 
     def _concerned(self, batch: EventBatch) -> NDArray[np.bool_]:
@@ -86,10 +86,10 @@ def _parse(text: str, specs: Sequence[SeriesSpec]) -> Plant:
         spec, feature = _where(parts["where"], specs)
         begins, ends = _when(parts["when"])
         features, change = _change(spec.reference, feature, parts["kind"], parts["value"])
-        newcomer = _newcomer(spec.reference, feature, parts["kind"], parts["value"])
+        unseen_category = _unseen_category(spec.reference, feature, parts["kind"], parts["value"])
     except InjectError as error:
         raise InjectError(f"--inject {text}: {error}") from None
-    return Plant(text, spec.key, features, begins, ends, change, newcomer)
+    return Plant(text, spec.key, features, begins, ends, change, unseen_category)
 
 
 def _where(text: str, specs: Sequence[SeriesSpec]) -> tuple[SeriesSpec, str]:
@@ -206,7 +206,7 @@ def _put(reference: Reference, feature: str, number: float, code: Callable[[Cate
     return recode
 
 
-def _newcomer(reference: Reference, feature: str, kind: str, value: str) -> tuple[int, str] | None:
+def _unseen_category(reference: Reference, feature: str, kind: str, value: str) -> tuple[int, str] | None:
     """The column and name of a category that a change brings and the reference does not know."""
     profile, name = reference.features[feature], value.rpartition(":")[0] if kind == "category" else value
     if (

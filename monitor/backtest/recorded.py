@@ -7,12 +7,12 @@ from typing import Protocol
 
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.decode import Decoded, TopicDecoder
+from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.tables.base import BOM
 from monitor.stream.events import MicroBatch, Nanos, Partition
 
 BLOCK = 4 << 20  # bytes of a file at once: some thousand events
 LONGEST_LINE = 64 << 20  # bytes; a message has one MiB
-BOM = b"\xef\xbb\xbf"
 LINES = frozenset({".jsonl", ".ndjson", ".json"})
 TABLES = frozenset({".parquet", ".pq", ".csv"})
 

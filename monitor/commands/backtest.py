@@ -24,7 +24,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
 from monitor.settings import ConfigError, load_settings
 from monitor.settings.schema import TopicSettings
-from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.stream.events import SECOND, Nanos
@@ -169,7 +169,7 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
     if endings <= TABLES:
         from monitor.backtest.tables import Tables
 
-        return Tables(choice.inputs, decoder, configuration.specs)
+        return Tables(choice.inputs, decoder)
     odd = next((path for path in choice.inputs if path.suffix.lower() not in LINES | TABLES), None)
     if odd is not None:
         raise ConfigError(
@@ -195,6 +195,7 @@ def undated(decoder: TopicDecoder) -> TopicDecoder:
 def topic_range(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:
     """A range of the configured topics, or of one. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
+    from monitor.sources.kafka.range import KafkaRange
 
     kafka = configuration.settings.kafka
     topics = configuration.settings.topics if choice.topic is None else [topic_of(choice, configuration)]
@@ -207,7 +208,7 @@ def topic_range(choice: BacktestChoice, configuration: Configuration, within: Ra
         startup_timeout=kafka.startup_timeout / SECOND,
     )
     try:
-        return TopicRange(wanted, decoders, within.first, within.until)
+        return TopicRange(KafkaRange(wanted, within.first, within.until), decoders)
     except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 

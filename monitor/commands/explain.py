@@ -2,8 +2,9 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from monitor.app import build_decoder
 from monitor.clock import SystemClock
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
-from monitor.facts import EventsRejected
 from monitor.settings import ConfigError, load_settings
-from monitor.sources.base import TopicRecords
-from monitor.sources.formats.decode import SeriesDecoder, TopicDecoder
-from monitor.sources.formats.values import UNITS, Rejected, category, dig, number, parse_leniently, version_text
+from monitor.sources.decode.topic import TopicDecoder, Verdict
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.fields import Path as Place
+from monitor.sources.formats.values import UNITS, Rejected, category, number, version_text
 from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
 
@@ -36,7 +37,7 @@ class FieldExplained:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What became of one message: `outcome` is ok, unmonitored or rejected. The rest is None or empty where it is not known."""
+    """What became of one row: `outcome` is ok, unmonitored or rejected. The rest is None or empty where it is not known."""
 
     outcome: str
     reason: str | None = None
@@ -56,10 +57,13 @@ def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool
     now = SystemClock().now()
     accepted = False
     for line_number, line in enumerate(lines_of(file), start=1):
-        explanation = explain_message(decoder, line.rstrip(b"\r\n"), now)
-        accepted = accepted or explanation.outcome == "ok"
-        for line_said in [line_of_json(line_number, explanation)] if as_json else words(decoder, explanation):
-            print(line_said if as_json else f"{line_number}: {line_said}")
+        explanations = list(explain_message(decoder, line.rstrip(b"\r\n"), now))
+        for row, explanation in enumerate(explanations, start=1):
+            accepted = accepted or explanation.outcome == "ok"
+            place = f"{line_number}.{row}" if len(explanations) > 1 else f"{line_number}"
+            lines = [line_of_json(line_number, row, explanation)] if as_json else words(decoder, explanation)
+            for line_said in lines:
+                print(line_said if as_json else f"{place}: {line_said}")
     return Exit.OK if accepted else Exit.NO
 
 
@@ -86,69 +90,66 @@ def lines_of(file: Path | None) -> Iterable[bytes]:
 # --- what became of it ---------------------------------------------------------------------------------------------------
 
 
-def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Explanation:
-    """What becomes of one message."""
-    decoded = decoder.decode(TopicRecords(decoder.topic, [0], [raw]), now)
-    rejected = [fact.reason for fact in decoded.facts if isinstance(fact, EventsRejected)]
-    if rejected:
-        return Explanation("rejected", rejected[0], explain_envelope(decoder, raw, rejected[0]))
-    if not decoded.batches:
-        message = parse_leniently(raw)
-        model, version = dig(message, decoder.fields.model), version_text(dig(message, decoder.fields.version))
-        return Explanation("unmonitored", model=model, version=version, event_time=next(iter(decoded.seen.values())))
-    batch = decoded.batches[0]
-    series = decoder.series[batch.key]
+def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[Explanation]:
+    """What becomes of each row of a message."""
+    nothing: Mapping[Place, object] = {}
+    for verdict, row in zip(decoder.verdicts(raw, now), chain(rows_of(decoder, raw), repeat(nothing)), strict=False):
+        yield explain_row(decoder.fields, verdict, row)
+
+
+def rows_of(decoder: TopicDecoder, raw: bytes) -> list[Mapping[Place, object]]:
+    """The rows of a message as they came; none of one that cannot be read."""
+    try:
+        return list(decoder.format.inspect(raw))
+    except Rejected:
+        return []
+
+
+def explain_row(fields: FieldMap, verdict: Verdict, row: Mapping[Place, object]) -> Explanation:
+    """What becomes of one row."""
+    if verdict.reason is not None:
+        return Explanation("rejected", verdict.reason, explain_envelope(fields, row, verdict.reason))
+    if verdict.series is None:
+        model, version = str(row.get(fields.model)), version_text(row.get(fields.version))
+        return Explanation("unmonitored", model=model, version=version, event_time=verdict.time)
     return Explanation(
         "ok",
-        model=batch.key.model,
-        version=batch.key.version,
-        event_time=int(batch.event_times[0]),
-        fields=tuple(explain_fields(series, raw)),
-        unknown=tuple(unknown_features(series, raw)),
+        model=verdict.series.key.model,
+        version=verdict.series.key.version,
+        event_time=verdict.time,
+        fields=tuple(explain_fields(verdict.series, row)),
+        unknown=tuple(verdict.series.unknown(row)),
     )
 
 
-def explain_envelope(decoder: TopicDecoder, raw: bytes, reason: str) -> str | None:
+def explain_envelope(fields: FieldMap, row: Mapping[Place, object], reason: str) -> str | None:
     """Where the mapping looked, and what it found there."""
     part = reason.partition("_")[0]
     path = {
-        "timestamp": decoder.fields.timestamp,
-        "model": decoder.fields.model,
-        "version": decoder.fields.version,
-        "features": decoder.fields.features,
+        "timestamp": fields.timestamp,
+        "model": fields.model,
+        "version": fields.version,
+        "features": fields.features,
     }.get(part)
     if path is None:
         return None
-    try:
-        value = dig(parse_leniently(raw), path)
-    except Rejected:  # parsed a moment ago, so this does not happen
-        return None
-    unit = next(name for name, nanos in UNITS.items() if nanos == decoder.fields.unit)
+    value = row.get(path)
+    unit = next(name for name, nanos in UNITS.items() if nanos == fields.unit)
     in_unit = f" in {unit}" if part == "timestamp" and isinstance(value, int | float) else ""
     return f"{'.'.join(path)} is {repr(value)[:60]}{in_unit}"
 
 
-def explain_fields(series: SeriesDecoder, raw: bytes) -> Iterator[FieldExplained]:
+def explain_fields(series: SeriesFields, row: Mapping[Place, object]) -> Iterator[FieldExplained]:
     """Each feature of the reference, with its value or why it has none."""
-    try:
-        message = parse_leniently(raw)
-    except Rejected:  # decoded typed a moment ago, so this does not happen
-        return
     for name, path in series.numeric:
         reasons: Counter[str] = Counter()
-        value = number(dig(message, path), reasons)
+        value = number(row.get(path), reasons)
         yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, value)
     for (name, path), table in zip(series.categorical, series.tables, strict=True):
         reasons = Counter()
-        text = category(dig(message, path), reasons)
+        text = category(row.get(path), reasons)
         unseen = not reasons and table[text] == table.unseen
         yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, text, unseen=unseen)
-
-
-def unknown_features(series: SeriesDecoder, raw: bytes) -> list[str]:
-    """Features of the message that the reference does not have."""
-    features = dig(parse_leniently(raw), series.fields.features) if series.fields.features else None
-    return [name for name in features if name not in series.known] if isinstance(features, dict) else []
 
 
 # --- in words, and for programs ------------------------------------------------------------------------------------------
@@ -181,8 +182,8 @@ def field_words(field: FieldExplained) -> str:
     return f"   {field.feature} = {field.value:g}"
 
 
-def line_of_json(line_number: int, explanation: Explanation) -> str:
+def line_of_json(line_number: int, row: int, explanation: Explanation) -> str:
     """An explanation as a line of JSON."""
-    document: dict[str, Any] = {"line": line_number, **msgspec.to_builtins(explanation)}
+    document: dict[str, Any] = {"line": line_number, "row": row, **msgspec.to_builtins(explanation)}
     document["event_time"] = None if explanation.event_time is None else rfc3339(explanation.event_time)
     return msgspec.json.encode(document).decode()

@@ -13,7 +13,9 @@ from monitor.commands.progress import ProgressLine
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.sources.formats.values import UNITS
-from monitor.sources.tables.files import Chunk, Shape, TableError, TimeColumn, chunks, look
+from monitor.sources.tables.base import Shape, TableError
+from monitor.sources.tables.files import Pieces, chunks, look
+from monitor.sources.tables.times import TimeColumn
 
 IDENTIFIERS = ("id", "uuid", "guid")
 DEFAULT_WINDOW = "5m"
@@ -81,7 +83,7 @@ def profile(
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
 
-    def passes() -> Iterator[Chunk]:
+    def passes() -> Iterator[Pieces]:
         return chunks(choice.inputs, shape, wanted, next(times))
 
     reference = Reference.fit_chunks(

@@ -12,7 +12,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
-from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
@@ -107,7 +107,7 @@ class Loop:
             for partition, time in decoded.seen.items():
                 seen[partition] = max(time, seen.get(partition, time))
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
-        return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned, poll.blind), facts
+        return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned, poll.unconfirmed), facts
 
     def save(self) -> None:
         """Checkpoint, and let the notifiers look at the outbox."""

@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
+from monitor.sources.formats.registry import format_of
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
 from monitor.targets.webhook import WebhookSettings
@@ -117,9 +118,15 @@ class TopicSettings(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
     kind: Literal["predictions", "features", "labels"] = "predictions"
-    format: Literal["json"] = "json"
+    format: str = "json"
     fields: FieldsSettings = FieldsSettings()
     timestamp_unit: Literal["s", "ms", "us", "ns"] = "ms"
+
+    @field_validator("format")
+    @classmethod
+    def _there_is(cls, name: str) -> str:
+        format_of(name)
+        return name
 
     @field_validator("kind")
     @classmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from monitor.facts import Fact
-from monitor.stream.events import Partition
+from monitor.stream.events import OffsetRange, Partition
 
 
 class SourceError(Exception):
@@ -14,25 +14,38 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicRecords:
-    """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`."""
+    """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
+
+    `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
+    be read.
+    """
 
     topic: str
     partitions: Sequence[int]
     values: Sequence[bytes | None]
+    offsets: tuple[OffsetRange, ...] = ()
+
+    def only(self, places: Sequence[int]) -> "TopicRecords":
+        """The records at some places."""
+        if not places:
+            return TopicRecords(self.topic, (), ())
+        return TopicRecords(
+            self.topic, [self.partitions[at] for at in places], [self.values[at] for at in places], self.offsets
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
     """What one poll brought.
 
-    `ends`: partitions now read to their end; `assigned`: newly taken on; `blind`: not known to be silent, because
-    their broker did not answer lately or we did not ask, as of those that are held.
+    `ends`: partitions now read to their end; `assigned`: newly taken on; `unconfirmed`: their silence means
+    nothing, because their broker did not answer lately or we did not ask, as of those that are held.
     """
 
     records: tuple[TopicRecords, ...] = ()
     ends: frozenset[Partition] = frozenset()
     assigned: frozenset[Partition] = frozenset()
-    blind: frozenset[Partition] = frozenset()
+    unconfirmed: frozenset[Partition] = frozenset()
     facts: tuple[Fact, ...] = field(default=())
 
 
@@ -54,7 +67,7 @@ class Source(Protocol):
     def hold(self, partitions: frozenset[Partition]) -> None:
         """Read nothing of these partitions, and of all others, until told otherwise; no record is lost or repeated.
 
-        A held partition brings no end and is blind. When it is let go, its end is reported anew once reached.
+        A held partition brings no end and is unconfirmed. When it is let go, its end is reported anew once reached.
         """
         ...
 
@@ -67,7 +80,7 @@ class Source(Protocol):
         ...
 
     @property
-    def foreign(self) -> bool:
+    def other_committer(self) -> bool:
         """Whether somebody else publishes positions under our name."""
         ...
 

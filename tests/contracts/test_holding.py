@@ -40,8 +40,8 @@ def test_nothing_comes_of_a_held_partition_and_all_of_the_others(broker: Any, to
         assert (count_of(reader, one), reader.source.positions()[one]) == (before, position)
         assert count_of(reader, other) == FEW
         assert one not in reader.ends
-        assert one in reader.blind
-        assert other not in reader.blind
+        assert one in reader.unconfirmed
+        assert other not in reader.unconfirmed
         assert reader.all(PartitionsHeld) == [PartitionsHeld((one,))]
 
 
@@ -58,7 +58,7 @@ def test_a_partition_let_go_is_read_on_once_and_in_order_and_its_end_is_told_ane
         reader.until(lambda: reader.ends.count(one) == 2)
 
         assert reader.values[one] == [*numbered(FEW, "0-"), *numbered(10, "more-")]
-        assert reader.blind == frozenset()
+        assert reader.unconfirmed == frozenset()
         assert reader.all(PartitionsHeld)[-1] == PartitionsHeld(())
 
 
@@ -128,7 +128,7 @@ def test_an_unreadable_batch_is_searched_to_its_end_before_its_partition_is_held
 
     with reading(broker, topic, properties=NARROW) as reader:
         while not reader.all(RecordsSkipped):
-            reader.source.hold(frozenset({one}) if reader.source._unreadable else frozenset())
+            reader.source.hold(frozenset({one}) if reader.source._reader.unreadable else frozenset())
             reader.poll()
         reader.source.hold(frozenset())
         reader.read(8)
@@ -170,4 +170,4 @@ def test_what_is_not_read_cannot_be_held(broker: Any, topic: str) -> None:
         reader.poll()
 
         assert reader.all(PartitionsHeld) == []
-        assert reader.blind == frozenset()
+        assert reader.unconfirmed == frozenset()

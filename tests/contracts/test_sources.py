@@ -76,6 +76,34 @@ def test_positions_count_what_poll_has_returned(broker: Any, topic: str) -> None
         assert reader.source.positions() == {Partition(topic, 0): 10}
 
 
+def test_what_polls_span_joins_without_a_gap(broker: Any, topic: str) -> None:
+    broker.create_topic(topic, 2)
+    for index in range(2):
+        produce(broker, topic, numbered(1_000), partition=index)
+
+    with reading(broker, topic, batch=100, positions={Partition(topic, 0): 300}) as reader:
+        reader.read(1_700)
+
+        for partition, first in ((Partition(topic, 0), 300), (Partition(topic, 1), 0)):
+            spans = [span for span in reader.offsets if span.partition == partition]
+            assert [span.first for span in spans] == [first, *(span.last + 1 for span in spans[:-1])]
+            assert spans[-1].last == 999
+
+
+def test_what_a_poll_spans_covers_what_could_not_be_read(broker: Any, topic: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(4))
+    produce_unreadable(broker, topic, 10)
+    produce(broker, topic, numbered(4))
+
+    with reading(broker, topic, properties=NARROW) as reader:
+        reader.read(8)
+
+        passed = {at for span in reader.offsets for at in range(span.first, span.last + 1)}
+        assert passed >= {*range(4), *range(14, 18)}
+        assert max(passed) == 17
+
+
 def test_going_on_from_the_positions_of_a_closed_source_loses_and_repeats_nothing(broker: Any, topic: str) -> None:
     broker.create_topic(topic)
     produce(broker, topic, numbered(100))
@@ -384,7 +412,7 @@ def test_a_commit_by_somebody_else_is_found_said_and_ends_once_it_stays_away(
         reader.saved()
         assert reader.source.trouble() is None
         commit_as_another(broker, topic, 3, group=group)
-        reader.until(lambda: bool(reader.saved()) and reader.source.foreign)
+        reader.until(lambda: bool(reader.saved()) and reader.source.other_committer)
 
         assert f"offset 3 was committed under group {group} by somebody else" in str(reader.source.trouble())
         reader.poll()
@@ -403,8 +431,8 @@ def test_a_second_source_with_the_same_positions_is_found_by_both(broker: Any, t
     ):
         one.read(5)
         two.read(5)
-        one.until(lambda: bool(one.saved() and two.saved()) and one.source.foreign)
-        two.until(lambda: bool(one.saved() and two.saved()) and two.source.foreign)
+        one.until(lambda: bool(one.saved() and two.saved()) and one.source.other_committer)
+        two.until(lambda: bool(one.saved() and two.saved()) and two.source.other_committer)
 
 
 def test_our_own_earlier_commits_are_not_foreign(broker: Any, topic: str, group: str) -> None:

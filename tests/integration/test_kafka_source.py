@@ -89,7 +89,7 @@ def test_a_mock_broker_that_goes_away_is_waited_for(mock_broker: MockBroker, top
         assert reader.slowest < BRIEFLY
 
 
-def test_a_partition_without_a_leader_is_blind_and_has_no_lag_while_the_others_are_read(topic: str) -> None:
+def test_a_partition_without_a_leader_is_unconfirmed_and_has_no_lag_while_the_others_are_read(topic: str) -> None:
     """One broker of three is away: the cluster answers, but this partition's silence means nothing."""
     brokers = MockBroker(brokers=3)
     brokers.create_topic(topic, 3)
@@ -99,14 +99,14 @@ def test_a_partition_without_a_leader_is_blind_and_has_no_lag_while_the_others_a
         reader.read(6)
         away = leader_of(brokers, topic, 0)
         brokers.set_down(away)
-        reader.until(lambda: Partition(topic, 0) in reader.blind)
-        assert len(reader.blind) < 3
+        reader.until(lambda: Partition(topic, 0) in reader.unconfirmed)
+        assert len(reader.unconfirmed) < 3
         reader.facts.clear()
         reader.until(lambda: any(isinstance(fact, LagMeasured) for fact in reader.facts))
         lags = next(dict(fact.lags) for fact in reader.facts if isinstance(fact, LagMeasured))
         assert Partition(topic, 0) not in lags
         brokers.set_up(away)
-        reader.until(lambda: reader.blind == frozenset())
+        reader.until(lambda: reader.unconfirmed == frozenset())
     brokers.stop()
 
 
@@ -116,17 +116,17 @@ def leader_of(brokers: MockBroker, topic: str, index: int) -> int:
     return leader
 
 
-def test_a_partition_is_blind_while_its_broker_is_away(mock_broker: MockBroker, topic: str) -> None:
+def test_a_partition_is_unconfirmed_while_its_broker_is_away(mock_broker: MockBroker, topic: str) -> None:
     mock_broker.create_topic(topic)
 
     with reading(mock_broker, topic) as reader:
         reader.poll()
         reader.poll()
-        assert reader.blind == frozenset()
+        assert reader.unconfirmed == frozenset()
         mock_broker.set_down()
-        reader.until(lambda: reader.blind == {Partition(topic, 0)})
+        reader.until(lambda: reader.unconfirmed == {Partition(topic, 0)})
         mock_broker.set_up()
-        reader.until(lambda: reader.blind == frozenset())
+        reader.until(lambda: reader.unconfirmed == frozenset())
 
 
 def test_a_killed_kafka_is_waited_for_and_nothing_is_lost_or_repeated(apache_kafka: ApacheKafka, topic: str) -> None:
@@ -274,7 +274,7 @@ def test_a_commit_that_fails_is_only_trouble_and_is_made_again(mock_broker: Mock
         assert committed(mock_broker, topic) == 3
 
 
-def test_a_look_for_foreign_commits_that_fails_is_only_trouble(mock_broker: MockBroker, topic: str) -> None:
+def test_a_look_for_other_committers_that_fails_is_only_trouble(mock_broker: MockBroker, topic: str) -> None:
     mock_broker.create_topic(topic)
     produce(mock_broker, topic, numbered(3))
 

@@ -2,7 +2,7 @@
 //
 // Each message lies in an allocation of its own size, so that a byte read too far ends the run. What a message is worth
 // is tested elsewhere (tests/properties/test_decode.py); here it is only that none can do harm.
-#include "../../monitor/sources/formats/_reader.hpp"
+#include "../../monitor/sources/formats/json/_reader.hpp"
 
 #include <cstdio>
 #include <cstdlib>

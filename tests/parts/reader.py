@@ -11,7 +11,7 @@ from monitor.clock import SystemClock
 from monitor.facts import Fact
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
-from monitor.stream.events import Partition
+from monitor.stream.events import OffsetRange, Partition
 
 F = TypeVar("F")
 GROUP = "driftd"
@@ -23,9 +23,10 @@ class Reader:
     def __init__(self, source: KafkaSource, positions: Mapping[Partition, int]) -> None:
         self.source = source
         self.values: dict[Partition, list[bytes | None]] = {}
+        self.offsets: list[OffsetRange] = []  # that polls spanned, in their order
         self.ends: list[Partition] = []  # one for each time an end was reported
         self.assigned: list[Partition] = []
-        self.blind: frozenset[Partition] = frozenset()  # as the last poll had it
+        self.unconfirmed: frozenset[Partition] = frozenset()  # as the last poll had it
         self.facts: list[Fact] = []
         self.slowest = 0.0  # seconds of one poll
         source.open(positions)
@@ -39,11 +40,12 @@ class Reader:
         poll = self.source.poll(timeout)
         self.slowest = max(self.slowest, time.monotonic() - began)
         for records in poll.records:
+            self.offsets += records.offsets
             for index, value in zip(records.partitions, records.values, strict=True):
                 self.values.setdefault(Partition(records.topic, index), []).append(value)
         self.ends += poll.ends
         self.assigned += poll.assigned
-        self.blind = poll.blind
+        self.unconfirmed = poll.unconfirmed
         self.facts += poll.facts
 
     def until(self, met: Callable[[], bool], *, seconds: float = 60) -> None:

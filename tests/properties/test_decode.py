@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from detectors import Reference
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.decode import Decoded, FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.json import look
+from monitor.sources.formats.json.typed import typed_reader
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.fakes import NOON
 
@@ -103,14 +106,12 @@ def messages(draw: st.DrawFn) -> bytes | None:
 
 def decoder(keys: list[SeriesKey], shape: FieldMap, way: str = "compiled") -> TopicDecoder:
     """A decoder by the quickest way, by typed structs, or value by value."""
-    found = TopicDecoder("t", [SeriesDecoder(key, REFERENCE.layout, shape) for key in keys], shape, 600 * SECOND)
+    series = [SeriesFields(key, REFERENCE.layout, shape) for key in keys]
+    decoder = TopicDecoder("t", series, shape, 600 * SECOND)
     if way != "compiled":
-        found._scanner = None
-    if way == "lenient":
-        found._envelope = None
-        for series in found.series.values():
-            series.plan = None
-    return found
+        typed = typed_reader(TopicFields(series, shape), look)
+        decoder.readers[:-1] = [] if typed is None or way == "lenient" else [typed]
+    return decoder
 
 
 def rows(decoded: Decoded) -> Counter[Any]:

@@ -1,91 +1,23 @@
-"""What a JSON value is worth: numbers, categories, timestamps, and the reasons why not."""
+"""What a value of a message is worth: numbers, categories, timestamps, and the reasons why not."""
 
-import json
 import math
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from detectors import canonical
 from monitor.stream.events import SECOND, Nanos
 
-MAX_BYTES = 1 << 20  # of one message
-MAX_DEPTH = 32
-STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
-OPENING = frozenset(b"{[")
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
 EARLIEST: Nanos = 946_684_800 * SECOND  # 2000-01-01; age is no reason to reject, a wrong unit is
 LATEST_NANOS = (1 << 63) - 1
 UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
-LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a longer one counts as infinite
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Rejected(Exception):  # noqa: N818 - not an error of ours: what a message gets
     """A message that cannot be used at all; the text is the reason, a metric label."""
-
-
-def nesting(raw: bytes) -> int:
-    """Depth of brackets outside strings, never recursive."""
-    depth = deepest = 0
-    for bracket in STRINGS.sub(b"", raw).translate(None, NO_BRACKETS):
-        depth += 1 if bracket in OPENING else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def refusal(raw: bytes | None) -> str | None:
-    """Why a message is refused before it is parsed; None if it may be."""
-    if not raw:
-        return "empty"
-    if len(raw) > MAX_BYTES:
-        return "too_large"
-    if not (raw.isascii() or _is_utf8(raw)):
-        return "invalid_utf8"
-    brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
-    if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
-        return "too_deep"
-    return None
-
-
-def _is_utf8(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def parse_leniently(raw: bytes) -> dict[str, Any]:
-    """A message as plain objects, NaN, Infinity and 1e999 let through as floats. Raises Rejected."""
-    try:
-        found = msgspec.json.decode(raw)
-    except UNREADABLE:
-        try:
-            found = json.loads(raw.decode("utf-8-sig"), parse_int=_integer)  # text: bytes could pass as UTF-16
-        except (ValueError, RecursionError):
-            raise Rejected("malformed_json") from None
-    if not isinstance(found, dict):
-        raise Rejected("not_object")
-    return found
-
-
-def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= LONGEST_INTEGER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
-
-
-def dig(found: Any, path: tuple[str, ...]) -> Any:
-    """The value at a dotted path, None where anything on the way is absent or no object."""
-    for name in path:
-        if not isinstance(found, dict):
-            return None
-        found = found.get(name)
-    return found
 
 
 def number(value: Any, reasons: Counter[str]) -> float:
@@ -166,10 +98,10 @@ def parse_time(text: str) -> Nanos:
     if DATE.match(text) is None:  # 20260102… may as well be an epoch
         raise Rejected("timestamp_invalid")
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise Rejected("timestamp_invalid") from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    since = found - EPOCH
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    since = time - EPOCH
     return (since // timedelta(microseconds=1)) * 1_000

@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from monitor.facts import Fact, ForeignCommit
 from monitor.stream.events import Partition
 
-CLEAN_AFTER = 4  # looks without a foreign commit after which the alarm ends
+CLEAN_AFTER = 4  # looks without a commit of somebody else after which the alarm ends
 PATIENCE = 1.0  # seconds: a look is taken inside the loop, which stands still while the broker is away
 
 
@@ -36,7 +36,7 @@ class CommitAudit:
         self._published: dict[Partition, int] = {}
         self._next_look = 0.0
         self._clean = 0
-        self.foreign: ForeignCommit | None = None
+        self.other: ForeignCommit | None = None
 
     def begin(self, stored: Mapping[Partition, int]) -> None:
         """Remember what we had saved.
@@ -57,33 +57,33 @@ class CommitAudit:
             if partition in self._inherited and self._published.get(partition) != at
         }
         if changed:
-            offsets = [TopicPartition(one.topic, one.index, at, self._mark) for one, at in changed.items()]
+            offsets = [TopicPartition(place.topic, place.index, at, self._mark) for place, at in changed.items()]
             self._consumer.commit(offsets=offsets, asynchronous=True)
             self._published.update(changed)
 
     def committed(self, error: KafkaError | None, offsets: Iterable[TopicPartition]) -> KafkaError | None:
         """Take the broker's answer to a commit: what failed is published again. Returns the first error."""
-        failed = [one for one in offsets if error is not None or one.error is not None]
-        for one in failed:
-            self._published.pop(Partition(one.topic, one.partition), None)
+        failed = [offset for offset in offsets if error is not None or offset.error is not None]
+        for offset in failed:
+            self._published.pop(Partition(offset.topic, offset.partition), None)
         return error or (failed[0].error if failed else None)
 
     def look(self, partitions: Iterable[Partition], now: float, every: float, patience: float = PATIENCE) -> list[Fact]:
-        """Look once in `every` seconds; foreign commits are returned as facts. Raises KafkaException."""
+        """Look once in `every` seconds; commits of somebody else are returned as facts. Raises KafkaException."""
         if now < self._next_look:
             return []
         self._next_look = now + every
-        foreign: list[Fact] = []
+        others: list[Fact] = []
         for partition, commit in self._fetch(partitions, patience).items():
-            if found := self._judge(partition, commit):
-                self.foreign = found
-                foreign.append(found)
+            if other := self._judge(partition, commit):
+                self.other = other
+                others.append(other)
             if commit != Commit(self._published.get(partition, -1), self._mark):
                 self._published.pop(partition, None)  # written over, overtaken by an older one, or never arrived
-        self._clean = 0 if foreign else self._clean + 1
+        self._clean = 0 if others else self._clean + 1
         if self._clean >= CLEAN_AFTER:
-            self.foreign = None
-        return foreign
+            self.other = None
+        return others
 
     def _judge(self, partition: Partition, commit: Commit) -> ForeignCommit | None:
         if partition not in self._inherited:
@@ -99,7 +99,7 @@ class CommitAudit:
         if not wanted:
             return {}
         return {
-            Partition(one.topic, one.partition): Commit(max(one.offset, -1), one.metadata or "")
-            for one in self._consumer.committed(wanted, timeout=patience)
-            if one.error is None
+            Partition(answer.topic, answer.partition): Commit(max(answer.offset, -1), answer.metadata or "")
+            for answer in self._consumer.committed(wanted, timeout=patience)
+            if answer.error is None
         }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from confluent_kafka import OFFSET_END, OFFSET_INVALID, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from monitor.stream.events import Partition
 
@@ -22,13 +22,19 @@ def ask_bounds(consumer: Consumer, partition: Partition, patience: float) -> tup
 
 def ask_ends(consumer: Consumer, partitions: Iterable[Partition], patience: float) -> dict[Partition, int]:
     """The next offset of each partition, one request a broker; what is not answered is left out. Raises KafkaException."""
-    wanted = [TopicPartition(one.topic, one.index, OFFSET_END) for one in partitions]
-    if not wanted:
-        return {}
-    answers = consumer.offsets_for_times(wanted, timeout=patience)
-    return {
-        Partition(one.topic, one.partition): int(one.offset) for one in answers if one.error is None and one.offset >= 0
-    }
+    return ask_offsets_at(consumer, partitions, OFFSET_END, patience)[0]
+
+
+def ask_offsets_at(
+    consumer: Consumer, partitions: Iterable[Partition], time: int, patience: float
+) -> tuple[dict[Partition, int], dict[Partition, KafkaError]]:
+    """The first offset at or after a time in milliseconds, where there is one; and what was refused. Raises KafkaException."""
+    wanted = [TopicPartition(partition.topic, partition.index, time) for partition in partitions]
+    answers = consumer.offsets_for_times(wanted, timeout=patience) if wanted else []
+    told = {Partition(answer.topic, answer.partition): answer for answer in answers}
+    offsets = {place: int(answer.offset) for place, answer in told.items() if answer.error is None}
+    refused = {place: answer.error for place, answer in told.items() if answer.error is not None}
+    return {place: offset for place, offset in offsets.items() if offset >= 0}, refused
 
 
 def remembered_end(consumer: Consumer, partition: Partition) -> int:

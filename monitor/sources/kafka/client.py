@@ -1,11 +1,11 @@
 """The Kafka client as we use it: what the operator chose, its settings, its error codes, its silence."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError
 
 # Each of these closes a known way to lose, repeat or stall: docs/adr/0004-kafka-client-settings.md
 SAFE_PROPERTIES: dict[str, Any] = {
@@ -67,3 +67,17 @@ class KafkaChoice:
     lookup_every: float = 5.0  # for missing topics and new partitions
     audit_every: float = 15.0  # for commits that are not ours
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
+
+
+def make_consumer(choice: KafkaChoice, **callbacks: Callable[..., None]) -> Consumer:
+    """A client that joins no group. Raises what the client raises for properties that it refuses."""
+    return Consumer(
+        {
+            **SAFE_PROPERTIES,
+            **choice.properties,
+            "bootstrap.servers": choice.bootstrap_servers,
+            "group.id": choice.group_id,
+            **callbacks,
+        },
+        logger=SILENT,
+    )

@@ -14,8 +14,8 @@ class EmbeddedBroker:
         self._producer = Producer(
             {"test.mock.num.brokers": brokers, "linger.ms": 5, "log_level": 0}  # it announces itself on stderr
         )
-        found = self._producer.list_topics(timeout=10).brokers.values()
-        self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in found)
+        listed = self._producer.list_topics(timeout=10).brokers.values()
+        self.bootstrap_servers = ",".join(f"{broker.host}:{broker.port}" for broker in listed)
 
     def create(self, topic: str) -> None:
         """Make a topic; asking for its metadata does."""

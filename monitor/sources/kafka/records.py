@@ -1,7 +1,8 @@
 """What one consume call returned, taken apart topic by topic: the part of polling that costs something a message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import compress, filterfalse
 from typing import Any
 
@@ -9,6 +10,7 @@ from confluent_kafka import Message
 
 from monitor.sources.base import TopicRecords
 from monitor.sources.kafka.client import END
+from monitor.stream.events import OffsetRange
 
 # Mapped over whole batches, which is twice as fast as a comprehension. Any: the client's types allow None, which a
 # record without an error never has.
@@ -18,7 +20,7 @@ VALUE: Any = Message.value
 ERROR: Any = Message.error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Taken:
     """Messages of one topic, none of them an error, in the order read."""
 
@@ -26,12 +28,17 @@ class Taken:
     partitions: list[int]
     messages: Sequence[Any]
 
-    @property
-    def records(self) -> TopicRecords:
+    def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
         """What the decoder wants of them."""
-        return TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)))
+        return TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)), offsets)
 
-    @property
+    def before(self, ends: Mapping[int, int]) -> "Taken":
+        """Those that lie before the end of their partition."""
+        if all(after <= ends[index] for index, after in self.next_offsets.items()):
+            return self
+        return _taken(self.topic, [each for each in self.messages if each.offset() < ends[each.partition()]])
+
+    @cached_property
     def next_offsets(self) -> dict[int, int]:
         """The offset after the last message of each partition: they stand in order within it."""
         last = dict(zip(self.partitions, self.messages, strict=True))
@@ -56,10 +63,10 @@ def by_topic(messages: Sequence[Any], topics: Sequence[str]) -> list[Taken]:
     if len(topics) == 1:
         return [_taken(topics[0], messages)]
     names = list(map(TOPIC, messages))
-    found = set(names)
-    if len(found) == 1:
+    read = set(names)
+    if len(read) == 1:
         return [_taken(names[0], messages)]
-    return [_taken(topic, list(compress(messages, map(topic.__eq__, names)))) for topic in found]
+    return [_taken(topic, list(compress(messages, map(topic.__eq__, names)))) for topic in read]
 
 
 def _taken(topic: str, messages: Sequence[Any]) -> Taken:

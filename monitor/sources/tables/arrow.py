@@ -1,4 +1,4 @@
-"""Arrow's columns as numpy: numbers, and texts as codes. Imported by `reference fit` alone."""
+"""Arrow's columns as numpy: numbers, and texts as codes. Imported where files are read alone."""
 
 from typing import Any
 
@@ -24,13 +24,18 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
         return coded(column)
     if pa.types.is_decimal(column.type) or (pa.types.is_integer(column.type) and column.null_count):
         column = pc.cast(column, pa.float64(), safe=False)
-    found: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-    return found
+    plain: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return plain
 
 
 def _is_coded(column: Any) -> bool:
     """Whether the codes of a dictionary column are worth keeping: those of texts, of which a chunk may hold most."""
     return is_text(column.type.value_type) and len(column.dictionary) <= MOST_CODES
+
+
+def coded_texts(column: Any) -> Coded:
+    """A column of texts as codes."""
+    return coded(pc.dictionary_encode(column))
 
 
 def coded(column: Any) -> Coded:

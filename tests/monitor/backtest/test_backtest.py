@@ -23,7 +23,7 @@ from monitor.facts import AlertChanged, Fact, RetrainDecided, WindowClosed
 from monitor.pipeline import Pipeline
 from monitor.settings import load_settings
 from monitor.sources.base import Poll
-from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
 from monitor.stream.events import SECOND, MicroBatch, Nanos, Partition
 from monitor.targets.payloads import rfc3339
 from tests.fakes import ListSource

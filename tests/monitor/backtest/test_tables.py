@@ -16,12 +16,13 @@ from detectors import Reference
 from monitor.backtest.recorded import Lines, Piece, RecordedError
 from monitor.backtest.tables import Tables, places_in
 from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
-from monitor.sources.formats.columns import FieldMap, SeriesDecoder
-from monitor.sources.formats.decode import TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import LATEST_NANOS
-from monitor.sources.tables.reading import NOT_A_TIME, times_of
+from monitor.sources.tables.times import plain_times
 from monitor.stream.events import SECOND, Partition, SeriesKey
-from tests.build import KEY, make_spec
+from tests.build import KEY
 from tests.fakes import NOON
 
 MS = 1_000_000
@@ -39,13 +40,12 @@ Rows = list[dict[str, Any]]
 
 
 def decoder(*keys: SeriesKey, fields: FieldMap = FIELDS) -> TopicDecoder:
-    series = [SeriesDecoder(key, REFERENCE.layout, fields) for key in keys or (KEY,)]
+    series = [SeriesFields(key, REFERENCE.layout, fields) for key in keys or (KEY,)]
     return TopicDecoder("predictions", series, fields, LATEST_NANOS)
 
 
 def tables(paths: list[Path], *keys: SeriesKey, fields: FieldMap = FIELDS) -> Tables:
-    specs = [make_spec(key=key, reference=REFERENCE) for key in keys or (KEY,)]
-    return Tables(paths, decoder(*keys, fields=fields), specs)
+    return Tables(paths, decoder(*keys, fields=fields))
 
 
 def message(at: int, **changes: Any) -> dict[str, Any]:
@@ -234,7 +234,7 @@ BEGIN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def test_times_may_be_written_in_many_ways(column: Any) -> None:
     rejected: Counter[str] = Counter()
 
-    assert times_of(column, MS, rejected).tolist() == [NOON, NOON + MS]
+    assert times_of(plain_times(column), MS, LATEST_NANOS, rejected).tolist() == [NOON, NOON + MS]
     assert not rejected
 
 
@@ -242,7 +242,11 @@ def test_what_is_no_time_is_counted_by_reason() -> None:
     rejected: Counter[str] = Counter()
     column = np.array([None, float("nan"), "soon", 1, NOON // SECOND, True], dtype=object)
 
-    assert times_of(column, SECOND, rejected).tolist() == [*[NOT_A_TIME] * 4, NOON, NOT_A_TIME]
+    assert times_of(plain_times(column), SECOND, LATEST_NANOS, rejected).tolist() == [
+        *[NOT_A_TIME] * 4,
+        NOON,
+        NOT_A_TIME,
+    ]
     assert rejected == {"timestamp_missing": 2, "timestamp_invalid": 2, "timestamp_before_2000": 1}
 
 
@@ -250,7 +254,7 @@ def test_dates_outside_of_what_can_be_are_rejected() -> None:
     rejected: Counter[str] = Counter()
     column = np.array(["NaT", "1999-12-31", "2026-11-23", "9999-01-01"], dtype="datetime64[s]")
 
-    found = times_of(column, MS, rejected).tolist()
+    found = times_of(plain_times(column), MS, LATEST_NANOS, rejected).tolist()
 
     assert found == [NOT_A_TIME, NOT_A_TIME, NOON - 12 * 3600 * SECOND, NOT_A_TIME]
     assert rejected == {"timestamp_missing": 1, "timestamp_before_2000": 1, "timestamp_in_future": 1}

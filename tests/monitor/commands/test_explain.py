@@ -170,6 +170,7 @@ def test_each_message_is_a_line_of_json_for_programs(config: Path, capsys: Outpu
     ok, unmonitored, rejected = map(json.loads, capsys.readouterr().out.splitlines())
     assert ok == {
         "line": 1,
+        "row": 1,
         "outcome": "ok",
         "reason": None,
         "detail": None,

@@ -22,7 +22,8 @@ from monitor.series.judging import Judging
 from monitor.series.records import Record
 from monitor.series.series import SeriesSpec
 from monitor.sources.base import Poll, SourceError, TopicRecords
-from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
@@ -80,7 +81,7 @@ class Scene:
         self.telemetry = Telemetry(board, self.clock.now)
         self.checkpointer = Checkpointer(self.store, self.pipeline, self.source, self.clock, 5.0)
         self.woken = 0
-        decoder = TopicDecoder("t", [SeriesDecoder(CHURN, REFERENCE.layout, FieldMap())], FieldMap(), MAX_FUTURE)
+        decoder = TopicDecoder("t", [SeriesFields(CHURN, REFERENCE.layout, FieldMap())], FieldMap(), MAX_FUTURE)
         self.loop = Loop(
             self.source,
             {"t": decoder},

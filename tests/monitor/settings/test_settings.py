@@ -324,7 +324,7 @@ def test_a_rule_that_cannot_be_is_refused(config: Path, rule: dict[str, Any], sa
         ("topics", [], "topics: "),
         ("topics.0.kind", "labels", "topics[0].kind: label topics are not read yet; leave the topic out (is 'labels')"),
         ("topics.0.kind", "x", "topics[0].kind: must be 'predictions', 'features' or 'labels' (is 'x')"),
-        ("topics.0.format", "avro", "topics[0].format: must be 'json' (is 'avro')"),
+        ("topics.0.format", "avro", "topics[0].format: must be one of json (is 'avro')"),
         ("topics.0.name", "a b", "topics[0].name: "),
         ("topics.0.timestamp_unit", "m", "topics[0].timestamp_unit: must be 's', 'ms', 'us' or 'ns' (is 'm')"),
         ("topics.0.fields.model", "", "topics[0].fields.model: must be a dotted path such as meta.time (is '')"),

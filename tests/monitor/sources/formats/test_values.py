@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
+from monitor.sources.formats.json.documents import MAX_BYTES, MAX_DEPTH, dig, nesting, parse_leniently, refusal
 from monitor.sources.formats.values import (
-    MAX_BYTES,
-    MAX_DEPTH,
     Rejected,
     category,
-    dig,
-    nesting,
     number,
-    parse_leniently,
-    refusal,
     timestamp,
     version_text,
 )

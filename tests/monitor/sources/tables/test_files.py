@@ -14,8 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from detectors.columns import Coded
-from monitor.sources.tables import arrow, files
-from monitor.sources.tables.files import Shape, TableError, TimeColumn, chunks, look
+from monitor.sources.tables import arrow, base
+from monitor.sources.tables import lines as json_lines
+from monitor.sources.tables.base import Shape, TableError
+from monitor.sources.tables.files import chunks, look
+from monitor.sources.tables.times import TimeColumn
 
 NOON = 1_763_899_200  # 2025-11-23T12:00:00Z
 MS = 1_000_000
@@ -102,7 +105,7 @@ def test_an_integer_too_large_for_a_float_is_infinite(write: Write) -> None:
 
 
 def test_chunks_of_json_lines_are_bounded(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "CHUNK", 2)
+    monkeypatch.setattr(json_lines, "CHUNK", 2)
     path = write("a.jsonl", "".join(json.dumps({"a": n}) + "\n" for n in range(5)))
     sizes = [len(chunk["a"]) for chunk in chunks([path], look([path]), ["a"], None)]
 
@@ -179,7 +182,7 @@ def test_a_file_that_turns_bad_is_refused_from_the_reading_thread(write: Write) 
 
 
 def test_chunks_that_nobody_reads_on_end_their_thread(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "CHUNK", 2)
+    monkeypatch.setattr(json_lines, "CHUNK", 2)
     path = write("a.jsonl", "".join(json.dumps({"n": at}) + "\n" for at in range(10)))
     found = chunks([path], look([path]), ["n"], None)
     next(found)
@@ -304,7 +307,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path: Pat
 
 
 def test_too_many_columns_are_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST_COLUMNS", 2)
+    monkeypatch.setattr(base, "MOST_COLUMNS", 2)
 
     assert refusal(write("a.csv", "a,b,c\n1,2,3\n")) == "a.csv: more than 2 columns: is this a table?"
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from monitor.sources.formats.structs import Path, plan_struct
+from monitor.sources.formats.json.structs import Path, plan_struct
 
 ENVELOPE: dict[str, Path] = {"timestamp": ("ts",), "model": ("model",), "version": ("version",)}
 DEEP: dict[str, Path] = {"timestamp": ("meta", "at"), "model": ("meta", "model", "id"), "version": ("meta", "v")}

@@ -8,14 +8,16 @@ import pytest
 
 from detectors import Reference
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats import scanning
-from monitor.sources.formats.decode import FieldMap, SeriesDecoder, TopicDecoder
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.base import DecodeCounts
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.json import scanning
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
-FUZZ = Path(__file__).parents[3] / "native" / "fuzz_reader.cpp"
+FUZZ = Path(__file__).parents[4] / "native" / "fuzz_reader.cpp"
 SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0], "plan": ["free", "pro", "pro"]})
 TS = NOON // 1_000_000
@@ -23,25 +25,17 @@ TS = NOON // 1_000_000
 
 def make_decoder(*keys: SeriesKey, reference: Reference = REFERENCE, fields: FieldMap | None = None) -> TopicDecoder:
     fields = fields or FieldMap()
-    return TopicDecoder("t", [SeriesDecoder(key, reference.layout, fields) for key in keys], fields, SECOND)
+    return TopicDecoder("t", [SeriesFields(key, reference.layout, fields) for key in keys], fields, SECOND)
 
 
 def event(model: str = "churn", version: str = '"3"', features: str = '{"age": 1.5, "plan": "pro"}') -> bytes:
     return f'{{"ts": {TS}, "model": "{model}", "version": {version}, "features": {features}}}'.encode()
 
 
-def left(decoder: TopicDecoder, monkeypatch: pytest.MonkeyPatch, *messages: bytes) -> list[bytes | None]:
-    """Decode, and tell which messages went to the Python decoder."""
-    found: list[bytes | None] = []
-    by_series = decoder._by_series
-
-    def watched(records: TopicRecords, *rest: object) -> object:
-        found.extend(records.values)
-        return by_series(records, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(decoder, "_by_series", watched)
-    decoder.decode(TopicRecords("t", [0] * len(messages), list(messages)), NOON)
-    return found
+def left(decoder: TopicDecoder, *messages: bytes) -> list[bytes | None]:
+    """The messages that the compiled part leaves."""
+    records = TopicRecords("t", [0] * len(messages), list(messages))
+    return list(decoder.readers[0].read(records, NOON + SECOND, DecodeCounts()).rest.values)
 
 
 EASY = {
@@ -74,17 +68,13 @@ HARD = {
 
 @pytest.mark.parametrize("name", EASY)
 @pytest.mark.parametrize("keys", [[SeriesKey("churn", "3")], [SeriesKey("churn", "3"), SeriesKey("other", "*")]])
-def test_ordinary_messages_never_reach_the_python_decoder(
-    name: str, keys: list[SeriesKey], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert left(make_decoder(*keys), monkeypatch, event(), EASY[name], event()) == []
+def test_ordinary_messages_never_reach_the_python_decoder(name: str, keys: list[SeriesKey]) -> None:
+    assert left(make_decoder(*keys), event(), EASY[name], event()) == []
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_doubtful_messages_are_left_to_the_python_decoder(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = left(make_decoder(SeriesKey("churn", "3")), monkeypatch, event(), HARD[name], event())
-
-    assert found == [HARD[name]]
+def test_doubtful_messages_are_left_to_the_python_decoder(name: str) -> None:
+    assert left(make_decoder(SeriesKey("churn", "3")), event(), HARD[name], event()) == [HARD[name]]
 
 
 def test_an_event_goes_to_the_series_of_its_version() -> None:
@@ -102,11 +92,14 @@ def test_without_a_shape_or_without_the_compiled_part_python_reads(monkeypatch: 
     twice = FieldMap(features=(), version=("age",))  # two things at one path
     unwritable = Reference.fit({"plan": ["free", "\ud800", "pro"]})
 
-    assert make_decoder(SeriesKey("churn", "3"), fields=twice)._scanner is None
-    assert make_decoder(SeriesKey("churn", "3"), reference=unwritable)._scanner is None
-    assert make_decoder(SeriesKey("churn", "3"))._scanner is not None
+    def scans(decoder: TopicDecoder) -> bool:
+        return isinstance(decoder.readers[0], scanning.TopicScanner)
+
+    assert not scans(make_decoder(SeriesKey("churn", "3"), fields=twice))
+    assert not scans(make_decoder(SeriesKey("churn", "3"), reference=unwritable))
+    assert scans(make_decoder(SeriesKey("churn", "3")))
     monkeypatch.setattr(scanning, "COMPILED", False)
-    assert make_decoder(SeriesKey("churn", "3"))._scanner is None
+    assert not scans(make_decoder(SeriesKey("churn", "3")))
 
 
 @pytest.mark.timeout(300)

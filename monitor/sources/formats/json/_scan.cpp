@@ -1,6 +1,6 @@
 // JSON messages to columns, for the messages that are wholly understood; the rest is left to the Python decoder.
 //
-// One pass a message, no object made. What is accepted here is read exactly as monitor/sources/formats/decode.py reads it (a
+// One pass a message, no object made. What is accepted here is read exactly as monitor/sources/formats/json/documents.py reads it (a
 // property test holds the two together); anything doubtful, rejections included, is reported as ODD and decided there:
 // a key said twice, a lone surrogate, a number beyond float64, a time out of bounds, malformed JSON.
 //
@@ -21,7 +21,7 @@ using namespace driftd;
 // --- Python objects ------------------------------------------------------------------------------------------------
 
 constexpr size_t MOST_PARTITIONS = 1 << 20;
-constexpr const char *SHAPE = "monitor.sources.formats._scan.Shape", *ROUTES = "monitor.sources.formats._scan.Routes";
+constexpr const char *SHAPE = "monitor.sources.formats.json._scan.Shape", *ROUTES = "monitor.sources.formats._scan.Routes";
 
 struct Failed {};  // a Python error is set
 

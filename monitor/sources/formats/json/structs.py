@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-Path = tuple[str, ...]
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields
 
 NUMERIC: Any = float | None
 CATEGORY: Any = str | bool | int | float | None
@@ -63,6 +63,21 @@ class StructPlan:
             for place, target in zip(places, targets, strict=True):
                 columns[target] = slots[place]
         return columns
+
+
+def plan_series(series: SeriesFields) -> StructPlan | None:
+    """The struct of a series' messages; None where no struct can say it."""
+    numeric, categorical = ([path for _, path in columns] for columns in (series.numeric, series.categorical))
+    return plan_struct(_envelope(series.fields), numeric, categorical, series.fields.features)
+
+
+def plan_envelope(fields: FieldMap) -> StructPlan | None:
+    """The struct of what every message of a topic has; None where no struct can say it."""
+    return plan_struct(_envelope(fields), [], [], fields.features)
+
+
+def _envelope(fields: FieldMap) -> dict[str, Path]:
+    return {"timestamp": fields.timestamp, "model": fields.model, "version": fields.version}
 
 
 def plan_struct(

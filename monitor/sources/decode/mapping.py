@@ -1,0 +1,181 @@
+"""Rows of any format to the columns of their series: event times, routing, values; what is wrong is counted by reason."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Coded, Column, as_floats, distinct
+from monitor.sources.base import TopicRecords
+from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
+from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
+from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
+from monitor.sources.formats.values import Rejected, category, number
+from monitor.stream.events import Nanos
+
+UNMONITORED, REJECTED = -1, -2  # beside the number of a series
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Rows by series, and the message and event time of every valid row, also of those that are nobody's."""
+
+    rows: list[SeriesRows]
+    messages: NDArray[np.intp]
+    times: NDArray[np.int64]
+
+
+class MappedReader:
+    """Any format's rows, mapped and routed."""
+
+    def __init__(self, decoder: Decoder, topic: TopicFields) -> None:
+        self._decoder = decoder
+        self._topic = topic
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read all messages: nothing is left."""
+        rows = self._decoder.decode(records.values)
+        mapped = map_rows(rows, self._topic, latest, counts)
+        partitions = [records.partitions[message] for message in mapped.messages.tolist()]
+        return Read(mapped.rows, newest(partitions, mapped.times), records.only([]))
+
+
+def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> Mapped:
+    """Give each row its series and event time, and each series its columns."""
+    counts.rejected.update(rows.rejected)
+    owners = route(rows, topic, counts.rejected)
+    if (owners == REJECTED).any():
+        routed = np.flatnonzero(owners != REJECTED)
+        rows, owners = rows.take(routed), owners[routed]
+    times = event_times(rows, topic, latest, counts.rejected)
+    owners[times == NOT_A_TIME] = REJECTED
+    _refuse_without_features(rows, owners, topic.fields.features, counts.rejected)
+    valid = owners != REJECTED
+    counts.unmonitored += int(np.count_nonzero(owners == UNMONITORED))
+    series = list(topic.series.values())
+    present = [number for number in np.unique(owners).tolist() if number >= 0]
+    mapped = [_of_series(series[number], rows, owners == number, times, counts.fields) for number in present]
+    return Mapped(mapped, rows.messages[valid], times[valid])
+
+
+# --- whose, and when --------------------------------------------------------------------------------------------------
+
+
+def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.int64]:
+    """The number of each row's series, UNMONITORED or REJECTED."""
+    nothing = Coded((None,), np.zeros(len(rows), dtype=np.int64))
+    models, of_model = each_once(_or(rows.column(topic.fields.model), nothing))
+    versions, of_version = each_once(_or(rows.column(topic.fields.version), nothing))
+    pairs, of_pair = np.unique(of_model * len(versions) + of_version, return_inverse=True)
+    numbers = {key: number for number, key in enumerate(topic.series)}
+    owners = np.full(len(pairs), UNMONITORED, dtype=np.int64)
+    for place, (pair, count) in enumerate(zip(pairs.tolist(), np.bincount(of_pair).tolist(), strict=True)):
+        try:
+            series = topic.series_of(models[pair // len(versions)], versions[pair % len(versions)])
+        except Rejected as reason:
+            owners[place] = REJECTED
+            rejected[str(reason)] += count
+        else:
+            owners[place] = UNMONITORED if series is None else numbers[series.key]
+    return np.asarray(owners[of_pair])
+
+
+def event_times(rows: Rows, topic: TopicFields, latest: Nanos, rejected: Counter[str]) -> NDArray[np.int64]:
+    """The event time of each row, NOT_A_TIME where there is none."""
+    nothing = Coded((None,), np.zeros(len(rows), dtype=np.int64))
+    return times_of(_or(rows.column(topic.fields.timestamp), nothing), topic.fields.unit, latest, rejected)
+
+
+def _or(column: Column | None, otherwise: Column) -> Column:
+    return otherwise if column is None else column
+
+
+def _refuse_without_features(rows: Rows, owners: NDArray[np.int64], path: Path, rejected: Counter[str]) -> None:
+    """Reject the rows of ours that say they have no features."""
+    held = rows.column(path) if path else None
+    if held is None:
+        return
+    ours = np.flatnonzero(owners >= 0)
+    for row, value in zip(ours.tolist(), only_rows(held, ours).tolist(), strict=True):
+        if not isinstance(value, Mapping):
+            rejected["features_missing" if value is None else "features_invalid"] += 1
+            owners[row] = REJECTED
+
+
+def each_once(column: Column) -> tuple[list[Any], NDArray[np.int64]]:
+    """The values of a column, None for a missing one, and int64[n] saying which one each row has."""
+    if isinstance(column, Coded):
+        return list(column.values), column.rows.astype(np.int64)
+    values = column.tolist()
+    if column.dtype.kind != "O":
+        values = [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
+    seen: dict[Any, int] = {}
+    held: list[Any] = []
+    rows = np.empty(len(values), dtype=np.int64)
+    for row, value in enumerate(values):
+        key = (type(value), value) if isinstance(value, str | int | float | None) else (object, row)  # 1 is not True
+        rows[row] = place = seen.setdefault(key, len(held))
+        if place == len(held):
+            held.append(value)
+    return held, rows
+
+
+# --- the columns of a series ------------------------------------------------------------------------------------------
+
+
+def _of_series(
+    series: SeriesFields, rows: Rows, ours: NDArray[np.bool_], times: NDArray[np.int64], reasons: Counter[str]
+) -> SeriesRows:
+    if not ours.all():
+        which = np.flatnonzero(ours)
+        rows, times = rows.take(which), times[which]
+    numeric = np.empty((len(rows), len(series.numeric)), order="F")
+    codes = np.empty((len(rows), len(series.tables)), dtype=np.int32, order="F")
+    for column, (_, path) in enumerate(series.numeric):
+        numeric[:, column] = _numbers(rows.column(path), len(rows), reasons)
+    for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
+        codes[:, column] = _codes(rows.column(path), table, len(rows), reasons)
+    return SeriesRows(series, times, numeric, codes, rows.values)
+
+
+def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:
+    """A column of numbers as it would be read from a message: truth values and texts are none, and are counted."""
+    if column is None:
+        reasons["missing"] += rows
+        return np.nan
+    if isinstance(column, Coded):
+        return _each_number(column, reasons)
+    if column.dtype.kind in "iuf":
+        numbers = as_floats(column)
+        reasons["missing"] += int(np.isnan(numbers).sum())
+        reasons["non_finite"] += int(np.isinf(numbers).sum())
+        return numbers
+    if column.dtype.kind in "OUT":
+        return np.array([number(value, reasons) for value in column.tolist()], dtype=np.float64)
+    reasons["boolean_as_number" if column.dtype.kind == "b" else "wrong_type"] += rows
+    return np.nan
+
+
+def _each_number(column: Coded, reasons: Counter[str]) -> NDArray[np.float64]:
+    counts = np.bincount(column.rows, minlength=len(column.values)).tolist()
+    numbers = np.empty(len(column.values))
+    for place, (value, count) in enumerate(zip(column.values, counts, strict=True)):
+        why: Counter[str] = Counter()
+        numbers[place] = number(value, why)
+        reasons.update(dict.fromkeys(why, count))
+    return np.asarray(numbers[column.rows])
+
+
+def _codes(column: Column | None, table: CategoryTable, rows: int, reasons: Counter[str]) -> NDArray[np.int32] | int:
+    if column is None:
+        reasons["missing"] += rows
+        return table.missing
+    if not isinstance(column, Coded) and column.dtype.kind == "O":
+        return np.array([table[category(value, reasons)] for value in column.tolist()], dtype=np.int32)
+    texts, of_row = distinct(column)
+    codes = np.array([table[text] for text in texts], dtype=np.int32)[of_row]
+    reasons["missing"] += int(np.count_nonzero(codes == table.missing))
+    return codes

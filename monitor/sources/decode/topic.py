@@ -1,0 +1,126 @@
+"""Bytes to batches (HOT): a topic's format, then what is the same for all of them; reasons for what does not count."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+
+from monitor.facts import Fact
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.mapping import MappedReader, map_rows
+from monitor.sources.decode.unseen import UnseenSampler, spread
+from monitor.sources.formats.base import DecodeCounts, Quick, Reader, Rows, SeriesRows
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
+from monitor.sources.formats.registry import format_of
+from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
+from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
+
+UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What a topic's records came to."""
+
+    batches: list[EventBatch] = field(default_factory=list)
+    seen: dict[Partition, Nanos] = field(default_factory=dict)
+    facts: list[Fact] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one row: why it is rejected, or its event time and its series, None where it is nobody's."""
+
+    reason: str | None
+    series: SeriesFields | None = None
+    time: Nanos | None = None
+
+
+class TopicDecoder:
+    """Records of one topic to batches, of one series each."""
+
+    def __init__(
+        self, topic: str, series: Iterable[SeriesFields], fields: FieldMap, max_future: Nanos, form: str = "json"
+    ) -> None:
+        self.topic = topic
+        self.fields = fields
+        self.max_future = max_future
+        self._holds = TopicFields(series, fields)
+        self.format = format_of(form)(self._holds)
+        quick = self.format.readers if isinstance(self.format, Quick) else ()
+        self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
+        self._sampled = 0
+        self._unseen = UnseenSampler()
+
+    @property
+    def series(self) -> Mapping[SeriesKey, SeriesFields]:
+        """The series that its messages may be of."""
+        return self._holds.series
+
+    def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
+        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
+        counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
+        latest = min(now + self.max_future, LATEST_NANOS)
+        messages, offsets = len(records.values), records.offsets
+        self._sample_unknown(records.values, counts, latest)
+        for reader in self.readers:
+            if not records.values:
+                break
+            read = reader.read(records, latest, counts)
+            rows += read.rows
+            self._see(read.newest, decoded)
+            records = read.rest
+        decoded.batches = [self._batch(part, offsets) for part in rows]
+        for at, most in self._unseen.places(len(rows), messages, now).items():
+            if named := self._unseen.named(rows[at], most):
+                decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
+        decoded.facts = counts.facts(self.topic)
+        return decoded
+
+    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
+        """Rows on record, of one partition: all event times are in the past."""
+        counts, decoded = DecodeCounts(), Decoded()
+        mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
+        if mapped.times.size:
+            decoded.seen[partition] = int(mapped.times.max())
+        decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in mapped.rows]
+        decoded.facts = counts.facts(self.topic)
+        return decoded
+
+    def verdicts(self, raw: bytes, now: Nanos) -> Iterator[Verdict]:
+        """What becomes of each row of a message, in the order of the format's `inspect`; then of what is no row."""
+        rows = self.format.decode([raw])
+        latest = min(now + self.max_future, LATEST_NANOS)
+        for at in range(len(rows)):
+            counts = DecodeCounts()
+            mapped = map_rows(rows.take(np.array([at])), self._holds, latest, counts)
+            time = next(iter(mapped.times.tolist()), None)
+            series = next((part.series for part in mapped.rows), None)
+            yield Verdict(next(iter(counts.rejected), None), series, time)
+        yield from map(Verdict, rows.rejected)
+
+    def _place(self, row: Mapping[Path, object], latest: Nanos) -> tuple[SeriesFields | None, Nanos]:
+        fields = self.fields
+        series = self._holds.series_of(row.get(fields.model), row.get(fields.version))
+        return series, timestamp(row.get(fields.timestamp), fields.unit, latest)
+
+    def _sample_unknown(self, values: Sequence[bytes | None], counts: DecodeCounts, latest: Nanos) -> None:
+        """Count the unknown features of one row of some messages."""
+        for at in range(-self._sampled % UNKNOWN_SAMPLE, len(values), UNKNOWN_SAMPLE):
+            raw = values[at]
+            with suppress(Rejected):  # counted where it is decoded
+                for row in islice(self.format.inspect(raw), 1) if raw else ():
+                    series, _ = self._place(row, latest)
+                    if series is not None:
+                        counts.fields["unknown"] += len(series.unknown(row))
+        self._sampled += len(values)
+
+    def _see(self, newest: Mapping[int, Nanos], decoded: Decoded) -> None:
+        for index, time in newest.items():
+            partition = Partition(self.topic, index)
+            decoded.seen[partition] = max(time, decoded.seen.get(partition, time))
+
+    def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
+        return EventBatch(rows.series.key, self.topic, rows.times, rows.numeric, rows.codes, offsets=offsets)

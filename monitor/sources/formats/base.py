@@ -1,0 +1,129 @@
+"""What a format promises: message values to rows, a column a path. Mapping and routing are shared, above it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Coded, Column
+from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
+from monitor.sources.base import TopicRecords
+from monitor.sources.formats.fields import Path, SeriesFields
+from monitor.stream.events import Nanos
+
+# --- what every format does -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What messages hold: a row an event, a column a path. A path that has no column is missing in every row.
+
+    `messages` int64[n], rising, is the message of each row. `rejected` counts what could not be read, by reason.
+    Arrays of floats say missing by NaN; arrays of objects hold values as JSON would: None is missing.
+    A column at the path of the features themselves says whether a row has them: what is no mapping there is rejected.
+    """
+
+    columns: Mapping[Path, Column]
+    messages: NDArray[np.intp]
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    which: NDArray[np.intp] | None = None  # the rows of the columns that count; None: all
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def column(self, path: Path) -> Column | None:
+        """The column of a path; None where no row has it."""
+        column = self.columns.get(path)
+        return column if column is None or self.which is None else only_rows(column, self.which)
+
+    def take(self, which: NDArray[np.intp]) -> "Rows":
+        """Some rows; a column is copied when it is asked for."""
+        return Rows(self.columns, self.messages[which], which=which if self.which is None else self.which[which])
+
+    def values(self, row: int, paths: Iterable[Path]) -> list[object]:
+        """What a row holds at some paths."""
+        at = np.array([row if self.which is None else self.which[row]])
+        columns = (self.columns.get(path) for path in paths)
+        return [None if column is None else only_rows(column, at).tolist()[0] for column in columns]
+
+
+def only_rows(column: Column, which: NDArray[Any]) -> Column:
+    """Some rows of a column."""
+    return Coded(column.values, column.rows[which]) if isinstance(column, Coded) else column[which]
+
+
+class Decoder(Protocol):
+    """One format, for one topic. Nothing a message holds may raise but what is named here."""
+
+    def decode(self, values: Sequence[bytes | None]) -> Rows:
+        """Read messages; one may hold many rows. What cannot be read is counted by reason."""
+        ...
+
+    def inspect(self, raw: bytes) -> Iterable[Mapping[Path, object]]:
+        """Read the rows of one message as they came, in the order of `decode`, for words. Raises Rejected."""
+        ...
+
+
+# --- what a format may offer besides ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class DecodeCounts:
+    """Counts of one decode call."""
+
+    rejected: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)
+    unmonitored: int = 0
+
+    def facts(self, topic: str) -> list[Fact]:
+        """As facts, none for nothing."""
+        facts: list[Fact] = [EventsRejected(topic, reason, count) for reason, count in self.rejected.items()]
+        facts += [FieldsRejected(topic, reason, count) for reason, count in self.fields.items() if count]
+        for outcome, count in (("rejected", self.rejected.total()), ("unmonitored", self.unmonitored)):
+            if count:
+                facts.append(EventsCounted(topic, outcome, count))
+        return facts
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRows:
+    """Rows of one series as its columns: event times int64[n], numeric float64[n, k], codes int32[n, c].
+
+    `look` gives the values of a row at some paths, for words; it may have to read the message again.
+    """
+
+    series: SeriesFields
+    times: NDArray[np.int64]
+    numeric: NDArray[np.float64]
+    codes: NDArray[np.int32]
+    look: Callable[[int, Iterable[Path]], Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a reader made of messages: rows, the newest valid event time of each partition, and what it left."""
+
+    rows: Sequence[SeriesRows]
+    newest: Mapping[int, Nanos]
+    rest: TopicRecords
+
+
+class Reader(Protocol):
+    """Messages of a topic straight to the rows of its series."""
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read what is wholly understood; event times up to `latest` are valid."""
+        ...
+
+
+@runtime_checkable
+class Quick(Protocol):
+    """A decoder that knows quicker ways than rows. They are tried in turn; `decode` gets what they leave."""
+
+    @property
+    def readers(self) -> Sequence[Reader]:
+        """The quickest first."""
+        ...

@@ -1,0 +1,38 @@
+"""JSON: one object a message, one row an object."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from monitor.sources.formats.base import Reader, Rows
+from monitor.sources.formats.fields import Path, TopicFields
+from monitor.sources.formats.json.documents import Document, dig, read_document, read_documents
+from monitor.sources.formats.json.scanning import topic_scanner
+from monitor.sources.formats.json.typed import typed_reader
+
+LONGEST = 1 << 16  # bytes of a message worth reading twice
+
+
+class JsonDecoder:
+    """JSON messages: by the compiled scan, where it is there; by typed structs what it leaves, leniently what they leave."""
+
+    def __init__(self, topic: TopicFields) -> None:
+        ways = topic_scanner(topic, look), typed_reader(topic, look)
+        self.readers: Sequence[Reader] = [way for way in ways if way is not None]
+
+    def decode(self, values: Sequence[bytes | None]) -> Rows:
+        """Value by value, so that a bad field costs that field only."""
+        return read_documents(values)
+
+    def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
+        """The object by path."""
+        yield Document(read_document(raw))
+
+
+decoder = JsonDecoder
+
+
+def look(raw: bytes | None, paths: Iterable[Path]) -> Sequence[object]:
+    """What a message holds at some paths, read again for words: nothing of one that is too long for that."""
+    if raw is None or len(raw) > LONGEST:
+        return [None for _ in paths]
+    document = read_document(raw)  # which was read a moment ago
+    return [dig(document, path) for path in paths]

@@ -1,0 +1,151 @@
+"""JSON messages as objects: what is refused unread, what is read leniently, and rows out of them."""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Column
+from monitor.sources.formats.base import Rows
+from monitor.sources.formats.fields import Path
+from monitor.sources.formats.values import Rejected
+
+MAX_BYTES = 1 << 20  # of one message
+MAX_DEPTH = 32
+STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
+OPENING = frozenset(b"{[")
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
+LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a longer one counts as infinite
+
+
+def nesting(raw: bytes) -> int:
+    """Depth of brackets outside strings, never recursive."""
+    depth = deepest = 0
+    for bracket in STRINGS.sub(b"", raw).translate(None, NO_BRACKETS):
+        depth += 1 if bracket in OPENING else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def refusal(raw: bytes | None) -> str | None:
+    """Why a message is refused before it is parsed; None if it may be."""
+    if not raw:
+        return "empty"
+    if len(raw) > MAX_BYTES:
+        return "too_large"
+    if not (raw.isascii() or _is_utf8(raw)):
+        return "invalid_utf8"
+    brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
+    if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
+        return "too_deep"
+    return None
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def parse_leniently(raw: bytes) -> dict[str, Any]:
+    """A message as plain objects, NaN, Infinity and 1e999 let through as floats. Raises Rejected."""
+    try:
+        message = msgspec.json.decode(raw)
+    except UNREADABLE:
+        try:
+            message = json.loads(raw.decode("utf-8-sig"), parse_int=_integer)  # text: bytes could pass as UTF-16
+        except (ValueError, RecursionError):
+            raise Rejected("malformed_json") from None
+    if not isinstance(message, dict):
+        raise Rejected("not_object")
+    return message
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
+
+
+def dig(value: Any, path: Path) -> Any:
+    """The value at a path, None where anything on the way is absent or no object."""
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+class Document(Mapping[Path, object]):
+    """An object by path: None where anything on the way is absent or no object. Its paths lead to what is no object."""
+
+    def __init__(self, held: dict[str, Any]) -> None:
+        self._held = held
+
+    def __getitem__(self, path: Path) -> Any:
+        return dig(self._held, path)
+
+    def __iter__(self) -> Iterator[Path]:
+        return _leaves(self._held, ())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _leaves(held: dict[str, Any], path: Path) -> Iterator[Path]:
+    for name, value in held.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRows(Rows):
+    """A row an object. A column is dug out when it is asked for: those of all series together would be too many."""
+
+    documents: Sequence[dict[str, Any]] = ()
+
+    def column(self, path: Path) -> Column:
+        """The values at a path, None where there is none."""
+        values = (dig(document, path) for document in self.documents)
+        return np.fromiter(values, dtype=object, count=len(self.documents))
+
+    def take(self, which: NDArray[np.intp]) -> "DocumentRows":
+        """Some rows."""
+        return DocumentRows({}, self.messages[which], documents=[self.documents[row] for row in which.tolist()])
+
+    def values(self, row: int, paths: Iterable[Path]) -> list[object]:
+        """What a row holds at some paths."""
+        return [dig(self.documents[row], path) for path in paths]
+
+
+def read_documents(values: Sequence[bytes | None]) -> DocumentRows:
+    """A row a message; those that are none are counted by reason."""
+    documents: list[dict[str, Any]] = []
+    messages: list[int] = []
+    rejected: Counter[str] = Counter()
+    for message, raw in enumerate(values):
+        try:
+            documents.append(read_document(raw))
+            messages.append(message)
+        except Rejected as reason:
+            rejected[str(reason)] += 1
+    return DocumentRows({}, np.array(messages, dtype=np.intp), rejected, documents=documents)
+
+
+def read_document(raw: bytes | None) -> dict[str, Any]:
+    """A message as an object. Raises Rejected."""
+    reason = refusal(raw)
+    if reason is not None:
+        raise Rejected(reason)
+    assert raw is not None
+    return parse_leniently(raw)

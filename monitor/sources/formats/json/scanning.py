@@ -1,0 +1,177 @@
+"""Bytes to columns in one pass by the compiled part (HOT), for the messages it wholly understands.
+
+What it leaves (rejections, odd spellings, keys said twice) goes to the readers after it; a property test holds them to
+the same answer. Without the compiled part, or with DRIFTD_PURE=1, everything goes there.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.base import TopicRecords
+from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
+from monitor.sources.formats.json.structs import plan_series
+from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
+
+try:
+    from monitor.sources.formats.json import _scan
+except ImportError:  # installed without a compiler
+    _scan = None  # type: ignore[assignment]
+
+COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
+UNMONITORED, ODD = -1, -2
+REASONS = ("missing", "boolean_as_number", "number_as_text", "wrong_type", "non_finite")
+NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION = range(6)
+
+DTYPES = np.float64, np.int32  # of numeric columns and of codes
+Leaves = Mapping[Path, tuple[int, int]]
+Look = Callable[[bytes | None, Iterable[Path]], Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Which series each message belongs to, int32[n], or why to none; event times int64[n] where it does."""
+
+    series: NDArray[np.int32]
+    times: NDArray[np.int64]
+
+
+class TopicScanner:
+    """Messages of one topic to columns, a pass each; where the topic carries several series, their envelopes first."""
+
+    def __init__(self, topic: TopicFields, look: Look) -> None:
+        fields = topic.fields
+        self._series = list(topic.series.values())
+        self._look = look
+        self._unit = fields.unit
+        envelope = {
+            fields.timestamp: (TIMESTAMP, 0),
+            fields.model: (MODEL, 0),
+            fields.version: (VERSION, 0),
+        }
+        self._routes = _scan.routes(_routes([series.key for series in self._series]))
+        self._envelope = _scan.shape(_node(envelope, ()), 0, [])
+        self._shapes = [_shape(series, envelope, fields) for series in self._series]
+        self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read messages; those that are odd are left."""
+        values, partitions = list(records.values), list(records.partitions)
+        scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
+        totals = np.zeros(len(REASONS), dtype=np.int64)
+        scan = self._single if len(self._series) == 1 else self._each
+        rows = scan(values, latest, scanned, totals)
+        counts.fields.update({reason: n for reason, n in zip(REASONS, totals.tolist(), strict=True) if n})
+        counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
+        newest = _scan.newest(partitions, scanned.times, scanned.series)
+        return Read(rows, newest, records.only(np.flatnonzero(scanned.series == ODD).tolist()))
+
+    def _single(
+        self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]
+    ) -> list[SeriesRows]:
+        count, (width, codes_width) = len(values), self._widths[0].tolist()
+        numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
+        arrays = scanned.times, scanned.series, numeric, codes, totals
+        rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays)
+        if not rows:
+            return []
+        times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
+        look = partial(self._look_at, values, scanned, 0)
+        return [SeriesRows(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look)]
+
+    def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
+        """Find the series of each message; then read the messages of each series by its own shape."""
+        _scan.route(self._envelope, self._routes, values, self._unit, latest, scanned.times, scanned.series)
+        known = scanned.series >= 0
+        sizes = np.bincount(scanned.series[known], minlength=len(self._series))
+        room = sizes.tolist()
+        numbers, codes = (np.empty(size, dtype) for size, dtype in zip(sizes @ self._widths, DTYPES, strict=True))
+        arrays = scanned.series, numbers, codes, sizes, totals
+        order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
+        _scan.scan_each(self._shapes, values, self._unit, latest, *arrays)
+        if (sizes != room).any():  # some were found odd only now
+            order = order[scanned.series[order] >= 0]
+        look = partial(self._look_at, values, scanned)
+        return list(self._cut(room, sizes.tolist(), scanned.times[order], numbers, codes, look))
+
+    def _cut(
+        self,
+        room: list[int],
+        rows: list[int],
+        times: NDArray[np.int64],
+        numbers: NDArray[np.float64],
+        codes: NDArray[np.int32],
+        look: Callable[[int, int, Iterable[Path]], Sequence[object]],
+    ) -> Iterator[SeriesRows]:
+        """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
+        row = number = code = 0
+        for place, (series, size, taken) in enumerate(zip(self._series, room, rows, strict=True)):
+            width, codes_width = len(series.numeric), len(series.tables)
+            if taken:
+                numeric = numbers[number : number + size * width].reshape(width, size)[:, :taken].T
+                coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
+                yield SeriesRows(series, times[row : row + taken], numeric, coded, partial(look, place))
+            row += taken
+            number += size * width
+            code += size * codes_width
+
+    def _look_at(
+        self, values: Sequence[bytes | None], scanned: Scanned, series: int, row: int, paths: Iterable[Path]
+    ) -> Sequence[object]:
+        """Read the message that gave a row of a series again."""
+        return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
+
+
+def topic_scanner(topic: TopicFields, look: Look) -> TopicScanner | None:
+    """A scanner, where the compiled part is there and can read this topic."""
+    if not COMPILED or not topic.series or any(plan_series(series) is None for series in topic.series.values()):
+        return None
+    try:
+        return TopicScanner(topic, look)
+    except UnicodeEncodeError:  # a name or category that no valid message can hold
+        return None
+
+
+def _routes(keys: Sequence[SeriesKey]) -> list[tuple[str, int, dict[str, int]]]:
+    """Model, the series of all its other versions, the series of each version named."""
+    models: dict[str, tuple[int, dict[str, int]]] = {}
+    for series, key in enumerate(keys):
+        otherwise, versions = models.get(key.model, (UNMONITORED, {}))
+        if key.version == ANY_VERSION:
+            otherwise = series
+        else:
+            versions[key.version] = series
+        models[key.model] = otherwise, versions
+    return [(model, otherwise, versions) for model, (otherwise, versions) in models.items()]
+
+
+def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap) -> Any:
+    leaves = dict(envelope)
+    leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
+    leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
+    categories = [table.categories for table in series.tables]
+    return _scan.shape(_node(leaves, fields.features), len(series.numeric), categories)
+
+
+def _node(leaves: Leaves, required: Path) -> tuple[bool, list[tuple[str, int, Any]]]:
+    """The tree of objects that holds these leaves; those on the way to `required` must be there."""
+    children: dict[str, dict[Path, tuple[int, int]]] = {}
+    listed: list[tuple[str, int, Any]] = []
+    for path, leaf in leaves.items():
+        if len(path) == 1:
+            listed.append((path[0], *leaf))
+        else:
+            children.setdefault(path[0], {})[path[1:]] = leaf
+    if required:
+        children.setdefault(required[0], {})
+    for name, below in children.items():
+        wanted = bool(required) and required[0] == name
+        node = _node(below, required[1:] if wanted else ())
+        listed.append((name, NODE, (wanted, node[1])))
+    return False, listed

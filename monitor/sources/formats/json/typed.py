@@ -1,0 +1,163 @@
+"""Bytes to columns by generated structs: what stands in for the compiled part, several times slower.
+
+A message is decoded into a struct that has a typed slot for each feature of the reference. One wrong type, NaN or
+1e999 makes the typed decoder refuse the whole message; such a message is left.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.base import TopicRecords
+from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
+from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
+from monitor.sources.formats.json.documents import UNREADABLE, refusal
+from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
+from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
+from monitor.sources.formats.values import Rejected, version_text
+from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
+
+Look = Callable[[bytes | None, Iterable[Path]], Sequence[object]]
+Values = Sequence[bytes | None]
+
+
+class TypedReader:
+    """Messages of one topic to columns; where the topic carries several series, their envelopes first."""
+
+    def __init__(self, topic: TopicFields, envelope: StructPlan, look: Look) -> None:
+        self._topic = topic
+        self._envelope = envelope
+        self._plans = {key: plan_series(series) for key, series in topic.series.items()}
+        self._look = look
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read messages; those that a struct refuses, or that are to be rejected, are left."""
+        values = records.values
+        readable = [place for place, raw in enumerate(values) if refusal(raw) is None]
+        times = np.full(len(values), NOT_A_TIME, dtype=np.int64)  # of the messages that are not left
+        rows = []
+        for series, places in self._by_series(values, readable, latest, times, counts):
+            plan = self._plans[series.key]
+            if plan is not None:
+                rows += self._rows(series, plan, values, places, latest, times, counts)
+        return Read(rows, newest(records.partitions, times), records.only(np.flatnonzero(times == NOT_A_TIME).tolist()))
+
+    # --- which series a message belongs to --------------------------------------------------------------------------
+
+    def _by_series(
+        self, values: Values, readable: list[int], latest: Nanos, times: NDArray[np.int64], counts: DecodeCounts
+    ) -> list[tuple[SeriesFields, list[int]]]:
+        """The messages of each series; those of none only move event time on."""
+        if len(self._topic.series) == 1:
+            return [(next(iter(self._topic.series.values())), readable)]
+        grouped: dict[SeriesKey, list[int]] = {}
+        stamps: dict[int, Any] = {}
+        messages, places = _typed(self._envelope, values, readable)
+        for message, place in zip(messages, places, strict=True):
+            stamp, model, version = self._envelope.envelope(message)
+            try:
+                series = self._topic.series_of(model, version)
+            except Rejected:
+                continue
+            if series is None:
+                stamps[place] = stamp
+            else:
+                grouped.setdefault(series.key, []).append(place)
+        self._pass(stamps, latest, times, counts)
+        return [(self._topic.series[key], places) for key, places in grouped.items()]
+
+    def _pass(self, stamps: Mapping[int, Any], latest: Nanos, times: NDArray[np.int64], counts: DecodeCounts) -> None:
+        """Count messages of nobody."""
+        times[list(stamps)] = passed = self._times(list(stamps.values()), latest)
+        counts.unmonitored += int(np.count_nonzero(passed != NOT_A_TIME))
+
+    def _times(self, stamps: Sequence[Any], latest: Nanos) -> NDArray[np.int64]:
+        column = np.fromiter(stamps, dtype=object, count=len(stamps))
+        return times_of(column, self._topic.fields.unit, latest, Counter())
+
+    # --- one series' messages to columns ----------------------------------------------------------------------------
+
+    def _rows(
+        self,
+        series: SeriesFields,
+        plan: StructPlan,
+        values: Values,
+        places: list[int],
+        latest: Nanos,
+        times: NDArray[np.int64],
+        counts: DecodeCounts,
+    ) -> list[SeriesRows]:
+        messages, places = _typed(plan, values, places)
+        if not messages:
+            return []
+        stamps, models, versions = plan.envelopes(messages)
+        times[places] = stamped = self._times(stamps, latest)
+        ours = self._ours(series, models, versions)
+        counts.unmonitored += int(np.count_nonzero((stamped != NOT_A_TIME) & ~ours))
+        kept = np.flatnonzero((stamped != NOT_A_TIME) & ours)
+        if not kept.size:
+            return []
+        numeric, codes = _columns(series, plan, messages)
+        if kept.size < len(messages):
+            numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
+        counts.fields["missing"] += _missing(series, numeric, codes)
+        look = partial(self._look_at, values, [places[at] for at in kept.tolist()])
+        return [SeriesRows(series, stamped, numeric, codes, look)]
+
+    def _look_at(self, values: Values, places: Sequence[int], row: int, paths: Iterable[Path]) -> Sequence[object]:
+        return self._look(values[places[row]], paths)
+
+    def _ours(self, series: SeriesFields, models: Sequence[Any], versions: Sequence[Any]) -> NDArray[np.bool_]:
+        key = series.key
+        if set(models) == {key.model} and (
+            key.version == ANY_VERSION or {version_text(version) for version in set(versions)} == {key.version}
+        ):
+            return np.ones(len(models), dtype=bool)
+        pairs = zip(models, versions, strict=True)
+        return np.fromiter((self._topic.series_of(*pair) is series for pair in pairs), dtype=bool, count=len(models))
+
+
+def typed_reader(topic: TopicFields, look: Look) -> TypedReader | None:
+    """A reader, where structs can say the shape of this topic's messages."""
+    envelope = plan_envelope(topic.fields)
+    return None if envelope is None or not topic.series else TypedReader(topic, envelope, look)
+
+
+def _typed(plan: StructPlan, values: Values, places: list[int]) -> tuple[list[Any], list[int]]:
+    """Structs of the messages at these places, and the places of those that have one."""
+    decode: Callable[[Any], Any] = msgspec.json.Decoder(plan.struct).decode
+    try:
+        return [decode(values[place]) for place in places], places
+    except UNREADABLE:
+        pass
+    messages, typed = [], []
+    for place in places:
+        try:
+            messages.append(decode(values[place]))
+            typed.append(place)
+        except UNREADABLE:
+            continue
+    return messages, typed
+
+
+def _columns(
+    series: SeriesFields, plan: StructPlan, messages: Sequence[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]."""
+    columns = plan.columns(messages)
+    count, width = len(messages), len(series.numeric)
+    numeric = np.array(columns[:width], dtype=np.float64).reshape(width, count).T
+    codes = np.empty((len(series.tables), count), dtype=np.int32)
+    for row, (table, column) in enumerate(zip(series.tables, columns[width:], strict=True)):
+        codes[row] = np.fromiter(map(table.__getitem__, column), dtype=np.int32, count=count)
+    return numeric, codes.T
+
+
+def _missing(series: SeriesFields, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> int:
+    without = (int(np.count_nonzero(codes[:, at] == table.missing)) for at, table in enumerate(series.tables))
+    return int(np.isnan(numeric).sum()) + sum(without)

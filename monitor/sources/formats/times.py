@@ -1,0 +1,87 @@
+"""Event times of whole columns, however they are written."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Coded, Column
+from monitor.sources.formats.values import EARLIEST, LATEST_NANOS, Rejected, timestamp
+from monitor.stream.events import SECOND, Nanos
+
+NOT_A_TIME = int(np.iinfo(np.int64).min)  # how numpy stores NaT
+REFUSED = ("timestamp_missing", "timestamp_before_2000", "timestamp_in_future")
+
+
+def times_of(column: Column, unit: Nanos, latest: Nanos, rejected: Counter[str]) -> NDArray[np.int64]:
+    """Event times int64[n] nanoseconds, `NOT_A_TIME` where there is none; those are counted by reason.
+
+    Numbers are epochs in `unit` nanoseconds, text without a zone is UTC.
+    """
+    if isinstance(column, Coded):
+        times, reasons = _each(column.values, unit, latest)
+        counts = np.bincount(column.rows, minlength=len(times)).tolist()
+        for reason, count in zip(reasons, counts, strict=True):
+            if reason and count:
+                rejected[reason] += count
+        return np.asarray(times[column.rows])
+    if column.dtype.kind == "M":
+        return _bounded(column, latest, rejected)
+    epochs = _integers(column)
+    if epochs is not None and epochs.size and _all_valid(epochs, unit, latest):
+        return np.asarray(epochs.astype(np.int64) * unit)
+    values = column.tolist()
+    if column.dtype.kind == "f":
+        values = [None if math.isnan(value) else value for value in values]
+    times, reasons = _each(values, unit, latest)
+    rejected.update(reason for reason in reasons if reason)
+    return times
+
+
+def newest(partitions: Sequence[int], times: NDArray[np.int64]) -> dict[int, Nanos]:
+    """The newest event time of each partition; times[i] is of partitions[i], or none."""
+    known = times != NOT_A_TIME
+    indices, times = np.array(partitions, dtype=np.int64)[known], times[known]
+    return {index: int(times[indices == index].max()) for index in np.unique(indices).tolist()}
+
+
+def _integers(column: NDArray[Any]) -> NDArray[Any] | None:
+    """A column of whole numbers as such; None where it holds anything else."""
+    if column.dtype.kind in "iu":
+        return column
+    if column.dtype.kind != "O" or set(map(type, column)) != {int}:
+        return None
+    try:
+        return column.astype(np.int64)
+    except OverflowError:
+        return None
+
+
+def _all_valid(epochs: NDArray[Any], unit: Nanos, latest: Nanos) -> bool:
+    return bool(epochs.min() >= -(-EARLIEST // unit) and epochs.max() <= latest // unit)
+
+
+def _each(values: Sequence[Any], unit: Nanos, latest: Nanos) -> tuple[NDArray[np.int64], list[str]]:
+    """The time of each value, and why it has none."""
+    times, reasons = np.full(len(values), NOT_A_TIME, dtype=np.int64), [""] * len(values)
+    for place, value in enumerate(values):
+        try:
+            times[place] = timestamp(value, unit, latest)
+        except Rejected as rejected:
+            reasons[place] = str(rejected)
+    return times, reasons
+
+
+def _bounded(column: NDArray[Any], latest: Nanos, rejected: Counter[str]) -> NDArray[np.int64]:
+    """Times of any unit as nanoseconds, which reach to 2262."""
+    absent, seconds = np.isnat(column), column.astype("datetime64[s]").view(np.int64)
+    early, late = (seconds < EARLIEST // SECOND) & ~absent, seconds >= LATEST_NANOS // SECOND
+    times = np.where(absent | early | late, NOT_A_TIME, column.astype("datetime64[ns]").view(np.int64))
+    late |= times > latest
+    for rows, reason in zip((absent, early, late), REFUSED, strict=True):
+        if count := int(np.count_nonzero(rows)):
+            rejected[reason] += count
+    return np.where(late, NOT_A_TIME, times)

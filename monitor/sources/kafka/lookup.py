@@ -1,0 +1,39 @@
+"""Which partitions there are."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka import Consumer, KafkaError
+
+from monitor.sources.kafka.client import ABSENT_TOPIC
+from monitor.stream.events import Partition
+
+
+@dataclass(slots=True)
+class Listing:
+    """The partitions of some topics that exist now; topics that are not there, or that the broker says nothing of."""
+
+    partitions: list[Partition] = field(default_factory=list)
+    leaderless: set[Partition] = field(default_factory=set)
+    missing: list[str] = field(default_factory=list)
+    refused: dict[str, KafkaError] = field(default_factory=dict)  # or between two leaders: not the same as not there
+
+
+def list_partitions(consumer: Consumer, topics: Iterable[str], patience: float) -> Listing:
+    """Ask the cluster. Raises KafkaException."""
+    cluster = consumer.list_topics(timeout=patience)
+    listing = Listing()
+    for topic in topics:
+        metadata = cluster.topics.get(topic)
+        if metadata is None or (metadata.error is not None and metadata.error.code() in ABSENT_TOPIC):
+            listing.missing.append(topic)
+        elif metadata.error is not None:
+            listing.refused[topic] = metadata.error
+        else:
+            listing.partitions += [Partition(topic, index) for index in sorted(metadata.partitions)]
+            listing.leaderless |= {
+                Partition(topic, index)
+                for index, held in metadata.partitions.items()
+                if held.leader not in cluster.brokers
+            }
+    return listing

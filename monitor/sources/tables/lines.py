@@ -1,0 +1,90 @@
+"""JSON lines: one flat object a line, a column a key."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.formats.values import number
+from monitor.sources.tables.base import BOM, CHUNK, Chunk, Shape, TableError, Texts
+
+
+class LinesTable:
+    """One file of JSON lines; a key that a line lacks is missing there."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The keys of its lines, all of which are read."""
+        return list(dict.fromkeys(name for columns in self._columns() for name in columns))
+
+    def look(self, shape: Shape, first: Path) -> Iterator[int]:
+        """Read all of it: lines name their columns one by one."""
+        names: dict[str, None] = {}
+        for columns in self._columns():
+            names |= dict.fromkeys(columns)
+            for name, column in columns.items():
+                if (reason := _unusable(column)) is not None:
+                    shape.left_out.setdefault(name, reason)
+            yield len(next(iter(columns.values()), ()))
+        shape.add(self._path, list(names), first)
+
+    def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:  # noqa: ARG002 - a Table's
+        """Some thousand lines at a time."""
+        whole, read = max(self._path.stat().st_size, 1), 0
+        for columns, size in self._sized():
+            read += size
+            yield columns, min(1.0, read / whole)
+
+    def _columns(self) -> Iterator[dict[str, NDArray[Any]]]:
+        return (columns for columns, _ in self._sized())
+
+    def _sized(self) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
+        """Columns of some lines, and how many bytes those were."""
+        rows: list[dict[str, Any]] = []
+        size = 0
+        with self._path.open("rb") as file:
+            for count, line in enumerate(file, start=1):
+                size += len(line)
+                text = line.removeprefix(BOM) if count == 1 else line
+                if not text.strip():
+                    continue
+                rows.append(self._row(text, count))
+                if len(rows) == CHUNK:
+                    yield _from_rows(rows), size
+                    rows, size = [], 0
+        if rows:
+            yield _from_rows(rows), size
+
+    def _row(self, text: bytes, count: int) -> dict[str, Any]:
+        try:
+            row = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise TableError(f"{self._path}: line {count} is no JSON: {error}; one object a line is read") from None
+        if not isinstance(row, dict):
+            raise TableError(f"{self._path}: line {count} is no JSON object")
+        return row
+
+
+def _from_rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
+    """Objects to columns; numbers become float64, everything else stays as it is."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        values = [row.get(name) for row in rows]
+        if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
+            columns[name] = np.array([number(value, Counter()) for value in values], dtype=np.float64)
+        else:
+            columns[name] = np.fromiter(values, dtype=object, count=len(values))
+    return columns
+
+
+def _unusable(column: NDArray[Any]) -> str | None:
+    """Why a column of JSON values cannot be a feature; None where it can."""
+    first = next((value for value in column if value is not None), None) if column.dtype.kind == "O" else None
+    return "nested" if isinstance(first, dict | list) else None

@@ -1,0 +1,176 @@
+"""A format from outside the tree: one module, one line of registration, and everything above it works."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.app import build_decoders
+from monitor.cli import main
+from monitor.configuration import load
+from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
+from monitor.settings import ConfigError, load_settings
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.registry import formats
+from monitor.stream.events import OffsetRange, Partition, SeriesKey
+from tests.fakes import NOON
+
+TS = NOON // 1_000_000
+KEY = SeriesKey("churn", "3")
+OFFSETS = (OffsetRange(Partition("p", 0), 7, 9),)
+
+# Rows of comma-separated values, several a message.
+MODULE = """
+from collections import Counter
+
+import numpy as np
+
+from monitor.sources.formats.base import Rows
+from monitor.sources.formats.values import Rejected
+
+COLUMNS = [("ts",), ("model",), ("version",), ("age",), ("plan",), ("zip",)]
+
+
+class Decoder:
+    def __init__(self, topic):
+        pass
+
+    def decode(self, values):
+        read, messages, rejected = [], [], Counter()
+        for message, raw in enumerate(values):
+            try:
+                rows = list(self.inspect(raw))
+            except Rejected as reason:
+                rejected[str(reason)] += 1
+                continue
+            read += rows
+            messages += [message] * len(rows)
+        columns = {path: np.array([row[path] for row in read], dtype=object) for path in COLUMNS}
+        columns[("age",)] = columns[("age",)].astype(float)
+        return Rows(columns, np.array(messages, dtype=np.intp), rejected)
+
+    def inspect(self, raw):
+        for line in (raw or b"").decode().split(";"):
+            cells = line.split(",")
+            if len(cells) != len(COLUMNS):
+                raise Rejected("wrong_cells")
+            row = dict(zip(COLUMNS, (cell or None for cell in cells)))
+            row[("ts",)] = row[("ts",)] and int(row[("ts",)])
+            row[("age",)] = row[("age",)] and float(row[("age",)])
+            yield row
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration that reads topic p in a format which an installed package brings."""
+    site = tmp_path / "site"
+    (site / "toy-1.0.dist-info").mkdir(parents=True)
+    (site / "toy_format.py").write_text(MODULE)
+    (site / "toy-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (site / "toy-1.0.dist-info" / "entry_points.txt").write_text("[driftd.formats]\ntoy = toy_format:Decoder\n")
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.delitem(sys.modules, "toy_format", raising=False)
+    Reference.fit({"age": [1.0, 99.0], "plan": ["pro", "free"]}).save(tmp_path / "r.json")
+    return configured(tmp_path, "toy")
+
+
+def configured(home: Path, form: str) -> Path:
+    settings = {
+        "topics": [{"name": "p", "format": form, "fields": {"features": ""}}],
+        "models": [{"name": "churn", "version": "3", "reference": "r.json"}],
+    }
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    return home / "driftd.yaml"
+
+
+def decoder_of(config: Path) -> TopicDecoder:
+    return build_decoders(load(load_settings(config), config.parent, needs_secrets=False))["p"]
+
+
+def line(at: int = 0, model: str = "churn", age: str = "41.5", plan: str = "pro") -> str:
+    return f"{TS + at},{model},3,{age},{plan},1"
+
+
+def test_its_rows_are_mapped_routed_and_timed_as_any_others(config: Path) -> None:
+    messages = [
+        f"{line(0)};{line(5, age='')};{line(3, plan='gold')}".encode(),
+        f"{line(9, model='other')};{line(1)}".encode(),
+        b"1,2,3",
+        f"{line(2, model='')};1,churn,3,5,pro,1;{line(4)}".encode(),
+    ]
+
+    decoded = decoder_of(config).decode(TopicRecords("p", [0, 1, 0, 2], messages, OFFSETS), NOON)
+
+    (batch,) = decoded.batches
+    assert batch.key == KEY
+    assert ((batch.event_times - NOON) // 1_000_000).tolist() == [0, 5, 3, 1, 4]
+    np.testing.assert_array_equal(batch.numeric[:, 0], [41.5, np.nan, 41.5, 41.5, 41.5])
+    assert batch.codes[:, 0].tolist() == [1, 1, 2, 1, 1]
+    assert [(new.column, new.text, new.event_time) for new in batch.unseen_categories] == [
+        (0, "gold", NOON + 3_000_000)
+    ]
+    assert batch.offsets == OFFSETS
+    assert {at.index: (time - NOON) // 1_000_000 for at, time in decoded.seen.items()} == {0: 5, 1: 9, 2: 4}
+    assert set(decoded.facts) == {
+        EventsRejected("p", "wrong_cells", 1),
+        EventsRejected("p", "model_missing", 1),
+        EventsRejected("p", "timestamp_before_2000", 1),
+        EventsCounted("p", "rejected", 3),
+        EventsCounted("p", "unmonitored", 1),
+        FieldsRejected("p", "missing", 1),
+    }
+
+
+def test_a_message_that_holds_several_rows_is_explained_row_by_row(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = config.with_name("events")
+    events.write_text(f"{line()}\n{line(plan='gold', age='')};{line(model='')}\nnope\n")
+
+    main(["explain", "--config", str(config), str(events)])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "1: ok: churn version 3, event time 2026-11-23T12:00:00Z",
+        "1:    age = 41.5",
+        "1:    plan = 'pro'",
+        "2.1: ok: churn version 3, event time 2026-11-23T12:00:00Z",
+        "2.1:    age: missing",
+        "2.1:    plan = 'gold' (unseen in the reference)",
+        "2.2: rejected: model_missing: model is None",
+        "3: rejected: wrong_cells",
+    ]
+
+
+def test_a_format_that_is_not_there_is_refused_with_those_that_are(config: Path) -> None:
+    assert formats() == ["json", "toy"]
+    with pytest.raises(ConfigError, match=r"topics\[0\]\.format: must be one of json, toy \(is 'avro'\)"):
+        load_settings(configured(config.parent, "avro"))
+
+
+@pytest.mark.parametrize("name", ["base", "values", "registry"])
+def test_what_formats_share_is_no_format(config: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="must be one of json, toy"):
+        load_settings(configured(config.parent, name))
+
+
+def test_a_package_that_is_broken_is_said_in_one_line(config: Path) -> None:
+    (config.parent / "site" / "toy_format.py").write_text("import nothing_of_that_name")
+
+    with pytest.raises(ConfigError, match=r"format: the package toy_format:Decoder cannot be loaded: No module") as why:
+        load_settings(config)
+    assert "\n" not in str(why.value)
+
+
+def test_json_is_as_it_was(config: Path) -> None:
+    decoder = decoder_of(configured(config.parent, "json"))
+    event = {"ts": TS, "model": "churn", "version": 3, "age": 5, "plan": "free"}
+
+    (batch,) = decoder.decode(TopicRecords("p", [0], [json.dumps(event).encode()], OFFSETS), NOON).batches
+
+    assert (batch.numeric.tolist(), batch.codes.tolist(), batch.offsets) == ([[5.0]], [[0]], OFFSETS)
