@@ -10,7 +10,7 @@ from detectors import DriftScore, Reference, ScoreColumns
 from monitor.alerting.alerts import Span
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
-from monitor.alerting.table import Asked, Part, ScoreTable
+from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
 from monitor.facts import Fact, WindowScored
 from monitor.pipeline import Pipeline
 from monitor.series.judging import Judging
@@ -55,7 +55,7 @@ def a_score(value: float | None, feature: str = "age", detector: str = "missing"
 
 def score_table(*scores: DriftScore) -> ScoreTable:
     """The same scores as a window keeps them."""
-    return ScoreTable(tuple(Part(as_columns(score), as_asked(score)) for score in scores))
+    return ScoreTable(tuple(DetectorScores(as_columns(score), as_asked(score)) for score in scores))
 
 
 def as_columns(score: DriftScore) -> ScoreColumns:
@@ -71,9 +71,9 @@ def as_columns(score: DriftScore) -> ScoreColumns:
     )
 
 
-def as_asked(score: DriftScore) -> Asked:
+def as_asked(score: DriftScore) -> AskedScores:
     """Its threshold, and no rule."""
-    return Asked({score.feature: 0}, None, np.array([0]), (score.threshold,), {})
+    return AskedScores({score.feature: 0}, None, np.array([0]), (score.threshold,), {})
 
 
 def make_rule(**changes: Any) -> AlertRule:

@@ -12,7 +12,7 @@ from detectors.features import some
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class AskedScores:
     """What is asked of one detector, for each feature that it scores.
 
     `kept` int64[w] are the places of the wanted ones, None for all; `features` int64[w] their numbers in the series.
@@ -27,11 +27,11 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class DetectorScores:
     """What one detector said, and what was asked of it."""
 
     columns: ScoreColumns
-    asked: Asked
+    asked: AskedScores
 
     def __len__(self) -> int:
         return len(self.asked.features)
@@ -73,11 +73,11 @@ class ScoreTable(Sequence[DriftScore]):
     __slots__ = ("parts",)
     __hash__ = None  # type: ignore[assignment]  # it is equal to a tuple of the same scores
 
-    def __init__(self, parts: tuple[Part, ...]) -> None:
+    def __init__(self, parts: tuple[DetectorScores, ...]) -> None:
         self.parts = parts
 
     @property
-    def by_detector(self) -> Mapping[str, Part]:
+    def by_detector(self) -> Mapping[str, DetectorScores]:
         """What each detector said."""
         return {part.columns.detector: part for part in self.parts}
 

@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from detectors import DETECTORS, DetailMetric
-from monitor.alerting.table import Part
+from monitor.alerting.table import DetectorScores
 from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -258,7 +258,7 @@ def write_series(key: SeriesKey, series: SeriesBoard) -> dict[str, bytes]:
     return {name: lines(name, written) for name, written in (samples | _of_series(base, series)).items()}
 
 
-def _of_part(base: str, part: Part) -> Iterator[tuple[str, list[Sample]]]:
+def _of_part(base: str, part: DetectorScores) -> Iterator[tuple[str, list[Sample]]]:
     """One detector's scores, column by column: making a score of each would take longer than writing it."""
     columns, thresholds = part.wanted()
     detector = label("detector", columns.detector)

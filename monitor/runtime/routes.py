@@ -6,7 +6,7 @@ from itertools import islice, repeat
 from typing import Any
 
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.table import Part
+from monitor.alerting.table import DetectorScores
 from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.stream.events import Nanos, SeriesKey
@@ -58,7 +58,7 @@ def features(series: SeriesBoard) -> list[dict[str, Any]]:
     ]
 
 
-def items(part: Part) -> Iterator[tuple[str, dict[str, Any]]]:
+def items(part: DetectorScores) -> Iterator[tuple[str, dict[str, Any]]]:
     """One detector's scores by feature, straight from the columns."""
     columns, thresholds = part.wanted()
     pvalues: Iterable[float | None] = repeat(None) if columns.pvalues is None else columns.pvalues.tolist()

@@ -10,7 +10,7 @@ from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
 from monitor.alerting.rules import AlertRule
-from monitor.alerting.table import Part
+from monitor.alerting.table import DetectorScores
 from monitor.facts import AlertChanged, AlertSeen, WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 
@@ -67,7 +67,7 @@ class Teller:
         )
 
 
-def calling(teller: Teller, state: RuleState, part: Part) -> dict[str, DriftScore]:
+def calling(teller: Teller, state: RuleState, part: DetectorScores) -> dict[str, DriftScore]:
     """The scores that can change an alert: those that breach, and those of features not inactive."""
     names, places = part.columns.names, part.asked.places
     found = {names[place]: place for place in part.above(teller.rule.name, teller.rule.min_rows)}

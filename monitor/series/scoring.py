@@ -12,7 +12,7 @@ from detectors import DETECTORS, ScoreColumns, Sketch
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
-from monitor.alerting.table import Asked, Part, ScoreTable
+from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
 from monitor.facts import Fact, Qualities, WindowClosed, WindowScored
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
@@ -136,13 +136,13 @@ class Asking:
         self.features = (*judging.reference.names, volume.FEATURE)
         self._judging = judging
         self._rules = {rule.name: judging.rules_for(rule) for rule in judging.all_rules}
-        self._asked: dict[str, tuple[tuple[str, ...], Asked]] = {}  # by detector, with the features it scores
+        self._asked: dict[str, tuple[tuple[str, ...], AskedScores]] = {}  # by detector, with the features it scores
 
     def table(self, columns: Iterable[ScoreColumns]) -> ScoreTable:
         """The scores that are asked for, each with the threshold that applies."""
-        return ScoreTable(tuple(Part(each, self._of(each.detector, each.names)) for each in columns))
+        return ScoreTable(tuple(DetectorScores(each, self._of(each.detector, each.names)) for each in columns))
 
-    def _of(self, detector: str, names: tuple[str, ...]) -> Asked:
+    def _of(self, detector: str, names: tuple[str, ...]) -> AskedScores:
         """What is asked of a detector that scores these features; worked out when it first speaks."""
         known, asked = self._asked.get(detector, ((), None))
         if asked is None or (known is not names and known != names):
@@ -150,13 +150,13 @@ class Asking:
             self._asked[detector] = names, asked
         return asked
 
-    def _work_out(self, detector: str, names: tuple[str, ...]) -> Asked:
+    def _work_out(self, detector: str, names: tuple[str, ...]) -> AskedScores:
         kept = [place for place, name in enumerate(names) if self._judging.wants(name, detector)]
         numbers = {name: number for number, name in enumerate(self.features)}
         asking = [rule.name for rule in self._judging.all_rules if rule.detector == detector]
         rules = {name: self._rules[name] for name in asking}
         applying = ([each[name] for each in rules.values() if name in each] for name in names)
-        return Asked(
+        return AskedScores(
             places={name: place for place, name in enumerate(names)},
             kept=None if len(kept) == len(names) else np.array(kept, dtype=np.int64),
             features=np.array([numbers[names[place]] for place in kept], dtype=np.int64),

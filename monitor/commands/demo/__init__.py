@@ -16,7 +16,7 @@ from monitor.app import Daemon
 from monitor.clock import SystemClock
 from monitor.commands.demo.receiver import ReceivedNotice, Receiver
 from monitor.commands.demo.traffic import MODELS, TOPIC, WINDOW, Timetable, Traffic, write_references
-from monitor.commands.demo.view import Frame, Row, View
+from monitor.commands.demo.view import DemoView, Frame, Row
 from monitor.commands.exits import Exit
 from monitor.commands.run import cannot
 from monitor.configuration import load
@@ -73,7 +73,7 @@ def demo(*, seconds: int, port: int) -> Exit:
         traffic.start()
         story = Story()
         try:
-            with View() as view:
+            with DemoView() as view:
                 view.say(
                     0, f"serving {daemon.server.url}/metrics; two models, windows of {WINDOW} s, 1 false alarm a month"
                 )
@@ -94,7 +94,7 @@ class Watched:
     daemon: Daemon
     traffic: Traffic
     receiver: Receiver
-    view: View
+    view: DemoView
     story: Story
 
 

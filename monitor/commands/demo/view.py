@@ -42,7 +42,7 @@ class Frame:
     url: str
 
 
-class View:
+class DemoView:
     """Shows frames and says events; on a terminal the table stays in place below what was said."""
 
     def __init__(self) -> None:

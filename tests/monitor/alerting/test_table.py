@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detectors import DriftScore, ScoreColumns
-from monitor.alerting.table import Asked, Part, ScoreTable
+from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
 
 
 def columns(values: list[float], known: list[bool] | None = None) -> ScoreColumns:
@@ -22,11 +22,11 @@ def columns(values: list[float], known: list[bool] | None = None) -> ScoreColumn
     )
 
 
-def part(found: ScoreColumns, kept: list[int] | None = None, limits: list[float] | None = None) -> Part:
+def part(found: ScoreColumns, kept: list[int] | None = None, limits: list[float] | None = None) -> DetectorScores:
     wanted = range(len(found)) if kept is None else kept
-    return Part(
+    return DetectorScores(
         found,
-        Asked(
+        AskedScores(
             places={name: at for at, name in enumerate(found.names)},
             kept=None if kept is None else np.array(kept),
             features=np.array(list(wanted)),
