@@ -3,11 +3,11 @@
 import numpy as np
 
 from benchmarks.alarms.model import Model
-from detectors.charts import ChartPoint
+from detectors.charts import ChartPoint, FiringReader
 from monitor.alerting.alerts import Span
 from monitor.alerting.episodes import OPEN, RuleState
 from monitor.alerting.incidents import Incident as Daemons
-from monitor.series.evidence import ChartReader
+from monitor.series.evidence import onsets
 
 
 class Incident:
@@ -16,7 +16,7 @@ class Incident:
     def __init__(self, model: Model, only: str | None = None) -> None:
         grid = model.reference.layout
         self._only = only
-        self._reader = ChartReader(grid, np.ones(len(grid.names)), model.world.window_ns)
+        self._reader = FiringReader(grid, np.ones(len(grid.names)), model.world.window_ns)
         self._incident = Daemons(RuleState({}))
         self.pages = self.resolves = 0
 
@@ -27,7 +27,7 @@ class Incident:
 
     def follow(self, point: ChartPoint) -> bool:
         """Take one subgroup; whether a page is sent now."""
-        firing = self._reader.firing(point)
+        firing = onsets(self._reader.read(point))
         if self._only is not None:
             firing = {name: since for name, since in firing.items() if name == self._only}
         before, after = self._incident.follow(firing, (), Span(point.start, point.end))
@@ -38,4 +38,4 @@ class Incident:
 
     def first(self, point: ChartPoint) -> str:
         """The feature that stands first on the page."""
-        return self._reader.evidence(point)[0].feature
+        return self._reader.read(point)[0].feature

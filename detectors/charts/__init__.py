@@ -3,6 +3,7 @@
 from detectors.charts.budget import Budget, BudgetError, adwin_delta
 from detectors.charts.charts import Charts, Sums
 from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign, Floors
+from detectors.charts.firing import FiringFeature, FiringReader
 from detectors.charts.point import ChartPoint
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "ChartDesign",
     "ChartPoint",
     "Charts",
+    "FiringFeature",
+    "FiringReader",
     "Floors",
     "Sums",
     "adwin_delta",

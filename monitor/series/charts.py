@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Reference, ScoreColumns, Sketch, Tally
-from detectors.charts import CHARTS, BudgetSpec, ChartPoint, Charts
-from detectors.charts.detectable import detectable_shift
+from detectors.charts import CHARTS, BudgetSpec, ChartPoint, Charts, FiringReader
 from detectors.features import some
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
@@ -17,11 +16,11 @@ from monitor.alerting.episodes import Episode, Evidence, worst
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.facts import CalibrationStands, Fact, RateImproved, StateReset, SubgroupCharted, WindowSpan
 from monitor.series.alerts import Teller
-from monitor.series.evidence import ChartReader
+from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, onsets
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import DAY, SeriesKey
+from monitor.stream.events import SeriesKey
 from monitor.stream.windows import SealedPane
 
 NAME = "charts"
@@ -41,7 +40,7 @@ class ChartBudget(Operator[Sketch]):
         self._key = key
         self._reference = reference
         design = self.charts.design
-        self._reader = ChartReader(reference.layout, design.weights, design.subgroup_ns, detectable_shift(design, DAY))
+        self._reader = FiringReader.of(design)
         told = reference.hash, design.subgroup_ns, calibration
         self.drift = IncidentAlert(Teller(key, BY_CHARTS, *told), {*reference.names, volume.FEATURE})
         self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told), {EVERY_FEATURE})
@@ -65,11 +64,13 @@ class ChartBudget(Operator[Sketch]):
     def _follow(self, point: ChartPoint) -> tuple[Episodes, Episodes]:
         self._suspect(point)
         span = Span(point.start, point.end)
-        firing = self._reader.firing(point) if point.any_firing else {}
-        evidence = self._counted(self._reader.evidence(point)) if firing else []
-        doubts = [self._reader.self_check(point)] if point.suspect else []
+        firing = self._reader.read(point)
+        evidence = self._counted(evidence_of_charts(firing, point))
+        doubts = [evidence_of_self_check(point)] if point.suspect else []
         doubted = {EVERY_FEATURE: self.check.incident.since(span)} if point.suspect else {}
-        return self.drift.incident.follow(firing, evidence, span), self.check.incident.follow(doubted, doubts, span)
+        return self.drift.incident.follow(onsets(firing), evidence, span), self.check.incident.follow(
+            doubted, doubts, span
+        )
 
     def _suspect(self, point: ChartPoint) -> None:
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""

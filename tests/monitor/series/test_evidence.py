@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import CHARTS, ChartPoint
+from detectors.charts import ChartPoint, FiringFeature, FiringReader
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
-from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.explain.words import explain_rows, explain_warnings
 from monitor.series.charts import chart_scores
-from monitor.series.evidence import ChartReader, strengths
+from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, onsets
 from tests.build import MINUTE
 from tests.charted import Charted, mixed, pane, reference, seeded
 
@@ -37,33 +36,13 @@ def fired(learnt: Reference, **changes: Any) -> tuple[Charted, ChartPoint]:
     return charted, charted.points[-1]
 
 
-def reader(charted: Charted, **importance: float) -> ChartReader:
-    learnt = charted.charts.reference
-    weights = np.array([importance.get(name, 1.0) for name in learnt.names])
-    return ChartReader(learnt.layout, weights, charted.charts.design.subgroup_ns)
-
-
-def ranked(found: list[Evidence]) -> list[str]:
-    return [one.feature for one in found]
-
-
-def test_the_largest_change_comes_first(learnt: Reference) -> None:
-    charted, point = fired(learnt, normal=lambda x: x + 0.6, heavy=lambda x: x * 100, other=lambda x: x + 0.6)
-    found = reader(charted).evidence(point)
-
-    assert ranked(found)[0] == "heavy"
-    assert set(ranked(found)) == {"heavy", "normal", "other"}
-
-
-def test_importance_weighs_in(learnt: Reference) -> None:
-    charted, point = fired(learnt, normal=lambda x: x + 0.6, heavy=lambda x: x * 100)
-
-    assert ranked(reader(charted, heavy=0.01).evidence(point)) == ["normal", "heavy"]
+def firing(charted: Charted, point: ChartPoint) -> list[FiringFeature]:
+    return FiringReader.of(charted.charts.design).read(point)
 
 
 def test_evidence_says_since_when_how_far_and_by_which_chart(learnt: Reference) -> None:
     charted, point = fired(learnt, normal=lambda x: x - 0.8)
-    (one,) = reader(charted).evidence(point)
+    (one,) = evidence_of_charts(firing(charted, point), point)
     onset = charted.at - 6 * SUBGROUP
 
     assert (one.feature, one.detector, one.chart, one.threshold) == ("normal", BUDGET_RULE, "location-", 1.0)
@@ -73,32 +52,24 @@ def test_evidence_says_since_when_how_far_and_by_which_chart(learnt: Reference) 
     assert -6 * SUBGROUP <= one.since - (onset + SUBGROUP) <= 2 * SUBGROUP
     assert one.pvalue is not None
     assert 0 <= one.pvalue < 0.01
-    assert reader(charted).firing(point)["normal"] <= one.since  # another of its charts may have risen before
-
-
-def test_one_pane_that_was_enough_speaks_twice_as_loud(learnt: Reference) -> None:
-    _, point = fired(learnt, heavy=lambda x: x * 100)
-    at = learnt.names.index("heavy")
-
-    assert (strengths(point)[at][point.certain[at]] >= 2).all()
-    assert strengths(point).shape == (len(learnt.names), len(CHARTS))
+    assert onsets(firing(charted, point)) == {"normal": one.since}
 
 
 def test_rows_come_last(learnt: Reference) -> None:
     _, point = fired(learnt, normal=lambda x: x + 0.8)
     both = replace(point, row_firing=np.array([False, True]), row_since=np.array([0, point.start]), usual_rows=20.0)
     charted = Charted(learnt)
-    found = reader(charted).evidence(both)
+    found = evidence_of_charts(firing(charted, both), both)
 
-    assert ranked(found) == ["normal", volume.FEATURE]
+    assert [one.feature for one in found] == ["normal", volume.FEATURE]
     assert found[-1].chart == "rows+"
     assert explain_rows(*np.frombuffer(found[-1].counts, "<i8")) == "rows a window 20 → 100"
-    assert reader(charted).firing(both)[volume.FEATURE] == point.end
+    assert onsets(firing(charted, both))[volume.FEATURE] == point.end
 
 
 def test_the_self_check_says_what_it_saw(learnt: Reference) -> None:
-    charted, point = fired(learnt)
-    found = reader(charted).self_check(replace(point, of_late=(40.0, 7.0), suspect=True))
+    _, point = fired(learnt)
+    found = evidence_of_self_check(replace(point, of_late=(40.0, 7.0), suspect=True))
 
     assert (found.feature, found.detector, found.effect) == (EVERY_FEATURE, SELF_CHECK_RULE, 33.0)
     assert explain_warnings(*np.frombuffer(found.counts, "<i8")).startswith("40 warnings of late where chance brings 7")

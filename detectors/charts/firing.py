@@ -1,0 +1,100 @@
+"""What of the charts fires, as values: which feature, by which chart, since when, how far, the one to look at first in front."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from detectors.charts.design import CHARTS, ChartDesign
+from detectors.charts.detectable import detectable_shift
+from detectors.charts.point import ChartPoint
+from detectors.features import Floats
+from detectors.layout import Layout
+from detectors.univariate import volume
+
+ROWS_CHARTS = ("rows-", "rows+")  # of the rows themselves
+DAY_NS = 86_400 * 10**9
+SHARE_IN_SIGMA = 2.5  # twenty points of missing values weigh as much as half a sigma
+IN_SIGMA = np.where(np.arange(len(CHARTS)) < CHARTS.index("missing"), 1.0, SHARE_IN_SIGMA)
+MOST_SIGMA = 5.0  # that a size counts for when features are ranked
+
+
+@dataclass(frozen=True, slots=True)
+class FiringFeature:
+    """One feature of which a chart fires.
+
+    `chart` is the one that says most; `since` the end of the subgroup in which the change began, nanoseconds. `effect` is
+    signed: sigma of the reference, or a share of the rows; of the rows themselves log2 of the rows over the usual ones.
+    `score` is the chart's sum over its threshold. `detectable` is the smallest lasting shift found within a day, sigma.
+    """
+
+    feature: str
+    chart: str
+    since: int
+    effect: float
+    score: float
+    pvalue: float | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FiringReader:
+    """Reads chart points. `importance` float64[f]; `detectable` float64[k], the shift of each number found in a day."""
+
+    layout: Layout
+    importance: Floats
+    subgroup_ns: int
+    detectable: Floats = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def of(cls, design: ChartDesign) -> "FiringReader":
+        """Return the reader of a design's own charts."""
+        return cls(design.layout, design.weights, design.subgroup_ns, detectable_shift(design, DAY_NS))
+
+    def read(self, point: ChartPoint) -> list[FiringFeature]:
+        """Return what fires, ordered by evidence, effect and importance together; the rows themselves come last."""
+        if not point.any_firing:
+            return []
+        ranked = []
+        for place in np.flatnonzero(point.firing.any(axis=1)).tolist():
+            weights = np.where(point.firing[place], strengths(point)[place], 0.0)
+            sizes = np.minimum(np.abs(point.effects[place]) * IN_SIGMA, MOST_SIGMA)
+            weight = float(self.importance[place]) * float((weights * sizes).max())
+            ranked.append((-weight, self.layout.names[place], self._feature(point, place, int(weights.argmax()))))
+        return [found for _, _, found in sorted(ranked, key=lambda entry: entry[:2])] + list(self._rows(point))
+
+    def _feature(self, point: ChartPoint, place: int, chart: int) -> FiringFeature:
+        name, effect = CHARTS[chart], float(point.effects[place, chart])
+        known = name.startswith("location") and place < self.detectable.size
+        detectable = float(self.detectable[place]) if known else math.inf
+        return FiringFeature(
+            feature=self.layout.names[place],
+            chart=name,
+            since=self._first(int(point.since[place][point.firing[place]].min())),
+            effect=-effect if name.endswith("-") else effect,
+            score=float(point.ratios[place, chart]),
+            pvalue=math.erfc(float(point.z[place, chart]) / math.sqrt(2)) / 2,
+            detectable=detectable if math.isfinite(detectable) else None,
+        )
+
+    def _rows(self, point: ChartPoint) -> Iterator[FiringFeature]:
+        if point.usual_rows is None:
+            return
+        for which in np.flatnonzero(point.row_firing).tolist():
+            yield FiringFeature(
+                feature=volume.FEATURE,
+                chart=ROWS_CHARTS[which],
+                since=self._first(int(point.row_since[which])),
+                effect=math.log2(max(point.rows, 1) / point.usual_rows),
+                score=float(point.row_values[which] / point.thresholds[0]),
+            )
+
+    def _first(self, onset: int) -> int:
+        """Return the end of the subgroup in which a change began."""
+        return onset // self.subgroup_ns * self.subgroup_ns + self.subgroup_ns
+
+
+def strengths(point: ChartPoint) -> Floats:
+    """Return how strongly each chart speaks, float64[f, 7]: its sum over the threshold, and at least 2 where one subgroup was enough."""
+    return np.asarray(np.where(point.certain, np.maximum(point.ratios, 2.0), point.ratios))
