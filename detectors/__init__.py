@@ -1,12 +1,15 @@
 """Drift of a model's data against a frozen reference; works in a notebook, knows no stream."""
 
 from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, NumericBaseline
+from detectors.charts import BudgetError, Floors
 from detectors.features import CategoricalFeature, Feature, Kind, NumericFeature, canonical
 from detectors.layout import Layout, LayoutMismatchError
+from detectors.monitor import Alarm, Alarms, BudgetMonitor
 from detectors.plugins import DETECTORS, PluginError, window_detectors
 from detectors.protocols import DetailMetric, Detector, JudgedWindows, Scorer, WindowDetector
 from detectors.reference.file import ReferenceFormatError
 from detectors.reference.reference import Reference
+from detectors.results import Scores
 from detectors.scores import DriftScore, ScoreColumns
 from detectors.sketches import PackedSketch, Sketch, Tally
 from detectors.univariate import adwin, chi2, ks, missing, psi, unseen, volume
@@ -21,7 +24,11 @@ from detectors.univariate.volume import Volume
 __all__ = [
     "DETECTORS",
     "Adwin",
+    "Alarm",
+    "Alarms",
     "Baseline",
+    "BudgetError",
+    "BudgetMonitor",
     "CategoricalBaseline",
     "CategoricalFeature",
     "ChiSquared",
@@ -30,6 +37,7 @@ __all__ = [
     "DriftScore",
     "Feature",
     "FeatureBaseline",
+    "Floors",
     "JudgedWindows",
     "Kind",
     "Ks",
@@ -45,6 +53,7 @@ __all__ = [
     "ReferenceFormatError",
     "ScoreColumns",
     "Scorer",
+    "Scores",
     "Sketch",
     "Tally",
     "Unseen",

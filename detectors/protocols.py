@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from detectors.baseline import Baseline
+from detectors.encoding import window_of
 from detectors.features import Floats
-from detectors.scores import DriftScore, ScoreColumns
+from detectors.results import Scores
+from detectors.scores import ScoreColumns
 from detectors.sketches import Sketch, Tally
+from detectors.tables import Table, library_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +101,22 @@ class WindowDetector(Detector):
         """Return the scores of a window as columns."""
         return prepared(self, baseline)(window, min_rows)
 
-    def score(self, baseline: Baseline, window: Sketch, *, min_rows: int = 1) -> list[DriftScore]:
-        """Return the scores of a window, one for each feature that the detector applies to."""
-        return self.columns(baseline, window.tally(), min_rows=min_rows).scores()
+    def score(self, baseline: Baseline, data: Table | Sketch, *, min_rows: int = 1) -> Scores:
+        """Return the scores of a table, one for each feature that the detector applies to.
+
+        Args:
+            baseline: What the rows are held against: a reference is one.
+            data: A table of pandas, polars or pyarrow, a dictionary of arrays, or a sketch.
+            min_rows: Usable rows below which a feature is not scored.
+
+        Returns:
+            By feature, `scores["age"]`, and a sequence.
+
+        Raises:
+            LayoutMismatchError: A sketch on another layout.
+        """
+        window = window_of(baseline.layout, data)
+        return Scores(self.columns(baseline, window.tally(), min_rows=min_rows).scores(), library_of(data))
 
 
 def prepared(detector: WindowDetector, baseline: Baseline) -> Scorer:

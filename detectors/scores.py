@@ -43,6 +43,11 @@ class DriftScore:
             raise ValueError(f"{self.feature}, {self.detector}: rows is {self.rows}, which is below zero")
 
     @property
+    def statistic(self) -> float | None:
+        """The value, by scipy's name for it."""
+        return self.value
+
+    @property
     def insufficient(self) -> bool:
         """Whether there were too few rows to say anything."""
         return self.value is None

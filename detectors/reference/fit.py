@@ -10,13 +10,13 @@ from detectors.baseline import Baseline, CategoricalBaseline, NumericBaseline
 from detectors.calibration.calibration import Calibration, TooFewWindows, calibrate
 from detectors.calibration.collect import Placed, WindowTally
 from detectors.columns import Column, as_codes, as_columns, as_floats, infer_kind, refuse_time
+from detectors.encoding import PREDICTION
 from detectors.features import LARGEST, CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
 from detectors.layout import Layout
 from detectors.reference.arrivals import Arrivals, nanoseconds
 from detectors.reference.profiles import BlockBuffer, CategoryProfile, NumericProfile
 
 RawChunk = Mapping[str, ArrayLike]
-PREDICTION = "__prediction__"
 Heard = Callable[[int], None]
 
 
@@ -216,22 +216,6 @@ class SecondPass:
 def rows_of(chunk: Mapping[str, Column]) -> int:
     """Return the rows of a chunk; all its columns have as many."""
     return next(iter(chunk.values())).size if chunk else 0
-
-
-def encode(
-    layout: Layout, columns: Mapping[str, Column]
-) -> tuple[Floats, np.ndarray[tuple[int, ...], np.dtype[np.int32]]]:
-    """Return numeric float64[n, k] and codes int32[n, c] in the layout's order; an absent column is all missing."""
-    rows = rows_of(columns)
-    numeric = np.full((rows, len(layout.numeric)), np.nan, order="F")
-    for i, feature in enumerate(layout.numeric):
-        if feature.name in columns:
-            numeric[:, i] = as_floats(columns[feature.name])
-    codes = np.empty((rows, len(layout.categorical)), dtype=np.int32, order="F")
-    for j, category in enumerate(layout.categorical):
-        known = {text: code for code, text in enumerate(category.categories)}
-        codes[:, j] = as_codes(columns[category.name], known) if category.name in columns else len(known) + 1
-    return numeric, codes
 
 
 def fit(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
@@ -15,15 +15,20 @@ from numpy.typing import ArrayLike, NDArray
 from detectors.baseline import Baseline
 from detectors.calibration.calibration import Calibration
 from detectors.columns import as_columns
+from detectors.compare import compare
+from detectors.durations import Duration, nanoseconds
+from detectors.encoding import encode
 from detectors.features import Floats, Kind
 from detectors.layout import Layout
-from detectors.plugins import window_detectors
+from detectors.protocols import Detector
 from detectors.reference import file as serial
 from detectors.reference import fit as fitting
 from detectors.reference.file import ReferenceFormatError
-from detectors.scores import DriftScore
+from detectors.results import Scores
 from detectors.sketches import Sketch
+from detectors.tables import Table, columns_of, refuse_strange, times_of
 
+WINDOW_NS = 300 * 10**9  # that a calibration is learnt from, where nobody says otherwise
 TIMES = "__timestamps__"  # the column of event times, where they are handed over beside the data
 
 
@@ -58,26 +63,56 @@ class Reference(Baseline):
     @classmethod
     def fit(
         cls,
-        data: Mapping[str, ArrayLike],
+        data: Table,
         *,
         kinds: Mapping[str, Kind | str] | None = None,
         prediction: str | None = None,
+        timestamp: str | None = None,
+        window: Duration | None = None,
         timestamps: ArrayLike | None = None,
         window_ns: int | None = None,
     ) -> Self:
-        """Profile columns of one length: numbers are numeric, text and booleans categorical, unless `kinds` says so.
+        """Profile a table: numbers are numeric, text and booleans categorical, unless `kinds` says so.
 
-        The column named by `prediction` becomes `__prediction__`. With `timestamps`, int64[n] nanoseconds or datetime64[n],
-        and `window_ns`, it also learns the calibration. Raises ValueError for no column, no row, columns of unequal length
-        and an unknown kind.
+        The same rows and columns give the same reference as `driftd reference fit`, which however leaves out identifiers
+        and times by itself: here every column but `timestamp` is a feature. An index of pandas is none.
+
+        Args:
+            data: A table of pandas, polars or pyarrow, or a dictionary of arrays of one length.
+            kinds: `numeric` or `categorical` by column, where the column itself does not say.
+            prediction: The column of the model's output, which becomes `__prediction__`.
+            timestamp: The column of event times, datetimes, RFC 3339 texts or whole nanoseconds: with it the calibration is learnt.
+            window: The windows to learn from, `5m` or a timedelta, at most as long as those to be judged. Absent: five
+                minutes.
+            timestamps: The same as `timestamp` beside the data, int64[n] nanoseconds or datetime64[n]. The calibration is
+                then learnt only with `window` or `window_ns`.
+            window_ns: The same as `window`, in nanoseconds.
+
+        Returns:
+            The reference. Its `cold` says why there is no calibration, where there were times.
+
+        Raises:
+            ValueError: No column, no row, columns of unequal length, an unknown kind, a column of times that is not
+                `timestamp`, or of what is neither number, text nor boolean.
+            TypeError: The data is no table.
+
+        >>> Reference.fit({"age": [20, 30, 40], "plan": ["free", "pro", None]}).names
+        ('age', 'plan')
         """
-        if timestamps is not None:
-            if TIMES in data:
+        columns = columns_of(data)
+        if timestamp is not None:
+            if timestamps is not None:
+                raise ValueError("timestamp names a column, timestamps are one: give one of them")
+            columns[timestamp] = times_of(data, timestamp)
+            window_ns = WINDOW_NS if window is None and window_ns is None else window_ns
+        elif timestamps is not None:
+            if TIMES in columns:
                 raise ValueError(f"there is a column {TIMES} beside the timestamps")
-            data = {**data, TIMES: timestamps}
-        timestamp = None if timestamps is None else TIMES
+            columns[TIMES], timestamp = timestamps, TIMES
+        refuse_strange(columns)
+        window_ns = window_ns if window is None else nanoseconds(window)
         return cls.fit_chunks(
-            lambda: [data], kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns
+            lambda: [columns], kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns
         )
 
     @classmethod
@@ -119,20 +154,48 @@ class Reference(Baseline):
 
     def encode(self, data: Mapping[str, ArrayLike]) -> tuple[Floats, NDArray[np.int32]]:
         """Return numeric float64[n, k] and codes int32[n, c] for `Sketch.update`; absent columns are all missing."""
-        return fitting.encode(self.layout, as_columns(data))
+        return encode(self.layout, as_columns(data))
 
-    def compare(self, data: Mapping[str, ArrayLike] | Sketch, *, min_rows: int = 1) -> list[DriftScore]:
-        """Return the scores of every window detector. Raises LayoutMismatchError for a sketch on another layout."""
-        if isinstance(data, Sketch):
-            window = data
-        else:
-            window = Sketch.empty(self.layout)
-            window.update(*self.encode(data))
-        return [
-            score
-            for detector in window_detectors().values()
-            for score in detector.score(self, window, min_rows=min_rows)
-        ]
+    def compare(
+        self,
+        data: Table | Sketch,
+        *,
+        detectors: Sequence[Detector] | None = None,
+        timestamp: str | None = None,
+        prediction: str | None = None,
+        min_rows: int = 1,
+    ) -> Scores:
+        """Return how far a table is from the reference.
+
+        Args:
+            data: A table of pandas, polars or pyarrow, a dictionary of arrays, or a sketch. Columns that are no features
+                are ignored; a feature that lacks is missing in all rows.
+            detectors: Which detectors score. Absent: all, ADWIN and volume too where the time is known.
+            timestamp: The column of event times, as in `fit`.
+            prediction: The column of the model's output, where the table does not call it `__prediction__`.
+            min_rows: Usable rows below which a feature is not scored.
+
+        Returns:
+            Scores: `scores["age", "ks"]`, `scores.to_dict()`, `scores.to_frame()`, and a sequence of them.
+
+        Raises:
+            LayoutMismatchError: A sketch on another layout.
+            ValueError: A detector among those chosen needs `timestamp`, or two have one name.
+
+        >>> reference = Reference.fit({"age": list(range(100))})
+        >>> round(reference.compare({"age": list(range(50, 150))})["age", "ks"].statistic, 2)
+        0.5
+        """
+        return compare(
+            self,
+            data,
+            detectors=detectors,
+            timestamp=timestamp,
+            prediction=prediction,
+            min_rows=min_rows,
+            pane_ns=WINDOW_NS if self.calibration is None else self.calibration.window_ns,
+            rows_per_second=self.rows_per_second,
+        )
 
     def select(self, names: Iterable[str]) -> "Reference":
         """Return a reference of these features only. Raises ValueError for an unknown name, and for none at all."""

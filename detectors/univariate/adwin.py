@@ -5,7 +5,7 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, ClassVar, Self
 
@@ -22,6 +22,7 @@ PANES = 64  # remembered for display; the detector itself remembers as many as i
 CLIP = 8.0  # standard errors: no single pane decides alone
 FEWEST = 2  # usable rows that make a pane
 DELTA = 5e-4  # where no budget sets it
+CLOCK = 32  # values of a stream between two checks, as in river
 HEADER = struct.Struct("<4sB16s8sdQ")  # magic, version, river version, reference hash, delta, panes fed
 MAGIC = b"dADW"
 VERSION = 2
@@ -40,43 +41,52 @@ def _river_version() -> bytes:
     return metadata.version("river").encode()[:16].ljust(16, b"\0")
 
 
-def detect(values: Iterable[float], *, delta: float = 0.002, clock: int = 32) -> list[int]:
-    """Return the positions in a stream at which river's ADWIN sees a change of the mean (Bifet and Gavaldà 2007).
-
-    `delta` bounds false cuts a check for values in [0, 1]; every `clock` values there is a check. The window starts
-    anew after each change, as in river.
-
-    >>> import random
-    >>> rng = random.Random(12345)
-    >>> detect(rng.choices([0, 1], k=1000) + rng.choices(range(4, 8), k=1000))
-    [1023]
-    """
-    window, found = _river(delta, clock), []
-    for position, value in enumerate(values):
-        if window.update(value):
-            found.append(position)
-            window = _river(delta, clock)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Adwin(Detector):
     """|mean shift| of each numeric feature in the baseline's sd, over the panes since ADWIN last saw a change.
 
+    By itself it watches a single stream of numbers by river's conventions: `update` takes one, and `drift_detected` says
+    whether it completed a change. After a change the window starts anew.
+
     Args:
-        delta: Bounds false cuts a check; a tuned number here, see `AdwinBank`.
+        delta: Bounds false cuts a check for values in [0, 1]. Of panes it is a tuned number, see `AdwinBank`.
+        clock: Values of a stream between two checks.
 
     References:
-        Bifet and Gavaldà 2007.
+        Bifet and Gavaldà 2007, Learning from time-changing data with adaptive windowing.
+
+    >>> adwin = Adwin(delta=0.002)
+    >>> [place for place, x in enumerate([0.0] * 1000 + [1.0] * 1000) if adwin.update(x).drift_detected]
+    [1023]
     """
 
     delta: float = DELTA
+    clock: int = CLOCK
+    drift_detected: bool = field(default=False, init=False)
+    _window: Any = field(default=None, init=False, repr=False)
     name: ClassVar[str] = "adwin"
     help: ClassVar[str] = "shift of the mean in reference standard deviations"
     memory: ClassVar[int] = PANES
     metrics: ClassVar[Mapping[str, DetailMetric]] = {
         "direction": DetailMetric("direction", "1: the mean went up; -1: down (adwin)")
     }
+
+    def update(self, x: float) -> Self:
+        """Take one value of a stream. Returns itself, so that `update(x).drift_detected` says what came of it."""
+        if self._window is None or self.drift_detected:
+            self._window = _river(self.delta, self.clock)
+        self.drift_detected = bool(self._window.update(x))
+        return self
+
+    @property
+    def width(self) -> int:
+        """Values since the last change, as far as they are remembered."""
+        return 0 if self._window is None else int(self._window.get_width())
+
+    @property
+    def estimation(self) -> float:
+        """Their mean; 0 before the first."""
+        return self._window.get_total() / self.width if self.width else 0.0
 
     def judged(self, baseline: Baseline) -> tuple[str, ...]:
         """Return the numeric features."""
@@ -97,6 +107,18 @@ class Adwin(Detector):
         behind = np.maximum(rows / windows.slides * PANES, 1e-300)
         error = np.sqrt(1 / behind + 1 / np.maximum(known, 1))
         return np.where(varied & (rows > 0), 2 * special.ndtr(-above / error), 0.0)
+
+
+def detect(values: Iterable[float], *, delta: float = 0.002, clock: int = CLOCK) -> list[int]:
+    """Return the positions in a stream at which river's ADWIN sees a change of the mean; see `Adwin`.
+
+    >>> import random
+    >>> rng = random.Random(12345)
+    >>> detect(rng.choices([0, 1], k=1000) + rng.choices(range(4, 8), k=1000))
+    [1023]
+    """
+    adwin = Adwin(delta, clock)
+    return [position for position, value in enumerate(values) if adwin.update(value).drift_detected]
 
 
 class AdwinBank:

@@ -1,0 +1,31 @@
+"""Rows of a table by pane of event time, whatever their order."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import Floats, Ints
+from detectors.layout import Layout
+from detectors.sketches import Sketch
+
+NO_TIME = np.iinfo(np.int64).min  # how numpy stores NaT
+
+
+def by_pane(
+    layout: Layout, times: Ints, numeric: Floats, codes: NDArray[np.int32], pane_ns: int
+) -> Iterator[tuple[int, Sketch]]:
+    """Yield each pane that has rows, rising: its start and what its rows count. Rows without a time are left out.
+
+    `times` int64[n] are nanoseconds; `numeric` float64[n, k] and `codes` int32[n, c] are as `encode` gives them.
+    """
+    order = np.argsort(times, kind="stable")
+    order = order[np.searchsorted(times[order], NO_TIME, side="right") :]
+    starts = times[order] // pane_ns * pane_ns
+    bounds = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), starts.size]
+    for first, end in pairwise(bounds):
+        if first < end:
+            pane = Sketch.empty(layout)
+            pane.update(numeric[order[first:end]], codes[order[first:end]])
+            yield int(starts[first]), pane
