@@ -11,14 +11,14 @@ from detectors.protocols import Detector, WindowDetector
 from detectors.results import Scores
 from detectors.scores import DriftScore
 from detectors.sketches import Sketch
-from detectors.tables import Table, library_of, times_of
+from detectors.tables import TableLike, library_of, times_of
 from detectors.univariate.adwin import Adwin
 from detectors.univariate.volume import Volume
 
 
 def compare(
     baseline: Baseline,
-    data: Table | Sketch,
+    data: TableLike | Sketch,
     *,
     detectors: Sequence[Detector] | None,
     timestamp: str | None,

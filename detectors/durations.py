@@ -8,10 +8,10 @@ NANOS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 36
 LONGEST = 3650 * NANOS["d"]  # so that event time and a duration together stay within int64
 WRITTEN = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|us|ns|s|m|h|d)")
 
-Duration = str | dt.timedelta
+LengthOfTime = str | dt.timedelta
 
 
-def nanoseconds(length: Duration) -> int:
+def nanoseconds(length: LengthOfTime) -> int:
     """Return a length of time in nanoseconds.
 
     Args:

@@ -8,7 +8,7 @@ from detectors.columns import Column, as_codes, as_columns, as_floats
 from detectors.features import Codes, Floats
 from detectors.layout import Layout
 from detectors.sketches import Sketch
-from detectors.tables import Table, columns_of
+from detectors.tables import TableLike, columns_of
 
 PREDICTION = "__prediction__"
 
@@ -27,7 +27,7 @@ def encode(layout: Layout, columns: Mapping[str, Column]) -> tuple[Floats, Codes
     return numeric, codes
 
 
-def encode_table(layout: Layout, data: Table, prediction: str | None = None) -> tuple[Floats, Codes]:
+def encode_table(layout: Layout, data: TableLike, prediction: str | None = None) -> tuple[Floats, Codes]:
     """Return the same of a table. The column named by `prediction` is the feature `__prediction__`."""
     columns = columns_of(data, [*layout.names, *([] if prediction is None else [prediction])])
     if prediction in columns:
@@ -35,7 +35,7 @@ def encode_table(layout: Layout, data: Table, prediction: str | None = None) -> 
     return encode(layout, as_columns(columns or columns_of(data)))
 
 
-def window_of(layout: Layout, data: Table | Sketch, prediction: str | None = None) -> Sketch:
+def window_of(layout: Layout, data: TableLike | Sketch, prediction: str | None = None) -> Sketch:
     """Return what the rows of a table count on a layout; a sketch is counted already."""
     if isinstance(data, Sketch):
         return data

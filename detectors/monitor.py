@@ -11,14 +11,14 @@ from detectors.charts.charts import Charts
 from detectors.charts.design import BudgetSpec, Floors
 from detectors.charts.firing import FiringReader
 from detectors.charts.point import ChartPoint
-from detectors.durations import Duration, nanoseconds, show_duration
+from detectors.durations import LengthOfTime, nanoseconds, show_duration
 from detectors.encoding import encode_table
 from detectors.features import Bools, Floats, Ints
 from detectors.panes import NO_TIME, by_pane
 from detectors.reference.reference import Reference
 from detectors.results import Results, shown
 from detectors.sketches import Sketch
-from detectors.tables import Library, Table, library_of, times_of
+from detectors.tables import Library, TableLike, library_of, times_of
 
 NO_VALUES: Mapping[str, float] = MappingProxyType({})
 
@@ -121,8 +121,8 @@ class BudgetMonitor:
         *,
         timestamp: str = "ts",
         prediction: str | None = None,
-        pane: Duration | None = None,
-        lateness: Duration = "0s",
+        pane: LengthOfTime | None = None,
+        lateness: LengthOfTime = "0s",
         floors: Floors | None = None,
         effect_floors: Mapping[str, float] = NO_VALUES,
         importance: Mapping[str, float] = NO_VALUES,
@@ -159,7 +159,7 @@ class BudgetMonitor:
         self._resolved: list[Alarm] = []
         self._library: Library | None = None
 
-    def update(self, chunk: Table) -> Alarms:
+    def update(self, chunk: TableLike) -> Alarms:
         """Take some rows, in any order, and judge what they complete.
 
         Args:

@@ -11,7 +11,7 @@ from detectors.features import Floats
 from detectors.results import Scores
 from detectors.scores import ScoreColumns
 from detectors.sketches import Sketch, Tally
-from detectors.tables import Table, library_of
+from detectors.tables import TableLike, library_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class WindowDetector(Detector):
         """Return the scores of a window as columns."""
         return prepared(self, baseline)(window, min_rows)
 
-    def score(self, baseline: Baseline, data: Table | Sketch, *, min_rows: int = 1) -> Scores:
+    def score(self, baseline: Baseline, data: TableLike | Sketch, *, min_rows: int = 1) -> Scores:
         """Return the scores of a table, one for each feature that the detector applies to.
 
         Args:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 Library = Literal["pandas", "polars", "pyarrow"]
-Table = Any  # a table of pandas, polars or pyarrow, or a Mapping[str, ArrayLike]
+TableLike = Any  # a table of pandas, polars or pyarrow, or a Mapping[str, ArrayLike]
 STRANGE = (dt.date, dt.time, dt.timedelta, bytes, list, tuple, dict, np.ndarray)  # what no feature is made of
 
 
-def columns_of(data: Table, names: Iterable[str] | None = None) -> dict[str, ArrayLike | Coded]:
+def columns_of(data: TableLike, names: Iterable[str] | None = None) -> dict[str, ArrayLike | Coded]:
     """Return a table's columns by name, those among `names` where they are given and there.
 
     An index of pandas is no column; one that `names` asks for by its name is.
@@ -43,7 +43,7 @@ def columns_of(data: Table, names: Iterable[str] | None = None) -> dict[str, Arr
     return {name: _column(frame[name]) for name in frame.columns if wanted is None or name in wanted}
 
 
-def library_of(data: Table) -> Library | None:
+def library_of(data: TableLike) -> Library | None:
     """Return the library that a table is of: pandas, polars or pyarrow; None for a dictionary and what is no table."""
     if isinstance(data, Mapping):
         return None
@@ -56,7 +56,7 @@ def library_of(data: Table) -> Library | None:
     return found
 
 
-def times_of(data: Table, timestamp: str) -> Ints:
+def times_of(data: TableLike, timestamp: str) -> Ints:
     """Return the event times of a table, int64[n] nanoseconds; the smallest integer, which numpy keeps for NaT, where there is none.
 
     Raises:
@@ -115,11 +115,11 @@ def refuse_strange(columns: Mapping[str, ArrayLike | Coded]) -> None:
                 raise ValueError(f"{name}: {kind} is neither number, text nor boolean; leave it out or convert it")
 
 
-def _names(data: Table) -> list[str]:
+def _names(data: TableLike) -> list[str]:
     return list(data) if isinstance(data, Mapping) else list(_frame(data).columns)
 
 
-def _frame(data: Table) -> "nw.DataFrame[Any]":
+def _frame(data: TableLike) -> "nw.DataFrame[Any]":
     from narwhals.stable.v2 import from_native  # 0.1 s to import; who hands over arrays should not wait for it
 
     try:

@@ -16,7 +16,7 @@ from detectors.baseline import Baseline
 from detectors.calibration.calibration import Calibration
 from detectors.columns import as_columns
 from detectors.compare import compare
-from detectors.durations import Duration, nanoseconds
+from detectors.durations import LengthOfTime, nanoseconds
 from detectors.encoding import encode
 from detectors.features import Floats, Kind
 from detectors.layout import Layout
@@ -26,7 +26,7 @@ from detectors.reference import fit as fitting
 from detectors.reference.file import ReferenceFormatError
 from detectors.results import Scores
 from detectors.sketches import Sketch
-from detectors.tables import Table, columns_of, refuse_strange, times_of
+from detectors.tables import TableLike, columns_of, refuse_strange, times_of
 
 WINDOW_NS = 300 * 10**9  # that a calibration is learnt from, where nobody says otherwise
 TIMES = "__timestamps__"  # the column of event times, where they are handed over beside the data
@@ -63,12 +63,12 @@ class Reference(Baseline):
     @classmethod
     def fit(
         cls,
-        data: Table,
+        data: TableLike,
         *,
         kinds: Mapping[str, Kind | str] | None = None,
         prediction: str | None = None,
         timestamp: str | None = None,
-        window: Duration | None = None,
+        window: LengthOfTime | None = None,
         timestamps: ArrayLike | None = None,
         window_ns: int | None = None,
     ) -> Self:
@@ -158,7 +158,7 @@ class Reference(Baseline):
 
     def compare(
         self,
-        data: Table | Sketch,
+        data: TableLike | Sketch,
         *,
         detectors: Sequence[Detector] | None = None,
         timestamp: str | None = None,
