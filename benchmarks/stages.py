@@ -23,12 +23,12 @@ EVENTS, REPEAT = 300_000, 4
 PER_SECOND = 400
 SECONDS = 120
 STAGES = {  # the first frame below the loop's turn that one of these names is in, as `function (file`
-    "poll": r"\bpoll \(.*sources/kafka\.py",
-    "decode": r"\b_?decode \(.*(runtime/loop|sources/decode)\.py",
+    "poll": r"\bpoll \(.*sources/kafka/",
+    "decode": r"\b_?decode \(.*(runtime/loop|sources/decode/topic)\.py",
     "fold": r"\bingest \(.*pipeline\.py",
     "judge": r"\badvance \(.*pipeline\.py",
     "checkpoint": r"\bsave \(.*(runtime/loop|runtime/checkpoint)\.py",
-    "telemetry": r"\brecord \(.*telemetry\.py|\bturned \(|\bnotifications \(",
+    "telemetry": r"\brecord \(.*telemetry\.py|\bturned \(|\bnotices \(|\bexplain \(.*explainer\.py",
 }
 LOOP = re.compile(r"\brun \(.*runtime/loop\.py")
 TOP = 12
