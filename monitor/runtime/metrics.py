@@ -35,19 +35,20 @@ SCORE = (*FEATURE, "detector")
 METRICS: dict[str, Spec] = {
     "driftd_drift_score": Spec(
         "gauge",
-        "Score in the last closed window; larger is further from the reference. ks: D at the bin edges. psi: over at "
+        "Score of the last closed window; larger is further from the reference. ks: D at the bin edges. psi: over at "
         "most 10 merged bins, half a count added to each bin on both sides. chi2: the homogeneity statistic. adwin: "
         "shift of the mean in reference standard deviations. missing, unseen: change of the share of rows. volume: "
-        "|log2(rows / expected rows)|. Absent: insufficient data",
+        "abs(log2(rows / expected rows)). drift: the highest of the feature's control charts over its threshold, 1 "
+        "fires. Absent: insufficient data",
         SCORE,
     ),
     "driftd_drift_pvalue": Spec("gauge", "P-value of the score if nothing had changed, where there is one", SCORE),
-    "driftd_drift_threshold": Spec("gauge", "Score above which this window would breach a rule", SCORE),
-    "driftd_drift_score_upper": Spec("gauge", "Upper end of the certified interval of the exact score (ks)", SCORE),
-    "driftd_drift_resolution": Spec("gauge", "Largest reference mass of one bin: the interval's widest (ks)", SCORE),
-    "driftd_drift_expected": Spec("gauge", "Expected score if nothing had changed (psi)", SCORE),
-    "driftd_drift_debiased": Spec("gauge", "Score less its expectation under no change, at least 0 (psi)", SCORE),
-    "driftd_drift_direction": Spec("gauge", "1: the mean went up; -1: down (adwin)", SCORE),
+    "driftd_drift_threshold": Spec("gauge", "Score above which the window breaches a rule", SCORE),
+    "driftd_drift_score_upper": Spec("gauge", "ks: upper end of the certified interval of the exact score", SCORE),
+    "driftd_drift_resolution": Spec("gauge", "ks: largest reference mass of one bin, the interval's widest", SCORE),
+    "driftd_drift_expected": Spec("gauge", "psi: score to expect if nothing had changed", SCORE),
+    "driftd_drift_debiased": Spec("gauge", "psi: score less its expectation under no change, at least 0", SCORE),
+    "driftd_drift_direction": Spec("gauge", "adwin: 1 where the mean went up, -1 where it went down", SCORE),
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
     "driftd_window_end_timestamp_seconds": Spec("gauge", "Event time at which the last closed window ended", SERIES),
@@ -58,17 +59,17 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_calibration_info": Spec(
         "gauge",
-        "1; how the reference is calibrated: week or day (it follows that season), pooled, or cold (effect sizes only)",
+        "1; week or day: the reference follows these hours; pooled: all hours alike; cold: effect sizes alone",
         (*SERIES, "calibration"),
     ),
     "driftd_chart_warnings_total": Spec(
-        "counter", "Charts of the budget that began to warn: half their threshold", SERIES
+        "counter", "Control charts that began to warn, at half their threshold", SERIES
     ),
     "driftd_chart_warnings_expected_total": Spec(
         "counter", "Warnings that chance alone would have brought at most, if the calibration fits", SERIES
     ),
     "driftd_calibration_suspect": Spec(
-        "gauge", "1: charts warn far more often than the calibration allows; it does not fit this traffic", SERIES
+        "gauge", "1: charts warn far more often than the calibration allows: it does not fit this traffic", SERIES
     ),
     "driftd_alert_state": Spec("gauge", "0 inactive, 1 pending, 2 firing, 3 recovering", (*SERIES, "rule")),
     "driftd_rule_info": Spec(
@@ -94,25 +95,25 @@ METRICS: dict[str, Spec] = {
     "driftd_topics_missing": Spec("gauge", "Configured topics that the broker does not have"),
     "driftd_consumer_lag": Spec(
         "gauge",
-        "Events between our position and the partition's end; absent while its broker is away",
+        "Events between driftd's position and the partition's end; absent while its broker is away",
         ("topic", "partition"),
     ),
     "driftd_source_answered_timestamp_seconds": Spec("gauge", "Wall time at which the cluster last answered a look-up"),
-    "driftd_window_length_seconds": Spec("gauge", "Length of the model's windows, event time", SERIES),
+    "driftd_window_length_seconds": Spec("gauge", "Length of the model's windows in event time", SERIES),
     "driftd_open_panes": Spec("gauge", "Panes held in memory; grows while a partition holds event time back", SERIES),
     "driftd_offsets_lost_total": Spec("counter", "Offsets that were gone before they were read", ("topic",)),
     "driftd_kafka_errors_total": Spec("counter", "Errors that the Kafka client reported and deals with", ("error",)),
-    "driftd_foreign_commits": Spec("gauge", "1: somebody else commits under our group"),
+    "driftd_foreign_commits": Spec("gauge", "1: another process commits offsets under driftd's group"),
     "driftd_watermark_timestamp_seconds": Spec("gauge", "Event time up to which events are complete", ("model",)),
     "driftd_checkpoint_age_seconds": Spec("gauge", "Time since state and positions were last saved"),
     "driftd_checkpoint_duration_seconds": Spec("histogram", "Time a checkpoint took"),
     "driftd_checkpoint_failures_total": Spec("counter", "Checkpoints that could not be written"),
     "driftd_state_bytes": Spec("gauge", "Size of the state on disk"),
-    "driftd_loop_timestamp_seconds": Spec("gauge", "Wall time of the loop's last turn: older than seconds is stuck"),
-    "driftd_ready": Spec("gauge", "1: ready, as /readyz says it"),
+    "driftd_loop_timestamp_seconds": Spec("gauge", "Wall time of the loop's last turn; if it is old the loop hangs"),
+    "driftd_ready": Spec("gauge", "1: ready, as /readyz says"),
     "driftd_reference_info": Spec("gauge", "1; the reference in use", (*SERIES, "reference", "rows")),
-    "driftd_build_info": Spec("gauge", "1; the version running", ("version",)),
-    "driftd_compiled": Spec("gauge", "1: this part of the work is done by compiled code; 0: by Python", ("part",)),
+    "driftd_build_info": Spec("gauge", "1; the version that runs", ("version",)),
+    "driftd_compiled": Spec("gauge", "1: compiled code does this part of the work; 0: Python does", ("part",)),
 }
 
 
