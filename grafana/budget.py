@@ -1,4 +1,4 @@
-"""What both dashboards show of the budget: its charts against 1, warnings against their expectation, calibrations."""
+"""What both dashboards show of the budget: its control charts against 1, warnings against their expectation, calibrations."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ def of_all(link: DashboardLink) -> list[Any]:
     """All models at a glance; `link` leads to one of them."""
     return [
         timeseries(
-            "Charts of the budget: the highest of each model",
-            "The highest chart of the model's features over its threshold, which follows from false_alarms_per_month: at 1 the "
-            "rule drift fires, from a half on it warns.",
+            "Control charts: the highest of each model",
+            "The highest control chart among the model's features, over its threshold, which follows from "
+            "false_alarms_per_month. At 1 the rule drift fires, from a half on it warns.",
             Short,
             Query('max by (model, version) (driftd_drift_score{detector="drift"})', "{{model}} · {{version}}"),
             width=12,
@@ -25,7 +25,7 @@ def of_all(link: DashboardLink) -> list[Any]:
         ),
         tiles(
             "Models by calibration",
-            "What the rule drift judges by. week, day, pooled: what the reference's own windows show, and a budget that holds. "
+            "What the rule drift judges by. week, day, pooled: what the reference's own windows show; the budget holds. "
             "cold: large effects alone; fit the reference with --timestamp.",
             Short,
             Query("count by (calibration) (driftd_calibration_info)", "{{calibration}}"),
@@ -34,8 +34,8 @@ def of_all(link: DashboardLink) -> list[Any]:
         ),
         tiles(
             "References in doubt",
-            "Models whose charts warn far more often than their calibration allows: the traffic is not like the reference's. "
-            "Fit it anew, and read their pages with some doubt until then.",
+            "Models whose control charts warn far more often than their calibration allows: the traffic is not like the "
+            "reference's. Fit a new reference, and read pages of these models with some doubt until then.",
             Short,
             Query("count(driftd_calibration_suspect == 1) or vector(0)"),
             width=6,
@@ -50,27 +50,28 @@ def of_model(model: str, features: str) -> list[Any]:
     drift = features.replace("{", '{detector="drift", ')
     return [
         timeseries(
-            "Charts of the budget",
-            "The highest sum of each feature's charts over its threshold, which follows from false_alarms_per_month. At 1 it "
-            "fires, from a half on it warns. A line that climbs step by step is a small lasting change; one that leaps is a "
-            "large one. A break in a line: too few values to judge, they are carried over.",
+            "Control charts",
+            "The highest control chart of each feature over its threshold, which follows from false_alarms_per_month. At 1 the "
+            "feature fires, from a half on it warns. A line that climbs from subgroup to subgroup is a small lasting change; "
+            "one that leaps is a large one. A break in a line: too few values to judge; they are carried over to the next "
+            "subgroup.",
             Short,
             Query(f"max by (feature) (driftd_drift_score{drift})", "{{feature}}"),
             limit=1,
         ),
         timeseries(
             "Means against the reference",
-            "How far the mean of each number is from the reference's, in standard deviations of the reference. With the chart "
-            "beside it: a large shift is far, a high chart is certain.",
+            "How far the mean of each number is from the reference's, in standard deviations of the reference. Read it with the "
+            "control chart beside it: a large shift is far, a high chart is certain.",
             Short,
             Query(f"max by (feature) (driftd_feature_shift_sigma{features})", "{{feature}}"),
             minimum=None,
         ),
         timeseries(
             "Warnings within a day: seen, to be expected",
-            "Charts that began to warn while nothing fired, and how many chance would bring at most (dashed). Seen above twice "
-            "the expectation for long: the traffic is not like the reference's, and the budget does not hold. Both 0: the "
-            "model is cold, or has no budget.",
+            "Control charts that began to warn while nothing fired, and how many chance would bring at most (dashed). Seen above "
+            "twice the expectation for long: the traffic is not like the reference's, and the budget does not hold. Both 0: "
+            "the model is cold, or has no budget.",
             Short,
             Query(f"sum(increase(driftd_chart_warnings_total{model}[1d])) or vector(0)", "seen"),
             Query(f"sum(increase(driftd_chart_warnings_expected_total{model}[1d])) or vector(0)", "to be expected"),
@@ -87,8 +88,8 @@ def of_model(model: str, features: str) -> list[Any]:
         ),
         tiles(
             "Does the reference fit?",
-            "Whether charts warn far more often than the calibration allows. If so, fit the reference anew on the last weeks; "
-            "until then read pages of this model with some doubt.",
+            "Whether control charts warn far more often than the calibration allows. If so, fit a new reference on the last "
+            "weeks; until then read pages of this model with some doubt.",
             NoUnit,
             Query(f"max(driftd_calibration_suspect{model}) or vector(-1)"),
             width=6,

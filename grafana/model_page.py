@@ -127,7 +127,7 @@ def _features() -> list[Any]:
         timeline(
             "State of each feature",
             "What the rules made of the scores, hysteresis included: a feature stays in drift until it has been clear for "
-            "long enough. Warning: also a chart of the budget past half its threshold. No verdict: fewer usable values than min_rows.",
+            "long enough. Warning: also a control chart past half its threshold. No verdict: fewer usable values than min_rows.",
             DRIFT_STATES,
             Query(f"max by (feature) (driftd_drift_state{FEATURES})", "{{feature}}"),
             width=24,
@@ -136,7 +136,7 @@ def _features() -> list[Any]:
             "Score against threshold: $detector",
             "The detector's raw score of each chosen feature, and its threshold dashed in the same unit. ks: a distance from "
             "0 to 1. psi: nats. adwin: a shift of the mean in reference standard deviations. missing, unseen: a change of "
-            "the share of rows. volume: doublings or halvings of the expected rows. drift: the charts of the budget, 1 fires. The threshold is the "
+            "the share of rows. volume: doublings or halvings of the expected rows. drift: the highest control chart, 1 fires. The threshold is the "
             "lowest fire_above of the rules that apply to the feature; none is drawn where no rule applies.",
             Short,
             Query(_of_detector("driftd_drift_score"), "{{feature}}"),
@@ -225,7 +225,7 @@ def _quality() -> list[Any]:
         table_of(
             "Reference",
             "What the model is compared with: the first characters of the reference file's hash and the rows it was fitted "
-            "on. A new hash resets this model's windows and detectors; the first window after that starts from nothing.",
+            "on. A new hash resets this model's windows, detectors and control charts; the first window after that starts from nothing.",
             Column(f"group by (reference, rows) (driftd_reference_info{MODEL})", "in use"),
             hide=("Value",),
             width=24,

@@ -58,7 +58,7 @@ def _models() -> list[Any]:
         tiles(
             "State of each model",
             "The worst state among the model's features in its last closed window. Red: at least one alert rule is "
-            "firing. Orange: a rule is pending or recovering, or a chart of the budget warns. Grey: too few rows to judge, "
+            "firing. Orange: a rule is pending or recovering, or a control chart warns. Grey: too few rows to judge, "
             "which is not the same as fine. Click a tile for the model's page.",
             NoUnit,
             Query("max by (model, version) (driftd_drift_state)", "{{model}} · {{version}}"),
@@ -99,7 +99,7 @@ def _models() -> list[Any]:
             "Most drifted features",
             "The fifteen pairs of feature and detector nearest to, or furthest over, their threshold. Division by the "
             "threshold makes KS, PSI and ADWIN comparable. __prediction__ is the model's output and __volume__ the "
-            "amount of traffic: drift in many features together with __volume__ points to a broken or partial feed "
+            "number of rows: drift in many features together with __volume__ points to a broken or partial feed "
             "rather than to a changed world.",
             Column(
                 f"topk(15, max by (model, version, feature, detector) ({ratio()}))", "score ÷ threshold", Short, BREACH
@@ -305,7 +305,7 @@ def _daemon() -> list[Any]:
         ),
         tiles(
             "Second daemon",
-            "Whether another process commits offsets under our group. Two daemons on one group each see everything and "
+            "Whether another process commits offsets under driftd's group. Two daemons on one group each see everything and "
             "send everything twice: stop one.",
             NoUnit,
             Query("max by (instance) (driftd_foreign_commits)", "{{instance}}"),

@@ -63,6 +63,22 @@ def test_every_metric_is_documented_and_no_other() -> None:
     assert documented == set(METRICS)
 
 
+def test_a_metric_means_in_the_documents_what_its_help_says() -> None:
+    """The document may say more."""
+    rows = re.findall(
+        r"^\| `(driftd_\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", text("docs/metrics.md"), flags=re.MULTILINE
+    )
+    other = {
+        name
+        for name, kind, labels, meaning in rows
+        if (kind, labels) != (METRICS[name].kind, ", ".join(METRICS[name].labels) or "–")
+        or not meaning.startswith(METRICS[name].help)
+    }
+
+    assert len(rows) == len(METRICS)
+    assert other == set()
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_metrics_named_in_a_document_exist(path: Path) -> None:
     named = set(re.findall(r"\bdriftd_[a-z_]*[a-z]", path.read_text(encoding="utf-8")))
@@ -102,9 +118,17 @@ def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(path: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[\w-]*)?\)", path.read_text(encoding="utf-8")):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", path.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (path.parent / target).exists(), f"{path}: {target}"
+            other = path.parent / target if target else path
+            assert other.exists(), f"{path}: {target}"
+            assert not anchor or anchor in anchors(other), f"{path}: {target}#{anchor}"
+
+
+def anchors(path: Path) -> set[str]:
+    """The headings of a document, as links name them."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -136,12 +160,12 @@ def test_the_figures_of_the_budget_are_those_of_the_code() -> None:
         f"at most {design.MOST_OF_THRESHOLD:g} of the threshold ({design.MOST_OF_RATIO:g} for missing and unseen)"
         in said
     )
-    assert (budget.RATES_SHARE, budget.CERTAIN) == (0.1, 1e-12)  # "a tenth", "10⁻¹²"
+    assert (budget.RATES_SHARE, budget.CERTAIN) == (0.1, 1e-12)  # "the other tenth", "10⁻¹²"
     assert f"{evidence.SIGMA_AT_ONCE:g} σ, the spread half as large again" in said
     assert f"{100 * evidence.SHARE_AT_ONCE:g} points of missing, unseen" in said
     assert f"has {charts.ENOUGH:g} independent values" in said
-    assert f"has been the likelier for {charts.QUIET} blocks" in said
-    assert f"The first {traffic.LEARNING} blocks teach" in said
+    assert f"been the likelier for {charts.QUIET} subgroups" in said
+    assert f"The first {traffic.LEARNING} subgroups teach" in said
     assert (selfcheck.TIMES, selfcheck.MORE) == (2, 10)  # "more than twice as many as expected and 10 on top"
 
 

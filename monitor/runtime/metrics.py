@@ -57,7 +57,7 @@ METRICS: dict[str, Spec] = {
         SCORE,
     ),
     "driftd_drift_pvalue": Spec("gauge", "P-value of the score if nothing had changed, where there is one", SCORE),
-    "driftd_drift_threshold": Spec("gauge", "Score above which this window would breach a rule", SCORE),
+    "driftd_drift_threshold": Spec("gauge", "Score above which the window breaches a rule", SCORE),
     **{
         _exported(metric): Spec("gauge", metric.help, SCORE)
         for detector in DETECTORS.values()
@@ -73,17 +73,17 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_calibration_info": Spec(
         "gauge",
-        "1; how the reference is calibrated: week or day (it follows that season), pooled, or cold (effect sizes only)",
+        "1; week or day: the reference follows these hours; pooled: all hours alike; cold: effect sizes alone",
         (*SERIES, "calibration"),
     ),
     "driftd_chart_warnings_total": Spec(
-        "counter", "Charts of the budget that began to warn: half their threshold", SERIES
+        "counter", "Control charts that began to warn, at half their threshold", SERIES
     ),
     "driftd_chart_warnings_expected_total": Spec(
         "counter", "Warnings that chance alone would have brought at most, if the calibration fits", SERIES
     ),
     "driftd_calibration_suspect": Spec(
-        "gauge", "1: charts warn far more often than the calibration allows; it does not fit this traffic", SERIES
+        "gauge", "1: charts warn far more often than the calibration allows: it does not fit this traffic", SERIES
     ),
     "driftd_alert_state": Spec("gauge", "0 inactive, 1 pending, 2 firing, 3 recovering", (*SERIES, "rule")),
     "driftd_rule_info": Spec(
@@ -112,25 +112,25 @@ METRICS: dict[str, Spec] = {
     "driftd_topics_missing": Spec("gauge", "Configured topics that the broker does not have"),
     "driftd_consumer_lag": Spec(
         "gauge",
-        "Events between our position and the partition's end; absent while its broker is away",
+        "Events between driftd's position and the partition's end; absent while its broker is away",
         ("topic", "partition"),
     ),
     "driftd_source_answered_timestamp_seconds": Spec("gauge", "Wall time at which the cluster last answered a look-up"),
-    "driftd_window_length_seconds": Spec("gauge", "Length of the model's windows, event time", SERIES),
+    "driftd_window_length_seconds": Spec("gauge", "Length of the model's windows in event time", SERIES),
     "driftd_open_panes": Spec("gauge", "Panes held in memory; grows while a partition holds event time back", SERIES),
     "driftd_offsets_lost_total": Spec("counter", "Offsets that were gone before they were read", ("topic",)),
     "driftd_kafka_errors_total": Spec("counter", "Errors that the Kafka client reported and deals with", ("error",)),
-    "driftd_foreign_commits": Spec("gauge", "1: somebody else commits under our group"),
+    "driftd_foreign_commits": Spec("gauge", "1: another process commits offsets under driftd's group"),
     "driftd_watermark_timestamp_seconds": Spec("gauge", "Event time up to which events are complete", ("model",)),
     "driftd_checkpoint_age_seconds": Spec("gauge", "Time since state and positions were last saved"),
     "driftd_checkpoint_duration_seconds": Spec("histogram", "Time a checkpoint took"),
     "driftd_checkpoint_failures_total": Spec("counter", "Checkpoints that could not be written"),
     "driftd_state_bytes": Spec("gauge", "Size of the state on disk"),
-    "driftd_loop_timestamp_seconds": Spec("gauge", "Wall time of the loop's last turn: older than seconds is stuck"),
-    "driftd_ready": Spec("gauge", "1: ready, as /readyz says it"),
+    "driftd_loop_timestamp_seconds": Spec("gauge", "Wall time of the loop's last turn; if it is old the loop hangs"),
+    "driftd_ready": Spec("gauge", "1: ready, as /readyz says"),
     "driftd_reference_info": Spec("gauge", "1; the reference in use", (*SERIES, "reference", "rows")),
-    "driftd_build_info": Spec("gauge", "1; the version running", ("version",)),
-    "driftd_compiled": Spec("gauge", "1: this part of the work is done by compiled code; 0: by Python", ("part",)),
+    "driftd_build_info": Spec("gauge", "1; the version that runs", ("version",)),
+    "driftd_compiled": Spec("gauge", "1: compiled code does this part of the work; 0: Python does", ("part",)),
 }
 
 
