@@ -25,7 +25,7 @@ class Volume(Detector):
     """
 
     name: ClassVar[str] = "volume"
-    help: ClassVar[str] = "|log2(rows / expected rows)|"
+    help: ClassVar[str] = "abs(log2(rows / expected rows))"
     judges_all_rows: ClassVar[bool] = True
     lawless: ClassVar[str] = "depends on traffic"
 

@@ -53,7 +53,8 @@ DETAILS = {  # by detector, the metrics of its scores' details
 METRICS: dict[str, Spec] = {
     "driftd_drift_score": Spec(
         "gauge",
-        f"Score in the last closed window; larger is further from the reference. {_meanings()} Absent: insufficient data",
+        f"Score in the last closed window; larger is further from the reference. {_meanings()} drift: the highest of the "
+        "feature's control charts over its threshold, 1 fires. Absent: insufficient data",
         SCORE,
     ),
     "driftd_drift_pvalue": Spec("gauge", "P-value of the score if nothing had changed, where there is one", SCORE),
