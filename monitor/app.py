@@ -131,7 +131,8 @@ class Daemon:
             wake=self._wake,
         )
         self.surface = self._surface(configuration)
-        self._opened = False
+        self._opened = False  # positions were found: a stop no longer ends the start at once
+        self._begun = False  # where reading begins is saved: a crash from now on loses nothing
         self._configuration = configuration
 
     @classmethod
@@ -172,7 +173,7 @@ class Daemon:
 
     def ready(self) -> str | None:
         """Why the daemon is not ready, in one line; None when it is."""
-        if not self._opened:
+        if not self._begun:
             return "starting: positions are being looked up"
         if self.checkpointer.failing is not None:
             return self.checkpointer.failing
@@ -199,6 +200,7 @@ class Daemon:
             self.source.open(positions)
             self._opened = True
             self.loop.begin(facts)
+            self._begun = True
             self.loop.run(self.stopping)
             if self.checkpointer.failing is not None:
                 raise StateError(f"{self.checkpointer.failing}; what was not saved is read again")
