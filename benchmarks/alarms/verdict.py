@@ -148,7 +148,7 @@ def other_lines(results: Figures) -> list[Line]:
     for name, lived in (results.get("lasting") or {}).items():
         found.append(_lasting_line(name, np.array(lived)))
     broken = unclean(results)
-    said = f"{broken} steps with anything else"
+    said = f"{broken} chart points with anything else"
     found.append(Line(("numbers, all worlds", "finite", said), MISSED if broken else REACHED, broken > 0))
     return found
 

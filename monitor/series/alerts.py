@@ -17,12 +17,12 @@ from monitor.stream.events import Nanos, SeriesKey
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Says what becomes of one rule's alert. `step`: how long the windows or subgroups are by which it advances."""
+    """Says what becomes of one rule's alert. `interval`: how long the windows or subgroups are by which it advances."""
 
     key: SeriesKey
     rule: AlertRule
     reference: str
-    step: Nanos
+    interval: Nanos
     calibration: str = ""  # where the rule rests on one
 
     def told(
@@ -63,7 +63,7 @@ class Teller:
             evidence=evidence,
             reference=self.reference,
             calibration=self.calibration,
-            onset=since - self.step,
+            onset=since - self.interval,
         )
 
 
