@@ -224,6 +224,7 @@ def test_bash_completes_commands_options_choices_and_files(
     assert completed(script, "driftd", "backtest", "--in") == {"--input", "--inject"}
     assert completed(script, "driftd", "completion", "z") == {"zsh"}
     assert completed(script, "driftd", "backtest", "--input", "oct") == {"october.jsonl"}
+    assert completed(script, "driftd", "backtest", "--input", "october.jsonl", "--rep") == {"--report"}
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

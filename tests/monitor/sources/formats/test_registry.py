@@ -1,6 +1,7 @@
 """A format from outside the tree: one module, one line of registration, and everything above it works."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -24,46 +25,10 @@ TS = NOON // 1_000_000
 KEY = SeriesKey("churn", "3")
 OFFSETS = (OffsetRange(Partition("p", 0), 7, 9),)
 
-# Rows of comma-separated values, several a message.
-MODULE = """
-from collections import Counter
-
-import numpy as np
-
-from monitor.sources.formats.base import Rows
-from monitor.sources.formats.values import Rejected
-
-COLUMNS = [("ts",), ("model",), ("version",), ("age",), ("plan",), ("zip",)]
-
-
-class Decoder:
-    def __init__(self, topic):
-        pass
-
-    def decode(self, values):
-        read, messages, rejected = [], [], Counter()
-        for message, raw in enumerate(values):
-            try:
-                rows = list(self.inspect(raw))
-            except Rejected as reason:
-                rejected[str(reason)] += 1
-                continue
-            read += rows
-            messages += [message] * len(rows)
-        columns = {path: np.array([row[path] for row in read], dtype=object) for path in COLUMNS}
-        columns[("age",)] = columns[("age",)].astype(float)
-        return Rows(columns, np.array(messages, dtype=np.intp), rejected)
-
-    def inspect(self, raw):
-        for line in (raw or b"").decode().split(";"):
-            cells = line.split(",")
-            if len(cells) != len(COLUMNS):
-                raise Rejected("wrong_cells")
-            row = dict(zip(COLUMNS, (cell or None for cell in cells)))
-            row[("ts",)] = row[("ts",)] and int(row[("ts",)])
-            row[("age",)] = row[("age",)] and float(row[("age",)])
-            yield row
-"""
+DOCUMENT = (Path(__file__).parents[4] / "docs" / "configuration.md").read_text(encoding="utf-8")
+(MODULE,) = re.findall(
+    r"^```python\n(.*?)^```$", DOCUMENT, flags=re.DOTALL | re.MULTILINE
+)  # what people are told to write
 
 
 @pytest.fixture
@@ -73,7 +38,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (site / "toy-1.0.dist-info").mkdir(parents=True)
     (site / "toy_format.py").write_text(MODULE)
     (site / "toy-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (site / "toy-1.0.dist-info" / "entry_points.txt").write_text("[driftd.formats]\ntoy = toy_format:Decoder\n")
+    (site / "toy-1.0.dist-info" / "entry_points.txt").write_text("[driftd.formats]\ntoy = toy_format:Cells\n")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "toy_format", raising=False)
     Reference.fit({"age": [1.0, 99.0], "plan": ["pro", "free"]}).save(tmp_path / "r.json")
@@ -162,7 +127,7 @@ def test_what_formats_share_is_no_format(config: Path, name: str) -> None:
 def test_a_package_that_is_broken_is_said_in_one_line(config: Path) -> None:
     (config.parent / "site" / "toy_format.py").write_text("import nothing_of_that_name")
 
-    with pytest.raises(ConfigError, match=r"format: the package toy_format:Decoder cannot be loaded: No module") as why:
+    with pytest.raises(ConfigError, match=r"format: the package toy_format:Cells cannot be loaded: No module") as why:
         load_settings(config)
     assert "\n" not in str(why.value)
 
