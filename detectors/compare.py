@@ -20,7 +20,7 @@ def compare(
     baseline: Baseline,
     data: TableLike | Sketch,
     *,
-    detectors: Sequence[Detector] | None,
+    detectors: Sequence[Detector | str] | None,
     timestamp: str | None,
     prediction: str | None,
     min_rows: int,
@@ -28,7 +28,7 @@ def compare(
     rows_per_second: float | None,
 ) -> Scores:
     """See `Reference.compare`. ADWIN is fed panes of `pane_ns`; `rows_per_second` is the usual rate, if known."""
-    chosen = list(DETECTORS.values()) if detectors is None else list(detectors)
+    chosen = list(DETECTORS.values()) if detectors is None else [_detector(each) for each in detectors]
     names = [detector.name for detector in chosen]
     if len(set(names)) < len(names):
         raise ValueError(f"two detectors have the name {next(name for name in names if names.count(name) > 1)}")
@@ -54,6 +54,15 @@ def compare(
             case _ if detectors is not None:
                 raise ValueError(f"{detector.name} needs to know when rows came: give timestamp")
     return Scores(found, library_of(data))
+
+
+def _detector(chosen: Detector | str) -> Detector:
+    """Return a detector, or the one of that name with its defaults."""
+    if isinstance(chosen, Detector):
+        return chosen
+    if chosen not in DETECTORS:
+        raise ValueError(f"{chosen!r} is no detector: give one such as Ks(), or a name of {', '.join(DETECTORS)}")
+    return DETECTORS[chosen]
 
 
 def _usual_rows(times: Ints, rate: float | None) -> float | None:

@@ -28,11 +28,22 @@ def encode(layout: Layout, columns: Mapping[str, Column]) -> tuple[Floats, Codes
 
 
 def encode_table(layout: Layout, data: TableLike, prediction: str | None = None) -> tuple[Floats, Codes]:
-    """Return the same of a table. The column named by `prediction` is the feature `__prediction__`."""
+    """Return the same of a table. The column named by `prediction` is the feature `__prediction__`.
+
+    Raises ValueError for a table without any of the features, and for one without the prediction that the layout has:
+    both would look like drift.
+    """
     columns = columns_of(data, [*layout.names, *([] if prediction is None else [prediction])])
     if prediction in columns:
         columns[PREDICTION] = columns.pop(prediction)
-    return encode(layout, as_columns(columns or columns_of(data)))
+    if not columns:
+        raise ValueError(f"no column of the table is a feature: the features are {', '.join(layout.names)}")
+    if PREDICTION in layout.names and PREDICTION not in columns:
+        raise ValueError(
+            "the reference has a prediction and the table none: name its column by prediction=…, or leave it out of the "
+            "reference by select()"
+        )
+    return encode(layout, as_columns(columns))
 
 
 def window_of(layout: Layout, data: TableLike | Sketch, prediction: str | None = None) -> Sketch:

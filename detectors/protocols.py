@@ -101,12 +101,15 @@ class WindowDetector(Detector):
         """Return the scores of a window as columns."""
         return prepared(self, baseline)(window, min_rows)
 
-    def score(self, baseline: Baseline, data: TableLike | Sketch, *, min_rows: int = 1) -> Scores:
+    def score(
+        self, baseline: Baseline, data: TableLike | Sketch, *, prediction: str | None = None, min_rows: int = 1
+    ) -> Scores:
         """Return the scores of a table, one for each feature that the detector applies to.
 
         Args:
             baseline: What the rows are held against: a reference is one.
             data: A table of pandas, polars or pyarrow, a dictionary of arrays, or a sketch.
+            prediction: The column that holds the prediction, where the baseline has one.
             min_rows: Usable rows below which a feature is not scored.
 
         Returns:
@@ -114,8 +117,9 @@ class WindowDetector(Detector):
 
         Raises:
             LayoutMismatchError: A sketch on another layout.
+            ValueError: A table without any of the features, or without the prediction.
         """
-        window = window_of(baseline.layout, data)
+        window = window_of(baseline.layout, data, prediction)
         return Scores(self.columns(baseline, window.tally(), min_rows=min_rows).scores(), library_of(data))
 
 

@@ -39,7 +39,7 @@ def _created_by() -> str:
         return "driftd"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reference(Baseline):
     """The profile of a reference data set; it holds no row of it.
 
@@ -59,6 +59,10 @@ class Reference(Baseline):
     calibration: Calibration | None = None
     cold: str = ""
     created_by: str = ""
+
+    def __repr__(self) -> str:
+        learnt = "cold" if self.calibration is None else self.calibration.kind
+        return f"<Reference {self.hash}: {self.rows} rows, {len(self.names)} features, {learnt}>"
 
     @classmethod
     def fit(
@@ -160,7 +164,7 @@ class Reference(Baseline):
         self,
         data: TableLike | Sketch,
         *,
-        detectors: Sequence[Detector] | None = None,
+        detectors: Sequence[Detector | str] | None = None,
         timestamp: str | None = None,
         prediction: str | None = None,
         min_rows: int = 1,
@@ -170,7 +174,8 @@ class Reference(Baseline):
         Args:
             data: A table of pandas, polars or pyarrow, a dictionary of arrays, or a sketch. Columns that are no features
                 are ignored; a feature that lacks is missing in all rows.
-            detectors: Which detectors score. Absent: all, ADWIN and volume too where the time is known.
+            detectors: Which detectors score, such as `Psi(bins=20)`, or names. Absent: all, ADWIN and volume too where the
+                time is known.
             timestamp: The column of event times, as in `fit`.
             prediction: The column of the model's output, where the table does not call it `__prediction__`.
             min_rows: Usable rows below which a feature is not scored.

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from detectors import DriftScore, Reference, Scores, window_detectors
+from detectors import DriftScore, Ks, Reference, Scores, window_detectors
 from tests.build import SECOND
 from tests.charted import HOUR, MINUTE, MONDAY, seeded
 
@@ -136,8 +136,35 @@ def test_a_prediction_is_named_where_the_table_calls_it_otherwise() -> None:
     live = pd.DataFrame({"age": AGES, "score": AGES / 100})
 
     assert reference.compare(live, prediction="score")["__prediction__", "ks"].value == 0.0
-    assert reference.compare(live)["__prediction__", "ks"].value is None
+    with pytest.raises(ValueError, match="name its column by prediction"):
+        reference.compare(live)
 
 
-def test_a_table_without_any_feature_is_missing_in_all_its_rows() -> None:
-    assert REFERENCE.compare(pd.DataFrame({"other": [1, 2]}))["age", "missing"].statistic == 1.0
+def test_a_table_that_fits_nothing_is_refused() -> None:
+    """All of it missing would look like drift, and a misspelt frame like an outage."""
+    reference = Reference.fit({"age": np.arange(100.0), "score": np.linspace(0, 1, 100)}, prediction="score")
+
+    with pytest.raises(ValueError, match="no column of the table is a feature: the features are age, __prediction__"):
+        reference.compare({"other": [1.0] * 30})
+    with pytest.raises(ValueError, match="the reference has a prediction and the table none"):
+        Ks().score(reference, {"age": [1.0] * 30})
+    assert (
+        Ks().score(reference, {"age": [1.0] * 30, "score": [0.5] * 30}, prediction="score")["__prediction__"].rows == 30
+    )
+    assert len(reference.select(["age"]).compare({"age": [1.0] * 30}, detectors=["ks"])) == 1
+
+
+def test_detectors_may_be_named() -> None:
+    reference = Reference.fit({"age": np.arange(100.0)})
+
+    assert reference.compare({"age": [1.0] * 30}, detectors=["ks"]) == reference.compare(
+        {"age": [1.0] * 30}, detectors=[Ks()]
+    )
+    with pytest.raises(ValueError, match="'kss' is no detector: give one such as Ks"):
+        reference.compare({"age": [1.0] * 30}, detectors=["kss"])
+
+
+def test_a_reference_shows_itself_in_a_line() -> None:
+    reference = Reference.fit({"age": np.arange(100.0)})
+
+    assert repr(reference) == f"<Reference {reference.hash}: 100 rows, 1 features, cold>"
