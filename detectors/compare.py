@@ -6,7 +6,7 @@ from detectors.baseline import Baseline
 from detectors.encoding import encode_table, window_of
 from detectors.features import Ints
 from detectors.panes import NO_TIME, by_pane
-from detectors.plugins import DETECTORS
+from detectors.plugins import DETECTORS, columns_of
 from detectors.protocols import Detector, WindowDetector
 from detectors.results import Scores
 from detectors.scores import DriftScore
@@ -37,7 +37,7 @@ def compare(
     for detector in chosen:
         match detector:
             case WindowDetector():
-                found += detector.columns(baseline, window.tally(), min_rows=min_rows).scores()
+                found += columns_of(detector, baseline, window.tally(), min_rows).scores()
             case Adwin() if timestamp is not None:
                 bank = detector.bank(baseline)
                 for _, pane in by_pane(

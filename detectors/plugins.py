@@ -3,15 +3,23 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import metadata
 from typing import Any, Final
 
+from detectors.baseline import Baseline
 from detectors.protocols import Detector, WindowDetector
+from detectors.scores import ScoreColumns
+from detectors.sketches import Tally
 
 PACKAGE = "detectors.univariate"
 GROUP = "driftd.detectors"  # of entry points: each a class made like `detectors.Ks`, or an instance of one
+
+
+EXPORTED = ("score", "pvalue", "threshold", "state")  # metrics that every detector has
+RESERVED = ("drift", "calibration")  # what the daemon's own rules and scores are called
 
 
 class PluginError(ValueError):
@@ -31,6 +39,8 @@ class Registry(Mapping[str, Detector]):
             detector = _loaded(entry)
             if detector.name in found:
                 raise PluginError(f"{_said(entry)}: there is a detector {detector.name} already")
+            if detector.name in RESERVED:
+                raise PluginError(f"{_said(entry)}: {detector.name} is what driftd calls scores of its own")
             found[detector.name] = detector
         return dict(sorted(found.items()))
 
@@ -52,6 +62,21 @@ def window_detectors() -> dict[str, WindowDetector]:
     return {name: detector for name, detector in DETECTORS.items() if isinstance(detector, WindowDetector)}
 
 
+def columns_of(detector: WindowDetector, baseline: Baseline, window: Tally, min_rows: int = 1) -> ScoreColumns:
+    """Let a detector score a window. Raises PluginError where one of another package fails or returns what is no score."""
+    if type(detector).__module__.startswith(PACKAGE):
+        return detector.columns(baseline, window, min_rows=min_rows)
+    try:
+        columns = detector.columns(baseline, window, min_rows=min_rows)
+    except Exception as error:
+        raise PluginError(f"detector {detector.name} failed: {in_a_line(error)}") from error
+    if not isinstance(columns, ScoreColumns) or columns.detector != detector.name:
+        raise PluginError(f"detector {detector.name} returned no ScoreColumns of its name")
+    if set(map(len, (columns.known, columns.rows, columns.values, *columns.details.values()))) - {len(columns)}:
+        raise PluginError(f"detector {detector.name} returned columns of several lengths for {len(columns)} features")
+    return columns
+
+
 def _own() -> Iterator[Detector]:
     """One of each class of detector, with its defaults."""
     package = importlib.import_module(PACKAGE)
@@ -68,11 +93,22 @@ def _loaded(entry: metadata.EntryPoint) -> Detector:
         detector: Any = loaded() if inspect.isclass(loaded) else loaded
         hash(detector)
     except Exception as error:  # whatever a stranger's code raises
-        line = str(error).partition("\n")[0]
-        raise PluginError(f"{_said(entry)}: {type(error).__name__}: {line}") from error
+        raise PluginError(f"{_said(entry)}: {in_a_line(error)}") from error
     if not isinstance(detector, Detector) or not isinstance(getattr(detector, "name", None), str):
         raise PluginError(f"{_said(entry)}: {type(detector).__name__} is no detectors.Detector with a name")
+    for metric in getattr(detector, "metrics", {}).values():
+        if not re.fullmatch("[a-z][a-z0-9_]*", metric.name) or metric.name in EXPORTED:
+            raise PluginError(f"{_said(entry)}: {metric.name!r} can be no metric of its own")
+    if not isinstance(getattr(detector, "help", None), str):
+        raise PluginError(
+            f"{_said(entry)}: {type(detector).__name__} has no help, a line that says what a score of 1 means"
+        )
     return detector
+
+
+def in_a_line(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _said(entry: metadata.EntryPoint) -> str:

@@ -29,6 +29,7 @@ from monitor.sources.base import Source
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.formats.json import scanning
+from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
@@ -55,7 +56,10 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     """One topic's decoder."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
     series = [SeriesFields(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
-    return TopicDecoder(topic.name, series, fields, configuration.settings.max_future, topic.format)
+    try:
+        return TopicDecoder(topic.name, series, fields, configuration.settings.max_future, topic.format)
+    except UnknownFormatError as error:
+        raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 
 
 def build_source(settings: Settings, clock: Clock) -> KafkaSource:

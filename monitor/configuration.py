@@ -82,9 +82,15 @@ def load_reference(path: Path, key: str) -> Reference:
 def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscriber:
     """A target with its secret. Raises ConfigError, which never holds the secret."""
     try:
-        return Subscriber(settings.build(secrets), settings.type, frozenset(settings.types))
+        target = settings.build(secrets)
+        settings.urls()
     except ValueError as error:
         raise ConfigError(f"{key}.{error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises; its text could hold a secret
+        raise ConfigError(f"{key}: type {settings.type} fails: {type(error).__name__}") from None
+    if not callable(getattr(target, "deliver", None)) or getattr(target, "name", None) != settings.name:
+        raise ConfigError(f"{key}: type {settings.type} builds no target of this name: {type(target).__name__}")
+    return Subscriber(target, settings.type, frozenset(settings.types))
 
 
 def series_spec(settings: Settings, model: ModelSettings, reference: Reference) -> SeriesSpec:

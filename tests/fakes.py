@@ -133,11 +133,14 @@ class ListTarget:
     def __init__(self, name: str = "pager") -> None:
         self.name = name
         self.notices: list[Notice] = []
-        self.answers: list[Delivery] = []
+        self.answers: list[Delivery | Exception] = []
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         self.notices.append(notice)
-        return self.answers.pop(0) if self.answers else Delivered()
+        answer = self.answers.pop(0) if self.answers else Delivered()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def subscriber(name: str = "pager", *types: str) -> Subscriber:

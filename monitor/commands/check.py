@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from monitor.app import VERSION
+from detectors import PluginError
+from monitor.app import VERSION, build_decoders
 from monitor.commands import alarms, memory
 from monitor.commands.calibration import learnt
 from monitor.commands.cautions import warnings
@@ -25,7 +26,7 @@ def check(config: Path, *, offline: bool, as_json: bool = False) -> Exit:
     """Check a configuration. Raises ConfigError where it would not run."""
     try:
         checked = look_at(config)
-    except ConfigError as error:
+    except (ConfigError, PluginError) as error:
         if as_json:
             print_json(refusal(config, str(error).splitlines()))
         raise
@@ -69,6 +70,7 @@ def look_at(config: Path) -> Checked:
     """Load a configuration and work out what it means. Raises ConfigError."""
     settings, base = load_settings(config), config.resolve().parent
     configuration = load(with_absolute_state(settings, base), base)
+    build_decoders(configuration)
     raised = alarms.rule_alarms(configuration.specs)
     return Checked(
         configuration, raised, estimate(configuration), [*warnings(configuration), *alarms.over_budget(raised)]

@@ -2,10 +2,12 @@
 
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from types import FrameType
 
+from detectors import PluginError
 from monitor.app import Daemon
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
@@ -46,7 +48,12 @@ def run(config: Path) -> Exit:
 def warm_up(configuration: Configuration) -> Thread:
     """Compare a reference with itself in a thread: the detectors' imports (0.3 s) are done before the first window."""
     reference = configuration.specs[0].reference
-    thread = Thread(target=reference.compare, args=(reference.sketch,), name="warm-up", daemon=True)
+
+    def compare() -> None:
+        with suppress(PluginError):  # the first window says it
+            reference.compare(reference.sketch)
+
+    thread = Thread(target=compare, name="warm-up", daemon=True)
     thread.start()
     return thread
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
+from detectors.plugins import columns_of
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
 from monitor.series.adwin import AdwinOperator
@@ -78,4 +79,4 @@ class DetectorScorer:
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
         del scored
-        return self.detector.columns(self.reference, window, min_rows=self.min_rows)
+        return columns_of(self.detector, self.reference, window, self.min_rows)

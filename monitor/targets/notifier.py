@@ -88,9 +88,14 @@ class Notifier(Thread):
 
     def _attempt(self, io: Transport, row: OutboxRow) -> Delivery:
         try:
-            return self._target.deliver(row.notice, io, self._clock)
+            delivery: object = self._target.deliver(row.notice, io, self._clock)
         except TransportError as error:
             return TryLater(detail=str(error))
+        except Exception as error:  # noqa: BLE001 - a bug in a stranger's target; its text could hold a secret
+            return TryLater(detail=f"failed with {type(error).__name__}", fault=Fault.NOTICE)
+        if isinstance(delivery, Delivery):
+            return delivery
+        return TryLater(detail=f"returned {type(delivery).__name__}, which is no delivery", fault=Fault.NOTICE)
 
     def _note(self, row: OutboxRow, delivery: Delivery) -> str:
         """Write down how an attempt ended; the outcome's name."""

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract
 from typing import Any
 
+from detectors.plugins import in_a_line
 from monitor import targets
 from monitor.targets.base import TargetSettings
 
@@ -54,8 +55,8 @@ def load(point: EntryPoint) -> type[TargetSettings]:
     """The settings that another package declares. Raises ValueError where it cannot be used."""
     try:
         settings = point.load()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"type: {point.name!r} cannot be loaded from {point.value}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises
+        raise ValueError(f"type: {point.name!r} cannot be loaded from {point.value}: {in_a_line(error)}") from None
     if not is_settings(settings):
         raise ValueError(f"type: {point.name!r}: {point.value} is no class of target settings")
     return settings  # type: ignore[no-any-return]

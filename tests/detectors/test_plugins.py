@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from detectors import DETECTORS, JudgedWindows, PluginError, Psi, Reference, Volume, WindowDetector
-from detectors.plugins import Registry
+from detectors.plugins import Registry, columns_of
 
 REFERENCE = Reference.fit({"x": np.arange(100.0)})
 OWN = set(DETECTORS)  # found now, before a test installs another
 CODE = """
 from dataclasses import dataclass
 import numpy as np
-from detectors import ScoreColumns, WindowDetector
+from detectors import DetailMetric, ScoreColumns, WindowDetector
 
 @dataclass(frozen=True)
 class Mode(WindowDetector):
@@ -38,6 +38,35 @@ class Nameless:
 
 class Twin(Mode):
     name = "psi"
+
+class Own(Mode):
+    name = "drift"
+
+class Mute(WindowDetector):
+    name = "mute"
+    prepare = Mode.prepare
+
+class Clash(Mode):
+    name = "clash"
+    metrics = {"detail": DetailMetric("score", "Of every detector")}
+
+class Failing(Mode):
+    name = "failing"
+
+    def prepare(self, baseline):
+        raise RuntimeError("first line\\nsecond")
+
+class Rubbish(Mode):
+    name = "rubbish"
+
+    def prepare(self, baseline):
+        return lambda window, min_rows=1: 7
+
+class Short(Mode):
+    name = "short"
+
+    def prepare(self, baseline):
+        return lambda window, min_rows=1: ScoreColumns("short", ("x", "y"), window.some, window.all, np.zeros(2))
 
 broken = 1 / 0 if __name__ == "broken_detector" else None
 """
@@ -78,6 +107,9 @@ def test_a_detector_of_another_package_is_one_of_them(install: Install) -> None:
         ("changing = mode_detector:Changing", "TypeError: unhashable type: 'Changing'"),
         ("nameless = mode_detector:Nameless", "Nameless is no detectors.Detector"),
         ("twin = mode_detector:Twin", "there is a detector psi already"),
+        ("own = mode_detector:Own", "drift is what driftd calls scores of its own"),
+        ("mute = mode_detector:Mute", "Mute has no help"),
+        ("clash = mode_detector:Clash", "'score' can be no metric of its own"),
         ("away = mode_detector:Away", "AttributeError"),
         ("nowhere = no_such_module:Mode", "ModuleNotFoundError"),
     ],
@@ -93,6 +125,24 @@ def test_what_cannot_be_used_is_named_with_the_reason(install: Install, point: s
 def test_a_module_that_fails_names_its_entry_point(install: Install) -> None:
     with pytest.raises(PluginError, match="ZeroDivisionError"):
         list(install("mode = broken_detector:Mode", "broken_detector"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("Failing", "detector failing failed: RuntimeError: first line"),
+        ("Rubbish", "detector rubbish returned no ScoreColumns of its name"),
+        ("Short", "detector short returned columns of several lengths for 2 features"),
+    ],
+)
+def test_one_that_fails_at_work_is_named(install: Install, kind: str, why: str) -> None:
+    detector = install(f"it = mode_detector:{kind}")[kind.lower()]
+    assert isinstance(detector, WindowDetector)
+
+    with pytest.raises(PluginError) as failed:
+        columns_of(detector, REFERENCE, REFERENCE.sketch.tally())
+
+    assert str(failed.value) == why
 
 
 def test_every_detector_says_what_its_score_means() -> None:

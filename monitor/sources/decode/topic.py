@@ -13,7 +13,7 @@ from monitor.sources.decode.mapping import MappedReader, map_rows
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Reader, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
-from monitor.sources.formats.registry import format_of
+from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 
@@ -48,7 +48,7 @@ class TopicDecoder:
         self.fields = fields
         self.max_future = max_future
         self._holds = TopicFields(series, fields)
-        self.format = format_of(form)(self._holds)
+        self.format = decoder_of(form, self._holds)
         quick = self.format.readers if isinstance(self.format, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
         self._sampled = 0

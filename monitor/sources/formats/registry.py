@@ -5,6 +5,7 @@ import pkgutil
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
+from detectors.plugins import in_a_line
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import TopicFields
 
@@ -29,9 +30,26 @@ def format_of(name: str) -> Format:
         raise UnknownFormatError(f"must be one of {', '.join(formats())}")
     try:
         made: Format = theirs.load()
-    except (ImportError, AttributeError) as error:
-        raise UnknownFormatError(f"the package {theirs.value} cannot be loaded: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises
+        raise UnknownFormatError(f"the package {theirs.value} cannot be loaded: {in_a_line(error)}") from None
+    if not callable(made):
+        raise UnknownFormatError(f"the package {theirs.value} makes no decoder: {type(made).__name__} cannot be called")
     return made
+
+
+def decoder_of(name: str, topic: TopicFields) -> Decoder:
+    """The decoder of one topic. Raises UnknownFormatError."""
+    if name in _ours():
+        return format_of(name)(topic)
+    try:
+        decoder = format_of(name)(topic)
+    except UnknownFormatError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
+        raise UnknownFormatError(f"{name} makes no decoder: {in_a_line(error)}") from None
+    if not all(callable(getattr(decoder, method, None)) for method in ("decode", "inspect")):
+        raise UnknownFormatError(f"{name} makes no decoder: {type(decoder).__name__} has no decode and inspect")
+    return decoder
 
 
 def formats() -> list[str]:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -387,6 +388,19 @@ def test_a_receiver_that_asks_for_time_holds_all_back_and_a_bad_notice_only_itse
     own.clock.advance(30)
     assert own.turns() == ["delivered"] * 3
     assert [notice.id for notice in own.target.notices] == ["a", "b", "a", "b", "c"]
+
+
+def test_a_bug_in_a_target_holds_back_that_notice_alone_and_its_text_is_not_told(own: OwnScene) -> None:
+    wrong: list[Any] = [KeyError("token=canary"), None]
+    own.target.answers = wrong
+    own.store.save([], {}, [note(name, "board", subject=name) for name in "abc"], NOON)
+
+    assert own.turns() == ["retried", "retried", "delivered"]
+    assert [fact.detail for fact in own.facts] == [
+        "failed with KeyError",
+        "returned NoneType, which is no delivery",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("delay", [0.0, -1.0, 0.99, 86_401.0, float("inf"), float("nan")])

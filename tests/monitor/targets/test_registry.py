@@ -1,6 +1,7 @@
 """A target is one file: in this package, or in a package of somebody else that says so in its entry points."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -187,6 +188,37 @@ def test_what_cannot_be_is_one_line_that_says_what_can(home: Path, entry: Any, s
     assert found.startswith(said)
     assert len(found.splitlines()) == 1
     assert CANARY not in found
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "raise RuntimeError('a\\nb')",
+            "targets[0]: type: 'tickets' cannot be loaded from ticket_target:TicketSettings: Runt",
+        ),
+        ("def (", "targets[0]: type: 'tickets' cannot be loaded from ticket_target:TicketSettings: SyntaxError: "),
+        (f"TicketSettings.build = lambda *_: {{}}['{CANARY}']", "targets.board: type tickets fails: KeyError"),
+        (f"TicketSettings.urls = lambda *_: {{}}['{CANARY}']", "targets.board: type tickets fails: KeyError"),
+        (
+            "TicketSettings.build = lambda *_: None",
+            "targets.board: type tickets builds no target of this name: NoneType",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("_installed")
+def test_a_package_that_is_broken_is_one_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, line: str, said: str
+) -> None:
+    (home / "site-packages" / "ticket_target.py").write_text(f"{TICKETS}\n{line}\n")
+    monkeypatch.delitem(sys.modules, "ticket_target", raising=False)
+
+    found = refusal(home, tickets())
+
+    assert found.startswith(said)
+    assert len(found.splitlines()) == 1
+    assert CANARY not in found
+    sys.modules.pop("ticket_target", None)
 
 
 # --- this package -----------------------------------------------------------------------------------------------------

@@ -124,12 +124,37 @@ def test_what_formats_share_is_no_format(config: Path, name: str) -> None:
         load_settings(configured(config.parent, name))
 
 
-def test_a_package_that_is_broken_is_said_in_one_line(config: Path) -> None:
-    (config.parent / "site" / "toy_format.py").write_text("import nothing_of_that_name")
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("import nothing_of_that_name", "cannot be loaded: ModuleNotFoundError: No module"),
+        ("def (", "cannot be loaded: SyntaxError: "),
+        ("raise RuntimeError('a\\nb')", "cannot be loaded: RuntimeError: a"),
+        ("Cells = 5", "makes no decoder: int cannot be called"),
+    ],
+)
+def test_a_package_that_is_broken_is_said_in_one_line(config: Path, module: str, why: str) -> None:
+    (config.parent / "site" / "toy_format.py").write_text(module)
 
-    with pytest.raises(ConfigError, match=r"format: the package toy_format:Cells cannot be loaded: No module") as why:
+    with pytest.raises(ConfigError, match=rf"format: the package toy_format:Cells {why}") as refused:
         load_settings(config)
-    assert "\n" not in str(why.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("def Cells(topic): raise RuntimeError('a\\nb')", "RuntimeError: a"),
+        ("def Cells(topic): return None", "NoneType has no decode and inspect"),
+    ],
+)
+def test_what_makes_no_decoder_is_said_before_anything_runs(
+    config: Path, module: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config.parent / "site" / "toy_format.py").write_text(module)
+
+    assert main(["check", "--offline", "--config", str(config)]) == 2
+    assert capsys.readouterr().err == f"driftd: topics.p.format: toy makes no decoder: {why}\n"
 
 
 def test_json_is_as_it_was(config: Path) -> None:
