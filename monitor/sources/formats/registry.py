@@ -1,10 +1,8 @@
 """The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
 
+from detectors.lookup import entry_points_of, modules_of
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import TopicFields
 
@@ -24,7 +22,7 @@ def format_of(name: str) -> Format:
     ours = _ours().get(name)
     if ours is not None:
         return ours
-    theirs = _theirs().get(name)
+    theirs = entry_points_of(GROUP).get(name)
     if theirs is None:
         raise UnknownFormatError(f"must be one of {', '.join(formats())}")
     try:
@@ -36,15 +34,8 @@ def format_of(name: str) -> Format:
 
 def formats() -> list[str]:
     """The names of all of them."""
-    return sorted({*_ours(), *_theirs()})
+    return sorted({*_ours(), *entry_points_of(GROUP)})
 
 
 def _ours() -> dict[str, Format]:
-    package = importlib.import_module(HERE)
-    names = [entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.name.startswith("_")]
-    modules = {name: importlib.import_module(f"{HERE}.{name}") for name in names if f"{HERE}.{name}" != __name__}
-    return {name: module.decoder for name, module in modules.items() if hasattr(module, "decoder")}
-
-
-def _theirs() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return {name: module.decoder for name, module in modules_of(HERE).items() if hasattr(module, "decoder")}
