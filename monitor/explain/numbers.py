@@ -7,15 +7,7 @@ import numpy as np
 from detectors.baseline import NumericBaseline
 from detectors.features import Floats
 from monitor.explain.figures import moved, plain, signed
-from monitor.explain.parts import (
-    NOTABLE_SHARE,
-    NOTABLE_SHIFT,
-    NOTABLE_SPREAD,
-    Part,
-    Reading,
-    share_part,
-    sureness,
-)
+from monitor.explain.parts import NOTABLE_SHARE, NOTABLE_SHIFT, NOTABLE_SPREAD, Part, Reading, share_part, sureness
 from monitor.explain.units import unit_change
 
 GROUPS = 16  # runs of bins of about equal mass, between which a shape is described
