@@ -1,15 +1,14 @@
 """Which detectors there are: classes in the modules of `detectors.univariate`, and entry points of other packages."""
 
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from importlib import metadata
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from detectors.baseline import Baseline
+from detectors.lookup import in_a_line, modules_of
 from detectors.protocols import Detector, WindowDetector
 from detectors.scores import ScoreColumns
 from detectors.sketches import Tally
@@ -35,7 +34,7 @@ class Registry(Mapping[str, Detector]):
     @cached_property
     def _found(self) -> dict[str, Detector]:
         found = {detector.name: detector for detector in _own()}
-        for entry in metadata.entry_points(group=GROUP):
+        for entry in entry_points(group=GROUP):
             detector = _loaded(entry)
             if detector.name in found:
                 raise PluginError(f"{_said(entry)}: there is a detector {detector.name} already")
@@ -79,15 +78,13 @@ def columns_of(detector: WindowDetector, baseline: Baseline, window: Tally, min_
 
 def _own() -> Iterator[Detector]:
     """One of each class of detector, with its defaults."""
-    package = importlib.import_module(PACKAGE)
-    for entry in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{PACKAGE}.{entry.name}")
+    for module in modules_of(PACKAGE).values():
         for _, kind in inspect.getmembers(module, inspect.isclass):
             if issubclass(kind, Detector) and kind.__module__ == module.__name__:
                 yield kind()
 
 
-def _loaded(entry: metadata.EntryPoint) -> Detector:
+def _loaded(entry: EntryPoint) -> Detector:
     try:
         loaded = entry.load()
         detector: Any = loaded() if inspect.isclass(loaded) else loaded
@@ -106,10 +103,5 @@ def _loaded(entry: metadata.EntryPoint) -> Detector:
     return detector
 
 
-def in_a_line(error: Exception) -> str:
-    """The kind of an error and the first line of what it says."""
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
-
-
-def _said(entry: metadata.EntryPoint) -> str:
+def _said(entry: EntryPoint) -> str:
     return f"entry point {entry.name} = {entry.value} of {GROUP}"

@@ -76,11 +76,7 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
     )
     try:
         return KafkaSource(choice, clock)
-    except (
-        KafkaException,
-        ValueError,
-        TypeError,
-    ) as error:  # the client raises many kinds, all of them about its configuration
+    except (KafkaException, ValueError, TypeError) as error:  # many kinds, all of them about its configuration
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 
 

@@ -10,8 +10,7 @@ import msgspec
 
 from detectors import DETECTORS, Reference, ReferenceFormatError
 from detectors.calibration import Calibration
-from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, Floors
-from detectors.charts.design import ChartDesign
+from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Floors
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judging import FeatureChoice, Judging

@@ -93,7 +93,6 @@ def make_model(**changes: Any) -> Model:
         windows=4030,
         ends=tuple(SUBGROUPS.tolist()),
         rows=tuple(rows.round().tolist()),
-        thinned=3,
         subgroup_ns=15 * MINUTE,
         subgroups=SUBGROUPS.size,
         charted=tuple(SUBGROUPS.tolist()),

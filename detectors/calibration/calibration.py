@@ -9,12 +9,7 @@ import numpy as np
 from detectors.calibration import seasons
 from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
-from detectors.calibration.feature import (
-    FeatureCalibration,
-    FeatureWindows,
-    calibrate_feature,
-    later_shift,
-)
+from detectors.calibration.feature import FeatureCalibration, FeatureWindows, calibrate_feature, later_shift
 from detectors.calibration.windows import WindowCounts
 from detectors.features import Floats, Ints
 from detectors.layout import Layout

@@ -23,9 +23,7 @@ from detectors.reference.reference import Reference
 
 CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen")
 GAUSSIAN = 5  # of them are sums of normal deviates, the rest of log likelihood ratios
-DRIFTS = np.array(
-    [DRIFT, DRIFT, DRIFT, DRIFT, 1.0]
-)  # of a shape, for small changes of place and spread have charts of their own
+DRIFTS = np.array([DRIFT, DRIFT, DRIFT, DRIFT, 1.0])  # shape: small changes of place and spread have their own charts
 RATIOS = (1.3, 3.0, 10.0)  # of the odds, that the charts of rates look for: each has a sum of its own
 COLUMNS = GAUSSIAN + 2 * len(RATIOS)
 OWNERS = np.array([*range(GAUSSIAN), *[5] * len(RATIOS), *[6] * len(RATIOS)])  # the chart of each column
@@ -92,16 +90,14 @@ class ChartDesign:
         usual = max(calibration.rows, 1.0)
         self.skew = np.array([learnt.skew for learnt in features]) * np.sqrt(usual)  # of one row
         self.overdispersion = np.array([learnt.overdispersion for learnt in features])
-        self._windows = (
-            self.subgroup_ns / calibration.window_ns
-        )  # of the calibration in a subgroup, each with a level of its own
+        # Windows of the calibration in a subgroup, each with a level of its own.
+        self._windows = self.subgroup_ns / calibration.window_ns
         self.slow = np.array([learnt.slow for learnt in features])
         self.shape = np.array([learnt.shape for learnt in features])
         self.shape_sd = np.array([learnt.shape_sd for learnt in features])
         self.shape_slow = np.array([learnt.shape_slow for learnt in features])
-        self.design_effect = np.maximum(
-            np.square(self.sd).max(axis=1), self.shape[:, 0]
-        )  # rows that say as much as one
+        # Rows that say as much as one.
+        self.design_effect = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])
         self._no_lack_of_fit = np.zeros((len(features), 3))
 
     def _take_floors(self, spec: BudgetSpec) -> None:
@@ -109,15 +105,13 @@ class ChartDesign:
         self.error = reference_error(len(names))
         shift = np.array([spec.own_floors.get(name, floors.shift) for name in names])
         scale = np.array([spec.own_floors.get(name, floors.scale) for name in names])
-        self.floor = np.stack(
-            [shift, scale * np.sqrt(2)], axis=1
-        )  # a score of scale moves by root two times the change
+        # A score of scale moves by root two times the change.
+        self.floor = np.stack([shift, scale * np.sqrt(2)], axis=1)
         self.shape_floor = np.array([spec.own_floors.get(name, floors.shift) for name in names_of_numbers])
         self.mass_floor = np.array([spec.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
         rarest = np.sort(np.where(self.cells.held, np.maximum(self.shares, TINY), 1.0), axis=1)[self.numeric :, :2]
-        self.mass_moved = np.square(self.mass_floor) * (1 / rarest).sum(
-            axis=1
-        )  # X² a row, between the two rarest categories
+        # X² a row, between the two rarest categories.
+        self.mass_moved = np.square(self.mass_floor) * (1 / rarest).sum(axis=1)
         said = (np.abs(self.scores).sum(axis=1) > 0).sum(axis=1)
         self.said = np.abs(self.scores).sum(axis=1) > 0  # bool[f, 2]
         self.dof = np.maximum((self.shares > 0).sum(axis=1) - 1.0 - said, 0.0)

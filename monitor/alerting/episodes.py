@@ -52,6 +52,15 @@ def worst(states: Iterable[AlertState]) -> AlertState:
     return next((state for state in WORST_FIRST if state in found), AlertState.INACTIVE)
 
 
+def worst_of_each(standings: Iterable[Mapping[str, AlertState]]) -> dict[str, AlertState]:
+    """Every feature that any of them names, with its worst state."""
+    together: dict[str, AlertState] = {}
+    for standing in standings:
+        for feature, state in standing.items():
+            together[feature] = worst((state, together.get(feature, state)))
+    return together
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One feature's part in a firing alert.

@@ -85,7 +85,6 @@ def model_of(findings: SeriesFindings, budget: float | None) -> Model:
         windows=findings.rows.count,
         ends=tuple(point.end for point in points),
         rows=tuple(point.rows / point.windows for point in points),
-        thinned=findings.rows.each,
         subgroup_ns=findings.subgroup_ns,
         subgroups=findings.peaks.count,
         charted=tuple(point.end for point in peaks),

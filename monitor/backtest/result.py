@@ -111,7 +111,7 @@ class Model:
 
     `calibration` is `week`, `day`, `pooled` or `cold`; `calibrated` says in words what it rests on, `drifting` what moved
     within the reference itself. `budget` None: off. `ends` and `rows` are of its windows, thinned to a bounded number of
-    points (`thinned` windows a point, the rows then their mean); so are `charted`, the ends of charted subgroups (the peaks
+    points (the rows are then the mean of some windows); so are `charted`, the ends of charted subgroups (the peaks
     then the highest). `subgroup_ns` is the length of a subgroup. `thresholds` by chart.
     """
 
@@ -134,7 +134,6 @@ class Model:
     windows: int
     ends: tuple[Nanos, ...]
     rows: tuple[float, ...]
-    thinned: int
     subgroup_ns: Nanos
     subgroups: int
     charted: tuple[Nanos, ...]

@@ -69,11 +69,16 @@ def thousands(count: float) -> str:
     return f"{count:,.0f}".replace(",", " ")
 
 
+def utc(nanos: Nanos) -> datetime:
+    """A time to the microsecond."""
+    return EPOCH + timedelta(microseconds=nanos // 1_000)
+
+
 def clock_time(at: Nanos, seen_from: Nanos) -> str:
     """The hour and minute, UTC; with the date where it is another day than that of `seen_from`.
 
     >>> clock_time(300 * 10**9, 600 * 10**9), clock_time(0, 2 * 86_400 * 10**9)
     ('00:05', '1970-01-01 00:00')
     """
-    then, there = (EPOCH + timedelta(microseconds=nanos // 1_000) for nanos in (at, seen_from))
+    then, there = utc(at), utc(seen_from)
     return f"{then:%H:%M}" if then.date() == there.date() else f"{then:%Y-%m-%d %H:%M}"

@@ -7,15 +7,7 @@ import numpy as np
 from detectors.baseline import NumericBaseline
 from detectors.features import Floats
 from monitor.explain.figures import moved, plain, signed
-from monitor.explain.parts import (
-    NOTABLE_SHARE,
-    NOTABLE_SHIFT,
-    NOTABLE_SPREAD,
-    Part,
-    Reading,
-    share_part,
-    sureness,
-)
+from monitor.explain.parts import NOTABLE_SHARE, NOTABLE_SHIFT, NOTABLE_SPREAD, Part, Reading, share_part, sureness
 from monitor.explain.units import unit_change
 
 GROUPS = 16  # runs of bins of about equal mass, between which a shape is described
@@ -221,9 +213,8 @@ def _heaviest(gains: Floats) -> tuple[int, int]:
 
 def _between(feature: NumericBaseline, first: int, last: int) -> str:
     """Cells first to last - 1, in values."""
-    low = plain(
-        float(np.nextafter(feature.edges[max(first - 1, 0)], np.inf)) + 0.0
-    )  # a bin does not hold its lower edge
+    # A bin does not hold its lower edge.
+    low = plain(float(np.nextafter(feature.edges[max(first - 1, 0)], np.inf)) + 0.0)
     high = plain(float(feature.edges[min(last, feature.bins + 1) - 1]))
     if not first:
         return f"up to {high}"

@@ -84,9 +84,8 @@ def _best(sample: Floats, rungs: Floats, expected: Floats) -> Change | None:
             rungs.size > 1
             or abs(float(np.median(sample) - change.offset) / change.factor - rungs[0]) <= SAME * abs(rungs[0])
         )
-        and (
-            distance <= shifted or change.factor < 0
-        )  # what lies evenly about its middle can be shifted onto its mirror image
+        # What lies evenly about its middle can be shifted onto its mirror image.
+        and (distance <= shifted or change.factor < 0)
     ]
     return min(near, key=lambda one: one[0])[1] if near else None
 

@@ -54,9 +54,8 @@ def _chosen(parts: Iterable[Part], wanted: Sequence[str]) -> list[Part]:
     if leading:
         ranked = [part for part in ranked if part is leading[0] or part.kind == "missing"]
     found = [part for at, part in enumerate(ranked) if material(part) or (not at and part.kind in wanted)]
-    return [part for part in found if part.strength > 0][:MOST_PARTS] or [part for part in ranked if part.strength > 0][
-        :1
-    ]
+    chosen, strong = ([part for part in parts if part.strength > 0] for parts in (found, ranked))
+    return chosen[:MOST_PARTS] or strong[:1]
 
 
 def explain_rows(before: float, now: float) -> str:

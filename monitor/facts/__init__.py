@@ -1,10 +1,6 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
-from monitor.facts.alerts import (
-    AlertChanged,
-    AlertSeen,
-    RetrainDecided,
-)
+from monitor.facts.alerts import AlertChanged, AlertSeen, RetrainDecided
 from monitor.facts.daemon import (
     CheckpointFailed,
     CheckpointSaved,
@@ -13,13 +9,7 @@ from monitor.facts.daemon import (
     DeliveryTried,
     StateReset,
 )
-from monitor.facts.events import (
-    EventsCounted,
-    EventsRejected,
-    FieldsRejected,
-    PanesOpen,
-    WatermarkAdvanced,
-)
+from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, PanesOpen, WatermarkAdvanced
 from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,

@@ -1,10 +1,9 @@
 """Numbers, times and spans as people read them."""
 
 import math
-from datetime import timedelta
 
 from monitor.explain import figures
-from monitor.explain.figures import EPOCH
+from monitor.explain.figures import utc
 from monitor.html.markup import Markup, tag
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
 
@@ -67,7 +66,7 @@ def clock(time: Nanos) -> str:
     >>> clock(0), clock(1_700_000_001_000_000_000)
     ('1970-01-01 00:00', '2023-11-14 22:13:21')
     """
-    when = EPOCH + timedelta(microseconds=time // 1000)
+    when = utc(time)
     return f"{when:%Y-%m-%d %H:%M:%S}" if when.second else f"{when:%Y-%m-%d %H:%M}"
 
 

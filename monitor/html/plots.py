@@ -4,9 +4,8 @@ import itertools
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-from monitor.explain.figures import EPOCH
+from monitor.explain.figures import utc
 from monitor.html.figures import MONTHS
 from monitor.html.markup import Inside, Markup, tag
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
@@ -46,7 +45,7 @@ class TimeAxis:
 
 def tick_text(time: Nanos, step: Nanos) -> str:
     """Return the part of a time that tells it from its neighbours."""
-    when = EPOCH + timedelta(microseconds=time // 1000)
+    when = utc(time)
     if step >= 182 * DAY:
         return f"{MONTHS[when.month - 1]} {when.year}"
     if time % DAY == 0:

@@ -44,9 +44,8 @@ __all__ = ["METRICS", "Telemetry", "configure_logging"]
 
 T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
-UNSPOKEN = frozenset(
-    {EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands}
-)  # nothing is logged of these, and they are many
+# Nothing is logged of these, and they are many.
+UNSPOKEN = frozenset({EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands})
 MOST_COMPLAINTS = 1000  # kinds remembered
 
 

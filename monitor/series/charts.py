@@ -12,7 +12,7 @@ from detectors.features import some
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
-from monitor.alerting.episodes import Episode, Evidence, worst
+from monitor.alerting.episodes import Episode, Evidence, worst_of_each
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.facts import CalibrationStands, Fact, RateImproved, StateReset, SubgroupCharted, WindowSpan
 from monitor.series.alerts import Teller
@@ -120,12 +120,9 @@ class ChartBudget(Operator[Sketch]):
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of the incident, and those of which a chart is past half its threshold."""
-        alerts = {**self.check.state.shown, **self.drift.state.shown}
-        if some(warning := self.charts.warning):
-            for place in np.flatnonzero(warning).tolist():
-                name = self._reference.names[place]
-                alerts[name] = worst((AlertState.PENDING, alerts.get(name, AlertState.PENDING)))
-        return alerts
+        names = self._reference.names
+        pending = {names[place]: AlertState.PENDING for place in np.flatnonzero(self.charts.warning).tolist()}
+        return worst_of_each((self.check.state.shown, self.drift.state.shown, pending))
 
     def current(self) -> list[Fact]:
         """Whether the calibration is suspect, and the alerts that are not inactive."""

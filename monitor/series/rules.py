@@ -6,7 +6,7 @@ import msgspec
 
 from detectors import Sketch
 from monitor.alerting.alerts import AlertState, Span
-from monitor.alerting.episodes import RuleState, worst
+from monitor.alerting.episodes import RuleState, worst_of_each
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller, calling
@@ -42,12 +42,8 @@ class Rules(Operator[Sketch]):
         return facts
 
     def standing(self) -> Mapping[str, AlertState]:
-        """The features of which an alert is not inactive, each with its worst."""
-        standing: dict[str, AlertState] = {}
-        for state in self.states.values():
-            for feature, shown in state.shown.items():
-                standing[feature] = worst((shown, standing.get(feature, shown)))
-        return standing
+        """The features of which an alert is not inactive."""
+        return worst_of_each(state.shown for state in self.states.values())
 
     def current(self) -> list[Fact]:
         """The alerts that are not inactive."""

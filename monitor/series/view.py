@@ -7,7 +7,7 @@ from typing import Generic
 import msgspec
 
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.episodes import worst
+from monitor.alerting.episodes import worst_of_each
 from monitor.alerting.rules import AlertRule
 from monitor.facts import EventsCounted, Fact, StateReset, WindowSpan
 from monitor.series.operators import Operator, Scoring
@@ -91,12 +91,8 @@ class View(Generic[S]):
         return [*self.scoring.tell(scored, self._standing()), *told]
 
     def _standing(self) -> Mapping[str, AlertState]:
-        """The features that any operator holds for not inactive, each with its worst state."""
-        standing: dict[str, AlertState] = {}
-        for operator in self.operators:
-            for feature, state in operator.standing().items():
-                standing[feature] = worst((state, standing.get(feature, state)))
-        return standing
+        """The features that any operator holds for not inactive."""
+        return worst_of_each(operator.standing() for operator in self.operators)
 
     def seal_until(self, watermark: Nanos) -> None:
         """What the watermark has passed is late from now on; called once all that is due is closed."""

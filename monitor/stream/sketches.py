@@ -10,7 +10,7 @@ from detectors import Layout, PackedSketch, Sketch
 
 
 class Counted(Protocol):
-    """Counts put away: all that is asked of them is their number of rows and their bytes."""
+    """Counts, perhaps put away: all that is asked of them is their number of rows and their bytes."""
 
     @property
     def rows(self) -> int:
@@ -20,12 +20,8 @@ class Counted(Protocol):
         """Write the counts; `SketchSpec.from_bytes` reads them."""
 
 
-class AdditiveSketch(Protocol):
+class AdditiveSketch(Counted, Protocol):
     """Counts of a pane or window. Addition is exact, so neither order nor grouping matters."""
-
-    @property
-    def rows(self) -> int:
-        """Rows counted."""
 
     def update(self, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> None:
         """Count the columns of a batch."""
@@ -41,9 +37,6 @@ class AdditiveSketch(Protocol):
 
     def packed(self) -> Counted:
         """Return the same counts, to be kept."""
-
-    def to_bytes(self) -> bytes:
-        """Write the counts."""
 
 
 S = TypeVar("S", bound=AdditiveSketch)

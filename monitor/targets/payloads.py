@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import REASON, RetrainOutcome
+from monitor.explain.figures import utc
 from monitor.explain.words import summary
 from monitor.facts import AlertChanged, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
@@ -21,7 +21,6 @@ FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
 MOST_EVIDENCE = 50  # features
 MOST_BYTES = 17_000  # of evidence: with what is around it a body stays under the 20 kB that Standard Webhooks asks for
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Sender:
 
 def rfc3339(nanos: Nanos) -> str:
     """Nanoseconds as RFC 3339 UTC text, with a fraction only where there is one."""
-    return (EPOCH + timedelta(microseconds=nanos // 1_000)).isoformat().replace("+00:00", "Z")
+    return utc(nanos).isoformat().replace("+00:00", "Z")
 
 
 def identity(alert: AlertChanged, kind: str) -> str:

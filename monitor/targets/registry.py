@@ -1,13 +1,11 @@
 """Which types of targets there are: the modules of this package that declare settings, and entry points of others."""
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from inspect import isabstract
 from typing import Any
 
-from detectors.plugins import in_a_line
+from detectors.lookup import entry_points_of, in_a_line, modules_of
 from monitor import targets
 from monitor.targets.base import TargetSettings
 
@@ -31,7 +29,7 @@ def settings_of(kind: Any) -> type[TargetSettings]:
     ours = built_in()
     if isinstance(kind, str) and kind in ours:
         return ours[kind]
-    theirs = {point.name: point for point in entry_points(group=GROUP)}
+    theirs = entry_points_of(GROUP)
     if isinstance(kind, str) and kind in theirs:
         return load(theirs[kind])
     problem = "type is missing" if kind is None else f"type: {kind!r} is no type of target"
@@ -40,12 +38,9 @@ def settings_of(kind: Any) -> type[TargetSettings]:
 
 def built_in() -> dict[str, type[TargetSettings]]:
     """The types of this package: a module's name is the type."""
-    modules = [
-        importlib.import_module(f"{targets.__name__}.{info.name}") for info in pkgutil.iter_modules(targets.__path__)
-    ]
     return {
-        module.__name__.rpartition(".")[2]: value
-        for module in modules
+        name: value
+        for name, module in modules_of(targets.__name__).items()
         for value in vars(module).values()
         if is_settings(value) and value.__module__ == module.__name__
     }

@@ -1,13 +1,11 @@
 """The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`."""
 
-import importlib
-import pkgutil
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
 
-from detectors.plugins import in_a_line
+from detectors.lookup import entry_points_of, in_a_line, modules_of
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import TopicFields
+from monitor.sources.formats.guarded import GuardedDecoder
 
 GROUP = "driftd.formats"
 HERE = "monitor.sources.formats"
@@ -25,7 +23,7 @@ def format_of(name: str) -> Format:
     ours = _ours().get(name)
     if ours is not None:
         return ours
-    theirs = _theirs().get(name)
+    theirs = entry_points_of(GROUP).get(name)
     if theirs is None:
         raise UnknownFormatError(f"must be one of {', '.join(formats())}")
     try:
@@ -38,7 +36,7 @@ def format_of(name: str) -> Format:
 
 
 def decoder_of(name: str, topic: TopicFields) -> Decoder:
-    """The decoder of one topic. Raises UnknownFormatError."""
+    """The decoder of one topic; one of another package is guarded. Raises UnknownFormatError."""
     if name in _ours():
         return format_of(name)(topic)
     try:
@@ -49,20 +47,13 @@ def decoder_of(name: str, topic: TopicFields) -> Decoder:
         raise UnknownFormatError(f"{name} makes no decoder: {in_a_line(error)}") from None
     if not all(callable(getattr(decoder, method, None)) for method in ("decode", "inspect")):
         raise UnknownFormatError(f"{name} makes no decoder: {type(decoder).__name__} has no decode and inspect")
-    return decoder
+    return GuardedDecoder(decoder)
 
 
 def formats() -> list[str]:
     """The names of all of them."""
-    return sorted({*_ours(), *_theirs()})
+    return sorted({*_ours(), *entry_points_of(GROUP)})
 
 
 def _ours() -> dict[str, Format]:
-    package = importlib.import_module(HERE)
-    names = [entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.name.startswith("_")]
-    modules = {name: importlib.import_module(f"{HERE}.{name}") for name in names if f"{HERE}.{name}" != __name__}
-    return {name: module.decoder for name, module in modules.items() if hasattr(module, "decoder")}
-
-
-def _theirs() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return {name: module.decoder for name, module in modules_of(HERE).items() if hasattr(module, "decoder")}

@@ -121,9 +121,8 @@ class PartitionReader:
                     self.positions[partition] = after
         for mark in marks:
             partition = Partition(mark.topic(), mark.partition())
-            if mark.offset() >= self.positions.get(
-                partition, mark.offset() + 1
-            ):  # more: control records are never delivered
+            # More than our position: control records are never delivered.
+            if mark.offset() >= self.positions.get(partition, mark.offset() + 1):
                 self.positions[partition] = mark.offset()
                 polled.ends.add(partition)
 

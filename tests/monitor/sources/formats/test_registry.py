@@ -164,3 +164,44 @@ def test_json_is_as_it_was(config: Path) -> None:
     (batch,) = decoder.decode(TopicRecords("p", [0], [json.dumps(event).encode()], OFFSETS), NOON).batches
 
     assert (batch.numeric.tolist(), batch.codes.tolist(), batch.offsets) == ([[5.0]], [[0]], OFFSETS)
+
+
+def test_a_message_that_a_decoder_fails_on_is_rejected_and_no_other(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same message would end the next daemon too."""
+    guarded = MODULE.replace(
+        "    def decode(self, values):", "    def decode(self, values):\n        assert b'boom' not in values"
+    )
+    guarded = guarded.replace(
+        "    def inspect(self, raw):", "    def inspect(self, raw):\n        assert raw != b'boom'"
+    )
+    assert guarded.count("boom") == 2
+    (config.parent / "site" / "toy_format.py").write_text(guarded)
+    messages = [line(0).encode(), b"boom", f"{line(1)};{line(2)}".encode(), b"boom", b"1,2,3"]
+
+    decoded = decoder_of(config).decode(TopicRecords("p", [0, 1, 0, 2, 1], messages, ()), NOON)
+
+    (batch,) = decoded.batches
+    assert ((batch.event_times - NOON) // 1_000_000).tolist() == [0, 1, 2]
+    assert {at.index: (time - NOON) // 1_000_000 for at, time in decoded.seen.items()} == {0: 2}
+    assert set(decoded.facts) == {
+        EventsRejected("p", "decoder_failed", 2),
+        EventsRejected("p", "wrong_cells", 1),
+        EventsCounted("p", "rejected", 3),
+    }
+    events = config.with_name("events")
+    events.write_text(f"{line()}\nboom\n")
+    assert main(["explain", "--config", str(config), str(events)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2: rejected: decoder_failed"
+
+
+def test_a_decoder_that_always_fails_rejects_everything(config: Path) -> None:
+    (config.parent / "site" / "toy_format.py").write_text(
+        MODULE.replace("    def decode(self, values):", "    def decode(self, values):\n        return None")
+    )
+
+    decoded = decoder_of(config).decode(TopicRecords("p", [0, 1], [line(0).encode(), b"x"], ()), NOON)
+
+    assert not decoded.batches
+    assert EventsRejected("p", "decoder_failed", 2) in decoded.facts
