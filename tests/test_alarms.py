@@ -89,7 +89,7 @@ def test_the_reference_holds_what_its_windows_held(model: Model) -> None:
     """Counts on the grid's own bins add up to those of the merged cells; none is outside its own range."""
     reference = model.reference
 
-    assert (model.cells.merge(reference.layout.counts).sum(axis=1) + reference.sketch.missing == reference.rows).all()
+    assert (model.cells.merge(reference.counts).sum(axis=1) + reference.sketch.missing == reference.rows).all()
     assert not reference.sketch.unseen.any()
 
 

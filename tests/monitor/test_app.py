@@ -341,7 +341,7 @@ def test_what_was_taken_is_let_go_of_where_the_daemon_cannot_be_made(
         raise RuntimeError("a bug")
 
     source = ListSource({})
-    monkeypatch.setattr("monitor.app.build_board", broken)
+    monkeypatch.setitem(Daemon.__init__.__globals__, "build_board", broken)
     with pytest.raises(RuntimeError):
         Daemon.start(configuration(home), source=source)
     monkeypatch.undo()
