@@ -1,0 +1,73 @@
+"""What holds for the whole tree: no circle of imports, no two classes of one name, no word that the glossary has replaced."""
+
+import ast
+import re
+from collections import Counter
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("detectors", "driftd", "monitor")
+REPLACED = (  # words that docs/glossary.md has another for
+    "tempo",
+    "newcomer",
+    "newcomers",
+    "exemplar",
+    "exemplars",
+    "blind",
+    "unheard",
+    "last_words",
+    "block_ns",
+    "GridMismatchError",
+)
+
+
+def files() -> list[Path]:
+    return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+
+
+def test_imports_run_in_no_circle() -> None:
+    """A file that imports from its own package wants a compiled part, which is no file of Python."""
+    graph = grimp.build_graph(*PACKAGES, include_external_packages=False)
+    imports = {
+        module: {each for each in graph.find_modules_directly_imported_by(module) if not module.startswith(f"{each}.")}
+        for module in graph.modules
+    }
+
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_import_is_made_for_types_alone_within_the_tree() -> None:
+    """Such an import would hide a circle."""
+    hidden = [
+        f"{path.relative_to(ROOT)}: {ast.unparse(inner)}"
+        for path in files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in node.body
+        if re.search(rf"\b({'|'.join(PACKAGES)})\b", ast.unparse(inner))
+    ]
+
+    assert hidden == []
+
+
+def test_no_two_classes_have_one_name() -> None:
+    names = Counter(
+        node.name
+        for path in files()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_word_that_was_replaced_does_not_come_back(path: Path) -> None:
+    """But as a key of a format, in quotes, which does not change."""
+    text = re.sub(r"([\"'])\w+\1", "", path.read_text(encoding="utf-8"))
+
+    assert re.findall(rf"\b({'|'.join(REPLACED)})\b", text) == []
