@@ -69,9 +69,12 @@ class View(Generic[S]):
         origin = self.windows.origin
         late = self.windows.add(delta.panes)
         self._changed = self._changed or self.windows.origin != origin
-        timely = sum(part.rows for part in delta.panes.values()) - late
-        counted = (("ok", timely), ("late", late))
-        return [EventsCounted(delta.topic, outcome, count, self.key) for outcome, count in counted if count]
+        facts: list[Fact] = []
+        if delta.rows > late:
+            facts.append(EventsCounted(delta.topic, "ok", delta.rows - late, self.key))
+        if late:
+            facts.append(EventsCounted(delta.topic, "late", late, self.key))
+        return facts
 
     def close(self, end: Nanos) -> list[Fact]:
         """Seal the pane that ends here, and close the window that does."""
