@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.parts.missing import MissingPart
@@ -18,6 +19,9 @@ if TYPE_CHECKING:  # loaded by the fixtures: collecting other tests needs no cli
     from tests.parts.kafka import ApacheKafka
     from tests.parts.mock import MockBroker
     from tests.parts.prometheus import Alertmanager, Prometheus
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines are shared: a slow example proves nothing
+hypothesis.settings.load_profile("untimed")
 
 PARTS_REQUIRED = os.environ.get("REQUIRE_PARTS") == "1"
 MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus", "chromium": "chromium"}
