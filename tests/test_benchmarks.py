@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from benchmarks import (
+    against,
     backtest,
     brokers,
     contenders,
@@ -85,6 +86,13 @@ def test_backtest_reads_the_daemons_events_in_each_format(tmp_path: Path) -> Non
     found = [measure.child("backtest", "--home", str(tmp_path), "--format", ending) for ending in backtest.FORMATS]
 
     assert [one["read"] for one in found] == [COUNT] * len(backtest.FORMATS)
+
+
+@pytest.mark.slow
+def test_a_checkout_is_compared_with_another() -> None:
+    found = against.compare(measure.ROOT, ["window close"], servers="none", count=0, rounds=1)
+
+    assert found["window close"]["ratio"]["median"] > 0
 
 
 def charts_after(home: Path, kind: str, windows_long: int) -> list[Charts]:
