@@ -54,7 +54,8 @@ class Explainer:
         place = fact.key, fact.rule, id(fact.evidence)
         if place not in worded:
             narrator = self._narrators.get(fact.key)  # a series that is no longer configured has none
-            worded[place] = fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence)
+            ended = isinstance(fact, AlertChanged) and fact.closed  # maybe long ago, where it is told at a start
+            worded[place] = fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence, keep=not ended)
         return replace(fact, evidence=worded[place])
 
 
@@ -67,14 +68,15 @@ class Narrator:
         self._follows = reference.calibration is None  # the effects of a cold reference are worded window by window
         self._known: dict[str, Mapping[str, str]] = {}  # by rule: the words of each feature that were said last
 
-    def words(self, rule: str, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-        """Evidence of a rule with words, which are made anew unless many features fire."""
+    def words(self, rule: str, evidence: tuple[Evidence, ...], *, keep: bool = True) -> tuple[Evidence, ...]:
+        """Evidence of a rule with words, which are made anew unless many features fire; `keep` them for the next time."""
         anew = self._follows or len(evidence) <= WORDED_ANEW
         known = {} if anew else self._known.get(rule, {})
         worded = tuple(self._worded(each, known.get(each.feature, "")) for each in evidence)
-        self._known[rule] = {
-            each.feature: each.words for each in worded if each.words and each.feature in self._features
-        }
+        if keep:
+            self._known[rule] = {
+                each.feature: each.words for each in worded if each.words and each.feature in self._features
+            }
         return worded
 
     def _worded(self, evidence: Evidence, known: str) -> Evidence:

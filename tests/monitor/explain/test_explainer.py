@@ -141,3 +141,14 @@ def test_a_series_that_is_no_longer_configured_is_passed_on_as_it_is(learnt: Ref
     fact = seen((), key=OTHER_KEY)
 
     assert Explainer({KEY: learnt}).explain([fact]) == [fact]
+
+
+def test_an_alert_that_ended_long_ago_does_not_change_what_is_said(learnt: Reference) -> None:
+    """Resolved alerts are told anew at a start, among the facts of what fires."""
+    explainer = Explainer({KEY: learnt})
+    many = moved(learnt, *NAMES)
+    first = words(explainer.explain([seen(many)]))
+    ended = replace(changed(()), before=FIRING, after=INACTIVE)
+    explainer.explain([ended])
+
+    assert words(explainer.explain([seen(moved(learnt, *NAMES, by=2.0))])) == first
