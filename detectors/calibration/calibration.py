@@ -9,39 +9,19 @@ import numpy as np
 from detectors.calibration import seasons
 from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
-from detectors.calibration.feature import FeatureCalibration, FeatureWindows, calibrate_feature, later_shift
+from detectors.calibration.changes import Drifting, OwnWindows, drifting
+from detectors.calibration.feature import FeatureCalibration, FeatureWindows, calibrate_feature
 from detectors.calibration.windows import WindowCounts
 from detectors.features import Floats, Ints
 from detectors.layout import Layout
 
 LONGEST_NS, MOST_ROWS = 2**62, 1e15
 FEWEST_WINDOWS = 50
-MOST_OF_IT = 0.9  # of the rows: windows with fewer are compared with all
 FEWEST_ROWS = 5  # of a usual window
 
 
 class TooFewWindows(ValueError):  # noqa: N818 - it is what there is
     """The reference's own windows do not say enough: the reason, in one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drifting:
-    """A feature that changes inside the reference: from `since` (ns) on by `shift`.
-
-    `what`: its mean, in sigma; the mix of its categories or its missing values, in share.
-    """
-
-    feature: str
-    since: int
-    shift: float
-    what: str = "mean"
-
-    @property
-    def words(self) -> str:
-        """The change in words."""
-        at = np.datetime64(self.since, "ns").astype("datetime64[m]")
-        size = f"mean {self.shift:+.2f} σ" if self.what == "mean" else f"{self.what} {self.shift * 100:+.1f} points"
-        return f"{self.feature} changes inside the reference: {size} from {at}Z on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,8 +256,7 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Cal
         cells=cells,
         features=tuple(features),
         arrival_rate=arrival_rate(rows, middles, counts.window_ns),
-        drifting=_drifting(features, cells)
-        + _apart(features, cells, cells.merge(everything), held.sum(axis=0), starts),
+        drifting=drifting(OwnWindows(cells, held, rows, starts, middles), features, cells.merge(everything)),
     )
 
 
@@ -300,26 +279,3 @@ def _duration(nanos: int) -> str:
         if nanos % (length * 10**9) == 0:
             return f"{nanos // (length * 10**9)}{unit}"
     return f"{nanos / 1e9:g}s"
-
-
-def _drifting(features: list[FeatureCalibration], cells: MergedCells) -> tuple[Drifting, ...]:
-    return tuple(
-        Drifting(name, *learnt.change)
-        for name, learnt in zip(cells.layout.names, features, strict=True)
-        if learnt.change is not None
-    )
-
-
-def _apart(
-    features: list[FeatureCalibration], cells: MergedCells, everything: Ints, late: Ints, starts: Ints
-) -> tuple[Drifting, ...]:
-    """What differs between the windows learnt from and a longer reference, whose shares are what is expected."""
-    changes = []
-    for at, (name, learnt) in enumerate(zip(cells.layout.names, features, strict=True)):
-        if learnt.change is None and 0 < late[at].sum() < MOST_OF_IT * everything[at].sum():
-            held, numeric = slice(cells.sizes[at]), at < len(cells.layout.numeric)
-            shift = later_shift(
-                learnt, everything[at, held].astype(np.float64), late[at, held], numeric=numeric, windows=starts.size
-            )
-            changes += [] if shift is None else [Drifting(name, int(starts[0]), *shift)]
-    return tuple(changes)

@@ -6,18 +6,15 @@ import numpy as np
 
 from detectors.calibration import seasons
 from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores
-from detectors.calibration.variation import SLOW, Slow, chi2_bound, largest_step, quick_sd, slow_sd, t_quantile
+from detectors.calibration.variation import Slow, chi2_bound, quick_sd, slow_sd, t_quantile
 from detectors.features import Bools, Floats, Ints
 
 WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
 UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
-CHANGED = 0.01  # chance, over all features, of calling an unchanged reference changed
 SURELY_SKEW = 4.5  # standard errors from what independent rows would have
 APART = 2.0  # times the rows, from where on it can be told what many do
 PEAK = 3.0  # of what a line misses within an hour, over its root mean square
 MEDIAN_OF_SQUARE = 0.455  # of a standard normal
-SMALLEST_CHANGE = {"mean": 0.05, "mix": 0.01, "missing": 0.005}  # sigma, shares
-LevelChange = tuple[int, float, str]  # time, size, what changes
 LEADING = 3  # categories whose share is looked at for a season
 
 
@@ -44,7 +41,6 @@ class FeatureCalibration:
     season: int = 0
     profile: seasons.HourCounts | None = None
     lack_of_fit: seasons.HourCounts | None = None
-    change: LevelChange | None = None  # when and how far the reference itself changes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +63,9 @@ class FeatureWindows:
 def calibrate_feature(windows: FeatureWindows) -> FeatureCalibration:
     """Learn one feature. Windows without a usable row are passed over."""
     kept = windows.usable > 0
-    missing, pearson = _missing(windows)
-    change = _level_change(windows.middles, pearson, "missing", _binomial_sd(windows), windows.features)
+    missing = _missing(windows)
     if kept.sum() < 2 or windows.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
-        return FeatureCalibration(missing=missing, change=change)
+        return FeatureCalibration(missing=missing)
     cells, middles, rows = windows.cells[kept], windows.middles[kept], windows.usable[kept]
     pooled = seasons.shares(cells.sum(axis=0))
     scores = normal_scores(pooled[None], np.array([pooled.size]), int(windows.numeric))[0]
@@ -91,18 +86,6 @@ def calibrate_feature(windows: FeatureWindows) -> FeatureCalibration:
     third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
     sd, skew, slow = _directions(u[fits], third, windows.features, turns) if windows.numeric else (ONES, ZEROS, ZEROS)
     shape, shape_sd, shape_slow = _shape(windows, x2[fits], rows[fits], q[fits], scores)
-    if windows.numeric:
-        change = (
-            _level_change(middles, u[:, 0], "mean", (1 / usual + overdispersion[0]) ** 0.5, windows.features) or change
-        )
-    else:
-        moved = apart @ watched * np.sqrt(rows)[:, None]
-        each = np.sqrt(pooled * (1 - pooled) / usual)
-        changes = [
-            _level_change(middles, series, "mix", float(sd), windows.features)
-            for series, sd in zip(moved.T, each, strict=False)
-        ]
-        change = next((each for each in changes if each is not None), change)
     return FeatureCalibration(
         sd=sd,
         overdispersion=overdispersion,
@@ -115,40 +98,7 @@ def calibrate_feature(windows: FeatureWindows) -> FeatureCalibration:
         season=season,
         profile=None if counts is None else counts.astype(np.float32),
         lack_of_fit=None if lack_of_fit is None or not lack_of_fit.any() else lack_of_fit.astype(np.float32),
-        change=change,
     )
-
-
-def _level_change(middles: Ints, series: Floats, what: str, unit: float, features: int) -> LevelChange | None:
-    """Return when a series changes for good, how far in its own unit, and what it is; None where it does not, or hardly."""
-    if series.size < 2:  # noqa: PLR2004 - nothing to compare
-        return None
-    step = largest_step(series, CHANGED / features, _windows_a_day(middles))
-    if step is None or abs(step[1]) * unit < SMALLEST_CHANGE[what]:
-        return None
-    return int(middles[step[0]]), step[1] * unit, what
-
-
-def later_shift(
-    learnt: FeatureCalibration, everything: Floats, late: Floats | Ints, *, numeric: bool, windows: int
-) -> tuple[float, str] | None:
-    """Return by how much the windows learnt from differ from what was before, and what; None where hardly or by chance.
-
-    `everything`, `late` [size]: counts of the whole reference and of those windows.
-    """
-    pooled, count = seasons.shares(everything), float(late.sum())
-    earlier = max(1 - count / float(everything.sum()), TINY)
-    apart = late / count - pooled
-    settled = np.sqrt(max(windows / SLOW[-1], 1.0))  # slow variation: days that stand for themselves
-    if numeric:
-        moved = float(apart @ normal_scores(pooled[None], np.array([pooled.size]), 1)[0][:, 0])
-        what, unit, slow = "mean", learnt.sd[0], learnt.slow[0]
-    else:
-        at = int(np.argmax(np.abs(apart[:LEADING])))
-        moved, spread = float(apart[at]), float(np.sqrt(pooled[at] * (1 - pooled[at])))
-        what, unit, slow = "mix", learnt.shape[0] ** 0.5 * spread, learnt.shape_slow**0.5 * spread
-    chance = 3 * unit * np.sqrt(earlier / count) + slow / settled
-    return (float(moved / earlier), what) if abs(moved) > SMALLEST_CHANGE[what] + chance else None
 
 
 def _one_against_rest(shares: Floats) -> Floats:
@@ -243,10 +193,6 @@ def _windows_an_hour(middles: Ints, season: int) -> float:
     return max(middles.size / season, 1.4) if season else float(middles.size)
 
 
-def _windows_a_day(middles: Ints) -> int:
-    return max(1, round(seasons.DAY * seasons.HOUR_NS / float(np.median(np.diff(middles)))))
-
-
 def _allowance(slow: Slow, features: int, turns: float) -> float:
     """What slow variation may do, at the chance shared by the features; the past's own share of it on top."""
     if slow.sd == 0:
@@ -325,16 +271,16 @@ def _law(x2: Floats, dof: float, spread: float) -> Pair:
 # --- missing values --------------------------------------------------------------------------------------------------------
 
 
-def _missing(windows: FeatureWindows) -> tuple[Pair, Floats]:
-    """Dispersion and allowance of the missing count, and its standardised residuals, none where nothing varies."""
+def _missing(windows: FeatureWindows) -> Pair:
+    """Dispersion and allowance of the missing count."""
     total, rows = float(windows.missing.sum()), float(windows.rows.sum())
     if total in {0.0, rows}:
-        return (1.0, 0.0), np.empty(0)
+        return 1.0, 0.0
     share = total / rows
     pearson = (windows.missing - share * windows.rows) / np.sqrt(windows.rows * share * (1 - share))
     quick = quick_sd(pearson)
     slow = _allowance(slow_sd(pearson, quick), windows.features, _turns(windows.middles, 0))
-    return (quick**2, slow * _binomial_sd(windows)), pearson
+    return quick**2, slow * _binomial_sd(windows)
 
 
 def _binomial_sd(windows: FeatureWindows) -> float:

@@ -10,7 +10,6 @@ LOCAL = 36  # windows whose common level is taken out before variation from one 
 SHORT = (1, 2, 3, 4, 6)  # windows a block: what depends on its neighbour varies more in blocks
 SLOW = (12, 36, 72, 144, 288)  # windows a block: an hour to a day of five-minute windows
 FEWEST_BLOCKS = 6
-STEP_BLOCKS = 24
 SURE = 0.002  # chance at which a larger variance than expected is taken for chance
 
 
@@ -76,27 +75,3 @@ def t_quantile(chance: float, dof: int) -> float:
     from scipy import special
 
     return float(special.stdtrit(max(dof, 1), 1 - chance))
-
-
-def largest_step(series: Floats, chance: float, day: int) -> tuple[int, float] | None:
-    """Return where the level of a series changes for good, and by how much; None where slow variation explains it.
-
-    The best split of about 24 block means by a two-sample t, against a bound for the best of all splits. Blocks are whole
-    days of `day` windows where there are twelve of them, for a day's windows go up and down together.
-    """
-    length = max(1, series.size // STEP_BLOCKS)
-    if series.size >= 2 * FEWEST_BLOCKS * day:
-        length = -(-length // day) * day
-    means = _block_means(series, length)
-    if means.size < 2 * FEWEST_BLOCKS:
-        return None
-    best, at = 0.0, 0
-    for split in range(3, means.size - 2):
-        before, after = means[:split], means[split:]
-        inside = np.square(before - before.mean()).sum() + np.square(after - after.mean()).sum()
-        error = np.sqrt(max(inside, 1e-12) / (means.size - 2) * (1 / before.size + 1 / after.size))
-        t = abs(after.mean() - before.mean()) / error
-        best, at = max((best, at), (float(t), split))
-    if best < t_quantile(chance / means.size / 2, means.size - 2):
-        return None
-    return at * length, float(means[at:].mean() - means[:at].mean())
