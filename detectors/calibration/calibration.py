@@ -10,7 +10,16 @@ from detectors.calibration import seasons
 from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
 from detectors.calibration.changes import Drifting, OwnWindows, drifting
-from detectors.calibration.feature import FeatureCalibration, FeatureWindows, calibrate_feature
+from detectors.calibration.feature import (
+    FeatureCalibration,
+    FeatureWindows,
+    Levels,
+    OwnDeviates,
+    calibrate_feature,
+    settled,
+)
+from detectors.calibration.replay import Reached
+from detectors.calibration.slow import Level, moderated
 from detectors.calibration.windows import WindowCounts
 from detectors.features import Floats, Ints
 from detectors.layout import Layout
@@ -174,6 +183,10 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
         learnt.shape_sd,
         learnt.shape_slow,
         *learnt.missing,
+        learnt.shape_mean,
+        *learnt.reached,
+        *learnt.caps,
+        *(number for level in learnt.levels or () for number in (level.variance, level.dof, level.draws, level.past)),
     ]
     if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
@@ -181,6 +194,12 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
         raise ValueError(f"calibration: {name}: grows must be finite and not below zero")
     if min(*learnt.slow, learnt.shape_slow, learnt.missing[1]) < 0:
         raise ValueError(f"calibration: {name}: allowances must not be below zero")
+    if min(
+        *learnt.caps,
+        *learnt.reached,
+        *(least for level in learnt.levels or () for least in (level.variance, level.past)),
+    ) < 0 or any(min(level.dof, level.draws, level.shape) <= 0 for level in learnt.levels or ()):
+        raise ValueError(f"calibration: {name}: levels, caps and what was reached must not be below zero")
     if learnt.profile is not None and not (
         np.isfinite(learnt.profile).all() and (learnt.profile > 0).any(axis=1).all()
     ):
@@ -198,6 +217,10 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
         "shape_sd": learnt.shape_sd,
         "shape_slow": learnt.shape_slow,
         "missing": list(learnt.missing),
+        **({} if learnt.levels is None else {"levels": [_level_to_list(level) for level in learnt.levels]}),
+        **({"shape_mean": learnt.shape_mean} if learnt.shape_mean else {}),
+        "reached": list(learnt.reached),
+        **({"caps": list(learnt.caps)} if any(learnt.caps) else {}),
         "season": learnt.season,
         "profile": None if learnt.profile is None else learnt.profile.tolist(),
         "misfit": None if learnt.lack_of_fit is None else learnt.lack_of_fit.tolist(),
@@ -219,10 +242,35 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         shape_sd=float(content["shape_sd"]),
         shape_slow=float(content["shape_slow"]),
         missing=pair("missing"),
+        levels=_levels(content),
+        shape_mean=float(content.get("shape_mean", 0.0)),
+        reached=_three(content.get("reached", (0, 0, 0))),
+        caps=_three(content.get("caps", (0, 0, 0))),
         season=int(content["season"]),
         profile=profile,
         lack_of_fit=lack_of_fit,
     )
+
+
+def _level_to_list(level: Level) -> list[float]:
+    return [level.variance, level.dof, level.draws, level.shape, level.past]
+
+
+def _levels(content: Mapping[str, Any]) -> Levels | None:
+    if "levels" not in content:
+        return None
+    location, scale, shape = (Level(*_five(numbers)) for numbers in content["levels"])
+    return location, scale, shape
+
+
+def _five(numbers: Any) -> tuple[float, float, float, float, float]:
+    variance, dof, draws, shape, past = map(float, numbers)
+    return variance, dof, draws, shape, past
+
+
+def _three(numbers: Any) -> Reached:
+    location, scale, shape = map(float, numbers)
+    return location, scale, shape
 
 
 def _counts(numbers: Any) -> seasons.HourCounts | None:
@@ -241,13 +289,16 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Cal
     starts, rows, held = counts.starts[whole], counts.rows[whole].astype(np.float64), counts.cells[whole]
     _refuse_too_few(starts, rows, counts)
     middles = starts + counts.window_ns // 2
-    features = []
+    numeric, many = len(cells.layout.numeric), len(cells.layout.features)
+    learnt: list[tuple[FeatureCalibration, OwnDeviates | None]] = []
     for at, size in enumerate(cells.sizes.tolist()):
         mine = held[:, at, :size].astype(np.float64)
-        windows = FeatureWindows(
-            mine, rows - mine.sum(axis=1), rows, middles, at < len(cells.layout.numeric), len(cells.layout.features)
+        missing = rows - mine.sum(axis=1)
+        learnt.append(
+            calibrate_feature(FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns))
         )
-        features.append(calibrate_feature(windows))
+    together = _together([feature for feature, _ in learnt], numeric)
+    features = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),
@@ -258,6 +309,15 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Cal
         arrival_rate=arrival_rate(rows, middles, counts.window_ns),
         drifting=drifting(OwnWindows(cells, held, rows, starts, middles), features, cells.merge(everything)),
     )
+
+
+def _together(features: Sequence[FeatureCalibration], numeric: int) -> list[FeatureCalibration]:
+    """Features with levels that tell of each other: location, scale and shape of numbers, the shape of categoricals."""
+    levels: list[list[Level]] = []
+    for column in range(3):
+        mine = [feature.levels[column] for feature in features if feature.levels is not None]
+        levels.append([*moderated(mine[:numeric]), *moderated(mine[numeric:])])
+    return [replace(feature, levels=each) for feature, each in zip(features, zip(*levels, strict=True), strict=True)]
 
 
 def _refuse_too_few(starts: Ints, rows: Floats, counts: WindowCounts) -> None:

@@ -8,6 +8,8 @@ from detectors.features import Bools, Floats, Ints
 
 TINY = 1e-9
 STRETCH = 1.25  # of the tail that a skew makes short, at most
+STEPS = 4
+MOST_SHIFT, MOST_STRETCH = 3.0, 3.0  # that an expectation is moved by, in sigma and times
 LEAST = 3.0  # rows: a cell that hardly any are expected in is not divided by less, for one row there would look like a change
 
 
@@ -51,6 +53,29 @@ def _unit(scores: Floats, weights: Floats, held: Bools) -> Floats:
     apart = np.where(held, scores - (weights * scores).sum(axis=1, keepdims=True) / total, 0.0)
     spread = np.sqrt((weights * apart * apart).sum(axis=1, keepdims=True) / total)
     return np.asarray(np.where(spread > 1e-4, apart / np.maximum(spread, 1e-4), 0.0))  # noqa: PLR2004 - below it is rounding
+
+
+def recentred(q: Floats, moved: Floats, scores: Floats, sizes: Ints | None = None) -> tuple[Floats, Floats]:
+    """Return the shares of cells once location and scale have moved as seen, float64[k, size], and the scale score [k] of that.
+
+    A normal quantile behind each cell's border is shifted and stretched until the scores [size, 2] or [k, size, 2] move by
+    `moved` float64[k, 2]; a few steps are enough for what days differ by. The score of scale is of the stretch alone: a shift
+    by a moves it too, by a² / √2. `sizes` int64[k]: cells of each, if not all.
+    """
+    from scipy import special
+
+    borders = special.ndtri(np.clip(np.cumsum(q, axis=-1), 0.0, 1.0))
+    last = np.full(len(q), q.shape[1]) if sizes is None else sizes
+    borders[np.arange(q.shape[1]) >= last[:, None] - 1] = np.inf
+    shift, stretch, there = moved[:, 0].copy(), np.ones(len(q)), q
+    for _ in range(STEPS):
+        below = special.ndtr((borders - shift[:, None]) / stretch[:, None])
+        there = np.diff(below, prepend=0.0, axis=-1)
+        apart = there - q
+        seen = apart @ scores if scores.ndim == 2 else np.einsum("kw,kws->ks", apart, scores)  # noqa: PLR2004
+        shift = np.clip(shift + moved[:, 0] - seen[:, 0], -MOST_SHIFT, MOST_SHIFT)
+        stretch = np.clip(stretch * np.exp((moved[:, 1] - seen[:, 1]) / np.sqrt(2)), 1 / MOST_STRETCH, MOST_STRETCH)
+    return there, np.sqrt(2) * np.log(stretch)
 
 
 def straightened(u: Floats, skew: Floats) -> Floats:

@@ -1,12 +1,18 @@
 """One feature's calibration: what its scores do in the reference's own windows, where nothing is wrong."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.calibration import seasons
-from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores
-from detectors.calibration.variation import Slow, chi2_bound, quick_sd, slow_sd, t_quantile
+from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores, recentred
+from detectors.calibration.replay import Reached, reached, replayed
+from detectors.calibration.season_tests import follows_day, follows_week
+from detectors.calibration.slow import DAY_NS, Level, chance_of_a_draw, nested
+from detectors.calibration.variation import chi2_bound, groups_of, quick_sd
 from detectors.features import Bools, Floats, Ints
 
 WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
@@ -15,7 +21,12 @@ SURELY_SKEW = 4.5  # standard errors from what independent rows would have
 APART = 2.0  # times the rows, from where on it can be told what many do
 PEAK = 3.0  # of what a line misses within an hour, over its root mean square
 MEDIAN_OF_SQUARE = 0.455  # of a standard normal
+MEDIAN_VARIES = 1.57  # times as much as a mean
+FEWEST_TURNS = 5  # of which a median says more than a mean
 LEADING = 3  # categories whose share is looked at for a season
+
+
+Levels = tuple[Level, Level, Level]  # of location, scale and shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,10 @@ class FeatureCalibration:
     sigma. `shape` (a, dof): X² is a times a chi-square of so many degrees; `shape_slow`: allowance of X² a row. `missing`
     (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours; `profile` float32[season,
     size] its counts. `lack_of_fit` float32[season, 3]: what the interpolation between hours misses, sigma of location and
-    scale, and X² a row; None where nothing.
+    scale, and X² a row; None where nothing. `levels`: the slow variation itself, variances of location and scale and X² a
+    row, from which what is allowed follows for any budget; None in older files. `shape_mean`: of the shape's deviate.
+    `reached`: the largest deviates of location, scale and shape in the reference's own windows; `caps`: the most that one
+    subgroup may add to their sums, for otherwise these very windows would have paged; 0 where nothing speaks for one.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
@@ -41,6 +55,17 @@ class FeatureCalibration:
     season: int = 0
     profile: seasons.HourCounts | None = None
     lack_of_fit: seasons.HourCounts | None = None
+    levels: Levels | None = None
+    shape_mean: float = 0.0
+    reached: Reached = (0.0, 0.0, 0.0)
+    caps: Reached = (0.0, 0.0, 0.0)
+
+    def allowed(self, chances: Sequence[float]) -> tuple[float, float, float]:
+        """Return what slow variation may do at these chances of a draw: sigma of location and scale, X² a row."""
+        if self.levels is None:
+            return (*self.slow, self.shape_slow)
+        location, scale, shape = (level.most(chance) for level, chance in zip(self.levels, chances, strict=True))
+        return location**0.5, scale**0.5, shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +78,7 @@ class FeatureWindows:
     middles: Ints
     numeric: bool
     features: int  # that share the chances
+    window_ns: int
 
     @property
     def usable(self) -> Floats:
@@ -60,12 +86,45 @@ class FeatureWindows:
         return np.asarray(self.cells.sum(axis=1))
 
 
-def calibrate_feature(windows: FeatureWindows) -> FeatureCalibration:
-    """Learn one feature. Windows without a usable row are passed over."""
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnDeviates:
+    """What a feature's charts are made of in the reference's own windows, `day` int64[k] theirs: `u` [k, 2], `x2`, `rows` [k]."""
+
+    u: NDArray[np.float32]  # of all features they are many
+    x2: NDArray[np.float32]
+    rows: NDArray[np.float32]
+    day: Ints
+
+    def within_days(self) -> Floats:
+        """Return the deviates less each day's own level, float64[k, 2]: how far days differ is known from elsewhere."""
+        _, which, held = np.unique(self.day, return_inverse=True, return_counts=True)
+        levels = np.stack([np.bincount(which, weights=column) / held for column in self.u.T], axis=1)
+        return np.asarray(self.u - levels[which])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where windows stand in time, and what their expectation follows."""
+
+    middles: Ints
+    window_ns: int
+    turns: float
+    weekly: bool
+
+    @property
+    def groups(self) -> Ints:
+        return groups_of(self.middles, self.window_ns)
+
+    def level(self, series: Floats, sd: float) -> Level:
+        return nested(series, sd**2, self.middles, self.window_ns, turns=self.turns, weekly=self.weekly)
+
+
+def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnDeviates | None]:
+    """Learn one feature, levels of other features left aside. Windows without a usable row are passed over."""
     kept = windows.usable > 0
     missing = _missing(windows)
     if kept.sum() < 2 or windows.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
-        return FeatureCalibration(missing=missing)
+        return FeatureCalibration(missing=missing, levels=(Level(), Level(), Level())), None
     cells, middles, rows = windows.cells[kept], windows.middles[kept], windows.usable[kept]
     pooled = seasons.shares(cells.sum(axis=0))
     scores = normal_scores(pooled[None], np.array([pooled.size]), int(windows.numeric))[0]
@@ -75,30 +134,90 @@ def calibrate_feature(windows: FeatureWindows) -> FeatureCalibration:
     apart = cells / rows[:, None] - q
     usual = float(np.median(rows))
     fitted = np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25))  # the profile has seen these very windows
-    u = apart @ scores * np.sqrt(rows)[:, None] / fitted
+    hourly = _hourly_scores(q, middles, season) if season and windows.numeric else scores
+    moved = _moved(apart, hourly)
+    u = moved * np.sqrt(rows)[:, None] / fitted
     overdispersion = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if windows.numeric else ZEROS
     u /= np.sqrt(1 + np.outer(rows, overdispersion))
-    x2 = residual_x2(apart, rows, q, scores)
+    x2 = residual_x2(apart, rows, q, moved)
     lack_of_fit, fits = (
-        (None, np.ones(rows.size, dtype=np.bool_)) if not season else _lack_of_fit(u, x2, rows, middles, season)
+        (None, np.ones(rows.size, dtype=np.bool_)) if not season else _lack_of_fit(u, apart, q, rows, middles, season)
     )
-    turns = _turns(middles, season)
+    place = _Place(middles[fits], windows.window_ns, _turns(middles, season) if season else 0.0, season == seasons.WEEK)
+    rest, there = apart, q
     third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
-    sd, skew, slow = _directions(u[fits], third, windows.features, turns) if windows.numeric else (ONES, ZEROS, ZEROS)
-    shape, shape_sd, shape_slow = _shape(windows, x2[fits], rows[fits], q[fits], scores)
-    return FeatureCalibration(
+    sd, skew = ONES, ZEROS
+    location = scale = Level()
+    if windows.numeric:
+        units = 1 / usual + np.array(overdispersion)
+        sd, skew = _directions(u[fits], third, place.groups)
+        location = place.level(u[fits, 0] * fitted, sd[0] * fitted).times(float(units[0]))
+        if location.variance or (lack_of_fit is not None and lack_of_fit.any()):
+            there, stretched = recentred(q, moved, hourly)
+            rest = cells / rows[:, None] - there
+            x2 = residual_x2(rest, rows, there, np.zeros((rows.size, 2)))
+            u[:, 1] = stretched * np.sqrt(rows) / fitted / np.sqrt(1 + rows * overdispersion[1])
+            sd, skew = _directions(u[fits], third, place.groups)
+        scale = place.level(u[fits, 1] * fitted, sd[1] * fitted).times(float(units[1]))
+    deviates = rest / np.sqrt(np.maximum(there, LEAST / rows[:, None]))
+    shape, shape_sd, level = _shape(x2[fits], deviates[fits], rows[fits], q[fits], scores, place)
+    learnt = FeatureCalibration(
         sd=sd,
         overdispersion=overdispersion,
         skew=skew,
-        slow=(slow[0] * (1 / usual + overdispersion[0]) ** 0.5, slow[1] * (1 / usual + overdispersion[1]) ** 0.5),
         shape=shape,
         shape_sd=shape_sd,
-        shape_slow=shape_slow,
         missing=missing,
         season=season,
         profile=None if counts is None else counts.astype(np.float32),
         lack_of_fit=None if lack_of_fit is None or not lack_of_fit.any() else lack_of_fit.astype(np.float32),
+        levels=(location, scale, level),
     )
+    single = [np.asarray(values[fits], dtype=np.float32) for values in (u, x2, rows)]
+    return learnt, OwnDeviates(single[0], single[1], single[2], middles[fits] // DAY_NS)
+
+
+def settled(learnt: FeatureCalibration, own: OwnDeviates | None, features: int) -> FeatureCalibration:
+    """Return a feature's calibration once its levels are known: what is allowed, and what its own windows reach beyond that."""
+    assert learnt.levels is not None
+    chances = [chance_of_a_draw(1.0, level.draws, 4 * features) for level in learnt.levels]
+    location, scale, shape = learnt.allowed(chances)
+    learnt = replace(learnt, slow=(location, scale), shape_slow=shape)
+    if own is None:
+        return learnt
+    deviates, mean = _own_shape(learnt, own)
+    usual, sd = float(np.median(own.rows)), np.array(learnt.sd)
+    bound = np.array(learnt.slow) / (sd * np.sqrt(1 / usual + np.array(learnt.overdispersion)))
+    found = replayed(own.within_days() / sd, deviates - mean, 5 * features)
+    return replace(
+        learnt,
+        shape_mean=mean,
+        sd=(learnt.sd[0] * found.wider[0], learnt.sd[1] * found.wider[1]),
+        shape_sd=learnt.shape_sd * found.wider[2],
+        reached=reached(own.u / sd, bound, deviates - mean),
+        caps=found.caps,
+    )
+
+
+def _own_shape(learnt: FeatureCalibration, own: OwnDeviates) -> tuple[Floats, float]:
+    """Return the shape's deviates in the reference's own windows, and by how much their mean lies above zero."""
+    scale, dof = learnt.shape
+    x2, rows = own.x2.astype(np.float64), own.rows.astype(np.float64)
+    deviates = chi2_deviate(x2 / scale, np.full(x2.size, dof), rows * learnt.shape_slow / scale) / learnt.shape_sd
+    return deviates, max(float(deviates.mean()), 0.0)
+
+
+def _hourly_scores(q: Floats, middles: Ints, season: int) -> Floats:
+    """Return the scores under each window's own shares, float64[k, size, 2]."""
+    at = seasons.between(middles, season)
+    _, first, which = np.unique(np.round(at.low + at.share, 6), return_index=True, return_inverse=True)
+    scores = normal_scores(q[first], np.full(first.size, q.shape[1]), first.size)
+    return np.asarray(scores[which])
+
+
+def _moved(apart: Floats, scores: Floats) -> Floats:
+    """Return location and scale of each window, float64[k, 2]; scores [size, 2] of all or [k, size, 2] of each."""
+    return np.asarray(apart @ scores if scores.ndim == 2 else np.einsum("kw,kws->ks", apart, scores))  # noqa: PLR2004
 
 
 def _one_against_rest(shares: Floats) -> Floats:
@@ -113,24 +232,24 @@ def _one_against_rest(shares: Floats) -> Floats:
 
 def _season(cells: Floats, middles: Ints, rows: Floats, pooled: Floats, watched: Floats) -> tuple[int, Floats | None]:
     """Return the season that the shares follow, and its counts; the week only for what the day leaves."""
-    span = int(middles[-1] - middles[0]) if middles.size else 0
     step = int(np.median(np.diff(middles))) if middles.size > 1 else 0
-    if step > seasons.HOUR_NS or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS * 0.99:
+    span = int(middles[-1] - middles[0]) + 3 * step if middles.size else 0  # the first and the last window are left out
+    if step > seasons.HOUR_NS or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS:
         return 0, None
     day = seasons.profile(cells, middles, seasons.DAY, pooled)
     season: tuple[int, Floats | None] = (0, None)
     q: Floats = np.broadcast_to(pooled, cells.shape)
-    if _follows(cells, rows, q, watched, middles, seasons.DAY):
+    if any(follows_day(each, middles) for each in _watched(cells, rows, q, watched)):
         season, q = (seasons.DAY, day), seasons.expected(day, middles, seasons.DAY)[0]
     weeks = span / (seasons.WEEK * seasons.HOUR_NS)
-    if weeks >= WEEKS_FOR_WEEK * 0.99 and _follows(cells, rows, q, watched, middles, seasons.WEEK):
+    if weeks >= WEEKS_FOR_WEEK and any(follows_week(each, middles) for each in _watched(cells, rows, q, watched)):
         return seasons.WEEK, seasons.profile(cells, middles, seasons.WEEK, seasons.shares(day))
     return season
 
 
-def _follows(cells: Floats, rows: Floats, q: Floats, watched: Floats, middles: Ints, season: int) -> bool:
-    series = (cells / rows[:, None] - q) @ watched * np.sqrt(rows)[:, None]
-    return any(seasons.seasonal(each, middles, season) for each in series.T)
+def _watched(cells: Floats, rows: Floats, q: Floats, watched: Floats) -> Floats:
+    """Return the series that seasons are looked for in, float64[series, k]."""
+    return np.asarray(((cells / rows[:, None] - q) @ watched * np.sqrt(rows)[:, None]).T)
 
 
 # --- location and scale ------------------------------------------------------------------------------------------------
@@ -139,48 +258,49 @@ Pair = tuple[float, float]
 ONES, ZEROS = (1.0, 1.0), (0.0, 0.0)
 
 
-def _directions(u: Floats, third: Floats, features: int, turns: float) -> tuple[Pair, Pair, Pair]:
-    sds, skews, slows = [], [], []
+def _directions(u: Floats, third: Floats, groups: Ints) -> tuple[Pair, Pair]:
+    sds, skews = [], []
     for direction in (0, 1):
-        sd = quick_sd(u[:, direction])
-        sds.append(sd)
+        sds.append(quick_sd(u[:, direction], groups))
         skews.append(_skew(u[:, direction], float(third[direction])))
-        slows.append(_allowance(slow_sd(u[:, direction], sd), features, turns))
-    return (sds[0], sds[1]), (skews[0], skews[1]), (slows[0], slows[1])
+    return (sds[0], sds[1]), (skews[0], skews[1])
 
 
-def _lack_of_fit(u: Floats, x2: Floats, rows: Floats, middles: Ints, season: int) -> tuple[Floats, Bools]:
+def _lack_of_fit(u: Floats, apart: Floats, q: Floats, rows: Floats, middles: Ints, season: int) -> tuple[Floats, Bools]:
     """Return what each hour's interpolation misses, float64[season, 3], and which windows it does not miss.
 
-    A sudden change from one hour to the next, every day or week, is no line between them. Hours whose windows lie far from
-    the expectation in most turns are allowed three times their root mean square.
+    A sudden change from one hour to the next, every day or week, is no line between them: windows of the same time lie on
+    the same side turn after turn. Such hours are allowed three times their root mean square.
     """
     hour = seasons.hours(middles, season).astype(np.int64) % season
-    turn = np.unique(middles // (season * seasons.HOUR_NS), return_inverse=True)[1]
-    weeks = max(round(_turns(middles, season)), 1)
-    usual = float(np.median(rows))
+    phase = np.unique(middles % (season * seasons.HOUR_NS), return_inverse=True)[1]
+    turns, usual = max(round(_turns(middles, season)), 1), float(np.median(rows))
+    of_phase = np.zeros(int(phase.max()) + 1, dtype=np.int64)
+    of_phase[phase] = hour
+    rest = apart / np.sqrt(np.maximum(q, LEAST / rows[:, None])) * np.sqrt(rows)[:, None]
     missed = np.zeros((season, 3))
-    for column, values in enumerate((np.square(u[:, 0]), np.square(u[:, 1]), x2)):
-        base = max(float(np.median(values)) / MEDIAN_OF_SQUARE, 1.0) if column < 2 else float(np.median(values))  # noqa: PLR2004
-        usually, mean = _by_turns(values, hour, turn, season)
-        beyond = np.where(usually > base * chi2_bound(weeks) / weeks, np.maximum(mean - base, 0.0), 0.0)
+    for column, values in enumerate((u[:, :1], u[:, 1:], rest)):
+        squares = np.square(values).sum(axis=1)
+        chance = float(squares.mean()) if column == 2 else max(float(np.median(squares)) / MEDIAN_OF_SQUARE, 1.0)  # noqa: PLR2004 - X²
+        chance *= MEDIAN_VARIES if turns >= FEWEST_TURNS else 1.0
+        lasting = np.square(_usual_side(values - np.median(values, axis=0), phase, turns)).sum(axis=1)
+        mean = np.nan_to_num(seasons.means(lasting, of_phase, season))
+        many = np.maximum(np.bincount(of_phase, minlength=season), 1)
+        base = chance / turns
+        beyond = np.where(mean > base * np.array([chi2_bound(free) / free for free in many]), mean - base, 0.0)
         missed[:, column] = PEAK * (np.sqrt(beyond / usual) if column < 2 else beyond / usual)  # noqa: PLR2004 - directions
     fits = ~np.asarray((missed > 0).any(axis=1))[hour]
     return missed, np.asarray(fits if 2 * fits.sum() >= fits.size else np.ones_like(fits))
 
 
-def _by_turns(values: Floats, hour: Ints, turn: Ints, season: int) -> tuple[Floats, Floats]:
-    """Return each hour's median over its turns (days, weeks), and its mean without the worst of them; 0 where it has none.
-
-    So one odd day touches no hour.
-    """
-    turns = int(turn.max()) + 1
-    each = seasons.means(values, hour * turns + turn, season * turns).reshape(season, turns)
-    each.sort(axis=1)  # what is NaN comes last
-    held, at = np.isfinite(each).sum(axis=1), np.arange(season)
-    kept = np.maximum(held - 1, 1)
-    best = np.where(np.arange(turns) < kept[:, None], np.nan_to_num(each), 0.0)
-    return np.nan_to_num(each[at, np.maximum(held - 1, 0) // 2]), best.sum(axis=1) / kept
+def _usual_side(values: Floats, phase: Ints, turns: int) -> Floats:
+    """Return the mean of each phase, float64[phases, columns]; of several turns the median, so that one odd day touches none."""
+    phases = int(phase.max()) + 1
+    if turns < FEWEST_TURNS:
+        return np.stack([np.nan_to_num(seasons.means(column, phase, phases)) for column in values.T], axis=1)
+    order = np.lexsort((np.arange(phase.size), phase))
+    starts = np.searchsorted(phase[order], np.arange(phases + 1))
+    return np.stack([np.median(values[order[first:last]], axis=0) for first, last in pairwise(starts.tolist())])
 
 
 def _turns(middles: Ints, season: int) -> float:
@@ -191,15 +311,6 @@ def _turns(middles: Ints, season: int) -> float:
 
 def _windows_an_hour(middles: Ints, season: int) -> float:
     return max(middles.size / season, 1.4) if season else float(middles.size)
-
-
-def _allowance(slow: Slow, features: int, turns: float) -> float:
-    """What slow variation may do, at the chance shared by the features; the past's own share of it on top."""
-    if slow.sd == 0:
-        return 0.0
-    inside = max(1 - 1 / turns, 0.5)  # the expectation has followed its own past
-    bound = t_quantile(UNSURE / (4 * features), slow.dof)
-    return float(bound * slow.sd / np.sqrt(inside) * np.sqrt(1 + 1 / turns))
 
 
 def _growth(u: Floats, rows: Floats) -> float:
@@ -230,28 +341,26 @@ def _skew(u: Floats, known: float) -> float:
 # --- everything else -----------------------------------------------------------------------------------------------------
 
 
-def residual_x2(apart: Floats, rows: Floats, q: Floats, scores: Floats) -> Floats:
-    """Return X² without what location and scale have said; `apart`, `q` float64[k, size], `rows` float64[k]."""
+def residual_x2(apart: Floats, rows: Floats, q: Floats, moved: Floats) -> Floats:
+    """Return X² without what location and scale have said; `apart`, `q` float64[k, size], `rows` float64[k], `moved` [k, 2]."""
     x2 = rows * (apart * apart / np.maximum(q, LEAST / rows[:, None])).sum(axis=-1)
-    said = rows * np.square(apart @ scores).sum(axis=-1)
-    return np.asarray(np.maximum(x2 - said, 0.0))
+    return np.asarray(np.maximum(x2 - rows * np.square(moved).sum(axis=-1), 0.0))
 
 
-def _shape(windows: FeatureWindows, x2: Floats, rows: Floats, q: Floats, scores: Floats) -> tuple[Pair, float, float]:
+def _shape(
+    x2: Floats, rest: Floats, rows: Floats, q: Floats, scores: Floats, place: _Place
+) -> tuple[Pair, float, Level]:
     filled = q.mean(axis=0)[(q > 0).any(axis=0)]
     size = filled.size
     said = int((np.abs(scores).sum(axis=0) > 0).sum())
     dof = float(size - 1 - said)
     if dof < 1:
-        return ONES, 1.0, 0.0
-    spread = 2 * dof + (float((1 / np.maximum(filled, TINY)).sum()) - size * size - 2 * size + 2) / float(
-        np.median(rows)
-    )
+        return ONES, 1.0, Level()
+    usual = float(np.median(rows))
+    spread = 2 * dof + (float((1 / np.maximum(filled, TINY)).sum()) - size * size - 2 * size + 2) / usual
     scale, free = _law(x2, dof, max(spread, 2 * dof))
     deviates = chi2_deviate(x2 / scale, np.full(x2.size, free), np.zeros(x2.size))
-    excess = slow_sd(x2 / rows, float((x2 / rows).std()))
-    bound = t_quantile(UNSURE / (4 * windows.features), excess.dof)
-    return (scale, free), quick_sd(deviates), float(bound * excess.sd)
+    return (scale, free), quick_sd(deviates, place.groups), place.level(rest, (dof / usual) ** 0.5)
 
 
 def _law(x2: Floats, dof: float, spread: float) -> Pair:
@@ -278,9 +387,11 @@ def _missing(windows: FeatureWindows) -> Pair:
         return 1.0, 0.0
     share = total / rows
     pearson = (windows.missing - share * windows.rows) / np.sqrt(windows.rows * share * (1 - share))
-    quick = quick_sd(pearson)
-    slow = _allowance(slow_sd(pearson, quick), windows.features, _turns(windows.middles, 0))
-    return quick**2, slow * _binomial_sd(windows)
+    place = _Place(windows.middles, windows.window_ns, 0.0, weekly=False)
+    quick = quick_sd(pearson, place.groups)
+    level = place.level(pearson, quick)
+    slow = level.most(chance_of_a_draw(1.0, level.draws, 4 * windows.features)) ** 0.5
+    return (quick**2, slow * _binomial_sd(windows))
 
 
 def _binomial_sd(windows: FeatureWindows) -> float:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.features import Floats
+from detectors.features import Floats, Ints
 
+LOCAL_NS = 3 * 3600 * 10**9
+FEWEST_LOCAL = 6
 LOCAL = 36  # windows whose common level is taken out before variation from one to the next is measured
 SHORT = (1, 2, 3, 4, 6)  # windows a block: what depends on its neighbour varies more in blocks
 SLOW = (12, 36, 72, 144, 288)  # windows a block: an hour to a day of five-minute windows
@@ -21,28 +23,45 @@ class Slow:
     dof: int
 
 
-def quick_sd(series: Floats, *, unit: float = 1.0) -> float:
+def quick_sd(series: Floats, groups: Ints | None = None, *, unit: float = 1.0) -> float:
     """Return the standard deviation that sums of neighbouring windows grow with, at least `unit`.
 
-    Over blocks of up to six windows, slow variation taken out; longer blocks count where they vary more than the shorter ones
-    explain. Then its upper bound: an underestimate would cost the budget more than an overestimate costs delay.
+    `groups` int64[k], rising: windows whose level in common is taken out, see `groups_of`. Over blocks of up to six windows;
+    longer blocks count where they vary more than the shorter ones explain. Then its upper bound: an underestimate would cost
+    the budget more than an overestimate costs delay.
     """
     if not series.size:
         return unit
-    whole = min(LOCAL, series.size)
-    series = series[: series.size // whole * whole]
-    apart = (series.reshape(-1, whole) - series.reshape(-1, whole).mean(axis=1, keepdims=True)).ravel()
+    apart, whole = _apart(series, groups)
     variance, bound = unit**2, unit
     for length in SHORT:
         blocks = _block_means(apart, length)
         free = blocks.size * (1 - length / whole)
-        if blocks.size < FEWEST_BLOCKS or free < FEWEST_BLOCKS:
+        if blocks.size < FEWEST_BLOCKS or free < FEWEST_BLOCKS or 2 * length > whole:
             continue
         squares = float(np.square(blocks).sum()) * length
         if squares > variance * chi2_bound(free):
             variance = squares / free
             bound = float(np.sqrt(variance) * (1 + 1 / np.sqrt(2 * free)))
     return bound
+
+
+def _apart(series: Floats, groups: Ints | None) -> tuple[Floats, int]:
+    """Return windows less the level of their group, of the groups that are whole, and how many one has."""
+    if groups is None:
+        whole = min(LOCAL, series.size)
+        kept = series[: series.size // whole * whole]
+    else:
+        many = np.bincount(groups - groups[0])
+        whole = int(many.max())
+        kept = series[many[groups - groups[0]] == whole]
+    rows = kept.reshape(-1, whole)
+    return np.asarray((rows - rows.mean(axis=1, keepdims=True)).ravel()), whole
+
+
+def groups_of(times: Ints, window_ns: int) -> Ints:
+    """Return which windows have a level in common, int64[k]: those of three hours, or six of long windows, by the clock."""
+    return times // max(LOCAL_NS, FEWEST_LOCAL * window_ns)
 
 
 def slow_sd(series: Floats, quick: float) -> Slow:

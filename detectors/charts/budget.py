@@ -4,9 +4,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from detectors.calibration.arl import DRIFT, gaussian_arl, gaussian_threshold
+
+__all__ = [
+    "DRIFT",
+    "Budget",
+    "BudgetError",
+    "adwin_delta",
+    "gaussian_arl",
+    "gaussian_threshold",
+    "points_per_month",
+    "ratio_threshold",
+]
+
 SECOND_NS = 1_000_000_000
 MONTH_NS = 30 * 86_400 * SECOND_NS
-DRIFT = 0.5  # standard errors taken off each point: half the lasting shift that is found soonest
 SHORTEST = 20.0  # points between false alarms of one chart that the formula still holds for
 ROUNDING = 1e-9
 RATES_SHARE = 0.1
@@ -21,27 +33,6 @@ class BudgetError(ValueError):
 def points_per_month(subgroup_ns: int) -> float:
     """Return how many disjoint subgroups of this length a month of 30 days has."""
     return MONTH_NS / subgroup_ns
-
-
-def gaussian_threshold(arl: float, drift: float = DRIFT) -> float:
-    """Return h of a one-sided CUSUM of standard normal points that errs once in `arl` of them (Siegmund 1985, corrected diffusion).
-
-    ARL = (e^(2kb) - 2kb - 1) / (2k²) with b = h + 1.166.
-
-    >>> round(gaussian_threshold(200 * 5 * 8640), 1)
-    14.1
-    """
-    aim = 2 * drift * drift * arl
-    scaled = math.log1p(aim)
-    for _ in range(50):  # a contraction: each round divides the error by more than three
-        scaled = math.log(aim + scaled + 1)
-    return scaled / (2 * drift) - 1.166
-
-
-def gaussian_arl(threshold: float, drift: float = DRIFT) -> float:
-    """Return the mean number of points between false alarms at a threshold: the same formula the other way."""
-    scaled = 2 * drift * (threshold + 1.166)
-    return (math.expm1(scaled) - scaled) / (2 * drift * drift)
 
 
 def ratio_threshold(arl: float) -> float:

@@ -1,6 +1,6 @@
 """What the charts of one series are held to: shares, scores, allowances and thresholds, as arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from detectors.calibration.calibration import Calibration
 from detectors.calibration.components import TINY, chi2_quantile, normal_scores
-from detectors.calibration.feature import reference_error, upper_share
+from detectors.calibration.feature import FeatureCalibration, reference_error, upper_share
+from detectors.calibration.slow import chance_of_a_draw
 from detectors.charts.budget import (
     DRIFT,
     SHORTEST,
@@ -23,6 +24,7 @@ from detectors.reference.reference import Reference
 
 CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen")
 GAUSSIAN = 5  # of them are sums of normal deviates, the rest of log likelihood ratios
+CHARTS_OF_THREE = [0, 0, 1, 1, 2]  # location, scale and shape, of each of these
 DRIFTS = np.array([DRIFT, DRIFT, DRIFT, DRIFT, 1.0])  # shape: small changes of place and spread have their own charts
 RATIOS = (1.3, 3.0, 10.0)  # of the odds, that the charts of rates look for: each has a sum of its own
 COLUMNS = GAUSSIAN + 2 * len(RATIOS)
@@ -32,6 +34,7 @@ RELATIVE_FLOOR = 0.1  # of a rate: missing 1.0 % -> 1.1 % is nobody's incident
 MOST_OF_THRESHOLD = 0.6  # that one subgroup may add, so that none pages by itself
 MOST_OF_RATIO = 0.75  # same, of likelihoods, which no far tail of a normal law can mislead
 CLIP = 8.0  # standard errors, same reason
+HALF_A_DAY_NS = 12 * 3600 * 10**9
 ROWS_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
 
 
@@ -76,7 +79,7 @@ class ChartDesign:
         self.rows = np.maximum(counts.sum(axis=1), 1.0)  # behind the shares, float64[f]
         self.shares = counts / self.rows[:, None]
         self.scores = normal_scores(self.shares, self.cells.sizes, self.numeric)
-        self._take_calibration(calibration)
+        self._take_calibration(calibration, spec)
         self._take_floors(spec)
         self._take_rates(reference, spec)
         self.weights = np.array([spec.importance.get(name, 1.0) for name in self.layout.names])
@@ -84,7 +87,7 @@ class ChartDesign:
         self.budget = Budget(spec.per_month, int(self.active.sum()) + 2, self.subgroup_ns, rates)
         self.thresholds = thresholds(self.budget)
 
-    def _take_calibration(self, calibration: Calibration) -> None:
+    def _take_calibration(self, calibration: Calibration, spec: BudgetSpec) -> None:
         features = calibration.features
         self.sd = np.array([learnt.sd for learnt in features])
         usual = max(calibration.rows, 1.0)
@@ -92,12 +95,17 @@ class ChartDesign:
         self.overdispersion = np.array([learnt.overdispersion for learnt in features])
         # Windows of the calibration in a subgroup, each with a level of its own.
         self._windows = self.subgroup_ns / calibration.window_ns
-        self.slow = np.array([learnt.slow for learnt in features])
+        self.slow, self.shape_slow = _allowances(features, spec)
         self.shape = np.array([learnt.shape for learnt in features])
         self.shape_sd = np.array([learnt.shape_sd for learnt in features])
-        self.shape_slow = np.array([learnt.shape_slow for learnt in features])
+        self.shape_mean = np.array([learnt.shape_mean for learnt in features])
+        self.reached = np.array([learnt.reached for learnt in features])[:, CHARTS_OF_THREE]
+        caps = np.array([learnt.caps for learnt in features])
+        self.caps = np.where(caps > 0, caps, np.inf)[:, CHARTS_OF_THREE]
         # Rows that say as much as one.
         self.design_effect = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])
+        self.hourly = np.array([at for at in range(self.numeric) if features[at].season], dtype=np.int64)
+        self.moving = self.slow[: self.numeric, 0] > 0
         self._no_lack_of_fit = np.zeros((len(features), 3))
 
     def _take_floors(self, spec: BudgetSpec) -> None:
@@ -150,6 +158,14 @@ class ChartDesign:
         """Return what location and scale deviate by, float64[f, 2], at so many usable rows, in units of independent ones."""
         return np.asarray(self.sd * np.sqrt(1 + self.overdispersion * (rows / self._windows)[:, None]))
 
+    def allowed(self, error: Floats) -> Floats:
+        """Return what location and scale may deviate by at this standard error float64[f, 2] of a subgroup: sigma, float64[f, 2].
+
+        A level at its bound may just reach the threshold in half a day; the floor and it are not added up.
+        """
+        climb = error * (DRIFT + self.thresholds[0] / max(HALF_A_DAY_NS / self.subgroup_ns, 1.0))
+        return np.asarray(np.hypot(self.floor, np.maximum(self.slow - climb, self.slow / 2)))
+
     @cached_property
     def active(self) -> Bools:
         """Which charts there are, bool[f, 7]: a constant has no location, two cells have no scale."""
@@ -168,6 +184,18 @@ class ChartDesign:
         for each in self.calibration.hours:
             shares[each.which], rows[each.which], lack_of_fit[each.which] = each.expected(start, end)
         return shares, rows, lack_of_fit
+
+
+def _allowances(features: Sequence[FeatureCalibration], spec: BudgetSpec) -> tuple[Floats, Floats]:
+    """Return what slow variation may do at this budget: sigma of location and scale float64[f, 2], X² a row float64[f]."""
+    moving = sum(level.variance > 0 for learnt in features for level in learnt.levels or ())
+    found = np.array(
+        [
+            learnt.allowed([chance_of_a_draw(spec.per_month, level.draws, 2 * moving) for level in learnt.levels or ()])
+            for learnt in features
+        ]
+    ).reshape(-1, 3)
+    return found[:, :2], found[:, 2]
 
 
 def thresholds(budget: Budget) -> Floats:

@@ -25,7 +25,7 @@ def detectable_shift(design: ChartDesign, within_ns: int) -> Floats:
     taken = np.pad(rows * carried, (0, len(design.sd) - design.numeric))
     error = design.deviation(taken)[numbers, 0] / np.sqrt(np.maximum(rows * carried, 1))
     points = np.maximum(within_ns / (design.subgroup_ns * carried), FEWEST_POINTS)
-    allowed = (design.floor + design.slow)[numbers, 0]
+    allowed = design.allowed(np.pad(error[:, None], ((0, len(design.sd) - design.numeric), (0, 1))))[numbers, 0]
     sampling = design.reference_error(rows * carried, design.rows[numbers])
     shift = allowed + (sampling + DRIFT + design.thresholds[0] / points) * error
     return np.where(design.active[numbers, 0], shift, np.inf)

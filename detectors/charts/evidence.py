@@ -4,7 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, straightened
+from detectors.calibration.components import (
+    LEAST,
+    TINY,
+    chi2_deviate,
+    normal_quantile,
+    normal_scores,
+    recentred,
+    straightened,
+)
 from detectors.charts.budget import CERTAIN
 from detectors.charts.design import CHARTS, COLUMNS, DRIFTS, GAUSSIAN, ChartDesign
 from detectors.features import Bools, Floats, Ints, some
@@ -12,6 +20,7 @@ from detectors.features import Bools, Floats, Ints, some
 # Changes from which one subgroup may page by itself, if chance is out of the question:
 SIGMA_AT_ONCE = 0.5
 SHARE_AT_ONCE = 0.2
+BEYOND_REACHED = 1.5  # times the largest deviate that the reference's own windows have
 SHAPE_AT_ONCE = 1.0  # root mean square of the cells' relative changes
 
 
@@ -54,7 +63,7 @@ def weigh(design: ChartDesign, counted: SubgroupCounts, judged: Bools) -> Subgro
     active = design.active.copy()
     active[:, :GAUSSIAN] &= judged[:, None]  # rates are weighed by likelihood, which needs no least number of rows
     increments = np.empty((len(usable), COLUMNS))
-    increments[:, :GAUSSIAN] = z[:, :GAUSSIAN] - DRIFTS
+    increments[:, :GAUSSIAN] = np.minimum(z[:, :GAUSSIAN] - DRIFTS, design.caps)
     increments[:, GAUSSIAN:] = _log_ratios(design, counted)
     increments[~np.repeat(active, _COLUMNS_OF, axis=1)] = np.nan
     z[~active] = 0.0
@@ -68,34 +77,74 @@ def _directions(design: ChartDesign, counted: SubgroupCounts, usable: Floats, z:
     """Location, scale and shape."""
     q = counted.expected / usable[:, None]
     apart = counted.cells / usable[:, None] - q
-    moved = np.einsum("fw,fws->fs", apart, design.scores)
-    error = design.deviation(usable) / np.sqrt(usable)[:, None]
-    allowed = design.floor + design.slow + counted.lack_of_fit[:, :2]
+    scores = _scores(design, q)
+    moved = np.einsum("fw,fws->fs", apart, scores)
+    x2 = _recentred(design, counted, _Moved(apart, q, moved, scores), usable)
+    # An hour's own sampling error differs from hour to hour, as chance does; that of all rows stays, and is tolerated.
+    hours_own = 1 + usable / counted.resting - usable / np.maximum(design.rows, counted.resting)
+    error = design.deviation(usable) * np.sqrt(hours_own / usable)[:, None]
+    allowed = design.allowed(error) + counted.lack_of_fit[:, :2]
     u, skew = moved / error, design.skew / np.sqrt(usable)[:, None]
-    tolerated = allowed / error + design.reference_error(usable, counted.resting)[:, None]
+    tolerated = allowed / error + design.reference_error(usable, np.maximum(design.rows, counted.resting))[:, None]
     z[:, 0:4:2] = straightened(u - tolerated, skew)  # what is beyond, for far from zero it would bend what is tolerated
     z[:, 1:4:2] = -straightened(u + tolerated, skew)
     effects[:, 0:4:2], effects[:, 1:4:2] = moved, -moved
     effects[:, 2:4] /= np.sqrt(2)  # in relative change of the spread
-    z[:, 4], effects[:, 4] = _shape(design, apart, q, moved, usable, counted)
+    z[:, 4], effects[:, 4] = _shape(design, _Moved(apart, q, moved, scores), usable, counted, x2)
+
+
+def _scores(design: ChartDesign, q: Floats) -> Floats:
+    """Scores under the shares that are expected now; without a season always the same."""
+    hourly = design.hourly
+    if not hourly.size:
+        return design.scores
+    scores = design.scores.copy()
+    scores[hourly] = normal_scores(q[hourly], design.cells.sizes[hourly], hourly.size)
+    return scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Moved:
+    """Shares less what is expected, what is expected float64[f, w], location and scale [f, 2] and their scores [f, w, 2]."""
+
+    apart: Floats
+    q: Floats
+    moved: Floats
+    scores: Floats
 
 
 def _shape(
-    design: ChartDesign, apart: Floats, q: Floats, moved: Floats, usable: Floats, counted: SubgroupCounts
+    design: ChartDesign, seen: _Moved, usable: Floats, counted: SubgroupCounts, moving: tuple[Ints, Floats]
 ) -> tuple[Floats, Floats]:
     """What location and scale do not say; of categories all, each beyond its own floor."""
-    known, k = np.maximum(q, LEAST / usable[:, None]), design.numeric
+    apart, known, k = seen.apart, np.maximum(seen.q, LEAST / usable[:, None]), design.numeric
     x2 = np.empty(len(usable))
-    x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(moved[:k]).sum(axis=1), 0.0)
+    x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(seen.moved[:k]).sum(axis=1), 0.0)
     x2[k:] = (apart[k:] ** 2 / known[k:]).sum(axis=1)
+    x2[moving[0]] = moving[1]
     tolerated = design.shape_error * design.rows / counted.resting + design.shape_slow + counted.lack_of_fit[:, 2]
     tolerated[:k] += np.square(design.shape_floor)
     _tolerate_mass(design, apart[k:], known[k:], usable[k:], x2[k:], tolerated[k:])
     scale, dof = design.shape[:, 0], np.maximum(design.shape[:, 1], TINY)
-    deviate = chi2_deviate(usable * x2 / scale, dof, usable * tolerated / scale) / design.shape_sd
+    deviate = chi2_deviate(usable * x2 / scale, dof, usable * tolerated / scale) / design.shape_sd - design.shape_mean
     effect = np.sqrt(x2)
     effect[k:] = np.abs(apart[k:]).sum(axis=1) / 2
     return deviate, effect
+
+
+def _recentred(design: ChartDesign, counted: SubgroupCounts, seen: _Moved, usable: Floats) -> tuple[Ints, Floats]:
+    """Where levels move, the expectation moves along: return which features, and X² a row of what the move does not explain.
+
+    Their scale is put, in place, to that of the stretch alone: a tolerated shift leaves part of itself in both.
+    """
+    moving = np.flatnonzero(design.moving | (counted.lack_of_fit[: design.numeric, :2] > 0).any(axis=1))
+    if not moving.size:
+        return moving, np.empty(0)
+    q = seen.q[moving]
+    there, stretched = recentred(q, seen.moved[moving], seen.scores[moving], design.cells.sizes[moving])
+    seen.moved[moving, 1] = stretched
+    apart = seen.apart[moving] + q - there
+    return moving, (np.square(apart) / np.maximum(there, LEAST / usable[moving, None])).sum(axis=1)
 
 
 def _tolerate_mass(
@@ -139,6 +188,7 @@ def _certain(design: ChartDesign, counted: SubgroupCounts, z: Floats, effects: F
     large[numeric:, 4] = effects[numeric:, 4] >= SHARE_AT_ONCE
     large[:, 5:] = effects[:, 5:] >= SHARE_AT_ONCE
     certain = large & (z >= normal_quantile(CERTAIN))
+    certain[:, :GAUSSIAN] &= z[:, :GAUSSIAN] >= BEYOND_REACHED * design.reached
     if some(certain[:, GAUSSIAN:]):
         certain[:, GAUSSIAN:] &= _beyond_chance(design, counted)
     return certain
