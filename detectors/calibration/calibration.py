@@ -9,7 +9,7 @@ import numpy as np
 from detectors.calibration import seasons
 from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
-from detectors.calibration.changes import Drifting, OwnWindows, drifting
+from detectors.calibration.changes import OwnWindows, unsteady
 from detectors.calibration.feature import (
     FeatureCalibration,
     FeatureWindows,
@@ -20,6 +20,7 @@ from detectors.calibration.feature import (
 )
 from detectors.calibration.replay import Reached
 from detectors.calibration.slow import Level, moderated
+from detectors.calibration.unsteady import STEADY, Drifting, Unsteady
 from detectors.calibration.windows import WindowCounts
 from detectors.features import Floats, Ints
 from detectors.layout import Layout
@@ -47,7 +48,7 @@ class Calibration:
     cells: MergedCells
     features: tuple[FeatureCalibration, ...]  # in the layout's order
     arrival_rate: ArrivalRate
-    drifting: tuple[Drifting, ...] = ()
+    unsteady: Unsteady = STEADY
     hours: tuple[seasons.HourlyProfiles, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +70,11 @@ class Calibration:
         """The name shown: week, day or pooled."""
         return self.profile if self.profile != "none" else "pooled"
 
+    @property
+    def drifting(self) -> tuple[Drifting, ...]:
+        """The features that change inside the reference."""
+        return self.unsteady.drifting
+
     def select(self, names: Iterable[str], layout: Layout) -> "Calibration":
         """Return the calibration of some features, which `layout` holds in its order."""
         wanted = set(names)
@@ -81,7 +87,7 @@ class Calibration:
             MergedCells(layout, tuple(self.cells.cuts[at] for at in kept)),
             tuple(self.features[at] for at in kept),
             self.arrival_rate,
-            tuple(change for change in self.drifting if change.feature in wanted),
+            self.unsteady.select(wanted),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -92,7 +98,7 @@ class Calibration:
             "rows": self.rows,
             "span_ns": self.span_ns,
             "volume": self.arrival_rate.to_dict(),
-            "drifting": [[change.feature, change.since, change.shift, change.what] for change in self.drifting],
+            **self.unsteady.to_dict(),
             "features": {
                 name: _feature_to_dict(learnt, cuts)
                 for name, learnt, cuts in zip(self.cells.layout.names, self.features, self.cells.cuts, strict=True)
@@ -115,10 +121,7 @@ class Calibration:
                 cells,
                 features,
                 ArrivalRate.from_dict(content["volume"]),
-                tuple(
-                    Drifting(str(name), int(since), float(shift), str(what))
-                    for name, since, shift, what in content["drifting"]
-                ),
+                Unsteady.from_dict(content),
             )
             calibration._check_whole()
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -135,11 +138,7 @@ class Calibration:
             raise ValueError("calibration: window_ns and rows must be above zero")
         if max(self.window_ns, self.span_ns) > LONGEST_NS or self.rows > MOST_ROWS or self.windows < 1:
             raise ValueError("calibration: window_ns, span_ns, windows or rows is beyond all reason")
-        if any(
-            change.feature not in self.cells.layout.names or not abs(change.since) < LONGEST_NS
-            for change in self.drifting
-        ):
-            raise ValueError("calibration: drifting names an unknown feature or no time")
+        self.unsteady.check(self.cells.layout.names)
 
 
 def _stacked(features: Sequence[FeatureCalibration], season: int, width: int) -> seasons.HourlyProfiles:
@@ -307,7 +306,7 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Cal
         cells=cells,
         features=tuple(features),
         arrival_rate=arrival_rate(rows, middles, counts.window_ns),
-        drifting=drifting(OwnWindows(cells, held, rows, starts, middles), features, cells.merge(everything)),
+        unsteady=unsteady(OwnWindows(cells, held, rows, starts, middles), features, cells.merge(everything)),
     )
 
 

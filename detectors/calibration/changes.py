@@ -10,6 +10,7 @@ from detectors.calibration import seasons
 from detectors.calibration.cells import MergedCells
 from detectors.calibration.components import TINY, normal_scores
 from detectors.calibration.feature import FeatureCalibration
+from detectors.calibration.unsteady import Drifting, Unsteady
 from detectors.calibration.variation import FEWEST_BLOCKS, SLOW, t_quantile
 from detectors.features import Floats, Ints
 
@@ -19,26 +20,6 @@ LEADING = 3  # categories whose share is looked at
 STEP_BLOCKS = 24
 MOST_OF_IT = 0.9  # of the rows: windows with fewer are compared with all
 LevelChange = tuple[int, float, str]  # time, size, what changes
-
-
-@dataclass(frozen=True, slots=True)
-class Drifting:
-    """A feature that changes inside the reference: from `since` (ns) on by `shift`.
-
-    `what`: its mean, in sigma; the mix of its categories or its missing values, in share.
-    """
-
-    feature: str
-    since: int
-    shift: float
-    what: str = "mean"
-
-    @property
-    def words(self) -> str:
-        """The change in words."""
-        at = np.datetime64(self.since, "ns").astype("datetime64[m]")
-        size = f"mean {self.shift:+.2f} σ" if self.what == "mean" else f"{self.what} {self.shift * 100:+.1f} points"
-        return f"{self.feature} changes inside the reference: {size} from {at}Z on"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +41,8 @@ class OwnWindows:
         return self.cells[:, at, : self.merged.sizes[at]].astype(np.float64)
 
 
-def drifting(windows: OwnWindows, learnt: Sequence[FeatureCalibration], everything: Ints) -> tuple[Drifting, ...]:
-    """Return the features that change inside the reference; `everything` int64[f, width] are all its rows on merged cells."""
+def unsteady(windows: OwnWindows, learnt: Sequence[FeatureCalibration], everything: Ints) -> Unsteady:
+    """Return what is not steady inside the reference; `everything` int64[f, width] are all its rows on merged cells."""
     changes = []
     for at, (name, feature) in enumerate(zip(windows.merged.layout.names, learnt, strict=True)):
         change = _inside(windows, at, feature)
@@ -69,7 +50,7 @@ def drifting(windows: OwnWindows, learnt: Sequence[FeatureCalibration], everythi
             changes.append(Drifting(name, *change))
         elif (shift := _apart(windows, at, feature, everything[at])) is not None:
             changes.append(Drifting(name, int(windows.starts[0]), *shift))
-    return tuple(changes)
+    return Unsteady(tuple(changes))
 
 
 def _inside(windows: OwnWindows, at: int, learnt: FeatureCalibration) -> LevelChange | None:
