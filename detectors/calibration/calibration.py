@@ -9,7 +9,8 @@ import numpy as np
 from detectors.calibration import seasons
 from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
-from detectors.calibration.changes import OwnWindows, unsteady
+from detectors.calibration.changes import unsteady
+from detectors.calibration.days import OwnWindows
 from detectors.calibration.feature import (
     FeatureCalibration,
     FeatureWindows,

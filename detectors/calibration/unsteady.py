@@ -141,6 +141,9 @@ class Unsteady:
             raise ValueError("calibration: odd_days names an unknown feature or no time")
         if any(each.feature not in known for each in self.wandering):
             raise ValueError("calibration: wandering names an unknown feature")
+        whats = {each.what for each in self.drifting} | {each.what for each in deviations}
+        if whats - set(WHATS):
+            raise ValueError(f"calibration: what is {min(whats - set(WHATS))!r}; valid are {', '.join(WHATS)}")
         numbers = [
             *(each.shift for each in self.drifting),
             *(each.by for each in deviations),
