@@ -124,6 +124,15 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     arguments.add_list(
         fit, "--kind", arguments.kinds, default=[], metavar="COL=KIND", help="take a column as numeric or categorical"
     )
+    arguments.add_list(
+        fit,
+        "--exclude",
+        arguments.spans,
+        default=[],
+        metavar="FROM..TO",
+        help="leave out these days; an end may be open",
+    )
+    _json(fit)
 
     show = _add(actions, "show", "a profile as a table", _show)
     show.add_argument("file", type=Path, metavar="REF.json")
@@ -222,6 +231,8 @@ def _fit(options: argparse.Namespace) -> Exit:
             timestamp_unit=options.timestamp_unit,
             window=options.window,
             kinds=options.kind,
+            exclude=options.exclude,
+            json=options.json,
         )
     )
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 from detectors import Kind, Reference
 from monitor.commands.calibration import learnt, misgivings
+from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
+from monitor.commands.selfreport import remedies, unseen
+from monitor.commands.show import print_document
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.sources.formats.values import UNITS
@@ -34,19 +37,22 @@ class FitChoice:
     timestamp_unit: str = "ms"
     window: str | None = None
     kinds: list[str] | None = None
+    exclude: list[str] | None = None
+    json: bool = False
 
 
 def fit(choice: FitChoice) -> Exit:
     """Profile a data set into a reference file. Raises ConfigError."""
     kinds = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
+    excluded = parse_excluded(choice)
     check_output(choice)
     progress = ProgressLine(terminal=sys.stderr.isatty())
     try:
         shape = look(choice.inputs, lambda rows: progress.show(f"looked at {rows:,} rows"))
         progress.done()
         wanted = features_of(choice, shape, kinds)
-        reference = profile(choice, shape, wanted, kinds, window, progress)
+        reference = profile(choice, shape, wanted, kinds, window, excluded, progress)
     except (TableError, ValueError) as error:
         raise ConfigError(str(error)) from None
     finally:
@@ -58,13 +64,18 @@ def fit(choice: FitChoice) -> Exit:
     for name, feature in reference.features.items():
         if not feature.count:
             say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
-    for line in misgivings(reference):
+    for line in (*misgivings(reference), *remedies(reference)):
         say(line)
+    if choice.json:
+        print_document(choice.output, reference)
+        return Exit.OK
     numeric = len(reference.layout.numeric)
     print(
         f"{choice.output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
         f"features, hash {reference.hash}"
     )
+    if (hidden := unseen(reference)) is not None:
+        print(hidden)
     print(learnt(reference, window))
     return Exit.OK
 
@@ -75,6 +86,7 @@ def profile(
     wanted: list[str],
     kinds: dict[str, Kind],
     window: int | None,
+    excluded: list[ExcludedSpan],
     progress: ProgressLine,
 ) -> Reference:
     """Read the files twice. Raises TableError and ValueError."""
@@ -83,8 +95,12 @@ def profile(
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
 
+    first = Exclusion(excluded, choice.timestamp or "")
+    exclusions = iter((first, replace(first)))
+
     def passes() -> Iterator[Pieces]:
-        return chunks(choice.inputs, shape, wanted, next(times))
+        pieces = chunks(choice.inputs, shape, wanted, next(times))
+        return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
         passes,
@@ -95,6 +111,8 @@ def profile(
         progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
     )
     progress.done()
+    if excluded:
+        say(f"left out {first.rows:,} rows by --exclude")
     if time is not None and time.absent:
         say(f"{time.name}: {time.absent:,} of {reference.rows:,} rows have no time; they are profiled all the same")
     return reference
@@ -143,6 +161,13 @@ def parse_window(choice: FitChoice) -> int | None:
     if window <= 0:
         raise ConfigError(f"--window {text}: must be longer than zero")
     return window
+
+
+def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:
+    """`--exclude`, where there is a timestamp to tell what lies in it. Raises ConfigError."""
+    if choice.exclude and choice.timestamp is None:
+        raise ConfigError("--exclude needs --timestamp: rows are left out by event time")
+    return [ExcludedSpan.parse(text) for text in choice.exclude or ()]
 
 
 def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list[str]:
