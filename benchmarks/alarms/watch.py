@@ -1,0 +1,110 @@
+"""The operator of the daemon under simulated panes, and what people hear of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.alarms.traffic import HOUR, Pane
+from detectors import Reference
+from detectors.charts import BudgetSpec
+from monitor.alerting.budget import BY_SELF_CHECK
+from monitor.facts import AlertChanged, Fact
+from monitor.series.charts import ChartBudget
+from monitor.stream.events import SeriesKey
+from monitor.stream.windows import SealedPane
+
+OPENED, ESCALATED, SETTLED, CLOSED = "opened", "escalated", "settled", "closed"
+HEARD = frozenset({OPENED, ESCALATED})
+DOUBT = "doubt"  # the self-check says that the calibration does not fit
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that people are told: which incident, what became of it, the features in question, the first in front."""
+
+    at: int
+    incident: str
+    what: str
+    features: tuple[str, ...]
+    charts: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """It in a line; hours since a start are the reader's."""
+        return (
+            f"{self.incident} {self.what} {', '.join(map(' '.join, zip(self.features[:3], self.charts, strict=False)))}"
+        )
+
+
+def notice_of(fact: Fact) -> Notice | None:
+    """The one place that knows which facts people hear of."""
+    match fact:
+        case AlertChanged(rule=rule, evidence=evidence, window=window) if fact.opened or fact.closed:
+            incident = DOUBT if rule == BY_SELF_CHECK.name else str(getattr(fact, "kind", rule))
+            what = OPENED if fact.opened else CLOSED
+            return Notice(
+                window.end,
+                incident,
+                what,
+                tuple(one.feature for one in evidence),
+                tuple(one.chart for one in evidence),
+            )
+        case _:
+            return None
+
+
+@dataclass(eq=False)
+class Watch:
+    """A series' operator from its first pane on, at one false alarm a month."""
+
+    reference: Reference
+    window_ns: int
+    notices: list[Notice] = field(default_factory=list)
+    windows: int = 0
+    open_windows: int = 0
+    doubtful: int = 0
+    _open: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        calibration = self.reference.calibration
+        assert calibration is not None, self.reference.cold
+        plan = BudgetSpec(per_month=1.0, pane_ns=self.window_ns)
+        self._operator = ChartBudget(SeriesKey("model", "1"), self.reference, plan, calibration.kind)
+
+    @property
+    def open(self) -> bool:
+        """Whether any incident is open; doubts of the calibration are none."""
+        return bool(self._open - {DOUBT})
+
+    def take(self, pane: Pane) -> list[Notice]:
+        """Let the operator see a pane; what people are told now."""
+        facts = self._operator.on_pane(SealedPane(pane.start, pane.start + self.window_ns, pane.sketch))
+        heard = [notice for fact in facts if (notice := notice_of(fact)) is not None]
+        for notice in heard:
+            self._follow(notice)
+        self.notices += heard
+        self.windows += 1
+        self.open_windows += self.open
+        self.doubtful += DOUBT in self._open
+        return heard
+
+    def _follow(self, notice: Notice) -> None:
+        if notice.what in HEARD:
+            self._open.add(notice.incident)
+        else:
+            self._open.discard(notice.incident)
+
+    def count(self, what: str) -> int:
+        """How many such notices of incidents there were."""
+        return sum(one.what == what and one.incident != DOUBT for one in self.notices)
+
+
+def names(notices: Sequence[Notice], feature: str) -> Notice | None:
+    """The first of them that opens or escalates and names this feature."""
+    return next(
+        (one for one in notices if one.what in HEARD and feature in one.features and one.incident != DOUBT), None
+    )
+
+
+def hours(nanoseconds: int) -> float:
+    """In hours."""
+    return nanoseconds / HOUR
