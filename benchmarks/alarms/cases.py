@@ -76,9 +76,14 @@ def any_of(many: int) -> Pick:
     return lambda features, rng: _drawn([one.name for one in features], many, rng)
 
 
+def every(kind: str) -> Pick:
+    """All features whose names begin so."""
+    return lambda features, _: [one.name for one in features if one.name.startswith(kind)]
+
+
 def the(*chosen: str) -> Pick:
     """These features, by name."""
-    return lambda features, rng: list(chosen)
+    return lambda _, __: list(chosen)
 
 
 def _drawn(chosen: list[str], many: int, rng: np.random.Generator) -> list[str]:
@@ -141,8 +146,8 @@ ORDINARY = (
         trials=(Trial("1.5 σ", Change(shift=1.5), numbers(4)),),
     ),
     Case("slow", "a level that wanders: sd .1 σ, a day", usual(wandering(0.1))),
-    Case("sessions-100", "100 sessions a window, ρ .5", usual(rows=Sessions(1000, 100, 0.5)), trials=(HALF,)),
-    Case("sessions-30", "30 sessions a window, ρ .7", usual(rows=Sessions(1000, 30, 0.7)), trials=(HALF,)),
+    Case("sessions-100", "100 sessions a window, correlation .5", usual(rows=Sessions(1000, 100, 0.5)), trials=(HALF,)),
+    Case("sessions-30", "30 sessions a window, correlation .7", usual(rows=Sessions(1000, 30, 0.7)), trials=(HALF,)),
     Case("storm", "an hour a week in which 60 rows are sent again and again", usual(rows=Storm(1000, 60, 51.0))),
     Case("weather", "one value an hour for all rows", usual(more=(WEATHER,))),
     Case("memory", "ARFIMA, d .3, sd .3 σ", usual(long_memory(0.3, 0.3))),

@@ -1,9 +1,9 @@
 """The operator of the daemon under simulated panes, and what people hear of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from benchmarks.alarms.traffic import HOUR, Pane
+from benchmarks.alarms.traffic import Pane
 from detectors import Reference
 from detectors.charts import BudgetSpec
 from monitor.alerting.budget import BY_SELF_CHECK
@@ -26,6 +26,11 @@ class Notice:
     what: str
     features: tuple[str, ...]
     charts: tuple[str, ...]
+
+    @property
+    def cause(self) -> str:
+        """The chart of the feature in front."""
+        return self.charts[0] if self.charts else ""
 
     @property
     def line(self) -> str:
@@ -98,13 +103,8 @@ class Watch:
         return sum(one.what == what and one.incident != DOUBT for one in self.notices)
 
 
-def names(notices: Sequence[Notice], feature: str) -> Notice | None:
+def names(notices: Iterable[Notice], feature: str) -> Notice | None:
     """The first of them that opens or escalates and names this feature."""
     return next(
         (one for one in notices if one.what in HEARD and feature in one.features and one.incident != DOUBT), None
     )
-
-
-def hours(nanoseconds: int) -> float:
-    """In hours."""
-    return nanoseconds / HOUR
