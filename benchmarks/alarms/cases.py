@@ -41,7 +41,7 @@ class Trial:
     """A change made again and again, each time to one of the features picked and to a fresh operator.
 
     `after`: another change that was made to another feature so many hours before, so that an incident is open.
-    `named`: what ought to stand first, where it is not the feature itself.
+    `named`: what people ought to be told of, where it is not the feature itself.
     """
 
     key: str
@@ -49,7 +49,7 @@ class Trial:
     pick: Pick
     horizon: float = 72.0  # hours
     after: tuple[Change, float] | None = None
-    named: str = ""
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def rare(rng: np.random.Generator) -> tuple[Feature, ...]:
         *(Feature(f"flag_{share:g}", Flag(share / 100)) for share in (0.1, 1, 3)),
         Feature("seldom", ZeroInflated(0.02)),
         Feature("category", Categories((0.4, 0.25, 0.15, 0.1, 0.05, 0.03, 0.018, 0.002))),
-        Feature("__prediction__", Categories((0.7, 0.298, 0.002))),
+        Feature("__prediction__", Categories((0.998, 0.002))),
     )
     return (*mixed(rng)[4:], *added)
 
@@ -211,7 +211,7 @@ LASTING = (
         ),
     ),
 )
-LABEL = Categories((0.562, 0.238, 0.2))
+LABEL = Categories((0.8, 0.2))
 BLIND = (
     Trial("flag .1 % → 50 %", Change(becomes=Flag(0.5)), the("flag_0.1")),
     Trial("flag 1 % → 50 %", Change(becomes=Flag(0.5)), the("flag_1")),
@@ -226,7 +226,7 @@ BLIND = (
         Change(becomes=Categories((0.393, 0.246, 0.147, 0.098, 0.049, 0.029, 0.018, 0.02))),
         the("category"),
     ),
-    Trial("every row twice", Change(copies=2), the(volume.FEATURE)),
+    Trial("every row twice", Change(copies=2), the(volume.FEATURE), named=(volume.FEATURE, "__duplicates__")),
 )
 CASES = {
     one.key: one

@@ -1,7 +1,7 @@
 """Months of a model, with the changes of its case: how often people are paged, how long, by what, and what they hear."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from benchmarks.alarms.plain import PlainRule
 from benchmarks.alarms.subject import MONTH_HOURS, Subject
@@ -49,15 +49,29 @@ def figures(watch: Watch, plain: PlainRule | None) -> Figures:
 
 def _planted(subject: Subject, watch: Watch, one: Planted) -> Figures:
     features = [subject.names[at] for at in one.features]
+    begins = subject.living.start(max(one.since, subject.begins))
+    return told_of(watch, features, begins) | {"day": subject.day(subject.living.start(one.since))}
+
+
+def told_of(watch: Watch, features: Collection[str], since: int) -> Figures:
+    """What people heard of a change of these features."""
+    heard, first = heard_after(watch, features, since)
     return {
-        "features": features,
-        "day": subject.day(subject.living.start(one.since)),
-        "heard": heard_after(watch, features, subject.living.start(max(one.since, subject.begins))),
+        "features": list(features),
+        "heard": heard,
+        "right": first in features,
+        "first": first,
+        "settled": settled_after(watch, since),
     }
 
 
-def heard_after(watch: Watch, features: Iterable[str], since: int) -> float | None:
-    """Days from a time to the first notice after it that names one of the features."""
-    later = [one for one in watch.notices if one.at > since]
-    found = [notice.at for name in features if (notice := names(later, name)) is not None]
-    return round((min(found) - since) / (24 * HOUR), 3) if found else None
+def heard_after(watch: Watch, features: Collection[str], since: int) -> tuple[float | None, str]:
+    """Days from a time to the first notice after it that names one of the features, and what stands first on that."""
+    notice = names((one for one in watch.notices if one.at > since), features)
+    return (None, "") if notice is None else (round((notice.at - since) / (24 * HOUR), 3), notice.features[0])
+
+
+def settled_after(watch: Watch, since: int) -> float | None:
+    """Days from a time to the first incident that settled."""
+    found = next((one for one in watch.notices if one.at > since and one.what == SETTLED), None)
+    return None if found is None else round((found.at - since) / (24 * HOUR), 2)

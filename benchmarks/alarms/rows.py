@@ -7,6 +7,8 @@ import numpy as np
 from benchmarks.alarms.levels import HOURS_A_WEEK
 from detectors.features import Floats, Ints
 
+SPREAD = 1.0  # of the logarithm of a session's size
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
@@ -31,7 +33,7 @@ class Independent:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """`sessions` a window, Poisson, of geometric sizes around `rows` together; rows of one are correlated by `rho` in every feature."""
+    """`sessions` a window, Poisson, of lognormal sizes, `rows` together on average; rows of one are correlated by `rho` in every feature."""
 
     rows: float
     sessions: float
@@ -40,7 +42,8 @@ class Sessions:
     def draw(self, hours: Floats, features: int, rng: np.random.Generator) -> Drawn:
         """Rows of windows that begin at these hours."""
         each = np.maximum(rng.poisson(self.sessions, hours.size), 1)
-        sizes = rng.geometric(self.sessions / self.rows, int(each.sum()))
+        size = self.rows / self.sessions
+        sizes = np.ceil(rng.lognormal(np.log(size) - SPREAD * SPREAD / 2, SPREAD, int(each.sum()))).astype(np.int64)
         session = np.repeat(np.arange(sizes.size), sizes)
         shared = rng.standard_normal((features, sizes.size))[:, session]
         own = rng.standard_normal((features, session.size))

@@ -66,10 +66,11 @@ def _plain(months: Sequence[Figures]) -> list[str]:
 
 
 def _planted(month: Figures, one: Figures) -> str:
-    heard = "never heard" if one["heard"] is None else f"heard after {one['heard']:g} days"
+    heard = "never heard" if one["heard"] is None else f"heard after {one['heard']:g} days, {one['first']} first"
+    settled = "never settled" if one["settled"] is None else f"settled after {one['settled']:g} days"
     return (
-        f"  planted on day {one['day']:g} in {', '.join(one['features'])}: {heard}; {month[OPENED]} pages, "
-        f"{month[ESCALATED]} escalated, {month[SETTLED]} settled, open {month['open_windows'] / month['windows']:.0%}"
+        f"  planted on day {one['day']:g} in {', '.join(one['features'])}: {heard}; {settled}; {month[OPENED]} pages, "
+        f"{month[ESCALATED]} escalated, open {month['open_windows'] / month['windows']:.0%}"
     )
 
 

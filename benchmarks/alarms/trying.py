@@ -21,7 +21,7 @@ def tried(subject: Subject, trial: Trial) -> Figures:
     told = [one for one in found if not one.masked]
     return {
         "delays": [one.heard for one in told],
-        "right": sum(one.first == (trial.named or one.name) for one in told),
+        "right": sum(one.first in (trial.named or (one.name,)) for one in told),
         "plain": [one.plain for one in told],
         "masked": len(found) - len(told),
         "horizon": trial.horizon,
@@ -69,7 +69,7 @@ class _Attempt:
         self._watch, self._plain = subject.watch(), subject.plain()
         self._place = subject.names.index(found.name) if found.name in subject.names else None
         self._found, self._since, self._hours = found, since, subject.hours
-        self._quiet = trial.after is None
+        self._quiet, self._named = trial.after is None, trial.named or (found.name,)
 
     def take(self, at: int, pane: Pane) -> bool:
         """See a pane; whether there is nothing more to learn."""
@@ -78,7 +78,7 @@ class _Attempt:
             return True
         after = (at - self._since + 1) * self._hours
         plain = self._take_plain(pane, after)
-        notice = names(self._watch.take(pane), self._found.name)
+        notice = names(self._watch.take(pane), self._named)
         if at >= self._since and notice is not None and self._found.heard is None:
             self._found.heard, self._found.first = after, notice.features[0]
         return self._found.heard is not None and plain

@@ -1,6 +1,6 @@
 """The operator of the daemon under simulated panes, and what people hear of it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from benchmarks.alarms.traffic import Pane
@@ -26,6 +26,11 @@ class Notice:
     what: str
     features: tuple[str, ...]
     charts: tuple[str, ...]
+
+    @property
+    def heard(self) -> bool:
+        """Whether it is news of an incident: doubts of the calibration are none."""
+        return self.what in HEARD and self.incident != DOUBT
 
     @property
     def cause(self) -> str:
@@ -103,8 +108,7 @@ class Watch:
         return sum(one.what == what and one.incident != DOUBT for one in self.notices)
 
 
-def names(notices: Iterable[Notice], feature: str) -> Notice | None:
-    """The first of them that opens or escalates and names this feature."""
-    return next(
-        (one for one in notices if one.what in HEARD and feature in one.features and one.incident != DOUBT), None
-    )
+def names(notices: Iterable[Notice], features: Collection[str]) -> Notice | None:
+    """The first of them that opens or escalates an incident and names one of these features."""
+    asked = set(features)
+    return next((one for one in notices if one.heard and asked.intersection(one.features)), None)
