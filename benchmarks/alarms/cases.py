@@ -64,6 +64,7 @@ class Case:
     trials: tuple[Trial, ...] = ()
     reference_days: float = 14.0
     months: bool = True  # whether it is lived through; else trials alone
+    settles: bool = True  # a change that lasts is to settle; one that ends, or never ends, is not bound to
 
 
 def numbers(many: int) -> Pick:
@@ -180,6 +181,19 @@ LASTING = (
         plants=(Plant(SHIFT, -3.0, numbers(2)),),
     ),
     Case(
+        "leaked-far",
+        "eight features 1 σ higher from three days before the reference's end on",
+        usual(waves(0.3)),
+        plants=(Plant(Change(shift=1.0), -3.0, numbers(8)),),
+    ),
+    Case(
+        "leaked-back",
+        "eight features 1 σ higher on the reference's last three days alone",
+        usual(waves(0.3)),
+        plants=(Plant(Change(shift=1.0), -3.0, numbers(8), lasts=3.0),),
+        settles=False,
+    ),
+    Case(
         "clock",
         "waves of 1 σ by people's clocks, which change on day 7",
         usual(waves(1.0), clocks=DAYS_14 + 7 * 24 + 2),
@@ -192,8 +206,9 @@ LASTING = (
             Plant(Change(shift=0.8), 9.0, any_of(6), lasts=1.0),
             Plant(Change(shift=-0.8), 9.0, any_of(6), lasts=1.0),
         ),
+        settles=False,
     ),
-    Case("trend", "two features move by .005 σ a day for ever", usual(trend(0.005, 2))),
+    Case("trend", "two features move by .005 σ a day for ever", usual(trend(0.005, 2)), settles=False),
     Case(
         "second",
         "a change while another is open",
@@ -244,3 +259,4 @@ CASES = {
         ),
     )
 }
+SHORT = ("waves-day-.1", "second", "blind-1000")  # what CI runs of them

@@ -39,6 +39,7 @@ def figures(watch: Watch, plain: PlainRule | None) -> Figures:
     return {
         "windows": watch.windows,
         **{what: watch.count(what) for what in COUNTED},
+        "warnings": watch.warnings,
         "open_windows": watch.open_windows,
         "doubtful_windows": watch.doubtful,
         "doubts": sum(one.incident == DOUBT for one in opened),

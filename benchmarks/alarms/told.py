@@ -10,7 +10,7 @@ from benchmarks.alarms.scoring import Rate
 from benchmarks.alarms.watch import CLOSED, ESCALATED, OPENED, SETTLED
 from benchmarks.measure import Figures
 
-SUMMED = ("months", "windows", *COUNTED, "open_windows", "doubts", "doubtful_windows")
+SUMMED = ("months", "windows", *COUNTED, "warnings", "open_windows", "doubts", "doubtful_windows")
 
 
 def said(figures: Figures, *, notices: bool = False) -> str:
@@ -39,13 +39,18 @@ def months_said(months: Sequence[Figures]) -> list[str]:
     ]
 
 
+def counted(months: Sequence[Figures]) -> Figures:
+    """All months together."""
+    return {key: sum(one[key] for one in months) for key in SUMMED}
+
+
 def totals_said(months: Sequence[Figures]) -> str:
     """Pages and their rate, the open share, what else was told."""
-    total = {key: sum(one[key] for one in months) for key in SUMMED}
+    total = counted(months)
     rate = Rate(total[OPENED], total["months"])
     return (
-        f"{rate.count} pages in {rate.months:g} months: {rate.mean:.2f} a month ({rate.low:.2f} to {rate.high:.2f}), open "
-        f"{total['open_windows'] / total['windows']:.1%}, {total[ESCALATED]} escalated, {total[SETTLED]} settled, "
+        f"{rate.count} pages ({total['warnings']} warnings) in {rate.months:g} months: {rate.mean:.2f} a month ({rate.low:.2f} to {rate.high:.2f}), "
+        f"open {total['open_windows'] / total['windows']:.1%}, {total[ESCALATED]} escalated, {total[SETTLED]} settled, "
         f"{total[CLOSED]} resolved; self-check {total['doubts']} times, "
         f"{total['doubtful_windows'] / total['windows']:.0%} of the time"
     )

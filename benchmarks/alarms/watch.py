@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from benchmarks.alarms.traffic import Pane
 from detectors import Reference
 from detectors.charts import BudgetSpec
-from monitor.alerting.budget import BY_SELF_CHECK
+from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK
 from monitor.facts import AlertChanged, Fact
 from monitor.series.charts import ChartBudget
 from monitor.stream.events import SeriesKey
@@ -26,6 +26,7 @@ class Notice:
     what: str
     features: tuple[str, ...]
     charts: tuple[str, ...]
+    warning: bool = False  # less than a page
 
     @property
     def heard(self) -> bool:
@@ -46,20 +47,24 @@ class Notice:
 
 
 def notice_of(fact: Fact) -> Notice | None:
-    """The one place that knows which facts people hear of."""
-    match fact:
-        case AlertChanged(rule=rule, evidence=evidence, window=window) if fact.opened or fact.closed:
-            incident = DOUBT if rule == BY_SELF_CHECK.name else str(getattr(fact, "kind", rule))
-            what = OPENED if fact.opened else CLOSED
-            return Notice(
-                window.end,
-                incident,
-                what,
-                tuple(one.feature for one in evidence),
-                tuple(one.chart for one in evidence),
-            )
-        case _:
-            return None
+    """The one place that knows which facts people hear of, and as what."""
+    if not isinstance(fact, AlertChanged):
+        return None
+    what = _became(fact)
+    if what is None:
+        return None
+    incident = DOUBT if fact.rule == BY_SELF_CHECK.name else str(getattr(fact, "kind", fact.rule))
+    features, charts = (tuple(getattr(one, name) for one in fact.evidence) for name in ("feature", "chart"))
+    return Notice(fact.window.end, incident, what, features, charts, fact.severity is not BY_CHARTS.severity)
+
+
+def _became(fact: AlertChanged) -> str | None:
+    """What became of an incident; None where nobody is told."""
+    if getattr(fact, "escalated", False):
+        return ESCALATED
+    if getattr(fact, "settled", False):
+        return SETTLED
+    return OPENED if fact.opened else CLOSED if fact.closed else None
 
 
 @dataclass(eq=False)
@@ -106,6 +111,11 @@ class Watch:
     def count(self, what: str) -> int:
         """How many such notices of incidents there were."""
         return sum(one.what == what and one.incident != DOUBT for one in self.notices)
+
+    @property
+    def warnings(self) -> int:
+        """How many of the opened ones were warnings."""
+        return sum(one.what == OPENED and one.warning and one.incident != DOUBT for one in self.notices)
 
 
 def names(notices: Iterable[Notice], features: Collection[str]) -> Notice | None:
