@@ -45,7 +45,11 @@ DELAYS = (
         DelayGoal("second", trial.key, None, "" if trial.key.endswith(ALONE) else trial.key.split(",")[0] + ALONE)
         for trial in CASES["second"].trials
     ),
-    *(DelayGoal("blind-1000", trial.key, 4 if "→ 5 %" in trial.key or "→ 2 %" in trial.key else 2) for trial in BLIND),
+    *(
+        DelayGoal("blind-1000", trial.key, 4 if "→ 5 %" in trial.key or "→ 2 %" in trial.key else 2)
+        for trial in BLIND
+        if not trial.named
+    ),
     *(DelayGoal("blind-100", trial.key, 2 if "→ 50 %" in trial.key else None) for trial in BLIND),
     *(DelayGoal("blind-30", trial.key, 2 if "→ 50 %" in trial.key else None) for trial in BLIND),
 )

@@ -25,7 +25,7 @@ class Timeline:
     @classmethod
     def of(cls, windows: int, length: float, clocks: float | None = None) -> "Timeline":
         """So many windows of `length` hours; from hour `clocks` on the clocks of people are one hour ahead."""
-        hours = np.arange(windows) * length
+        hours = np.arange(windows, dtype=np.float64) * length
         return cls(hours, hours if clocks is None else hours + (hours >= clocks))
 
 

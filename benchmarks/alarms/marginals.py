@@ -56,7 +56,7 @@ class Flag:
 
     def values(self, z: Floats) -> Floats:
         """Numbers of deviates."""
-        return (z > special.ndtri(1 - self.share)).astype(np.float64)
+        return np.asarray(z > special.ndtri(1 - self.share), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

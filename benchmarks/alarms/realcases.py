@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.alarms.recorded import Columns, Edit, Recording
+from benchmarks.alarms.recorded import Column, Columns, Edit, Recording
 from benchmarks.alarms.shipped import as_numbers, member, table
 from benchmarks.alarms.traffic import HOUR, MONDAY
 from detectors.features import Ints
@@ -42,7 +42,7 @@ def flights(hours: float) -> Reader:
         del rng  # nothing is drawn
         held = table(member(FLIGHTS, "flights.csv.zip"))
         numbers = ("dep_delay", "arr_delay", "air_time", "distance", "hour")
-        columns = {name: as_numbers(held[name]) for name in numbers}
+        columns: dict[str, Column] = {name: as_numbers(held[name]) for name in numbers}
         columns |= {name: held[name] for name in ("carrier", "origin", "dest")}
         return Recording.of(columns, times(held["time_hour"]), hours)
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.alarms.traffic import HOUR, Pane
 from detectors import Reference, Sketch
 from detectors.features import Floats, Ints
 
-Columns = Mapping[str, np.ndarray]
+Column = NDArray[Any]
+Columns = Mapping[str, Column]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from benchmarks.alarms.plain import PlainRule
 from benchmarks.alarms.traffic import HOUR, Change, Pane, Planted, Traffic
 from benchmarks.alarms.watch import Watch
 from detectors import Reference
+from detectors.features import Floats
 
 MONTH_HOURS = 720.0
 SPARE_HOURS = 14 * 24.0  # of life at least, for trials
@@ -37,6 +38,7 @@ class Subject:
     def __init__(self, case: Case, months: float, rng: np.random.Generator) -> None:
         self.case, self.rng = case, rng
         self.living: Living
+        self._means: Floats | None = None
         if case.grid is None:
             self._draw(case, months)
         else:
@@ -62,7 +64,7 @@ class Subject:
         assert case.grid is not None
         self.living = grid = Grid(case.grid, self.rng, case.reference_days)
         self.begins, self.hours, self.reference = grid.begins, case.grid.minutes / 60, grid.reference
-        self.features, self.names, self.planted, self._means = (), list(grid.reference.names), list[Planted](), None
+        self.features, self.names, self.planted = (), list(grid.reference.names), list[Planted]()
 
     def at(self, hours: float) -> int:
         """The window so many hours after the reference's end."""

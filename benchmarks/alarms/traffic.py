@@ -105,7 +105,7 @@ class Traffic:
     def _times(self, first: int, many: Ints) -> Ints:
         """Event times of rows, evenly over each window."""
         inside = np.concatenate([(np.arange(n) * (self.window_ns / max(n, 1))).astype(np.int64) for n in many])
-        return np.repeat(self.start(first) + np.arange(many.size) * self.window_ns, many) + inside
+        return np.asarray(np.repeat(self.start(first) + np.arange(many.size) * self.window_ns, many) + inside)
 
     def panes(self, reference: Reference, first: int, windows: int, planted: Sequence[Planted] = ()) -> Iterator[Pane]:
         """The windows as the daemon counts them."""
