@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.alarms.cases import CASES
 from benchmarks.alarms.goals import change_lines, lasting_lines, ordinary_lines, real_lines
 from benchmarks.alarms.kept import told
+from benchmarks.alarms.packages import cells
 from benchmarks.alarms.verdict import Line
 from benchmarks.measure import Figures
 
@@ -23,6 +25,7 @@ LASTING = (
     f"{PLAIN}: a month, open",
 )
 CHANGES = ("change", "median, hours", "heard", "median", "90 %", "right first", f"{PLAIN}: median, found")
+PACKAGES = ("world", "rule", "pages", "hours alarmed", "half a σ, median")
 REAL = ("series", "planted", "pages a month", "open", "heard after", "escalated, settled", f"{PLAIN}: a month, open")
 
 
@@ -34,6 +37,7 @@ def section(results: Figures) -> str:
         "ordinary": judged(ORDINARY, ordinary_lines(results)),
         "lasting": judged(LASTING, lasting_lines(results)),
         "changes": judged(CHANGES, change_lines(results)),
+        "packages": _packages(results),
         "series": judged(REAL, real_lines(results)),
     }
     for name, part in parts.items():
@@ -41,9 +45,26 @@ def section(results: Figures) -> str:
     return text
 
 
+def _packages(results: Figures) -> str:
+    rows = [
+        [CASES[key].title, f"{title} {found.get('version', '')}".strip(), *_package(found)]
+        for key, world in results.get("packages", {}).items()
+        for title, found in world.items()
+    ]
+    return markdown([PACKAGES, ["---"] * len(PACKAGES), *rows])
+
+
+def _package(found: Figures) -> tuple[str, ...]:
+    return (str(found["broken"]), "", "") if "broken" in found else cells(found)
+
+
 def judged(heads: Sequence[str], lines: Sequence[Line]) -> str:
     """A table whose last column says whether it was reached."""
-    rows = [[*heads, ""], ["---"] * (len(heads) + 1), *([*line.cells, line.verdict] for line in lines)]
+    return markdown([[*heads, ""], ["---"] * (len(heads) + 1), *([*line.cells, line.verdict] for line in lines)])
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -24,7 +24,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from benchmarks.alarms import compare, daily, goals, real, reality, trials, worlds
+from benchmarks.alarms import compare, daily, goals, packages, real, reality, trials, worlds
 from benchmarks.alarms.cases import CASES, SHORT
 from benchmarks.alarms.kept import merged, stamp
 from benchmarks.alarms.model import fitted
@@ -69,12 +69,15 @@ def jobs(*, quick: bool) -> list[Job]:
 
 
 def ordinary(*, quick: bool) -> list[Job]:
-    """Worlds of ordinary days, of lasting changes and of what is easily missed; and real series, which CI does not fetch."""
+    """Worlds of ordinary days, of lasting changes and of what is easily missed; and real series and packages, which CI does not fetch."""
     months, replicas, keys = (0.25, 1, SHORT) if quick else (2.0, 10, tuple(CASES))
     found: list[Job] = [
         ("cases", key, replica, partial(lived, key, months)) for key in keys for replica in range(replicas)
     ]
-    return found if quick else found + [("real", key, 0, partial(replayed, key)) for key in REAL]
+    if quick:
+        return found
+    found += [("real", key, 0, partial(replayed, key)) for key in REAL]
+    return found + [("packages", key, 0, partial(packages.contest, key)) for key in packages.WORLDS]
 
 
 def lived(key: str, months: float, rng: np.random.Generator) -> Figures:
@@ -97,7 +100,7 @@ def done(job: Job, seed: int) -> tuple[str, str, Figures, float]:
 
 def collect(todo: Sequence[Job], seed: int) -> Figures:
     """Run all jobs; results by section, replicas in their order."""
-    results: Figures = {"worlds": {}, "contests": {}, "cases": {}, "real": {}, "seconds": {}}
+    results: Figures = {"worlds": {}, "contests": {}, "cases": {}, "real": {}, "packages": {}, "seconds": {}}
     with ProcessPoolExecutor(PROCESSES) as pool:
         waiting = {pool.submit(done, job, seed): number for number, job in enumerate(todo)}
         found = {}
@@ -110,7 +113,7 @@ def collect(todo: Sequence[Job], seed: int) -> Figures:
         results["seconds"][key or section] = results["seconds"].get(key or section, 0.0) + seconds
         if section in {"worlds", "cases"}:
             results[section].setdefault(key, []).append(figures)
-        elif section in {"contests", "real"}:
+        elif section in {"contests", "real", "packages"}:
             results[section][key] = figures
         else:
             results[section] = figures

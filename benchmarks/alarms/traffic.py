@@ -102,6 +102,13 @@ class Traffic:
         means = np.concatenate([_means(self.habits.features, drawn, many) for _, drawn, many in parts])
         return Reference.fit(columns, timestamps=times, window_ns=self.window_ns), means
 
+    def rows(self, first: int, windows: int, planted: Sequence[Planted] = ()) -> tuple[list[Floats], Ints]:
+        """Raw columns of some windows, texts as codes, and the window of each row."""
+        parts = list(self._parts(first, windows, planted))
+        columns = [np.concatenate([drawn[at] for _, drawn, _ in parts]) for at in range(len(self.habits.features))]
+        window = np.concatenate([np.repeat(np.arange(begins, begins + many.size), many) for begins, _, many in parts])
+        return columns, window
+
     def _times(self, first: int, many: Ints) -> Ints:
         """Event times of rows, evenly over each window."""
         inside = np.concatenate([(np.arange(n) * (self.window_ns / max(n, 1))).astype(np.int64) for n in many])
