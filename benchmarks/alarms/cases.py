@@ -149,6 +149,12 @@ ORDINARY = (
     Case("slow", "a level that wanders: sd .1 σ, a day", usual(wandering(0.1))),
     Case("sessions-100", "100 sessions a window, correlation .5", usual(rows=Sessions(1000, 100, 0.5)), trials=(HALF,)),
     Case("sessions-30", "30 sessions a window, correlation .7", usual(rows=Sessions(1000, 30, 0.7)), trials=(HALF,)),
+    Case(
+        "sessions-wild",
+        "100 sessions a window by day and few at night, sizes far apart, correlation .5",
+        usual(rows=Sessions(1000, 100, 0.5, night=0.9, spread=1.5)),
+        trials=(HALF,),
+    ),
     Case("storm", "an hour a week in which 60 rows are sent again and again", usual(rows=Storm(1000, 60, 51.0))),
     Case("weather", "one value an hour for all rows", usual(more=(WEATHER,))),
     Case("memory", "ARFIMA, d .3, sd .3 σ", usual(long_memory(0.3, 0.3))),

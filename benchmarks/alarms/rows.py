@@ -4,10 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.alarms.levels import HOURS_A_WEEK
+from benchmarks.alarms.levels import HOURS_A_DAY, HOURS_A_WEEK
 from detectors.features import Floats, Ints
-
-SPREAD = 1.0  # of the logarithm of a session's size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,17 +31,25 @@ class Independent:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """`sessions` a window, Poisson, of lognormal sizes, `rows` together on average; rows of one are correlated by `rho` in every feature."""
+    """`sessions` a window, Poisson, of lognormal sizes, `rows` together on average; rows of one are correlated by `rho` in every feature.
+
+    `night`: how much fewer sessions the quietest hour has than the middle, and the busiest more, as a share. `spread` is the
+    standard deviation of the logarithm of a session's size.
+    """
 
     rows: float
     sessions: float
     rho: float
+    night: float = 0.0
+    spread: float = 1.0
 
     def draw(self, hours: Floats, features: int, rng: np.random.Generator) -> Drawn:
         """Rows of windows that begin at these hours."""
-        each = np.maximum(rng.poisson(self.sessions, hours.size), 1)
+        busy = 1 + self.night * np.sin(2 * np.pi * hours / HOURS_A_DAY)
+        each = np.maximum(rng.poisson(self.sessions * busy), 1)
         size = self.rows / self.sessions
-        sizes = np.ceil(rng.lognormal(np.log(size) - SPREAD * SPREAD / 2, SPREAD, int(each.sum()))).astype(np.int64)
+        middle = np.log(size) - self.spread**2 / 2
+        sizes = np.ceil(rng.lognormal(middle, self.spread, int(each.sum()))).astype(np.int64)
         session = np.repeat(np.arange(sizes.size), sizes)
         shared = rng.standard_normal((features, sizes.size))[:, session]
         own = rng.standard_normal((features, session.size))
