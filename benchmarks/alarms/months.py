@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from benchmarks.alarms.plain import PlainRule
 from benchmarks.alarms.subject import MONTH_HOURS, Subject
 from benchmarks.alarms.traffic import HOUR, Pane, Planted
-from benchmarks.alarms.watch import CLOSED, DOUBT, ESCALATED, OPENED, SETTLED, Watch, names
+from benchmarks.alarms.watch import CLOSED, DOUBT, ESCALATED, LEVEL, OPENED, SETTLED, Watch, names
 from benchmarks.measure import Figures
 
 COUNTED = (OPENED, ESCALATED, SETTLED, CLOSED)
@@ -62,7 +62,7 @@ def told_of(watch: Watch, features: Collection[str], since: int) -> Figures:
         "heard": heard,
         "right": first in features,
         "first": first,
-        "settled": settled_after(watch, since),
+        "settled": settled_after(watch, features, since),
     }
 
 
@@ -72,7 +72,14 @@ def heard_after(watch: Watch, features: Collection[str], since: int) -> tuple[fl
     return (None, "") if notice is None else (round((notice.at - since) / (24 * HOUR), 3), notice.features[0])
 
 
-def settled_after(watch: Watch, since: int) -> float | None:
-    """Days from a time to the first incident that settled."""
-    found = next((one for one in watch.notices if one.at > since and one.what == SETTLED), None)
+def settled_after(watch: Watch, features: Collection[str], since: int) -> float | None:
+    """Days from a time to the first notice that an incident, or one of the features, has settled."""
+    found = next(
+        (
+            one
+            for one in watch.notices
+            if one.at > since and one.what == SETTLED and (one.incident != LEVEL or set(features) & set(one.features))
+        ),
+        None,
+    )
     return None if found is None else round((found.at - since) / (24 * HOUR), 2)

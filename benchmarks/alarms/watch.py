@@ -1,13 +1,14 @@
 """The operator of the daemon under simulated panes, and what people hear of it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.alarms.traffic import Pane
 from detectors import Reference
 from detectors.charts import BudgetSpec
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK
-from monitor.facts import AlertChanged, Fact
+from monitor.alerting.episodes import Evidence
+from monitor.facts import AlertChanged
 from monitor.series.charts import ChartBudget
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import SealedPane
@@ -15,6 +16,8 @@ from monitor.stream.windows import SealedPane
 OPENED, ESCALATED, SETTLED, CLOSED = "opened", "escalated", "settled", "closed"
 HEARD = frozenset({OPENED, ESCALATED})
 DOUBT = "doubt"  # the self-check says that the calibration does not fit
+LEVEL = "level"  # a feature is held to another level than before: no incident of its own
+NO_INCIDENTS = frozenset({DOUBT, LEVEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Notice:
     @property
     def heard(self) -> bool:
         """Whether it is news of an incident: doubts of the calibration are none."""
-        return self.what in HEARD and self.incident != DOUBT
+        return self.what in HEARD and self.incident not in NO_INCIDENTS
 
     @property
     def cause(self) -> str:
@@ -46,25 +49,32 @@ class Notice:
         )
 
 
-def notice_of(fact: Fact) -> Notice | None:
-    """The one place that knows which facts people hear of, and as what."""
-    if not isinstance(fact, AlertChanged):
-        return None
-    what = _became(fact)
-    if what is None:
-        return None
-    incident = DOUBT if fact.rule == BY_SELF_CHECK.name else str(getattr(fact, "kind", fact.rule))
-    features, charts = (tuple(getattr(one, name) for one in fact.evidence) for name in ("feature", "chart"))
-    return Notice(fact.window.end, incident, what, features, charts, fact.severity is not BY_CHARTS.severity)
+def notice_of(fact: object) -> Notice | None:
+    """The one place that knows which facts people hear of, and as what; some are known by name, since builds without them are measured too."""
+    if isinstance(fact, AlertChanged):
+        what = _became(fact)
+        return None if what is None else _notice(fact, what, fact.evidence)
+    match type(fact).__name__:
+        case "AlertEscalated":
+            alert, new = fact.alert, fact.new  # type: ignore[attr-defined]
+            return _notice(alert, ESCALATED, new)
+        case "LevelChanged":
+            at, feature, step = fact.at, fact.feature, fact.step  # type: ignore[attr-defined]
+            return Notice(at, LEVEL, str(getattr(step, "value", step)), (feature,), ("",))
+    return None
 
 
-def _became(fact: AlertChanged) -> str | None:
+def _notice(alert: AlertChanged, what: str, evidence: Sequence[Evidence]) -> Notice:
+    incident = DOUBT if alert.rule == BY_SELF_CHECK.name else str(getattr(alert, "kind", alert.rule))
+    features, charts = tuple(one.feature for one in evidence), tuple(one.chart for one in evidence)
+    return Notice(alert.window.end, incident, what, features, charts, alert.severity is not BY_CHARTS.severity)
+
+
+def _became(alert: AlertChanged) -> str | None:
     """What became of an incident; None where nobody is told."""
-    if getattr(fact, "escalated", False):
-        return ESCALATED
-    if getattr(fact, "settled", False):
+    if getattr(alert, "settled", False):
         return SETTLED
-    return OPENED if fact.opened else CLOSED if fact.closed else None
+    return OPENED if alert.opened else CLOSED if alert.closed else None
 
 
 @dataclass(eq=False)
@@ -88,7 +98,7 @@ class Watch:
     @property
     def open(self) -> bool:
         """Whether any incident is open; doubts of the calibration are none."""
-        return bool(self._open - {DOUBT})
+        return bool(self._open - NO_INCIDENTS)
 
     def take(self, pane: Pane) -> list[Notice]:
         """Let the operator see a pane; what people are told now."""
@@ -110,7 +120,7 @@ class Watch:
 
     def count(self, what: str) -> int:
         """How many such notices of incidents there were."""
-        return sum(one.what == what and one.incident != DOUBT for one in self.notices)
+        return sum(one.what == what and one.incident not in NO_INCIDENTS for one in self.notices)
 
     @property
     def warnings(self) -> int:
