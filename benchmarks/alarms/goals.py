@@ -125,7 +125,7 @@ def _lasting(case: Case, months: Sequence[Figures]) -> Line:
         case.title,
         f"{pages:.1f}",
         f"{total[ESCALATED] / models:.1f}",
-        _days(heard),
+        _days(heard) + _named(planted),
         _days(settled) if planted else f"{total[SETTLED]} of {models}",
         f"{share:.0%}",
         plain_said(months),
@@ -133,6 +133,14 @@ def _lasting(case: Case, months: Sequence[Figures]) -> Line:
     most = PAGES_A_CHANGE if case.settles else PAGES * total["months"] / models
     good = pages <= most and (not case.settles or _settled(total, settled, models))
     return Line(cells, REACHED if good else MISSED, not good and total["months"] >= ENOUGH)
+
+
+def _named(planted: Sequence[Figures]) -> str:
+    """How many of the features that changed inside the reference its fit names."""
+    inside = [one for one in planted if "named" in one]
+    if not inside:
+        return ""
+    return f"; the fit names {sum(one['named'] for one in inside)} of {sum(len(one['features']) for one in inside)}"
 
 
 def _settled(total: Figures, settled: Sequence[float | None], models: int) -> bool:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 
+from benchmarks.alarms.itself import named, words_of
 from benchmarks.alarms.plain import PlainRule
 from benchmarks.alarms.subject import MONTH_HOURS, Subject
 from benchmarks.alarms.traffic import HOUR, Pane, Planted
@@ -51,7 +52,8 @@ def figures(watch: Watch, plain: PlainRule | None) -> Figures:
 def _planted(subject: Subject, watch: Watch, one: Planted) -> Figures:
     features = [subject.names[at] for at in one.features]
     begins = subject.living.start(max(one.since, subject.begins))
-    return told_of(watch, features, begins) | {"day": subject.day(subject.living.start(one.since))}
+    told = told_of(watch, features, begins) | {"day": subject.day(subject.living.start(one.since))}
+    return told | {"named": named(words_of(subject.reference), features)} if one.since < subject.begins else told
 
 
 def told_of(watch: Watch, features: Collection[str], since: int) -> Figures:

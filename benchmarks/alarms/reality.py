@@ -11,6 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
+from benchmarks.alarms.itself import words_of
 from benchmarks.alarms.months import figures, follow, told_of
 from benchmarks.alarms.plain import PlainRule
 from benchmarks.alarms.realcases import REAL, Planted, RealCase
@@ -41,7 +42,7 @@ def run(case: RealCase, rng: np.random.Generator) -> Figures:
     lived = {one.key if one else "": _lived(recording, before, reference, ends, one) for one in (None, *case.planted)}
     return found | {
         "lived": lived,
-        "drifting": [one.words for one in reference.calibration.drifting],
+        "itself": words_of(reference),
         "seconds": time.process_time() - began,
     }
 
@@ -77,7 +78,7 @@ def said(found: Figures, *, notices: bool = False) -> str:
     for key, one in found["lived"].items():
         lines += [f"  {key or 'as it was'}:", *(f"  {line}" for line in months_said([one]))]
         lines += [f"    day {day:g}: {line}" for day, line in one["notices"]] if notices else []
-    if found["drifting"]:
+    if found["itself"]:
         lines.append(f"  the reference says of itself: {'; '.join(found['drifting'])}")
     return "\n".join(lines)
 

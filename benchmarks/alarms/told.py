@@ -73,8 +73,9 @@ def _plain(months: Sequence[Figures]) -> list[str]:
 def _planted(month: Figures, one: Figures) -> str:
     heard = "never heard" if one["heard"] is None else f"heard after {one['heard']:g} days, {one['first']} first"
     settled = "never settled" if one["settled"] is None else f"settled after {one['settled']:g} days"
+    fit = f"the fit names {one['named']} of them; " if "named" in one else ""
     return (
-        f"  planted on day {one['day']:g} in {', '.join(one['features'])}: {heard}; {settled}; {month[OPENED]} pages, "
+        f"  planted on day {one['day']:g} in {', '.join(one['features'])}: {fit}{heard}; {settled}; {month[OPENED]} pages, "
         f"{month[ESCALATED]} escalated, open {month['open_windows'] / month['windows']:.0%}"
     )
 
@@ -103,7 +104,7 @@ def delays_said(delays: Sequence[float | None], horizon: float) -> str:
 
 
 def _itself(models: Sequence[Figures]) -> list[str]:
-    words = [word for one in models for word in one["drifting"]]
+    words = [word for one in models for word in one["itself"]]
     return [f"  the reference says of itself ({len(words)}): {'; '.join(words[:3])}"] if words else []
 
 

@@ -21,6 +21,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from benchmarks.alarms.cases import CASES, Case
+from benchmarks.alarms.itself import words_of
 from benchmarks.alarms.months import lived
 from benchmarks.alarms.subject import Subject
 from benchmarks.alarms.told import said
@@ -31,11 +32,10 @@ from benchmarks.measure import Figures
 def run(case: Case, months: float, rng: np.random.Generator) -> Figures:
     """One model of a case: its months, then its trials."""
     subject = Subject(case, months, rng)
-    calibration = subject.reference.calibration
     return {
         "lived": lived(subject, months) if case.months and months else None,
         "trials": {trial.key: tried(subject, trial) for trial in case.trials},
-        "drifting": [] if calibration is None else [one.words for one in calibration.drifting],
+        "itself": words_of(subject.reference),
     }
 
 
