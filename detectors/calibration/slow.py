@@ -232,7 +232,7 @@ def _lent(level: Level, prior: float, common: float) -> Level:
     """Return a level with what the prior knows, unless it varies more than that would let it."""
     from scipy import special
 
-    if prior <= 0 or special.fdtrc(level.dof, prior, level.variance / common) < OUTSIDE:
+    if min(prior, common) <= 0 or special.fdtrc(level.dof, prior, level.variance / common) < OUTSIDE:
         return level
     dof = prior + level.dof
     return replace(level, variance=(prior * common + level.dof * level.variance) / dof, dof=dof)
