@@ -100,10 +100,15 @@ def months_of(findings: SeriesFindings) -> float:
     return 0.0 if findings.first is None or findings.last is None else (findings.last - findings.first) / MONTH_NS
 
 
-def expected_of(spec: SeriesSpec, months: float) -> float:
-    """False alarms that the budget allows a series over this time: versions of a model share its budget."""
+def expected_of(spec: SeriesSpec, months: float) -> float | None:
+    """False alarms that the budget allows a series over this time: versions of a model share its budget.
+
+    None where nobody knows: effect sizes of a cold reference hold no budget.
+    """
     plan = spec.judging.plan
-    return 0.0 if plan is None or spec.reference.calibration is None else plan.per_month * months
+    if plan is None:
+        return 0.0
+    return None if spec.reference.calibration is None else plan.per_month * months
 
 
 def calibrated_words(spec: SeriesSpec) -> str:

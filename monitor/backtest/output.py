@@ -157,9 +157,14 @@ def summary(result: BacktestResult) -> Iterator[str]:
 
 def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> Iterator[str]:
     rules = [rule for rule in result.explicit if rule.key == model.key and rule.count is not None]
-    expected = model.expected_false_alarms + sum(rule.count or 0.0 for rule in rules)
+    known, by_rules = model.expected_false_alarms, sum(rule.count or 0.0 for rule in rules)
+    expected = (
+        "how many false ones to expect is not known"
+        if known is None
+        else f"{amount(known + by_rules)} false ones to be expected"
+    )
     alarms = "alert" if len(alerts) == 1 else "alerts"
-    yield f"{model.key}: {len(alerts)} {alarms}, {amount(expected)} false ones to be expected; calibration {model.calibration}"
+    yield f"{model.key}: {len(alerts)} {alarms}, {expected}; calibration {model.calibration}"
     for rule in alerts[:SHOWN_ALERTS]:
         until = "not resolved" if rule.resolved_at is None else f"resolved {rfc3339(rule.resolved_at)}"
         yield f"  {rfc3339(rule.fired_at)} {rule.rule}: {_reasons(rule)}; {until}"

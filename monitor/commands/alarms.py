@@ -148,8 +148,8 @@ def budget(spec: SeriesSpec) -> str:
     figures = budget_figures(spec)
     if figures is None:
         return (
-            "no budget can be kept, for the reference is cold: only large changes page, by their size alone; "
-            f"{remedy(reference, spec.windows.length)}"
+            "no budget can be kept, for the reference is cold: only large changes page, how many of them falsely is not known, "
+            f"by their size alone; {remedy(reference, spec.windows.length)}"
         )
     return (
         f"{number(asked.per_month)} {'page' if asked.per_month == 1 else 'pages'} a month; {len(reference.names):,} features, "

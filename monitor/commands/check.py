@@ -230,6 +230,7 @@ def budget_document(spec: SeriesSpec) -> dict[str, Any] | None:
     shift = None if figures is None or figures.detectable is None else asdict(figures.detectable)
     return {
         "false_alarms_per_month": asked.per_month,
+        "expected_false_alarms_per_month": None if figures is None else asked.per_month,
         "charts": None if figures is None else figures.charts,
         "subgroup": None if figures is None else show_duration(figures.subgroup),
         "threshold": None if figures is None else figures.threshold,

@@ -42,14 +42,23 @@ def head(result: BacktestResult, parts: list[ModelPart]) -> list[Markup]:
 
 def outcome(result: BacktestResult, parts: list[ModelPart]) -> str:
     """Return the one line to remember."""
-    pages, allowed = sum(len(part.pages) for part in parts), sum(part.model.expected_false_alarms for part in parts)
-    words = f"{plural(pages, 'page')}, {number(allowed)} false expected"
+    words = f"{plural(sum(len(part.pages) for part in parts), 'page')}, {false_expected(parts)}"
     if all(part.model.budget is None for part in parts):
         words = f"{plural(len(result.alerts), 'alert')} of explicit rules"
     if not result.injected:
         return words
     found = sum(planted.found_at is not None for planted in result.injected)
     return f"{words}; {found} of {plural(len(result.injected), 'planted change')} found"
+
+
+def false_expected(parts: list[ModelPart]) -> str:
+    """Return how many of the pages may be false ones, where that is known."""
+    figures = [part.model.expected_false_alarms for part in parts]
+    known = [figure for figure in figures if figure is not None]
+    if not known:
+        return "how many false is not known"
+    unknown = len(figures) - len(known)
+    return f"{number(sum(known))} false expected" + (f", of {plural(unknown, 'model')} not known" if unknown else "")
 
 
 def others(result: BacktestResult, parts: list[ModelPart]) -> Markup | None:
@@ -130,7 +139,7 @@ def overview_row(part: ModelPart) -> list[Inside]:
         count(model.windows),
         str(len(part.alerts)),
         str(len(part.pages)),
-        NONE if model.budget is None or part.cold else number(model.expected_false_alarms),
+        NONE if model.budget is None else judgement.expected(part),
         warnings,
         f"{found} of {len(part.injected)}" if part.injected else NONE,
     ]
