@@ -119,6 +119,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference) 
             min_rows=model.min_rows,
             choices={name: feature_choice(feature) for name, feature in model.features.items() if not feature.ignore},
             plan=plan,
+            learn_for=model.learn_for,
             model_budget=settings.alerting.false_alarms_per_month,
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),

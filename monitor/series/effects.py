@@ -15,6 +15,7 @@ from monitor.series.alerts import calling
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
+from monitor.stream.events import Nanos
 from monitor.stream.windows import ClosedWindow
 
 DEBIASED, UNLIKELY, JUMP = 0.25, 1e-6, 0.2  # PSI beyond chance, its p-value, points of missing or unseen
@@ -41,6 +42,11 @@ class EffectBudget(Operator[Sketch]):
         evidence = alert.state.evidence()
         incident.evidence = self._counted(evidence, window.sketch.tally()) if evidence else ()
         return alert.told(episodes, WindowSpan(window.start, window.end, window.sketch.rows))
+
+    def settle(self, start: Nanos, end: Nanos, rows: int) -> list[Fact]:
+        """End the incident, if there is one: what it is about has lasted, and is usual from here on."""
+        episodes = self.alert.incident.follow({}, (), Span(start, end))
+        return self.alert.told(episodes, WindowSpan(start, end, rows))
 
     def _counted(self, evidence: Sequence[Evidence], window: Tally) -> tuple[Evidence, ...]:
         """The evidence with what charts would say, and the counts of each feature."""
