@@ -22,6 +22,10 @@ from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings
 from monitor.targets.secrets import Secrets
 
+LATER_KEYS = (
+    "learn_for",
+)  # of a model: they came after the hash, and count in it where they are not left at their defaults
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -37,6 +41,10 @@ class Configuration:
         effective = masked(self.settings)
         if not effective["targets"]:
             del effective["targets"]
+        for told, model in zip(effective["models"], self.settings.models, strict=True):
+            for name in LATER_KEYS:
+                if getattr(model, name) == ModelSettings.model_fields[name].get_default():
+                    del told[name]
         return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
 
 

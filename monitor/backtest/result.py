@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import Severity
-from monitor.facts import WindowSpan
+from monitor.facts import CalibrationLearning, CalibrationLearnt, WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 
 
@@ -109,8 +109,8 @@ class SweepRow:
 class Model:
     """One series over the whole time.
 
-    `calibration` is `week`, `day`, `pooled` or `cold`; `calibrated` says in words what it rests on, `drifting` what moved
-    within the reference itself. `budget` None: off. `expected_false_alarms` None: not known, for the reference is cold. `ends` and `rows` are of its windows, thinned to a bounded number of
+    `calibration` is `week`, `day`, `pooled` or `cold`, with `learnt_` before it where live traffic has taught it; `calibrated` says in words what it rests on, `drifting` what moved
+    within the reference itself. `budget` None: off. `expected_false_alarms` None: not known, for the reference is cold, or was until it had `learnt`: then `expected_since_learnt` is of the time after. `ends` and `rows` are of its windows, thinned to a bounded number of
     points (the rows are then the mean of some windows); so are `charted`, the ends of charted subgroups (the peaks
     then the highest). `subgroup_ns` is the length of a subgroup. `thresholds` by chart.
     """
@@ -141,6 +141,9 @@ class Model:
     thresholds: Mapping[str, float]
     warn_at: float
     sweep: tuple[SweepRow, ...]
+    learning: CalibrationLearning | None = None
+    learnt: CalibrationLearnt | None = None
+    expected_since_learnt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

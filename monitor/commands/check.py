@@ -215,6 +215,8 @@ def series_document(spec: SeriesSpec, raised: Sequence[alarms.RuleAlarms]) -> di
         "features": {"numeric": numeric, "categorical": len(reference.names) - numeric},
         "calibration": spec.judging.calibration,
         "calibration_words": learnt(reference, windows.length).removeprefix("calibration: "),
+        "learn_for": show_duration(spec.judging.learn_for) if spec.judging.learns else None,
+        "learning_words": alarms.learning(spec) if spec.judging.learns else None,
         "usual_rows": usual.rows,
         "usual_rows_source": usual.source,
         "budget": budget_document(spec),

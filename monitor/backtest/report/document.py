@@ -9,10 +9,13 @@ from monitor.backtest.report.budgets import sweep
 from monitor.backtest.report.parts import CALIBRATIONS, ModelPart, title
 from monitor.backtest.report.timeline import timeline, tracks, windows_words
 from monitor.backtest.result import BacktestResult, Model
+from monitor.facts import CalibrationLearnt
 from monitor.html.figures import NONE, count, moment, number, plural, share, spell
 from monitor.html.markup import Inside, Markup, facts, joined, name, table, tag
 from monitor.html.page import page
 from monitor.stream.events import MILLISECOND
+
+MOST_NAMED = 10  # features in a note
 
 
 def document(result: BacktestResult) -> str:
@@ -218,6 +221,8 @@ def reference_notes(part: ModelPart) -> list[Markup]:
                 class_="caution",
             )
         )
+    if learnt := part.model.learnt:
+        notes.append(learnt_note(learnt))
     if moved := part.model.drifting:
         notes.append(
             tag(
@@ -229,6 +234,23 @@ def reference_notes(part: ModelPart) -> list[Markup]:
             )
         )
     return notes
+
+
+def learnt_note(learnt: CalibrationLearnt) -> Markup:
+    """Return when a cold reference had learnt from live traffic, and where that is not like its training set."""
+    differs = "; ".join(each.words for each in learnt.differs[:MOST_NAMED])
+    more = f" and {len(learnt.differs) - MOST_NAMED} more" if len(learnt.differs) > MOST_NAMED else ""
+    apart = (
+        f"Live traffic is not like the training set: {differs}{more}." if differs else "It is like the training set."
+    )
+    return tag(
+        "p",
+        tag("b", "Learnt from live traffic. "),
+        "Until ",
+        moment(learnt.at),
+        f" large effects alone paged; since then charts decide, held against what was learnt. {apart}",
+        class_="caution" if differs else "quiet",
+    )
 
 
 def inputs(result: BacktestResult) -> Markup:

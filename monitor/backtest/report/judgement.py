@@ -6,7 +6,7 @@ from detectors.charts.budget import MONTH_NS
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import ExpectedRule, Injected, Retrain
-from monitor.html.figures import NONE, count, moment, number, plural, share, spell, times
+from monitor.html.figures import NONE, clock, count, moment, number, plural, share, spell, times
 from monitor.html.markup import Inside, Markup, name, table, tag, text
 
 SUSPECT = 3.0  # × as many warnings as expected
@@ -22,7 +22,9 @@ OUTCOMES = {
 def false_alarms(part: ModelPart) -> Markup:
     """Return expected and seen alarms, first in words, then by rule."""
     words = [budget_words(part), seen_words(part), cold_words(part)]
-    why = "no budget can be kept" if part.model.expected_false_alarms is None else "the budget × the time"
+    why = "the budget × the time"
+    if part.model.expected_false_alarms is None:
+        why = "no budget can be kept" if part.model.learnt is None else "no budget could be kept at first"
     budget_row: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), why]
     every = [] if part.model.budget is None else [budget_row]
     every += [rule_row(part, rule) for rule in part.explicit]
@@ -43,7 +45,10 @@ def budget_words(part: ModelPart) -> str:
     if model.budget is None:
         return "The budget is off: only explicit rules speak."
     if model.expected_false_alarms is None:
-        return f"Seen: {plural(len(part.pages), 'page')}. How many false ones to expect is not known."
+        seen = f"Seen: {plural(len(part.pages), 'page')}. How many false ones to expect is not known"
+        if model.learnt is None:
+            return f"{seen}."
+        return f"{seen} until {clock(model.learnt.at)}; after that the budget allows {number(model.expected_since_learnt)}."
     return (
         f"The budget is {number(model.budget)} false {'page' if model.budget == 1 else 'pages'} a month; "
         f"over these {spell(round(model.months * MONTH_NS))} that is {number(model.budget * model.months)}. "
