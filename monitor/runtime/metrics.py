@@ -74,12 +74,12 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_calibration_info": Spec(
         "gauge",
-        "1; week or day: the reference follows these hours; pooled: all hours alike; learnt_…: so does live traffic; cold: effect sizes alone",
+        "1; week or day: the reference follows these hours; pooled: all hours alike; learnt_…: taught by live traffic; cold: effect sizes alone",
         (*SERIES, "calibration"),
     ),
     "driftd_learning_ratio": Spec(
         "gauge",
-        "How much of what a cold reference needs of live traffic it has learnt; gone once charts decide",
+        "How much of what a cold reference needs of live traffic it has learnt",
         SERIES,
     ),
     "driftd_chart_warnings_total": Spec(
