@@ -53,6 +53,13 @@ def learnt_reference(
 
     Means inside a bin are those of the training set, for counts do not tell them; mean and deviation follow from both.
     """
+    rate = calibration.rows / (calibration.window_ns / 1e9)
+    seen = recounted(training, live)
+    return replace(seen, period=period, rows_per_second=rate, calibration=calibration, cold="")
+
+
+def recounted(training: Reference, live: Sketch) -> Reference:
+    """Return the training set with live counts in place of its own, still without calibration."""
     offsets = training.layout.offsets
     features = [
         _recounted(feature, live.counts[first:last].copy())
@@ -60,10 +67,8 @@ def learnt_reference(
             training.features.values(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True
         )
     ]
-    seen = Baseline.of(features, live.rows)
-    rate = calibration.rows / (calibration.window_ns / 1e9)
-    parts = {**seen.parts(), "layout": training.layout}
-    return replace(training, **parts, period=period, rows_per_second=rate, calibration=calibration, cold="")
+    parts = {**Baseline.of(features, live.rows).parts(), "layout": training.layout}
+    return replace(training, **parts)
 
 
 def _recounted(feature: FeatureBaseline, counts: Ints) -> FeatureBaseline:

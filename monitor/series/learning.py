@@ -9,20 +9,22 @@ two lie apart is said when learning ends, and stays visible in the scores.
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from detectors import Reference, ScoreColumns, Sketch, Tally
-from detectors.calibration import Calibration, TooFewWindows, calibrate
+from detectors.calibration import Calibration, MergedCells, TooFewWindows, WindowCounts, calibrate
 from detectors.calibration.calibration import FEWEST_WINDOWS
 from detectors.charts import BudgetError
+from detectors.features import Ints
 from detectors.reference.live import differences, learnt_reference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.table import ScoreTable
-from monitor.facts import CalibrationLearning, CalibrationLearnt, Fact
+from monitor.facts import CalibrationLearning, CalibrationLearnt, Fact, StateReset
+from monitor.series.accepted import ACCEPTED
 from monitor.series.charts import NAME as CHARTS
 from monitor.series.charts import ChartBudget
 from monitor.series.effects import EffectBudget
@@ -30,21 +32,25 @@ from monitor.series.incident import INCIDENT
 from monitor.series.material import TOTAL, WINDOW, Material
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.events import DAY, Nanos, SeriesKey
 from monitor.stream.windows import ClosedWindow, SealedPane
 
 OPEN, LEARNT = "learning_open", "learnt"
-QUIET, APART = 0, 1
 NEEDED = FEWEST_WINDOWS + 2  # the first and the last are left out of a calibration
+SETTLE_AFTER, SETTLING = (
+    7 * DAY,
+    100,
+)  # how long an alert lasts before its level is taken for usual, and in how many windows
 LEARNT_KIND = "learnt_"  # before the kind of a calibration that live traffic has taught
 
 
 @dataclass(slots=True)
 class SavedOpen:
-    """The window that panes come into."""
+    """The window that panes come into, if there is one, and which material is that of quiet times."""
 
+    quiet: int
     number: int
-    counts: bytes
+    counts: bytes | None
 
 
 @dataclass(slots=True)
@@ -64,13 +70,15 @@ class Lesson:
     learn_for: Nanos
     window_ns: Nanos
     charts: Callable[[Reference, str], ChartBudget]  # of a calibrated reference, and the kind of its calibration
+    calibrate: Callable[[WindowCounts, MergedCells, Ints], Calibration] = calibrate
+    settle_after: Nanos = SETTLE_AFTER
 
 
 class Learning(Operator[Sketch]):
     """The budget of one series with a cold reference: effect sizes first, later charts."""
 
     name = "learning"
-    kinds = (WINDOW, TOTAL, OPEN, LEARNT, CHARTS, INCIDENT)
+    kinds = (WINDOW, TOTAL, OPEN, LEARNT, ACCEPTED, CHARTS, INCIDENT)
 
     def __init__(self, key: SeriesKey, reference: Reference, effects: EffectBudget, lesson: Lesson) -> None:
         self.effects = effects
@@ -78,7 +86,7 @@ class Learning(Operator[Sketch]):
         self._key = key
         self._reference = reference
         self._lesson = lesson
-        self._quiet = self._material(QUIET)
+        self._quiet = self._material(0)
         self._apart: Material | None = None  # since an alert is open
         self._open: tuple[int, Sketch] | None = None  # the window that panes come into, by its number
         self._learnt: tuple[SavedLearnt, CalibrationLearnt] | None = None
@@ -112,25 +120,57 @@ class Learning(Operator[Sketch]):
 
     def _take(self, number: int, window: Sketch) -> list[Fact]:
         start = number * self._lesson.window_ns
+        end, told = start + self._lesson.window_ns, list[Fact]()
         material = self._choose()
+        if material is None:
+            return [self._progress(end)]
         material.add(start, window)
-        if material.elapsed >= self._lesson.learn_for and len(material) >= NEEDED and material.ready:
+        if self._settled(material):
+            told = self.accept([*self.effects.standing()], None, end)
+        if self._enough(material):
             learnt = self._learn(material)
             if learnt is not None:
-                return learnt
-        return [self._progress(start + self._lesson.window_ns)]
+                return [*told, *learnt]
+        return [*told, self._progress(end)]
 
-    def _choose(self) -> Material:
-        """What the next window belongs to: an alert that begins sets all that follows apart until it ends."""
-        if not self.effects.standing():
-            if self._apart is not None:
-                self._gone += self._apart.gone()
-                self._apart = None
-            return self._quiet
+    def _settled(self, material: Material) -> bool:
+        """Whether an alert has lasted for so long that its level is taken for usual."""
+        lasted = material.elapsed >= self._lesson.settle_after and len(material) >= SETTLING
+        return material is self._apart and lasted
+
+    def _enough(self, material: Material) -> bool:
+        """Whether a calibration is worth trying."""
+        return material.elapsed >= self._lesson.learn_for and len(material) >= NEEDED and material.ready
+
+    def _choose(self) -> Material | None:
+        """What the next window belongs to: an alert that begins sets all that follows apart until it ends.
+
+        None while something is accepted for a time: that is how things are, but not how they usually are.
+        """
+        if self.effects.excepted or not self.effects.standing():
+            self._throw_away()
+            if not self.effects.excepted:
+                return self._quiet
+            self._quiet.interrupt()
+            return None
         if self._apart is None:
             self._quiet.interrupt()
-            self._apart = self._material(APART)
+            self._apart = self._material(1 - self._quiet.number)
         return self._apart
+
+    def _throw_away(self) -> None:
+        """What was set apart says nothing of what is usual."""
+        if self._apart is not None:
+            self._gone += self._apart.gone()
+            self._apart = None
+
+    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
+        """Let the one who decides accept. What was set apart takes the place of what was usual before, if it is for good."""
+        facts = self.deciding.accept(features, until, at)
+        if self.charts is None and until is None and self._apart is not None and not self.effects.standing():
+            self._gone += self._quiet.gone()
+            self._quiet, self._apart, self._open_changed = self._apart, None, True
+        return facts
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let the one who decides take a window."""
@@ -146,15 +186,14 @@ class Learning(Operator[Sketch]):
         """Let charts decide from now on; None where the windows do not say enough yet, or no threshold holds the budget."""
         windows, cells = material.counted()
         try:
-            calibration = calibrate(windows, cells, material.total.counts)
+            calibration = self._lesson.calibrate(windows, cells, material.total.counts)
             saved = SavedLearnt(material.period[1], material.total.to_bytes(), material.period, calibration.to_dict())
             self._begin(saved, material.total, calibration)
         except (TooFewWindows, BudgetError) as error:
             material.refuse(str(error))
             return None
         assert self._learnt is not None
-        last = int(windows.starts[-1])
-        ended = self.effects.settle(last, last + windows.window_ns, int(windows.rows[-1]))
+        ended = self.effects.accept([*self.effects.standing()], None, saved.at)
         self._forget_material()
         self._learnt_changed = True
         return [*ended, self._learnt[1]]
@@ -181,8 +220,8 @@ class Learning(Operator[Sketch]):
     def _forget_material(self) -> None:
         for material in (self._quiet, self._apart):
             self._gone += [] if material is None else material.gone()
-        self._gone.append(Entry(OPEN, None))
-        self._quiet, self._apart, self._open = self._material(QUIET), None, None
+        self._gone += [Entry(OPEN, None), Entry(ACCEPTED, None)]
+        self._quiet, self._apart, self._open = self._material(0), None, None
 
     def _progress(self, at: Nanos) -> CalibrationLearning:
         material = self._quiet if self._apart is None else self._apart
@@ -225,9 +264,10 @@ class Learning(Operator[Sketch]):
                 yield self._apart
 
     def _open_rows(self) -> Iterator[Entry]:
-        if self._open is not None:
-            number, window = self._open
-            yield Entry(OPEN, msgspec.msgpack.encode(SavedOpen(number, window.to_bytes())))
+        if self.charts is None:
+            number, window = (0, None) if self._open is None else self._open
+            counts = None if window is None else window.to_bytes()
+            yield Entry(OPEN, msgspec.msgpack.encode(SavedOpen(self._quiet.number, number, counts)))
 
     def _learnt_rows(self) -> Iterator[Entry]:
         if self._learnt is not None:
@@ -235,28 +275,33 @@ class Learning(Operator[Sketch]):
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up what was learnt, or gathered, and the alert. Raises ValueError for damaged rows."""
-        if alike:
-            for entry in entries:
-                self._restore(entry)
-            if self.charts is None:
-                self._restore_material(entries)
-        return self.deciding.restore(entries, alike=alike)
+        facts = [fact for entry in entries for fact in self._restore(entry)] if alike else []
+        if alike and self.charts is None:
+            self._restore_material(entries)
+        return [*facts, *self.deciding.restore(entries, alike=alike)]
 
-    def _restore(self, entry: Entry) -> None:
+    def _restore(self, entry: Entry) -> list[Fact]:
         layout = self._reference.layout
         match entry.kind:
             case "learnt":
                 saved = msgspec.msgpack.decode(zlib.decompress(entry.held), type=SavedLearnt)
                 live = Sketch.from_bytes(layout, saved.live)
-                self._begin(saved, live, Calibration.from_dict(saved.calibration, layout))
+                try:
+                    self._begin(saved, live, Calibration.from_dict(saved.calibration, layout))
+                except ValueError as error:  # another budget that no threshold holds, or a calibration of another make
+                    return [StateReset(self._key, f"what live traffic has taught starts anew: {error}")]
             case "learning_open":
                 held = msgspec.msgpack.decode(entry.held, type=SavedOpen)
-                self._open = held.number, Sketch.from_bytes(layout, held.counts)
+                self._quiet = self._material(held.quiet)
+                if held.counts is not None:
+                    self._open = held.number, Sketch.from_bytes(layout, held.counts)
             case _:
                 pass
+        return []
 
     def _restore_material(self, entries: Sequence[Entry]) -> None:
         self._quiet.restore(entries)
-        if any(entry.kind == TOTAL and entry.number == APART for entry in entries):
-            self._apart = self._material(APART)
+        other = 1 - self._quiet.number
+        if any(entry.kind == TOTAL and entry.number == other for entry in entries):
+            self._apart = self._material(other)
             self._apart.restore(entries)

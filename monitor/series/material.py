@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ class SavedTotal:
     """The rest of a material: all counts as a sketch, the cells once they are chosen, and how long it took."""
 
     counts: bytes
-    cuts: list[bytes] | None
+    cells: dict[str, list[bytes]] | None  # by field of MergedCells
     elapsed: Nanos
     end: Nanos | None
     taken: int
@@ -163,8 +163,8 @@ class Material:
         return Entry(WINDOW, None if window is None else msgspec.msgpack.encode(window), start)
 
     def _totals(self) -> Entry:
-        cuts = None if self.cells is None else [cut.astype("<i8").tobytes() for cut in self.cells.cuts]
-        saved = SavedTotal(self.total.to_bytes(), cuts, self.elapsed, self._end, self.taken, self.refused, self.why)
+        cells = None if self.cells is None else _cells_to_bytes(self.cells)
+        saved = SavedTotal(self.total.to_bytes(), cells, self.elapsed, self._end, self.taken, self.refused, self.why)
         return Entry(TOTAL, zlib.compress(msgspec.msgpack.encode(saved), LEVEL), self.number)
 
     def restore(self, entries: Sequence[Entry]) -> None:
@@ -177,8 +177,9 @@ class Material:
     def _restore(self, saved: SavedTotal) -> None:
         layout = self._reference.layout
         self.total = Sketch.from_bytes(layout, saved.counts)
-        if saved.cuts is not None:
-            self.cells = MergedCells(layout, tuple(np.frombuffer(cut, dtype="<i8") for cut in saved.cuts))
+        if saved.cells is not None:
+            parts = {name: [np.frombuffer(each, dtype="<i8") for each in part] for name, part in saved.cells.items()}
+            self.cells = MergedCells(layout, **{name: tuple(part) for name, part in parts.items()})
         self.elapsed, self._end, self.taken = saved.elapsed, saved.end, saved.taken
         self.refused, self.why = saved.refused, saved.why
 
@@ -188,6 +189,12 @@ class Material:
                 window = msgspec.msgpack.decode(entry.held, type=SavedWindow)
                 if window.of == self.number:
                     yield entry.number, window
+
+
+def _cells_to_bytes(cells: MergedCells) -> dict[str, list[bytes]]:
+    """Every field but the layout: each is an array a feature."""
+    names = [each.name for each in fields(cells) if each.name != "layout"]
+    return {name: [part.astype("<i8").tobytes() for part in getattr(cells, name)] for name in names}
 
 
 def _narrowest(counts: NDArray[np.int64]) -> int:

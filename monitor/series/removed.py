@@ -1,6 +1,6 @@
 """What becomes of alerts whose rule was removed or changed: who was told of them is told that they have ended."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -16,31 +16,25 @@ from monitor.series.view import STATE, SavedView
 from monitor.stream.events import SeriesKey
 
 
-def ends_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Sequence[AlertRule]) -> list[Fact]:
+def ends_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> list[Fact]:
     """The ends of open alerts of rules that are not among `rules` as they were saved."""
     removed = _removed(entries, rules)
     ended = (_ended(key, name, saved, view) for view in _views(entries) for name, saved in removed.items())
     return [fact for fact in ended if fact is not None]
 
 
-def resets_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Sequence[AlertRule]) -> list[Fact]:
+def resets_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> list[Fact]:
     """Which alerts are forgotten, and why."""
     gone, changed = "is gone: its alert is forgotten", "changed: its alert starts anew"
-    names = {rule.name for rule in rules}
-    return [StateReset(key, f"rule {name} {changed if name in names else gone}") for name in _removed(entries, rules)]
+    return [StateReset(key, f"rule {name} {changed if name in rules else gone}") for name in _removed(entries, rules)]
 
 
-def _removed(entries: Sequence[Entry], rules: Sequence[AlertRule]) -> dict[str, SavedRule]:
-    """Saved alerts under none of the rules of their name; the budget's has two where a reference learns."""
+def _removed(entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> dict[str, SavedRule]:
     saved = {name: rule for entry in entries if entry.kind == RULES for name, rule in saved_rules(entry).items()}
     for entry in entries:
         if entry.kind == INCIDENT:
             saved |= {name: incident.alert for name, incident in saved_incidents(entry).items()}
-    return {name: alert for name, alert in saved.items() if not any(map(alert.made_under, _named(name, rules)))}
-
-
-def _named(name: str, rules: Sequence[AlertRule]) -> Iterator[AlertRule]:
-    return (rule for rule in rules if rule.name == name)
+    return {name: rule for name, rule in saved.items() if not rule.made_under(rules.get(name))}
 
 
 def _views(entries: Sequence[Entry]) -> list[SavedView]:

@@ -1,6 +1,6 @@
 """One view of a series at work: panes and windows, scored, then put to the operators; and how all of it is saved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -25,7 +25,7 @@ class ViewSpec(Generic[S]):
     """What a view is made of.
 
     `fingerprint` is what panes and scores are made under: when it changes they are worthless. `rules` are those whose alerts
-    its operators keep: of one that is gone the end is said. `first_rules`: where those of a view that takes up no state are fewer.
+    its operators keep: of one that is gone the end is said. `rules_after`: where those depend on the kinds of rows that it takes up.
     """
 
     name: str
@@ -34,7 +34,7 @@ class ViewSpec(Generic[S]):
     fingerprint: str
     build: Callable[[SeriesKey], tuple[Scoring[S], Sequence[Operator[S]]]]
     rules: tuple[AlertRule, ...] = ()
-    first_rules: tuple[AlertRule, ...] | None = None
+    rules_after: Callable[[Collection[str]], tuple[AlertRule, ...]] | None = None
 
 
 @dataclass(slots=True)
@@ -130,8 +130,9 @@ class View(Generic[S]):
 
     def rules(self, entries: Sequence[Entry]) -> Sequence[AlertRule]:
         """The rules whose alerts it can go on with, given the state that it is to take up."""
-        first = self.spec.first_rules
-        return self.spec.rules if first is None or self._alike(_states(entries)) else first
+        if self.spec.rules_after is None:
+            return self.spec.rules
+        return self.spec.rules_after({entry.kind for entry in entries} if self._alike(_states(entries)) else ())
 
     def _alike(self, states: Sequence[SavedView]) -> bool:
         return any(saved.fingerprint == self.spec.fingerprint for saved in states)

@@ -74,6 +74,12 @@ class Traffic:
         batch = EventBatch(KEY, "predictions", times, *self.reference.encode(table))
         return self.explainer.explain(feed(self.pipeline, batch, until=start + length))
 
+    def accept(self, *features: str, until: Nanos | None = None) -> list[Fact]:
+        """Somebody accepts these features as they are now."""
+        found = self.learning.accept(features, until, MIDNIGHT + self.hour * self.changes["length"])
+        self.facts += found
+        return found
+
     def restart(self) -> list[Fact]:
         """Another process takes up what was saved."""
         saved = stored(self.pipeline.snapshot())
@@ -187,6 +193,76 @@ def test_a_lasting_change_is_learnt_from_when_it_has_lasted() -> None:
     assert learnt.reference.counts.sum() == 60 * ROWS * len(NAMES)
     assert learnt.differs[0].shift == pytest.approx(2.0, abs=0.15)
     assert traffic.pipeline.series[KEY].features.operator("learning").standing() == {}
+
+
+def test_an_alert_that_lasts_for_a_week_is_settled_and_learning_goes_on_from_there() -> None:
+    """Two weeks to learn; from the first day on live values are off. One page, over after seven days; what moves from there pages anew."""
+    traffic = Traffic(learn_for=14 * DAY)
+    before = traffic.hours(7 * 24 + 2, x1=2.0)
+    after = traffic.hours(24, x1=2.0)
+    (page,) = pages(traffic.hours(4, x1=4.0))
+    traffic.hours(3, x1=2.0)
+    (learnt,) = of(traffic.hours(7 * 24, x1=2.0), CalibrationLearnt)
+
+    assert [alert.after for alert in alerts(before)] == [AlertState.PENDING, AlertState.FIRING, AlertState.INACTIVE]
+    assert alerts(before)[-1].window.end == MIDNIGHT + 7 * DAY
+    assert alerts(after) == []
+    assert [each.feature for each in page.evidence] == ["x1"]
+    assert of(after, CalibrationLearning)[-1].windows == 8 * 24 + 1
+    assert learnt.differs[0].shift == pytest.approx(2.0, abs=0.15)
+
+
+def test_what_is_accepted_for_good_is_usual_and_learnt_from() -> None:
+    traffic = Traffic()
+    traffic.hours(30)
+    traffic.hours(10, x1=2.0)
+    (ended,) = alerts(traffic.accept("x1"))
+    facts = traffic.hours(51, x1=2.0)
+    (learnt,) = of(facts, CalibrationLearnt)
+
+    assert ended.closed
+    assert alerts(facts) == []
+    assert learnt.differs[0].feature == "x1"
+    assert learnt.differs[0].shift == pytest.approx(2.0, abs=0.15)
+    assert learnt.windows == 60 - 2
+
+
+def test_what_is_accepted_for_a_time_is_no_material_and_pages_again_after_it() -> None:
+    traffic = Traffic()
+    traffic.hours(30)
+    traffic.hours(10, x1=2.0)
+    (ended,) = alerts(traffic.accept("x1", until=MIDNIGHT + 110 * HOUR))
+    quiet = traffic.hours(70, x1=2.0)
+    (page,) = pages(traffic.hours(4, x1=2.0))
+    progress = of(traffic.hours(20), CalibrationLearning)[-1]
+
+    assert ended.closed
+    assert alerts(quiet) == of(quiet, CalibrationLearnt) == []
+    assert [each.feature for each in page.evidence] == ["x1"]
+    assert (progress.apart, progress.windows) == (False, 30 + 17)
+
+
+def test_of_several_features_those_that_were_not_accepted_stay_open() -> None:
+    traffic = Traffic()
+    traffic.hours(5, x1=2.0, x2=2.0)
+
+    assert alerts(traffic.accept("x1")) == []
+    assert traffic.learning.standing() == {"x2": AlertState.FIRING}
+    assert pages(traffic.hours(5, x1=2.0, x2=2.0)) == []
+    assert [alert.closed for alert in alerts(traffic.accept("x2"))] == [True]
+
+
+def test_what_was_accepted_outlives_a_restart() -> None:
+    for hour in (5, 6, 9):
+        traffic = Traffic()
+        traffic.hours(5, x1=2.0)
+        traffic.accept("x1")
+        traffic.hours(hour - 5, x1=2.0)
+        assert traffic.restart() == []
+        traffic.hours(10, x1=2.0)
+
+        assert len(pages(traffic.facts)) == 1
+        assert of(traffic.facts, CalibrationLearning)[-1].windows == hour + 9
 
 
 def test_long_windows_go_on_until_there_are_fifty() -> None:
