@@ -63,16 +63,19 @@ class Traffic:
         return found
 
     def _hour(self, shift: dict[str, float]) -> list[Fact]:
+        batches = self.drawn(self.hour, shift)
+        self.hour += 1
+        end = MIDNIGHT + self.hour * self.changes["length"]
+        return self.explainer.explain(feed(self.pipeline, *batches, until=end))
+
+    def drawn(self, hour: int, shift: dict[str, float]) -> list[EventBatch]:
         length: Nanos = self.changes["length"]
-        rng = np.random.default_rng([self.seed, self.hour])
+        rng = np.random.default_rng([self.seed, hour])
         names = [name for name in self.reference.names if name != "plan"]
         table: dict[str, Any] = {name: rng.normal(size=self.rows) + shift.get(name, 0.0) for name in names}
         table["plan"] = rng.choice(list("abcd"), self.rows, p=[0.5, 0.3, 0.15, 0.05])
-        start = MIDNIGHT + self.hour * length
-        self.hour += 1
-        times = start + np.arange(self.rows, dtype=np.int64) * (length // self.rows)
-        batch = EventBatch(KEY, "predictions", times, *self.reference.encode(table))
-        return self.explainer.explain(feed(self.pipeline, batch, until=start + length))
+        times = MIDNIGHT + hour * length + np.arange(self.rows, dtype=np.int64) * (length // self.rows)
+        return [EventBatch(KEY, "predictions", times, *self.reference.encode(table))]
 
     def accept(self, *features: str, until: Nanos | None = None) -> list[Fact]:
         """Somebody accepts these features as they are now."""
@@ -289,14 +292,45 @@ def test_windows_of_a_few_rows_teach_nothing_and_say_so() -> None:
     assert of(facts, CalibrationLearning)[-1].words == "learning, late"
 
 
-def test_panes_that_slide_make_whole_windows() -> None:
-    traffic = Traffic(length=20 * MINUTE, slide=10 * MINUTE, learn_for=20 * HOUR, plan=BudgetSpec(0.2, 10 * MINUTE))
+@pytest.mark.parametrize(
+    ("length", "slide"), [(5 * MINUTE, 5 * MINUTE), (20 * MINUTE, 10 * MINUTE), (6 * HOUR, 6 * HOUR)], ids=str
+)
+def test_windows_of_any_length_teach_and_panes_that_slide_make_whole_ones(length: Nanos, slide: Nanos) -> None:
+    traffic = Traffic(length=length, slide=slide, learn_for=60 * length, plan=BudgetSpec(0.2, slide))
     (learnt,) = of(traffic.hours(62), CalibrationLearnt)
 
     assert learnt.reference.calibration is not None
-    assert learnt.reference.calibration.window_ns == 20 * MINUTE
+    assert learnt.reference.calibration.window_ns == length
     assert traffic.learning.charts is not None
-    assert traffic.learning.charts.charts.design.subgroup_ns == 20 * MINUTE
+    assert traffic.learning.charts.charts.design.subgroup_ns == length
+    assert len(of(traffic.hours(3), SubgroupCharted)) == 3
+
+
+def test_a_backlog_teaches_what_watching_live_does() -> None:
+    """The same hours, eleven at once."""
+    straight, backlog = never_stopped(), Traffic()
+    hours = [batch for hour in range(straight.hour) for batch in backlog.drawn(hour, told(hour))]
+    facts: list[Fact] = []
+    for first in range(0, len(hours), 11):
+        batches = hours[first : first + 11]
+        facts += backlog.explainer.explain(
+            feed(backlog.pipeline, *batches, until=MIDNIGHT + (first + len(batches)) * HOUR)
+        )
+
+    assert decided(facts) == decided(straight.facts)
+
+
+def test_a_short_silence_is_time_and_a_long_one_only_some_of_it() -> None:
+    traffic = Traffic(learn_for=14 * DAY)
+    traffic.hours(10)
+    traffic.hour += 48
+    after_two_days = of(traffic.hours(2), CalibrationLearning)[0]
+    traffic.hour += 30 * 24
+    after_a_month = of(traffic.hours(2), CalibrationLearning)[-1]
+
+    assert (after_two_days.windows, after_two_days.learnt) == (10, 10 * HOUR)
+    assert after_a_month.windows == 13
+    assert after_a_month.learnt == (10 + 48 + 2 + 3 * 24 + 1) * HOUR
 
 
 def test_a_reference_that_shall_not_learn_stays_cold() -> None:
