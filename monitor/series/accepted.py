@@ -23,6 +23,7 @@ class SavedLevel:
     until: Nanos | None
     live: bytes | None
     over: bool
+    settled: bool = False
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Level:
     live: Sketch | None = None
     baseline: Reference | None = None
     over: bool = False
+    settled: bool = False  # it lasted, and nobody was asked
 
 
 @dataclass(slots=True)
@@ -46,12 +48,15 @@ class AcceptedLevels:
     reference: Reference
     levels: list[Level] = field(default_factory=list)
 
-    def accept(self, features: Collection[str], until: Nanos | None) -> None:
-        """Compare these features with the next window from then on."""
+    def accept(self, features: Collection[str], until: Nanos | None, live: Sketch | None = None) -> None:
+        """Compare these features with `live` from now on, or with the next window from then on."""
         names = tuple(name for name in self.reference.names if name in set(features))
         for level in self.levels:
             level.features = tuple(name for name in level.features if name not in names)
-        self.levels = [level for level in (*self.levels, Level(names, until)) if level.features]
+        level = Level(names, until, settled=live is not None)
+        if live is not None:
+            self._hold(level, live)
+        self.levels = [each for each in (*self.levels, level) if each.features]
 
     def see(self, window: Sketch, end: Nanos, fewest: int) -> bool:
         """Take a closed window: levels that wait for one take it if it has rows enough, those whose time is over go. Whether any did."""
@@ -83,7 +88,13 @@ class AcceptedLevels:
     def entry(self) -> Entry:
         """All levels in one row, which is gone where there are none."""
         saved = [
-            SavedLevel(level.features, level.until, None if level.live is None else level.live.to_bytes(), level.over)
+            SavedLevel(
+                level.features,
+                level.until,
+                None if level.live is None else level.live.to_bytes(),
+                level.over,
+                level.settled,
+            )
             for level in self.levels
         ]
         return Entry(ACCEPTED, zlib.compress(msgspec.msgpack.encode(saved), 1) if saved else None)
@@ -93,7 +104,7 @@ class AcceptedLevels:
         for entry in entries:
             if entry.kind == ACCEPTED:
                 for saved in msgspec.msgpack.decode(zlib.decompress(entry.held), type=list[SavedLevel]):
-                    level = Level(saved.features, saved.until, over=saved.over)
+                    level = Level(saved.features, saved.until, over=saved.over, settled=saved.settled)
                     if saved.live is not None:
                         self._hold(level, Sketch.from_bytes(self.reference.layout, saved.live))
                     self.levels.append(level)

@@ -70,13 +70,20 @@ class EffectBudget(Operator[Sketch]):
         """Whether something is accepted for a time: it is not how things usually are."""
         return any(level.until is not None for level in self._levels.levels)
 
+    @property
+    def settled(self) -> frozenset[str]:
+        """Features whose level has lasted: an alert of them, where they swing about it, is usual."""
+        return frozenset(name for level in self._levels.levels if level.settled for name in level.features)
+
     def _against(self, baseline: Reference, window: Tally) -> ScoreColumns:
         psi = columns_of(window_detectors()["psi"], baseline, window, self._min_rows)
         return effect_scores(baseline, window, psi, self._min_rows)
 
-    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
-        """Compare these features with how they are now; of what was open for them alone the end is told."""
-        self._levels.accept(features, until)
+    def accept(
+        self, features: Collection[str], until: Nanos | None, at: Nanos, live: Sketch | None = None
+    ) -> list[Fact]:
+        """Compare these features with `live`, or with the next window; of what was open for them alone the end is told."""
+        self._levels.accept(features, until, live)
         self._levels_changed = True
         state, incident = self.alert.state, self.alert.incident
         state.alerts = {name: alert for name, alert in state.alerts.items() if name not in features}

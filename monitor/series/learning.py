@@ -41,6 +41,7 @@ SETTLE_AFTER, SETTLING = (
     7 * DAY,
     100,
 )  # how long an alert lasts before its level is taken for usual, and in how many windows
+CALM = DAY  # how long nothing has to stand before an alert is over: what comes at some hours comes again tomorrow
 LEARNT_KIND = "learnt_"  # before the kind of a calibration that live traffic has taught
 
 
@@ -126,7 +127,7 @@ class Learning(Operator[Sketch]):
             return [self._progress(end)]
         material.add(start, window)
         if self._settled(material):
-            told = self.accept([*self.effects.standing()], None, end)
+            told = self._settle(material, end)
         if self._enough(material):
             learnt = self._learn(material)
             if learnt is not None:
@@ -138,28 +139,40 @@ class Learning(Operator[Sketch]):
         lasted = material.elapsed >= self._lesson.settle_after and len(material) >= SETTLING
         return material is self._apart and lasted
 
+    def _settle(self, material: Material, at: Nanos) -> list[Fact]:
+        """Go on from the level that has lasted: effect sizes of these features, and what is learnt."""
+        told = self.effects.accept(material.stood, None, at, material.total.copy())
+        self._gone += self._quiet.gone()
+        self._quiet, self._apart, self._open_changed = material, None, True
+        return told
+
     def _enough(self, material: Material) -> bool:
         """Whether a calibration is worth trying."""
         return material.elapsed >= self._lesson.learn_for and len(material) >= NEEDED and material.ready
 
     def _choose(self) -> Material | None:
-        """What the next window belongs to: an alert that begins sets all that follows apart until it ends.
+        """What the next window belongs to; None while something is accepted for a time, which is not how things usually are.
 
-        None while something is accepted for a time: that is how things are, but not how they usually are.
+        An alert, waiting ones too, sets what follows apart until a day has passed without: what comes at some hours comes again
+        tomorrow, and then it is usual; the other hours alone are not.
         """
-        if self.effects.excepted or not self.effects.standing():
+        standing = self.effects.standing().keys() - self.effects.settled
+        if self.effects.excepted:
             self._throw_away()
-            if not self.effects.excepted:
-                return self._quiet
-            self._quiet.interrupt()
             return None
-        if self._apart is None:
-            self._quiet.interrupt()
+        if standing and self._apart is None:
             self._apart = self._material(1 - self._quiet.number)
-        return self._apart
+        if self._apart is None:
+            return self._quiet
+        self._apart.follow(self._lesson.window_ns, standing)
+        if self._apart.calm < CALM:
+            return self._apart
+        self._throw_away()
+        return self._quiet
 
     def _throw_away(self) -> None:
-        """What was set apart says nothing of what is usual."""
+        """What was set apart says nothing of what is usual, nor does the time in which it came."""
+        self._quiet.interrupt()
         if self._apart is not None:
             self._gone += self._apart.gone()
             self._apart = None

@@ -1,7 +1,7 @@
 """What a cold reference learns from: its live windows on a few cells, kept small, and all of their counts added up."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import msgspec
@@ -42,6 +42,8 @@ class SavedTotal:
     taken: int
     refused: int
     why: str
+    calm: Nanos = 0
+    stood: tuple[str, ...] = ()
 
 
 class Material:
@@ -59,6 +61,8 @@ class Material:
         self.taken = 0  # windows ever
         self.refused = 0  # the same, when a calibration was last refused, and why
         self.why = ""
+        self.stood: set[str] = set()  # features of that alert
+        self.calm: Nanos = 0  # how long no alert has stood, where it was begun for one
         self._reference = reference
         self._window_ns = window_ns
         self._end: Nanos | None = None
@@ -96,6 +100,12 @@ class Material:
     def refuse(self, why: str) -> None:
         """Note that these windows teach nothing yet; it is tried again once there are a twentieth more."""
         self.refused, self.why, self._totals_changed = self.taken, why, True
+
+    def follow(self, window: Nanos, standing: Collection[str]) -> None:
+        """Note what stands of the alert that it was begun for, over one more window."""
+        self.stood |= set(standing)
+        self.calm = 0 if standing else self.calm + window
+        self._totals_changed = True
 
     @property
     def ready(self) -> bool:
@@ -164,7 +174,8 @@ class Material:
 
     def _totals(self) -> Entry:
         cells = None if self.cells is None else _cells_to_bytes(self.cells)
-        saved = SavedTotal(self.total.to_bytes(), cells, self.elapsed, self._end, self.taken, self.refused, self.why)
+        timed = self.elapsed, self._end, self.taken, self.refused
+        saved = SavedTotal(self.total.to_bytes(), cells, *timed, self.why, self.calm, tuple(sorted(self.stood)))
         return Entry(TOTAL, zlib.compress(msgspec.msgpack.encode(saved), LEVEL), self.number)
 
     def restore(self, entries: Sequence[Entry]) -> None:
@@ -181,7 +192,7 @@ class Material:
             parts = {name: [np.frombuffer(each, dtype="<i8") for each in part] for name, part in saved.cells.items()}
             self.cells = MergedCells(layout, **{name: tuple(part) for name, part in parts.items()})
         self.elapsed, self._end, self.taken = saved.elapsed, saved.end, saved.taken
-        self.refused, self.why = saved.refused, saved.why
+        self.refused, self.why, self.calm, self.stood = saved.refused, saved.why, saved.calm, set(saved.stood)
 
     def _own_windows(self, entries: Sequence[Entry]) -> Iterator[tuple[Nanos, SavedWindow]]:
         for entry in entries:
