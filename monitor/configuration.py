@@ -22,6 +22,10 @@ from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings
 from monitor.targets.secrets import Secrets
 
+LATER_KEYS = (
+    "learn_for",
+)  # of a model: they came after the hash, and count in it where they are not left at their defaults
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -37,6 +41,10 @@ class Configuration:
         effective = masked(self.settings)
         if not effective["targets"]:
             del effective["targets"]
+        for told, model in zip(effective["models"], self.settings.models, strict=True):
+            for name in LATER_KEYS:
+                if getattr(model, name) == ModelSettings.model_fields[name].get_default():
+                    del told[name]
         return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
 
 
@@ -119,6 +127,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference) 
             min_rows=model.min_rows,
             choices={name: feature_choice(feature) for name, feature in model.features.items() if not feature.ignore},
             plan=plan,
+            learn_for=model.learn_for,
             model_budget=settings.alerting.false_alarms_per_month,
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),

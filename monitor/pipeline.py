@@ -252,7 +252,7 @@ class Pipeline:
     def _restore_view(self, owner: Owner, entries: Sequence[Entry]) -> list[Fact]:
         """Take up one view. The ends of alerts whose rule was taken away come first."""
         view = self.views.get((owner.key, owner.view))
-        rules = {} if view is None else {rule.name: rule for rule in view.spec.rules}
+        rules = {} if view is None else {rule.name: rule for rule in view.rules(entries)}
         facts: list[Fact] = [*ends_of_removed_rules(owner.key, entries, rules)]
         for ended in facts:
             self._follow(ended)

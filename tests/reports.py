@@ -116,7 +116,7 @@ def a_cold_model() -> Model:
     """A reference that learnt nothing of its windows: nothing charted, effects alone."""
     unknown: dict[str, Any] = {
         "warnings_seen": None,
-        "expected_false_alarms": 0.0,
+        "expected_false_alarms": None,
         "warnings_expected": None,
         "tracks": (),
         "charted": (),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from detectors.calibration import Calibration
 from detectors.charts.budget import MONTH_NS
 from detectors.false_alarms import expected_false_alarms
 from detectors.protocols import JudgedWindows
@@ -10,11 +11,14 @@ from monitor.alerting.rules import AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
 from monitor.backtest.result import BacktestResult, ExpectedRule, Model
 from monitor.backtest.thinning import tracks
+from monitor.facts import CalibrationLearnt
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
+from monitor.targets.payloads import rfc3339
 
 WARN_AT = 0.5  # of a threshold
 MANY_LATE = 0.01  # of the events
+MOST_NAMED = 5  # features in a line
 
 
 class NothingFound(Exception):  # noqa: N818 - it is what there is
@@ -72,9 +76,9 @@ def model_of(findings: SeriesFindings, budget: float | None) -> Model:
         features=len(spec.reference.names),
         reference=spec.reference.hash,
         reference_rows=spec.reference.rows,
-        calibration=spec.judging.calibration,
-        calibrated=calibrated_words(spec),
-        drifting=() if calibration is None else tuple(change.words for change in calibration.drifting),
+        calibration=spec.judging.calibration if findings.learnt is None else findings.learnt.calibration,
+        calibrated=calibrated_words(spec) if findings.learnt is None else learnt_words(findings.learnt),
+        drifting=changes_of(findings, calibration),
         budget=budget,
         months=months,
         expected_false_alarms=expected_of(spec, months),
@@ -92,7 +96,17 @@ def model_of(findings: SeriesFindings, budget: float | None) -> Model:
         thresholds=findings.thresholds,
         warn_at=WARN_AT,
         sweep=findings.sweep.rows(budget),
+        learning=findings.learning,
+        learnt=findings.learnt,
+        expected_since_learnt=since_learnt(findings),
     )
+
+
+def changes_of(findings: SeriesFindings, calibration: Calibration | None) -> tuple[str, ...]:
+    """What changed inside that which it is held against."""
+    if findings.learnt is not None:
+        return findings.learnt.changes
+    return () if calibration is None else tuple(change.words for change in calibration.drifting)
 
 
 def months_of(findings: SeriesFindings) -> float:
@@ -100,10 +114,28 @@ def months_of(findings: SeriesFindings) -> float:
     return 0.0 if findings.first is None or findings.last is None else (findings.last - findings.first) / MONTH_NS
 
 
-def expected_of(spec: SeriesSpec, months: float) -> float:
-    """False alarms that the budget allows a series over this time: versions of a model share its budget."""
+def expected_of(spec: SeriesSpec, months: float) -> float | None:
+    """False alarms that the budget allows a series over this time: versions of a model share its budget.
+
+    None where nobody knows: effect sizes of a cold reference hold no budget.
+    """
     plan = spec.judging.plan
-    return 0.0 if plan is None or spec.reference.calibration is None else plan.per_month * months
+    if plan is None:
+        return 0.0
+    return None if spec.reference.calibration is None else plan.per_month * months
+
+
+def since_learnt(findings: SeriesFindings) -> float | None:
+    """The same of the time in which charts decide by what live traffic has taught; None where it has taught nothing."""
+    plan, learnt, last = findings.spec.judging.plan, findings.learnt, findings.last
+    if plan is None or learnt is None or last is None:
+        return None
+    return plan.per_month * max(last - learnt.at, 0) / MONTH_NS
+
+
+def learnt_words(learnt: CalibrationLearnt) -> str:
+    """What the decisions rest on, once live traffic has taught it."""
+    return f"{learnt.windows:,} windows of live traffic over {learnt.span / DAY:.3g} days, until {rfc3339(learnt.at)}"
 
 
 def calibrated_words(spec: SeriesSpec) -> str:
@@ -193,8 +225,18 @@ def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:
         yield f"{key}: no event is of this model"
         return
     if reference.calibration is None and budget is not None:
-        yield f"{key}: {calibrated_words(findings.spec)}; only large changes are found, and no budget is promised"
+        yield f"{key}: {calibrated_words(findings.spec)}; {until_when(findings)}"
     if reference.period is not None and findings.first <= reference.period[1] and findings.last >= reference.period[0]:
         yield f"{key}: events overlap the time its reference was made from, where nothing can be found"
     for reason in findings.sweep.unreachable:
         yield f"{key}: sweep: {reason}"
+
+
+def until_when(findings: SeriesFindings) -> str:
+    """How long large changes alone are found of a cold reference."""
+    cold = "only large changes are found, and no budget is promised"
+    if findings.learnt is None:
+        return cold if findings.learning is None else f"{cold}: {findings.learning.words}"
+    differs = [each.words for each in findings.learnt.differs[:MOST_NAMED]]
+    apart = f"; live traffic is not like the training set: {', '.join(differs)}" if differs else ""
+    return f"{cold} until {rfc3339(findings.learnt.at)}, when live traffic had taught a calibration{apart}"

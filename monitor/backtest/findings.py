@@ -18,6 +18,8 @@ from monitor.backtest.thinning import PeakPoint, RowsPoint, Thinned
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    CalibrationLearning,
+    CalibrationLearnt,
     EventsCounted,
     EventsRejected,
     Fact,
@@ -78,6 +80,8 @@ class SeriesFindings:
     warned: int = 0
     warnings_due: float = 0.0
     at: Nanos = 0  # the end of the newest window or subgroup judged
+    learning: CalibrationLearning | None = None  # how far a cold reference has come
+    learnt: CalibrationLearnt | None = None
     named: dict[str, dict[str, Nanos]] = field(default_factory=dict)  # by rule: the features it names, and since when
 
     def count(self, batch: EventBatch) -> None:
@@ -107,6 +111,13 @@ class SeriesFindings:
         self.at = window.end
         self.rows.add(RowsPoint(window.end, 1, window.rows))
         self.rows_judged += window.rows
+
+    def learn(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
+        """A cold reference has come further, or far enough."""
+        if isinstance(fact, CalibrationLearnt):
+            self.learning, self.learnt = None, fact
+        else:
+            self.learning = fact
 
     def chart(self, fact: SubgroupCharted, per_month: float) -> None:
         """The charts took one more point."""
@@ -168,6 +179,8 @@ class Findings:
                 self.series[fact.key].close(fact)
             case SubgroupCharted() if self.budget is not None:
                 self.series[fact.key].chart(fact, self.budget)
+            case CalibrationLearning() | CalibrationLearnt():
+                self.series[fact.key].learn(fact)
             case AlertSeen() | AlertChanged():
                 self._follow(fact)
             case RetrainDecided():

@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain, SweepRow
+from monitor.explain.learning import learning_item, learnt_item
+from monitor.facts import CalibrationLearnt
 from monitor.stream.events import Nanos
 from monitor.targets.payloads import evidence_item, rfc3339
 
@@ -106,6 +108,8 @@ def _model(model: Model) -> dict[str, Any]:
         "model": model.key.model,
         "version": model.key.version,
         "calibration": model.calibration,
+        "learning": None if model.learning is None else learning_item(model.learning),
+        "learnt": None if model.learnt is None else _learnt(model, model.learnt),
         "budget": model.budget,
         "months": round(model.months, DIGITS),
         "expected_false_alarms": model.expected_false_alarms,
@@ -128,6 +132,11 @@ def _model(model: Model) -> dict[str, Any]:
         ],
         "sweep": [_sweep(row) for row in model.sweep],
     }
+
+
+def _learnt(model: Model, learnt: CalibrationLearnt) -> dict[str, Any]:
+    item = {"at": rfc3339(learnt.at), **learnt_item(learnt)}
+    return item | {"expected_false_alarms": model.expected_since_learnt}
 
 
 def _sweep(row: SweepRow) -> dict[str, Any]:
@@ -157,9 +166,9 @@ def summary(result: BacktestResult) -> Iterator[str]:
 
 def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> Iterator[str]:
     rules = [rule for rule in result.explicit if rule.key == model.key and rule.count is not None]
-    expected = model.expected_false_alarms + sum(rule.count or 0.0 for rule in rules)
+    expected = expected_words(model, sum(rule.count or 0.0 for rule in rules))
     alarms = "alert" if len(alerts) == 1 else "alerts"
-    yield f"{model.key}: {len(alerts)} {alarms}, {amount(expected)} false ones to be expected; calibration {model.calibration}"
+    yield f"{model.key}: {len(alerts)} {alarms}, {expected}; calibration {model.calibration}"
     for rule in alerts[:SHOWN_ALERTS]:
         until = "not resolved" if rule.resolved_at is None else f"resolved {rfc3339(rule.resolved_at)}"
         yield f"  {rfc3339(rule.fired_at)} {rule.rule}: {_reasons(rule)}; {until}"
@@ -168,6 +177,16 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
     if len(model.sweep) > 1:
         pages = ", ".join(f"{amount(row.per_month)}: {row.pages}" for row in model.sweep)
         yield f"  pages by false_alarms_per_month: {pages}"
+
+
+def expected_words(model: Model, by_rules: float) -> str:
+    """How many false alerts are to be expected, as far as that is known."""
+    if model.expected_false_alarms is not None:
+        return f"{amount(model.expected_false_alarms + by_rules)} false ones to be expected"
+    unknown = "how many false ones to expect is not known"
+    if model.learnt is None or model.expected_since_learnt is None:
+        return unknown
+    return f"{unknown} until {rfc3339(model.learnt.at)}, {amount(model.expected_since_learnt)} by the budget after"
 
 
 def _reasons(alert: AlertEpisode) -> str:

@@ -1,11 +1,11 @@
 """What a backtest found, as plain values: the report, the JSON and the summary are written from these alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import Severity
-from monitor.facts import WindowSpan
+from monitor.facts import CalibrationLearning, CalibrationLearnt, WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 
 
@@ -109,8 +109,8 @@ class SweepRow:
 class Model:
     """One series over the whole time.
 
-    `calibration` is `week`, `day`, `pooled` or `cold`; `calibrated` says in words what it rests on, `drifting` what moved
-    within the reference itself. `budget` None: off. `ends` and `rows` are of its windows, thinned to a bounded number of
+    `calibration` is `week`, `day`, `pooled` or `cold`, with `learnt_` before it where live traffic has taught it; `calibrated` says in words what it rests on, `drifting` what moved
+    within the reference itself. `budget` None: off. `expected_false_alarms` None: not known, for the reference is cold, or was until it had `learnt`: then `expected_since_learnt` is of the time after. `ends` and `rows` are of its windows, thinned to a bounded number of
     points (the rows are then the mean of some windows); so are `charted`, the ends of charted subgroups (the peaks
     then the highest). `subgroup_ns` is the length of a subgroup. `thresholds` by chart.
     """
@@ -126,7 +126,7 @@ class Model:
     drifting: tuple[str, ...]
     budget: float | None
     months: float
-    expected_false_alarms: float
+    expected_false_alarms: float | None
     warnings_seen: int | None
     warnings_expected: float | None
     events: int
@@ -141,6 +141,9 @@ class Model:
     thresholds: Mapping[str, float]
     warn_at: float
     sweep: tuple[SweepRow, ...]
+    learning: CalibrationLearning | None = None
+    learnt: CalibrationLearnt | None = None
+    expected_since_learnt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,13 @@ class BacktestResult:
     hints: tuple[str, ...] = field(default=())
 
     @property
-    def expected_false_alarms(self) -> float:
-        """Pages that the budgets allow over this time, and explicit rules may be expected to add."""
-        by_budget = sum(model.expected_false_alarms for model in self.models)
-        return by_budget + sum(rule.count or 0.0 for rule in self.explicit)
+    def expected_false_alarms(self) -> float | None:
+        """Pages that the budgets allow over this time, and explicit rules may be expected to add; None where a model's are not known."""
+        by_budget = total(model.expected_false_alarms for model in self.models)
+        return None if by_budget is None else by_budget + sum(rule.count or 0.0 for rule in self.explicit)
+
+
+def total(expected: Iterable[float | None]) -> float | None:
+    """The sum of figures; not known where one of them is not."""
+    known = list(expected)
+    return None if None in known else sum(each for each in known if each is not None)

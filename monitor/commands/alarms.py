@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors import DETECTORS
+from detectors.calibration.calibration import FEWEST_WINDOWS
 from detectors.charts.budget import MONTH_NS
 from detectors.charts.design import ChartDesign
 from detectors.charts.detectable import detectable_shift
@@ -15,6 +16,7 @@ from monitor.alerting.rules import AlertRule
 from monitor.commands.calibration import learnt, remedy
 from monitor.sections import show_duration
 from monitor.series.judging import Judging
+from monitor.series.learning import NEEDED
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import DAY, SECOND, Nanos
 
@@ -134,6 +136,8 @@ def section(spec: SeriesSpec, raised: Sequence[RuleAlarms]) -> Iterator[str]:
     yield f"  drift: {budget(spec)}"
     if spec.judging.plan is not None:
         yield f"  {learnt(spec.reference, spec.windows.length)}"
+    if spec.judging.learns:
+        yield f"  learning: {learning(spec)}"
     for alarms in raised:
         yield f"  {alarms.rule.name}: {words(alarms)}"
     if raised:
@@ -148,14 +152,23 @@ def budget(spec: SeriesSpec) -> str:
     figures = budget_figures(spec)
     if figures is None:
         return (
-            "no budget can be kept, for the reference is cold: only large changes page, by their size alone; "
-            f"{remedy(reference, spec.windows.length)}"
+            "no budget can be kept, for the reference is cold: only large changes page, how many of them falsely is not known, "
+            f"by their size alone; {remedy(reference, spec.windows.length)}"
         )
     return (
         f"{number(asked.per_month)} {'page' if asked.per_month == 1 else 'pages'} a month; {len(reference.names):,} features, "
         f"{figures.charts:,} charts on subgroups of {show_duration(figures.subgroup)}, threshold {figures.threshold:.1f}"
         f"{'' if figures.detectable is None else _shift(figures.detectable)}"
     )
+
+
+def learning(spec: SeriesSpec) -> str:
+    """When a cold reference will have learnt enough from live traffic."""
+    asked, needed = spec.judging.learn_for, NEEDED * spec.windows.length
+    after = f"after {show_duration(asked)} of live traffic without an alert charts decide, calibrated by it"
+    if needed <= asked:
+        return after
+    return f"{after}; not before {FEWEST_WINDOWS} whole windows of {show_duration(spec.windows.length)}, {needed / DAY:.3g} days"
 
 
 def _shift(detectable: DetectableShift) -> str:

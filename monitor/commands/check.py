@@ -215,6 +215,8 @@ def series_document(spec: SeriesSpec, raised: Sequence[alarms.RuleAlarms]) -> di
         "features": {"numeric": numeric, "categorical": len(reference.names) - numeric},
         "calibration": spec.judging.calibration,
         "calibration_words": learnt(reference, windows.length).removeprefix("calibration: "),
+        "learn_for": show_duration(spec.judging.learn_for) if spec.judging.learns else None,
+        "learning_words": alarms.learning(spec) if spec.judging.learns else None,
         "usual_rows": usual.rows,
         "usual_rows_source": usual.source,
         "budget": budget_document(spec),
@@ -230,6 +232,7 @@ def budget_document(spec: SeriesSpec) -> dict[str, Any] | None:
     shift = None if figures is None or figures.detectable is None else asdict(figures.detectable)
     return {
         "false_alarms_per_month": asked.per_month,
+        "expected_false_alarms_per_month": None if figures is None else asked.per_month,
         "charts": None if figures is None else figures.charts,
         "subgroup": None if figures is None else show_duration(figures.subgroup),
         "threshold": None if figures is None else figures.threshold,

@@ -6,6 +6,7 @@ from detectors import Reference
 from detectors.features import CategoricalFeature
 from monitor.pipeline import usual_lead
 from monitor.series.history import KEPT_WINDOWS
+from monitor.series.learning import NEEDED
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos
 from monitor.stream.windows import LOOSE, WindowSpec
@@ -15,6 +16,8 @@ MODEL_BYTES = 50_000
 WINDOW_BYTES = 300  # one closed window of the history
 FEATURE_BYTES = 4_000  # ADWIN with its last 64 panes, columns of scores, names
 CHARTS_BYTES = 4_000  # a feature of a calibrated reference, under a budget: allowances, sums, onsets, recovery tests, what is carried over
+LEARNING_BYTES = 16  # a feature and window that a cold reference learns from, and a cell of what it adds up
+LEARNT_WINDOW_BYTES = 200  # each of these windows
 HOUR_BYTES = 12  # an hour of a feature with a profile: its lack of fit, beside HOUR_CELL_BYTES a merged cell
 HOUR_CELL_BYTES = 4
 REFERENCE_BYTES = 37  # a cell: edges, counts and means, the tables by which values are counted and judged
@@ -63,11 +66,19 @@ def profile_bytes(reference: Reference) -> int:
 
 
 def charts(specs: Sequence[SeriesSpec]) -> int:
-    """Bytes of the budget's charts."""
+    """Bytes of the budget's charts, and of what they are learnt from where a reference is cold."""
     charted = [
         spec.reference for spec in specs if spec.judging.plan is not None and spec.reference.calibration is not None
     ]
-    return sum(len(reference.names) for reference in charted) * CHARTS_BYTES
+    learnt = sum(learning(spec) for spec in specs if spec.judging.learns)
+    return sum(len(reference.names) for reference in charted) * CHARTS_BYTES + learnt
+
+
+def learning(spec: SeriesSpec) -> int:
+    """Bytes of what one cold reference learns from, when it has nearly learnt enough."""
+    windows = max(spec.judging.learn_for // spec.windows.length, NEEDED)
+    each = len(spec.reference.names) * LEARNING_BYTES + LEARNT_WINDOW_BYTES
+    return windows * each + spec.reference.layout.size * LEARNING_BYTES
 
 
 def _categories(features: Sequence[CategoricalFeature]) -> Iterator[int]:

@@ -12,7 +12,7 @@ from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.explain.samples import Samples
 from monitor.explain.words import explain, explain_rows, explain_warnings
-from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
 from monitor.stream.events import FEATURES, EventBatch, SeriesKey
 
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
@@ -46,6 +46,9 @@ class Explainer:
                 return self._with_words(fact, worded)
             case RetrainDecided():
                 return replace(fact, alert=self._with_words(fact.alert, worded))
+            case CalibrationLearnt(key=key) if key in self._narrators:
+                self._narrators[key].learn(fact.reference)
+                return fact
             case _:
                 return fact
 
@@ -66,7 +69,11 @@ class Narrator:
 
     def __init__(self, reference: Reference) -> None:
         self.samples = Samples(reference.layout)
-        self._features = {feature.name: feature for feature in reference.features.values()}
+        self.learn(reference)
+
+    def learn(self, reference: Reference) -> None:
+        """Compare with this reference from now on."""
+        self._features = dict(reference.features)
         self._follows = reference.calibration is None  # the effects of a cold reference are worded window by window
         self._known: dict[str, Mapping[str, str]] = {}  # by rule: the words of each feature that were said last
 

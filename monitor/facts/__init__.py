@@ -10,6 +10,7 @@ from monitor.facts.daemon import (
     StateReset,
 )
 from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, PanesOpen, WatermarkAdvanced
+from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,
@@ -40,6 +41,8 @@ Fact = (
     | WindowScored
     | SubgroupCharted
     | CalibrationStands
+    | CalibrationLearning
+    | CalibrationLearnt
     | RateImproved
     | AlertSeen
     | AlertChanged
@@ -66,6 +69,8 @@ Fact = (
 __all__ = [
     "AlertChanged",
     "AlertSeen",
+    "CalibrationLearning",
+    "CalibrationLearnt",
     "CalibrationStands",
     "CheckpointFailed",
     "CheckpointSaved",

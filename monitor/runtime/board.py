@@ -12,6 +12,8 @@ from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    CalibrationLearning,
+    CalibrationLearnt,
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
@@ -59,11 +61,13 @@ class SeriesBoard:
     window: WindowClosed | None = None
     scores: ScoreTable = field(default_factory=lambda: NO_SCORES)
     states: Mapping[str, int] = field(default_factory=dict)
+    learning: CalibrationLearning | None = None  # how far a cold reference has come
+    learnt: CalibrationLearnt | None = None  # what it has learnt
 
     def with_window(self, window: WindowClosed | None, scores: ScoreTable, states: Mapping[str, int]) -> "SeriesBoard":
         """The board with another window or other scores; `dataclasses.replace` takes five times as long."""
         about = self.reference, self.reference_rows, self.rules, self.length, self.calibration
-        return SeriesBoard(*about, window, scores, states)
+        return SeriesBoard(*about, window, scores, states, self.learning, self.learnt)
 
 
 @dataclass(slots=True)
@@ -127,15 +131,15 @@ class Board:
         for key in self.series:
             for retrain in RetrainOutcome:
                 self.counters["driftd_retrain_requests_total"][key.model, REASON, retrain.value] += 0
+            self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
-        self._expect_warnings()
 
-    def _expect_warnings(self) -> None:
-        for key, series in self.series.items():
-            if series.calibration != "cold" and BUDGET_RULE in series.rules:
-                of = key.model, key.version
-                self.counters["driftd_chart_warnings_total"][of] += 0
-                self.expected_warnings[of], self.suspect[of] = 0.0, False
+    def _expect_warnings(self, key: SeriesKey) -> None:
+        series = self.series[key]
+        if series.calibration != "cold" and BUDGET_RULE in series.rules:
+            of = key.model, key.version
+            self.counters["driftd_chart_warnings_total"][of] += 0
+            self.expected_warnings[of], self.suspect[of] = 0.0, False
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -181,10 +185,20 @@ class Board:
                 self.suspect[labels] = point.suspect
             case CalibrationStands(key, suspect):
                 self.suspect[key.model, key.version] = suspect
+            case CalibrationLearning() | CalibrationLearnt():
+                self._learn(fact)
             case WatermarkAdvanced(at):
                 self.watermark = at
             case _:
                 self._note_service(fact)
+
+    def _learn(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
+        series = self.series[fact.key]
+        if isinstance(fact, CalibrationLearning):
+            self.series[fact.key] = replace(series, learning=fact)
+            return
+        self.series[fact.key] = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
+        self._expect_warnings(fact.key)
 
     def _note_service(self, fact: Fact) -> None:
         match fact:

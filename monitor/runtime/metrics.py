@@ -74,8 +74,13 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_calibration_info": Spec(
         "gauge",
-        "1; week or day: the reference follows these hours; pooled: all hours alike; cold: effect sizes alone",
+        "1; week or day: the reference follows these hours; pooled: all hours alike; learnt_…: taught by live traffic; cold: effect sizes alone",
         (*SERIES, "calibration"),
+    ),
+    "driftd_learning_ratio": Spec(
+        "gauge",
+        "How much of what a cold reference needs of live traffic it has learnt",
+        SERIES,
     ),
     "driftd_chart_warnings_total": Spec(
         "counter", "Control charts that began to warn, at half their threshold", SERIES
@@ -241,6 +246,7 @@ SERIES_PARTS = (
     "driftd_feature_unseen_ratio",
     "driftd_feature_shift_sigma",
     "driftd_calibration_info",
+    "driftd_learning_ratio",
     "driftd_window_rows",
     "driftd_window_end_timestamp_seconds",
     "driftd_window_length_seconds",
@@ -286,6 +292,7 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
             (labels, entry.shift_sigma) for labels, entry in judged if entry.shift_sigma is not None
         ],
         "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
+        "driftd_learning_ratio": [] if series.learning is None else [(base, series.learning.share)],
         "driftd_window_rows": [] if window is None else [(base, window.rows)],
         "driftd_window_end_timestamp_seconds": [] if window is None else [(base, window.end / SECOND)],
         "driftd_window_length_seconds": [(base, series.length / SECOND)],

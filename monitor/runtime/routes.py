@@ -7,6 +7,7 @@ from typing import Any
 
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.table import DetectorScores
+from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.stream.events import Nanos, SeriesKey
@@ -32,6 +33,8 @@ def model(key: SeriesKey, series: SeriesBoard, watermark: Nanos | None, rules: l
         if window is None
         else {"start": rfc3339(window.start), "end": rfc3339(window.end), "rows": window.rows},
         "calibration": series.calibration,
+        "learning": None if series.learning is None else learning_item(series.learning),
+        "learnt": None if series.learnt is None else {"at": rfc3339(series.learnt.at), **learnt_item(series.learnt)},
         "watermark": None if watermark is None else rfc3339(watermark),
         "features": [] if window is None else features(series),
         "alerts": rules,

@@ -12,6 +12,8 @@ from monitor.alerting.alerts import AlertState
 from monitor.explain.words import summary
 from monitor.facts import (
     AlertChanged,
+    CalibrationLearning,
+    CalibrationLearnt,
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
@@ -38,7 +40,7 @@ from monitor.facts import (
 )
 from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.metrics import METRICS
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import DAY, SECOND, Nanos
 
 __all__ = ["METRICS", "Telemetry", "configure_logging"]
 
@@ -47,6 +49,7 @@ QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; 
 # Nothing is logged of these, and they are many.
 UNSPOKEN = frozenset({EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands})
 MOST_COMPLAINTS = 1000  # kinds remembered
+MOST_NAMED = 10  # features in a line
 
 
 def configure_logging(level: str, style: str) -> None:
@@ -113,6 +116,8 @@ class Telemetry:
                 self._say_alert(fact)
             case RetrainDecided() | WindowClosed() | StateReset() | RateImproved():
                 self._say_series(fact)
+            case CalibrationLearning() | CalibrationLearnt():
+                self._say_learning(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
             case CheckpointSaved(_, seconds, size):
@@ -138,6 +143,24 @@ class Telemetry:
             case RateImproved(key, _, feature, what, before, rate):
                 about = {"model": key.model, "version": key.version, "feature": feature}
                 log.info("rate.improved", **about, what=what, before=round(before, 6), now=round(rate, 6))
+
+    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
+        about = {"model": fact.key.model, "version": fact.key.version}
+        if isinstance(fact, CalibrationLearning):
+            self._log.debug("calibration.learning", **about, progress=fact.words, apart=fact.apart, why=fact.why)
+            return
+        self._log.warning(
+            "calibration.learnt",
+            **about,
+            calibration=fact.calibration,
+            windows=fact.windows,
+            days=round(fact.span / DAY, 2),
+            training=fact.before,
+            reference=fact.after,
+            differs=[each.words for each in fact.differs[:MOST_NAMED]],
+            differing=len(fact.differs),
+            changes=list(fact.changes[:MOST_NAMED]),
+        )
 
     def _say_delivery(self, fact: DeliveryTried) -> None:
         level = logging.INFO if fact.outcome in {"delivered", "present"} else logging.WARNING

@@ -1,20 +1,23 @@
 """The budget of a cold reference: no charts, but effects so large that they are never usual, for three windows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from detectors import Reference, ScoreColumns, Sketch, Tally
+from detectors import Reference, ScoreColumns, Sketch, Tally, window_detectors
+from detectors.plugins import columns_of
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowSpan
+from monitor.series.accepted import ACCEPTED, AcceptedLevels
 from monitor.series.alerts import calling
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
+from monitor.stream.events import Nanos
 from monitor.stream.windows import ClosedWindow
 
 DEBIASED, UNLIKELY, JUMP = 0.25, 1e-6, 0.2  # PSI beyond chance, its p-value, points of missing or unseen
@@ -25,17 +28,20 @@ class EffectBudget(Operator[Sketch]):
     """The incident of one series with a cold reference."""
 
     name = "effects"
-    kinds = (INCIDENT,)
+    kinds = (INCIDENT, ACCEPTED)
 
     def __init__(self, reference: Reference, alert: IncidentAlert, min_rows: int) -> None:
         self.alert = alert
         self._reference = reference
         self._min_rows = min_rows
-        self._written: Entry | None = None  # the row that the store holds
+        self._levels = AcceptedLevels(reference)
+        self._levels_changed = False
+        self._written: Entry | None = None  # the row of the incident that the store holds
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let the incident take one window."""
         alert, incident = self.alert, self.alert.incident
+        self._levels_changed |= self._levels.see(window.sketch, window.end, max(FEWEST_ROWS, self._min_rows))
         called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])
         episodes = incident.step(called, Span(window.start, window.end))
         evidence = alert.state.evidence()
@@ -56,7 +62,34 @@ class EffectBudget(Operator[Sketch]):
     def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
         """The effect sizes of a window."""
         psi = next(each for each in scored if each.detector == "psi")
-        return effect_scores(self._reference, window, psi, self._min_rows)
+        found = effect_scores(self._reference, window, psi, self._min_rows)
+        return self._levels.scored(found, window, self._against)
+
+    @property
+    def excepted(self) -> bool:
+        """Whether something is accepted for a time: it is not how things usually are."""
+        return any(level.until is not None for level in self._levels.levels)
+
+    @property
+    def settled(self) -> frozenset[str]:
+        """Features whose level has lasted: an alert of them, where they swing about it, is usual."""
+        return frozenset(name for level in self._levels.levels if level.settled for name in level.features)
+
+    def _against(self, baseline: Reference, window: Tally) -> ScoreColumns:
+        psi = columns_of(window_detectors()["psi"], baseline, window, self._min_rows)
+        return effect_scores(baseline, window, psi, self._min_rows)
+
+    def accept(
+        self, features: Collection[str], until: Nanos | None, at: Nanos, live: Sketch | None = None
+    ) -> list[Fact]:
+        """Compare these features with `live`, or with the next window; of what was open for them alone the end is told."""
+        self._levels.accept(features, until, live)
+        self._levels_changed = True
+        state, incident = self.alert.state, self.alert.incident
+        state.alerts = {name: alert for name, alert in state.alerts.items() if name not in features}
+        state.scores = {name: score for name, score in state.scores.items() if name in state.alerts}
+        incident.evidence = tuple(each for each in incident.evidence if each.feature not in features)
+        return self.alert.told(incident.step({}, Span(at, at)), WindowSpan(at, at, 0))
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of the incident."""
@@ -67,18 +100,21 @@ class EffectBudget(Operator[Sketch]):
         return [*self.alert.current()]
 
     def changes(self) -> list[Entry]:
-        """The incident, if it changed."""
+        """The incident and what was accepted, if they changed."""
         entry, before = incident_entry([self.alert]), self._written
-        self._written = entry
-        return [] if entry == before else [entry]
+        levels = [self._levels.entry()] if self._levels_changed else []
+        self._written, self._levels_changed = entry, False
+        return levels if entry == before else [entry, *levels]
 
     def snapshot(self) -> list[Entry]:
-        """The incident."""
-        return [incident_entry([self.alert])]
+        """The incident, and what was accepted."""
+        return [incident_entry([self.alert]), *([self._levels.entry()] if self._levels.levels else [])]
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the incident; another reference leaves it open until a window says otherwise."""
         restore_incidents(entries, [self.alert], alike=alike)
+        if alike:
+            self._levels.restore(entries)
         return []
 
 

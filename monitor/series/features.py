@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
+from detectors.calibration import calibrate
 from detectors.plugins import columns_of
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
@@ -14,6 +15,7 @@ from monitor.series.effects import EffectBudget
 from monitor.series.history import History, VolumeScorer
 from monitor.series.incident import IncidentAlert
 from monitor.series.judging import Judging
+from monitor.series.learning import LEARNT, Learning, Lesson
 from monitor.series.operators import Operator
 from monitor.series.rules import Rules
 from monitor.series.scoring import FeatureScoring
@@ -32,6 +34,7 @@ def feature_view(windows: WindowSpec, judging: Judging) -> ViewSpec[Sketch]:
         fingerprint=f"{judging.reference.hash}:{windows.length}:{windows.slide}",
         build=lambda key: build(key, judging),
         rules=judging.all_rules,
+        rules_after=lambda kinds: judging.all_rules if not judging.learns or LEARNT in kinds else judging.first_rules,
     )
 
 
@@ -50,15 +53,21 @@ def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Op
     return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets]
 
 
-def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectBudget]:
-    reference, calibration = judging.reference, judging.calibration
-    if judging.plan is None:
+def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectBudget | Learning]:
+    reference, plan = judging.reference, judging.plan
+    if plan is None:
         return []
+
+    def charts(of: Reference, calibration: str) -> ChartBudget:
+        return ChartBudget(key, of, plan, calibration)
+
     if reference.calibration is not None:
-        return [ChartBudget(key, reference, judging.plan, calibration)]
-    teller = Teller(key, BY_EFFECT, reference.hash, judging.window_length, calibration)
+        return [charts(reference, judging.calibration)]
+    teller = Teller(key, BY_EFFECT, reference.hash, judging.window_length, judging.calibration)
     rules = judging.rules_for(BY_EFFECT)
-    return [EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows)]
+    effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows)
+    lesson = Lesson(judging.learn_for, judging.window_length, charts, calibrate)
+    return [Learning(key, reference, effects, lesson) if judging.learns else effects]
 
 
 def _alerts(key: SeriesKey, judging: Judging) -> list[tuple[Teller, RuleState]]:

@@ -31,6 +31,7 @@ class Judging:
     min_rows: int = 1
     choices: Mapping[str, FeatureChoice] = field(default_factory=dict)
     plan: BudgetSpec | None = None  # None: no budget, explicit rules alone
+    learn_for: Nanos = 0  # of live traffic, after which a cold reference calibrates itself; 0: it does not
     model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
 
     @property
@@ -52,7 +53,20 @@ class Judging:
         """The budget's own rules; none without a budget."""
         if self.plan is None:
             return ()
-        return (BY_EFFECT,) if self.reference.calibration is None else (BY_CHARTS, BY_SELF_CHECK)
+        by_charts = (BY_CHARTS, BY_SELF_CHECK)
+        if self.reference.calibration is not None:
+            return by_charts
+        return (BY_EFFECT, *by_charts) if self.learns else (BY_EFFECT,)
+
+    @property
+    def learns(self) -> bool:
+        """Whether a cold reference is to calibrate itself: its budget's rules are those of effects first, then those of charts."""
+        return self.plan is not None and self.reference.calibration is None and self.learn_for > 0
+
+    @property
+    def first_rules(self) -> tuple[AlertRule, ...]:
+        """All rules as long as nothing is learnt: then the budget's are those of effect sizes."""
+        return (*self.rules, BY_EFFECT) if self.learns else self.all_rules
 
     @property
     def all_rules(self) -> tuple[AlertRule, ...]:

@@ -1,6 +1,6 @@
 """One view of a series at work: panes and windows, scored, then put to the operators; and how all of it is saved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -25,7 +25,7 @@ class ViewSpec(Generic[S]):
     """What a view is made of.
 
     `fingerprint` is what panes and scores are made under: when it changes they are worthless. `rules` are those whose alerts
-    its operators keep: of one that is gone the end is said.
+    its operators keep: of one that is gone the end is said. `rules_after`: where those depend on the kinds of rows that it takes up.
     """
 
     name: str
@@ -34,6 +34,7 @@ class ViewSpec(Generic[S]):
     fingerprint: str
     build: Callable[[SeriesKey], tuple[Scoring[S], Sequence[Operator[S]]]]
     rules: tuple[AlertRule, ...] = ()
+    rules_after: Callable[[Collection[str]], tuple[AlertRule, ...]] | None = None
 
 
 @dataclass(slots=True)
@@ -127,10 +128,19 @@ class View(Generic[S]):
         self._changed = False
         return [self._owner.record(entry) for entry in entries]
 
+    def rules(self, entries: Sequence[Entry]) -> Sequence[AlertRule]:
+        """The rules whose alerts it can go on with, given the state that it is to take up."""
+        if self.spec.rules_after is None:
+            return self.spec.rules
+        return self.spec.rules_after({entry.kind for entry in entries} if self._alike(_states(entries)) else ())
+
+    def _alike(self, states: Sequence[SavedView]) -> bool:
+        return any(saved.fingerprint == self.spec.fingerprint for saved in states)
+
     def restore(self, entries: Sequence[Entry]) -> list[Fact]:
         """Take up saved state; what had to be dropped is said."""
-        states = [msgspec.json.decode(entry.held, type=SavedView) for entry in entries if entry.kind == STATE]
-        alike = any(saved.fingerprint == self.spec.fingerprint for saved in states)
+        states = _states(entries)
+        alike = self._alike(states)
         facts: list[Fact] = []
         if alike:
             self._restore(states[0], [entry for entry in entries if entry.kind == PANE])
@@ -156,3 +166,7 @@ class View(Generic[S]):
         """One pane; gone once no window needs it."""
         pane = self.windows.panes.get(start)
         return Entry(PANE, None if pane is None else pane.to_bytes(), start)
+
+
+def _states(entries: Sequence[Entry]) -> list[SavedView]:
+    return [msgspec.json.decode(entry.held, type=SavedView) for entry in entries if entry.kind == STATE]

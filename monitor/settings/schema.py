@@ -164,6 +164,7 @@ class ModelDefaults(Section):
     slide: PositiveDuration | None = None
     lateness: Duration = parse_duration("30s")
     min_rows: int = Field(default=200, ge=1)
+    learn_for: Duration = parse_duration("14d")
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
 
     @field_validator("version", mode="before")

@@ -9,10 +9,13 @@ from monitor.backtest.report.budgets import sweep
 from monitor.backtest.report.parts import CALIBRATIONS, ModelPart, title
 from monitor.backtest.report.timeline import timeline, tracks, windows_words
 from monitor.backtest.result import BacktestResult, Model
+from monitor.facts import CalibrationLearnt
 from monitor.html.figures import NONE, count, moment, number, plural, share, spell
 from monitor.html.markup import Inside, Markup, facts, joined, name, table, tag
 from monitor.html.page import page
 from monitor.stream.events import MILLISECOND
+
+MOST_NAMED = 10  # features in a note
 
 
 def document(result: BacktestResult) -> str:
@@ -42,14 +45,23 @@ def head(result: BacktestResult, parts: list[ModelPart]) -> list[Markup]:
 
 def outcome(result: BacktestResult, parts: list[ModelPart]) -> str:
     """Return the one line to remember."""
-    pages, allowed = sum(len(part.pages) for part in parts), sum(part.model.expected_false_alarms for part in parts)
-    words = f"{plural(pages, 'page')}, {number(allowed)} false expected"
+    words = f"{plural(sum(len(part.pages) for part in parts), 'page')}, {false_expected(parts)}"
     if all(part.model.budget is None for part in parts):
         words = f"{plural(len(result.alerts), 'alert')} of explicit rules"
     if not result.injected:
         return words
     found = sum(planted.found_at is not None for planted in result.injected)
     return f"{words}; {found} of {plural(len(result.injected), 'planted change')} found"
+
+
+def false_expected(parts: list[ModelPart]) -> str:
+    """Return how many of the pages may be false ones, where that is known."""
+    figures = [part.model.expected_false_alarms for part in parts]
+    known = [figure for figure in figures if figure is not None]
+    if not known:
+        return "how many false is not known"
+    unknown = len(figures) - len(known)
+    return f"{number(sum(known))} false expected" + (f", of {plural(unknown, 'model')} not known" if unknown else "")
 
 
 def others(result: BacktestResult, parts: list[ModelPart]) -> Markup | None:
@@ -130,7 +142,7 @@ def overview_row(part: ModelPart) -> list[Inside]:
         count(model.windows),
         str(len(part.alerts)),
         str(len(part.pages)),
-        NONE if model.budget is None or part.cold else number(model.expected_false_alarms),
+        NONE if model.budget is None else judgement.expected(part),
         warnings,
         f"{found} of {len(part.injected)}" if part.injected else NONE,
     ]
@@ -209,6 +221,8 @@ def reference_notes(part: ModelPart) -> list[Markup]:
                 class_="caution",
             )
         )
+    if learnt := part.model.learnt:
+        notes.append(learnt_note(learnt))
     if moved := part.model.drifting:
         notes.append(
             tag(
@@ -220,6 +234,23 @@ def reference_notes(part: ModelPart) -> list[Markup]:
             )
         )
     return notes
+
+
+def learnt_note(learnt: CalibrationLearnt) -> Markup:
+    """Return when a cold reference had learnt from live traffic, and where that is not like its training set."""
+    differs = "; ".join(each.words for each in learnt.differs[:MOST_NAMED])
+    more = f" and {len(learnt.differs) - MOST_NAMED} more" if len(learnt.differs) > MOST_NAMED else ""
+    apart = (
+        f"Live traffic is not like the training set: {differs}{more}." if differs else "It is like the training set."
+    )
+    return tag(
+        "p",
+        tag("b", "Learnt from live traffic. "),
+        "Until ",
+        moment(learnt.at),
+        f" large effects alone paged; since then charts decide, held against what was learnt. {apart}",
+        class_="caution" if differs else "quiet",
+    )
 
 
 def inputs(result: BacktestResult) -> Markup:

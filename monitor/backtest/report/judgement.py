@@ -6,10 +6,11 @@ from detectors.charts.budget import MONTH_NS
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import ExpectedRule, Injected, Retrain
-from monitor.html.figures import NONE, count, moment, number, plural, share, spell, times
+from monitor.html.figures import NONE, clock, count, moment, number, plural, share, spell, times
 from monitor.html.markup import Inside, Markup, name, table, tag, text
 
 SUSPECT = 3.0  # × as many warnings as expected
+NOT_KNOWN = "not known"
 FEW = 10  # warnings: below it a ratio says nothing
 OUTCOMES = {
     "requested": "requested",
@@ -21,7 +22,10 @@ OUTCOMES = {
 def false_alarms(part: ModelPart) -> Markup:
     """Return expected and seen alarms, first in words, then by rule."""
     words = [budget_words(part), seen_words(part), cold_words(part)]
-    budget_row: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), "the budget × the time"]
+    why = "the budget × the time"
+    if part.model.expected_false_alarms is None:
+        why = "no budget can be kept" if part.model.learnt is None else "no budget could be kept at first"
+    budget_row: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), why]
     every = [] if part.model.budget is None else [budget_row]
     every += [rule_row(part, rule) for rule in part.explicit]
     caption = f"Alerts of {part.model.key} by rule, expected without any change and seen"
@@ -30,8 +34,9 @@ def false_alarms(part: ModelPart) -> Markup:
 
 
 def expected(part: ModelPart) -> str:
-    """Return how many pages the budget allows; a dash where it cannot be kept."""
-    return NONE if part.cold else number(part.model.expected_false_alarms)
+    """Return how many pages the budget allows; words where it cannot be kept."""
+    known = part.model.expected_false_alarms
+    return NOT_KNOWN if known is None else number(known)
 
 
 def budget_words(part: ModelPart) -> str:
@@ -39,6 +44,11 @@ def budget_words(part: ModelPart) -> str:
     model = part.model
     if model.budget is None:
         return "The budget is off: only explicit rules speak."
+    if model.expected_false_alarms is None:
+        seen = f"Seen: {plural(len(part.pages), 'page')}. How many false ones to expect is not known"
+        if model.learnt is None:
+            return f"{seen}."
+        return f"{seen} until {clock(model.learnt.at)}; after that the budget allows {number(model.expected_since_learnt)}."
     return (
         f"The budget is {number(model.budget)} false {'page' if model.budget == 1 else 'pages'} a month; "
         f"over these {spell(round(model.months * MONTH_NS))} that is {number(model.budget * model.months)}. "
@@ -48,11 +58,12 @@ def budget_words(part: ModelPart) -> str:
 
 def seen_words(part: ModelPart) -> str:
     """Return how many of the pages were false, as far as anybody can know."""
-    if part.model.budget is None or part.cold or not part.pages:
+    allowed = part.model.expected_false_alarms
+    if part.model.budget is None or allowed is None or not part.pages:
         return ""
     if part.false_pages is not None:
         return f"{part.false_pages} of {len(part.pages)} lay outside every planted change."
-    chance = chance_of(len(part.pages), part.model.expected_false_alarms)
+    chance = chance_of(len(part.pages), allowed)
     likely = f"in {share(chance)} of such times" if chance >= 0.001 else "in fewer than one of a thousand such times"  # noqa: PLR2004  what people can picture
     return f"Which of them were false, a recording cannot say. Without any change as many or more come {likely}."
 

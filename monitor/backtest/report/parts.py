@@ -17,6 +17,9 @@ CALIBRATIONS = {
     "day": "profile by hour of the day",
     "pooled": "one profile for all hours",
     "cold": "cold",
+    "learnt_week": "learnt from live traffic: profile by hour of the week",
+    "learnt_day": "learnt from live traffic: profile by hour of the day",
+    "learnt_pooled": "learnt from live traffic: one profile for all hours",
 }
 CHARTS = {
     "location+": "mean up",

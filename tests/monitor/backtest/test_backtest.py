@@ -470,7 +470,48 @@ def test_a_reference_without_times_is_said_to_be_cold(home: Path, backtest: Call
 
     assert found["models"][0]["calibration"] == "cold"
     assert "churn/3: not calibrated" in found["hints_said"]
-    assert found["models"][0]["expected_false_alarms"] == 0
+    assert found["models"][0]["expected_false_alarms"] is None
+    assert found["expected_false_alarms"] is None
+    assert "how many false ones to expect is not known; calibration cold" in found["said"]
+
+
+def test_a_cold_reference_learns_in_a_backtest_too(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    """After 60 hours, and from then on charts decide; live ages lie a sigma and a half above those of the training set."""
+    rng = np.random.default_rng(SEED)
+    Reference.fit({"age": rng.normal(25, 10, 5000), "plan": rng.choice(["free", "pro"], 5000)}).save(home / "r.json")
+    configure(home, alerting={"rules": []}, models=[{"name": "churn", "version": "3", "learn_for": "60h"}])
+    found = backtest(
+        written(home, events(120)), "--report", str(home / "out.html"), "--inject", f"age:shift=2sd@{day(4)}"
+    )
+    model, page = found["models"][0], (home / "out.html").read_text(encoding="utf-8")
+    cold, learnt = found["alerts"]
+
+    assert (model["calibration"], model["learning"]) == ("learnt_pooled", None)
+    assert model["learnt"]["at"] == day(2.5)
+    assert [each["feature"] for each in model["learnt"]["differs"]] == ["age"]
+    assert found["expected_false_alarms"] is model["expected_false_alarms"] is None
+    assert model["learnt"]["expected_false_alarms"] == pytest.approx(2.5 / 30, rel=0.01)
+    assert model["panes"] == 60
+    assert cold["resolved_at"] == day(2.5)
+    assert found["injected"][0]["found_at"] == learnt["fired_at"]
+    assert f"not known until {day(2.5)}, 0.0833 by the budget after; calibration learnt_pooled" in found["said"]
+    assert (
+        "when live traffic had taught a calibration; live traffic is not like the training set: age"
+        in found["hints_said"]
+    )
+    assert "Learnt from live traffic." in page
+    assert "no budget could be kept at first" in page
+
+
+def test_a_reference_that_is_still_learning_says_how_far_it_has_come(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    Reference.fit({"age": np.arange(100.0), "plan": ["free", "pro"] * 50}).save(home / "r.json")
+    found = backtest(written(home, events(48)))
+
+    assert (found["models"][0]["calibration"], found["models"][0]["learnt"]) == ("cold", None)
+    assert found["models"][0]["learning"]["words"].startswith("learning 1.")
+    assert "no budget is promised: learning 1." in found["hints_said"]
 
 
 def test_the_report_is_written_where_it_is_asked_for(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:

@@ -409,11 +409,28 @@ def test_a_shift_is_named_for_a_week_where_a_day_has_few_subgroups(calibrated: P
 
 
 def test_a_cold_reference_keeps_no_budget_and_check_says_what_mends_it(config: Path, capsys: Output) -> None:
-    budget, why = expectations(capsys, config, alerting={"false_alarms_per_month": 1})
+    budget, why, learning = expectations(capsys, config, alerting={"false_alarms_per_month": 1})
 
     assert budget.startswith("  drift: no budget can be kept, for the reference is cold: only large changes page")
     assert budget.endswith("`driftd reference fit --timestamp COL --window 5m …` mends that")
     assert why == "  calibration: cold, effect sizes only: no --timestamp"
+    assert learning == ("  learning: after 14d of live traffic without an alert charts decide, calibrated by it")
+
+
+def test_long_windows_need_longer_than_they_are_asked_to_learn(config: Path, capsys: Output) -> None:
+    models = [{"name": "churn", "reference": "r.json", "window": "1d", "learn_for": "14d"}]
+    *_, learning = expectations(capsys, config, alerting={"false_alarms_per_month": 1}, models=models)
+
+    assert learning.endswith("; not before 50 whole windows of 1d, 52 days")
+
+
+def test_a_reference_that_shall_not_learn_says_nothing_of_it(config: Path, capsys: Output) -> None:
+    models = [{"name": "churn", "reference": "r.json", "learn_for": "0s"}]
+
+    assert not any(
+        line.startswith("  learning:")
+        for line in expectations(capsys, config, alerting={"false_alarms_per_month": 1}, models=models)
+    )
 
 
 HOUR, MINUTES = 3600 * SECOND, 60 * SECOND

@@ -14,12 +14,15 @@ import pytest
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from detectors import DriftScore
+from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    CalibrationLearning,
+    CalibrationLearnt,
     CheckpointSaved,
     EventsCounted,
     EventsRejected,
@@ -40,7 +43,7 @@ from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.store.sqlite import Backlog
 from monitor.stream.events import SECOND, Partition, SeriesKey
-from tests.build import score_table
+from tests.build import DAY, REFERENCE, score_table
 from tests.charted import plain_point
 from tests.fakes import NOON, ManualClock
 
@@ -74,6 +77,19 @@ def changed(before: AlertState, after: AlertState, at: int = NOON) -> AlertChang
 WINDOW = WindowClosed(
     CHURN, NOON - 5 * MINUTE, NOON, 100, (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5))
 )
+IDLE = SeriesKey("idle", "*")
+LEARNT = CalibrationLearnt(
+    key=IDLE,
+    at=NOON,
+    calibration="learnt_day",
+    before="abc",
+    after="def",
+    windows=334,
+    span=334 * 60 * MINUTE,
+    differs=(Difference("age", 0.3, 0.5, 0.0, 0.01),),
+    changes=("plan changes",),
+    reference=REFERENCE,
+)
 FACTS: list[Fact] = [
     WatermarkAdvanced(NOON + MINUTE),
     WINDOW,
@@ -91,6 +107,7 @@ FACTS: list[Fact] = [
     changed(AlertState.PENDING, AlertState.FIRING),
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
     SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True)),
+    CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
     EventsCounted("t", "ok", 7),
     EventsRejected("t", "too_large", 2),
     FieldsRejected("t", "missing", 3),
@@ -209,6 +226,8 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "version": "3",
         "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100},
         "calibration": "day",
+        "learning": None,
+        "learnt": None,
         "watermark": "2026-11-23T12:01:00Z",
         "features": [
             {
@@ -229,6 +248,45 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "alerts": ["drift"],
     }
     assert (idle["window"], idle["features"], idle["alerts"]) == (None, [], [])
+    assert idle["learning"] == {
+        "words": "learning 3.5/14 d",
+        "days": 3.5,
+        "of_days": 14.0,
+        "windows": 84,
+        "of_windows": 52,
+        "apart": False,
+        "why": None,
+    }
+
+
+def test_a_reference_that_has_learnt_is_shown_with_what_differs(scene: Scene) -> None:
+    scene.telemetry.record([LEARNT])
+    idle = scene.json("/api/v1/models")[1]
+    found = families(scene, "OpenMetrics")
+
+    assert (idle["calibration"], idle["learning"]) == ("learnt_day", None)
+    assert idle["learnt"] == {
+        "at": "2026-11-23T12:00:00Z",
+        "calibration": "learnt_day",
+        "windows": 334,
+        "days": 13.9167,
+        "training": "abc",
+        "reference": "def",
+        "differing": 1,
+        "differs": [
+            {
+                "feature": "age",
+                "psi": 0.3,
+                "shift_sigma": 0.5,
+                "missing": 0.0,
+                "unseen": 0.01,
+                "words": "age PSI 0.30, mean +0.50 σ, unseen +1.0 points",
+            }
+        ],
+        "changes": ["plan changes"],
+    }
+    assert samples(found["driftd_learning_ratio"]) == {}
+    assert samples(found["driftd_calibration_info"])["idle", "*", "learnt_day"] == 1
 
 
 def test_alerts_have_the_documented_shape(scene: Scene) -> None:

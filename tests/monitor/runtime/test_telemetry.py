@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from detectors import DriftScore
+from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
@@ -17,6 +18,8 @@ from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    CalibrationLearning,
+    CalibrationLearnt,
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
@@ -56,7 +59,7 @@ from monitor.targets.base import Subscriber
 from monitor.targets.notifier import Notifier
 from monitor.targets.transport import Transport
 from monitor.targets.webhook import Webhook, decode_secret
-from tests.build import score_table
+from tests.build import DAY, REFERENCE, score_table
 from tests.charted import plain_point
 from tests.fakes import NOON, ManualClock, Receiver
 
@@ -84,6 +87,19 @@ EXAMPLES: dict[type[Fact], Fact] = {
         WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
         SubgroupCharted(CHURN, 0, NOON, 5, plain_point(warned=2, expected_warnings=0.25)),
         CalibrationStands(CHURN, suspect=True),
+        CalibrationLearning(CHURN, NOON, 3 * DAY, 14 * DAY, windows=72, needed=52),
+        CalibrationLearnt(
+            CHURN,
+            NOON,
+            "learnt_day",
+            "abc",
+            "def",
+            334,
+            14 * DAY,
+            (Difference("age", 0.3, 0.5, 0.0, 0.01),),
+            (),
+            REFERENCE,
+        ),
         RateImproved(CHURN, NOON, "age", "missing", 0.05, 0.0),
         AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
         CHANGED,
@@ -246,6 +262,27 @@ def test_a_restored_doubt_of_the_calibration_stands(scene: Scene) -> None:
     scene.telemetry.restore([EXAMPLES[CalibrationStands]])
 
     assert scene.board.suspect == {("churn", "3"): True}
+
+
+def test_what_was_learnt_is_a_line_that_names_what_differs(scene: Scene) -> None:
+    (line,) = scene.record(EXAMPLES[CalibrationLearnt], level="info")
+
+    assert (line["event"], line["level"]) == ("calibration.learnt", "warning")
+    assert (line["model"], line["calibration"], line["windows"], line["days"]) == ("churn", "learnt_day", 334, 14.0)
+    assert (line["training"], line["reference"]) == ("abc", "def")
+    assert line["differs"] == ["age PSI 0.30, mean +0.50 σ, unseen +1.0 points"]
+
+
+def test_learning_is_shown_and_told_to_those_who_look_closely(scene: Scene) -> None:
+    assert scene.record(EXAMPLES[CalibrationLearning], level="info") == []
+    assert scene.board.series[CHURN].learning == EXAMPLES[CalibrationLearning]
+    assert [line["progress"] for line in scene.record(EXAMPLES[CalibrationLearning])] == ["learning 3/14 d"]
+
+
+def test_a_restored_lesson_stands(scene: Scene) -> None:
+    scene.telemetry.restore([EXAMPLES[CalibrationLearnt]])
+
+    assert scene.board.series[CHURN].calibration == "learnt_day"
 
 
 def test_skipped_records_count_as_rejected(scene: Scene) -> None:
