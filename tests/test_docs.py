@@ -157,10 +157,7 @@ def test_the_figures_of_the_budget_are_those_of_the_code() -> None:
 
     assert f"less {budget.DRIFT:g} (`shape`: less {design.DRIFTS[design.CHARTS.index('shape')]:g};" in said
     assert f"odds of {design.RATIOS[0]:g}, {design.RATIOS[1]:g} and {design.RATIOS[2]:g} times" in said
-    assert (
-        f"at most {design.MOST_OF_THRESHOLD:g} of the threshold ({rates.MOST_OF_RATIO:g} for rates)"
-        in said
-    )
+    assert f"at most {design.MOST_OF_THRESHOLD:g} of the threshold ({rates.MOST_OF_RATIO:g} for rates)" in said
     assert (budget.RATES_SHARE, budget.CERTAIN) == (0.1, 1e-12)  # "the other tenth", "10⁻¹²"
     assert f"{evidence.SIGMA_AT_ONCE:g} σ, the spread half as large again" in said
     assert f"{100 * evidence.SHARE_AT_ONCE:g} points of missing, unseen" in said

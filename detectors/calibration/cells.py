@@ -122,17 +122,18 @@ class MergedCells:
     def watched(self, counts: Ints) -> "Watched":
         """Return the cells whose mass has charts of its own, at most eight a feature; `counts` int64[size] of the reference.
 
-        Those that hold less than an even cell: the smallest, single values before runs of them.
+        Those that hold less than an even cell: single values before runs of them, the largest first. And where one cell holds
+        nearly all, all others together.
         """
         merged = self.merge(counts)
-        found = [np.empty((3, 0), dtype=np.int64)]
+        found = [np.empty((4, 0), dtype=np.int64)]
         for at, (feature, first, lost) in enumerate(
             zip(self.layout.features, self.layout.offsets.tolist(), self.layout.lost.tolist(), strict=False)
         ):
-            places, single = _watched(feature, counts[first:lost], self.cuts[at], merged[at, : self.cuts[at].size])
-            found.append(np.stack([np.full(places.size, at), places, single]))
-        features, places, single = np.concatenate(found, axis=1)
-        return Watched(features, places, single.astype(np.bool_))
+            mine = _watched(feature, counts[first:lost], self.cuts[at], merged[at, : self.cuts[at].size])
+            found.append(np.stack([np.full(mine[0].size, at), *mine]))
+        features, places, single, values = np.concatenate(found, axis=1)
+        return Watched(features, places, single.astype(np.bool_), values)
 
     @cached_property
     def _starts(self) -> tuple[Ints, Ints]:
@@ -164,15 +165,31 @@ class MergedCells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """Cells by feature and place, int64[w], features rising; `single` bool[w]: whether a cell is one value."""
+    """Cells by feature and place, int64[w], features rising; ~place stands for all but that cell.
+
+    `single` bool[w]: whether it is one value that few rows have, or that few have not. `values` int64[w]: how many
+    different ones (bins of a number) the reference holds there.
+    """
 
     features: Ints
     places: Ints
     single: Bools
+    values: Ints
+
+    def of(self, cells: Counted) -> Counted:
+        """Return the mass of each in counts or shares [f, w]."""
+        held = cells[self.features, np.where(self.places < 0, ~self.places, self.places)]
+        return np.where(self.places < 0, cells.sum(axis=1)[self.features] - held, held)
 
 
-def _watched(feature: Feature, counts: Ints, cuts: Ints, merged: Ints) -> tuple[Ints, Bools]:
-    """The places to be watched of one feature, rising, and whether each is one value."""
+def mass(cells: Floats, places: Ints) -> Floats:
+    """Return the same of one feature in many windows, float64[k, size]."""
+    held = cells[:, np.where(places < 0, ~places, places)]
+    return np.asarray(np.where(places < 0, cells.sum(axis=1, keepdims=True) - held, held))
+
+
+def _watched(feature: Feature, counts: Ints, cuts: Ints, merged: Ints) -> tuple[Ints, Bools, Ints]:
+    """The places to be watched of one feature, rising, whether each is one value, and how many it holds."""
     total = int(counts.sum())
     values = np.add.reduceat((counts > 0).astype(np.int64), cuts)
     single = values <= 1
@@ -182,9 +199,13 @@ def _watched(feature: Feature, counts: Ints, cuts: Ints, merged: Ints) -> tuple[
         single &= np.logical_and.reduceat(atoms | (counts == 0), cuts)
         small &= single | (2 * merged * MOST < total)
     places = np.flatnonzero(small) if cuts.size > 1 else np.empty(0, dtype=np.int64)
-    order = np.lexsort((merged[places], ~single[places]))
-    places = np.sort(places[order[:MOST_WATCHED]])
-    return places, single[places]
+    order = np.lexsort((-merged[places], merged[places] == 0, ~single[places]))
+    places, top = places[order], int(merged.argmax())
+    if np.count_nonzero(merged) > 2 and (total - int(merged[top])) * MOST < total:  # noqa: PLR2004 - of two, one is the rest
+        places = np.append(~top, places)
+    places = np.sort(places[:MOST_WATCHED])
+    held = np.where(places < 0, values.sum() - values[top], values[np.maximum(places, 0)])
+    return places, single[np.maximum(places, 0)] | (places < 0), held
 
 
 def _cut(feature: Feature, counts: Ints, most: int, rows: float) -> tuple[Ints, Ints]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.calibration import seasons
-from detectors.calibration.cells import MergedCells
+from detectors.calibration.cells import MergedCells, mass
 from detectors.calibration.feature import DAYS_FOR_DAY, WEEKS_FOR_WEEK, FeatureCalibration
 from detectors.calibration.rates import HOUR_NS, MISSING, TINY, RateWindows, vary
 from detectors.features import Floats, Ints
@@ -43,7 +43,7 @@ def _one(
     kept = usable > 0
     if places.size and kept.any():
         lone = cells.heads[at].sum() < 2  # noqa: PLR2004 - location, scale and shape have nothing to say of hours
-        season = _season(mine[kept][:, places], usable[kept], middles[kept]) if lone else learnt.season
+        season = _season(mass(mine[kept], places), usable[kept], middles[kept]) if lone else learnt.season
         if season:
             learnt = replace(learnt, season=season, profile=_profile(mine[kept], middles[kept], season))
             if lone:
@@ -65,10 +65,11 @@ def _beside(rows: Floats, events: Floats) -> Floats:
 def _windows(
     learnt: FeatureCalibration, mine: Floats, usable: Floats, middles: Ints, places: Ints, features: int
 ) -> RateWindows:
-    events = mine[:, places]
+    events = mass(mine, places)
     if learnt.profile is None:
         return _constant(events, usable, middles, features)
-    expected = seasons.expected(learnt.profile.astype(np.float64), middles, learnt.season)[0][:, places]
+    expected = seasons.expected(learnt.profile.astype(np.float64), middles, learnt.season)[0]
+    expected = mass(expected, places)
     fitted = max(1 - 1 / max(middles.size / learnt.season, 1.4), 0.25) ** 0.5  # as in feature.py
     return RateWindows(events, _beside(usable, events), expected, middles, features, fitted)
 

@@ -26,7 +26,7 @@ SURE = 0.002  # chance at which a larger variance than expected is taken for cha
 HOUR_NS = 3600 * 10**9
 UNITS_NS = (3 * HOUR_NS, 24 * HOUR_NS)  # in which levels may differ
 TINY = 1e-12
-MISSING = -1  # stands for missing values, where others are cells
+MISSING = -32  # stands for missing values, where others are places of cells, or ~place
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +176,15 @@ def lower_share(events: Floats, rows: Floats, features: int) -> Floats:
 
 
 # --- what was never seen ----------------------------------------------------------------------------------------------
+
+
+def discount(counts: Ints) -> float:
+    """Return by how much each category's count is too high, since it is the ones that came that were counted.
+
+    What it takes from all leaves room for those that did not come (Ney, Essen and Kneser 1994, absolute discounting).
+    """
+    once, twice = int(np.count_nonzero(counts == 1)), int(np.count_nonzero(counts == 2))  # noqa: PLR2004
+    return once / (once + 2 * twice) if once else 0.0
 
 
 def unseen_events(counts: Sequence[Ints], numeric: int) -> Floats:

@@ -158,6 +158,7 @@ class Charts:
         rates = self.rates.follow(*events, design.rates.at(hourly, resting), start)
         self.row_charts.follow(rows, start, end, covered)
         warned, due = self._warnings(evidence, rates.firing)
+        values = self.values
         return ChartPoint(
             start=start,
             end=end,
@@ -165,14 +166,14 @@ class Charts:
             increments=np.hstack(
                 [evidence.increments, np.where(design.active[:, GAUSSIAN:], rates.increments, np.nan)]
             ),
-            values=self.values,
+            values=values,
             thresholds=design.thresholds,
             judged=judged,
             z=np.hstack([evidence.z, rates.z]),
             effects=np.hstack([evidence.effects, rates.effects]),
-            firing=self.firing,
+            firing=np.hstack([self._firing, rates.firing]),
             certain=np.hstack([evidence.certain, rates.certain]),
-            warning=self.warning,
+            warning=np.asarray((values >= design.thresholds / 2).any(axis=1)),
             since=np.hstack([self._since, rates.since]),
             row_values=self.row_charts.values.copy(),
             row_firing=self.row_charts.firing.copy(),

@@ -99,12 +99,14 @@ class _Side:
         self._times: Floats = MORE if way > 0 else LESS
         self._dispersion = rates.dispersion[which]
         several = np.zeros(rates.size)
-        several[2 * rates.features :] = np.repeat(rates.several, np.diff(np.append(rates.begins, rates.places.size)))
+        several[2 * rates.features :] = np.repeat(
+            rates.several, np.diff(np.append(rates.begins, rates.mass_features.size))
+        )
         self._less = (several + (rates.rises if way > 0 else rates.falls))[which]
         self._most = min(MOST_OF_RATIO * threshold, MOST_AT_ONCE)
         self._highest = rates.highest[which] * BEYOND_HIGHEST
         self._costs: tuple[Held | None, Floats] = None, np.empty(0)
-        count = rates.size if way > 0 else rates.places.size
+        count = rates.size if way > 0 else rates.mass_features.size
         self._first_watched = 2 * rates.features if way > 0 else 0
         self.leading: Ints = rates.begins.copy()  # of each watched feature the row in front, among its mass
         self.sums = np.zeros((count, self._odds.size))
@@ -112,40 +114,68 @@ class _Side:
         self.excess = np.zeros(count)
         self.firing: Bools = np.zeros(count, dtype=np.bool_)
         self.since = np.full(count, NEVER)
+        self._warm: Bools = np.ones(count, dtype=np.bool_)  # which may stand above 0
         self.recovery = RateRecovery(np.zeros(count), self._dispersion, quiet)
 
     def follow(self, events: Floats, rows: Floats, held: Held, start: int) -> tuple[NDArray[Any], ...]:
         """Return where each rate stands, gained, z, effect, firing, certain and since, [w] each."""
         events, rows, which = events[self._which], rows[self._which], self._which
         tolerated = held.most[which] if self._way > 0 else held.least[which]
-        if self._costs[0] is not held:
-            self._costs = held, np.log1p(tolerated[:, None] * self._times)
-        gained = (events[:, None] * self._odds - rows[:, None] * self._costs[1]) / self._dispersion[:, None]
-        self.sums = np.maximum(self.sums + np.minimum(gained, self._most), 0.0)
-        self.risen = np.where(self.sums > 0, np.where(self.risen == NEVER, start, self.risen), NEVER)
-        standing = self._stand(events, rows, held)
+        standing, gained = self._add(events, rows, held, start)
         usual = np.maximum(rows * tolerated * (1 - tolerated), 1.0) * self._dispersion
         z = self._way * (events - rows * tolerated) / np.sqrt(usual)
         effects = self._way * (events / np.maximum(rows, 1.0) - held.usual[which])
         certain = (effects >= SHARE_AT_ONCE) & (z >= normal_quantile(CERTAIN))
         if some(certain):
             certain &= self._beyond_chance(events, rows, tolerated)
-        over = standing >= self._threshold
-        self._fire(over, certain, start)
+        self._fire(standing >= self._threshold, certain, start)
         standing = np.where(certain, np.maximum(standing, FILLED * self._threshold), standing)
         if some(self.firing):
             returned = self._recover(events, rows, held, tolerated)
             standing = np.where(returned, 0.0, standing)
         self.leading = self._lead(standing)
-        return standing, gained.max(axis=1, initial=-np.inf), z, effects, self.firing, certain, self.since
+        return standing, gained, z, effects, self.firing, certain, self.since
 
-    def _stand(self, events: Floats, rows: Floats, held: Held) -> Floats:
-        """Where each rate stands: its highest sum, which stays low while the change is less than what is heard of."""
-        loud = held.above if self._way > 0 else held.below
-        excess = np.maximum(self.excess + self._way * (events - rows * loud[self._which]), 0.0)
-        self.excess = np.minimum(excess, REMEMBERED * EVENTS * self._dispersion)
-        standing = np.maximum(self.sums.max(axis=1, initial=0.0) - self._less, 0.0)
-        heard = (self.excess >= EVENTS * self._dispersion) | self.firing
+    def _add(self, events: Floats, rows: Floats, held: Held, start: int) -> tuple[Floats, Floats]:
+        """Add the likelihood ratios; where each rate stands then, and the largest of them.
+
+        A rate without events whose sums are at 0 leaves them there: of most features nothing is ever missing or unseen.
+        """
+        costs = self._costs_of(held)
+        gained, standing = -rows * costs[:, 0] / self._dispersion, np.zeros(rows.size)
+        busy = np.flatnonzero((events > 0) | self._warm) if self._way > 0 else np.arange(rows.size)
+        if not busy.size:
+            return standing, gained
+        ratios = (events[busy, None] * self._odds - rows[busy, None] * costs[busy]) / self._dispersion[busy, None]
+        gained[busy] = ratios.max(axis=1)
+        sums = np.maximum(self.sums[busy] + np.minimum(ratios, self._most), 0.0)
+        risen = self.risen[busy]
+        self.risen[busy] = np.where(sums > 0, np.where(risen == NEVER, start, risen), NEVER)
+        self.sums[busy] = sums
+        standing[busy] = self._stand(busy, sums.max(axis=1), events[busy], rows[busy], held)
+        self._warm[busy] = self.firing[busy] | (self.excess[busy] > 0) | (sums > 0).any(axis=1)
+        return standing, gained
+
+    def _costs_of(self, held: Held) -> Floats:
+        """What a row costs, float64[w, 3], worked out anew for rates that follow hours alone."""
+        tolerated = (held.most if self._way > 0 else held.least)[self._which]
+        if self._costs[0] is not self._rates.held:
+            usual = (self._rates.held.most if self._way > 0 else self._rates.held.least)[self._which]
+            self._costs = self._rates.held, np.log1p(usual[:, None] * self._times)
+        if held is self._rates.held:
+            return self._costs[1]
+        costs, hourly = self._costs[1].copy(), self._first_watched + self._rates.hourly
+        costs[hourly] = np.log1p(tolerated[hourly, None] * self._times)
+        return costs
+
+    def _stand(self, busy: Ints, highest: Floats, events: Floats, rows: Floats, held: Held) -> Floats:
+        """Where busy rates stand: their highest sums, which stay low while the change is less than what is heard of."""
+        loud = (held.above if self._way > 0 else held.below)[self._which][busy]
+        enough = EVENTS * self._dispersion[busy]
+        excess = np.maximum(self.excess[busy] + self._way * (events - rows * loud), 0.0)
+        self.excess[busy] = excess = np.minimum(excess, REMEMBERED * enough)
+        standing = np.maximum(highest - self._less[busy], 0.0)
+        heard = (excess >= enough) | self.firing[busy]
         return np.asarray(np.where(heard, standing, np.minimum(standing, UNHEARD * self._threshold)))
 
     def _beyond_chance(self, events: Floats, rows: Floats, tolerated: Floats) -> Bools:

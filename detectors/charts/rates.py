@@ -30,6 +30,7 @@ from detectors.calibration.rates import (
     RATIOS,
     UNSURE,
     RateVariation,
+    discount,
     lower_share,
     unseen_events,
     upper_share,
@@ -71,10 +72,11 @@ class Rates:
         layout, cells = reference.layout, calibration.cells
         self.features = len(layout.names)
         watched = cells.watched(reference.counts)
-        self.mass_features, self.places = watched.features, watched.places
+        self._watched = watched
+        self.mass_features: Ints = watched.features
         self.owner: Ints = np.concatenate([np.tile(np.arange(self.features), 2), watched.features])
         self.size = self.owner.size
-        last = watched.places == cells.sizes[watched.features] - 1
+        last = (watched.places == cells.sizes[watched.features] - 1) | (watched.places < 0)
         self._with_unseen = last & (watched.features >= len(layout.numeric))  # their last cell counts what is new, too
         self.begins: Ints = np.flatnonzero(np.diff(watched.features, prepend=-1))  # of a feature's watched cells
         self.of_watched: Ints = watched.features[self.begins]
@@ -95,6 +97,7 @@ class Rates:
             len(layout.numeric),
         )
         self.behind = rows
+        self._kept = self._discounted(reference, events)
         self.held = self._hold(events, rows)
         follows = np.array([learnt.season > 0 for learnt in calibration.features])
         self.hourly: Ints = np.flatnonzero(follows[watched.features])  # among the watched
@@ -148,18 +151,33 @@ class Rates:
         rows[: 2 * self.features] = np.concatenate([all_rows, np.maximum(sketch.usable, 1)])
         return events, rows
 
+    def _discounted(self, reference: Reference, events: Floats) -> Floats:
+        """The part of each rate that is left where it falls: categories that were counted by chance do not come again."""
+        layout, which = reference.layout, self._watched
+        bounds = list(zip(layout.offsets.tolist(), layout.beyond.tolist(), strict=False))
+        less = [
+            0.0 if at < len(layout.numeric) else discount(reference.counts[slice(*bounds[at])])
+            for at in range(self.features)
+        ]
+        kept = np.ones(self.size)
+        mass = np.maximum(events[2 * self.features :], TINY)
+        kept[2 * self.features :] = np.maximum(1 - np.array(less)[which.features] * which.values / mass, 0.0)
+        return kept
+
     def _hold(self, events: Floats, rows: Floats) -> Held:
         """Return what follows from so many events in so many rows of a reference, float64[w] each."""
         usual, behind = events / np.maximum(rows, 1.0), rows / self.dispersion
         most = upper_share(events / self.dispersion, behind, self.features, self._ends) * (1 + self.slow)
-        least = lower_share(events / self.dispersion, behind, self.features) * np.maximum(1 - self.slow, 0.0)
+        least = lower_share(events * self._kept / self.dispersion, behind, self.features) * np.maximum(
+            1 - self.slow, 0.0
+        )
         return self._heard(usual, np.clip(most, TINY, 1 - 1e-6), np.clip(least, 0.0, 1 - 1e-6))
 
     def _heard(self, usual: Floats, most: Floats, least: Floats, which: slice | Ints = slice(None)) -> Held:
         floor, proportion = self._floor[which], self._proportion[which] * (self._floor[which] > 0)
         doubled = np.minimum(usual * proportion, LIKE_MANY)
-        halved = np.minimum(usual * proportion / 2, LIKE_MANY)
-        return Held(usual, most, least, usual + np.maximum(floor, doubled), usual - np.maximum(floor, halved))
+        halved, kept = np.minimum(usual * proportion / 2, LIKE_MANY), usual * self._kept[which]
+        return Held(usual, most, least, usual + np.maximum(floor, doubled), kept - np.maximum(floor, halved))
 
     def settle(self, which: Bools, usual: Floats, shares: Floats, rows: Floats) -> None:
         """Hold the rates of some features, `which` bool[f], against other counts than the reference's from now on.
@@ -168,7 +186,7 @@ class Rates:
         the usable ones, `rows` float64[f] that all these were counted in.
         """
         chosen = which[self.owner]
-        level = np.concatenate([usual.T.ravel(), shares[self.mass_features, self.places]])
+        level = np.concatenate([usual.T.ravel(), self._watched.of(shares)])
         behind = rows[self.owner]
         events = np.where(chosen, level * behind, self.held.usual * self.behind)
         settled, before = self._hold(events, np.where(chosen, behind, self.behind)), self.held
@@ -183,7 +201,7 @@ class Rates:
 
     def events(self, cells: Ints, missing: Ints, unseen: Ints, rows: int) -> tuple[Floats, Floats]:
         """Return events and rows of each rate, float64[w] each; `cells` int64[f, w] not folded."""
-        mass = cells[self.mass_features, self.places] - np.where(self._with_unseen, unseen[self.mass_features], 0)
+        mass = self._watched.of(cells) - np.where(self._with_unseen, unseen[self.mass_features], 0)
         usable = rows - missing[self.mass_features]
         events = np.concatenate([missing, unseen, mass]).astype(np.float64)
         return events, np.concatenate([np.full(2 * self.features, rows), usable]).astype(np.float64)
@@ -196,12 +214,12 @@ class Rates:
         if not self.hourly.size:
             return self.held
         rows = 2 * self.features + self.hourly
-        features, places = self.mass_features[self.hourly], self.places[self.hourly]
-        times = shares[features, places] / np.maximum(self.pooled[self.hourly], TINY)
+        features = self.mass_features[self.hourly]
+        times = self._watched.of(shares)[self.hourly] / np.maximum(self.pooled[self.hourly], TINY)
         usual = np.minimum(self.held.usual[rows] * times, 1.0)
         behind = resting[features] / self.dispersion[rows]
         seen, z = usual * behind, normal_quantile(UNSURE / (4 * self.features))
-        more, fewer = seen + 1, np.maximum(seen, TINY)
+        more, fewer = seen + 1, np.maximum(seen * self._kept[rows], TINY)
         upper = more * (1 - 1 / (9 * more) + z / (3 * np.sqrt(more))) ** 3 / behind * (1 + self.slow[rows])
         lower = fewer * np.maximum(1 - 1 / (9 * fewer) - z / (3 * np.sqrt(fewer)), 0.0) ** 3 / behind
         mine = self._heard(
@@ -232,7 +250,7 @@ def _missing(learnt: FeatureCalibration, share: float) -> RateVariation:
 def _as_the_rarest(learnt: FeatureCalibration, variance: float) -> RateVariation:
     """How categories never seen vary: as those do that are hardly ever seen, for all that the reference can tell."""
     rarest = max(learnt.rates, default=MISSING)
-    if rarest == MISSING:
+    if rarest < 0:
         return RateVariation(dispersion=max(variance, 1.0))
     known = learnt.rates[rarest]
     return RateVariation(known.dispersion, known.slow)
