@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.charts.charts import Charts
-from detectors.charts.design import BudgetSpec, Floors
+from detectors.charts.design import BudgetSpec
 from detectors.charts.firing import FiringReader
+from detectors.charts.floors import Floors
 from detectors.charts.point import ChartPoint
 from detectors.durations import LengthOfTime, nanoseconds, show_duration
 from detectors.encoding import encode_table

@@ -149,20 +149,21 @@ def test_every_detector_is_documented() -> None:
 
 def test_the_figures_of_the_budget_are_those_of_the_code() -> None:
     """Semantics.md tells people on call when they are woken: its figures must not stay behind."""
-    from detectors.charts import budget, charts, design, evidence, selfcheck
+    from detectors.calibration.cells import MOST_WATCHED
+    from detectors.charts import budget, charts, design, evidence, rate_charts, rates, selfcheck
     from detectors.charts import rows as traffic
 
     said = " ".join(text("docs/semantics.md").split())
 
     assert f"less {budget.DRIFT:g} (`shape`: less {design.DRIFTS[design.CHARTS.index('shape')]:g};" in said
     assert f"odds of {design.RATIOS[0]:g}, {design.RATIOS[1]:g} and {design.RATIOS[2]:g} times" in said
-    assert (
-        f"at most {design.MOST_OF_THRESHOLD:g} of the threshold ({design.MOST_OF_RATIO:g} for missing and unseen)"
-        in said
-    )
+    assert f"at most {design.MOST_OF_THRESHOLD:g} of the threshold ({rates.MOST_OF_RATIO:g} for rates)" in said
     assert (budget.RATES_SHARE, budget.CERTAIN) == (0.1, 1e-12)  # "the other tenth", "10⁻¹²"
     assert f"{evidence.SIGMA_AT_ONCE:g} σ, the spread half as large again" in said
     assert f"{100 * evidence.SHARE_AT_ONCE:g} points of missing, unseen" in said
+    assert evidence.SHARE_AT_ONCE == rate_charts.SHARE_AT_ONCE
+    assert f"at most {MOST_WATCHED} such cells" in said
+    assert f"{rate_charts.EVENTS:g} rows more" in said
     assert f"has {charts.ENOUGH:g} independent values" in said
     assert f"been the likelier for {charts.QUIET} subgroups" in said
     assert f"The first {traffic.LEARNING} subgroups teach" in said

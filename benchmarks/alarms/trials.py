@@ -13,7 +13,8 @@ from benchmarks.alarms.scoring import DAY, MONTH
 from benchmarks.alarms.truth import Categories, Change, Normal
 from benchmarks.measure import Figures
 from detectors.charts.charts import Charts
-from detectors.charts.design import CHARTS, BudgetSpec, Floors
+from detectors.charts.design import CHARTS, BudgetSpec
+from detectors.charts.floors import Floors
 from detectors.charts.point import ChartPoint
 
 FLOORS = {"default": Floors(), "off": Floors(shift=0.0, scale=0.0, mass=0.0)}

@@ -19,6 +19,8 @@ from detectors.calibration.feature import (
     calibrate_feature,
     settled,
 )
+from detectors.calibration.mass import rates_of_features
+from detectors.calibration.rates import RateVariation
 from detectors.calibration.replay import Reached
 from detectors.calibration.slow import Level, moderated
 from detectors.calibration.unsteady import STEADY, Drifting, Unsteady
@@ -85,7 +87,7 @@ class Calibration:
             self.windows,
             self.rows,
             self.span_ns,
-            MergedCells(layout, tuple(self.cells.cuts[at] for at in kept)),
+            self.cells.select(layout, kept),
             tuple(self.features[at] for at in kept),
             self.arrival_rate,
             self.unsteady.select(wanted),
@@ -101,8 +103,10 @@ class Calibration:
             "volume": self.arrival_rate.to_dict(),
             **self.unsteady.to_dict(),
             "features": {
-                name: _feature_to_dict(learnt, cuts)
-                for name, learnt, cuts in zip(self.cells.layout.names, self.features, self.cells.cuts, strict=True)
+                name: _feature_to_dict(learnt, cuts, joined)
+                for name, learnt, cuts, joined in zip(
+                    self.cells.layout.names, self.features, self.cells.cuts, self.cells.joined, strict=True
+                )
             },
         }
 
@@ -111,7 +115,11 @@ class Calibration:
         """Read the JSON form of a calibration on this layout. Raises ValueError with one line."""
         try:
             entries = {name: content["features"][name] for name in layout.names}
-            cells = MergedCells(layout, tuple(np.array(entry["cuts"], dtype=np.int64) for entry in entries.values()))
+            cuts, joined = (
+                tuple(np.array(entry.get(part, []), dtype=np.int64) for entry in entries.values())
+                for part in ("cuts", "joined")
+            )
+            cells = MergedCells(layout, cuts, joined)
             features = tuple(_feature_from(entry) for entry in entries.values())
             _check_features(cells, features)  # before they are laid side by side
             calibration = cls(
@@ -160,7 +168,11 @@ def _viewed(
 
 def _check_features(cells: MergedCells, features: Sequence[FeatureCalibration]) -> None:
     usable = cells.layout.lost - cells.layout.offsets[:-1]
-    for name, cuts, most, learnt in zip(cells.layout.names, cells.cuts, usable.tolist(), features, strict=True):
+    for name, cuts, joined, most, learnt in zip(
+        cells.layout.names, cells.cuts, cells.joined, usable.tolist(), features, strict=True
+    ):
+        if not (np.isin(joined, np.arange(1, cuts.size)).all() and (np.diff(joined) > 0).all()):
+            raise ValueError(f"calibration: {name}: joined must rise and be places of cells, without the first")
         _check_feature(name, cuts, most, learnt)
 
 
@@ -206,9 +218,12 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
         raise ValueError(f"calibration: {name}: the profile must hold finite counts in every hour")
 
 
-def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
+def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> dict[str, Any]:
+    rates = {str(place): variation.to_list() for place, variation in learnt.rates.items()}
     return {
         "cuts": cuts.tolist(),
+        **({"joined": joined.tolist()} if joined.size else {}),
+        **({"rates": rates} if rates else {}),
         "sd": list(learnt.sd),
         "skew": list(learnt.skew),
         **({"grows": list(learnt.overdispersion)} if any(learnt.overdispersion) else {}),
@@ -249,6 +264,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         season=int(content["season"]),
         profile=profile,
         lack_of_fit=lack_of_fit,
+        rates={int(place): RateVariation.from_list(numbers) for place, numbers in content.get("rates", {}).items()},
     )
 
 
@@ -292,20 +308,21 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Cal
     numeric, many = len(cells.layout.numeric), len(cells.layout.features)
     learnt: list[tuple[FeatureCalibration, OwnDeviates | None]] = []
     for at, size in enumerate(cells.sizes.tolist()):
-        mine = held[:, at, :size].astype(np.float64)
+        mine = cells.fold_one(at, held[:, at, :size].astype(np.float64))
         missing = rows - mine.sum(axis=1)
         learnt.append(
             calibrate_feature(FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns))
         )
     together = _together([feature for feature, _ in learnt], numeric)
-    features = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
+    steady = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
+    features = rates_of_features(steady, held, rows, middles, cells, everything)
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),
         rows=float(np.median(rows)),
         span_ns=int(starts[-1] - starts[0]) + counts.window_ns,
         cells=cells,
-        features=tuple(features),
+        features=features,
         arrival_rate=arrival_rate(rows, middles, counts.window_ns),
         unsteady=unsteady(OwnWindows(cells, held, rows, starts, middles), features, cells.merge(everything)),
     )

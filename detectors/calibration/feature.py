@@ -1,7 +1,7 @@
 """One feature's calibration: what its scores do in the reference's own windows, where nothing is wrong."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.calibration import seasons
 from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores, recentred
+from detectors.calibration.rates import RateVariation
 from detectors.calibration.replay import Reached, reached, replayed
 from detectors.calibration.season_tests import follows_day, follows_week
 from detectors.calibration.slow import DAY_NS, Level, chance_of_a_draw, nested
@@ -42,6 +43,7 @@ class FeatureCalibration:
     row, from which what is allowed follows for any budget; None in older files. `shape_mean`: of the shape's deviate.
     `reached`: the largest deviates of location, scale and shape in the reference's own windows; `caps`: the most that one
     subgroup may add to their sums, for otherwise these very windows would have paged; 0 where nothing speaks for one.
+    `rates`: of missing values and of the mass of cells by their place, see mass.py.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
@@ -59,6 +61,7 @@ class FeatureCalibration:
     shape_mean: float = 0.0
     reached: Reached = (0.0, 0.0, 0.0)
     caps: Reached = (0.0, 0.0, 0.0)
+    rates: Mapping[int, RateVariation] = field(default_factory=dict)
 
     def allowed(self, chances: Sequence[float]) -> tuple[float, float, float]:
         """Return what slow variation may do at these chances of a draw: sigma of location and scale, X² a row."""
@@ -398,17 +401,6 @@ def _binomial_sd(windows: FeatureWindows) -> float:
     """Of the missing share in a usual window."""
     share = float(windows.missing.sum()) / max(float(windows.rows.sum()), 1.0)
     return float(np.sqrt(share * (1 - share) / max(float(np.median(windows.rows)), 1.0)))
-
-
-def upper_share(events: Floats, rows: Floats, features: int, ends: Floats) -> Floats:
-    """Return the share that a reference of so many events in so many rows may really have, at the chance shared by all.
-
-    The posterior's upper bound for a Poisson count (`ends`: 1, or 2 where both ends of a range were themselves drawn).
-    """
-    from scipy import special
-
-    bound = special.gammaincinv(np.asarray(events, dtype=np.float64) + ends, 1 - UNSURE / (4 * features))
-    return np.asarray(np.minimum(bound / np.maximum(rows, 1.0), 1.0))
 
 
 def reference_error(features: int) -> float:

@@ -2,8 +2,9 @@
 
 from detectors.charts.budget import Budget, BudgetError, adwin_delta
 from detectors.charts.charts import Charts, Sums
-from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign, Floors
+from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign
 from detectors.charts.firing import FiringFeature, FiringReader
+from detectors.charts.floors import Floors
 from detectors.charts.point import ChartPoint
 
 __all__ = [

@@ -14,9 +14,10 @@ direction of change of one feature; F false alarms a month are asked for, m char
 3. Threshold. S is a random walk with a reflecting barrier at 0. Siegmund (1985) corrects the diffusion that it resembles for
    the overshoot at both barriers, 1.166 in all: ARL = (e^(2kb) - 2kb - 1) / 2k² with b = h + 1.166. One chart in m may err
    F / m times a month, once in ARL = m T / F points; solved for h. See budget.py.
-4. Rates. Missing and unseen values are rare counts that follow no normal law. Their increment is the log likelihood ratio of
-   odds r times as high as tolerated, x log r - n log(1 + p (r - 1)), for r = 1.3, 3 and 10. Under no change e^S has mean 1
-   at most, so that h = log ARL errs at most once in ARL points (Lorden 1971).
+4. Rates. Missing and unseen values, and what few rows have, are rare counts that follow no normal law. Their increment is the
+   log likelihood ratio of odds r times as high as tolerated, x log r - n log(1 + p (r - 1)), for r = 1.3, 3 and 10, and of the
+   mass of a cell also for their inverses. Under no change e^S has mean 1 at most, so that h = log ARL errs at most once in
+   ARL points (Lorden 1971). See rates.py and rate_charts.py.
 5. No subgroup alone fires a chart by its sum: an increment is cut at six tenths of h. One may where the chance is below
    1e-12 and the change is large; see evidence.py.
 6. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
@@ -34,11 +35,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.charts.design import CHARTS, COLUMNS, FIRST_COLUMNS, GAUSSIAN, OWNERS, BudgetSpec, ChartDesign, most
+from detectors.charts.design import GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
+from detectors.charts.older import of_seven_charts
 from detectors.charts.point import ChartPoint
-from detectors.charts.recovery import RateRecovery, Recovery
+from detectors.charts.rate_charts import RateCharts
+from detectors.charts.recovery import Recovery
 from detectors.charts.rows import RowCharts
 from detectors.charts.selfcheck import SelfCheck
 from detectors.features import Bools, Floats, Ints, some
@@ -84,16 +87,16 @@ class Charts:
         self.reference = reference
         self.design = ChartDesign(reference, reference.calibration, spec)
         features, width = self.design.cells.held.shape
-        self.sums = Sums(self.design.thresholds, features)
-        self.firing: Bools = np.zeros((features, len(CHARTS)), dtype=np.bool_)
-        self.since = np.full((features, len(CHARTS)), NEVER)
+        self.sums = Sums(self.design.thresholds[:GAUSSIAN], features)
+        self._firing: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_)
+        self._since = np.full((features, GAUSSIAN), NEVER)
         self.judged: Bools = np.zeros(features, dtype=np.bool_)  # which features the last subgroup had rows enough of
-        self._risen = np.full((features, COLUMNS), NEVER)
+        self._risen = np.full((features, GAUSSIAN), NEVER)
         self._armed: Bools = np.ones((features, GAUSSIAN), dtype=np.bool_)
         self._open: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_)  # warnings that neither fired nor went
         quiet = int(np.clip(-(-DAY_NS // self.design.subgroup_ns), 3, QUIET))
         self._recovery = Recovery((features, GAUSSIAN), quiet)
-        self._rate_recovery = RateRecovery(self.design.tolerated, self.design.dispersion, quiet)
+        self.rates = RateCharts(self.design.rates, float(self.design.thresholds[-1]), quiet)
         self._carried = np.zeros((2, features, width))  # counts and expectation of values not judged yet
         self._carried_since = np.full(features, NEVER)
         self._subgroup: _Subgroup | None = None
@@ -118,7 +121,7 @@ class Charts:
         """Begin a subgroup. All of it counts as seen, panes without rows too, but what was before the very first pane."""
         length = self.design.subgroup_ns
         covered = length if self.row_charts.begun else (number + 1) * length - start
-        return _Subgroup.empty(number, start, self.firing.shape[0], self.design.cells.width, covered)
+        return _Subgroup.empty(number, start, self._firing.shape[0], self.design.cells.width, covered)
 
     def _complete(self) -> ChartPoint:
         subgroup, self._subgroup = self._subgroup, None
@@ -137,38 +140,41 @@ class Charts:
         self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int, *, covered: int | None = None
     ) -> ChartPoint:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
-        shares, resting, lack_of_fit = self.design.expected(start, end)
-        self._carried[0] += cells
-        self._carried[1] += cells.sum(axis=1)[:, None] * shares
+        design = self.design
+        hourly, resting, lack_of_fit = design.expected(start, end)
+        shares, folded = design.cells.fold(hourly), design.cells.fold(cells)
+        self._carried[0] += folded
+        self._carried[1] += folded.sum(axis=1)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
-        judged = self.judged = np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.design.design_effect)
-        all_rows = np.full(judged.size, rows, dtype=np.int64)
-        evidence = weigh(
-            self.design,
-            SubgroupCounts(self._carried[0], self._carried[1], missing, unseen, all_rows, resting, lack_of_fit),
-            judged,
-        )
+        judged = self.judged = np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * design.design_effect)
+        counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit)
+        evidence = weigh(design, counted, judged)
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
-        self._advance(evidence, began, start)
-        self._recover(evidence, np.stack([missing, unseen], axis=1), rows)
+        self._advance(evidence, began)
+        self._recover(evidence)
+        events = design.rates.events(cells, missing, unseen, rows)
+        rates = self.rates.follow(*events, design.rates.at(hourly, resting), start)
         self.row_charts.follow(rows, start, end, covered)
-        warned, due = self._warnings(evidence)
+        warned, due = self._warnings(evidence, rates.firing)
+        values = self.values
         return ChartPoint(
             start=start,
             end=end,
             rows=rows,
-            increments=evidence.increments,
-            values=self.sums.values,
-            thresholds=self.design.thresholds,
+            increments=np.hstack(
+                [evidence.increments, np.where(design.active[:, GAUSSIAN:], rates.increments, np.nan)]
+            ),
+            values=values,
+            thresholds=design.thresholds,
             judged=judged,
-            z=evidence.z,
-            effects=evidence.effects,
-            firing=self.firing.copy(),
-            certain=evidence.certain,
-            warning=self.warning,
-            since=self.since.copy(),
+            z=np.hstack([evidence.z, rates.z]),
+            effects=np.hstack([evidence.effects, rates.effects]),
+            firing=np.hstack([self._firing, rates.firing]),
+            certain=np.hstack([evidence.certain, rates.certain]),
+            warning=np.asarray((values >= design.thresholds / 2).any(axis=1)),
+            since=np.hstack([self._since, rates.since]),
             row_values=self.row_charts.values.copy(),
             row_firing=self.row_charts.firing.copy(),
             row_since=self.row_charts.since.copy(),
@@ -180,68 +186,66 @@ class Charts:
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
         )
 
-    def _advance(self, evidence: SubgroupEvidence, began: Ints, start: int) -> None:
+    def _advance(self, evidence: SubgroupEvidence, began: Ints) -> None:
         over = self.sums.advance(evidence.increments)
-        up = self.sums.values > 0
-        first = np.where(OWNERS < GAUSSIAN, began[:, None], start)
-        self._risen = np.where(up, np.where(self._risen == NEVER, first, self._risen), NEVER)
-        newly = (_by_chart(over) | evidence.certain) & ~self.firing
-        enough = (newly & evidence.certain)[:, OWNERS] & (self.sums.values > 0)
-        if some(enough):  # one subgroup was enough: so it is for the sums
-            self.sums.values = np.where(
-                enough, np.maximum(self.sums.values, FILLED * self.sums.limits), self.sums.values
-            )
-        if some(newly):
-            onset = np.where(up, self._risen, start)
-            self.since = np.where(newly, _earliest(onset, up), self.since)
-            at_once = np.where(np.arange(len(CHARTS)) < GAUSSIAN, began[:, None], start)
-            self.since = np.where(newly & evidence.certain & ~_by_chart(over), at_once, self.since)
-            self.firing |= newly
-            self._recovery.forget(newly[:, :GAUSSIAN])
-            self._rate_recovery.forget(newly[:, GAUSSIAN:])
-
-    def _recover(self, evidence: SubgroupEvidence, events: Ints, rows: int) -> None:
-        if not some(self.firing):
+        up = np.asarray(self.sums.values > 0)
+        self._risen = np.where(up, np.where(self._risen == NEVER, began[:, None], self._risen), NEVER)
+        newly = np.asarray((over | evidence.certain) & ~self._firing)
+        if not some(newly):
             return
-        z, looked = evidence.z[:, :GAUSSIAN], np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
-        recovered = np.hstack(
-            [
-                self._recovery.follow(self.firing[:, :GAUSSIAN], z, looked),
-                self._rate_recovery.follow_counts(self.firing[:, GAUSSIAN:], events, rows),
-            ]
-        )
+        enough = newly & evidence.certain & up  # one subgroup was enough: so it is for the sums
+        self.sums.values = np.where(enough, np.maximum(self.sums.values, FILLED * self.sums.limits), self.sums.values)
+        at_once = (evidence.certain & ~over) | ~up
+        self._since = np.where(newly, np.where(at_once, began[:, None], self._risen), self._since)
+        self._firing = np.asarray(self._firing | newly)
+        self._recovery.forget(newly)
+
+    def _recover(self, evidence: SubgroupEvidence) -> None:
+        if not some(self._firing):
+            return
+        looked = np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
+        recovered = self._recovery.follow(self._firing, evidence.z, looked)
         if recovered.any():
-            self.firing &= ~recovered
-            self.since[recovered] = NEVER
-            columns = recovered[:, OWNERS]
-            self.sums.values = np.where(columns, 0.0, self.sums.values)
-            self._risen[columns] = NEVER
+            self._firing = np.asarray(self._firing & ~recovered)
+            self._since[recovered] = NEVER
+            self.sums.values = np.where(recovered, 0.0, self.sums.values)
+            self._risen[recovered] = NEVER
+
+    @property
+    def firing(self) -> Bools:
+        """Which charts fire, bool[f, 9]."""
+        return np.hstack([self._firing, self.rates.firing])
+
+    @property
+    def values(self) -> Floats:
+        """Where the charts stand, float64[f, 9]."""
+        return np.hstack([self.sums.values, self.rates.values])
 
     @property
     def warning(self) -> Bools:
         """Which features have a sum past half its threshold, bool[f]."""
-        return np.asarray((self.sums.values >= self.design.thresholds / 2).any(axis=1))
+        return np.asarray((self.values >= self.design.thresholds / 2).any(axis=1))
 
     @property
     def ratios(self) -> Floats:
         """Return the highest sum of each feature over its threshold, float64[f]."""
-        return np.asarray((self.sums.values / self.design.thresholds).max(axis=1))
+        return np.asarray((self.values / self.design.thresholds).max(axis=1))
 
-    def _warnings(self, evidence: SubgroupEvidence) -> tuple[int, float]:
-        """Count charts that have just passed half their threshold, of features where nothing fires.
+    def _warnings(self, evidence: SubgroupEvidence, rates: Bools) -> tuple[int, float]:
+        """Count charts that have just passed half their threshold, of features where nothing fires, nor any of the `rates`.
 
         For the check of the calibration one counts when it is back at zero: what fires instead was no false one.
         """
-        quiet = np.asarray(~self.firing.any(axis=1))
-        values: Floats = self.sums.values[:, :GAUSSIAN]
-        half = self.design.thresholds[:GAUSSIAN] / 2
+        quiet = np.asarray(~(self._firing.any(axis=1) | rates.any(axis=1)))
+        values = self.sums.values
+        half = self.sums.limits / 2
         above = np.greater_equal(values, half)
         passed = above & self._armed & quiet[:, None]
         self._open = (self._open | passed) & quiet[:, None]
         false = self._open & (values == 0)
         self._open &= ~false
         self._armed = np.asarray((self._armed & ~above) | (values == 0))
-        judged = (~np.isnan(evidence.increments[:, :GAUSSIAN]) & quiet[:, None]).sum(axis=0)
+        judged = (~np.isnan(evidence.increments) & quiet[:, None]).sum(axis=0)
         due = self.check.follow(int(false.sum()), judged)
         return int(passed.sum()), due
 
@@ -250,9 +254,9 @@ class Charts:
     def _arrays(self) -> dict[str, NDArray[Any]]:
         own = {
             "values": self.sums.values,
-            "firing": self.firing,
+            "firing": self._firing,
             "judged": self.judged,
-            "since": self.since,
+            "since": self._since,
             "risen": self._risen,
             "armed": self._armed,
             "open": self._open,
@@ -262,7 +266,7 @@ class Charts:
         return (
             own
             | self._recovery.arrays("rest")
-            | self._rate_recovery.arrays("rates_rest")
+            | self.rates.arrays()
             | self.row_charts.arrays()
             | self.improvements.arrays()
             | {"check": self.check.counts, "suspected": self.check.suspected}
@@ -292,21 +296,12 @@ class Charts:
             raise ValueError("the charts belong to another reference or subgroup length")
         arrays, subgroup = msgspec.msgpack.decode(zlib.decompress(packed))
         mine = self._arrays()
+        arrays = of_seven_charts(arrays, mine)
         if arrays.keys() != mine.keys() or any(len(arrays[name]) != array.nbytes for name, array in mine.items()):
             raise ValueError("the charts are of another make")
         self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
         for name, array in mine.items():
             array[...] = np.frombuffer(arrays[name], dtype=array.dtype).reshape(array.shape)
-
-
-def _by_chart(columns: Bools) -> Bools:
-    """Whether any column of a chart is set, bool[f, 7]."""
-    return np.logical_or.reduceat(columns, FIRST_COLUMNS, axis=1)
-
-
-def _earliest(risen: Ints, up: Bools) -> Ints:
-    """When the sums of each chart began to rise, the earliest of those above zero, int64[f, 7]."""
-    return np.minimum.reduceat(np.where(up, risen, np.iinfo(np.int64).max), FIRST_COLUMNS, axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

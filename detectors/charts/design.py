@@ -8,7 +8,8 @@ import numpy as np
 
 from detectors.calibration.calibration import Calibration
 from detectors.calibration.components import TINY, chi2_quantile, normal_scores
-from detectors.calibration.feature import FeatureCalibration, reference_error, upper_share
+from detectors.calibration.feature import FeatureCalibration, reference_error
+from detectors.calibration.rates import RATIOS
 from detectors.calibration.slow import chance_of_a_draw
 from detectors.charts.budget import (
     DRIFT,
@@ -19,34 +20,20 @@ from detectors.charts.budget import (
     gaussian_threshold,
     ratio_threshold,
 )
+from detectors.charts.floors import Floors
+from detectors.charts.rates import MOST_OF_RATIO, Rates
 from detectors.features import Bools, Floats
 from detectors.reference.reference import Reference
 
-CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen")
+CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen", "mass+", "mass-")
 GAUSSIAN = 5  # of them are sums of normal deviates, the rest of log likelihood ratios
 CHARTS_OF_THREE = [0, 0, 1, 1, 2]  # location, scale and shape, of each of these
 DRIFTS = np.array([DRIFT, DRIFT, DRIFT, DRIFT, 1.0])  # shape: small changes of place and spread have their own charts
-RATIOS = (1.3, 3.0, 10.0)  # of the odds, that the charts of rates look for: each has a sum of its own
-COLUMNS = GAUSSIAN + 2 * len(RATIOS)
-OWNERS = np.array([*range(GAUSSIAN), *[5] * len(RATIOS), *[6] * len(RATIOS)])  # the chart of each column
-FIRST_COLUMNS = np.searchsorted(OWNERS, np.arange(len(CHARTS)))
-RELATIVE_FLOOR = 0.1  # of a rate: missing 1.0 % -> 1.1 % is nobody's incident
+COLUMNS = len(CHARTS)
 MOST_OF_THRESHOLD = 0.6  # that one subgroup may add, so that none pages by itself
-MOST_OF_RATIO = 0.75  # same, of likelihoods, which no far tail of a normal law can mislead
 CLIP = 8.0  # standard errors, same reason
 HALF_A_DAY_NS = 12 * 3600 * 10**9
 ROWS_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
-
-
-@dataclass(frozen=True, slots=True)
-class Floors:
-    """Changes that nobody wants to hear of: `shift` and `scale` in sigma, `mass` in share of a category, rates in share of rows."""
-
-    shift: float = 0.05
-    scale: float = 0.05
-    mass: float = 0.01
-    missing: float = 0.0005
-    unseen: float = 0.0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +42,7 @@ class BudgetSpec:
 
     per_month: float = 1.0
     pane_ns: int = 0
-    floors: Floors = Floors()
+    floors: Floors = field(default_factory=Floors)
     own_floors: Mapping[str, float] = field(default_factory=dict)  # by feature: sigma, or share of a category
     importance: Mapping[str, float] = field(default_factory=dict)
 
@@ -75,8 +62,9 @@ class ChartDesign:
         self.cells = calibration.cells
         self.numeric = len(self.layout.numeric)
         self.subgroup_ns = spec.subgroup_ns(calibration)
-        counts = self.cells.merge(reference.counts).astype(np.float64)
+        counts = self.cells.fold(self.cells.merge(reference.counts)).astype(np.float64)
         self.rows = np.maximum(counts.sum(axis=1), 1.0)  # behind the shares, float64[f]
+        self._shares = self.cells.merge(reference.counts) / self.rows[:, None]  # not folded
         self.shares = counts / self.rows[:, None]
         self.scores = normal_scores(self.shares, self.cells.sizes, self.numeric)
         self._take_calibration(calibration, spec)
@@ -117,7 +105,7 @@ class ChartDesign:
         self.floor = np.stack([shift, scale * np.sqrt(2)], axis=1)
         self.shape_floor = np.array([spec.own_floors.get(name, floors.shift) for name in names_of_numbers])
         self.mass_floor = np.array([spec.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
-        rarest = np.sort(np.where(self.cells.held, np.maximum(self.shares, TINY), 1.0), axis=1)[self.numeric :, :2]
+        rarest = np.sort(np.where(self.cells.heads, np.maximum(self.shares, TINY), 1.0), axis=1)[self.numeric :, :2]
         # X² a row, between the two rarest categories.
         self.mass_moved = np.square(self.mass_floor) * (1 / rarest).sum(axis=1)
         said = (np.abs(self.scores).sum(axis=1) > 0).sum(axis=1)
@@ -127,23 +115,13 @@ class ChartDesign:
         self.shape_error = chi2_quantile(chance, self.dof) / self.rows  # noncentrality a row, of the shares' own error
 
     def _take_rates(self, reference: Reference, spec: BudgetSpec) -> None:
-        features, floors, total = len(self.layout.names), spec.floors, float(reference.rows)
-        sketch = reference.sketch
-        ends = np.where(np.arange(features) < self.numeric, 2.0, 1.0)
-        known = np.stack([sketch.missing, sketch.unseen], axis=1).astype(np.float64)
-        spread = np.array([learnt.missing for learnt in self.calibration.features])
-        alike = self.deviation(np.full(features, self.calibration.rows * self._windows))
-        self.dispersion = np.stack([spread[:, 0], np.maximum(np.square(alike[:, 0]), 1.0)], axis=1)
-        behind = np.stack([np.full(features, total), self.rows], axis=1) / self.dispersion
-        upper = upper_share(known / self.dispersion, behind, features, np.stack([np.ones(features), ends], axis=1))
-        self.usual_rates = known / total
-        self.behind_rates = behind  # independent rows
-        floor = np.maximum(np.array([floors.missing, floors.unseen]), RELATIVE_FLOOR * self.usual_rates)
-        self.floor_of_rates = floor
-        slow = np.stack([spread[:, 1], np.zeros(features)], axis=1)
-        self.tolerated = np.clip(upper + floor + slow, TINY, 1 - 1e-6)  # float64[f, 2]
-        self.log_ratios = np.log(RATIOS)
-        self.log_costs = np.log1p(self.tolerated[:, :, None] * (np.array(RATIOS) - 1))  # float64[f, 2, 3]
+        alike = np.square(self.deviation(np.full(len(self.layout.names), self.calibration.rows * self._windows)))
+        self.rates = Rates(reference, self.calibration, spec.floors, spec.own_floors, alike[:, 0])
+
+    @property
+    def usual_rates(self) -> Floats:
+        """The usual shares of missing and unseen values, float64[f, 2]."""
+        return self.rates.held.usual[: 2 * len(self.layout.names)].reshape(2, -1).T
 
     def reference_error(self, rows: Floats, resting: Floats) -> Floats:
         """Return what the reference's own sampling error is allowed to be, in standard errors of `rows`, float64[f].
@@ -168,19 +146,22 @@ class ChartDesign:
 
     @cached_property
     def active(self) -> Bools:
-        """Which charts there are, bool[f, 7]: a constant has no location, two cells have no scale."""
-        directions = np.repeat(self.said, 2, axis=1)
-        shape = (self.dof >= 1)[:, None]
-        return np.concatenate([directions, shape, np.ones((len(self.dof), 2), dtype=np.bool_)], axis=1)
+        """Which charts there are, bool[f, 9]: a constant has no location, two cells have no scale, few have rare values."""
+        active = np.ones((len(self.dof), len(CHARTS)), dtype=np.bool_)
+        active[:, :4] = np.repeat(self.said, 2, axis=1)
+        active[:, 4] = self.dof >= 1
+        active[:, CHARTS.index("mass+") :] = False
+        active[self.rates.of_watched, CHARTS.index("mass+") :] = True
+        return active
 
     def expected(self, start: int, end: int) -> tuple[Floats, Floats, Floats]:
-        """Return the shares in [start, end), float64[f, w], the reference rows that they rest on, float64[f], and what they miss.
+        """Return the shares in [start, end), float64[f, w], not folded, the reference rows that they rest on, float64[f], and what they miss.
 
         The last float64[f, 3]: sigma of location and scale, and X² a row. Of more than an hour the hours' mean by their rows.
         """
         if not self.calibration.hours:
-            return self.shares, self.rows, self._no_lack_of_fit
-        shares, rows, lack_of_fit = self.shares.copy(), self.rows.copy(), self._no_lack_of_fit.copy()
+            return self._shares, self.rows, self._no_lack_of_fit
+        shares, rows, lack_of_fit = self._shares.copy(), self.rows.copy(), self._no_lack_of_fit.copy()
         for each in self.calibration.hours:
             shares[each.which], rows[each.which], lack_of_fit[each.which] = each.expected(start, end)
         return shares, rows, lack_of_fit

@@ -14,8 +14,8 @@ from detectors.calibration.components import (
     straightened,
 )
 from detectors.charts.budget import CERTAIN
-from detectors.charts.design import CHARTS, COLUMNS, DRIFTS, GAUSSIAN, ChartDesign
-from detectors.features import Bools, Floats, Ints, some
+from detectors.charts.design import DRIFTS, GAUSSIAN, ChartDesign
+from detectors.features import Bools, Floats, Ints
 
 # Changes from which one subgroup may page by itself, if chance is out of the question:
 SIGMA_AT_ONCE = 0.5
@@ -26,25 +26,22 @@ SHAPE_AT_ONCE = 1.0  # root mean square of the cells' relative changes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubgroupCounts:
-    """What is judged together: float64[f, w] counts of cells and their expectation, int64[f] missing, unseen, rows.
+    """What is judged together: float64[f, w] counts of cells, folded, and their expectation.
 
     `resting` float64[f] are the reference rows that the expectation rests on, `lack_of_fit` float64[f, 3] what it may miss.
     """
 
     cells: Floats
     expected: Floats
-    missing: Ints
-    unseen: Ints
-    rows: Ints
     resting: Floats
     lack_of_fit: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubgroupEvidence:
-    """`z` float64[f, 7] standard errors beyond what is tolerated, `effects` float64[f, 7] in sigma or share, of every chart.
+    """`z` float64[f, 5] standard errors beyond what is tolerated, `effects` float64[f, 5] in sigma or share, of the first charts.
 
-    `increments` float64[f, columns] is what each sum is to take, NaN where the chart is not judged; `certain` bool[f, 7]
+    `increments` float64[f, 5] is what each sum is to take, NaN where the chart is not judged; `certain` bool[f, 5]
     whether chance is out of the question and the change large.
     """
 
@@ -57,20 +54,12 @@ class SubgroupEvidence:
 def weigh(design: ChartDesign, counted: SubgroupCounts, judged: Bools) -> SubgroupEvidence:
     """Weigh counts against the design; `judged` bool[f]: which features have values enough."""
     usable = np.maximum(counted.cells.sum(axis=1), 1.0)
-    z, effects = np.empty((2, len(usable), len(CHARTS)))
+    z, effects = np.empty((2, len(usable), GAUSSIAN))
     _directions(design, counted, usable, z, effects)
-    _rates(design, counted, z, effects)
-    active = design.active.copy()
-    active[:, :GAUSSIAN] &= judged[:, None]  # rates are weighed by likelihood, which needs no least number of rows
-    increments = np.empty((len(usable), COLUMNS))
-    increments[:, :GAUSSIAN] = np.minimum(z[:, :GAUSSIAN] - DRIFTS, design.caps)
-    increments[:, GAUSSIAN:] = _log_ratios(design, counted)
-    increments[~np.repeat(active, _COLUMNS_OF, axis=1)] = np.nan
+    active = design.active[:, :GAUSSIAN] & judged[:, None]
+    increments = np.where(active, np.minimum(z - DRIFTS, design.caps), np.nan)
     z[~active] = 0.0
     return SubgroupEvidence(z, effects, increments, active & _certain(design, counted, z, effects))
-
-
-_COLUMNS_OF = np.array([1] * GAUSSIAN + [(COLUMNS - GAUSSIAN) // 2] * 2)
 
 
 def _directions(design: ChartDesign, counted: SubgroupCounts, usable: Floats, z: Floats, effects: Floats) -> None:
@@ -162,46 +151,10 @@ def _tolerate_mass(
     tolerated[alone] -= design.mass_moved[alone]
 
 
-def _rates(design: ChartDesign, counted: SubgroupCounts, z: Floats, effects: Floats) -> None:
-    """Missing and unseen."""
-    rows = np.maximum(counted.rows, 1).astype(np.float64)
-    for column, events in ((5, counted.missing), (6, counted.unseen)):
-        which = column - 5
-        p, spread = design.tolerated[:, which], design.dispersion[:, which]
-        z[:, column] = (events - rows * p) / np.sqrt(np.maximum(rows * p * (1 - p), 1.0) * spread)
-        effects[:, column] = events / rows - design.usual_rates[:, which]
-
-
-def _log_ratios(design: ChartDesign, counted: SubgroupCounts) -> Floats:
-    """Log likelihood ratios of odds 1.3, 3 and 10 times what is tolerated, float64[f, 6]."""
-    events = np.stack([counted.missing, counted.unseen], axis=1)[:, :, None]
-    gained = (events * design.log_ratios - counted.rows[:, None, None] * design.log_costs) / design.dispersion[
-        :, :, None
-    ]
-    return np.asarray(gained.reshape(len(gained), -1))
-
-
 def _certain(design: ChartDesign, counted: SubgroupCounts, z: Floats, effects: Floats) -> Bools:
+    del counted
     numeric, large = design.numeric, np.empty(effects.shape, dtype=np.bool_)
     large[:, :4] = effects[:, :4] >= SIGMA_AT_ONCE
     large[:numeric, 4] = effects[:numeric, 4] >= SHAPE_AT_ONCE
     large[numeric:, 4] = effects[numeric:, 4] >= SHARE_AT_ONCE
-    large[:, 5:] = effects[:, 5:] >= SHARE_AT_ONCE
-    certain = large & (z >= normal_quantile(CERTAIN))
-    certain[:, :GAUSSIAN] &= z[:, :GAUSSIAN] >= BEYOND_REACHED * design.reached
-    if some(certain[:, GAUSSIAN:]):
-        certain[:, GAUSSIAN:] &= _beyond_chance(design, counted)
-    return certain
-
-
-def _beyond_chance(design: ChartDesign, counted: SubgroupCounts) -> Bools:
-    """Which rates chance does not explain, bool[f, 2]: Chernoff's bound, since the rare ones follow no normal law.
-
-    Rows that go missing together count as one: an hour's outage a month is no proof of anything, whatever its rows.
-    """
-    from scipy import special
-
-    rows = np.maximum(counted.rows, 1)[:, None]
-    q, p = np.stack([counted.missing, counted.unseen], axis=1) / rows, design.tolerated
-    apart = rows * (special.rel_entr(q, p) + special.rel_entr(1 - q, 1 - p)) / design.dispersion
-    return np.asarray((q > p) & (apart >= -np.log(CERTAIN)))
+    return np.asarray(large & (z >= normal_quantile(CERTAIN)) & (z >= BEYOND_REACHED * design.reached))

@@ -9,16 +9,19 @@ from detectors.charts.design import ChartDesign
 from detectors.features import Bools, Floats, Ints
 
 ODDS = 1 / 3  # of the reference's, that the sums look for
+FLOOR = 0.1  # of the rate: less is nobody's news
 
 
 class Improvements:
     """Log likelihood ratios of a third of the reference's rate, summed up to the same threshold as the charts of rates."""
 
     def __init__(self, design: ChartDesign) -> None:
-        self._dispersion = design.dispersion
+        rates = design.rates
+        usual, behind = (part[: 2 * rates.features].reshape(2, -1).T for part in (rates.known, rates.behind))
+        self._dispersion = rates.dispersion[: 2 * rates.features].reshape(2, -1).T
         self._threshold = float(design.thresholds[-1])
-        error = design.error * np.sqrt(design.usual_rates / design.behind_rates)
-        lower = np.clip(design.usual_rates - error - design.floor_of_rates, 0.0, 1.0)
+        error = design.error * np.sqrt(usual / behind * self._dispersion)
+        lower = np.clip(usual * (1 - FLOOR) - error, 0.0, 1.0)
         self._cost: Floats = np.log1p(lower * (ODDS - 1))
         self.values: Floats = np.zeros(lower.shape)
         self.better: Bools = np.zeros(lower.shape, dtype=np.bool_)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detectors.charts.design import FIRST_COLUMNS
 from detectors.features import Bools, Floats, Ints
 
 
@@ -12,10 +11,10 @@ from detectors.features import Bools, Floats, Ints
 class ChartPoint:
     """What the subgroup [start, end) adds to the charts, and where each stands after it.
 
-    Columns are those of `design.COLUMNS`, charts those of `design.CHARTS`. `increments` float64[f, columns] NaN where nothing
-    was judged; `values` float64[f, columns] the sums, `thresholds` float64[columns] theirs; `judged` bool[f] whether values
-    were enough; `z`, `effects` float64[f, 7] standard errors beyond what is tolerated, and sizes in sigma or share;
-    `firing`, `certain` bool[f, 7]; `warning` bool[f]; `since` int64[f, 7] when what fires began. `row_values` float64[2] and
+    Charts are those of `design.CHARTS`. `increments` float64[f, 9] NaN where nothing was judged; `values` float64[f, 9] the
+    sums, `thresholds` float64[9] theirs; `judged` bool[f] whether values were enough; `z`, `effects` float64[f, 9] standard
+    errors beyond what is tolerated, and sizes in sigma or share; `firing`, `certain` bool[f, 9]; `warning` bool[f]; `since`
+    int64[f, 9] when what fires began. `row_values` float64[2] and
     `row_firing` bool[2] are the sums and states of the rows themselves, (few, many); `usual_rows` what they are held to,
     None while it is learnt. `warned` charts began to warn with this point, where by chance `expected_warnings` would at most.
     """
@@ -45,8 +44,8 @@ class ChartPoint:
 
     @property
     def ratios(self) -> Floats:
-        """Return the highest sum of each chart over its threshold, float64[f, 7]."""
-        return np.asarray(np.maximum.reduceat(self.values / self.thresholds, FIRST_COLUMNS, axis=1))
+        """Return the sum of each chart over its threshold, float64[f, 9]."""
+        return np.asarray(self.values / self.thresholds)
 
     @property
     def any_firing(self) -> bool:

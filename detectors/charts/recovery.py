@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.charts.design import CLIP, RATIOS
+from detectors.calibration.components import TINY
+from detectors.calibration.rates import RATIOS
+from detectors.charts.design import CLIP
 from detectors.features import Bools, Floats, Ints
 
 SURE_OF_RECOVERY = 9.2  # log of the odds, recovered against still changed: once in 10 000 subgroups it is wrong
@@ -65,12 +67,24 @@ class RateRecovery(Recovery):
         self._tolerated = tolerated
         self._dispersion = dispersion
 
-    def follow_counts(self, firing: Bools, events: Ints, rows: int) -> Bools:
-        """Take one more subgroup, events int64[f, 2] in so many rows; the charts that have recovered are returned."""
+    def follow_counts(
+        self,
+        firing: Bools,
+        events: Floats | Ints,
+        rows: Floats | int,
+        tolerated: Floats | None = None,
+        *,
+        up: bool = True,
+    ) -> Bools:
+        """Take one more subgroup, events in so many rows; the charts that have recovered are returned.
+
+        `tolerated`: what they come back to at this hour; `up`: whether what fires is above it, or below.
+        """
         fading = np.where(self.level > REMEMBERED_EVENTS, 1 - 1 / REMEMBERED, 1.0)
         self.level = np.where(firing, self.level * fading + events, 0.0)
         self.count = np.where(firing, self.count * fading + rows, 0.0)
-        usual = self._tolerated
-        rate = np.clip(self.level / np.maximum(self.count, 1.0), RATIOS[0] * usual, None)
+        usual = np.maximum(self._tolerated if tolerated is None else tolerated, TINY)
+        seen = np.clip(self.level / np.maximum(self.count, 1.0), usual / RATIOS[-1], None)
+        rate = np.maximum(seen, RATIOS[0] * usual) if up else np.minimum(seen, usual / RATIOS[0])
         gained = (rows * (rate - usual) - events * np.log(rate / usual)) / self._dispersion
         return self._recovered(firing, firing, gained)

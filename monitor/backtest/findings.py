@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from detectors.charts.design import CHARTS, OWNERS
+from detectors.charts.design import CHARTS
 from detectors.charts.point import ChartPoint
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
@@ -225,7 +225,7 @@ def subgroup_length(spec: SeriesSpec) -> Nanos:
 
 def thresholds_of(point: ChartPoint) -> dict[str, float]:
     """The threshold of each chart."""
-    return {CHARTS[chart]: float(limit) for chart, limit in zip(OWNERS.tolist(), point.thresholds, strict=True)}
+    return dict(zip(CHARTS, point.thresholds.tolist(), strict=True))
 
 
 def begun(fact: AlertChanged) -> AlertEpisode:

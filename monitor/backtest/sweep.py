@@ -7,7 +7,7 @@ import numpy as np
 
 from detectors.charts.budget import BudgetError
 from detectors.charts.charts import Sums
-from detectors.charts.design import OWNERS, rescaled
+from detectors.charts.design import rescaled
 from detectors.charts.point import ChartPoint
 from detectors.features import Bools
 from monitor.backtest.inject import Plant
@@ -36,7 +36,7 @@ class Trial:
         """One more subgroup; `planted` are the rows of the features that each change touches."""
         over = self.sums.advance(point.increments)
         self.sums.values = np.minimum(self.sums.values, self.sums.limits)  # as high as it must come down from
-        over |= point.certain[:, OWNERS]
+        over |= point.certain
         if over.any() and self._over is None:
             self._open(point)
         kept = np.zeros_like(over) if self._over is None else self._over & (self.sums.values > self.sums.limits * QUIET)

@@ -12,6 +12,7 @@ from monitor.explain.figures import clock_time, plain, thousands
 from monitor.explain.numbers import number_parts
 from monitor.explain.parts import Part, Reading, material, missing_part
 from monitor.explain.samples import Samples, legible
+from monitor.explain.values import value_part
 from monitor.facts import AlertChanged
 from monitor.stream.events import Nanos
 
@@ -26,7 +27,11 @@ SAID_BY = {  # which parts tell of what a chart watches, the plainest first
     "shape": ("shape", "category", "new"),
     "missing": ("missing",),
     "unseen": ("new", "outside"),
+    "mass+": ("value",),
+    "mass-": ("value",),
 }
+
+VALUES = ("mass+", "mass-")
 
 
 def explain(feature: FeatureBaseline, before: Ints, now: Ints, chart: str, samples: Samples | None = None) -> str:
@@ -44,6 +49,9 @@ def explain(feature: FeatureBaseline, before: Ints, now: Ints, chart: str, sampl
     else:
         unseen = () if samples is None else samples.unseen_categories(feature.name)
         parts += category_parts(feature, reading, unseen)
+    if chart in VALUES:
+        value = value_part(feature, reading, up=chart == VALUES[0])
+        parts = [*value, *(part for part in parts if part.text not in {one.text for one in value})]
     return ", ".join(part.text for part in _chosen(parts, SAID_BY.get(chart, ())))
 
 

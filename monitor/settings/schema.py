@@ -221,8 +221,9 @@ class EffectFloorSettings(Section):
     shift: Floor = 0.05
     scale: Floor = 0.05
     mass: Annotated[Threshold, Field(lt=1)] = 0.01
-    missing: Annotated[Threshold, Field(lt=1)] = 0.0005
-    unseen: Annotated[Threshold, Field(lt=1)] = 0.0002
+    missing: Annotated[Threshold, Field(lt=1)] = 0.005
+    unseen: Annotated[Threshold, Field(lt=1)] = 0.005
+    rare: Annotated[Threshold, Field(lt=1)] = 0.005
 
 
 class AlertingSettings(Section):

@@ -26,6 +26,8 @@ CHARTS = {
     "location-": "mean down",
     "scale+": "spread up",
     "scale-": "spread down",
+    "mass+": "rare values more",
+    "mass-": "rare values fewer",
     "rows+": "more rows",
     "rows-": "fewer rows",
 }
@@ -122,7 +124,7 @@ def effect_of(entry: Evidence) -> str:
             return f"{signed(entry.effect)}{THIN}σ"
         case "scale":
             return f"{signed(100 * entry.effect)}{THIN}%"
-        case "missing" | "unseen":
+        case "missing" | "unseen" | "mass":
             return f"{signed(100 * entry.effect)} points"
         case "rows":  # in doublings
             return f"×{THIN}{number(2**entry.effect)}"

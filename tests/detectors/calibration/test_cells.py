@@ -26,11 +26,15 @@ def cells_of(reference: Reference, rows: float) -> MergedCells:
 def test_cells_are_runs_and_not_many(learnt: Reference, rows: float) -> None:
     cells = cells_of(learnt, rows)
 
-    for cuts, first, lost in zip(cells.cuts, learnt.layout.offsets, learnt.layout.lost, strict=False):
+    for cuts, joined, first, lost in zip(
+        cells.cuts, cells.joined, learnt.layout.offsets, learnt.layout.lost, strict=False
+    ):
         assert cuts[0] == 0
         assert (np.diff(cuts) > 0).all()
         assert cuts[-1] < lost - first
-        assert cuts.size <= (MOST if rows > FEWEST * 3 else FEWEST)
+        assert cuts.size <= MOST
+        assert cuts.size - joined.size <= (MOST if rows > FEWEST * 3 else FEWEST)
+        assert 0 not in joined
     assert cells.sizes.max() == cells.width
     assert (cells.held.sum(axis=1) == cells.sizes).all()
 
@@ -113,12 +117,56 @@ def test_two_categories_are_two_cells(rare: float, rows: float) -> None:
     assert cells.merge(found.counts)[0].tolist() == [round(1_000 * (1 - rare)), round(1_000 * rare)]
 
 
-def test_what_hardly_ever_comes_is_no_cell() -> None:
-    """One such row in a window would look like a change."""
+def test_what_hardly_ever_comes_is_no_run_but_a_cell() -> None:
+    """One such row in a window would look like a change of the mix; its rate has a chart of its own."""
     found = Reference.fit({"flag": np.repeat(["a", "b"], [999, 1])})
 
-    assert cells_of(found, 100.0).sizes.tolist() == [1]
-    assert cells_of(found, 1_000.0).sizes.tolist() == [2]
+    for rows, runs in ((100.0, [1]), (1_000.0, [2])):
+        cells = cells_of(found, rows)
+        assert cells.sizes.tolist() == [2]
+        assert cells.heads.sum(axis=1).tolist() == runs
+
+
+RARE = {
+    "flag": lambda rng, n: (rng.random(n) < 0.01).astype(np.float64),
+    "mostly one": lambda rng, n: (rng.random(n) < 0.99).astype(np.float64),
+    "inflated": lambda rng, n: np.where(rng.random(n) < 0.98, 0.0, rng.exponential(size=n)),
+    "both sides": lambda rng, n: np.where(rng.random(n) < 0.98, 0.0, rng.normal(size=n)),
+    "sentinel": lambda rng, n: np.where(rng.random(n) < 0.01, -1.0, rng.exponential(size=n)),
+    "seldom": lambda rng, n: np.where(rng.random(n) < 0.01, "b", "a"),
+}
+
+
+@pytest.mark.parametrize("name", RARE)
+@pytest.mark.parametrize("rows", [30.0, 1_000.0])
+def test_what_few_rows_have_is_watched_by_itself(name: str, rows: float) -> None:
+    """On whichever side of the common value it lies, and whether or not a window brings rows enough for a run."""
+    found = Reference.fit({"x": RARE[name](seeded(), 20_000)})
+    cells = cells_of(found, rows)
+    watched, merged = cells.watched(found.counts), cells.merge(found.counts)[0]
+
+    assert ((merged[watched.places] > 0.005 * 20_000) & (merged[watched.places] < 0.025 * 20_000)).any()
+    assert np.array_equal(cells.fold(merged[None]).sum(), merged.sum())
+
+
+def test_runs_hold_rows_enough_or_nothing(learnt: Reference) -> None:
+    cells = cells_of(learnt, 100.0)
+    held = cells.fold(cells.merge(learnt.counts))[cells.heads]
+
+    assert ((held == 0) | (held * 100 >= 3 * 0.5 * ROWS)).all()
+
+
+def test_rare_categories_have_cells_as_far_as_there_are_places() -> None:
+    """Twenty common ones; of two hundred that hardly a window brings, even parts."""
+    counts = np.concatenate([np.full(20, 2_000), np.full(200, 20)])
+    names = np.array([f"c{at:03}" for at in range(counts.size)])
+    found = Reference.fit({"city": np.repeat(names, counts)})
+    cells = cells_of(found, 1_000.0)
+    watched = cells.watched(found.counts)
+
+    assert cells.sizes[0] == MOST
+    assert 3 <= watched.places.size <= 8
+    assert cells.merge(found.counts)[0].max() <= counts.sum() / 4
 
 
 def test_between_the_few_values_of_a_number_there_are_cells() -> None:

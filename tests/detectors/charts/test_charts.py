@@ -10,6 +10,7 @@ from scipy import stats
 from detectors import Reference
 from detectors.charts import CHARTS, BudgetError, BudgetSpec, ChartPoint, Charts, Floors, Sums
 from detectors.charts.charts import ENOUGH
+from detectors.charts.design import GAUSSIAN
 from detectors.features import Floats
 from tests.charted import (
     DAY,
@@ -449,7 +450,8 @@ def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
         point, expected = usual.feed(table), strict.feed(table)
         same.advance(point.increments)
         other.advance(point.increments)
-        assert np.array_equal(same.values, point.values)
+        assert np.array_equal(same.values[:, :GAUSSIAN], point.values[:, :GAUSSIAN])
+        assert np.allclose(same.values, point.values)
         assert np.nanmax(np.abs(point.increments - expected.increments)) <= apart
     assert np.abs(other.values - expected.values).max() <= 40 * apart
 
@@ -472,7 +474,7 @@ def test_charts_that_cannot_say_anything_take_no_share_of_the_budget(learnt: Ref
     active = {name: int(row.sum()) for name, row in zip(learnt.names, plan.active, strict=True)}
 
     assert active["normal"] == 7
-    assert active["plan"] == 3
+    assert active["plan"] == 5
     assert active["constant"] == active["only"] == active["empty"] == 2
     assert plan.budget.charts == plan.active.sum() + 2
 

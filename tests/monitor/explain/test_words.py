@@ -170,6 +170,45 @@ def test_of_few_values_the_one_that_gained_is_named() -> None:
     assert said("count", some_of(0.2, 7.0), "shape").startswith("value 7: ")
 
 
+@pytest.mark.parametrize(
+    ("now", "chart", "words"),
+    [
+        (0.05, "mass+", "share of 1 1 % → 5 %"),
+        (0.0, "mass-", "share of 1 1 % → 0 %"),
+        (0.5, "mass+", "share of 1 1 % → 50 %"),
+    ],
+)
+def test_a_rare_value_is_named_with_its_share(now: float, chart: str, words: str) -> None:
+    """Exact shares: the words are those of the counts."""
+    found = Reference.fit({"flag": np.repeat([0.0, 1.0], [9_900, 100])})
+    window = Sketch.empty(found.layout)
+    window.update(*found.encode({"flag": np.repeat([0.0, 1.0], [round(2_000 * (1 - now)), round(2_000 * now)])}))
+
+    assert explain(found.numeric[0], found.sketch.row("flag"), window.row("flag"), chart).startswith(words)
+
+
+def test_of_rare_categories_the_one_that_moved_most_surely_is_named_once() -> None:
+    """The common ones move further, by chance."""
+    found = Reference.fit({"plan": np.repeat(["a", "b", "c", "d"], [5_800, 4_000, 180, 20])})
+    window = Sketch.empty(found.layout)
+    window.update(*found.encode({"plan": np.repeat(["a", "b", "c", "d"], [1_220, 720, 20, 40])}))
+    said = explain(found.categorical[0], found.sketch.row("plan"), window.row("plan"), "mass+")
+
+    assert said.startswith('category "d" 0.2 % → 2 %')
+    assert said.count('"d"') == 1
+
+
+def test_rare_values_that_rise_together_are_told_by_the_common_one() -> None:
+    rng = np.random.default_rng(SEED)
+    found = Reference.fit({"amount": np.append(np.zeros(9_800), rng.gamma(2, 3, 200))})
+    window = Sketch.empty(found.layout)
+    window.update(*found.encode({"amount": np.append(np.zeros(1_900), rng.gamma(2, 3, 100))}))
+
+    assert explain(found.numeric[0], found.sketch.row("amount"), window.row("amount"), "mass+").startswith(
+        "share of 0 98 % → 95 %"
+    )
+
+
 def test_without_samples_a_unit_change_is_a_mean_out_of_range() -> None:
     assert "unit" not in said("age", lambda x, _: x * 100, "location+", samples=False)
 

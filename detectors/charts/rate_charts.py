@@ -1,0 +1,239 @@
+"""The charts of rates: sums of likelihood ratios, up and down, and which of them fire.
+
+Each rate has sums for odds of 1.3, 3 and 10 times, and of the mass of a cell also for a 1.3rd, a third and a tenth of what is
+tolerated; see rates.py and, for the law of their thresholds, charts.py. A feature's watched cells share one chart up and
+one down. The chart stands where the highest of their sums does, less the logarithm of how many cells they are: the mean of
+e^S over them is then below 1 as that of one is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.calibration.components import normal_quantile
+from detectors.calibration.rates import MOST_AT_ONCE
+from detectors.charts.budget import CERTAIN
+from detectors.charts.rates import DOWN, LESS, MORE, MOST_OF_RATIO, UP, Held, Rates
+from detectors.charts.recovery import RateRecovery
+from detectors.features import Bools, Floats, Ints, some
+
+KINDS = 4  # missing, unseen, mass+, mass-: the charts of a feature
+FILLED = 1.001  # times the threshold: past it
+UNHEARD = 0.49  # of the threshold, that the sum of an unheard change stays below: no warning comes of it
+EVENTS = 5.0  # beyond what is heard of, that show a change to be so large
+REMEMBERED = 10.0  # times as many, after which it is forgotten as late
+SHARE_AT_ONCE = 0.2  # change from which one subgroup may page by itself, if chance is out of the question
+BEYOND_HIGHEST = 1.1  # times the highest window of the reference
+NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RatePoint:
+    """What a subgroup does to the charts of rates, [f, 4] each: see `ChartPoint`, whose last columns these are."""
+
+    increments: Floats
+    values: Floats
+    z: Floats
+    effects: Floats
+    firing: Bools
+    certain: Bools
+    since: Ints
+
+
+class RateCharts:
+    """Sums of all rates of a series, up of every row, down of the mass of cells alone. `threshold` is that of every chart."""
+
+    def __init__(self, rates: Rates, threshold: float, quiet: int) -> None:
+        self.rates = rates
+        self.threshold = threshold
+        self._up = _Side(rates, slice(None), 1, threshold, quiet)
+        self._down = _Side(rates, slice(2 * rates.features, None), -1, threshold, quiet)
+        self.values = np.zeros((rates.features, KINDS))  # where the charts stand
+
+    def follow(self, events: Floats, rows: Floats, held: Held, start: int) -> RatePoint:
+        """Take one subgroup's events and rows, float64[w] each."""
+        before = self.values
+        up = self._up.follow(events, rows, held, start)
+        down = self._down.follow(events, rows, held, start)
+        led = [self._of_charts(*sides) for sides in zip(up, down, strict=True)]
+        values, gained, z, effects, firing, certain, since = led
+        self.values = values
+        increments = np.where(values > 0, values - before, np.minimum(gained, -before))
+        return RatePoint(increments, values, z, effects, firing, certain, since)
+
+    def _of_charts(self, up: NDArray[Any], down: NDArray[Any]) -> NDArray[Any]:
+        """Return what leads each chart, [f, 4]."""
+        rates, f = self.rates, self.rates.features
+        found = np.full((f, KINDS), NEVER if up.dtype == np.int64 else 0, dtype=up.dtype)
+        found[:, 0], found[:, 1] = up[:f], up[f : 2 * f]
+        if rates.of_watched.size:
+            found[rates.of_watched, 2] = up[2 * f :][self._up.leading]
+            found[rates.of_watched, 3] = down[self._down.leading]
+        return found
+
+    @property
+    def firing(self) -> Bools:
+        """Which of the charts fire, bool[f, 4]."""
+        return self._of_charts(self._up.firing, self._down.firing)
+
+    def forget(self, which: Bools) -> None:
+        """Begin anew for some features, bool[f]: they are held to something else."""
+        self._up.forget(which[self.rates.owner])
+        self._down.forget(which[self.rates.mass_features])
+        self.values[which] = 0.0
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all state by name."""
+        return {"rates": self.values} | self._up.arrays("up") | self._down.arrays("down")
+
+
+class _Side:
+    """One direction of some of the rates."""
+
+    def __init__(self, rates: Rates, which: slice, way: int, threshold: float, quiet: int) -> None:
+        self._rates, self._which, self._way = rates, which, way
+        self._threshold = threshold
+        self._odds: Floats = UP if way > 0 else DOWN
+        self._times: Floats = MORE if way > 0 else LESS
+        self._dispersion = rates.dispersion[which]
+        several = np.zeros(rates.size)
+        several[2 * rates.features :] = np.repeat(
+            rates.several, np.diff(np.append(rates.begins, rates.mass_features.size))
+        )
+        self._less = (several + (rates.rises if way > 0 else rates.falls))[which]
+        self._most = min(MOST_OF_RATIO * threshold, MOST_AT_ONCE)
+        self._highest = rates.highest[which] * BEYOND_HIGHEST
+        self._costs: tuple[Held | None, Floats] = None, np.empty(0)
+        count = rates.size if way > 0 else rates.mass_features.size
+        self._first_watched = 2 * rates.features if way > 0 else 0
+        self.leading: Ints = rates.begins.copy()  # of each watched feature the row in front, among its mass
+        self.sums = np.zeros((count, self._odds.size))
+        self.risen = np.full((count, self._odds.size), NEVER)
+        self.excess = np.zeros(count)
+        self.firing: Bools = np.zeros(count, dtype=np.bool_)
+        self.since = np.full(count, NEVER)
+        self._warm: Bools = np.ones(count, dtype=np.bool_)  # which may stand above 0
+        self.recovery = RateRecovery(np.zeros(count), self._dispersion, quiet)
+
+    def follow(self, events: Floats, rows: Floats, held: Held, start: int) -> tuple[NDArray[Any], ...]:
+        """Return where each rate stands, gained, z, effect, firing, certain and since, [w] each."""
+        events, rows, which = events[self._which], rows[self._which], self._which
+        tolerated = held.most[which] if self._way > 0 else held.least[which]
+        standing, gained = self._add(events, rows, held, start)
+        usual = np.maximum(rows * tolerated * (1 - tolerated), 1.0) * self._dispersion
+        z = self._way * (events - rows * tolerated) / np.sqrt(usual)
+        effects = self._way * (events / np.maximum(rows, 1.0) - held.usual[which])
+        certain = (effects >= SHARE_AT_ONCE) & (z >= normal_quantile(CERTAIN))
+        if some(certain):
+            certain &= self._beyond_chance(events, rows, tolerated)
+        self._fire(standing >= self._threshold, certain, start)
+        standing = np.where(certain, np.maximum(standing, FILLED * self._threshold), standing)
+        if some(self.firing):
+            returned = self._recover(events, rows, held, tolerated)
+            standing = np.where(returned, 0.0, standing)
+        self.leading = self._lead(standing)
+        return standing, gained, z, effects, self.firing, certain, self.since
+
+    def _add(self, events: Floats, rows: Floats, held: Held, start: int) -> tuple[Floats, Floats]:
+        """Add the likelihood ratios; where each rate stands then, and the largest of them.
+
+        A rate without events whose sums are at 0 leaves them there: of most features nothing is ever missing or unseen.
+        """
+        costs = self._costs_of(held)
+        gained, standing = -rows * costs[:, 0] / self._dispersion, np.zeros(rows.size)
+        busy = np.flatnonzero((events > 0) | self._warm) if self._way > 0 else np.arange(rows.size)
+        if not busy.size:
+            return standing, gained
+        ratios = (events[busy, None] * self._odds - rows[busy, None] * costs[busy]) / self._dispersion[busy, None]
+        gained[busy] = ratios.max(axis=1)
+        sums = np.maximum(self.sums[busy] + np.minimum(ratios, self._most), 0.0)
+        risen = self.risen[busy]
+        self.risen[busy] = np.where(sums > 0, np.where(risen == NEVER, start, risen), NEVER)
+        self.sums[busy] = sums
+        standing[busy] = self._stand(busy, sums.max(axis=1), events[busy], rows[busy], held)
+        self._warm[busy] = self.firing[busy] | (self.excess[busy] > 0) | (sums > 0).any(axis=1)
+        return standing, gained
+
+    def _costs_of(self, held: Held) -> Floats:
+        """What a row costs, float64[w, 3], worked out anew for rates that follow hours alone."""
+        tolerated = (held.most if self._way > 0 else held.least)[self._which]
+        if self._costs[0] is not self._rates.held:
+            usual = (self._rates.held.most if self._way > 0 else self._rates.held.least)[self._which]
+            self._costs = self._rates.held, np.log1p(usual[:, None] * self._times)
+        if held is self._rates.held:
+            return self._costs[1]
+        costs, hourly = self._costs[1].copy(), self._first_watched + self._rates.hourly
+        costs[hourly] = np.log1p(tolerated[hourly, None] * self._times)
+        return costs
+
+    def _stand(self, busy: Ints, highest: Floats, events: Floats, rows: Floats, held: Held) -> Floats:
+        """Where busy rates stand: their highest sums, which stay low while the change is less than what is heard of."""
+        loud = (held.above if self._way > 0 else held.below)[self._which][busy]
+        enough = EVENTS * self._dispersion[busy]
+        excess = np.maximum(self.excess[busy] + self._way * (events - rows * loud), 0.0)
+        self.excess[busy] = excess = np.minimum(excess, REMEMBERED * enough)
+        standing = np.maximum(highest - self._less[busy], 0.0)
+        heard = (excess >= enough) | self.firing[busy]
+        return np.asarray(np.where(heard, standing, np.minimum(standing, UNHEARD * self._threshold)))
+
+    def _beyond_chance(self, events: Floats, rows: Floats, tolerated: Floats) -> Bools:
+        """Which rates chance does not explain: Chernoff's bound, since the rare ones follow no normal law.
+
+        Rows that go missing together count as one: an hour's outage a month is no proof of anything, whatever its rows.
+        """
+        from scipy import special
+
+        q = events / np.maximum(rows, 1.0)
+        apart = rows * (special.rel_entr(q, tolerated) + special.rel_entr(1 - q, 1 - tolerated)) / self._dispersion
+        return np.asarray((apart >= -np.log(CERTAIN)) & ((q > self._highest) | (self._way < 0)))
+
+    def _fire(self, over: Bools, certain: Bools, start: int) -> None:
+        newly = (over | certain) & ~self.firing
+        if not some(newly):
+            return
+        onset = self.risen[np.arange(newly.size), self.sums.argmax(axis=1)]
+        onset = np.where((certain & ~over) | (onset == NEVER), start, onset)
+        self.since = np.where(newly, onset, self.since)
+        enough = (newly & certain)[:, None] & (self.sums > 0)  # one subgroup was enough: so it is for the sums
+        limit = (FILLED * self._threshold + self._less)[:, None]
+        self.sums = np.where(enough, np.maximum(self.sums, limit), self.sums)
+        self.firing = self.firing | newly
+        self.recovery.forget(newly)
+
+    def _recover(self, events: Floats, rows: Floats, held: Held, tolerated: Floats) -> Bools:
+        usual = held.usual[self._which]
+        loud = (held.above if self._way > 0 else held.below)[self._which]
+        good = (usual + loud) / 2
+        good = np.maximum(good, tolerated) if self._way > 0 else np.clip(good, 0.0, tolerated)
+        returned = self.recovery.follow_counts(self.firing, events, rows, good, up=self._way > 0)
+        if some(returned):
+            self.firing = self.firing & ~returned
+            self.forget(returned)
+        return returned
+
+    def _lead(self, standing: Floats) -> Ints:
+        """The row in front of each watched feature, firing ones before others."""
+        begins = self._rates.begins
+        if not begins.size:
+            return begins
+        first = self._first_watched
+        key = standing[first:] + np.where(self.firing[first:], 1e9, 0.0)
+        top = np.maximum.reduceat(key, begins)
+        among = np.flatnonzero(key == np.repeat(top, np.diff(np.append(begins, key.size))))
+        return among[np.searchsorted(among, begins)]
+
+    def forget(self, which: Bools) -> None:
+        """Begin anew for these."""
+        self.sums[which], self.excess[which], self.firing[which] = 0.0, 0.0, False
+        self.risen[which] = NEVER
+        self.since[which] = NEVER
+        self.recovery.forget(which)
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return all state, each part under this name."""
+        own = {
+            f"{name}_{part}": getattr(self, part) for part in ("sums", "risen", "excess", "firing", "since", "leading")
+        }
+        return own | self.recovery.arrays(f"{name}_rest")
