@@ -9,6 +9,7 @@ from monitor.facts.daemon import (
     DeliveryTried,
     StateReset,
 )
+from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
 from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, PanesOpen, WatermarkAdvanced
 from monitor.facts.sources import (
     ForeignCommit,
@@ -44,6 +45,10 @@ Fact = (
     | AlertSeen
     | AlertChanged
     | RetrainDecided
+    | DecisionMade
+    | DecisionRefused
+    | DecisionEnded
+    | DecisionsStand
     | WatermarkAdvanced
     | StateReset
     | PartitionsAssigned
@@ -71,6 +76,10 @@ __all__ = [
     "CheckpointSaved",
     "DaemonStarted",
     "DaemonStopped",
+    "DecisionEnded",
+    "DecisionMade",
+    "DecisionRefused",
+    "DecisionsStand",
     "DeliveryTried",
     "EventsCounted",
     "EventsRejected",

@@ -4,7 +4,7 @@ When a pane is sealed every operator takes it. When a window closes it is scored
 scores: two phases, always in this order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowClosed
 from monitor.series.records import Entry
+from monitor.stream.events import Nanos
 from monitor.stream.sketches import S
 from monitor.stream.windows import ClosedWindow, SealedPane
 
@@ -73,6 +74,11 @@ class Operator(Saved, Protocol[S]):
     def on_window(self, window: ClosedWindow[S], scores: ScoreTable) -> list[Fact]:
         """Take a closed window, scored."""
         del window, scores
+        return []
+
+    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
+        """Take these features as they are at event time `at` for how they should be, until then, or for good."""
+        del features, until, at
         return []
 
     def standing(self) -> Mapping[str, AlertState]:
