@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, product
 
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.decisions import KINDS, Decision, PastDecision, is_silenced
+from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import ScoreTable
@@ -130,12 +130,12 @@ class Board:
                 labels = key.model, key.version, rule, state.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 0
         for key in self.series:
-            for kind in KINDS:
-                self.counters["driftd_decisions_total"][key.model, kind] += 0
             for retrain in RetrainOutcome:
                 self.counters["driftd_retrain_requests_total"][key.model, REASON, retrain.value] += 0
         self.counters["driftd_checkpoint_failures_total"][()] += 0
         self._expect_warnings()
+        for key, decision in product(self.series, DECISION_KINDS):
+            self.counters["driftd_decisions_total"][key.model, decision] += 0
 
     def _expect_warnings(self) -> None:
         for key, series in self.series.items():
