@@ -10,6 +10,7 @@ from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.decisions import decided
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, rfc3339
 
@@ -73,7 +74,7 @@ def items(part: DetectorScores) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def alerts(board: Board) -> list[dict[str, Any]]:
     """`GET /api/v1/alerts`: all not inactive, then the last resolved, newest first."""
-    active = [alert(seen, seen.state.name.lower(), None) for seen in board.alerts.values()]
+    active = [alert(seen, seen.state.name.lower(), None) | decided(board, seen) for seen in board.alerts.values()]
     resolved = [alert(seen, "resolved", rfc3339(seen.window.end)) for seen in reversed(board.resolved)]
     return active + resolved
 

@@ -19,6 +19,10 @@ from monitor.facts import (
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
+    DecisionEnded,
+    DecisionMade,
+    DecisionRefused,
+    DecisionsStand,
     DeliveryTried,
     EventsCounted,
     EventsRejected,
@@ -39,6 +43,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
+from monitor.runtime.decisions import shown
 from monitor.runtime.metrics import METRICS
 from monitor.stream.events import DAY, SECOND, Nanos
 
@@ -47,7 +52,9 @@ __all__ = ["METRICS", "Telemetry", "configure_logging"]
 T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
 # Nothing is logged of these, and they are many.
-UNSPOKEN = frozenset({EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands})
+UNSPOKEN = frozenset(
+    {EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands, DecisionsStand}
+)
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
 
@@ -120,6 +127,8 @@ class Telemetry:
                 self._say_learning(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
+            case DecisionMade() | DecisionRefused() | DecisionEnded():
+                self._say_decision(fact)
             case CheckpointSaved(_, seconds, size):
                 log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
             case CheckpointFailed(error):
@@ -169,6 +178,19 @@ class Telemetry:
             self._log.log(level, f"webhook.{WEBHOOK_OUTCOMES[fact.outcome]}", webhook=fact.target, **said)
         else:
             self._log.log(level, f"target.{fact.outcome}", target=fact.target, type=fact.type, **said)
+
+    def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded) -> None:
+        log = self._log
+        match fact:
+            case DecisionMade(decision, repeated=False):
+                said = {name: value for name, value in shown(decision).items() if value not in (None, [])}
+                log.info("decision.made", **said)
+            case DecisionRefused(asked, _, why):
+                log.warning("decision.refused", id=asked.id, decision=asked.kind, by=asked.by, why=why)
+            case DecisionEnded(past):
+                log.info("decision.ended", id=past.decision.id, model=past.decision.model, why=past.why)
+            case _:  # said before
+                pass
 
     def _say_alert(self, alert: AlertChanged) -> None:
         self._log.log(
