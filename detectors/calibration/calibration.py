@@ -37,7 +37,8 @@ class TooFewWindows(ValueError):  # noqa: N818 - it is what there is
 class Calibration:
     """Learnt from `windows` windows of `window_ns` nanoseconds with a median of `rows` rows, over `span_ns`.
 
-    `hours` holds the profiles of all features that have one; those of `features` are views of it.
+    `hours` holds the profiles of all features that have one; those of `features` are views of it. Their hours and days are
+    those of `timezone`, an IANA name; None is UTC.
     """
 
     window_ns: int
@@ -48,10 +49,12 @@ class Calibration:
     features: tuple[FeatureCalibration, ...]  # in the layout's order
     arrival_rate: ArrivalRate
     drifting: tuple[Drifting, ...] = ()
+    timezone: str | None = None
     hours: tuple[seasons.HourlyProfiles, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        profiles = (_stacked(self.features, season, self.cells.width) for season in (seasons.DAY, seasons.WEEK))
+        width, zone = self.cells.width, self.timezone
+        profiles = (_stacked(self.features, season, width, zone) for season in (seasons.DAY, seasons.WEEK))
         object.__setattr__(self, "hours", tuple(hourly for hourly in profiles if hourly.which.size))
         features = list(self.features)
         for hourly in self.hours:
@@ -82,6 +85,7 @@ class Calibration:
             tuple(self.features[at] for at in kept),
             self.arrival_rate,
             tuple(change for change in self.drifting if change.feature in wanted),
+            self.timezone,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -91,6 +95,7 @@ class Calibration:
             "windows": self.windows,
             "rows": self.rows,
             "span_ns": self.span_ns,
+            **({"timezone": self.timezone} if self.timezone else {}),
             "volume": self.arrival_rate.to_dict(),
             "drifting": [[change.feature, change.since, change.shift, change.what] for change in self.drifting],
             "features": {
@@ -107,6 +112,7 @@ class Calibration:
             cells = MergedCells(layout, tuple(np.array(entry["cuts"], dtype=np.int64) for entry in entries.values()))
             features = tuple(_feature_from(entry) for entry in entries.values())
             _check_features(cells, features)  # before they are laid side by side
+            timezone = _timezone(content.get("timezone"))
             calibration = cls(
                 int(content["window_ns"]),
                 int(content["windows"]),
@@ -114,11 +120,12 @@ class Calibration:
                 int(content["span_ns"]),
                 cells,
                 features,
-                ArrivalRate.from_dict(content["volume"]),
+                ArrivalRate.from_dict(content["volume"], timezone),
                 tuple(
                     Drifting(str(name), int(since), float(shift), str(what))
                     for name, since, shift, what in content["drifting"]
                 ),
+                timezone,
             )
             calibration._check_whole()
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -142,11 +149,21 @@ class Calibration:
             raise ValueError("calibration: drifting names an unknown feature or no time")
 
 
-def _stacked(features: Sequence[FeatureCalibration], season: int, width: int) -> seasons.HourlyProfiles:
+def _timezone(content: Any) -> str | None:
+    """The zone of the hours. Raises UnknownTimezoneError, a ValueError, for one that this system does not know."""
+    if content is None:
+        return None
+    seasons.clock(str(content))
+    return str(content)
+
+
+def _stacked(
+    features: Sequence[FeatureCalibration], season: int, width: int, timezone: str | None
+) -> seasons.HourlyProfiles:
     """The profiles of those that follow this season, copied."""
     which = [at for at, learnt in enumerate(features) if learnt.season == season]
     counts = [learnt.profile for at in which if (learnt := features[at]).profile is not None]
-    return seasons.HourlyProfiles.of(season, which, counts, [features[at].lack_of_fit for at in which], width)
+    return seasons.HourlyProfiles.of(season, which, counts, [features[at].lack_of_fit for at in which], width, timezone)
 
 
 def _viewed(
@@ -279,8 +296,10 @@ def _counts(numbers: Any) -> seasons.HourCounts | None:
         return None if numbers is None else np.array(numbers, dtype=np.float32)
 
 
-def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Calibration:
+def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints, timezone: str | None = None) -> Calibration:
     """Learn from the reference's own windows, the first and the last left out: they are likely cut off.
+
+    Hours and days are those of `timezone`.
 
     `everything` int64[size] are the counts of the whole reference, which may be longer than its windows.
     Raises TooFewWindows where they do not say enough.
@@ -294,11 +313,11 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Cal
     for at, size in enumerate(cells.sizes.tolist()):
         mine = held[:, at, :size].astype(np.float64)
         missing = rows - mine.sum(axis=1)
-        learnt.append(
-            calibrate_feature(FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns))
-        )
+        windows = FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns, timezone)
+        learnt.append(calibrate_feature(windows))
     together = _together([feature for feature, _ in learnt], numeric)
     features = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
+    own_windows = OwnWindows(cells, held, rows, starts, middles, timezone)
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),
@@ -306,8 +325,9 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Cal
         span_ns=int(starts[-1] - starts[0]) + counts.window_ns,
         cells=cells,
         features=tuple(features),
-        arrival_rate=arrival_rate(rows, middles, counts.window_ns),
-        drifting=drifting(OwnWindows(cells, held, rows, starts, middles), features, cells.merge(everything)),
+        arrival_rate=arrival_rate(rows, middles, counts.window_ns, timezone),
+        drifting=drifting(own_windows, features, cells.merge(everything)),
+        timezone=timezone,
     )
 
 

@@ -50,6 +50,7 @@ class OwnWindows:
     rows: Floats
     starts: Ints
     middles: Ints
+    timezone: str | None = None  # of the hours
 
     def numeric(self, at: int) -> bool:
         """Whether this feature, in the layout's order, is a number."""
@@ -84,7 +85,9 @@ def _inside(windows: OwnWindows, at: int, learnt: FeatureCalibration) -> LevelCh
         q = (
             pooled
             if learnt.profile is None
-            else seasons.expected(learnt.profile.astype(np.float64), middles, learnt.season)[0]
+            else seasons.expected(
+                learnt.profile.astype(np.float64), seasons.local(middles, windows.timezone), learnt.season
+            )[0]
         )
         apart = cells / rows[:, None] - q
         weights = np.sqrt(rows / np.median(rows))
