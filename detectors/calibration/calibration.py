@@ -18,10 +18,11 @@ from detectors.calibration.feature import (
     calibrate_feature,
     settled,
 )
+from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, iso, read_holidays, within_reach
 from detectors.calibration.replay import Reached
 from detectors.calibration.slow import Level, moderated
 from detectors.calibration.windows import WindowCounts
-from detectors.features import Floats, Ints
+from detectors.features import Bools, Floats, Ints
 from detectors.layout import Layout
 
 LONGEST_NS, MOST_ROWS = 2**62, 1e15
@@ -38,7 +39,8 @@ class Calibration:
     """Learnt from `windows` windows of `window_ns` nanoseconds with a median of `rows` rows, over `span_ns`.
 
     `hours` holds the profiles of all features that have one; those of `features` are views of it. Their hours and days are
-    those of `timezone`, an IANA name; None is UTC.
+    those of `timezone`, an IANA name; None is UTC. `holidays` are local days, as numbers since 1970, in the reference and after it:
+    what came on them was left out.
     """
 
     window_ns: int
@@ -50,6 +52,7 @@ class Calibration:
     arrival_rate: ArrivalRate
     drifting: tuple[Drifting, ...] = ()
     timezone: str | None = None
+    holidays: tuple[int, ...] = ()
     hours: tuple[seasons.HourlyProfiles, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +89,21 @@ class Calibration:
             self.arrival_rate,
             tuple(change for change in self.drifting if change.feature in wanted),
             self.timezone,
+            self.holidays,
         )
+
+    @property
+    def calendar(self) -> Holidays:
+        """The holidays, by the clock of the zone."""
+        return Holidays(frozenset(self.holidays), self.timezone)
+
+    @property
+    def on_holidays(self) -> Ints:
+        """Rows in each cell on holidays, int64[f, width]."""
+        counts = np.zeros((len(self.features), self.cells.width), dtype=np.int64)
+        for row, learnt in zip(counts, self.features, strict=True):
+            row[: len(learnt.on_holidays)] = learnt.on_holidays
+        return counts
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, exact."""
@@ -96,6 +113,7 @@ class Calibration:
             "rows": self.rows,
             "span_ns": self.span_ns,
             **({"timezone": self.timezone} if self.timezone else {}),
+            **({"holidays": [iso(day) for day in self.holidays]} if self.holidays else {}),
             "volume": self.arrival_rate.to_dict(),
             "drifting": [[change.feature, change.since, change.shift, change.what] for change in self.drifting],
             "features": {
@@ -126,6 +144,7 @@ class Calibration:
                     for name, since, shift, what in content["drifting"]
                 ),
                 timezone,
+                read_holidays([*content.get("holidays", ())]),
             )
             calibration._check_whole()
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -207,6 +226,8 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
     ]
     if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
+    if learnt.on_holidays and (len(learnt.on_holidays) != cuts.size or min(learnt.on_holidays) < 0):
+        raise ValueError(f"calibration: {name}: holidays should be {cuts.size} counts, none below zero")
     if not np.isfinite(learnt.overdispersion).all() or min(learnt.overdispersion) < 0:
         raise ValueError(f"calibration: {name}: grows must be finite and not below zero")
     if min(*learnt.slow, learnt.shape_slow, learnt.missing[1]) < 0:
@@ -241,6 +262,7 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints) -> dict[str, Any]:
         "season": learnt.season,
         "profile": None if learnt.profile is None else learnt.profile.tolist(),
         "misfit": None if learnt.lack_of_fit is None else learnt.lack_of_fit.tolist(),
+        **({"holidays": list(learnt.on_holidays)} if learnt.on_holidays else {}),
     }
 
 
@@ -266,6 +288,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         season=int(content["season"]),
         profile=profile,
         lack_of_fit=lack_of_fit,
+        on_holidays=tuple(map(int, content.get("holidays", ()))),
     )
 
 
@@ -296,18 +319,23 @@ def _counts(numbers: Any) -> seasons.HourCounts | None:
         return None if numbers is None else np.array(numbers, dtype=np.float32)
 
 
-def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints, timezone: str | None = None) -> Calibration:
+def calibrate(
+    counts: WindowCounts, cells: MergedCells, everything: Ints, holidays: Holidays = NO_HOLIDAYS
+) -> Calibration:
     """Learn from the reference's own windows, the first and the last left out: they are likely cut off.
 
-    Hours and days are those of `timezone`.
+    Hours and days are those of the zone of `holidays`, whose windows are left out too.
 
     `everything` int64[size] are the counts of the whole reference, which may be longer than its windows.
     Raises TooFewWindows where they do not say enough.
     """
-    whole = slice(1, -1)
-    starts, rows, held = counts.starts[whole], counts.rows[whole].astype(np.float64), counts.cells[whole]
+    all_middles, timezone = counts.starts + counts.window_ns // 2, holidays.timezone
+    off = holidays.hold(all_middles)
+    kept = ~off
+    kept[[0, -1] if kept.size else []] = False
+    middles, starts = all_middles[kept], counts.starts[kept]
+    rows, held = counts.rows[kept].astype(np.float64), counts.cells[kept]
     _refuse_too_few(starts, rows, counts)
-    middles = starts + counts.window_ns // 2
     numeric, many = len(cells.layout.numeric), len(cells.layout.features)
     learnt: list[tuple[FeatureCalibration, OwnDeviates | None]] = []
     for at, size in enumerate(cells.sizes.tolist()):
@@ -317,6 +345,11 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints, timezo
         learnt.append(calibrate_feature(windows))
     together = _together([feature for feature, _ in learnt], numeric)
     features = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
+    if off.any():
+        features = [
+            replace(feature, on_holidays=tuple(on.tolist()))
+            for feature, on in zip(features, _on_holidays(counts, cells, off), strict=True)
+        ]
     own_windows = OwnWindows(cells, held, rows, starts, middles, timezone)
     return Calibration(
         window_ns=counts.window_ns,
@@ -326,9 +359,23 @@ def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints, timezo
         cells=cells,
         features=tuple(features),
         arrival_rate=arrival_rate(rows, middles, counts.window_ns, timezone),
-        drifting=drifting(own_windows, features, cells.merge(everything)),
+        drifting=drifting(
+            own_windows, features, cells.merge(everything) - counts.cells[off].sum(axis=0, dtype=np.int64)
+        ),
         timezone=timezone,
+        holidays=_within_reach(holidays, all_middles),
     )
+
+
+def _within_reach(holidays: Holidays, middles: Ints) -> tuple[int, ...]:
+    first, *_, last = seasons.local_days(middles, holidays.timezone).tolist()
+    return within_reach(sorted(holidays.days), first, last)
+
+
+def _on_holidays(counts: WindowCounts, cells: MergedCells, off: Bools) -> Iterator[Ints]:
+    """Rows in each cell of each feature on holidays."""
+    held = counts.cells[off].sum(axis=0, dtype=np.int64)
+    return (row[:size] for row, size in zip(held, cells.sizes.tolist(), strict=True))
 
 
 def _together(features: Sequence[FeatureCalibration], numeric: int) -> list[FeatureCalibration]:

@@ -20,7 +20,7 @@ class UnknownTimezoneError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Clock:
+class WallClock:
     """The offsets of one zone: `offsets` int64[k + 1] nanoseconds east of Greenwich, each until `changes` int64[k], rising.
 
     A zone has a few hundred changes, so that a time is looked up among them, not asked of a calendar.
@@ -35,13 +35,19 @@ class Clock:
         return np.asarray(times + self.offsets[np.searchsorted(self.changes, times, side="right")])
 
 
-def clock(timezone: str | None = None) -> Clock:
+def clock(timezone: str | None = None) -> WallClock:
     """Return the clock of an IANA name, `Europe/Berlin`; None is UTC. Raises UnknownTimezoneError in one line.
 
     >>> str(clock("Europe/Berlin").local(0).astype("datetime64[ns]").astype("datetime64[m]"))
     '1970-01-01T01:00'
     """
     return _clock(timezone or "UTC")
+
+
+def named(timezone: str | None) -> str | None:
+    """Return the name under which a zone is kept, None for UTC. Raises UnknownTimezoneError."""
+    clock(timezone)
+    return None if timezone in {None, "", "UTC", "Etc/UTC"} else timezone
 
 
 def local(times: Ints | int, timezone: str | None = None) -> Ints:
@@ -55,9 +61,9 @@ def local_days(times: Ints | int, timezone: str | None = None) -> Ints:
 
 
 @cache
-def _clock(timezone: str) -> Clock:
+def _clock(timezone: str) -> WallClock:
     if timezone == "UTC":
-        return Clock(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
+        return WallClock(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
     zone = _zone(timezone)
     changes, offsets = list[int](), [_offset(FIRST, zone)]
     at = FIRST
@@ -67,7 +73,7 @@ def _clock(timezone: str) -> Clock:
             changes.append(_change(at, later, zone))
             offsets.append(_offset(later, zone))
         at = later
-    return Clock(np.array(changes, dtype=np.int64), np.array(offsets, dtype=np.int64))
+    return WallClock(np.array(changes, dtype=np.int64), np.array(offsets, dtype=np.int64))
 
 
 def _zone(timezone: str) -> ZoneInfo:

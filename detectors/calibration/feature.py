@@ -55,6 +55,7 @@ class FeatureCalibration:
     season: int = 0
     profile: seasons.HourCounts | None = None
     lack_of_fit: seasons.HourCounts | None = None
+    on_holidays: tuple[int, ...] = ()  # rows in each cell then, which nothing above has seen
     levels: Levels | None = None
     shape_mean: float = 0.0
     reached: Reached = (0.0, 0.0, 0.0)

@@ -19,7 +19,8 @@ direction of change of one feature; F false alarms a month are asked for, m char
    at most, so that h = log ARL errs at most once in ARL points (Lorden 1971).
 5. No subgroup alone fires a chart by its sum: an increment is cut at six tenths of h. One may where the chance is below
    1e-12 and the change is large; see evidence.py.
-6. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
+6. Holidays. What comes on one is neither held against ordinary days nor learnt from: charts stand still but for missing values.
+7. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
 
 References: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). D. Siegmund, Sequential Analysis (1985), ch. 10.
 G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
@@ -137,23 +138,23 @@ class Charts:
         self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int, *, covered: int | None = None
     ) -> ChartPoint:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
+        holiday = self.design.calendar.cover(start, end)
         shares, resting, lack_of_fit = self.design.expected(start, end)
-        self._carried[0] += cells
-        self._carried[1] += cells.sum(axis=1)[:, None] * shares
-        self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
-        judged = self.judged = np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.design.design_effect)
+        judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, shares, start)
         all_rows = np.full(judged.size, rows, dtype=np.int64)
         evidence = weigh(
             self.design,
             SubgroupCounts(self._carried[0], self._carried[1], missing, unseen, all_rows, resting, lack_of_fit),
             judged,
+            holiday=holiday,
         )
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
         self._advance(evidence, began, start)
-        self._recover(evidence, np.stack([missing, unseen], axis=1), rows)
-        self.row_charts.follow(rows, start, end, covered)
+        if not holiday:
+            self._recover(evidence, np.stack([missing, unseen], axis=1), rows)
+            self.row_charts.follow(rows, start, end, covered)
         warned, due = self._warnings(evidence)
         return ChartPoint(
             start=start,
@@ -176,9 +177,17 @@ class Charts:
             warned=warned,
             expected_warnings=due,
             suspect=self.check.suspect,
-            improved=self.improvements.follow(missing, unseen, rows),
+            improved=self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows),
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
+            holiday=holiday,
         )
+
+    def _carry(self, cells: Ints, shares: Floats, start: int) -> Bools:
+        """Add what was counted to what could not be judged alone; which features now have values enough, bool[f]."""
+        self._carried[0] += cells
+        self._carried[1] += cells.sum(axis=1)[:, None] * shares
+        self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
+        return np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.design.design_effect)
 
     def _advance(self, evidence: SubgroupEvidence, began: Ints, start: int) -> None:
         over = self.sums.advance(evidence.increments)

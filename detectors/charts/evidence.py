@@ -54,14 +54,19 @@ class SubgroupEvidence:
     certain: Bools
 
 
-def weigh(design: ChartDesign, counted: SubgroupCounts, judged: Bools) -> SubgroupEvidence:
-    """Weigh counts against the design; `judged` bool[f]: which features have values enough."""
+def weigh(design: ChartDesign, counted: SubgroupCounts, judged: Bools, *, holiday: bool = False) -> SubgroupEvidence:
+    """Weigh counts against the design; `judged` bool[f]: which features have values enough.
+
+    On a holiday other people come, or fewer; but what they leave is filled in as ever, so that missing values alone are judged.
+    """
     usable = np.maximum(counted.cells.sum(axis=1), 1.0)
     z, effects = np.empty((2, len(usable), len(CHARTS)))
     _directions(design, counted, usable, z, effects)
     _rates(design, counted, z, effects)
     active = design.active.copy()
     active[:, :GAUSSIAN] &= judged[:, None]  # rates are weighed by likelihood, which needs no least number of rows
+    if holiday:
+        active[:, np.arange(len(CHARTS)) != CHARTS.index("missing")] = False
     increments = np.empty((len(usable), COLUMNS))
     increments[:, :GAUSSIAN] = np.minimum(z[:, :GAUSSIAN] - DRIFTS, design.caps)
     increments[:, GAUSSIAN:] = _log_ratios(design, counted)

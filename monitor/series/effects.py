@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from detectors import Reference, ScoreColumns, Sketch, Tally
+from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
@@ -27,14 +28,19 @@ class EffectBudget(Operator[Sketch]):
     name = "effects"
     kinds = (INCIDENT,)
 
-    def __init__(self, reference: Reference, alert: IncidentAlert, min_rows: int) -> None:
+    def __init__(
+        self, reference: Reference, alert: IncidentAlert, min_rows: int, holidays: Holidays = NO_HOLIDAYS
+    ) -> None:
         self.alert = alert
         self._reference = reference
         self._min_rows = min_rows
+        self._holidays = holidays
         self._written: Entry | None = None  # the row that the store holds
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
-        """Let the incident take one window."""
+        """Let the incident take one window; one of a holiday says nothing of ordinary days."""
+        if self._holidays.cover(window.start, window.end):
+            return []
         alert, incident = self.alert, self.alert.incident
         called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])
         episodes = incident.step(called, Span(window.start, window.end))

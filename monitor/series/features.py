@@ -58,7 +58,8 @@ def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectB
         return [ChartBudget(key, reference, judging.plan, calibration)]
     teller = Teller(key, BY_EFFECT, reference.hash, judging.window_length, calibration)
     rules = judging.rules_for(BY_EFFECT)
-    return [EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows)]
+    holidays = judging.plan.calendar(None)
+    return [EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows, holidays)]
 
 
 def _alerts(key: SeriesKey, judging: Judging) -> list[tuple[Teller, RuleState]]:
