@@ -35,6 +35,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.charts import days
+from detectors.charts.days import DayCheck
 from detectors.charts.design import CHARTS, COLUMNS, FIRST_COLUMNS, GAUSSIAN, OWNERS, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
@@ -53,6 +55,7 @@ DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
 MAGIC = b"dCHT"
 VERSION = 1
+CAME_LATER = frozenset(f"days_{part}" for part in days.PARTS)  # states of earlier versions lack them: they begin anew
 
 
 class Sums:
@@ -99,7 +102,11 @@ class Charts:
         self._carried_since = np.full(features, NEVER)
         self._subgroup: _Subgroup | None = None
         self.row_charts = RowCharts(self.design, quiet)
-        self.check = SelfCheck(self.design.thresholds)
+        self.check = SelfCheck(self.design.thresholds, self.design.subgroup_ns)
+        active, timezone = self.design.active[:, :GAUSSIAN], self.design.calendar.timezone
+        self.days = DayCheck(
+            active, self.design.thresholds[:GAUSSIAN], spec.per_month, self.design.subgroup_ns, timezone
+        )
         self.improvements = Improvements(self.design)
 
     # --- panes in, points out ----------------------------------------------------------------------------------
@@ -155,6 +162,7 @@ class Charts:
         if not holiday:
             self._recover(evidence, np.stack([missing, unseen], axis=1), rows)
             self.row_charts.follow(rows, start, end, covered)
+            self._follow_day(evidence, start)
         warned, due = self._warnings(evidence)
         return ChartPoint(
             start=start,
@@ -176,11 +184,17 @@ class Charts:
             usual_rows=self.row_charts.usual(start, end),
             warned=warned,
             expected_warnings=due,
-            suspect=self.check.suspect,
+            suspect=self.suspect,
             improved=self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows),
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
+            days=self.days.seen,
             holiday=holiday,
         )
+
+    def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
+        firing = np.asarray(self.firing.any(axis=1))
+        looked = ~np.isnan(evidence.increments[:, :GAUSSIAN]) & ~firing[:, None]
+        self.days.follow(evidence.z[:, :GAUSSIAN], looked, np.append(firing, self.row_charts.firing.any()), start)
 
     def _carry(self, cells: Ints, shares: Floats, start: int) -> Bools:
         """Add what was counted to what could not be judged alone; which features now have values enough, bool[f]."""
@@ -232,6 +246,11 @@ class Charts:
         return np.asarray((self.sums.values >= self.design.thresholds / 2).any(axis=1))
 
     @property
+    def suspect(self) -> bool:
+        """Whether the charts warn, or days differ, by far more than the calibration allows."""
+        return self.check.suspect or self.days.suspect
+
+    @property
     def ratios(self) -> Floats:
         """Return the highest sum of each feature over its threshold, float64[f]."""
         return np.asarray((self.sums.values / self.design.thresholds).max(axis=1))
@@ -275,6 +294,7 @@ class Charts:
             | self.row_charts.arrays()
             | self.improvements.arrays()
             | {"check": self.check.counts, "suspected": self.check.suspected}
+            | self.days.arrays()
         )
 
     @property
@@ -301,11 +321,14 @@ class Charts:
             raise ValueError("the charts belong to another reference or subgroup length")
         arrays, subgroup = msgspec.msgpack.decode(zlib.decompress(packed))
         mine = self._arrays()
-        if arrays.keys() != mine.keys() or any(len(arrays[name]) != array.nbytes for name, array in mine.items()):
+        lacking = mine.keys() - arrays.keys()
+        if arrays.keys() - mine.keys() or lacking - CAME_LATER:
+            raise ValueError("the charts are of another make")
+        if any(len(held) != mine[name].nbytes for name, held in arrays.items()):
             raise ValueError("the charts are of another make")
         self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
-        for name, array in mine.items():
-            array[...] = np.frombuffer(arrays[name], dtype=array.dtype).reshape(array.shape)
+        for name, held in arrays.items():
+            mine[name][...] = np.frombuffer(held, dtype=mine[name].dtype).reshape(mine[name].shape)
 
 
 def _by_chart(columns: Bools) -> Bools:

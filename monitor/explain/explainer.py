@@ -11,10 +11,11 @@ from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.explain.samples import Samples
-from monitor.explain.words import explain, explain_rows, explain_warnings
+from monitor.explain.words import explain, explain_days, explain_rows, explain_warnings
 from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
 from monitor.stream.events import FEATURES, EventBatch, SeriesKey
 
+WARNINGS = 2  # numbers that tell of warnings: seen, due
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
 Alert = TypeVar("Alert", AlertSeen, AlertChanged)
 Worded = dict[tuple[SeriesKey, str, int], tuple[Evidence, ...]]  # by series, rule and the identity of what has no words
@@ -55,7 +56,9 @@ class Explainer:
         if place not in worded:
             narrator = self._narrators.get(fact.key)  # a series that is no longer configured has none
             ended = isinstance(fact, AlertChanged) and fact.closed  # maybe long ago, where it is told at a start
-            worded[place] = fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence, keep=not ended)
+            worded[place] = (
+                fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence, keep=not ended)
+            )
         return replace(fact, evidence=worded[place])
 
 
@@ -90,6 +93,7 @@ class Narrator:
         if evidence.feature == volume.FEATURE:
             return explain_rows(*counts.tolist())
         if evidence.feature == EVERY_FEATURE:
-            return explain_warnings(*counts.tolist())
+            numbers = counts.tolist()
+            return explain_warnings(*numbers) if len(numbers) == WARNINGS else explain_days(*numbers)
         feature = self._features[evidence.feature]
         return explain(feature, feature.counts, counts, evidence.chart, self.samples)
