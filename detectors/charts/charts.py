@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.charts import days
-from detectors.charts.days import DayCheck
+from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import CHARTS, COLUMNS, FIRST_COLUMNS, GAUSSIAN, OWNERS, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
@@ -187,14 +187,13 @@ class Charts:
             suspect=self.suspect,
             improved=self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows),
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
-            days=self.days.seen,
+            days=self.days.seen if self.days.suspect else NO_DAYS,
             holiday=holiday,
         )
 
     def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
-        firing = np.asarray(self.firing.any(axis=1))
-        looked = ~np.isnan(evidence.increments[:, :GAUSSIAN]) & ~firing[:, None]
-        self.days.follow(evidence.z[:, :GAUSSIAN], looked, np.append(firing, self.row_charts.firing.any()), start)
+        firing = np.append(self.firing.any(axis=1), self.row_charts.firing.any())
+        self.days.follow(evidence.z[:, :GAUSSIAN], self.judged, firing, start)
 
     def _carry(self, cells: Ints, shares: Floats, start: int) -> Bools:
         """Add what was counted to what could not be judged alone; which features now have values enough, bool[f]."""

@@ -49,6 +49,7 @@ PARTS = (
     "odds",
     "suspected",
 )  # of what is saved
+_DIRECTION = np.array([0, 0, 1, 1, -1])  # which of location and scale a chart is of; shape is of neither
 NO_DAY = np.iinfo(np.int64).min
 
 
@@ -77,7 +78,7 @@ class DayCheck:
 
     def __init__(self, active: Bools, limits: Floats, per_month: float, subgroup_ns: int, timezone: str | None) -> None:
         """`limits` float64[5]: the thresholds of these charts."""
-        self._limits = limits
+        self._active, self._limits = active, limits
         self._timezone = timezone
         self._day_ns = max(subgroup_ns, DAY_NS)
         self._length = subgroup_ns
@@ -88,9 +89,13 @@ class DayCheck:
         self._usual = usual
         self._beyond = normal_quantile(CHANCE / max(int(active.sum()), 1))
         features = len(active)
-        self.sums = np.zeros((features, GAUSSIAN))  # of deviates, this day, where nothing fires
-        self.tolerated = np.zeros((features, GAUSSIAN))  # the same of what was taken off them
-        self.counts = np.zeros((features, GAUSSIAN))
+        self.sums = np.zeros(
+            (features, GAUSSIAN), dtype=np.float32
+        )  # of deviates, this day, while the feature does not fire
+        self.tolerated = np.zeros(
+            (features, 2), dtype=np.float32
+        )  # the same of what was taken off those of location and scale
+        self.counts = np.zeros(features, dtype=np.int32)  # subgroups of these
         self.firing: Bools = np.zeros(features + 1, dtype=np.bool_)  # the last are the rows
         self.began: Bools = np.zeros(features + 1, dtype=np.bool_)  # to fire, this day
         self.out: Bools = np.zeros(features + 1, dtype=np.bool_)
@@ -101,14 +106,15 @@ class DayCheck:
         self.odds = np.zeros(1)
         self.suspected: Bools = np.zeros(1, dtype=np.bool_)
 
-    def follow(self, z: Floats, looked: Bools, firing: Bools, start: int) -> None:
-        """Take a subgroup: z float64[f, 5] of the charts that are looked at, bool[f, 5]; firing bool[f + 1], the rows last."""
+    def follow(self, z: Floats, judged: Bools, firing: Bools, start: int) -> None:
+        """Take a subgroup: z float64[f, 5], of features that are judged, bool[f]; firing bool[f + 1], the rows last."""
+        looked = judged & ~firing[:-1]
         day = start // self._day_ns if self._day_ns > DAY_NS else int(local_days(start, self._timezone))
         if day != self.today[0]:
             self._close()
             self.today[0] = day
-        self.sums += np.where(looked, np.clip(z, -CLIP, CLIP), 0.0)
-        self.tolerated += np.where(looked, _tolerated(z), 0.0)
+        self.sums += np.where(looked[:, None], np.clip(z, -CLIP, CLIP), 0.0)
+        self.tolerated += np.where(looked[:, None], np.maximum(-(z[:, 0:4:2] + z[:, 1:4:2]) / 2, 0.0), 0.0)
         self.counts += looked
         alarmed, before = bool(firing.any()), bool(self.firing.any())
         self.today[1:] += (alarmed and not before, alarmed * self._length, self._length)
@@ -119,13 +125,13 @@ class DayCheck:
         """Judge the day that is over."""
         if not self.today[3]:
             return
-        root = np.sqrt(np.maximum(self.counts, 1.0))
-        mean, tolerated = self.sums / root, self.tolerated / root
+        root, seen = np.sqrt(np.maximum(self.counts, 1.0))[:, None], self.counts > 0
+        mean, tolerated = self.sums / root, self.tolerated[:, _DIRECTION] * (_DIRECTION >= 0) / root
         pages = tolerated + DRIFTS * root + self._limits / root
-        near = (mean + tolerated >= np.maximum(NEAR * pages, self._beyond)) & (self.counts > 0)
+        near = (mean + tolerated >= np.maximum(NEAR * pages, self._beyond)) & self._active & seen[:, None]
         out, calm = self.began.copy(), ~self.firing
         out[:-1] |= near.any(axis=1)
-        calm[:-1] &= (mean < BACK).all(axis=1) & (self.counts > 0).any(axis=1)
+        calm[:-1] &= (mean < BACK).all(axis=1) & seen
         back = self.out & calm & ~out
         self.out = (self.out | out) & ~back
         came = bool(back.any())
@@ -151,9 +157,3 @@ class DayCheck:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all state by name."""
         return {f"days_{part}": getattr(self, part) for part in PARTS}
-
-
-def _tolerated(z: Floats) -> Floats:
-    """What was taken off the deviates of location and scale, float64[f, 5]: half of what both directions lack; of shape 0, at least."""
-    both = np.maximum(-(z[:, 0:4:2] + z[:, 1:4:2]) / 2, 0.0)
-    return np.hstack([np.repeat(both, 2, axis=1), np.zeros((len(z), 1))])

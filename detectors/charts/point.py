@@ -43,7 +43,9 @@ class ChartPoint:
     of_late: tuple[float, float]  # warnings seen and expected in about the last 2000 points, older ones fading
     improved: Bools  # bool[f, 2]: missing and unseen rates that have just become better than the reference's
     suspect: bool  # far more warnings than chance allows, for long: the calibration does not fit this traffic
-    days: DaysSeen = NO_DAYS
+    days: DaysSeen = (
+        NO_DAYS  # what speaks against the calibration, where days differ by more than the budget allows for
+    )
     holiday: bool = False  # nothing but missing values was judged
 
     @property

@@ -34,7 +34,7 @@ class Days:
             z[:, 0], z[:, 1] = u - TOLERATED, -u - TOLERATED
             late = hour >= DAY_NS // self.hour // 2
             self.firing = np.isin(np.arange(FEATURES + 1), firing) & (before | late)
-            self.check.follow(z, np.repeat(~self.firing[:-1, None], 5, axis=1), self.firing, self.at)
+            self.check.follow(z, np.ones(FEATURES, dtype=np.bool_), self.firing, self.at)
             self.at += self.hour
 
     def odd(self, *features: int) -> None:
@@ -134,7 +134,7 @@ def test_subgroups_longer_than_a_day_are_days() -> None:
     days.check = DayCheck(np.ones((FEATURES, 5), dtype=np.bool_), LIMITS, 1.0, 7 * DAY_NS, None)
     z, none = np.full((FEATURES, 5), -1.0), np.zeros(FEATURES + 1, dtype=np.bool_)
     for week in range(4):
-        days.check.follow(z, np.ones_like(z, dtype=np.bool_), none, week * 7 * DAY_NS)
+        days.check.follow(z, np.ones(FEATURES, dtype=np.bool_), none, week * 7 * DAY_NS)
 
     assert days.check.seen.days == 3
     assert days.check.seen.due == pytest.approx(3 * 7 / 30)
