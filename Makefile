@@ -52,7 +52,7 @@ format: setup  ## let ruff mend what it can
 bench: setup $(BIN)/py-spy  ## every benchmark, about 15 minutes: ratios of one run, benchmarks/RESULTS.md and its plots
 	@$(BIN)/python benchmarks/run_all.py
 
-bench-alarms: setup  ## false pages and delays on simulated months beside naive rules, within the hour: docs/ALARMS.md
+bench-alarms: setup  ## false pages and delays on simulated months beside naive rules, within two hours: docs/ALARMS.md
 	@$(BIN)/python -m benchmarks.alarms.run
 
 bench-alarms-short: setup  ## three minutes of it, as the tests run it: days for months, without weekend, million, ties-1000, iid-100000

@@ -128,6 +128,15 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     arguments.add_list(
         fit, "--kind", arguments.kinds, default=[], metavar="COL=KIND", help="take a column as numeric or categorical"
     )
+    arguments.add_list(
+        fit,
+        "--exclude",
+        arguments.spans,
+        default=[],
+        metavar="FROM..TO",
+        help="leave out these days; an end may be open",
+    )
+    _json(fit)
 
     show = _add(actions, "show", "a profile as a table", _show)
     show.add_argument("file", type=Path, metavar="REF.json")
@@ -228,6 +237,8 @@ def _fit(options: argparse.Namespace) -> Exit:
             kinds=options.kind,
             timezone=options.timezone,
             holidays=options.holidays,
+            exclude=options.exclude,
+            json=options.json,
         )
     )
 

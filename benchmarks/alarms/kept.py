@@ -33,9 +33,11 @@ def _git(*arguments: str) -> str | None:
 
 def merged(kept: Figures, again: Figures) -> Figures:
     """The last run's figures with some worlds run again, each with the stamp of its own run."""
-    own = {name: again.get(name) for name in ("seed", "day", "commit")}
-    apart = {**kept.get("apart", {}), **dict.fromkeys(again["worlds"], own)}
-    return kept | {"worlds": kept["worlds"] | again["worlds"], "apart": apart}
+    seen = {name: again.get(name) for name in ("seed", "day", "commit")}
+    apart = {**kept.get("apart", {}), **dict.fromkeys(again["worlds"], seen)}
+    cases = {name: kept.get(name, {}) | again.get(name, {}) for name in ("cases", "real", "packages")}
+    own = {"cases_run": again["cases_run"]} if again.get("cases") else {}
+    return kept | {"worlds": kept["worlds"] | again["worlds"], "apart": apart} | cases | own
 
 
 def told(results: Figures) -> str:

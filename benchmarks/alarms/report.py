@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.alarms import daily
 from benchmarks.alarms.bounds import bounds
 from benchmarks.alarms.compare import SOUGHT
 from benchmarks.alarms.kept import told
@@ -120,6 +121,7 @@ def write(out: Path, results: Figures) -> Path:
         "rates": judged(RATES, rate_lines(results)),
         "causes": _causes(results),
         "delays": judged(DELAYS, delay_lines(results, bounds())),
+        "daily": daily.section(results),
         "others": judged(OTHERS, other_lines(results)),
         "contests": "\n\n".join(contests(results)),
         "delay_plots": "\n\n".join(f"{drawn[name]}\n\n{text}" for name, text in CAPTIONS.items() if name in drawn),

@@ -24,9 +24,11 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from benchmarks.alarms import compare, real, trials
+from benchmarks.alarms import compare, daily, goals, packages, real, reality, trials, worlds
+from benchmarks.alarms.cases import CASES, SHORT
 from benchmarks.alarms.kept import merged, stamp
 from benchmarks.alarms.model import fitted
+from benchmarks.alarms.realcases import REAL
 from benchmarks.alarms.report import OUT, write
 from benchmarks.alarms.scenarios import CONTESTS, SCENARIOS, Scenario, short
 from benchmarks.alarms.scoring import MONTH
@@ -59,10 +61,33 @@ def jobs(*, quick: bool) -> list[Job]:
         for one in sorted(scenarios, key=lambda one: -one.world.rows * one.months * (one.world.phi > 0))
         for replica in range(one.replicas)
     ]
+    found += [*ordinary(quick=quick)]
     found += [("contests", one.key, 0, partial(compare.contest, one)) for one in contests]
     found += [("car_loan", "", 0, real.car_loan), ("dummies", "", 0, compare.dummy_figures)]
     found += [("lasting", "", 0, real.lasting)]
     return found
+
+
+def ordinary(*, quick: bool) -> list[Job]:
+    """Worlds of ordinary days, of lasting changes and of what is easily missed; and real series and packages, which CI does not fetch."""
+    months, replicas, keys = (0.25, 1, SHORT) if quick else (2.0, 10, tuple(CASES))
+    found: list[Job] = [
+        ("cases", key, replica, partial(lived, key, months)) for key in keys for replica in range(replicas)
+    ]
+    if quick:
+        return found
+    found += [("real", key, 0, partial(replayed, key)) for key in REAL]
+    return found + [("packages", key, 0, partial(packages.contest, key)) for key in packages.WORLDS]
+
+
+def lived(key: str, months: float, rng: np.random.Generator) -> Figures:
+    """One model of a case, by name."""
+    return worlds.run(CASES[key], months, rng)
+
+
+def replayed(key: str, rng: np.random.Generator) -> Figures:
+    """A real series, by name."""
+    return reality.run(REAL[key], rng)
 
 
 def done(job: Job, seed: int) -> tuple[str, str, Figures, float]:
@@ -75,7 +100,7 @@ def done(job: Job, seed: int) -> tuple[str, str, Figures, float]:
 
 def collect(todo: Sequence[Job], seed: int) -> Figures:
     """Run all jobs; results by section, replicas in their order."""
-    results: Figures = {"worlds": {}, "contests": {}, "seconds": {}}
+    results: Figures = {"worlds": {}, "contests": {}, "cases": {}, "real": {}, "packages": {}, "seconds": {}}
     with ProcessPoolExecutor(PROCESSES) as pool:
         waiting = {pool.submit(done, job, seed): number for number, job in enumerate(todo)}
         found = {}
@@ -86,9 +111,9 @@ def collect(todo: Sequence[Job], seed: int) -> Figures:
     for number in sorted(found):
         section, key, figures, seconds = found[number]
         results["seconds"][key or section] = results["seconds"].get(key or section, 0.0) + seconds
-        if section == "worlds":
+        if section in {"worlds", "cases"}:
             results[section].setdefault(key, []).append(figures)
-        elif section == "contests":
+        elif section in {"contests", "real", "packages"}:
             results[section][key] = figures
         else:
             results[section] = figures
@@ -104,6 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=None, help="write the figures to this file")
     parser.add_argument("--report", action="store_true", help="the document again, from the figures kept in .bench/")
     parser.add_argument(
+        "--into", type=Path, default=None, help="put worlds and series of this --json into the document"
+    )
+    parser.add_argument(
         "--merge", type=Path, default=None, help="put the worlds of this --json into the last run's figures"
     )
     chosen = parser.parse_args(arguments)
@@ -113,6 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if chosen.report or chosen.merge:
         print(write(OUT, json.loads(KEPT.read_text(encoding="utf-8"))))
+        return 0
+    if chosen.into is not None:
+        print(daily.put_into(OUT / "ALARMS.md", json.loads(chosen.into.read_text("utf-8"))))
         return 0
     results = measured(chosen)
     target = chosen.json or (None if chosen.short or chosen.only else KEPT)
@@ -132,13 +163,12 @@ def measured(chosen: argparse.Namespace) -> Figures:
     todo = [job for job in jobs(quick=chosen.short) if not wanted or wanted & {job[0], job[1]}]
     began, stamped = time.perf_counter(), stamp(seed)
     results = collect(todo, seed)
-    return results | {
-        **stamped,
+    own = stamped | {
         "minutes": (time.perf_counter() - began) / 60,
-        "titles": {one.key: one.title for one in SCENARIOS},
         "machine": machine(),
         "command": "make bench-alarms-short" if chosen.short else "make bench-alarms",
     }
+    return results | own | {"cases_run": own, "titles": {one.key: one.title for one in SCENARIOS}}
 
 
 def said(results: Figures) -> int:
@@ -146,7 +176,7 @@ def said(results: Figures) -> int:
     from benchmarks.alarms.report import tables
 
     print(tables(results))
-    missed = failures(results)
+    missed = failures(results) + goals.failures(results)
     for line in missed:
         print(f"not reached: {line}", file=sys.stderr)
     print(f"seed {results['seed']}, {results['minutes']:.1f} minutes")

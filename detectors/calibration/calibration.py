@@ -9,7 +9,8 @@ import numpy as np
 from detectors.calibration import seasons
 from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
-from detectors.calibration.changes import Drifting, OwnWindows, drifting
+from detectors.calibration.changes import unsteady
+from detectors.calibration.days import OwnWindows
 from detectors.calibration.feature import (
     FeatureCalibration,
     FeatureWindows,
@@ -21,6 +22,7 @@ from detectors.calibration.feature import (
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, iso, read_holidays, within_reach
 from detectors.calibration.replay import Reached
 from detectors.calibration.slow import Level, moderated
+from detectors.calibration.unsteady import STEADY, Drifting, Unsteady
 from detectors.calibration.windows import WindowCounts
 from detectors.features import Bools, Floats, Ints
 from detectors.layout import Layout
@@ -50,7 +52,7 @@ class Calibration:
     cells: MergedCells
     features: tuple[FeatureCalibration, ...]  # in the layout's order
     arrival_rate: ArrivalRate
-    drifting: tuple[Drifting, ...] = ()
+    unsteady: Unsteady = STEADY
     timezone: str | None = None
     holidays: tuple[int, ...] = ()
     hours: tuple[seasons.HourlyProfiles, ...] = field(init=False)
@@ -75,6 +77,11 @@ class Calibration:
         """The name shown: week, day or pooled."""
         return self.profile if self.profile != "none" else "pooled"
 
+    @property
+    def drifting(self) -> tuple[Drifting, ...]:
+        """The features that change inside the reference."""
+        return self.unsteady.drifting
+
     def select(self, names: Iterable[str], layout: Layout) -> "Calibration":
         """Return the calibration of some features, which `layout` holds in its order."""
         wanted = set(names)
@@ -87,7 +94,7 @@ class Calibration:
             MergedCells(layout, tuple(self.cells.cuts[at] for at in kept)),
             tuple(self.features[at] for at in kept),
             self.arrival_rate,
-            tuple(change for change in self.drifting if change.feature in wanted),
+            self.unsteady.select(wanted),
             self.timezone,
             self.holidays,
         )
@@ -115,7 +122,7 @@ class Calibration:
             **({"timezone": self.timezone} if self.timezone else {}),
             **({"holidays": [iso(day) for day in self.holidays]} if self.holidays else {}),
             "volume": self.arrival_rate.to_dict(),
-            "drifting": [[change.feature, change.since, change.shift, change.what] for change in self.drifting],
+            **self.unsteady.to_dict(),
             "features": {
                 name: _feature_to_dict(learnt, cuts)
                 for name, learnt, cuts in zip(self.cells.layout.names, self.features, self.cells.cuts, strict=True)
@@ -139,10 +146,7 @@ class Calibration:
                 cells,
                 features,
                 ArrivalRate.from_dict(content["volume"], timezone),
-                tuple(
-                    Drifting(str(name), int(since), float(shift), str(what))
-                    for name, since, shift, what in content["drifting"]
-                ),
+                Unsteady.from_dict(content),
                 timezone,
                 read_holidays([*content.get("holidays", ())]),
             )
@@ -161,11 +165,7 @@ class Calibration:
             raise ValueError("calibration: window_ns and rows must be above zero")
         if max(self.window_ns, self.span_ns) > LONGEST_NS or self.rows > MOST_ROWS or self.windows < 1:
             raise ValueError("calibration: window_ns, span_ns, windows or rows is beyond all reason")
-        if any(
-            change.feature not in self.cells.layout.names or not abs(change.since) < LONGEST_NS
-            for change in self.drifting
-        ):
-            raise ValueError("calibration: drifting names an unknown feature or no time")
+        self.unsteady.check(self.cells.layout.names)
 
 
 def _timezone(content: Any) -> str | None:
@@ -350,7 +350,7 @@ def calibrate(
             replace(feature, on_holidays=tuple(on.tolist()))
             for feature, on in zip(features, _on_holidays(counts, cells, off), strict=True)
         ]
-    own_windows = OwnWindows(cells, held, rows, starts, middles, timezone)
+    own_windows = OwnWindows(cells, held, rows, starts, middles)
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),
@@ -359,7 +359,7 @@ def calibrate(
         cells=cells,
         features=tuple(features),
         arrival_rate=arrival_rate(rows, middles, counts.window_ns, timezone),
-        drifting=drifting(
+        unsteady=unsteady(
             own_windows, features, cells.merge(everything) - counts.cells[off].sum(axis=0, dtype=np.int64)
         ),
         timezone=timezone,

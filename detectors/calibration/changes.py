@@ -1,177 +1,175 @@
-"""What a reference says against itself: features that change inside it."""
+"""Features that change inside a reference: the best step or trend of their days, if chance does not explain it.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Days are compared, not windows (see days.py). For each place where a level may step, and for a straight line, a t test of that
+one regressor beside a level, or beside one of each day of the week; the greatest of them against a bound for all places and all
+series (Worsley 1979: t with Bonferroni, nearly exact far out). It must be as sure without the day that speaks loudest for
+it: one odd day, however far, is no change (see odd_days.py), nor is a heavy tail.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detectors.calibration import seasons
-from detectors.calibration.cells import MergedCells
-from detectors.calibration.components import TINY, normal_scores
+from detectors.calibration import odd_days, seasons
+from detectors.calibration.components import normal_scores
+from detectors.calibration.days import DAY_NS, DayLevels, OwnWindows, levels
 from detectors.calibration.feature import FeatureCalibration
-from detectors.calibration.variation import FEWEST_BLOCKS, SLOW, t_quantile
-from detectors.features import Floats, Ints
+from detectors.calibration.odd_days import LevelChange
+from detectors.calibration.regression import Best, best, mean_chance
+from detectors.calibration.unsteady import Drifting, Unsteady, Wandering
+from detectors.calibration.wandering import wandering
+from detectors.features import Bools, Floats, Ints
 
 CHANGED = 0.01  # chance, over all features, of calling an unchanged reference changed
-SMALLEST_CHANGE = {"mean": 0.05, "mix": 0.01, "missing": 0.005}  # sigma, shares
-LEADING = 3  # categories whose share is looked at
-STEP_BLOCKS = 24
+SMALLEST_CHANGE = {
+    "mean": 0.05,
+    "spread": 0.07,
+    "mix": 0.01,
+    "missing": 0.005,
+}  # sigma, sigma of the scale's score, shares
+FEWEST_DAYS = 6
+SHORTEST = 2  # days before and after a step: a single one is an odd day
+USUAL_SD = 0.1  # of days, as a share of a row's standard deviation, where there are too few to tell
+SURELY = 4.0  # standard errors
 MOST_OF_IT = 0.9  # of the rows: windows with fewer are compared with all
-LevelChange = tuple[int, float, str]  # time, size, what changes
 
 
-@dataclass(frozen=True, slots=True)
-class Drifting:
-    """A feature that changes inside the reference: from `since` (ns) on by `shift`.
-
-    `what`: its mean, in sigma; the mix of its categories or its missing values, in share.
-    """
-
-    feature: str
-    since: int
-    shift: float
-    what: str = "mean"
-
-    @property
-    def words(self) -> str:
-        """The change in words."""
-        at = np.datetime64(self.since, "ns").astype("datetime64[m]")
-        size = f"mean {self.shift:+.2f} σ" if self.what == "mean" else f"{self.what} {self.shift * 100:+.1f} points"
-        return f"{self.feature} changes inside the reference: {size} from {at}Z on"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OwnWindows:
-    """All features in the reference's own windows: `cells` [k, f, width], `rows` float64[k], `starts`, `middles` int64[k]."""
-
-    merged: MergedCells
-    cells: NDArray[np.uint32]
-    rows: Floats
-    starts: Ints
-    middles: Ints
-    timezone: str | None = None  # of the hours
-
-    def numeric(self, at: int) -> bool:
-        """Whether this feature, in the layout's order, is a number."""
-        return at < len(self.merged.layout.numeric)
-
-    def counts(self, at: int) -> Floats:
-        """Usable values of one feature, float64[k, size]."""
-        return self.cells[:, at, : self.merged.sizes[at]].astype(np.float64)
-
-
-def drifting(windows: OwnWindows, learnt: Sequence[FeatureCalibration], everything: Ints) -> tuple[Drifting, ...]:
-    """Return the features that change inside the reference; `everything` int64[f, width] are all its rows on merged cells."""
-    changes = []
-    for at, (name, feature) in enumerate(zip(windows.merged.layout.names, learnt, strict=True)):
-        change = _inside(windows, at, feature)
-        if change is not None:
-            changes.append(Drifting(name, *change))
-        elif (shift := _apart(windows, at, feature, everything[at])) is not None:
-            changes.append(Drifting(name, int(windows.starts[0]), *shift))
-    return tuple(changes)
-
-
-def _inside(windows: OwnWindows, at: int, learnt: FeatureCalibration) -> LevelChange | None:
-    """The first of a feature's series that changes for good."""
-    counts, features = windows.counts(at), len(windows.merged.cuts)
-    usable = counts.sum(axis=1)
-    kept = usable > 0
-    changes = []
-    if kept.sum() >= 2 and counts.shape[1] >= 2:  # noqa: PLR2004 - a constant has nothing to vary
-        cells, rows, middles = counts[kept], usable[kept], windows.middles[kept]
-        pooled = seasons.shares(cells.sum(axis=0))
-        q = (
-            pooled
-            if learnt.profile is None
-            else seasons.expected(
-                learnt.profile.astype(np.float64), seasons.local(middles, windows.timezone), learnt.season
-            )[0]
-        )
-        apart = cells / rows[:, None] - q
-        weights = np.sqrt(rows / np.median(rows))
-        if windows.numeric(at):
-            scores = normal_scores(pooled[None], np.array([pooled.size]), 1)[0][:, 0]
-            changes = [_level_change(middles, weights * (apart @ scores), "mean", features)]
-        else:
-            changes = [_level_change(middles, weights * each, "mix", features) for each in apart.T[:LEADING]]
-    lost = 1 - usable / windows.rows
-    if 0 < lost.sum() < lost.size:
-        changes.append(_level_change(windows.middles, lost - lost.mean(), "missing", features))
-    return next((change for change in changes if change is not None), None)
-
-
-def _level_change(middles: Ints, series: Floats, what: str, features: int) -> LevelChange | None:
-    """Return when a series changes for good, how far, and what it is; None where it does not, or hardly."""
-    if series.size < 2:  # noqa: PLR2004 - nothing to compare
-        return None
-    step = largest_step(series, CHANGED / features, _windows_a_day(middles))
-    if step is None or abs(step[1]) < SMALLEST_CHANGE[what]:
-        return None
-    return int(middles[step[0]]), step[1], what
-
-
-def largest_step(series: Floats, chance: float, day: int) -> tuple[int, float] | None:
-    """Return where the level of a series changes for good, and by how much; None where slow variation explains it.
-
-    The best split of about 24 block means by a two-sample t, against a bound for the best of all splits. Blocks are whole
-    days of `day` windows where there are twelve of them, for a day's windows go up and down together.
-    """
-    length = max(1, series.size // STEP_BLOCKS)
-    if series.size >= 2 * FEWEST_BLOCKS * day:
-        length = -(-length // day) * day
-    means = np.asarray(series[: series.size // length * length].reshape(-1, length).mean(axis=1))
-    if means.size < 2 * FEWEST_BLOCKS:
-        return None
-    best, at = 0.0, 0
-    for split in range(3, means.size - 2):
-        before, after = means[:split], means[split:]
-        inside = np.square(before - before.mean()).sum() + np.square(after - after.mean()).sum()
-        error = np.sqrt(max(inside, 1e-12) / (means.size - 2) * (1 / before.size + 1 / after.size))
-        t = abs(after.mean() - before.mean()) / error
-        best, at = max((best, at), (float(t), split))
-    if best < t_quantile(chance / means.size / 2, means.size - 2):
-        return None
-    return at * length, float(means[at:].mean() - means[:at].mean())
-
-
-def _windows_a_day(middles: Ints) -> int:
-    return max(1, round(seasons.DAY * seasons.HOUR_NS / float(np.median(np.diff(middles)))))
-
-
-def _apart(windows: OwnWindows, at: int, learnt: FeatureCalibration, everything: Ints) -> tuple[float, str] | None:
-    """What differs between the windows learnt from and a longer reference, whose shares are what is expected."""
-    late = windows.cells[:, at].sum(axis=0)
-    if not 0 < late.sum() < MOST_OF_IT * everything.sum():
-        return None
-    held = slice(windows.merged.sizes[at])
-    return later_shift(
-        learnt,
-        everything[held].astype(np.float64),
-        late[held],
-        numeric=windows.numeric(at),
-        windows=windows.middles.size,
+def unsteady(windows: OwnWindows, learnt: Sequence[FeatureCalibration], everything: Ints) -> Unsteady:
+    """Return what is not steady inside the reference; `everything` int64[f, width] are all its rows on merged cells."""
+    series, names = levels(windows, learnt), windows.merged.layout.names
+    changes: list[LevelChange] = []
+    wander: list[Wandering] = []
+    for held, which in series.alike():
+        if held.sum() >= FEWEST_DAYS:
+            fit = best(series.values[held][:, which], series.known(held, which), forms(int(held.sum())))
+            wander += wandering(series, held, which, fit, names)
+            changes += _changes(series, held, which, fit)
+    wanders = {names.index(each.feature) for each in wander}
+    odd = [
+        each
+        for each in odd_days.odd(series, _surest(series, changes), SMALLEST_CHANGE)
+        if int(series.feature[each.series]) not in wanders
+    ]
+    changes += _beside(series, odd, {each.series for each in changes})
+    surest = {at: change for at, change in _surest(series, changes).items() if at not in wanders}
+    drifting = {at: _told(series, change, names) for at, change in surest.items()}
+    drifting |= _apart(windows, series, everything, wanders | drifting.keys())
+    return Unsteady(
+        tuple(drifting[at] for at in sorted(drifting)),
+        odd_days.told(series, odd, names),
+        tuple(sorted(wander, key=lambda each: names.index(each.feature))),
     )
 
 
+def forms(days: int) -> Floats:
+    """Return what a change may look like, float64[days, k]: a step at each place, and last a line from 0 to 1."""
+    at = np.arange(days)
+    return np.column_stack([at[:, None] >= np.arange(SHORTEST, days - SHORTEST + 1), at / max(days - 1, 1)]).astype(
+        np.float64
+    )
+
+
+def _changes(series: DayLevels, held: Bools, which: Ints, fit: Best) -> Iterator[LevelChange]:
+    """Those of some series that change, on the days they have."""
+    days, form = np.flatnonzero(held), forms(int(held.sum()))
+    bound = CHANGED / (series.feature.size * form.shape[1])
+    smallest = np.array([SMALLEST_CHANGE[what] for what in series.what[which].tolist()])
+    least = np.maximum(smallest, _of_few_days(series, held, which, form[:, fit.at], fit.rest))
+    known = series.known(held, which)
+    for at in np.flatnonzero((fit.chance < bound) & (np.abs(fit.size) >= least)).tolist():
+        kept, chosen = np.arange(days.size) != fit.loudest[at], form[:, [fit.at[at]]]
+        again = best(series.values[held, which[at]][kept, None], known[kept], chosen[kept], fit.leans)
+        if again.chance[0] < bound:
+            regressor = np.full(held.size, np.nan)
+            regressor[held] = chosen[:, 0]
+            trend = fit.at[at] == form.shape[1] - 1
+            first = int(days[0 if trend else fit.at[at] + SHORTEST])
+            how = "trend" if trend else "step"
+            yield LevelChange(int(which[at]), first, float(fit.size[at]), how, float(fit.chance[at]), regressor)
+
+
+def _of_few_days(series: DayLevels, held: Bools, which: Ints, regressors: Floats, rest: Floats) -> Floats:
+    """Return how large a change of blocks, shorter than days, must be not to be what days do, float64[s].
+
+    A day's blocks go up and down together, so the error of a coefficient follows from its sums over days (Moulton 1986). What
+    days do, two or three of them hardly show: they are taken to vary by what they show, and a tenth of a row's deviation at least.
+    """
+    if series.days.length >= DAY_NS:
+        return np.zeros(which.size)
+    days, of = np.unique(series.days.starts[held] // DAY_NS, return_inverse=True)
+    belongs = (of[:, None] == np.arange(days.size)).astype(np.float64)
+    level = belongs.T @ rest / belongs.sum(axis=0)[:, None]
+    sd = np.sqrt(np.square(level).sum(axis=0) / max(days.size - 2, 1))
+    z = regressors - regressors.mean(axis=0)
+    clustered = np.sqrt(np.square(belongs.T @ z).sum(axis=0)) / np.square(z).sum(axis=0)
+    return np.asarray(SURELY * np.maximum(sd, USUAL_SD * series.unit[which]) * clustered)
+
+
+def _beside(series: DayLevels, odd: Sequence[odd_days.Odd], changing: set[int]) -> Iterator[LevelChange]:
+    """Those that change once their odd days, which may hide it, are left out."""
+    for at in sorted({each.series for each in odd} - changing):
+        held = np.isfinite(series.values[:, at])
+        held[[each.day for each in odd if each.series == at]] = False
+        if held.sum() >= FEWEST_DAYS:
+            which = np.array([at])
+            fit = best(series.values[held][:, which], series.known(held, which), forms(int(held.sum())))
+            yield from _changes(series, held, which, fit)
+
+
+def _surest(series: DayLevels, changes: Sequence[LevelChange]) -> dict[int, LevelChange]:
+    """The surest change of each feature."""
+    surest: dict[int, LevelChange] = {}
+    for change in sorted(changes, key=lambda change: change.chance):
+        surest.setdefault(int(series.feature[change.series]), change)
+    return surest
+
+
+def _told(series: DayLevels, change: LevelChange, names: Sequence[str]) -> Drifting:
+    what = str(series.what[change.series])
+    since = int(series.days.starts[change.at])
+    shift = series.shown(change.series, change.shift)
+    return Drifting(names[series.feature[change.series]], since, shift, what, change.how)
+
+
+# --- a reference longer than its windows -------------------------------------------------------------------------------
+
+
+def _apart(windows: OwnWindows, series: DayLevels, everything: Ints, without: set[int]) -> dict[int, Drifting]:
+    """What differs between the windows learnt from and a longer reference, whose shares are what is expected."""
+    found, names = {}, windows.merged.layout.names
+    late, chance = windows.cells.sum(axis=0, dtype=np.int64), CHANGED / len(names)
+    for at, size in enumerate(windows.merged.sizes.tolist()):
+        if at in without or not 0 < late[at].sum() < MOST_OF_IT * everything[at].sum():
+            continue
+        mine = series.feature == at
+        mine &= series.what == ("mean" if windows.numeric(at) else "mix")
+        shift = later_shift(
+            everything[at, :size], late[at, :size], series.values[:, mine], numeric=windows.numeric(at), chance=chance
+        )
+        if shift is not None:
+            found[at] = Drifting(names[at], int(windows.starts[0]), *shift)
+    return found
+
+
 def later_shift(
-    learnt: FeatureCalibration, everything: Floats, late: Floats | Ints, *, numeric: bool, windows: int
+    everything: Ints, late: Ints, days: Floats, *, numeric: bool, chance: float
 ) -> tuple[float, str] | None:
     """Return by how much the windows learnt from differ from what was before, and what; None where hardly or by chance.
 
-    `everything`, `late` [size]: counts of the whole reference and of those windows.
+    `everything`, `late` int64[size]: counts of the whole reference and of those windows; `days` float64[n, s] levels of the
+    latter. How much days differ says how far a mean of so many may be off: a t test, where as many rows are as many days.
     """
-    pooled, count = seasons.shares(everything), float(late.sum())
-    earlier = max(1 - count / float(everything.sum()), TINY)
-    apart = late / count - pooled
-    settled = np.sqrt(max(windows / SLOW[-1], 1.0))  # slow variation: days that stand for themselves
-    if numeric:
-        moved = float(apart @ normal_scores(pooled[None], np.array([pooled.size]), 1)[0][:, 0])
-        what, unit, slow = "mean", learnt.sd[0], learnt.slow[0]
-    else:
-        leading = int(np.argmax(np.abs(apart[:LEADING])))
-        moved, spread = float(apart[leading]), float(np.sqrt(pooled[leading] * (1 - pooled[leading])))
-        what, unit, slow = "mix", learnt.shape[0] ** 0.5 * spread, learnt.shape_slow**0.5 * spread
-    chance = 3 * unit * np.sqrt(earlier / count) + slow / settled
-    return (float(moved / earlier), what) if abs(moved) > SMALLEST_CHANGE[what] + chance else None
+    pooled, count = seasons.shares(everything.astype(np.float64)), float(late.sum())
+    before = 1 - count / float(everything.sum())
+    scores = normal_scores(pooled[None], np.array([pooled.size]), 1)[0][:, :1] if numeric else np.eye(pooled.size)
+    moved = (late / count - pooled) @ scores / before
+    held = days[np.isfinite(days).all(axis=1)] if days.shape[1] else np.zeros((len(days), moved.size))
+    if len(held) < FEWEST_DAYS:
+        return None
+    rows = pooled @ np.square(scores) - np.square(pooled @ scores)
+    what = "mean" if numeric else "mix"
+    least = np.where(np.abs(moved) >= SMALLEST_CHANGE[what], 0.0, 1.0)
+    sure = mean_chance(moved, held, at_least=rows / count, more=1 / before) + least < chance / moved.size
+    if not sure.any():
+        return None
+    return float(moved[np.argmax(np.where(sure, np.abs(moved), 0.0))]), what

@@ -15,6 +15,7 @@ from detectors.encoding import PREDICTION
 from detectors.features import LARGEST, CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
 from detectors.layout import Layout
 from detectors.reference.arrivals import Arrivals, nanoseconds
+from detectors.reference.copies import Copy, RowSample
 from detectors.reference.profiles import BlockBuffer, CategoryProfile, NumericProfile
 
 RawChunk = Mapping[str, ArrayLike]
@@ -25,7 +26,8 @@ Heard = Callable[[int], None]
 class Fitted:
     """What two passes found: the counts, when rows happened, how windows differ.
 
-    `cold` says why there is no calibration, where there were timestamps and a window.
+    `cold` says why there is no calibration, where there were timestamps and a window; `copies` are features that say what
+    the prediction says.
     """
 
     baseline: Baseline
@@ -33,6 +35,7 @@ class Fitted:
     rows_per_second: float | None
     calibration: Calibration | None
     cold: str
+    copies: tuple[Copy, ...]
 
 
 @dataclass(slots=True)
@@ -185,6 +188,7 @@ class SecondPass:
         self._layout = layout
         self._timestamp = timestamp
         self._tally = tally
+        self.sample = RowSample(layout, first.rows)
         self._numeric = {feature.name: BinCounts(feature, *first.moments(feature.name)) for feature in layout.numeric}
         self._categorical = {feature.name: CodeCounts(feature) for feature in layout.categorical}
 
@@ -196,8 +200,10 @@ class SecondPass:
         for at, (name, counts) in enumerate(features.items()):
             if name not in chunk:
                 counts.absent(rows)
+                self.sample.absent(name, self.rows, rows)
                 continue
             column = counts.add(chunk[name])
+            self.sample.take(name, column, self.rows)
             if placed is not None:
                 placed.add(at, column)
         self.rows += rows
@@ -244,7 +250,7 @@ def fit(
         raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
     baseline, arrivals = second.baseline(), first.arrivals
     calibration, cold = _learn(baseline, tally, calendar)
-    return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold)
+    return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold, second.sample.copies())
 
 
 def _check_window(timestamp: str | None, window_ns: int | None) -> None:

@@ -24,6 +24,7 @@ from detectors.layout import Layout
 from detectors.protocols import Detector
 from detectors.reference import file as serial
 from detectors.reference import fit as fitting
+from detectors.reference.copies import Copy
 from detectors.reference.file import ReferenceFormatError
 from detectors.results import Scores
 from detectors.sketches import Sketch
@@ -46,7 +47,7 @@ class Reference(Baseline):
 
     `period` is the first and last event time in nanoseconds, `rows_per_second` the usual traffic, both None when no
     timestamps were given. `calibration` is what its own windows teach; None where there were no timestamps, no window, or
-    too few windows, and then `cold` says which. Two references are the same when `hash` is.
+    too few windows, and then `cold` says which. `copies` are features that say what the prediction says. Two references are the same when `hash` is.
 
     >>> reference = Reference.fit({"age": [20, 30, 40, 50], "plan": ["pro", "free", "free", None]})
     >>> reference.names
@@ -59,6 +60,7 @@ class Reference(Baseline):
     rows_per_second: float | None = None
     calibration: Calibration | None = None
     cold: str = ""
+    copies: tuple[Copy, ...] = ()
     created_by: str = ""
 
     def __repr__(self) -> str:
@@ -166,12 +168,13 @@ class Reference(Baseline):
             rows_per_second=fitted.rows_per_second,
             calibration=fitted.calibration,
             cold=fitted.cold,
+            copies=fitted.copies,
             created_by=_created_by(),
         )
 
     @cached_property
     def hash(self) -> str:
-        """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by` and `cold`."""
+        """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by`, `cold` and `copies`."""
         learnt = None if self.calibration is None else self.calibration.to_dict()
         return serial.content_hash(self._head(), list(self.features.values()), learnt)
 
@@ -231,7 +234,8 @@ class Reference(Baseline):
             raise ValueError("a reference needs at least one feature")
         kept = Baseline.of([feature for feature in self.features.values() if feature.name in wanted], self.rows)
         calibration = None if self.calibration is None else self.calibration.select(wanted, kept.layout)
-        return replace(self, **kept.parts(), calibration=calibration)
+        copies = tuple(copy for copy in self.copies if copy.feature in wanted)
+        return replace(self, **kept.parts(), calibration=calibration, copies=copies)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, `driftd.reference/1`; exact, since floats are written by repr."""
@@ -240,6 +244,7 @@ class Reference(Baseline):
             "created_by": self.created_by,
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             **({"cold": self.cold} if self.cold else {}),
+            **({"copies": [[copy.feature, copy.agreement] for copy in self.copies]} if self.copies else {}),
             "features": [serial.feature_to_dict(feature) for feature in self.features.values()],
         }
 
@@ -273,6 +278,7 @@ class Reference(Baseline):
             rows_per_second=_rate(raw.get("rows_per_second")),
             calibration=_calibration(raw.get("calibration"), kept.layout),
             cold=serial.typed(raw.get("cold", ""), str, "cold"),
+            copies=_copies(raw.get("copies", []), kept.names),
             created_by=serial.typed(raw.get("created_by", ""), str, "created_by"),
         )
 
@@ -303,6 +309,15 @@ def _calibration(content: Any, layout: Layout) -> Calibration | None:
         return Calibration.from_dict(serial.typed(content, dict, "calibration"), layout)
     except ValueError as error:
         raise ReferenceFormatError(str(error)) from error
+
+
+def _copies(content: Any, names: Sequence[str]) -> tuple[Copy, ...]:
+    copies = []
+    for entry in serial.typed(content, list, "copies"):
+        if len(serial.typed(entry, list, "copies")) != 2 or entry[0] not in names:  # noqa: PLR2004 - a feature, and how much
+            raise ReferenceFormatError("copies is no list of known features with a number each")
+        copies.append(Copy(entry[0], serial.number(entry[1], "copies")))
+    return tuple(copies)
 
 
 def _period(content: Any) -> tuple[int, int] | None:

@@ -54,6 +54,11 @@ def names(text: str) -> list[str]:
     return some((name.strip() for name in text.split(",")), "column")
 
 
+def spans(text: str) -> list[str]:
+    """Spans of time between commas."""
+    return some((span.strip() for span in text.split(",")), "span")
+
+
 def kinds(text: str) -> list[str]:
     """`COLUMN=KIND` between commas. A comma before the equals sign belongs to the column's name."""
     return some(separated(text, r"=[^=,]*$"), "column")

@@ -10,6 +10,7 @@ from detectors import Reference
 from detectors.calibration.calibration import FEWEST_ROWS, FEWEST_WINDOWS, Calibration
 from detectors.calibration.feature import FeatureCalibration
 from detectors.charts.charts import ENOUGH
+from monitor.commands.selfreport import told
 from monitor.sections import parse_duration, show_duration
 from monitor.stream.events import DAY, HOUR, Nanos
 
@@ -105,10 +106,10 @@ def _span(nanos: Nanos) -> str:
 
 def misgivings(reference: Reference) -> Iterator[str]:
     """What makes the calibration a worse one, a line each."""
+    yield from told(reference)
     calibration = reference.calibration
     if calibration is None:
         return
-    yield from changing(calibration)
     if _only_dates(calibration):
         yield "all rows stand at one time of the day: timestamps without a time? fit with --window 1d"
     if few := list(_carried(reference, calibration)):
@@ -117,13 +118,6 @@ def misgivings(reference: Reference) -> Iterator[str]:
             f"a usual window of {show_duration(calibration.window_ns)} holds fewer than {ENOUGH:g} independent values of "
             f"{', '.join(few[:SHOWN])}{more}: they will be judged over several windows"
         )
-
-
-def changing(calibration: Calibration) -> Iterator[str]:
-    """The features that change inside the reference, the first of them by name."""
-    yield from (change.words for change in calibration.drifting[:SHOWN])
-    if len(calibration.drifting) > SHOWN:
-        yield f"{len(calibration.drifting) - SHOWN} more features change inside the reference"
 
 
 def _only_dates(calibration: Calibration) -> bool:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from detectors import DETECTORS
 from monitor.app import COMPILED
-from monitor.commands.calibration import changing
+from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
 from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
@@ -30,10 +30,9 @@ def warnings(configuration: Configuration) -> Iterator[str]:
 
 
 def reference_warnings(configuration: Configuration) -> Iterator[str]:
-    """References that are not the same from beginning to end, which `fit` and `show` tell in the same words."""
+    """What references say against themselves, which `fit` and `show` tell in the same words."""
     for spec in configuration.specs:
-        calibration = spec.reference.calibration
-        for line in () if calibration is None else changing(calibration):
+        for line in told(spec.reference):
             yield f"{spec.key.model} version {spec.key.version}: {line}"
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from detectors import Kind, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
 from monitor.commands.calibration import learnt, misgivings
+from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
+from monitor.commands.selfreport import remedies, unseen
+from monitor.commands.show import print_document
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.sources.formats.values import UNITS
@@ -37,6 +40,8 @@ class FitChoice:
     kinds: list[str] | None = None
     timezone: str | None = None
     holidays: str | None = None
+    exclude: list[str] | None = None
+    json: bool = False
 
 
 def fit(choice: FitChoice) -> Exit:
@@ -44,13 +49,14 @@ def fit(choice: FitChoice) -> Exit:
     kinds = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
     calendar = parse_calendar(choice)
+    excluded = parse_excluded(choice)
     check_output(choice)
     progress = ProgressLine(terminal=sys.stderr.isatty())
     try:
         shape = look(choice.inputs, lambda rows: progress.show(f"looked at {rows:,} rows"))
         progress.done()
         wanted = features_of(choice, shape, kinds)
-        reference = profile(choice, shape, wanted, kinds, window, calendar, progress)
+        reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress)
     except (TableError, ValueError) as error:
         raise ConfigError(str(error)) from None
     finally:
@@ -62,13 +68,18 @@ def fit(choice: FitChoice) -> Exit:
     for name, feature in reference.features.items():
         if not feature.count:
             say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
-    for line in misgivings(reference):
+    for line in (*misgivings(reference), *remedies(reference)):
         say(line)
+    if choice.json:
+        print_document(choice.output, reference)
+        return Exit.OK
     numeric = len(reference.layout.numeric)
     print(
         f"{choice.output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
         f"features, hash {reference.hash}"
     )
+    if (hidden := unseen(reference)) is not None:
+        print(hidden)
     print(learnt(reference, window))
     return Exit.OK
 
@@ -80,6 +91,7 @@ def profile(
     kinds: dict[str, Kind],
     window: int | None,
     calendar: Holidays,
+    excluded: list[ExcludedSpan],
     progress: ProgressLine,
 ) -> Reference:
     """Read the files twice. Raises TableError and ValueError."""
@@ -88,8 +100,12 @@ def profile(
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
 
+    first = Exclusion(excluded, choice.timestamp or "")
+    exclusions = iter((first, replace(first)))
+
     def passes() -> Iterator[Pieces]:
-        return chunks(choice.inputs, shape, wanted, next(times))
+        pieces = chunks(choice.inputs, shape, wanted, next(times))
+        return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
         passes,
@@ -101,6 +117,8 @@ def profile(
         calendar=calendar,
     )
     progress.done()
+    if excluded:
+        say(f"left out {first.rows:,} rows by --exclude")
     if time is not None and time.absent:
         say(f"{time.name}: {time.absent:,} of {reference.rows:,} rows have no time; they are profiled all the same")
     return reference
@@ -160,6 +178,13 @@ def parse_calendar(choice: FitChoice) -> Holidays:
         return calendar_of(choice.holidays or (), choice.timezone)
     except ValueError as error:
         raise ConfigError(f"--{error}") from None
+
+
+def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:
+    """`--exclude`, where there is a timestamp to tell what lies in it. Raises ConfigError."""
+    if choice.exclude and choice.timestamp is None:
+        raise ConfigError("--exclude needs --timestamp: rows are left out by event time")
+    return [ExcludedSpan.parse(text) for text in choice.exclude or ()]
 
 
 def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list[str]:

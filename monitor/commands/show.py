@@ -8,8 +8,10 @@ import msgspec
 import numpy as np
 
 from detectors import CategoricalBaseline, FeatureBaseline, NumericBaseline, Reference, ReferenceFormatError
+from monitor.commands import selfreport
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
+from monitor.commands.selfreport import detectable, unseen
 from monitor.settings import ConfigError, show_duration
 from monitor.targets.payloads import rfc3339
 
@@ -22,10 +24,15 @@ def show(path: Path, *, as_json: bool = False) -> Exit:
     """Print a reference. Raises ConfigError."""
     reference = load_reference(path)
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(document(path, reference)), indent=1).decode())
+        print_document(path, reference)
     else:
         print_table(path, reference)
     return Exit.OK
+
+
+def print_document(path: Path, reference: Reference) -> None:
+    """Print a reference for programs."""
+    print(msgspec.json.format(msgspec.json.encode(document(path, reference)), indent=1).decode())
 
 
 def load_reference(path: Path) -> Reference:
@@ -51,9 +58,12 @@ def document(path: Path, reference: Reference) -> dict[str, Any]:
         "period": None if period is None else {"from": rfc3339(period[0]), "to": rfc3339(period[1])},
         "calibration": calibration_document(reference),
         "features": [
-            feature_document(feature, reference.rows) | variation_document(variation)
-            for feature, variation in zip(reference.features.values(), variations(reference), strict=True)
+            feature_document(feature, reference.rows) | variation_document(variation) | {"found_in_a_day": shift}
+            for feature, variation, shift in zip(
+                reference.features.values(), variations(reference), detectable(reference), strict=True
+            )
         ],
+        **selfreport.document(reference),
         "warnings": list(misgivings(reference)),
     }
 
@@ -125,7 +135,7 @@ def print_table(path: Path, reference: Reference) -> None:
         table.add_row(Text(name), feature.kind.value, histogram(feature), missing, *varies, Text(summary(feature)))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
-    for line in misgivings(reference):
+    for line in filter(None, (*misgivings(reference), unseen(reference))):
         console.print(Text(line))
 
 

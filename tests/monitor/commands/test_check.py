@@ -618,7 +618,7 @@ def test_the_formula_in_the_documents_is_the_one_that_check_uses() -> None:
 
 
 def test_a_features_topic_beside_a_prediction_in_the_reference_is_a_warning(config: Path, tmp_path: Path) -> None:
-    columns = {"age": np.arange(1000.0), "plan": ["pro", "free"] * 500, "score": np.arange(1000.0)}
+    columns = {"age": np.arange(1000.0), "plan": ["pro", "free"] * 500, "score": np.arange(1000.0) % 7}
     Reference.fit(columns, prediction="score").save(tmp_path / "r.json")
     (warning,) = warned(config, topics=[{"name": "t", "kind": "features"}])
 

@@ -163,7 +163,14 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
     lists = [action for action in actions_of(build_parser()) if action.nargs == "+"]
 
     assert [action for action in lists if not isinstance(action, Several)] == []
-    assert {action.option_strings[0] for action in lists} == {"--input", "--inject", "--budget", "--columns", "--kind"}
+    assert {action.option_strings[0] for action in lists} == {
+        "--input",
+        "--inject",
+        "--budget",
+        "--columns",
+        "--kind",
+        "--exclude",
+    }
 
 
 # --- exit codes -------------------------------------------------------------------------------------------------------
