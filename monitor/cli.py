@@ -122,6 +122,10 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument("--timestamp", metavar="COL", help="the column that holds the event time; it is no feature")
     fit.add_argument("--timestamp-unit", choices=["s", "ms", "us", "ns"], default="ms", help="of integers (ms)")
     fit.add_argument("--window", metavar="5m", help="of the windows that the calibration is learnt from (5m)")
+    fit.add_argument("--timezone", metavar="Europe/Berlin", help="of the hours and days of the profile (UTC)")
+    fit.add_argument(
+        "--holidays", metavar="FILE|CC[-PART]", help="days that are no ordinary ones: a file of dates, or a country"
+    )
     arguments.add_list(
         fit, "--kind", arguments.kinds, default=[], metavar="COL=KIND", help="take a column as numeric or categorical"
     )
@@ -269,6 +273,8 @@ def _fit(options: argparse.Namespace) -> Exit:
             timestamp_unit=options.timestamp_unit,
             window=options.window,
             kinds=options.kind,
+            timezone=options.timezone,
+            holidays=options.holidays,
             exclude=options.exclude,
             json=options.json,
         )

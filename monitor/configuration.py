@@ -10,6 +10,8 @@ import msgspec
 
 from detectors import DETECTORS, Reference, ReferenceFormatError
 from detectors.calibration import Calibration
+from detectors.calibration.clocks import named
+from detectors.calibration.holidays import HolidaysError, is_country, read_holidays
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Floors
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
@@ -24,6 +26,8 @@ from monitor.targets.secrets import SecretError, Secrets
 
 LATER_KEYS = (
     "learn_for",
+    "timezone",
+    "holidays",
 )  # of a model: they came after the hash, and count in it where they are not left at their defaults
 
 
@@ -64,7 +68,7 @@ def load(
             path = base / model.reference
             if path not in shared:
                 shared[path] = load_reference(path, f"models[{number}]")
-            specs.append(series_spec(settings, model, shared[path]))
+            specs.append(series_spec(settings, model, shared[path], base))
         except ConfigError as error:
             problems.append(str(error))
     secrets = Secrets(base, environment)
@@ -117,8 +121,9 @@ def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscri
     return Subscriber(target, settings.type, frozenset(settings.types))
 
 
-def series_spec(settings: Settings, model: ModelSettings, reference: Reference) -> SeriesSpec:
+def series_spec(settings: Settings, model: ModelSettings, reference: Reference, base: Path = Path()) -> SeriesSpec:
     """What one series is monitored by. Raises ConfigError."""
+    refuse_other_hours(model, reference)
     where = f"models.{model.name}.features"
     for name, feature in model.features.items():
         if name not in reference.names:
@@ -132,7 +137,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference) 
             raise ConfigError(f"{where}: every feature is ignored")
         reference = reference.select(kept)
     rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
-    plan = chart_plan(settings, model)
+    plan = chart_plan(settings, model, base)
     refuse_impossible(f"models.{model.name}", reference, plan)
     return SeriesSpec(
         key=SeriesKey(model.name, model.series_version),
@@ -151,7 +156,30 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference) 
     )
 
 
-def chart_plan(settings: Settings, model: ModelSettings) -> BudgetSpec | None:
+def refuse_other_hours(model: ModelSettings, reference: Reference) -> None:
+    """Raise ConfigError for a time zone that is not the one whose hours the reference has learnt."""
+    if reference.calibration is None or model.timezone is None:
+        return
+    learnt, wanted = reference.calibration.timezone, named(model.timezone)
+    if learnt != wanted:
+        raise ConfigError(
+            f"models.{model.name}.timezone: {model.timezone}, but the hours of the reference are those of {learnt or 'UTC'}: "
+            f"fit it with --timezone {model.timezone}, or leave the key out"
+        )
+
+
+def holidays_of(model: ModelSettings, base: Path) -> tuple[int, ...] | None:
+    """The model's holidays; None where the reference's own stand. Raises ConfigError."""
+    told = model.holidays
+    if told is None:
+        return None
+    try:
+        return read_holidays(told if not isinstance(told, str) or is_country(told) else base / told)
+    except HolidaysError as error:
+        raise ConfigError(f"models.{model.name}.{error}") from None
+
+
+def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSpec | None:
     """What the budget asks of a model's charts; None where there is no budget."""
     alerting, features = settings.alerting, model.features.items()
     if alerting.false_alarms_per_month is None:
@@ -163,6 +191,8 @@ def chart_plan(settings: Settings, model: ModelSettings) -> BudgetSpec | None:
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},
         importance={name: feature.importance for name, feature in features if feature.importance is not None},
+        timezone=named(model.timezone),
+        holidays=holidays_of(model, base),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from detectors.calibration import seasons
 from detectors.calibration.components import normal_quantile
-from detectors.calibration.feature import DAYS_FOR_DAY, UNSURE
+from detectors.calibration.feature import DAYS_FOR_DAY, DAYS_FOR_WEEK, UNSURE
 from detectors.calibration.variation import quick_sd, slow_sd
 from detectors.features import Floats, Ints
 
@@ -27,6 +27,7 @@ class ArrivalRate:
     season: int
     level: tuple[float, ...]
     lack_of_fit: tuple[float, ...] = ()
+    timezone: str | None = None  # of the hours
 
     def __post_init__(self) -> None:
         if self.season not in {0, seasons.DAY, seasons.WEEK} or len(self.level) != (self.season or 1):
@@ -42,15 +43,18 @@ class ArrivalRate:
         """Return the logarithm of the rows that a window in [start, end) usually has."""
         if not self.season:
             return self.level[0]
-        at, level = seasons.between(seasons.middles(start, end), self.season), np.array(self.level)
+        at, level = seasons.between(self._middles(start, end), self.season), np.array(self.level)
         return float(np.log(np.exp(level[at.low] * (1 - at.share) + level[at.high] * at.share).mean()))
 
     def missed(self, start: int, end: int) -> float:
         """Return how far from that a window in [start, end) lies every time, the most of its hours."""
         if not self.lack_of_fit:
             return 0.0
-        hours = seasons.hours(seasons.middles(start, end), self.season).astype(np.int64) % self.season
+        hours = seasons.hours(self._middles(start, end), self.season).astype(np.int64) % self.season
         return float(max(self.lack_of_fit[at] for at in hours.tolist()))
+
+    def _middles(self, start: int, end: int) -> Ints:
+        return seasons.local(seasons.middles(start, end), self.timezone)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, exact."""
@@ -58,20 +62,20 @@ class ArrivalRate:
         return content | ({"misfit": list(self.lack_of_fit)} if self.lack_of_fit else {})
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Read the JSON form."""
+    def from_dict(cls, content: Mapping[str, Any], timezone: str | None = None) -> Self:
+        """Read the JSON form, of a calibration of this zone."""
         level, lack_of_fit = (tuple(map(float, numbers)) for numbers in (content["level"], content.get("misfit", ())))
-        return cls(float(content["sd"]), int(content["season"]), level, lack_of_fit)
+        return cls(float(content["sd"]), int(content["season"]), level, lack_of_fit, timezone)
 
 
-def arrival_rate(rows: Floats, middles: Ints, window_ns: int) -> ArrivalRate:
-    """Learn from windows of so many rows, around these middles."""
+def arrival_rate(rows: Floats, middles: Ints, window_ns: int, timezone: str | None = None) -> ArrivalRate:
+    """Learn from windows of so many rows, around these middles, by the hours of a zone."""
     logs = np.log(np.maximum(rows, 1.0))
-    span = int(middles[-1] - middles[0]) + window_ns
+    span, middles = int(middles[-1] - middles[0]) + window_ns, seasons.local(middles, timezone)
     season = 0
     if window_ns <= seasons.HOUR_NS:
-        for longer, days in ((seasons.DAY, DAYS_FOR_DAY), (seasons.WEEK, 14)):
-            if span >= days * seasons.DAY * seasons.HOUR_NS * 0.99 and seasons.seasonal(logs, middles, longer):
+        for longer, days in ((seasons.DAY, DAYS_FOR_DAY), (seasons.WEEK, DAYS_FOR_WEEK)):
+            if seasons.enough(span, days) and seasons.seasonal(logs, middles, longer):
                 season = longer
     if not season:
         level: Floats = np.array([np.median(logs)])
@@ -85,7 +89,8 @@ def arrival_rate(rows: Floats, middles: Ints, window_ns: int) -> ArrivalRate:
     quick = quick_sd(apart, unit=RATE_FLOOR)
     chance = normal_quantile(UNSURE * window_ns / seasons.HOUR_NS) * quick  # the furthest window of an hour
     lack_of_fit = _recurring(np.abs(apart), middles, season, max(chance, RATE_LACK_OF_FIT)) if season else ()
-    return ArrivalRate(float(np.hypot(quick, slow_sd(apart, quick).sd * 3)), season, tuple(level.tolist()), lack_of_fit)
+    sd = float(np.hypot(quick, slow_sd(apart, quick).sd * 3))
+    return ArrivalRate(sd, season, tuple(level.tolist()), lack_of_fit, timezone)
 
 
 def _recurring(apart: Floats, middles: Ints, season: int, least: float) -> tuple[float, ...]:

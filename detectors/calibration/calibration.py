@@ -19,13 +19,14 @@ from detectors.calibration.feature import (
     calibrate_feature,
     settled,
 )
+from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, iso, read_holidays, within_reach
 from detectors.calibration.mass import rates_of_features
 from detectors.calibration.rates import RateVariation
 from detectors.calibration.replay import Reached
 from detectors.calibration.slow import Level, moderated
 from detectors.calibration.unsteady import STEADY, Drifting, Unsteady
 from detectors.calibration.windows import WindowCounts
-from detectors.features import Floats, Ints
+from detectors.features import Bools, Floats, Ints
 from detectors.layout import Layout
 
 LONGEST_NS, MOST_ROWS = 2**62, 1e15
@@ -41,7 +42,9 @@ class TooFewWindows(ValueError):  # noqa: N818 - it is what there is
 class Calibration:
     """Learnt from `windows` windows of `window_ns` nanoseconds with a median of `rows` rows, over `span_ns`.
 
-    `hours` holds the profiles of all features that have one; those of `features` are views of it.
+    `hours` holds the profiles of all features that have one; those of `features` are views of it. Their hours and days are
+    those of `timezone`, an IANA name; None is UTC. `holidays` are local days, as numbers since 1970, in the reference and after it:
+    what came on them was left out.
     """
 
     window_ns: int
@@ -52,10 +55,13 @@ class Calibration:
     features: tuple[FeatureCalibration, ...]  # in the layout's order
     arrival_rate: ArrivalRate
     unsteady: Unsteady = STEADY
+    timezone: str | None = None
+    holidays: tuple[int, ...] = ()
     hours: tuple[seasons.HourlyProfiles, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        profiles = (_stacked(self.features, season, self.cells.width) for season in (seasons.DAY, seasons.WEEK))
+        width, zone = self.cells.width, self.timezone
+        profiles = (_stacked(self.features, season, width, zone) for season in (seasons.DAY, seasons.WEEK))
         object.__setattr__(self, "hours", tuple(hourly for hourly in profiles if hourly.which.size))
         features = list(self.features)
         for hourly in self.hours:
@@ -91,7 +97,22 @@ class Calibration:
             tuple(self.features[at] for at in kept),
             self.arrival_rate,
             self.unsteady.select(wanted),
+            self.timezone,
+            self.holidays,
         )
+
+    @property
+    def calendar(self) -> Holidays:
+        """The holidays, by the clock of the zone."""
+        return Holidays(frozenset(self.holidays), self.timezone)
+
+    @property
+    def on_holidays(self) -> Ints:
+        """Rows in each cell on holidays, int64[f, width]."""
+        counts = np.zeros((len(self.features), self.cells.width), dtype=np.int64)
+        for row, learnt in zip(counts, self.features, strict=True):
+            row[: len(learnt.on_holidays)] = learnt.on_holidays
+        return counts
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, exact."""
@@ -100,6 +121,8 @@ class Calibration:
             "windows": self.windows,
             "rows": self.rows,
             "span_ns": self.span_ns,
+            **({"timezone": self.timezone} if self.timezone else {}),
+            **({"holidays": [iso(day) for day in self.holidays]} if self.holidays else {}),
             "volume": self.arrival_rate.to_dict(),
             **self.unsteady.to_dict(),
             "features": {
@@ -122,6 +145,7 @@ class Calibration:
             cells = MergedCells(layout, cuts, joined)
             features = tuple(_feature_from(entry) for entry in entries.values())
             _check_features(cells, features)  # before they are laid side by side
+            timezone = _timezone(content.get("timezone"))
             calibration = cls(
                 int(content["window_ns"]),
                 int(content["windows"]),
@@ -129,8 +153,10 @@ class Calibration:
                 int(content["span_ns"]),
                 cells,
                 features,
-                ArrivalRate.from_dict(content["volume"]),
+                ArrivalRate.from_dict(content["volume"], timezone),
                 Unsteady.from_dict(content),
+                timezone,
+                read_holidays([*content.get("holidays", ())]),
             )
             calibration._check_whole()
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -150,11 +176,21 @@ class Calibration:
         self.unsteady.check(self.cells.layout.names)
 
 
-def _stacked(features: Sequence[FeatureCalibration], season: int, width: int) -> seasons.HourlyProfiles:
+def _timezone(content: Any) -> str | None:
+    """The zone of the hours. Raises UnknownTimezoneError, a ValueError, for one that this system does not know."""
+    if content is None:
+        return None
+    seasons.clock(str(content))
+    return str(content)
+
+
+def _stacked(
+    features: Sequence[FeatureCalibration], season: int, width: int, timezone: str | None
+) -> seasons.HourlyProfiles:
     """The profiles of those that follow this season, copied."""
     which = [at for at, learnt in enumerate(features) if learnt.season == season]
     counts = [learnt.profile for at in which if (learnt := features[at]).profile is not None]
-    return seasons.HourlyProfiles.of(season, which, counts, [features[at].lack_of_fit for at in which], width)
+    return seasons.HourlyProfiles.of(season, which, counts, [features[at].lack_of_fit for at in which], width, timezone)
 
 
 def _viewed(
@@ -202,6 +238,8 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
     ]
     if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
+    if learnt.on_holidays and (len(learnt.on_holidays) != cuts.size or min(learnt.on_holidays) < 0):
+        raise ValueError(f"calibration: {name}: holidays should be {cuts.size} counts, none below zero")
     if not np.isfinite(learnt.overdispersion).all() or min(learnt.overdispersion) < 0:
         raise ValueError(f"calibration: {name}: grows must be finite and not below zero")
     if min(*learnt.slow, learnt.shape_slow, learnt.missing[1]) < 0:
@@ -239,6 +277,7 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> di
         "season": learnt.season,
         "profile": None if learnt.profile is None else learnt.profile.tolist(),
         "misfit": None if learnt.lack_of_fit is None else learnt.lack_of_fit.tolist(),
+        **({"holidays": list(learnt.on_holidays)} if learnt.on_holidays else {}),
     }
 
 
@@ -265,6 +304,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         profile=profile,
         lack_of_fit=lack_of_fit,
         rates={int(place): RateVariation.from_list(numbers) for place, numbers in content.get("rates", {}).items()},
+        on_holidays=tuple(map(int, content.get("holidays", ()))),
     )
 
 
@@ -295,37 +335,62 @@ def _counts(numbers: Any) -> seasons.HourCounts | None:
         return None if numbers is None else np.array(numbers, dtype=np.float32)
 
 
-def calibrate(counts: WindowCounts, cells: MergedCells, everything: Ints) -> Calibration:
+def calibrate(
+    counts: WindowCounts, cells: MergedCells, everything: Ints, holidays: Holidays = NO_HOLIDAYS
+) -> Calibration:
     """Learn from the reference's own windows, the first and the last left out: they are likely cut off.
+
+    Hours and days are those of the zone of `holidays`, whose windows are left out too.
 
     `everything` int64[size] are the counts of the whole reference, which may be longer than its windows.
     Raises TooFewWindows where they do not say enough.
     """
-    whole = slice(1, -1)
-    starts, rows, held = counts.starts[whole], counts.rows[whole].astype(np.float64), counts.cells[whole]
+    all_middles, timezone = counts.starts + counts.window_ns // 2, holidays.timezone
+    off = holidays.hold(all_middles)
+    kept = ~off
+    kept[[0, -1] if kept.size else []] = False
+    middles, starts = all_middles[kept], counts.starts[kept]
+    rows, held = counts.rows[kept].astype(np.float64), counts.cells[kept]
     _refuse_too_few(starts, rows, counts)
-    middles = starts + counts.window_ns // 2
     numeric, many = len(cells.layout.numeric), len(cells.layout.features)
     learnt: list[tuple[FeatureCalibration, OwnDeviates | None]] = []
     for at, size in enumerate(cells.sizes.tolist()):
         mine = cells.fold_one(at, held[:, at, :size].astype(np.float64))
         missing = rows - mine.sum(axis=1)
-        learnt.append(
-            calibrate_feature(FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns))
-        )
+        windows = FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns, timezone)
+        learnt.append(calibrate_feature(windows))
     together = _together([feature for feature, _ in learnt], numeric)
-    steady = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
-    features = rates_of_features(steady, held, rows, middles, cells, everything)
+    features = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
+    if off.any():
+        features = [
+            replace(feature, on_holidays=tuple(on.tolist()))
+            for feature, on in zip(features, _on_holidays(counts, cells, off), strict=True)
+        ]
+    usual = cells.merge(everything) - counts.cells[off].sum(axis=0, dtype=np.int64)
+    rated = rates_of_features(features, held, rows, middles, cells, everything)
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),
         rows=float(np.median(rows)),
         span_ns=int(starts[-1] - starts[0]) + counts.window_ns,
         cells=cells,
-        features=features,
-        arrival_rate=arrival_rate(rows, middles, counts.window_ns),
-        unsteady=unsteady(OwnWindows(cells, held, rows, starts, middles), features, cells.merge(everything)),
+        features=rated,
+        arrival_rate=arrival_rate(rows, middles, counts.window_ns, timezone),
+        unsteady=unsteady(OwnWindows(cells, held, rows, starts, middles), rated, usual),
+        timezone=timezone,
+        holidays=_within_reach(holidays, all_middles),
     )
+
+
+def _within_reach(holidays: Holidays, middles: Ints) -> tuple[int, ...]:
+    first, *_, last = seasons.local_days(middles, holidays.timezone).tolist()
+    return within_reach(sorted(holidays.days), first, last)
+
+
+def _on_holidays(counts: WindowCounts, cells: MergedCells, off: Bools) -> Iterator[Ints]:
+    """Rows in each cell of each feature on holidays."""
+    held = counts.cells[off].sum(axis=0, dtype=np.int64)
+    return (row[:size] for row, size in zip(held, cells.sizes.tolist(), strict=True))
 
 
 def _together(features: Sequence[FeatureCalibration], numeric: int) -> list[FeatureCalibration]:

@@ -16,7 +16,7 @@ from detectors.calibration.slow import DAY_NS, Level, chance_of_a_draw, nested
 from detectors.calibration.variation import chi2_bound, groups_of, quick_sd
 from detectors.features import Bools, Floats, Ints
 
-WEEKS_FOR_WEEK, DAYS_FOR_DAY = 2, 7
+DAYS_FOR_DAY, DAYS_FOR_WEEK = 7, 14
 UNSURE = 0.05  # chance, over all features, at which the reference's own sampling error is larger than allowed for
 SURELY_SKEW = 4.5  # standard errors from what independent rows would have
 APART = 2.0  # times the rows, from where on it can be told what many do
@@ -57,6 +57,7 @@ class FeatureCalibration:
     season: int = 0
     profile: seasons.HourCounts | None = None
     lack_of_fit: seasons.HourCounts | None = None
+    on_holidays: tuple[int, ...] = ()  # rows in each cell then, which nothing above has seen
     levels: Levels | None = None
     shape_mean: float = 0.0
     reached: Reached = (0.0, 0.0, 0.0)
@@ -73,7 +74,10 @@ class FeatureCalibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureWindows:
-    """One feature in the reference's own windows: counts float64[k, size], missing and rows float64[k], starts int64[k]."""
+    """One feature in the reference's own windows: counts float64[k, size], missing and rows float64[k], middles int64[k].
+
+    Hours and days are those of `timezone`; None is UTC.
+    """
 
     cells: Floats
     missing: Floats
@@ -82,6 +86,7 @@ class FeatureWindows:
     numeric: bool
     features: int  # that share the chances
     window_ns: int
+    timezone: str | None = None
 
     @property
     def usable(self) -> Floats:
@@ -128,7 +133,8 @@ def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnD
     missing = _missing(windows)
     if kept.sum() < 2 or windows.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
         return FeatureCalibration(missing=missing, levels=(Level(), Level(), Level())), None
-    cells, middles, rows = windows.cells[kept], windows.middles[kept], windows.usable[kept]
+    cells, rows = windows.cells[kept], windows.usable[kept]
+    middles = seasons.local(windows.middles[kept], windows.timezone)
     pooled = seasons.shares(cells.sum(axis=0))
     scores = normal_scores(pooled[None], np.array([pooled.size]), int(windows.numeric))[0]
     watched = scores if windows.numeric else _one_against_rest(pooled)
@@ -236,16 +242,16 @@ def _one_against_rest(shares: Floats) -> Floats:
 def _season(cells: Floats, middles: Ints, rows: Floats, pooled: Floats, watched: Floats) -> tuple[int, Floats | None]:
     """Return the season that the shares follow, and its counts; the week only for what the day leaves."""
     step = int(np.median(np.diff(middles))) if middles.size > 1 else 0
-    span = int(middles[-1] - middles[0]) + 3 * step if middles.size else 0  # the first and the last window are left out
-    if step > seasons.HOUR_NS or span < DAYS_FOR_DAY * seasons.DAY * seasons.HOUR_NS:
+    span = int(middles[-1] - middles[0]) if middles.size else 0
+    if step > seasons.HOUR_NS or not seasons.enough(span, DAYS_FOR_DAY):
         return 0, None
     day = seasons.profile(cells, middles, seasons.DAY, pooled)
     season: tuple[int, Floats | None] = (0, None)
     q: Floats = np.broadcast_to(pooled, cells.shape)
     if any(follows_day(each, middles) for each in _watched(cells, rows, q, watched)):
         season, q = (seasons.DAY, day), seasons.expected(day, middles, seasons.DAY)[0]
-    weeks = span / (seasons.WEEK * seasons.HOUR_NS)
-    if weeks >= WEEKS_FOR_WEEK and any(follows_week(each, middles) for each in _watched(cells, rows, q, watched)):
+    weekly = seasons.enough(span, DAYS_FOR_WEEK)
+    if weekly and any(follows_week(each, middles) for each in _watched(cells, rows, q, watched)):
         return seasons.WEEK, seasons.profile(cells, middles, seasons.WEEK, seasons.shares(day))
     return season
 
@@ -390,7 +396,7 @@ def _missing(windows: FeatureWindows) -> Pair:
         return 1.0, 0.0
     share = total / rows
     pearson = (windows.missing - share * windows.rows) / np.sqrt(windows.rows * share * (1 - share))
-    place = _Place(windows.middles, windows.window_ns, 0.0, weekly=False)
+    place = _Place(seasons.local(windows.middles, windows.timezone), windows.window_ns, 0.0, weekly=False)
     quick = quick_sd(pearson, place.groups)
     level = place.level(pearson, quick)
     slow = level.most(chance_of_a_draw(1.0, level.draws, 4 * windows.features)) ** 0.5

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from detectors.calibration import seasons
 from detectors.calibration.cells import MergedCells, mass
-from detectors.calibration.feature import DAYS_FOR_DAY, WEEKS_FOR_WEEK, FeatureCalibration
+from detectors.calibration.feature import DAYS_FOR_DAY, DAYS_FOR_WEEK, FeatureCalibration
 from detectors.calibration.rates import HOUR_NS, MISSING, TINY, RateWindows, vary
 from detectors.features import Floats, Ints
 
@@ -83,7 +83,7 @@ def _season(events: Floats, usable: Floats, middles: Ints) -> int:
     total = events.sum(axis=1)
     share = total.sum() / usable.sum()
     residual = (total - share * usable) / np.sqrt(np.maximum(usable * share * (1 - share), TINY))
-    week = span >= WEEKS_FOR_WEEK * seasons.WEEK * 0.99 and seasons.seasonal(residual, middles, seasons.WEEK)
+    week = span >= DAYS_FOR_WEEK * seasons.DAY * 0.99 and seasons.seasonal(residual, middles, seasons.WEEK)
     if week:
         return seasons.WEEK
     return seasons.DAY if seasons.seasonal(residual, middles, seasons.DAY) else 0

@@ -1,4 +1,8 @@
-"""How shares follow the hour of the day, or of the week, and what they are to be at a given time."""
+"""How shares follow the hour of the day, or of the week, and what they are to be at a given time.
+
+Hours are those that people live by: functions of `times` take what the clock shows, `local(times, timezone)`, so that traffic
+which follows local hours follows them through a change of clocks. Without a zone that is UTC.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,22 +10,56 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.clocks import HOUR_NS, clock, local, local_days
 from detectors.features import Floats, Ints
 
+__all__ = [
+    "AGREES",
+    "DAY",
+    "HOUR_NS",
+    "MONDAY",
+    "PSEUDO_ROWS",
+    "STANDS_OUT",
+    "WEEK",
+    "HourCounts",
+    "HourlyProfiles",
+    "Weights",
+    "between",
+    "clock",
+    "enough",
+    "expected",
+    "hours",
+    "local",
+    "local_days",
+    "means",
+    "middles",
+    "profile",
+    "seasonal",
+    "shares",
+]
+
 HourCounts = NDArray[np.float32]  # of an hour: they are many, and their own chance is far above the 24 bits
-HOUR_NS = 3600 * 10**9
 DAY, WEEK = 24, 168  # hours
 MONDAY = 4 * DAY  # the epoch began on a Thursday
 PSEUDO_ROWS = 50.0  # with which an hour leans on the longer season it is part of
 AGREES = {DAY: 0.8, WEEK: 0.6}  # correlation of one half of the days (or weeks) with the other: from there on a season
 FEWEST_HOURS = 4  # that both halves must hold; and half of those that hold any traffic
+LEFT_OUT_NS = 4 * HOUR_NS  # of whole days: a window at each end, from one middle to another, and a change of clocks
 STANDS_OUT = {DAY: 2.2, WEEK: 1.6}  # variance between hours over that within them; of few hours chance makes more
 
 
 def hours(times: Ints | int, season: int) -> Floats:
-    """Return hours since the season began, with their fraction; midnight UTC, and Monday's for a week."""
+    """Return hours since the season began, with their fraction: since midnight, and Monday's for a week."""
     shift = 0 if season == DAY else (7 * DAY - MONDAY) * HOUR_NS
     return np.asarray((np.asarray(times) + shift) % (season * HOUR_NS) / HOUR_NS)
+
+
+def enough(span_ns: int, days: int) -> bool:
+    """Return whether windows that span so long were cut from so many days: exactly 7 teach a day's profile, 14 a week's.
+
+    The first and the last window have been left out, and may be an hour long; the span may be one between middles.
+    """
+    return span_ns >= days * DAY * HOUR_NS - LEFT_OUT_NS
 
 
 def middles(start: int, end: int) -> Ints:
@@ -81,7 +119,7 @@ class HourlyProfiles:
     """The hours of all features that follow one season: kept once, whoever looks at them.
 
     `which` int64[s] are the features, `counts` float32[s, season, width] theirs; `missed` int64[m] are those of the s whose
-    hours are missed by their interpolation, `lacks_of_fit` float32[m, season, 3] by how much.
+    hours are missed by their interpolation, `lacks_of_fit` float32[m, season, 3] by how much. Hours are those of `timezone`.
     """
 
     season: int
@@ -89,6 +127,7 @@ class HourlyProfiles:
     counts: HourCounts
     missed: Ints
     lacks_of_fit: HourCounts
+    timezone: str | None = None
 
     @classmethod
     def of(
@@ -98,6 +137,7 @@ class HourlyProfiles:
         counts: Sequence[HourCounts],
         lacks_of_fit: Sequence[HourCounts | None],
         width: int,
+        timezone: str | None = None,
     ) -> "HourlyProfiles":
         """Copy what each feature has, float32[season, its cells] and float32[season, 3], side by side."""
         stacked = np.zeros((len(which), season, width), dtype=np.float32)
@@ -107,14 +147,15 @@ class HourlyProfiles:
         beside = np.array([lacks_of_fit[at] for at in known], dtype=np.float32).reshape(-1, season, 3)
         for array in (stacked, beside):
             array.setflags(write=False)
-        return cls(season, np.array(which, dtype=np.int64), stacked, np.array(known, dtype=np.int64), beside)
+        rows, missed = np.array(which, dtype=np.int64), np.array(known, dtype=np.int64)
+        return cls(season, rows, stacked, missed, beside, timezone)
 
     def expected(self, start: int, end: int) -> tuple[Floats, Floats, Floats]:
         """Return shares float64[s, width] in [start, end), the reference rows behind them [s], and what they miss [s, 3].
 
         Of more than an hour the hours' mean by their rows, and the most that any of them misses.
         """
-        times = middles(start, end)
+        times = local(middles(start, end), self.timezone)
         at, count = between(times, self.season), np.arange(times.size)
         around = self.counts[:, np.concatenate([at.low, at.high])].astype(np.float64)  # these hours alone
         each, behind = _interpolated(around, Weights(count, count + times.size, at.share))

@@ -20,7 +20,8 @@ direction of change of one feature; F false alarms a month are asked for, m char
    ARL points (Lorden 1971). See rates.py and rate_charts.py.
 5. No subgroup alone fires a chart by its sum: an increment is cut at six tenths of h. One may where the chance is below
    1e-12 and the change is large; see evidence.py.
-6. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
+6. Holidays. What comes on one is neither held against ordinary days nor learnt from: charts stand still but for missing values.
+7. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
 
 References: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). D. Siegmund, Sequential Analysis (1985), ch. 10.
 G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
@@ -35,6 +36,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.charts import days
+from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
@@ -55,6 +58,7 @@ DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
 MAGIC = b"dCHT"
 VERSION = 1
+CAME_LATER = frozenset(f"days_{part}" for part in days.PARTS)  # states of earlier versions lack them: they begin anew
 
 
 class Sums:
@@ -101,7 +105,11 @@ class Charts:
         self._carried_since = np.full(features, NEVER)
         self._subgroup: _Subgroup | None = None
         self.row_charts = RowCharts(self.design, quiet)
-        self.check = SelfCheck(self.design.thresholds)
+        self.check = SelfCheck(self.design.thresholds, self.design.subgroup_ns)
+        active, timezone = self.design.active[:, :GAUSSIAN], self.design.calendar.timezone
+        self.days = DayCheck(
+            active, self.design.thresholds[:GAUSSIAN], spec.per_month, self.design.subgroup_ns, timezone
+        )
         self.improvements = Improvements(self.design)
 
     # --- panes in, points out ----------------------------------------------------------------------------------
@@ -141,22 +149,25 @@ class Charts:
     ) -> ChartPoint:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
         design = self.design
+        holiday = design.calendar.cover(start, end)
         hourly, resting, lack_of_fit = design.expected(start, end)
-        shares, folded = design.cells.fold(hourly), design.cells.fold(cells)
-        self._carried[0] += folded
-        self._carried[1] += folded.sum(axis=1)[:, None] * shares
-        self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
-        judged = self.judged = np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * design.design_effect)
+        judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, hourly, start)
         counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit)
         evidence = weigh(design, counted, judged)
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
         self._advance(evidence, began)
-        self._recover(evidence)
-        events = design.rates.events(cells, missing, unseen, rows)
-        rates = self.rates.follow(*events, design.rates.at(hourly, resting), start)
-        self.row_charts.follow(rows, start, end, covered)
+        events, of_rows = design.rates.events(cells, missing, unseen, rows)
+        if (
+            holiday
+        ):  # other people come, or fewer; what they leave is filled in as ever, so missing values alone are judged
+            events[judged.size :] = of_rows[judged.size :] = 0.0
+        rates = self.rates.follow(events, of_rows, design.rates.at(hourly, resting), start)
+        if not holiday:
+            self._recover(evidence)
+            self.row_charts.follow(rows, start, end, covered)
+            self._follow_day(evidence, start)
         warned, due = self._warnings(evidence, rates.firing)
         values = self.values
         return ChartPoint(
@@ -181,10 +192,24 @@ class Charts:
             usual_rows=self.row_charts.usual(start, end),
             warned=warned,
             expected_warnings=due,
-            suspect=self.check.suspect,
-            improved=self.improvements.follow(missing, unseen, rows),
+            suspect=self.suspect,
+            improved=self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows),
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
+            days=self.days.seen if self.days.suspect else NO_DAYS,
+            holiday=holiday,
         )
+
+    def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
+        firing = np.append(self.firing.any(axis=1), self.row_charts.firing.any())
+        self.days.follow(evidence.z, self.judged, firing, start)
+
+    def _carry(self, cells: Ints, hourly: Floats, start: int) -> Bools:
+        """Add what was counted to what could not be judged alone; which features now have values enough, bool[f]."""
+        shares, folded = self.design.cells.fold(hourly), self.design.cells.fold(cells)
+        self._carried[0] += folded
+        self._carried[1] += folded.sum(axis=1)[:, None] * shares
+        self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
+        return np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.design.design_effect)
 
     def _advance(self, evidence: SubgroupEvidence, began: Ints) -> None:
         over = self.sums.advance(evidence.increments)
@@ -225,6 +250,11 @@ class Charts:
     def warning(self) -> Bools:
         """Which features have a sum past half its threshold, bool[f]."""
         return np.asarray((self.values >= self.design.thresholds / 2).any(axis=1))
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the charts warn, or days differ, by far more than the calibration allows."""
+        return self.check.suspect or self.days.suspect
 
     @property
     def ratios(self) -> Floats:
@@ -270,6 +300,7 @@ class Charts:
             | self.row_charts.arrays()
             | self.improvements.arrays()
             | {"check": self.check.counts, "suspected": self.check.suspected}
+            | self.days.arrays()
         )
 
     @property
@@ -297,11 +328,14 @@ class Charts:
         arrays, subgroup = msgspec.msgpack.decode(zlib.decompress(packed))
         mine = self._arrays()
         arrays = of_seven_charts(arrays, mine)
-        if arrays.keys() != mine.keys() or any(len(arrays[name]) != array.nbytes for name, array in mine.items()):
+        lacking = mine.keys() - arrays.keys()
+        if arrays.keys() - mine.keys() or lacking - CAME_LATER:
+            raise ValueError("the charts are of another make")
+        if any(len(held) != mine[name].nbytes for name, held in arrays.items()):
             raise ValueError("the charts are of another make")
         self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
-        for name, array in mine.items():
-            array[...] = np.frombuffer(arrays[name], dtype=array.dtype).reshape(array.shape)
+        for name, held in arrays.items():
+            mine[name][...] = np.frombuffer(held, dtype=mine[name].dtype).reshape(mine[name].shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """What the charts of one series are held to: shares, scores, allowances and thresholds, as arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from detectors.calibration.calibration import Calibration
 from detectors.calibration.components import TINY, chi2_quantile, normal_scores
 from detectors.calibration.feature import FeatureCalibration, reference_error
+from detectors.calibration.holidays import Holidays
 from detectors.calibration.rates import RATIOS
 from detectors.calibration.slow import chance_of_a_draw
 from detectors.charts.budget import (
@@ -43,6 +44,8 @@ class BudgetSpec:
     per_month: float = 1.0
     pane_ns: int = 0
     floors: Floors = field(default_factory=Floors)
+    timezone: str | None = None  # of a cold reference; a calibration has its own
+    holidays: tuple[int, ...] | None = None  # local days; None: those that the reference knows
     own_floors: Mapping[str, float] = field(default_factory=dict)  # by feature: sigma, or share of a category
     importance: Mapping[str, float] = field(default_factory=dict)
 
@@ -50,6 +53,16 @@ class BudgetSpec:
         """Return the length of a subgroup: whole panes, no shorter than what was calibrated."""
         pane = self.pane_ns or calibration.window_ns
         return -(-calibration.window_ns // pane) * pane
+
+    def calendar(self, calibration: Calibration | None) -> Holidays:
+        """Return the days that are not held against ordinary ones."""
+        if calibration is None:
+            return Holidays(frozenset(self.holidays or ()), self.timezone)
+        return (
+            calibration.calendar
+            if self.holidays is None
+            else replace(calibration.calendar, days=frozenset(self.holidays))
+        )
 
 
 class ChartDesign:
@@ -62,7 +75,9 @@ class ChartDesign:
         self.cells = calibration.cells
         self.numeric = len(self.layout.numeric)
         self.subgroup_ns = spec.subgroup_ns(calibration)
-        counts = self.cells.fold(self.cells.merge(reference.counts)).astype(np.float64)
+        everything = np.maximum(self.cells.merge(reference.counts) - calibration.on_holidays, 0)
+        counts = self.cells.fold(everything).astype(np.float64)
+        self.calendar = spec.calendar(calibration)
         self.rows = np.maximum(counts.sum(axis=1), 1.0)  # behind the shares, float64[f]
         self._shares = self.cells.merge(reference.counts) / self.rows[:, None]  # not folded
         self.shares = counts / self.rows[:, None]

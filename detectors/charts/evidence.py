@@ -52,7 +52,7 @@ class SubgroupEvidence:
 
 
 def weigh(design: ChartDesign, counted: SubgroupCounts, judged: Bools) -> SubgroupEvidence:
-    """Weigh counts against the design; `judged` bool[f]: which features have values enough."""
+    """Weigh counts against the design; `judged` bool[f]: which features have values enough, on a holiday none."""
     usable = np.maximum(counted.cells.sum(axis=1), 1.0)
     z, effects = np.empty((2, len(usable), GAUSSIAN))
     _directions(design, counted, usable, z, effects)

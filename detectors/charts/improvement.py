@@ -26,6 +26,11 @@ class Improvements:
         self.values: Floats = np.zeros(lower.shape)
         self.better: Bools = np.zeros(lower.shape, dtype=np.bool_)
 
+    @property
+    def none(self) -> Bools:
+        """No rate at all, bool[f, 2]."""
+        return np.zeros_like(self.better)
+
     def follow(self, missing: Ints, unseen: Ints, rows: int) -> Bools:
         """Take one subgroup; which rates, bool[f, 2] missing and unseen, have just become better."""
         events = np.stack([missing, unseen], axis=1)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detectors.charts.days import NO_DAYS, DaysSeen
 from detectors.features import Bools, Floats, Ints
 
 
@@ -41,6 +42,10 @@ class ChartPoint:
     of_late: tuple[float, float]  # warnings seen and expected in about the last 2000 points, older ones fading
     improved: Bools  # bool[f, 2]: missing and unseen rates that have just become better than the reference's
     suspect: bool  # far more warnings than chance allows, for long: the calibration does not fit this traffic
+    days: DaysSeen = (
+        NO_DAYS  # what speaks against the calibration, where days differ by more than the budget allows for
+    )
+    holiday: bool = False  # nothing but missing values was judged
 
     @property
     def ratios(self) -> Floats:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from detectors.baseline import Baseline, CategoricalBaseline, NumericBaseline
 from detectors.calibration.calibration import Calibration, TooFewWindows, calibrate
 from detectors.calibration.collect import Placed, WindowTally
+from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
 from detectors.columns import Column, as_codes, as_columns, as_floats, infer_kind, refuse_time
 from detectors.encoding import PREDICTION
 from detectors.features import LARGEST, CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
@@ -232,6 +233,7 @@ def fit(
     timestamp: str | None,
     window_ns: int | None,
     progress: Heard | None,
+    calendar: Holidays = NO_HOLIDAYS,
 ) -> Fitted:
     """Read the chunks twice. Raises ValueError naming the column or number that makes a reference impossible."""
     _check_window(timestamp, window_ns)
@@ -247,7 +249,7 @@ def fit(
     if second.rows != first.rows:
         raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
     baseline, arrivals = second.baseline(), first.arrivals
-    calibration, cold = _learn(baseline, tally)
+    calibration, cold = _learn(baseline, tally, calendar)
     return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold, second.sample.copies())
 
 
@@ -260,12 +262,12 @@ def _check_window(timestamp: str | None, window_ns: int | None) -> None:
         raise ValueError(f"window_ns is {window_ns}, but there are no timestamps to cut windows by")
 
 
-def _learn(baseline: Baseline, tally: WindowTally | None) -> tuple[Calibration | None, str]:
+def _learn(baseline: Baseline, tally: WindowTally | None, calendar: Holidays) -> tuple[Calibration | None, str]:
     """Return what the windows teach, or why they teach nothing."""
     if tally is None:
         return None, ""
     try:
-        return calibrate(tally.counted(), tally.cells, baseline.counts), ""
+        return calibrate(tally.counted(), tally.cells, baseline.counts, calendar), ""
     except TooFewWindows as error:
         return None, str(error)
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from detectors.baseline import Baseline
 from detectors.calibration.calibration import Calibration
+from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, Source, calendar_of
 from detectors.columns import as_columns
 from detectors.compare import compare
 from detectors.durations import LengthOfTime, nanoseconds
@@ -77,6 +78,8 @@ class Reference(Baseline):
         window: LengthOfTime | None = None,
         timestamps: ArrayLike | None = None,
         window_ns: int | None = None,
+        timezone: str | None = None,
+        holidays: Source = (),
     ) -> Self:
         """Profile a table: numbers are numeric, text and booleans categorical, unless `kinds` says so.
 
@@ -93,6 +96,9 @@ class Reference(Baseline):
             timestamps: The same as `timestamp` beside the data, int64[n] nanoseconds or datetime64[n]. The calibration is
                 then learnt only with `window` or `window_ns`.
             window_ns: The same as `window`, in nanoseconds.
+            timezone: Whose hours and days the profile has, by its IANA name, `Europe/Berlin`. Absent: UTC's.
+            holidays: Days that no ordinary one is to learn from: their dates, a file of them, or a country, `DE`, or a part of
+                one, `DE-BY`, by the package `holidays`.
 
         Returns:
             The reference. Its `cold` says why there is no calibration, where there were times.
@@ -118,7 +124,12 @@ class Reference(Baseline):
         refuse_strange(columns)
         window_ns = window_ns if window is None else nanoseconds(window)
         return cls.fit_chunks(
-            lambda: [columns], kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns
+            lambda: [columns],
+            kinds=kinds,
+            prediction=prediction,
+            timestamp=timestamp,
+            window_ns=window_ns,
+            calendar=calendar_of(holidays, timezone),
         )
 
     @classmethod
@@ -131,6 +142,7 @@ class Reference(Baseline):
         timestamp: str | None = None,
         window_ns: int | None = None,
         progress: Callable[[int], None] | None = None,
+        calendar: Holidays = NO_HOLIDAYS,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -138,10 +150,17 @@ class Reference(Baseline):
         values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
         with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
+        `calendar`: the holidays, and the zone whose hours and days the calibration has.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         fitted = fitting.fit(
-            chunks, kinds=kinds, prediction=prediction, timestamp=timestamp, window_ns=window_ns, progress=progress
+            chunks,
+            kinds=kinds,
+            prediction=prediction,
+            timestamp=timestamp,
+            window_ns=window_ns,
+            progress=progress,
+            calendar=calendar,
         )
         return cls(
             **fitted.baseline.parts(),

@@ -32,8 +32,14 @@ def learnt(reference: Reference, window_ns: int | None = None) -> str:
         return f"calibration: cold, effect sizes only: {_why_cold(reference, window_ns)}"
     return (
         f"calibration: {PROFILES[calibration.profile]} from {calibration.windows:,} windows of {show_duration(calibration.window_ns)} "
-        f"over {_span(calibration.span_ns)}, about {calibration.rows:,.0f} rows each"
+        f"over {_span(calibration.span_ns)}, about {calibration.rows:,.0f} rows each{_by_the_calendar(calibration)}"
     )
+
+
+def _by_the_calendar(calibration: Calibration) -> str:
+    """Whose hours these are, and how many days were left out; nothing of UTC and of ordinary days."""
+    begin = "" if calibration.timezone is None else f", by the clocks of {calibration.timezone}"
+    return begin + (f", {days} holidays known" if (days := len(calibration.holidays)) else "")
 
 
 def _why_cold(reference: Reference, window_ns: int | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detectors import Kind, Reference
+from detectors.calibration.holidays import Holidays, calendar_of
 from monitor.commands.calibration import learnt, misgivings
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
@@ -37,6 +38,8 @@ class FitChoice:
     timestamp_unit: str = "ms"
     window: str | None = None
     kinds: list[str] | None = None
+    timezone: str | None = None
+    holidays: str | None = None
     exclude: list[str] | None = None
     json: bool = False
 
@@ -45,6 +48,7 @@ def fit(choice: FitChoice) -> Exit:
     """Profile a data set into a reference file. Raises ConfigError."""
     kinds = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
+    calendar = parse_calendar(choice)
     excluded = parse_excluded(choice)
     check_output(choice)
     progress = ProgressLine(terminal=sys.stderr.isatty())
@@ -52,7 +56,7 @@ def fit(choice: FitChoice) -> Exit:
         shape = look(choice.inputs, lambda rows: progress.show(f"looked at {rows:,} rows"))
         progress.done()
         wanted = features_of(choice, shape, kinds)
-        reference = profile(choice, shape, wanted, kinds, window, excluded, progress)
+        reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress)
     except (TableError, ValueError) as error:
         raise ConfigError(str(error)) from None
     finally:
@@ -86,6 +90,7 @@ def profile(
     wanted: list[str],
     kinds: dict[str, Kind],
     window: int | None,
+    calendar: Holidays,
     excluded: list[ExcludedSpan],
     progress: ProgressLine,
 ) -> Reference:
@@ -109,6 +114,7 @@ def profile(
         timestamp=choice.timestamp,
         window_ns=window,
         progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
+        calendar=calendar,
     )
     progress.done()
     if excluded:
@@ -161,6 +167,17 @@ def parse_window(choice: FitChoice) -> int | None:
     if window <= 0:
         raise ConfigError(f"--window {text}: must be longer than zero")
     return window
+
+
+def parse_calendar(choice: FitChoice) -> Holidays:
+    """`--timezone` and `--holidays`, where there is a timestamp. Raises ConfigError."""
+    for option, value in (("--timezone", choice.timezone), ("--holidays", choice.holidays)):
+        if choice.timestamp is None and value is not None:
+            raise ConfigError(f"{option} needs --timestamp: hours and days are those of the event time")
+    try:
+        return calendar_of(choice.holidays or (), choice.timezone)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from None
 
 
 def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:

@@ -11,10 +11,11 @@ from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.explain.samples import Samples
-from monitor.explain.words import explain, explain_rows, explain_warnings
+from monitor.explain.words import explain, explain_days, explain_rows, explain_warnings
 from monitor.facts import AlertChanged, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
 from monitor.stream.events import FEATURES, EventBatch, SeriesKey
 
+WARNINGS = 2  # numbers that tell of warnings: seen, due
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
 Alert = TypeVar("Alert", AlertSeen, AlertChanged)
 Worded = dict[tuple[SeriesKey, str, int], tuple[Evidence, ...]]  # by series, rule and the identity of what has no words
@@ -99,6 +100,7 @@ class Narrator:
         if evidence.feature == volume.FEATURE:
             return explain_rows(*counts.tolist())
         if evidence.feature == EVERY_FEATURE:
-            return explain_warnings(*counts.tolist())
+            numbers = counts.tolist()
+            return explain_warnings(*numbers) if len(numbers) == WARNINGS else explain_days(*numbers)
         feature = self._features[evidence.feature]
         return explain(feature, feature.counts, counts, evidence.chart, self.samples)

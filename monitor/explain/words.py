@@ -79,6 +79,14 @@ def explain_warnings(seen: float, due: float) -> str:
     )
 
 
+def explain_days(days: int, firings: int, due: int, out: int, out_due: int, alarmed: int) -> str:
+    """Say that days differ by more than the budget allows; `due` and `out_due` are tenths, `alarmed` thousandths of the time."""
+    return (
+        f"in {days} days {firings} firings where {due / 10:.1f} were due, passing changes on {out} days where {out_due / 10:.1f} were, "
+        f"{alarmed / 10:.0f} % of the time under alarm: fit it anew on more days"
+    )
+
+
 # --- a whole alert ----------------------------------------------------------------------------------------------------
 
 

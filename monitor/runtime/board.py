@@ -103,6 +103,7 @@ class Board:
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
     expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
     suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
+    holiday: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: the last subgroup fell on one
     lags: Mapping[Partition, int] = field(default_factory=dict)
     partitions_held: int = 0
     topics_missing: int = 0
@@ -146,7 +147,7 @@ class Board:
         if series.calibration != "cold" and BUDGET_RULE in series.rules:
             of = key.model, key.version
             self.counters["driftd_chart_warnings_total"][of] += 0
-            self.expected_warnings[of], self.suspect[of] = 0.0, False
+            self.expected_warnings[of], self.suspect[of], self.holiday[of] = 0.0, False, False
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -161,6 +162,7 @@ class Board:
             alerts=dict(self.alerts),
             expected_warnings=dict(self.expected_warnings),
             suspect=dict(self.suspect),
+            holiday=dict(self.holiday),
             resolved=self.resolved.copy(),
             counters=defaultdict(Counter, {name: counter.copy() for name, counter in self.counters.items()}),
             checkpoint_durations=Durations(durations.counts.copy(), durations.total),
@@ -193,7 +195,7 @@ class Board:
                 labels = key.model, key.version
                 self.counters["driftd_chart_warnings_total"][labels] += point.warned
                 self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + point.expected_warnings
-                self.suspect[labels] = point.suspect
+                self.suspect[labels], self.holiday[labels] = point.suspect, point.holiday
             case CalibrationStands(key, suspect):
                 self.suspect[key.model, key.version] = suspect
             case CalibrationLearning() | CalibrationLearnt():

@@ -91,6 +91,9 @@ METRICS: dict[str, Spec] = {
     "driftd_calibration_suspect": Spec(
         "gauge", "1: charts warn far more often than the calibration allows: it does not fit this traffic", SERIES
     ),
+    "driftd_holiday": Spec(
+        "gauge", "1: the last windows fell on a holiday, so that the charts judge missing values alone", SERIES
+    ),
     "driftd_alert_state": Spec("gauge", "0 inactive, 1 pending, 2 firing, 3 recovering", (*SERIES, "rule")),
     "driftd_rule_info": Spec(
         "gauge", "1; a rule that applies to the model, and its severity", (*SERIES, "rule", "severity")
@@ -314,6 +317,7 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_alert_state", rules.items()
     yield "driftd_chart_warnings_expected_total", board.expected_warnings.items()
     yield "driftd_calibration_suspect", [(labels, int(suspect)) for labels, suspect in board.suspect.items()]
+    yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]
 
 
 def _labels(key: SeriesKey) -> tuple[str, str]:

@@ -126,7 +126,7 @@ class ChartBudget(Operator[Sketch]):
 
     def current(self) -> list[Fact]:
         """Whether the calibration is suspect, and the alerts that are not inactive."""
-        stands = CalibrationStands(self._key, self.charts.check.suspect)
+        stands = CalibrationStands(self._key, self.charts.suspect)
         return [stands, *self.drift.current(), *self.check.current()]
 
     # --- state --------------------------------------------------------------------------------------------------

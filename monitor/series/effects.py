@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from detectors import Reference, ScoreColumns, Sketch, Tally, window_detectors
+from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
 from detectors.plugins import columns_of
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import Evidence
@@ -30,16 +31,21 @@ class EffectBudget(Operator[Sketch]):
     name = "effects"
     kinds = (INCIDENT, ACCEPTED)
 
-    def __init__(self, reference: Reference, alert: IncidentAlert, min_rows: int) -> None:
+    def __init__(
+        self, reference: Reference, alert: IncidentAlert, min_rows: int, holidays: Holidays = NO_HOLIDAYS
+    ) -> None:
         self.alert = alert
         self._reference = reference
         self._min_rows = min_rows
         self._levels = AcceptedLevels(reference)
         self._levels_changed = False
         self._written: Entry | None = None  # the row of the incident that the store holds
+        self._holidays = holidays
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
-        """Let the incident take one window."""
+        """Let the incident take one window; one of a holiday says nothing of ordinary days."""
+        if self._holidays.cover(window.start, window.end):
+            return []
         alert, incident = self.alert, self.alert.incident
         self._levels_changed |= self._levels.see(window.sketch, window.end, max(FEWEST_ROWS, self._min_rows))
         called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])

@@ -41,8 +41,10 @@ def evidence_of_charts(firing: Iterable[FiringFeature], point: ChartPoint) -> li
 
 
 def evidence_of_self_check(point: ChartPoint) -> Evidence:
-    """What speaks against the calibration: more warnings than chance allows."""
-    seen, due = point.of_late
+    """What speaks against the calibration: days that differ by more than the budget allows, or more warnings than chance does."""
+    told, days = point.of_late, point.days
+    seen, due = (days.out, days.out_due) if days.suspect else told
+    counts = (days.days, days.firings, 10 * days.due, days.out, 10 * days.out_due, 1000 * days.alarmed)
     return Evidence(
         feature=EVERY_FEATURE,
         detector=SELF_CHECK_RULE,
@@ -52,7 +54,7 @@ def evidence_of_self_check(point: ChartPoint) -> Evidence:
         rows=point.rows,
         chart=SELF_CHECK_RULE,
         effect=seen - due,
-        counts=integers(seen, due),
+        counts=integers(*(counts if days.suspect else told)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
 from detectors.calibration import calibrate
@@ -65,8 +66,10 @@ def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectB
         return [charts(reference, judging.calibration)]
     teller = Teller(key, BY_EFFECT, reference.hash, judging.window_length, judging.calibration)
     rules = judging.rules_for(BY_EFFECT)
-    effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows)
-    lesson = Lesson(judging.learn_for, judging.window_length, charts, calibrate)
+    calendar = plan.calendar(None)
+    effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows, calendar)
+    learn = partial(calibrate, holidays=calendar)
+    lesson = Lesson(judging.learn_for, judging.window_length, charts, learn)
     return [Learning(key, reference, effects, lesson) if judging.learns else effects]
 
 

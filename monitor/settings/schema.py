@@ -1,12 +1,14 @@
 """What the configuration may say: every key, its type, default and bounds. Plain values only; nothing is built here."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from detectors.calibration.clocks import clock
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
 from monitor.sources.formats.registry import format_of
@@ -165,6 +167,8 @@ class ModelDefaults(Section):
     lateness: Duration = parse_duration("30s")
     min_rows: int = Field(default=200, ge=1)
     learn_for: Duration = parse_duration("14d")
+    timezone: str | None = None
+    holidays: list[date] | str | None = None
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
 
     @field_validator("version", mode="before")
@@ -173,6 +177,12 @@ class ModelDefaults(Section):
         if isinstance(version, float):
             raise ValueError("must be in quotes: as numbers 3.1 and 3.10 are the same")  # noqa: TRY004 - same
         return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
+
+    @field_validator("timezone")
+    @classmethod
+    def _there_is_a_clock(cls, timezone: str | None) -> str | None:
+        clock(timezone)
+        return timezone
 
 
 class ModelSettings(ModelDefaults):

@@ -5,6 +5,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from threading import Thread, active_count
@@ -21,8 +22,9 @@ from monitor.alerting.rules import Severity
 from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
 from monitor.commands.run import warm_up
-from monitor.configuration import Configuration, load, refuse_longer
+from monitor.configuration import Configuration, load, refuse_longer, refuse_other_hours
 from monitor.settings import ConfigError, load_settings
+from monitor.settings.schema import ModelSettings
 from monitor.sources.base import SourceError
 from monitor.store.sqlite import StateError
 from monitor.stream.events import SECOND, Partition, SeriesKey
@@ -106,6 +108,10 @@ def test_a_series_is_what_its_model_says(home: Path) -> None:
         ),
         ({"models": model(reference=".")}, "models[0].reference: HOME cannot be read: Is a directory"),
         ({"models": model(reference="driftd.yaml")}, "models[0].reference: HOME/driftd.yaml: this is no JSON: "),
+        (
+            {"models": model(holidays="days.txt")},
+            "models.churn.holidays: HOME/days.txt cannot be read: No such file or directory",
+        ),
         (
             {"models": model(features={"agee": {}})},
             "models.churn.features.agee: the reference has no such feature; it has age, plan",
@@ -391,6 +397,44 @@ def test_a_stop_before_anything_was_read_ends_at_once(home: Path) -> None:
     assert left.value.code == 0
     assert source.closed
     daemon.stop()  # a second signal changes nothing
+
+
+def test_a_models_calendar_reaches_its_charts(home: Path) -> None:
+    (home / "days.txt").write_text("2026-12-25 Christmas\n")
+    christmas = (20_812,)
+
+    def plan(**changes: Any) -> BudgetSpec:
+        found = configuration(home, models=model(**changes)).specs[0].judging.plan
+        assert found is not None
+        return found
+
+    assert plan(holidays="days.txt", timezone="Europe/Berlin").holidays == christmas
+    assert plan(holidays="days.txt", timezone="Europe/Berlin").calendar(None).timezone == "Europe/Berlin"
+    assert plan(holidays=["2026-12-25"]).holidays == christmas
+    assert plan().holidays is None
+    assert plan(holidays=[]).holidays == ()
+    assert (
+        "models[0].timezone: timezone 'Berlin' is not in this system's"
+        in refusal(home, models=model(timezone="Berlin"))[0]
+    )
+
+
+def test_the_hours_that_a_reference_has_learnt_rule() -> None:
+    learnt = calibrated_reference(seeded())
+    assert learnt.calibration is not None
+    local = replace(learnt, calibration=replace(learnt.calibration, timezone="Europe/Berlin"))
+
+    def settings(zone: str | None) -> ModelSettings:
+        return ModelSettings(name="churn", reference=Path("r.json"), timezone=zone)
+
+    refuse_other_hours(settings(None), local)
+    refuse_other_hours(settings("Europe/Berlin"), local)
+    refuse_other_hours(settings("UTC"), learnt)
+    for reference, zone, known in ((local, "UTC", "Europe/Berlin"), (learnt, "Europe/Berlin", "UTC")):
+        with pytest.raises(
+            ConfigError, match=rf"^models\.churn\.timezone: {zone}, but the hours .* those of {known}: .*$"
+        ):
+            refuse_other_hours(settings(zone), reference)
 
 
 def test_windows_longer_than_the_reference_are_refused_in_one_line() -> None:

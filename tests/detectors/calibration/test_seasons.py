@@ -144,3 +144,15 @@ def test_a_wave_of_another_length_is_not() -> None:
 def test_what_is_constant_or_short_is_not() -> None:
     assert not seasons.seasonal(np.ones(windows(14).size), windows(14), DAY)
     assert not seasons.seasonal(seeded().normal(size=288), windows(1), DAY)
+
+
+@pytest.mark.parametrize("window_ns", [HOUR_NS, HOUR_NS // 2, HOUR_NS // 12])
+@pytest.mark.parametrize("days", [7, 14])
+def test_exactly_so_many_days_are_enough(days: int, window_ns: int) -> None:
+    """Whatever the window, the first and the last of which were left out, and whichever way the span is taken."""
+    starts = np.arange(0, days * DAY * HOUR_NS, window_ns)[1:-1]
+    short = starts[: -6 * HOUR_NS // window_ns]
+
+    assert seasons.enough(int(starts[-1] - starts[0]) + window_ns, days)
+    assert seasons.enough(int(starts[-1] - starts[0]), days)
+    assert not seasons.enough(int(short[-1] - short[0]) + window_ns, days)

@@ -2,22 +2,23 @@
 
 import numpy as np
 
-from detectors.charts.selfcheck import MEMORY, SelfCheck
-from tests.charted import Charted, fitted, seeded
+from detectors.charts.selfcheck import MEMORY_NS, SelfCheck
+from tests.charted import WINDOW, Charted, fitted, seeded
 
 LIMITS = np.array([12.0, 12.0, 12.0, 12.0, 6.0])
 CHARTS = np.full(5, 200)
+MEMORY = MEMORY_NS // WINDOW
 
 
 def test_as_many_warnings_as_chance_brings_are_no_cause() -> None:
-    rng, check = seeded(), SelfCheck(LIMITS)
+    rng, check = seeded(), SelfCheck(LIMITS, WINDOW)
     for _ in range(3 * MEMORY):
         check.follow(int(rng.poisson(CHARTS @ check.chances)), CHARTS)
         assert not check.suspect
 
 
 def test_far_more_than_that_are_and_for_long_after() -> None:
-    check = SelfCheck(LIMITS)
+    check = SelfCheck(LIMITS, WINDOW)
     many = 4 * float(CHARTS @ check.chances)
     for _ in range(MEMORY):
         check.follow(round(many), CHARTS)
@@ -32,14 +33,14 @@ def test_far_more_than_that_are_and_for_long_after() -> None:
 
 def test_a_handful_of_warnings_is_no_cause() -> None:
     """Ten at once, where hardly one is due: one incident may bring them."""
-    check = SelfCheck(LIMITS)
+    check = SelfCheck(LIMITS, WINDOW)
     check.follow(10, np.ones(5))
 
     assert not check.suspect
 
 
 def test_how_many_are_due_is_said() -> None:
-    check = SelfCheck(LIMITS)
+    check = SelfCheck(LIMITS, WINDOW)
 
     assert check.follow(0, np.array([100, 0, 0, 0, 0])) == 100 * check.chances[0]
     assert (check.chances > 0).all()

@@ -169,6 +169,13 @@ def test_progress_is_shown_on_a_terminal_only(train: Path, capsys: Output, monke
         (["--prediction", "ts", "--timestamp", "ts"], "--prediction: ts is the --timestamp and cannot be a feature"),
         (["--window", "5m"], "--window needs --timestamp"),
         (["--timestamp", "ts", "--window", "5"], "--window 5: must be a duration such as 500ms, 30s, 5m, 1h or 7d"),
+        (["--timezone", "UTC"], "--timezone needs --timestamp"),
+        (["--holidays", "days.txt"], "--holidays needs --timestamp"),
+        (
+            ["--timestamp", "ts", "--timezone", "Berlin"],
+            "--timezone 'Berlin' is not in this system's time zone database",
+        ),
+        (["--timestamp", "ts", "--holidays", "days.txt"], "--holidays: days.txt cannot be read: No such file"),
         (["--timestamp", "ts", "--window", "0s"], "--window 0s: must be longer than zero"),
         (["--timestamp", "ts", "--timestamp-unit", "s"], "train.parquet: ts: 1763870700000 is after 2262; is --timest"),
         (["--timestamp", "plan"], "train.parquet: plan: "),
@@ -247,6 +254,18 @@ def test_fit_names_the_profile_that_it_found(home: Path, capsys: Output) -> None
     said, _ = learnt(capsys)
 
     assert said == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each"
+
+
+def test_fit_says_whose_hours_it_learnt_and_how_many_holidays_it_knows(home: Path, capsys: Output) -> None:
+    history(home, days=2, rows_a_window=15)
+    (home / "days.txt").write_text("2025-11-18 a day of the reference\n2025-12-25\n2020-01-01\n")
+    said, _ = learnt(capsys, "--timezone", "Europe/Berlin", "--holidays", "days.txt")
+    calibration = Reference.load("out.json").calibration
+
+    assert said.endswith("rows each, by the clocks of Europe/Berlin, 2 holidays known")
+    assert calibration is not None
+    assert calibration.timezone == "Europe/Berlin"
+    assert calibration.windows < 300  # of 576
 
 
 @pytest.mark.parametrize(("unit", "said"), [(24, True), (1, False)])

@@ -8,10 +8,11 @@ import pytest
 
 from detectors import Reference
 from detectors.charts import ChartPoint, FiringFeature, FiringReader
+from detectors.charts.days import DaysSeen
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
-from monitor.explain.words import explain_rows, explain_warnings
+from monitor.explain.words import explain_days, explain_rows, explain_warnings
 from monitor.series.charts import chart_scores
 from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, onsets
 from tests.build import MINUTE
@@ -73,6 +74,19 @@ def test_the_self_check_says_what_it_saw(learnt: Reference) -> None:
 
     assert (found.feature, found.detector, found.effect) == (EVERY_FEATURE, SELF_CHECK_RULE, 33.0)
     assert explain_warnings(*np.frombuffer(found.counts, "<i8")).startswith("40 warnings of late where chance brings 7")
+
+
+def test_the_self_check_says_how_days_differ(learnt: Reference) -> None:
+    _, point = fired(learnt)
+    days = DaysSeen(days=14, firings=6, due=14 / 30, out=7, out_due=1.21, alarmed=0.314, suspect=True)
+    found = evidence_of_self_check(replace(point, days=days, suspect=True))
+    words = explain_days(*np.frombuffer(found.counts, "<i8").tolist())
+
+    assert (found.score, found.effect) == (7 / 1.21, 7 - 1.21)
+    assert words.startswith(
+        "in 14 days 6 firings where 0.5 were due, passing changes on 7 days where 1.2 were, 31 % of the time under alarm"
+    )
+    assert len(f"churn/3 does not fit its reference since 2026-11-28 03:55: {words}") <= 200
 
 
 def test_a_feature_without_values_has_a_score_once_it_fires() -> None:
