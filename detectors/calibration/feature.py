@@ -369,7 +369,11 @@ def _shape(
     spread = 2 * dof + (float((1 / np.maximum(filled, TINY)).sum()) - size * size - 2 * size + 2) / usual
     scale, free = _law(x2, dof, max(spread, 2 * dof))
     deviates = chi2_deviate(x2 / scale, np.full(x2.size, free), np.zeros(x2.size))
-    return (scale, free), quick_sd(deviates, place.groups), place.level(rest, (dof / usual) ** 0.5)
+    return (
+        (scale, free),
+        quick_sd(deviates, place.groups),
+        place.level(rest, float(np.square(rest).sum(axis=1).mean()) ** 0.5),
+    )
 
 
 def _law(x2: Floats, dof: float, spread: float) -> Pair:
