@@ -311,7 +311,7 @@ def nightly(rng: np.random.Generator, size: float, turns: int) -> ArrivalRate:
     """Rows of two weeks in which three windows from two o'clock on bring `size` times as many, in so many of the nights."""
     window = np.arange(TWO_WEEKS)
     batch = (window % A_DAY // 3 == 8) & (window // A_DAY < turns)
-    return arrival_rate(rng.poisson(np.where(batch, size, 1) * 1000).astype(np.float64), middles(TWO_WEEKS), WINDOW)
+    return arrival_rate(rng.poisson(np.where(batch, size, 1) * 10_000).astype(np.float64), middles(TWO_WEEKS), WINDOW)
 
 
 @pytest.mark.parametrize("size", [0.01, 10.0, 30.0])
