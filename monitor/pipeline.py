@@ -12,22 +12,35 @@ from typing import Any
 
 import msgspec
 
+from detectors.univariate import volume
+from monitor.alerting.decisions import Accept, Asked, Decision
+from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
 from monitor.alerting.rules import Severity
-from monitor.facts import AlertChanged, Fact, PanesOpen, RetrainDecided, StateReset, WatermarkAdvanced
+from monitor.decided import Decided
+from monitor.facts import (
+    AlertChanged,
+    AlertSeen,
+    DecisionMade,
+    Fact,
+    PanesOpen,
+    RetrainDecided,
+    StateReset,
+    WatermarkAdvanced,
+)
 from monitor.series.older import todays
 from monitor.series.records import Entry, Owner, Record, owned
 from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rules
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import MicroBatch, Nanos, Partition
+from monitor.stream.events import MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.watermark import Watermark
 from monitor.stream.windows import WindowSpec
 
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
-SHARED = ("watermark", "retraining", "resolved")  # kinds of records that belong to no series
+SHARED = ("watermark", "retraining", "resolved", "decisions")  # kinds of records that belong to no series
 
 
 @dataclass(slots=True)
@@ -59,6 +72,7 @@ class Pipeline:
         self.folder = Folder({place: view.spec.windows.slide for place, view in self.views.items()})
         self.retraining: dict[str, RetrainHistory] = {}
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
+        self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()})
         self._dirty: set[str] = set()
         self._order = {view: number for number, view in enumerate(self.views.values())}
         self._changed: dict[View[Any], None] = {}  # since the last checkpoint
@@ -138,6 +152,47 @@ class Pipeline:
         """Partitions that should not be read for now: the panes they fill wait for others, in memory."""
         return self.watermark.ahead(self.most_ahead)
 
+    # --- what people decide -----------------------------------------------------------------------------------
+
+    def decide(self, asked: Asked, now: Nanos) -> list[Fact]:
+        """Take what somebody asks for: an input like an event. The first fact says whether it was made or refused."""
+        facts = self.decided.take(asked, self._open_incidents(), self.watermark.value, now)
+        match facts[0]:
+            case DecisionMade(decision=decision, repeated=False):
+                facts += self._accept(decision)
+        return facts
+
+    def _accept(self, decision: Decision) -> list[Fact]:
+        """Let every operator of the series that are meant accept, where that was decided."""
+        if not isinstance(decision.asked.wish, Accept):
+            return []
+        assert decision.event_time is not None
+        scope, facts = decision.asked.wish.scope, list[Fact]()
+        for key, series in self.series.items():
+            features = scope.features or features_of(series.spec)
+            for view in series.views.values() if scope.holds(key) else ():
+                self._changed[view] = None
+                for fact in view.accept(features, decision.until, decision.event_time):
+                    facts += [fact, *self._follow(fact)]
+        return facts
+
+    def _open_incidents(self) -> dict[str, SeriesKey]:
+        """The series of each alert that is open, by what it is called."""
+        seen = (fact for view in self.views.values() for operator in view.operators for fact in operator.current())
+        return {
+            f"{alert.key}/{alert.rule}": alert.key
+            for alert in seen
+            if isinstance(alert, AlertSeen) and alert.state in OPEN
+        }
+
+    def expire(self, now: Nanos) -> list[Fact]:
+        """End the decisions whose time is over."""
+        return self.decided.expire(self.watermark.value, now)
+
+    def told(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """What people may be told of these facts: silences hold some back, and those that ended let go."""
+        return self.decided.told(facts)
+
     # --- what series share ------------------------------------------------------------------------------------
 
     def _follow(self, fact: Fact) -> list[Fact]:
@@ -146,6 +201,7 @@ class Pipeline:
             return []
         if fact.closed:
             self._keep(fact)
+            self.decided.follow(fact)
         if fact.opened and fact.severity is Severity.CRITICAL:
             return [self._ask_for_retraining(fact)]
         return []
@@ -177,6 +233,7 @@ class Pipeline:
         for view in self.views.values():
             facts += view.current()
         facts += self.resolved
+        facts += self.decided.current()
         return facts
 
     def open_panes(self) -> PanesOpen:
@@ -194,6 +251,8 @@ class Pipeline:
 
     def changes(self) -> list[Record]:
         """The records that changed since the last call: what a checkpoint has to write."""
+        if self.decided.changed():
+            self._dirty.add("decisions")
         records = [self._shared_record(kind) for kind in sorted(self._dirty)]
         self._dirty.clear()
         for view in self._changed:
@@ -212,6 +271,8 @@ class Pipeline:
                 saved: object = SavedWatermark(self.watermark.value, partitions)
             case "retraining":
                 saved = self.retraining
+            case "decisions":
+                return Record(kind, "", self.decided.to_bytes())
             case _:
                 saved = list(self.resolved)
         return Record(kind, "", msgspec.json.encode(saved))
@@ -219,15 +280,16 @@ class Pipeline:
     def restore(self, records: Iterable[Record], now: Nanos) -> list[Fact]:
         """Take up saved state. What belongs to a series that changed is dropped and said; the rest goes on."""
         rows: dict[Owner, list[Entry]] = {}
+        facts: list[Fact] = []
         for record in records:
             if record.payload is None:
                 continue
             if record.kind in SHARED:
-                self._restore_shared(record.kind, record.payload, now)
+                facts += self._restore_shared(record.kind, record.payload, now)
             else:
                 owner, entry = owned(record)
                 rows.setdefault(owner, []).append(entry)
-        facts = [fact for owner, entries in rows.items() for fact in self._restore_view(owner, todays(entries))]
+        facts += [fact for owner, entries in rows.items() for fact in self._restore_view(owner, todays(entries))]
         for view in self.views.values():
             if self.watermark.value is not None and view.windows.sealed_until is None:
                 view.windows.seal_until(self.watermark.value)  # a new view, or one that starts anew
@@ -237,7 +299,7 @@ class Pipeline:
         self._pending_panes |= dict.fromkeys(self.series)
         return facts
 
-    def _restore_shared(self, kind: str, payload: bytes, now: Nanos) -> None:
+    def _restore_shared(self, kind: str, payload: bytes, now: Nanos) -> list[Fact]:
         match kind:
             case "watermark":
                 saved = msgspec.json.decode(payload, type=SavedWatermark)
@@ -246,8 +308,11 @@ class Pipeline:
                     self.watermark.restore(Partition(each.topic, each.index), each.seen, idle=each.idle, now=now)
             case "retraining":
                 self.retraining = msgspec.json.decode(payload, type=dict[str, RetrainHistory])
+            case "decisions":
+                return self.decided.restore(payload, now)
             case _:
                 self.resolved.extend(msgspec.json.decode(payload, type=list[AlertChanged]))
+        return []
 
     def _restore_view(self, owner: Owner, entries: Sequence[Entry]) -> list[Fact]:
         """Take up one view. The ends of alerts whose rule was taken away come first."""
@@ -261,6 +326,11 @@ class Pipeline:
         if any(entry.kind == STATE for entry in entries):
             facts.append(StateReset(owner.key, "no longer configured: its state is forgotten"))
         return facts
+
+
+def features_of(spec: SeriesSpec) -> tuple[str, ...]:
+    """What can be decided of in a series: its features, and its rows."""
+    return *spec.reference.names, volume.FEATURE
 
 
 def usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:

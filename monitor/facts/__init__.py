@@ -9,6 +9,7 @@ from monitor.facts.daemon import (
     DeliveryTried,
     StateReset,
 )
+from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
 from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, PanesOpen, WatermarkAdvanced
 from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.sources import (
@@ -47,6 +48,10 @@ Fact = (
     | AlertSeen
     | AlertChanged
     | RetrainDecided
+    | DecisionMade
+    | DecisionRefused
+    | DecisionEnded
+    | DecisionsStand
     | WatermarkAdvanced
     | StateReset
     | PartitionsAssigned
@@ -76,6 +81,10 @@ __all__ = [
     "CheckpointSaved",
     "DaemonStarted",
     "DaemonStopped",
+    "DecisionEnded",
+    "DecisionMade",
+    "DecisionRefused",
+    "DecisionsStand",
     "DeliveryTried",
     "EventsCounted",
     "EventsRejected",

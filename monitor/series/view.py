@@ -98,6 +98,11 @@ class View(Generic[S]):
         """The features that any operator holds for not inactive."""
         return worst_of_each(operator.standing() for operator in self.operators)
 
+    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
+        """Let every operator take these features as they are for how they should be."""
+        self._changed = True
+        return [fact for operator in self.operators for fact in operator.accept(features, until, at)]
+
     def seal_until(self, watermark: Nanos) -> None:
         """What the watermark has passed is late from now on; called once all that is due is closed."""
         self.windows.seal_until(watermark)

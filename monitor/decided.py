@@ -1,0 +1,189 @@
+"""What people decide, put into force: checked against what there is, taken once, ended in time, saved."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from monitor.alerting.decisions import (
+    MOST_IN_FORCE,
+    Accept,
+    Ack,
+    Asked,
+    Decision,
+    Decisions,
+    End,
+    PastDecision,
+    Refusal,
+    Scope,
+    Silence,
+    is_silenced,
+)
+from monitor.facts import AlertChanged, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand, Fact
+from monitor.stream.events import Nanos, SeriesKey
+from monitor.withheld import Held, Withheld
+
+NOT_ENDED = {Accept: "an accept is not taken back: fit a new reference", End: "an end is not taken back"}
+
+
+class RefusedError(Exception):
+    """A decision is not taken; the text is one line."""
+
+    def __init__(self, refusal: Refusal, why: str) -> None:
+        super().__init__(why)
+        self.refusal = refusal
+
+
+@dataclass(slots=True)
+class SavedDecisions:
+    """All of it as saved."""
+
+    in_force: list[Decision]
+    past: list[PastDecision]
+    held: list[Held]
+
+
+class Decided:
+    """The decisions of all series. `features`: the names that may be decided of, by series."""
+
+    def __init__(self, features: Mapping[SeriesKey, Sequence[str]]) -> None:
+        self._features = features
+        self._decisions = Decisions()
+        self._withheld = Withheld(self._is_silenced)
+        self._resolved: list[str] = []  # incidents, since `expire` last looked
+        self._changed = False
+
+    # --- decisions in ---------------------------------------------------------------------------------------------
+
+    def take(
+        self, asked: Asked, incidents: Mapping[str, SeriesKey], event_time: Nanos | None, now: Nanos
+    ) -> list[Fact]:
+        """Take a decision, given the incidents that are open: first whether it was made or refused, then what it ended."""
+        known = self._decisions.find(asked.id)
+        try:
+            if known is not None:
+                return [_again(known, asked)]
+            model = self._model(asked, incidents, event_time)
+        except RefusedError as error:
+            return [DecisionRefused(asked, error.refusal, str(error))]
+        decision = Decision(asked, model, made_at=now, event_time=event_time)
+        return [DecisionMade(decision), *self._ended(self._decisions.take(decision)), self._stand()]
+
+    def _model(self, asked: Asked, incidents: Mapping[str, SeriesKey], event_time: Nanos | None) -> str:
+        """The model that it is about. Raises RefusedError where it cannot be taken."""
+        if self._decisions.full and not isinstance(asked.wish, End):
+            raise RefusedError(Refusal.CONFLICT, f"{MOST_IN_FORCE} decisions are in force; end some first")
+        match asked.wish:
+            case Accept(scope=scope):
+                self._check(scope)
+                if event_time is None:
+                    raise RefusedError(Refusal.CONFLICT, "no event has been read yet: there is nothing to accept")
+                return scope.model
+            case Silence(scope=scope):
+                self._check(scope)
+                return scope.model
+            case Ack(incident=incident):
+                return self._acknowledged(incident, incidents)
+            case End(decision=name):
+                return self._endable(name)
+
+    def _check(self, scope: Scope) -> None:
+        """Raise RefusedError where there is no such model, version or feature."""
+        keys = [key for key in self._features if scope.holds(key)]
+        if not keys:
+            versions = [key.version for key in self._features if key.model == scope.model]
+            models = sorted({key.model for key in self._features})
+            known = f"version {scope.version} of {scope.model}" if versions else f"model {scope.model}"
+            raise RefusedError(Refusal.UNKNOWN, f"there is no {known}; there is {', '.join(versions or models)}")
+        names = {name for key in keys for name in self._features[key]}
+        for feature in scope.features:
+            if feature not in names:
+                raise RefusedError(Refusal.UNKNOWN, f"{scope.model} has no feature {feature!r}")
+
+    def _acknowledged(self, incident: str, incidents: Mapping[str, SeriesKey]) -> str:
+        if incident not in incidents:
+            raise RefusedError(Refusal.UNKNOWN, f"there is no open incident {incident}")
+        for name in self._decisions.acks(incident):
+            who = self._decisions.in_force[name].asked.by
+            raise RefusedError(Refusal.CONFLICT, f"{incident} is acknowledged by {who} already")
+        return incidents[incident].model
+
+    def _endable(self, name: str) -> str:
+        decision = self._decisions.find(name)
+        if decision is None:
+            raise RefusedError(Refusal.UNKNOWN, f"there is no decision {name}")
+        if type(decision.asked.wish) in NOT_ENDED:
+            raise RefusedError(Refusal.CONFLICT, NOT_ENDED[type(decision.asked.wish)])
+        if name not in self._decisions.in_force:
+            raise RefusedError(Refusal.CONFLICT, f"{name} has ended already")
+        return decision.model
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def follow(self, alert: AlertChanged) -> None:
+        """An acknowledgement ends with what it is of."""
+        if alert.closed:
+            self._resolved.append(f"{alert.key}/{alert.rule}")
+
+    def expire(self, event_time: Nanos | None, now: Nanos) -> list[Fact]:
+        """End what is over."""
+        over = self._decisions.expire(now, event_time)
+        for incident in self._resolved:
+            over += self._decisions.end(self._decisions.acks(incident), now, "resolved")
+        self._resolved.clear()
+        return [*self._ended(over), self._stand()] if over else []
+
+    def _ended(self, past: Iterable[PastDecision]) -> list[Fact]:
+        self._changed = True
+        return [DecisionEnded(each) for each in past]
+
+    # --- what people are told -----------------------------------------------------------------------------------
+
+    def told(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """What may be told of these facts, after what silences hold back no longer."""
+        silent = self._withheld.held or any(isinstance(each.asked.wish, Silence) for each in self._in_force)
+        return self._withheld.told(facts) if silent else facts
+
+    def _is_silenced(self, key: SeriesKey, features: Sequence[str]) -> bool:
+        return is_silenced(self._in_force, key, features)
+
+    @property
+    def _in_force(self) -> Iterable[Decision]:
+        return self._decisions.in_force.values()
+
+    def _stand(self) -> DecisionsStand:
+        return DecisionsStand(tuple(self._in_force), tuple(self._decisions.past))
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def changed(self) -> bool:
+        """Whether anything changed since the last call."""
+        changed = self._changed or self._withheld.changed
+        self._changed = self._withheld.changed = False
+        return changed
+
+    def current(self) -> list[Fact]:
+        """How things stand; nothing where nobody has decided anything."""
+        return [self._stand()] if self._decisions.in_force or self._decisions.past else []
+
+    def to_bytes(self) -> bytes:
+        """All of it."""
+        saved = SavedDecisions(list(self._in_force), list(self._decisions.past), self._withheld.saved())
+        return msgspec.json.encode(saved)
+
+    def restore(self, payload: bytes, now: Nanos) -> list[Fact]:
+        """Take it up again; decisions of a model that is no longer configured end, and that is said."""
+        saved = msgspec.json.decode(payload, type=SavedDecisions)
+        self._decisions.in_force = {decision.id: decision for decision in saved.in_force}
+        self._decisions.past.extend(saved.past)
+        self._withheld.restore(saved.held)
+        models = {key.model for key in self._features}
+        gone = [decision.id for decision in saved.in_force if decision.model not in models]
+        return self._ended(self._decisions.end(gone, now, "no longer configured")) if gone else []
+
+
+def _again(known: Decision, asked: Asked) -> DecisionMade:
+    """The same asked again. Raises RefusedError where its id stands for another."""
+    if known.asked != asked:
+        raise RefusedError(Refusal.CONFLICT, f"{asked.id} is the id of another decision")
+    return DecisionMade(known, repeated=True)

@@ -1,0 +1,119 @@
+"""What silences hold back: the notices of each alert, until they end or the alert does."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from monitor.alerting.episodes import Evidence
+from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
+from monitor.stream.events import SeriesKey
+
+Subject = tuple[SeriesKey, str]  # series and rule
+IsSilenced = Callable[[SeriesKey, Sequence[str]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What people would have been told of one alert: the end of what they know of, then what has opened since."""
+
+    closed: AlertChanged | None = None
+    opened: AlertChanged | None = None
+    retrain: RetrainDecided | None = None
+
+    @property
+    def facts(self) -> list[Fact]:
+        """What is to be told, in this order."""
+        return [fact for fact in (self.closed, self.opened, self.retrain) if fact is not None]
+
+    @property
+    def features(self) -> list[str]:
+        """What it is about; nothing where all that is held is an end."""
+        return [] if self.opened is None else [each.feature for each in self.opened.evidence]
+
+    def showing(self, evidence: tuple[Evidence, ...]) -> "Held":
+        """The same page, with what the alert shows by now."""
+        if self.opened is None or not evidence:
+            return self
+        return replace(self, opened=replace(self.opened, evidence=evidence))
+
+
+class Withheld:
+    """Lets through what may be told. What opens and ends in silence is never told; what is still open is, afterwards."""
+
+    def __init__(self, is_silenced: IsSilenced) -> None:
+        self.held: dict[Subject, Held] = {}
+        self.changed = False
+        self._is_silenced = is_silenced
+
+    def told(self, facts: Iterable[Fact]) -> list[Fact]:
+        """What is to be told after these facts: what is held back no longer, then what is not held back."""
+        return [*self._released(), *(each for fact in facts for each in self._told(fact))]
+
+    def _released(self) -> list[Fact]:
+        free = [subject for subject, held in self.held.items() if not self._is_silenced(subject[0], held.features)]
+        return [fact for subject in free for fact in self._release(subject)]
+
+    def _release(self, subject: Subject) -> list[Fact]:
+        self.changed = True
+        return self.held.pop(subject).facts
+
+    def _hold(self, subject: Subject, held: Held) -> list[Fact]:
+        """Hold this of an alert, or nothing any more."""
+        self.changed = True
+        if held.facts:
+            self.held[subject] = held
+        else:
+            self.held.pop(subject, None)
+        return []
+
+    def _told(self, fact: Fact) -> list[Fact]:
+        match fact:
+            case AlertSeen(key=key, rule=rule) if (key, rule) in self.held:
+                return [*self._seen(fact), fact]
+            case AlertChanged(opened=True):
+                return self._opened(fact)
+            case AlertChanged(closed=True):
+                return self._closed(fact)
+            case RetrainDecided(alert=alert):
+                subject = alert.key, alert.rule
+                held = self.held.get(subject, Held())
+                return [fact] if held.opened is None else self._hold(subject, replace(held, retrain=fact))
+            case _:
+                return [fact]
+
+    def _seen(self, alert: AlertSeen) -> list[Fact]:
+        """A held page shows what fires by now; a feature that is not silenced frees it."""
+        subject = alert.key, alert.rule
+        held, before = self.held[subject].showing(alert.evidence), self.held[subject]
+        if held != before:
+            self._hold(subject, held)
+        return [] if self._is_silenced(alert.key, held.features) else self._release(subject)
+
+    def _opened(self, alert: AlertChanged) -> list[Fact]:
+        subject = alert.key, alert.rule
+        if not self._is_silenced(alert.key, [each.feature for each in alert.evidence]):
+            return [alert]
+        return self._hold(subject, replace(self.held.get(subject, Held()), opened=alert))
+
+    def _closed(self, alert: AlertChanged) -> list[Fact]:
+        subject = alert.key, alert.rule
+        held = self.held.get(subject, Held())
+        if held.opened is not None:  # nobody was told that it began
+            return self._hold(subject, Held(closed=held.closed))
+        return self._hold(subject, Held(closed=alert)) if self._is_silenced(alert.key, ()) else [alert]
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def saved(self) -> list[Held]:
+        """What is held, to be saved."""
+        return list(self.held.values())
+
+    def restore(self, saved: Iterable[Held]) -> None:
+        """Take it up again."""
+        for held in saved:
+            self.held[_subject(held)] = held
+
+
+def _subject(held: Held) -> Subject:
+    alert = held.opened or held.closed
+    assert alert is not None  # a request for retraining is held with the page that asked
+    return alert.key, alert.rule
