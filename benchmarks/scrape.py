@@ -35,9 +35,11 @@ from monitor.facts import EventsCounted, FeatureQuality, WindowClosed, WindowSco
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import Server, Surface
+from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry, configure_logging
+from monitor.runtime.writing import Deciding
 from monitor.series.judging import Judging
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, SeriesKey
@@ -170,7 +172,8 @@ def surface(telemetry: Telemetry) -> Surface:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     status = DaemonStatus("1", CLOCK.now, lambda: None, lambda: False, dict, (), CLOCK.now())
-    return Surface(telemetry, Exposition(telemetry.look, status, registry), lambda: None)
+    exposition = Exposition(telemetry.look, status, registry)
+    return Surface(telemetry, exposition, lambda: None, Deciding(None, Inbox(), telemetry.look))
 
 
 def measure(scene: Scene, rounds: int, before: Callable[[], None], path: str = "/metrics") -> dict[str, float]:

@@ -20,9 +20,11 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
+from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.writing import Deciding
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
 from monitor.sources.base import Source
@@ -118,6 +120,7 @@ class Daemon:
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
             for target in configuration.targets
         ]
+        self.inbox = Inbox()
         self.loop = Loop(
             source,
             build_decoders(configuration),
@@ -128,6 +131,7 @@ class Daemon:
             explainer=self.explainer,
             subscribers=configuration.targets,
             sender=Sender(configuration.config_hash, VERSION),
+            inbox=self.inbox,
             wake=self._wake,
         )
         self.surface = self._surface(configuration)
@@ -165,7 +169,9 @@ class Daemon:
             started=self.clock.now(),
             compiled=COMPILED,
         )
-        return Surface(self.telemetry, Exposition(self.telemetry.look, status, process_metrics()), self.ready)
+        exposition = Exposition(self.telemetry.look, status, process_metrics())
+        deciding = Deciding(configuration.token, self.inbox, self.telemetry.look)
+        return Surface(self.telemetry, exposition, self.ready, deciding)
 
     def _wake(self) -> None:
         for notifier in self.notifiers:
@@ -230,6 +236,7 @@ class Daemon:
 
     def close(self) -> None:
         """Deliver what can be delivered at once, and release everything, in bounded time."""
+        self.inbox.close()
         for notifier in self.notifiers:
             notifier.stop()
         deadline = self.clock.elapsed() + DRAIN

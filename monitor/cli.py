@@ -60,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _json(explain)
 
     _add_reference(commands)
+    _add_decisions(commands)
 
     completion = _add(commands, "completion", "a script by which a shell completes driftd's words", _completion)
     completion.add_argument("shell", choices=SHELLS, help="which shell reads it")
@@ -137,6 +138,43 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     show = _add(actions, "show", "a profile as a table", _show)
     show.add_argument("file", type=Path, metavar="REF.json")
     _json(show)
+
+
+def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    accept = _add(commands, "accept", "how a model's features are now is how they should be", _accept)
+    accept.add_argument("model", nargs="?", metavar="MODEL")
+    accept.add_argument("features", nargs="*", metavar="FEATURE", help="only these (all)")
+    lasting = accept.add_mutually_exclusive_group()
+    lasting.add_argument("--for", dest="lasts", metavar="30d", help="for so long, in event time")
+    lasting.add_argument("--for-good", dest="lasts", action="store_const", const="good", help="without end")
+    _decision(accept, ends=False)
+    accept.add_argument("--version", metavar="VERSION", help="only this version of the model (every one)")
+
+    ack = _add(commands, "ack", "somebody looks after an open incident", _ack)
+    ack.add_argument("incident", nargs="?", metavar="ID", help="as the page or `GET /api/v1/alerts` names it")
+    _decision(ack, ends=True)
+
+    silence = _add(commands, "silence", "nobody is told of a model, or of some features, for so long", _silence)
+    silence.add_argument("model", nargs="?", metavar="MODEL")
+    arguments.add_list(
+        silence, "--feature", arguments.names, default=[], dest="features", metavar="FEATURE", help="(all)"
+    )
+    silence.add_argument("--for", dest="lasts", metavar="2h", help="for so long, from now on")
+    _decision(silence, ends=True)
+    silence.add_argument("--version", metavar="VERSION", help="only this version of the model (every one)")
+
+
+def _decision(parser: argparse.ArgumentParser, *, ends: bool) -> None:
+    """What every decision takes."""
+    parser.add_argument("--reason", default="", help="why, for those who come after")
+    parser.add_argument("--by", metavar="NAME", help="who decides (the user of this machine)")
+    parser.add_argument("--list", action="store_true", help="list those in force instead")
+    if ends:
+        parser.add_argument("--end", metavar="ID", help="take an earlier one back instead")
+    parser.add_argument("--url", metavar="URL", help="of the daemon (http.host and http.port of the configuration)")
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="with the token (that of the configuration)")
+    _config(parser)
+    _json(parser)
 
 
 def _add(
@@ -241,6 +279,43 @@ def _show(options: argparse.Namespace) -> Exit:
     from monitor.commands.show import show
 
     return show(options.file, as_json=options.json)
+
+
+def _accept(options: argparse.Namespace) -> Exit:
+    return _decide(options, "accept", _scope(options))
+
+
+def _silence(options: argparse.Namespace) -> Exit:
+    return _decide(options, "silence", _scope(options))
+
+
+def _ack(options: argparse.Namespace) -> Exit:
+    return _decide(options, "ack", {"ID": ("incident", options.incident)})
+
+
+def _scope(options: argparse.Namespace) -> dict[str, tuple[str, object]]:
+    """What an accept or a silence says, by the words of the command line."""
+    return {
+        "MODEL": ("model", options.model),
+        "--for": ("for", options.lasts),
+        "--version": ("version", options.version),
+        "--feature": ("features", options.features),
+    }
+
+
+def _decide(options: argparse.Namespace, kind: str, words: dict[str, tuple[str, object]]) -> Exit:
+    from monitor.commands.decide import Way, decide, show_decisions
+    from monitor.settings import ConfigError
+
+    way = Way(options.config, options.url, options.token_file)
+    if options.list:
+        return show_decisions(way, kind, as_json=options.json)
+    body: dict[str, object] = {"decision": kind, "reason": options.reason, **dict(words.values())}
+    if getattr(options, "end", None) is not None:
+        body = {"decision": "end", "reason": options.reason, "ends": options.end}
+    elif missing := [word for word in ("MODEL", "ID", "--for") if word in words and words[word][1] is None]:
+        raise ConfigError(f"{kind} needs {' and '.join(missing)} (see driftd {kind} --help)")
+    return decide(way, body, by=options.by, as_json=options.json)
 
 
 def _completion(options: argparse.Namespace) -> Exit:

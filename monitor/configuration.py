@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings
 from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings
-from monitor.targets.secrets import Secrets
+from monitor.targets.secrets import SecretError, Secrets
 
 LATER_KEYS = (
     "learn_for",
@@ -34,6 +34,7 @@ class Configuration:
     settings: Settings
     specs: tuple[SeriesSpec, ...]
     targets: tuple[Subscriber, ...]
+    token: bytes | None = field(default=None, repr=False)  # by which people decide; without one nobody does
 
     @property
     def config_hash(self) -> str:
@@ -45,6 +46,9 @@ class Configuration:
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
+        for key in ("token_file", "token_env"):
+            if effective["http"][key] is None:
+                del effective["http"][key]
         return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
 
 
@@ -69,9 +73,14 @@ def load(
             targets.append(load_target(key, target, secrets))
         except ConfigError as error:
             problems.append(str(error))
+    token = None
+    try:
+        token = load_token(settings, secrets) if needs_secrets else None
+    except ConfigError as error:
+        problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    return Configuration(settings, tuple(specs), tuple(targets))
+    return Configuration(settings, tuple(specs), tuple(targets), token)
 
 
 def load_reference(path: Path, key: str) -> Reference:
@@ -84,6 +93,14 @@ def load_reference(path: Path, key: str) -> Reference:
         raise ConfigError(f"{key}.reference: {path} cannot be read: {error.strerror or error}") from None
     except ReferenceFormatError as error:
         raise ConfigError(f"{key}.reference: {path}: {error}") from None
+
+
+def load_token(settings: Settings, secrets: Secrets) -> bytes | None:
+    """The token by which people decide; None where no key names one. Raises ConfigError, which never holds it."""
+    try:
+        return secrets.token(settings.http.token_file, settings.http.token_env)
+    except SecretError as error:
+        raise ConfigError(f"http.{error}") from None
 
 
 def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscriber:

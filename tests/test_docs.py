@@ -15,8 +15,10 @@ import detectors
 from monitor.cli import build_parser
 from monitor.runtime.board import Board
 from monitor.runtime.http import Surface
+from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.writing import Deciding
 from monitor.settings import Settings
 from monitor.settings.schema import FeatureSettings
 
@@ -92,9 +94,13 @@ def test_every_route_is_documented_and_no_other() -> None:
     telemetry = Telemetry(Board({}), now=lambda: 0)
     status = DaemonStatus("1", lambda: 0, lambda: None, lambda: False, dict, (), 0)
     exposition = Exposition(telemetry.look, status, CollectorRegistry())
-    surface = Surface(telemetry, exposition, ready=lambda: None)
+    deciding = Deciding(None, Inbox(), telemetry.look)
+    surface = Surface(telemetry, exposition, lambda: None, deciding)
+
+    taken = set(re.findall(r"^\| `POST (/[\w/]+)", text("docs/metrics.md"), flags=re.MULTILINE))
 
     assert documented == set(surface.routes)
+    assert taken == set(surface.taken)
     assert {surface.answer(route, "")[0] for route in surface.routes} == {HTTPStatus.OK}
 
 

@@ -8,9 +8,15 @@ class Exit(IntEnum):
     """The exit codes of all commands. `meaning` is what the documents say of each."""
 
     OK = 0, "done; of `run` a clean stop"
-    NO = 1, "the answer is no: the demo found no drift, a backtest had no event to judge, no message was accepted"
+    NO = (
+        1,
+        "the answer is no: the demo found no drift, a backtest had no event to judge, no message was accepted, there is no such incident",
+    )
     USAGE = 2, "command line, configuration, reference or secret is missing or wrong"
-    CANNOT_GO_ON = 3, "port taken, state unreadable or in use, broker silent at start, offsets lost, fatal Kafka error"
+    CANNOT_GO_ON = (
+        3,
+        "port taken, state unreadable or in use, broker silent at start, offsets lost, fatal Kafka error, no daemon answers",
+    )
     INTERRUPTED = 130, "stopped by the keyboard; `run` ends with 0 then"
 
     meaning: str

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.decisions import KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import ScoreTable
@@ -17,6 +18,8 @@ from monitor.facts import (
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
+    DecisionMade,
+    DecisionsStand,
     DeliveryTried,
     EventsCounted,
     EventsRejected,
@@ -107,6 +110,8 @@ class Board:
     checkpoint_at: Nanos | None = None
     checkpoint_durations: Durations = field(default_factory=Durations)
     state_bytes: int = 0
+    decisions: tuple[Decision, ...] = ()  # in force
+    past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
 
@@ -129,6 +134,8 @@ class Board:
                 labels = key.model, key.version, rule, state.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 0
         for key in self.series:
+            for kind in KINDS:
+                self.counters["driftd_decisions_total"][key.model, kind] += 0
             for retrain in RetrainOutcome:
                 self.counters["driftd_retrain_requests_total"][key.model, REASON, retrain.value] += 0
             self._expect_warnings(key)
@@ -167,6 +174,10 @@ class Board:
             if model is None or key.model == model
         ]
 
+    def is_silenced(self, model: str) -> bool:
+        """Whether nobody is told of any version of a model."""
+        return all(is_silenced(self.decisions, key, ()) for key in self.series if key.model == model)
+
     def apply(self, fact: Fact) -> None:
         """Take one fact."""
         match fact:
@@ -189,6 +200,8 @@ class Board:
                 self._learn(fact)
             case WatermarkAdvanced(at):
                 self.watermark = at
+            case DecisionMade() | DecisionsStand():
+                self._note_decision(fact)
             case _:
                 self._note_service(fact)
 
@@ -199,6 +212,12 @@ class Board:
             return
         self.series[fact.key] = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
         self._expect_warnings(fact.key)
+    def _note_decision(self, fact: DecisionMade | DecisionsStand) -> None:
+        match fact:
+            case DecisionsStand(in_force, past):
+                self.decisions, self.past_decisions = in_force, past
+            case DecisionMade(decision, repeated):
+                self.counters["driftd_decisions_total"][decision.model, decision.asked.kind] += not repeated
 
     def _note_service(self, fact: Fact) -> None:
         match fact:

@@ -1,4 +1,4 @@
-"""GET /metrics, health and the JSON routes. Read-only, bounded in threads and time."""
+"""GET /metrics, health and the JSON routes; POST of what people decide. Bounded in threads, bytes and time."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +16,13 @@ from monitor.runtime import routes
 from monitor.runtime.board import Board
 from monitor.runtime.metrics import Exposition
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.writing import MOST_BYTES, Deciding, NotGrantedError, listed
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
 REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
+MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
+DECISIONS = "/api/v1/decisions"
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 ENCODER = msgspec.json.Encoder()
@@ -32,14 +35,18 @@ class BadRequest(ValueError):  # noqa: N818 - a status, not an error of ours
 class Surface:
     """What can be asked, apart from sockets: path and headers in, status, type and body out."""
 
-    def __init__(self, telemetry: Telemetry, metrics: Exposition, ready: Callable[[], str | None]) -> None:
+    def __init__(
+        self, telemetry: Telemetry, metrics: Exposition, ready: Callable[[], str | None], deciding: Deciding
+    ) -> None:
         self._telemetry = telemetry
         self._metrics = metrics
         self._ready = ready
+        self._deciding = deciding
         self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
             "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
             "/api/v1/alerts": lambda _: routes.alerts(telemetry.look(Board.copy)),
             "/api/v1/windows": self._windows,
+            DECISIONS: lambda _: self._decisions(),
         }
 
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
@@ -60,6 +67,23 @@ class Surface:
             case _:
                 return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
 
+    def take(self, target: str, authorization: str, body: bytes) -> tuple[HTTPStatus, str, bytes]:
+        """The answer to POST `target`."""
+        path = target.partition("?")[0]
+        try:
+            if path not in self.taken:
+                status = HTTPStatus.METHOD_NOT_ALLOWED if path in self.routes else HTTPStatus.NOT_FOUND
+                raise NotGrantedError(status, f"nothing is taken here but at {', '.join(self.taken)}")
+            status, answer = self._deciding.answer(authorization, body)
+        except NotGrantedError as error:
+            return refusal(error)
+        return status, JSON, ENCODER.encode(answer)
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """Every path that takes a POST."""
+        return (DECISIONS,)
+
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered."""
@@ -79,6 +103,9 @@ class Surface:
             raise BadRequest("limit must be a whole number from 1 to 999999999")
         model, limit = query.get("model", [None])[-1], int(text)
         return routes.windows(self._telemetry.look(lambda board: board.recent(model, limit)), limit)
+
+    def _decisions(self) -> Iterator[dict[str, Any]]:
+        return listed(*self._telemetry.look(lambda board: (board.decisions, board.past_decisions)))
 
 
 class Server(ThreadingHTTPServer):
@@ -133,6 +160,11 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+def refusal(error: NotGrantedError) -> tuple[HTTPStatus, str, bytes]:
+    """The answer to what is not granted."""
+    return error.status, JSON, ENCODER.encode({"error": str(error)})
+
+
 def hang_up(request: Any) -> None:
     """End a connection that takes too long; whoever reads or writes it then fails."""
     with suppress(OSError):
@@ -155,13 +187,36 @@ class Connection(BaseHTTPRequestHandler):
         """Answer without the body."""
         self._reply(with_body=False)
 
+    def do_POST(self) -> None:
+        """Take what is sent, and answer."""
+        authorization = self.headers.get("authorization", "")
+        self._send(lambda: self.server.surface.take(self.path, authorization, self._body()), with_body=True)
+
+    def _body(self) -> bytes:
+        """What is sent. Raises NotGrantedError where it is too much or of no given length."""
+        length = self.headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit()):
+            raise NotGrantedError(HTTPStatus.LENGTH_REQUIRED, "content-length is missing")
+        if len(length) > LONGEST_LIMIT or int(length) > MOST_BYTES:
+            self.rfile.read(min(int(length[:LONGEST_LIMIT]), MOST_UNREAD))
+            raise NotGrantedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BYTES} bytes")
+        return self.rfile.read(int(length))
+
     def _reply(self, *, with_body: bool) -> None:
+        accept = self.headers.get("accept", "")
+        self._send(lambda: self.server.surface.answer(self.path, accept), with_body=with_body)
+
+    def _send(self, answer: Callable[[], tuple[HTTPStatus, str, bytes]], *, with_body: bool) -> None:
         try:
-            status, kind, body = self.server.surface.answer(self.path, self.headers.get("accept", ""))
+            status, kind, body = answer()
+        except NotGrantedError as error:
+            status, kind, body = refusal(error)
         except Exception:
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)  # a bug of ours must not look like a daemon that is away
             raise
         self.send_response(status)
+        if status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("www-authenticate", "Bearer")
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.send_header("cache-control", "no-store")

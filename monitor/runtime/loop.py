@@ -10,6 +10,7 @@ from monitor.explain.explainer import Explainer
 from monitor.facts import Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
+from monitor.runtime.inbox import Inbox
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
@@ -43,6 +44,7 @@ class Loop:
         explainer: Explainer,
         subscribers: Sequence[Subscriber],
         sender: Sender,
+        inbox: Inbox,
         wake: Callable[[], None],
     ) -> None:
         self._source = source
@@ -54,24 +56,25 @@ class Loop:
         self._explainer = explainer
         self._subscribers = subscribers
         self._sender = sender
+        self._inbox = inbox
         self._wake = wake
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Tell what a restore found, and save at once where reading begins: a crash before the first interval loses nothing."""
-        self._checkpointer.add(notices(facts, self._subscribers, self._sender))
-        self._telemetry.record(facts)
+        self._tell(facts)
         self.save()
 
     def run(self, stopping: Event) -> None:
         """Turn until stopped, then save once more."""
+        self._inbox.open()
         while not stopping.is_set():
             self._telemetry.turned()
             if self._checkpointer.failing is None:
                 self.turn(POLL)
             else:  # what cannot be saved is not read
                 stopping.wait(RETRY_AFTER)
-            if self._checkpointer.due:
+            if self._checkpointer.due or (self._inbox.unsaved and self._checkpointer.failing is None):
                 self.save()
         self.save()
 
@@ -84,9 +87,18 @@ class Loop:
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
-        facts += self._explainer.explain(self._pipeline.advance(now))
+        facts += self._explainer.explain([*self._pipeline.advance(now), *self._decide(now)])
         self._source.hold(self._pipeline.ahead())
-        self._checkpointer.add(notices(facts, self._subscribers, self._sender))
+        self._tell(facts)
+
+    def _decide(self, now: Nanos) -> list[Fact]:
+        """Take what people ask for, between polls; end what they decided for so long."""
+        taken = self._inbox.take(lambda asked: self._pipeline.decide(asked, now))
+        return [*taken, *self._pipeline.expire(now)]
+
+    def _tell(self, facts: Sequence[Fact]) -> None:
+        told = self._pipeline.told(facts)
+        self._checkpointer.add(notices(told, self._subscribers, self._sender))
         self._telemetry.record(facts)
 
     def _clock_jumped(self, now: Nanos) -> bool:
@@ -112,4 +124,6 @@ class Loop:
     def save(self) -> None:
         """Checkpoint, and let the notifiers look at the outbox."""
         self._telemetry.record(self._checkpointer.save())
+        if self._checkpointer.failing is None:
+            self._inbox.saved()
         self._wake()

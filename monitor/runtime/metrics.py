@@ -99,6 +99,8 @@ METRICS: dict[str, Spec] = {
     "driftd_retrain_requests_total": Spec(
         "counter", "Critical alerts that asked for retraining, by what became of it", ("model", "reason", "outcome")
     ),
+    "driftd_decisions_total": Spec("counter", "Decisions that people made, by kind", ("model", "decision")),
+    "driftd_silenced": Spec("gauge", "1: nobody is told of the model for now", ("model",)),
     "driftd_webhook_deliveries_total": Spec("counter", "Delivery attempts by how they ended", ("webhook", "outcome")),
     "driftd_target_deliveries_total": Spec(
         "counter", "Delivery attempts by how they ended, to webhooks and all other targets", ("target", "outcome")
@@ -303,8 +305,9 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
 
 def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_open_panes", [(_labels(key), board.panes.get(key, 0)) for key in board.series]
+    models = sorted({key.model for key in board.series})
+    yield "driftd_silenced", [((model,), int(board.is_silenced(model))) for model in models]
     if board.watermark is not None:
-        models = sorted({key.model for key in board.series})
         yield "driftd_watermark_timestamp_seconds", [((model,), board.watermark / SECOND) for model in models]
     rules = {labels[:3]: 0 for labels in board.counters["driftd_alert_transitions_total"]}
     rules |= {(*_labels(key), rule): int(alert.state) for (key, rule), alert in board.alerts.items()}

@@ -5,6 +5,7 @@ from heapq import merge
 from itertools import islice, repeat
 from typing import Any
 
+from monitor.alerting.decisions import acknowledgement, is_silenced
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
@@ -73,7 +74,7 @@ def items(part: DetectorScores) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def alerts(board: Board) -> list[dict[str, Any]]:
     """`GET /api/v1/alerts`: all not inactive, then the last resolved, newest first."""
-    active = [alert(seen, seen.state.name.lower(), None) for seen in board.alerts.values()]
+    active = [alert(seen, seen.state.name.lower(), None) | decided(board, seen) for seen in board.alerts.values()]
     resolved = [alert(seen, "resolved", rfc3339(seen.window.end)) for seen in reversed(board.resolved)]
     return active + resolved
 
@@ -90,6 +91,16 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
         "resolved_at": resolved_at,
         "episode": shown.episode,
         "evidence": evidence(shown.evidence),
+    }
+
+
+def decided(board: Board, seen: AlertSeen) -> dict[str, Any]:
+    """What people have decided of an alert: whether nobody is told, and who looks after it."""
+    ack = acknowledgement(board.decisions, f"{seen.key}/{seen.rule}")
+    features = [entry.feature for entry in seen.evidence]
+    return {
+        "silenced": is_silenced(board.decisions, seen.key, features),
+        "acknowledged": ack and {"by": ack.asked.by, "at": rfc3339(ack.made_at), "reason": ack.asked.reason},
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any, TypeVar
 
+import msgspec
 import structlog
 
 from monitor.alerting.alerts import AlertState
@@ -19,6 +20,10 @@ from monitor.facts import (
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
+    DecisionEnded,
+    DecisionMade,
+    DecisionRefused,
+    DecisionsStand,
     DeliveryTried,
     EventsCounted,
     EventsRejected,
@@ -47,7 +52,9 @@ __all__ = ["METRICS", "Telemetry", "configure_logging"]
 T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
 # Nothing is logged of these, and they are many.
-UNSPOKEN = frozenset({EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands})
+UNSPOKEN = frozenset(
+    {EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands, DecisionsStand}
+)
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
 
@@ -120,6 +127,8 @@ class Telemetry:
                 self._say_learning(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
+            case DecisionMade() | DecisionRefused() | DecisionEnded():
+                self._say_decision(fact)
             case CheckpointSaved(_, seconds, size):
                 log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
             case CheckpointFailed(error):
@@ -169,6 +178,22 @@ class Telemetry:
             self._log.log(level, f"webhook.{WEBHOOK_OUTCOMES[fact.outcome]}", webhook=fact.target, **said)
         else:
             self._log.log(level, f"target.{fact.outcome}", target=fact.target, type=fact.type, **said)
+
+    def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded) -> None:
+        log = self._log
+        match fact:
+            case DecisionMade(decision, repeated=False):
+                asked = decision.asked
+                about = {"model": decision.model, "by": asked.by, "reason": asked.reason, "until": decision.until}
+                log.info(
+                    "decision.made", id=asked.id, decision=asked.kind, **about, wish=msgspec.to_builtins(asked.wish)
+                )
+            case DecisionRefused(asked, _, why):
+                log.warning("decision.refused", id=asked.id, decision=asked.kind, by=asked.by, why=why)
+            case DecisionEnded(past):
+                log.info("decision.ended", id=past.decision.id, model=past.decision.model, why=past.why)
+            case _:  # said before
+                pass
 
     def _say_alert(self, alert: AlertChanged) -> None:
         self._log.log(

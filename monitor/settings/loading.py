@@ -84,6 +84,8 @@ def check_environment(document: Mapping[str, Any]) -> None:
     lists = [document.get(key) for key in ("webhooks", "targets")]
     entries = [entry for entries in lists if isinstance(entries, list) for entry in entries]
     secrets = [entry.get("secret_env") for entry in entries if isinstance(entry, Mapping)]
+    http = document.get("http")
+    secrets += [http.get("token_env")] if isinstance(http, Mapping) else []
     for name in os.environ:
         if not name.upper().startswith(ENVIRONMENT) or name in secrets:
             continue

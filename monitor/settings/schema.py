@@ -253,10 +253,18 @@ class RetrainingSettings(Section):
 
 
 class HttpSettings(Section):
-    """Where /metrics, health and the JSON routes are served."""
+    """Where /metrics, health and the JSON routes are served, and the token by which people decide."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
+    token_file: Path | None = None
+    token_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_token(self) -> "HttpSettings":
+        if self.token_file is not None and self.token_env is not None:
+            raise ValueError("takes only one of token_file and token_env")
+        return self
 
 
 class LogSettings(Section):

@@ -11,7 +11,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import REASON, RetrainOutcome
 from monitor.explain.figures import utc
 from monitor.explain.words import summary
-from monitor.facts import AlertChanged, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
 from monitor.stream.events import Nanos
 from monitor.targets.base import Subscriber
@@ -36,7 +36,7 @@ def rfc3339(nanos: Nanos) -> str:
     return utc(nanos).isoformat().replace("+00:00", "Z")
 
 
-def identity(alert: AlertChanged, kind: str) -> str:
+def identity(alert: AlertChanged | AlertSeen, kind: str) -> str:
     """The id of a notification: a hash of what is said, so that a replay or a lost state says it under the same id."""
     key = alert.key
     segment = [key.segment] if key.segment else []

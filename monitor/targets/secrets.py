@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+SHORTEST_TOKEN = 16  # characters
+
 
 class SecretError(ValueError):
     """A secret that cannot be read or used. The text never holds it."""
@@ -11,25 +13,35 @@ class SecretError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Reads what the keys `secret_file` and `secret_env` of a target name; paths are relative to `base`."""
+    """Reads what keys such as `secret_file` and `secret_env` of a target name; paths are relative to `base`."""
 
     base: Path
     environment: Mapping[str, str]
 
-    def read(self, secret_file: Path | None, secret_env: str | None) -> tuple[str, str]:
-        """The secret, and in words where it stands. Raises SecretError, which begins with the key."""
+    def read(self, secret_file: Path | None, secret_env: str | None, kind: str = "secret") -> tuple[str, str]:
+        """The secret, and in words where it stands. Raises SecretError, which begins with the key: `kind` is its word."""
         if secret_file is not None:
             path = self.base / secret_file
-            return _text(path), f"secret_file: the secret in {path}"
+            return _text(path, kind), f"{kind}_file: the {kind} in {path}"
         if secret_env is None or secret_env not in self.environment:
-            raise SecretError(f"secret_env: {secret_env} is not set")
-        return self.environment[secret_env], f"secret_env: the secret in {secret_env}"
+            raise SecretError(f"{kind}_env: {secret_env} is not set")
+        return self.environment[secret_env], f"{kind}_env: the {kind} in {secret_env}"
+
+    def token(self, token_file: Path | None, token_env: str | None) -> bytes | None:
+        """The token by which people are known; None where no key names one. Raises SecretError."""
+        if token_file is None and token_env is None:
+            return None
+        text, place = self.read(token_file, token_env, "token")
+        token = text.strip()
+        if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+            raise SecretError(f"{place} must be {SHORTEST_TOKEN} or more letters, digits and signs without a space")
+        return token.encode()
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, kind: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SecretError(f"secret_file: {path} cannot be read: {error.strerror or error}") from None
+        raise SecretError(f"{kind}_file: {path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise SecretError(f"secret_file: {path} is no text") from None
+        raise SecretError(f"{kind}_file: {path} is no text") from None

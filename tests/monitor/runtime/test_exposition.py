@@ -31,8 +31,10 @@ from monitor.facts import (
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, head, labelled, lines
 from monitor.runtime.http import Surface
+from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.writing import Deciding
 from monitor.stream.events import SECOND, SeriesKey
 from tests.build import score_table
 from tests.fakes import NOON, ManualClock
@@ -256,7 +258,8 @@ def calls_while_looking(scene: Scene, target: str, monkeypatch: pytest.MonkeyPat
         return look(watched)
 
     monkeypatch.setattr(scene.telemetry, "look", counted)
-    assert Surface(scene.telemetry, scene.exposition, lambda: None).answer(target, "")[0] == HTTPStatus.OK
+    deciding = Deciding(None, Inbox(), scene.telemetry.look)
+    assert Surface(scene.telemetry, scene.exposition, lambda: None, deciding).answer(target, "")[0] == HTTPStatus.OK
     return count
 
 

@@ -39,8 +39,10 @@ from monitor.facts import (
 )
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import MOST_CONNECTIONS, Connection, Server, Surface
+from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.writing import Deciding
 from monitor.store.sqlite import Backlog
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.build import DAY, REFERENCE, score_table
@@ -145,7 +147,9 @@ class Scene:
         ProcessCollector(registry=process)
         PlatformCollector(registry=process)
         exposition = Exposition(self.telemetry.look, status, process)
-        self.surface = Surface(self.telemetry, exposition, lambda: self.trouble)
+        self.surface = Surface(
+            self.telemetry, exposition, lambda: self.trouble, Deciding(None, Inbox(), self.telemetry.look)
+        )
         self.server = Server("127.0.0.1", 0)
         self.server.serve(self.surface)
         self.port = int(self.server.server_address[1])
@@ -192,7 +196,7 @@ def test_readiness_says_why_not(scene: Scene) -> None:
 
 @pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/metrics, /healthz, /readyz, /api/v1/models, /api/v1/alerts, /api/v1/windows"
+    known = "/metrics, /healthz, /readyz, /api/v1/models, /api/v1/alerts, /api/v1/windows, /api/v1/decisions"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
 
@@ -210,9 +214,16 @@ def test_head_is_get_without_the_body(scene: Scene, target: str) -> None:
         assert answer.getheader("cache-control") == "no-store"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS"])
 def test_nothing_can_be_changed(scene: Scene, method: str) -> None:
     assert scene.ask("/api/v1/models", method=method)[0] == 501
+
+
+@pytest.mark.parametrize(("target", "status"), [("/api/v1/models", 405), ("/metrics", 405), ("/nothing", 404)])
+def test_only_decisions_are_taken(scene: Scene, target: str, status: int) -> None:
+    said = {"error": "nothing is taken here but at /api/v1/decisions"}
+
+    assert scene.ask(target, method="POST") == (status, "application/json", json.dumps(said, separators=(",", ":")))
 
 
 def test_models_have_the_documented_shape(scene: Scene) -> None:
@@ -307,6 +318,8 @@ def test_alerts_have_the_documented_shape(scene: Scene) -> None:
         "evidence": [
             {"feature": "age", "detector": "psi", "score": 0.41, "threshold": 0.25, "pvalue": 1e-9, "rows": 100}
         ],
+        "silenced": False,
+        "acknowledged": None,
     }
     assert len(resolved) == 100
     assert {one["state"] for one in resolved} == {"resolved"}

@@ -16,6 +16,7 @@ from monitor.explain.explainer import Explainer
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
+from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop
 from monitor.runtime.telemetry import Telemetry
 from monitor.series.judging import Judging
@@ -81,6 +82,7 @@ class Scene:
         self.telemetry = Telemetry(board, self.clock.now)
         self.checkpointer = Checkpointer(self.store, self.pipeline, self.source, self.clock, 5.0)
         self.woken = 0
+        self.inbox = Inbox()
         decoder = TopicDecoder("t", [SeriesFields(CHURN, REFERENCE.layout, FieldMap())], FieldMap(), MAX_FUTURE)
         self.loop = Loop(
             self.source,
@@ -92,6 +94,7 @@ class Scene:
             explainer=Explainer({CHURN: REFERENCE}),
             subscribers=[subscriber("pager")],
             sender=Sender("hash", "0"),
+            inbox=self.inbox,
             wake=self._wake,
         )
         self.source.open(self.store.positions())

@@ -1,0 +1,214 @@
+"""`driftd accept`, `ack` and `silence`: tells the running daemon what somebody has decided, or lists what was."""
+
+import getpass
+import http.client
+import os
+import sys
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+
+from monitor.commands.exits import Exit
+from monitor.settings import ConfigError, find_config, load_settings
+from monitor.targets.secrets import SecretError, Secrets
+
+ROUTE = "/api/v1/decisions"
+PATIENCE = 15.0  # seconds; the daemon answers within ten
+MOST_BYTES = 64 * 1024 * 1024  # of an answer
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a daemon that listens everywhere is reached from here
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the daemon is reached, as the command line says: what is not said there is in the configuration."""
+
+    config: Path | None
+    url: str | None
+    token_file: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A daemon that listens, and the token it knows us by."""
+
+    url: str
+    token: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the daemon said."""
+
+    status: int
+    body: Any
+
+    @property
+    def error(self) -> str:
+        """One line of what is wrong."""
+        said = self.body.get("error") if isinstance(self.body, dict) else None
+        return said if isinstance(said, str) else f"the daemon answered {self.status}"
+
+
+class AwayError(Exception):
+    """The daemon cannot be reached; one line says why."""
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def decide(way: Way, body: dict[str, Any], *, by: str | None, as_json: bool) -> Exit:
+    """Ask for a decision and say what became of it. Raises ConfigError."""
+    daemon = reach(way, writes=True)
+    asked = {"id": uuid4().hex, "by": by or user(), **body}
+    try:
+        answer = insist(daemon, msgspec.json.encode(asked))
+    except AwayError as error:
+        return cannot(str(error))
+    if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
+        print(pretty(answer.body) if as_json else line(answer.body))
+        return Exit.OK
+    return refused(answer)
+
+
+def show_decisions(way: Way, kind: str, *, as_json: bool) -> Exit:
+    """Print the decisions of a kind that are in force. Raises ConfigError."""
+    try:
+        answer = ask(reach(way, writes=False), "GET", None)
+    except AwayError as error:
+        return cannot(str(error))
+    if answer.status != HTTPStatus.OK or not isinstance(answer.body, list):
+        return refused(answer)
+    found = [each for each in answer.body if each["decision"] == kind and each["ended_at"] is None]
+    if as_json:
+        print(pretty(found))
+    elif not found:
+        print(f"no {kind} is in force")
+    for each in () if as_json else found:
+        print(line(each))
+    return Exit.OK
+
+
+def refused(answer: Said) -> Exit:
+    """Say why it was not granted, and whose fault that is."""
+    match answer.status:
+        case HTTPStatus.NOT_FOUND | HTTPStatus.CONFLICT:
+            code = Exit.NO
+        case HTTPStatus.BAD_REQUEST | HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            code = Exit.USAGE
+        case _:
+            code = Exit.CANNOT_GO_ON
+    print(f"driftd: {answer.error}", file=sys.stderr)
+    return code
+
+
+def cannot(why: str) -> Exit:
+    """Say why nothing could be asked."""
+    print(f"driftd: {why}", file=sys.stderr)
+    return Exit.CANNOT_GO_ON
+
+
+def user() -> str:
+    """Who decides, where nobody says: the user of this machine."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without an entry for its user
+        return f"uid {os.getuid()}"
+
+
+def line(decision: dict[str, Any]) -> str:
+    """A decision in a line."""
+    what = decision.get("incident") or decision.get("ends") or decision["model"]
+    version = f" version {decision['version']}" if decision.get("version") else ""
+    features = f" ({', '.join(decision['features'])})" if decision.get("features") else ""
+    until = (
+        f" until {decision['until']}" if decision["until"] else " for good" if decision["decision"] == "accept" else ""
+    )
+    reason = f": {decision['reason']}" if decision["reason"] else ""
+    return f"{decision['id']}  {decision['decision']} {what}{version}{features}{until}, by {decision['by']}{reason}"
+
+
+def pretty(value: Any) -> str:
+    """JSON for programs that people can read."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1).decode()
+
+
+# --- the way there ----------------------------------------------------------------------------------------------------
+
+
+def reach(way: Way, *, writes: bool) -> Listener:
+    """Where the daemon is and what it knows us by. Raises ConfigError."""
+    url, http = way.url, None
+    secrets = Secrets(Path(), os.environ)
+    if url is None or (writes and way.token_file is None):
+        config = find_config(way.config)
+        http = load_settings(config).http
+        host = ANYWHERE.get(http.host, http.host)
+        url = url or (f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}")
+        secrets = Secrets(config.resolve().parent, os.environ)
+    if not writes:
+        return Listener(checked(url))
+    try:
+        if way.token_file is not None:
+            token = Secrets(Path(), os.environ).token(way.token_file, None)
+        else:
+            token = None if http is None else secrets.token(http.token_file, http.token_env)
+    except SecretError as error:
+        raise ConfigError(f"{'--token-file' if way.token_file else 'http'}: {error}") from None
+    if token is None:
+        raise ConfigError("http: neither token_file nor token_env is set, so nobody may decide; or give --token-file")
+    return Listener(checked(url), token)
+
+
+def checked(url: str) -> str:
+    """An address of a daemon. Raises ConfigError."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and not parts.query
+    except ValueError:
+        good = False
+    if not good or not url.isascii() or not url.isprintable() or " " in url or "@" in url:
+        raise ConfigError(f"--url: {url!r} is no address such as http://127.0.0.1:9464")
+    return url.rstrip("/")
+
+
+def insist(daemon: Listener, body: bytes) -> Said:
+    """Ask, and once more where it is not known what became of it: under its id nothing is done twice. Raises AwayError."""
+    try:
+        answer = ask(daemon, "POST", body)
+    except AwayError:
+        return ask(daemon, "POST", body)
+    return ask(daemon, "POST", body) if answer.status == HTTPStatus.SERVICE_UNAVAILABLE else answer
+
+
+def ask(daemon: Listener, method: str, body: bytes | None) -> Said:
+    """One request: no proxy, no redirect, since the token is for this daemon alone. Raises AwayError."""
+    parts = urlsplit(daemon.url)
+    assert parts.hostname is not None
+    make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = make(parts.hostname, parts.port, timeout=PATIENCE)
+    headers = {"content-type": "application/json", "user-agent": "driftd"}
+    if daemon.token is not None:
+        headers["authorization"] = f"Bearer {daemon.token.decode()}"
+    try:
+        connection.request(method, parts.path + ROUTE, body, headers)
+        answer = connection.getresponse()
+        said = answer.read(MOST_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        why = str(error) or type(error).__name__
+        raise AwayError(f"{daemon.url} does not answer: {why}; is driftd running there?") from None
+    finally:
+        connection.close()
+    return Said(answer.status, decoded(said))
+
+
+def decoded(said: bytes) -> Any:
+    """JSON; nothing where it is none."""
+    try:
+        return msgspec.json.decode(said)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,222 @@
+"""POST /api/v1/decisions: who may decide, what may be asked for, and the answers. GET of the same: what was decided."""
+
+import hmac
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import uuid4
+
+import msgspec
+from msgspec import Meta, Struct
+
+from detectors.durations import nanoseconds
+from monitor.alerting.decisions import Accept, Ack, Asked, Decision, End, PastDecision, Refusal, Scope, Silence, Wish
+from monitor.facts import DecisionMade
+from monitor.runtime.board import Board
+from monitor.runtime.inbox import Inbox, NotSavedError
+from monitor.stream.events import Nanos
+from monitor.targets.payloads import FIRING, identity, rfc3339
+
+MOST_BYTES = 64 * 1024  # of a body
+SCHEME = "bearer "
+FOR_GOOD = "good"
+OFF = "deciding is off: neither http.token_file nor http.token_env names a token"
+STATUS = {Refusal.UNKNOWN: HTTPStatus.NOT_FOUND, Refusal.CONFLICT: HTTPStatus.CONFLICT}
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")  # would disturb a terminal
+
+Text = Annotated[str, Meta(min_length=1, max_length=256)]
+Who = Annotated[str, Meta(min_length=1, max_length=128)]
+Why = Annotated[str, Meta(max_length=1000)]
+Answered = tuple[HTTPStatus, dict[str, Any]]
+
+
+class NotGrantedError(ValueError):
+    """A request that is not granted: its status, and one line that says why."""
+
+    def __init__(self, status: HTTPStatus, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+# --- what may be asked for --------------------------------------------------------------------------------------------
+
+
+class Body(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="decision", rename={"name": "id"}):
+    """What every decision says. Without an id it gets one; with its own it can be asked again safely."""
+
+    by: Who
+    reason: Why = ""
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+
+    def wish(self) -> Wish:
+        """What is asked for. Raises ValueError."""
+        raise NotImplementedError
+
+
+class ScopedBody(Body, kw_only=True, rename={"name": "id", "lasts": "for"}):
+    """What is about features of a model."""
+
+    model: Text
+    version: Text | None = None
+    features: tuple[Text, ...] = ()
+    lasts: str
+
+    @property
+    def scope(self) -> Scope:
+        """Of what."""
+        return Scope(self.model, self.version, self.features)
+
+
+class AcceptBody(ScopedBody, tag="accept"):
+    """For a duration, or for good."""
+
+    def wish(self) -> Wish:
+        """What is asked for."""
+        return Accept(self.scope, None if self.lasts == FOR_GOOD else duration(self.lasts))
+
+
+class SilenceBody(ScopedBody, tag="silence"):
+    """For a duration, and with a reason: others will wonder."""
+
+    def wish(self) -> Wish:
+        """What is asked for."""
+        if not self.reason.strip():
+            raise ValueError("a silence needs a reason")
+        return Silence(self.scope, duration(self.lasts))
+
+
+class AckBody(Body, tag="ack", kw_only=True):
+    """Of an open incident."""
+
+    incident: Text
+
+    def wish(self) -> Wish:
+        """What is asked for."""
+        return Ack(self.incident)
+
+
+class EndBody(Body, tag="end", kw_only=True, rename={"name": "id", "ended": "ends"}):
+    """Of a silence or an acknowledgement, by its id."""
+
+    ended: Text
+
+    def wish(self) -> Wish:
+        """What is asked for."""
+        return End(self.ended)
+
+
+def duration(text: str) -> Nanos:
+    """A length of time. Raises ValueError, which begins with the key."""
+    try:
+        nanos = nanoseconds(text)
+    except ValueError as error:
+        raise ValueError(f"for: {error} (is {text[:40]!r})") from None
+    if nanos <= 0:
+        raise ValueError("for: must be longer than zero")
+    return nanos
+
+
+DECODER = msgspec.json.Decoder(AcceptBody | SilenceBody | AckBody | EndBody)
+
+
+def asked_for(body: bytes) -> Asked:
+    """What a body asks for. Raises NotGrantedError."""
+    try:
+        decoded = DECODER.decode(body)
+        asked = Asked(decoded.name or uuid4().hex, decoded.wish(), decoded.by, decoded.reason)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise NotGrantedError(HTTPStatus.BAD_REQUEST, str(error)) from None
+    if any(UNSEEN.search(text) for text in texts(msgspec.to_builtins(asked))):
+        raise NotGrantedError(HTTPStatus.BAD_REQUEST, "a text holds a control character")
+    return asked
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a plain value."""
+    match value:
+        case str():
+            yield value
+        case dict() | list() | tuple():
+            for inner in value.values() if isinstance(value, dict) else value:
+                yield from texts(inner)
+
+
+# --- the answers ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Answers those who bring the token. Without a token of ours it is off."""
+
+    token: bytes | None = field(repr=False)
+    inbox: Inbox
+    look: Callable[[Callable[[Board], str]], str]
+
+    def answer(self, authorization: str, body: bytes) -> Answered:
+        """Take what is asked for, and answer once it is saved. Raises NotGrantedError."""
+        self._admit(authorization)
+        asked = asked_for(body)
+        match asked.wish:
+            case Ack(incident=told):
+                named = self.look(lambda board: incident_of(board, told))
+                asked = Asked(asked.id, Ack(named), asked.by, asked.reason)
+        try:
+            answer = self.inbox.ask(asked)
+        except NotSavedError as error:
+            raise NotGrantedError(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; ask again with id {asked.id}") from None
+        if isinstance(answer, DecisionMade):
+            return HTTPStatus.OK if answer.repeated else HTTPStatus.CREATED, shown(answer.decision)
+        raise NotGrantedError(STATUS[answer.refusal], answer.why)
+
+    def _admit(self, authorization: str) -> None:
+        """Raise NotGrantedError unless the token is brought; the time that takes says nothing of it."""
+        if self.token is None:
+            raise NotGrantedError(HTTPStatus.FORBIDDEN, OFF)
+        brought = authorization[len(SCHEME) :].strip() if authorization.lower().startswith(SCHEME) else ""
+        if not hmac.compare_digest(brought.encode("utf-8", "surrogateescape"), self.token):
+            raise NotGrantedError(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong: Authorization: Bearer …")
+
+
+def incident_of(board: Board, told: str) -> str:
+    """What an incident is called; it may be told by the id of its notice."""
+    ids = {identity(seen, FIRING): f"{seen.key}/{seen.rule}" for seen in board.alerts.values()}
+    return ids.get(told, told)
+
+
+def listed(in_force: Iterable[Decision], past: Iterable[PastDecision]) -> Iterator[dict[str, Any]]:
+    """`GET /api/v1/decisions`: those in force, then the last that are over; the newest first."""
+    for decision in reversed([*in_force]):
+        yield shown(decision)
+    for each in reversed([*past]):
+        yield shown(each.decision) | {"ended_at": rfc3339(each.ended_at), "ended": each.why}
+
+
+def shown(decision: Decision) -> dict[str, Any]:
+    """One decision; what it is about, by its kind."""
+    asked = decision.asked
+    return {
+        "id": decision.id,
+        "decision": asked.kind,
+        "model": decision.model,
+        **about(asked.wish),
+        "until": None if decision.until is None else rfc3339(decision.until),
+        "by": asked.by,
+        "reason": asked.reason,
+        "made_at": rfc3339(decision.made_at),
+        "event_time": None if decision.event_time is None else rfc3339(decision.event_time),
+        "ended_at": None,
+        "ended": None,
+    }
+
+
+def about(wish: Wish) -> dict[str, Any]:
+    """What a decision is about, beside its model."""
+    match wish:
+        case Accept(scope=scope) | Silence(scope=scope):
+            return {"version": scope.version, "features": list(scope.features)}
+        case Ack(incident=incident):
+            return {"incident": incident}
+        case End(decision=name):
+            return {"ends": name}

@@ -1,0 +1,337 @@
+"""Deciding over HTTP, on real sockets, against a whole daemon over lists: who may, what may be asked, what survives."""
+
+import http.client
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+from structlog.testing import capture_logs
+
+from detectors import Reference
+from monitor.app import Daemon
+from monitor.configuration import load
+from monitor.runtime.http import MOST_UNREAD
+from monitor.runtime.writing import MOST_BYTES, OFF
+from monitor.settings import load_settings
+from monitor.stream.events import SECOND, Partition
+from tests.fakes import NOON, ListSource, ManualClock
+
+TOKEN = "correct-horse-battery"
+P0 = Partition("predictions", 0)
+MODEL = {"name": "churn", "version": "3", "reference": "r.json", "window": "1m", "lateness": "0s", "min_rows": 1}
+RULE = {"name": "high", "detector": "psi", "fire_above": 1.0, "clear_below": 0.5, "severity": "critical"}
+SILENCE = {"decision": "silence", "model": "churn", "for": "2h", "by": "ana", "reason": "release"}
+ALERT = "churn/3/high"
+
+
+def events(count: int, first: int = 0, age: float = 500.0) -> list[bytes]:
+    """One a second, from noon on."""
+    return [
+        json.dumps(
+            {"ts": (NOON + at * SECOND) // 10**6, "model": "churn", "version": "3", "features": {"age": age}}
+        ).encode()
+        for at in range(first, first + count)
+    ]
+
+
+class Scene:
+    """A daemon over a directory, and those who ask it."""
+
+    def __init__(self, home: Path, token: str | None = TOKEN) -> None:
+        self.home = home
+        self.clock = ManualClock(NOON + 3600 * SECOND)
+        self.source = ListSource({P0: events(130)})
+        keys = {"token_env": "TOKEN"} if token else {}
+        settings = {
+            "topics": [{"name": "predictions"}],
+            "models": [MODEL],
+            "alerting": {"rules": [RULE], "false_alarms_per_month": None},
+            "state": str(home / "state"),
+            "http": {"port": 0, **keys},
+        }
+        (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+        configuration = load(load_settings(home / "driftd.yaml"), home, {"TOKEN": f" {token}\n"})
+        self.daemon = Daemon.start(configuration, clock=self.clock, source=self.source)
+        self.thread = Thread(target=self.daemon.run)
+        self.thread.start()
+        self.eventually(lambda: self.daemon.ready() is None and bool(self.get("/api/v1/alerts")))
+
+    def eventually(self, what: Any) -> None:
+        deadline = time.monotonic() + 10
+        while not what():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        self.daemon.stopping.set()
+        self.thread.join(10)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any, http.client.HTTPMessage]:
+        port = int(self.daemon.server.server_address[1])
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read()), answer.headers
+
+    def get(self, path: str) -> Any:
+        return self.ask("GET", path)[1]
+
+    def post(self, body: Any, token: str = TOKEN) -> tuple[int, Any]:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.ask("POST", "/api/v1/decisions", raw, {"authorization": f"Bearer {token}"})[:2]
+
+    def decide(self, **changes: Any) -> tuple[int, Any]:
+        return self.post({**SILENCE, **changes})
+
+    def counted(self, kind: str) -> int:
+        counters = self.daemon.telemetry.look(lambda board: board.counters["driftd_decisions_total"].copy())
+        return counters["churn", kind]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    Reference.fit({"age": [float(n) for n in range(100)], "plan": ["pro", "free"] * 50}).save(tmp_path / "r.json")
+    return tmp_path
+
+
+@contextmanager
+def running(home: Path, token: str | None = TOKEN) -> Iterator[Scene]:
+    found = Scene(home, token)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def scene(home: Path) -> Iterator[Scene]:
+    with running(home) as found:
+        yield found
+
+
+# --- who may ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_token_of_ours_nobody_decides(home: Path) -> None:
+    with running(home, token=None) as scene:
+        assert scene.post(SILENCE) == (403, {"error": OFF})
+        assert scene.get("/api/v1/decisions") == []
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"],
+)
+def test_without_the_token_nothing_is_taken(scene: Scene, authorization: str) -> None:
+    headers = {"authorization": authorization} if authorization else {}
+    status, said, answered = scene.ask("POST", "/api/v1/decisions", json.dumps(SILENCE).encode(), headers)
+
+    assert (status, said) == (401, {"error": "the token is missing or wrong: Authorization: Bearer …"})
+    assert answered["www-authenticate"] == "Bearer"
+    assert scene.get("/api/v1/decisions") == []
+
+
+def test_the_scheme_is_known_in_any_case(scene: Scene) -> None:
+    headers = {"authorization": f"bearer  {TOKEN}"}
+
+    assert scene.ask("POST", "/api/v1/decisions", json.dumps(SILENCE).encode(), headers)[0] == 201
+
+
+def test_the_token_is_in_no_representation(scene: Scene) -> None:
+    assert TOKEN not in repr(scene.daemon._configuration)
+    assert TOKEN not in repr(scene.daemon.surface._deciding)
+
+
+# --- what may be asked ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "Input data was truncated"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"\xff", "JSON is malformed: invalid character (byte 0)"),
+        (b"{", "Input data was truncated"),
+        (b"[" * 5000, "Expected `object`, got `array`"),
+        ({**SILENCE, "decision": "shout"}, "Invalid value 'shout' - at `$.decision`"),
+        ({"model": "churn"}, "Object missing required field `decision`"),
+        ({**SILENCE, "mode": 1}, "Object contains unknown field `mode`"),
+        ({**SILENCE, "by": ""}, "Expected `str` of length >= 1 - at `$.by`"),
+        ({**SILENCE, "by": None}, "Expected `str`, got `null` - at `$.by`"),
+        ({**SILENCE, "reason": " "}, "a silence needs a reason"),
+        ({**SILENCE, "reason": "\x1b[2J"}, "a text holds a control character"),
+        ({**SILENCE, "features": ["a\u202e"]}, "a text holds a control character"),
+        ({**SILENCE, "reason": "x" * 1001}, "Expected `str` of length <= 1000 - at `$.reason`"),
+        ({**SILENCE, "for": "2"}, "for: must be a duration such as 500ms, 30s, 5m, 1h or 7d (is '2')"),
+        ({**SILENCE, "for": "0s"}, "for: must be longer than zero"),
+        ({**SILENCE, "for": "good"}, "for: must be a duration such as 500ms, 30s, 5m, 1h or 7d (is 'good')"),
+        ({**SILENCE, "for": "9999d"}, "for: must be at most 3650d (is '9999d')"),
+        ({**SILENCE, "id": "a b"}, "Expected `str` matching regex '^[A-Za-z0-9._-]{1,64}$' - at `$.id`"),
+        ({"decision": "ack", "by": "ana"}, "Object missing required field `incident`"),
+        ({"decision": "end", "by": "ana"}, "Object missing required field `ends`"),
+        ({"decision": "accept", "by": "ana", "model": "churn"}, "Object missing required field `for`"),
+    ],
+)
+def test_what_is_no_decision_is_refused_in_a_line(scene: Scene, body: Any, said: str) -> None:
+    assert scene.post(body) == (400, {"error": said})
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "said"),
+    [
+        ({"model": "chrun"}, 404, "there is no model chrun; there is churn"),
+        ({"features": ["agee"]}, 404, "churn has no feature 'agee'"),
+        ({"version": "4"}, 404, "there is no version 4 of churn; there is 3"),
+    ],
+)
+def test_what_is_not_there_is_not_found(scene: Scene, changes: dict[str, Any], status: int, said: str) -> None:
+    assert scene.decide(**changes) == (status, {"error": said})
+
+
+@pytest.mark.parametrize("size", [MOST_BYTES + 1, MOST_UNREAD + 1])
+def test_a_body_has_an_end(scene: Scene, size: int) -> None:
+    assert scene.post(b" " * size) == (413, {"error": f"a body has at most {MOST_BYTES} bytes"})
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [("-1", 411), ("x", 411), ("9" * 30, 413), ("000000000999999999", 413), ("\u0663", 411)]
+)
+def test_a_length_that_cannot_be_is_refused(scene: Scene, length: str, status: int) -> None:
+    port = int(scene.daemon.server.server_address[1])
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
+        connection.putrequest("POST", "/api/v1/decisions")
+        connection.putheader("content-length", length.encode())
+        connection.endheaders(b"{}" * 1000)
+        connection.sock.shutdown(1)
+
+        assert connection.getresponse().status == status
+
+
+# --- what becomes of it -----------------------------------------------------------------------------------------------
+
+
+def test_a_silence_is_answered_listed_counted_and_shown(scene: Scene) -> None:
+    status, said = scene.decide(features=["age", "plan"])
+
+    assert status == 201
+    assert said == {
+        "id": said["id"],
+        "decision": "silence",
+        "model": "churn",
+        "version": None,
+        "features": ["age", "plan"],
+        "until": "2026-11-23T15:00:00Z",
+        "by": "ana",
+        "reason": "release",
+        "made_at": "2026-11-23T13:00:00Z",
+        "event_time": "2026-11-23T12:02:09Z",
+        "ended_at": None,
+        "ended": None,
+    }
+    assert scene.get("/api/v1/decisions") == [said]
+    assert [each["silenced"] for each in scene.get("/api/v1/alerts")] == [True]
+    assert scene.counted("silence") == 1
+
+
+def test_asking_again_under_the_same_id_changes_nothing(scene: Scene) -> None:
+    first = scene.decide(id="s-1")
+    scene.clock.advance(60)
+
+    assert scene.decide(id="s-1") == (200, first[1])
+    assert scene.decide(id="s-1", reason="other") == (409, {"error": "s-1 is the id of another decision"})
+    assert scene.counted("silence") == 1
+
+
+def test_a_silence_ends_by_the_clock_or_by_hand(scene: Scene) -> None:
+    scene.decide(id="a")
+    scene.decide(id="b")
+    status, said = scene.post({"decision": "end", "ends": "a", "by": "ben"})
+    assert (status, said["decision"], said["model"], said["ends"]) == (201, "end", "churn", "a")
+    scene.clock.advance(7200)
+    scene.eventually(lambda: scene.get("/api/v1/alerts")[0]["silenced"] is False)
+
+    over = scene.get("/api/v1/decisions")
+    assert [(each["decision"], each["ended"]) for each in over] == [
+        ("silence", "over"),
+        ("silence", "ended by ben"),
+        ("end", "done"),
+    ]
+    assert scene.post({"decision": "end", "ends": "a", "by": "ben"}) == (409, {"error": "a has ended already"})
+
+
+def test_an_incident_is_acknowledged_by_its_name_or_by_the_id_of_its_notice(scene: Scene) -> None:
+    from monitor.targets.payloads import FIRING, identity
+
+    seen = scene.daemon.telemetry.look(lambda board: next(iter(board.alerts.values())))
+    ack = {"decision": "ack", "by": "ana", "reason": "on it"}
+    status, said = scene.post({**ack, "incident": identity(seen, FIRING)})
+
+    assert (status, said["incident"], said["until"]) == (201, ALERT, None)
+    assert scene.get("/api/v1/alerts")[0]["acknowledged"] == {
+        "by": "ana",
+        "at": "2026-11-23T13:00:00Z",
+        "reason": "on it",
+    }
+    assert scene.post({**ack, "incident": ALERT})[0] == 409
+    assert scene.post({**ack, "incident": "churn/3/none"})[0] == 404
+
+
+def test_an_accept_is_in_event_time_or_for_good(scene: Scene) -> None:
+    accept = {"decision": "accept", "model": "churn", "by": "ana", "for": "30d"}
+
+    assert scene.post(accept)[1]["until"] == "2026-12-23T12:02:09Z"
+    assert scene.post({**accept, "for": "good"})[1]["until"] is None
+
+
+# --- what survives ----------------------------------------------------------------------------------------------------
+
+
+def test_what_was_answered_is_on_disk_however_the_daemon_ends(home: Path) -> None:
+    """A copy of the state as it lies there when the answer comes: what a kill would leave."""
+    with running(home) as scene:
+        assert scene.decide(id="s-1")[0] == 201
+        shutil.copytree(home / "state", home / "killed")
+
+    (home / "state").rename(home / "stopped")
+    (home / "killed").rename(home / "state")
+    with running(home) as scene:
+        assert [each["id"] for each in scene.get("/api/v1/decisions")] == ["s-1"]
+        assert [each["silenced"] for each in scene.get("/api/v1/alerts")] == [True]
+        assert scene.decide(id="s-1")[0] == 200
+        assert scene.counted("silence") == 0  # not made again
+
+
+def test_what_could_not_be_saved_is_not_answered_and_can_be_asked_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(scene.daemon.inbox, "_patience", 0.3)
+    with monkeypatch.context() as disk:
+        disk.setattr(scene.daemon.store, "save", full)
+        status, said = scene.decide(id="s-1")
+        assert status == 503
+        assert said["error"] == "not saved within 0.3 s: it is not known whether it will be; ask again with id s-1"
+    monkeypatch.setattr(scene.daemon.inbox, "_patience", 10.0)
+    scene.clock.advance(10)
+
+    assert scene.decide(id="s-1")[0] in {200, 201}
+    assert scene.counted("silence") == 1
+    assert [each["id"] for each in scene.get("/api/v1/decisions")] == ["s-1"]
