@@ -3,99 +3,19 @@
 import http.client
 import json
 import shutil
+import socket
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
-import yaml
 from structlog.testing import capture_logs
 
-from detectors import Reference
-from monitor.app import Daemon
-from monitor.configuration import load
 from monitor.runtime.http import MOST_UNREAD
 from monitor.runtime.writing import MOST_BYTES, OFF
-from monitor.settings import load_settings
-from monitor.stream.events import SECOND, Partition
-from tests.fakes import NOON, ListSource, ManualClock
-
-TOKEN = "correct-horse-battery"
-P0 = Partition("predictions", 0)
-MODEL = {"name": "churn", "version": "3", "reference": "r.json", "window": "1m", "lateness": "0s", "min_rows": 1}
-RULE = {"name": "high", "detector": "psi", "fire_above": 1.0, "clear_below": 0.5, "severity": "critical"}
-SILENCE = {"decision": "silence", "model": "churn", "for": "2h", "by": "ana", "reason": "release"}
-ALERT = "churn/3/high"
-
-
-def events(count: int, first: int = 0, age: float = 500.0) -> list[bytes]:
-    """One a second, from noon on."""
-    return [
-        json.dumps(
-            {"ts": (NOON + at * SECOND) // 10**6, "model": "churn", "version": "3", "features": {"age": age}}
-        ).encode()
-        for at in range(first, first + count)
-    ]
-
-
-class Scene:
-    """A daemon over a directory, and those who ask it."""
-
-    def __init__(self, home: Path, token: str | None = TOKEN) -> None:
-        self.home = home
-        self.clock = ManualClock(NOON + 3600 * SECOND)
-        self.source = ListSource({P0: events(130)})
-        keys = {"token_env": "TOKEN"} if token else {}
-        settings = {
-            "topics": [{"name": "predictions"}],
-            "models": [MODEL],
-            "alerting": {"rules": [RULE], "false_alarms_per_month": None},
-            "state": str(home / "state"),
-            "http": {"port": 0, **keys},
-        }
-        (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
-        configuration = load(load_settings(home / "driftd.yaml"), home, {"TOKEN": f" {token}\n"})
-        self.daemon = Daemon.start(configuration, clock=self.clock, source=self.source)
-        self.thread = Thread(target=self.daemon.run)
-        self.thread.start()
-        self.eventually(lambda: self.daemon.ready() is None and bool(self.get("/api/v1/alerts")))
-
-    def eventually(self, what: Any) -> None:
-        deadline = time.monotonic() + 10
-        while not what():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-
-    def close(self) -> None:
-        self.daemon.stopping.set()
-        self.thread.join(10)
-
-    def ask(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any, http.client.HTTPMessage]:
-        port = int(self.daemon.server.server_address[1])
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read()), answer.headers
-
-    def get(self, path: str) -> Any:
-        return self.ask("GET", path)[1]
-
-    def post(self, body: Any, token: str = TOKEN) -> tuple[int, Any]:
-        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.ask("POST", "/api/v1/decisions", raw, {"authorization": f"Bearer {token}"})[:2]
-
-    def decide(self, **changes: Any) -> tuple[int, Any]:
-        return self.post({**SILENCE, **changes})
-
-    def counted(self, kind: str) -> int:
-        counters = self.daemon.telemetry.look(lambda board: board.counters["driftd_decisions_total"].copy())
-        return counters["churn", kind]
+from tests.deciding import ALERT, SILENCE, TOKEN, Scene, running
 
 
 @pytest.fixture(autouse=True)
@@ -106,22 +26,19 @@ def _quiet() -> Iterator[None]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    Reference.fit({"age": [float(n) for n in range(100)], "plan": ["pro", "free"] * 50}).save(tmp_path / "r.json")
     return tmp_path
-
-
-@contextmanager
-def running(home: Path, token: str | None = TOKEN) -> Iterator[Scene]:
-    found = Scene(home, token)
-    try:
-        yield found
-    finally:
-        found.close()
 
 
 @pytest.fixture
 def scene(home: Path) -> Iterator[Scene]:
     with running(home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """A daemon of which nothing comes to be decided."""
+    with running(tmp_path_factory.mktemp("still")) as found:
         yield found
 
 
@@ -138,13 +55,13 @@ def test_without_a_token_of_ours_nobody_decides(home: Path) -> None:
     "authorization",
     ["", "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "Bearer \xff"],
 )
-def test_without_the_token_nothing_is_taken(scene: Scene, authorization: str) -> None:
+def test_without_the_token_nothing_is_taken(still: Scene, authorization: str) -> None:
     headers = {"authorization": authorization} if authorization else {}
-    status, said, answered = scene.ask("POST", "/api/v1/decisions", json.dumps(SILENCE).encode(), headers)
+    status, said, answered = still.ask("POST", "/api/v1/decisions", json.dumps(SILENCE).encode(), headers)
 
     assert (status, said) == (401, {"error": "the token is missing or wrong: Authorization: Bearer …"})
     assert answered["www-authenticate"] == "Bearer"
-    assert scene.get("/api/v1/decisions") == []
+    assert still.get("/api/v1/decisions") == []
 
 
 def test_the_scheme_is_known_in_any_case(scene: Scene) -> None:
@@ -153,9 +70,9 @@ def test_the_scheme_is_known_in_any_case(scene: Scene) -> None:
     assert scene.ask("POST", "/api/v1/decisions", json.dumps(SILENCE).encode(), headers)[0] == 201
 
 
-def test_the_token_is_in_no_representation(scene: Scene) -> None:
-    assert TOKEN not in repr(scene.daemon._configuration)
-    assert TOKEN not in repr(scene.daemon.surface._deciding)
+def test_the_token_is_in_no_representation(still: Scene) -> None:
+    assert TOKEN not in repr(still.daemon._configuration)
+    assert TOKEN not in repr(still.daemon.surface._deciding)
 
 
 # --- what may be asked ------------------------------------------------------------------------------------------------
@@ -188,8 +105,8 @@ def test_the_token_is_in_no_representation(scene: Scene) -> None:
         ({"decision": "accept", "by": "ana", "model": "churn"}, "Object missing required field `for`"),
     ],
 )
-def test_what_is_no_decision_is_refused_in_a_line(scene: Scene, body: Any, said: str) -> None:
-    assert scene.post(body) == (400, {"error": said})
+def test_what_is_no_decision_is_refused_in_a_line(still: Scene, body: Any, said: str) -> None:
+    assert still.post(body) == (400, {"error": said})
 
 
 @pytest.mark.parametrize(
@@ -200,25 +117,26 @@ def test_what_is_no_decision_is_refused_in_a_line(scene: Scene, body: Any, said:
         ({"version": "4"}, 404, "there is no version 4 of churn; there is 3"),
     ],
 )
-def test_what_is_not_there_is_not_found(scene: Scene, changes: dict[str, Any], status: int, said: str) -> None:
-    assert scene.decide(**changes) == (status, {"error": said})
+def test_what_is_not_there_is_not_found(still: Scene, changes: dict[str, Any], status: int, said: str) -> None:
+    assert still.decide(**changes) == (status, {"error": said})
 
 
 @pytest.mark.parametrize("size", [MOST_BYTES + 1, MOST_UNREAD + 1])
-def test_a_body_has_an_end(scene: Scene, size: int) -> None:
-    assert scene.post(b" " * size) == (413, {"error": f"a body has at most {MOST_BYTES} bytes"})
+def test_a_body_has_an_end(still: Scene, size: int) -> None:
+    assert still.post(b" " * size) == (413, {"error": f"a body has at most {MOST_BYTES} bytes"})
 
 
 @pytest.mark.parametrize(
     ("length", "status"), [("-1", 411), ("x", 411), ("9" * 30, 413), ("000000000999999999", 413), ("\u0663", 411)]
 )
-def test_a_length_that_cannot_be_is_refused(scene: Scene, length: str, status: int) -> None:
-    port = int(scene.daemon.server.server_address[1])
+def test_a_length_that_cannot_be_is_refused(still: Scene, length: str, status: int) -> None:
+    port = int(still.daemon.server.server_address[1])
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
         connection.putrequest("POST", "/api/v1/decisions")
         connection.putheader("content-length", length.encode())
-        connection.endheaders(b"{}" * 1000)
-        connection.sock.shutdown(1)
+        connection.endheaders()
+        with suppress(OSError):  # answered and closed already
+            connection.sock.shutdown(socket.SHUT_WR)
 
         assert connection.getresponse().status == status
 
