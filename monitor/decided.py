@@ -21,7 +21,7 @@ from monitor.alerting.decisions import (
 )
 from monitor.facts import AlertChanged, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand, Fact
 from monitor.stream.events import Nanos, SeriesKey
-from monitor.withheld import Held, Withheld
+from monitor.withheld import Held, Withheld, incident_of
 
 NOT_ENDED = {Accept: "an accept is not taken back: fit a new reference", End: "an end is not taken back"}
 
@@ -123,7 +123,7 @@ class Decided:
     def follow(self, alert: AlertChanged) -> None:
         """An acknowledgement ends with what it is of."""
         if alert.closed:
-            self._resolved.append(f"{alert.key}/{alert.rule}")
+            self._resolved.append(incident_of(alert))
 
     def expire(self, event_time: Nanos | None, now: Nanos) -> list[Fact]:
         """End what is over."""

@@ -37,6 +37,7 @@ from monitor.stream.delta import Folder, PaneDelta
 from monitor.stream.events import MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.watermark import Watermark
 from monitor.stream.windows import WindowSpec
+from monitor.withheld import incident_of
 
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
@@ -179,11 +180,7 @@ class Pipeline:
     def _open_incidents(self) -> dict[str, SeriesKey]:
         """The series of each alert that is open, by what it is called."""
         seen = (fact for view in self.views.values() for operator in view.operators for fact in operator.current())
-        return {
-            f"{alert.key}/{alert.rule}": alert.key
-            for alert in seen
-            if isinstance(alert, AlertSeen) and alert.state in OPEN
-        }
+        return {incident_of(alert): alert.key for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN}
 
     def expire(self, now: Nanos) -> list[Fact]:
         """End the decisions whose time is over."""

@@ -7,8 +7,12 @@ from monitor.alerting.episodes import Evidence
 from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
 from monitor.stream.events import SeriesKey
 
-Subject = tuple[SeriesKey, str]  # series and rule
 IsSilenced = Callable[[SeriesKey, Sequence[str]], bool]
+
+
+def incident_of(alert: AlertSeen | AlertChanged) -> str:
+    """What an alert is called: one that ends and one that begins after it may bear one name."""
+    return f"{alert.key}/{alert.rule}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,18 @@ class Held:
     def facts(self) -> list[Fact]:
         """What is to be told, in this order."""
         return [fact for fact in (self.closed, self.opened, self.retrain) if fact is not None]
+
+    @property
+    def alert(self) -> AlertChanged:
+        """The alert that it is of."""
+        alert = self.opened or self.closed
+        assert alert is not None  # a request for retraining is held with the page that asked
+        return alert
+
+    @property
+    def key(self) -> SeriesKey:
+        """The series."""
+        return self.alert.key
 
     @property
     def features(self) -> list[str]:
@@ -40,7 +56,7 @@ class Withheld:
     """Lets through what may be told. What opens and ends in silence is never told; what is still open is, afterwards."""
 
     def __init__(self, is_silenced: IsSilenced) -> None:
-        self.held: dict[Subject, Held] = {}
+        self.held: dict[str, Held] = {}
         self.changed = False
         self._is_silenced = is_silenced
 
@@ -49,57 +65,56 @@ class Withheld:
         return [*self._released(), *(each for fact in facts for each in self._told(fact))]
 
     def _released(self) -> list[Fact]:
-        free = [subject for subject, held in self.held.items() if not self._is_silenced(subject[0], held.features)]
-        return [fact for subject in free for fact in self._release(subject)]
+        free = [name for name, held in self.held.items() if not self._is_silenced(held.key, held.features)]
+        return [fact for name in free for fact in self._release(name)]
 
-    def _release(self, subject: Subject) -> list[Fact]:
+    def _release(self, incident: str) -> list[Fact]:
         self.changed = True
-        return self.held.pop(subject).facts
+        return self.held.pop(incident).facts
 
-    def _hold(self, subject: Subject, held: Held) -> list[Fact]:
+    def _hold(self, incident: str, held: Held) -> list[Fact]:
         """Hold this of an alert, or nothing any more."""
         self.changed = True
         if held.facts:
-            self.held[subject] = held
+            self.held[incident] = held
         else:
-            self.held.pop(subject, None)
+            self.held.pop(incident, None)
         return []
 
     def _told(self, fact: Fact) -> list[Fact]:
         match fact:
-            case AlertSeen(key=key, rule=rule) if (key, rule) in self.held:
+            case AlertSeen() if incident_of(fact) in self.held:
                 return [*self._seen(fact), fact]
             case AlertChanged(opened=True):
                 return self._opened(fact)
             case AlertChanged(closed=True):
                 return self._closed(fact)
             case RetrainDecided(alert=alert):
-                subject = alert.key, alert.rule
-                held = self.held.get(subject, Held())
-                return [fact] if held.opened is None else self._hold(subject, replace(held, retrain=fact))
+                held = self.held.get(incident_of(alert), Held())
+                return [fact] if held.opened is None else self._hold(incident_of(alert), replace(held, retrain=fact))
             case _:
                 return [fact]
 
     def _seen(self, alert: AlertSeen) -> list[Fact]:
         """A held page shows what fires by now; a feature that is not silenced frees it."""
-        subject = alert.key, alert.rule
-        held, before = self.held[subject].showing(alert.evidence), self.held[subject]
+        incident = incident_of(alert)
+        held, before = self.held[incident].showing(alert.evidence), self.held[incident]
         if held != before:
-            self._hold(subject, held)
-        return [] if self._is_silenced(alert.key, held.features) else self._release(subject)
+            self._hold(incident, held)
+        return [] if self._is_silenced(alert.key, held.features) else self._release(incident)
 
     def _opened(self, alert: AlertChanged) -> list[Fact]:
-        subject = alert.key, alert.rule
+        incident = incident_of(alert)
         if not self._is_silenced(alert.key, [each.feature for each in alert.evidence]):
             return [alert]
-        return self._hold(subject, replace(self.held.get(subject, Held()), opened=alert))
+        return self._hold(incident, replace(self.held.get(incident, Held()), opened=alert))
 
     def _closed(self, alert: AlertChanged) -> list[Fact]:
-        subject = alert.key, alert.rule
-        held = self.held.get(subject, Held())
+        incident = incident_of(alert)
+        held = self.held.get(incident, Held())
         if held.opened is not None:  # nobody was told that it began
-            return self._hold(subject, Held(closed=held.closed))
-        return self._hold(subject, Held(closed=alert)) if self._is_silenced(alert.key, ()) else [alert]
+            return self._hold(incident, Held(closed=held.closed))
+        return self._hold(incident, Held(closed=alert)) if self._is_silenced(alert.key, ()) else [alert]
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -110,10 +125,4 @@ class Withheld:
     def restore(self, saved: Iterable[Held]) -> None:
         """Take it up again."""
         for held in saved:
-            self.held[_subject(held)] = held
-
-
-def _subject(held: Held) -> Subject:
-    alert = held.opened or held.closed
-    assert alert is not None  # a request for retraining is held with the page that asked
-    return alert.key, alert.rule
+            self.held[incident_of(held.alert)] = held

@@ -14,9 +14,10 @@ import msgspec
 
 from monitor.runtime import routes
 from monitor.runtime.board import Board
+from monitor.runtime.decisions import listed
 from monitor.runtime.metrics import Exposition
 from monitor.runtime.telemetry import Telemetry
-from monitor.runtime.writing import MOST_BYTES, Deciding, NotGrantedError, listed
+from monitor.runtime.writing import MOST_BYTES, Deciding, NotGrantedError
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
 REQUEST_SECONDS = 10.0  # for a whole connection, request and answer

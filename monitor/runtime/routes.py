@@ -13,6 +13,7 @@ from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, rfc3339
+from monitor.withheld import incident_of
 
 
 def models(board: Board) -> Iterator[dict[str, Any]]:
@@ -96,7 +97,7 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
 
 def decided(board: Board, seen: AlertSeen) -> dict[str, Any]:
     """What people have decided of an alert: whether nobody is told, and who looks after it."""
-    ack = acknowledgement(board.decisions, f"{seen.key}/{seen.rule}")
+    ack = acknowledgement(board.decisions, incident_of(seen))
     features = [entry.feature for entry in seen.evidence]
     return {
         "silenced": is_silenced(board.decisions, seen.key, features),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
 
 from monitor.alerting.alerts import AlertState
@@ -44,6 +43,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
+from monitor.runtime.decisions import shown
 from monitor.runtime.metrics import METRICS
 from monitor.stream.events import DAY, SECOND, Nanos
 
@@ -183,11 +183,8 @@ class Telemetry:
         log = self._log
         match fact:
             case DecisionMade(decision, repeated=False):
-                asked = decision.asked
-                about = {"model": decision.model, "by": asked.by, "reason": asked.reason, "until": decision.until}
-                log.info(
-                    "decision.made", id=asked.id, decision=asked.kind, **about, wish=msgspec.to_builtins(asked.wish)
-                )
+                said = {name: value for name, value in shown(decision).items() if value not in (None, [])}
+                log.info("decision.made", **said)
             case DecisionRefused(asked, _, why):
                 log.warning("decision.refused", id=asked.id, decision=asked.kind, by=asked.by, why=why)
             case DecisionEnded(past):

@@ -1,9 +1,9 @@
-"""POST /api/v1/decisions: who may decide, what may be asked for, and the answers. GET of the same: what was decided."""
+"""POST /api/v1/decisions: who may decide, what may be asked for, and the answers."""
 
 import hmac
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import uuid4
@@ -12,12 +12,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from detectors.durations import nanoseconds
-from monitor.alerting.decisions import Accept, Ack, Asked, Decision, End, PastDecision, Refusal, Scope, Silence, Wish
+from monitor.alerting.decisions import Accept, Ack, Asked, End, Refusal, Scope, Silence, Wish
 from monitor.facts import DecisionMade
 from monitor.runtime.board import Board
+from monitor.runtime.decisions import shown
 from monitor.runtime.inbox import Inbox, NotSavedError
 from monitor.stream.events import Nanos
-from monitor.targets.payloads import FIRING, identity, rfc3339
+from monitor.targets.payloads import FIRING, identity
+from monitor.withheld import incident_of
 
 MOST_BYTES = 64 * 1024  # of a body
 SCHEME = "bearer "
@@ -152,7 +154,7 @@ class Deciding:
 
     token: bytes | None = field(repr=False)
     inbox: Inbox
-    look: Callable[[Callable[[Board], str]], str]
+    look: Callable[[Callable[[Board], Board]], Board]
 
     def answer(self, authorization: str, body: bytes) -> Answered:
         """Take what is asked for, and answer once it is saved. Raises NotGrantedError."""
@@ -160,8 +162,7 @@ class Deciding:
         asked = asked_for(body)
         match asked.wish:
             case Ack(incident=told):
-                named = self.look(lambda board: incident_of(board, told))
-                asked = Asked(asked.id, Ack(named), asked.by, asked.reason)
+                asked = replace(asked, wish=Ack(named(self.look(Board.copy), told)))
         try:
             answer = self.inbox.ask(asked)
         except NotSavedError as error:
@@ -179,44 +180,7 @@ class Deciding:
             raise NotGrantedError(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong: Authorization: Bearer …")
 
 
-def incident_of(board: Board, told: str) -> str:
+def named(board: Board, told: str) -> str:
     """What an incident is called; it may be told by the id of its notice."""
-    ids = {identity(seen, FIRING): f"{seen.key}/{seen.rule}" for seen in board.alerts.values()}
+    ids = {identity(seen, FIRING): incident_of(seen) for seen in board.alerts.values()}
     return ids.get(told, told)
-
-
-def listed(in_force: Iterable[Decision], past: Iterable[PastDecision]) -> Iterator[dict[str, Any]]:
-    """`GET /api/v1/decisions`: those in force, then the last that are over; the newest first."""
-    for decision in reversed([*in_force]):
-        yield shown(decision)
-    for each in reversed([*past]):
-        yield shown(each.decision) | {"ended_at": rfc3339(each.ended_at), "ended": each.why}
-
-
-def shown(decision: Decision) -> dict[str, Any]:
-    """One decision; what it is about, by its kind."""
-    asked = decision.asked
-    return {
-        "id": decision.id,
-        "decision": asked.kind,
-        "model": decision.model,
-        **about(asked.wish),
-        "until": None if decision.until is None else rfc3339(decision.until),
-        "by": asked.by,
-        "reason": asked.reason,
-        "made_at": rfc3339(decision.made_at),
-        "event_time": None if decision.event_time is None else rfc3339(decision.event_time),
-        "ended_at": None,
-        "ended": None,
-    }
-
-
-def about(wish: Wish) -> dict[str, Any]:
-    """What a decision is about, beside its model."""
-    match wish:
-        case Accept(scope=scope) | Silence(scope=scope):
-            return {"version": scope.version, "features": list(scope.features)}
-        case Ack(incident=incident):
-            return {"incident": incident}
-        case End(decision=name):
-            return {"ends": name}

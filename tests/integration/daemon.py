@@ -24,7 +24,12 @@ class Driftd:
         self.home = home
         (self.port,) = free_ports(1)
         self.config = home / "driftd.yaml"
-        settings = {"state": "state", "log": {"level": log}, **config, "http": {"port": self.port}}
+        settings = {
+            "state": "state",
+            "log": {"level": log},
+            **config,
+            "http": {**config.get("http", {}), "port": self.port},
+        }
         self.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         self.log = home / "driftd.log"
         self._child: Child | None = None

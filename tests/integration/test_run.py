@@ -122,6 +122,23 @@ def test_a_signal_drains_saves_and_ends_within_seconds(
     assert daemon.stop() == 0
 
 
+def test_a_decision_outlives_a_kill(home: Path, daemons: list[Driftd], mock_broker: "MockBroker") -> None:
+    """The command has ended with 0: from then on nothing can undo it."""
+    mock_broker.create_topic(TOPIC)
+    (home / "token").write_text("correct-horse-battery\n")
+    daemon = make(home, daemons, mock_broker.bootstrap, checkpoint_interval="1h", http={"token_file": "token"})
+    daemon.start()
+    words = ["silence", "m", "--for", "2h", "--by", "ana", "--reason", "release", "--config", str(daemon.config)]
+    subprocess.run([sys.executable, "-m", "monitor", *words], check=True, timeout=60, capture_output=True)
+    daemon.kill()
+    daemon.start()
+
+    (decision,) = daemon.get("/api/v1/decisions")
+    assert (decision["decision"], decision["model"], decision["by"]) == ("silence", "m", "ana")
+    assert daemon.metric("driftd_silenced", model="m") == 1
+    assert [line["id"] for line in daemon.logged("decision.made")] in ([decision["id"]], [])  # made once
+
+
 def test_a_signal_ends_it_while_the_broker_is_away(
     home: Path, daemons: list[Driftd], mock_broker: "MockBroker"
 ) -> None:

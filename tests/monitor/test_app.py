@@ -148,6 +148,36 @@ def test_a_secret_that_cannot_be_used_is_said_without_it(home: Path, secret: byt
     assert "hunter2" not in line
 
 
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (None, "HOME/token cannot be read: No such file or directory"),
+        (b"\xff", "HOME/token is no text"),
+        (b"hunter2\n", "the token in HOME/token must be 16 or more letters, digits and signs without a space"),
+        (b"hunter2 hunter2 hunter2", "the token in HOME/token must be 16 or more letters, digits and signs without a"),
+        ("hunter2-hunter2-hünter2".encode(), "the token in HOME/token must be 16 or more letters, digits and signs"),
+    ],
+)
+def test_a_token_that_cannot_be_used_is_said_without_it(home: Path, token: bytes | None, said: str) -> None:
+    if token is not None:
+        (home / "token").write_bytes(token)
+    (line,) = refusal(home, http={"token_file": "token"})
+
+    assert line.startswith(f"http.token_file: {said}")
+    assert "hunter2" not in line
+
+
+def test_a_token_is_read_from_a_file_or_a_variable(home: Path) -> None:
+    (home / "token").write_text("  hunter2-hunter2-hunter2\n")
+
+    for http in ({"token_file": "token"}, {"token_env": "DRIFTD_HTTP_TOKEN"}):
+        found = configuration(home, {"DRIFTD_HTTP_TOKEN": "hunter2-hunter2-hunter2"}, http=http)
+        assert found.token == b"hunter2-hunter2-hunter2"
+        assert "hunter2" not in repr(found)
+    assert configuration(home).token is None
+    assert refusal(home, http={"token_env": "T"}) == ["http.token_env: T is not set"]
+
+
 def test_the_configs_hash_knows_settings_but_no_secret(home: Path) -> None:
     plain = configuration(home).config_hash
     webhook = {"name": "trainer", "url": "https://trainer.invalid", "secret_env": "S"}

@@ -12,6 +12,7 @@ import structlog
 from detectors import DriftScore
 from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, Scope, Silence
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
@@ -25,6 +26,10 @@ from monitor.facts import (
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
+    DecisionEnded,
+    DecisionMade,
+    DecisionRefused,
+    DecisionsStand,
     DeliveryTried,
     EventsCounted,
     EventsRejected,
@@ -77,10 +82,17 @@ CHANGED = AlertChanged(
     (Evidence("age", "psi", 0.41, 0.25, None, 5),),
     "abc",
 )
+SILENCED = Asked("s-1", Silence(Scope("churn", None, ("age",)), 3600 * SECOND), "ana", "release")
+DECISION = Decision(SILENCED, "churn", NOON, None)
+OVER = PastDecision(DECISION, NOON, "over")
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
         EventsCounted("t", "ok", 3),
+        DecisionMade(DECISION),
+        DecisionRefused(SILENCED, Refusal.UNKNOWN, "there is no model churn"),
+        DecisionEnded(OVER),
+        DecisionsStand((DECISION,), (OVER,)),
         EventsRejected("t", "too_large", 2),
         FieldsRejected("t", "number_as_text", 2),
         WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
@@ -171,6 +183,9 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
         (CHANGED, "alert.firing", "warning"),
         (EXAMPLES[RetrainDecided], "retrain.decided", "info"),
         (EXAMPLES[StateReset], "state.reset", "warning"),
+        (EXAMPLES[DecisionMade], "decision.made", "info"),
+        (EXAMPLES[DecisionRefused], "decision.refused", "warning"),
+        (EXAMPLES[DecisionEnded], "decision.ended", "info"),
         (EXAMPLES[RateImproved], "rate.improved", "info"),
         (EXAMPLES[PartitionsAssigned], "source.assigned", "info"),
         (EXAMPLES[TopicsMissing], "source.topics_missing", "warning"),
@@ -206,6 +221,8 @@ def test_what_matters_is_logged_at_its_level(scene: Scene, fact: Fact, event: st
         TopicsMissing(()),
         EXAMPLES[SubgroupCharted],
         EXAMPLES[CalibrationStands],
+        EXAMPLES[DecisionsStand],
+        DecisionMade(DECISION, repeated=True),
     ],
     ids=lambda fact: type(fact).__name__,
 )
@@ -327,6 +344,21 @@ def test_a_copy_of_the_board_knows_nothing_of_what_came_after(scene: Scene, kind
     scene.record(EXAMPLES[kind], EXAMPLES[CheckpointSaved])
 
     assert repr(copied) == before != repr(scene.board)
+
+
+def test_a_decision_is_logged_with_who_what_and_why_and_counted_once(scene: Scene) -> None:
+    (line,) = scene.record(DecisionMade(DECISION), DecisionMade(DECISION, repeated=True))
+
+    assert {key: line[key] for key in ("id", "decision", "model", "features", "by", "reason", "until")} == {
+        "id": "s-1",
+        "decision": "silence",
+        "model": "churn",
+        "features": ["age"],
+        "by": "ana",
+        "reason": "release",
+        "until": "2026-11-23T13:00:00Z",
+    }
+    assert scene.count("driftd_decisions_total", "churn", "silence") == 1
 
 
 def test_webhooks_are_counted_as_targets_and_as_ever(scene: Scene) -> None:

@@ -150,7 +150,10 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
     assert found["retraining"] == {"cooldown": "1d", "max_per_week": 3}
     assert (found["webhooks"], found["state"], found["max_future"]) == ([], "/var/lib/driftd", "10m")
     assert (found["checkpoint_interval"], found["idle_after"]) == ("5s", "30s")
-    assert (found["http"], found["log"]) == ({"host": "127.0.0.1", "port": 9464}, {"level": "info", "format": "json"})
+    assert (found["http"], found["log"]) == (
+        {"host": "127.0.0.1", "port": 9464, "token_file": None, "token_env": None},
+        {"level": "info", "format": "json"},
+    )
 
 
 def test_what_a_rule_does_not_say_has_its_default(config: Path) -> None:
@@ -540,6 +543,12 @@ def test_an_address_that_cannot_be_is_refused(config: Path, url: Any) -> None:
 
     assert found.startswith("webhooks[0].url: ")
     assert len(found.splitlines()) == 1
+
+
+def test_there_is_one_token_at_most(config: Path) -> None:
+    found = refusal(config, changed("http", {"token_env": "A", "token_file": "b"}))
+
+    assert found == "http: takes only one of token_file and token_env"
 
 
 @pytest.mark.parametrize("secrets", [{}, {"secret_env": "A", "secret_file": "b"}])
