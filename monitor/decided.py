@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from detectors.univariate import volume
 from monitor.alerting.decisions import (
     MOST_IN_FORCE,
     Accept,
@@ -20,6 +21,7 @@ from monitor.alerting.decisions import (
     is_silenced,
 )
 from monitor.facts import AlertChanged, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand, Fact
+from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.withheld import Held, Withheld, incident_of
 
@@ -187,3 +189,8 @@ def _again(known: Decision, asked: Asked) -> DecisionMade:
     if known.asked != asked:
         raise RefusedError(Refusal.CONFLICT, f"{asked.id} is the id of another decision")
     return DecisionMade(known, repeated=True)
+
+
+def features_of(spec: SeriesSpec) -> tuple[str, ...]:
+    """What can be decided of in a series: its features, and its rows."""
+    return *spec.reference.names, volume.FEATURE

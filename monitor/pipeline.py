@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from detectors.univariate import volume
 from monitor.alerting.decisions import Accept, Asked, Decision
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
 from monitor.alerting.rules import Severity
-from monitor.decided import Decided
+from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
@@ -323,11 +322,6 @@ class Pipeline:
         if any(entry.kind == STATE for entry in entries):
             facts.append(StateReset(owner.key, "no longer configured: its state is forgotten"))
         return facts
-
-
-def features_of(spec: SeriesSpec) -> tuple[str, ...]:
-    """What can be decided of in a series: its features, and its rows."""
-    return *spec.reference.names, volume.FEATURE
 
 
 def usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:

@@ -57,7 +57,7 @@ class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):
 
 
 Wish = Accept | Silence | Ack | End
-KINDS = ("accept", "silence", "ack", "end")
+DECISION_KINDS = ("accept", "silence", "ack", "end")
 
 
 @dataclass(frozen=True, slots=True)

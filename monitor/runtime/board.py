@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, product
 
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.decisions import KINDS, Decision, PastDecision, is_silenced
+from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import ScoreTable
@@ -134,12 +134,15 @@ class Board:
                 labels = key.model, key.version, rule, state.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 0
         for key in self.series:
-            for kind in KINDS:
-                self.counters["driftd_decisions_total"][key.model, kind] += 0
             for retrain in RetrainOutcome:
                 self.counters["driftd_retrain_requests_total"][key.model, REASON, retrain.value] += 0
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
+        self._expect_decisions()
+
+    def _expect_decisions(self) -> None:
+        for key, decision in product(self.series, DECISION_KINDS):
+            self.counters["driftd_decisions_total"][key.model, decision] += 0
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
@@ -200,10 +203,8 @@ class Board:
                 self._learn(fact)
             case WatermarkAdvanced(at):
                 self.watermark = at
-            case DecisionMade() | DecisionsStand():
-                self._note_decision(fact)
             case _:
-                self._note_service(fact)
+                self._note(fact)
 
     def _learn(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
         series = self.series[fact.key]
@@ -212,12 +213,15 @@ class Board:
             return
         self.series[fact.key] = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
         self._expect_warnings(fact.key)
-    def _note_decision(self, fact: DecisionMade | DecisionsStand) -> None:
+
+    def _note(self, fact: Fact) -> None:
         match fact:
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):
                 self.counters["driftd_decisions_total"][decision.model, decision.asked.kind] += not repeated
+            case _:
+                self._note_service(fact)
 
     def _note_service(self, fact: Fact) -> None:
         match fact:

@@ -3,8 +3,21 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from monitor.alerting.decisions import Accept, Ack, Decision, End, PastDecision, Silence, Wish
+from monitor.alerting.decisions import (
+    Accept,
+    Ack,
+    Decision,
+    End,
+    PastDecision,
+    Silence,
+    Wish,
+    acknowledgement,
+    is_silenced,
+)
+from monitor.facts import AlertSeen
+from monitor.runtime.board import Board
 from monitor.targets.payloads import rfc3339
+from monitor.withheld import incident_of
 
 
 def listed(in_force: Iterable[Decision], past: Iterable[PastDecision]) -> Iterator[dict[str, Any]]:
@@ -42,3 +55,13 @@ def about(wish: Wish) -> dict[str, Any]:
             return {"incident": incident}
         case End(decision=name):
             return {"ends": name}
+
+
+def decided(board: Board, seen: AlertSeen) -> dict[str, Any]:
+    """What people have decided of an alert: whether nobody is told, and who looks after it."""
+    ack = acknowledgement(board.decisions, incident_of(seen))
+    features = [entry.feature for entry in seen.evidence]
+    return {
+        "silenced": is_silenced(board.decisions, seen.key, features),
+        "acknowledged": ack and {"by": ack.asked.by, "at": rfc3339(ack.made_at), "reason": ack.asked.reason},
+    }

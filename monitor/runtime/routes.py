@@ -5,15 +5,14 @@ from heapq import merge
 from itertools import islice, repeat
 from typing import Any
 
-from monitor.alerting.decisions import acknowledgement, is_silenced
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.decisions import decided
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, rfc3339
-from monitor.withheld import incident_of
 
 
 def models(board: Board) -> Iterator[dict[str, Any]]:
@@ -92,16 +91,6 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
         "resolved_at": resolved_at,
         "episode": shown.episode,
         "evidence": evidence(shown.evidence),
-    }
-
-
-def decided(board: Board, seen: AlertSeen) -> dict[str, Any]:
-    """What people have decided of an alert: whether nobody is told, and who looks after it."""
-    ack = acknowledgement(board.decisions, incident_of(seen))
-    features = [entry.feature for entry in seen.evidence]
-    return {
-        "silenced": is_silenced(board.decisions, seen.key, features),
-        "acknowledged": ack and {"by": ack.asked.by, "at": rfc3339(ack.made_at), "reason": ack.asked.reason},
     }
 
 

@@ -181,6 +181,8 @@ class Deciding:
 
 
 def named(board: Board, told: str) -> str:
-    """What an incident is called; it may be told by the id of its notice."""
-    ids = {identity(seen, FIRING): incident_of(seen) for seen in board.alerts.values()}
-    return ids.get(told, told)
+    """What an incident is called; it may be told by its model, version and rule, or by the id of its notice."""
+    for seen in board.alerts.values():
+        if told in {identity(seen, FIRING), f"{seen.key}/{seen.rule}"}:
+            return incident_of(seen)
+    return told
