@@ -169,10 +169,9 @@ class Pipeline:
         assert decision.event_time is not None
         scope, facts = decision.asked.wish.scope, list[Fact]()
         for key, series in self.series.items():
-            features = scope.features or features_of(series.spec)
             for view in series.views.values() if scope.holds(key) else ():
                 self._changed[view] = None
-                for fact in view.accept(features, decision.until, decision.event_time):
+                for fact in view.accept(scope.features, decision.until, decision.event_time):
                     facts += [fact, *self._follow(fact)]
         return facts
 

@@ -77,7 +77,10 @@ class Operator(Saved, Protocol[S]):
         return []
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
-        """Take these features as they are at event time `at` for how they should be, until then, or for good."""
+        """Take these features, all where none is named, as they are at event time `at` for how they should be.
+
+        Until that event time, or for good.
+        """
         del features, until, at
         return []
 

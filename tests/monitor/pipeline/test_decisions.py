@@ -140,7 +140,7 @@ def test_an_accept_reaches_every_operator_of_what_is_meant_in_event_time() -> No
     facts = found.decide(asked(Accept(Scope("churn", "3", ("age",)), 30 * DAY)), now=NOON)
     found.decide(asked(Accept(Scope("churn"), None), name="2"), now=NOON)
 
-    everything = ["__volume__", "age", "plan"]
+    everything: list[str] = []  # where none is named
     assert accepted(found) == [(["age"], at(2) + 30 * DAY, at(2)), (everything, None, at(2))]
     assert accepted(found, OTHER_KEY) == [(everything, None, at(2))]
     assert of(facts, RateImproved)
