@@ -58,7 +58,9 @@ class Explainer:
         if place not in worded:
             narrator = self._narrators.get(fact.key)  # a series that is no longer configured has none
             ended = isinstance(fact, AlertChanged) and fact.closed  # maybe long ago, where it is told at a start
-            worded[place] = fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence, keep=not ended)
+            worded[place] = (
+                fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence, keep=not ended)
+            )
         return replace(fact, evidence=worded[place])
 
 
