@@ -23,7 +23,7 @@ from monitor.alerting.decisions import (
 from monitor.facts import AlertChanged, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand, Fact
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos, SeriesKey
-from monitor.withheld import Held, Withheld, incident_of
+from monitor.withheld import HeldBack, Withheld, incident_of
 
 NOT_ENDED = {Accept: "an accept is not taken back: fit a new reference", End: "an end is not taken back"}
 
@@ -42,7 +42,7 @@ class SavedDecisions:
 
     in_force: list[Decision]
     past: list[PastDecision]
-    held: list[Held]
+    held: list[HeldBack]
 
 
 class Decided:

@@ -16,7 +16,7 @@ def incident_of(alert: AlertSeen | AlertChanged) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldBack:
     """What people would have been told of one alert: the end of what they know of, then what has opened since."""
 
     closed: AlertChanged | None = None
@@ -45,7 +45,7 @@ class Held:
         """What it is about; nothing where all that is held is an end."""
         return [] if self.opened is None else [each.feature for each in self.opened.evidence]
 
-    def showing(self, evidence: tuple[Evidence, ...]) -> "Held":
+    def showing(self, evidence: tuple[Evidence, ...]) -> "HeldBack":
         """The same page, with what the alert shows by now."""
         if self.opened is None or not evidence:
             return self
@@ -56,7 +56,7 @@ class Withheld:
     """Lets through what may be told. What opens and ends in silence is never told; what is still open is, afterwards."""
 
     def __init__(self, is_silenced: IsSilenced) -> None:
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, HeldBack] = {}
         self.changed = False
         self._is_silenced = is_silenced
 
@@ -72,7 +72,7 @@ class Withheld:
         self.changed = True
         return self.held.pop(incident).facts
 
-    def _hold(self, incident: str, held: Held) -> list[Fact]:
+    def _hold(self, incident: str, held: HeldBack) -> list[Fact]:
         """Hold this of an alert, or nothing any more."""
         self.changed = True
         if held.facts:
@@ -90,7 +90,7 @@ class Withheld:
             case AlertChanged(closed=True):
                 return self._closed(fact)
             case RetrainDecided(alert=alert):
-                held = self.held.get(incident_of(alert), Held())
+                held = self.held.get(incident_of(alert), HeldBack())
                 return [fact] if held.opened is None else self._hold(incident_of(alert), replace(held, retrain=fact))
             case _:
                 return [fact]
@@ -107,22 +107,22 @@ class Withheld:
         incident = incident_of(alert)
         if not self._is_silenced(alert.key, [each.feature for each in alert.evidence]):
             return [alert]
-        return self._hold(incident, replace(self.held.get(incident, Held()), opened=alert))
+        return self._hold(incident, replace(self.held.get(incident, HeldBack()), opened=alert))
 
     def _closed(self, alert: AlertChanged) -> list[Fact]:
         incident = incident_of(alert)
-        held = self.held.get(incident, Held())
+        held = self.held.get(incident, HeldBack())
         if held.opened is not None:  # nobody was told that it began
-            return self._hold(incident, Held(closed=held.closed))
-        return self._hold(incident, Held(closed=alert)) if self._is_silenced(alert.key, ()) else [alert]
+            return self._hold(incident, HeldBack(closed=held.closed))
+        return self._hold(incident, HeldBack(closed=alert)) if self._is_silenced(alert.key, ()) else [alert]
 
     # --- state --------------------------------------------------------------------------------------------------
 
-    def saved(self) -> list[Held]:
+    def saved(self) -> list[HeldBack]:
         """What is held, to be saved."""
         return list(self.held.values())
 
-    def restore(self, saved: Iterable[Held]) -> None:
+    def restore(self, saved: Iterable[HeldBack]) -> None:
         """Take it up again."""
         for held in saved:
             self.held[incident_of(held.alert)] = held

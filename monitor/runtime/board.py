@@ -139,6 +139,9 @@ class Board:
                 self.counters["driftd_retrain_requests_total"][key.model, REASON, retrain.value] += 0
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
+        self._expect_decisions()
+
+    def _expect_decisions(self) -> None:
         for key, decision in product(self.series, DECISION_KINDS):
             self.counters["driftd_decisions_total"][key.model, decision] += 0
 
@@ -202,10 +205,8 @@ class Board:
                 self._learn(fact)
             case WatermarkAdvanced(at):
                 self.watermark = at
-            case DecisionMade() | DecisionsStand():
-                self._note_decision(fact)
             case _:
-                self._note_service(fact)
+                self._note(fact)
 
     def _learn(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
         series = self.series[fact.key]
@@ -215,12 +216,14 @@ class Board:
         self.series[fact.key] = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
         self._expect_warnings(fact.key)
 
-    def _note_decision(self, fact: DecisionMade | DecisionsStand) -> None:
+    def _note(self, fact: Fact) -> None:
         match fact:
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):
                 self.counters["driftd_decisions_total"][decision.model, decision.asked.kind] += not repeated
+            case _:
+                self._note_service(fact)
 
     def _note_service(self, fact: Fact) -> None:
         match fact:
