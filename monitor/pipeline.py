@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
+from detectors.charts import IncidentKind
 from monitor.alerting.decisions import Accept, Asked, Decision
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
-from monitor.alerting.rules import Severity
+from monitor.alerting.rules import BUDGET_RULE, Severity
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
@@ -203,14 +204,16 @@ class Pipeline:
 
     def _keep(self, ended: AlertChanged) -> None:
         """Keep an alert whose episode has ended, for those who ask later; without the counts, of which there are many."""
-        evidence = tuple(replace(each, counts=b"") for each in ended.evidence)
-        self.resolved.append(replace(ended, evidence=evidence) if evidence else ended)
+        self.resolved.append(without_counts(ended))
         self._dirty.add("resolved")
 
     def _ask_for_retraining(self, alert: AlertChanged) -> RetrainDecided:
         model, policy = alert.key.model, self.series[alert.key].spec.retraining
         onset = alert.since if alert.onset is None else alert.onset
-        if shows_broken_data(alert.evidence):
+        broken = (
+            alert.rule == BUDGET_RULE and alert.kind is IncidentKind.DATA_QUALITY
+        )  # your own rules ask as they are told
+        if broken or shows_broken_data(alert.evidence):
             return RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, data_from=onset, data_to=alert.window.end)
         history, outcome = self.retraining.get(model, RetrainHistory()).decide(policy, at=alert.window.end)
         if outcome is RetrainOutcome.REQUESTED:
@@ -321,6 +324,14 @@ class Pipeline:
         if any(entry.kind == STATE for entry in entries):
             facts.append(StateReset(owner.key, "no longer configured: its state is forgotten"))
         return facts
+
+
+def without_counts(alert: AlertChanged) -> AlertChanged:
+    """The alert without the counts that words are made of."""
+    evidence, members = (
+        tuple(replace(each, counts=b"") for each in found) for found in (alert.evidence, alert.about.members)
+    )
+    return replace(alert, evidence=evidence, about=replace(alert.about, members=members))
 
 
 def usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:

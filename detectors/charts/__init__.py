@@ -5,10 +5,12 @@ from detectors.charts.charts import Charts, Sums
 from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign
 from detectors.charts.firing import FiringFeature, FiringReader
 from detectors.charts.floors import Floors
+from detectors.charts.kinds import KINDS, IncidentKind, kind_of
 from detectors.charts.point import ChartPoint
 
 __all__ = [
     "CHARTS",
+    "KINDS",
     "Budget",
     "BudgetError",
     "BudgetSpec",
@@ -18,6 +20,8 @@ __all__ = [
     "FiringFeature",
     "FiringReader",
     "Floors",
+    "IncidentKind",
     "Sums",
     "adwin_delta",
+    "kind_of",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
+from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import REASON, RetrainOutcome
@@ -98,7 +99,7 @@ class Board:
         default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT_WINDOWS))
     )
     panes: Mapping[SeriesKey, int] = field(default_factory=dict)
-    alerts: dict[tuple[SeriesKey, str], AlertSeen] = field(default_factory=dict)
+    alerts: dict[tuple[SeriesKey, str, IncidentKind], AlertSeen] = field(default_factory=dict)  # not inactive
     resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
     expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
@@ -143,6 +144,8 @@ class Board:
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
+        for kind in KINDS if BUDGET_RULE in series.rules else ():
+            self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 0
         if series.calibration != "cold" and BUDGET_RULE in series.rules:
             of = key.model, key.version
             self.counters["driftd_chart_warnings_total"][of] += 0
@@ -276,10 +279,10 @@ class Board:
 
     def _alert(self, fact: AlertSeen | AlertChanged | RetrainDecided) -> None:
         match fact:
-            case AlertSeen(key=key, rule=rule, state=AlertState.INACTIVE):
-                self.alerts.pop((key, rule), None)
-            case AlertSeen(key=key, rule=rule):
-                self.alerts[key, rule] = fact
+            case AlertSeen(key=key, rule=rule, kind=kind, state=AlertState.INACTIVE):
+                self.alerts.pop((key, rule, kind), None)
+            case AlertSeen(key=key, rule=rule, kind=kind):
+                self.alerts[key, rule, kind] = fact
             case AlertChanged(key=key, rule=rule, after=after):
                 labels = key.model, key.version, rule, after.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 1

@@ -6,19 +6,20 @@ from itertools import islice, repeat
 from typing import Any
 
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import AlertChanged, AlertSeen, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.stream.events import Nanos, SeriesKey
-from monitor.targets.payloads import evidence_item, rfc3339
+from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 
 def models(board: Board) -> Iterator[dict[str, Any]]:
     """`GET /api/v1/models`: every series as its last closed window shows it."""
     rules: dict[SeriesKey, list[str]] = {}
-    for key, rule in sorted(board.alerts):
+    for key, rule in sorted({(key, rule) for key, rule, _ in board.alerts}):
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
         yield model(key, series, board.watermark, rules.get(key, []))
@@ -85,12 +86,37 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
         "model": shown.key.model,
         "version": shown.key.version,
         "rule": shown.rule,
+        "kind": shown.kind.value,
+        "incident": shown.incident or None,
         "severity": shown.severity.value,
         "state": state,
         "since": None if shown.since is None else rfc3339(shown.since),
         "resolved_at": resolved_at,
         "episode": shown.episode,
         "evidence": evidence(shown.evidence),
+    }
+
+
+def incidents(board: Board) -> list[dict[str, Any]]:
+    """`GET /api/v1/incidents`: those of the budget that are open, then the last that ended, newest first."""
+    active = [
+        incident(seen, "open", None) for seen in board.alerts.values() if seen.rule == BUDGET_RULE and seen.incident
+    ]
+    ended = [
+        incident(end, "settled" if end.settled else "resolved", end.window.end)
+        for end in reversed(board.resolved)
+        if end.rule == BUDGET_RULE
+    ]
+    return active + ended
+
+
+def incident(shown: AlertSeen | AlertChanged, state: str, ended_at: Nanos | None) -> dict[str, Any]:
+    """One incident."""
+    return incident_item(shown.incident, shown.key, shown.kind, shown.severity, shown.about) | {
+        "state": state,
+        "since": None if shown.since is None else rfc3339(shown.since),
+        "opened_at": None if shown.about.opened_at is None else rfc3339(shown.about.opened_at),
+        "ended_at": None if ended_at is None else rfc3339(ended_at),
     }
 
 

@@ -1,17 +1,20 @@
 """Alerts of a series: what is said of them, and how their states are saved."""
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import msgspec
 
 from detectors import DriftScore
+from detectors.charts import IncidentKind
 from monitor.alerting.alerts import Alert, AlertState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
+from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import AlertRule
 from monitor.alerting.table import DetectorScores
 from monitor.facts import AlertChanged, AlertSeen, WindowSpan
+from monitor.facts.alerts import NOTHING
 from monitor.stream.events import Nanos, SeriesKey
 
 
@@ -24,17 +27,25 @@ class Teller:
     reference: str
     interval: Nanos
     calibration: str = ""  # where the rule rests on one
+    kind: IncidentKind = IncidentKind.DRIFT
 
     def told(
-        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan
+        self,
+        before: Episode,
+        after: Episode,
+        evidence: tuple[Evidence, ...],
+        window: WindowSpan,
+        about: Standing = NOTHING,
     ) -> list[AlertSeen | AlertChanged]:
         """How an alert stands after a window, and whether it changed; nothing of one that stays inactive."""
         if before.state is after.state is AlertState.INACTIVE:
             return []
-        seen = self.seen(after, evidence)
-        return [seen] if before.state is after.state else [seen, self._changed(before, after, evidence, window)]
+        seen = self.seen(after, evidence, about)
+        if before.state is after.state:
+            return [seen]
+        return [seen, replace(self._changed(before, after, evidence, window), about=about)]
 
-    def seen(self, episode: Episode, evidence: tuple[Evidence, ...]) -> AlertSeen:
+    def seen(self, episode: Episode, evidence: tuple[Evidence, ...], about: Standing = NOTHING) -> AlertSeen:
         """How an alert stands."""
         return AlertSeen(
             key=self.key,
@@ -44,6 +55,8 @@ class Teller:
             since=episode.since,
             episode=episode.number,
             evidence=evidence,
+            kind=self.kind,
+            about=about,
         )
 
     def _changed(
@@ -61,6 +74,7 @@ class Teller:
             episode=after.number,
             window=window,
             evidence=evidence,
+            kind=self.kind,
             reference=self.reference,
             calibration=self.calibration,
             onset=since - self.interval,

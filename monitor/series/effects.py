@@ -45,7 +45,7 @@ class EffectBudget(Operator[Sketch]):
         called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])
         episodes = incident.step(called, Span(window.start, window.end))
         evidence = alert.state.evidence()
-        incident.evidence = self._counted(evidence, window.sketch.tally()) if evidence else ()
+        incident.remember(self._counted(evidence, window.sketch.tally()) if evidence else ())
         return alert.told(episodes, WindowSpan(window.start, window.end, window.sketch.rows))
 
     def _counted(self, evidence: Sequence[Evidence], window: Tally) -> tuple[Evidence, ...]:

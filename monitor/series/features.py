@@ -72,7 +72,10 @@ def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectB
 
 def _alerts(key: SeriesKey, judging: Judging) -> list[tuple[Teller, RuleState]]:
     return [
-        (Teller(key, rule, judging.reference.hash, judging.window_length), RuleState(judging.rules_for(rule)))
+        (
+            Teller(key, rule, judging.reference.hash, judging.window_length, kind=rule.kind),
+            RuleState(judging.rules_for(rule)),
+        )
         for rule in judging.rules
     ]
 

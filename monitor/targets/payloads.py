@@ -1,19 +1,22 @@
 """From facts to notices: what is said, and ids that are the same whenever the same thing is said."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.ids import notice_id
+from monitor.alerting.incidents import Standing
 from monitor.alerting.retraining import REASON, RetrainOutcome
+from monitor.alerting.rules import Severity
 from monitor.explain.figures import utc
 from monitor.explain.words import summary
 from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
-from monitor.stream.events import Nanos
+from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.base import Subscriber
 
 RETRAIN = "model.retrain.requested"
@@ -38,10 +41,7 @@ def rfc3339(nanos: Nanos) -> str:
 
 def identity(alert: AlertChanged | AlertSeen, kind: str) -> str:
     """The id of a notification: a hash of what is said, so that a replay or a lost state says it under the same id."""
-    key = alert.key
-    segment = [key.segment] if key.segment else []
-    said = msgspec.json.encode([key.model, key.version, alert.rule, alert.since, kind, *segment])
-    return hashlib.sha256(said).hexdigest()[:32]
+    return notice_id(alert.key, alert.rule, alert.kind, alert.since, kind)
 
 
 def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
@@ -84,6 +84,8 @@ def data_of(fact: AlertChanged | RetrainDecided, alert: AlertChanged, name: str,
         "model": alert.key.model,
         "model_version": alert.key.version,
         "reason": REASON,
+        "kind": alert.kind.value,
+        "incident": alert.incident,
         "severity": alert.severity.value,
         "alert": {"rule": alert.rule, "since": rfc3339(alert.since), "episode": alert.episode},
         "window": {
@@ -139,3 +141,28 @@ def evidence_item(evidence: Evidence) -> dict[str, Any]:
         "words": evidence.words or None,
     }
     return item | {name: value for name, value in more.items() if value is not None}
+
+
+def incident_item(name: str, key: SeriesKey, kind: IncidentKind, severity: Severity, about: Standing) -> dict[str, Any]:
+    """What an incident is and has been, as JSON; its times are added by who knows how it stands."""
+    return {
+        "incident": name,
+        "model": key.model,
+        "version": key.version,
+        "kind": kind.value,
+        "severity": severity.value,
+        "features": [member_item(each) for each in about.members],
+        "settled": list(about.settled),
+        "escalations": [{"at": rfc3339(each.at), "features": list(each.features)} for each in about.escalations],
+    }
+
+
+def member_item(evidence: Evidence) -> dict[str, Any]:
+    """One feature of an incident, as last seen."""
+    return {
+        "feature": evidence.feature,
+        "chart": evidence.chart,
+        "since": None if evidence.since is None else rfc3339(evidence.since),
+        "effect": evidence.effect,
+        "words": evidence.words,
+    }

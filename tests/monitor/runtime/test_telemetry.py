@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from detectors import DriftScore
+from detectors.charts import IncidentKind
 from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, Scope, Silence
@@ -330,7 +331,7 @@ def test_what_is_restored_is_neither_counted_nor_logged(scene: Scene, capsys: py
     scene.telemetry.restore([EXAMPLES[WindowClosed], EXAMPLES[AlertSeen], resolved])
 
     assert list(scene.board.resolved) == [resolved]
-    assert scene.board.alerts.keys() == {(CHURN, "drift")}
+    assert scene.board.alerts.keys() == {(CHURN, "drift", IncidentKind.DRIFT)}
     assert scene.count("driftd_alert_transitions_total", "churn", "3", "drift", "inactive") == 0
     assert capsys.readouterr().err == ""
 

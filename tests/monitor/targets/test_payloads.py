@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
@@ -102,6 +103,8 @@ def test_a_request_for_retraining_reads_as_documented() -> None:
             "model": "churn",
             "model_version": "3",
             "reason": "drift",
+            "kind": "drift",
+            "incident": CHANGED.incident,
             "severity": "critical",
             "alert": {"rule": "drift", "since": "2026-11-23T11:55:00Z", "episode": 1},
             "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 10_000},
@@ -114,9 +117,21 @@ def test_a_request_for_retraining_reads_as_documented() -> None:
             "reference": {"hash": "abc123"},
             "config_hash": "c0nf16",
             "driftd_version": "1.2.3",
-            "summary": "churn/3 drifts since 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2",
+            "summary": "churn/3 drifts since 2026-11-23 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2",
         },
     }
+
+
+def test_what_opens_under_one_rule_at_once_has_ids_of_its_own() -> None:
+    """An incident of drift has the id it had before there were kinds."""
+    broken = replace(CHANGED, kind=IncidentKind.DATA_QUALITY)
+
+    assert (
+        len({identity(one, FIRING) for one in (CHANGED, broken, replace(CHANGED, kind=IncidentKind.PREDICTION))}) == 3
+    )
+    assert identity(replace(broken, rule="mine"), FIRING) == identity(replace(CHANGED, rule="mine"), FIRING)
+    assert broken.incident != CHANGED.incident
+    assert CHANGED.incident == replace(CHANGED, before=RAISED, after=INACTIVE, evidence=()).incident
 
 
 def test_evidence_says_what_is_known_of_it() -> None:
