@@ -163,6 +163,7 @@ def chart_plan(settings: Settings, model: ModelSettings) -> BudgetSpec | None:
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},
         importance={name: feature.importance for name, feature in features if feature.importance is not None},
+        settle_ns=model.settle_after,
     )
 
 

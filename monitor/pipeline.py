@@ -20,6 +20,7 @@ from monitor.alerting.rules import BUDGET_RULE, Severity
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     DecisionMade,
     Fact,
@@ -192,7 +193,10 @@ class Pipeline:
     # --- what series share ------------------------------------------------------------------------------------
 
     def _follow(self, fact: Fact) -> list[Fact]:
-        """Keep an alert that has ended; let one that has opened ask for retraining, if it is critical."""
+        """Keep an alert that has ended; let one that has opened ask for retraining, if it is critical, or once it is."""
+        if isinstance(fact, AlertEscalated):
+            now_critical = fact.alert.severity is Severity.CRITICAL is not fact.severity_before
+            return [self._ask_for_retraining(fact.alert)] if now_critical else []
         if not isinstance(fact, AlertChanged):
             return []
         if fact.closed:

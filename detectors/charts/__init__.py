@@ -6,6 +6,7 @@ from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign
 from detectors.charts.firing import FiringFeature, FiringReader
 from detectors.charts.floors import Floors
 from detectors.charts.kinds import KINDS, IncidentKind, kind_of
+from detectors.charts.levels import LevelChange, LevelStep
 from detectors.charts.point import ChartPoint
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "FiringReader",
     "Floors",
     "IncidentKind",
+    "LevelChange",
+    "LevelStep",
     "Sums",
     "adwin_delta",
     "kind_of",

@@ -21,6 +21,7 @@ direction of change of one feature; F false alarms a month are asked for, m char
 5. No subgroup alone fires a chart by its sum: an increment is cut at six tenths of h. One may where the chance is below
    1e-12 and the change is large; see evidence.py.
 6. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
+7. Levels. What has changed and stays so becomes a second baseline, from which the charts go on; see levels.py.
 
 References: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). D. Siegmund, Sequential Analysis (1985), ch. 10.
 G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
@@ -28,6 +29,7 @@ G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Stati
 
 import struct
 import zlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +37,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.charts.design import GAUSSIAN, BudgetSpec, ChartDesign, most
+from detectors.charts.design import CHARTS, GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
+from detectors.charts.levels import Fires, LevelChange, Levels
 from detectors.charts.older import of_seven_charts
 from detectors.charts.point import ChartPoint
-from detectors.charts.rate_charts import RateCharts
+from detectors.charts.rate_charts import RateCharts, RatePoint
 from detectors.charts.recovery import Recovery
 from detectors.charts.rows import RowCharts
 from detectors.charts.selfcheck import SelfCheck
+from detectors.charts.watch import WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
 from detectors.reference.reference import Reference
 from detectors.sketches import Tally
@@ -54,7 +58,8 @@ QUIET = 12  # subgroups that a chart has to be quiet for, or a day where that is
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
 MAGIC = b"dCHT"
-VERSION = 1
+VERSION = 2
+READABLE = frozenset({1, 2})  # 1 knew no levels
 
 
 class Sums:
@@ -103,6 +108,7 @@ class Charts:
         self.row_charts = RowCharts(self.design, quiet)
         self.check = SelfCheck(self.design.thresholds)
         self.improvements = Improvements(self.design)
+        self.levels = Levels(self.design, spec.settle_ns)
 
     # --- panes in, points out ----------------------------------------------------------------------------------
 
@@ -141,8 +147,9 @@ class Charts:
     ) -> ChartPoint:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
         design = self.design
-        hourly, resting, lack_of_fit = design.expected(start, end)
-        shares, folded = design.cells.fold(hourly), design.cells.fold(cells)
+        hourly, behind, lack_of_fit = design.expected(start, end)
+        level, resting = self.levels.expected(hourly, behind)
+        shares, folded = design.cells.fold(level), design.cells.fold(cells)
         self._carried[0] += folded
         self._carried[1] += folded.sum(axis=1)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
@@ -152,10 +159,13 @@ class Charts:
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
+        fired = np.asarray(self.firing.any(axis=1))
         self._advance(evidence, began)
         self._recover(evidence)
         events = design.rates.events(cells, missing, unseen, rows)
         rates = self.rates.follow(*events, design.rates.at(hourly, resting), start)
+        lost = np.stack([missing, unseen], axis=1)
+        changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), evidence, rates, fired)
         self.row_charts.follow(rows, start, end, covered)
         warned, due = self._warnings(evidence, rates.firing)
         values = self.values
@@ -184,7 +194,51 @@ class Charts:
             suspect=self.check.suspect,
             improved=self.improvements.follow(missing, unseen, rows),
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
+            changes=changes,
+            moving=self.levels.moving,
+            creeping=self.levels.creeping,
+            grown=self.levels.grown,
+            sizes=self.levels.sizes,
         )
+
+    def _settle(
+        self, seen: WatchedSubgroup, evidence: SubgroupEvidence, rates: RatePoint, fired: Bools
+    ) -> tuple[LevelChange, ...]:
+        """Follow the levels of what warns or fires, given what fired before; what has another level begins anew."""
+        firing = np.asarray(self.firing.any(axis=1))
+        judged = np.repeat(self.judged[:, None], len(CHARTS), axis=1)
+        judged[:, GAUSSIAN:] = seen.rows > 0
+        since = np.hstack([self._since, rates.since])
+        z, effects = np.hstack([evidence.z, rates.z]), np.hstack([evidence.effects, rates.effects])
+        fires = Fires(self.firing, since, firing & ~fired, z, effects, judged)
+        changes = self.levels.follow(seen, self.warning | firing, fires)
+        self._begin_anew(changes)
+        return tuple(changes)
+
+    def _begin_anew(self, changes: Sequence[LevelChange]) -> None:
+        if not changes:
+            return
+        places = [change.place for change in changes]
+        which = np.zeros(self.judged.size, dtype=np.bool_)
+        which[places] = True
+        self._firing[places] = self._open[places] = False
+        self.sums.values[places] = 0.0
+        self._since[places] = self._risen[places] = NEVER
+        self._carried[:, places] = 0.0
+        self._carried_since[places] = NEVER
+        self._recovery.forget(which)
+        self.rates.forget(which)
+
+    def accept(self, features: Collection[str], until: int | None, at: int) -> list[LevelChange]:
+        """Take what was seen of these features since they warned, of all where none is named, for how they should be.
+
+        Until that event time, or for good. Those of which nothing warns or fires are left out.
+        """
+        names = self.reference.names
+        places = [place for place, name in enumerate(names) if not features or name in features]
+        changes = self.levels.accept(places, until, at)
+        self._begin_anew(changes)
+        return changes
 
     def _advance(self, evidence: SubgroupEvidence, began: Ints) -> None:
         over = self.sums.advance(evidence.increments)
@@ -281,7 +335,7 @@ class Charts:
         """Write all state, so that charts read from it go on bit for bit."""
         arrays = {name: array.tobytes() for name, array in self._arrays().items()}
         subgroup = None if self._subgroup is None else self._subgroup.packed()
-        packed = zlib.compress(msgspec.msgpack.encode([arrays, subgroup]), 1)
+        packed = zlib.compress(msgspec.msgpack.encode([arrays, subgroup, self.levels.packed()]), 1)
         body = MAGIC + msgspec.msgpack.encode([VERSION, self.fingerprint, packed])
         return body + struct.pack("<I", zlib.crc32(body))
 
@@ -290,11 +344,11 @@ class Charts:
         if data[:4] != MAGIC or zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("these bytes are no charts, or damaged ones")
         version, fingerprint, packed = msgspec.msgpack.decode(data[4:-4])
-        if version != VERSION:
+        if version not in READABLE:
             raise ValueError(f"the charts have format {version}, this version reads {VERSION}")
         if fingerprint != self.fingerprint:
             raise ValueError("the charts belong to another reference or subgroup length")
-        arrays, subgroup = msgspec.msgpack.decode(zlib.decompress(packed))
+        arrays, subgroup, *levels = msgspec.msgpack.decode(zlib.decompress(packed))
         mine = self._arrays()
         arrays = of_seven_charts(arrays, mine)
         if arrays.keys() != mine.keys() or any(len(arrays[name]) != array.nbytes for name, array in mine.items()):
@@ -302,6 +356,8 @@ class Charts:
         self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
         for name, array in mine.items():
             array[...] = np.frombuffer(arrays[name], dtype=array.dtype).reshape(array.shape)
+        for saved in levels:
+            self.levels.restore(saved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ DAY_NS = 86_400 * 10**9
 SHARE_IN_SIGMA = 2.5  # twenty points of missing values weigh as much as half a sigma
 IN_SIGMA = np.where(np.arange(len(CHARTS)) < CHARTS.index("missing"), 1.0, SHARE_IN_SIGMA)
 MOST_SIGMA = 5.0  # that a size counts for when features are ranked
+RATES = ("missing", "unseen")
 OF_QUALITY = np.isin(CHARTS, sorted(QUALITY))
 
 
@@ -29,6 +30,9 @@ class FiringFeature:
     `chart` is the one that says most; `since` the end of the subgroup in which the change began, nanoseconds. `effect` is
     signed: sigma of the reference, or a share of the rows; of the rows themselves log2 of the rows over the usual ones.
     `score` is the chart's sum over its threshold. `detectable` is the smallest lasting shift found within a day, sigma.
+    `size` is the effect over the last subgroups, not of one alone, and `usual` the reference's rate where it is of missing or
+    unseen values. `moving`: it never stays at a level; `creeping`: same, so slowly that it seemed to have settled. `grown`: it has
+    just become twice as large as it was.
     """
 
     feature: str
@@ -38,6 +42,12 @@ class FiringFeature:
     score: float
     pvalue: float | None = None
     detectable: float | None = None
+    moving: bool = False
+    creeping: bool = False
+    grown: bool = False
+    size: float = 0.0
+    usual: float = 0.0
+    numeric: bool = True
 
     @property
     def kind(self) -> IncidentKind:
@@ -53,11 +63,14 @@ class FiringReader:
     importance: Floats
     subgroup_ns: int
     detectable: Floats = field(default_factory=lambda: np.empty(0))
+    usual_rates: Floats = field(default_factory=lambda: np.empty((0, 2)))  # float64[f, 2] of missing and unseen values
 
     @classmethod
     def of(cls, design: ChartDesign) -> "FiringReader":
         """Return the reader of a design's own charts."""
-        return cls(design.layout, design.weights, design.subgroup_ns, detectable_shift(design, DAY_NS))
+        return cls(
+            design.layout, design.weights, design.subgroup_ns, detectable_shift(design, DAY_NS), design.plain_rates
+        )
 
     def read(self, point: ChartPoint) -> list[FiringFeature]:
         """Return what fires, ordered by evidence, effect and importance together; the rows themselves come last.
@@ -89,6 +102,12 @@ class FiringReader:
             score=float(point.ratios[place, chart]),
             pvalue=math.erfc(float(point.z[place, chart]) / math.sqrt(2)) / 2,
             detectable=detectable if math.isfinite(detectable) else None,
+            moving=place in point.moving or place in point.creeping,
+            creeping=place in point.creeping,
+            grown=place in point.grown,
+            size=float(point.sizes[place][chart]) if place in point.sizes else effect,
+            usual=float(self.usual_rates[place, RATES.index(name)]) if name in RATES and len(self.usual_rates) else 0.0,
+            numeric=place < len(self.layout.numeric),
         )
 
     def _rows(self, point: ChartPoint) -> Iterator[FiringFeature]:
@@ -99,7 +118,8 @@ class FiringReader:
                 feature=volume.FEATURE,
                 chart=ROWS_CHARTS[which],
                 since=self._first(int(point.row_since[which])),
-                effect=math.log2(max(point.rows, 1) / point.usual_rows),
+                effect=(effect := math.log2(max(point.rows, 1) / point.usual_rows)),
+                size=effect,
                 score=float(point.row_values[which] / point.thresholds[0]),
             )
 

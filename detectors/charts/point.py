@@ -1,9 +1,11 @@
 """What the charts say after one subgroup, as a value."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from detectors.charts.levels import LevelChange
 from detectors.features import Bools, Floats, Ints
 
 
@@ -41,6 +43,13 @@ class ChartPoint:
     of_late: tuple[float, float]  # warnings seen and expected in about the last 2000 points, older ones fading
     improved: Bools  # bool[f, 2]: missing and unseen rates that have just become better than the reference's
     suspect: bool  # far more warnings than chance allows, for long: the calibration does not fit this traffic
+    changes: tuple[LevelChange, ...] = ()  # features that are held to another level from now on
+    moving: frozenset[int] = frozenset()  # places of features that fire and keep moving
+    grown: frozenset[int] = frozenset()  # same: of those that have just become twice as large as they were
+    sizes: Mapping[int, Floats] = field(
+        default_factory=dict
+    )  # by place of what fires: effects float64[c] over the last subgroups
+    creeping: frozenset[int] = frozenset()  # same: of those that slowly leave the level they had settled at
 
     @property
     def ratios(self) -> Floats:

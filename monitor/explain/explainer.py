@@ -13,7 +13,7 @@ from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.explain.samples import Samples
 from monitor.explain.words import explain, explain_rows, explain_warnings
-from monitor.facts import AlertChanged, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
 from monitor.stream.events import FEATURES, EventBatch, SeriesKey
 
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
@@ -53,6 +53,10 @@ class Explainer:
             case CalibrationLearnt(key=key) if key in self._narrators:
                 self._narrators[key].learn(fact.reference)
                 return fact
+            case AlertEscalated():
+                alert = self._with_words(fact.alert, worded)
+                named = {each.feature: each for each in alert.evidence}
+                return replace(fact, alert=alert, new=tuple(named.get(each.feature, each) for each in fact.new))
             case _:
                 return fact
 

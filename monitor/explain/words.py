@@ -15,7 +15,7 @@ from monitor.explain.numbers import number_parts
 from monitor.explain.parts import Part, Reading, material, missing_part
 from monitor.explain.samples import Samples, legible
 from monitor.explain.values import value_part
-from monitor.facts import AlertChanged
+from monitor.facts import AlertChanged, AlertEscalated
 
 MOST_PARTS = 3
 LONGEST_SUMMARY = 200
@@ -92,15 +92,32 @@ def summary(changed: AlertChanged) -> str:
     if changed.rule != BUDGET_RULE:
         name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
     verbs = VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
+    if changed.settled:
+        head = f"{name} has settled at a new level, {verbs.participle} since {dated(changed.since)}; it pages when it moves from there"
+        stay = set(changed.about.settled)
+        return _listed(head, [_one(each) for each in changed.about.members if each.feature in stay])
     if changed.closed:
         return f"{name} {verbs.over}: it did from {dated(changed.since)} to {dated(end)}"
     if changed.after is AlertState.INACTIVE:
         return f"{name} {verbs.never} after all"
+    return _listed(_head(changed, name, verbs), [_one(evidence) for evidence in changed.evidence])
+
+
+def escalation(escalated: AlertEscalated) -> str:
+    """The same of an incident that is told again: what is new in front."""
+    changed, new = escalated.alert, {each.feature for each in escalated.new}
+    name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
+    head = _head(changed, name, VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])) + ", new"
+    rest = [_one(each) for each in changed.evidence if each.feature not in new]
+    return _listed(head, [*(_one(each) for each in escalated.new), *rest])
+
+
+def _head(changed: AlertChanged, name: str, verbs: "Verbs") -> str:
     since = min([changed.since, *(one.since for one in changed.evidence if one.since is not None)])
     head = f"{name} {verbs.now[changed.after]} since {dated(since)}"
     if changed.calibration == "cold":
         head += " (cold reference: by size alone)"
-    return _listed(head, [_one(evidence) for evidence in changed.evidence])
+    return head
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,7 @@ class Verbs:
     now: Mapping[AlertState, str]
     over: str
     never: str
+    participle: str
 
 
 def _verbs(does: str, infinitive: str, participle: str) -> Verbs:
@@ -118,7 +136,7 @@ def _verbs(does: str, infinitive: str, participle: str) -> Verbs:
         AlertState.FIRING: does,
         AlertState.RECOVERING: f"recovers, {participle}",
     }
-    return Verbs(now, f"no longer {does}", f"did not {infinitive}")
+    return Verbs(now, f"no longer {does}", f"did not {infinitive}", participle)
 
 
 VERBS = {
@@ -140,7 +158,8 @@ def _one(evidence: Evidence) -> str:
     words = evidence.words or f"{evidence.detector} {plain(evidence.score)} > {plain(evidence.threshold)}"
     name = evidence.feature
     known = name.strip("_") if name.startswith("__") else name  # __prediction__, __volume__
-    return f"{legible(known, LONGEST_NAME)} {legible(words, LONGEST_SUMMARY)}"
+    pace = " (keeps moving)" if evidence.moving else ""
+    return f"{legible(known, LONGEST_NAME)} {legible(words, LONGEST_SUMMARY)}{pace}"
 
 
 def _listed(head: str, items: Sequence[str]) -> str:

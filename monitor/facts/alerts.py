@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from detectors.charts import IncidentKind
+from detectors.charts import IncidentKind, LevelStep
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.ids import incident_id
@@ -86,6 +86,15 @@ class AlertChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertEscalated:
+    """An open incident is told again: `new` is what joined or grew, or is worse than people knew. `severity_before`: what they knew."""
+
+    alert: AlertChanged
+    new: tuple[Evidence, ...]
+    severity_before: Severity
+
+
+@dataclass(frozen=True, slots=True)
 class RetrainDecided:
     """A critical alert that began to fire asked for retraining: granted, or suppressed for a reason."""
 
@@ -93,3 +102,17 @@ class RetrainDecided:
     outcome: RetrainOutcome
     data_from: Nanos
     data_to: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChanged:
+    """A feature is held to another level than before: it has settled, people have accepted it, or it is held to the reference again.
+
+    `until`: event time to which people have accepted it; None for good.
+    """
+
+    key: SeriesKey
+    at: Nanos
+    feature: str
+    step: LevelStep
+    until: Nanos | None = None

@@ -1,7 +1,7 @@
 """Alerts of a series: what is said of them, and how their states are saved."""
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import msgspec
@@ -11,9 +11,9 @@ from detectors.charts import IncidentKind
 from monitor.alerting.alerts import Alert, AlertState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
 from monitor.alerting.incidents import Standing
-from monitor.alerting.rules import AlertRule
+from monitor.alerting.rules import AlertRule, Severity
 from monitor.alerting.table import DetectorScores
-from monitor.facts import AlertChanged, AlertSeen, WindowSpan
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, WindowSpan
 from monitor.facts.alerts import NOTHING
 from monitor.stream.events import Nanos, SeriesKey
 
@@ -43,14 +43,26 @@ class Teller:
         seen = self.seen(after, evidence, about)
         if before.state is after.state:
             return [seen]
-        return [seen, replace(self._changed(before, after, evidence, window), about=about)]
+        return [seen, self._changed(before, after, evidence, window, about)]
+
+    def escalated(
+        self,
+        episode: Episode,
+        evidence: tuple[Evidence, ...],
+        news: tuple[Evidence, ...],
+        window: WindowSpan,
+        about: Standing,
+        severity_before: Severity,
+    ) -> AlertEscalated:
+        """That an open incident is told again."""
+        return AlertEscalated(self._changed(episode, episode, evidence, window, about), news, severity_before)
 
     def seen(self, episode: Episode, evidence: tuple[Evidence, ...], about: Standing = NOTHING) -> AlertSeen:
         """How an alert stands."""
         return AlertSeen(
             key=self.key,
             rule=self.rule.name,
-            severity=self.rule.severity,
+            severity=about.severity or self.rule.severity,
             state=episode.state,
             since=episode.since,
             episode=episode.number,
@@ -60,14 +72,14 @@ class Teller:
         )
 
     def _changed(
-        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan
+        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan, about: Standing
     ) -> AlertChanged:
         since = before.since if before.state in OPEN and after.state not in OPEN else after.since or before.since
         assert since is not None
         return AlertChanged(
             key=self.key,
             rule=self.rule.name,
-            severity=self.rule.severity,
+            severity=about.severity or self.rule.severity,
             before=before.state,
             after=after.state,
             since=since,
@@ -75,6 +87,7 @@ class Teller:
             window=window,
             evidence=evidence,
             kind=self.kind,
+            about=about,
             reference=self.reference,
             calibration=self.calibration,
             onset=since - self.interval,

@@ -1,13 +1,24 @@
 """The budget by control charts: sealed panes in, an incident of each kind out, and a check of the calibration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Reference, ScoreColumns, Sketch, Tally
-from detectors.charts import CHARTS, KINDS, BudgetSpec, ChartPoint, Charts, FiringFeature, FiringReader, IncidentKind
+from detectors.charts import (
+    CHARTS,
+    KINDS,
+    BudgetSpec,
+    ChartPoint,
+    Charts,
+    FiringFeature,
+    FiringReader,
+    IncidentKind,
+    LevelChange,
+    LevelStep,
+)
 from detectors.charts.matters import Matters, begun, matters
 from detectors.features import some
 from detectors.univariate import volume
@@ -15,18 +26,19 @@ from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
 from monitor.alerting.episodes import Episode, Evidence, worst_of_each
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.facts import CalibrationStands, Fact, RateImproved, StateReset, SubgroupCharted, WindowSpan
+from monitor.facts import CalibrationStands, Fact, LevelChanged, RateImproved, StateReset, SubgroupCharted, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, onsets
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import SeriesKey
+from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
 NAME = "charts"
 RATES = CHARTS.index("missing")  # the first of the charts of rates
 MOST_WORDED = 50  # features of an incident, those in front, whose counts are kept for words
+STAYING = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})
 Episodes = tuple[Episode, Episode]  # before and after
 
 
@@ -74,6 +86,7 @@ class ChartBudget(Operator[Sketch]):
         self._matters = begun(kept, self._matters, point.end)
         for each in kept:
             found[each.kind].append(each)
+        self._settled(point.changes)
         episodes = [
             self.incidents[kind].incident.follow(onsets(firing), self._counted(evidence_of_charts(firing, point)), span)
             for kind, firing in found.items()
@@ -82,11 +95,18 @@ class ChartBudget(Operator[Sketch]):
         doubted = {EVERY_FEATURE: self.check.incident.since(span)} if point.suspect else {}
         return [*episodes, self.check.incident.follow(doubted, doubts, span)]
 
+    def _settled(self, changes: Sequence[LevelChange]) -> None:
+        """Let the incidents know which of their features stay at a new level."""
+        names = [self._reference.names[each.place] for each in changes if each.step in STAYING]
+        for alert in self.incidents.values() if names else ():
+            alert.incident.settle(names)
+
     def _suspect(self, point: ChartPoint) -> None:
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
         uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
         names = {self._reference.names[place] for place in uneasy}
-        for name in self._suspects.keys() - names:
+        grown = {self._reference.names[place] for place in point.grown}  # which words are of from here on
+        for name in self._suspects.keys() - (names - grown):
             del self._suspects[name]
         if self._uncharted is not None:
             self._suspects |= {name: self._uncharted.row(name).copy() for name in names - self._suspects.keys()}
@@ -107,8 +127,29 @@ class ChartBudget(Operator[Sketch]):
         return [
             SubgroupCharted(self._key, point.start, point.end, point.rows, point),
             *self._improved(point),
+            *map(self._changed_level, point.changes),
             *(fact for alert, each in zip(self._alerts, episodes, strict=True) for fact in alert.told(each, span)),
         ]
+
+    def _changed_level(self, change: LevelChange) -> LevelChanged:
+        return LevelChanged(self._key, change.at, self._reference.names[change.place], change.step, change.until)
+
+    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
+        """Take these features as they are at event time `at` for how they should be, until then, or for good.
+
+        Those that nothing warns or fires of are left out. What they were an incident of ends at once.
+        """
+        changes = self.charts.accept(features, until, at)
+        if not changes:
+            return []
+        self._changed = True
+        self._settled(changes)
+        accepted = {self._reference.names[each.place] for each in changes}
+        self._matters = {place: began for place, began in self._matters.items() if place[0] not in accepted}
+        facts: list[Fact] = [*map(self._changed_level, changes)]
+        for alert in self.incidents.values():
+            facts += alert.told(alert.incident.without(accepted, Span(at, at)), WindowSpan(at, at, 0))
+        return facts
 
     def _improved(self, point: ChartPoint) -> list[RateImproved]:
         """Rates that have become better than the reference's, said once."""
@@ -136,7 +177,8 @@ class ChartBudget(Operator[Sketch]):
     def current(self) -> list[Fact]:
         """Whether the calibration is suspect, and the alerts that are not inactive."""
         stands = CalibrationStands(self._key, self.charts.check.suspect)
-        return [stands, *(fact for alert in self._alerts for fact in alert.current())]
+        levels = map(self._changed_level, self.charts.levels.standing())
+        return [stands, *levels, *(fact for alert in self._alerts for fact in alert.current())]
 
     # --- state --------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from detectors.charts import IncidentKind
 from detectors.charts.matters import Matters
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
-from monitor.alerting.incidents import Incident
-from monitor.alerting.rules import BUDGET_RULE, AlertRule
+from monitor.alerting.incidents import Escalation, Incident
+from monitor.alerting.rules import BUDGET_RULE, AlertRule, Severity
 from monitor.facts import AlertSeen, Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller
 from monitor.series.records import Entry
@@ -44,7 +44,12 @@ class IncidentAlert:
 
     def told(self, episodes: tuple[Episode, Episode], window: WindowSpan) -> list[Fact]:
         """How it stands after a window or subgroup, given the episode before and after."""
-        return [*self.teller.told(*episodes, self.incident.evidence, window, self.incident.standing)]
+        incident, about = self.incident, self.incident.standing
+        facts: list[Fact] = [*self.teller.told(*episodes, incident.evidence, window, about)]
+        if incident.news:
+            known = incident.known or self.teller.rule.severity
+            facts.append(self.teller.escalated(episodes[1], incident.evidence, incident.news, window, about, known))
+        return facts
 
     def current(self) -> list[AlertSeen]:
         """How it stands, unless it is inactive."""
@@ -65,6 +70,12 @@ class SavedIncident:
     kind: IncidentKind = IncidentKind.DRIFT
     members: tuple[Evidence, ...] = ()
     matters: dict[str, Nanos] = field(default_factory=dict)  # by feature
+    settled: tuple[str, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    severity: Severity | None = None
+    heard: dict[str, Nanos] = field(default_factory=dict)
+    due: tuple[str, ...] = ()
+    again_at: Nanos | None = None
 
     @classmethod
     def of(cls, alert: IncidentAlert, matters: Matters) -> "SavedIncident":
@@ -76,7 +87,21 @@ class SavedIncident:
             replace(each, counts=b"") if each.feature in firing else each for each in incident.members.values()
         )
         of_kind = {name: began for (name, kind), began in matters.items() if kind is alert.teller.kind}
-        return cls(saved, incident.evidence, incident.opened_at, incident.told, alert.teller.kind, members, of_kind)
+        return cls(
+            alert=saved,
+            evidence=incident.evidence,
+            opened_at=incident.opened_at,
+            told=incident.told,
+            kind=alert.teller.kind,
+            members=members,
+            matters=of_kind,
+            settled=incident.settled,
+            escalations=incident.escalations,
+            severity=incident.severity,
+            heard=incident.heard,
+            due=incident.due,
+            again_at=incident.again_at,
+        )
 
     def restore(self, alert: IncidentAlert) -> None:
         """Take it up again, unless its rule has changed."""
@@ -87,6 +112,8 @@ class SavedIncident:
         incident.evidence, incident.opened_at, incident.told = self.evidence, self.opened_at, self.told
         firing = {each.feature: each for each in self.evidence} if incident.state.episode.state in OPEN else {}
         incident.members = {each.feature: firing.get(each.feature, each) for each in self.members}
+        incident.settled, incident.escalations, incident.severity = self.settled, self.escalations, self.severity
+        incident.heard, incident.due, incident.again_at = self.heard, self.due, self.again_at
 
 
 def incident_entry(alerts: Sequence[IncidentAlert], matters: Matters | None = None) -> Entry:

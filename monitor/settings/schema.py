@@ -165,6 +165,7 @@ class ModelDefaults(Section):
     lateness: Duration = parse_duration("30s")
     min_rows: int = Field(default=200, ge=1)
     learn_for: Duration = parse_duration("14d")
+    settle_after: PositiveDuration = parse_duration("7d")
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
 
     @field_validator("version", mode="before")

@@ -17,9 +17,11 @@ from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     CalibrationStands,
     Fact,
+    LevelChanged,
     RateImproved,
     RetrainDecided,
     StateReset,
@@ -322,6 +324,46 @@ def test_without_a_budget_there_is_no_such_rule(learnt: Reference) -> None:
     facts = traffic.panes(10, shift(2.0))
 
     assert of(facts, SubgroupCharted) == of(facts, AlertChanged) == []
+
+
+# --- told again, and ended -------------------------------------------------------------------------------------------
+
+
+def test_a_change_of_its_own_is_told_while_another_is_open(learnt: Reference) -> None:
+    traffic = charted(learnt)
+    traffic.panes(20)
+    traffic.panes(20, shift(0.6))
+    escalated = of(traffic.panes(15, shift(0.6), shift(0.9, "other")), AlertEscalated)
+
+    assert [one.feature for one in escalated[0].new] == ["other"]
+    assert escalated[0].alert.about.escalations[0].features == ("other",)
+    assert len(opened(traffic.facts)) == 1
+
+
+def test_a_level_that_lasts_ends_the_incident_as_settled(learnt: Reference) -> None:
+    traffic = charted(learnt, plan={"settle_ns": 100 * WINDOW})
+    traffic.panes(20)
+    facts = traffic.panes(260, shift(0.8))
+    page, end = alerts(facts)
+
+    assert (page.opened, end.settled) == (True, True)
+    assert end.incident == page.incident
+    assert [(level.feature, level.step) for level in of(facts, LevelChanged)] == [("normal", "settled")]
+    assert end.about.settled == ("normal",)
+    assert alerts(traffic.panes(60)) == []  # back at the reference
+
+
+def test_what_is_accepted_ends_at_once(learnt: Reference) -> None:
+    traffic = charted(learnt)
+    traffic.panes(20)
+    traffic.panes(12, shift(0.8))
+    facts = traffic.pipeline.series[KEY].features.operator("charts").accept(["normal"], None, traffic.at)
+
+    assert [alert.settled for alert in alerts(facts)] == [True]
+    assert [(level.feature, level.step) for level in of(facts, LevelChanged)] == [("normal", "accepted")]
+    assert alerts(traffic.panes(30, shift(0.8))) == []
+    restored(traffic.pipeline, fresh := charted(learnt).pipeline)
+    assert [level.step for level in of(fresh.current(), LevelChanged)] == ["accepted"]
 
 
 # --- retraining -------------------------------------------------------------------------------------------------------

@@ -251,6 +251,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "missing_ratio": 0.1,
                 "unseen_ratio": 0.2,
                 "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
+                "level": None,
             },
             {
                 "feature": ODD,
@@ -258,6 +259,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "missing_ratio": 0.0,
                 "unseen_ratio": 0.5,
                 "scores": [{**psi, "detector": "chi2", "value": None, "pvalue": None}],
+                "level": None,
             },
         ],
         "alerts": ["drift"],

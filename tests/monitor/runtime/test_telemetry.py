@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from detectors import DriftScore
-from detectors.charts import IncidentKind
+from detectors.charts import IncidentKind, LevelStep
 from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, Scope, Silence
@@ -19,6 +19,7 @@ from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     CalibrationLearning,
     CalibrationLearnt,
@@ -39,6 +40,7 @@ from monitor.facts import (
     FieldsRejected,
     ForeignCommit,
     LagMeasured,
+    LevelChanged,
     OffsetsLost,
     PanesOpen,
     PartitionsAssigned,
@@ -89,6 +91,8 @@ OVER = PastDecision(DECISION, NOON, "over")
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
+        AlertEscalated(CHANGED, CHANGED.evidence, Severity.WARNING),
+        LevelChanged(CHURN, NOON, "age", LevelStep.SETTLED),
         EventsCounted("t", "ok", 3),
         DecisionMade(DECISION),
         DecisionRefused(SILENCED, Refusal.UNKNOWN, "there is no model churn"),
@@ -187,6 +191,8 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
         (EXAMPLES[DecisionMade], "decision.made", "info"),
         (EXAMPLES[DecisionRefused], "decision.refused", "warning"),
         (EXAMPLES[DecisionEnded], "decision.ended", "info"),
+        (EXAMPLES[AlertEscalated], "alert.escalated", "warning"),
+        (EXAMPLES[LevelChanged], "level.settled", "info"),
         (EXAMPLES[RateImproved], "rate.improved", "info"),
         (EXAMPLES[PartitionsAssigned], "source.assigned", "info"),
         (EXAMPLES[TopicsMissing], "source.topics_missing", "warning"),
