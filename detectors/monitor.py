@@ -11,6 +11,8 @@ from detectors.charts.charts import Charts
 from detectors.charts.design import BudgetSpec
 from detectors.charts.firing import FiringReader
 from detectors.charts.floors import Floors
+from detectors.charts.kinds import IncidentKind, kind_of
+from detectors.charts.matters import matters
 from detectors.charts.point import ChartPoint
 from detectors.durations import LengthOfTime, nanoseconds, show_duration
 from detectors.encoding import encode_table
@@ -43,6 +45,11 @@ class Alarm:
     score: float
     opened_at: int
     resolved_at: int | None = None
+
+    @property
+    def kind(self) -> IncidentKind:
+        """What it is about: `drift`, `data_quality`, `prediction`. The daemon makes an incident of each kind."""
+        return kind_of(self.feature, self.chart)
 
 
 class Alarms(Results[Alarm]):
@@ -77,8 +84,8 @@ class BudgetMonitor:
     Rows are counted into panes of event time. A pane is judged when the event times seen have passed its end by
     `lateness`; rows that come for it later are counted in `late` and left out, as are rows without a time, in
     `without_time`. Within a chunk rows may stand in any order. The first pane is left out, for it is likely cut off. The
-    same events give the same alarms as the daemon, which makes one page of all alarms open at a time, and pages the same
-    features once a day at most.
+    same events give the same alarms as the daemon, which makes one incident of all alarms of a kind open at a time, and pages
+    the same features once a day at most.
 
     Args:
         reference: A calibrated reference: `Reference.fit(train, timestamp="ts")`, or the file that `driftd reference fit
@@ -156,7 +163,7 @@ class BudgetMonitor:
         self._origin: int | None = None  # the smallest event time accepted
         self._sealed_until: int | None = None  # an end of a pane: what is earlier comes too late
         self._seen: int | None = None  # the largest event time
-        self._open: dict[str, Alarm] = {}
+        self._open: dict[tuple[str, IncidentKind], Alarm] = {}  # by feature and what it is about
         self._resolved: list[Alarm] = []
         self._library: Library | None = None
 
@@ -253,10 +260,12 @@ class BudgetMonitor:
 
     def _follow(self, point: ChartPoint) -> list[Alarm]:
         before, self._open = self._open, {}
-        for found in self._reader.read(point):
-            opened_at = before[found.feature].opened_at if found.feature in before else point.end
-            alarm = Alarm(found.feature, found.chart, found.since, found.effect, found.score, opened_at)
-            self._open.setdefault(found.feature, alarm)
+        opened_at = {place: alarm.opened_at for place, alarm in before.items()}
+        for found in matters(self._reader.read(point), opened_at, point.end):
+            place = found.feature, found.kind
+            began = opened_at.get(place, point.end)
+            alarm = Alarm(found.feature, found.chart, found.since, found.effect, found.score, began)
+            self._open.setdefault(place, alarm)
         opened = [alarm for name, alarm in self._open.items() if name not in before]
         resolved = [replace(alarm, resolved_at=point.end) for name, alarm in before.items() if name not in self._open]
         self._resolved += resolved

@@ -24,11 +24,8 @@ from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings
 from monitor.targets.secrets import SecretError, Secrets
 
-LATER_KEYS = (
-    "learn_for",
-    "timezone",
-    "holidays",
-)  # of a model: they came after the hash, and count in it where they are not left at their defaults
+# Keys of a model that came after the hash: they count in it where they are not left at their defaults.
+LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +190,7 @@ def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSp
         importance={name: feature.importance for name, feature in features if feature.importance is not None},
         timezone=named(model.timezone),
         holidays=holidays_of(model, base),
+        settle_ns=model.settle_after,
     )
 
 

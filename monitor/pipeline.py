@@ -12,13 +12,15 @@ from typing import Any
 
 import msgspec
 
+from detectors.charts import IncidentKind
 from monitor.alerting.decisions import Accept, Asked, Decision
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
-from monitor.alerting.rules import Severity
+from monitor.alerting.rules import BUDGET_RULE, Severity
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     DecisionMade,
     Fact,
@@ -191,7 +193,10 @@ class Pipeline:
     # --- what series share ------------------------------------------------------------------------------------
 
     def _follow(self, fact: Fact) -> list[Fact]:
-        """Keep an alert that has ended; let one that has opened ask for retraining, if it is critical."""
+        """Keep an alert that has ended; let one that has opened ask for retraining, if it is critical, or once it is."""
+        if isinstance(fact, AlertEscalated):
+            now_critical = fact.alert.severity is Severity.CRITICAL is not fact.severity_before
+            return [self._ask_for_retraining(fact.alert)] if now_critical else []
         if not isinstance(fact, AlertChanged):
             return []
         if fact.closed:
@@ -203,14 +208,16 @@ class Pipeline:
 
     def _keep(self, ended: AlertChanged) -> None:
         """Keep an alert whose episode has ended, for those who ask later; without the counts, of which there are many."""
-        evidence = tuple(replace(each, counts=b"") for each in ended.evidence)
-        self.resolved.append(replace(ended, evidence=evidence) if evidence else ended)
+        self.resolved.append(without_counts(ended))
         self._dirty.add("resolved")
 
     def _ask_for_retraining(self, alert: AlertChanged) -> RetrainDecided:
         model, policy = alert.key.model, self.series[alert.key].spec.retraining
         onset = alert.since if alert.onset is None else alert.onset
-        if shows_broken_data(alert.evidence):
+        broken = (
+            alert.rule == BUDGET_RULE and alert.kind is IncidentKind.DATA_QUALITY
+        )  # your own rules ask as they are told
+        if broken or shows_broken_data(alert.evidence):
             return RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, data_from=onset, data_to=alert.window.end)
         history, outcome = self.retraining.get(model, RetrainHistory()).decide(policy, at=alert.window.end)
         if outcome is RetrainOutcome.REQUESTED:
@@ -321,6 +328,14 @@ class Pipeline:
         if any(entry.kind == STATE for entry in entries):
             facts.append(StateReset(owner.key, "no longer configured: its state is forgotten"))
         return facts
+
+
+def without_counts(alert: AlertChanged) -> AlertChanged:
+    """The alert without the counts that words are made of."""
+    evidence, members = (
+        tuple(replace(each, counts=b"") for each in found) for found in (alert.evidence, alert.about.members)
+    )
+    return replace(alert, evidence=evidence, about=replace(alert.about, members=members))
 
 
 def usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
 from monitor.stream.events import SeriesKey
@@ -12,7 +13,8 @@ IsSilenced = Callable[[SeriesKey, Sequence[str]], bool]
 
 def incident_of(alert: AlertSeen | AlertChanged) -> str:
     """What an alert is called: one that ends and one that begins after it may bear one name."""
-    return f"{alert.key}/{alert.rule}"
+    of_kind = "" if alert.kind is IncidentKind.DRIFT else f"/{alert.kind.value}"
+    return f"{alert.key}/{alert.rule}{of_kind}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ from detectors.charts.charts import Charts, Sums
 from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign
 from detectors.charts.firing import FiringFeature, FiringReader
 from detectors.charts.floors import Floors
+from detectors.charts.kinds import KINDS, IncidentKind, kind_of
+from detectors.charts.levels import LevelChange, LevelStep
 from detectors.charts.point import ChartPoint
 
 __all__ = [
     "CHARTS",
+    "KINDS",
     "Budget",
     "BudgetError",
     "BudgetSpec",
@@ -18,6 +21,10 @@ __all__ = [
     "FiringFeature",
     "FiringReader",
     "Floors",
+    "IncidentKind",
+    "LevelChange",
+    "LevelStep",
     "Sums",
     "adwin_delta",
+    "kind_of",
 ]

@@ -22,6 +22,7 @@ direction of change of one feature; F false alarms a month are asked for, m char
    1e-12 and the change is large; see evidence.py.
 6. Holidays. What comes on one is neither held against ordinary days nor learnt from: charts stand still but for missing values.
 7. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
+8. Levels. What has changed and stays so becomes a second baseline, from which the charts go on; see levels.py.
 
 References: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). D. Siegmund, Sequential Analysis (1985), ch. 10.
 G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
@@ -29,6 +30,7 @@ G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Stati
 
 import struct
 import zlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +40,17 @@ from numpy.typing import NDArray
 
 from detectors.charts import days
 from detectors.charts.days import NO_DAYS, DayCheck
-from detectors.charts.design import GAUSSIAN, BudgetSpec, ChartDesign, most
+from detectors.charts.design import CHARTS, GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
+from detectors.charts.levels import Fires, LevelChange, Levels
 from detectors.charts.older import of_seven_charts
 from detectors.charts.point import ChartPoint
-from detectors.charts.rate_charts import RateCharts
+from detectors.charts.rate_charts import RateCharts, RatePoint
 from detectors.charts.recovery import Recovery
 from detectors.charts.rows import RowCharts
 from detectors.charts.selfcheck import SelfCheck
+from detectors.charts.watch import WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
 from detectors.reference.reference import Reference
 from detectors.sketches import Tally
@@ -57,7 +61,8 @@ QUIET = 12  # subgroups that a chart has to be quiet for, or a day where that is
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
 MAGIC = b"dCHT"
-VERSION = 1
+VERSION = 2
+READABLE = frozenset({1, 2})  # 1 knew no levels
 CAME_LATER = frozenset(f"days_{part}" for part in days.PARTS)  # states of earlier versions lack them: they begin anew
 
 
@@ -111,6 +116,7 @@ class Charts:
             active, self.design.thresholds[:GAUSSIAN], spec.per_month, self.design.subgroup_ns, timezone
         )
         self.improvements = Improvements(self.design)
+        self.levels = Levels(self.design, spec.settle_ns)
 
     # --- panes in, points out ----------------------------------------------------------------------------------
 
@@ -150,22 +156,25 @@ class Charts:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
         design = self.design
         holiday = design.calendar.cover(start, end)
-        hourly, resting, lack_of_fit = design.expected(start, end)
-        judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, hourly, start)
+        hourly, behind, lack_of_fit = design.expected(start, end)
+        level, resting = self.levels.expected(hourly, behind)
+        judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, level, start)
         counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit)
         evidence = weigh(design, counted, judged)
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
+        fired = np.asarray(self.firing.any(axis=1))
         self._advance(evidence, began)
         events, of_rows = design.rates.events(cells, missing, unseen, rows)
-        if (
-            holiday
-        ):  # other people come, or fewer; what they leave is filled in as ever, so missing values alone are judged
+        if holiday:  # other people come, or fewer; what they leave is filled in as ever
             events[judged.size :] = of_rows[judged.size :] = 0.0
         rates = self.rates.follow(events, of_rows, design.rates.at(hourly, resting), start)
+        changes: tuple[LevelChange, ...] = ()
         if not holiday:
             self._recover(evidence)
+            lost = np.stack([missing, unseen], axis=1)
+            changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), evidence, rates, fired)
             self.row_charts.follow(rows, start, end, covered)
             self._follow_day(evidence, start)
         warned, due = self._warnings(evidence, rates.firing)
@@ -197,6 +206,11 @@ class Charts:
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
             days=self.days.seen if self.days.suspect else NO_DAYS,
             holiday=holiday,
+            changes=changes,
+            moving=self.levels.moving,
+            creeping=self.levels.creeping,
+            grown=self.levels.grown,
+            sizes=self.levels.sizes,
         )
 
     def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
@@ -210,6 +224,45 @@ class Charts:
         self._carried[1] += folded.sum(axis=1)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
         return np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.design.design_effect)
+
+    def _settle(
+        self, seen: WatchedSubgroup, evidence: SubgroupEvidence, rates: RatePoint, fired: Bools
+    ) -> tuple[LevelChange, ...]:
+        """Follow the levels of what warns or fires, given what fired before; what has another level begins anew."""
+        firing = np.asarray(self.firing.any(axis=1))
+        judged = np.repeat(self.judged[:, None], len(CHARTS), axis=1)
+        judged[:, GAUSSIAN:] = seen.rows > 0
+        since = np.hstack([self._since, rates.since])
+        z, effects = np.hstack([evidence.z, rates.z]), np.hstack([evidence.effects, rates.effects])
+        fires = Fires(self.firing, since, firing & ~fired, z, effects, judged)
+        changes = self.levels.follow(seen, self.warning | firing, fires)
+        self._begin_anew(changes)
+        return tuple(changes)
+
+    def _begin_anew(self, changes: Sequence[LevelChange]) -> None:
+        if not changes:
+            return
+        places = [change.place for change in changes]
+        which = np.zeros(self.judged.size, dtype=np.bool_)
+        which[places] = True
+        self._firing[places] = self._open[places] = False
+        self.sums.values[places] = 0.0
+        self._since[places] = self._risen[places] = NEVER
+        self._carried[:, places] = 0.0
+        self._carried_since[places] = NEVER
+        self._recovery.forget(which)
+        self.rates.forget(which)
+
+    def accept(self, features: Collection[str], until: int | None, at: int) -> list[LevelChange]:
+        """Take what was seen of these features since they warned, of all where none is named, for how they should be.
+
+        Until that event time, or for good. Those of which nothing warns or fires are left out.
+        """
+        names = self.reference.names
+        places = [place for place, name in enumerate(names) if not features or name in features]
+        changes = self.levels.accept(places, until, at)
+        self._begin_anew(changes)
+        return changes
 
     def _advance(self, evidence: SubgroupEvidence, began: Ints) -> None:
         over = self.sums.advance(evidence.increments)
@@ -312,7 +365,7 @@ class Charts:
         """Write all state, so that charts read from it go on bit for bit."""
         arrays = {name: array.tobytes() for name, array in self._arrays().items()}
         subgroup = None if self._subgroup is None else self._subgroup.packed()
-        packed = zlib.compress(msgspec.msgpack.encode([arrays, subgroup]), 1)
+        packed = zlib.compress(msgspec.msgpack.encode([arrays, subgroup, self.levels.packed()]), 1)
         body = MAGIC + msgspec.msgpack.encode([VERSION, self.fingerprint, packed])
         return body + struct.pack("<I", zlib.crc32(body))
 
@@ -321,11 +374,11 @@ class Charts:
         if data[:4] != MAGIC or zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("these bytes are no charts, or damaged ones")
         version, fingerprint, packed = msgspec.msgpack.decode(data[4:-4])
-        if version != VERSION:
+        if version not in READABLE:
             raise ValueError(f"the charts have format {version}, this version reads {VERSION}")
         if fingerprint != self.fingerprint:
             raise ValueError("the charts belong to another reference or subgroup length")
-        arrays, subgroup = msgspec.msgpack.decode(zlib.decompress(packed))
+        arrays, subgroup, *levels = msgspec.msgpack.decode(zlib.decompress(packed))
         mine = self._arrays()
         arrays = of_seven_charts(arrays, mine)
         lacking = mine.keys() - arrays.keys()
@@ -336,6 +389,8 @@ class Charts:
         self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
         for name, held in arrays.items():
             mine[name][...] = np.frombuffer(held, dtype=mine[name].dtype).reshape(mine[name].shape)
+        for saved in levels:
+            self.levels.restore(saved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ from detectors.charts.budget import (
 )
 from detectors.charts.floors import Floors
 from detectors.charts.rates import MOST_OF_RATIO, Rates
-from detectors.features import Bools, Floats
+from detectors.features import Bools, Floats, Ints
 from detectors.reference.reference import Reference
 
 CHARTS = ("location+", "location-", "scale+", "scale-", "shape", "missing", "unseen", "mass+", "mass-")
@@ -34,6 +34,7 @@ COLUMNS = len(CHARTS)
 MOST_OF_THRESHOLD = 0.6  # that one subgroup may add, so that none pages by itself
 CLIP = 8.0  # standard errors, same reason
 HALF_A_DAY_NS = 12 * 3600 * 10**9
+SETTLE_NS = 7 * 86_400 * 10**9
 ROWS_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
 
 
@@ -48,6 +49,7 @@ class BudgetSpec:
     holidays: tuple[int, ...] | None = None  # local days; None: those that the reference knows
     own_floors: Mapping[str, float] = field(default_factory=dict)  # by feature: sigma, or share of a category
     importance: Mapping[str, float] = field(default_factory=dict)
+    settle_ns: int = SETTLE_NS  # how long a level has to last to become a baseline
 
     def subgroup_ns(self, calibration: Calibration) -> int:
         """Return the length of a subgroup: whole panes, no shorter than what was calibrated."""
@@ -79,7 +81,7 @@ class ChartDesign:
         counts = self.cells.fold(everything).astype(np.float64)
         self.calendar = spec.calendar(calibration)
         self.rows = np.maximum(counts.sum(axis=1), 1.0)  # behind the shares, float64[f]
-        self._shares = self.cells.merge(reference.counts) / self.rows[:, None]  # not folded
+        self.unfolded = self.cells.merge(reference.counts) / self.rows[:, None]  # not folded
         self.shares = counts / self.rows[:, None]
         self.scores = normal_scores(self.shares, self.cells.sizes, self.numeric)
         self._take_calibration(calibration, spec)
@@ -120,23 +122,43 @@ class ChartDesign:
         self.floor = np.stack([shift, scale * np.sqrt(2)], axis=1)
         self.shape_floor = np.array([spec.own_floors.get(name, floors.shift) for name in names_of_numbers])
         self.mass_floor = np.array([spec.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
-        rarest = np.sort(np.where(self.cells.heads, np.maximum(self.shares, TINY), 1.0), axis=1)[self.numeric :, :2]
-        # X² a row, between the two rarest categories.
-        self.mass_moved = np.square(self.mass_floor) * (1 / rarest).sum(axis=1)
+        self.mass_moved = self.mass_of(np.arange(self.numeric, len(names)), self.shares[self.numeric :])
         said = (np.abs(self.scores).sum(axis=1) > 0).sum(axis=1)
         self.said = np.abs(self.scores).sum(axis=1) > 0  # bool[f, 2]
         self.dof = np.maximum((self.shares > 0).sum(axis=1) - 1.0 - said, 0.0)
         chance = 1 / max(len(names), 2)
         self.shape_error = chi2_quantile(chance, self.dof) / self.rows  # noncentrality a row, of the shares' own error
 
+    def mass_of(self, places: Ints, shares: Floats) -> Floats:
+        """Return what its floor may add to X² a row of each category at these shares, between the two rarest."""
+        rarest = np.sort(np.where(self.cells.heads[places], np.maximum(shares, TINY), 1.0), axis=1)[:, :2]
+        return np.asarray(np.square(self.mass_floor[places - self.numeric]) * (1 / rarest).sum(axis=1))
+
     def _take_rates(self, reference: Reference, spec: BudgetSpec) -> None:
         alike = np.square(self.deviation(np.full(len(self.layout.names), self.calibration.rows * self._windows)))
         self.rates = Rates(reference, self.calibration, spec.floors, spec.own_floors, alike[:, 0])
+        self._reference_held = self.rates.held
 
     @property
     def usual_rates(self) -> Floats:
         """The usual shares of missing and unseen values, float64[f, 2]."""
         return self.rates.held.usual[: 2 * len(self.layout.names)].reshape(2, -1).T
+
+    @property
+    def plain_rates(self) -> Floats:
+        """The same of the reference, whatever has settled."""
+        return self.rates.known.reshape(2, -1).T
+
+    @property
+    def dispersion(self) -> Floats:
+        """The variance of these counts over binomial ones, float64[f, 2]."""
+        return self.rates.dispersion[: 2 * len(self.layout.names)].reshape(2, -1).T
+
+    def settle_rates(self, which: Bools, usual: Floats, shares: Floats, rows: Floats) -> None:
+        """Hold the rates of some features, bool[f], to others than the reference's, as `Rates.settle`; the rest to those."""
+        self.rates.held = self._reference_held
+        if which.any():
+            self.rates.settle(which, usual, shares, rows)
 
     def reference_error(self, rows: Floats, resting: Floats) -> Floats:
         """Return what the reference's own sampling error is allowed to be, in standard errors of `rows`, float64[f].
@@ -175,8 +197,8 @@ class ChartDesign:
         The last float64[f, 3]: sigma of location and scale, and X² a row. Of more than an hour the hours' mean by their rows.
         """
         if not self.calibration.hours:
-            return self._shares, self.rows, self._no_lack_of_fit
-        shares, rows, lack_of_fit = self._shares.copy(), self.rows.copy(), self._no_lack_of_fit.copy()
+            return self.unfolded, self.rows, self._no_lack_of_fit
+        shares, rows, lack_of_fit = self.unfolded.copy(), self.rows.copy(), self._no_lack_of_fit.copy()
         for each in self.calibration.hours:
             shares[each.which], rows[each.which], lack_of_fit[each.which] = each.expected(start, end)
         return shares, rows, lack_of_fit

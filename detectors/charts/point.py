@@ -1,10 +1,12 @@
 """What the charts say after one subgroup, as a value."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from detectors.charts.days import NO_DAYS, DaysSeen
+from detectors.charts.levels import LevelChange
 from detectors.features import Bools, Floats, Ints
 
 
@@ -46,6 +48,13 @@ class ChartPoint:
         NO_DAYS  # what speaks against the calibration, where days differ by more than the budget allows for
     )
     holiday: bool = False  # nothing but missing values was judged
+    changes: tuple[LevelChange, ...] = ()  # features that are held to another level from now on
+    moving: frozenset[int] = frozenset()  # places of features that fire and keep moving
+    grown: frozenset[int] = frozenset()  # same: of those that have just become twice as large as they were
+    sizes: Mapping[int, Floats] = field(
+        default_factory=dict
+    )  # by place of what fires: effects float64[c] over the last subgroups
+    creeping: frozenset[int] = frozenset()  # same: of those that slowly leave the level they had settled at
 
     @property
     def ratios(self) -> Floats:

@@ -186,7 +186,9 @@ class Rates:
         the usable ones, `rows` float64[f] that all these were counted in.
         """
         chosen = which[self.owner]
-        level = np.concatenate([usual.T.ravel(), self._watched.of(shares)])
+        new = (usual[:, 1] / np.maximum(1 - usual[:, 0], TINY))[self.mass_features]  # is no mass, as in `events`
+        mass = np.maximum(self._watched.of(shares) - np.where(self._with_unseen, new, 0.0), 0.0)
+        level = np.concatenate([usual.T.ravel(), mass])
         behind = rows[self.owner]
         events = np.where(chosen, level * behind, self.held.usual * self.behind)
         settled, before = self._hold(events, np.where(chosen, behind, self.behind)), self.held

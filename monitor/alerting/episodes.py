@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState, Span
-from monitor.alerting.rules import AlertRule
+from monitor.alerting.rules import AlertRule, Severity
 from monitor.stream.events import Nanos
 
 # From bad to good. Recovering is worse than pending: the episode is still open.
@@ -83,6 +83,10 @@ class Evidence:
     resolution: float | None = None
     words: str = field(default="", compare=False)
     counts: bytes = field(default=b"", compare=False, repr=False)
+    severity: Severity | None = None  # how bad it is by its size; None: as the rule has it
+    moving: bool = False  # it never stays at a level
+    creeping: bool = False  # same, so slowly that it seemed to
+    grown: bool = False  # it has just become twice as large as it was
 
     @property
     def excess(self) -> float:

@@ -6,8 +6,11 @@ from enum import Enum, StrEnum
 from fnmatch import fnmatchcase
 
 from detectors import DriftScore
+from detectors.charts import IncidentKind
 
 BUDGET_RULE, SELF_CHECK_RULE = "drift", "calibration"  # the rules that are ours; the first is also its charts' detector
+
+OF_QUALITY = frozenset({"missing", "unseen", "volume"})  # detectors of explicit rules
 
 
 class Signal(Enum):
@@ -60,6 +63,11 @@ class AlertRule:
             )
         if self.hold < 1 or self.keep_firing_for < 1:
             raise ValueError(f"{self.name}: for and keep_firing_for count windows and must be at least 1")
+
+    @property
+    def kind(self) -> IncidentKind:
+        """What its alerts are about. The budget's own rule has an incident of each kind instead."""
+        return IncidentKind.DATA_QUALITY if self.detector in OF_QUALITY else IncidentKind.DRIFT
 
     def applies_to(self, feature: str) -> bool:
         """Whether one of the rule's names or globs matches the feature."""

@@ -40,7 +40,7 @@ def assemble(run: CommandRun, findings: Findings, notes: Sequence[str]) -> Backt
     """The result. Raises NothingFound where no window was judged."""
     refuse_nothing(findings)
     series = list(findings.series.values())
-    models = tuple(model_of(one, findings.budget) for one in series)
+    models = tuple(model_of(one, findings.budget, findings.open_share(one.spec.key)) for one in series)
     return BacktestResult(
         version=run.version,
         config=run.config,
@@ -63,7 +63,7 @@ def assemble(run: CommandRun, findings: Findings, notes: Sequence[str]) -> Backt
     )
 
 
-def model_of(findings: SeriesFindings, budget: float | None) -> Model:
+def model_of(findings: SeriesFindings, budget: float | None, open_share: float) -> Model:
     """One series over the whole time."""
     spec, calibration = findings.spec, findings.spec.reference.calibration
     points, peaks = findings.rows.all(), findings.peaks.all()
@@ -99,6 +99,7 @@ def model_of(findings: SeriesFindings, budget: float | None) -> Model:
         learning=findings.learning,
         learnt=findings.learnt,
         expected_since_learnt=since_learnt(findings),
+        open_share=open_share,
     )
 
 

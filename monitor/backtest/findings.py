@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from detectors.charts import IncidentKind
 from detectors.charts.design import CHARTS
 from detectors.charts.point import ChartPoint
 from monitor.alerting.alerts import AlertState
@@ -82,7 +83,10 @@ class SeriesFindings:
     at: Nanos = 0  # the end of the newest window or subgroup judged
     learning: CalibrationLearning | None = None  # how far a cold reference has come
     learnt: CalibrationLearnt | None = None
-    named: dict[str, dict[str, Nanos]] = field(default_factory=dict)  # by rule: the features it names, and since when
+    begun_at: Nanos | None = None  # the start of the first
+    named: dict[tuple[str, IncidentKind], dict[str, Nanos]] = field(
+        default_factory=dict
+    )  # by alert: whom it names, and since when
 
     def count(self, batch: EventBatch) -> None:
         """Note how far its events reach."""
@@ -100,15 +104,16 @@ class SeriesFindings:
         """How long a whole subgroup is; the first is usually cut. 0: there are none."""
         return subgroup_length(self.spec) if self.charted else 0
 
-    def name(self, rule: str, evidence: Sequence[Evidence]) -> dict[str, Nanos]:
+    def name(self, alert: tuple[str, IncidentKind], evidence: Sequence[Evidence]) -> dict[str, Nanos]:
         """Note which features an alert names now; when each of them was first named, in the order of the evidence."""
-        before = self.named.get(rule, {})
-        self.named[rule] = {entry.feature: before.get(entry.feature, self.at) for entry in evidence}
-        return self.named[rule]
+        before = self.named.get(alert, {})
+        self.named[alert] = {entry.feature: before.get(entry.feature, self.at) for entry in evidence}
+        return self.named[alert]
 
     def close(self, window: WindowClosed) -> None:
         """A window was judged."""
         self.at = window.end
+        self.begun_at = window.start if self.begun_at is None else self.begun_at
         self.rows.add(RowsPoint(window.end, 1, window.rows))
         self.rows_judged += window.rows
 
@@ -123,6 +128,7 @@ class SeriesFindings:
         """The charts took one more point."""
         point = fact.point
         self.at = fact.end
+        self.begun_at = fact.start if self.begun_at is None else self.begun_at
         self.charted = True
         self.peaks.add(PeakPoint.of(point))
         self.warned += point.warned
@@ -154,7 +160,7 @@ class Findings:
         self.windows = 0
         self.alerts: list[AlertEpisode] = []
         self.retrains: list[Retrain] = []
-        self._open: dict[tuple[SeriesKey, str], int] = {}  # the place among the alerts
+        self._open: dict[tuple[SeriesKey, str, IncidentKind], int] = {}  # the place among the alerts
 
     def take(self, turn: Turn) -> None:
         """One piece of the record."""
@@ -190,7 +196,7 @@ class Findings:
                 pass
 
     def _follow(self, fact: AlertSeen | AlertChanged) -> None:
-        series, place = self.series[fact.key], (fact.key, fact.rule)
+        series, place = self.series[fact.key], (fact.key, fact.rule, fact.kind)
         if isinstance(fact, AlertChanged):
             series.at = fact.window.end
             if fact.opened:
@@ -198,14 +204,30 @@ class Findings:
                 self.alerts.append(begun(fact))
         state = fact.after if isinstance(fact, AlertChanged) else fact.state
         if (number := self._open.get(place)) is not None:
-            self.alerts[number] = joined_by(self.alerts[number], fact.evidence)
-        named = series.name(fact.rule, fact.evidence if state in OPEN else ())
+            self.alerts[number] = replace(joined_by(self.alerts[number], fact.evidence), about=fact.about)
+        named = series.name((fact.rule, fact.kind), fact.evidence if state in OPEN else ())
         if state is AlertState.FIRING:
             for hunt in series.hunts:
                 hunt.see(fact.rule, named, series.at, series.judged_length(fact.rule))
         if isinstance(fact, AlertChanged) and fact.closed and number is not None:
-            self.alerts[number] = replace(self.alerts[number], resolved_at=fact.window.end)
+            self.alerts[number] = replace(self.alerts[number], resolved_at=fact.window.end, settled=fact.settled)
             del self._open[place]
+
+    def open_share(self, key: SeriesKey) -> float:
+        """Time with an incident of the budget open over the time judged."""
+        first, last = self.series[key].begun_at, self.series[key].at
+        if first is None or last <= first:
+            return 0.0
+        ends = sorted(
+            (alert.fired_at, last if alert.resolved_at is None else alert.resolved_at)
+            for alert in self.alerts
+            if alert.key == key and alert.rule == BUDGET_RULE
+        )
+        covered, until = 0, first
+        for begin, end in ends:
+            covered += max(end - max(begin, until), 0)
+            until = max(until, end)
+        return covered / (last - first)
 
     @property
     def counts(self) -> EventCounts:
@@ -239,6 +261,8 @@ def begun(fact: AlertChanged) -> AlertEpisode:
         resolved_at=None,
         window=fact.window,
         evidence=fact.evidence,
+        kind=fact.kind,
+        about=fact.about,
     )
 
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 
+from detectors.charts import IncidentKind
+from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain, SweepRow
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import CalibrationLearnt
 from monitor.stream.events import Nanos
-from monitor.targets.payloads import evidence_item, rfc3339
+from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 DIGITS = 6
 SHOWN_ALERTS = 5  # a model
@@ -39,6 +41,8 @@ def document(result: BacktestResult) -> dict[str, Any]:
         "fields_rejected": dict(result.fields_rejected),
         "windows": result.windows,
         "alerts": [_alert(item) for item in result.alerts],
+        "incidents": [_incident(item) for item in result.alerts if item.rule == BUDGET_RULE],
+        "open_share": {str(model.key): round(model.open_share, DIGITS) for model in result.models},
         "retrains": [_retrain(item) for item in result.retrains],
         "suppressed": [_retrain(item) | {"outcome": item.outcome} for item in result.suppressed],
         "expected_false_alarms": result.expected_false_alarms,
@@ -58,13 +62,24 @@ def _alert(alert: AlertEpisode) -> dict[str, Any]:
         "model": alert.key.model,
         "version": alert.key.version,
         "rule": alert.rule,
+        "kind": alert.kind.value,
         "severity": alert.severity.value,
+        "state": alert.end,
         "since": rfc3339(alert.since),
         "fired_at": rfc3339(alert.fired_at),
         "resolved_at": _time(alert.resolved_at),
         "window": {"start": rfc3339(alert.window.start), "end": rfc3339(alert.window.end), "rows": alert.window.rows},
         "evidence": [evidence_item(entry) for entry in alert.evidence],
         "joined": [evidence_item(entry) for entry in alert.joined],
+    }
+
+
+def _incident(alert: AlertEpisode) -> dict[str, Any]:
+    return incident_item(alert.incident, alert.key, alert.kind, alert.severity, alert.about) | {
+        "state": alert.end,
+        "since": rfc3339(alert.since),
+        "opened_at": rfc3339(alert.fired_at),
+        "ended_at": _time(alert.resolved_at),
     }
 
 
@@ -115,6 +130,7 @@ def _model(model: Model) -> dict[str, Any]:
         "expected_false_alarms": model.expected_false_alarms,
         "events": {"ok": model.events, "late": model.late},
         "windows": model.windows,
+        "open_share": round(model.open_share, DIGITS),
         "panes": model.subgroups,
         "warnings": {"seen": model.warnings_seen, "expected": model.warnings_expected},
         "thresholds": dict(model.thresholds),
@@ -170,8 +186,13 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
     alarms = "alert" if len(alerts) == 1 else "alerts"
     yield f"{model.key}: {len(alerts)} {alarms}, {expected}; calibration {model.calibration}"
     for rule in alerts[:SHOWN_ALERTS]:
-        until = "not resolved" if rule.resolved_at is None else f"resolved {rfc3339(rule.resolved_at)}"
-        yield f"  {rfc3339(rule.fired_at)} {rule.rule}: {_reasons(rule)}; {until}"
+        until = "open at the end" if rule.resolved_at is None else f"{rule.end} {rfc3339(rule.resolved_at)}"
+        kind = (
+            ""
+            if rule.kind is IncidentKind.DRIFT or rule.rule != BUDGET_RULE
+            else f" ({rule.kind.value.replace('_', ' ')})"
+        )
+        yield f"  {rfc3339(rule.fired_at)} {rule.rule}{kind}: {_reasons(rule)}; {until}"
     if len(alerts) > SHOWN_ALERTS:
         yield f"  and {len(alerts) - SHOWN_ALERTS} more"
     if len(model.sweep) > 1:

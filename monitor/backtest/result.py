@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.ids import incident_id
+from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
 from monitor.facts import CalibrationLearning, CalibrationLearnt, WindowSpan
+from monitor.facts.alerts import NOTHING
 from monitor.stream.events import Nanos, SeriesKey
 
 
@@ -30,7 +34,7 @@ class AlertEpisode:
     """One episode of one rule: when it fired, on what window and for what reason, and when it resolved (None: not by the end).
 
     `since` is the end of its first breaching window, `evidence` as it was when it fired; `joined` are the features that
-    came in later, each as it was then.
+    came in later, each as it was then. `about` is its incident where the budget has one, `settled` whether it ended by settling.
     """
 
     key: SeriesKey
@@ -42,6 +46,21 @@ class AlertEpisode:
     window: WindowSpan
     evidence: tuple[Evidence, ...]
     joined: tuple[Evidence, ...] = ()
+    kind: IncidentKind = IncidentKind.DRIFT
+    about: Standing = NOTHING
+    settled: bool = False
+
+    @property
+    def incident(self) -> str:
+        """The id of the incident."""
+        return incident_id(self.key, self.rule, self.kind, self.since)
+
+    @property
+    def end(self) -> str:
+        """How it stands at the end: open, settled or resolved."""
+        if self.resolved_at is None:
+            return "open"
+        return "settled" if self.settled else "resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +131,8 @@ class Model:
     `calibration` is `week`, `day`, `pooled` or `cold`, with `learnt_` before it where live traffic has taught it; `calibrated` says in words what it rests on, `drifting` what moved
     within the reference itself. `budget` None: off. `expected_false_alarms` None: not known, for the reference is cold, or was until it had `learnt`: then `expected_since_learnt` is of the time after. `ends` and `rows` are of its windows, thinned to a bounded number of
     points (the rows are then the mean of some windows); so are `charted`, the ends of charted subgroups (the peaks
-    then the highest). `subgroup_ns` is the length of a subgroup. `thresholds` by chart.
+    then the highest). `subgroup_ns` is the length of a subgroup. `thresholds` by chart. `open_share` is the time with an
+    incident of the budget open over the time judged.
     """
 
     key: SeriesKey
@@ -144,6 +164,7 @@ class Model:
     learning: CalibrationLearning | None = None
     learnt: CalibrationLearnt | None = None
     expected_since_learnt: float | None = None
+    open_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,22 @@ from typing import TypeVar
 import numpy as np
 
 from detectors import Reference
+from detectors.charts import IncidentKind
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.explain.samples import Samples
 from monitor.explain.words import explain, explain_days, explain_rows, explain_warnings
-from monitor.facts import AlertChanged, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
 from monitor.stream.events import FEATURES, EventBatch, SeriesKey
 
 WARNINGS = 2  # numbers that tell of warnings: seen, due
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
 Alert = TypeVar("Alert", AlertSeen, AlertChanged)
-Worded = dict[tuple[SeriesKey, str, int], tuple[Evidence, ...]]  # by series, rule and the identity of what has no words
+Subject = tuple[str, IncidentKind]  # of an alert: its rule, and what it is about
+Worded = dict[
+    tuple[SeriesKey, Subject, int], tuple[Evidence, ...]
+]  # by series, subject and the identity of what has no words
 
 
 class Explainer:
@@ -50,19 +54,27 @@ class Explainer:
             case CalibrationLearnt(key=key) if key in self._narrators:
                 self._narrators[key].learn(fact.reference)
                 return fact
+            case AlertEscalated():
+                alert = self._with_words(fact.alert, worded)
+                named = {each.feature: each for each in alert.evidence}
+                return replace(fact, alert=alert, new=tuple(named.get(each.feature, each) for each in fact.new))
             case _:
                 return fact
 
     def _with_words(self, fact: Alert, worded: Worded) -> Alert:
         """The alert with words, made once for the facts that share its evidence."""
-        place = fact.key, fact.rule, id(fact.evidence)
+        subject = fact.rule, fact.kind
+        narrator = self._narrators.get(fact.key)  # a series that is no longer configured has none
+        if narrator is None:
+            return fact
+        ended = isinstance(fact, AlertChanged) and fact.closed  # maybe long ago, where it is told at a start
+        place = fact.key, subject, id(fact.evidence)
         if place not in worded:
-            narrator = self._narrators.get(fact.key)  # a series that is no longer configured has none
-            ended = isinstance(fact, AlertChanged) and fact.closed  # maybe long ago, where it is told at a start
-            worded[place] = (
-                fact.evidence if narrator is None else narrator.words(fact.rule, fact.evidence, keep=not ended)
-            )
-        return replace(fact, evidence=worded[place])
+            worded[place] = narrator.words(subject, fact.evidence, keep=not ended)
+        evidence, members = worded[place], fact.about.members
+        if members:
+            members = narrator.members(subject, members, evidence, keep=not ended)
+        return replace(fact, evidence=evidence, about=replace(fact.about, members=members))
 
 
 class Narrator:
@@ -76,17 +88,28 @@ class Narrator:
         """Compare with this reference from now on."""
         self._features = dict(reference.features)
         self._follows = reference.calibration is None  # the effects of a cold reference are worded window by window
-        self._known: dict[str, Mapping[str, str]] = {}  # by rule: the words of each feature that were said last
+        self._known: dict[Subject, Mapping[str, str]] = {}  # the words of each feature that were said last
+        self._was: dict[Subject, Mapping[str, str]] = {}  # the same of all members of an incident
 
-    def words(self, rule: str, evidence: tuple[Evidence, ...], *, keep: bool = True) -> tuple[Evidence, ...]:
-        """Evidence of a rule with words, which are made anew unless many features fire; `keep` them for the next time."""
+    def words(self, subject: Subject, evidence: tuple[Evidence, ...], *, keep: bool = True) -> tuple[Evidence, ...]:
+        """Evidence of an alert with words, which are made anew unless many features fire; `keep` them for the next time."""
         anew = self._follows or len(evidence) <= WORDED_ANEW
-        known = {} if anew else self._known.get(rule, {})
+        known = {} if anew else self._known.get(subject, {})
         worded = tuple(self._worded(each, known.get(each.feature, "")) for each in evidence)
         if keep:
-            self._known[rule] = {
+            self._known[subject] = {
                 each.feature: each.words for each in worded if each.words and each.feature in self._features
             }
+        return worded
+
+    def members(
+        self, subject: Subject, members: tuple[Evidence, ...], firing: tuple[Evidence, ...], *, keep: bool = True
+    ) -> tuple[Evidence, ...]:
+        """All that was ever part of an incident, with the words that were said of it last."""
+        now, known = {each.feature: each for each in firing}, self._was.get(subject, {})
+        worded = tuple(now.get(each.feature) or self._worded(each, known.get(each.feature, "")) for each in members)
+        if keep:
+            self._was[subject] = {each.feature: each.words for each in worded if each.words}
         return worded
 
     def _worded(self, evidence: Evidence, known: str) -> Evidence:

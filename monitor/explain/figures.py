@@ -74,11 +74,10 @@ def utc(nanos: Nanos) -> datetime:
     return EPOCH + timedelta(microseconds=nanos // 1_000)
 
 
-def clock_time(at: Nanos, seen_from: Nanos) -> str:
-    """The hour and minute, UTC; with the date where it is another day than that of `seen_from`.
+def dated(at: Nanos) -> str:
+    """Date, hour and minute, UTC: a line is read on another day than it was written.
 
-    >>> clock_time(300 * 10**9, 600 * 10**9), clock_time(0, 2 * 86_400 * 10**9)
-    ('00:05', '1970-01-01 00:00')
+    >>> dated(300 * 10**9)
+    '1970-01-01 00:05'
     """
-    then, there = utc(at), utc(seen_from)
-    return f"{then:%H:%M}" if then.date() == there.date() else f"{then:%Y-%m-%d %H:%M}"
+    return f"{utc(at):%Y-%m-%d %H:%M}"

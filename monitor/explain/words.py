@@ -1,20 +1,21 @@
 """What drifted and how far, in a line for people: from counts alone, with a few values as they came as examples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from detectors.baseline import FeatureBaseline, NumericBaseline
+from detectors.charts import IncidentKind
 from detectors.features import Ints
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.explain.categories import category_parts
-from monitor.explain.figures import clock_time, plain, thousands
+from monitor.explain.figures import dated, plain, thousands
 from monitor.explain.numbers import number_parts
 from monitor.explain.parts import Part, Reading, material, missing_part
 from monitor.explain.samples import Samples, legible
 from monitor.explain.values import value_part
-from monitor.facts import AlertChanged
-from monitor.stream.events import Nanos
+from monitor.facts import AlertChanged, AlertEscalated
 
 MOST_PARTS = 3
 LONGEST_SUMMARY = 200
@@ -95,28 +96,69 @@ def summary(changed: AlertChanged) -> str:
     name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
     end = changed.window.end
     if changed.rule == SELF_CHECK_RULE:
-        return _self_check(changed, name, end)
+        return _self_check(changed, name)
     if changed.rule != BUDGET_RULE:
         name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
+    verbs = VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
+    if changed.settled:
+        head = f"{name} has settled at a new level, {verbs.participle} since {dated(changed.since)}; it pages when it moves from there"
+        stay = set(changed.about.settled)
+        return _listed(head, [_one(each) for each in changed.about.members if each.feature in stay])
     if changed.closed:
-        return f"{name} no longer drifts: it did from {clock_time(changed.since, end)} to {clock_time(end, end)}"
+        return f"{name} {verbs.over}: it did from {dated(changed.since)} to {dated(end)}"
     if changed.after is AlertState.INACTIVE:
-        return f"{name} did not drift after all"
+        return f"{name} {verbs.never} after all"
+    return _listed(_head(changed, name, verbs), [_one(evidence) for evidence in changed.evidence])
+
+
+def escalation(escalated: AlertEscalated) -> str:
+    """The same of an incident that is told again: what is new in front."""
+    changed, new = escalated.alert, {each.feature for each in escalated.new}
+    name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
+    head = _head(changed, name, VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])) + ", new"
+    rest = [_one(each) for each in changed.evidence if each.feature not in new]
+    return _listed(head, [*(_one(each) for each in escalated.new), *rest])
+
+
+def _head(changed: AlertChanged, name: str, verbs: "Verbs") -> str:
     since = min([changed.since, *(one.since for one in changed.evidence if one.since is not None)])
-    head = f"{name} {VERBS[changed.after]} since {clock_time(since, end)}"
+    head = f"{name} {verbs.now[changed.after]} since {dated(since)}"
     if changed.calibration == "cold":
         head += " (cold reference: by size alone)"
-    return _listed(head, [_one(evidence) for evidence in changed.evidence])
+    return head
 
 
-VERBS = {AlertState.PENDING: "may drift", AlertState.FIRING: "drifts", AlertState.RECOVERING: "recovers, drifting"}
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """What a model does that an alert is about: as long as it does, when it no longer does, and when it never did."""
+
+    now: Mapping[AlertState, str]
+    over: str
+    never: str
+    participle: str
 
 
-def _self_check(changed: AlertChanged, name: str, end: Nanos) -> str:
+def _verbs(does: str, infinitive: str, participle: str) -> Verbs:
+    now = {
+        AlertState.PENDING: f"may {infinitive}",
+        AlertState.FIRING: does,
+        AlertState.RECOVERING: f"recovers, {participle}",
+    }
+    return Verbs(now, f"no longer {does}", f"did not {infinitive}", participle)
+
+
+VERBS = {
+    IncidentKind.DRIFT: _verbs("drifts", "drift", "drifting"),
+    IncidentKind.DATA_QUALITY: _verbs("gets bad data", "get bad data", "getting bad data"),
+    IncidentKind.PREDICTION: _verbs("predicts otherwise", "predict otherwise", "predicting otherwise"),
+}
+
+
+def _self_check(changed: AlertChanged, name: str) -> str:
     """The same of the rule that watches the calibration: no feature drifts."""
     if changed.after is not AlertState.FIRING:
         return f"{name} fits its reference again"
-    head = f"{name} does not fit its reference since {clock_time(changed.since, end)}"
+    head = f"{name} does not fit its reference since {dated(changed.since)}"
     return _listed(head, [legible(one.words, LONGEST_SUMMARY) for one in changed.evidence])
 
 
@@ -124,7 +166,8 @@ def _one(evidence: Evidence) -> str:
     words = evidence.words or f"{evidence.detector} {plain(evidence.score)} > {plain(evidence.threshold)}"
     name = evidence.feature
     known = name.strip("_") if name.startswith("__") else name  # __prediction__, __volume__
-    return f"{legible(known, LONGEST_NAME)} {legible(words, LONGEST_SUMMARY)}"
+    pace = " (keeps moving)" if evidence.moving else ""
+    return f"{legible(known, LONGEST_NAME)} {legible(words, LONGEST_SUMMARY)}{pace}"
 
 
 def _listed(head: str, items: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
-from monitor.facts.alerts import AlertChanged, AlertSeen, RetrainDecided
+from monitor.facts.alerts import AlertChanged, AlertEscalated, AlertSeen, LevelChanged, RetrainDecided
 from monitor.facts.daemon import (
     CheckpointFailed,
     CheckpointSaved,
@@ -47,11 +47,13 @@ Fact = (
     | RateImproved
     | AlertSeen
     | AlertChanged
+    | AlertEscalated
     | RetrainDecided
     | DecisionMade
     | DecisionRefused
     | DecisionEnded
     | DecisionsStand
+    | LevelChanged
     | WatermarkAdvanced
     | StateReset
     | PartitionsAssigned
@@ -73,6 +75,7 @@ Fact = (
 
 __all__ = [
     "AlertChanged",
+    "AlertEscalated",
     "AlertSeen",
     "CalibrationLearning",
     "CalibrationLearnt",
@@ -93,6 +96,7 @@ __all__ = [
     "FieldsRejected",
     "ForeignCommit",
     "LagMeasured",
+    "LevelChanged",
     "OffsetsLost",
     "PanesOpen",
     "PartitionsAssigned",

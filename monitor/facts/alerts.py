@@ -2,17 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from detectors.charts import IncidentKind, LevelStep
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
+from monitor.alerting.ids import incident_id
+from monitor.alerting.incidents import Standing
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts.windows import WindowSpan
 from monitor.stream.events import Nanos, SeriesKey
 
+NOTHING = Standing()
+
 
 @dataclass(frozen=True, slots=True)
 class AlertSeen:
-    """An alert as it stands after a window, whether or not it changed."""
+    """An alert as it stands after a window, whether or not it changed. `about`: its incident, where the budget has one."""
 
     key: SeriesKey
     rule: str
@@ -21,6 +26,17 @@ class AlertSeen:
     since: Nanos | None
     episode: int
     evidence: tuple[Evidence, ...]
+    kind: IncidentKind = IncidentKind.DRIFT
+    about: Standing = NOTHING
+
+    @property
+    def incident(self) -> str:
+        """The id of the incident, the same from opening to end; empty where none is open."""
+        return (
+            ""
+            if self.since is None or self.state not in OPEN
+            else incident_id(self.key, self.rule, self.kind, self.since)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +45,8 @@ class AlertChanged:
 
     `since` is the end of the episode's first breaching window, also when the episode has just ended. `calibration` is what
     the reference is judged by: week, day, pooled or cold; empty where the rule does not ask. `onset` is the start of the
-    first breaching window, where it is known.
+    first breaching window, where it is known. `kind` is what the alert is about, `about` its incident,
+    where the budget has one.
     """
 
     key: SeriesKey
@@ -44,6 +61,13 @@ class AlertChanged:
     reference: str
     calibration: str = ""
     onset: Nanos | None = field(default=None, compare=False)
+    kind: IncidentKind = IncidentKind.DRIFT
+    about: Standing = NOTHING
+
+    @property
+    def incident(self) -> str:
+        """The id of the incident, the same from opening to end."""
+        return incident_id(self.key, self.rule, self.kind, self.since)
 
     @property
     def opened(self) -> bool:
@@ -55,6 +79,20 @@ class AlertChanged:
         """Whether an episode ended."""
         return self.before in OPEN and self.after not in OPEN
 
+    @property
+    def settled(self) -> bool:
+        """Whether it ended because what had changed has become what is usual."""
+        return self.closed and bool(self.about.settled)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEscalated:
+    """An open incident is told again: `new` is what joined or grew, or is worse than people knew. `severity_before`: what they knew."""
+
+    alert: AlertChanged
+    new: tuple[Evidence, ...]
+    severity_before: Severity
+
 
 @dataclass(frozen=True, slots=True)
 class RetrainDecided:
@@ -64,3 +102,17 @@ class RetrainDecided:
     outcome: RetrainOutcome
     data_from: Nanos
     data_to: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChanged:
+    """A feature is held to another level than before: it has settled, people have accepted it, or it is held to the reference again.
+
+    `until`: event time to which people have accepted it; None for good.
+    """
+
+    key: SeriesKey
+    at: Nanos
+    feature: str
+    step: LevelStep
+    until: Nanos | None = None

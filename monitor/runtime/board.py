@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
+from detectors.charts import KINDS, IncidentKind, LevelStep
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import REASON, RetrainOutcome
@@ -12,6 +13,7 @@ from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     CalibrationLearning,
     CalibrationLearnt,
@@ -26,6 +28,7 @@ from monitor.facts import (
     Fact,
     FieldsRejected,
     LagMeasured,
+    LevelChanged,
     OffsetsLost,
     PanesOpen,
     PartitionsHeld,
@@ -43,6 +46,7 @@ from monitor.pipeline import KEPT_RESOLVED
 from monitor.series.history import KEPT_WINDOWS
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
+HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a feature is held to a level of its own
 NO_SCORES = ScoreTable(())
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
@@ -98,7 +102,10 @@ class Board:
         default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT_WINDOWS))
     )
     panes: Mapping[SeriesKey, int] = field(default_factory=dict)
-    alerts: dict[tuple[SeriesKey, str], AlertSeen] = field(default_factory=dict)
+    alerts: dict[tuple[SeriesKey, str, IncidentKind], AlertSeen] = field(default_factory=dict)  # not inactive
+    levels: Mapping[tuple[SeriesKey, str], LevelChanged] = field(
+        default_factory=dict
+    )  # by feature that has one of its own
     resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
     expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
@@ -147,6 +154,8 @@ class Board:
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
+        for kind in KINDS if BUDGET_RULE in series.rules else ():
+            self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 0
         if series.calibration != "cold" and BUDGET_RULE in series.rules:
             of = key.model, key.version
             self.counters["driftd_chart_warnings_total"][of] += 0
@@ -192,7 +201,7 @@ class Board:
                 self._close(fact)
             case WindowScored(key, _, scores, states):
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states)
-            case AlertSeen() | AlertChanged() | RetrainDecided():
+            case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | LevelChanged():
                 self._alert(fact)
             case SubgroupCharted(key=key, point=point):
                 labels = key.model, key.version
@@ -279,12 +288,18 @@ class Board:
             brief = WindowClosed(key, window.start, window.end, window.rows, ())
             windows.append(brief)  # of five hundred windows that would be most of the memory
 
-    def _alert(self, fact: AlertSeen | AlertChanged | RetrainDecided) -> None:
+    def _alert(self, fact: AlertSeen | AlertChanged | AlertEscalated | RetrainDecided | LevelChanged) -> None:
         match fact:
-            case AlertSeen(key=key, rule=rule, state=AlertState.INACTIVE):
-                self.alerts.pop((key, rule), None)
-            case AlertSeen(key=key, rule=rule):
-                self.alerts[key, rule] = fact
+            case AlertEscalated(alert=AlertChanged(key=key, kind=kind)):
+                self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 1
+            case LevelChanged(key=key, feature=feature, step=step):
+                self.levels = {place: level for place, level in self.levels.items() if place != (key, feature)}
+                if step in HELD:
+                    self.levels |= {(key, feature): fact}
+            case AlertSeen(key=key, rule=rule, kind=kind, state=AlertState.INACTIVE):
+                self.alerts.pop((key, rule, kind), None)
+            case AlertSeen(key=key, rule=rule, kind=kind):
+                self.alerts[key, rule, kind] = fact
             case AlertChanged(key=key, rule=rule, after=after):
                 labels = key.model, key.version, rule, after.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 1

@@ -46,6 +46,7 @@ class Surface:
         self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
             "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
             "/api/v1/alerts": lambda _: routes.alerts(telemetry.look(Board.copy)),
+            "/api/v1/incidents": lambda _: routes.incidents(telemetry.look(Board.copy)),
             "/api/v1/windows": self._windows,
             DECISIONS: lambda _: self._decisions(),
         }

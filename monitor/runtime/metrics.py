@@ -10,7 +10,12 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from detectors import DETECTORS, DetailMetric
+from detectors.charts import KINDS
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import OPEN, worst
+from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
+from monitor.facts import AlertSeen
 from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -94,7 +99,13 @@ METRICS: dict[str, Spec] = {
     "driftd_holiday": Spec(
         "gauge", "1: the last windows fell on a holiday, so that the charts judge missing values alone", SERIES
     ),
-    "driftd_alert_state": Spec("gauge", "0 inactive, 1 pending, 2 firing, 3 recovering", (*SERIES, "rule")),
+    "driftd_alert_state": Spec(
+        "gauge", "0 inactive, 1 pending, 2 firing, 3 recovering; of a rule's kinds the worst", (*SERIES, "rule")
+    ),
+    "driftd_incident_open": Spec("gauge", "Incidents of the budget: 0 none, 1 open, 2 escalated", (*SERIES, "kind")),
+    "driftd_incident_escalations_total": Spec(
+        "counter", "Open incidents that were told again, for what joined or grew", (*SERIES, "kind")
+    ),
     "driftd_rule_info": Spec(
         "gauge", "1; a rule that applies to the model, and its severity", (*SERIES, "rule", "severity")
     ),
@@ -313,11 +324,28 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     if board.watermark is not None:
         yield "driftd_watermark_timestamp_seconds", [((model,), board.watermark / SECOND) for model in models]
     rules = {labels[:3]: 0 for labels in board.counters["driftd_alert_transitions_total"]}
-    rules |= {(*_labels(key), rule): int(alert.state) for (key, rule), alert in board.alerts.items()}
-    yield "driftd_alert_state", rules.items()
+    states: dict[tuple[str, ...], list[AlertState]] = {}
+    for (key, rule, _), alert in board.alerts.items():
+        states.setdefault((*_labels(key), rule), []).append(alert.state)
+    yield "driftd_alert_state", (rules | {labels: int(worst(found)) for labels, found in states.items()}).items()
+    yield "driftd_incident_open", _incidents_open(board)
     yield "driftd_chart_warnings_expected_total", board.expected_warnings.items()
     yield "driftd_calibration_suspect", [(labels, int(suspect)) for labels, suspect in board.suspect.items()]
     yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]
+
+
+def _incidents_open(board: Board) -> Iterator[Value]:
+    for key, series in board.series.items():
+        for kind in KINDS if BUDGET_RULE in series.rules else ():
+            alert = board.alerts.get((key, BUDGET_RULE, kind))
+            yield (*_labels(key), kind.value), 0 if alert is None else how_open(alert)
+
+
+def how_open(alert: AlertSeen) -> int:
+    """Whether its incident is open: 0 no, 1 it is, 2 it was told again since."""
+    if alert.state not in OPEN:
+        return 0
+    return 2 if alert.about.escalations else 1
 
 
 def _labels(key: SeriesKey) -> tuple[str, str]:

@@ -1,30 +1,38 @@
 """The JSON routes' answers, from the board."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice, repeat
 from typing import Any
 
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
-from monitor.facts import AlertChanged, AlertSeen, WindowClosed
+from monitor.facts import AlertChanged, AlertSeen, LevelChanged, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.stream.events import Nanos, SeriesKey
-from monitor.targets.payloads import evidence_item, rfc3339
+from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 
 def models(board: Board) -> Iterator[dict[str, Any]]:
     """`GET /api/v1/models`: every series as its last closed window shows it."""
     rules: dict[SeriesKey, list[str]] = {}
-    for key, rule in sorted(board.alerts):
+    for key, rule in sorted({(key, rule) for key, rule, _ in board.alerts}):
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
-        yield model(key, series, board.watermark, rules.get(key, []))
+        levels = {feature: level for (of, feature), level in board.levels.items() if of == key}
+        yield model(key, series, board.watermark, rules.get(key, []), levels)
 
 
-def model(key: SeriesKey, series: SeriesBoard, watermark: Nanos | None, rules: list[str]) -> dict[str, Any]:
+def model(
+    key: SeriesKey,
+    series: SeriesBoard,
+    watermark: Nanos | None,
+    rules: list[str],
+    levels: Mapping[str, LevelChanged],
+) -> dict[str, Any]:
     """One series."""
     window = series.window
     return {
@@ -37,12 +45,12 @@ def model(key: SeriesKey, series: SeriesBoard, watermark: Nanos | None, rules: l
         "learning": None if series.learning is None else learning_item(series.learning),
         "learnt": None if series.learnt is None else {"at": rfc3339(series.learnt.at), **learnt_item(series.learnt)},
         "watermark": None if watermark is None else rfc3339(watermark),
-        "features": [] if window is None else features(series),
+        "features": [] if window is None else features(series, levels),
         "alerts": rules,
     }
 
 
-def features(series: SeriesBoard) -> list[dict[str, Any]]:
+def features(series: SeriesBoard, levels: Mapping[str, LevelChanged]) -> list[dict[str, Any]]:
     """The features of a series in its last window, with their scores."""
     assert series.window is not None
     scores: dict[str, list[dict[str, Any]]] = {}
@@ -57,9 +65,16 @@ def features(series: SeriesBoard) -> list[dict[str, Any]]:
             "missing_ratio": quality[name].missing_ratio if name in quality else None,
             "unseen_ratio": quality[name].unseen_ratio if name in quality else None,
             "scores": entries,
+            "level": level_item(levels[name]) if name in levels else None,
         }
         for name, entries in scores.items()
     ]
+
+
+def level_item(level: LevelChanged) -> dict[str, Any]:
+    """The level of its own that a feature is held to, beside the reference."""
+    until = None if level.until is None else rfc3339(level.until)
+    return {"step": level.step.value, "since": rfc3339(level.at), "until": until}
 
 
 def items(part: DetectorScores) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,8 +90,13 @@ def items(part: DetectorScores) -> Iterator[tuple[str, dict[str, Any]]]:
 def alerts(board: Board) -> list[dict[str, Any]]:
     """`GET /api/v1/alerts`: all not inactive, then the last resolved, newest first."""
     active = [alert(seen, seen.state.name.lower(), None) | decided(board, seen) for seen in board.alerts.values()]
-    resolved = [alert(seen, "resolved", rfc3339(seen.window.end)) for seen in reversed(board.resolved)]
+    resolved = [alert(seen, ended(seen), rfc3339(seen.window.end)) for seen in reversed(board.resolved)]
     return active + resolved
+
+
+def ended(alert: AlertChanged) -> str:
+    """How an alert ended."""
+    return "settled" if alert.settled else "resolved"
 
 
 def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) -> dict[str, Any]:
@@ -85,12 +105,33 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
         "model": shown.key.model,
         "version": shown.key.version,
         "rule": shown.rule,
+        "kind": shown.kind.value,
+        "incident": shown.incident or None,
         "severity": shown.severity.value,
         "state": state,
         "since": None if shown.since is None else rfc3339(shown.since),
         "resolved_at": resolved_at,
         "episode": shown.episode,
         "evidence": evidence(shown.evidence),
+    }
+
+
+def incidents(board: Board) -> list[dict[str, Any]]:
+    """`GET /api/v1/incidents`: those of the budget that are open, then the last that ended, newest first."""
+    active = [
+        incident(seen, "open", None) for seen in board.alerts.values() if seen.rule == BUDGET_RULE and seen.incident
+    ]
+    over = [incident(end, ended(end), end.window.end) for end in reversed(board.resolved) if end.rule == BUDGET_RULE]
+    return active + over
+
+
+def incident(shown: AlertSeen | AlertChanged, state: str, ended_at: Nanos | None) -> dict[str, Any]:
+    """One incident."""
+    return incident_item(shown.incident, shown.key, shown.kind, shown.severity, shown.about) | {
+        "state": state,
+        "since": None if shown.since is None else rfc3339(shown.since),
+        "opened_at": None if shown.about.opened_at is None else rfc3339(shown.about.opened_at),
+        "ended_at": None if ended_at is None else rfc3339(ended_at),
     }
 
 

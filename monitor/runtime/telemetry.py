@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import structlog
 
+from detectors.charts import LevelStep
 from monitor.alerting.alerts import AlertState
-from monitor.explain.words import summary
+from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     CalibrationLearning,
     CalibrationLearnt,
     CalibrationStands,
@@ -29,6 +31,7 @@ from monitor.facts import (
     Fact,
     FieldsRejected,
     ForeignCommit,
+    LevelChanged,
     OffsetsLost,
     PartitionsAssigned,
     RateImproved,
@@ -46,6 +49,7 @@ from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.metrics import METRICS
 from monitor.stream.events import DAY, SECOND, Nanos
+from monitor.targets.payloads import rfc3339
 
 __all__ = ["METRICS", "Telemetry", "configure_logging"]
 
@@ -55,6 +59,7 @@ QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; 
 UNSPOKEN = frozenset(
     {EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands, DecisionsStand}
 )
+LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
 
@@ -119,9 +124,9 @@ class Telemetry:
     def _say(self, fact: Fact) -> None:
         log = self._log
         match fact:
-            case AlertChanged():
+            case AlertChanged() | AlertEscalated():
                 self._say_alert(fact)
-            case RetrainDecided() | WindowClosed() | StateReset() | RateImproved():
+            case RetrainDecided() | WindowClosed() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt():
                 self._say_learning(fact)
@@ -140,7 +145,7 @@ class Telemetry:
             case _:
                 self._say_source(fact)
 
-    def _say_series(self, fact: RetrainDecided | WindowClosed | StateReset | RateImproved) -> None:
+    def _say_series(self, fact: RetrainDecided | WindowClosed | StateReset | RateImproved | LevelChanged) -> None:
         log = self._log
         match fact:
             case RetrainDecided(alert, outcome):
@@ -152,6 +157,10 @@ class Telemetry:
             case RateImproved(key, _, feature, what, before, rate):
                 about = {"model": key.model, "version": key.version, "feature": feature}
                 log.info("rate.improved", **about, what=what, before=round(before, 6), now=round(rate, 6))
+
+            case LevelChanged(key, at, feature, step, until):
+                about = {"model": key.model, "version": key.version, "feature": feature, "at": rfc3339(at)}
+                log.info(LEVEL_EVENTS[step], **about, **({} if until is None else {"until": rfc3339(until)}))
 
     def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
         about = {"model": fact.key.model, "version": fact.key.version}
@@ -192,18 +201,24 @@ class Telemetry:
             case _:  # said before
                 pass
 
-    def _say_alert(self, alert: AlertChanged) -> None:
+    def _say_alert(self, fact: AlertChanged | AlertEscalated) -> None:
+        if isinstance(fact, AlertEscalated):
+            alert, shown, words = fact.alert, fact.new, escalation(fact)
+        else:
+            alert, shown, words = fact, fact.evidence, summary(fact)
         self._log.log(
             logging.WARNING if alert.after is AlertState.FIRING else logging.INFO,
-            "alert." + alert.after.name.lower(),
+            f"alert.{_event(fact)}",
             model=alert.key.model,
             version=alert.key.version,
             rule=alert.rule,
+            kind=alert.kind.value,
+            incident=alert.incident,
             severity=alert.severity.value,
-            summary=summary(alert),
+            since=rfc3339(alert.since),
+            summary=words,
             features=[
-                f"{entry.feature} {entry.detector} {entry.score:.4g} > {entry.threshold:g}"
-                for entry in alert.evidence[:5]
+                f"{entry.feature} {entry.detector} {entry.score:.4g} > {entry.threshold:g}" for entry in shown[:5]
             ],
         )
 
@@ -244,3 +259,12 @@ class Telemetry:
             self._said.clear()
         self._said[kind] = now
         self._log.log(level, event, **what)
+
+
+def _event(fact: AlertChanged | AlertEscalated) -> str:
+    """What became of an alert, in a word."""
+    if isinstance(fact, AlertEscalated):
+        return "escalated"
+    if fact.closed:
+        return "settled" if fact.settled else "resolved"
+    return fact.after.name.lower()

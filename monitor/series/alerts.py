@@ -7,11 +7,14 @@ from typing import Self
 import msgspec
 
 from detectors import DriftScore
+from detectors.charts import IncidentKind
 from monitor.alerting.alerts import Alert, AlertState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
-from monitor.alerting.rules import AlertRule
+from monitor.alerting.incidents import Standing
+from monitor.alerting.rules import AlertRule, Severity
 from monitor.alerting.table import DetectorScores
-from monitor.facts import AlertChanged, AlertSeen, WindowSpan
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, WindowSpan
+from monitor.facts.alerts import NOTHING
 from monitor.stream.events import Nanos, SeriesKey
 
 
@@ -24,43 +27,67 @@ class Teller:
     reference: str
     interval: Nanos
     calibration: str = ""  # where the rule rests on one
+    kind: IncidentKind = IncidentKind.DRIFT
 
     def told(
-        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan
+        self,
+        before: Episode,
+        after: Episode,
+        evidence: tuple[Evidence, ...],
+        window: WindowSpan,
+        about: Standing = NOTHING,
     ) -> list[AlertSeen | AlertChanged]:
         """How an alert stands after a window, and whether it changed; nothing of one that stays inactive."""
         if before.state is after.state is AlertState.INACTIVE:
             return []
-        seen = self.seen(after, evidence)
-        return [seen] if before.state is after.state else [seen, self._changed(before, after, evidence, window)]
+        seen = self.seen(after, evidence, about)
+        if before.state is after.state:
+            return [seen]
+        return [seen, self._changed(before, after, evidence, window, about)]
 
-    def seen(self, episode: Episode, evidence: tuple[Evidence, ...]) -> AlertSeen:
+    def escalated(
+        self,
+        episode: Episode,
+        evidence: tuple[Evidence, ...],
+        news: tuple[Evidence, ...],
+        window: WindowSpan,
+        about: Standing,
+        severity_before: Severity,
+    ) -> AlertEscalated:
+        """That an open incident is told again."""
+        return AlertEscalated(self._changed(episode, episode, evidence, window, about), news, severity_before)
+
+    def seen(self, episode: Episode, evidence: tuple[Evidence, ...], about: Standing = NOTHING) -> AlertSeen:
         """How an alert stands."""
         return AlertSeen(
             key=self.key,
             rule=self.rule.name,
-            severity=self.rule.severity,
+            severity=about.severity or self.rule.severity,
             state=episode.state,
             since=episode.since,
             episode=episode.number,
             evidence=evidence,
+            kind=self.kind,
+            about=about,
         )
 
     def _changed(
-        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan
+        self, before: Episode, after: Episode, evidence: tuple[Evidence, ...], window: WindowSpan, about: Standing
     ) -> AlertChanged:
         since = before.since if before.state in OPEN and after.state not in OPEN else after.since or before.since
         assert since is not None
         return AlertChanged(
             key=self.key,
             rule=self.rule.name,
-            severity=self.rule.severity,
+            severity=about.severity or self.rule.severity,
             before=before.state,
             after=after.state,
             since=since,
             episode=after.number,
             window=window,
             evidence=evidence,
+            kind=self.kind,
+            about=about,
             reference=self.reference,
             calibration=self.calibration,
             onset=since - self.interval,

@@ -1,36 +1,49 @@
-"""The budget by control charts: sealed panes in, one incident a series out, and a check of the calibration."""
+"""The budget by control charts: sealed panes in, an incident of each kind out, and a check of the calibration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Reference, ScoreColumns, Sketch, Tally
-from detectors.charts import CHARTS, BudgetSpec, ChartPoint, Charts, FiringReader
+from detectors.charts import (
+    CHARTS,
+    KINDS,
+    BudgetSpec,
+    ChartPoint,
+    Charts,
+    FiringFeature,
+    FiringReader,
+    IncidentKind,
+    LevelChange,
+    LevelStep,
+)
+from detectors.charts.matters import Matters, begun, matters
 from detectors.features import some
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
 from monitor.alerting.episodes import Episode, Evidence, worst_of_each
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.facts import CalibrationStands, Fact, RateImproved, StateReset, SubgroupCharted, WindowSpan
+from monitor.facts import CalibrationStands, Fact, LevelChanged, RateImproved, StateReset, SubgroupCharted, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, onsets
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import SeriesKey
+from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
 NAME = "charts"
 RATES = CHARTS.index("missing")  # the first of the charts of rates
 MOST_WORDED = 50  # features of an incident, those in front, whose counts are kept for words
+STAYING = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})
 Episodes = tuple[Episode, Episode]  # before and after
 
 
 class ChartBudget(Operator[Sketch]):
-    """The charts of one series with its incident and its self-check."""
+    """The charts of one series with its incidents, one of each kind, and its self-check."""
 
     name = NAME
     kinds = (NAME, INCIDENT)
@@ -42,8 +55,11 @@ class ChartBudget(Operator[Sketch]):
         design = self.charts.design
         self._reader = FiringReader.of(design)
         told = reference.hash, design.subgroup_ns, calibration
-        self.drift = IncidentAlert(Teller(key, BY_CHARTS, *told), {*reference.names, volume.FEATURE})
-        self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told), {EVERY_FEATURE})
+        features = {*reference.names, volume.FEATURE}
+        self.incidents = {kind: IncidentAlert(Teller(key, BY_CHARTS, *told, kind), features) for kind in KINDS}
+        self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told, IncidentKind.SERVICE), {EVERY_FEATURE})
+        self._alerts = (*self.incidents.values(), self.check)
+        self._matters: Matters = {}
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
         self._uncharted: Sketch | None = None  # what came since the last subgroup
         self._changed = True
@@ -53,30 +69,44 @@ class ChartBudget(Operator[Sketch]):
         """Take a sealed pane, which may end a subgroup, or two after a gap."""
         points = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
         ended = [point for point in points if point.end <= pane.start]  # cut short by a gap
-        followed = [(point, *self._follow(point)) for point in ended]
+        followed = [(point, self._follow(point)) for point in ended]
         for name, counts in self._suspects.items():
             np.add(counts, pane.sketch.row(name), out=counts)
         self._uncharted = pane.sketch if self._uncharted is None else self._uncharted.merge(pane.sketch)
-        followed += [(point, *self._follow(point)) for point in points[len(ended) :]]
+        followed += [(point, self._follow(point)) for point in points[len(ended) :]]
         self._changed = True
         return [fact for each in followed for fact in self._told(*each)]
 
-    def _follow(self, point: ChartPoint) -> tuple[Episodes, Episodes]:
+    def _follow(self, point: ChartPoint) -> list[Episodes]:
+        """Let each incident take one subgroup; the episodes before and after, in the order of the alerts."""
         self._suspect(point)
         span = Span(point.start, point.end)
-        firing = self._reader.read(point)
-        evidence = self._counted(evidence_of_charts(firing, point))
+        found: dict[IncidentKind, list[FiringFeature]] = {kind: [] for kind in self.incidents}
+        kept = matters(self._reader.read(point), self._matters, point.end)
+        self._matters = begun(kept, self._matters, point.end)
+        for each in kept:
+            found[each.kind].append(each)
+        self._settled(point.changes)
+        episodes = [
+            self.incidents[kind].incident.follow(onsets(firing), self._counted(evidence_of_charts(firing, point)), span)
+            for kind, firing in found.items()
+        ]
         doubts = [evidence_of_self_check(point)] if point.suspect else []
         doubted = {EVERY_FEATURE: self.check.incident.since(span)} if point.suspect else {}
-        return self.drift.incident.follow(onsets(firing), evidence, span), self.check.incident.follow(
-            doubted, doubts, span
-        )
+        return [*episodes, self.check.incident.follow(doubted, doubts, span)]
+
+    def _settled(self, changes: Sequence[LevelChange]) -> None:
+        """Let the incidents know which of their features stay at a new level."""
+        names = [self._reference.names[each.place] for each in changes if each.step in STAYING]
+        for alert in self.incidents.values() if names else ():
+            alert.incident.settle(names)
 
     def _suspect(self, point: ChartPoint) -> None:
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
         uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
         names = {self._reference.names[place] for place in uneasy}
-        for name in self._suspects.keys() - names:
+        grown = {self._reference.names[place] for place in point.grown}  # which words are of from here on
+        for name in self._suspects.keys() - (names - grown):
             del self._suspects[name]
         if self._uncharted is not None:
             self._suspects |= {name: self._uncharted.row(name).copy() for name in names - self._suspects.keys()}
@@ -92,14 +122,34 @@ class ChartBudget(Operator[Sketch]):
             for number, each in enumerate(evidence)
         ]
 
-    def _told(self, point: ChartPoint, drift: Episodes, check: Episodes) -> list[Fact]:
+    def _told(self, point: ChartPoint, episodes: Sequence[Episodes]) -> list[Fact]:
         span = WindowSpan(point.start, point.end, point.rows)
         return [
             SubgroupCharted(self._key, point.start, point.end, point.rows, point),
             *self._improved(point),
-            *self.drift.told(drift, span),
-            *self.check.told(check, span),
+            *map(self._changed_level, point.changes),
+            *(fact for alert, each in zip(self._alerts, episodes, strict=True) for fact in alert.told(each, span)),
         ]
+
+    def _changed_level(self, change: LevelChange) -> LevelChanged:
+        return LevelChanged(self._key, change.at, self._reference.names[change.place], change.step, change.until)
+
+    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
+        """Take these features as they are at event time `at` for how they should be, until then, or for good.
+
+        Those that nothing warns or fires of are left out. What they were an incident of ends at once.
+        """
+        changes = self.charts.accept(features, until, at)
+        if not changes:
+            return []
+        self._changed = True
+        self._settled(changes)
+        accepted = {self._reference.names[each.place] for each in changes}
+        self._matters = {place: began for place, began in self._matters.items() if place[0] not in accepted}
+        facts: list[Fact] = [*map(self._changed_level, changes)]
+        for alert in self.incidents.values():
+            facts += alert.told(alert.incident.without(accepted, Span(at, at)), WindowSpan(at, at, 0))
+        return facts
 
     def _improved(self, point: ChartPoint) -> list[RateImproved]:
         """Rates that have become better than the reference's, said once."""
@@ -122,29 +172,30 @@ class ChartBudget(Operator[Sketch]):
         """The features of the incident, and those of which a chart is past half its threshold."""
         names = self._reference.names
         pending = {names[place]: AlertState.PENDING for place in np.flatnonzero(self.charts.warning).tolist()}
-        return worst_of_each((self.check.state.shown, self.drift.state.shown, pending))
+        return worst_of_each((*(alert.state.shown for alert in self._alerts), pending))
 
     def current(self) -> list[Fact]:
         """Whether the calibration is suspect, and the alerts that are not inactive."""
         stands = CalibrationStands(self._key, self.charts.suspect)
-        return [stands, *self.drift.current(), *self.check.current()]
+        levels = map(self._changed_level, self.charts.levels.standing())
+        return [stands, *levels, *(fact for alert in self._alerts for fact in alert.current())]
 
     # --- state --------------------------------------------------------------------------------------------------
 
     def changes(self) -> list[Entry]:
         """The charts, if any pane came, and the incidents, if they changed."""
         charts = [Entry(NAME, self.charts.to_bytes())] if self._changed else []
-        incidents, before = incident_entry((self.drift, self.check)), self._written
+        incidents, before = incident_entry(self._alerts, self._matters), self._written
         self._changed, self._written = False, incidents
         return charts if incidents == before else [*charts, incidents]
 
     def snapshot(self) -> list[Entry]:
-        """A row of the charts, a row of both incidents."""
-        return [Entry(NAME, self.charts.to_bytes()), incident_entry((self.drift, self.check))]
+        """A row of the charts, a row of all incidents."""
+        return [Entry(NAME, self.charts.to_bytes()), incident_entry(self._alerts, self._matters)]
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the charts, unless their reference has changed, and the incidents in any case."""
-        restore_incidents(entries, (self.drift, self.check), alike=alike)
+        self._matters = restore_incidents(entries, self._alerts, alike=alike)
         facts: list[Fact] = []
         for entry in entries if alike else ():
             if entry.kind == NAME:
@@ -158,7 +209,8 @@ class ChartBudget(Operator[Sketch]):
             return [StateReset(self._key, f"charts start anew: {error}")]
         self._suspects = {
             each.feature: np.frombuffer(each.counts, "<i8").astype(np.int64)
-            for each in self.drift.incident.evidence
+            for alert in self.incidents.values()
+            for each in alert.incident.evidence
             if each.counts and each.feature != volume.FEATURE
         }
         return []

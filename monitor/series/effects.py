@@ -49,9 +49,10 @@ class EffectBudget(Operator[Sketch]):
         alert, incident = self.alert, self.alert.incident
         self._levels_changed |= self._levels.see(window.sketch, window.end, max(FEWEST_ROWS, self._min_rows))
         called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])
-        episodes = incident.step(called, Span(window.start, window.end))
+        span = Span(window.start, window.end)
+        episodes = incident.step(called, span)
         evidence = alert.state.evidence()
-        incident.evidence = self._counted(evidence, window.sketch.tally()) if evidence else ()
+        incident.remember(self._counted(evidence, window.sketch.tally()) if evidence else (), span)
         return alert.told(episodes, WindowSpan(window.start, window.end, window.sketch.rows))
 
     def _counted(self, evidence: Sequence[Evidence], window: Tally) -> tuple[Evidence, ...]:

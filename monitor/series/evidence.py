@@ -6,9 +6,10 @@ import numpy as np
 
 from detectors.charts import ChartPoint, FiringFeature
 from detectors.univariate import volume
-from monitor.alerting.budget import EVERY_FEATURE
+from monitor.alerting.budget import BY_SELF_CHECK, EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
+from monitor.alerting.severity import severity_of
 from monitor.stream.events import Nanos
 
 
@@ -34,6 +35,10 @@ def evidence_of_charts(firing: Iterable[FiringFeature], point: ChartPoint) -> li
             since=each.since,
             effect=each.effect,
             resolution=each.detectable,
+            severity=severity_of(each.chart, each.size, usual=each.usual, numeric=each.numeric),
+            moving=each.moving,
+            creeping=each.creeping,
+            grown=each.grown,
             counts=integers(point.usual_rows or 0, point.rows) if each.feature == volume.FEATURE else b"",
         )
         for each in firing
@@ -53,6 +58,7 @@ def evidence_of_self_check(point: ChartPoint) -> Evidence:
         pvalue=None,
         rows=point.rows,
         chart=SELF_CHECK_RULE,
+        severity=BY_SELF_CHECK.severity,
         effect=seen - due,
         counts=integers(*(counts if days.suspect else told)),
     )

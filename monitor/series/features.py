@@ -69,13 +69,16 @@ def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectB
     calendar = plan.calendar(None)
     effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows, calendar)
     learn = partial(calibrate, holidays=calendar)
-    lesson = Lesson(judging.learn_for, judging.window_length, charts, learn)
+    lesson = Lesson(judging.learn_for, judging.window_length, charts, learn, plan.settle_ns)
     return [Learning(key, reference, effects, lesson) if judging.learns else effects]
 
 
 def _alerts(key: SeriesKey, judging: Judging) -> list[tuple[Teller, RuleState]]:
     return [
-        (Teller(key, rule, judging.reference.hash, judging.window_length), RuleState(judging.rules_for(rule)))
+        (
+            Teller(key, rule, judging.reference.hash, judging.window_length, kind=rule.kind),
+            RuleState(judging.rules_for(rule)),
+        )
         for rule in judging.rules
     ]
 

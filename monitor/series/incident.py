@@ -2,15 +2,17 @@
 
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import msgspec
 
+from detectors.charts import IncidentKind
+from detectors.charts.matters import Matters
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.episodes import Episode, Evidence, RuleState
-from monitor.alerting.incidents import Incident
-from monitor.alerting.rules import AlertRule
+from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
+from monitor.alerting.incidents import Escalation, Incident
+from monitor.alerting.rules import BUDGET_RULE, AlertRule, Severity
 from monitor.facts import AlertSeen, Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller
 from monitor.series.records import Entry
@@ -30,35 +32,76 @@ class IncidentAlert:
         self.incident = Incident(RuleState(rules))
 
     @property
+    def name(self) -> str:
+        """What it is called among the saved ones: its rule, and its kind where that is not drift."""
+        rule, kind = self.teller.rule.name, self.teller.kind
+        return rule if kind is IncidentKind.DRIFT or rule != BUDGET_RULE else f"{rule}/{kind.value}"
+
+    @property
     def state(self) -> RuleState:
         """The alerts of its features, and the episode."""
         return self.incident.state
 
     def told(self, episodes: tuple[Episode, Episode], window: WindowSpan) -> list[Fact]:
         """How it stands after a window or subgroup, given the episode before and after."""
-        return [*self.teller.told(*episodes, self.incident.evidence, window)]
+        incident, about = self.incident, self.incident.standing
+        facts: list[Fact] = [*self.teller.told(*episodes, incident.evidence, window, about)]
+        if incident.news:
+            known = incident.known or self.teller.rule.severity
+            facts.append(self.teller.escalated(episodes[1], incident.evidence, incident.news, window, about, known))
+        return facts
 
     def current(self) -> list[AlertSeen]:
         """How it stands, unless it is inactive."""
         episode = self.state.episode
-        return [] if episode.state is AlertState.INACTIVE else [self.teller.seen(episode, self.incident.evidence)]
+        if episode.state is AlertState.INACTIVE:
+            return []
+        return [self.teller.seen(episode, self.incident.evidence, self.incident.standing)]
 
 
 @dataclass(slots=True)
 class SavedIncident:
-    """An incident as saved. Its evidence holds the counts that words are made of, and no words."""
+    """An incident as saved. Its evidence holds the counts that words are made of, and no words; so do members that fire no more."""
 
     alert: SavedRule
     evidence: tuple[Evidence, ...]
     opened_at: Nanos | None
     told: frozenset[str]
+    kind: IncidentKind = IncidentKind.DRIFT
+    members: tuple[Evidence, ...] = ()
+    matters: dict[str, Nanos] = field(default_factory=dict)  # by feature
+    settled: tuple[str, ...] = ()
+    escalations: tuple[Escalation, ...] = ()
+    severity: Severity | None = None
+    heard: dict[str, Nanos] = field(default_factory=dict)
+    due: tuple[str, ...] = ()
+    again_at: Nanos | None = None
 
     @classmethod
-    def of(cls, alert: IncidentAlert) -> "SavedIncident":
-        """The incident as it is to be saved."""
+    def of(cls, alert: IncidentAlert, matters: Matters) -> "SavedIncident":
+        """The incident as it is to be saved, with what fires of its kind."""
         incident = alert.incident
         saved = SavedRule.of(alert.teller.rule, incident.state)
-        return cls(saved, incident.evidence, incident.opened_at, incident.told)
+        firing = {each.feature for each in incident.evidence}
+        members = tuple(
+            replace(each, counts=b"") if each.feature in firing else each for each in incident.members.values()
+        )
+        of_kind = {name: began for (name, kind), began in matters.items() if kind is alert.teller.kind}
+        return cls(
+            alert=saved,
+            evidence=incident.evidence,
+            opened_at=incident.opened_at,
+            told=incident.told,
+            kind=alert.teller.kind,
+            members=members,
+            matters=of_kind,
+            settled=incident.settled,
+            escalations=incident.escalations,
+            severity=incident.severity,
+            heard=incident.heard,
+            due=incident.due,
+            again_at=incident.again_at,
+        )
 
     def restore(self, alert: IncidentAlert) -> None:
         """Take it up again, unless its rule has changed."""
@@ -67,15 +110,19 @@ class SavedIncident:
         self.alert.restore(alert.state, alert.features)
         incident = alert.incident
         incident.evidence, incident.opened_at, incident.told = self.evidence, self.opened_at, self.told
+        firing = {each.feature: each for each in self.evidence} if incident.state.episode.state in OPEN else {}
+        incident.members = {each.feature: firing.get(each.feature, each) for each in self.members}
+        incident.settled, incident.escalations, incident.severity = self.settled, self.escalations, self.severity
+        incident.heard, incident.due, incident.again_at = self.heard, self.due, self.again_at
 
 
-def incident_entry(alerts: Sequence[IncidentAlert]) -> Entry:
+def incident_entry(alerts: Sequence[IncidentAlert], matters: Matters | None = None) -> Entry:
     """The incidents of a series in one row."""
-    return packed_incidents({alert.teller.rule.name: SavedIncident.of(alert) for alert in alerts})
+    return packed_incidents({alert.name: SavedIncident.of(alert, matters or {}) for alert in alerts})
 
 
 def packed_incidents(saved: Mapping[str, SavedIncident]) -> Entry:
-    """Saved incidents, by their rules, in one row."""
+    """Saved incidents, by name, in one row."""
     return Entry(INCIDENT, zlib.compress(msgspec.msgpack.encode(saved), 1))
 
 
@@ -84,11 +131,17 @@ def saved_incidents(entry: Entry) -> dict[str, SavedIncident]:
     return msgspec.msgpack.decode(zlib.decompress(entry.held), type=dict[str, SavedIncident])
 
 
-def restore_incidents(entries: Sequence[Entry], alerts: Sequence[IncidentAlert], *, alike: bool) -> None:
-    """Take up saved incidents. Counts of another layout say nothing any more."""
+def restore_incidents(entries: Sequence[Entry], alerts: Sequence[IncidentAlert], *, alike: bool) -> Matters:
+    """Take up saved incidents; what fires is returned. Counts of another layout say nothing any more."""
     saved = {name: each for entry in entries if entry.kind == INCIDENT for name, each in saved_incidents(entry).items()}
     for alert in alerts:
-        if alert.teller.rule.name in saved:
-            saved[alert.teller.rule.name].restore(alert)
+        if alert.name in saved:
+            saved[alert.name].restore(alert)
             if not alike:
-                alert.incident.evidence = tuple(replace(each, counts=b"") for each in alert.incident.evidence)
+                _without_counts(alert.incident)
+    return {(name, each.kind): began for each in saved.values() for name, began in each.matters.items()}
+
+
+def _without_counts(incident: Incident) -> None:
+    incident.evidence = tuple(replace(each, counts=b"") for each in incident.evidence)
+    incident.members = {name: replace(each, counts=b"") for name, each in incident.members.items()}

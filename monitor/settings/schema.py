@@ -169,6 +169,7 @@ class ModelDefaults(Section):
     learn_for: Duration = parse_duration("14d")
     timezone: str | None = None
     holidays: list[date] | str | None = None
+    settle_after: PositiveDuration = parse_duration("7d")
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
 
     @field_validator("version", mode="before")

@@ -16,7 +16,14 @@ from monitor.targets.transport import Transport
 
 DELAYS = 1.0, 86_400.0  # seconds that a receiver may ask for; with less it could make us hammer it
 
-NoticeType = Literal["model.retrain.requested", "model.alert.firing", "model.alert.resolved", "*"]
+NoticeType = Literal[
+    "model.retrain.requested",
+    "model.alert.firing",
+    "model.alert.escalated",
+    "model.alert.settled",
+    "model.alert.resolved",
+    "*",
+]
 
 
 class Fault(Enum):

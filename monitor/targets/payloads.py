@@ -1,24 +1,29 @@
 """From facts to notices: what is said, and ids that are the same whenever the same thing is said."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.ids import notice_id
+from monitor.alerting.incidents import Standing
 from monitor.alerting.retraining import REASON, RetrainOutcome
+from monitor.alerting.rules import Severity
 from monitor.explain.figures import utc
-from monitor.explain.words import summary
-from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
+from monitor.explain.words import escalation, summary
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
-from monitor.stream.events import Nanos
+from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.base import Subscriber
 
 RETRAIN = "model.retrain.requested"
 FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
+ESCALATED = "model.alert.escalated"
+SETTLED = "model.alert.settled"
 MOST_EVIDENCE = 50  # features
 MOST_BYTES = 17_000  # of evidence: with what is around it a body stays under the 20 kB that Standard Webhooks asks for
 
@@ -38,52 +43,71 @@ def rfc3339(nanos: Nanos) -> str:
 
 def identity(alert: AlertChanged | AlertSeen, kind: str) -> str:
     """The id of a notification: a hash of what is said, so that a replay or a lost state says it under the same id."""
-    key = alert.key
-    segment = [key.segment] if key.segment else []
-    said = msgspec.json.encode([key.model, key.version, alert.rule, alert.since, kind, *segment])
-    return hashlib.sha256(said).hexdigest()[:32]
+    again = isinstance(alert, AlertChanged) and kind in {ESCALATED, SETTLED}
+    at = (
+        alert.window.end if again and isinstance(alert, AlertChanged) else None
+    )  # of one alert these may be said more than once
+    return notice_id(alert.key, alert.rule, alert.kind, alert.since, kind, at)
 
 
 def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
     """What some facts give to say, each with the targets that want it. What nobody wants is not said."""
     addressed = []
     for fact in facts:
-        kind = kind_of(fact)
-        targets = () if kind is None else tuple(target.name for target in subscribers if target.wants(kind))
-        if kind is not None and targets:
-            assert isinstance(fact, AlertChanged | RetrainDecided)
-            addressed.append(AddressedNotice(notice(fact, kind, sender), targets))
+        told: dict[str, list[str]] = {}
+        kinds = kinds_of(fact)
+        for target in subscribers if kinds else ():
+            kind = next((kind for kind in kinds if target.wants(kind)), None)
+            if kind is not None:
+                told.setdefault(kind, []).append(target.name)
+        for kind, targets in told.items():
+            assert isinstance(fact, AlertChanged | AlertEscalated | RetrainDecided)
+            addressed.append(AddressedNotice(notice(fact, kind, sender), tuple(targets)))
     return addressed
 
 
-def notice(fact: AlertChanged | RetrainDecided, kind: str, sender: Sender) -> Notice:
+def notice(fact: AlertChanged | AlertEscalated | RetrainDecided, kind: str, sender: Sender) -> Notice:
     """One notice, whoever is told."""
-    alert = fact.alert if isinstance(fact, RetrainDecided) else fact
+    alert = fact if isinstance(fact, AlertChanged) else fact.alert
     name = identity(alert, kind)
     data = msgspec.json.encode(data_of(fact, alert, name, sender))
     return Notice(name, kind, f"{alert.key}/{alert.rule}", alert.window.end, data)
 
 
-def kind_of(fact: Fact) -> str | None:
-    """The type of notification a fact asks for; None for most."""
+def kinds_of(fact: Fact) -> tuple[str, ...]:
+    """The types of notification a fact asks for, none of most: each target is told the first that it wants.
+
+    Who does not know that alerts settle is told that it is resolved.
+    """
     match fact:
         case RetrainDecided(outcome=RetrainOutcome.REQUESTED):
-            return RETRAIN
+            return (RETRAIN,)
+        case AlertEscalated():
+            return (ESCALATED,)
         case AlertChanged(opened=True):
-            return FIRING
+            return (FIRING,)
+        case AlertChanged(settled=True):
+            return SETTLED, RESOLVED
         case AlertChanged(closed=True):
-            return RESOLVED
+            return (RESOLVED,)
         case _:
-            return None
+            return ()
 
 
-def data_of(fact: AlertChanged | RetrainDecided, alert: AlertChanged, name: str, sender: Sender) -> dict[str, Any]:
+def data_of(
+    fact: AlertChanged | AlertEscalated | RetrainDecided, alert: AlertChanged, name: str, sender: Sender
+) -> dict[str, Any]:
     """What a notice says, in the order in which it is written."""
-    evidence = evidence_items(alert.evidence)
+    named = [each.feature for each in fact.new] if isinstance(fact, AlertEscalated) else []
+    new = evidence_items(fact.new, MOST_BYTES // 3) if isinstance(fact, AlertEscalated) else []
+    first = sorted(alert.evidence, key=lambda each: each.feature not in named) if named else alert.evidence
+    evidence = evidence_items(first, MOST_BYTES - len(msgspec.json.encode(new)))
     data: dict[str, Any] = {
         "model": alert.key.model,
         "model_version": alert.key.version,
         "reason": REASON,
+        "kind": alert.kind.value,
+        "incident": alert.incident,
         "severity": alert.severity.value,
         "alert": {"rule": alert.rule, "since": rfc3339(alert.since), "episode": alert.episode},
         "window": {
@@ -96,8 +120,12 @@ def data_of(fact: AlertChanged | RetrainDecided, alert: AlertChanged, name: str,
         "reference": {"hash": alert.reference},
         "config_hash": sender.config_hash,
         "driftd_version": sender.version,
-        "summary": summary(alert),
+        "summary": escalation(fact) if isinstance(fact, AlertEscalated) else summary(alert),
     }
+    if new:
+        data["new"] = new
+    if alert.settled:
+        data["settled"] = list(alert.about.settled)
     if alert.calibration:
         data["calibration"] = alert.calibration
     if omitted := len(alert.evidence) - len(evidence):
@@ -108,14 +136,14 @@ def data_of(fact: AlertChanged | RetrainDecided, alert: AlertChanged, name: str,
     return data
 
 
-def evidence_items(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
-    """The first features' evidence as JSON, as many as there is room for."""
+def evidence_items(evidence: Sequence[Evidence], room: int = MOST_BYTES) -> list[dict[str, Any]]:
+    """The first features' evidence as JSON, as many as there is room for, in bytes."""
     items: list[dict[str, Any]] = []
     size = 0
     for feature in evidence[:MOST_EVIDENCE]:
         item = evidence_item(feature)
         size += len(msgspec.json.encode(item)) + 1
-        if size > MOST_BYTES:
+        if size > room:
             break
         items.append(item)
     return items
@@ -136,6 +164,33 @@ def evidence_item(evidence: Evidence) -> dict[str, Any]:
         "since": None if evidence.since is None else rfc3339(evidence.since),
         "effect": evidence.effect,
         "resolution": evidence.resolution,
+        "severity": None if evidence.severity is None else evidence.severity.value,
+        "moving": evidence.moving or None,
         "words": evidence.words or None,
     }
     return item | {name: value for name, value in more.items() if value is not None}
+
+
+def incident_item(name: str, key: SeriesKey, kind: IncidentKind, severity: Severity, about: Standing) -> dict[str, Any]:
+    """What an incident is and has been, as JSON; its times are added by who knows how it stands."""
+    return {
+        "incident": name,
+        "model": key.model,
+        "version": key.version,
+        "kind": kind.value,
+        "severity": severity.value,
+        "features": [member_item(each) for each in about.members],
+        "settled": list(about.settled),
+        "escalations": [{"at": rfc3339(each.at), "features": list(each.features)} for each in about.escalations],
+    }
+
+
+def member_item(evidence: Evidence) -> dict[str, Any]:
+    """One feature of an incident, as last seen."""
+    return {
+        "feature": evidence.feature,
+        "chart": evidence.chart,
+        "since": None if evidence.since is None else rfc3339(evidence.since),
+        "effect": evidence.effect,
+        "words": evidence.words,
+    }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart, chart_of, effect_of
@@ -64,6 +65,9 @@ def head(part: ModelPart, alert: AlertEpisode) -> Markup:
     first = [
         tag("span", alert.severity.value, class_="badge"),
         tag("b", name(alert.rule)),
+        tag("span", alert.kind.value.replace("_", " "), class_="quiet")
+        if alert.kind is not IncidentKind.DRIFT
+        else None,
         tag("span", moment(alert.fired_at)),
         tag("span", open_for(alert), class_="quiet"),
         tag("span", "planted: ", name(planted.text), class_="note") if planted else None,
@@ -87,7 +91,7 @@ def open_for(alert: AlertEpisode) -> str:
     """Return how long an alert was open."""
     if alert.resolved_at is None:
         return "open at the end"
-    return f"resolved after {spell(alert.resolved_at - alert.fired_at)}"
+    return f"{alert.end} after {spell(alert.resolved_at - alert.fired_at)}"
 
 
 def times_of(part: ModelPart, alert: AlertEpisode) -> Markup:
@@ -96,7 +100,7 @@ def times_of(part: ModelPart, alert: AlertEpisode) -> Markup:
     moments: list[tuple[str, Inside]] = [
         ("First breach", moment(alert.since)),
         ("Fired", moment(alert.fired_at)),
-        ("Resolved", moment(alert.resolved_at, "not by the end")),
+        ("Settled" if alert.settled else "Resolved", moment(alert.resolved_at, "not by the end")),
         ("Window", f"{clock(window.start)} to {clock(window.end)}, {plural(window.rows, 'row')}"),
     ]
     if planted := part.planted(alert):

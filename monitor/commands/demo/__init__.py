@@ -171,8 +171,8 @@ def windows_after(board: Board, began: int | None) -> int:
 def alert_states(board: Board) -> dict[tuple[str, str], tuple[AlertState, str]]:
     """Each model's alert with its leading evidence."""
     states = {(key.model, RULE): (AlertState.INACTIVE, "") for key in board.series}
-    for (key, rule), alert in board.alerts.items():
-        if rule != RULE:
+    for (key, rule, _), alert in board.alerts.items():
+        if rule != RULE or alert.state <= states[key.model, rule][0]:
             continue
         shown = ", ".join(f"{one.feature} {one.words}" for one in alert.evidence[:3])
         states[key.model, rule] = (alert.state, shown)

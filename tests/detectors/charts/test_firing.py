@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import CHARTS, ChartPoint, FiringReader
+from detectors.charts import CHARTS, ChartPoint, FiringReader, IncidentKind
 from detectors.charts.firing import strengths
 from tests.charted import Charted, mixed, reference, seeded
 
@@ -44,7 +44,19 @@ def test_the_largest_change_comes_first(learnt: Reference) -> None:
 def test_importance_weighs_in(learnt: Reference) -> None:
     charted, point = fired(learnt, normal=lambda x: x + 0.6, heavy=lambda x: x * 100)
 
-    assert [found.feature for found in reader(charted, heavy=0.01).read(point)] == ["normal", "heavy"]
+    assert reader(charted, heavy=0.01).read(point)[0].feature == "normal"
+
+
+def test_a_feature_that_drifts_and_is_broken_is_two_matters(learnt: Reference) -> None:
+    """A number that grew a hundredfold has moved, and lies where the reference knows nothing."""
+    charted, point = fired(learnt, heavy=lambda x: x * 100)
+    found = reader(charted).read(point)
+
+    assert {(one.feature, one.kind) for one in found} == {
+        ("heavy", IncidentKind.DRIFT),
+        ("heavy", IncidentKind.DATA_QUALITY),
+    }
+    assert {one.chart for one in found if one.kind is IncidentKind.DATA_QUALITY} == {"unseen"}
 
 
 def test_one_subgroup_that_was_enough_speaks_twice_as_loud(learnt: Reference) -> None:

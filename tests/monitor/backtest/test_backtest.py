@@ -158,7 +158,7 @@ def keys_in(value: Any, path: str) -> Iterator[str]:
         each = [value[0]] if value and path not in {"alerts[].evidence", "alerts[].joined"} else [None]
         for one in each:
             yield from keys_in(one, f"{path}[]")
-    elif isinstance(value, dict) and path not in {"rejected", "fields_rejected", "models[].thresholds"}:
+    elif isinstance(value, dict) and path not in {"rejected", "fields_rejected", "models[].thresholds", "open_share"}:
         for name, one in value.items():
             yield from keys_in(one, f"{path}.{name}".lstrip("."))
     else:

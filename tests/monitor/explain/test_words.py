@@ -364,29 +364,35 @@ PLAN = Evidence(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, 'churn/3 drifts since 11:45: age mean +0.8 σ, plan new category "EU-2" 8 %'),
-        ({"evidence": ()}, "churn/3 drifts since 11:55"),
+        ({}, 'churn/3 drifts since 2026-11-23 11:45: age mean +0.8 σ, plan new category "EU-2" 8 %'),
+        ({"evidence": ()}, "churn/3 drifts since 2026-11-23 11:55"),
         (
             {"before": INACTIVE, "after": PENDING, "evidence": (PLAN,)},
-            'churn/3 may drift since 11:55: plan new category "EU-2" 8 %',
+            'churn/3 may drift since 2026-11-23 11:55: plan new category "EU-2" 8 %',
         ),
-        ({"before": RAISED, "after": RECOVERING, "evidence": ()}, "churn/3 recovers, drifting since 11:55"),
+        ({"before": RAISED, "after": RECOVERING, "evidence": ()}, "churn/3 recovers, drifting since 2026-11-23 11:55"),
         (
             {"before": RECOVERING, "after": INACTIVE, "evidence": ()},
-            "churn/3 no longer drifts: it did from 11:55 to 12:00",
+            "churn/3 no longer drifts: it did from 2026-11-23 11:55 to 2026-11-23 12:00",
         ),
         ({"before": PENDING, "after": INACTIVE, "evidence": ()}, "churn/3 did not drift after all"),
         ({"since": NOON - 24 * 60 * MINUTE, "evidence": ()}, "churn/3 drifts since 2026-11-22 12:00"),
         (
             {"rule": "psi-high", "evidence": CHANGED.evidence[:1]},
-            "churn/3 (psi-high) drifts since 11:55: age psi 0.41 > 0.25",
+            "churn/3 (psi-high) drifts since 2026-11-23 11:55: age psi 0.41 > 0.25",
         ),
-        ({"rule": "calibration", "evidence": (DOUBT,)}, "churn/3 does not fit its reference since 11:55: 12 warnings"),
+        (
+            {"rule": "calibration", "evidence": (DOUBT,)},
+            "churn/3 does not fit its reference since 2026-11-23 11:55: 12 warnings",
+        ),
         (
             {"rule": "calibration", "before": RAISED, "after": INACTIVE, "evidence": ()},
             "churn/3 fits its reference again",
         ),
-        ({"evidence": (replace(AGE, feature="__prediction__"),)}, "churn/3 drifts since 11:45: prediction mean +0.8 σ"),
+        (
+            {"evidence": (replace(AGE, feature="__prediction__"),)},
+            "churn/3 drifts since 2026-11-23 11:45: prediction mean +0.8 σ",
+        ),
     ],
 )
 def test_an_alert_in_a_line(changes: dict[str, Any], line: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detectors import Reference
-from detectors.charts import BudgetSpec
+from detectors.charts import BudgetSpec, IncidentKind
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.retraining import RetrainOutcome
@@ -17,9 +17,11 @@ from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     CalibrationStands,
     Fact,
+    LevelChanged,
     RateImproved,
     RetrainDecided,
     StateReset,
@@ -185,14 +187,30 @@ def test_another_feature_joins_the_incident(learnt: Reference) -> None:
     traffic = charted(learnt)
     traffic.panes(20)
     traffic.panes(15, shift())
-    facts = traffic.panes(15, shift(), europe)
+    facts = traffic.panes(15, shift(), shift(name="other"))
 
     assert alerts(facts) == []
     assert len(opened(traffic.facts)) == 1
     seen = [fact for fact in of(facts, AlertSeen) if fact.rule == NAME][-1]
     assert seen.episode == 1
-    assert {one.feature for one in seen.evidence} == {"normal", "plan"}
+    assert {one.feature for one in seen.evidence} == {"normal", "other"}
     assert all(one.since is not None for one in seen.evidence)
+
+
+def test_what_is_broken_is_an_incident_of_its_own(learnt: Reference) -> None:
+    """It opens beside the drift and ends before it."""
+    traffic = charted(learnt)
+    traffic.panes(20)
+    traffic.panes(15, shift())
+    (page,) = opened(traffic.panes(10, shift(), europe))
+    ended = [alert for alert in alerts(traffic.panes(40, shift())) if alert.closed]
+
+    assert (page.kind, page.evidence[0].feature) == (IncidentKind.DATA_QUALITY, "plan")
+    assert [alert.kind for alert in ended] == [IncidentKind.DATA_QUALITY]
+    assert ended[0].incident == page.incident
+    assert [one.feature for one in ended[0].about.members] == ["plan"]
+    assert [alert.kind for alert in opened(traffic.facts)] == [IncidentKind.DRIFT, IncidentKind.DATA_QUALITY]
+    assert len({alert.incident for alert in opened(traffic.facts)}) == 2
 
 
 def test_new_categories_are_named(learnt: Reference) -> None:
@@ -308,6 +326,46 @@ def test_without_a_budget_there_is_no_such_rule(learnt: Reference) -> None:
     assert of(facts, SubgroupCharted) == of(facts, AlertChanged) == []
 
 
+# --- told again, and ended -------------------------------------------------------------------------------------------
+
+
+def test_a_change_of_its_own_is_told_while_another_is_open(learnt: Reference) -> None:
+    traffic = charted(learnt)
+    traffic.panes(20)
+    traffic.panes(20, shift(0.6))
+    escalated = of(traffic.panes(15, shift(0.6), shift(0.9, "other")), AlertEscalated)
+
+    assert [one.feature for one in escalated[0].new] == ["other"]
+    assert escalated[0].alert.about.escalations[0].features == ("other",)
+    assert len(opened(traffic.facts)) == 1
+
+
+def test_a_level_that_lasts_ends_the_incident_as_settled(learnt: Reference) -> None:
+    traffic = charted(learnt, plan={"settle_ns": 100 * WINDOW})
+    traffic.panes(20)
+    facts = traffic.panes(260, shift(0.8))
+    page, end = alerts(facts)
+
+    assert (page.opened, end.settled) == (True, True)
+    assert end.incident == page.incident
+    assert [(level.feature, level.step) for level in of(facts, LevelChanged)] == [("normal", "settled")]
+    assert end.about.settled == ("normal",)
+    assert alerts(traffic.panes(60)) == []  # back at the reference
+
+
+def test_what_is_accepted_ends_at_once(learnt: Reference) -> None:
+    traffic = charted(learnt)
+    traffic.panes(20)
+    traffic.panes(12, shift(0.8))
+    facts = traffic.pipeline.series[KEY].features.operator("charts").accept(["normal"], None, traffic.at)
+
+    assert [alert.settled for alert in alerts(facts)] == [True]
+    assert [(level.feature, level.step) for level in of(facts, LevelChanged)] == [("normal", "accepted")]
+    assert alerts(traffic.panes(30, shift(0.8))) == []
+    restored(traffic.pipeline, fresh := charted(learnt).pipeline)
+    assert [level.step for level in of(fresh.current(), LevelChanged)] == ["accepted"]
+
+
 # --- retraining -------------------------------------------------------------------------------------------------------
 
 
@@ -371,7 +429,7 @@ def test_going_on_from_a_snapshot_is_never_having_stopped(learnt: Reference, sto
     kinds = (AlertChanged, AlertSeen, RetrainDecided)
     for kind in kinds:
         assert of(again.facts, kind) == of(straight.facts, kind)
-    assert len(opened(straight.facts)) == 1
+    assert [page.kind for page in opened(straight.facts)] == [IncidentKind.DRIFT, IncidentKind.DATA_QUALITY]
     assert [identity(one, FIRED) for one in opened(again.facts)] == [
         identity(one, FIRED) for one in opened(straight.facts)
     ]
@@ -385,13 +443,13 @@ def test_words_after_a_restart_are_those_of_before_it(learnt: Reference) -> None
     """An incident is saved with the counts that its words are made of."""
     traffic = charted(learnt)
     traffic.panes(20)
-    before = of(traffic.panes(12, shift(), missing("holes")), AlertSeen)[-1]
+    before = of(traffic.panes(12, shift(), missing("holes")), AlertSeen)[-2:]
     fresh, explainer = charted(learnt).pipeline, Explainer({KEY: learnt})
     restored(traffic.pipeline, fresh)
-    (after,) = of(explainer.explain(fresh.current()), AlertSeen)
-    said = {one.feature: one.words for one in before.evidence}
+    after = of(explainer.explain(fresh.current()), AlertSeen)
+    said = {one.feature: one.words for alert in before for one in alert.evidence}
 
-    assert {one.feature: one.words for one in after.evidence} == said
+    assert {one.feature: one.words for alert in after for one in alert.evidence} == said
     assert all(said.values())
 
     traffic.pipeline = fresh
@@ -422,7 +480,10 @@ def test_another_budget_goes_on_with_the_incident(learnt: Reference) -> None:
     traffic.pipeline = fresh
     incident(traffic, since=30)
 
-    assert [alert.opened for alert in alerts(traffic.facts)] == [True, False]
+    kinds = [IncidentKind.DRIFT, IncidentKind.DATA_QUALITY]
+    assert sorted((alert.kind, alert.opened) for alert in alerts(traffic.facts)) == sorted(
+        (kind, opening) for kind in kinds for opening in (True, False)
+    )
 
 
 def test_an_incident_ends_where_the_budget_was_taken_away(learnt: Reference) -> None:
@@ -445,7 +506,7 @@ def test_a_new_reference_starts_anew_and_resolves(learnt: Reference) -> None:
     facts = traffic.panes(1)
 
     assert causes == ["reference or window changed: panes, detectors and last scores start anew"]
-    assert [alert.closed for alert in alerts(facts)] == [True]
+    assert [alert.closed for alert in alerts(facts)] == [True, True]
 
 
 def test_a_suspect_calibration_is_said_after_a_restart(learnt: Reference) -> None:

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from typing import Any
 
 import prometheus_client.openmetrics.parser as openmetrics
@@ -14,9 +15,11 @@ import pytest
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from detectors import DriftScore
+from detectors.charts import IncidentKind
 from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.incidents import Escalation, Standing
 from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
@@ -50,6 +53,7 @@ from tests.charted import plain_point
 from tests.fakes import NOON, ManualClock
 
 MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
 CHURN = SeriesKey("churn", "3")
 ODD = 'say "hi"\\\n{x="y"}'
 EVIDENCE = (Evidence("age", "psi", 0.41, 0.25, 1e-9, 100),)
@@ -196,7 +200,7 @@ def test_readiness_says_why_not(scene: Scene) -> None:
 
 @pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/metrics, /healthz, /readyz, /api/v1/models, /api/v1/alerts, /api/v1/windows, /api/v1/decisions"
+    known = "/metrics, /healthz, /readyz, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
 
@@ -247,6 +251,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "missing_ratio": 0.1,
                 "unseen_ratio": 0.2,
                 "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
+                "level": None,
             },
             {
                 "feature": ODD,
@@ -254,6 +259,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "missing_ratio": 0.0,
                 "unseen_ratio": 0.5,
                 "scores": [{**psi, "detector": "chi2", "value": None, "pvalue": None}],
+                "level": None,
             },
         ],
         "alerts": ["drift"],
@@ -310,6 +316,8 @@ def test_alerts_have_the_documented_shape(scene: Scene) -> None:
         "model": "churn",
         "version": "3",
         "rule": "drift",
+        "kind": "drift",
+        "incident": firing["incident"],
         "severity": "critical",
         "state": "firing",
         "since": "2026-11-23T12:00:00Z",
@@ -324,6 +332,41 @@ def test_alerts_have_the_documented_shape(scene: Scene) -> None:
     assert len(resolved) == 100
     assert {one["state"] for one in resolved} == {"resolved"}
     assert resolved[0]["resolved_at"] == "2026-11-23T14:29:00Z"  # the newest first
+
+
+def test_incidents_have_the_documented_shape(scene: Scene) -> None:
+    age = replace(EVIDENCE[0], chart="location+", since=NOON, effect=0.8, words="mean +0.8 σ")
+    about = Standing(NOON + MINUTE, (Escalation(NOON + HOUR, ("plan",)),), ("plan",), (age,))
+    ended = replace(changed(AlertState.FIRING, AlertState.INACTIVE, NOON + HOUR), about=about)
+    opened = AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, (age,), about=about)
+    scene.telemetry.record([ended, opened, replace(opened, kind=IncidentKind.DATA_QUALITY, state=AlertState.PENDING)])
+
+    found, over = scene.json("/api/v1/incidents")
+
+    assert found == {
+        "incident": opened.incident,
+        "model": "churn",
+        "version": "3",
+        "kind": "drift",
+        "state": "open",
+        "severity": "critical",
+        "since": "2026-11-23T12:00:00Z",
+        "opened_at": "2026-11-23T12:01:00Z",
+        "ended_at": None,
+        "features": [
+            {
+                "feature": "age",
+                "chart": "location+",
+                "since": "2026-11-23T12:00:00Z",
+                "effect": 0.8,
+                "words": "mean +0.8 σ",
+            }
+        ],
+        "settled": ["plan"],
+        "escalations": [{"at": "2026-11-23T13:00:00Z", "features": ["plan"]}],
+    }
+    assert (over["state"], over["ended_at"]) == ("settled", "2026-11-23T13:00:00Z")
+    assert [one["kind"] for one in scene.json("/api/v1/alerts")[:2]] == ["drift", "data_quality"]
 
 
 def test_an_alert_that_is_over_is_no_longer_shown_as_open(scene: Scene) -> None:

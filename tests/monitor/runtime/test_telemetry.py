@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from detectors import DriftScore
+from detectors.charts import IncidentKind, LevelStep
 from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, Scope, Silence
@@ -18,6 +19,7 @@ from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     CalibrationLearning,
     CalibrationLearnt,
@@ -38,6 +40,7 @@ from monitor.facts import (
     FieldsRejected,
     ForeignCommit,
     LagMeasured,
+    LevelChanged,
     OffsetsLost,
     PanesOpen,
     PartitionsAssigned,
@@ -88,6 +91,8 @@ OVER = PastDecision(DECISION, NOON, "over")
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
+        AlertEscalated(CHANGED, CHANGED.evidence, Severity.WARNING),
+        LevelChanged(CHURN, NOON, "age", LevelStep.SETTLED),
         EventsCounted("t", "ok", 3),
         DecisionMade(DECISION),
         DecisionRefused(SILENCED, Refusal.UNKNOWN, "there is no model churn"),
@@ -186,6 +191,8 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
         (EXAMPLES[DecisionMade], "decision.made", "info"),
         (EXAMPLES[DecisionRefused], "decision.refused", "warning"),
         (EXAMPLES[DecisionEnded], "decision.ended", "info"),
+        (EXAMPLES[AlertEscalated], "alert.escalated", "warning"),
+        (EXAMPLES[LevelChanged], "level.settled", "info"),
         (EXAMPLES[RateImproved], "rate.improved", "info"),
         (EXAMPLES[PartitionsAssigned], "source.assigned", "info"),
         (EXAMPLES[TopicsMissing], "source.topics_missing", "warning"),
@@ -330,7 +337,7 @@ def test_what_is_restored_is_neither_counted_nor_logged(scene: Scene, capsys: py
     scene.telemetry.restore([EXAMPLES[WindowClosed], EXAMPLES[AlertSeen], resolved])
 
     assert list(scene.board.resolved) == [resolved]
-    assert scene.board.alerts.keys() == {(CHURN, "drift")}
+    assert scene.board.alerts.keys() == {(CHURN, "drift", IncidentKind.DRIFT)}
     assert scene.count("driftd_alert_transitions_total", "churn", "3", "drift", "inactive") == 0
     assert capsys.readouterr().err == ""
 

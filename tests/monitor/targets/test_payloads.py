@@ -7,17 +7,21 @@ from typing import Any
 
 import pytest
 
+from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.incidents import Standing
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
-from monitor.facts import AlertChanged, Fact, RetrainDecided, WatermarkAdvanced, WindowSpan
+from monitor.facts import AlertChanged, AlertEscalated, Fact, RetrainDecided, WatermarkAdvanced, WindowSpan
 from monitor.stream.events import SECOND, SeriesKey
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import (
+    ESCALATED,
     FIRING,
     RESOLVED,
     RETRAIN,
+    SETTLED,
     Sender,
     evidence_item,
     identity,
@@ -102,6 +106,8 @@ def test_a_request_for_retraining_reads_as_documented() -> None:
             "model": "churn",
             "model_version": "3",
             "reason": "drift",
+            "kind": "drift",
+            "incident": CHANGED.incident,
             "severity": "critical",
             "alert": {"rule": "drift", "since": "2026-11-23T11:55:00Z", "episode": 1},
             "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 10_000},
@@ -114,9 +120,46 @@ def test_a_request_for_retraining_reads_as_documented() -> None:
             "reference": {"hash": "abc123"},
             "config_hash": "c0nf16",
             "driftd_version": "1.2.3",
-            "summary": "churn/3 drifts since 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2",
+            "summary": "churn/3 drifts since 2026-11-23 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2",
         },
     }
+
+
+def test_what_is_new_stands_first_and_has_an_id_of_its_window() -> None:
+    plan = CHANGED.evidence[1]
+    escalated = AlertEscalated(replace(CHANGED, before=RAISED), (plan,), CHANGED.severity)
+    found = body(escalated)
+
+    assert found["type"] == "model.alert.escalated"
+    assert [one["feature"] for one in found["data"]["evidence"]] == ["plan", "age"]
+    assert found["data"]["new"] == found["data"]["evidence"][:1]
+    assert ", new: plan" in found["data"]["summary"]
+    later = replace(CHANGED, window=replace(CHANGED.window, end=CHANGED.window.end + 1))
+    assert identity(later, ESCALATED) != identity(CHANGED, ESCALATED)
+    assert identity(later, FIRING) == identity(CHANGED, FIRING)
+
+
+def test_who_does_not_know_that_alerts_settle_is_told_that_it_is_resolved() -> None:
+    settled = replace(
+        CHANGED, before=RAISED, after=INACTIVE, about=Standing(settled=("age",), members=CHANGED.evidence)
+    )
+    old, new = subscriber("old", FIRING, RESOLVED), subscriber("new", SETTLED)
+
+    assert sorted(said(settled, to=[old, new, ALL])) == [("new", SETTLED), ("old", RESOLVED), ("pager", SETTLED)]
+    assert body(settled)["data"]["settled"] == ["age"]
+    assert "settled at a new level" in body(settled)["data"]["summary"]
+
+
+def test_what_opens_under_one_rule_at_once_has_ids_of_its_own() -> None:
+    """An incident of drift has the id it had before there were kinds."""
+    broken = replace(CHANGED, kind=IncidentKind.DATA_QUALITY)
+
+    assert (
+        len({identity(one, FIRING) for one in (CHANGED, broken, replace(CHANGED, kind=IncidentKind.PREDICTION))}) == 3
+    )
+    assert identity(replace(broken, rule="mine"), FIRING) == identity(replace(CHANGED, rule="mine"), FIRING)
+    assert broken.incident != CHANGED.incident
+    assert CHANGED.incident == replace(CHANGED, before=RAISED, after=INACTIVE, evidence=()).incident
 
 
 def test_evidence_says_what_is_known_of_it() -> None:

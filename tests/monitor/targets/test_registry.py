@@ -110,7 +110,7 @@ def test_a_notice_reaches_a_target_that_another_package_brings(home: Path, recei
     telemetry.record(facts)
 
     request = receiver.requests[1]
-    assert request.body.decode() == "churn/3 drifts since 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2"
+    assert request.body.decode() == "churn/3 drifts since 2026-11-23 11:55: age psi 0.41 > 0.25, plan chi2 3 > 2"
     assert request.headers["authorization"] == f"Bearer t-{CANARY}"
     assert [(fact.target, fact.type, fact.outcome, fact.status) for fact in facts] == [
         ("board", "tickets", "retried", 503),

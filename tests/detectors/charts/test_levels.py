@@ -1,0 +1,209 @@
+"""Levels: what stays settles and moves from there anew, what goes back is no page, what never stays does not settle."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+
+from detectors import Reference
+from detectors.charts import LevelStep
+from detectors.charts.charts import MAGIC
+from tests.charted import WINDOW, Charted, mixed, reference, seeded
+
+LASTING = 100  # subgroups, the least there may be
+Change = Callable[[dict[str, np.ndarray]], None]
+
+
+@pytest.fixture(scope="module")
+def learnt() -> Reference:
+    return reference(seeded()).select(["normal", "other", "holes", "plan"])
+
+
+class Stream(Charted):
+    """Charts that settle as soon as they may, and traffic for them; a page in twenty months, so that none comes by chance."""
+
+    def __init__(self, learnt: Reference, seed: int | None = None) -> None:
+        super().__init__(learnt, per_month=0.05, settle_ns=LASTING * WINDOW)
+        self.rng = seeded(seed)
+
+    def panes(self, count: int, *changes: Change) -> None:
+        for _ in range(count):
+            table = mixed(self.rng, 100)
+            for change in changes:
+                change(table)
+            self.feed(table)
+
+    def steps(self, name: str) -> list[LevelStep]:
+        place = self.place(name)
+        return [change.step for point in self.points for change in point.changes if change.place == place]
+
+    def fires(self, name: str) -> bool:
+        return bool(self.points[-1].firing[self.place(name)].any())
+
+    def fired(self, name: str, last: int) -> bool:
+        return any(point.firing[self.place(name)].any() for point in self.points[-last:])
+
+
+def shift(by: float, name: str = "normal") -> Change:
+    def change(table: dict[str, np.ndarray]) -> None:
+        table[name] = table[name] + by
+
+    return change
+
+
+def missing(share: float, name: str = "normal") -> Change:
+    def change(table: dict[str, np.ndarray]) -> None:
+        table[name][: round(share * table[name].size)] = np.nan
+
+    return change
+
+
+def new_category(table: dict[str, np.ndarray]) -> None:
+    table["plan"] = table["plan"].astype(object)
+    table["plan"][::8] = "new"
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("normal", shift(0.8)), ("normal", shift(-0.8)), ("normal", missing(0.3)), ("plan", new_category)],
+    ids=["up", "down", "missing", "category"],
+)
+def test_what_stays_settles_and_what_goes_back_is_no_page(learnt: Reference, name: str, change: Change) -> None:
+    stream = Stream(learnt)
+    stream.panes(10)
+    stream.panes(LASTING, change)
+    assert stream.fires(name)
+    assert stream.steps(name) == []
+    stream.panes(150, change)  # the first look may find a move by chance: then three more
+    assert stream.steps(name)[:1] == [LevelStep.SETTLED]
+    assert not stream.fires(name)
+
+    stream.panes(60)
+    assert stream.steps(name) == [LevelStep.SETTLED, LevelStep.RETURNED]
+    assert not stream.fired(name, 60)
+
+
+def test_it_is_held_to_the_level_beside_the_reference(learnt: Reference) -> None:
+    """What moves from there fires anew, and may settle again."""
+    stream = Stream(learnt)
+    stream.panes(260, shift(0.8))
+    assert stream.steps("normal") == [LevelStep.SETTLED]
+    stream.panes(40, shift(0.8))
+    assert not stream.fired("normal", 30)
+
+    stream.panes(10, shift(1.6))
+    assert stream.fires("normal")
+    stream.panes(260, shift(1.6))
+    assert stream.steps("normal") == [LevelStep.SETTLED, LevelStep.SETTLED]
+    assert [level.place for level in stream.charts.levels.standing()] == [stream.place("normal")]
+
+
+def test_other_features_are_held_to_the_reference(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    stream.panes(260, shift(0.8))
+    stream.panes(10, shift(0.8), shift(0.8, "other"))
+
+    assert stream.fires("other")
+    assert not stream.fires("normal")
+
+
+def test_what_never_stays_does_not_settle(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    for number in range(300):
+        stream.panes(1, shift(0.01 * number))
+
+    assert stream.steps("normal") == []
+    assert stream.fires("normal")
+    assert stream.place("normal") in stream.points[-1].moving
+
+
+def test_a_second_step_starts_the_clock_anew(learnt: Reference) -> None:
+    """What settles is the level that lasted, no mixture of two."""
+    stream = Stream(learnt)
+    stream.panes(60, shift(0.4))
+    stream.panes(90, shift(1.6))
+    assert stream.steps("normal") == []
+    stream.panes(220, shift(1.6))
+    assert stream.steps("normal") == [LevelStep.SETTLED]
+    stream.panes(30, shift(1.6))
+    assert not stream.fired("normal", 20)
+
+
+def test_what_has_doubled_says_so_once(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    place = stream.place("normal")
+    stream.panes(60, shift(0.6))
+    assert not any(place in point.grown for point in stream.points)
+    stream.panes(12, shift(2.4))
+
+    assert sum(place in point.grown for point in stream.points) == 1
+    assert stream.points[-1].sizes[place].max() > 1.2
+
+
+def test_people_accept_at_once_and_until_then(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    stream.panes(20, shift(0.8))
+    until = stream.at + 30 * WINDOW
+    accepted = stream.charts.accept(["normal"], until, stream.at)
+
+    assert [(change.place, change.step, change.until) for change in accepted] == [
+        (stream.place("normal"), "accepted", until)
+    ]
+    stream.panes(30, shift(0.8))
+    assert not stream.fired("normal", 30)
+    assert stream.steps("normal") == [LevelStep.EXPIRED]
+    stream.panes(10, shift(0.8))
+    assert stream.fires("normal")
+
+
+def test_nothing_is_accepted_of_what_is_as_it_was(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    stream.panes(20, shift(0.8))
+
+    assert stream.charts.accept(["other"], None, stream.at) == []
+    assert [change.place for change in stream.charts.accept([], None, stream.at)] == [stream.place("normal")]
+
+
+@pytest.mark.parametrize("stopped", [3, 60, 118, 150, 190, 240])
+def test_going_on_from_bytes_is_never_having_stopped(learnt: Reference, stopped: int) -> None:
+    def play(stream: Stream, panes: range) -> None:
+        for number in panes:
+            shifts = [shift(0.8)] if 5 <= number < 200 else []
+            stream.panes(1, *shifts, *([missing(0.3, "other")] if number >= 100 else []))
+            if number == 30:
+                stream.charts.accept(["normal"], stream.at + 60 * WINDOW, stream.at)
+
+    straight = Stream(learnt)
+    seed = int(straight.rng.integers(2**32))
+    straight.rng, again = np.random.default_rng(seed), Stream(learnt, seed)
+    play(straight, range(330))
+    play(again, range(stopped))
+    fresh = Stream(learnt)
+    fresh.charts.restore(again.charts.to_bytes())
+    again.charts = fresh.charts
+    play(again, range(stopped, 330))
+
+    assert again.charts.to_bytes() == straight.charts.to_bytes()
+    assert again.points[-1].changes == straight.points[-1].changes
+    assert straight.steps("normal")
+    assert straight.steps("other")
+
+
+def test_charts_of_before_there_were_levels_are_read(learnt: Reference) -> None:
+    stream, fresh = Stream(learnt), Stream(learnt)
+    stream.panes(10, shift(0.3))
+    fresh.charts.restore(of_format_1(stream.charts.to_bytes()))
+
+    assert np.array_equal(fresh.charts.sums.values, stream.charts.sums.values)
+    assert fresh.charts.levels.standing() == []
+
+
+def of_format_1(data: bytes) -> bytes:
+    import struct
+    import zlib
+
+    _, fingerprint, packed = msgspec.msgpack.decode(data[4:-4])
+    parts = msgspec.msgpack.decode(zlib.decompress(packed))[:2]
+    body = MAGIC + msgspec.msgpack.encode([1, fingerprint, zlib.compress(msgspec.msgpack.encode(parts))])
+    return body + struct.pack("<I", zlib.crc32(body))
