@@ -231,6 +231,7 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
         learnt.shape_sd,
         learnt.shape_slow,
         *learnt.missing,
+        learnt.scale_mean,
         learnt.shape_mean,
         *learnt.reached,
         *learnt.caps,
@@ -271,6 +272,7 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> di
         "shape_slow": learnt.shape_slow,
         "missing": list(learnt.missing),
         **({} if learnt.levels is None else {"levels": [_level_to_list(level) for level in learnt.levels]}),
+        **({"scale_mean": learnt.scale_mean} if learnt.scale_mean else {}),
         **({"shape_mean": learnt.shape_mean} if learnt.shape_mean else {}),
         "reached": list(learnt.reached),
         **({"caps": list(learnt.caps)} if any(learnt.caps) else {}),
@@ -297,6 +299,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         shape_slow=float(content["shape_slow"]),
         missing=pair("missing"),
         levels=_levels(content),
+        scale_mean=float(content.get("scale_mean", 0.0)),
         shape_mean=float(content.get("shape_mean", 0.0)),
         reached=_three(content.get("reached", (0, 0, 0))),
         caps=_three(content.get("caps", (0, 0, 0))),
@@ -309,19 +312,19 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
 
 
 def _level_to_list(level: Level) -> list[float]:
-    return [level.variance, level.dof, level.draws, level.shape, level.past]
+    return [level.variance, level.dof, level.draws, level.shape, level.past, level.tail]
 
 
 def _levels(content: Mapping[str, Any]) -> Levels | None:
     if "levels" not in content:
         return None
-    location, scale, shape = (Level(*_five(numbers)) for numbers in content["levels"])
+    location, scale, shape = (Level(*_six(numbers)) for numbers in content["levels"])
     return location, scale, shape
 
 
-def _five(numbers: Any) -> tuple[float, float, float, float, float]:
-    variance, dof, draws, shape, past = map(float, numbers)
-    return variance, dof, draws, shape, past
+def _six(numbers: Any) -> tuple[float, float, float, float, float, float]:
+    variance, dof, draws, shape, past, tail = map(float, numbers)
+    return variance, dof, draws, shape, past, tail
 
 
 def _three(numbers: Any) -> Reached:

@@ -40,7 +40,8 @@ class FeatureCalibration:
     (dispersion, allowance): of the missing count, and of its share. `season`: 0, 24 or 168 hours; `profile` float32[season,
     size] its counts. `lack_of_fit` float32[season, 3]: what the interpolation between hours misses, sigma of location and
     scale, and X² a row; None where nothing. `levels`: the slow variation itself, variances of location and scale and X² a
-    row, from which what is allowed follows for any budget; None in older files. `shape_mean`: of the shape's deviate.
+    row, from which what is allowed follows for any budget; None in older files. `scale_mean`: of the score of scale where
+    levels differ, for all days together are wider than each; `shape_mean`: of the shape's deviate.
     `reached`: the largest deviates of location, scale and shape in the reference's own windows; `caps`: the most that one
     subgroup may add to their sums, for otherwise these very windows would have paged; 0 where nothing speaks for one.
     `rates`: of missing values and of the mass of cells by their place, see mass.py.
@@ -59,6 +60,7 @@ class FeatureCalibration:
     lack_of_fit: seasons.HourCounts | None = None
     on_holidays: tuple[int, ...] = ()  # rows in each cell then, which nothing above has seen
     levels: Levels | None = None
+    scale_mean: float = 0.0
     shape_mean: float = 0.0
     reached: Reached = (0.0, 0.0, 0.0)
     caps: Reached = (0.0, 0.0, 0.0)
@@ -156,7 +158,7 @@ def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnD
     rest, there = apart, q
     third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
     sd, skew = ONES, ZEROS
-    location = scale = Level()
+    location, scale, scale_mean = Level(), Level(), 0.0
     if windows.numeric:
         units = 1 / usual + np.array(overdispersion)
         sd, skew = _directions(u[fits], third, place.groups)
@@ -165,7 +167,8 @@ def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnD
             there, stretched = recentred(q, moved, hourly)
             rest = cells / rows[:, None] - there
             x2 = residual_x2(rest, rows, there, np.zeros((rows.size, 2)))
-            u[:, 1] = stretched * np.sqrt(rows) / fitted / np.sqrt(1 + rows * overdispersion[1])
+            scale_mean = float(stretched[fits].mean())
+            u[:, 1] = (stretched - scale_mean) * np.sqrt(rows) / fitted / np.sqrt(1 + rows * overdispersion[1])
             sd, skew = _directions(u[fits], third, place.groups)
         scale = place.level(u[fits, 1] * fitted, sd[1] * fitted).times(float(units[1]))
     deviates = rest / np.sqrt(np.maximum(there, LEAST / rows[:, None]))
@@ -181,6 +184,7 @@ def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnD
         profile=None if counts is None else counts.astype(np.float32),
         lack_of_fit=None if lack_of_fit is None or not lack_of_fit.any() else lack_of_fit.astype(np.float32),
         levels=(location, scale, level),
+        scale_mean=scale_mean,
     )
     single = [np.asarray(values[fits], dtype=np.float32) for values in (u, x2, rows)]
     return learnt, OwnDeviates(single[0], single[1], single[2], middles[fits] // DAY_NS)

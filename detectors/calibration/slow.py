@@ -25,7 +25,10 @@ SHARE = 1.0  # of the budget, that slow variation may cost
 SURE = 0.002  # chance at which more variance than expected is taken for chance
 FEWEST = 4  # degrees of freedom, below which nothing is said of a variance
 MOST_PRIOR = 200.0  # degrees of freedom that features lend each other
+WEEKS_PAST = 0.3  # of levels known as the differences of two or three: half as wild as each
 FEWEST_FEATURES = 4  # that lend
+NORMAL, WILDEST = 1e9, 3.5  # degrees of freedom of a normal tail, and of the heaviest that is taken for one
+SURELY_WILD = 3.0  # standard errors of the kurtosis
 OUTSIDE = 0.01  # chance under the common law, below which a feature keeps its own variance
 
 
@@ -35,7 +38,8 @@ class Level:
 
     `variance` of one draw; `dof` it is known with; `draws` a month; `shape` degrees of freedom of the level itself: 1 of a
     level that has a sign, more where it is a sum of squares of which `variance` is the mean; `past`: times the variance, how
-    far what is expected may itself be off, as the mean of few draws.
+    far what is expected may itself be off, as the mean of few draws; `tail`: degrees of freedom of Student's t that levels
+    follow where they are wilder than a normal law.
     """
 
     variance: float = 0.0
@@ -43,6 +47,7 @@ class Level:
     draws: float = MONTH_DAYS
     shape: float = 1.0
     past: float = 0.0
+    tail: float = NORMAL
     free: float = field(default=0.0, compare=False, repr=False)  # days that say something of each other, while learning
     days: Floats = field(
         default_factory=lambda: np.empty(0), compare=False, repr=False
@@ -54,8 +59,10 @@ class Level:
 
         if not self.variance:
             return 0.0
-        free, known = max(self.shape, 1.0), max(self.shape, 1.0) * max(self.dof, 1.0)
-        return float(self.variance * (1 + self.past) * special.fdtri(free, known, 1 - chance))
+        free = max(self.shape, 1.0)
+        known = free * max(min(self.dof, self.tail), 1.0)
+        wild = (self.tail - 2) / self.tail if self.tail < self.dof else 1.0  # a t of variance one
+        return float(self.variance * (1 + self.past) * wild * special.fdtri(free, known, 1 - chance))
 
     def times(self, unit: float) -> "Level":
         """Return the same in another unit."""
@@ -158,7 +165,24 @@ def moderated(levels: Sequence[Level]) -> list[Level]:
     prior, common = _prior(logs, dof, _alike(days, max(each.free for each in again)))
     for at in which:
         again[at] = _lent(again[at], prior, common)
-    return again
+    return _wild(again)
+
+
+def _wild(levels: list[Level]) -> list[Level]:
+    """Return levels with the tail that the days of all features show: Student's t of the same kurtosis.
+
+    Fourteen days show no tail; those of many features, each in its own deviation, do.
+    """
+    rows = [level.days / np.sqrt(level.variance) for level in levels if level.days.size]
+    if not rows:
+        return levels
+    z = np.concatenate(rows)
+    excess = float(np.mean(z**4) / np.mean(z**2) ** 2) - 3
+    if excess < SURELY_WILD * np.sqrt(24 / z.size):
+        return levels
+    contrast = np.mean([1 - 0.5 * (level.past >= WEEKS_PAST) for level in levels if level.days.size])
+    tail = max(4 + 6 * float(contrast) / excess, WILDEST)
+    return [replace(level, tail=tail) if level.variance else level for level in levels]
 
 
 def _days(levels: Sequence[Level]) -> Floats:

@@ -103,6 +103,7 @@ class ChartDesign:
         self.slow, self.shape_slow = _allowances(features, spec)
         self.shape = np.array([learnt.shape for learnt in features])
         self.shape_sd = np.array([learnt.shape_sd for learnt in features])
+        self.scale_mean = np.array([learnt.scale_mean for learnt in features])
         self.shape_mean = np.array([learnt.shape_mean for learnt in features])
         self.reached = np.array([learnt.reached for learnt in features])[:, CHARTS_OF_THREE]
         caps = np.array([learnt.caps for learnt in features])

@@ -131,7 +131,7 @@ def _recentred(design: ChartDesign, counted: SubgroupCounts, seen: _Moved, usabl
         return moving, np.empty(0)
     q = seen.q[moving]
     there, stretched = recentred(q, seen.moved[moving], seen.scores[moving], design.cells.sizes[moving])
-    seen.moved[moving, 1] = stretched
+    seen.moved[moving, 1] = stretched - design.scale_mean[moving]
     apart = seen.apart[moving] + q - there
     return moving, (np.square(apart) / np.maximum(there, LEAST / usable[moving, None])).sum(axis=1)
 
