@@ -191,7 +191,7 @@ class Charts:
             judged=judged,
             z=np.hstack([evidence.z, rates.z]),
             effects=np.hstack([evidence.effects, rates.effects]),
-            firing=np.hstack([self._firing, rates.firing]),
+            firing=self.firing,
             certain=np.hstack([evidence.certain, rates.certain]),
             warning=np.asarray((values >= design.thresholds / 2).any(axis=1)),
             since=np.hstack([self._since, rates.since]),
