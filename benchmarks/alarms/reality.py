@@ -79,7 +79,7 @@ def said(found: Figures, *, notices: bool = False) -> str:
         lines += [f"  {key or 'as it was'}:", *(f"  {line}" for line in months_said([one]))]
         lines += [f"    day {day:g}: {line}" for day, line in one["notices"]] if notices else []
     if found["itself"]:
-        lines.append(f"  the reference says of itself: {'; '.join(found['drifting'])}")
+        lines.append(f"  the reference says of itself: {'; '.join(found['itself'])}")
     return "\n".join(lines)
 
 

@@ -274,7 +274,7 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> di
         **({} if learnt.levels is None else {"levels": [_level_to_list(level) for level in learnt.levels]}),
         **({"scale_mean": learnt.scale_mean} if learnt.scale_mean else {}),
         **({"shape_mean": learnt.shape_mean} if learnt.shape_mean else {}),
-        "reached": list(learnt.reached),
+        **({"reached": list(learnt.reached)} if any(learnt.reached) else {}),
         **({"caps": list(learnt.caps)} if any(learnt.caps) else {}),
         "season": learnt.season,
         "profile": None if learnt.profile is None else learnt.profile.tolist(),
