@@ -49,7 +49,7 @@ class RowCharts:
         if abs(apart) < ROWS_FLOOR and not (self.values.any() or self.firing.any()):  # as nearly always
             return
         beyond = np.array([-apart, apart]) - ROWS_FLOOR - self._rate.missed(start, end)
-        usual = float(np.exp(self._expected(start, end) + seen))  # few rows vary by chance besides, as a Poisson count does
+        usual = max(rows, 1) / np.exp(apart)  # few rows vary by chance besides, as a Poisson count does
         z = np.clip(beyond / np.hypot(self._rate.sd, 1 / np.sqrt(max(usual, 1.0))), -CLIP, CLIP)
         self.values = np.maximum(self.values + np.minimum(z - DRIFT, self._most), 0.0)
         self._risen = np.where(self.values > 0, np.where(self._risen == NEVER, start, self._risen), NEVER)
