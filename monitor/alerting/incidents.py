@@ -11,7 +11,7 @@ from monitor.alerting.severity import is_worse, worst_severity
 from monitor.stream.events import DAY, HOUR, Nanos
 
 WAITING = {AlertState.FIRING: AlertState.PENDING, AlertState.RECOVERING: AlertState.PENDING}
-MONTH: Nanos = 30 * DAY
+WEEK, MONTH = 7 * DAY, 30 * DAY
 MOST_ESCALATIONS = 100  # kept of one incident
 
 
@@ -176,9 +176,9 @@ class Incident:
         What joins within a day, had begun to change when the incident opened and does not lead is the same change, proven later.
         """
         assert self.opened_at is not None
-        heard = self.heard.get(evidence.feature)
-        if heard is not None and at.end - heard < DAY:
-            return False
+        heard, known = self.heard.get(evidence.feature), self.members.get(evidence.feature)
+        if heard is not None and at.end - heard < (DAY if known is None else WEEK):  # what flickers is told once
+            return known is not None and _is_another(evidence, known)
         later = evidence.since is not None and evidence.since > self.opened_at
         return later or leads or at.end - self.opened_at > DAY
 
@@ -203,6 +203,13 @@ class Incident:
 def _severity(evidence: Evidence) -> Severity:
     """How bad it is; where nobody has measured that, as bad as can be."""
     return Severity.CRITICAL if evidence.severity is None else evidence.severity
+
+
+def _is_another(evidence: Evidence, known: Evidence) -> bool:
+    """Whether a feature that comes back has changed otherwise than it had: twice as far, or the other way."""
+    if evidence.effect is None or known.effect is None:
+        return False
+    return abs(evidence.effect) >= 2 * abs(known.effect) or evidence.effect * known.effect < 0
 
 
 def _waiting(alert: Alert) -> Alert:
