@@ -127,7 +127,9 @@ class Rates:
         self.falls = np.array([each.falls for each in varying])
         self.highest = np.array([each.highest for each in varying])
 
-    def _floors(self, reference: Reference, floors: Floors, own_floors: Mapping[str, float], watched: WatchedCells) -> None:
+    def _floors(
+        self, reference: Reference, floors: Floors, own_floors: Mapping[str, float], watched: WatchedCells
+    ) -> None:
         numeric = np.arange(self.features) < len(reference.numeric)
         named = list(zip(reference.names, numeric.tolist(), strict=True))
         one = np.array([_rare_floor(name, floors, own_floors, numeric=number) for name, number in named])

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.alerting.ids import notice_id
 from monitor.runtime.http import MOST_UNREAD
 from monitor.runtime.writing import MOST_BYTES, OFF
+from monitor.targets.payloads import FIRING
 from tests.deciding import ALERT, SILENCE, TOKEN, Scene, running
 
 
@@ -193,14 +195,15 @@ def test_a_silence_ends_by_the_clock_or_by_hand(scene: Scene) -> None:
     assert scene.post({"decision": "end", "ends": "a", "by": "ben"}) == (409, {"error": "a has ended already"})
 
 
-def test_an_incident_is_acknowledged_by_its_name_or_by_the_id_of_its_notice(scene: Scene) -> None:
-    from monitor.targets.payloads import FIRING, identity
-
+@pytest.mark.parametrize("told", ["incident", "name", "notice"])
+def test_an_incident_is_told_by_its_id_by_its_name_or_by_its_notice(scene: Scene, told: str) -> None:
     seen = scene.daemon.telemetry.look(lambda board: next(iter(board.alerts.values())))
+    assert seen.since is not None
+    notice = notice_id(seen.key, seen.rule, seen.kind, seen.since, FIRING)
     ack = {"decision": "ack", "by": "ana", "reason": "on it"}
-    status, said = scene.post({**ack, "incident": identity(seen, FIRING)})
+    status, said = scene.post({**ack, "incident": {"incident": seen.incident, "name": ALERT, "notice": notice}[told]})
 
-    assert (status, said["incident"], said["until"]) == (201, ALERT, None)
+    assert (status, said["incident"], said["until"]) == (201, seen.incident, None)
     assert scene.get("/api/v1/alerts")[0]["acknowledged"] == {
         "by": "ana",
         "at": "2026-11-23T13:00:00Z",
