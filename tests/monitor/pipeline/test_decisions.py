@@ -7,18 +7,22 @@ from typing import Any
 
 import pytest
 
+from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import MOST_IN_FORCE, Accept, Ack, Asked, End, Refusal, Scope, Silence, Wish
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
+    AlertSeen,
     DecisionEnded,
     DecisionMade,
     DecisionRefused,
     DecisionsStand,
     Fact,
     RateImproved,
+    RetrainDecided,
 )
 from monitor.pipeline import Pipeline
 from monitor.stream.events import Nanos, SeriesKey
@@ -45,7 +49,7 @@ from tests.series import accepted, with_accepts
 RULE = make_rule(severity=Severity.CRITICAL)
 DRIFT = "churn/3/age-missing"
 ESCALATED, FIRING, RESOLVED = "model.alert.escalated", "model.alert.firing", "model.alert.resolved"
-RETRAIN = "model.retrain.requested"
+RETRAIN, SETTLED = "model.retrain.requested", "model.alert.settled"
 SUBSCRIBERS, SENDER = [subscriber()], Sender("hash", "0")
 
 
@@ -347,6 +351,47 @@ def test_a_silenced_feature_that_joins_is_not_told_and_another_is() -> None:
     assert said(found, [AlertEscalated(opened, (other,), Severity.CRITICAL)]) == [ESCALATED]
     found.expire(NOON + HOUR)
     assert said(found) == []  # it was told with the other
+
+
+def test_a_page_that_is_freed_by_what_joins_is_told_once_and_as_bad_as_it_is() -> None:
+    found = pipeline()
+    found.decide(silence("age"), now=NOON)
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    assert said(found, facts) == []
+
+    joined = escalated(replace(opened, severity=Severity.WARNING), at(1))
+    (seen,) = of(facts, AlertSeen)[-1:]
+    seen = replace(seen, severity=Severity.WARNING, evidence=joined.alert.evidence)
+    page, _ = notices(found.told([seen, joined]), SUBSCRIBERS, SENDER)
+    told = json.loads(page.notice.data)
+    assert (page.notice.type, told["severity"]) == (FIRING, "warning")
+    assert [each["feature"] for each in told["evidence"]] == ["plan", "age"]
+
+
+def test_a_request_for_retraining_is_told_with_what_it_waited_for() -> None:
+    found = pipeline()
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    assert said(found, facts[: facts.index(opened) + 1]) == [FIRING]
+    found.decide(silence("plan"), now=NOON)
+    worse = escalated(opened, at(1), Severity.WARNING)
+    assert said(found, [worse, *of(facts, RetrainDecided)]) == []
+
+    assert said(found, [escalated(opened, at(2), feature="age")]) == [ESCALATED, RETRAIN]
+
+
+def test_what_settles_in_silence_is_told_afterwards_and_nothing_that_it_outdated() -> None:
+    found = pipeline()
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    said(found, facts)
+    found.decide(silence(), now=NOON)
+    end = replace(opened, before=AlertState.FIRING, after=AlertState.INACTIVE, about=Standing(settled=("age",)))
+    assert said(found, [escalated(opened, at(1)), end]) == []
+
+    found.expire(NOON + HOUR)
+    assert said(found) == [SETTLED]
 
 
 def test_decisions_of_a_model_that_is_gone_end_and_that_is_said() -> None:
