@@ -155,7 +155,7 @@ def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
     accept.add_argument("--version", metavar="VERSION", help="only this version of the model (every one)")
 
     ack = _add(commands, "ack", "somebody looks after an open incident", _ack)
-    ack.add_argument("incident", nargs="?", metavar="ID", help="as the page or `GET /api/v1/alerts` names it")
+    ack.add_argument("incident", nargs="?", metavar="ID", help="as the page or `GET /api/v1/incidents` names it")
     _decision(ack, ends=True)
 
     silence = _add(commands, "silence", "nobody is told of a model, or of some features, for so long", _silence)

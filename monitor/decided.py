@@ -1,7 +1,7 @@
 """What people decide, put into force: checked against what there is, taken once, ended in time, saved."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -18,12 +18,23 @@ from monitor.alerting.decisions import (
     Refusal,
     Scope,
     Silence,
+    acknowledgement,
     is_silenced,
 )
-from monitor.facts import AlertChanged, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand, Fact
+from monitor.alerting.severity import is_worse
+from monitor.facts import (
+    AlertChanged,
+    AlertEscalated,
+    AlertSeen,
+    DecisionEnded,
+    DecisionMade,
+    DecisionRefused,
+    DecisionsStand,
+    Fact,
+)
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos, SeriesKey
-from monitor.withheld import HeldBack, Withheld, incident_of
+from monitor.withheld import HeldBack, Withheld
 
 NOT_ENDED = {Accept: "an accept is not taken back: fit a new reference", End: "an end is not taken back"}
 
@@ -43,6 +54,7 @@ class SavedDecisions:
     in_force: list[Decision]
     past: list[PastDecision]
     held: list[HeldBack]
+    known: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Decided:
@@ -52,13 +64,14 @@ class Decided:
         self._features = features
         self._decisions = Decisions()
         self._withheld = Withheld(self._is_silenced)
+        self._known: dict[str, list[str]] = {}  # features of an incident when it was acknowledged, by its id
         self._resolved: list[str] = []  # incidents, since `expire` last looked
         self._changed = False
 
     # --- decisions in ---------------------------------------------------------------------------------------------
 
     def take(
-        self, asked: Asked, incidents: Mapping[str, SeriesKey], event_time: Nanos | None, now: Nanos
+        self, asked: Asked, incidents: Mapping[str, AlertSeen], event_time: Nanos | None, now: Nanos
     ) -> list[Fact]:
         """Take a decision, given the incidents that are open: first whether it was made or refused, then what it ended."""
         known = self._decisions.find(asked.id)
@@ -71,7 +84,7 @@ class Decided:
         decision = Decision(asked, model, made_at=now, event_time=event_time)
         return [DecisionMade(decision), *self._ended(self._decisions.take(decision)), self._stand()]
 
-    def _model(self, asked: Asked, incidents: Mapping[str, SeriesKey], event_time: Nanos | None) -> str:
+    def _model(self, asked: Asked, incidents: Mapping[str, AlertSeen], event_time: Nanos | None) -> str:
         """The model that it is about. Raises RefusedError where it cannot be taken."""
         if self._decisions.full and not isinstance(asked.wish, End):
             raise RefusedError(Refusal.CONFLICT, f"{MOST_IN_FORCE} decisions are in force; end some first")
@@ -102,13 +115,14 @@ class Decided:
             if feature not in names:
                 raise RefusedError(Refusal.UNKNOWN, f"{scope.model} has no feature {feature!r}")
 
-    def _acknowledged(self, incident: str, incidents: Mapping[str, SeriesKey]) -> str:
+    def _acknowledged(self, incident: str, incidents: Mapping[str, AlertSeen]) -> str:
         if incident not in incidents:
             raise RefusedError(Refusal.UNKNOWN, f"there is no open incident {incident}")
         for name in self._decisions.acks(incident):
             who = self._decisions.in_force[name].asked.by
             raise RefusedError(Refusal.CONFLICT, f"{incident} is acknowledged by {who} already")
-        return incidents[incident].model
+        self._known[incident] = features_in(incidents[incident])
+        return incidents[incident].key.model
 
     def _endable(self, name: str) -> str:
         decision = self._decisions.find(name)
@@ -125,13 +139,14 @@ class Decided:
     def follow(self, alert: AlertChanged) -> None:
         """An acknowledgement ends with what it is of."""
         if alert.closed:
-            self._resolved.append(incident_of(alert))
+            self._resolved.append(alert.incident)
 
     def expire(self, event_time: Nanos | None, now: Nanos) -> list[Fact]:
         """End what is over."""
         over = self._decisions.expire(now, event_time)
         for incident in self._resolved:
             over += self._decisions.end(self._decisions.acks(incident), now, "resolved")
+            self._known.pop(incident, None)
         self._resolved.clear()
         return [*self._ended(over), self._stand()] if over else []
 
@@ -143,8 +158,23 @@ class Decided:
 
     def told(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """What may be told of these facts, after what silences hold back no longer."""
-        silent = self._withheld.held or any(isinstance(each.asked.wish, Silence) for each in self._in_force)
-        return self._withheld.told(facts) if silent else facts
+        kinds = {type(each.asked.wish) for each in self._in_force}
+        if Ack in kinds:
+            facts = [fact for fact in facts if not self._is_reminder(fact)]
+        return self._withheld.told(facts) if Silence in kinds or self._withheld.held else facts
+
+    def _is_reminder(self, fact: Fact) -> bool:
+        """Whether it says no more to who acknowledged the incident than that what they know of has grown.
+
+        What joins is news, though it began before, and so is what begins again.
+        """
+        if not isinstance(fact, AlertEscalated) or is_worse(fact.alert.severity, fact.severity_before):
+            return False
+        ack = acknowledgement(self._in_force, fact.alert.incident)
+        if ack is None or ack.event_time is None:
+            return False
+        known, at = self._known.get(fact.alert.incident, ()), ack.event_time
+        return all(each.feature in known and (each.since is None or each.since <= at) for each in fact.new)
 
     def _is_silenced(self, key: SeriesKey, features: Sequence[str]) -> bool:
         return is_silenced(self._in_force, key, features)
@@ -170,7 +200,7 @@ class Decided:
 
     def to_bytes(self) -> bytes:
         """All of it."""
-        saved = SavedDecisions(list(self._in_force), list(self._decisions.past), self._withheld.saved())
+        saved = SavedDecisions(list(self._in_force), list(self._decisions.past), self._withheld.saved(), self._known)
         return msgspec.json.encode(saved)
 
     def restore(self, payload: bytes, now: Nanos) -> list[Fact]:
@@ -179,6 +209,7 @@ class Decided:
         self._decisions.in_force = {decision.id: decision for decision in saved.in_force}
         self._decisions.past.extend(saved.past)
         self._withheld.restore(saved.held)
+        self._known = saved.known
         models = {key.model for key in self._features}
         gone = [decision.id for decision in saved.in_force if decision.model not in models]
         return self._ended(self._decisions.end(gone, now, "no longer configured")) if gone else []
@@ -189,6 +220,11 @@ def _again(known: Decision, asked: Asked) -> DecisionMade:
     if known.asked != asked:
         raise RefusedError(Refusal.CONFLICT, f"{asked.id} is the id of another decision")
     return DecisionMade(known, repeated=True)
+
+
+def features_in(alert: AlertSeen) -> list[str]:
+    """Every feature that is part of an alert, or was."""
+    return list(dict.fromkeys(each.feature for each in (*alert.evidence, *alert.about.members)))
 
 
 def features_of(spec: SeriesSpec) -> tuple[str, ...]:

@@ -35,10 +35,9 @@ from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rule
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.events import MicroBatch, Nanos, Partition
 from monitor.stream.watermark import Watermark
 from monitor.stream.windows import WindowSpec
-from monitor.withheld import incident_of
 
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
@@ -177,10 +176,10 @@ class Pipeline:
                     facts += [fact, *self._follow(fact)]
         return facts
 
-    def _open_incidents(self) -> dict[str, SeriesKey]:
-        """The series of each alert that is open, by what it is called."""
+    def _open_incidents(self) -> dict[str, AlertSeen]:
+        """Each alert that is open, by the id of its incident."""
         seen = (fact for view in self.views.values() for operator in view.operators for fact in operator.current())
-        return {incident_of(alert): alert.key for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN}
+        return {alert.incident: alert for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN}
 
     def expire(self, now: Nanos) -> list[Fact]:
         """End the decisions whose time is over."""

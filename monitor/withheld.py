@@ -3,37 +3,30 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from detectors.charts import IncidentKind
-from monitor.alerting.episodes import Evidence
-from monitor.facts import AlertChanged, AlertSeen, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.stream.events import SeriesKey
 
 IsSilenced = Callable[[SeriesKey, Sequence[str]], bool]
 
 
-def incident_of(alert: AlertSeen | AlertChanged) -> str:
-    """What an alert is called: one that ends and one that begins after it may bear one name."""
-    of_kind = "" if alert.kind is IncidentKind.DRIFT else f"/{alert.kind.value}"
-    return f"{alert.key}/{alert.rule}{of_kind}"
-
-
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """What people would have been told of one alert: the end of what they know of, then what has opened since."""
+    """What people would have been told of one alert: its page, or why it is told again, or its end."""
 
     closed: AlertChanged | None = None
     opened: AlertChanged | None = None
+    escalated: AlertEscalated | None = None
     retrain: RetrainDecided | None = None
 
     @property
     def facts(self) -> list[Fact]:
         """What is to be told, in this order."""
-        return [fact for fact in (self.closed, self.opened, self.retrain) if fact is not None]
+        return [fact for fact in (self.closed, self.opened, self.escalated, self.retrain) if fact is not None]
 
     @property
     def alert(self) -> AlertChanged:
         """The alert that it is of."""
-        alert = self.opened or self.closed
+        alert = self.opened or (self.escalated and self.escalated.alert) or self.closed
         assert alert is not None  # a request for retraining is held with the page that asked
         return alert
 
@@ -45,13 +38,23 @@ class HeldBack:
     @property
     def features(self) -> list[str]:
         """What it is about; nothing where all that is held is an end."""
-        return [] if self.opened is None else [each.feature for each in self.opened.evidence]
+        about = self.opened.evidence if self.opened else self.escalated.new if self.escalated else ()
+        return [each.feature for each in about]
 
-    def showing(self, evidence: tuple[Evidence, ...]) -> "HeldBack":
-        """The same page, with what the alert shows by now."""
-        if self.opened is None or not evidence:
+    def showing(self, alert: AlertSeen | AlertChanged) -> "HeldBack":
+        """The same page, as bad as the alert is by now and with what it shows."""
+        if self.opened is None or not alert.evidence:
             return self
-        return replace(self, opened=replace(self.opened, evidence=evidence))
+        page = replace(self.opened, evidence=alert.evidence, severity=alert.severity, about=alert.about)
+        return replace(self, opened=page)
+
+    def again(self, fact: AlertEscalated) -> "HeldBack":
+        """The same, told again once more: with all that people were to be told before."""
+        if self.escalated is None:
+            return replace(self, escalated=fact)
+        names = {each.feature for each in fact.new}
+        before = (each for each in self.escalated.new if each.feature not in names)
+        return replace(self, escalated=replace(self.escalated, alert=fact.alert, new=(*fact.new, *before)))
 
 
 class Withheld:
@@ -60,6 +63,7 @@ class Withheld:
     def __init__(self, is_silenced: IsSilenced) -> None:
         self.held: dict[str, HeldBack] = {}
         self.changed = False
+        self._freed = ""  # the incident that was told with the last fact of how an alert stands
         self._is_silenced = is_silenced
 
     def told(self, facts: Iterable[Fact]) -> list[Fact]:
@@ -85,38 +89,59 @@ class Withheld:
 
     def _told(self, fact: Fact) -> list[Fact]:
         match fact:
-            case AlertSeen() if incident_of(fact) in self.held:
+            case AlertSeen():
                 return [*self._seen(fact), fact]
+            case AlertEscalated():
+                return self._escalated(fact)
             case AlertChanged(opened=True):
                 return self._opened(fact)
             case AlertChanged(closed=True):
                 return self._closed(fact)
             case RetrainDecided(alert=alert):
-                held = self.held.get(incident_of(alert), HeldBack())
-                return [fact] if held.opened is None else self._hold(incident_of(alert), replace(held, retrain=fact))
+                held = self.held.get(alert.incident, HeldBack())
+                known = held.opened is None and held.escalated is None
+                return [fact] if known else self._hold(alert.incident, replace(held, retrain=fact))
             case _:
                 return [fact]
 
     def _seen(self, alert: AlertSeen) -> list[Fact]:
         """A held page shows what fires by now; a feature that is not silenced frees it."""
-        incident = incident_of(alert)
-        held, before = self.held[incident].showing(alert.evidence), self.held[incident]
+        self._freed = ""
+        before = self.held.get(alert.incident)
+        if before is None:
+            return []
+        held = before.showing(alert)
         if held != before:
-            self._hold(incident, held)
-        return [] if self._is_silenced(alert.key, held.features) else self._release(incident)
+            self._hold(alert.incident, held)
+        if self._is_silenced(alert.key, held.features):
+            return []
+        self._freed = alert.incident if held.opened else ""
+        return self._release(alert.incident)
 
     def _opened(self, alert: AlertChanged) -> list[Fact]:
-        incident = incident_of(alert)
         if not self._is_silenced(alert.key, [each.feature for each in alert.evidence]):
             return [alert]
-        return self._hold(incident, replace(self.held.get(incident, HeldBack()), opened=alert))
+        return self._hold(alert.incident, HeldBack(opened=alert))
+
+    def _escalated(self, fact: AlertEscalated) -> list[Fact]:
+        """Of a page that nobody was told of it is a part; else it waits, as long as all that is to be told is silenced."""
+        alert, held = fact.alert, self.held.get(fact.alert.incident, HeldBack())
+        if alert.incident == self._freed:
+            return []
+        if held.opened is not None:
+            return self._hold(alert.incident, held.showing(alert))
+        held = held.again(fact)
+        self._hold(alert.incident, held)
+        return [] if self._is_silenced(alert.key, held.features) else self._release(alert.incident)
 
     def _closed(self, alert: AlertChanged) -> list[Fact]:
-        incident = incident_of(alert)
-        held = self.held.get(incident, HeldBack())
-        if held.opened is not None:  # nobody was told that it began
-            return self._hold(incident, HeldBack(closed=held.closed))
-        return self._hold(incident, HeldBack(closed=alert)) if self._is_silenced(alert.key, ()) else [alert]
+        """What was never told needs no end; where people know of it, its end says all that was still to be said."""
+        unknown = self.held.get(alert.incident, HeldBack()).opened is not None
+        if unknown or alert.incident in self.held:
+            self._hold(alert.incident, HeldBack())
+        if unknown:
+            return []
+        return self._hold(alert.incident, HeldBack(closed=alert)) if self._is_silenced(alert.key, ()) else [alert]
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -127,4 +152,4 @@ class Withheld:
     def restore(self, saved: Iterable[HeldBack]) -> None:
         """Take it up again."""
         for held in saved:
-            self.held[incident_of(held.alert)] = held
+            self.held[held.alert.incident] = held

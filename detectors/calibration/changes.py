@@ -14,7 +14,7 @@ from detectors.calibration import odd_days, seasons
 from detectors.calibration.components import normal_scores
 from detectors.calibration.days import DAY_NS, DayLevels, OwnWindows, levels
 from detectors.calibration.feature import FeatureCalibration
-from detectors.calibration.odd_days import LevelChange
+from detectors.calibration.odd_days import SeriesChange
 from detectors.calibration.regression import Best, best, mean_chance
 from detectors.calibration.unsteady import Drifting, Unsteady, Wandering
 from detectors.calibration.wandering import wandering
@@ -37,7 +37,7 @@ MOST_OF_IT = 0.9  # of the rows: windows with fewer are compared with all
 def unsteady(windows: OwnWindows, learnt: Sequence[FeatureCalibration], everything: Ints) -> Unsteady:
     """Return what is not steady inside the reference; `everything` int64[f, width] are all its rows on merged cells."""
     series, names = levels(windows, learnt), windows.merged.layout.names
-    changes: list[LevelChange] = []
+    changes: list[SeriesChange] = []
     wander: list[Wandering] = []
     for held, which in series.alike():
         if held.sum() >= FEWEST_DAYS:
@@ -69,7 +69,7 @@ def forms(days: int) -> Floats:
     )
 
 
-def _changes(series: DayLevels, held: Bools, which: Ints, fit: Best) -> Iterator[LevelChange]:
+def _changes(series: DayLevels, held: Bools, which: Ints, fit: Best) -> Iterator[SeriesChange]:
     """Those of some series that change, on the days they have."""
     days, form = np.flatnonzero(held), forms(int(held.sum()))
     bound = CHANGED / (series.feature.size * form.shape[1])
@@ -85,7 +85,7 @@ def _changes(series: DayLevels, held: Bools, which: Ints, fit: Best) -> Iterator
             trend = fit.at[at] == form.shape[1] - 1
             first = int(days[0 if trend else fit.at[at] + SHORTEST])
             how = "trend" if trend else "step"
-            yield LevelChange(int(which[at]), first, float(fit.size[at]), how, float(fit.chance[at]), regressor)
+            yield SeriesChange(int(which[at]), first, float(fit.size[at]), how, float(fit.chance[at]), regressor)
 
 
 def _of_few_days(series: DayLevels, held: Bools, which: Ints, regressors: Floats, rest: Floats) -> Floats:
@@ -105,7 +105,7 @@ def _of_few_days(series: DayLevels, held: Bools, which: Ints, regressors: Floats
     return np.asarray(SURELY * np.maximum(sd, USUAL_SD * series.unit[which]) * clustered)
 
 
-def _beside(series: DayLevels, odd: Sequence[odd_days.Odd], changing: set[int]) -> Iterator[LevelChange]:
+def _beside(series: DayLevels, odd: Sequence[odd_days.Odd], changing: set[int]) -> Iterator[SeriesChange]:
     """Those that change once their odd days, which may hide it, are left out."""
     for at in sorted({each.series for each in odd} - changing):
         held = np.isfinite(series.values[:, at])
@@ -116,15 +116,15 @@ def _beside(series: DayLevels, odd: Sequence[odd_days.Odd], changing: set[int]) 
             yield from _changes(series, held, which, fit)
 
 
-def _surest(series: DayLevels, changes: Sequence[LevelChange]) -> dict[int, LevelChange]:
+def _surest(series: DayLevels, changes: Sequence[SeriesChange]) -> dict[int, SeriesChange]:
     """The surest change of each feature."""
-    surest: dict[int, LevelChange] = {}
+    surest: dict[int, SeriesChange] = {}
     for change in sorted(changes, key=lambda change: change.chance):
         surest.setdefault(int(series.feature[change.series]), change)
     return surest
 
 
-def _told(series: DayLevels, change: LevelChange, names: Sequence[str]) -> Drifting:
+def _told(series: DayLevels, change: SeriesChange, names: Sequence[str]) -> Drifting:
     what = str(series.what[change.series])
     since = int(series.days.starts[change.at])
     shift = series.shown(change.series, change.shift)

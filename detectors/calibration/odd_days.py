@@ -16,7 +16,7 @@ IN_SO_MANY = 5  # days at most one is odd
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LevelChange:
+class SeriesChange:
     """One series that changes from day `at` on, or from the first on where `how` is a trend; `regressor` float64[n] is its form."""
 
     series: int
@@ -42,7 +42,7 @@ class Odd:
     chance: float
 
 
-def odd(levels: DayLevels, changes: Mapping[int, LevelChange], smallest: Mapping[str, float]) -> list[Odd]:
+def odd(levels: DayLevels, changes: Mapping[int, SeriesChange], smallest: Mapping[str, float]) -> list[Odd]:
     """Return which series are odd on which days, beyond the `smallest` size of each kind.
 
     `changes`: how a feature has been found to change, so that its days are not odd by that.

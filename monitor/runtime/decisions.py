@@ -14,10 +14,9 @@ from monitor.alerting.decisions import (
     acknowledgement,
     is_silenced,
 )
-from monitor.facts import AlertSeen
+from monitor.facts import AlertChanged, AlertSeen
 from monitor.runtime.board import Board
 from monitor.targets.payloads import rfc3339
-from monitor.withheld import incident_of
 
 
 def listed(in_force: Iterable[Decision], past: Iterable[PastDecision]) -> Iterator[dict[str, Any]]:
@@ -57,11 +56,13 @@ def about(wish: Wish) -> dict[str, Any]:
             return {"ends": name}
 
 
-def decided(board: Board, seen: AlertSeen) -> dict[str, Any]:
-    """What people have decided of an alert: whether nobody is told, and who looks after it."""
-    ack = acknowledgement(board.decisions, incident_of(seen))
-    features = [entry.feature for entry in seen.evidence]
+def decided(board: Board, alert: AlertSeen | AlertChanged) -> dict[str, Any]:
+    """What people have decided of an alert: whether nobody is told, and who looks after it or did."""
+    open_now = isinstance(alert, AlertSeen)
+    past = [] if open_now else [each.decision for each in reversed(board.past_decisions)]
+    ack = acknowledgement([*board.decisions, *past], alert.incident)
+    features = [entry.feature for entry in alert.evidence]
     return {
-        "silenced": is_silenced(board.decisions, seen.key, features),
+        "silenced": open_now and is_silenced(board.decisions, alert.key, features),
         "acknowledged": ack and {"by": ack.asked.by, "at": rfc3339(ack.made_at), "reason": ack.asked.reason},
     }

@@ -119,9 +119,15 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
 def incidents(board: Board) -> list[dict[str, Any]]:
     """`GET /api/v1/incidents`: those of the budget that are open, then the last that ended, newest first."""
     active = [
-        incident(seen, "open", None) for seen in board.alerts.values() if seen.rule == BUDGET_RULE and seen.incident
+        incident(seen, "open", None) | decided(board, seen)
+        for seen in board.alerts.values()
+        if seen.rule == BUDGET_RULE and seen.incident
     ]
-    over = [incident(end, ended(end), end.window.end) for end in reversed(board.resolved) if end.rule == BUDGET_RULE]
+    over = [
+        incident(end, ended(end), end.window.end) | decided(board, end)
+        for end in reversed(board.resolved)
+        if end.rule == BUDGET_RULE
+    ]
     return active + over
 
 

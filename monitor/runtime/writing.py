@@ -11,15 +11,17 @@ from uuid import uuid4
 import msgspec
 from msgspec import Meta, Struct
 
+from detectors.charts import IncidentKind
 from detectors.durations import nanoseconds
 from monitor.alerting.decisions import Accept, Ack, Asked, End, Refusal, Scope, Silence, Wish
-from monitor.facts import DecisionMade
+from monitor.alerting.ids import notice_id
+from monitor.alerting.rules import BUDGET_RULE
+from monitor.facts import AlertSeen, DecisionMade
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.inbox import Inbox, NotSavedError
 from monitor.stream.events import Nanos
-from monitor.targets.payloads import FIRING, identity
-from monitor.withheld import incident_of
+from monitor.targets.payloads import ESCALATED, FIRING
 
 MOST_BYTES = 64 * 1024  # of a body
 SCHEME = "bearer "
@@ -181,8 +183,16 @@ class Deciding:
 
 
 def named(board: Board, told: str) -> str:
-    """What an incident is called; it may be told by its model, version and rule, or by the id of its notice."""
-    for seen in board.alerts.values():
-        if told in {identity(seen, FIRING), f"{seen.key}/{seen.rule}"}:
-            return incident_of(seen)
-    return told
+    """The id of an open incident; it may be told by its model, version, rule and kind, or by the id of a notice of it."""
+    return next((seen.incident for seen in board.alerts.values() if seen.incident and told in names(seen)), told)
+
+
+def names(seen: AlertSeen) -> Iterator[str]:
+    """All that an open incident may be told by, beside its id. Of the kinds under one rule drift need not be said."""
+    yield f"{seen.key}/{seen.rule}/{seen.kind.value}"
+    if seen.rule != BUDGET_RULE or seen.kind is IncidentKind.DRIFT:
+        yield f"{seen.key}/{seen.rule}"
+    of = seen.key, seen.rule, seen.kind, seen.since
+    yield notice_id(*of, FIRING)
+    for again in seen.about.escalations:
+        yield notice_id(*of, ESCALATED, again.at)

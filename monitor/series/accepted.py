@@ -27,7 +27,7 @@ class SavedLevel:
 
 
 @dataclass(slots=True)
-class Level:
+class AcceptedLevel:
     """Features as they are in a live window, the first that comes once they were accepted. `until` None: for good.
 
     `over`: the last window ended past that time. It was still judged by the level, the next one is not.
@@ -46,14 +46,14 @@ class AcceptedLevels:
     """All levels of one series; of a feature the newest stands."""
 
     reference: Reference
-    levels: list[Level] = field(default_factory=list)
+    levels: list[AcceptedLevel] = field(default_factory=list)
 
     def accept(self, features: Collection[str], until: Nanos | None, live: Sketch | None = None) -> None:
         """Compare these features with `live` from now on, or with the next window from then on."""
         names = tuple(name for name in self.reference.names if name in set(features))
         for level in self.levels:
             level.features = tuple(name for name in level.features if name not in names)
-        level = Level(names, until, settled=live is not None)
+        level = AcceptedLevel(names, until, settled=live is not None)
         if live is not None:
             self._hold(level, live)
         self.levels = [each for each in (*self.levels, level) if each.features]
@@ -68,7 +68,7 @@ class AcceptedLevels:
                 self._hold(level, window.copy())
         return before != [(level.live, level.over) for level in self.levels]
 
-    def _hold(self, level: Level, live: Sketch) -> None:
+    def _hold(self, level: AcceptedLevel, live: Sketch) -> None:
         level.live, level.baseline = live, recounted(self.reference, live)
 
     def scored(self, found: ScoreColumns, window: Tally, score: Scorer) -> ScoreColumns:
@@ -104,7 +104,7 @@ class AcceptedLevels:
         for entry in entries:
             if entry.kind == ACCEPTED:
                 for saved in msgspec.msgpack.decode(zlib.decompress(entry.held), type=list[SavedLevel]):
-                    level = Level(saved.features, saved.until, over=saved.over, settled=saved.settled)
+                    level = AcceptedLevel(saved.features, saved.until, over=saved.over, settled=saved.settled)
                     if saved.live is not None:
                         self._hold(level, Sketch.from_bytes(self.reference.layout, saved.live))
                     self.levels.append(level)

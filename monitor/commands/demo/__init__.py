@@ -77,7 +77,7 @@ def demo(*, seconds: int, port: int) -> Exit:
                 view.say(
                     0, f"serving {daemon.server.url}/metrics; two models, windows of {WINDOW} s, 1 false alarm a month"
                 )
-                watch(Watched(daemon, traffic, receiver, view, story), began, seconds)
+                watch(WatchedDemo(daemon, traffic, receiver, view, story), began, seconds)
         finally:
             traffic.stopping.set()
             traffic.join(3)
@@ -88,7 +88,7 @@ def demo(*, seconds: int, port: int) -> Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedDemo:
     """All that is watched."""
 
     daemon: Daemon
@@ -98,7 +98,7 @@ class Watched:
     story: Story
 
 
-def watch(watched: Watched, began: float, seconds: int) -> None:
+def watch(watched: WatchedDemo, began: float, seconds: int) -> None:
     """Look at board and receiver until the story has ended or the time is up."""
     last_count, last_at, rate = 0, began, 0.0
     while (elapsed := CLOCK.elapsed() - began) < seconds and not finished(watched):
@@ -110,7 +110,7 @@ def watch(watched: Watched, began: float, seconds: int) -> None:
         PAUSE.wait(REFRESH)
 
 
-def finished(watched: Watched) -> bool:
+def finished(watched: WatchedDemo) -> bool:
     """Whether drift was found, delivered, and is over."""
     kinds = {delivery.type for delivery in watched.receiver.deliveries()}
     return watched.story.resolved and {"model.retrain.requested", "model.alert.resolved"} <= kinds
@@ -121,7 +121,7 @@ def events_read(daemon: Daemon) -> int:
     return int(daemon.telemetry.look(lambda board: sum(board.counters["driftd_events_total"].values())))
 
 
-def follow(watched: Watched, elapsed: float) -> None:
+def follow(watched: WatchedDemo, elapsed: float) -> None:
     """Say what has changed since the last look."""
     story, view, traffic = watched.story, watched.view, watched.traffic
     began, ended = traffic.drift_began, traffic.drift_ended
@@ -179,7 +179,7 @@ def alert_states(board: Board) -> dict[tuple[str, str], tuple[AlertState, str]]:
     return states
 
 
-def frame_of(watched: Watched, elapsed: float, rate: float) -> Frame:
+def frame_of(watched: WatchedDemo, elapsed: float, rate: float) -> Frame:
     """The board as a frame."""
     phase = f"{DRIFTING}.{FEATURE} × 1.9" if watched.traffic.drifting else "no drift"
 

@@ -2,20 +2,27 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import MOST_IN_FORCE, Accept, Ack, Asked, End, Refusal, Scope, Silence, Wish
+from monitor.alerting.episodes import Evidence
+from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
+    AlertSeen,
     DecisionEnded,
     DecisionMade,
     DecisionRefused,
     DecisionsStand,
     Fact,
     RateImproved,
+    RetrainDecided,
 )
 from monitor.pipeline import Pipeline
 from monitor.stream.events import Nanos, SeriesKey
@@ -41,7 +48,8 @@ from tests.series import accepted, with_accepts
 
 RULE = make_rule(severity=Severity.CRITICAL)
 DRIFT = "churn/3/age-missing"
-FIRING, RESOLVED, RETRAIN = "model.alert.firing", "model.alert.resolved", "model.retrain.requested"
+ESCALATED, FIRING, RESOLVED = "model.alert.escalated", "model.alert.firing", "model.alert.resolved"
+RETRAIN, SETTLED = "model.retrain.requested", "model.alert.settled"
 SUBSCRIBERS, SENDER = [subscriber()], Sender("hash", "0")
 
 
@@ -270,19 +278,120 @@ def test_what_is_held_back_survives_a_restart() -> None:
 
 def test_an_open_incident_is_acknowledged_once_and_until_it_is_over() -> None:
     found = pipeline()
-    played(found, "B")
-    (made, _) = found.decide(asked(Ack(DRIFT)), now=NOON)
+    (opened,) = of(played(found, "B"), AlertChanged)
+    (made, _) = found.decide(asked(Ack(opened.incident)), now=NOON)
     assert isinstance(made, DecisionMade)
     assert made.decision.model == "churn"
 
-    (refused,) = found.decide(asked(Ack(DRIFT), name="2", by="ben"), now=NOON)
+    (refused,) = found.decide(asked(Ack(opened.incident), name="2", by="ben"), now=NOON)
     assert isinstance(refused, DecisionRefused)
-    assert refused.why == f"{DRIFT} is acknowledged by ana already"
+    assert refused.why == f"{opened.incident} is acknowledged by ana already"
 
     assert found.expire(NOON + DAY) == []
     played(found, "C", first=1)
     (ended,) = of(found.expire(NOON + DAY), DecisionEnded)
     assert (ended.past.decision.id, ended.past.why) == ("1", "resolved")
+
+
+def escalated(
+    opened: AlertChanged, since: Nanos, severity: Severity = Severity.CRITICAL, feature: str = "plan"
+) -> AlertEscalated:
+    """The incident is told again because of a feature that began to drift at `since`."""
+    new = Evidence(feature, "drift", 2.0, 1.0, None, 10, since=since)
+    return AlertEscalated(replace(opened, evidence=(new, *opened.evidence)), (new,), severity)
+
+
+def test_an_acknowledged_incident_is_told_again_of_what_is_news_alone() -> None:
+    found = pipeline()
+    (opened,) = of(played(found, "CB"), AlertChanged)
+    assert said(found, [escalated(opened, at(1))]) == [ESCALATED]
+
+    found.decide(asked(Ack(opened.incident)), now=NOON)  # at(2), in event time
+    restored(found, again := pipeline())
+    for each in (found, again):
+        assert said(each, [escalated(opened, at(1), feature="age")]) == []  # it has grown
+        assert said(each, [escalated(opened, at(1))]) == [ESCALATED]  # it has joined
+        assert said(each, [escalated(opened, at(3), feature="age")]) == [ESCALATED]  # it began again
+        assert said(each, [escalated(opened, at(1), Severity.WARNING, "age")]) == [ESCALATED]  # it is worse
+
+
+def test_what_grows_in_silence_is_told_once_afterwards() -> None:
+    found = pipeline()
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    assert said(found, facts) == [FIRING, RETRAIN]
+    found.decide(silence(), now=NOON)
+    assert said(found, [escalated(opened, at(1)), escalated(opened, at(2))]) == []
+
+    found.expire(NOON + HOUR)
+    assert said(found) == [ESCALATED]
+
+
+def test_what_grows_while_nobody_knows_of_it_is_part_of_the_page() -> None:
+    found = pipeline()
+    found.decide(silence(), now=NOON)
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    assert said(found, [*facts, escalated(replace(opened, severity=Severity.WARNING), at(1))]) == []
+
+    found.expire(NOON + HOUR)
+    (page, _) = notices(found.told(()), SUBSCRIBERS, SENDER)
+    assert (page.notice.type, json.loads(page.notice.data)["severity"]) == (FIRING, "warning")
+
+
+def test_a_silenced_feature_that_joins_is_not_told_and_another_is() -> None:
+    found = pipeline()
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    said(found, facts)
+    found.decide(silence("plan"), now=NOON)
+    assert said(found, [escalated(opened, at(1))]) == []
+    other = Evidence("age", "drift", 2.0, 1.0, None, 10, since=at(1))
+
+    assert said(found, [AlertEscalated(opened, (other,), Severity.CRITICAL)]) == [ESCALATED]
+    found.expire(NOON + HOUR)
+    assert said(found) == []  # it was told with the other
+
+
+def test_a_page_that_is_freed_by_what_joins_is_told_once_and_as_bad_as_it_is() -> None:
+    found = pipeline()
+    found.decide(silence("age"), now=NOON)
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    assert said(found, facts) == []
+
+    joined = escalated(replace(opened, severity=Severity.WARNING), at(1))
+    (seen,) = of(facts, AlertSeen)[-1:]
+    seen = replace(seen, severity=Severity.WARNING, evidence=joined.alert.evidence)
+    page, _ = notices(found.told([seen, joined]), SUBSCRIBERS, SENDER)
+    told = json.loads(page.notice.data)
+    assert (page.notice.type, told["severity"]) == (FIRING, "warning")
+    assert [each["feature"] for each in told["evidence"]] == ["plan", "age"]
+
+
+def test_a_request_for_retraining_is_told_with_what_it_waited_for() -> None:
+    found = pipeline()
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    assert said(found, facts[: facts.index(opened) + 1]) == [FIRING]
+    found.decide(silence("plan"), now=NOON)
+    worse = escalated(opened, at(1), Severity.WARNING)
+    assert said(found, [worse, *of(facts, RetrainDecided)]) == []
+
+    assert said(found, [escalated(opened, at(2), feature="age")]) == [ESCALATED, RETRAIN]
+
+
+def test_what_settles_in_silence_is_told_afterwards_and_nothing_that_it_outdated() -> None:
+    found = pipeline()
+    facts = played(found, "B")
+    (opened,) = of(facts, AlertChanged)
+    said(found, facts)
+    found.decide(silence(), now=NOON)
+    end = replace(opened, before=AlertState.FIRING, after=AlertState.INACTIVE, about=Standing(settled=("age",)))
+    assert said(found, [escalated(opened, at(1)), end]) == []
+
+    found.expire(NOON + HOUR)
+    assert said(found) == [SETTLED]
 
 
 def test_decisions_of_a_model_that_is_gone_end_and_that_is_said() -> None:

@@ -353,6 +353,8 @@ def test_incidents_have_the_documented_shape(scene: Scene) -> None:
         "since": "2026-11-23T12:00:00Z",
         "opened_at": "2026-11-23T12:01:00Z",
         "ended_at": None,
+        "silenced": False,
+        "acknowledged": None,
         "features": [
             {
                 "feature": "age",

@@ -7,15 +7,28 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from detectors.charts import IncidentKind
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.decisions import Ack, Asked, Decision, PastDecision
+from monitor.alerting.ids import notice_id
+from monitor.alerting.incidents import Escalation, Standing
+from monitor.alerting.rules import Severity
+from monitor.facts import AlertChanged, AlertSeen, WindowSpan
+from monitor.runtime.board import Board
+from monitor.runtime.decisions import decided
 from monitor.runtime.http import MOST_UNREAD
-from monitor.runtime.writing import MOST_BYTES, OFF
+from monitor.runtime.writing import MOST_BYTES, OFF, named
+from monitor.stream.events import SeriesKey
+from monitor.targets.payloads import ESCALATED, FIRING
 from tests.deciding import ALERT, SILENCE, TOKEN, Scene, running
+from tests.fakes import NOON
 
 
 @pytest.fixture(autouse=True)
@@ -193,14 +206,15 @@ def test_a_silence_ends_by_the_clock_or_by_hand(scene: Scene) -> None:
     assert scene.post({"decision": "end", "ends": "a", "by": "ben"}) == (409, {"error": "a has ended already"})
 
 
-def test_an_incident_is_acknowledged_by_its_name_or_by_the_id_of_its_notice(scene: Scene) -> None:
-    from monitor.targets.payloads import FIRING, identity
-
+@pytest.mark.parametrize("told", ["incident", "name", "notice"])
+def test_an_incident_is_told_by_its_id_by_its_name_or_by_its_notice(scene: Scene, told: str) -> None:
     seen = scene.daemon.telemetry.look(lambda board: next(iter(board.alerts.values())))
+    assert seen.since is not None
+    notice = notice_id(seen.key, seen.rule, seen.kind, seen.since, FIRING)
     ack = {"decision": "ack", "by": "ana", "reason": "on it"}
-    status, said = scene.post({**ack, "incident": identity(seen, FIRING)})
+    status, said = scene.post({**ack, "incident": {"incident": seen.incident, "name": ALERT, "notice": notice}[told]})
 
-    assert (status, said["incident"], said["until"]) == (201, ALERT, None)
+    assert (status, said["incident"], said["until"]) == (201, seen.incident, None)
     assert scene.get("/api/v1/alerts")[0]["acknowledged"] == {
         "by": "ana",
         "at": "2026-11-23T13:00:00Z",
@@ -208,6 +222,34 @@ def test_an_incident_is_acknowledged_by_its_name_or_by_the_id_of_its_notice(scen
     }
     assert scene.post({**ack, "incident": ALERT})[0] == 409
     assert scene.post({**ack, "incident": "churn/3/none"})[0] == 404
+
+
+def test_incidents_of_one_rule_are_told_apart_by_their_kind_and_one_by_each_of_its_notices() -> None:
+    about = Standing(escalations=(Escalation(NOON, ("age",)),))
+    drift = AlertSeen(SeriesKey("churn", "3"), "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, (), about=about)
+    broken = replace(drift, kind=IncidentKind.DATA_QUALITY)
+    board = Board({})
+    board.alerts = {(each.key, each.rule, each.kind): each for each in (broken, drift)}
+    again = notice_id(drift.key, drift.rule, drift.kind, NOON, ESCALATED, NOON)
+
+    assert named(board, "churn/3/drift/data_quality") == broken.incident
+    told = "churn/3/drift", "churn/3/drift/drift", again, drift.incident
+    assert {named(board, each) for each in told} == {drift.incident}
+    board.alerts = {}
+    assert named(board, "churn/3/drift") == "churn/3/drift"
+
+
+def test_an_incident_that_is_over_shows_who_looked_after_it() -> None:
+    opened = AlertSeen(SeriesKey("churn", "3"), "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ())
+    ack = Decision(Asked("1", Ack(opened.incident), "ana"), "churn", made_at=NOON, event_time=NOON)
+    window = WindowSpan(NOON, NOON, 1)
+    over = AlertChanged(
+        opened.key, "drift", Severity.CRITICAL, AlertState.FIRING, AlertState.INACTIVE, NOON, 1, window, (), "hash"
+    )
+    board = Board({}, past_decisions=(PastDecision(ack, NOON, "resolved"),))
+
+    assert decided(board, over)["acknowledged"]["by"] == "ana"
+    assert decided(board, opened)["acknowledged"] is None  # it was taken back
 
 
 def test_an_accept_is_in_event_time_or_for_good(scene: Scene) -> None:
