@@ -167,13 +167,20 @@ def test_a_note_opens_nothing_until_it_is_more() -> None:
     assert incident.open
 
 
-def test_what_comes_back_within_a_day_is_not_told_again() -> None:
-    incident = opened(seen("age"), seen("plan"))
+def test_what_comes_back_is_told_once_a_week() -> None:
+    """But at once where it is another change: twice as far, or the other way."""
+    incident = opened(seen("age"), seen("plan", effect=0.2))
     news(incident, hour(2), seen("age"))
 
-    assert news(incident, hour(4), seen("age"), seen("plan", since=3)) == []
+    assert news(incident, hour(4), seen("age"), seen("plan", since=3, effect=0.3)) == []
     news(incident, hour(5), seen("age"))
-    assert news(incident, hour(40), seen("age"), seen("plan", since=39)) == ["plan"]
+    assert news(incident, hour(40), seen("age"), seen("plan", since=39, effect=0.2)) == []
+    news(incident, hour(41), seen("age"))
+    assert news(incident, hour(42), seen("age"), seen("plan", since=41, effect=-0.2)) == ["plan"]
+    news(incident, hour(43), seen("age"))
+    assert news(incident, hour(44), seen("age"), seen("plan", since=43, effect=-0.5)) == ["plan"]
+    news(incident, hour(45), seen("age"))
+    assert news(incident, hour(45 + 7 * 24), seen("age"), seen("plan", since=44 + 7 * 24, effect=-0.5)) == ["plan"]
 
 
 def test_what_creeps_is_told_once_a_month() -> None:
