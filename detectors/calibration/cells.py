@@ -119,7 +119,7 @@ class MergedCells:
             folded[:, head] += cells[:, place]
         return folded
 
-    def watched(self, counts: Ints) -> "Watched":
+    def watched(self, counts: Ints) -> "WatchedCells":
         """Return the cells whose mass has charts of its own, at most eight a feature; `counts` int64[size] of the reference.
 
         Those that hold less than an even cell: single values before runs of them, the largest first. And where one cell holds
@@ -133,7 +133,7 @@ class MergedCells:
             mine = _watched(feature, counts[first:lost], self.cuts[at], merged[at, : self.cuts[at].size])
             found.append(np.stack([np.full(mine[0].size, at), *mine]))
         features, places, single, values = np.concatenate(found, axis=1)
-        return Watched(features, places, single.astype(np.bool_), values)
+        return WatchedCells(features, places, single.astype(np.bool_), values)
 
     @cached_property
     def _starts(self) -> tuple[Ints, Ints]:
@@ -164,7 +164,7 @@ class MergedCells:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Watched:
+class WatchedCells:
     """Cells by feature and place, int64[w], features rising; ~place stands for all but that cell.
 
     `single` bool[w]: whether it is one value that few rows have, or that few have not. `values` int64[w]: how many

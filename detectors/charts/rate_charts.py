@@ -21,7 +21,7 @@ from detectors.features import Bools, Floats, Ints, some
 
 KINDS = 4  # missing, unseen, mass+, mass-: the charts of a feature
 FILLED = 1.001  # times the threshold: past it
-UNHEARD = 0.49  # of the threshold, that the sum of an unheard change stays below: no warning comes of it
+LOW = 0.49  # of the threshold, that the sum of a change that is not heard stays below: no warning comes of it
 EVENTS = 5.0  # beyond what is heard of, that show a change to be so large
 REMEMBERED = 10.0  # times as many, after which it is forgotten as late
 SHARE_AT_ONCE = 0.2  # change from which one subgroup may page by itself, if chance is out of the question
@@ -176,7 +176,7 @@ class _Side:
         self.excess[busy] = excess = np.minimum(excess, REMEMBERED * enough)
         standing = np.maximum(highest - self._less[busy], 0.0)
         heard = (excess >= enough) | self.firing[busy]
-        return np.asarray(np.where(heard, standing, np.minimum(standing, UNHEARD * self._threshold)))
+        return np.asarray(np.where(heard, standing, np.minimum(standing, LOW * self._threshold)))
 
     def _beyond_chance(self, events: Floats, rows: Floats, tolerated: Floats) -> Bools:
         """Which rates chance does not explain: Chernoff's bound, since the rare ones follow no normal law.

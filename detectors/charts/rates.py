@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.calibration.calibration import Calibration
-from detectors.calibration.cells import Watched
+from detectors.calibration.cells import WatchedCells
 from detectors.calibration.components import normal_quantile
 from detectors.calibration.feature import FeatureCalibration
 from detectors.calibration.rates import (
@@ -104,7 +104,7 @@ class Rates:
 
     # --- what is learnt -------------------------------------------------------------------------------------------
 
-    def _vary(self, reference: Reference, calibration: Calibration, watched: Watched, alike: Floats) -> None:
+    def _vary(self, reference: Reference, calibration: Calibration, watched: WatchedCells, alike: Floats) -> None:
         lost = [
             _missing(learnt, share)
             for learnt, share in zip(calibration.features, reference.missing_shares, strict=True)
@@ -127,7 +127,9 @@ class Rates:
         self.falls = np.array([each.falls for each in varying])
         self.highest = np.array([each.highest for each in varying])
 
-    def _floors(self, reference: Reference, floors: Floors, own_floors: Mapping[str, float], watched: Watched) -> None:
+    def _floors(
+        self, reference: Reference, floors: Floors, own_floors: Mapping[str, float], watched: WatchedCells
+    ) -> None:
         numeric = np.arange(self.features) < len(reference.numeric)
         named = list(zip(reference.names, numeric.tolist(), strict=True))
         one = np.array([_rare_floor(name, floors, own_floors, numeric=number) for name, number in named])
