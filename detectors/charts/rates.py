@@ -84,7 +84,8 @@ class Rates:
         self._vary(reference, calibration, watched, alike)
         self._floors(reference, floors, own_floors, watched)
         events, rows = self._counted(reference)
-        self.pooled = events[2 * self.features :] / np.maximum(rows[2 * self.features :], 1.0)
+        merged = watched.of(cells.merge(reference.counts))  # with what is new, as hours count it
+        self._pooled: Floats = merged / np.maximum(rows[2 * self.features :], 1.0)
         ends = np.ones(self.size)
         ends[self.features : self.features + len(layout.numeric)] = 2.0  # both ends of a range were themselves drawn
         self._ends = ends
@@ -219,7 +220,7 @@ class Rates:
             return self.held
         rows = 2 * self.features + self.hourly
         features = self.mass_features[self.hourly]
-        times = self._watched.of(shares)[self.hourly] / np.maximum(self.pooled[self.hourly], TINY)
+        times = self._watched.of(shares)[self.hourly] / np.maximum(self._pooled[self.hourly], TINY)
         usual = np.minimum(self.held.usual[rows] * times, 1.0)
         behind = resting[features] / self.dispersion[rows]
         seen, z = usual * behind, normal_quantile(UNSURE / (4 * self.features))
