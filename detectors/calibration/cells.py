@@ -22,6 +22,7 @@ MOST = 16
 FEWEST = 4
 EXPECTED = 3  # rows of a usual window in each cell, where there are enough: the law of X² follows from the shares, see feature.py
 RARELY = 0.1  # of these: what comes less often has no law that few rows show
+NORMAL = 10.0  # same, of a number beside one that holds nearly all: fewer follow no normal law
 RARE_PLACES = 6  # of the cells, kept for what is rare
 MOST_WATCHED = 8  # cells of a feature that have charts of their mass
 SPIKE = 2.0  # times what bins usually hold: a value that is met so often stands for itself
@@ -286,7 +287,7 @@ def _heads(counts: Ints, runs: Ints, total: int, most: int, rows: float) -> Bool
     The others join the one before, the first ones the one that follows.
     """
     held = np.add.reduceat(counts, runs)
-    large = held >= min(EXPECTED / max(rows, 1.0), 0.5 / most) * total
+    large = held >= min(NORMAL / max(rows, 1.0), 0.5 / most) * total
     large[held.argmax()] = True
     heads, small = np.zeros(runs.size, dtype=np.bool_), False
     gap: list[int] = []  # empty runs since the last filled one

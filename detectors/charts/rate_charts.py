@@ -164,7 +164,8 @@ class _Side:
             self._costs = self._rates.held, np.log1p(usual[:, None] * self._times)
         if held is self._rates.held:
             return self._costs[1]
-        costs, hourly = self._costs[1].copy(), self._first_watched + self._rates.hourly
+        costs, hourly = self._costs[1].copy(), self._rates.hourly
+        hourly = hourly if self._way > 0 else hourly[hourly >= self._which.start] - self._which.start
         costs[hourly] = np.log1p(tolerated[hourly, None] * self._times)
         return costs
 

@@ -12,6 +12,7 @@ from detectors import Reference
 from detectors.charts import CHARTS
 from detectors.calibration.clocks import HOUR_NS, local, local_days
 from detectors.calibration.holidays import read_holidays
+from detectors.charts import CHARTS
 from detectors.features import Ints
 from tests.charted import Charted, seeded
 
