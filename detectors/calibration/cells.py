@@ -22,6 +22,7 @@ MOST = 16
 FEWEST = 4
 EXPECTED = 3  # rows of a usual window in each cell, where there are enough: the law of X² follows from the shares, see feature.py
 RARELY = 0.1  # of these: what comes less often has no law that few rows show
+NORMAL = 10.0  # same, of a number beside one that holds nearly all: fewer follow no normal law
 RARE_PLACES = 6  # of the cells, kept for what is rare
 MOST_WATCHED = 8  # cells of a feature that have charts of their mass
 SPIKE = 2.0  # times what bins usually hold: a value that is met so often stands for itself
@@ -122,15 +123,16 @@ class MergedCells:
     def watched(self, counts: Ints) -> "WatchedCells":
         """Return the cells whose mass has charts of its own, at most eight a feature; `counts` int64[size] of the reference.
 
-        Those that hold less than an even cell: single values before runs of them, the largest first. And where one cell holds
-        nearly all, all others together.
+        Those that hold less than an even cell: first what is no run by itself, single values before runs of them, the largest
+        first. And where one cell holds nearly all, all others together.
         """
         merged = self.merge(counts)
         found = [np.empty((4, 0), dtype=np.int64)]
         for at, (feature, first, lost) in enumerate(
             zip(self.layout.features, self.layout.offsets.tolist(), self.layout.lost.tolist(), strict=False)
         ):
-            mine = _watched(feature, counts[first:lost], self.cuts[at], merged[at, : self.cuts[at].size])
+            size = self.cuts[at].size
+            mine = _watched(feature, counts[first:lost], self.cuts[at], merged[at, :size], self.heads[at, :size])
             found.append(np.stack([np.full(mine[0].size, at), *mine]))
         features, places, single, values = np.concatenate(found, axis=1)
         return WatchedCells(features, places, single.astype(np.bool_), values)
@@ -188,7 +190,7 @@ def mass(cells: Floats, places: Ints) -> Floats:
     return np.asarray(np.where(places < 0, cells.sum(axis=1, keepdims=True) - held, held))
 
 
-def _watched(feature: Feature, counts: Ints, cuts: Ints, merged: Ints) -> tuple[Ints, Bools, Ints]:
+def _watched(feature: Feature, counts: Ints, cuts: Ints, merged: Ints, heads: Bools) -> tuple[Ints, Bools, Ints]:
     """The places to be watched of one feature, rising, whether each is one value, and how many it holds."""
     total = int(counts.sum())
     values = np.add.reduceat((counts > 0).astype(np.int64), cuts)
@@ -199,7 +201,7 @@ def _watched(feature: Feature, counts: Ints, cuts: Ints, merged: Ints) -> tuple[
         single &= np.logical_and.reduceat(atoms | (counts == 0), cuts)
         small &= single | (2 * merged * MOST < total)
     places = np.flatnonzero(small) if cuts.size > 1 else np.empty(0, dtype=np.int64)
-    order = np.lexsort((-merged[places], merged[places] == 0, ~single[places]))
+    order = np.lexsort((-merged[places], ~single[places], heads[places], merged[places] == 0))
     places, top = places[order], int(merged.argmax())
     if np.count_nonzero(merged) > 2 and (total - int(merged[top])) * MOST < total:  # noqa: PLR2004 - of two, one is the rest
         places = np.append(~top, places)
@@ -286,7 +288,7 @@ def _heads(counts: Ints, runs: Ints, total: int, most: int, rows: float) -> Bool
     The others join the one before, the first ones the one that follows.
     """
     held = np.add.reduceat(counts, runs)
-    large = held >= min(EXPECTED / max(rows, 1.0), 0.5 / most) * total
+    large = held >= min(NORMAL / max(rows, 1.0), 0.5 / most) * total
     large[held.argmax()] = True
     heads, small = np.zeros(runs.size, dtype=np.bool_), False
     gap: list[int] = []  # empty runs since the last filled one

@@ -51,6 +51,7 @@ class RateCharts:
         self._up = _Side(rates, slice(None), 1, threshold, quiet)
         self._down = _Side(rates, slice(2 * rates.features, None), -1, threshold, quiet)
         self.values = np.zeros((rates.features, KINDS))  # where the charts stand
+        self._fires: tuple[Bools, Bools, Bools] | None = None  # of both sides, and what follows for the charts
 
     def follow(self, events: Floats, rows: Floats, held: Held, start: int) -> RatePoint:
         """Take one subgroup's events and rows, float64[w] each."""
@@ -75,8 +76,11 @@ class RateCharts:
 
     @property
     def firing(self) -> Bools:
-        """Which of the charts fire, bool[f, 4]."""
-        return self._of_charts(self._up.firing, self._down.firing)
+        """Which of the charts fire, bool[f, 4]; not to be changed."""
+        sides = self._up.firing, self._down.firing
+        if self._fires is None or self._fires[0] is not sides[0] or self._fires[1] is not sides[1]:
+            self._fires = (*sides, self._of_charts(*sides))
+        return self._fires[2]
 
     def forget(self, which: Bools) -> None:
         """Begin anew for some features, bool[f]: they are held to something else."""
@@ -86,6 +90,7 @@ class RateCharts:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all state by name."""
+        self._fires = None  # whoever asks may write into them
         return {"rates": self.values} | self._up.arrays("up") | self._down.arrays("down")
 
 
@@ -164,7 +169,8 @@ class _Side:
             self._costs = self._rates.held, np.log1p(usual[:, None] * self._times)
         if held is self._rates.held:
             return self._costs[1]
-        costs, hourly = self._costs[1].copy(), self._first_watched + self._rates.hourly
+        costs, hourly = self._costs[1].copy(), self._rates.hourly
+        hourly = hourly if self._way > 0 else hourly[hourly >= self._which.start] - self._which.start
         costs[hourly] = np.log1p(tolerated[hourly, None] * self._times)
         return costs
 
@@ -216,9 +222,9 @@ class _Side:
     def _lead(self, standing: Floats) -> Ints:
         """The row in front of each watched feature, firing ones before others."""
         begins = self._rates.begins
-        if not begins.size:
-            return begins
         first = self._first_watched
+        if not begins.size or not (standing[first:].any() or self.firing[first:].any()):
+            return begins
         key = standing[first:] + np.where(self.firing[first:], 1e9, 0.0)
         top = np.maximum.reduceat(key, begins)
         among = np.flatnonzero(key == np.repeat(top, np.diff(np.append(begins, key.size))))
@@ -226,13 +232,15 @@ class _Side:
 
     def forget(self, which: Bools) -> None:
         """Begin anew for these."""
-        self.sums[which], self.excess[which], self.firing[which] = 0.0, 0.0, False
+        self.sums[which], self.excess[which] = 0.0, 0.0
+        self.firing = self.firing & ~which
         self.risen[which] = NEVER
         self.since[which] = NEVER
         self.recovery.forget(which)
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return all state, each part under this name."""
+        self._warm[:] = True  # whoever asks may write into it
         own = {
             f"{name}_{part}": getattr(self, part) for part in ("sums", "risen", "excess", "firing", "since", "leading")
         }

@@ -84,7 +84,8 @@ class Rates:
         self._vary(reference, calibration, watched, alike)
         self._floors(reference, floors, own_floors, watched)
         events, rows = self._counted(reference)
-        self.pooled = events[2 * self.features :] / np.maximum(rows[2 * self.features :], 1.0)
+        merged = watched.of(cells.merge(reference.counts))  # with what is new, as hours count it
+        self._pooled: Floats = merged / np.maximum(rows[2 * self.features :], 1.0)
         ends = np.ones(self.size)
         ends[self.features : self.features + len(layout.numeric)] = 2.0  # both ends of a range were themselves drawn
         self._ends = ends
@@ -100,7 +101,14 @@ class Rates:
         self._kept = self._discounted(reference, events)
         self.held = self._hold(events, rows)
         follows = np.array([learnt.season > 0 for learnt in calibration.features])
-        self.hourly: Ints = np.flatnonzero(follows[watched.features])  # among the watched
+        rarest: Ints = np.flatnonzero(follows & (np.arange(self.features) >= len(layout.numeric)))
+        self._last: Ints = cells.sizes[rarest] - 1  # of categories: what is new follows the hours of what is rare
+        mass: Ints = np.flatnonzero(follows[watched.features])
+        self.hourly: Ints = np.concatenate([self.features + rarest, 2 * self.features + mass])  # rows that follow hours
+        self._hourly_mass = mass
+        self._pooled_last: Floats = cells.merge(reference.counts)[rarest, self._last] / np.maximum(
+            rows[self.features + rarest], 1.0
+        )
 
     # --- what is learnt -------------------------------------------------------------------------------------------
 
@@ -217,9 +225,10 @@ class Rates:
         """
         if not self.hourly.size:
             return self.held
-        rows = 2 * self.features + self.hourly
-        features = self.mass_features[self.hourly]
-        times = self._watched.of(shares)[self.hourly] / np.maximum(self.pooled[self.hourly], TINY)
+        rows, features = self.hourly, self.owner[self.hourly]
+        mass = self._watched.of(shares)[self._hourly_mass] / np.maximum(self._pooled[self._hourly_mass], TINY)
+        new = shares[features[: self._last.size], self._last] / np.maximum(self._pooled_last, TINY)
+        times = np.concatenate([new, mass])
         usual = np.minimum(self.held.usual[rows] * times, 1.0)
         behind = resting[features] / self.dispersion[rows]
         seen, z = usual * behind, normal_quantile(UNSURE / (4 * self.features))
