@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ FEWEST_TURNS = 5  # of which a median says more than a mean
 LEADING = 3  # categories whose share is looked at for a season
 
 
+Pair = tuple[float, float]
+ONES, ZEROS, NO_LEVEL = (1.0, 1.0), (0.0, 0.0), Level()
 Levels = tuple[Level, Level, Level]  # of location, scale and shape
 
 
@@ -134,60 +137,161 @@ def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnD
     kept = windows.usable > 0
     missing = _missing(windows)
     if kept.sum() < 2 or windows.cells.shape[1] < 2:  # noqa: PLR2004 - a constant has nothing to vary
-        return FeatureCalibration(missing=missing, levels=(Level(), Level(), Level())), None
-    cells, rows = windows.cells[kept], windows.usable[kept]
-    middles = seasons.local(windows.middles[kept], windows.timezone)
-    pooled = seasons.shares(cells.sum(axis=0))
-    scores = normal_scores(pooled[None], np.array([pooled.size]), int(windows.numeric))[0]
-    watched = scores if windows.numeric else _one_against_rest(pooled)
-    season, counts = _season(cells, middles, rows, pooled, watched)
-    q = np.broadcast_to(pooled, cells.shape) if counts is None else seasons.expected(counts, middles, season)[0]
-    apart = cells / rows[:, None] - q
-    usual = float(np.median(rows))
-    fitted = np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25))  # the profile has seen these very windows
-    hourly = _hourly_scores(q, middles, season) if season and windows.numeric else scores
-    moved = _moved(apart, hourly)
-    u = moved * np.sqrt(rows)[:, None] / fitted
-    overdispersion = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if windows.numeric else ZEROS
-    u /= np.sqrt(1 + np.outer(rows, overdispersion))
-    x2 = residual_x2(apart, rows, q, moved)
-    lack_of_fit, fits = (
-        (None, np.ones(rows.size, dtype=np.bool_)) if not season else _lack_of_fit(u, apart, q, rows, middles, season)
+        return FeatureCalibration(missing=missing, levels=(NO_LEVEL,) * 3), None
+    seen = _Seen.of(windows, kept)
+    lack_of_fit, fits = seen.lack_of_fit()
+    turns = _turns(seen.middles, seen.season) if seen.season else 0.0
+    place = _Place(seen.middles[fits], windows.window_ns, turns, seen.season == seasons.WEEK)
+    ways = _Ways.of(seen, fits, place, recentre=lack_of_fit is not None)
+    shape, shape_sd, level = _shape(
+        ways.x2[fits], ways.rest[fits], seen.rows[fits], seen.q[fits], seen.pooled_scores, place
     )
-    place = _Place(middles[fits], windows.window_ns, _turns(middles, season) if season else 0.0, season == seasons.WEEK)
-    rest, there = apart, q
-    third = (pooled[:, None] * scores**3).sum(axis=0) / usual**0.5
-    sd, skew = ONES, ZEROS
-    location, scale, scale_mean = Level(), Level(), 0.0
-    if windows.numeric:
-        units = 1 / usual + np.array(overdispersion)
-        sd, skew = _directions(u[fits], third, place.groups)
-        location = place.level(u[fits, 0] * fitted, sd[0] * fitted).times(float(units[0]))
-        if location.variance or (lack_of_fit is not None and lack_of_fit.any()):
-            there, stretched = recentred(q, moved, hourly)
-            rest = cells / rows[:, None] - there
-            x2 = residual_x2(rest, rows, there, np.zeros((rows.size, 2)))
-            scale_mean = float(stretched[fits].mean())
-            u[:, 1] = (stretched - scale_mean) * np.sqrt(rows) / fitted / np.sqrt(1 + rows * overdispersion[1])
-            sd, skew = _directions(u[fits], third, place.groups)
-        scale = place.level(u[fits, 1] * fitted, sd[1] * fitted).times(float(units[1]))
-    deviates = rest / np.sqrt(np.maximum(there, LEAST / rows[:, None]))
-    shape, shape_sd, level = _shape(x2[fits], deviates[fits], rows[fits], q[fits], scores, place)
     learnt = FeatureCalibration(
-        sd=sd,
-        overdispersion=overdispersion,
-        skew=skew,
+        sd=ways.sd,
+        overdispersion=seen.overdispersion,
+        skew=ways.skew,
         shape=shape,
         shape_sd=shape_sd,
         missing=missing,
-        season=season,
-        profile=None if counts is None else counts.astype(np.float32),
-        lack_of_fit=None if lack_of_fit is None or not lack_of_fit.any() else lack_of_fit.astype(np.float32),
-        levels=(location, scale, level),
-        scale_mean=scale_mean,
+        season=seen.season,
+        profile=None if seen.profile is None else seen.profile.astype(np.float32),
+        lack_of_fit=None if lack_of_fit is None else lack_of_fit.astype(np.float32),
+        levels=(ways.location, ways.scale, level),
+        scale_mean=ways.scale_mean,
     )
-    single = [np.asarray(values[fits], dtype=np.float32) for values in (u, x2, rows)]
-    return learnt, OwnDeviates(single[0], single[1], single[2], middles[fits] // DAY_NS)
+    single = [np.asarray(values[fits], dtype=np.float32) for values in (ways.u, ways.x2, seen.rows)]
+    return learnt, OwnDeviates(single[0], single[1], single[2], place.middles // DAY_NS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """Windows that hold a value, against what is expected of each.
+
+    `cells`, `q` float64[k, size]; `rows` float64[k]; `middles` int64[k] by the local clock. `scores` [size, 2], or [k, size, 2]
+    where hours differ; `moved` float64[k, 2] location and scale; `u` the same as deviates, overdispersion taken off.
+    """
+
+    cells: Floats
+    rows: Floats
+    middles: Ints
+    numeric: bool
+    pooled_scores: Floats
+    season: int
+    profile: Floats | None
+    q: Floats
+    scores: Floats
+    fitted: float  # by how much the windows lie nearer to a profile that has seen these very windows
+    moved: Floats
+    u: Floats
+    overdispersion: Pair
+
+    @classmethod
+    def of(cls, windows: FeatureWindows, kept: Bools) -> Self:
+        cells, rows = windows.cells[kept], windows.usable[kept]
+        middles = seasons.local(windows.middles[kept], windows.timezone)
+        pooled = seasons.shares(cells.sum(axis=0))
+        scores = pooled_scores = normal_scores(pooled[None], np.array([pooled.size]), int(windows.numeric))[0]
+        watched = scores if windows.numeric else _one_against_rest(pooled)
+        season, profile = _season(cells, middles, rows, pooled, watched)
+        q: Floats = np.broadcast_to(pooled, cells.shape)
+        if profile is not None:
+            q = seasons.expected(profile, middles, season)[0]
+            scores = _hourly_scores(q, middles, season) if windows.numeric else scores
+        fitted = float(np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25)))
+        moved = _moved(cells / rows[:, None] - q, scores)
+        u = moved * np.sqrt(rows)[:, None] / fitted
+        overdispersion = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if windows.numeric else ZEROS
+        u /= np.sqrt(1 + np.outer(rows, overdispersion))
+        return cls(
+            cells,
+            rows,
+            middles,
+            windows.numeric,
+            pooled_scores,
+            season,
+            profile,
+            q,
+            scores,
+            fitted,
+            moved,
+            u,
+            overdispersion,
+        )
+
+    @property
+    def usual(self) -> float:
+        """Rows of a usual window."""
+        return float(np.median(self.rows))
+
+    @property
+    def apart(self) -> Floats:
+        """Shares less what is expected, float64[k, size]."""
+        return self.cells / self.rows[:, None] - self.q
+
+    def lack_of_fit(self) -> tuple[Floats | None, Bools]:
+        """What the hours' interpolation misses, None where nothing, and which windows it does not miss."""
+        if not self.season:
+            return None, np.ones(self.rows.size, dtype=np.bool_)
+        missed, fits = _lack_of_fit(self.u, self.apart, self.q, self.rows, self.middles, self.season)
+        return (missed if missed.any() else None), fits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ways:
+    """The ways in which windows vary: deviations and levels of location and scale, and what is left for the shape.
+
+    `u` float64[k, 2], `x2` float64[k]; `rest` float64[k, size]: what location and scale do not explain, over the root of its expectation.
+    """
+
+    u: Floats
+    x2: Floats
+    rest: Floats
+    sd: Pair = ONES
+    skew: Pair = ZEROS
+    location: Level = NO_LEVEL
+    scale: Level = NO_LEVEL
+    scale_mean: float = 0.0
+
+    @classmethod
+    def of(cls, seen: _Seen, fits: Bools, place: _Place, *, recentre: bool) -> Self:
+        """Where levels move or hours are missed, the expectation is moved along with each window."""
+        apart, rows = seen.apart, seen.rows
+        found = cls(seen.u, residual_x2(apart, rows, seen.q, seen.moved), _standardised(apart, seen.q, rows))
+        if not seen.numeric:
+            return found
+        scores = seen.pooled_scores
+        third = (seasons.shares(seen.cells.sum(axis=0))[:, None] * scores**3).sum(axis=0) / seen.usual**0.5
+        found = replace(found, **_deviations(found.u[fits], third, place))
+        found = replace(found, location=found.level(0, seen, fits, place))
+        if found.location.variance or recentre:
+            found = replace(found, **_moved_along(seen, fits))
+            found = replace(found, **_deviations(found.u[fits], third, place))
+        return replace(found, scale=found.level(1, seen, fits, place))
+
+    def level(self, way: int, seen: _Seen, fits: Bools, place: _Place) -> Level:
+        """The level of location (0) or scale (1), in sigma squared."""
+        unit = 1 / seen.usual + seen.overdispersion[way]
+        return place.level(self.u[fits, way] * seen.fitted, self.sd[way] * seen.fitted).times(unit)
+
+
+def _deviations(u: Floats, third: Floats, place: _Place) -> dict[str, Any]:
+    sd, skew = _directions(u, third, place.groups)
+    return {"sd": sd, "skew": skew}
+
+
+def _moved_along(seen: _Seen, fits: Bools) -> dict[str, Any]:
+    """What is left once the expectation has moved along with location and scale; scale is what the stretch alone tells."""
+    there, stretched = recentred(seen.q, seen.moved, seen.scores)
+    rest, rows = seen.cells / seen.rows[:, None] - there, seen.rows
+    mean, u = float(stretched[fits].mean()), seen.u.copy()
+    u[:, 1] = (stretched - mean) * np.sqrt(rows / (1 + rows * seen.overdispersion[1])) / seen.fitted
+    x2 = residual_x2(rest, rows, there, np.zeros((rows.size, 2)))
+    return {"u": u, "x2": x2, "rest": _standardised(rest, there, rows), "scale_mean": mean}
+
+
+def _standardised(apart: Floats, q: Floats, rows: Floats) -> Floats:
+    """Return shares less what is expected over the root of that, so that their squares add up to X² a row."""
+    return np.asarray(apart / np.sqrt(np.maximum(q, LEAST / rows[:, None])))
 
 
 def settled(learnt: FeatureCalibration, own: OwnDeviates | None, features: int) -> FeatureCalibration:
@@ -267,9 +371,6 @@ def _watched(cells: Floats, rows: Floats, q: Floats, watched: Floats) -> Floats:
 
 # --- location and scale ------------------------------------------------------------------------------------------------
 
-Pair = tuple[float, float]
-ONES, ZEROS = (1.0, 1.0), (0.0, 0.0)
-
 
 def _directions(u: Floats, third: Floats, groups: Ints) -> tuple[Pair, Pair]:
     sds, skews = [], []
@@ -290,7 +391,7 @@ def _lack_of_fit(u: Floats, apart: Floats, q: Floats, rows: Floats, middles: Int
     turns, usual = max(round(_turns(middles, season)), 1), float(np.median(rows))
     of_phase = np.zeros(int(phase.max()) + 1, dtype=np.int64)
     of_phase[phase] = hour
-    rest = apart / np.sqrt(np.maximum(q, LEAST / rows[:, None])) * np.sqrt(rows)[:, None]
+    rest = _standardised(apart, q, rows) * np.sqrt(rows)[:, None]
     missed = np.zeros((season, 3))
     for column, values in enumerate((u[:, :1], u[:, 1:], rest)):
         squares = np.square(values).sum(axis=1)
