@@ -21,6 +21,7 @@ HOUR_NS = 3600 * 10**9
 DAY_NS = 24 * HOUR_NS
 BLOCK_NS = 3 * HOUR_NS
 MONTH_DAYS = 30.0
+LEAST_DOF = 5.0  # of a level: with fewer, Student's t would allow anything
 SHARE = 1.0  # of the budget, that slow variation may cost
 SURE = 0.002  # chance at which more variance than expected is taken for chance
 FEWEST = 4  # degrees of freedom, below which nothing is said of a variance
@@ -108,6 +109,8 @@ def nested(series: Floats, alone: float, times: Ints, window_ns: int, *, turns: 
         parts += (within * share) ** 2 / inside
     draws = MONTH_DAYS * (1 + (a_day - 1) * of_blocks / variance)
     dof = min(variance**2 / parts, inside + free)
+    if dof < LEAST_DOF:  # hardly more than chance: a standard error above it, as if it were known a little better
+        variance, dof = variance + float(np.sqrt(2 * parts)), LEAST_DOF
     kept = days[:, 0] - days[:, 0].mean() if apart and series.ndim == 1 else np.empty(0)
     shape = _sphericity(days if apart else means, base / (a_day if apart else 1.0)) if series.ndim > 1 else 1.0
     return Level(variance, dof, draws, shape, past=1 / max(turns or free, 1.0), free=free, days=kept)

@@ -441,6 +441,7 @@ def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
     plans = usual.charts.design, strict.charts.design
     same, other = (Sums(plan.thresholds, len(learnt.names)) for plan in plans)
     least = plans[0].rows[plans[0].active[:, 0]].min()
+    steady = (plans[0].slow == 0).all(axis=1) & (plans[0].shape_slow == 0)  # what is allowed else follows the budget
     apart = 2 * float(plans[1].thresholds[0] - plans[0].thresholds[0]) * ROWS / least
     assert apart < 0.1
     for at in range(40):
@@ -452,8 +453,8 @@ def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
         other.advance(point.increments)
         assert np.array_equal(same.values[:, :GAUSSIAN], point.values[:, :GAUSSIAN])
         assert np.allclose(same.values, point.values)
-        assert np.nanmax(np.abs(point.increments - expected.increments)) <= apart
-    assert np.abs(other.values - expected.values).max() <= 40 * apart
+        assert np.nanmax(np.abs(point.increments - expected.increments)[steady]) <= apart
+    assert np.abs(other.values - expected.values)[steady].max() <= 40 * apart
 
     assert usual.points[-1].any_firing
     assert plans[1].thresholds[0] > plans[0].thresholds[0] + 4
