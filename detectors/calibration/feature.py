@@ -359,7 +359,8 @@ def _season(cells: Floats, middles: Ints, rows: Floats, pooled: Floats, watched:
     if any(follows_day(each, middles) for each in _watched(cells, rows, q, watched)):
         season, q = (seasons.DAY, day), seasons.expected(day, middles, seasons.DAY)[0]
     weekly = seasons.enough(span, DAYS_FOR_WEEK)
-    if weekly and any(follows_week(each, middles) for each in _watched(cells, rows, q, watched)):
+    unit = float(np.median(rows)) ** -0.5
+    if weekly and any(follows_week(each, middles, unit) for each in _watched(cells, rows, q, watched)):
         return seasons.WEEK, seasons.profile(cells, middles, seasons.WEEK, seasons.shares(day))
     return season
 

@@ -7,6 +7,7 @@ from detectors.features import Floats, Ints
 
 DAY_NS, HOUR_NS = 24 * seasons.HOUR_NS, seasons.HOUR_NS
 SURE = 0.01  # chance of taking seven days that differ by luck for a week's pattern
+SMALLEST = 0.05  # sigma, that days of the week differ by, root mean square
 PARTS = 6  # of a day: hours next to each other are alike
 DAYS = 7
 
@@ -18,14 +19,17 @@ def follows_day(series: Floats, middles: Ints) -> bool:
     return days.size > 1 and seasons.seasonal(series - level[which], middles, seasons.DAY)
 
 
-def follows_week(series: Floats, middles: Ints) -> bool:
-    """Return whether the levels of days, or their course, follow the day of the week: an analysis of variance of whole days."""
+def follows_week(series: Floats, middles: Ints, unit: float = 1.0) -> bool:
+    """Return whether the levels of days, or their course, follow the day of the week: an analysis of variance of whole days.
+
+    By less than 0.05 σ they may follow what they like; `unit` is that of the series, in σ.
+    """
     parts = _parts(series, middles)
     if parts is None:
         return False
     days, weekday = parts
     level = days.mean(axis=1, keepdims=True)
-    return _differ(level, weekday) or _differ(days - level, weekday)
+    return _differ(level * unit, weekday) or _differ((days - level) * unit, weekday)
 
 
 def _parts(series: Floats, middles: Ints) -> tuple[Floats, Ints] | None:
@@ -49,7 +53,7 @@ def _differ(days: Floats, weekday: Ints) -> bool:
     free = max(days.shape[1] - 1, 1)
     inside = float(np.square(days - of_each[which]).sum()) / ((len(days) - names.size) * free)
     among = float(np.square(of_each[which] - days.mean(axis=0)).sum()) / ((names.size - 1) * free)
-    if among <= 0:
+    if np.square(of_each - days.mean(axis=0)).mean() < SMALLEST**2:
         return False
     return (
         float(special.fdtrc((names.size - 1) * free, (len(days) - names.size) * free, among / max(inside, 1e-12)))
