@@ -86,35 +86,39 @@ def test_drifted_columns_fire_within_two_windows_and_retraining_is_asked_for_onc
 
     produce(apache_kafka.bootstrap, f"0:{enough}")
     daemon.wait_for(lambda: newest_window(daemon) == second_end)
-    (after_two,) = daemon.get("/api/v1/alerts")
+    after_two = {one["kind"]: one for one in daemon.get("/api/v1/alerts")}
     before_drift = daemon.get("/api/v1/windows?model=car-loan&limit=500")
     produce(apache_kafka.bootstrap, f"{enough}:50000")
     daemon.wait_for(lambda: newest_window(daemon) == window_end(times[-1]) - WINDOW)
     daemon.wait_for(lambda: daemon.metric("driftd_outbox_pending") == 0)
-    (alert,) = daemon.get("/api/v1/alerts")
+    ended = {one["kind"]: one for one in daemon.get("/api/v1/incidents")}
     windows = daemon.get("/api/v1/windows?model=car-loan&limit=500")
     states = {one["feature"]: one["state"] for one in daemon.get("/api/v1/models")[0]["features"]}
     assert daemon.metric("driftd_events_total", outcome="ok") == 50_000
     assert daemon.stop() == 0
 
-    assert after_two["rule"] == "drift"
-    assert after_two["evidence"][0]["feature"] == "car_value"
-    assert after_two["evidence"][0]["words"].startswith("mean +0.7 σ")
-    assert {one["feature"] for one in after_two["evidence"]} <= DRIFTED
-    (page,) = (one.data for one in receiver.deliveries() if one.type == "model.alert.firing")
-    assert times[25_000] < datetime.fromisoformat(page["window"]["end"]) <= second_end
-    assert len(before_drift) > 300  # none of those before the drift fired, for there was one page
-    since = datetime.fromisoformat(alert["since"])  # estimated: when the sums last left zero
-    assert times[25_000] - 5 * WINDOW < since <= second_end
-    assert alert["state"] == "firing"
-    assert alert["episode"] == 1
-    assert {one["feature"] for one in alert["evidence"]} == DRIFTED
+    assert after_two.keys() == {"drift", "prediction"}
+    assert {one["rule"] for one in after_two.values()} == {"drift"}
+    assert after_two["drift"]["evidence"][0]["feature"] == "car_value"
+    assert after_two["drift"]["evidence"][0]["words"].startswith("mean +0.7 σ")
+    assert {one["feature"] for alert in after_two.values() for one in alert["evidence"]} <= DRIFTED
+    told = [one for one in receiver.deliveries() if one.data.get("kind") in after_two]
+    pages = [one.data for one in told if one.type == "model.alert.firing"]
+    assert sorted(page["kind"] for page in pages) == ["drift", "prediction"]
+    assert all(times[25_000] < datetime.fromisoformat(page["window"]["end"]) <= second_end for page in pages)
+    assert len(before_drift) > 300  # none of those before the drift fired, for there was one page of each kind
+    for kind, incident in ended.items():  # the new level has lasted: it is a second baseline
+        since = datetime.fromisoformat(incident["since"])  # estimated: when the sums last left zero
+        assert times[25_000] - 5 * WINDOW < since <= second_end
+        assert incident["state"] == "settled"
+        assert [one.type for one in told if one.data["kind"] == kind][-1] == "model.alert.settled"
+    assert {one["feature"] for incident in ended.values() for one in incident["features"]} == DRIFTED
     assert {name for name, state in states.items() if state == 0} >= UNDRIFTED
     assert [window["rows"] for window in windows] == rows_by_window(times, len(windows))
-    assert len(daemon.logged("alert.firing")) == 1
+    assert len([one for one in daemon.logged("alert.firing") if one["rule"] == "drift"]) == 2
     assert [one.type for one in receiver.deliveries()].count("model.retrain.requested") == 1
     assert all(one.verified for one in receiver.deliveries())
-    assert all({item["feature"] for item in one.data["evidence"]} <= DRIFTED for one in receiver.deliveries())
+    assert all({item["feature"] for item in one.data["evidence"]} <= DRIFTED for one in told)
 
 
 def newest_window(daemon: Driftd) -> datetime | None:
