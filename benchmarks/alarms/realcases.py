@@ -44,7 +44,7 @@ def flights(hours: float) -> Reader:
         numbers = ("dep_delay", "arr_delay", "air_time", "distance", "hour")
         columns: dict[str, Column] = {name: as_numbers(held[name]) for name in numbers}
         columns |= {name: held[name] for name in ("carrier", "origin", "dest")}
-        return Recording.of(columns, times(held["time_hour"]), hours)
+        return Recording.of(columns, times(held["time_hour"]), hours, "America/New_York")
 
     return read
 

@@ -37,12 +37,14 @@ class Recording:
     columns: Columns
     times: Ints
     window_ns: int
+    timezone: str | None = None  # whose hours people keep
 
     @classmethod
-    def of(cls, columns: Columns, times: Ints, hours: float) -> "Recording":
+    def of(cls, columns: Columns, times: Ints, hours: float, timezone: str | None = None) -> "Recording":
         """Put in the order of time."""
         order = np.argsort(times, kind="stable")
-        return cls({name: column[order] for name, column in columns.items()}, times[order], round(hours * HOUR))
+        ordered = {name: column[order] for name, column in columns.items()}
+        return cls(ordered, times[order], round(hours * HOUR), timezone)
 
     def between(self, first: int, last: int) -> "Recording":
         """The rows of [first, last)."""
@@ -59,7 +61,9 @@ class Recording:
 
     def fit(self) -> Reference:
         """A reference as a user fits one."""
-        return Reference.fit(dict(self.columns), timestamps=self.times, window_ns=self.window_ns)
+        return Reference.fit(
+            dict(self.columns), timestamps=self.times, window_ns=self.window_ns, timezone=self.timezone
+        )
 
     def panes(self, reference: Reference, first: int, last: int) -> Iterator[Pane]:
         """The windows of [first, last) that hold a row, as the daemon counts them: it seals no other."""

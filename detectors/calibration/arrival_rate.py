@@ -9,9 +9,11 @@ import numpy as np
 from detectors.calibration import seasons
 from detectors.calibration.components import normal_quantile
 from detectors.calibration.feature import DAYS_FOR_DAY, DAYS_FOR_WEEK, UNSURE
-from detectors.calibration.variation import quick_sd, slow_sd
+from detectors.calibration.slow import nested
+from detectors.calibration.variation import groups_of, quick_sd
 from detectors.features import Floats, Ints
 
+SLOW_DEVIATIONS = 3.0  # of what days differ by, that one deviation of the charts of rows stands for
 RATE_FLOOR = 0.05  # of the logarithm of rows: no traffic is steadier than that
 RATE_LACK_OF_FIT = float(np.log(2))  # as far from the hour's level as the charts of rows let pass, see charts/design.py
 
@@ -86,10 +88,12 @@ def arrival_rate(rows: Floats, middles: Ints, window_ns: int, timezone: str | No
         level = np.where(np.isnan(level), np.nanmedian(level), level)
         at = seasons.between(middles, season)
         apart = logs - (level[at.low] * (1 - at.share) + level[at.high] * at.share)
-    quick = quick_sd(apart, unit=RATE_FLOOR)
+    quick = quick_sd(apart, groups_of(middles, window_ns), unit=RATE_FLOOR)
     chance = normal_quantile(UNSURE * window_ns / seasons.HOUR_NS) * quick  # the furthest window of an hour
     lack_of_fit = _recurring(np.abs(apart), middles, season, max(chance, RATE_LACK_OF_FIT)) if season else ()
-    sd = float(np.hypot(quick, slow_sd(apart, quick).sd * 3))
+    turns = max(span / (season * seasons.HOUR_NS), 1.0) if season else 0.0
+    slow = nested(apart, quick**2, middles, window_ns, turns=turns, weekly=season == seasons.WEEK)
+    sd = float(np.hypot(quick, SLOW_DEVIATIONS * np.sqrt(slow.variance * (1 + slow.past))))
     return ArrivalRate(sd, season, tuple(level.tolist()), lack_of_fit, timezone)
 
 

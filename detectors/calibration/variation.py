@@ -1,6 +1,4 @@
-"""How a statistic of one window varies from window to window: from one to the next, and slowly."""
-
-from dataclasses import dataclass
+"""How a statistic of one window varies from one to the next; how it varies slowly says slow.py."""
 
 import numpy as np
 
@@ -10,17 +8,8 @@ LOCAL_NS = 3 * 3600 * 10**9
 FEWEST_LOCAL = 6
 LOCAL = 36  # windows whose common level is taken out before variation from one to the next is measured
 SHORT = (1, 2, 3, 4, 6)  # windows a block: what depends on its neighbour varies more in blocks
-SLOW = (12, 36, 72, 144, 288)  # windows a block: an hour to a day of five-minute windows
 FEWEST_BLOCKS = 6
 SURE = 0.002  # chance at which a larger variance than expected is taken for chance
-
-
-@dataclass(frozen=True, slots=True)
-class Slow:
-    """Slow variation: its standard deviation, and the degrees of freedom that it was measured with."""
-
-    sd: float
-    dof: int
 
 
 def quick_sd(series: Floats, groups: Ints | None = None, *, unit: float = 1.0) -> float:
@@ -62,20 +51,6 @@ def _apart(series: Floats, groups: Ints | None) -> tuple[Floats, int]:
 def groups_of(times: Ints, window_ns: int) -> Ints:
     """Return which windows have a level in common, int64[k]: those of three hours, or six of long windows, by the clock."""
     return times // max(LOCAL_NS, FEWEST_LOCAL * window_ns)
-
-
-def slow_sd(series: Floats, quick: float) -> Slow:
-    """Return how much block means vary beyond what windows of this `quick` deviation explain; 0 where chance does."""
-    slow = Slow(0.0, 1)
-    for length in SLOW:
-        blocks = _block_means(series, length)
-        if blocks.size < FEWEST_BLOCKS:
-            continue
-        free = blocks.size - 1
-        apart, alone = float(blocks.var(ddof=1)), quick**2 / length
-        if apart * free > alone * chi2_bound(free) and apart - alone > slow.sd**2:
-            slow = Slow(float(np.sqrt(apart - alone)), free)
-    return slow
 
 
 def _block_means(series: Floats, length: int) -> Floats:

@@ -14,7 +14,8 @@ from detectors.sketches import Sketch
 DIFFERENT_PSI = 0.1  # beyond chance: where the usual reading of PSI stops saying "no change" (Siddiqi 2006)
 DIFFERENT_SHIFT = 0.2  # sigma: a small effect (Cohen 1988)
 DIFFERENT_SHARE = 0.005  # of the rows: half a point more or fewer missing or unseen
-SURE = 3.0  # standard errors of the smaller of the two
+UNLIKELY = 1e-4  # the p-value of a PSI that is not chance's
+SURE = 4.0  # standard errors of the smaller of the two
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,9 @@ def _moments(feature: NumericBaseline, counts: Floats) -> tuple[float, float]:
 def differences(training: Reference, live: Sketch) -> tuple[Difference, ...]:
     """Return the features in which live traffic differs from the training set by more than a trifle, furthest first."""
     window, rows = live.tally(), min(live.rows, training.rows)
-    psi = np.nan_to_num(columns_of(window_detectors()["psi"], training, window).details["debiased"])
+    scored = columns_of(window_detectors()["psi"], training, window)
+    assert scored.pvalues is not None
+    psi = np.where(scored.pvalues < UNLIKELY, np.nan_to_num(scored.details["debiased"]), 0.0)
     shift = np.full(psi.size, np.nan)
     shift[: len(training.numeric)] = training.mean_shift(window)
     missing, unseen = window.missing / max(live.rows, 1), window.unseen / max(live.rows, 1)

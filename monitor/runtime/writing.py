@@ -54,10 +54,6 @@ class Body(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="decision
     reason: Why = ""
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
 
-    def wish(self) -> Wish:
-        """What is asked for. Raises ValueError."""
-        raise NotImplementedError
-
 
 class ScopedBody(Body, kw_only=True, rename={"name": "id", "lasts": "for"}):
     """What is about features of a model."""
@@ -77,7 +73,7 @@ class AcceptBody(ScopedBody, tag="accept"):
     """For a duration, or for good."""
 
     def wish(self) -> Wish:
-        """What is asked for."""
+        """What is asked for. Raises ValueError."""
         return Accept(self.scope, None if self.lasts == FOR_GOOD else duration(self.lasts))
 
 
@@ -85,7 +81,7 @@ class SilenceBody(ScopedBody, tag="silence"):
     """For a duration, and with a reason: others will wonder."""
 
     def wish(self) -> Wish:
-        """What is asked for."""
+        """What is asked for. Raises ValueError."""
         if not self.reason.strip():
             raise ValueError("a silence needs a reason")
         return Silence(self.scope, duration(self.lasts))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import signal, stats
 
-from detectors.calibration.variation import quick_sd, slow_sd, t_quantile
+from detectors.calibration.slow import nested
+from detectors.calibration.variation import quick_sd, t_quantile
 from detectors.features import Floats
 from tests.charted import seeded
 
@@ -52,7 +53,6 @@ def test_a_steady_statistic_counts_as_much_as_its_unit() -> None:
 @pytest.mark.parametrize("size", [0, 1, 2])
 def test_few_or_no_windows_say_nothing(size: int) -> None:
     assert quick_sd(np.ones(size), unit=0.5) == 0.5
-    assert slow_sd(np.ones(size), 1.0).sd == 0.0
 
 
 def test_slow_variation_is_found_apart_from_the_quick() -> None:
@@ -62,18 +62,9 @@ def test_slow_variation_is_found_apart_from_the_quick() -> None:
     quick = quick_sd(series)
 
     assert quick < 1.15
-    assert slow_sd(series, quick).sd == pytest.approx(0.5, rel=0.4)
-
-
-def test_chance_has_no_slow_variation() -> None:
-    rng = seeded()
-    found = [slow_sd(rng.normal(size=WINDOWS), 1.0).sd for _ in range(MANY)]
-
-    assert np.mean(np.array(found) == 0) > 0.9
-
-
-def test_too_few_blocks_have_none() -> None:
-    assert slow_sd(np.arange(50.0), 1.0).sd == 0.0
+    times = np.arange(WINDOWS, dtype=np.int64) * 300 * 10**9
+    level = nested(series, quick**2, times, 300 * 10**9, turns=0, weekly=False)
+    assert level.variance == pytest.approx(0.25, rel=0.6)
 
 
 @pytest.mark.parametrize("dof", [1, 5, 100])

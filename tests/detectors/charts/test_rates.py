@@ -144,7 +144,7 @@ def test_what_comes_back_rests() -> None:
     at = charts.place("x")
     fed(charts, flag(0.05), 1_000, 5, rng)
     assert charts.points[-1].firing[at, UP]
-    fed(charts, flag(0.01), 1_000, 36, rng)
+    fed(charts, flag(0.01), 1_000, 24, rng)
 
     assert not charts.points[-1].firing[at].any()
     assert charts.points[-1].values[at, UP] < charts.points[-1].thresholds[UP] / 2

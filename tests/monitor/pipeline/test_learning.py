@@ -124,12 +124,12 @@ def test_a_training_set_becomes_a_monitor_in_two_weeks() -> None:
 
     assert pages(before) == pages(quiet) == []
     assert len(of(quiet, SubgroupCharted)) == 7 * 24
-    assert learnt.calibration.startswith("learnt_")
+    assert learnt.calibration == "learnt_pooled"
     assert (learnt.windows, learnt.differs, learnt.changes) == (14 * 24 - 2, (), ())
     assert page.window.end <= MIDNIGHT + (onset + 4) * HOUR
     assert [each.feature for each in page.evidence][:1] == ["x7"]
     assert page.evidence[0].words.startswith("mean +0.")
-    assert (page.calibration, page.reference) == (learnt.calibration, learnt.after)
+    assert (page.calibration, page.reference) == ("learnt_pooled", learnt.after)
     assert learnt.before == training(20).hash != learnt.after
 
 
