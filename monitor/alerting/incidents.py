@@ -12,6 +12,7 @@ from monitor.stream.events import DAY, HOUR, Nanos
 
 WAITING = {AlertState.FIRING: AlertState.PENDING, AlertState.RECOVERING: AlertState.PENDING}
 WEEK, MONTH = 7 * DAY, 30 * DAY
+GROWN = 1.5  # times what was told, of what a test calls twice as large: one subgroup's effect varies
 MOST_ESCALATIONS = 100  # kept of one incident
 
 
@@ -55,6 +56,9 @@ class Incident:
     severity: Severity | None = None  # the worst that people were told of; None where the rule says it
     heard: dict[str, Nanos] = field(default_factory=dict)  # when people were last told of a feature, in the last month
     again_at: Nanos | None = None  # when people were last told again, of this incident or the one before
+    largest: dict[str, float] = field(
+        default_factory=dict
+    )  # effect that was told of this incident, by chart and feature
     due: tuple[str, ...] = ()  # features that people are to be told of once an hour is over
     news: tuple[Evidence, ...] = ()  # what the last subgroup is told again for
     known: Severity | None = None  # the severity before that
@@ -124,6 +128,7 @@ class Incident:
             self.told = frozenset()
         self.opened_at = at.end
         self.members, self.settled, self.escalations, self.severity, self.due = {}, (), (), None, ()
+        self.largest = {}
         self.heard = {name: heard for name, heard in self.heard.items() if at.end - heard < MONTH}
 
     def _waits(self, firing: set[str], at: Span) -> bool:
@@ -153,7 +158,7 @@ class Incident:
             for place, each in enumerate(shown)
             if is_worse(_severity(each), self._worst)
             or (
-                each.grown
+                (each.grown and self._is_another(each, GROWN))
                 if each.feature in fired and each.feature in self.members
                 else self._is_new(each, at, leads=not place)
             )
@@ -176,17 +181,25 @@ class Incident:
         What joins within a day, had begun to change when the incident opened and does not lead is the same change, proven later.
         """
         assert self.opened_at is not None
-        heard, known = self.heard.get(evidence.feature), self.members.get(evidence.feature)
-        if heard is not None and at.end - heard < (DAY if known is None else WEEK):  # what flickers is told once
-            return known is not None and _is_another(evidence, known)
+        heard, known = self.heard.get(evidence.feature), evidence.feature in self.members
+        if heard is not None and at.end - heard < (WEEK if known else DAY):  # what flickers is told once
+            return known and self._is_another(evidence)
         later = evidence.since is not None and evidence.since > self.opened_at
         return later or leads or at.end - self.opened_at > DAY
+
+    def _is_another(self, evidence: Evidence, times: float = 2.0) -> bool:
+        """Whether a feature has changed otherwise than was told of this incident: another way, or so many times as far."""
+        known = self.largest.get(_way(evidence))
+        return known is None or abs(evidence.effect or 0.0) >= times * known > 0
 
     def _quiet_for(self, span: Nanos, at: Span) -> bool:
         return self.again_at is None or at.end - self.again_at >= span
 
     def _tell(self, evidence: Sequence[Evidence], at: Span) -> None:
         self.heard |= {each.feature: at.end for each in evidence}
+        self.largest |= {
+            _way(each): max(abs(each.effect or 0.0), self.largest.get(_way(each), 0.0)) for each in evidence
+        }
         known = [] if self.severity is None else [self.severity]
         self.severity = worst_severity(*known, *map(_severity, evidence))
 
@@ -205,11 +218,8 @@ def _severity(evidence: Evidence) -> Severity:
     return Severity.CRITICAL if evidence.severity is None else evidence.severity
 
 
-def _is_another(evidence: Evidence, known: Evidence) -> bool:
-    """Whether a feature that comes back has changed otherwise than it had: twice as far, or the other way."""
-    if evidence.effect is None or known.effect is None:
-        return False
-    return abs(evidence.effect) >= 2 * abs(known.effect) or evidence.effect * known.effect < 0
+def _way(evidence: Evidence) -> str:
+    return f"{evidence.chart} {evidence.feature}"
 
 
 def _waiting(alert: Alert) -> Alert:

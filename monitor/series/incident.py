@@ -74,6 +74,7 @@ class SavedIncident:
     escalations: tuple[Escalation, ...] = ()
     severity: Severity | None = None
     heard: dict[str, Nanos] = field(default_factory=dict)
+    largest: dict[str, float] = field(default_factory=dict)
     due: tuple[str, ...] = ()
     again_at: Nanos | None = None
 
@@ -99,6 +100,7 @@ class SavedIncident:
             escalations=incident.escalations,
             severity=incident.severity,
             heard=incident.heard,
+            largest=incident.largest,
             due=incident.due,
             again_at=incident.again_at,
         )
@@ -113,7 +115,8 @@ class SavedIncident:
         firing = {each.feature: each for each in self.evidence} if incident.state.episode.state in OPEN else {}
         incident.members = {each.feature: firing.get(each.feature, each) for each in self.members}
         incident.settled, incident.escalations, incident.severity = self.settled, self.escalations, self.severity
-        incident.heard, incident.due, incident.again_at = self.heard, self.due, self.again_at
+        incident.heard, incident.largest = self.heard, self.largest
+        incident.due, incident.again_at = self.due, self.again_at
 
 
 def incident_entry(alerts: Sequence[IncidentAlert], matters: Matters | None = None) -> Entry:

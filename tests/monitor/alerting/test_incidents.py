@@ -153,10 +153,13 @@ def test_a_warning_mutes_no_page() -> None:
 
 
 def test_what_has_doubled_is_told() -> None:
-    incident = opened(seen("age"))
+    incident = opened(seen("age", effect=0.2))
 
-    assert news(incident, hour(2), seen("age")) == []
-    assert news(incident, hour(3), seen("age", grown=True)) == ["age"]
+    assert news(incident, hour(2), seen("age", effect=0.25)) == []
+    assert (
+        news(incident, hour(3), seen("age", effect=0.25, grown=True)) == []
+    )  # twice its least, but no more than was told
+    assert news(incident, hour(4), seen("age", effect=0.4, grown=True)) == ["age"]
 
 
 def test_a_note_opens_nothing_until_it_is_more() -> None:
@@ -168,19 +171,21 @@ def test_a_note_opens_nothing_until_it_is_more() -> None:
 
 
 def test_what_comes_back_is_told_once_a_week() -> None:
-    """But at once where it is another change: twice as far, or the other way."""
+    """But at once where it is another change: twice as far as it ever was, or another way that was not seen yet."""
     incident = opened(seen("age"), seen("plan", effect=0.2))
-    news(incident, hour(2), seen("age"))
 
-    assert news(incident, hour(4), seen("age"), seen("plan", since=3, effect=0.3)) == []
-    news(incident, hour(5), seen("age"))
-    assert news(incident, hour(40), seen("age"), seen("plan", since=39, effect=0.2)) == []
-    news(incident, hour(41), seen("age"))
-    assert news(incident, hour(42), seen("age"), seen("plan", since=41, effect=-0.2)) == ["plan"]
-    news(incident, hour(43), seen("age"))
-    assert news(incident, hour(44), seen("age"), seen("plan", since=43, effect=-0.5)) == ["plan"]
-    news(incident, hour(45), seen("age"))
-    assert news(incident, hour(45 + 7 * 24), seen("age"), seen("plan", since=44 + 7 * 24, effect=-0.5)) == ["plan"]
+    def again(at: float, **changes: Any) -> list[str]:
+        news(incident, hour(at - 1), seen("age"))
+        return news(incident, hour(at), seen("age"), seen("plan", since=at - 1, **changes))
+
+    assert again(4, effect=0.3) == []
+    assert again(40, effect=0.2) == []
+    assert again(42, chart="location-", effect=-0.2) == ["plan"]
+    assert again(44, effect=0.2) == []  # to and fro, as a feature that follows the hour does
+    assert again(46, chart="location-", effect=-0.3) == []
+    assert again(48, chart="location-", effect=-0.7) == ["plan"]
+    assert again(50, chart="location-", effect=-0.7) == []
+    assert again(49 + 7 * 24, chart="location-", effect=-0.7) == ["plan"]
 
 
 def test_what_creeps_is_told_once_a_month() -> None:
