@@ -15,6 +15,7 @@ from tests.parts.child import Child
 from tests.parts.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
+DAEMONS: list["Driftd"] = []  # of the test that runs: what a failed one has left is ended
 
 
 class Driftd:
@@ -33,6 +34,7 @@ class Driftd:
         self.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         self.log = home / "driftd.log"
         self._child: Child | None = None
+        DAEMONS.append(self)
 
     @property
     def url(self) -> str:
@@ -101,6 +103,16 @@ class Driftd:
                 return False
 
         self._child.wait_until(holds, seconds=seconds)
+
+    def wait_told(self) -> None:
+        """Wait until what was decided before this call is saved, and all of it is delivered.
+
+        A window is shown before the checkpoint that holds its notices: only two more of those are sure to be later.
+        """
+        count = "driftd_checkpoint_duration_seconds_count"
+        enough = self.metric(count) + 2
+        self.wait_for(lambda: self.metric(count) >= enough)
+        self.wait_for(lambda: self.metric("driftd_outbox_pending") == 0)
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of a metric that carry these labels."""

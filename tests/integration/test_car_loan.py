@@ -90,7 +90,8 @@ def test_drifted_columns_fire_within_two_windows_and_retraining_is_asked_for_onc
     before_drift = daemon.get("/api/v1/windows?model=car-loan&limit=500")
     produce(apache_kafka.bootstrap, f"{enough}:50000")
     daemon.wait_for(lambda: newest_window(daemon) == window_end(times[-1]) - WINDOW)
-    daemon.wait_for(lambda: daemon.metric("driftd_outbox_pending") == 0)
+    daemon.wait_for(lambda: daemon.metric("driftd_events_total", outcome="ok") >= 50_000)
+    daemon.wait_told()
     ended = {one["kind"]: one for one in daemon.get("/api/v1/incidents")}
     windows = daemon.get("/api/v1/windows?model=car-loan&limit=500")
     states = {one["feature"]: one["state"] for one in daemon.get("/api/v1/models")[0]["features"]}

@@ -136,7 +136,7 @@ def test_twenty_kills_under_load_change_no_count_and_ask_for_retraining_once(
     load.join(60)
     last = BEGIN + EVENTS // PER_SECOND - WINDOW  # the window after it stays open: nothing comes after that one
     daemon.wait_for(lambda: bool(found := daemon.get("/api/v1/windows?limit=1")) and seconds(found[0]["end"]) == last)
-    daemon.wait_for(lambda: daemon.metric("driftd_outbox_pending") == 0)
+    daemon.wait_told()
     windows = daemon.get("/api/v1/windows?limit=500")
     assert daemon.stop() == 0
 

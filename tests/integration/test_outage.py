@@ -135,7 +135,7 @@ class Watcher:
             return [seconds(one["end"]) for one in self.daemon.get("/api/v1/windows?limit=2")] == [last, last]
 
         self.daemon.wait_for(closed)
-        self.daemon.wait_for(lambda: self.daemon.metric("driftd_outbox_pending") == 0)
+        self.daemon.wait_told()
 
     @property
     def windows(self) -> list[dict[str, Any]]:
