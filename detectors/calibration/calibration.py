@@ -11,19 +11,20 @@ from detectors.calibration.arrival_rate import ArrivalRate, arrival_rate
 from detectors.calibration.cells import MOST, MergedCells
 from detectors.calibration.changes import unsteady
 from detectors.calibration.days import OwnWindows
+from detectors.calibration.extremes import settled
 from detectors.calibration.feature import (
     FeatureCalibration,
     FeatureWindows,
     Levels,
     OwnDeviates,
     calibrate_feature,
-    settled,
 )
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, iso, read_holidays, within_reach
 from detectors.calibration.mass import rates_of_features
 from detectors.calibration.rates import RateVariation
 from detectors.calibration.replay import Reached
 from detectors.calibration.slow import Level, moderated
+from detectors.calibration.tails import NO_TAIL, Tail
 from detectors.calibration.unsteady import STEADY, Drifting, Unsteady
 from detectors.calibration.windows import WindowCounts
 from detectors.features import Bools, Floats, Ints
@@ -235,6 +236,7 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
         learnt.shape_mean,
         *learnt.reached,
         *learnt.caps,
+        *learnt.shape_tail,
         *(number for level in learnt.levels or () for number in (level.variance, level.dof, level.draws, level.past)),
     ]
     if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
@@ -274,6 +276,7 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> di
         **({} if learnt.levels is None else {"levels": [_level_to_list(level) for level in learnt.levels]}),
         **({"scale_mean": learnt.scale_mean} if learnt.scale_mean else {}),
         **({"shape_mean": learnt.shape_mean} if learnt.shape_mean else {}),
+        **({"shape_tail": list(learnt.shape_tail)} if learnt.shape_tail.chance else {}),
         **({"reached": list(learnt.reached)} if any(learnt.reached) else {}),
         **({"caps": list(learnt.caps)} if any(learnt.caps) else {}),
         "season": learnt.season,
@@ -301,6 +304,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         levels=_levels(content),
         scale_mean=float(content.get("scale_mean", 0.0)),
         shape_mean=float(content.get("shape_mean", 0.0)),
+        shape_tail=_tail(content.get("shape_tail", NO_TAIL)),
         reached=_three(content.get("reached", (0, 0, 0))),
         caps=_three(content.get("caps", (0, 0, 0))),
         season=int(content["season"]),
@@ -325,6 +329,13 @@ def _levels(content: Mapping[str, Any]) -> Levels | None:
 def _six(numbers: Any) -> tuple[float, float, float, float, float, float]:
     variance, dof, draws, shape, past, tail = map(float, numbers)
     return variance, dof, draws, shape, past, tail
+
+
+def _tail(numbers: Any) -> Tail:
+    found = Tail(*_three(numbers))
+    if not 0 <= found.chance < 1 or not found.excess > 0:
+        raise ValueError("calibration: a tail needs a chance below one and an excess above zero")
+    return found
 
 
 def _three(numbers: Any) -> Reached:
@@ -363,7 +374,7 @@ def calibrate(
         windows = FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns, timezone)
         learnt.append(calibrate_feature(windows))
     together = _together([feature for feature, _ in learnt], numeric)
-    features = [settled(feature, own, many) for feature, (_, own) in zip(together, learnt, strict=True)]
+    features = settled(together, [own for _, own in learnt])
     if off.any():
         features = [
             replace(feature, on_holidays=tuple(on.tolist()))

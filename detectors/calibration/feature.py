@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from detectors.calibration import seasons
 from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores, recentred
 from detectors.calibration.rates import RateVariation
-from detectors.calibration.replay import Reached, reached, replayed
+from detectors.calibration.replay import Reached
 from detectors.calibration.season_tests import follows_day, follows_week
 from detectors.calibration.slow import DAY_NS, Level, chance_of_a_draw, nested
+from detectors.calibration.tails import NO_TAIL, Tail
 from detectors.calibration.variation import chi2_bound, groups_of, quick_sd
 from detectors.features import Bools, Floats, Ints
 
@@ -47,7 +48,7 @@ class FeatureCalibration:
     levels differ, for all days together are wider than each; `shape_mean`: of the shape's deviate.
     `reached`: the largest deviates of location, scale and shape in the reference's own windows; `caps`: the most that one
     subgroup may add to their sums, for otherwise these very windows would have paged; 0 where nothing speaks for one.
-    `rates`: of missing values and of the mass of cells by their place, see mass.py.
+    `shape_tail`: of the shape's deviate, where it is heavier than a normal one. `rates`: of missing values and of the mass of cells by their place, see mass.py.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
@@ -67,6 +68,7 @@ class FeatureCalibration:
     shape_mean: float = 0.0
     reached: Reached = (0.0, 0.0, 0.0)
     caps: Reached = (0.0, 0.0, 0.0)
+    shape_tail: Tail = NO_TAIL
     rates: Mapping[int, RateVariation] = field(default_factory=dict)
 
     def allowed(self, chances: Sequence[float]) -> tuple[float, float, float]:
@@ -292,36 +294,6 @@ def _moved_along(seen: _Seen, fits: Bools) -> dict[str, Any]:
 def _standardised(apart: Floats, q: Floats, rows: Floats) -> Floats:
     """Return shares less what is expected over the root of that, so that their squares add up to X² a row."""
     return np.asarray(apart / np.sqrt(np.maximum(q, LEAST / rows[:, None])))
-
-
-def settled(learnt: FeatureCalibration, own: OwnDeviates | None, features: int) -> FeatureCalibration:
-    """Return a feature's calibration once its levels are known: what is allowed, and what its own windows reach beyond that."""
-    assert learnt.levels is not None
-    chances = [chance_of_a_draw(1.0, level.draws, 4 * features) for level in learnt.levels]
-    location, scale, shape = learnt.allowed(chances)
-    learnt = replace(learnt, slow=(location, scale), shape_slow=shape)
-    if own is None:
-        return learnt
-    deviates, mean = _own_shape(learnt, own)
-    usual, sd = float(np.median(own.rows)), np.array(learnt.sd)
-    bound = np.array(learnt.slow) / (sd * np.sqrt(1 / usual + np.array(learnt.overdispersion)))
-    found = replayed(own.within_days() / sd, deviates - mean, 5 * features)
-    return replace(
-        learnt,
-        shape_mean=mean,
-        sd=(learnt.sd[0] * found.wider[0], learnt.sd[1] * found.wider[1]),
-        shape_sd=learnt.shape_sd * found.wider[2],
-        reached=reached(own.u / sd, bound, deviates - mean),
-        caps=found.caps,
-    )
-
-
-def _own_shape(learnt: FeatureCalibration, own: OwnDeviates) -> tuple[Floats, float]:
-    """Return the shape's deviates in the reference's own windows, and by how much their mean lies above zero."""
-    scale, dof = learnt.shape
-    x2, rows = own.x2.astype(np.float64), own.rows.astype(np.float64)
-    deviates = chi2_deviate(x2 / scale, np.full(x2.size, dof), rows * learnt.shape_slow / scale) / learnt.shape_sd
-    return deviates, max(float(deviates.mean()), 0.0)
 
 
 def _hourly_scores(q: Floats, middles: Ints, season: int) -> Floats:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from detectors.calibration.student import tail_of_days
 from detectors.features import Floats, Ints
 
 HOUR_NS = 3600 * 10**9
@@ -28,8 +29,7 @@ FEWEST = 4  # degrees of freedom, below which nothing is said of a variance
 MOST_PRIOR = 200.0  # degrees of freedom that features lend each other
 WEEKS_PAST = 0.3  # of levels known as the differences of two or three: half as wild as each
 FEWEST_FEATURES = 4  # that lend
-NORMAL, WILDEST = 1e9, 3.5  # degrees of freedom of a normal tail, and of the heaviest that is taken for one
-SURELY_WILD = 3.0  # standard errors of the kurtosis
+NORMAL = 1e9  # degrees of freedom of a normal tail
 OUTSIDE = 0.01  # chance under the common law, below which a feature keeps its own variance
 
 
@@ -160,7 +160,7 @@ def _f_bound(free: float, known: float) -> float:
 def moderated(levels: Sequence[Level]) -> list[Level]:
     """Return the levels of one direction of all features, each with what the others tell of it."""
     days = _days(levels)
-    again = [_fewer_days(each, days) for each in levels]
+    again = _wild([_fewer_days(each, days) for each in levels])
     which = [at for at, each in enumerate(again) if each.variance > 0]
     if len(which) < FEWEST_FEATURES:
         return again
@@ -168,24 +168,24 @@ def moderated(levels: Sequence[Level]) -> list[Level]:
     prior, common = _prior(logs, dof, _alike(days, max(each.free for each in again)))
     for at in which:
         again[at] = _lent(again[at], prior, common)
-    return _wild(again)
+    return again
 
 
 def _wild(levels: list[Level]) -> list[Level]:
-    """Return levels with the tail that the days of all features show: Student's t of the same kurtosis.
+    """Return levels with the tail that the days of all features show, and variances that a single wild day does not make.
 
     Fourteen days show no tail; those of many features, each in its own deviation, do.
     """
-    rows = [level.days / np.sqrt(level.variance) for level in levels if level.days.size]
-    if not rows:
+    which = [at for at, level in enumerate(levels) if level.days.size]
+    law = tail_of_days([levels[at].days for at in which])
+    if law is None:
         return levels
-    z = np.concatenate(rows)
-    excess = float(np.mean(z**4) / np.mean(z**2) ** 2) - 3
-    if excess < SURELY_WILD * np.sqrt(24 / z.size):
-        return levels
-    contrast = np.mean([1 - 0.5 * (level.past >= WEEKS_PAST) for level in levels if level.days.size])
-    tail = max(4 + 6 * float(contrast) / excess, WILDEST)
-    return [replace(level, tail=tail) if level.variance else level for level in levels]
+    weekly = np.mean([levels[at].past >= WEEKS_PAST for at in which]) > 0.5  # noqa: PLR2004 - most of them
+    tail = 4 + (law.tail - 4) / 2 if weekly and law.tail > 4 else law.tail  # noqa: PLR2004 - differences of two are less wild
+    found = [replace(level, tail=tail) if level.variance else level for level in levels]
+    for at, times in zip(which, law.variances.tolist(), strict=True):
+        found[at] = replace(found[at], variance=found[at].variance * times)
+    return found
 
 
 def _days(levels: Sequence[Level]) -> Floats:

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from detectors.charts import days
 from detectors.charts.days import NO_DAYS, DayCheck
-from detectors.charts.design import CHARTS, GAUSSIAN, BudgetSpec, ChartDesign, most
+from detectors.charts.design import CHARTS, DRIFTS, GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
 from detectors.charts.improvement import Improvements
 from detectors.charts.levels import Fires, LevelChange, Levels
@@ -104,7 +104,7 @@ class Charts:
         self._armed: Bools = np.ones((features, GAUSSIAN), dtype=np.bool_)
         self._open: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_)  # warnings that neither fired nor went
         quiet = int(np.clip(-(-DAY_NS // self.design.subgroup_ns), 3, QUIET))
-        self._recovery = Recovery((features, GAUSSIAN), quiet)
+        self._recovery = Recovery((features, GAUSSIAN), quiet, DRIFTS)
         self.rates = RateCharts(self.design.rates, float(self.design.thresholds[-1]), quiet)
         self._carried = np.zeros((2, features, width))  # counts and expectation of values not judged yet
         self._carried_since = np.full(features, NEVER)

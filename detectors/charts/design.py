@@ -105,6 +105,7 @@ class ChartDesign:
         self.shape_sd = np.array([learnt.shape_sd for learnt in features])
         self.scale_mean = np.array([learnt.scale_mean for learnt in features])
         self.shape_mean = np.array([learnt.shape_mean for learnt in features])
+        self.shape_tail = np.array([learnt.shape_tail for learnt in features]).T
         self.reached = np.array([learnt.reached for learnt in features])[:, CHARTS_OF_THREE]
         caps = np.array([learnt.caps for learnt in features])
         self.caps = np.where(caps > 0, caps, np.inf)[:, CHARTS_OF_THREE]

@@ -13,6 +13,7 @@ from detectors.calibration.components import (
     recentred,
     straightened,
 )
+from detectors.calibration.tails import normalised
 from detectors.charts.budget import CERTAIN
 from detectors.charts.design import DRIFTS, GAUSSIAN, ChartDesign
 from detectors.features import Bools, Floats, Ints
@@ -118,7 +119,7 @@ def _shape(
     deviate = chi2_deviate(usable * x2 / scale, dof, usable * tolerated / scale) / design.shape_sd - design.shape_mean
     effect = np.sqrt(x2)
     effect[k:] = np.abs(apart[k:]).sum(axis=1) / 2
-    return deviate, effect
+    return normalised(deviate, *design.shape_tail), effect
 
 
 def _recentred(design: ChartDesign, counted: SubgroupCounts, seen: _Moved, usable: Floats) -> tuple[Ints, Floats]:

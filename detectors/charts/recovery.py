@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.arl import DRIFT
 from detectors.calibration.components import TINY
 from detectors.calibration.rates import RATIOS
 from detectors.charts.design import CLIP
@@ -17,7 +18,7 @@ from detectors.features import Bools, Floats, Ints
 SURE_OF_RECOVERY = 9.2  # log of the odds, recovered against still changed: once in 10 000 subgroups it is wrong
 REMEMBERED = 50.0  # subgroups that the size of a change is learnt from
 REMEMBERED_EVENTS = 10.0  # that a rate is learnt from, however many subgroups they take
-SMALLEST = 0.7  # deviate of a change; one that is smaller is hardly found
+SMALLEST = 1.4  # times the drift, deviate of a change; one that is smaller is hardly found
 
 
 class Recovery:
@@ -26,8 +27,9 @@ class Recovery:
     One number a chart, so that a lasting small change does not flicker.
     """
 
-    def __init__(self, shape: tuple[int, ...], quiet: int) -> None:
+    def __init__(self, shape: tuple[int, ...], quiet: int, drifts: Floats | float = DRIFT) -> None:
         self.least_quiet = quiet  # subgroups
+        self._smallest = SMALLEST * drifts
         self.level = np.zeros(shape)  # mean deviate since it fired, of high and low subgroups alike
         self.count = np.zeros(shape)
         self.odds = np.zeros(shape)
@@ -39,7 +41,7 @@ class Recovery:
         z = np.clip(z, -2.0, CLIP)
         self.count += looked
         self.level += np.where(looked, (z - self.level) / np.clip(self.count, 1.0, REMEMBERED), 0.0)
-        level = np.maximum(self.level, SMALLEST)
+        level = np.maximum(self.level, self._smallest)
         return self._recovered(firing, looked, level * (level / 2 - z))
 
     def _recovered(self, firing: Bools, looked: Bools, gained: Floats) -> Bools:

@@ -44,7 +44,7 @@ def test_what_has_no_location_chart_has_no_smallest_shift(rng: np.random.Generat
     assert by_name.keys() == mixed(rng, 1).keys() - {"plan", "only"}
     assert np.isinf([by_name["constant"], by_name["empty"]]).all()
     assert 0.05 < by_name["normal"] < 1
-    assert by_name["normal"] < by_name["holes"] < 1.2 * by_name["normal"] + 0.1
+    assert 0.7 * by_name["normal"] < by_name["holes"] < 1.2 * by_name["normal"] + 0.1  # deviations are estimates
 
 
 def test_more_time_finds_smaller_shifts(rng: np.random.Generator) -> None:
