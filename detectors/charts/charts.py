@@ -63,7 +63,9 @@ NEVER = np.iinfo(np.int64).min
 MAGIC = b"dCHT"
 VERSION = 2
 READABLE = frozenset({1, 2})  # 1 knew no levels
-CAME_LATER = frozenset(f"days_{part}" for part in days.PARTS)  # states of earlier versions lack them: they begin anew
+CAME_LATER = frozenset(
+    (*(f"days_{part}" for part in days.PARTS), "rest_loud", "rest_calm")
+)  # states of earlier versions lack them: they begin anew
 
 
 class Sums:
@@ -282,7 +284,9 @@ class Charts:
         if not some(self._firing):
             return
         looked = np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
-        recovered = self._recovery.follow(self._firing, evidence.z, looked)
+        effects = evidence.effects.copy()
+        effects[:, CHARTS.index("shape")] = 0.0  # without a change it is not 0
+        recovered = self._recovery.follow(self._firing, evidence.z, looked, effects)
         if recovered.any():
             self._firing = np.asarray(self._firing & ~recovered)
             self._since[recovered] = NEVER
@@ -349,6 +353,7 @@ class Charts:
         return (
             own
             | self._recovery.arrays("rest")
+            | self._recovery.effects("rest")
             | self.rates.arrays()
             | self.row_charts.arrays()
             | self.improvements.arrays()

@@ -34,15 +34,29 @@ class Recovery:
         self.count = np.zeros(shape)
         self.odds = np.zeros(shape)
         self.quiet = np.zeros(shape, dtype=np.int64)
+        self.loud = np.zeros((2, *shape))  # mean effect while it fired and was not quiet, and of how many subgroups
+        self.calm = np.zeros((2, *shape))  # the same of the quiet ones
 
-    def follow(self, firing: Bools, z: Floats, judged: Bools) -> Bools:
-        """Take one more subgroup of the charts that fire and are judged; those that have recovered are returned."""
+    def follow(self, firing: Bools, z: Floats, judged: Bools, effects: Floats | None = None) -> Bools:
+        """Take one more subgroup of the charts that fire and are judged; those that have recovered are returned.
+
+        With `effects`, in any unit that is 0 without a change: one that lasts may lie within what is tolerated for days,
+        since levels differ from day to day. It has gone when it is less than half of what it was; 0 is not asked.
+        """
         looked = firing & judged
         z = np.clip(z, -2.0, CLIP)
         self.count += looked
         self.level += np.where(looked, (z - self.level) / np.clip(self.count, 1.0, REMEMBERED), 0.0)
         level = np.maximum(self.level, self._smallest)
-        return self._recovered(firing, looked, level * (level / 2 - z))
+        gained = level * (level / 2 - z)
+        if effects is None:
+            return self._recovered(firing, looked, gained)
+        quiet = self.odds + gained > 0
+        self.calm[:, looked & ~quiet] = 0.0
+        _mean(self.loud, effects, looked & ~quiet)
+        _mean(self.calm, effects, looked & quiet)
+        lasts = (self.loud[1] > 0) & (self.calm[0] > self.loud[0] / 2)
+        return self._recovered(firing, looked & ~(lasts & quiet), gained)
 
     def _recovered(self, firing: Bools, looked: Bools, gained: Floats) -> Bools:
         self.odds = np.where(looked, np.maximum(self.odds + gained, 0.0), self.odds)
@@ -55,10 +69,21 @@ class Recovery:
         """Begin anew for these."""
         for array in (self.level, self.count, self.odds, self.quiet):
             array[which] = 0
+        self.loud[:, which] = self.calm[:, which] = 0
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return all state, each part under this name."""
         return {f"{name}_{part}": getattr(self, part) for part in ("level", "count", "odds", "quiet")}
+
+    def effects(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return the rest of it, of charts that are asked for their effects."""
+        return {f"{name}_loud": self.loud, f"{name}_calm": self.calm}
+
+
+def _mean(means: Floats, values: Floats, which: Bools) -> None:
+    """Take values into running means, in place."""
+    means[1] += which
+    means[0] += np.where(which, (values - means[0]) / np.clip(means[1], 1.0, REMEMBERED), 0.0)
 
 
 class RateRecovery(Recovery):

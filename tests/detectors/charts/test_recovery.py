@@ -48,6 +48,16 @@ def test_a_change_that_comes_and_goes_does_not_rest_between() -> None:
     assert rested_after(np.zeros(0), waves) is None
 
 
+def test_a_change_that_days_move_about_what_is_tolerated_does_not_rest() -> None:
+    """Tolerated are 0.4; what lasts is 0.5 on one day and 0.35 on the next."""
+    recovery, yes = Recovery((1,), PANES), np.ones(1, dtype=np.bool_)
+    days = np.repeat([0.5, 0.35, 0.5, 0.33, 0.36, 0.5], 24)
+
+    assert not any(recovery.follow(yes, np.array([20 * (x - 0.4)]), yes, np.array([x]))[0] for x in days)
+    gone = [bool(recovery.follow(yes, np.array([-8.0]), yes, np.array([0.0]))[0]) for _ in range(2 * PANES)]
+    assert any(gone)
+
+
 def test_panes_that_are_not_judged_do_not_count() -> None:
     recovery, yes, no = Recovery((1,), PANES), np.ones(1, dtype=np.bool_), np.zeros(1, dtype=np.bool_)
     for _ in range(10):
