@@ -112,6 +112,7 @@ class Levels:
         self.by_people: Bools = np.empty(0, dtype=np.bool_)
         self.creeps: Bools = np.empty(0, dtype=np.bool_)
         self.back: Floats = np.empty((0, 2))  # sums of the rates that go back
+        self._ended = self._resumed = NEVER  # the last subgroup, and when the first one after the last gap began
 
     # --- what is expected ---------------------------------------------------------------------------------------
 
@@ -152,6 +153,8 @@ class Levels:
     def follow(self, seen: WatchedSubgroup, uneasy: Bools, fires: Fires) -> list[LevelChange]:
         """Take one subgroup, which features warn or fire, bool[f], and what fires."""
         firing = fires.firing
+        self._resumed = self._resumed if seen.start <= self._ended else seen.start
+        self._ended = seen.end
         self.watch.follow(seen, uneasy, np.asarray(firing.any(axis=1)))
         self.grown = self._grow(seen, fires)
         changes: list[LevelChange] = []
@@ -275,7 +278,8 @@ class Levels:
         back = np.zeros(self.places.size, dtype=np.bool_)
         for at in np.flatnonzero(fires.newly[self.places]).tolist():
             back[at] = self._is_back(at)
-            slow = seen.end - fires.onset(int(self.places[at])) >= SLOW_NS
+            onset = max(fires.onset(int(self.places[at])), self._resumed)  # a gap tells of nothing slow
+            slow = seen.end - onset >= SLOW_NS
             self.creeps[at] = slow and not back[at] and self._is_further(at)
         back |= self._rates_back(seen)
         places = self.places[back].tolist()
@@ -378,11 +382,17 @@ class Levels:
 
     def packed(self) -> dict[str, Any]:
         """All of it."""
-        return {"watch": self.watch.packed(), **{name: array.tobytes() for name, array in self._arrays().items()}}
+        times = {"times": [self._ended, self._resumed]}
+        return {
+            "watch": self.watch.packed(),
+            **times,
+            **{name: array.tobytes() for name, array in self._arrays().items()},
+        }
 
     def restore(self, saved: Mapping[str, Any]) -> None:
         """Read what `packed` gave. Raises ValueError where it is of another make."""
         self.watch.restore(saved["watch"])
+        self._ended, self._resumed = saved.get("times", (NEVER, NEVER))
         for name, array in self._arrays().items():
             read = np.frombuffer(saved[name], dtype=array.dtype).reshape(-1, *array.shape[1:]).copy()
             setattr(self, name, read)
