@@ -103,8 +103,8 @@ def profile(cells: Floats, times: Ints, season: int, parent: Floats) -> Floats:
 def pseudo_rows(counts: Floats, parents: Floats, distinct: int) -> float:
     """Return with how many rows of its parent an hour is known best: what a Dirichlet law of the hours' shares adds up to.
 
-    `counts`, `parents` float64[hours, size], of which `distinct` differ. X² of hours against their parents is (C - 1)(1 + ρ(n - 1))
-    for each hour of n rows (Mosimann 1962); ρ by moments (Kleinman 1973), and 1/ρ - 1 rows are what the law is worth.
+    `counts`, `parents` float64[hours, size], of which `distinct` differ. X² of hours against their parents is (C - 1)(1 + r(n - 1))
+    for each hour of n rows (Mosimann 1962); r by moments (Kleinman 1973), and 1/r - 1 rows are what the law is worth.
     """
     rows, usual = counts.sum(axis=1), parents > 0
     group = np.arange(len(rows)) % distinct
