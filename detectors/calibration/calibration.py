@@ -381,7 +381,7 @@ def calibrate(
             for feature, on in zip(features, _on_holidays(counts, cells, off), strict=True)
         ]
     usual = cells.merge(everything) - counts.cells[off].sum(axis=0, dtype=np.int64)
-    rated = rates_of_features(features, held, rows, middles, cells, everything)
+    rated = rates_of_features(features, held, rows, seasons.local(middles, timezone), cells, everything)
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),

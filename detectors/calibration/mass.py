@@ -23,7 +23,8 @@ def rates_of_features(
 ) -> tuple[FeatureCalibration, ...]:
     """Return calibrations with the variation of their rates, and hours in which what is rare has shares of its own.
 
-    `held` uint32[k, f, width] counts of cells not folded, `everything` int64[size] those of the whole reference.
+    `held` uint32[k, f, width] counts of cells not folded, `everything` int64[size] those of the whole reference. `middles` are
+    what the clock on the wall shows, for that is what hours are looked up by.
     """
     watched = cells.watched(everything)
     found = []

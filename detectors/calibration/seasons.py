@@ -41,7 +41,7 @@ __all__ = [
 HourCounts = NDArray[np.float32]  # of an hour: they are many, and their own chance is far above the 24 bits
 DAY, WEEK = 24, 168  # hours
 MONDAY = 4 * DAY  # the epoch began on a Thursday
-PSEUDO_ROWS = 50.0  # with which an hour leans on the longer season it is part of
+PSEUDO_ROWS, FEWEST_PSEUDO_ROWS = 50.0, 1.0  # with which an hour leans on the longer season it is part of: most, least
 AGREES = {DAY: 0.8, WEEK: 0.6}  # correlation of one half of the days (or weeks) with the other: from there on a season
 FEWEST_HOURS = 4  # that both halves must hold; and half of those that hold any traffic
 LEFT_OUT_NS = 4 * HOUR_NS  # of whole days: a window at each end, from one middle to another, and a change of clocks
@@ -85,7 +85,10 @@ def between(times: Ints | int, season: int) -> Weights:
 
 
 def profile(cells: Floats, times: Ints, season: int, parent: Floats) -> Floats:
-    """Return counts a season's hour, float64[season, size], each with a few rows of its parent's shares, float64[size] or [k, size]."""
+    """Return counts a season's hour, float64[season, size], each with a few rows of its parent's shares, float64[size] or [k, size].
+
+    As many as the hours themselves speak for: those that are unlike each other lean on nothing, see `pseudo_rows`.
+    """
     counts = np.zeros((season, cells.shape[1]))
     hour = hours(times, season).astype(np.int64) % season
     np.add.at(counts, hour, cells)
@@ -94,7 +97,28 @@ def profile(cells: Floats, times: Ints, season: int, parent: Floats) -> Floats:
         if parent.ndim == 1
         else np.tile(parent, (season // len(parent), 1))
     )
-    return counts + PSEUDO_ROWS * leaning
+    return counts + pseudo_rows(counts, leaning, 1 if parent.ndim == 1 else len(parent)) * leaning
+
+
+def pseudo_rows(counts: Floats, parents: Floats, distinct: int) -> float:
+    """Return with how many rows of its parent an hour is known best: what a Dirichlet law of the hours' shares adds up to.
+
+    `counts`, `parents` float64[hours, size], of which `distinct` differ. X² of hours against their parents is (C - 1)(1 + r(n - 1))
+    for each hour of n rows (Mosimann 1962); r by moments (Kleinman 1973), and 1/r - 1 rows are what the law is worth.
+    """
+    rows, usual = counts.sum(axis=1), parents > 0
+    group = np.arange(len(rows)) % distinct
+    held = np.bincount(group, weights=rows, minlength=distinct)
+    free = float(np.count_nonzero(rows) - np.count_nonzero(held))
+    alone = float((rows**2 / np.maximum(held[group], 1.0)).sum())
+    cells = float(usual.any(axis=0).sum()) - 1
+    room = cells * (float(rows.sum()) - alone - free)
+    if room <= 0:
+        return PSEUDO_ROWS
+    due = rows[:, None] * parents
+    x2 = float((np.square(counts - due)[usual] / np.maximum(due[usual], 1e-9)).sum())
+    rho = max((x2 - cells * free) / room, 1 / (1 + PSEUDO_ROWS))
+    return max(1 / rho - 1, FEWEST_PSEUDO_ROWS)
 
 
 def shares(counts: Floats) -> Floats:

@@ -93,8 +93,38 @@ def test_an_hour_without_rows_leans_on_its_parent() -> None:
     assert day.shape == (DAY, 2)
     assert week.shape == (WEEK, 2)
     assert seasons.shares(day)[5] == pytest.approx([0.5, 0.5])
-    assert seasons.shares(day)[0] == pytest.approx([55 / 90, 35 / 90])
+    assert seasons.shares(day)[0] == pytest.approx(
+        [30.5 / 41, 10.5 / 41]
+    )  # by one row: its neighbour is quite unlike it
     assert seasons.shares(week)[24] == pytest.approx(seasons.shares(day)[0])  # Tuesday at midnight, as any day
+
+
+@pytest.mark.parametrize("law", [1.0, 10.0, 30.0])
+def test_hours_lean_on_their_parent_by_as_much_as_they_are_alike(law: float) -> None:
+    rng, parent = seeded(), np.array([0.4, 0.3, 0.2, 0.1])
+    hours = rng.dirichlet(law * parent, WEEK)
+    counts = np.array(
+        [rng.multinomial(rows, shares) for rows, shares in zip([20, 200] * (WEEK // 2), hours, strict=True)]
+    )
+
+    assert seasons.pseudo_rows(counts.astype(np.float64), np.tile(parent, (WEEK, 1)), 1) == pytest.approx(
+        law, rel=0.5, abs=0.5
+    )
+
+
+def test_hours_that_are_all_alike_lean_by_as_much_as_any_may() -> None:
+    parent = np.array([0.4, 0.3, 0.2, 0.1])
+
+    assert seasons.pseudo_rows(np.tile(500 * parent, (DAY, 1)), np.tile(parent, (DAY, 1)), 1) == pytest.approx(50)
+
+
+def test_an_hour_of_few_rows_that_is_like_no_other_is_known_by_itself() -> None:
+    """As the hour of the day is, where it is a feature: leaning on all others would put most of it elsewhere."""
+    middles = MONDAY + np.arange(DAY) * HOUR_NS
+    cells = np.eye(DAY) * np.where(np.arange(DAY) < 20, 3000.0, 100.0)[:, None]
+    found = seasons.shares(seasons.profile(cells, middles, DAY, seasons.shares(cells.sum(axis=0))))
+
+    assert found[22, 22] > 0.98
 
 
 def sine(middles: Ints, season: int, size: float) -> Floats:

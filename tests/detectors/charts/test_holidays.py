@@ -181,3 +181,26 @@ def test_a_damaged_calendar_is_one_line(changes: dict[str, Any], said: str) -> N
     content = learnt(None).to_dict()
     with pytest.raises(ValueError, match=said):
         Reference.from_dict(content | {"calibration": content["calibration"] | changes})
+
+
+def rare(at: int, rng: np.random.Generator, rows: int = ROWS) -> dict[str, np.ndarray]:
+    """An hour of what is rare and follows the local hour: an atom of a number, and rows of a flag."""
+    angle = 2 * np.pi * (int(local(at, BERLIN)) % (24 * HOUR_NS)) / (24 * HOUR_NS)
+    share = 0.03 + 0.025 * np.sin(angle)
+    numbers = np.where(rng.random(rows) < share, 0.0, 1.0 + rng.gamma(2.0, size=rows) * np.exp(0.7 * np.sin(angle)))
+    return {"spent": numbers, "flag": (rng.random(rows) < share).astype(np.float64)}
+
+
+def test_what_is_rare_keeps_local_hours_too() -> None:
+    rng, starts = seeded(13), hours(BEGIN, CHANGE)
+    windows = [rare(at, rng) for at in starts.tolist()]
+    table = {name: np.concatenate([each[name] for each in windows]) for name in windows[0]}
+    of = Reference.fit(table, timestamps=np.repeat(starts, ROWS), window_ns=HOUR_NS, timezone=BERLIN)
+    later = hours(CHANGE, END)
+    charted, night = Charted(of, int(later[0]), HOUR_NS), seeded(15)
+    for at in later.tolist():
+        charted.feed(rare(at, night))
+
+    assert of.calibration is not None
+    assert [each.season for each in of.calibration.features] == [24, 24]
+    assert fired(charted) == 0
