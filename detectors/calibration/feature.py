@@ -376,6 +376,8 @@ def _lack_of_fit(u: Floats, apart: Floats, q: Floats, rows: Floats, middles: Int
         base = chance / turns
         beyond = np.where(mean > base * np.array([chi2_bound(free) / free for free in many]), mean - base, 0.0)
         missed[:, column] = PEAK * (np.sqrt(beyond / usual) if column < 2 else beyond / usual)  # noqa: PLR2004 - directions
+    # Between two hours the expectation is a mixture: of normal laws m apart its variance is 1 + m²/4, which neither hour has.
+    missed[:, 1] = np.maximum(missed[:, 1], np.square(missed[:, 0]) / (4 * np.sqrt(2)))
     fits = ~np.asarray((missed > 0).any(axis=1))[hour]
     return missed, np.asarray(fits if 2 * fits.sum() >= fits.size else np.ones_like(fits))
 
