@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from detectors.charts import days
 from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import CHARTS, DRIFTS, GAUSSIAN, BudgetSpec, ChartDesign, most
-from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, weigh
+from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, rows_of, weigh
 from detectors.charts.improvement import Improvements
 from detectors.charts.levels import Fires, LevelChange, Levels
 from detectors.charts.older import of_seven_charts
@@ -77,7 +77,7 @@ class Sums:
     def __init__(self, limits: Floats, features: int) -> None:
         self.limits = limits
         self.most = most(limits)
-        self.values = np.zeros((features, limits.size))
+        self.values = np.zeros((features, limits.size), order="F")
 
     def advance(self, increments: Floats) -> Bools:
         """Add one subgroup, float64[f, columns], NaN where a chart stands still; which are over their threshold."""
@@ -98,13 +98,15 @@ class Charts:
         self.reference = reference
         self.design = ChartDesign(reference, reference.calibration, spec)
         features, width = self.design.cells.held.shape
+        # By chart, then by feature in memory: numpy is slow along rows of five.
         self.sums = Sums(self.design.thresholds[:GAUSSIAN], features)
-        self._firing: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_)
-        self._since = np.full((features, GAUSSIAN), NEVER)
+        self._firing: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_, order="F")
+        self._fires: tuple[Bools, Bools, Bools, Bools] | None = None  # both kinds of charts, all, and features
+        self._since = np.full((features, GAUSSIAN), NEVER, order="F")
         self.judged: Bools = np.zeros(features, dtype=np.bool_)  # which features the last subgroup had rows enough of
-        self._risen = np.full((features, GAUSSIAN), NEVER)
-        self._armed: Bools = np.ones((features, GAUSSIAN), dtype=np.bool_)
-        self._open: Bools = np.zeros((features, GAUSSIAN), dtype=np.bool_)  # warnings that neither fired nor went
+        self._risen = np.full((features, GAUSSIAN), NEVER, order="F")
+        self._armed: Bools = np.ones((features, GAUSSIAN), dtype=np.bool_, order="F")
+        self._open = np.zeros_like(self._firing)  # warnings that neither fired nor went
         quiet = int(np.clip(-(-DAY_NS // self.design.subgroup_ns), 3, QUIET))
         self._recovery = Recovery((features, GAUSSIAN), quiet, DRIFTS)
         self.rates = RateCharts(self.design.rates, float(self.design.thresholds[-1]), quiet)
@@ -166,49 +168,51 @@ class Charts:
         began = np.where(judged, self._carried_since, start)
         self._carried[:, judged] = 0.0
         self._carried_since[judged] = NEVER
-        fired = np.asarray(self.firing.any(axis=1))
+        fired = self.features_firing
         self._advance(evidence, began)
         events, of_rows = design.rates.events(cells, missing, unseen, rows)
         if holiday:  # other people come, or fewer; what they leave is filled in as ever
             events[judged.size :] = of_rows[judged.size :] = 0.0
         rates = self.rates.follow(events, of_rows, design.rates.at(hourly, resting), start)
-        changes: tuple[LevelChange, ...] = ()
+        found, changes = _Found.of(design, evidence, rates), tuple[LevelChange, ...]()
         if not holiday:
             self._recover(evidence)
-            lost = np.stack([missing, unseen], axis=1)
-            changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), evidence, rates, fired)
+            lost = np.stack([missing, unseen]).T
+            changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), found, fired)
             self.row_charts.follow(rows, start, end, covered)
             self._follow_day(evidence, start)
-        warned, due = self._warnings(evidence, rates.firing)
-        values = self.values
+        improved = self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows)
+        seen = _Seen(start, end, rows, improved, changes, holiday=holiday)
+        return self._point(seen, found, self._warnings(evidence, rates.firing))
+
+    def _point(self, seen: "_Seen", found: "_Found", warnings: tuple[int, float]) -> ChartPoint:
+        """What is said after a subgroup."""
         return ChartPoint(
-            start=start,
-            end=end,
-            rows=rows,
-            increments=np.hstack(
-                [evidence.increments, np.where(design.active[:, GAUSSIAN:], rates.increments, np.nan)]
-            ),
-            values=values,
-            thresholds=design.thresholds,
-            judged=judged,
-            z=np.hstack([evidence.z, rates.z]),
-            effects=np.hstack([evidence.effects, rates.effects]),
+            start=seen.start,
+            end=seen.end,
+            rows=seen.rows,
+            increments=found.increments,
+            values=self.values,
+            thresholds=self.design.thresholds,
+            judged=self.judged,
+            z=found.z,
+            effects=found.effects,
             firing=self.firing,
-            certain=np.hstack([evidence.certain, rates.certain]),
-            warning=np.asarray((values >= design.thresholds / 2).any(axis=1)),
-            since=np.hstack([self._since, rates.since]),
+            certain=found.certain,
+            warning=self.warning,
+            since=np.hstack([self._since, found.rates.since]),
             row_values=self.row_charts.values.copy(),
             row_firing=self.row_charts.firing.copy(),
             row_since=self.row_charts.since.copy(),
-            usual_rows=self.row_charts.usual(start, end),
-            warned=warned,
-            expected_warnings=due,
+            usual_rows=self.row_charts.usual(seen.start, seen.end),
+            warned=warnings[0],
+            expected_warnings=warnings[1],
             suspect=self.suspect,
-            improved=self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows),
+            improved=seen.improved,
             of_late=(float(self.check.counts[0]), float(self.check.counts[1])),
             days=self.days.seen if self.days.suspect else NO_DAYS,
-            holiday=holiday,
-            changes=changes,
+            holiday=seen.holiday,
+            changes=seen.changes,
             moving=self.levels.moving,
             creeping=self.levels.creeping,
             grown=self.levels.grown,
@@ -216,27 +220,24 @@ class Charts:
         )
 
     def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
-        firing = np.append(self.firing.any(axis=1), self.row_charts.firing.any())
+        firing = np.append(self.features_firing, self.row_charts.firing.any())
         self.days.follow(evidence.z, self.judged, firing, start)
 
     def _carry(self, cells: Ints, hourly: Floats, start: int) -> Bools:
         """Add what was counted to what could not be judged alone; which features now have values enough, bool[f]."""
-        shares, folded = self.design.cells.fold(hourly), self.design.cells.fold(cells)
+        shares, folded = self.design.cells.fold(hourly), self.design.cells.fold(cells.astype(np.float64))
         self._carried[0] += folded
-        self._carried[1] += folded.sum(axis=1)[:, None] * shares
+        self._carried[1] += rows_of(folded)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
-        return np.asarray(self._carried[0].sum(axis=1) >= ENOUGH * self.design.design_effect)
+        return np.asarray(rows_of(self._carried[0]) >= ENOUGH * self.design.design_effect)
 
-    def _settle(
-        self, seen: WatchedSubgroup, evidence: SubgroupEvidence, rates: RatePoint, fired: Bools
-    ) -> tuple[LevelChange, ...]:
+    def _settle(self, seen: WatchedSubgroup, found: "_Found", fired: Bools) -> tuple[LevelChange, ...]:
         """Follow the levels of what warns or fires, given what fired before; what has another level begins anew."""
-        firing = np.asarray(self.firing.any(axis=1))
-        judged = np.repeat(self.judged[:, None], len(CHARTS), axis=1)
-        judged[:, GAUSSIAN:] = seen.rows > 0
-        since = np.hstack([self._since, rates.since])
-        z, effects = np.hstack([evidence.z, rates.z]), np.hstack([evidence.effects, rates.effects])
-        fires = Fires(self.firing, since, firing & ~fired, z, effects, judged)
+        firing = self.features_firing
+        judged = np.empty_like(found.certain)
+        judged[:, :GAUSSIAN], judged[:, GAUSSIAN:] = self.judged[:, None], seen.rows > 0
+        since = np.hstack([self._since, found.rates.since])
+        fires = Fires(self.firing, since, firing & ~fired, found.z, found.effects, judged)
         changes = self.levels.follow(seen, self.warning | firing, fires)
         self._begin_anew(changes)
         return tuple(changes)
@@ -248,6 +249,7 @@ class Charts:
         which = np.zeros(self.judged.size, dtype=np.bool_)
         which[places] = True
         self._firing[places] = self._open[places] = False
+        self._fires = None
         self.sums.values[places] = 0.0
         self._since[places] = self._risen[places] = NEVER
         self._carried[:, places] = 0.0
@@ -269,14 +271,16 @@ class Charts:
     def _advance(self, evidence: SubgroupEvidence, began: Ints) -> None:
         over = self.sums.advance(evidence.increments)
         up = np.asarray(self.sums.values > 0)
-        self._risen = np.where(up, np.where(self._risen == NEVER, began[:, None], self._risen), NEVER)
+        np.copyto(self._risen, began[:, None], where=up & (self._risen == NEVER))
+        np.copyto(self._risen, NEVER, where=~up)
         newly = np.asarray((over | evidence.certain) & ~self._firing)
         if not some(newly):
             return
         enough = newly & evidence.certain & up  # one subgroup was enough: so it is for the sums
         self.sums.values = np.where(enough, np.maximum(self.sums.values, FILLED * self.sums.limits), self.sums.values)
         at_once = (evidence.certain & ~over) | ~up
-        self._since = np.where(newly, np.where(at_once, began[:, None], self._risen), self._since)
+        np.copyto(self._since, self._risen, where=newly)
+        np.copyto(self._since, began[:, None], where=newly & at_once)
         self._firing = np.asarray(self._firing | newly)
         self._recovery.forget(newly)
 
@@ -295,8 +299,21 @@ class Charts:
 
     @property
     def firing(self) -> Bools:
-        """Which charts fire, bool[f, 9]."""
-        return np.hstack([self._firing, self.rates.firing])
+        """Which charts fire, bool[f, 9]; not to be changed."""
+        return self._all_firing[0]
+
+    @property
+    def features_firing(self) -> Bools:
+        """Of which features a chart fires, bool[f]; not to be changed."""
+        return self._all_firing[1]
+
+    @property
+    def _all_firing(self) -> tuple[Bools, Bools]:
+        """Both of these, put together anew where something else fires than before."""
+        if self._fires is None or self._fires[0] is not self._firing or self._fires[1] is not self.rates.firing:
+            together = np.hstack([self._firing, self.rates.firing])
+            self._fires = self._firing, self.rates.firing, together, np.asarray(together.any(axis=1))
+        return self._fires[2:]
 
     @property
     def values(self) -> Floats:
@@ -324,8 +341,7 @@ class Charts:
         For the check of the calibration one counts when it is back at zero: what fires instead was no false one.
         """
         quiet = np.asarray(~(self._firing.any(axis=1) | rates.any(axis=1)))
-        values = self.sums.values
-        half = self.sums.limits / 2
+        values, half = self.sums.values, self.sums.limits / 2
         above = np.greater_equal(values, half)
         passed = above & self._armed & quiet[:, None]
         self._open = (self._open | passed) & quiet[:, None]
@@ -339,6 +355,7 @@ class Charts:
     # --- state --------------------------------------------------------------------------------------------------
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
+        self._fires = None  # whoever asks may write into them
         own = {
             "values": self.sums.values,
             "firing": self._firing,
@@ -396,6 +413,40 @@ class Charts:
             mine[name][...] = np.frombuffer(held, dtype=mine[name].dtype).reshape(mine[name].shape)
         for saved in levels:
             self.levels.restore(saved)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What a subgroup says of all charts, [f, 9] each, and of those of rates alone."""
+
+    increments: Floats
+    z: Floats
+    effects: Floats
+    certain: Bools
+    rates: RatePoint
+
+    @classmethod
+    def of(cls, design: ChartDesign, evidence: SubgroupEvidence, rates: RatePoint) -> "_Found":
+        """Put the first charts and those of rates together."""
+        return cls(
+            np.hstack([evidence.increments, np.where(design.active[:, GAUSSIAN:], rates.increments, np.nan)]),
+            np.hstack([evidence.z, rates.z]),
+            np.hstack([evidence.effects, rates.effects]),
+            np.hstack([evidence.certain, rates.certain]),
+            rates,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a subgroup is, and what it has changed besides the charts."""
+
+    start: int
+    end: int
+    rows: int
+    improved: Bools
+    changes: tuple[LevelChange, ...]
+    holiday: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from detectors.calibration.clocks import DAY_NS, local_days
 from detectors.calibration.components import normal_quantile
 from detectors.charts.design import CLIP, DRIFTS, GAUSSIAN
-from detectors.features import Bools, Floats
+from detectors.features import Bools, Floats, some
 
 MONTH = 30.0  # days
 NEAR = 0.85  # of a day's deviates that page by themselves
@@ -90,10 +90,10 @@ class DayCheck:
         self._beyond = normal_quantile(CHANCE / max(int(active.sum()), 1))
         features = len(active)
         self.sums = np.zeros(
-            (features, GAUSSIAN), dtype=np.float32
+            (features, GAUSSIAN), dtype=np.float32, order="F"
         )  # of deviates, this day, while the feature does not fire
         self.tolerated = np.zeros(
-            (features, 2), dtype=np.float32
+            (features, 2), dtype=np.float32, order="F"
         )  # the same of what was taken off those of location and scale
         self.counts = np.zeros(features, dtype=np.int32)  # subgroups of these
         self.firing: Bools = np.zeros(features + 1, dtype=np.bool_)  # the last are the rows
@@ -116,7 +116,7 @@ class DayCheck:
         self.sums += np.where(looked[:, None], np.clip(z, -CLIP, CLIP), 0.0)
         self.tolerated += np.where(looked[:, None], np.maximum(-(z[:, 0:4:2] + z[:, 1:4:2]) / 2, 0.0), 0.0)
         self.counts += looked
-        alarmed, before = bool(firing.any()), bool(self.firing.any())
+        alarmed, before = some(firing), some(self.firing)
         self.today[1:] += (alarmed and not before, alarmed * self._length, self._length)
         self.began |= firing & ~self.firing
         self.firing[:] = firing

@@ -94,26 +94,28 @@ class ChartDesign:
 
     def _take_calibration(self, calibration: Calibration, spec: BudgetSpec) -> None:
         features = calibration.features
-        self.sd = np.array([learnt.sd for learnt in features])
+        # By chart, then by feature in memory: numpy is slow along rows of two or five.
+        self.sd = np.array([learnt.sd for learnt in features], order="F")
         usual = max(calibration.rows, 1.0)
-        self.skew = np.array([learnt.skew for learnt in features]) * np.sqrt(usual)  # of one row
-        self.overdispersion = np.array([learnt.overdispersion for learnt in features])
+        self.skew = np.array([learnt.skew for learnt in features], order="F") * np.sqrt(usual)  # of one row
+        self.overdispersion = np.array([learnt.overdispersion for learnt in features], order="F")
         # Windows of the calibration in a subgroup, each with a level of its own.
         self._windows = self.subgroup_ns / calibration.window_ns
-        self.slow, self.shape_slow = _allowances(features, spec)
+        slow, self.shape_slow = _allowances(features, spec)
+        self.slow = np.asfortranarray(slow)
         self.shape = np.array([learnt.shape for learnt in features])
         self.shape_sd = np.array([learnt.shape_sd for learnt in features])
         self.scale_mean = np.array([learnt.scale_mean for learnt in features])
         self.shape_mean = np.array([learnt.shape_mean for learnt in features])
         self.shape_tail = np.array([learnt.shape_tail for learnt in features]).T
-        self.reached = np.array([learnt.reached for learnt in features])[:, CHARTS_OF_THREE]
+        self.reached = np.asfortranarray(np.array([learnt.reached for learnt in features])[:, CHARTS_OF_THREE])
         caps = np.array([learnt.caps for learnt in features])
-        self.caps = np.where(caps > 0, caps, np.inf)[:, CHARTS_OF_THREE]
+        self.caps = np.asfortranarray(np.where(caps > 0, caps, np.inf)[:, CHARTS_OF_THREE])
         # Rows that say as much as one.
         self.design_effect = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])
         self.hourly = np.array([at for at in range(self.numeric) if features[at].season], dtype=np.int64)
         self.moving = self.slow[: self.numeric, 0] > 0
-        self._no_lack_of_fit = np.zeros((len(features), 3))
+        self._no_lack_of_fit = np.zeros((len(features), 3), order="F")
 
     def _take_floors(self, spec: BudgetSpec) -> None:
         floors, names, names_of_numbers = spec.floors, self.layout.names, self.layout.names[: self.numeric]
@@ -121,7 +123,7 @@ class ChartDesign:
         shift = np.array([spec.own_floors.get(name, floors.shift) for name in names])
         scale = np.array([spec.own_floors.get(name, floors.scale) for name in names])
         # A score of scale moves by root two times the change.
-        self.floor = np.stack([shift, scale * np.sqrt(2)], axis=1)
+        self.floor = np.stack([shift, scale * np.sqrt(2)]).T
         self.shape_floor = np.array([spec.own_floors.get(name, floors.shift) for name in names_of_numbers])
         self.mass_floor = np.array([spec.own_floors.get(name, floors.mass) for name in names[self.numeric :]])
         self.mass_moved = self.mass_of(np.arange(self.numeric, len(names)), self.shares[self.numeric :])
@@ -186,7 +188,7 @@ class ChartDesign:
     @cached_property
     def active(self) -> Bools:
         """Which charts there are, bool[f, 9]: a constant has no location, two cells have no scale, few have rare values."""
-        active = np.ones((len(self.dof), len(CHARTS)), dtype=np.bool_)
+        active = np.ones((len(self.dof), len(CHARTS)), dtype=np.bool_, order="F")
         active[:, :4] = np.repeat(self.said, 2, axis=1)
         active[:, 4] = self.dof >= 1
         active[:, CHARTS.index("mass+") :] = False

@@ -52,10 +52,15 @@ class SubgroupEvidence:
     certain: Bools
 
 
+def rows_of(cells: Floats) -> Floats:
+    """Return how many rows counts float64[f, w] are of, float64[f]. Whole numbers add up the same in any order, the fastest among them."""
+    return np.asarray(cells @ np.ones(cells.shape[1]))
+
+
 def weigh(design: ChartDesign, counted: SubgroupCounts, judged: Bools) -> SubgroupEvidence:
     """Weigh counts against the design; `judged` bool[f]: which features have values enough, on a holiday none."""
-    usable = np.maximum(counted.cells.sum(axis=1), 1.0)
-    z, effects = np.empty((2, len(usable), GAUSSIAN))
+    usable = np.maximum(rows_of(counted.cells), 1.0)
+    z, effects = np.empty((2, GAUSSIAN, len(usable))).swapaxes(1, 2)
     _directions(design, counted, usable, z, effects)
     active = design.active[:, :GAUSSIAN] & judged[:, None]
     increments = np.where(active, np.minimum(z - DRIFTS, design.caps), np.nan)
@@ -68,7 +73,7 @@ def _directions(design: ChartDesign, counted: SubgroupCounts, usable: Floats, z:
     q = counted.expected / usable[:, None]
     apart = counted.cells / usable[:, None] - q
     scores = _scores(design, q)
-    moved = np.einsum("fw,fws->fs", apart, scores)
+    moved = np.asfortranarray(np.einsum("fw,fws->fs", apart, scores))
     x2 = _recentred(design, counted, _Moved(apart, q, moved, scores), usable)
     # An hour's own sampling error differs from hour to hour, as chance does; that of all rows stays, and is tolerated.
     hours_own = 1 + usable / counted.resting - usable / np.maximum(design.rows, counted.resting)
@@ -154,7 +159,7 @@ def _tolerate_mass(
 
 def _certain(design: ChartDesign, counted: SubgroupCounts, z: Floats, effects: Floats) -> Bools:
     del counted
-    numeric, large = design.numeric, np.empty(effects.shape, dtype=np.bool_)
+    numeric, large = design.numeric, np.empty_like(effects, dtype=np.bool_)
     large[:, :4] = effects[:, :4] >= SIGMA_AT_ONCE
     large[:numeric, 4] = effects[:numeric, 4] >= SHAPE_AT_ONCE
     large[numeric:, 4] = effects[numeric:, 4] >= SHARE_AT_ONCE

@@ -23,8 +23,8 @@ class Improvements:
         error = design.error * np.sqrt(usual / behind * self._dispersion)
         lower = np.clip(usual * (1 - FLOOR) - error, 0.0, 1.0)
         self._cost: Floats = np.log1p(lower * (ODDS - 1))
-        self.values: Floats = np.zeros(lower.shape)
-        self.better: Bools = np.zeros(lower.shape, dtype=np.bool_)
+        self.values: Floats = np.zeros_like(lower)
+        self.better: Bools = np.zeros_like(lower, dtype=np.bool_)
 
     @property
     def none(self) -> Bools:
@@ -33,7 +33,7 @@ class Improvements:
 
     def follow(self, missing: Ints, unseen: Ints, rows: int) -> Bools:
         """Take one subgroup; which rates, bool[f, 2] missing and unseen, have just become better."""
-        events = np.stack([missing, unseen], axis=1)
+        events = np.stack([missing, unseen]).T
         gained = (events * np.log(ODDS) - rows * self._cost) / self._dispersion
         self.values = np.maximum(self.values + np.minimum(gained, self._threshold / 2), 0.0)
         newly = (self.values >= self._threshold) & ~self.better

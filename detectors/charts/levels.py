@@ -284,7 +284,12 @@ class Levels:
         back |= self._rates_back(seen)
         places = self.places[back].tolist()
         self._drop(back)
+        self._let_go()
         return [LevelChange(place, LevelStep.RETURNED, seen.end) for place in places]
+
+    def _let_go(self) -> None:
+        """Hold on to no feature whose level is gone: there is none to learn on."""
+        self.watch.held = self.watch.held & np.isin(self.watch.places, self.places)
 
     def _is_back(self, at: int) -> bool:
         """Whether what was watched of a level's feature lies far nearer to the reference than the level does."""
@@ -396,6 +401,7 @@ class Levels:
         for name, array in self._arrays().items():
             read = np.frombuffer(saved[name], dtype=array.dtype).reshape(-1, *array.shape[1:]).copy()
             setattr(self, name, read)
+        self._let_go()  # earlier versions held on
         self._hold()
 
 

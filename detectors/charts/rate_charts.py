@@ -50,7 +50,7 @@ class RateCharts:
         self.threshold = threshold
         self._up = _Side(rates, slice(None), 1, threshold, quiet)
         self._down = _Side(rates, slice(2 * rates.features, None), -1, threshold, quiet)
-        self.values = np.zeros((rates.features, KINDS))  # where the charts stand
+        self.values = np.zeros((rates.features, KINDS), order="F")  # where the charts stand
         self._fires: tuple[Bools, Bools, Bools] | None = None  # of both sides, and what follows for the charts
 
     def follow(self, events: Floats, rows: Floats, held: Held, start: int) -> RatePoint:
@@ -67,7 +67,7 @@ class RateCharts:
     def _of_charts(self, up: NDArray[Any], down: NDArray[Any]) -> NDArray[Any]:
         """Return what leads each chart, [f, 4]."""
         rates, f = self.rates, self.rates.features
-        found = np.full((f, KINDS), NEVER if up.dtype == np.int64 else 0, dtype=up.dtype)
+        found = np.full((f, KINDS), NEVER if up.dtype == np.int64 else 0, dtype=up.dtype, order="F")
         found[:, 0], found[:, 1] = up[:f], up[f : 2 * f]
         if rates.of_watched.size:
             found[rates.of_watched, 2] = up[2 * f :][self._up.leading]
@@ -100,22 +100,27 @@ class _Side:
     def __init__(self, rates: Rates, which: slice, way: int, threshold: float, quiet: int) -> None:
         self._rates, self._which, self._way = rates, which, way
         self._threshold = threshold
-        self._odds: Floats = UP if way > 0 else DOWN
-        self._times: Floats = MORE if way > 0 else LESS
+        self._odds: Floats = (UP if way > 0 else DOWN)[:, None]
+        self._times: Floats = (MORE if way > 0 else LESS)[:, None]
         self._dispersion = rates.dispersion[which]
+        self._watched: Ints = np.diff(
+            np.append(rates.begins, rates.mass_features.size)
+        )  # cells of each watched feature
         several = np.zeros(rates.size)
-        several[2 * rates.features :] = np.repeat(
-            rates.several, np.diff(np.append(rates.begins, rates.mass_features.size))
-        )
+        several[2 * rates.features :] = np.repeat(rates.several, self._watched)
         self._less = (several + (rates.rises if way > 0 else rates.falls))[which]
         self._most = min(MOST_OF_RATIO * threshold, MOST_AT_ONCE)
         self._highest = rates.highest[which] * BEYOND_HIGHEST
+        self._enough = EVENTS * self._dispersion
+        self._remembered = REMEMBERED * self._enough
         self._costs: tuple[Held | None, Floats] = None, np.empty(0)
         count = rates.size if way > 0 else rates.mass_features.size
         self._first_watched = 2 * rates.features if way > 0 else 0
         self.leading: Ints = rates.begins.copy()  # of each watched feature the row in front, among its mass
-        self.sums = np.zeros((count, self._odds.size))
-        self.risen = np.full((count, self._odds.size), NEVER)
+        self.sums = np.zeros(
+            (self._odds.size, count)
+        )  # by odds, which are few, then by rate: numpy is slow along short rows
+        self.risen = np.full(self.sums.shape, NEVER)
         self.excess = np.zeros(count)
         self.firing: Bools = np.zeros(count, dtype=np.bool_)
         self.since = np.full(count, NEVER)
@@ -127,8 +132,9 @@ class _Side:
         events, rows, which = events[self._which], rows[self._which], self._which
         tolerated = held.most[which] if self._way > 0 else held.least[which]
         standing, gained = self._add(events, rows, held, start)
-        usual = np.maximum(rows * tolerated * (1 - tolerated), 1.0) * self._dispersion
-        z = self._way * (events - rows * tolerated) / np.sqrt(usual)
+        due = rows * tolerated
+        usual = np.maximum(due * (1 - tolerated), 1.0) * self._dispersion
+        z = self._way * (events - due) / np.sqrt(usual)
         effects = self._way * (events / np.maximum(rows, 1.0) - held.usual[which])
         certain = (effects >= SHARE_AT_ONCE) & (z >= normal_quantile(CERTAIN))
         if some(certain):
@@ -147,41 +153,47 @@ class _Side:
         A rate without events whose sums are at 0 leaves them there: of most features nothing is ever missing or unseen.
         """
         costs = self._costs_of(held)
-        gained, standing = -rows * costs[:, 0] / self._dispersion, np.zeros(rows.size)
-        busy = np.flatnonzero((events > 0) | self._warm) if self._way > 0 else np.arange(rows.size)
-        if not busy.size:
+        gained, standing = -rows * costs[0] / self._dispersion, np.zeros(rows.size)
+        busy = self._busy(events)
+        if busy.start == busy.stop:
             return standing, gained
-        ratios = (events[busy, None] * self._odds - rows[busy, None] * costs[busy]) / self._dispersion[busy, None]
-        gained[busy] = ratios.max(axis=1)
-        sums = np.maximum(self.sums[busy] + np.minimum(ratios, self._most), 0.0)
-        risen = self.risen[busy]
-        self.risen[busy] = np.where(sums > 0, np.where(risen == NEVER, start, risen), NEVER)
-        self.sums[busy] = sums
-        standing[busy] = self._stand(busy, sums.max(axis=1), events[busy], rows[busy], held)
-        self._warm[busy] = self.firing[busy] | (self.excess[busy] > 0) | (sums > 0).any(axis=1)
+        ratios = (events[busy] * self._odds - rows[busy] * costs[:, busy]) / self._dispersion[busy]
+        gained[busy] = ratios.max(axis=0)
+        self.sums[:, busy] = sums = np.maximum(self.sums[:, busy] + np.minimum(ratios, self._most), 0.0)
+        risen = self.risen[:, busy]
+        self.risen[:, busy] = np.where(sums > 0, np.where(risen == NEVER, start, risen), NEVER)
+        highest = sums.max(axis=0)
+        standing[busy] = self._stand(busy, highest, events[busy], rows[busy], held)
+        self._warm[busy] = self.firing[busy] | (self.excess[busy] > 0) | (highest > 0)
         return standing, gained
 
+    def _busy(self, events: Floats) -> slice:
+        """The rates from the first to the last of which anything moves; where fewer are looked for, no event moves as well."""
+        if self._way < 0:
+            return slice(0, events.size)
+        moves = ((events > 0) | self._warm).tobytes()
+        return slice(max(moves.find(1), 0), moves.rfind(1) + 1)
+
     def _costs_of(self, held: Held) -> Floats:
-        """What a row costs, float64[w, 3], worked out anew for rates that follow hours alone."""
+        """What a row costs, float64[3, w], worked out anew for rates that follow hours alone."""
         tolerated = (held.most if self._way > 0 else held.least)[self._which]
         if self._costs[0] is not self._rates.held:
             usual = (self._rates.held.most if self._way > 0 else self._rates.held.least)[self._which]
-            self._costs = self._rates.held, np.log1p(usual[:, None] * self._times)
+            self._costs = self._rates.held, np.log1p(usual * self._times)
         if held is self._rates.held:
             return self._costs[1]
         costs, hourly = self._costs[1].copy(), self._rates.hourly
         hourly = hourly if self._way > 0 else hourly[hourly >= self._which.start] - self._which.start
-        costs[hourly] = np.log1p(tolerated[hourly, None] * self._times)
+        costs[:, hourly] = np.log1p(tolerated[hourly] * self._times)
         return costs
 
-    def _stand(self, busy: Ints, highest: Floats, events: Floats, rows: Floats, held: Held) -> Floats:
+    def _stand(self, busy: slice, highest: Floats, events: Floats, rows: Floats, held: Held) -> Floats:
         """Where busy rates stand: their highest sums, which stay low while the change is less than what is heard of."""
         loud = (held.above if self._way > 0 else held.below)[self._which][busy]
-        enough = EVENTS * self._dispersion[busy]
         excess = np.maximum(self.excess[busy] + self._way * (events - rows * loud), 0.0)
-        self.excess[busy] = excess = np.minimum(excess, REMEMBERED * enough)
+        self.excess[busy] = excess = np.minimum(excess, self._remembered[busy])
         standing = np.maximum(highest - self._less[busy], 0.0)
-        heard = (excess >= enough) | self.firing[busy]
+        heard = (excess >= self._enough[busy]) | self.firing[busy]
         return np.asarray(np.where(heard, standing, np.minimum(standing, TOO_SMALL * self._threshold)))
 
     def _beyond_chance(self, events: Floats, rows: Floats, tolerated: Floats) -> Bools:
@@ -199,11 +211,11 @@ class _Side:
         newly = (over | certain) & ~self.firing
         if not some(newly):
             return
-        onset = self.risen[np.arange(newly.size), self.sums.argmax(axis=1)]
+        onset = self.risen[self.sums.argmax(axis=0), np.arange(newly.size)]
         onset = np.where((certain & ~over) | (onset == NEVER), start, onset)
         self.since = np.where(newly, onset, self.since)
-        enough = (newly & certain)[:, None] & (self.sums > 0)  # one subgroup was enough: so it is for the sums
-        limit = (FILLED * self._threshold + self._less)[:, None]
+        enough = (newly & certain) & (self.sums > 0)  # one subgroup was enough: so it is for the sums
+        limit = FILLED * self._threshold + self._less
         self.sums = np.where(enough, np.maximum(self.sums, limit), self.sums)
         self.firing = self.firing | newly
         self.recovery.forget(newly)
@@ -227,21 +239,20 @@ class _Side:
             return begins
         key = standing[first:] + np.where(self.firing[first:], 1e9, 0.0)
         top = np.maximum.reduceat(key, begins)
-        among = np.flatnonzero(key == np.repeat(top, np.diff(np.append(begins, key.size))))
+        among = np.flatnonzero(key == np.repeat(top, self._watched))
         return among[np.searchsorted(among, begins)]
 
     def forget(self, which: Bools) -> None:
         """Begin anew for these."""
-        self.sums[which], self.excess[which] = 0.0, 0.0
+        self.sums[:, which], self.excess[which] = 0.0, 0.0
         self.firing = self.firing & ~which
-        self.risen[which] = NEVER
+        self.risen[:, which] = NEVER
         self.since[which] = NEVER
         self.recovery.forget(which)
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return all state, each part under this name."""
         self._warm[:] = True  # whoever asks may write into it
-        own = {
-            f"{name}_{part}": getattr(self, part) for part in ("sums", "risen", "excess", "firing", "since", "leading")
-        }
-        return own | self.recovery.arrays(f"{name}_rest")
+        own = {f"{name}_{part}": getattr(self, part) for part in ("excess", "firing", "since", "leading")}
+        by_rate = {f"{name}_sums": self.sums.T, f"{name}_risen": self.risen.T}  # as they have always been saved
+        return own | by_rate | self.recovery.arrays(f"{name}_rest")

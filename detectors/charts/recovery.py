@@ -30,10 +30,10 @@ class Recovery:
     def __init__(self, shape: tuple[int, ...], quiet: int, drifts: Floats | float = DRIFT) -> None:
         self.least_quiet = quiet  # subgroups
         self._smallest = SMALLEST * drifts
-        self.level = np.zeros(shape)  # mean deviate since it fired, of high and low subgroups alike
-        self.count = np.zeros(shape)
-        self.odds = np.zeros(shape)
-        self.quiet = np.zeros(shape, dtype=np.int64)
+        self.level = np.zeros(shape, order="F")  # mean deviate since it fired, of high and low subgroups alike
+        self.count = np.zeros(shape, order="F")
+        self.odds = np.zeros(shape, order="F")
+        self.quiet = np.zeros(shape, dtype=np.int64, order="F")
         self.loud = np.zeros((2, *shape))  # mean effect while it fired and was not quiet, and of how many subgroups
         self.calm = np.zeros((2, *shape))  # the same of the quiet ones
 

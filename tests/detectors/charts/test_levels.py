@@ -157,6 +157,27 @@ def test_people_accept_at_once_and_until_then(learnt: Reference) -> None:
     assert stream.fires("normal")
 
 
+def test_what_was_accepted_and_goes_back_is_learnt_on_no_longer(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    stream.panes(20, missing(0.3))
+    stream.charts.accept(["normal"], None, stream.at)
+    stream.panes(20)
+    assert stream.steps("normal") == [LevelStep.RETURNED]
+
+    stream.panes(2 * LASTING, missing(0.3))
+    assert stream.steps("normal") == [LevelStep.RETURNED, LevelStep.SETTLED]
+
+
+def test_what_earlier_versions_held_on_to_is_let_go(learnt: Reference) -> None:
+    stream, fresh = Stream(learnt), Stream(learnt)
+    stream.panes(20, shift(0.8))
+    stream.charts.levels.watch.held[:] = True
+    fresh.charts.restore(stream.charts.to_bytes())
+
+    assert fresh.charts.levels.watch.places.size
+    assert not fresh.charts.levels.watch.held.any()
+
+
 def test_nothing_is_accepted_of_what_is_as_it_was(learnt: Reference) -> None:
     stream = Stream(learnt)
     stream.panes(20, shift(0.8))
