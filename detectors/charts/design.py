@@ -99,6 +99,7 @@ class ChartDesign:
         self._take_floors(spec)
         self._take_rates(reference, spec)
         self._of_reference = self.scores, self.rows, self.mass_moved
+        self.plain = self._of_reference  # the same of the recent past where that is compared with, whatever has settled
         self.weights = np.array([spec.importance.get(name, 1.0) for name in self.layout.names])
         rates = int(self.active[:, GAUSSIAN:].sum())
         self.budget = Budget(spec.per_month, int(self.active.sum()) + 2, self.subgroup_ns, rates)
@@ -178,6 +179,7 @@ class ChartDesign:
         there = self.cells.fold(self.unfolded)[places]
         self.scores[places] = normal_scores(there, self.cells.sizes[places], numbers)
         self.mass_moved[places[numbers:] - self.numeric] = self.mass_of(places[numbers:], there[numbers:])
+        self.plain = self.scores, self.rows, self.mass_moved
         self._plain_rates[places] = usual
         self.rates.held, which = self._plain_held, np.zeros(len(self.rows), dtype=np.bool_)
         which[places] = True

@@ -96,7 +96,7 @@ class Levels:
 
     def __init__(self, design: ChartDesign, settle_ns: int) -> None:
         self._design = design
-        self._plain = design.scores, design.rows, design.mass_moved
+        self._plain = design.plain
         self.lasting = max(settle_ns, LEAST_SUBGROUPS * design.subgroup_ns)
         self.grown: frozenset[int] = frozenset()
         self._limits = np.full(len(CHARTS), float(design.thresholds[0]))
@@ -134,7 +134,7 @@ class Levels:
 
     def rebase(self) -> None:
         """Go on from what the design is held to now, in place of the reference."""
-        self._plain = self._design.scores, self._design.rows, self._design.mass_moved
+        self._plain = self._design.plain
         self._hold()
 
     def _hold(self) -> None:

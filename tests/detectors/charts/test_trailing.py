@@ -162,12 +162,12 @@ def test_what_has_lasted_is_its_recent_past_from_then_on() -> None:
     rng, at = seeded(), found.names.index("price")
     lived(charts, rng, path[:24])
     lived(charts, rng, path[24 : 20 * 24] + JUMP)
-    steps = [change.step for point in charts.points for change in point.changes if change.place == at]
+    changed = [(point, change.step) for point in charts.points for change in point.changes if change.place == at]
     row = charts.charts.trailing.places.tolist().index(at)
 
-    assert steps[0] is LevelStep.TAKEN
+    assert changed[0][1] is LevelStep.TAKEN
+    assert not changed[0][0].firing[at].any()
     assert not charts.charts.levels.places.size
-    assert not charts.points[-1].firing[at].any()
     assert (charts.charts.trailing.standing()[row].shift or 0.0) > 1.0
 
 
