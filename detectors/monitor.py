@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.charts.charts import Charts
+from detectors.charts.compared import Comparison
 from detectors.charts.design import BudgetSpec
 from detectors.charts.firing import FiringReader
 from detectors.charts.floors import Floors
@@ -99,6 +101,10 @@ class BudgetMonitor:
         floors: Changes too small to be of interest, of all features.
         effect_floors: The same by feature: sigma, or share of a category.
         importance: By feature: alarms of the more important come first.
+        settle_after: How long a changed level has to last, and 100 subgroups at least, until the charts go on from there and
+            its alarm is resolved.
+        baseline: What features are compared with, or the same by feature: `reference`; `trailing 28d`, its own last days; `auto`, which
+            is that where the reference says that it wanders by nature.
 
     Raises:
         ValueError: The reference is not calibrated, or covers less time than one subgroup; a feature is unknown; a length
@@ -134,6 +140,8 @@ class BudgetMonitor:
         floors: Floors | None = None,
         effect_floors: Mapping[str, float] = NO_VALUES,
         importance: Mapping[str, float] = NO_VALUES,
+        settle_after: LengthOfTime = "7d",
+        baseline: str | Mapping[str, str] = "auto",
     ) -> None:
         calibration = reference.calibration
         if calibration is None:
@@ -144,6 +152,8 @@ class BudgetMonitor:
             floors=floors or Floors(),
             own_floors=effect_floors,
             importance=importance,
+            settle_ns=nanoseconds(settle_after),
+            **_compared(baseline),
         )
         lateness_ns = nanoseconds(lateness)
         _check(reference, spec, lateness_ns)
@@ -276,9 +286,19 @@ def _check(reference: Reference, spec: BudgetSpec, lateness_ns: int) -> None:
     """Raise ValueError for what cannot be meant."""
     if spec.pane_ns <= 0 or lateness_ns < 0:
         raise ValueError("a pane must be longer than zero, and the lateness at least zero")
-    unknown = [name for name in (*spec.own_floors, *spec.importance) if name not in reference.names]
+    if spec.settle_ns <= 0:
+        raise ValueError("settle_after must be longer than zero")
+    named = (*spec.own_floors, *spec.importance, *spec.own_baselines)
+    unknown = [name for name in named if name not in reference.names]
     if unknown:
         raise ValueError(f"the reference has no feature {unknown[0]}; it has {', '.join(reference.names)}")
+
+
+def _compared(baseline: str | Mapping[str, str]) -> dict[str, Any]:
+    """What features are compared with, as a plan has it. Raises ValueError."""
+    if isinstance(baseline, str):
+        return {"baseline": Comparison.parse(baseline)}
+    return {"own_baselines": {name: Comparison.parse(text) for name, text in baseline.items()}}
 
 
 def _why_cold(reference: Reference) -> str:

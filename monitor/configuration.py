@@ -12,7 +12,7 @@ from detectors import DETECTORS, Reference, ReferenceFormatError
 from detectors.calibration import Calibration
 from detectors.calibration.clocks import named
 from detectors.calibration.holidays import HolidaysError, is_country, read_holidays
-from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Floors
+from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judging import FeatureChoice, Judging
@@ -25,7 +25,7 @@ from monitor.targets.base import Subscriber, TargetSettings
 from monitor.targets.secrets import SecretError, Secrets
 
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
-LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after")
+LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,9 @@ class Configuration:
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
+            for feature in told["features"].values():
+                if feature["baseline"] is None:
+                    del feature["baseline"]
         for key in ("token_file", "token_env"):
             if effective["http"][key] is None:
                 del effective["http"][key]
@@ -191,6 +194,8 @@ def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSp
         timezone=named(model.timezone),
         holidays=holidays_of(model, base),
         settle_ns=model.settle_after,
+        baseline=Comparison.parse(model.baseline),
+        own_baselines={name: Comparison.parse(each.baseline) for name, each in features if each.baseline is not None},
     )
 
 

@@ -22,6 +22,7 @@ from detectors.calibration.feature import (
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, iso, read_holidays, within_reach
 from detectors.calibration.mass import rates_of_features
 from detectors.calibration.rates import RateVariation
+from detectors.calibration.recent import check_recent, with_recent
 from detectors.calibration.replay import Reached
 from detectors.calibration.slow import Level, moderated
 from detectors.calibration.tails import NO_TAIL, Tail
@@ -241,6 +242,7 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
     ]
     if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
+    check_recent(name, learnt.recent, cuts.size)
     if learnt.on_holidays and (len(learnt.on_holidays) != cuts.size or min(learnt.on_holidays) < 0):
         raise ValueError(f"calibration: {name}: holidays should be {cuts.size} counts, none below zero")
     if not np.isfinite(learnt.overdispersion).all() or min(learnt.overdispersion) < 0:
@@ -283,6 +285,7 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> di
         "profile": None if learnt.profile is None else learnt.profile.tolist(),
         "misfit": None if learnt.lack_of_fit is None else learnt.lack_of_fit.tolist(),
         **({"holidays": list(learnt.on_holidays)} if learnt.on_holidays else {}),
+        **({"recent": [[day, *counts] for day, counts in learnt.recent.items()]} if learnt.recent else {}),
     }
 
 
@@ -312,6 +315,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         lack_of_fit=lack_of_fit,
         rates={int(place): RateVariation.from_list(numbers) for place, numbers in content.get("rates", {}).items()},
         on_holidays=tuple(map(int, content.get("holidays", ()))),
+        recent={int(day): tuple(map(int, counts)) for day, *counts in content.get("recent", ())},
     )
 
 
@@ -382,15 +386,17 @@ def calibrate(
         ]
     usual = cells.merge(everything) - counts.cells[off].sum(axis=0, dtype=np.int64)
     rated = rates_of_features(features, held, rows, seasons.local(middles, timezone), cells, everything)
+    own = OwnWindows(cells, held, rows, starts, middles, timezone)
+    unlike = unsteady(own, rated, usual)
     return Calibration(
         window_ns=counts.window_ns,
         windows=int(starts.size),
         rows=float(np.median(rows)),
         span_ns=int(starts[-1] - starts[0]) + counts.window_ns,
         cells=cells,
-        features=rated,
+        features=with_recent(rated, own, {each.feature for each in unlike.wandering}),
         arrival_rate=arrival_rate(rows, middles, counts.window_ns, timezone),
-        unsteady=unsteady(OwnWindows(cells, held, rows, starts, middles), rated, usual),
+        unsteady=unlike,
         timezone=timezone,
         holidays=_within_reach(holidays, all_middles),
     )

@@ -16,8 +16,8 @@ from detectors.calibration.days import DAY_NS, DayLevels, OwnWindows, levels
 from detectors.calibration.feature import FeatureCalibration
 from detectors.calibration.odd_days import SeriesChange
 from detectors.calibration.regression import Best, best, mean_chance
-from detectors.calibration.unsteady import Drifting, Unsteady, Wandering
-from detectors.calibration.wandering import wandering
+from detectors.calibration.unsteady import WANDERS, Drifting, Unsteady, Wandering
+from detectors.calibration.wandering import shared, wandering
 from detectors.features import Bools, Floats, Ints
 
 CHANGED = 0.01  # chance, over all features, of calling an unchanged reference changed
@@ -44,6 +44,10 @@ def unsteady(windows: OwnWindows, learnt: Sequence[FeatureCalibration], everythi
             fit = best(series.values[held][:, which], series.known(held, which), forms(int(held.sum())))
             wander += wandering(series, held, which, fit, names)
             changes += _changes(series, held, which, fit)
+    of_times = {each.feature: each for each in shared(windows, learnt, names)}
+    of_days = {each.feature: each for each in wander}
+    surely = {name: each for name, each in of_days.items() if each.how != WANDERS}
+    wander = [*(of_days | of_times | surely).values()]
     wanders = {names.index(each.feature) for each in wander}
     odd = [
         each
@@ -126,7 +130,7 @@ def _surest(series: DayLevels, changes: Sequence[SeriesChange]) -> dict[int, Ser
 
 def _told(series: DayLevels, change: SeriesChange, names: Sequence[str]) -> Drifting:
     what = str(series.what[change.series])
-    since = int(series.days.starts[change.at])
+    since = int(series.days.since[change.at])
     shift = series.shown(change.series, change.shift)
     return Drifting(names[series.feature[change.series]], since, shift, what, change.how)
 

@@ -26,18 +26,27 @@ WHOLE = 0.5  # of a usual day's windows, and rows: the first and the last may be
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnWindows:
-    """All features in the reference's own windows: `cells` [k, f, width], `rows` float64[k], `starts`, `middles` int64[k]."""
+    """All features in the reference's own windows: `cells` [k, f, width], `rows` float64[k], `starts`, `middles` int64[k].
+
+    Days and hours are those of `timezone`; None is UTC.
+    """
 
     merged: MergedCells
     cells: NDArray[np.uint32]
     rows: Floats
     starts: Ints
     middles: Ints
+    timezone: str | None = None
 
     @property
     def window_ns(self) -> int:
         """Length of a window."""
         return 2 * int(self.middles[0] - self.starts[0])
+
+    @property
+    def local(self) -> Ints:
+        """What the clock of the zone shows in the middle of each window, int64[k]."""
+        return seasons.local(self.middles, self.timezone)
 
     def numeric(self, at: int) -> bool:
         """Whether this feature, in the layout's order, is a number."""
@@ -48,11 +57,12 @@ class OwnWindows:
 class Days:
     """Runs of windows of one day, and of one hour in it where hours are told apart.
 
-    `starts` int64[n] nanoseconds, each `length` long: days, or weeks of a very long reference, or blocks of one of less than
-    eight days. `firsts` int64[r]: where each run begins among the windows, `of` its day, `hour` its hour.
+    `starts` int64[n] nanoseconds of the local clock, each `length` long: days, or weeks of a very long reference, or blocks of
+    one of less than eight days, which have no clock; `since` int64[n] the same as event times. `firsts` int64[r]: where each run begins among the windows, `of` its day, `hour` its hour.
     """
 
     starts: Ints
+    since: Ints
     length: int
     firsts: Ints
     of: Ints
@@ -61,15 +71,18 @@ class Days:
     @classmethod
     def of_windows(cls, windows: OwnWindows) -> "Days":
         """Cut a reference's windows; a day that holds less than half the usual number of windows is left to `levels`."""
-        length = _length(windows)
-        number = (windows.middles - (0 if length % DAY_NS == 0 else windows.starts[0])) // length
+        length, times = _length(windows), windows.local
+        whole = length % DAY_NS == 0
+        number = (times if whole else windows.middles - windows.starts[0]) // length
         hour = np.zeros_like(number)
-        if length % DAY_NS == 0 and windows.window_ns <= seasons.HOUR_NS:
-            hour = windows.middles // seasons.HOUR_NS % seasons.DAY
+        if whole and windows.window_ns <= seasons.HOUR_NS:
+            hour = times // seasons.HOUR_NS % seasons.DAY
         firsts = np.flatnonzero(np.diff(number * seasons.DAY + hour, prepend=-1))
         days, of = np.unique(number[firsts], return_inverse=True)
-        first = windows.starts[np.searchsorted(number, days)]
-        return cls(days * length if length % DAY_NS == 0 else first, length, firsts, of, hour[firsts])
+        first = np.searchsorted(number, days)
+        begun, east = windows.starts[first], (times - windows.middles)[first]
+        starts, since = (days * length, days * length - east) if whole else (begun, begun)
+        return cls(starts, since, length, firsts, of, hour[firsts])
 
     def __len__(self) -> int:
         return self.starts.size

@@ -49,6 +49,7 @@ class FeatureCalibration:
     `reached`: the largest deviates of location, scale and shape in the reference's own windows; `caps`: the most that one
     subgroup may add to their sums, for otherwise these very windows would have paged; 0 where nothing speaks for one.
     `shape_tail`: of the shape's deviate, where it is heavier than a normal one. `rates`: of missing values and of the mass of cells by their place, see mass.py.
+    `recent`: rows in each cell on the last days, by their number on the local clock, of what wanders by nature; see recent.py.
     """
 
     sd: tuple[float, float] = (1.0, 1.0)
@@ -70,6 +71,7 @@ class FeatureCalibration:
     caps: Reached = (0.0, 0.0, 0.0)
     shape_tail: Tail = NO_TAIL
     rates: Mapping[int, RateVariation] = field(default_factory=dict)
+    recent: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def allowed(self, chances: Sequence[float]) -> tuple[float, float, float]:
         """Return what slow variation may do at these chances of a draw: sigma of location and scale, X² a row."""

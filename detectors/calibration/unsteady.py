@@ -8,6 +8,10 @@ import numpy as np
 
 LONGEST_NS = 2**62
 NAMED = 3  # features of an odd day
+WANDERS, SHARED = (
+    "wanders",
+    "is shared",
+)  # how a number wanders: from day to day, or as one that all rows of a time share
 WHATS = ("mean", "spread", "mix", "missing")
 
 
@@ -68,20 +72,21 @@ class OddDay:
 class Wandering:
     """A feature whose level leans on that of the day before, and makes up `share` of its variance.
 
-    `how`: it `wanders`, or `rises` or `falls` all the time.
+    `how`: it `wanders`, or `rises` or `falls` all the time, or `is shared` by all rows of a time.
     """
 
     feature: str
     share: float
-    how: str = "wanders"
+    how: str = WANDERS
 
     @property
     def words(self) -> str:
         """What it does, and what to do about it."""
-        nature = "wanders by nature" if self.how == "wanders" else f"{self.how} all the time"
+        natures = {WANDERS: "wanders by nature", SHARED: "is of the time, not of the rows"}
+        nature = natures.get(self.how, f"{self.how} all the time")
         return (
             f"{self.feature} {nature}: {self.share:.0%} of its variance is where its level happens to be; "
-            "better compared with its recent past instead (baseline: trailing 28d)"
+            "compared with its recent past instead (baseline: trailing 28d), unless the model says baseline: reference"
         )
 
 

@@ -2,22 +2,26 @@
 
 from detectors.charts.budget import Budget, BudgetError, adwin_delta
 from detectors.charts.charts import Charts, Sums
+from detectors.charts.compared import Against, Comparison
 from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign
 from detectors.charts.firing import FiringFeature, FiringReader
 from detectors.charts.floors import Floors
 from detectors.charts.kinds import KINDS, IncidentKind, kind_of
 from detectors.charts.levels import LevelChange, LevelStep
 from detectors.charts.point import ChartPoint
+from detectors.charts.trailing import TrailingState
 
 __all__ = [
     "CHARTS",
     "KINDS",
+    "Against",
     "Budget",
     "BudgetError",
     "BudgetSpec",
     "ChartDesign",
     "ChartPoint",
     "Charts",
+    "Comparison",
     "FiringFeature",
     "FiringReader",
     "Floors",
@@ -25,6 +29,7 @@ __all__ = [
     "LevelChange",
     "LevelStep",
     "Sums",
+    "TrailingState",
     "adwin_delta",
     "kind_of",
 ]

@@ -23,6 +23,7 @@ direction of change of one feature; F false alarms a month are asked for, m char
 6. Holidays. What comes on one is neither held against ordinary days nor learnt from: charts stand still but for missing values.
 7. Recovery. A chart that fires has come back when the same test the other way round says so; see recovery.py.
 8. Levels. What has changed and stays so becomes a second baseline, from which the charts go on; see levels.py.
+9. Recent past. What wanders by nature is compared with its last days in place of the reference; see trailing.py.
 
 References: E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). D. Siegmund, Sequential Analysis (1985), ch. 10.
 G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
@@ -31,7 +32,7 @@ G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Stati
 import struct
 import zlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -43,13 +44,14 @@ from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import CHARTS, DRIFTS, GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, rows_of, weigh
 from detectors.charts.improvement import Improvements
-from detectors.charts.levels import Fires, LevelChange, Levels
+from detectors.charts.levels import Fires, LevelChange, Levels, LevelStep
 from detectors.charts.older import of_seven_charts
 from detectors.charts.point import ChartPoint
 from detectors.charts.rate_charts import RateCharts, RatePoint
 from detectors.charts.recovery import Recovery
 from detectors.charts.rows import RowCharts
 from detectors.charts.selfcheck import SelfCheck
+from detectors.charts.trailing import Trailing
 from detectors.charts.watch import WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
 from detectors.reference.reference import Reference
@@ -60,6 +62,7 @@ FILLED = 1.001  # times the threshold: past it
 QUIET = 12  # subgroups that a chart has to be quiet for, or a day where that is fewer
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
+LASTS = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})
 MAGIC = b"dCHT"
 VERSION = 2
 READABLE = frozenset({1, 2})  # 1 knew no levels
@@ -120,6 +123,9 @@ class Charts:
             active, self.design.thresholds[:GAUSSIAN], spec.per_month, self.design.subgroup_ns, timezone
         )
         self.improvements = Improvements(self.design)
+        self.trailing = Trailing(self.design, spec.per_month)
+        numbers = self.trailing.places[self.trailing.places < self.design.numeric]
+        self._no_rates = features + numbers  # a number that wanders leaves its range by nature
         self.levels = Levels(self.design, spec.settle_ns)
 
     # --- panes in, points out ----------------------------------------------------------------------------------
@@ -160,7 +166,8 @@ class Charts:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
         design = self.design
         holiday = design.calendar.cover(start, end)
-        hourly, behind, lack_of_fit = design.expected(start, end)
+        of_reference, behind, lack_of_fit = design.expected(start, end)
+        hourly, behind = self.trailing.expected(of_reference, behind)
         level, resting = self.levels.expected(hourly, behind)
         judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, level, start)
         counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit)
@@ -173,7 +180,8 @@ class Charts:
         events, of_rows = design.rates.events(cells, missing, unseen, rows)
         if holiday:  # other people come, or fewer; what they leave is filled in as ever
             events[judged.size :] = of_rows[judged.size :] = 0.0
-        rates = self.rates.follow(events, of_rows, design.rates.at(hourly, resting), start)
+        events[self._no_rates] = of_rows[self._no_rates] = 0.0
+        rates = self.rates.follow(events, of_rows, design.rates.at(of_reference, resting), start)
         found, changes = _Found.of(design, evidence, rates), tuple[LevelChange, ...]()
         if not holiday:
             self._recover(evidence)
@@ -217,6 +225,7 @@ class Charts:
             creeping=self.levels.creeping,
             grown=self.levels.grown,
             sizes=self.levels.sizes,
+            trailing=self.trailing.news(),
         )
 
     def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
@@ -238,9 +247,26 @@ class Charts:
         judged[:, :GAUSSIAN], judged[:, GAUSSIAN:] = self.judged[:, None], seen.rows > 0
         since = np.hstack([self._since, found.rates.since])
         fires = Fires(self.firing, since, firing & ~fired, found.z, found.effects, judged)
-        changes = self.levels.follow(seen, self.warning | firing, fires)
+        uneasy = self.warning | firing
+        changes = self._taken(self.levels.follow(seen, uneasy, fires))
         self._begin_anew(changes)
+        if self.trailing.follow(seen, uneasy, firing, self.levels.held):
+            self.levels.rebase()
         return tuple(changes)
+
+    def _taken(self, changes: Sequence[LevelChange]) -> list[LevelChange]:
+        """The same changes; what has lasted of a feature that is compared with its recent past is its recent past from now on."""
+        trails = self.design.trailing_days > 0
+        back = [each.place for each in changes if trails[each.place] and each.step not in LASTS]
+        lasts = [each.place for each in changes if trails[each.place] and each.step in LASTS and each.until is None]
+        if back:
+            self.trailing.drop(np.array(back))
+        if not lasts:
+            return [*changes]
+        self.trailing.take(np.array(lasts))
+        self.levels.release(lasts)
+        self.levels.rebase()
+        return [replace(each, step=LevelStep.TAKEN) if each.place in lasts else each for each in changes]
 
     def _begin_anew(self, changes: Sequence[LevelChange]) -> None:
         if not changes:
@@ -264,7 +290,7 @@ class Charts:
         """
         names = self.reference.names
         places = [place for place, name in enumerate(names) if not features or name in features]
-        changes = self.levels.accept(places, until, at)
+        changes = self._taken(self.levels.accept(places, until, at))
         self._begin_anew(changes)
         return changes
 
@@ -387,7 +413,9 @@ class Charts:
         """Write all state, so that charts read from it go on bit for bit."""
         arrays = {name: array.tobytes() for name, array in self._arrays().items()}
         subgroup = None if self._subgroup is None else self._subgroup.packed()
-        packed = zlib.compress(msgspec.msgpack.encode([arrays, subgroup, self.levels.packed()]), 1)
+        packed = zlib.compress(
+            msgspec.msgpack.encode([arrays, subgroup, self.levels.packed(), self.trailing.packed()]), 1
+        )
         body = MAGIC + msgspec.msgpack.encode([VERSION, self.fingerprint, packed])
         return body + struct.pack("<I", zlib.crc32(body))
 
@@ -411,8 +439,10 @@ class Charts:
         self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
         for name, held in arrays.items():
             mine[name][...] = np.frombuffer(held, dtype=mine[name].dtype).reshape(mine[name].shape)
-        for saved in levels:
-            self.levels.restore(saved)
+        second: tuple[Levels | Trailing, ...] = self.levels, self.trailing
+        for saved, own in zip(levels, second, strict=False):  # older ones lack the last, or both
+            own.restore(saved)
+        self.levels.rebase()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

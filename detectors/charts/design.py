@@ -12,6 +12,7 @@ from detectors.calibration.feature import FeatureCalibration, reference_error
 from detectors.calibration.holidays import Holidays
 from detectors.calibration.rates import RATIOS
 from detectors.calibration.slow import chance_of_a_draw
+from detectors.calibration.unsteady import WANDERS
 from detectors.charts.budget import (
     DRIFT,
     SHORTEST,
@@ -21,6 +22,7 @@ from detectors.charts.budget import (
     gaussian_threshold,
     ratio_threshold,
 )
+from detectors.charts.compared import AUTO, Comparison
 from detectors.charts.floors import Floors
 from detectors.charts.rates import MOST_OF_RATIO, Rates
 from detectors.features import Bools, Floats, Ints
@@ -50,11 +52,19 @@ class BudgetSpec:
     own_floors: Mapping[str, float] = field(default_factory=dict)  # by feature: sigma, or share of a category
     importance: Mapping[str, float] = field(default_factory=dict)
     settle_ns: int = SETTLE_NS  # how long a level has to last to become a baseline
+    baseline: Comparison = AUTO
+    own_baselines: Mapping[str, Comparison] = field(default_factory=dict)  # by feature
 
     def subgroup_ns(self, calibration: Calibration) -> int:
         """Return the length of a subgroup: whole panes, no shorter than what was calibrated."""
         pane = self.pane_ns or calibration.window_ns
         return -(-calibration.window_ns // pane) * pane
+
+    def trailing_days(self, names: Sequence[str], calibration: Calibration) -> Ints:
+        """Return how many days of its recent past each feature is compared with, int64[f]; 0 for the reference."""
+        wandering = {each.feature for each in calibration.unsteady.wandering}
+        chosen = (self.own_baselines.get(name, self.baseline).trailing(name, wandering) for name in names)
+        return np.fromiter(chosen, dtype=np.int64, count=len(names))
 
     def calendar(self, calibration: Calibration | None) -> Holidays:
         """Return the days that are not held against ordinary ones."""
@@ -84,9 +94,12 @@ class ChartDesign:
         self.unfolded = self.cells.merge(reference.counts) / self.rows[:, None]  # not folded
         self.shares = counts / self.rows[:, None]
         self.scores = normal_scores(self.shares, self.cells.sizes, self.numeric)
+        self.trailing_days = spec.trailing_days(self.layout.names, calibration)
         self._take_calibration(calibration, spec)
         self._take_floors(spec)
         self._take_rates(reference, spec)
+        self._of_reference = self.scores, self.rows, self.mass_moved
+        self.plain = self._of_reference  # the same of the recent past where that is compared with, whatever has settled
         self.weights = np.array([spec.importance.get(name, 1.0) for name in self.layout.names])
         rates = int(self.active[:, GAUSSIAN:].sum())
         self.budget = Budget(spec.per_month, int(self.active.sum()) + 2, self.subgroup_ns, rates)
@@ -141,7 +154,8 @@ class ChartDesign:
     def _take_rates(self, reference: Reference, spec: BudgetSpec) -> None:
         alike = np.square(self.deviation(np.full(len(self.layout.names), self.calibration.rows * self._windows)))
         self.rates = Rates(reference, self.calibration, spec.floors, spec.own_floors, alike[:, 0])
-        self._reference_held = self.rates.held
+        self._reference_held = self._plain_held = self.rates.held
+        self._plain_rates = self.rates.known.reshape(2, -1).T.copy()
 
     @property
     def usual_rates(self) -> Floats:
@@ -150,13 +164,34 @@ class ChartDesign:
 
     @property
     def plain_rates(self) -> Floats:
-        """The same of the reference, whatever has settled."""
-        return self.rates.known.reshape(2, -1).T
+        """The same of the reference, or of the recent past, whatever has settled."""
+        return self._plain_rates
 
     @property
     def dispersion(self) -> Floats:
         """The variance of these counts over binomial ones, float64[f, 2]."""
         return self.rates.dispersion[: 2 * len(self.layout.names)].reshape(2, -1).T
+
+    def hold_recent(self, places: Ints, shares: Floats, rows: Floats, rates: tuple[Floats, Floats]) -> None:
+        """Hold features to their recent past: [k, w] shares, not folded, of `rows` [k]; `rates` [k, 2] in so many rows [k]."""
+        usual, behind = rates
+        numbers, all_rows = int((places < self.numeric).sum()), np.ones(len(self.rows))
+        self.scores, self.rows, self.mass_moved = (array.copy() for array in self._of_reference)
+        all_rows[places], self.rows[places], self.unfolded[places] = behind, rows, shares
+        there = self.cells.fold(self.unfolded)[places]
+        self.scores[places] = normal_scores(there, self.cells.sizes[places], numbers)
+        self.mass_moved[places[numbers:] - self.numeric] = self.mass_of(places[numbers:], there[numbers:])
+        self.plain = self.scores, self.rows, self.mass_moved
+        self._plain_rates[places] = usual
+        self.rates.held, which = self._plain_held, np.zeros(len(self.rows), dtype=np.bool_)
+        which[places] = True
+        self.rates.settle(which, self._plain_rates, self.unfolded, all_rows)
+        self._reference_held = self.rates.held
+
+    def allow(self, places: Ints, bounds: Floats) -> None:
+        """Let levels of these go so far, float64[k, 3]: sigma of location and scale, and X² a row."""
+        self.slow[places], self.shape_slow[places] = bounds[:, :2], bounds[:, 2]
+        self.moving = self.slow[: self.numeric, 0] > 0
 
     def settle_rates(self, which: Bools, usual: Floats, shares: Floats, rows: Floats) -> None:
         """Hold the rates of some features, bool[f], to others than the reference's, as `Rates.settle`; the rest to those."""
@@ -193,6 +228,11 @@ class ChartDesign:
         active[:, 4] = self.dof >= 1
         active[:, CHARTS.index("mass+") :] = False
         active[self.rates.of_watched, CHARTS.index("mass+") :] = True
+        trails = self.trailing_days[: self.numeric] > 0
+        active[: self.numeric, CHARTS.index("unseen")] = ~trails  # it leaves its range by nature
+        of_times = {each.feature for each in self.calibration.unsteady.wandering if each.how != WANDERS}
+        single = trails & [name in of_times for name in self.layout.names[: self.numeric]]
+        active[: self.numeric, 2:GAUSSIAN] &= ~single[:, None]  # one value has neither spread nor shape
         return active
 
     def expected(self, start: int, end: int) -> tuple[Floats, Floats, Floats]:

@@ -56,6 +56,7 @@ class LevelStep(StrEnum):
     ACCEPTED = "accepted"  # people say that it is how it should be
     RETURNED = "returned"  # the feature is back at the reference
     EXPIRED = "expired"  # it was accepted until now
+    TAKEN = "taken"  # it has lasted, and the recent past that the feature is compared with begins there
 
 
 STEPS = {False: LevelStep.SETTLED, True: LevelStep.ACCEPTED}  # by whether people said so
@@ -95,7 +96,7 @@ class Levels:
 
     def __init__(self, design: ChartDesign, settle_ns: int) -> None:
         self._design = design
-        self._plain = design.scores, design.rows, design.mass_moved
+        self._plain = design.plain
         self.lasting = max(settle_ns, LEAST_SUBGROUPS * design.subgroup_ns)
         self.grown: frozenset[int] = frozenset()
         self._limits = np.full(len(CHARTS), float(design.thresholds[0]))
@@ -131,6 +132,11 @@ class Levels:
         there = shares * self.ratio + self.added
         return np.asarray(there / np.maximum(there.sum(axis=1, keepdims=True), TINY))
 
+    def rebase(self) -> None:
+        """Go on from what the design is held to now, in place of the reference."""
+        self._plain = self._design.plain
+        self._hold()
+
     def _hold(self) -> None:
         """Let the design follow the levels."""
         design, at = self._design, self.places
@@ -147,6 +153,13 @@ class Levels:
         design.scores[at] = normal_scores(there, design.cells.sizes[at], numbers)
         design.rows[at] = np.maximum(self.rows[:, 0], 1.0)
         design.mass_moved[at[numbers:] - design.numeric] = design.mass_of(at[numbers:], there[numbers:])
+
+    @property
+    def held(self) -> Bools:
+        """Which features are held to a level, bool[f]."""
+        held = np.zeros(len(self._design.rows), dtype=np.bool_)
+        held[self.places] = True
+        return held
 
     # --- a subgroup ---------------------------------------------------------------------------------------------
 
@@ -193,7 +206,8 @@ class Levels:
         if not some(due):
             return []
         watch.checked = np.where(due, watch.block, watch.checked)
-        watch.moving = np.where(due, self._moving(firing[watch.places]), watch.moving)
+        moves = self._moving(firing[watch.places]) & (self._design.trailing_days[watch.places] == 0)
+        watch.moving = np.where(due, moves, watch.moving)
         watch.steady = np.where(due & lasted, np.where(watch.moving, 0, watch.steady + 1), watch.steady)
         young = due & watch.held & ~fires
         settled = due & lasted & (watch.steady >= STEADY)
@@ -370,6 +384,13 @@ class Levels:
         watch.checked = np.where(which, watch.block, watch.checked)
         self._hold()
         return [LevelChange(place, LevelStep.ACCEPTED, at, until) for place in watch.places[which].tolist()]
+
+    def release(self, places: Sequence[int]) -> None:
+        """Hold these to no level: what they are compared with has come to it."""
+        which = np.isin(self.watch.places, places)
+        self._drop(np.isin(self.places, places))
+        self.watch.forget(which)
+        self._hold()
 
     def standing(self) -> list[LevelChange]:
         """The levels that features are held to, each as it began."""

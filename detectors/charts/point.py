@@ -7,6 +7,7 @@ import numpy as np
 
 from detectors.charts.days import NO_DAYS, DaysSeen
 from detectors.charts.levels import LevelChange
+from detectors.charts.trailing import TrailingState
 from detectors.features import Bools, Floats, Ints
 
 
@@ -55,6 +56,9 @@ class ChartPoint:
         default_factory=dict
     )  # by place of what fires: effects float64[c] over the last subgroups
     creeping: frozenset[int] = frozenset()  # same: of those that slowly leave the level they had settled at
+    trailing: tuple[
+        TrailingState, ...
+    ] = ()  # features that are compared with their recent past, where that is a day further on
 
     @property
     def ratios(self) -> Floats:

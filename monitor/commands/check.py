@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from detectors import PluginError
+from detectors.charts import Against, Comparison
 from monitor.app import VERSION, build_decoders
 from monitor.commands import alarms, memory
 from monitor.commands.calibration import learnt
@@ -105,6 +106,7 @@ def meaning(checked: Checked) -> Iterator[str]:
     """What a configuration means and costs."""
     for spec in checked.configuration.specs:
         yield describe(spec)
+        yield from compared_words(spec)
         yield from alarms.section(spec, [rule for rule in checked.raised if rule.spec is spec])
     yield from estimate_words(checked.estimate)
     for line in checked.warnings:
@@ -137,6 +139,25 @@ def describe(spec: SeriesSpec) -> str:
         f"categorical features, reference {reference.hash} of {reference.rows:,} rows, "
         f"windows of {show_duration(windows.length)}{slide}, rules: {', '.join(rule.name for rule in spec.judging.rules) or 'none'}"
     )
+
+
+def trailing(spec: SeriesSpec) -> dict[str, str]:
+    """The features that are compared with their recent past, each with how much of it."""
+    plan, calibration = spec.judging.plan, spec.reference.calibration
+    if plan is None or calibration is None:
+        return {}
+    days = plan.trailing_days(spec.reference.names, calibration).tolist()
+    return {
+        name: str(Comparison(Against.TRAILING, held))
+        for name, held in zip(spec.reference.names, days, strict=True)
+        if held
+    }
+
+
+def compared_words(spec: SeriesSpec) -> Iterator[str]:
+    """What of a series is compared with its recent past instead of the reference."""
+    for name, baseline in trailing(spec).items():
+        yield f"  {name}: baseline {baseline}, its own recent past instead of the reference"
 
 
 def estimate_words(cost: Estimate) -> Iterator[str]:
@@ -213,6 +234,7 @@ def series_document(spec: SeriesSpec, raised: Sequence[alarms.RuleAlarms]) -> di
         "slide": show_duration(windows.slide),
         "reference": {"hash": reference.hash, "rows": reference.rows},
         "features": {"numeric": numeric, "categorical": len(reference.names) - numeric},
+        "trailing": trailing(spec),
         "calibration": spec.judging.calibration,
         "calibration_words": learnt(reference, windows.length).removeprefix("calibration: "),
         "learn_for": show_duration(spec.judging.learn_for) if spec.judging.learns else None,

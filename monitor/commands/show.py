@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 
 from detectors import CategoricalBaseline, FeatureBaseline, NumericBaseline, Reference, ReferenceFormatError
+from detectors.charts import Against, Comparison
+from detectors.charts.compared import AUTO
 from monitor.commands import selfreport
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
@@ -58,7 +60,9 @@ def document(path: Path, reference: Reference) -> dict[str, Any]:
         "period": None if period is None else {"from": rfc3339(period[0]), "to": rfc3339(period[1])},
         "calibration": calibration_document(reference),
         "features": [
-            feature_document(feature, reference.rows) | variation_document(variation) | {"found_in_a_day": shift}
+            feature_document(feature, reference.rows)
+            | variation_document(variation)
+            | {"found_in_a_day": shift, "baseline": compared_with(feature.name, reference)}
             for feature, variation, shift in zip(
                 reference.features.values(), variations(reference), detectable(reference), strict=True
             )
@@ -99,6 +103,13 @@ def feature_document(feature: FeatureBaseline, rows: int) -> dict[str, Any]:
         "discrete": None if numeric is None else numeric.discrete,
         "categories": category_shares(feature) if isinstance(feature, CategoricalBaseline) else None,
     }
+
+
+def compared_with(feature: str, reference: Reference) -> str:
+    """What a feature is compared with where no configuration says otherwise."""
+    wandering = () if reference.calibration is None else reference.calibration.unsteady.wandering
+    days = AUTO.trailing(feature, {each.feature for each in wandering})
+    return str(Comparison(Against.TRAILING, days)) if days else str(Against.REFERENCE)
 
 
 def category_shares(feature: CategoricalBaseline) -> list[dict[str, Any]]:

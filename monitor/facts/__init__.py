@@ -24,6 +24,7 @@ from monitor.facts.sources import (
     TopicsMissing,
 )
 from monitor.facts.windows import (
+    BaselineTrails,
     CalibrationStands,
     FeatureQuality,
     Qualities,
@@ -41,6 +42,7 @@ Fact = (
     | WindowClosed
     | WindowScored
     | SubgroupCharted
+    | BaselineTrails
     | CalibrationStands
     | CalibrationLearning
     | CalibrationLearnt
@@ -77,6 +79,7 @@ __all__ = [
     "AlertChanged",
     "AlertEscalated",
     "AlertSeen",
+    "BaselineTrails",
     "CalibrationLearning",
     "CalibrationLearnt",
     "CalibrationStands",

@@ -119,6 +119,25 @@ class CalibrationStands:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineTrails:
+    """A feature is compared with its recent past, which has come a day further: `days` of the `wanted` are held.
+
+    `shift`: sigma between that past and the reference, None of a category; `beyond`: share of its rows outside the reference's
+    range or categories; `paused`: what comes is kept apart, since the feature warns or fires. `begins`: nothing was compared with it before.
+    """
+
+    key: SeriesKey
+    at: Nanos
+    feature: str
+    wanted: int
+    days: int
+    shift: float | None
+    beyond: float
+    paused: bool
+    begins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RateImproved:
     """Fewer values of a feature are missing, or unseen, than in the reference: good to know, no alert."""
 

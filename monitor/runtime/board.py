@@ -15,6 +15,7 @@ from monitor.facts import (
     AlertChanged,
     AlertEscalated,
     AlertSeen,
+    BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
     CalibrationStands,
@@ -106,6 +107,9 @@ class Board:
     levels: Mapping[tuple[SeriesKey, str], LevelChanged] = field(
         default_factory=dict
     )  # by feature that has one of its own
+    trailing: Mapping[tuple[SeriesKey, str], BaselineTrails] = field(
+        default_factory=dict
+    )  # by feature compared with its past
     resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
     expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
@@ -208,6 +212,8 @@ class Board:
                 self.counters["driftd_chart_warnings_total"][labels] += point.warned
                 self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + point.expected_warnings
                 self.suspect[labels], self.holiday[labels] = point.suspect, point.holiday
+            case BaselineTrails(key=key, feature=feature):
+                self.trailing = {**self.trailing, (key, feature): fact}
             case CalibrationStands(key, suspect):
                 self.suspect[key.model, key.version] = suspect
             case CalibrationLearning() | CalibrationLearnt():

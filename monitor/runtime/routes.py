@@ -9,7 +9,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
-from monitor.facts import AlertChanged, AlertSeen, LevelChanged, WindowClosed
+from monitor.facts import AlertChanged, AlertSeen, BaselineTrails, LevelChanged, WindowClosed
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.stream.events import Nanos, SeriesKey
@@ -23,7 +23,11 @@ def models(board: Board) -> Iterator[dict[str, Any]]:
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
         levels = {feature: level for (of, feature), level in board.levels.items() if of == key}
-        yield model(key, series, board.watermark, rules.get(key, []), levels)
+        trailing = {feature: trails for (of, feature), trails in board.trailing.items() if of == key}
+        yield model(key, series, board.watermark, rules.get(key, []), (levels, trailing))
+
+
+Held = tuple[Mapping[str, LevelChanged], Mapping[str, BaselineTrails]]  # by feature: its level, and its recent past
 
 
 def model(
@@ -31,7 +35,7 @@ def model(
     series: SeriesBoard,
     watermark: Nanos | None,
     rules: list[str],
-    levels: Mapping[str, LevelChanged],
+    held: Held,
 ) -> dict[str, Any]:
     """One series."""
     window = series.window
@@ -45,14 +49,15 @@ def model(
         "learning": None if series.learning is None else learning_item(series.learning),
         "learnt": None if series.learnt is None else {"at": rfc3339(series.learnt.at), **learnt_item(series.learnt)},
         "watermark": None if watermark is None else rfc3339(watermark),
-        "features": [] if window is None else features(series, levels),
+        "features": [] if window is None else features(series, held),
         "alerts": rules,
     }
 
 
-def features(series: SeriesBoard, levels: Mapping[str, LevelChanged]) -> list[dict[str, Any]]:
+def features(series: SeriesBoard, held: Held) -> list[dict[str, Any]]:
     """The features of a series in its last window, with their scores."""
     assert series.window is not None
+    levels, trailing = held
     scores: dict[str, list[dict[str, Any]]] = {}
     for part in series.scores.parts:
         for feature, item in items(part):
@@ -66,9 +71,21 @@ def features(series: SeriesBoard, levels: Mapping[str, LevelChanged]) -> list[di
             "unseen_ratio": quality[name].unseen_ratio if name in quality else None,
             "scores": entries,
             "level": level_item(levels[name]) if name in levels else None,
+            "baseline": baseline_item(trailing[name]) if name in trailing else None,
         }
         for name, entries in scores.items()
     ]
+
+
+def baseline_item(trails: BaselineTrails) -> dict[str, Any]:
+    """The recent past that a feature is compared with, and how far that is from the reference."""
+    return {
+        "baseline": f"trailing {trails.wanted}d",
+        "days": trails.days,
+        "shift": trails.shift,
+        "beyond": trails.beyond,
+        "paused": trails.paused,
+    }
 
 
 def level_item(level: LevelChanged) -> dict[str, Any]:

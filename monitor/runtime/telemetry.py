@@ -14,6 +14,7 @@ from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
+    BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
     CalibrationStands,
@@ -62,6 +63,7 @@ UNSPOKEN = frozenset(
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
+OUTGROWN = 0.5  # of the rows of a recent past, beyond the reference: its bins do not tell them apart
 
 
 def configure_logging(level: str, style: str) -> None:
@@ -128,7 +130,7 @@ class Telemetry:
                 self._say_alert(fact)
             case RetrainDecided() | WindowClosed() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
-            case CalibrationLearning() | CalibrationLearnt():
+            case CalibrationLearning() | CalibrationLearnt() | BaselineTrails():
                 self._say_learning(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
@@ -162,7 +164,18 @@ class Telemetry:
                 about = {"model": key.model, "version": key.version, "feature": feature, "at": rfc3339(at)}
                 log.info(LEVEL_EVENTS[step], **about, **({} if until is None else {"until": rfc3339(until)}))
 
-    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
+    def _say_baseline(self, fact: BaselineTrails) -> None:
+        """Once that a feature is compared with its recent past; where most of that is beyond the reference, again, for bins say no more."""
+        about = {"model": fact.key.model, "version": fact.key.version, "feature": fact.feature}
+        if fact.begins:
+            self._log.info("baseline.trailing", **about, days=fact.days, wanted=fact.wanted)
+        if fact.beyond > OUTGROWN:
+            self._log.warning("baseline.outgrown", **about, beyond=round(fact.beyond, 3))
+
+    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt | BaselineTrails) -> None:
+        if isinstance(fact, BaselineTrails):
+            self._say_baseline(fact)
+            return
         about = {"model": fact.key.model, "version": fact.key.version}
         if isinstance(fact, CalibrationLearning):
             self._log.debug("calibration.learning", **about, progress=fact.words, apart=fact.apart, why=fact.why)

@@ -18,6 +18,7 @@ from detectors.charts import (
     IncidentKind,
     LevelChange,
     LevelStep,
+    TrailingState,
 )
 from detectors.charts.matters import Matters, begun, matters
 from detectors.features import some
@@ -26,7 +27,16 @@ from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
 from monitor.alerting.episodes import Episode, Evidence, worst_of_each
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.facts import CalibrationStands, Fact, LevelChanged, RateImproved, StateReset, SubgroupCharted, WindowSpan
+from monitor.facts import (
+    BaselineTrails,
+    CalibrationStands,
+    Fact,
+    LevelChanged,
+    RateImproved,
+    StateReset,
+    SubgroupCharted,
+    WindowSpan,
+)
 from monitor.series.alerts import Teller
 from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, onsets
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
@@ -38,7 +48,7 @@ from monitor.stream.windows import SealedPane
 NAME = "charts"
 RATES = CHARTS.index("missing")  # the first of the charts of rates
 MOST_WORDED = 50  # features of an incident, those in front, whose counts are kept for words
-STAYING = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})
+STAYING = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED, LevelStep.TAKEN})
 Episodes = tuple[Episode, Episode]  # before and after
 
 
@@ -63,6 +73,7 @@ class ChartBudget(Operator[Sketch]):
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
         self._uncharted: Sketch | None = None  # what came since the last subgroup
         self._changed = True
+        self._begun = False  # whether it has been told what features are compared with
         self._written: Entry | None = None  # the row of the incidents that the store holds
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
@@ -128,7 +139,19 @@ class ChartBudget(Operator[Sketch]):
             SubgroupCharted(self._key, point.start, point.end, point.rows, point),
             *self._improved(point),
             *map(self._changed_level, point.changes),
+            *self._trails(point.trailing, point.end, begins=not self._begun),
             *(fact for alert, each in zip(self._alerts, episodes, strict=True) for fact in alert.told(each, span)),
+        ]
+
+    def _trails(self, states: Sequence[TrailingState], at: Nanos, *, begins: bool = False) -> list[BaselineTrails]:
+        """Where the features stand that are compared with their recent past."""
+        self._begun = True
+        names = self._reference.names
+        return [
+            BaselineTrails(
+                self._key, at, names[each.place], each.wanted, each.days, each.shift, each.beyond, each.paused, begins
+            )
+            for each in states
         ]
 
     def _changed_level(self, change: LevelChange) -> LevelChanged:
@@ -178,7 +201,8 @@ class ChartBudget(Operator[Sketch]):
         """Whether the calibration is suspect, and the alerts that are not inactive."""
         stands = CalibrationStands(self._key, self.charts.suspect)
         levels = map(self._changed_level, self.charts.levels.standing())
-        return [stands, *levels, *(fact for alert in self._alerts for fact in alert.current())]
+        trails = self._trails(self.charts.trailing.standing(), 0) if self._begun else []
+        return [stands, *levels, *trails, *(fact for alert in self._alerts for fact in alert.current())]
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -207,6 +231,7 @@ class ChartBudget(Operator[Sketch]):
             self.charts.restore(charts)
         except ValueError as error:
             return [StateReset(self._key, f"charts start anew: {error}")]
+        self._begun = True
         self._suspects = {
             each.feature: np.frombuffer(each.counts, "<i8").astype(np.int64)
             for alert in self.incidents.values()

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, fie
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from detectors.calibration.clocks import clock
+from detectors.charts.compared import Comparison
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
 from monitor.sources.formats.registry import format_of
@@ -147,6 +148,13 @@ def _threshold(value: Any) -> Any:
     return {"fire_above": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _baseline(text: str | None) -> str | None:
+    return None if text is None else str(Comparison.parse(text))
+
+
+Baseline = Annotated[str, AfterValidator(_baseline)]
+
+
 class FeatureSettings(Section):
     """What is different for one feature."""
 
@@ -154,6 +162,7 @@ class FeatureSettings(Section):
     thresholds: dict[str, Annotated[ThresholdSettings, BeforeValidator(_threshold)]] = Field(default_factory=dict)
     importance: Threshold | None = None
     effect_floor: Floor | None = None
+    baseline: Baseline | None = None
     ignore: bool = False
 
 
@@ -170,6 +179,7 @@ class ModelDefaults(Section):
     timezone: str | None = None
     holidays: list[date] | str | None = None
     settle_after: PositiveDuration = parse_duration("7d")
+    baseline: Baseline = "auto"
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
 
     @field_validator("version", mode="before")

@@ -233,6 +233,9 @@ def test_panes_longer_than_the_reference_are_refused(reference: Reference) -> No
         ({"effect_floors": {"agee": 0.1}}, "no feature agee; it has age, income, plan"),
         ({"importance": {"agee": 2.0}}, "no feature agee"),
         ({"pane": "5"}, "must be a duration such as"),
+        ({"settle_after": "0s"}, "settle_after must be longer than zero"),
+        ({"baseline": "trail"}, "baseline 'trail' is not known; valid are auto, reference"),
+        ({"baseline": {"agee": "auto"}}, "no feature agee"),
     ],
     ids=str,
 )
@@ -244,6 +247,26 @@ def test_what_cannot_be_meant_is_refused(reference: Reference, changes: dict[str
 def test_a_chunk_without_times_is_refused_by_name(reference: Reference) -> None:
     with pytest.raises(ValueError, match="no column ts; there are age; timestamp= names it"):
         BudgetMonitor(reference).update({"age": [1.0]})
+
+
+@pytest.mark.parametrize(("settle_after", "over"), [("500m", True), ("7d", False)])
+def test_a_level_that_lasts_resolves_its_alarm(reference: Reference, settle_after: str, *, over: bool) -> None:
+    rng = np.random.default_rng(5)
+    monitor = BudgetMonitor(reference, settle_after=settle_after)
+    monitor.update(rows(rng, START, 2 * HOUR))
+    [opened] = [
+        alarm for alarm in monitor.update(rows(rng, START + 2 * HOUR, 20 * HOUR, age=10.0)) if alarm.feature == "age"
+    ][:1]
+
+    assert opened.resolved_at is None
+    assert ("age" not in {alarm.feature for alarm in monitor.alarms}) is over
+
+
+def test_features_may_be_compared_with_their_recent_past(reference: Reference) -> None:
+    monitor = BudgetMonitor(reference, baseline={"age": "trailing 3d"})
+
+    assert [reference.names[each.place] for each in monitor._charts.trailing.standing()] == ["age"]
+    assert not BudgetMonitor(reference, baseline="reference")._charts.trailing.standing()
 
 
 def test_it_says_where_it_stands(reference: Reference, incident: Table) -> None:

@@ -419,6 +419,13 @@ def test_a_models_calendar_reaches_its_charts(home: Path) -> None:
     )
 
 
+def test_what_features_are_compared_with_reaches_their_charts(home: Path) -> None:
+    plan = configuration(home, models=model(baseline="trailing 14d")).specs[0].judging.plan
+    assert plan is not None
+    assert str(plan.baseline) == "trailing 14d"
+    assert "valid are auto, reference" in refusal(home, models=model(baseline="trails"))[0]
+
+
 def test_the_hours_that_a_reference_has_learnt_rule() -> None:
     learnt = calibrated_reference(seeded())
     assert learnt.calibration is not None

@@ -1,6 +1,7 @@
 """What a reference says against itself: nothing of usual days, and by name what leaks, steps, trends, is odd or wanders."""
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -64,6 +65,30 @@ def only_first(values: Floats) -> Floats:
 
 def last(count: int) -> Floats:
     return np.asarray(np.arange(DAYS) >= DAYS - count, dtype=np.float64)
+
+
+# --- days ---------------------------------------------------------------------------------------------------------------
+
+
+def test_days_are_those_of_the_zone_of_the_hours() -> None:
+    """In Auckland, twelve hours ahead, a local day is no day of Greenwich."""
+    rng, ahead = seeded(), 12
+    odd = only_first(np.asarray(np.arange(DAYS) == 5) * 3.0)
+    here = windows_of(rng, of_days(days(rng, 0.05) + odd))
+    there = replace(here, starts=here.starts - ahead * HOUR, middles=here.middles - ahead * HOUR, timezone="Etc/GMT-12")
+    told, same = found(there), found(here)
+
+    assert [each.day for each in told.odd_days] == [each.day for each in same.odd_days]
+    assert any(each.day == MONDAY + 5 * A_DAY * HOUR for each in told.odd_days)
+
+
+def test_a_step_at_local_midnight_is_told_as_a_time() -> None:
+    rng, ahead = seeded(), 12
+    here = windows_of(rng, of_days(days(rng, 0.05) + only_first(last(5))))
+    there = replace(here, starts=here.starts - ahead * HOUR, middles=here.middles - ahead * HOUR, timezone="Etc/GMT-12")
+    [step] = [each for each in found(there).drifting if each.feature == "f0"]
+
+    assert step.since == MONDAY + ((DAYS - 5) * A_DAY - ahead) * HOUR
 
 
 # --- chance -----------------------------------------------------------------------------------------------------------

@@ -252,6 +252,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "unseen_ratio": 0.2,
                 "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
                 "level": None,
+                "baseline": None,
             },
             {
                 "feature": ODD,
@@ -260,6 +261,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "unseen_ratio": 0.5,
                 "scores": [{**psi, "detector": "chi2", "value": None, "pvalue": None}],
                 "level": None,
+                "baseline": None,
             },
         ],
         "alerts": ["drift"],
