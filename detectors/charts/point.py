@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detectors.charts.days import NO_DAYS, DaysSeen
+from detectors.charts.duplicates import DuplicatePoint
 from detectors.charts.levels import LevelChange
 from detectors.features import Bools, Floats, Ints
 
@@ -55,6 +56,7 @@ class ChartPoint:
         default_factory=dict
     )  # by place of what fires: effects float64[c] over the last subgroups
     creeping: frozenset[int] = frozenset()  # same: of those that slowly leave the level they had settled at
+    duplicates: DuplicatePoint | None = None  # of rows with ids
 
     @property
     def ratios(self) -> Floats:
@@ -64,4 +66,5 @@ class ChartPoint:
     @property
     def any_firing(self) -> bool:
         """Whether any chart fires."""
-        return bool(self.firing.any() or self.row_firing.any())
+        repeated = self.duplicates is not None and self.duplicates.firing
+        return bool(self.firing.any() or self.row_firing.any() or repeated)

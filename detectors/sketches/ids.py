@@ -52,6 +52,11 @@ class IdSample:
     hashes: Hashes
     counts: Ints
 
+    @staticmethod
+    def most() -> int:
+        """How many ids are kept at most."""
+        return KEPT
+
     @property
     def bound(self) -> int | None:
         """The largest hash that may be in it; None where it has all ids."""

@@ -30,6 +30,7 @@ from monitor.facts.windows import (
     RateImproved,
     SubgroupCharted,
     WindowClosed,
+    WindowIds,
     WindowScored,
     WindowSpan,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "TopicsMissing",
     "WatermarkAdvanced",
     "WindowClosed",
+    "WindowIds",
     "WindowScored",
     "WindowSpan",
 ]

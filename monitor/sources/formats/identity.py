@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import Coded, Column, canonical
+from detectors import canonical
+from detectors.columns import Coded, Column
 
 Hashes = NDArray[np.uint64]
 
