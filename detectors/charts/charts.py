@@ -242,8 +242,7 @@ class Charts:
         Rows that came more than once are worth less than as many others.
         """
         shares = self.design.cells.fold(hourly)
-        folded: Floats | Ints = self.design.cells.fold(cells)
-        folded = folded * worth if worth < 1 else folded
+        folded = np.asarray(self.design.cells.fold(cells) * worth, dtype=np.float64)
         self._carried[0] += folded
         self._carried[1] += folded.sum(axis=1)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)

@@ -25,6 +25,9 @@ Hashes = NDArray[np.uint64]
 
 KEPT = 512  # ids
 PENDING = 8192  # rows that wait to be sorted together
+MANY = 2048  # rows from which it pays to look at the small hashes first,
+AMPLE = 2  # times as many as are kept
+LARGEST = 2**64 - 1
 HEAD = struct.Struct("<QHB")  # rows with an id, ids kept, bytes a count; then the hashes, then the counts
 
 
@@ -109,6 +112,8 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
     """Return the sample of everything, with the rows that are pending."""
     bounds = [each.bound for each in samples if each.bound is not None]
     fresh = _counted(pending)
+    if not samples:
+        return fresh
     if len(samples) == 1 and not fresh.rows:
         return samples[0]
     parts = [*samples, fresh]
@@ -125,13 +130,24 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
 
 def _counted(pending: Iterable[Hashes]) -> IdSample:
     """Rows that are not counted yet; `rows` are those that wait, for the others have been counted."""
-    hashes = np.concatenate([NONE.hashes, *pending])
-    if not hashes.size:
+    waiting = list(pending)
+    if not waiting:
         return NONE
-    hashes.sort()
+    hashes = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+    rows = hashes.size
+    if rows >= MANY:  # the smallest are all among the small ones, unless most of these are the same
+        small = _smallest(hashes[hashes <= np.uint64(AMPLE * KEPT * (LARGEST // rows))], rows)
+        if small.hashes.size == KEPT:
+            return small
+    return _smallest(hashes, rows)
+
+
+def _smallest(hashes: Hashes, rows: int) -> IdSample:
+    """The smallest of them with their counts."""
+    hashes = np.sort(hashes)
     begins = np.flatnonzero(np.diff(hashes, prepend=np.uint64(0)) > 0)
     counts = np.diff(np.append(begins, hashes.size))
-    return IdSample(hashes.size, hashes[begins][:KEPT], counts[:KEPT])
+    return IdSample(rows, hashes[begins][:KEPT], counts[:KEPT])
 
 
 class Ids:
@@ -147,10 +163,13 @@ class Ids:
 
     def update(self, hashes: Hashes) -> None:
         """Take the ids of some rows; a row without one has 0."""
-        hashes = hashes[hashes > 0]
+        rows = int(np.count_nonzero(hashes))
         bound = self._parts[0].bound if len(self._parts) == 1 else None
-        kept = hashes if bound is None else hashes[hashes <= np.uint64(bound)]
-        self._rows += hashes.size - kept.size
+        if bound is None:
+            kept = hashes.copy() if rows == hashes.size else hashes[hashes > 0]
+        else:  # less one, 0 is the largest
+            kept = hashes[hashes - np.uint64(1) < np.uint64(bound)]
+        self._rows += rows - kept.size
         if not kept.size:
             return
         self._pending.append(kept)

@@ -24,9 +24,7 @@ def learnt() -> Reference:
 
 
 def a_pipeline(learnt: Reference, slide: int = WINDOW) -> Pipeline:
-    return make_pipeline(
-        reference=learnt, length=WINDOW, slide=slide, plan=BudgetSpec(pane_ns=slide, per_month=0.05)
-    )
+    return make_pipeline(reference=learnt, length=WINDOW, slide=slide, plan=BudgetSpec(pane_ns=slide, per_month=0.05))
 
 
 def events(learnt: Reference, rng: np.random.Generator, pane: int, copies: int = 1) -> EventBatch:

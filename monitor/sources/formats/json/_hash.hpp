@@ -8,20 +8,33 @@
 
 namespace driftd {
 
-inline uint64_t little_endian(const char* at, size_t size) {
-  unsigned char bytes[8] = {};
-  std::memcpy(bytes, at, size);
-  uint64_t word = 0;
-  for (int place = 7; place >= 0; --place) word = word << 8 | bytes[place];
+inline uint64_t little_endian(uint64_t word) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  return __builtin_bswap64(word);
+#else
   return word;
+#endif
+}
+
+inline uint64_t mix_id(uint64_t mixed, uint64_t word) {
+  mixed = (mixed ^ little_endian(word)) * 0xD6E8FEB86659FD93u;
+  return mixed ^ mixed >> 32;
 }
 
 inline uint64_t hash_id(std::string_view text) {
   if (text.empty()) return 0;
   uint64_t mixed = 0x9E3779B97F4A7C15u ^ text.size();
-  for (size_t at = 0; at < text.size(); at += 8) {
-    mixed = (mixed ^ little_endian(text.data() + at, std::min<size_t>(8, text.size() - at))) * 0xD6E8FEB86659FD93u;
-    mixed ^= mixed >> 32;
+  const char* at = text.data();
+  size_t left = text.size();
+  uint64_t word = 0;
+  for (; left >= 8; at += 8, left -= 8) {
+    std::memcpy(&word, at, 8);
+    mixed = mix_id(mixed, word);
+  }
+  if (left > 0) {
+    word = 0;
+    std::memcpy(&word, at, left);
+    mixed = mix_id(mixed, word);
   }
   mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9u;  // splitmix64's finaliser
   mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EBu;
