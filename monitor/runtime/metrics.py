@@ -71,9 +71,11 @@ METRICS: dict[str, Spec] = {
     },
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
-    "driftd_window_ids": Spec("gauge", "Distinct ids in the last closed window, estimated; absent without ids", SERIES),
+    "driftd_window_ids": Spec(
+        "gauge", "Distinct ids in the last closed window, estimated; absent where no row has one", SERIES
+    ),
     "driftd_duplicate_share": Spec(
-        "gauge", "Share of the rows with an id that repeat one in the same window; absent without ids", SERIES
+        "gauge", "Share of the rows with an id that repeat one in the same window; absent where no row has one", SERIES
     ),
     "driftd_duplicate_share_error": Spec("gauge", "Standard error of driftd_duplicate_share", SERIES),
     "driftd_window_end_timestamp_seconds": Spec("gauge", "Event time at which the last closed window ended", SERIES),

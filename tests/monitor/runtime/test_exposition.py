@@ -202,9 +202,9 @@ def test_any_names_and_numbers_of_a_board_come_through(
     assert said["driftd_drift_threshold"] == {(model, "1", name, "ks"): 0.25 for name in values}
     assert said["driftd_drift_state"] == {(model, "1", name): 2 for name in values}
     assert said["driftd_feature_missing_ratio"] == {(model, "1", name): 0.125 for name in values}
-    assert said["driftd_window_ids"] == {(model, "1"): 60}
-    assert said["driftd_duplicate_share"] == {(model, "1"): 0.25}
-    assert said["driftd_duplicate_share_error"] == {(model, "1"): 0.01}
+    of_ids = {"driftd_window_ids": 60, "driftd_duplicate_share": 0.25, "driftd_duplicate_share_error": 0.01}
+    for name, value in of_ids.items():
+        assert said[name] == ({(model, "1"): value} if values else {})
     assert said["driftd_rule_info"] == {(model, "1", rule, "critical"): 1}
     assert said["driftd_alert_state"] == {(model, "1", rule): 2}
 
