@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from detectors.charts import duplicates
 from detectors.univariate import volume
 from monitor.alerting.decisions import (
     MOST_IN_FORCE,
@@ -228,5 +229,5 @@ def features_in(alert: AlertSeen) -> list[str]:
 
 
 def features_of(spec: SeriesSpec) -> tuple[str, ...]:
-    """What can be decided of in a series: its features, and its rows."""
-    return *spec.reference.names, volume.FEATURE
+    """What can be decided of in a series: its features, its rows, and which of them repeat an id."""
+    return *spec.reference.names, volume.FEATURE, duplicates.FEATURE

@@ -21,6 +21,7 @@ from benchmarks.alarms.marginals import (
 from benchmarks.alarms.rows import Independent, Rows, Sessions, Storm
 from benchmarks.alarms.streams import World
 from benchmarks.alarms.traffic import Change, Habits
+from detectors.charts import duplicates
 from detectors.univariate import volume
 
 Pick = Callable[[tuple[Feature, ...], np.random.Generator], list[str]]
@@ -247,7 +248,8 @@ BLIND = (
         Change(becomes=Categories((0.393, 0.246, 0.147, 0.098, 0.049, 0.029, 0.018, 0.02))),
         the("category"),
     ),
-    Trial("every row twice", Change(copies=2), the(volume.FEATURE), named=(volume.FEATURE, "__duplicates__")),
+    Trial("every row twice", Change(copies=2), the(volume.FEATURE), named=(duplicates.FEATURE,)),
+    Trial("every row thrice, without their ids", Change(copies=3, same_ids=False), the(volume.FEATURE)),
 )
 CASES = {
     one.key: one

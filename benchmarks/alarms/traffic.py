@@ -1,10 +1,12 @@
 """One model's traffic, row by row: a reference fitted on it as a user fits one, and the panes that follow."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.alarms.levels import Process, Timeline, together
 from benchmarks.alarms.marginals import Feature, Marginal, Text
@@ -30,6 +32,7 @@ class Change:
     unseen: float = 0.0
     missing: float | None = None
     copies: int = 1  # of every row, whatever the feature
+    same_ids: bool = True  # of copies: a row has an id
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,11 @@ class Traffic:
         for begins, drawn, many in self._parts(first, windows, planted):
             numeric, codes = lookup.encode(drawn)
             means, ends = _means(self.habits.features, drawn, many), np.cumsum(many)
+            ids = _ids(begins, int(ends[-1]), [one.change for one in planted if one.at(begins)])
             for at, (end, rows) in enumerate(zip(ends.tolist(), many.tolist(), strict=True)):
                 sketch = Sketch.empty(reference.layout)
                 sketch.update(numeric[end - rows : end], codes[end - rows : end])
+                sketch.identify(ids[end - rows : end])
                 yield Pane(self.start(begins + at), sketch, means[at])
 
     def _parts(self, first: int, windows: int, planted: Sequence[Planted]) -> Iterator[tuple[int, list[Floats], Ints]]:
@@ -169,6 +174,15 @@ class Traffic:
 def label(code: int) -> str:
     """What a code is called."""
     return f"c{code:02}"
+
+
+def _ids(first: int, rows: int, changes: Sequence[Change]) -> NDArray[np.uint64]:
+    """Ids of rows as hashes: copies stand side by side."""
+    copies = math.prod(change.copies for change in changes if change.same_ids)
+    numbers = np.arange(rows, dtype=np.uint64) // np.uint64(copies) + (np.uint64(first + 1) << np.uint64(32))
+    mixed = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
 def _column(feature: Feature, values: Floats) -> Column:

@@ -1,5 +1,6 @@
 """Control charts of the budget: sums of calibrated scores against a threshold that follows from the budget."""
 
+from detectors.charts import duplicates
 from detectors.charts.budget import Budget, BudgetError, adwin_delta
 from detectors.charts.charts import Charts, Sums
 from detectors.charts.compared import Against, Comparison
@@ -31,5 +32,6 @@ __all__ = [
     "Sums",
     "TrailingState",
     "adwin_delta",
+    "duplicates",
     "kind_of",
 ]

@@ -39,9 +39,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.charts import days
 from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import CHARTS, DRIFTS, GAUSSIAN, BudgetSpec, ChartDesign, most
+from detectors.charts.duplicates import DuplicateChart, DuplicatePoint
 from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, rows_of, weigh
 from detectors.charts.improvement import Improvements
 from detectors.charts.levels import Fires, LevelChange, Levels, LevelStep
@@ -55,7 +55,8 @@ from detectors.charts.trailing import Trailing
 from detectors.charts.watch import WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
 from detectors.reference.reference import Reference
-from detectors.sketches import Tally
+from detectors.sketches import IdSample, Tally
+from detectors.sketches.ids import merged
 
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
 FILLED = 1.001  # times the threshold: past it
@@ -66,9 +67,8 @@ LASTS = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})
 MAGIC = b"dCHT"
 VERSION = 2
 READABLE = frozenset({1, 2})  # 1 knew no levels
-CAME_LATER = frozenset(
-    (*(f"days_{part}" for part in days.PARTS), "rest_loud", "rest_calm")
-)  # states of earlier versions lack them: they begin anew
+# States of earlier versions lack what begins so: it begins anew.
+CAME_LATER = ("days_", "duplicates_", "rest_loud", "rest_calm")
 
 
 class Sums:
@@ -117,6 +117,7 @@ class Charts:
         self._carried_since = np.full(features, NEVER)
         self._subgroup: _Subgroup | None = None
         self.row_charts = RowCharts(self.design, quiet)
+        self.duplicates = DuplicateChart(spec.per_month, self.design.subgroup_ns, quiet, spec.floors.duplicates)
         self.check = SelfCheck(self.design.thresholds, self.design.subgroup_ns)
         active, timezone = self.design.active[:, :GAUSSIAN], self.design.calendar.timezone
         self.days = DayCheck(
@@ -136,7 +137,9 @@ class Charts:
         if self._subgroup is not None and self._subgroup.number != number:
             points.append(self._complete())
         subgroup = self._subgroup or self._begin(number, start)
-        self._subgroup = subgroup.plus(self.design.cells.merge(pane.counts), pane.missing, pane.unseen, pane.rows, end)
+        ids = None if pane.ids is None else pane.ids.sample
+        cells = self.design.cells.merge(pane.counts)
+        self._subgroup = subgroup.plus(cells, pane.missing, pane.unseen, pane.rows, end, ids)
         if end % self.design.subgroup_ns == 0:
             points.append(self._complete())
         return points
@@ -158,18 +161,29 @@ class Charts:
             subgroup.start,
             subgroup.end,
             covered=subgroup.covered,
+            ids=subgroup.ids,
         )
 
     def judge(
-        self, cells: Ints, missing: Ints, unseen: Ints, rows: int, start: int, end: int, *, covered: int | None = None
+        self,
+        cells: Ints,
+        missing: Ints,
+        unseen: Ints,
+        rows: int,
+        start: int,
+        end: int,
+        *,
+        covered: int | None = None,
+        ids: IdSample | None = None,
     ) -> ChartPoint:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
         design = self.design
+        duplicates, worth = self.duplicates.follow(ids, start)
         holiday = design.calendar.cover(start, end)
         of_reference, behind, lack_of_fit = design.expected(start, end)
         hourly, behind = self.trailing.expected(of_reference, behind)
         level, resting = self.levels.expected(hourly, behind)
-        judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, level, start)
+        judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, level, start, worth)
         counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit)
         evidence = weigh(design, counted, judged)
         began = np.where(judged, self._carried_since, start)
@@ -178,6 +192,8 @@ class Charts:
         fired = self.features_firing
         self._advance(evidence, began)
         events, of_rows = design.rates.events(cells, missing, unseen, rows)
+        if worth < 1:
+            events, of_rows = events * worth, of_rows * worth
         if holiday:  # other people come, or fewer; what they leave is filled in as ever
             events[judged.size :] = of_rows[judged.size :] = 0.0
         events[self._no_rates] = of_rows[self._no_rates] = 0.0
@@ -190,7 +206,7 @@ class Charts:
             self.row_charts.follow(rows, start, end, covered)
             self._follow_day(evidence, start)
         improved = self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows)
-        seen = _Seen(start, end, rows, improved, changes, holiday=holiday)
+        seen = _Seen(start, end, rows, improved, changes, duplicates, holiday=holiday)
         return self._point(seen, found, self._warnings(evidence, rates.firing))
 
     def _point(self, seen: "_Seen", found: "_Found", warnings: tuple[int, float]) -> ChartPoint:
@@ -223,6 +239,7 @@ class Charts:
             changes=seen.changes,
             moving=self.levels.moving,
             creeping=self.levels.creeping,
+            duplicates=seen.duplicates,
             grown=self.levels.grown,
             sizes=self.levels.sizes,
             trailing=self.trailing.news(),
@@ -232,9 +249,13 @@ class Charts:
         firing = np.append(self.features_firing, self.row_charts.firing.any())
         self.days.follow(evidence.z, self.judged, firing, start)
 
-    def _carry(self, cells: Ints, hourly: Floats, start: int) -> Bools:
-        """Add what was counted to what could not be judged alone; which features now have values enough, bool[f]."""
+    def _carry(self, cells: Ints, hourly: Floats, start: int, worth: float) -> Bools:
+        """Add what was counted to what could not be judged alone; which features now have values enough, bool[f].
+
+        Rows that came more than once are worth less than as many others.
+        """
         shares, folded = self.design.cells.fold(hourly), self.design.cells.fold(cells.astype(np.float64))
+        folded = folded * worth if worth < 1 else folded
         self._carried[0] += folded
         self._carried[1] += rows_of(folded)[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
@@ -402,6 +423,7 @@ class Charts:
             | self.improvements.arrays()
             | {"check": self.check.counts, "suspected": self.check.suspected}
             | self.days.arrays()
+            | self.duplicates.arrays()
         )
 
     @property
@@ -432,7 +454,7 @@ class Charts:
         mine = self._arrays()
         arrays = of_seven_charts(arrays, mine)
         lacking = mine.keys() - arrays.keys()
-        if arrays.keys() - mine.keys() or lacking - CAME_LATER:
+        if arrays.keys() - mine.keys() or not all(name.startswith(CAME_LATER) for name in lacking):
             raise ValueError("the charts are of another make")
         if any(len(held) != mine[name].nbytes for name, held in arrays.items()):
             raise ValueError("the charts are of another make")
@@ -476,6 +498,7 @@ class _Seen:
     rows: int
     improved: Bools
     changes: tuple[LevelChange, ...]
+    duplicates: DuplicatePoint | None
     holiday: bool
 
 
@@ -491,22 +514,28 @@ class _Subgroup:
     missing: Ints
     unseen: Ints
     covered: int  # nanoseconds
+    ids: IdSample | None = None
 
     @classmethod
     def empty(cls, number: int, start: int, features: int, width: int, covered: int) -> "_Subgroup":
         none = np.zeros(features, dtype=np.int64)
         return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none, covered)
 
-    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, end: int) -> "_Subgroup":
+    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, end: int, ids: IdSample | None) -> "_Subgroup":
         more = self.cells + cells, self.missing + missing, self.unseen + unseen
-        return _Subgroup(self.number, self.start, end, self.rows + rows, *more, self.covered)
+        known = [each for each in (self.ids, ids) if each is not None]
+        return _Subgroup(
+            self.number, self.start, end, self.rows + rows, *more, self.covered, merged(known) if known else None
+        )
 
     def packed(self) -> list[object]:
         arrays = (self.cells.tobytes(), self.missing.tobytes(), self.unseen.tobytes())
-        return [self.number, self.start, self.end, self.rows, self.covered, *arrays]
+        ids = b"" if self.ids is None else self.ids.to_bytes()
+        return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids]
 
     @classmethod
     def unpacked(cls, saved: list[Any], width: int) -> "_Subgroup":
-        cells, missing, unseen = (np.frombuffer(part, dtype=np.int64) for part in saved[5:])
+        cells, missing, unseen = (np.frombuffer(part, dtype=np.int64) for part in saved[5:8])
         number, start, end, rows, covered = saved[:5]
-        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered)
+        ids = IdSample.from_bytes(saved[8]) if saved[8:] and saved[8] else None  # earlier versions had none
+        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered, ids)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from detectors.charts import duplicates
 from detectors.charts.design import CHARTS, ChartDesign
 from detectors.charts.detectable import detectable_shift
 from detectors.charts.kinds import QUALITY, IncidentKind, kind_of
@@ -28,7 +29,7 @@ class FiringFeature:
     """One feature of which a chart of one kind fires.
 
     `chart` is the one that says most; `since` the end of the subgroup in which the change began, nanoseconds. `effect` is
-    signed: sigma of the reference, or a share of the rows; of the rows themselves log2 of the rows over the usual ones.
+    signed: sigma of the reference, or a share of the rows, also of duplicates; of the rows themselves log2 of the rows over the usual ones.
     `score` is the chart's sum over its threshold. `detectable` is the smallest lasting shift found within a day, sigma.
     `size` is the effect over the last subgroups, not of one alone, and `usual` the reference's rate where it is of missing or
     unseen values. `moving`: it never stays at a level; `creeping`: same, so slowly that it seemed to have settled. `grown`: it has
@@ -73,7 +74,7 @@ class FiringReader:
         )
 
     def read(self, point: ChartPoint) -> list[FiringFeature]:
-        """Return what fires, ordered by evidence, effect and importance together; the rows themselves come last.
+        """Return what fires, ordered by evidence, effect and importance together; duplicates come first, the number of rows last.
 
         A feature that both drifts and is broken is there twice: those are two matters.
         """
@@ -88,7 +89,8 @@ class FiringReader:
                 weight = float(self.importance[place]) * float((weights * sizes).max())
                 found = self._feature(point, place, int(weights.argmax()), firing[place])
                 ranked.append((-weight, self.layout.names[place], found))
-        return [found for _, _, found in sorted(ranked, key=lambda entry: entry[:2])] + list(self._rows(point))
+        features = [found for _, _, found in sorted(ranked, key=lambda entry: entry[:2])]
+        return [*self._duplicates(point), *features, *self._rows(point)]
 
     def _feature(self, point: ChartPoint, place: int, chart: int, firing: Bools) -> FiringFeature:
         name, effect = CHARTS[chart], float(point.effects[place, chart])
@@ -108,6 +110,21 @@ class FiringReader:
             size=float(point.sizes[place][chart]) if place in point.sizes else effect,
             usual=float(self.usual_rates[place, RATES.index(name)]) if name in RATES and len(self.usual_rates) else 0.0,
             numeric=place < len(self.layout.numeric),
+        )
+
+    def _duplicates(self, point: ChartPoint) -> Iterator[FiringFeature]:
+        found = point.duplicates
+        if found is None or not found.firing:
+            return
+        effect = found.share - (found.usual or 0.0)
+        yield FiringFeature(
+            feature=duplicates.FEATURE,
+            chart=duplicates.CHART,
+            since=self._first(found.since),
+            effect=effect,
+            size=effect,
+            score=found.value,
+            usual=found.usual or 0.0,
         )
 
     def _rows(self, point: ChartPoint) -> Iterator[FiringFeature]:

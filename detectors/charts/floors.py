@@ -8,7 +8,7 @@ class Floors:
     """Changes that nobody wants to hear of.
 
     `shift` and `scale` in sigma; `mass` in share of a category; `missing`, `unseen` and `rare` (a value or category that few
-    rows have) in share of the rows: these must also double, or halve, or move by five points.
+    rows have) in share of the rows: these must also double, or halve, or move by five points. `duplicates` same, in share of the rows with an id.
     """
 
     shift: float = 0.05
@@ -17,3 +17,4 @@ class Floors:
     missing: float = 0.005
     unseen: float = 0.005
     rare: float = 0.005
+    duplicates: float = 0.005

@@ -20,7 +20,9 @@ KINDS = (
     IncidentKind.DATA_QUALITY,
     IncidentKind.PREDICTION,
 )  # of the budget's incidents, the one first that trains a model anew
-QUALITY = frozenset({"missing", "unseen", "rows-", "rows+"})  # charts; a model must not be trained on what they tell of
+QUALITY = frozenset(
+    {"missing", "unseen", "rows-", "rows+", "duplicates"}
+)  # charts; a model must not be trained on what they tell of
 
 
 def kind_of(feature: str, chart: str) -> IncidentKind:

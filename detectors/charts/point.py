@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detectors.charts.days import NO_DAYS, DaysSeen
+from detectors.charts.duplicates import DuplicatePoint
 from detectors.charts.levels import LevelChange
 from detectors.charts.trailing import TrailingState
 from detectors.features import Bools, Floats, Ints
@@ -59,6 +60,7 @@ class ChartPoint:
     trailing: tuple[
         TrailingState, ...
     ] = ()  # features that are compared with their recent past, where that is a day further on
+    duplicates: DuplicatePoint | None = None  # of rows with ids
 
     @property
     def ratios(self) -> Floats:
@@ -68,4 +70,5 @@ class ChartPoint:
     @property
     def any_firing(self) -> bool:
         """Whether any chart fires."""
-        return bool(self.firing.any() or self.row_firing.any())
+        repeated = self.duplicates is not None and self.duplicates.firing
+        return bool(self.firing.any() or self.row_firing.any() or repeated)

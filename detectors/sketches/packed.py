@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from detectors.features import Ints
 from detectors.layout import Layout
+from detectors.sketches.ids import Ids
 
-HEADER = struct.Struct("<4sBB8sQ")  # magic, version, bytes a count, layout id, rows; then the counts, then their CRC-32
+HEADER = struct.Struct(
+    "<4sBB8sQ"
+)  # magic, version, bytes a count, layout id, rows; then the counts, of version 2 the ids, then the CRC-32
 MAGIC = b"dSKc"
-VERSION = 1
+VERSION, WITH_IDS = 1, 2
 
 
 class PackedSketch:
@@ -21,17 +24,19 @@ class PackedSketch:
     `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond.
     """
 
-    __slots__ = ("counts", "layout", "rows")
+    __slots__ = ("counts", "ids", "layout", "rows")
 
-    def __init__(self, layout: Layout, rows: int, counts: Ints) -> None:
+    def __init__(self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None) -> None:
         self.layout = layout
         self.rows = rows
+        self.ids = None if ids is None else ids.whole()
         kind = np.min_scalar_type(int(counts.max()))
         self.counts: NDArray[Any] = counts.astype(counts.dtype if kind.itemsize == counts.itemsize else kind)
 
     def to_bytes(self) -> bytes:
         """Write the counts with layout, version and checksum; `Sketch.from_bytes` reads them."""
         width = self.counts.itemsize
-        head = HEADER.pack(MAGIC, VERSION, width, bytes.fromhex(self.layout.id), self.rows)
-        body = head + self.counts.astype(f"<u{width}", copy=False).tobytes()
+        version, ids = (VERSION, b"") if self.ids is None else (WITH_IDS, self.ids.sample.to_bytes())
+        head = HEADER.pack(MAGIC, version, width, bytes.fromhex(self.layout.id), self.rows)
+        body = head + self.counts.astype(f"<u{width}", copy=False).tobytes() + ids
         return body + struct.pack("<I", zlib.crc32(body))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from detectors.features import Floats, Ints
 from detectors.layout import Layout, LayoutMismatchError
 from detectors.sketches.counting import count
-from detectors.sketches.packed import HEADER, MAGIC, VERSION, PackedSketch
+from detectors.sketches.ids import Hashes, Ids, IdSample
+from detectors.sketches.packed import HEADER, MAGIC, VERSION, WITH_IDS, PackedSketch
 
 MOST = np.iinfo(np.int64).max
 
@@ -19,7 +20,7 @@ class Sketch:
     """The counts of one window (or pane) on its layout; only `update`, `add` and `subtract` change it.
 
     `counts` is int64[layout.size], a ragged [features x cells] matrix; every row of events adds one to each feature's
-    row, so each row of counts sums to `rows`.
+    row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one.
 
     >>> from detectors import CategoricalFeature
     >>> sketch = Sketch.empty(Layout((), (CategoricalFeature("plan", ("free", "pro")),)))
@@ -28,12 +29,13 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "layout", "rows")
+    __slots__ = ("counts", "ids", "layout", "rows")
 
-    def __init__(self, layout: Layout, rows: int, counts: Ints) -> None:
+    def __init__(self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None) -> None:
         self.layout = layout
         self.rows = rows
         self.counts = counts
+        self.ids = ids
 
     @classmethod
     def empty(cls, layout: Layout) -> Self:
@@ -49,35 +51,46 @@ class Sketch:
         count(self.layout, numeric, codes, self.counts)
         self.rows += len(numeric)
 
+    def identify(self, hashes: Hashes) -> None:
+        """Take the ids of rows that were counted, uint64[n] hashes; 0 is none."""
+        if self.ids is None and hashes.any():
+            self.ids = Ids()
+        if self.ids is not None:
+            self.ids.update(hashes)
+
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
         self.counts += other.counts
         self.rows += other.rows
+        self.ids = _both(self.ids, other.ids)
 
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(part.layout)
         self.counts -= part.counts
         self.rows -= part.rows
+        if self.ids is not None and part.ids is not None:
+            self.ids = self.ids.less(part.ids)
 
     def merge(self, other: "Sketch") -> "Sketch":
         """Return the sketch of both together: integer addition, so order never matters."""
         self.layout.same_as(other.layout)
-        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts)
+        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, _both(self.ids, other.ids))
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
-        return Sketch(self.layout, self.rows, self.counts.copy())
+        return Sketch(self.layout, self.rows, self.counts.copy(), None if self.ids is None else self.ids.copy())
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
-        return PackedSketch(self.layout, self.rows, self.counts)
+        return PackedSketch(self.layout, self.rows, self.counts, self.ids)
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
-        return cls(kept.layout, kept.rows, kept.counts.astype(np.int64))
+        ids = None if kept.ids is None else kept.ids.copy()
+        return cls(kept.layout, kept.rows, kept.counts.astype(np.int64), ids)
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
@@ -120,31 +133,45 @@ class Sketch:
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the sketch is damaged: its checksum does not fit")
         _, version, width, layout_id, rows = HEADER.unpack_from(data)
-        if version != VERSION:
-            raise ValueError(f"the sketch has format {version}, this version reads {VERSION}")
+        if version not in {VERSION, WITH_IDS}:
+            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} and {WITH_IDS}")
         if layout_id.hex() != layout.id:
             raise LayoutMismatchError(f"the sketch belongs to layout {layout_id.hex()}, not to {layout.id}")
         body = data[HEADER.size : -4]
+        ids = None
+        if version == WITH_IDS:
+            body, ids = body[: width * layout.size], Ids((IdSample.from_bytes(body[width * layout.size :]),))
         if width not in {1, 2, 4, 8} or len(body) != width * layout.size:
             raise ValueError(f"the sketch should have {layout.size} counts of 1, 2, 4 or 8 bytes")
         counts = np.frombuffer(body, dtype=f"<u{width}").astype(np.int64)
         if rows > MOST or (counts < 0).any() or (np.add.reduceat(counts, layout.offsets[:-1]) != rows).any():
             raise ValueError(f"the sketch is damaged: its counts do not add up to {rows} rows")
-        return cls(layout, rows, counts)
+        if ids is not None and ids.sample.rows > rows:
+            raise ValueError(f"the sketch is damaged: more ids than its {rows} rows")
+        return cls(layout, rows, counts, ids)
+
+
+def _both(one: Ids | None, other: Ids | None) -> Ids | None:
+    if one is None or other is None:
+        found = one if other is None else other
+        return None if found is None else found.copy()
+    return one.plus(other)
 
 
 class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
-    `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature.
+    `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `ids` are those
+    of the rows, None where no row had one.
     """
 
-    __slots__ = ("all", "counts", "layout", "missing", "rows", "some", "unseen", "usable")
+    __slots__ = ("all", "counts", "ids", "layout", "missing", "rows", "some", "unseen", "usable")
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
         self.counts = sketch.counts
+        self.ids = sketch.ids
         self.missing = sketch.missing
         self.usable = self.rows - self.missing
         self.unseen = sketch.unseen

@@ -9,7 +9,7 @@ from monitor.stream.events import DAY, Nanos
 
 REASON = "drift"  # of every request: there is one reason so far
 WEEK: Nanos = 7 * DAY
-BROKEN_DATA = frozenset({"missing", "rows-", "rows+"})  # charts of what a model must not be trained on
+BROKEN_DATA = frozenset({"missing", "rows-", "rows+", "duplicates"})  # charts of what a model must not be trained on
 
 
 class RetrainOutcome(StrEnum):

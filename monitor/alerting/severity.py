@@ -8,7 +8,7 @@ NOTABLE = {
     "mass": 0.05,
 }  # sigma, relative change of the spread, share of the rows: critical
 NOTABLE_SHAPE = 0.5  # of a number: relative change of its cells, root mean square
-RATES = frozenset({"missing", "unseen"})
+RATES = frozenset({"missing", "unseen", "duplicates"})
 FEW_POINTS, MANY_POINTS = 0.005, 0.05  # of a rate: a warning if it has doubled too, critical
 FOURFOLD = 2.0  # doublings of the number of rows
 RANKS = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
@@ -17,7 +17,7 @@ RANKS = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 def severity_of(chart: str, size: float, *, usual: float = 0.0, numeric: bool = True) -> Severity:
     """Return how bad a change is that a chart has found.
 
-    `size` as `effect` of the evidence, `usual` the reference's rate of missing or unseen values; `numeric`: the feature is a number.
+    `size` as `effect` of the evidence, `usual` the usual rate of missing or unseen values, or of duplicates; `numeric`: the feature is a number.
 
     >>> [severity_of("missing", size, usual=0.01).value for size in (0.004, 0.008, 0.02, 0.06)]
     ['info', 'info', 'warning', 'critical']

@@ -128,4 +128,6 @@ def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place])
         if place not in held and named is not None:
             held[place] = named
             free.remove(named)
+    if fields.id and fields.id not in held and ".".join(fields.id) in free:
+        held[fields.id] = ".".join(fields.id)
     return held

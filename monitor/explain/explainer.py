@@ -7,12 +7,12 @@ from typing import TypeVar
 import numpy as np
 
 from detectors import Reference
-from detectors.charts import IncidentKind
+from detectors.charts import IncidentKind, duplicates
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.explain.samples import Samples
-from monitor.explain.words import explain, explain_days, explain_rows, explain_warnings
+from monitor.explain.words import explain, explain_days, explain_duplicates, explain_rows, explain_warnings
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
 from monitor.stream.events import FEATURES, EventBatch, SeriesKey
 
@@ -122,6 +122,8 @@ class Narrator:
             return ""
         if evidence.feature == volume.FEATURE:
             return explain_rows(*counts.tolist())
+        if evidence.feature == duplicates.FEATURE:
+            return explain_duplicates(*counts.tolist())
         if evidence.feature == EVERY_FEATURE:
             numbers = counts.tolist()
             return explain_warnings(*numbers) if len(numbers) == WARNINGS else explain_days(*numbers)

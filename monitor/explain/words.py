@@ -72,6 +72,15 @@ def explain_rows(before: float, now: float) -> str:
     return f"rows a window {thousands(before)} → {thousands(now)}"
 
 
+def explain_duplicates(before: int, now: int) -> str:
+    """Say how many rows repeat an id, and used to; both in thousandths of the rows.
+
+    >>> explain_duplicates(0, 500)
+    '0 % → 50 % of rows (by id)'
+    """
+    return f"{plain(before / 10)} % → {plain(now / 10)} % of rows (by id)"
+
+
 def explain_warnings(seen: float, due: float) -> str:
     """Say that charts warn more often than the calibration allows."""
     return (

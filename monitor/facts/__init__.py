@@ -31,6 +31,7 @@ from monitor.facts.windows import (
     RateImproved,
     SubgroupCharted,
     WindowClosed,
+    WindowIds,
     WindowScored,
     WindowSpan,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "TopicsMissing",
     "WatermarkAdvanced",
     "WindowClosed",
+    "WindowIds",
     "WindowScored",
     "WindowSpan",
 ]

@@ -66,14 +66,33 @@ class Qualities(Sequence[FeatureQuality]):
 
 
 @dataclass(frozen=True, slots=True)
+class WindowIds:
+    """The ids of a window: `rows` that have one, `distinct` ids, the `share` of these rows that repeat one, with its standard error."""
+
+    rows: int
+    distinct: float
+    share: float
+    error: float
+
+    @classmethod
+    def of(cls, window: Tally) -> "WindowIds | None":
+        """Those of a window; None where no row has one."""
+        if window.ids is None:
+            return None
+        found = window.ids.sample.duplicates()
+        return cls(found.rows, found.distinct, found.share, found.error) if found.rows else None
+
+
+@dataclass(frozen=True, slots=True)
 class WindowClosed:
-    """A window was closed and judged."""
+    """A window was closed and judged. `ids`: None where no row has one."""
 
     key: SeriesKey
     start: Nanos
     end: Nanos
     rows: int
     quality: Sequence[FeatureQuality]
+    ids: WindowIds | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.quality, list):  # as msgspec reads a sequence

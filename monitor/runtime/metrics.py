@@ -71,6 +71,13 @@ METRICS: dict[str, Spec] = {
     },
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
+    "driftd_window_ids": Spec(
+        "gauge", "Distinct ids in the last closed window, estimated; absent where no row has one", SERIES
+    ),
+    "driftd_duplicate_share": Spec(
+        "gauge", "Share of the rows with an id that repeat one in the same window; absent where no row has one", SERIES
+    ),
+    "driftd_duplicate_share_error": Spec("gauge", "Standard error of driftd_duplicate_share", SERIES),
     "driftd_window_end_timestamp_seconds": Spec("gauge", "Event time at which the last closed window ended", SERIES),
     "driftd_feature_missing_ratio": Spec("gauge", "Share of rows without a usable value", FEATURE),
     "driftd_feature_unseen_ratio": Spec("gauge", "Share of rows outside the reference's range or categories", FEATURE),
@@ -264,6 +271,9 @@ SERIES_PARTS = (
     "driftd_calibration_info",
     "driftd_learning_ratio",
     "driftd_window_rows",
+    "driftd_window_ids",
+    "driftd_duplicate_share",
+    "driftd_duplicate_share_error",
     "driftd_window_end_timestamp_seconds",
     "driftd_window_length_seconds",
     "driftd_reference_info",
@@ -297,7 +307,7 @@ def _of_part(base: str, part: DetectorScores) -> Iterator[tuple[str, list[Sample
 
 def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
     window = series.window
-    quality = () if window is None else window.quality
+    quality, ids = ((), None) if window is None else (window.quality, window.ids)
     judged = [(f"{base},{label('feature', entry.feature)}", entry) for entry in quality]
     info = labelled(("reference", "rows"), (series.reference, str(series.reference_rows)))
     return {
@@ -310,6 +320,9 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
         "driftd_learning_ratio": [] if series.learning is None else [(base, series.learning.share)],
         "driftd_window_rows": [] if window is None else [(base, window.rows)],
+        "driftd_window_ids": [] if ids is None else [(base, ids.distinct)],
+        "driftd_duplicate_share": [] if ids is None else [(base, ids.share)],
+        "driftd_duplicate_share_error": [] if ids is None else [(base, ids.error)],
         "driftd_window_end_timestamp_seconds": [] if window is None else [(base, window.end / SECOND)],
         "driftd_window_length_seconds": [(base, series.length / SECOND)],
         "driftd_reference_info": [(f"{base},{info}", 1)],

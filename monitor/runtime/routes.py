@@ -9,7 +9,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
-from monitor.facts import AlertChanged, AlertSeen, BaselineTrails, LevelChanged, WindowClosed
+from monitor.facts import AlertChanged, AlertSeen, BaselineTrails, LevelChanged, WindowClosed, WindowIds
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.stream.events import Nanos, SeriesKey
@@ -44,7 +44,12 @@ def model(
         "version": key.version,
         "window": None
         if window is None
-        else {"start": rfc3339(window.start), "end": rfc3339(window.end), "rows": window.rows},
+        else {
+            "start": rfc3339(window.start),
+            "end": rfc3339(window.end),
+            "rows": window.rows,
+            "ids": ids_item(window.ids),
+        },
         "calibration": series.calibration,
         "learning": None if series.learning is None else learning_item(series.learning),
         "learnt": None if series.learnt is None else {"at": rfc3339(series.learnt.at), **learnt_item(series.learnt)},
@@ -161,6 +166,13 @@ def incident(shown: AlertSeen | AlertChanged, state: str, ended_at: Nanos | None
 def evidence(entries: tuple[Evidence, ...]) -> list[dict[str, Any]]:
     """Evidence as JSON."""
     return [evidence_item(entry) for entry in entries]
+
+
+def ids_item(ids: WindowIds | None) -> dict[str, Any] | None:
+    """The ids of a window as JSON; null where no row has one."""
+    if ids is None:
+        return None
+    return {"rows": ids.rows, "distinct": round(ids.distinct), "duplicate_share": ids.share, "error": ids.error}
 
 
 def windows(recent: Iterable[list[WindowClosed]], limit: int) -> Iterator[dict[str, Any]]:

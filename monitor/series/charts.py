@@ -19,6 +19,7 @@ from detectors.charts import (
     LevelChange,
     LevelStep,
     TrailingState,
+    duplicates,
 )
 from detectors.charts.matters import Matters, begun, matters
 from detectors.features import some
@@ -65,7 +66,7 @@ class ChartBudget(Operator[Sketch]):
         design = self.charts.design
         self._reader = FiringReader.of(design)
         told = reference.hash, design.subgroup_ns, calibration
-        features = {*reference.names, volume.FEATURE}
+        features = {*reference.names, volume.FEATURE, duplicates.FEATURE}
         self.incidents = {kind: IncidentAlert(Teller(key, BY_CHARTS, *told, kind), features) for kind in KINDS}
         self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told, IncidentKind.SERVICE), {EVERY_FEATURE})
         self._alerts = (*self.incidents.values(), self.check)
@@ -236,7 +237,7 @@ class ChartBudget(Operator[Sketch]):
             each.feature: np.frombuffer(each.counts, "<i8").astype(np.int64)
             for alert in self.incidents.values()
             for each in alert.incident.evidence
-            if each.counts and each.feature != volume.FEATURE
+            if each.counts and each.feature in self._reference.names
         }
         return []
 

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from detectors.charts import ChartPoint, FiringFeature
+from detectors.charts import ChartPoint, FiringFeature, duplicates
 from detectors.univariate import volume
 from monitor.alerting.budget import BY_SELF_CHECK, EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.alerting.severity import severity_of
 from monitor.stream.events import Nanos
+
+PARTS = 1000  # of the rows, that words of duplicates count in
 
 
 def onsets(firing: Iterable[FiringFeature]) -> dict[str, Nanos]:
@@ -39,10 +41,20 @@ def evidence_of_charts(firing: Iterable[FiringFeature], point: ChartPoint) -> li
             moving=each.moving,
             creeping=each.creeping,
             grown=each.grown,
-            counts=integers(point.usual_rows or 0, point.rows) if each.feature == volume.FEATURE else b"",
+            counts=_of_rows(each.feature, point),
         )
         for each in firing
     ]
+
+
+def _of_rows(feature: str, point: ChartPoint) -> bytes:
+    """What words of the rows themselves are made of."""
+    if feature == volume.FEATURE:
+        return integers(point.usual_rows or 0, point.rows)
+    found = point.duplicates
+    if feature != duplicates.FEATURE or found is None:
+        return b""
+    return integers(PARTS * (found.usual or 0), PARTS * found.share)
 
 
 def evidence_of_self_check(point: ChartPoint) -> Evidence:

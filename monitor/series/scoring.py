@@ -13,7 +13,7 @@ from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
 from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
-from monitor.facts import Fact, Qualities, WindowClosed, WindowScored
+from monitor.facts import Fact, Qualities, WindowClosed, WindowIds, WindowScored
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
@@ -59,7 +59,8 @@ class FeatureScoring(Scoring[Sketch]):
         columns: list[ScoreColumns] = []
         for scorer in self._scorers:
             columns.append(scorer.columns(tally, columns))
-        closed = WindowClosed(self._key, window.start, window.end, tally.rows, Qualities(self._reference, tally))
+        quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
+        closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, ids)
         return Scored(closed, self._asking.table(columns))
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:

@@ -245,6 +245,7 @@ class EffectFloorSettings(Section):
     missing: Annotated[Threshold, Field(lt=1)] = 0.005
     unseen: Annotated[Threshold, Field(lt=1)] = 0.005
     rare: Annotated[Threshold, Field(lt=1)] = 0.005
+    duplicates: Annotated[Threshold, Field(lt=1)] = 0.005
 
 
 class AlertingSettings(Section):

@@ -26,6 +26,7 @@ class PaneRows:
     earliest: Nanos
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
+    ids: NDArray[np.uint64] | None = None
 
     @property
     def rows(self) -> int:
@@ -35,6 +36,8 @@ class PaneRows:
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Count them into the pane's sketch."""
         sketch.update(self.numeric, self.codes)
+        if self.ids is not None:
+            sketch.identify(self.ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,22 +116,25 @@ def _panes(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     first, last = int(batch.event_times.min()), int(batch.event_times.max())
     start = first - first % slide
     if last < start + slide:
-        return {start: PaneRows(first, batch.numeric, batch.codes)}
+        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids)}
     return _shared_out(batch, slide)
 
 
 def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     """Share out a batch that belongs to several panes: sorted by pane once, then run by run."""
-    times, numeric, codes = batch.event_times, batch.numeric, batch.codes
+    times, numeric, codes, ids = batch.event_times, batch.numeric, batch.codes, batch.ids
     starts = times - times % slide
     steps = np.diff(starts)
     if (steps < 0).any():
         order = np.argsort(starts, kind="stable")
         times, starts, numeric, codes = times[order], starts[order], numeric[order], codes[order]
+        ids = None if ids is None else ids[order]
         steps = np.diff(starts)
     bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
     earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
     return {
-        int(starts[first]): PaneRows(least, numeric[first:end], codes[first:end])
+        int(starts[first]): PaneRows(
+            least, numeric[first:end], codes[first:end], None if ids is None else ids[first:end]
+        )
         for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
     }

@@ -66,6 +66,7 @@ class EventBatch:
     `event_times` int64[n]; `numeric` float64[n, k], NaN where missing; `codes` int32[n, c], the reference's
     category codes. Columns stand in the order of the series' layout. `unseen_categories` are a few of the new categories, for
     display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
+    `ids` uint64[n] are hashes of the events' ids, 0 where one has none; None where none are read.
     """
 
     key: SeriesKey
@@ -76,6 +77,7 @@ class EventBatch:
     unseen_categories: tuple[UnseenCategory, ...] = ()
     offsets: tuple[OffsetRange, ...] = ()
     view: str = FEATURES
+    ids: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.event_times)
@@ -88,6 +90,7 @@ class EventBatch:
             numeric=self.numeric[which],
             codes=self.codes[which],
             unseen_categories=(),
+            ids=None if self.ids is None else self.ids[which],
         )
 
 

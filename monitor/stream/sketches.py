@@ -26,6 +26,9 @@ class AdditiveSketch(Counted, Protocol):
     def update(self, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> None:
         """Count the columns of a batch."""
 
+    def identify(self, hashes: NDArray[np.uint64]) -> None:
+        """Take the ids of the same rows, as hashes; 0 is none."""
+
     def add(self, other: Any, /) -> None:
         """Add the counts of another, loose or put away."""
 

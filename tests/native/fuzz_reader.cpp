@@ -36,6 +36,7 @@ void describe(Shape& shape) {
   add(shape, shape.root, "version", Kind::version, 0);
   add(shape, shape.root, "features", Kind::node, 0);
   add(shape, shape.root, "prediction", Kind::number, 2);
+  add(shape, shape.root, "id", Kind::id, 0);
   auto features = std::make_unique<Node>();
   features->required = true;
   add(shape, *features, "age", Kind::number, 0);
@@ -74,7 +75,8 @@ int main(int, char** arguments) {
   describe(shape);
   double numbers[3];
   int32_t codes[2];
-  const Columns columns{numbers, codes, 1};
+  uint64_t ids[1];
+  const Columns columns{numbers, codes, ids, 1};
   Reader reader(shape, columns, 1'000'000, INT64_MAX);
   long read = 0;
   for (long at = 0; at < count; ++at) {

@@ -32,6 +32,8 @@ MANY = [SeriesKey("churn", "3"), SeriesKey("churn", "*"), SeriesKey("fraud", "1"
 SHAPES = [
     FieldMap(),
     FieldMap(features=()),
+    FieldMap(id=("out", "id")),
+    FieldMap(id=("features", "a")),
     FieldMap(features=("in", "x"), prediction=("out", "y"), timestamp=("in", "ts"), version=("out", "version")),
 ]
 
@@ -64,6 +66,9 @@ stamps = st.one_of(
     st.floats(TS / 1000 - 10, TS + 700_000),
     st.from_regex(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]", fullmatch=True),
 )
+identities = st.one_of(
+    st.uuids().map(str), st.text(max_size=200), st.integers(0, 9), st.just(""), st.text("é𝄞", max_size=40)
+)
 features = st.dictionaries(st.sampled_from([*NAMES, "unknown", "ts", "model"]), feature_values, max_size=8)
 often = {"ts": st.integers(TS - 1000, TS + 700_000), "model": st.sampled_from(["churn", "fraud", "other"])}
 plausible = st.fixed_dictionaries(
@@ -75,9 +80,11 @@ plausible = st.fixed_dictionaries(
     optional={
         "version": st.one_of(st.sampled_from(["3", 3, 3.0, "1", None, "*"]), values),
         "prediction": st.one_of(st.floats(0, 1), values),
-        "id": values,
+        "id": st.one_of(identities, values),
         "in": st.one_of(st.fixed_dictionaries({"x": features}, optional={"ts": often["ts"]}), values),
-        "out": st.one_of(st.fixed_dictionaries({}, optional={"y": scalars, "version": scalars}), values),
+        "out": st.one_of(
+            st.fixed_dictionaries({}, optional={"y": scalars, "version": scalars, "id": identities}), values
+        ),
         "a": feature_values,
         "plan": feature_values,
     },
@@ -122,10 +129,15 @@ def rows(decoded: Decoded) -> Counter[Any]:
             time,
             tuple("nan" if math.isnan(number) else number for number in numbers),
             tuple(codes),
+            identity,
         )
         for batch in decoded.batches
-        for time, numbers, codes in zip(
-            batch.event_times.tolist(), batch.numeric.tolist(), batch.codes.tolist(), strict=True
+        for time, numbers, codes, identity in zip(
+            batch.event_times.tolist(),
+            batch.numeric.tolist(),
+            batch.codes.tolist(),
+            [None] * len(batch) if batch.ids is None else batch.ids.tolist(),
+            strict=True,
         )
     )
 

@@ -30,6 +30,7 @@ CHARTS = {
     "mass-": "rare values fewer",
     "rows+": "more rows",
     "rows-": "fewer rows",
+    "duplicates": "duplicates",
 }
 
 

@@ -123,4 +123,5 @@ class TopicDecoder:
             decoded.seen[partition] = max(time, decoded.seen.get(partition, time))
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
-        return EventBatch(rows.series.key, self.topic, rows.times, rows.numeric, rows.codes, offsets=offsets)
+        columns = rows.times, rows.numeric, rows.codes
+        return EventBatch(rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids)

@@ -92,6 +92,7 @@ class DecodeCounts:
 class SeriesRows:
     """Rows of one series as its columns: event times int64[n], numeric float64[n, k], codes int32[n, c].
 
+    `ids` uint64[n] are hashes of the rows' ids, 0 where a row has none; None where no id is read.
     `look` gives the values of a row at some paths, for words; it may have to read the message again.
     """
 
@@ -100,6 +101,7 @@ class SeriesRows:
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
     look: Callable[[int, Iterable[Path]], Sequence[object]]
+    ids: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

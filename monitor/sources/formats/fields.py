@@ -25,12 +25,13 @@ class FieldMap:
     version: Path = ("version",)
     features: Path = ("features",)
     prediction: Path = ("prediction",)
+    id: Path = ("id",)
     unit: Nanos = UNITS["ms"]
 
     @classmethod
     def parse(cls, paths: Mapping[str, str], unit: Nanos) -> "FieldMap":
         """From dotted paths."""
-        split = {name: tuple(path.split(".")) if path else () for name, path in paths.items() if name != "id"}
+        split = {name: tuple(path.split(".")) if path else () for name, path in paths.items()}
         return cls(**split, unit=unit)
 
     def feature_path(self, name: str) -> Path:
@@ -65,7 +66,20 @@ class SeriesFields:
         self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in layout.categorical]
         self.known = frozenset(layout.names)
         self.tables = [CategoryTable(feature.categories) for feature in layout.categorical]
+        self.id = self._own_id()
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
+
+    def _own_id(self) -> Path:
+        """Where a row has its id; empty where something else stands there: then no ids are read."""
+        fields, path = self.fields, self.fields.id
+        others = [
+            fields.timestamp,
+            fields.model,
+            fields.version,
+            *(held for _, held in (*self.numeric, *self.categorical)),
+        ]
+        apart = all(path[: len(other)] != other and other[: len(path)] != path for other in others)
+        return path if path and apart and fields.features[: len(path)] != path else ()
 
     def unknown(self, row: Mapping[Path, object]) -> list[str]:
         """Features of a row that the reference does not have. Only where features have an object of their own."""

@@ -37,6 +37,7 @@ from monitor.facts import (
     SubgroupCharted,
     WatermarkAdvanced,
     WindowClosed,
+    WindowIds,
     WindowScored,
     WindowSpan,
 )
@@ -81,7 +82,12 @@ def changed(before: AlertState, after: AlertState, at: int = NOON) -> AlertChang
 
 
 WINDOW = WindowClosed(
-    CHURN, NOON - 5 * MINUTE, NOON, 100, (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5))
+    CHURN,
+    NOON - 5 * MINUTE,
+    NOON,
+    100,
+    (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5)),
+    WindowIds(80, 60.0, 0.25, 0.01),
 )
 IDLE = SeriesKey("idle", "*")
 LEARNT = CalibrationLearnt(
@@ -235,11 +241,12 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
 
     churn, idle = scene.json("/api/v1/models")
 
+    ids = {"rows": 80, "distinct": 60, "duplicate_share": 0.25, "error": 0.01}
     psi = {"detector": "psi", "value": 0.41, "threshold": 0.25, "pvalue": 0.5}
     assert churn == {
         "model": "churn",
         "version": "3",
-        "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100},
+        "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100, "ids": ids},
         "calibration": "day",
         "learning": None,
         "learnt": None,

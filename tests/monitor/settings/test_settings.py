@@ -144,7 +144,15 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
     assert (model["window"], model["slide"], model["lateness"], model["min_rows"]) == ("5m", None, "30s", 200)
     assert found["alerting"] == {
         "false_alarms_per_month": 1,
-        "effect_floor": {"shift": 0.05, "scale": 0.05, "mass": 0.01, "missing": 0.005, "unseen": 0.005, "rare": 0.005},
+        "effect_floor": {
+            "shift": 0.05,
+            "scale": 0.05,
+            "mass": 0.01,
+            "missing": 0.005,
+            "unseen": 0.005,
+            "rare": 0.005,
+            "duplicates": 0.005,
+        },
         "rules": [],
     }
     assert found["retraining"] == {"cooldown": "1d", "max_per_week": 3}

@@ -1,6 +1,7 @@
 // One message read against a shape: where it keeps what is wanted, which series it belongs to. Knows nothing of Python.
 #pragma once
 
+#include "_hash.hpp"
 #include "_table.hpp"
 #include "_times.hpp"
 
@@ -19,7 +20,7 @@ constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanosecond
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
-enum class Kind { node, number, category, timestamp, model, version };
+enum class Kind { node, number, category, timestamp, model, version, id };
 enum Reason { missing, boolean_as_number, number_as_text, wrong_type, non_finite, reasons };
 
 struct Node;
@@ -72,6 +73,7 @@ struct Routes {
 struct Columns {
   double* numbers;
   int32_t* codes;
+  uint64_t* ids;   // hashes, 0 where there is none
   ptrdiff_t rows;  // room for so many in each column
 };
 
@@ -86,6 +88,7 @@ class Reader {
   bool read(const char* begin, const char* end, ptrdiff_t row) {
     row_ = row;
     until_known_ = nullptr;
+    if (columns_.ids) columns_.ids[row] = 0;
     if (!root(begin, end)) return false;
     if (!in_.ends() || required_ != shape_.required) return false;
     if (shape_.envelope && !(has_time_ && has_model_)) return false;
@@ -166,6 +169,7 @@ class Reader {
       case Kind::timestamp: return has_time_ = timestamp();
       case Kind::model: return has_model_ = *in_.at == '"' && in_.string(model_, model_text_);
       case Kind::version: return has_version_ = version_value();
+      case Kind::id: return identity(depth);
       case Kind::node: break;
     }
     if (*in_.at != '{' || depth >= MAX_DEPTH) return false;
@@ -243,6 +247,28 @@ class Reader {
   bool canonical(string_view& text) {
     Number found;
     return in_.number(found) && driftd::canonical(found, digits_, text);
+  }
+
+  bool identified(string_view text) {
+    columns_.ids[row_] = hash_id(text);
+    return true;
+  }
+
+  bool identity(int depth) {
+    string_view text;
+    switch (*in_.at) {
+      case 'n': return in_.literal("null");
+      case 't': return in_.literal("true") && identified("true");
+      case 'f': return in_.literal("false") && identified("false");
+      case '"': return in_.string(text, scratch_) && identified(text);
+      case '{':
+      case '[': return in_.skip(depth);
+      case 'N': return in_.literal("NaN");
+      case 'I': return in_.literal("Infinity");
+      default: break;
+    }
+    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity");
+    return canonical(text) && identified(text);
   }
 
   bool version_value() {

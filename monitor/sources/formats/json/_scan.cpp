@@ -202,18 +202,18 @@ const Routes& routes_of(PyObject* object) {
 // All messages by the shape of the only series.
 PyObject* scan(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *shape_object, *routes_object, *values, *times, *series, *numbers, *codes, *totals;
+    PyObject *shape_object, *routes_object, *values, *times, *series, *numbers, *codes, *ids, *totals;
     long long unit, latest;
-    checked(PyArg_ParseTuple(arguments, "OOO!LLOOOOO", &shape_object, &routes_object, &PyList_Type, &values, &unit,
-                             &latest, &times, &series, &numbers, &codes, &totals));
+    checked(PyArg_ParseTuple(arguments, "OOO!LLOOOOOO", &shape_object, &routes_object, &PyList_Type, &values, &unit,
+                             &latest, &times, &series, &numbers, &codes, &ids, &totals));
     const Shape& shape = *shape_of(shape_object);
     const Py_ssize_t count = PyList_Size(values);
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
     const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
-    const Buffer totals_buffer(totals, sizeof(int64_t), reasons);
+    const Buffer ids_buffer(ids, sizeof(uint64_t), count), totals_buffer(totals, sizeof(int64_t), reasons);
     const Scan scanning{values, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
-    const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), count};
+    const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), ids_buffer.as<uint64_t>(), count};
     Reader reader(shape, columns, unit, latest);
     Router router(routes_of(routes_object));
     Py_ssize_t row = 0;
@@ -239,7 +239,7 @@ PyObject* route(PyObject*, PyObject* arguments) {
     const Py_ssize_t count = PyList_Size(values);
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Scan scanning{values, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
-    const Columns none{nullptr, nullptr, 0};
+    const Columns none{nullptr, nullptr, nullptr, 0};
     const Routes& routes = routes_of(routes_object);
     Reader reader(*shape_of(shape_object), none, unit, latest);
     Router router(routes);
@@ -261,17 +261,19 @@ struct Group {
 
 // The series that have messages, `sizes[at]` of them each, with columns that lie one series after the other.
 std::vector<std::unique_ptr<Group>> groups_of(PyObject* shapes, const Buffer& sizes, const Buffer& numbers,
-                                              const Buffer& codes, int64_t unit, int64_t latest) {
+                                              const Buffer& codes, const Buffer& ids, int64_t unit, int64_t latest) {
   std::vector<std::unique_ptr<Group>> groups(PyList_Size(shapes));
-  Py_ssize_t numbers_at = 0, codes_at = 0;
+  Py_ssize_t numbers_at = 0, codes_at = 0, ids_at = 0;
   for (size_t at = 0; at < groups.size(); ++at) {
     const Py_ssize_t room = sizes.as<int64_t>()[at];
     if (room <= 0) continue;
     const Shape& shape = *shape_of(checked(PyList_GetItem(shapes, at)));
-    const Columns columns{numbers.as<double>() + numbers_at, codes.as<int32_t>() + codes_at, room};
+    const Columns columns{numbers.as<double>() + numbers_at, codes.as<int32_t>() + codes_at, ids.as<uint64_t>() + ids_at,
+                          room};
+    ids_at += room;
     numbers_at += room * static_cast<Py_ssize_t>(shape.numbers);
     codes_at += room * static_cast<Py_ssize_t>(shape.categories.size());
-    if (numbers_at > numbers.size() || codes_at > codes.size()) {
+    if (numbers_at > numbers.size() || codes_at > codes.size() || ids_at > ids.size()) {
       PyErr_SetString(PyExc_ValueError, "the columns are too short");
       throw Failed();
     }
@@ -284,16 +286,17 @@ std::vector<std::unique_ptr<Group>> groups_of(PyObject* shapes, const Buffer& si
 // memory. `sizes` becomes the rows of each series.
 PyObject* scan_each(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *shapes, *values, *series, *numbers, *codes, *sizes, *totals;
+    PyObject *shapes, *values, *series, *numbers, *codes, *ids, *sizes, *totals;
     long long unit, latest;
-    checked(PyArg_ParseTuple(arguments, "O!O!LLOOOOO", &PyList_Type, &shapes, &PyList_Type, &values, &unit, &latest,
-                             &series, &numbers, &codes, &sizes, &totals));
+    checked(PyArg_ParseTuple(arguments, "O!O!LLOOOOOO", &PyList_Type, &shapes, &PyList_Type, &values, &unit, &latest,
+                             &series, &numbers, &codes, &ids, &sizes, &totals));
     const Py_ssize_t count = PyList_Size(values), most = PyList_Size(shapes);
     const Buffer series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
+    const Buffer ids_buffer(ids, sizeof(uint64_t), 0);
     const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), reasons);
     const Scan scanning{values, nullptr, series_buffer.as<int32_t>()};
-    const auto groups = groups_of(shapes, sizes_buffer, numbers_buffer, codes_buffer, unit, latest);
+    const auto groups = groups_of(shapes, sizes_buffer, numbers_buffer, codes_buffer, ids_buffer, unit, latest);
     for (Py_ssize_t at = 0; at < count; ++at) {
       const int32_t whose = series_buffer.as<int32_t>()[at];
       if (whose < 0) continue;

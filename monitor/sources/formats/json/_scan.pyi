@@ -18,6 +18,7 @@ def scan(
     series: NDArray[np.int32],
     numbers: NDArray[np.float64],
     codes: NDArray[np.int32],
+    ids: NDArray[np.uint64],
     totals: NDArray[np.int64],
 ) -> int: ...
 def route(
@@ -37,6 +38,7 @@ def scan_each(
     series: NDArray[np.int32],
     numbers: NDArray[np.float64],
     codes: NDArray[np.int32],
+    ids: NDArray[np.uint64],
     sizes: NDArray[np.int64],
     totals: NDArray[np.int64],
 ) -> None: ...

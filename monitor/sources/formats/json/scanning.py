@@ -27,7 +27,7 @@ except ImportError:  # installed without a compiler
 COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
 UNMONITORED, ODD = -1, -2
 REASONS = ("missing", "boolean_as_number", "number_as_text", "wrong_type", "non_finite")
-NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION = range(6)
+NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID = range(7)
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
 Leaves = Mapping[Path, tuple[int, int]]
@@ -77,13 +77,15 @@ class TopicScanner:
     ) -> list[SeriesRows]:
         count, (width, codes_width) = len(values), self._widths[0].tolist()
         numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
-        arrays = scanned.times, scanned.series, numeric, codes, totals
+        ids = np.empty(count, dtype=np.uint64)
+        arrays = scanned.times, scanned.series, numeric, codes, ids, totals
         rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
         look = partial(self._look_at, values, scanned, 0)
-        return [SeriesRows(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look)]
+        known = ids[:rows] if self._series[0].id else None
+        return [SeriesRows(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look, known)]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -92,13 +94,14 @@ class TopicScanner:
         sizes = np.bincount(scanned.series[known], minlength=len(self._series))
         room = sizes.tolist()
         numbers, codes = (np.empty(size, dtype) for size, dtype in zip(sizes @ self._widths, DTYPES, strict=True))
-        arrays = scanned.series, numbers, codes, sizes, totals
+        ids = np.empty(sum(room), dtype=np.uint64)
+        arrays = scanned.series, numbers, codes, ids, sizes, totals
         order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
         _scan.scan_each(self._shapes, values, self._unit, latest, *arrays)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
         look = partial(self._look_at, values, scanned)
-        return list(self._cut(room, sizes.tolist(), scanned.times[order], numbers, codes, look))
+        return list(self._cut(room, sizes.tolist(), scanned.times[order], numbers, codes, ids, look))
 
     def _cut(
         self,
@@ -107,17 +110,20 @@ class TopicScanner:
         times: NDArray[np.int64],
         numbers: NDArray[np.float64],
         codes: NDArray[np.int32],
+        ids: NDArray[np.uint64],
         look: Callable[[int, int, Iterable[Path]], Sequence[object]],
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
-        row = number = code = 0
+        row = number = code = first = 0
         for place, (series, size, taken) in enumerate(zip(self._series, room, rows, strict=True)):
             width, codes_width = len(series.numeric), len(series.tables)
             if taken:
                 numeric = numbers[number : number + size * width].reshape(width, size)[:, :taken].T
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
-                yield SeriesRows(series, times[row : row + taken], numeric, coded, partial(look, place))
+                known = ids[first : first + taken] if series.id else None
+                yield SeriesRows(series, times[row : row + taken], numeric, coded, partial(look, place), known)
             row += taken
+            first += size
             number += size * width
             code += size * codes_width
 
@@ -155,6 +161,7 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap) -> Any:
     leaves = dict(envelope)
     leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
     leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
+    leaves |= {series.id: (ID, 0)} if series.id else {}
     categories = [table.categories for table in series.tables]
     return _scan.shape(_node(leaves, fields.features), len(series.numeric), categories)
 

@@ -43,7 +43,7 @@ class StructPlan:
     struct: type[msgspec.Struct]
     envelope: Callable[[Any], tuple[Any, Any, Any]]
     wanted: tuple[tuple[Path, tuple[int, ...], tuple[int, ...]], ...]  # object, places in it, columns they fill
-    width: int
+    width: int  # features, and the id after them where there is one
 
     def envelopes(self, messages: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
         """Timestamps, models and versions of some messages."""
@@ -68,7 +68,7 @@ class StructPlan:
 def plan_series(series: SeriesFields) -> StructPlan | None:
     """The struct of a series' messages; None where no struct can say it."""
     numeric, categorical = ([path for _, path in columns] for columns in (series.numeric, series.categorical))
-    return plan_struct(_envelope(series.fields), numeric, categorical, series.fields.features)
+    return plan_struct(_envelope(series.fields), numeric, categorical, series.fields.features, series.id)
 
 
 def plan_envelope(fields: FieldMap) -> StructPlan | None:
@@ -81,7 +81,11 @@ def _envelope(fields: FieldMap) -> dict[str, Path]:
 
 
 def plan_struct(
-    envelope: Mapping[str, Path], numeric: Sequence[Path], categorical: Sequence[Path], features: Path
+    envelope: Mapping[str, Path],
+    numeric: Sequence[Path],
+    categorical: Sequence[Path],
+    features: Path,
+    identity: Path = (),
 ) -> StructPlan | None:
     """The struct of messages that keep these things at these paths.
 
@@ -90,7 +94,7 @@ def plan_struct(
     """
     root = Node(required=True)
     leaves = [(path, Leaf(NUMERIC, math.nan)) for path in numeric]
-    leaves += [(path, Leaf(CATEGORY, None)) for path in categorical]
+    leaves += [(path, Leaf(CATEGORY, None)) for path in (*categorical, *([identity] if identity else []))]
     try:
         if numeric or categorical:
             _require(root, features)

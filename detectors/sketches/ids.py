@@ -1,0 +1,216 @@
+"""Which ids came, and how often: a sample of the ids by their hashes, of bounded size, that merges exactly in any order.
+
+The 512 ids of the smallest hashes are kept, each with the rows that had it (bottom-k, Bar-Yossef and others 2002; with counts,
+Beyer and others 2007). A hash knows nothing of how often its id comes, so these are a simple random sample of the distinct ids,
+the same ids in every pane: one that is among the smallest of a union is among the smallest of each part, with all its rows. Of
+fewer ids the sample is all of them. A HyperLogLog (Flajolet and others 2007) would take as many bytes for an error of 1.6 % of the
+rows; here, where nothing comes twice, no sampled id does: the share is then exactly 0.
+
+Z. Bar-Yossef and others, Counting distinct elements in a data stream, RANDOM (2002). K. Beyer and others, On synopses for
+distinct-value estimation under multiset operations, SIGMOD (2007). L. Kish, Survey Sampling (1965), on unequal weights.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import Ints
+
+Hashes = NDArray[np.uint64]
+"""Of ids, one a row; 0 is no id."""
+
+KEPT = 512  # ids
+PENDING = 8192  # rows that wait to be sorted together
+MANY = 2048  # rows from which it pays to look at the small hashes first,
+AMPLE = 2  # times as many as are kept
+LARGEST = 2**64 - 1
+HEAD = struct.Struct("<QHB")  # rows with an id, ids kept, bytes a count; then the hashes, then the counts
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """What a sample says: `rows` with an id, of them `distinct` ids, hence the `share` that repeat one, with its standard error.
+
+    `events` of `sampled` rows are repeats. `weight` is how many independent rows one of these is worth (Kish 1965).
+    """
+
+    rows: int
+    distinct: float
+    share: float
+    error: float
+    events: int
+    sampled: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdSample:
+    """The ids of the smallest hashes, uint64[k] rising, with the rows of each, int64[k], and all rows with an id."""
+
+    rows: int
+    hashes: Hashes
+    counts: Ints
+
+    @staticmethod
+    def most() -> int:
+        """How many ids are kept at most."""
+        return KEPT
+
+    @property
+    def bound(self) -> int | None:
+        """The largest hash that may be in it; None where it has all ids."""
+        return int(self.hashes[-1]) if self.hashes.size == KEPT else None
+
+    def duplicates(self, before: "IdSample | None" = None) -> Duplicates:
+        """Say how many rows repeat an id: of these rows, or one that is in the sample `before` them."""
+        hashes, counts = self.hashes, self.counts
+        new = np.ones(hashes.size, dtype=np.bool_)
+        if before is not None and hashes.size:
+            comparable = hashes <= (hashes[-1] if before.bound is None else np.uint64(before.bound))
+            hashes, counts = hashes[comparable], counts[comparable]
+            new = ~np.isin(hashes, before.hashes, assume_unique=True)
+        sampled, first = int(counts.sum()), int(new.sum())
+        if not sampled:
+            return Duplicates(self.rows, 0.0, 0.0, 0.0, 0, 0, 1.0)
+        share, k = 1 - first / sampled, counts.size
+        apart = new - counts * (first / sampled)  # of a ratio of means, linearised
+        unseen = max(1 - sampled / max(self.rows, 1), 0.0)
+        error = float(np.sqrt(unseen * np.square(apart).sum() / max(k - 1, 1) * k)) / sampled
+        weight = float(sampled / np.square(counts).sum())
+        return Duplicates(self.rows, self.rows * (1 - share), share, error, sampled - first, sampled, weight)
+
+    def to_bytes(self) -> bytes:
+        """Write it; `from_bytes` reads it."""
+        width = np.min_scalar_type(int(self.counts.max(initial=0))).itemsize
+        head = HEAD.pack(self.rows, self.hashes.size, width)
+        return head + self.hashes.astype("<u8").tobytes() + self.counts.astype(f"<u{width}").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read what `to_bytes` wrote. Raises ValueError for damaged bytes."""
+        if len(data) < HEAD.size:
+            raise ValueError("the ids are damaged: there are too few bytes")
+        rows, kept, width = HEAD.unpack_from(data)
+        if width not in {1, 2, 4, 8} or len(data) != HEAD.size + kept * (8 + width) or kept > KEPT:
+            raise ValueError(f"the ids should be at most {KEPT} hashes with their counts")
+        hashes = np.frombuffer(data, "<u8", kept, HEAD.size).astype(np.uint64)
+        counts = np.frombuffer(data, f"<u{width}", kept, HEAD.size + 8 * kept).astype(np.int64)
+        total = int(counts.sum())
+        if (hashes[1:] <= hashes[:-1]).any() or (counts < 1).any() or total > rows or (kept < KEPT and total != rows):
+            raise ValueError(f"the ids are damaged: they do not make {rows} rows")
+        return cls(rows, hashes, counts)
+
+
+NONE = IdSample(0, np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64))
+
+
+def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSample:
+    """Return the sample of everything, with the rows that are pending."""
+    bounds = [each.bound for each in samples if each.bound is not None]
+    fresh = _counted(pending)
+    if not samples:
+        return fresh
+    if len(samples) == 1 and not fresh.rows:
+        return samples[0]
+    parts = [*samples, fresh]
+    hashes, counts = np.concatenate([each.hashes for each in parts]), np.concatenate([each.counts for each in parts])
+    if bounds:
+        inside = hashes <= np.uint64(min(bounds))
+        hashes, counts = hashes[inside], counts[inside]
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    begins = np.flatnonzero(np.diff(hashes, prepend=np.uint64(0)) > 0)  # no hash is 0
+    totals = np.add.reduceat(counts[order], begins) if begins.size else counts
+    return IdSample(sum(each.rows for each in parts), hashes[begins][:KEPT], totals[:KEPT])
+
+
+def _counted(pending: Iterable[Hashes]) -> IdSample:
+    """Rows that are not counted yet; `rows` are those that wait, for the others have been counted."""
+    waiting = list(pending)
+    if not waiting:
+        return NONE
+    hashes = np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+    rows = hashes.size
+    if rows >= MANY:  # the smallest are all among the small ones, unless most of these are the same
+        small = _smallest(hashes[hashes <= np.uint64(AMPLE * KEPT * (LARGEST // rows))], rows)
+        if small.hashes.size == KEPT:
+            return small
+    return _smallest(hashes, rows)
+
+
+def _smallest(hashes: Hashes, rows: int) -> IdSample:
+    """The smallest of them with their counts."""
+    hashes = np.sort(hashes)
+    begins = np.flatnonzero(np.diff(hashes, prepend=np.uint64(0)) > 0)
+    counts = np.diff(np.append(begins, hashes.size))
+    return IdSample(rows, hashes[begins][:KEPT], counts[:KEPT])
+
+
+class Ids:
+    """The ids of a sketch: samples of its parts, and rows that wait. What was added as a part can be taken out again."""
+
+    __slots__ = ("_parts", "_pending", "_rows", "_waiting")
+
+    def __init__(self, parts: tuple[IdSample, ...] = ()) -> None:
+        self._parts = parts
+        self._pending: list[Hashes] = []
+        self._waiting = 0  # rows in there
+        self._rows = 0  # seen, but of hashes that are too large to matter
+
+    def update(self, hashes: Hashes) -> None:
+        """Take the ids of some rows; a row without one has 0."""
+        rows = int(np.count_nonzero(hashes))
+        bound = self._parts[0].bound if len(self._parts) == 1 else None
+        if bound is None:
+            kept = hashes.copy() if rows == hashes.size else hashes[hashes > 0]
+        else:  # less one, 0 is the largest
+            kept = hashes[hashes - np.uint64(1) < np.uint64(bound)]
+        self._rows += rows - kept.size
+        if not kept.size:
+            return
+        self._pending.append(kept)
+        self._waiting += kept.size
+        if self._waiting >= PENDING:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let nothing wait."""
+        if self._waiting or self._rows:
+            found = merged(self._parts, self._pending)
+            self._parts = (IdSample(found.rows + self._rows, found.hashes, found.counts),)
+            self._pending, self._waiting, self._rows = [], 0, 0
+
+    @property
+    def parts(self) -> tuple[IdSample, ...]:
+        """All of it, nothing waiting."""
+        self._settle()
+        return self._parts
+
+    @property
+    def sample(self) -> IdSample:
+        """The sample of all of it."""
+        return merged(self.parts) if self.parts else NONE
+
+    def copy(self) -> "Ids":
+        """Return ids that no longer change with these; they are of the same parts."""
+        return Ids(self.parts)
+
+    def whole(self) -> "Ids":
+        """Return the same as one part."""
+        return self if len(self.parts) == 1 else Ids((self.sample,))
+
+    def plus(self, other: "Ids") -> "Ids":
+        """Return these and others."""
+        return Ids(self.parts + other.parts)
+
+    def less(self, other: "Ids") -> "Ids":
+        """Return these without others that were added. Raises ValueError where they were not."""
+        gone = {id(each) for each in other.parts}
+        left = tuple(each for each in self.parts if id(each) not in gone)
+        if len(left) + len(gone) != len(self.parts):
+            raise ValueError("these ids were not added as they are")
+        return Ids(left)
