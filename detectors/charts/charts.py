@@ -206,10 +206,10 @@ class Charts:
             self.row_charts.follow(rows, start, end, covered)
             self._follow_day(evidence, start)
         improved = self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows)
-        seen = _Seen(start, end, rows, improved, changes, duplicates, holiday=holiday)
+        seen = _Judged(start, end, rows, improved, changes, duplicates, holiday=holiday)
         return self._point(seen, found, self._warnings(evidence, rates.firing))
 
-    def _point(self, seen: "_Seen", found: "_Found", warnings: tuple[int, float]) -> ChartPoint:
+    def _point(self, seen: "_Judged", found: "_Found", warnings: tuple[int, float]) -> ChartPoint:
         """What is said after a subgroup."""
         return ChartPoint(
             start=seen.start,
@@ -490,7 +490,7 @@ class _Found:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
+class _Judged:
     """What a subgroup is, and what it has changed besides the charts."""
 
     start: int
