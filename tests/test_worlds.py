@@ -226,7 +226,7 @@ def small() -> cases.Case:
         trials=(
             cases.Trial("2 σ", Change(shift=2.0), cases.numbers(2)),
             cases.Trial("nothing", Change(), cases.numbers(2), horizon=5.0),
-            cases.Trial("every row six times", Change(copies=6), cases.the("__volume__"), named=("__volume__",)),
+            cases.Trial("every row six times", Change(copies=6), cases.the("__volume__"), named=("__duplicates__",)),
         ),
     )
 

@@ -201,7 +201,7 @@ def test_the_configs_hash_is_that_of_the_builds_before(home: Path) -> None:
     webhook = {"name": "trainer", "url": "https://trainer.invalid/?token=1", "secret_env": "S", "timeout": "3s"}
     found = configuration(home, {"S": "whsec_" + "A" * 32}, webhooks=[webhook], state="/var/lib/driftd")
 
-    assert found.config_hash == "39083db8c816"  # the default floors of rates are others since 2026-11-28
+    assert found.config_hash == "bef6ce82af0d"  # of duplicates too there is a default floor since 2026-11-28
 
 
 def test_the_clients_complaints_name_the_property_without_its_value(home: Path) -> None:
