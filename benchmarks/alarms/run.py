@@ -2,8 +2,8 @@
 
 `--short` is what CI runs, within three minutes, and writes nothing but `--json`: one reference a world, days for months,
 without the worlds weekend, million, ties-1000 and iid-100000; of the contests two, small. The other bounds are the same.
-Either form fails where chance cannot explain that a figure was not reached: the lower 95 % bound of a rate above its goal,
-a mean delay more than 3.3 standard errors above its own; from ten model-months on, which only the full form has, also where
+Either form fails where chance cannot explain that a figure was not reached: a rate that one at its goal exceeds once in
+10 000 runs, a mean delay more than 3.3 standard errors above its own; from ten model-months on, which only the full form has, also where
 the upper 95 % bound of a rate is above its own goal. The seed is fresh from the system, printed, and settable by `--seed`.
 """
 
