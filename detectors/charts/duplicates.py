@@ -81,13 +81,16 @@ class DuplicateChart:
 
     def follow(self, ids: IdSample | None, start: int) -> tuple[DuplicatePoint | None, float]:
         """Take the ids of a subgroup; the point, None where no row has one, and what its rows are worth, at most 1."""
+        if (
+            self.firing[0] and self._lasted[0] >= self._day
+        ):  # also where no id comes any more: nothing else would end it
+            self._forget()
         if ids is None or not ids.rows:
             self._remember(NO_IDS)
+            self._lasted += self.firing
             return (self._point(NO_IDS, 0.0, 0.0), 1.0) if self.firing[0] else (None, 1.0)
         found = ids.duplicates(self._known_before)
         self._remember(ids)
-        if self.firing[0] and self._lasted[0] >= self._day:
-            self._forget()
         if self._taught[0] >= LEARNING:
             self._judge(found.share, found.events * found.weight, found.sampled * found.weight, start)
         if not (self.firing[0] or self.sums.any()):

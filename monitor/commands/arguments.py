@@ -81,10 +81,10 @@ def budgets(text: str) -> list[float]:
 
 
 def separated(text: str, whole: str) -> list[str]:
-    """Cut a text at the commas before which a value is whole.
+    """Cut a text at the commas before which a value is whole; what is left comes last, nothing where all are.
 
     >>> separated("a,b=numeric,c=categorical", r"=[^=,]*$")
-    ['a,b=numeric', 'c=categorical']
+    ['a,b=numeric', 'c=categorical', '']
     """
     values, value = [], ""
     for piece in text.split(","):

@@ -311,7 +311,8 @@ def test_what_lasts_a_day_fires_once_and_rests_once(learnt: Reference) -> None:
 
     assert len(turns) == 2
     assert 20 <= turns[0] <= 30
-    assert 308 + 4 <= turns[1] <= 308 + 40  # it wants to be sure
+    # It is quiet for twelve panes first; the last four of the change may happen to be, once in a hundred thousand runs five.
+    assert 308 + 12 - 5 <= turns[1] <= 308 + 40
     assert charted.points[-1].since[at].max() == np.iinfo(np.int64).min
 
 

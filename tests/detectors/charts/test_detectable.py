@@ -44,7 +44,9 @@ def test_what_has_no_location_chart_has_no_smallest_shift(rng: np.random.Generat
     assert by_name.keys() == mixed(rng, 1).keys() - {"plan", "only"}
     assert np.isinf([by_name["constant"], by_name["empty"]]).all()
     assert 0.05 < by_name["normal"] < 1
-    assert 0.7 * by_name["normal"] < by_name["holes"] < 1.2 * by_name["normal"] + 0.1  # deviations are estimates
+    sd = {name: feature.sd[0] for name, feature in zip(found.names, found.calibration.features, strict=True)}
+    alike = by_name["normal"] / max(sd["normal"] / sd["holes"], 1.0)  # a deviation that chance made larger finds less
+    assert alike < by_name["holes"] < 1.2 * by_name["normal"] + 0.1
 
 
 def test_more_time_finds_smaller_shifts(rng: np.random.Generator) -> None:

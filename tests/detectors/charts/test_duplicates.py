@@ -114,6 +114,18 @@ def test_one_id_that_stands_for_none_is_one_matter_however_often_it_comes() -> N
     assert not point.firing
 
 
+def test_an_alarm_ends_a_day_after_the_last_id() -> None:
+    rng, chart = seeded(), a_chart()
+    for at in range(LEARNING):
+        chart.follow(sample_of(drawn(rng, 1000)), at * HOUR)
+    chart.follow(sample_of(np.repeat(drawn(rng, 500), 2)), LEARNING * HOUR)
+    assert chart.firing[0]
+    points = [chart.follow(None, (LEARNING + 1 + at) * HOUR)[0] for at in range(25)]
+
+    assert [point is not None and point.firing for point in points[:23]] == [True] * 23
+    assert points[-1] is None
+
+
 def test_rows_without_ids_leave_it_as_it_is() -> None:
     chart = a_chart()
     fired = follow(chart, seeded(), [0.0] * 20 + [0.5])[-1]

@@ -214,7 +214,12 @@ def test_state_of_other_baselines_is_taken_up_as_far_as_it_goes() -> None:
         other = charted(found, baseline=Comparison.parse(text))
         other.charts.restore(charts.charts.to_bytes())
         other.at = charts.at
+        held = [each.place for each in other.charts.trailing.standing()]
         lived(other, seeded(), path[3 * 24 : 4 * 24])
+
+        assert held == np.flatnonzero(other.charts.design.trailing_days).tolist()
+        assert all(np.isfinite(point.values).all() for point in other.points)
+        assert len(other.points) == 24
 
 
 def test_a_reference_keeps_its_last_days_in_its_file() -> None:
