@@ -115,8 +115,15 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     actions = reference.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     fit = _add(actions, "fit", "profile a data set (CSV, JSONL, Parquet)", _fit)
-    arguments.add_list(fit, "--input", arguments.files, required=True, metavar="FILE", help="all of one kind")
-    fit.add_argument("--output", type=Path, required=True, metavar="REF.json")
+    arguments.add_list(fit, "--input", arguments.files, default=[], metavar="FILE", help="all of one kind")
+    fit.add_argument("--output", type=Path, metavar="REF.json", help="(with --config, the model's reference)")
+    fit.add_argument("--config", type=Path, metavar="driftd.yaml", help="read events as this configuration maps them")
+    fit.add_argument("--model", metavar="NAME", help="of the configuration (the only one)")
+    fit.add_argument("--version", metavar="VERSION", help="of the model (the only one configured)")
+    fit.add_argument("--kafka", action="store_true", help="read the configured topics instead of files")
+    fit.add_argument("--topic", help="the topic whose messages these are (the first; with --kafka all)")
+    fit.add_argument("--from", dest="first", metavar="TIME", help="leave out what is earlier")
+    fit.add_argument("--until", metavar="TIME", help="leave out this and what is later")
     arguments.add_list(fit, "--columns", arguments.names, metavar="COL", help="only these")
     fit.add_argument("--prediction", metavar="COL", help="the column that holds the prediction")
     fit.add_argument("--timestamp", metavar="COL", help="the column that holds the event time; it is no feature")
@@ -277,6 +284,13 @@ def _fit(options: argparse.Namespace) -> Exit:
             holidays=options.holidays,
             exclude=options.exclude,
             json=options.json,
+            config=options.config,
+            model=options.model,
+            version=options.version,
+            topic=options.topic,
+            kafka=options.kafka,
+            first=options.first,
+            until=options.until,
         )
     )
 
