@@ -51,6 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--offline", action="store_true", help="do not connect to anything")
     _json(check)
 
+    init = _add(commands, "init", "a first configuration and reference, from a look at your events", _init)
+    init.add_argument("file", nargs="?", type=Path, help="JSONL, Parquet or CSV instead of a topic")
+    init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
+    init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
+    init.add_argument("--config", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
+
     _add_backtest(commands)
 
     explain = _add(commands, "explain", "say what becomes of each message", _explain)
@@ -240,6 +246,12 @@ def _check(options: argparse.Namespace) -> Exit:
     from monitor.commands.check import check
 
     return check(_config_of(options), offline=options.offline, as_json=options.json)
+
+
+def _init(options: argparse.Namespace) -> Exit:
+    from monitor.commands.init import InitChoice, init
+
+    return init(InitChoice(options.config, options.file, options.kafka, options.topic))
 
 
 def _backtest(options: argparse.Namespace) -> Exit:

@@ -99,16 +99,18 @@ class FeatureFinder:
 
     def look(self, rows: Iterable[Mapping[Path, object]]) -> None:
         """Look through rows of the model; what is new becomes a feature, or is left out with its reason."""
-        fresh: dict[str, list[object]] = {}
-        known: dict[str, list[object]] = {}
+        found: dict[str, list[object]] = {}
         for row in rows:
             for name, value in self._values(row):
-                self.order.setdefault(name)
-                if value is not None and name not in self.left_out:
-                    (known if name in self.features else fresh).setdefault(name, []).append(value)
-        for name, values in fresh.items():
-            self.add(name, values)
-        for name, values in (known | fresh).items():
+                held = found.get(name)
+                if held is None:
+                    held = found[name] = []
+                if value is not None:
+                    held.append(value)
+        for name, values in found.items():
+            self.order.setdefault(name)
+            if values and name not in self.features and name not in self.left_out:
+                self.add(name, values)
             if name in self.features and self.features[name].kind is Kind.CATEGORICAL:
                 self.learn(name, texts_of(values))
 
@@ -186,7 +188,9 @@ def not_number(value: object) -> bool:
 def texts_of(values: Iterable[object]) -> list[str]:
     """The categories that values are counted as, booleans both."""
     values = list(values)
-    texts = dict.fromkeys(category(value, Counter()) for value in values)
+    reasons: Counter[str] = Counter()  # which are counted where the row is decoded
+    plain = {value: None for value in values if isinstance(value, str)}
+    texts = plain | dict.fromkeys(category(value, reasons) for value in values if not isinstance(value, str))
     if any(isinstance(value, bool) for value in islice(values, 1)):
         texts |= dict.fromkeys(BOOLEANS)
     return [text for text in texts if text is not None]

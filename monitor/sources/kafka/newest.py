@@ -31,7 +31,7 @@ class Sample:
     partitions: int
 
 
-def newest_of(properties: Mapping[str, Any], topic: str, patience: float = PATIENCE, each: int = EACH) -> Sample:
+def newest_of(properties: Mapping[str, Any], topic: str, patience: float | None = None, each: int = EACH) -> Sample:
     """Read the newest messages of each partition. Raises SampleError."""
     troubles: list[str] = []
 
@@ -51,7 +51,7 @@ def newest_of(properties: Mapping[str, Any], topic: str, patience: float = PATIE
     }
     with closing(Consumer(settings, logger=SILENT)) as consumer:
         try:
-            return _read(consumer, topic, patience, each)
+            return _read(consumer, topic, PATIENCE if patience is None else patience, each)
         except KafkaException as error:
             consumer.poll(0)  # brings the reason
             raise SampleError(troubles[0] if troubles else error.args[0].str()) from None

@@ -399,8 +399,10 @@ def test_a_reference_of_other_columns_is_named(config: Path, capsys: Output, moc
 
     assert code == 2
     assert problems == [
-        "topics.predictions: none of 20 messages of churn/3 has age: 1 of the reference's 2 features; "
-        "they hold years, which it does not know"
+        (
+            "topics.predictions: none of 20 messages of churn/3 has age: 1 of the reference's 2 features; "
+            "they hold years, which it does not know"
+        )
     ]
 
 
