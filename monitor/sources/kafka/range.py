@@ -17,6 +17,7 @@ from monitor.stream.events import Nanos, Partition
 
 MILLISECOND = UNITS["ms"]
 WAIT = 1.0  # seconds for one poll
+LOOKING_UP = 10.0  # seconds at most for each answer before reading: somebody waits for it
 PASSING = frozenset({TRANSPORT, ALL_DOWN})  # troubles that the client deals with itself
 
 
@@ -46,6 +47,7 @@ class KafkaRange:
         self._ends: dict[Partition, int] = {}
         self._whole = 0  # offsets of the range
         self._trouble = ""
+        self._patience = min(choice.startup_timeout, LOOKING_UP)
 
     def _note(self, error: Any) -> None:
         if error.code() != ALL_DOWN:
@@ -67,6 +69,7 @@ class KafkaRange:
             starts = self._look_up()
             self._reader.take_on(starts)
         except KafkaException as error:
+            self._consumer.poll(0)  # brings the reason
             raise self._given_up(self._trouble or error.args[0].str()) from None
         self._whole = sum(self._ends[partition] - start for partition, start in starts.items())
         return frozenset(starts)
@@ -74,7 +77,7 @@ class KafkaRange:
     def _look_up(self) -> dict[Partition, int]:
         """Where the range begins in each partition that has any of it. Raises KafkaException and SourceError."""
         partitions = self._partitions()
-        bounds = {each: ask_bounds(self._consumer, each, self._choice.startup_timeout) for each in partitions}
+        bounds = {each: ask_bounds(self._consumer, each, self._patience) for each in partitions}
         self._refuse_without_times([each for each, (low, high) in bounds.items() if low < high])
         first, until = self._offsets_at(self._first, partitions), self._offsets_at(self._until, partitions)
         starts = {}
@@ -92,7 +95,7 @@ class KafkaRange:
         return starts
 
     def _partitions(self) -> list[Partition]:
-        listing = list_partitions(self._consumer, self._choice.topics, self._choice.startup_timeout)
+        listing = list_partitions(self._consumer, self._choice.topics, self._patience)
         if listing.missing:
             raise SourceError(f"kafka: there is no topic {listing.missing[0]}")
         for error in listing.refused.values():
@@ -112,9 +115,7 @@ class KafkaRange:
         """The first offset at or after a time; none where there is none. Raises SourceError."""
         if time is None:
             return {}
-        offsets, refused = ask_offsets_at(
-            self._consumer, partitions, -(-time // MILLISECOND), self._choice.startup_timeout
-        )
+        offsets, refused = ask_offsets_at(self._consumer, partitions, -(-time // MILLISECOND), self._patience)
         for partition, error in refused.items():
             raise SourceError(f"kafka: {partition}: {error.str()}")
         return offsets
