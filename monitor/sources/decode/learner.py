@@ -22,7 +22,7 @@ from monitor.sources.formats.values import LATEST_NANOS, Rejected, category
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 
 LOOKED_THROUGH = 8_192  # messages: a feature that two in a thousand hold is among them, but for one time in ten million
-THEN_EVERY = 64  # of those after them
+THEN_EVERY = 256  # of those after them
 MISSING = -1  # code; a category that is no code's is -2 and below
 REBUILT_FROM = 64  # texts read again in one batch: the decoder that knows them is worth making
 
