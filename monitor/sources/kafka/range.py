@@ -11,12 +11,13 @@ from monitor.sources.base import SourceError, TopicRecords
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.bounds import ask_bounds, ask_offsets_at
 from monitor.sources.kafka.client import ALL_DOWN, TRANSPORT, KafkaChoice, make_consumer
-from monitor.sources.kafka.lookup import list_partitions
+from monitor.sources.kafka.lookup import Listing, list_partitions
 from monitor.sources.kafka.reader import PartitionReader, Polled
 from monitor.stream.events import Nanos, Partition
 
 MILLISECOND = UNITS["ms"]
 WAIT = 1.0  # seconds for one poll
+ASKING = 2.0  # and for the first
 LOOKING_UP = 10.0  # seconds at most for each answer before reading: somebody waits for it
 PASSING = frozenset({TRANSPORT, ALL_DOWN})  # troubles that the client deals with itself
 
@@ -47,10 +48,13 @@ class KafkaRange:
         self._ends: dict[Partition, int] = {}
         self._whole = 0  # offsets of the range
         self._trouble = ""
+        self._down = False
         self._patience = min(choice.startup_timeout, LOOKING_UP)
 
     def _note(self, error: Any) -> None:
-        if error.code() != ALL_DOWN:
+        if error.code() == ALL_DOWN:
+            self._down = True
+        else:
             self._trouble = error.str()
 
     def close(self) -> None:
@@ -94,8 +98,20 @@ class KafkaRange:
             )
         return starts
 
+    def _listing(self) -> Listing:
+        """Ask until somebody answers, or until all brokers are known to be down. Raises KafkaException."""
+        left = self._patience
+        while True:
+            try:
+                return list_partitions(self._consumer, self._choice.topics, min(left, ASKING))
+            except KafkaException:
+                left -= ASKING
+                self._consumer.poll(0)  # brings the reason
+                if left <= 0 or self._down:
+                    raise
+
     def _partitions(self) -> list[Partition]:
-        listing = list_partitions(self._consumer, self._choice.topics, self._patience)
+        listing = self._listing()
         if listing.missing:
             raise SourceError(f"kafka: there is no topic {listing.missing[0]}")
         for error in listing.refused.values():

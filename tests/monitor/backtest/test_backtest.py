@@ -403,15 +403,24 @@ def test_a_change_to_what_is_firing_already_is_found_by_a_chart_that_did_not_fir
 # --- the budget ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_headline_says_what_a_team_must_know(
-    home: Path, backtest: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
+def test_a_broker_that_is_away_is_said_before_anybody_has_waited_long(
+    home: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With its cause; `kafka.startup_timeout` is the daemon's, which nobody watches."""
+    monkeypatch.setattr("monitor.sources.kafka.range.ASKING", 0.2)
+    monkeypatch.setattr("monitor.sources.kafka.range.LOOKING_UP", 0.6)
+    with (home / "driftd.yaml").open("a", encoding="utf-8") as config:
+        config.write("kafka: {bootstrap_servers: '127.0.0.1:1', startup_timeout: 1h}\n")
+
+    assert "Connection refused" in refused(home, capsys, "--kafka")
+
+
+def test_the_headline_says_what_a_team_must_know(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     """Pages, the share of the time under alarm, the largest effect."""
     configure(home, alerting={"rules": []})
-    capsys.readouterr()
     found = backtest(written(home, events(96)), "--inject", f"age:shift=2sd@{day(2)}")
 
-    line = next(line for line in capsys.readouterr().out.splitlines() if "under alarm" in line)
+    line = next(line for line in found["said"].splitlines() if "under alarm" in line)
     assert line.startswith(f"  {len(found['incidents'])} page")
     assert f"under alarm {round(100 * found['models'][0]['open_share'])} % of the time" in line
     assert "largest effect: age " in line
