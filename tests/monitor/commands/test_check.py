@@ -37,6 +37,7 @@ CANARY = "Y2FuYXJ5LTdmM2E"
 SECRET = "whsec_" + base64.b64encode(CANARY.encode() + b"-of-thirty-two-bytes").decode()
 RULE = {"name": "psi-high", "detector": "psi", "fire_above": 0.25, "severity": "critical"}
 FILLED = Path(__file__).parents[2] / "parts/filled.py"
+BATCHES = "its rows come in 30 batches, one every day: about 52 of them are needed, which take 52 days"
 QUIET: dict[str, Any] = {"false_alarms_per_month": None, "rules": [RULE]}
 
 
@@ -601,8 +602,8 @@ BURSTS: dict[str, Any] = {"timestamps": np.arange(30).repeat(100) * 24 * HOUR}
         (
             BURSTS | {"window_ns": 5 * HOUR},
             "5h",
-            "28 whole windows of 5h, at least 50 are needed",
-            "its rows lie unevenly in time: `driftd reference fit` on more of them, from a longer time, mends that",
+            f"28 whole windows of 5h, at least 50 are needed; {BATCHES}",
+            f"{BATCHES}; `driftd reference fit` on as many mends that",
         ),
     ],
 )
