@@ -282,6 +282,8 @@ def _explain(options: argparse.Namespace) -> Exit:
 def _fit(options: argparse.Namespace) -> Exit:
     from monitor.commands.reference import FitChoice, fit
 
+    if options.config is not None:
+        from monitor.commands.events import fit_events as fit
     return fit(
         FitChoice(
             inputs=options.input,

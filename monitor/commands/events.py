@@ -41,7 +41,7 @@ def fit_events(choice: FitChoice) -> Exit:
     output = choice.output or choice.config.resolve().parent / model.reference
     check_output(output, [*choice.inputs, choice.config])
     window = window_of(choice, model)
-    learning = Learning.begin(settings, model, choice)
+    learning = ModelEvents.begin(settings, model, choice)
     excluded = [ExcludedSpan.parse(text) for text in choice.exclude or ()]
     within = range_of(choice.first, choice.until)
     recorded = learning.record(choice, within)
@@ -110,7 +110,7 @@ def calendar_for(choice: FitChoice, model: ModelSettings, base: Path) -> Holiday
 
 
 @dataclass(slots=True)
-class Learning:
+class ModelEvents:
     """One model's events on their way to a reference: a decoder a topic, what was found in all of them, counts."""
 
     settings: Settings
@@ -122,7 +122,7 @@ class Learning:
     taken: int = 0
 
     @classmethod
-    def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "Learning":
+    def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "ModelEvents":
         """Make the decoders. Raises ConfigError."""
         several = choice.kafka and choice.topic is None
         topics = list(settings.topics) if several else [topic_of(settings, choice.topic)]

@@ -12,9 +12,10 @@ from confluent_kafka import KafkaException
 from monitor.app import explain_client
 from monitor.backtest.recorded import RecordedError, blocks, size_of
 from monitor.clock import SystemClock
+from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
 from monitor.commands.records import holds_lines
-from monitor.commands.reference import FitChoice, fit
+from monitor.commands.reference import FitChoice
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.sources.decode.guessing import Guess, NothingLikeEvents, guess
@@ -60,7 +61,7 @@ def init(choice: InitChoice) -> Exit:
         print(line)
     models = found.models or (topic,)
     for model in models:
-        fit(
+        fit_events(
             FitChoice(
                 [] if choice.file is None else [choice.file],
                 None,

@@ -60,11 +60,7 @@ class FitChoice:
 
 
 def fit(choice: FitChoice) -> Exit:
-    """Profile a data set, or events by the configuration's mapping, into a reference file. Raises ConfigError."""
-    if choice.config is not None:
-        from monitor.commands.events import fit_events
-
-        return fit_events(choice)
+    """Profile a data set into a reference file. Raises ConfigError."""
     refuse_events_only(choice)
     kinds = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
