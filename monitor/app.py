@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from threading import Event
@@ -36,7 +37,7 @@ from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
-from monitor.stream.events import SECOND, Partition
+from monitor.stream.events import SECOND, Nanos, Partition
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender
 
@@ -56,10 +57,32 @@ def build_decoders(configuration: Configuration) -> dict[str, TopicDecoder]:
 
 def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDecoder:
     """One topic's decoder."""
-    fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+    fields = fields_of(topic)
+    refuse_unknown_model(topic, fields, [spec.key.model for spec in configuration.specs])
     series = [SeriesFields(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
+    return topic_decoder(topic, series, fields, configuration.settings.max_future)
+
+
+def fields_of(topic: TopicSettings) -> FieldMap:
+    """Where a topic's messages keep what is needed."""
+    return FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+
+
+def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequence[str]) -> None:
+    """Raise ConfigError for a constant model that is not configured."""
+    if fields.model_is is not None and fields.model_is not in models:
+        there_is = ", ".join(dict.fromkeys(models))
+        raise ConfigError(
+            f"topics.{topic.name}.fields.model: const {fields.model_is} is no configured model; there is {there_is}"
+        )
+
+
+def topic_decoder(
+    topic: TopicSettings, series: Sequence[SeriesFields], fields: FieldMap, max_future: Nanos
+) -> TopicDecoder:
+    """A decoder of these series. Raises ConfigError."""
     try:
-        return TopicDecoder(topic.name, series, fields, configuration.settings.max_future, topic.format)
+        return TopicDecoder(topic.name, series, fields, max_future, topic.format)
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 

@@ -69,6 +69,8 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
     points, peaks = findings.rows.all(), findings.peaks.all()
     months = months_of(findings)
     charted = findings.peaks.count > 0
+    near = tracks(peaks, spec.reference.names)
+    shown = {track.feature for track in near}
     return Model(
         key=spec.key,
         window_ns=spec.windows.length,
@@ -92,7 +94,8 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         subgroup_ns=findings.subgroup_ns,
         subgroups=findings.peaks.count,
         charted=tuple(point.end for point in peaks),
-        tracks=tracks(peaks, spec.reference.names),
+        tracks=near,
+        not_shown=tuple(name for name in spec.reference.names if name not in shown) if near else (),
         thresholds=findings.thresholds,
         warn_at=WARN_AT,
         sweep=findings.sweep.rows(budget),

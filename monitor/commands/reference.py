@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from monitor.commands.selfreport import remedies, unseen
 from monitor.commands.show import print_document
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
+from monitor.sources.decode.finding import is_identifier
 from monitor.sources.formats.values import UNITS
 from monitor.sources.tables.base import Shape, TableError
 from monitor.sources.tables.files import Pieces, chunks, look
 from monitor.sources.tables.times import TimeColumn
 
-IDENTIFIERS = ("id", "uuid", "guid")
 DEFAULT_WINDOW = "5m"
+ENVELOPE = frozenset({"model", "version"})  # columns that only events have
 SHOWN_LACKING = 5
 
 
@@ -31,7 +32,7 @@ class FitChoice:
     """What the command line asked for."""
 
     inputs: list[Path]
-    output: Path
+    output: Path | None
     columns: list[str] | None = None
     prediction: str | None = None
     timestamp: str | None = None
@@ -42,15 +43,30 @@ class FitChoice:
     holidays: str | None = None
     exclude: list[str] | None = None
     json: bool = False
+    config: Path | None = None
+    model: str | None = None
+    version: str | None = None
+    topic: str | None = None
+    kafka: bool = False
+    first: str | None = None
+    until: str | None = None
+
+    @property
+    def target(self) -> Path:
+        """Where the reference is written. Raises ConfigError."""
+        if self.output is None:
+            raise ConfigError("--output is missing: it names the file that the reference is written to")
+        return self.output
 
 
 def fit(choice: FitChoice) -> Exit:
     """Profile a data set into a reference file. Raises ConfigError."""
+    refuse_events_only(choice)
     kinds = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
     calendar = parse_calendar(choice)
     excluded = parse_excluded(choice)
-    check_output(choice)
+    check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
     try:
         shape = look(choice.inputs, lambda rows: progress.show(f"looked at {rows:,} rows"))
@@ -61,21 +77,36 @@ def fit(choice: FitChoice) -> Exit:
         raise ConfigError(str(error)) from None
     finally:
         progress.done()
+    return hand_over(reference, choice.target, window, as_json=choice.json)
+
+
+def refuse_events_only(choice: FitChoice) -> None:
+    """Raise ConfigError for what only the mapping of a configuration can tell, and for nothing to read."""
+    only = {"--kafka": choice.kafka, "--model": choice.model, "--version": choice.version, "--topic": choice.topic}
+    for option, value in {**only, "--from": choice.first, "--until": choice.until}.items():
+        if value:
+            raise ConfigError(f"{option} needs --config: the configuration says how messages are read")
+    if not choice.inputs:
+        raise ConfigError("reference fit needs --input FILE…, or --config driftd.yaml with --kafka or --input")
+
+
+def hand_over(reference: Reference, output: Path, window: int | None, *, as_json: bool) -> Exit:
+    """Write a reference and say what it is. Raises ConfigError."""
     try:
-        reference.save(choice.output)
+        reference.save(output)
     except OSError as error:
-        raise ConfigError(f"{choice.output}: cannot be written: {error.strerror or error}") from None
+        raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from None
     for name, feature in reference.features.items():
         if not feature.count:
             say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
     for line in (*misgivings(reference), *remedies(reference)):
         say(line)
-    if choice.json:
-        print_document(choice.output, reference)
+    if as_json:
+        print_document(output, reference)
         return Exit.OK
     numeric = len(reference.layout.numeric)
     print(
-        f"{choice.output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
+        f"{output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
         f"features, hash {reference.hash}"
     )
     if (hidden := unseen(reference)) is not None:
@@ -129,10 +160,9 @@ def say(text: str) -> None:
     print(f"driftd: {text}", file=sys.stderr)
 
 
-def check_output(choice: FitChoice) -> None:
+def check_output(output: Path, inputs: Sequence[Path]) -> None:
     """Refuse an output that cannot be meant, before hours of reading. Raises ConfigError."""
-    output = choice.output
-    if any(output.resolve() == path.resolve() for path in choice.inputs):
+    if any(output.resolve() == path.resolve() for path in inputs):
         raise ConfigError(f"--output {output}: is one of the inputs")
     if output.is_dir():
         raise ConfigError(f"--output {output}: is a directory; name a file")
@@ -190,6 +220,7 @@ def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:
 def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list[str]:
     """The columns to profile; what is left out is said. Raises ConfigError for a column that cannot be had."""
     check_columns(choice, shape, kinds)
+    refuse_nested_events(choice, shape)
     named = {*(choice.columns or ()), *kinds, *([choice.prediction] if choice.prediction is not None else [])}
     wanted = []
     for name in shape.columns:
@@ -209,6 +240,17 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list
     return wanted
 
 
+def refuse_nested_events(choice: FitChoice, shape: Shape) -> None:
+    """Raise ConfigError for events, whose features stand in an object of their own: beside it only the envelope is left."""
+    nested = [name for name, reason in shape.left_out.items() if reason == "nested"]
+    if choice.columns is None and nested and ENVELOPE & set(shape.columns):
+        raise ConfigError(
+            f"{choice.inputs[0]}: holds events with features inside {', '.join(nested[:SHOWN_LACKING])}: "
+            "`driftd reference fit --config driftd.yaml --input …` reads them as the daemon does; "
+            "--columns takes columns beside them as they are"
+        )
+
+
 def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> None:
     """Raise ConfigError for a column that an option names and that is not there or cannot be what it is said to be."""
     asked = [("--columns", name) for name in choice.columns or ()] + [("--kind", name) for name in kinds]
@@ -225,9 +267,3 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
     for name in kinds:
         if choice.columns is not None and name not in {*choice.columns, choice.prediction}:
             raise ConfigError(f"--kind: {name} is not among --columns {','.join(choice.columns)}")
-
-
-def is_identifier(name: str) -> bool:
-    """Whether a column is named as identifiers are."""
-    low = name.lower()
-    return low in IDENTIFIERS or low.endswith(("_id", "_uuid", "_guid"))

@@ -22,6 +22,7 @@ CONFIG_FILE = Path("driftd.yaml")
 MASK = "********"
 SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
 NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
+PLAIN_WORD = re.compile(r"[a-z]{1,12}|v[0-9]")  # a random token of twelve letters would be no secret long
 PROPERTIES = "kafka.properties"
 KeyPath = tuple[int | str, ...]
 
@@ -207,10 +208,18 @@ def mask(value: Any, key: str = "") -> Any:
 
 
 def mask_url(url: str) -> str:
-    """An address without its query and user, where tokens like to live."""
+    """An address without its query and user, and of its path no more than a first plain word: tokens live in all three."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return MASK
     host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query=MASK if parts.query else "", fragment="").geturl()
+    return parts._replace(
+        netloc=host, path=_masked_path(parts.path), query=MASK if parts.query else "", fragment=""
+    ).geturl()
+
+
+def _masked_path(path: str) -> str:
+    first, slash, rest = path.removeprefix("/").partition("/")
+    shown = first if PLAIN_WORD.fullmatch(first) else MASK
+    return f"/{shown}{slash}{MASK if rest else ''}" if path.strip("/") else path

@@ -86,20 +86,44 @@ class KafkaSettings(Section):
         return properties
 
 
+class ConstantSettings(Section):
+    """What every message of a topic is of, though none says so."""
+
+    const: Annotated[str, Field(min_length=1)]
+
+    @field_validator("const", mode="before")
+    @classmethod
+    def _text(cls, const: Any) -> Any:
+        return _version_text(const)
+
+
+def _version_text(version: Any) -> Any:
+    if isinstance(version, float):
+        raise ValueError("must be in quotes: as numbers 3.1 and 3.10 are the same")  # noqa: TRY004 - same
+    return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
+
+
+def _path_or_constant(value: Any) -> Any:
+    return ConstantSettings.model_validate(value) if isinstance(value, Mapping) else value
+
+
+PathOrConstant = Annotated[str | ConstantSettings, BeforeValidator(_path_or_constant)]
+
+
 class FieldsSettings(Section):
-    """Dotted paths into a message; an empty `features` is the message itself."""
+    """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants."""
 
     id: str = "id"
     timestamp: str = "ts"
-    model: str = "model"
-    version: str = "version"
+    model: PathOrConstant = "model"
+    version: PathOrConstant = "version"
     features: str = "features"
     prediction: str = "prediction"
 
     @field_validator("timestamp", "model", "version", "prediction")
     @classmethod
-    def _path(cls, path: str) -> str:
-        if not path or "" in path.split("."):
+    def _path(cls, path: str | ConstantSettings) -> str | ConstantSettings:
+        if isinstance(path, str) and (not path or "" in path.split(".")):
             raise ValueError("must be a dotted path such as meta.time")
         return path
 
@@ -185,9 +209,7 @@ class ModelDefaults(Section):
     @field_validator("version", mode="before")
     @classmethod
     def _text(cls, version: Any) -> Any:
-        if isinstance(version, float):
-            raise ValueError("must be in quotes: as numbers 3.1 and 3.10 are the same")  # noqa: TRY004 - same
-        return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
+        return _version_text(version)
 
     @field_validator("timezone")
     @classmethod

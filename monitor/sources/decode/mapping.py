@@ -68,8 +68,11 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
 def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.int64]:
     """The number of each row's series, UNMONITORED or REJECTED."""
     nothing = Coded((None,), np.zeros(len(rows), dtype=np.int64))
-    models, of_model = each_once(_or(rows.column(topic.fields.model), nothing))
-    versions, of_version = each_once(_or(rows.column(topic.fields.version), nothing))
+    looked_up = topic.fields.envelope
+    (models, of_model), (versions, of_version) = (
+        each_once(_or(rows.column(looked_up[name]) if name in looked_up else None, nothing))
+        for name in ("model", "version")
+    )
     pairs, of_pair = np.unique(of_model * len(versions) + of_version, return_inverse=True)
     numbers = {key: number for number, key in enumerate(topic.series)}
     owners = np.full(len(pairs), UNMONITORED, dtype=np.int64)

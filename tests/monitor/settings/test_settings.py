@@ -635,6 +635,10 @@ def test_no_representation_shows_a_secret() -> None:
     ("url", "shown"),
     [
         ("https://x/a", "https://x/a"),
+        ("https://x/", "https://x/"),
+        ("https://hooks.slack.com/services/T0/B0/s3cr3t", "https://hooks.slack.com/services/********"),
+        ("https://x/api/webhooks/plainword", "https://x/api/********"),
+        ("https://x/bot123:AA-b", "https://x/********"),
         ("https://x:1/a?b=c", "https://x:1/a?********"),
         ("https://u:p@x/a#f", "https://x/a"),
         ("http://[::1", "********"),

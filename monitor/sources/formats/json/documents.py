@@ -23,6 +23,8 @@ STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
 OPENING = frozenset(b"{[")
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
+FRAME = 5  # bytes
+FRAMED = "schema_registry_framed"
 LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a longer one counts as infinite
 
 
@@ -35,10 +37,20 @@ def nesting(raw: bytes) -> int:
     return deepest
 
 
+def framed(raw: bytes) -> int | None:
+    """The id of the schema that a schema registry's client put before a message; None where it did not.
+
+    A zero byte, then four bytes of the id, the highest first (Confluent's wire format). No JSON begins so.
+    """
+    return int.from_bytes(raw[1:5], "big") if len(raw) > FRAME and raw[0] == 0 else None
+
+
 def refusal(raw: bytes | None) -> str | None:
     """Why a message is refused before it is parsed; None if it may be."""
     if not raw:
         return "empty"
+    if framed(raw) is not None:
+        return FRAMED
     if len(raw) > MAX_BYTES:
         return "too_large"
     if not (raw.isascii() or _is_utf8(raw)):

@@ -33,7 +33,8 @@ class TypedReader:
     def __init__(self, topic: TopicFields, envelope: StructPlan, look: Look) -> None:
         self._topic = topic
         self._envelope = envelope
-        self._plans = {key: plan_series(series) for key, series in topic.series.items()}
+        modelless = topic.unnamed is not None
+        self._plans = {key: plan_series(series, modelless=modelless) for key, series in topic.series.items()}
         self._look = look
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
@@ -126,7 +127,7 @@ class TypedReader:
 
 def typed_reader(topic: TopicFields, look: Look) -> TypedReader | None:
     """A reader, where structs can say the shape of this topic's messages."""
-    envelope = plan_envelope(topic.fields)
+    envelope = plan_envelope(topic.fields, modelless=topic.unnamed is not None)
     return None if envelope is None or not topic.series else TypedReader(topic, envelope, look)
 
 
