@@ -145,7 +145,7 @@ Pile = tuple[float, float, float, float]  # gain, share before, share now, the v
 def _piled_in_bins(feature: NumericBaseline, reading: Reading) -> list[Pile]:
     gains = np.where(feature.atoms, (reading.now - reading.before)[1:-1], -1.0)
     at = int(np.argmax(gains))
-    return [(float(gains[at]), float(reading.before[at + 1]), float(reading.now[at + 1]), float(feature.edges[at + 1]))]
+    return [(float(gains[at]), float(reading.before[at + 1]), float(reading.now[at + 1]), float(feature.tops[at]))]
 
 
 def _piled_in_sample(feature: NumericBaseline, reading: Reading, numbers: Floats) -> list[Pile]:
@@ -179,7 +179,7 @@ def _value(feature: NumericBaseline, reading: Reading) -> tuple[str, float, floa
     """Of few distinct values, the one that gained most."""
     at = int(np.argmax((reading.now - reading.before)[1:-1])) + 1
     before, now = float(reading.before[at]), float(reading.now[at])
-    return f"value {plain(float(feature.edges[at]))}: {moved(before, now)}", before, now
+    return f"value {plain(float(feature.tops[at - 1]))}: {moved(before, now)}", before, now
 
 
 def _run(feature: NumericBaseline, reading: Reading) -> tuple[str, float, float]:
