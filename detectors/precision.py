@@ -113,7 +113,7 @@ def last_of(values: Floats, less: Less = np.float32) -> Floats:
     nearest = rounded(values, less)
     above = np.nextafter(nearest, less(np.inf)).astype(np.float64)
     between = nearest.astype(np.float64) / 2 + above / 2
-    return np.where(rounded(between, less) == nearest, between, np.nextafter(between, -np.inf))
+    return np.asarray(np.where(rounded(between, less) == nearest, between, np.nextafter(between, -np.inf)))
 
 
 def last_before(values: Floats, less: Less = np.float32) -> Floats:
