@@ -8,7 +8,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from monitor.app import VERSION, build_decoder, explain_client
+from monitor.app import VERSION, broker_properties, build_decoder, explain_client
 from monitor.backtest.assembly import CommandRun, NothingFound, assemble
 from monitor.backtest.findings import Findings
 from monitor.backtest.inject import InjectError, Plant, parse_plants
@@ -204,7 +204,7 @@ def topic_range(choice: BacktestChoice, configuration: Configuration, within: Ra
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
         topics=tuple(decoders),
-        properties=kafka.properties,
+        properties=broker_properties(configuration.settings),
         startup_timeout=kafka.startup_timeout / SECOND,
     )
     try:

@@ -172,5 +172,5 @@ def test_plain_text_on_a_tls_port_has_no_answer(io: Transport) -> None:
 
         thread = Thread(target=answer, daemon=True)
         thread.start()
-        assert attempt(io, f"https://127.0.0.1:{listener.getsockname()[1]}/") == "ConnectError"
+        assert attempt(io, f"https://127.0.0.1:{listener.getsockname()[1]}/") == "TLS: wrong version number"
         thread.join()
