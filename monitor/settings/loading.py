@@ -184,7 +184,7 @@ def _nearest(parts: Sequence[str]) -> str:
         whole = difflib.SequenceMatcher(None, wanted, "__".join(path)).ratio()
         return max(whole, 0.9 * difflib.SequenceMatcher(None, parts[-1], path[-1]).ratio())  # the section was left out
 
-    return ENVIRONMENT + "__".join(max(_scalars(Settings, ()), key=likeness)).upper()
+    return ENVIRONMENT + "__".join(max(list(_scalars(Settings, ())), key=likeness)).upper()
 
 
 def _scalars(section: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
