@@ -180,11 +180,11 @@ def _nearest(parts: Sequence[str]) -> str:
     """The variable of a key that looks most like this one."""
     wanted = "__".join(parts)
 
-    def likeness(path: tuple[str, ...]) -> float:
-        whole = difflib.SequenceMatcher(None, wanted, "__".join(path)).ratio()
-        return max(whole, 0.9 * difflib.SequenceMatcher(None, parts[-1], path[-1]).ratio())  # the section was left out
+    def likeness(key: str) -> float:
+        whole = difflib.SequenceMatcher(None, wanted, key).ratio()
+        return max(whole, 0.9 * difflib.SequenceMatcher(None, parts[-1], key.rpartition("__")[2]).ratio())  # the section was left out
 
-    return ENVIRONMENT + "__".join(max(list(_scalars(Settings, ())), key=likeness)).upper()
+    return ENVIRONMENT + max(map("__".join, _scalars(Settings, ())), key=likeness).upper()
 
 
 def _scalars(section: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
