@@ -182,7 +182,9 @@ def _nearest(parts: Sequence[str]) -> str:
 
     def likeness(key: str) -> float:
         whole = difflib.SequenceMatcher(None, wanted, key).ratio()
-        return max(whole, 0.9 * difflib.SequenceMatcher(None, parts[-1], key.rpartition("__")[2]).ratio())  # the section was left out
+        return max(
+            whole, 0.9 * difflib.SequenceMatcher(None, parts[-1], key.rpartition("__")[2]).ratio()
+        )  # the section was left out
 
     return ENVIRONMENT + max(map("__".join, _scalars(Settings, ())), key=likeness).upper()
 
