@@ -27,7 +27,7 @@ from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.settings import ConfigError, Settings
-from monitor.settings.schema import TopicSettings
+from monitor.settings.schema import SECRET_FILES, TopicSettings
 from monitor.sources.base import Source
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
@@ -35,6 +35,7 @@ from monitor.sources.formats.json import scanning
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.client import KafkaChoice
+from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.events import SECOND, Nanos, Partition
@@ -95,7 +96,7 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         group_id=kafka.group_id,
         topics=tuple(topic.name for topic in settings.topics),
         from_earliest=kafka.start_from == "earliest",
-        properties=kafka.properties,
+        properties=broker_properties(settings),
         startup_timeout=kafka.startup_timeout / SECOND,
         skip_lost=kafka.lost_offsets == "skip",
     )
@@ -105,12 +106,21 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 
 
+def broker_properties(settings: Settings) -> dict[str, Any]:
+    """The properties of the client, with what their files hold. Raises ConfigError."""
+    kafka = settings.kafka
+    try:
+        return secured(kafka.properties, kafka.ca_file, SECRET_FILES)
+    except SecretFileError as error:
+        raise ConfigError(str(error)) from None
+
+
 def client_properties(settings: Settings) -> dict[str, Any]:
     """What a client of ours needs to reach the broker."""
     return {
         "log_level": 0,
         "socket.timeout.ms": 10_000,
-        **settings.kafka.properties,
+        **broker_properties(settings),
         "bootstrap.servers": settings.kafka.bootstrap_servers,
     }
 

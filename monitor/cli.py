@@ -147,9 +147,11 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--exclude",
         arguments.spans,
         default=[],
-        metavar="FROM..TO",
-        help="leave out these days; an end may be open",
+        metavar="COL|FROM..TO",
+        help="leave out these columns or these days; an end may be open",
     )
+    fit.add_argument("--delimiter", default=",", metavar="C", help="between the fields of a CSV (,)")
+    fit.add_argument("--decimal", choices=[".", ","], default=".", help="before the decimals of a CSV's numbers (.)")
     _json(fit)
 
     show = _add(actions, "show", "a profile as a table", _show)
@@ -297,6 +299,8 @@ def _fit(options: argparse.Namespace) -> Exit:
             timezone=options.timezone,
             holidays=options.holidays,
             exclude=options.exclude,
+            delimiter=options.delimiter,
+            decimal=options.decimal,
             json=options.json,
             config=options.config,
             model=options.model,

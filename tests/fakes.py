@@ -1,5 +1,6 @@
 """One fake per port: a clock set by hand, a source that reads lists, a target that keeps them, a receiver. Never a fake of our own logic."""
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -154,14 +155,16 @@ class Receiver:
     An answer is a status, a status with headers, or a function that takes the handler and does as it likes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
         self.answers: list[Answer] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_ReceiverHandler, self))
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        self.url = f"http{'' if tls is None else 's'}://127.0.0.1:{self._server.server_address[1]}/hook"
 
     def close(self) -> None:
         self._server.shutdown()

@@ -10,7 +10,7 @@ from detectors.baseline import Baseline, CategoricalBaseline, NumericBaseline
 from detectors.calibration.calibration import FEWEST_WINDOWS, Calibration, TooFewWindows, calibrate
 from detectors.calibration.collect import Placed, WindowTally
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
-from detectors.columns import Column, as_codes, as_columns, as_floats, infer_kind, refuse_time
+from detectors.columns import Column, as_codes, as_columns, as_written_floats, infer_kind, refuse_time
 from detectors.encoding import PREDICTION
 from detectors.features import LARGEST, CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
 from detectors.layout import Layout
@@ -64,7 +64,7 @@ class FirstPass:
                 profile = NumericProfile(name) if kind is Kind.NUMERIC else CategoryProfile()
                 self.columns[name] = profile
             if isinstance(profile, NumericProfile):
-                profile.add(as_floats(column))
+                profile.take(column)
             else:
                 profile.add(column)
         self.rows += rows_of(chunk)
@@ -119,7 +119,7 @@ class BinCounts:
 
     def add(self, column: Column) -> Floats:
         """Take a column of any kind. Returns its values as they were counted."""
-        values = as_floats(column)
+        values = as_written_floats(column)
         lost = values.size - self._blocks.add(values)
         if lost:
             below, above = np.count_nonzero(values <= -LARGEST), np.count_nonzero(values >= LARGEST)

@@ -156,7 +156,7 @@ def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap) -> str
 def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder) -> None:
     """Find the features of tables by their columns: those below the path of the features, or all of a flat table. Raises TableError."""
     shape = look(paths)
-    texts = Texts(numbers=shape.numbers, booleans=shape.booleans)
+    texts = shape.reading({}, None)
     for path in paths:
         with explained(path):
             table = table_of(path)

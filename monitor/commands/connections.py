@@ -112,6 +112,14 @@ def client_problems(settings: Settings) -> Iterator[str]:
         yield f"kafka.properties: {explain_client(error)}"
 
 
+def tls_words(reason: str) -> str:
+    """The client's words, with TLS named where it failed."""
+    if not any(word in reason for word in ("SSL", "ssl", "certificate")):
+        return reason
+    trust = "; kafka.ca_file names the authority of its certificate" if "verify failed" in reason else ""
+    return f"TLS: {reason}{trust}"
+
+
 def look_up_topics(settings: Settings) -> Connections:
     """Ask the broker for the topics; one that it does not have is waited for, and no problem."""
     complaints: list[str] = []
@@ -126,7 +134,8 @@ def look_up_topics(settings: Settings) -> Connections:
         known = consumer.list_topics(timeout=PATIENCE).topics
     except KafkaException as error:
         consumer.poll(0)  # brings the reason
-        reason = complaints[0] if complaints else explain_client(error)
+        reason = next((text for text in complaints if "ssl" in text.lower()), complaints[0] if complaints else None)
+        reason = tls_words(reason or explain_client(error))
         servers = settings.kafka.bootstrap_servers
         return Connections(problems=[f"kafka.bootstrap_servers: {servers} does not answer: {reason}"])
     finally:

@@ -1,13 +1,13 @@
 """`driftd reference fit --config`: the reference from the very events, read as the daemon reads them."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from detectors import Reference
+from detectors import Kind, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
 from monitor.app import fields_of, refuse_unknown_model
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
@@ -16,13 +16,14 @@ from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
 from monitor.commands.records import files_of, holds_lines, range_of, range_of_topics, topic_of
-from monitor.commands.reference import FitChoice, check_output, hand_over, parse_kinds, say
+from monitor.commands.reference import FitChoice, check_output, hand_over, is_span, parse_kinds, say
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.settings.schema import ModelSettings, TopicSettings
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.learner import EventColumns, LearningDecoder
 from monitor.sources.decode.spool import Spool
+from monitor.sources.formats.fields import FieldMap
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces, ahead
@@ -42,7 +43,7 @@ def fit_events(choice: FitChoice) -> Exit:
     check_output(output, [*choice.inputs, choice.config])
     window = window_of(choice, model)
     learning = ModelEvents.begin(settings, model, choice)
-    excluded = [ExcludedSpan.parse(text) for text in choice.exclude or ()]
+    excluded = [ExcludedSpan.parse(text) for text in choice.exclude or () if is_span(text)]
     within = range_of(choice.first, choice.until)
     recorded = learning.record(choice, within)
     progress = ProgressLine(terminal=sys.stderr.isatty())
@@ -61,7 +62,13 @@ def fit_events(choice: FitChoice) -> Exit:
         progress.done()
     for line in (*learning.words(), *recorded.notes):
         say(line)
-    return hand_over(reference, output, window, as_json=choice.json)
+    return hand_over(reference, output, window, asked_kinds(choice, reference.names), as_json=choice.json)
+
+
+def asked_kinds(choice: FitChoice, names: Collection[str]) -> dict[str, Kind]:
+    """The features whose kind somebody has given, by name or by pattern."""
+    finder = FeatureFinder(FieldMap(), kinds=parse_kinds(choice.kinds or []))
+    return {name: kind for name in names if (kind := finder.kind_asked(name)) is not None}
 
 
 def refuse_mapped(choice: FitChoice) -> None:
@@ -257,6 +264,7 @@ def shared_finder(choice: FitChoice) -> Callable[[TopicSettings], FeatureFinder]
             predicted=topic.kind == "predictions",
             only=choice.columns,
             kinds=kinds,
+            without=[text for text in choice.exclude or () if not is_span(text)],
             identifier=tuple(topic.fields.id.split(".")),
         )
         if shared:

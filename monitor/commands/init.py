@@ -23,7 +23,7 @@ from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import read_document
 from monitor.sources.formats.values import Rejected
 from monitor.sources.kafka.newest import SampleError, newest_of
-from monitor.sources.tables.base import TableError, Texts, explained
+from monitor.sources.tables.base import TableError, explained
 from monitor.sources.tables.files import look, table_of
 
 SAMPLED = 1000  # rows of a file
@@ -126,7 +126,7 @@ def table_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     shape = look([path])
     with explained(path):
         table = table_of(path)
-        texts = Texts(numbers=shape.numbers, booleans=shape.booleans)
+        texts = shape.reading({}, None)
         chunk, _ = next(iter(table.read(set(table.names), texts)), ({}, 0.0))
     columns = {name: _plain(column) for name, column in chunk.items()}
     for values in zip(*columns.values(), strict=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from monitor.app import explain_client
+from monitor.app import broker_properties, explain_client
 from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
@@ -74,7 +74,7 @@ def range_of_topics(settings: Settings, decoders: Mapping[str, TopicDecoder], wi
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
         topics=tuple(decoders),
-        properties=kafka.properties,
+        properties=broker_properties(settings),
         startup_timeout=kafka.startup_timeout / SECOND,
     )
     try:

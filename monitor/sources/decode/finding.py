@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import islice
 
 from detectors import Kind
@@ -69,12 +70,16 @@ class FoundFeature:
 
 @dataclass(slots=True)
 class FeatureFinder:
-    """Collects the features of one model. `only` and `kinds` are what was asked for; `left_out` says why of the others."""
+    """Collects the features of one model. `only`, `without` and `kinds` are what was asked for, the last two by patterns.
+
+    `left_out` says why of the others.
+    """
 
     fields: FieldMap
     predicted: bool = True
     only: Collection[str] | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    without: Collection[str] = ()
     identifier: Path = ("id",)
     features: dict[str, FoundFeature] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -121,17 +126,19 @@ class FeatureFinder:
             self.left_out[name] = reason
         elif len(self.features) < MOST_FEATURES:
             self.order.setdefault(name)
-            kind = self.kinds.get(name) or kind_of(values)
+            asked = self.kind_asked(name)
+            kind = asked or kind_of(values)
             self.features[name] = FoundFeature(name, kind)
-            if (
-                name not in self.kinds
-                and kind is Kind.NUMERIC
-                and (odd := [each for each in values if not_number(each)])
-            ):
+            if asked is None and kind is Kind.NUMERIC and (odd := [each for each in values if not_number(each)]):
                 self.odd[name] = (
                     f"{name}: {len(odd):,} of its first {len(values):,} values are no numbers, such as {str(odd[0])[:40]!r}: "
                     f"they count as missing; --kind {name}=categorical reads it as categories"
                 )
+
+    def kind_asked(self, name: str) -> Kind | None:
+        """The kind that was asked for: by the name itself, else by the last pattern."""
+        matching = [kind for pattern, kind in self.kinds.items() if fnmatchcase(name, pattern)]
+        return self.kinds.get(name) or (matching[-1] if matching else None)
 
     def learn(self, name: str, texts: Iterable[str]) -> None:
         """Know more categories of a feature."""
@@ -141,6 +148,8 @@ class FeatureFinder:
         """Why it is no feature; None where it is one."""
         if all(isinstance(value, dict | list) for value in values):
             return "nested"
+        if name in self.without or any(fnmatchcase(name, pattern) for pattern in self.without):
+            return "named in --exclude"
         if self.only is not None and name not in {*self.only, PREDICTION}:
             return "not among --columns"
         return None if self.only is not None or name in {*self.kinds, PREDICTION} else self._no_input(name, values)

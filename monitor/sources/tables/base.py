@@ -5,9 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from detectors import Kind
 from detectors.columns import Column
+
+if TYPE_CHECKING:
+    from monitor.sources.tables.texts import TextTally
 
 CHUNK = 65_536  # rows
 MOST_COLUMNS = 10_000
@@ -21,12 +25,21 @@ class TableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a CSV is written: what stands between its fields, and before the decimals of its numbers."""
+
+    delimiter: str = ","
+    decimal: str = "."
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
     """What the texts of a file that has nothing else mean, by column. All others are categories."""
 
     numbers: Collection[str] = ()  # every one of them is a number
     mixed: Collection[str] = ()  # numbers; what is none stays a text
-    parsed: Collection[str] = ()  # numbers; what is none is missing
+    parsed: Collection[str] = ()  # numbers, as people write them; what is none is missing
+    floats: Collection[str] = ()  # categories that are written as floats: 1.0 is 1
     booleans: Collection[str] = ()  # true and false, in any case
     time: str | None = None
 
@@ -52,10 +65,12 @@ class Table(Protocol):
 class Shape:
     """What a first look at some files told: columns in order, what their CSV texts hold, which are no features."""
 
+    dialect: Dialect = Dialect()
     columns: list[str] = field(default_factory=list)
-    numbers: set[str] = field(default_factory=set)
-    booleans: set[str] = field(default_factory=set)
-    parsed: set[str] = field(default_factory=set)  # texts to be read as numbers, missing where they are none
+    texts: dict[str, "TextTally"] = field(default_factory=dict)  # of CSV columns
+    kinds: dict[str, dict[str, Path]] = field(
+        default_factory=dict
+    )  # what a column holds, with the first file that says so
     left_out: dict[str, str] = field(default_factory=dict)  # column: why
     lacking: list[str] = field(default_factory=list)  # what one file has and another has not, in words
 
@@ -74,6 +89,48 @@ class Shape:
         self.columns += [name for name in names if name not in known]
         if len(self.columns) > MOST_COLUMNS:
             raise TableError(f"{path}: more than {MOST_COLUMNS} columns: is this a table?")
+
+    def see(self, name: str, path: Path, *kinds: str | None) -> None:
+        """Take what a file's column holds: numbers, text, booleans; None is nothing."""
+        held = self.kinds.setdefault(name, {})
+        for kind in kinds:
+            if kind is not None:
+                held.setdefault(kind, path)
+
+    def numeric(self, name: str) -> bool | None:
+        """Whether a column is numbers in all files together, whatever their order; None where nothing tells."""
+        held = self.kinds.get(name)
+        return "text" not in held and "numbers" in held if held else None
+
+    def remarks(self, name: str) -> Iterator[str]:
+        """What is to be known of a column of texts that is not what it may have been meant to be."""
+        if name in self.texts:
+            yield from self.texts[name].remarks(name, self.dialect.decimal)
+
+    def differing(self) -> Iterator[tuple[str, str]]:
+        """The columns that are not the same in all files, with what is to be known of each."""
+        for name, held in self.kinds.items():
+            if len(held) > 1 and name not in self.left_out:
+                where = " and ".join(f"{kind} in {path}" for kind, path in sorted(held.items()))
+                taken, other = ("numeric", "categorical") if self.numeric(name) else ("categorical", "numeric")
+                yield name, f"{name} holds {where}: {taken}; --kind {name}={other} says otherwise"
+
+    def reading(self, kinds: Mapping[str, Kind], time: str | None) -> Texts:
+        """What the texts of CSV files mean, where columns are of these kinds."""
+        numeric = {name for name in self.texts if self._is_numeric(name, kinds) and name != time}
+        read = {name for name in numeric if self.texts[name].only_numbers and not self.texts[name].words}
+        plain = read if self.dialect.decimal == "." else set()
+        categories = {name: tally for name, tally in self.texts.items() if name not in numeric}
+        return Texts(
+            numbers=plain,
+            parsed=numeric - plain,
+            booleans={name for name, tally in categories.items() if tally.only_booleans},
+            floats={name for name, tally in categories.items() if tally.only_numbers and not tally.codes},
+            time=time,
+        )
+
+    def _is_numeric(self, name: str, kinds: Mapping[str, Kind]) -> bool:
+        return kinds[name] is Kind.NUMERIC if name in kinds else self.numeric(name) is not False
 
 
 def present(path: Path, names: Sequence[str], wanted: Collection[str]) -> list[str]:
