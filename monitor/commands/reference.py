@@ -24,8 +24,9 @@ from monitor.settings import ConfigError
 from monitor.sources.decode.finding import is_identifier
 from monitor.sources.formats.values import DATE, UNITS
 from monitor.sources.tables import csv, parquet
-from monitor.sources.tables.base import Dialect, Shape, TableError
+from monitor.sources.tables.base import Dialect, TableError
 from monitor.sources.tables.files import Pieces, chunks, look
+from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import TimeColumn
 
 OUR_NAMES = frozenset({PREDICTION, VOLUME, TIMES})

@@ -12,7 +12,8 @@ from pyarrow import csv
 from detectors import canonical
 from detectors.columns import Coded, Column
 from monitor.sources.tables import arrow
-from monitor.sources.tables.base import BOM, Chunk, Dialect, Shape, TableError, Texts, present
+from monitor.sources.tables.base import BOM, Chunk, Dialect, TableError, Texts, present
+from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.texts import TextTally, number_in, with_points
 from monitor.sources.tables.times import as_number
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from detectors import Kind
 from detectors.columns import Column
-from monitor.sources.tables.base import Dialect, Shape, Table, TableError, explained
+from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.lines import LinesTable
 from monitor.sources.tables.parquet import ParquetTable
+from monitor.sources.tables.shape import Shape, Table
 from monitor.sources.tables.times import TimeColumn
 
 FORMATS: dict[str, Callable[[Path], Table]] = {

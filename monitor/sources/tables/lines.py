@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from monitor.sources.formats.json.documents import parse_leniently
 from monitor.sources.formats.values import Rejected, number
-from monitor.sources.tables.base import BOM, CHUNK, Chunk, Shape, TableError, Texts
+from monitor.sources.tables.base import BOM, CHUNK, Chunk, TableError, Texts
+from monitor.sources.tables.shape import Shape
 
 
 class LinesTable:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.sources.tables import arrow
-from monitor.sources.tables.base import CHUNK, Chunk, Shape, Texts, present
+from monitor.sources.tables.base import CHUNK, Chunk, Texts, present
+from monitor.sources.tables.shape import Shape
 
 INDEX = "the index of pandas"
 MADE_INDEX = re.compile(r"__index_level_[0-9]+__")

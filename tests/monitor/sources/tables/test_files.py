@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from detectors.columns import Coded
-from monitor.sources.tables import arrow, base
+from monitor.sources.tables import arrow
 from monitor.sources.tables import lines as json_lines
-from monitor.sources.tables.base import Shape, TableError
+from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import chunks, look
+from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import TimeColumn
 
 NOON = 1_763_899_200  # 2025-11-23T12:00:00Z
@@ -307,7 +308,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path: Pat
 
 
 def test_too_many_columns_are_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MOST_COLUMNS", 2)
+    monkeypatch.setattr(shape, "MOST_COLUMNS", 2)
 
     assert refusal(write("a.csv", "a,b,c\n1,2,3\n")) == "a.csv: more than 2 columns: is this a table?"
 
