@@ -18,6 +18,7 @@ from monitor.facts.sources import (
     OffsetsLost,
     PartitionsAssigned,
     PartitionsHeld,
+    PartitionsUnreachable,
     RecordsSkipped,
     SourceAnswered,
     SourceTroubled,
@@ -58,6 +59,7 @@ Fact = (
     | StateReset
     | PartitionsAssigned
     | PartitionsHeld
+    | PartitionsUnreachable
     | TopicsMissing
     | OffsetsLost
     | RecordsSkipped
@@ -101,6 +103,7 @@ __all__ = [
     "PanesOpen",
     "PartitionsAssigned",
     "PartitionsHeld",
+    "PartitionsUnreachable",
     "Qualities",
     "RateImproved",
     "RecordsSkipped",

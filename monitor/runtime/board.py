@@ -32,6 +32,7 @@ from monitor.facts import (
     OffsetsLost,
     PanesOpen,
     PartitionsHeld,
+    PartitionsUnreachable,
     RecordsSkipped,
     RetrainDecided,
     SourceAnswered,
@@ -112,6 +113,7 @@ class Board:
     suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
     holiday: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: the last subgroup fell on one
     lags: Mapping[Partition, int] = field(default_factory=dict)
+    unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
     partitions_held: int = 0
     topics_missing: int = 0
     watermark: Nanos | None = None
@@ -238,6 +240,8 @@ class Board:
         match fact:
             case PartitionsHeld(partitions):
                 self.partitions_held = len(partitions)
+            case PartitionsUnreachable(partitions):
+                self.unreachable = dict(partitions)
             case TopicsMissing(topics):
                 self.topics_missing = len(topics)
             case SourceAnswered(at):

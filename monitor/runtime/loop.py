@@ -87,7 +87,7 @@ class Loop:
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
-        facts += self._explainer.explain([*self._pipeline.advance(now), *self._decide(now)])
+        facts += self._explainer.explain([*self._pipeline.advance(), *self._decide(now)])
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
 
@@ -119,7 +119,7 @@ class Loop:
             for partition, time in decoded.seen.items():
                 seen[partition] = max(time, seen.get(partition, time))
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
-        return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned, poll.unconfirmed), facts
+        return MicroBatch(tuple(batches), seen, frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed), facts
 
     def save(self) -> None:
         """Checkpoint, and let the notifiers look at the outbox."""

@@ -37,6 +37,7 @@ from monitor.facts import (
     RateImproved,
     RecordsSkipped,
     RetrainDecided,
+    PartitionsUnreachable,
     SourceTroubled,
     StateReset,
     SubgroupCharted,
@@ -235,6 +236,12 @@ class Telemetry:
             case TopicsMissing(topics):
                 if topics:
                     log.warning("source.topics_missing", topics=list(topics))
+            case PartitionsUnreachable(partitions):
+                if partitions:
+                    since = {str(partition): rfc3339(at) for partition, at in partitions}
+                    log.error("source.partitions_unreachable", partitions=since)
+                else:
+                    log.info("source.partitions_reachable")
             case OffsetsLost(partition, wanted, resumed):
                 log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
             case RecordsSkipped(partition, first, last):

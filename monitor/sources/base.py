@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from monitor.facts import Fact
-from monitor.stream.events import OffsetRange, Partition
+from monitor.stream.events import Nanos, OffsetRange, Partition
 
 
 class SourceError(Exception):
@@ -38,13 +38,15 @@ class TopicRecords:
 class Poll:
     """What one poll brought.
 
-    `ends`: partitions now read to their end; `assigned`: newly taken on; `unconfirmed`: their silence means
-    nothing, because their broker did not answer lately or we did not ask, as of those that are held.
+    `ends`: partitions now read to their end; `confirmed`: those of which the leader said that nothing lies beyond our
+    position, not even of an open transaction, and when it was asked; `assigned`: newly taken on; `unconfirmed`: their
+    silence means nothing, because their leader did not answer lately or we did not read, as of those that are held.
     """
 
     records: tuple[TopicRecords, ...] = ()
     ends: frozenset[Partition] = frozenset()
     assigned: frozenset[Partition] = frozenset()
+    confirmed: Mapping[Partition, Nanos] = field(default_factory=dict)
     unconfirmed: frozenset[Partition] = frozenset()
     facts: tuple[Fact, ...] = field(default=())
 

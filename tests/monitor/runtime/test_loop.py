@@ -75,7 +75,7 @@ class Scene:
 
     def start(self) -> None:
         self.store = Disk(self.directory)
-        self.source = ListSource(self.log, batch=self.batch)
+        self.source = ListSource(self.log, batch=self.batch, now=self.clock.now)
         self.pipeline = Pipeline([SPEC], idle_after=30 * SECOND, max_future=MAX_FUTURE)
         self.pipeline.restore(self.store.records(), self.clock.now())
         board = Board({CHURN: SeriesBoard(REFERENCE.hash, REFERENCE.rows)})
