@@ -238,6 +238,20 @@ class Board:
 
     def _note_service(self, fact: Fact) -> None:
         match fact:
+            case CheckpointSaved(at, seconds, size):
+                self.checkpoint_at, self.state_bytes = at, size
+                self.checkpoint_durations.add(seconds)
+            case PanesOpen(panes):
+                self.panes = {**self.panes, **dict(panes)}
+            case CheckpointFailed():
+                self.counters["driftd_checkpoint_failures_total"][()] += 1
+            case DeliveryTried(target=target, type=kind, outcome=outcome):
+                self._count_delivery(target, kind, outcome, 1)
+            case _:
+                self._note_source(fact)
+
+    def _note_source(self, fact: Fact) -> None:
+        match fact:
             case PartitionsHeld(partitions):
                 self.partitions_held = len(partitions)
             case PartitionsUnreachable(partitions):
@@ -250,15 +264,6 @@ class Board:
                 self.lags = dict(lags)
             case SourceTroubled(error, _):
                 self.counters["driftd_kafka_errors_total"][(error,)] += 1
-            case CheckpointSaved(at, seconds, size):
-                self.checkpoint_at, self.state_bytes = at, size
-                self.checkpoint_durations.add(seconds)
-            case PanesOpen(panes):
-                self.panes = {**self.panes, **dict(panes)}
-            case CheckpointFailed():
-                self.counters["driftd_checkpoint_failures_total"][()] += 1
-            case DeliveryTried(target=target, type=kind, outcome=outcome):
-                self._count_delivery(target, kind, outcome, 1)
             case _:  # the rest is only logged
                 pass
 

@@ -34,10 +34,10 @@ from monitor.facts import (
     LevelChanged,
     OffsetsLost,
     PartitionsAssigned,
+    PartitionsUnreachable,
     RateImproved,
     RecordsSkipped,
     RetrainDecided,
-    PartitionsUnreachable,
     SourceTroubled,
     StateReset,
     SubgroupCharted,
@@ -223,7 +223,7 @@ class Telemetry:
             ],
         )
 
-    def _say_source(self, fact: Fact) -> None:
+    def _say_source(self, fact: Fact) -> None:  # noqa: C901 - a line a fact
         log = self._log
         match fact:
             case DaemonStarted(url, brokers, version, config_hash, compiled):
@@ -236,12 +236,6 @@ class Telemetry:
             case TopicsMissing(topics):
                 if topics:
                     log.warning("source.topics_missing", topics=list(topics))
-            case PartitionsUnreachable(partitions):
-                if partitions:
-                    since = {str(partition): rfc3339(at) for partition, at in partitions}
-                    log.error("source.partitions_unreachable", partitions=since)
-                else:
-                    log.info("source.partitions_reachable")
             case OffsetsLost(partition, wanted, resumed):
                 log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
             case RecordsSkipped(partition, first, last):
@@ -250,6 +244,9 @@ class Telemetry:
                 self._complain(logging.ERROR, "source.foreign_commit", partition=str(partition), ours=ours, found=found)
             case SourceTroubled(error, detail):
                 self._complain(logging.WARNING, "source.troubled", error=error, detail=detail)
+            case PartitionsUnreachable(partitions):
+                since = {str(partition): rfc3339(at) for partition, at in partitions}
+                log.log(logging.ERROR if since else logging.INFO, "source.partitions_unreachable", partitions=since)
             case _:  # metrics only
                 pass
 

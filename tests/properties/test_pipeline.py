@@ -227,7 +227,8 @@ def turns(draw: st.DrawFn, world: World) -> list[Turn]:
     for one in arrived:
         now += draw(st.sampled_from([0, 0, IDLE_AFTER]))
         confirmed = {partition: now for partition in PARTITIONS if draw(st.booleans())}
-        found.append(Turn(replace(one, confirmed=confirmed), now))
+        unconfirmed = frozenset(PARTITIONS) - confirmed.keys()
+        found.append(Turn(replace(one, confirmed=confirmed, unconfirmed=unconfirmed), now))
     return found
 
 

@@ -19,7 +19,6 @@ from monitor.facts import (
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.stream.events import SECOND, MicroBatch
 from tests.build import (
-    DAY,
     HOUR,
     KEY,
     MINUTE,
