@@ -36,6 +36,7 @@ from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
+from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import SECOND, Partition
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender
@@ -58,8 +59,11 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     """One topic's decoder."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
     series = [SeriesFields(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
+    tolerance = max([TOLERANCE, *(spec.windows.lateness for spec in configuration.specs)])
     try:
-        return TopicDecoder(topic.name, series, fields, configuration.settings.max_future, topic.format)
+        return TopicDecoder(
+            topic.name, series, fields, configuration.settings.max_future, topic.format, tolerance=tolerance
+        )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 

@@ -117,7 +117,7 @@ class Loop:
             batches += decoded.batches
             facts += decoded.facts
             for partition, time in decoded.seen.items():
-                seen[partition] = max(time, seen.get(partition, time))
+                seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
         return MicroBatch(tuple(batches), seen, frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed), facts
 

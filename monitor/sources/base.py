@@ -17,20 +17,25 @@ class TopicRecords:
     """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
 
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
-    be read.
+    be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any.
     """
 
     topic: str
     partitions: Sequence[int]
     values: Sequence[bytes | None]
     offsets: tuple[OffsetRange, ...] = ()
+    arrivals: Mapping[int, Nanos] = field(default_factory=dict)
 
     def only(self, places: Sequence[int]) -> "TopicRecords":
         """The records at some places."""
         if not places:
             return TopicRecords(self.topic, (), ())
         return TopicRecords(
-            self.topic, [self.partitions[at] for at in places], [self.values[at] for at in places], self.offsets
+            self.topic,
+            [self.partitions[at] for at in places],
+            [self.values[at] for at in places],
+            self.offsets,
+            self.arrivals,
         )
 
 

@@ -104,10 +104,14 @@ class SeriesRows:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a reader made of messages: rows, the newest valid event time of each partition, and what it left."""
+    """What a reader made of messages: rows, valid event times with the partition of each, in their order, and what it left.
+
+    `times` int64[n], `NOT_A_TIME` where there is none; `partitions[i]` is the partition index of `times[i]`.
+    """
 
     rows: Sequence[SeriesRows]
-    newest: Mapping[int, Nanos]
+    partitions: Sequence[int]
+    times: NDArray[np.int64]
     rest: TopicRecords
 
 
