@@ -211,7 +211,7 @@ def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
     counts = findings.counts
     if counts.late > MANY_LATE * (counts.ok + counts.late):
         share = counts.late / (counts.ok + counts.late)
-        yield f"{counts.late:,} events ({share:.1%}) came too late for their window: sort the file by time, or raise lateness"
+        yield f"{counts.late:,} events ({share:.1%}) came too late for their window, and live as many would: sort the file by time, or raise lateness"
     if counts.unmonitored:
         yield f"{counts.unmonitored:,} events are of models that are not configured"
     for series in findings.series.values():

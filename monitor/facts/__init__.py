@@ -10,7 +10,7 @@ from monitor.facts.daemon import (
     StateReset,
 )
 from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
-from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, PanesOpen, WatermarkAdvanced
+from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, LateShare, PanesOpen, WatermarkAdvanced
 from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.sources import (
     ForeignCommit,
@@ -54,6 +54,7 @@ Fact = (
     | DecisionRefused
     | DecisionEnded
     | DecisionsStand
+    | LateShare
     | LevelChanged
     | WatermarkAdvanced
     | StateReset
@@ -98,6 +99,7 @@ __all__ = [
     "FieldsRejected",
     "ForeignCommit",
     "LagMeasured",
+    "LateShare",
     "LevelChanged",
     "OffsetsLost",
     "PanesOpen",

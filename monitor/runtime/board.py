@@ -28,6 +28,7 @@ from monitor.facts import (
     Fact,
     FieldsRejected,
     LagMeasured,
+    LateShare,
     LevelChanged,
     OffsetsLost,
     PanesOpen,
@@ -54,7 +55,7 @@ DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
 )  # of the webhooks' own counter, which is older and knows three
-EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored")
+EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Board:
     holiday: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: the last subgroup fell on one
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
+    late: dict[str, LateShare] = field(default_factory=dict)  # by topic
     partitions_held: int = 0
     topics_missing: int = 0
     watermark: Nanos | None = None
@@ -252,6 +254,8 @@ class Board:
 
     def _note_source(self, fact: Fact) -> None:
         match fact:
+            case LateShare(topic):
+                self.late = self.late | {topic: fact}
             case PartitionsHeld(partitions):
                 self.partitions_held = len(partitions)
             case PartitionsUnreachable(partitions):

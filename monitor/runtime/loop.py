@@ -11,6 +11,7 @@ from monitor.facts import Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.inbox import Inbox
+from monitor.runtime.lateness import Lateness
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
@@ -58,6 +59,7 @@ class Loop:
         self._sender = sender
         self._inbox = inbox
         self._wake = wake
+        self._lateness = Lateness()
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
@@ -88,6 +90,7 @@ class Loop:
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
         facts += self._explainer.explain([*self._pipeline.advance(), *self._decide(now)])
+        facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
 

@@ -134,6 +134,16 @@ class Watermark:
         frontiers = (clock.confirmed for clock in assigned if not clock.holds and clock.confirmed is not None)
         return min([reached, *frontiers])
 
+    def behind(self) -> dict[Partition, Nanos]:
+        """How far each partition that is not idle trails the watermark."""
+        reached = self.value
+        if reached is None:
+            return {}
+        clocks = self.partitions.items()
+        return {
+            place: max(0, reached - clock.seen) for place, clock in clocks if clock.holds and clock.seen is not None
+        }
+
     def ahead(self, most: Nanos) -> frozenset[Partition]:
         """The partitions that must wait, for what they bring would pile up: more than `most` past the watermark.
 

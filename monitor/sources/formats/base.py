@@ -14,6 +14,10 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.stream.events import Nanos
 
+TOMBSTONE = (
+    "tombstone"  # a message without a value, as compacted topics have them: no event, and nothing is wrong with it
+)
+
 # --- what every format does -------------------------------------------------------------------------------------------
 
 
@@ -80,9 +84,14 @@ class DecodeCounts:
 
     def facts(self, topic: str) -> list[Fact]:
         """As facts, none for nothing."""
+        tombstones = self.rejected.pop(TOMBSTONE, 0)
         facts: list[Fact] = [EventsRejected(topic, reason, count) for reason, count in self.rejected.items()]
         facts += [FieldsRejected(topic, reason, count) for reason, count in self.fields.items() if count]
-        for outcome, count in (("rejected", self.rejected.total()), ("unmonitored", self.unmonitored)):
+        for outcome, count in (
+            ("rejected", self.rejected.total()),
+            ("unmonitored", self.unmonitored),
+            (TOMBSTONE, tombstones),
+        ):
             if count:
                 facts.append(EventsCounted(topic, outcome, count))
         return facts

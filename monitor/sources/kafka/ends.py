@@ -17,7 +17,7 @@ PATIENCE = 1.0  # seconds that one leader may take, while the others wait for th
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class LeaderEnd:
     """The next offset of a partition, uncommitted records included, and when that was asked: by the wall, and in monotonic seconds."""
 
     offset: int
@@ -32,7 +32,7 @@ class LeaderEnds:
         self._choice = choice
         self._clock = clock
         self._leaders: Mapping[Partition, int] = {}
-        self._known: dict[Partition, End] = {}
+        self._known: dict[Partition, LeaderEnd] = {}
         self._lock = Lock()
         self._wanted = Event()
         self._closing = False
@@ -50,7 +50,7 @@ class LeaderEnds:
         """Ask without waiting for the second to be over."""
         self._wanted.set()
 
-    def known(self) -> Mapping[Partition, End]:
+    def known(self) -> Mapping[Partition, LeaderEnd]:
         """The last answers."""
         with self._lock:
             return dict(self._known)
@@ -84,4 +84,4 @@ class LeaderEnds:
             except KafkaException:
                 continue  # no answer is what there is to know: they grow old
             with self._lock:
-                self._known |= {partition: End(offset, as_of, elapsed) for partition, offset in ends.items()}
+                self._known |= {partition: LeaderEnd(offset, as_of, elapsed) for partition, offset in ends.items()}

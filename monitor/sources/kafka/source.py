@@ -23,7 +23,7 @@ from monitor.sources.base import Poll, SourceError
 from monitor.sources.kafka.audit import CommitAudit
 from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice, make_consumer
-from monitor.sources.kafka.ends import End, LeaderEnds
+from monitor.sources.kafka.ends import LeaderEnd, LeaderEnds
 from monitor.sources.kafka.lookup import list_partitions
 from monitor.sources.kafka.reader import PartitionReader
 from monitor.stream.events import SECOND, Nanos, Partition
@@ -170,14 +170,14 @@ class KafkaSource:
         confirmed = self._confirmed(ends)
         return Poll(records, frozenset(polled.ends), taken_on, confirmed, self._unconfirmed(), facts)
 
-    def _fresh_ends(self) -> Mapping[Partition, End]:
+    def _fresh_ends(self) -> Mapping[Partition, LeaderEnd]:
         """What leaders answered lately, of the partitions that we read."""
         known, now = self._ends.known(), self._clock.elapsed()
         self._heard |= {partition: end.elapsed for partition, end in known.items()}
         positions = self._reader.positions
         return {place: end for place, end in known.items() if place in positions and now - end.elapsed < ABSENT}
 
-    def _confirmed(self, ends: Mapping[Partition, End]) -> dict[Partition, Nanos]:
+    def _confirmed(self, ends: Mapping[Partition, LeaderEnd]) -> dict[Partition, Nanos]:
         """The partitions beyond whose position nothing lies, and when that was asked. Of a held one nobody says so."""
         positions, doubtful = self._reader.positions, self._doubtful()
         return {
@@ -221,7 +221,7 @@ class KafkaSource:
             self._note_trouble(error.args[0])
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
 
-    def _measure_lag(self, ends: Mapping[Partition, End]) -> None:
+    def _measure_lag(self, ends: Mapping[Partition, LeaderEnd]) -> None:
         now = self._clock.elapsed()
         if now < self._next_lag:
             return

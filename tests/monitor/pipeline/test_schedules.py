@@ -126,7 +126,9 @@ def some_log(chance: random.Random) -> Log:
     one_only = chance.random() < 0.2
     fast = chance.choice([0.0, 0.0, 0.02, 0.1])
     partitions = {
-        Partition("predictions", index): list(some_records(chance, length, lateness, fast, empty=bool(index) and one_only))
+        Partition("predictions", index): list(
+            some_records(chance, length, lateness, fast, empty=bool(index) and one_only)
+        )
         for index in range(count)
     }
     if not any(record.time <= record.arrival for records in partitions.values() for record in records):
@@ -134,9 +136,7 @@ def some_log(chance: random.Random) -> Log:
     return Log(lateness, partitions)
 
 
-def some_records(
-    chance: random.Random, length: int, lateness: Nanos, fast: float, *, empty: bool
-) -> Iterator[Record]:
+def some_records(chance: random.Random, length: int, lateness: Nanos, fast: float, *, empty: bool) -> Iterator[Record]:
     if empty or chance.random() < 0.15:
         return
     spells = [(start := chance.uniform(0, length), start + chance.uniform(5, 120)) for _ in range(chance.randint(0, 2))]

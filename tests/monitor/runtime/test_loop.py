@@ -179,7 +179,7 @@ def test_stopping_saves_once_more(scene: Scene) -> None:
 
 
 def test_bad_messages_are_passed_over(scene: Scene) -> None:
-    scene.source.append(P0, [None, b"\xff", b"{", b"[" * 100_000, *events(2, first=10)])
+    scene.source.append(P0, [None, b"", b"\xff", b"{", b"[" * 100_000, *events(2, first=10)])
 
     scene.run(polls=20)
 

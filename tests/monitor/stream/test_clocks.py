@@ -42,7 +42,9 @@ def test_one_event_in_fifty_from_a_fast_clock_moves_nothing(arrived: str) -> Non
     clock, reached = EventClock(), []
     for begin, end in zip([0, *cuts], [*cuts, len(true)], strict=True):
         if begin < end:
-            reached.append((clock.show(times[begin:end], None if arrivals is None else int(arrivals[end - 1])), true[end - 1]))
+            reached.append(
+                (clock.show(times[begin:end], None if arrivals is None else int(arrivals[end - 1])), true[end - 1])
+            )
 
     assert all(value <= newest for value, newest in reached)
     assert true[-1] - max(value for value, _ in reached) < SECOND

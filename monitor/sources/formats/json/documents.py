@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Column
-from monitor.sources.formats.base import Rows
+from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.values import Rejected
 
@@ -37,6 +37,8 @@ def nesting(raw: bytes) -> int:
 
 def refusal(raw: bytes | None) -> str | None:
     """Why a message is refused before it is parsed; None if it may be."""
+    if raw is None:
+        return TOMBSTONE
     if not raw:
         return "empty"
     if len(raw) > MAX_BYTES:
