@@ -11,6 +11,7 @@ from monitor.alerting.rules import AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
 from monitor.backtest.result import BacktestResult, ExpectedRule, Model
 from monitor.backtest.thinning import tracks
+from monitor.explain.fewrows import few_rows
 from monitor.facts import CalibrationLearnt
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
@@ -225,6 +226,9 @@ def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:
     if findings.first is None or findings.last is None:
         yield f"{key}: no event is of this model"
         return
+    rows = findings.rows_judged / max(findings.rows.count, 1)
+    if few := few_rows(rows, findings.spec.windows.length, findings.spec.judging.min_rows):
+        yield f"{key}: {few}"
     if reference.calibration is None and budget is not None:
         yield f"{key}: {calibrated_words(findings.spec)}; {until_when(findings)}"
     if reference.period is not None and findings.first <= reference.period[1] and findings.last >= reference.period[0]:

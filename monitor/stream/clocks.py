@@ -49,7 +49,7 @@ class EventClock:
         if sorted(self.delays)[(len(self.delays) - 1) // 2] > self.tolerance:  # events are old when they arrive
             return reached
         last = known[-NEIGHBOURS:]
-        timely = last[(last <= arrival) & (last >= arrival - self.tolerance)]
+        timely = last[last <= arrival]
         return min(arrival, max(reached, int(timely.max(initial=reached))))
 
 

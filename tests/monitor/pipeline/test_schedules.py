@@ -74,9 +74,10 @@ class Reader:
 
     @property
     def done(self) -> bool:
-        """Whether all is read and all are idle."""
+        """Whether all is read, all are idle, and every leader was asked since the last event."""
         read = all(self.positions.get(place) == len(records) for place, records in self.log.partitions.items())
-        return read and self.pipeline.watermark.idle == self.log.partitions.keys()
+        asked = len(self.ends) == len(self.log.partitions) and all(at > self.log.over for _, at in self.ends.values())
+        return read and asked and self.pipeline.watermark.idle == self.log.partitions.keys()
 
     def turn(self, now: Nanos) -> None:
         held = self.pipeline.ahead()
