@@ -38,6 +38,7 @@ from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
+from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import SECOND, Nanos, Partition
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender
@@ -61,7 +62,8 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     fields = fields_of(topic)
     refuse_unknown_model(topic, fields, [spec.key.model for spec in configuration.specs])
     series = [SeriesFields(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
-    return topic_decoder(topic, series, fields, configuration.settings.max_future)
+    tolerance = max([TOLERANCE, *(spec.windows.lateness for spec in configuration.specs)])
+    return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance)
 
 
 def fields_of(topic: TopicSettings) -> FieldMap:
@@ -79,11 +81,11 @@ def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequenc
 
 
 def topic_decoder(
-    topic: TopicSettings, series: Sequence[SeriesFields], fields: FieldMap, max_future: Nanos
+    topic: TopicSettings, series: Sequence[SeriesFields], fields: FieldMap, max_future: Nanos, tolerance: Nanos
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
-        return TopicDecoder(topic.name, series, fields, max_future, topic.format)
+        return TopicDecoder(topic.name, series, fields, max_future, topic.format, tolerance=tolerance)
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 

@@ -64,13 +64,20 @@ class ListSource:
     `polls` counts the polls, `committed` keeps what was published, `failure` is raised by the next poll.
     """
 
-    def __init__(self, log: Mapping[Partition, Sequence[bytes | None]], *, batch: int = 1000) -> None:
+    def __init__(
+        self,
+        log: Mapping[Partition, Sequence[bytes | None]],
+        *,
+        batch: int = 1000,
+        now: Callable[[], Nanos] = lambda: NOON,
+    ) -> None:
         self.log = {partition: list(values) for partition, values in log.items()}
         self.committed: list[dict[Partition, int]] = []
         self.polls = 0
         self.closed = False
         self.failure: SourceError | None = None
         self._batch = batch
+        self._now = now  # when partitions read to their ends are confirmed to be so
         self._positions: dict[Partition, int] = {}
         self._assigned: frozenset[Partition] = frozenset()
         self._ended: set[Partition] = set()
@@ -109,7 +116,9 @@ class ListSource:
                 ends.add(partition)
         assigned, self._assigned = self._assigned, frozenset()
         records_by_topic = tuple(TopicRecords(topic, *columns) for topic, columns in found.items() if columns[0])
-        return Poll(records_by_topic, frozenset(ends), assigned, unconfirmed=self.held)
+        at_end = {place for place, values in self.log.items() if self._positions.get(place) == len(values)}
+        confirmed = dict.fromkeys(at_end - self.held, self._now())
+        return Poll(records_by_topic, frozenset(ends), assigned, confirmed, unconfirmed=self.held)
 
     def hold(self, partitions: frozenset[Partition]) -> None:
         self._ended -= self.held - partitions  # their ends are reported anew

@@ -13,7 +13,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
 from monitor.sources.formats.identity import hashes_of
-from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
+from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, category, number
 from monitor.stream.events import Nanos
 
@@ -41,7 +41,7 @@ class MappedReader:
         rows = self._decoder.decode(records.values)
         mapped = map_rows(rows, self._topic, latest, counts)
         partitions = [records.partitions[message] for message in mapped.messages.tolist()]
-        return Read(mapped.rows, newest(partitions, mapped.times), records.only([]))
+        return Read(mapped.rows, partitions, mapped.times, records.only([]))
 
 
 def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> Mapped:

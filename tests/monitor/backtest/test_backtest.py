@@ -213,7 +213,7 @@ def live(home: Path, partitions: dict[Partition, list[bytes | None]]) -> list[Fa
     source.open({})
     while (poll := source.poll(0.0)).records:
         arrived, more = as_the_loop_does(decoders, poll)
-        facts += [*more, *pipeline.ingest(arrived, LATE), *pipeline.advance(LATE)]
+        facts += [*more, *pipeline.ingest(arrived, LATE), *pipeline.advance()]
     return facts
 
 
@@ -282,9 +282,9 @@ def test_sparse_events_do_not_fill_memory_with_panes(home: Path) -> None:
     class Watched(Pipeline):
         most = 0
 
-        def advance(self, now: Nanos) -> list[Fact]:
+        def advance(self) -> list[Fact]:
             self.most = max(self.most, *(series.open_panes for series in self.series.values()))
-            return super().advance(now)
+            return super().advance()
 
     sparse = [one | {"ts": one["ts"] + at * HOUR} for at, one in enumerate(events(20))]
     configuration = load(load_settings(home / "driftd.yaml"), home, needs_secrets=False)

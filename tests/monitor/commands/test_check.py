@@ -635,7 +635,11 @@ def test_a_reference_that_changes_inside_itself_is_a_warning_in_the_words_of_fit
     moved.save(config.parent / "r.json")
     assert moved.calibration is not None
 
-    assert [f"churn version 3: {one.words}" for one in moved.calibration.drifting] == warned(config)
+    few = "churn version 3: a usual window of 5m holds 100 rows, min_rows is 200: KS, PSI and χ² will say insufficient_data"
+    assert warned(config) == [
+        *(f"churn version 3: {one.words}" for one in moved.calibration.drifting),
+        f"{few}; a window of 10m would do",
+    ]
     assert "age changes inside the reference: mean +" in warned(config)[0]
 
 

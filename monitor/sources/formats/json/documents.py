@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Column
-from monitor.sources.formats.base import Rows
+from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.values import Rejected
 
@@ -47,18 +47,22 @@ def framed(raw: bytes) -> int | None:
 
 def refusal(raw: bytes | None) -> str | None:
     """Why a message is refused before it is parsed; None if it may be."""
+    if raw is None:
+        return TOMBSTONE
     if not raw:
         return "empty"
     if framed(raw) is not None:
         return FRAMED
     if len(raw) > MAX_BYTES:
         return "too_large"
+    return _text_refused(raw)
+
+
+def _text_refused(raw: bytes) -> str | None:
     if not (raw.isascii() or _is_utf8(raw)):
         return "invalid_utf8"
     brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
-    if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
-        return "too_deep"
-    return None
+    return "too_deep" if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH else None
 
 
 def _is_utf8(raw: bytes) -> bool:

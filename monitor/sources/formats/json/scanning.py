@@ -17,6 +17,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.structs import plan_series
+from monitor.sources.formats.times import NOT_A_TIME
 from monitor.stream.events import ANY_VERSION, Nanos
 
 try:
@@ -60,15 +61,16 @@ class TopicScanner:
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
-        values, partitions = list(records.values), list(records.partitions)
+        values = list(records.values)
         scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
         totals = np.zeros(len(REASONS), dtype=np.int64)
         scan = self._single if len(self._series) == 1 else self._each
         rows = scan(values, latest, scanned, totals)
         counts.fields.update({reason: n for reason, n in zip(REASONS, totals.tolist(), strict=True) if n})
         counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
-        newest = _scan.newest(partitions, scanned.times, scanned.series)
-        return Read(rows, newest, records.only(np.flatnonzero(scanned.series == ODD).tolist()))
+        odd = scanned.series == ODD
+        times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
+        return Read(rows, records.partitions, times, records.only(np.flatnonzero(odd).tolist()))
 
     def _single(
         self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]

@@ -19,7 +19,7 @@ from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
 from monitor.sources.formats.identity import hashes_of
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
-from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
+from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, version_text
 from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
 
@@ -47,7 +47,8 @@ class TypedReader:
             plan = self._plans[series.key]
             if plan is not None:
                 rows += self._rows(series, plan, values, places, latest, times, counts)
-        return Read(rows, newest(records.partitions, times), records.only(np.flatnonzero(times == NOT_A_TIME).tolist()))
+        left = records.only(np.flatnonzero(times == NOT_A_TIME).tolist())
+        return Read(rows, records.partitions, times, left)
 
     # --- which series a message belongs to --------------------------------------------------------------------------
 

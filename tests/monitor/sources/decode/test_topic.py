@@ -92,8 +92,14 @@ def test_a_good_event_becomes_a_row() -> None:
     assert decoded.facts == []
 
 
+def test_a_tombstone_is_no_event_and_is_not_rejected() -> None:
+    decoded = read(make_decoder(), None, event(), None)
+
+    assert decoded.facts == [EventsCounted("t", "tombstone", 2)]
+    assert len(decoded.batches[0]) == 1
+
+
 BAD: dict[str, tuple[bytes | None, str]] = {
-    "tombstone": (None, "empty"),
     "empty": (b"", "empty"),
     "truncated": (event()[:-2], "malformed_json"),
     "text": (b"hello", "malformed_json"),

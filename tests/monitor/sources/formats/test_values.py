@@ -31,7 +31,7 @@ def short(value: Any) -> str:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (None, "empty"),
+        (None, "tombstone"),
         (b"", "empty"),
         (b"{" + b" " * MAX_BYTES, "too_large"),
         (b'{"a": "\xff"}', "invalid_utf8"),

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detectors.columns import Coded
-from monitor.sources.tables import arrow
+from monitor.sources.tables import arrow, shape
 from monitor.sources.tables import lines as json_lines
 from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import chunks, look
