@@ -8,7 +8,7 @@ COMPILED := .venv/.compiled
 KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/formats/json/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-seeds check sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
+.PHONY: help setup demo test test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ check: setup  ## lint, format, types, dependency rule: what CI runs before the t
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -p no:randomly tests/test_docs.py
+
+schedules: setup  ## one log read in 10 000 random ways, each giving the same facts, about ten minutes
+	@$(BIN)/python -m tests.monitor.pipeline.test_schedules 10000 $(or $(SEED),1)
 
 sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, about a minute
 	@.ci/sanitize

@@ -92,7 +92,7 @@ def fill(pipeline: Pipeline, specs: Sequence[SeriesSpec], panes: int, features: 
         for spec in specs:
             pipeline.ingest(MicroBatch((EventBatch(spec.key, "bench", times, values, codes),)), 0)
         pipeline.ingest(MicroBatch(seen={PARTITION: int(times[-1])}), 0)
-        telemetry.record(pipeline.advance(0))
+        telemetry.record(pipeline.advance())
         pipeline.changes()
     return telemetry
 

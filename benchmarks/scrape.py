@@ -112,7 +112,7 @@ def judged(features: list[str]) -> tuple[Judging, WindowScored]:
     columns = reference.encode({name: rng.normal(0.1, 1, 10_000) for name in features})
     batch = EventBatch(BENCH, "t", np.zeros(10_000, dtype=np.int64), *columns)
     pipeline.ingest(MicroBatch((batch,), {PARTITION: WINDOW}, assigned=frozenset({PARTITION})), 0)
-    (scored,) = [fact for fact in pipeline.advance(0) if isinstance(fact, WindowScored)]
+    (scored,) = [fact for fact in pipeline.advance() if isinstance(fact, WindowScored)]
     return judging, scored
 
 

@@ -113,7 +113,7 @@ class Bench:
         began = time.process_time()
         for one in arriving:
             facts = self.pipeline.ingest(one, 0)
-            facts += self.pipeline.advance(0)
+            facts += self.pipeline.advance()
             self.telemetry.record(facts)
         return time.process_time() - began
 
@@ -166,7 +166,7 @@ class Reader(Bench):
         for one in arriving:
             decoded = self._decoder.decode(one, time.time_ns())
             facts = [*decoded.facts, *self.pipeline.ingest(MicroBatch(tuple(decoded.batches), decoded.seen), 0)]
-            facts += self.pipeline.advance(0)
+            facts += self.pipeline.advance()
             self.telemetry.record(facts)
         return time.process_time() - began
 

@@ -37,7 +37,7 @@ class NumericBaseline(NumericFeature):
             raise ValueError(f"{self.name}: bin_means must be {self.usable} finite numbers for {self.bins} bins")
         if not (math.isfinite(self.std) and self.std >= 0):
             raise ValueError(f"{self.name}: std {self.std} must be finite and not below zero")
-        if not (math.isfinite(self.mean) and (not self.bins or self.min <= self.mean <= self.max)):
+        if not (math.isfinite(self.mean) and (not self.bins or self.edges[0] < self.mean <= self.edges[-1])):
             raise ValueError(f"{self.name}: mean {self.mean} must lie between {self.min} and {self.max}")
         if self.bins and not self._means_in_bins():
             raise ValueError(f"{self.name}: each of bin_means must lie in its bin")

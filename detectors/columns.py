@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from detectors.features import Floats, Ints, Kind, canonical
+from detectors.precision import as_written
 
 Array = NDArray[np.generic]
 NUMBERS = "iuf"
@@ -119,6 +120,13 @@ def as_floats(column: Column) -> Floats:
     return np.array([_as_float(value) for value in column.tolist()], dtype=np.float64)
 
 
+def as_written_floats(column: Column) -> Floats:
+    """Return the same, singles and halves as the decimals that they are written as: a reference is of these."""
+    if not isinstance(column, Coded) and column.dtype in (np.float32, np.float16):
+        return as_written(column)
+    return as_floats(column)
+
+
 def _as_float(value: object) -> float:
     if type(value) is float:
         return value
@@ -148,7 +156,8 @@ def distinct(column: Column) -> tuple[list[str | None], Ints]:
     if column.dtype.kind == "M":
         return [None], np.zeros(column.size, dtype=np.int64)  # a time is of the wrong type, whatever its unit
     values, inverse = np.unique(column, return_inverse=True)
-    return [canonical(value) for value in values.tolist()], inverse.astype(np.int64)
+    plain = as_written(values) if values.dtype.kind == "f" else values
+    return [canonical(value) for value in plain.tolist()], inverse.astype(np.int64)
 
 
 def as_codes(column: Column, codes: Mapping[str, int]) -> NDArray[np.int32]:

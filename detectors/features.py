@@ -8,6 +8,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.precision import as_written, precision_of, rounded
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -50,7 +52,7 @@ def canonical(value: object) -> str | None:
         case int() | np.integer():
             return str(int(value)) if abs(int(value)) <= LARGEST else None  # Python refuses to write the hugest
         case float() | np.floating() | Decimal():
-            number = float(value)
+            number = float(str(value)) if isinstance(value, np.float32 | np.float16) else float(value)
             if not math.isfinite(number):
                 return None
             return str(int(number)) if number.is_integer() else repr(number)
@@ -64,7 +66,9 @@ class NumericFeature:
 
     `edges` float64[B + 1], strictly increasing: bin j is (edges[j-1], edges[j]]; the first edge lies one float below the
     minimum, the last is the maximum. Empty when no finite value was seen: then all is `over`. `discrete`: at most 50
-    distinct values, each with a bin of its own. Raises ValueError for edges that do not rise.
+    distinct values, each with a bin of its own. Where the reference is of less than double precision, a value in an edge's
+    place is the last double that is the same value there: 0.1 as a single, widened or not, is one value. Raises ValueError
+    for edges that do not rise.
     """
 
     name: str
@@ -102,17 +106,29 @@ class NumericFeature:
     @property
     def atoms(self) -> Bools:
         """Whether a bin can hold a single value only, so that nothing hides inside it, bool[B]."""
-        return np.asarray(np.nextafter(self.edges[:-1], np.inf) == self.edges[1:])
+        first, less = np.nextafter(self.edges[:-1], np.inf), precision_of(self.edges)
+        if less is not None:
+            return np.asarray(rounded(first, less) == rounded(self.edges[1:], less))
+        return np.asarray(first == self.edges[1:])
+
+    @property
+    def tops(self) -> Floats:
+        """The value at the upper end of each bin, float64[B]."""
+        return self._values(self.edges[1:])
 
     @property
     def min(self) -> float:
         """Smallest finite value of the reference."""
-        return float(np.nextafter(self.edges[0], np.inf)) + 0.0 if self.edges.size else 0.0
+        return float(self._values(np.nextafter(self.edges[:1], np.inf))[0]) + 0.0 if self.edges.size else 0.0
 
     @property
     def max(self) -> float:
         """Largest finite value of the reference."""
-        return float(self.edges[-1]) if self.edges.size else 0.0
+        return float(self._values(self.edges[-1:])[0]) if self.edges.size else 0.0
+
+    def _values(self, places: Floats) -> Floats:
+        less = precision_of(self.edges)
+        return places if less is None else as_written(rounded(places, less))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from threading import Event
@@ -26,7 +27,7 @@ from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.settings import ConfigError, Settings
-from monitor.settings.schema import TopicSettings
+from monitor.settings.schema import SECRET_FILES, TopicSettings
 from monitor.sources.base import Source
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
@@ -34,9 +35,11 @@ from monitor.sources.formats.json import scanning
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.client import KafkaChoice
+from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
-from monitor.stream.events import SECOND, Partition
+from monitor.stream.clocks import TOLERANCE
+from monitor.stream.events import SECOND, Nanos, Partition
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender
 
@@ -56,10 +59,33 @@ def build_decoders(configuration: Configuration) -> dict[str, TopicDecoder]:
 
 def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDecoder:
     """One topic's decoder."""
-    fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+    fields = fields_of(topic)
+    refuse_unknown_model(topic, fields, [spec.key.model for spec in configuration.specs])
     series = [SeriesFields(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
+    tolerance = max([TOLERANCE, *(spec.windows.lateness for spec in configuration.specs)])
+    return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance)
+
+
+def fields_of(topic: TopicSettings) -> FieldMap:
+    """Where a topic's messages keep what is needed."""
+    return FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+
+
+def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequence[str]) -> None:
+    """Raise ConfigError for a constant model that is not configured."""
+    if fields.model_is is not None and fields.model_is not in models:
+        there_is = ", ".join(dict.fromkeys(models))
+        raise ConfigError(
+            f"topics.{topic.name}.fields.model: const {fields.model_is} is no configured model; there is {there_is}"
+        )
+
+
+def topic_decoder(
+    topic: TopicSettings, series: Sequence[SeriesFields], fields: FieldMap, max_future: Nanos, tolerance: Nanos
+) -> TopicDecoder:
+    """A decoder of these series. Raises ConfigError."""
     try:
-        return TopicDecoder(topic.name, series, fields, configuration.settings.max_future, topic.format)
+        return TopicDecoder(topic.name, series, fields, max_future, topic.format, tolerance=tolerance)
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 
@@ -72,7 +98,7 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         group_id=kafka.group_id,
         topics=tuple(topic.name for topic in settings.topics),
         from_earliest=kafka.start_from == "earliest",
-        properties=kafka.properties,
+        properties=broker_properties(settings),
         startup_timeout=kafka.startup_timeout / SECOND,
         skip_lost=kafka.lost_offsets == "skip",
     )
@@ -82,12 +108,21 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 
 
+def broker_properties(settings: Settings) -> dict[str, Any]:
+    """The properties of the client, with what their files hold. Raises ConfigError."""
+    kafka = settings.kafka
+    try:
+        return secured(kafka.properties, kafka.ca_file, SECRET_FILES)
+    except SecretFileError as error:
+        raise ConfigError(str(error)) from None
+
+
 def client_properties(settings: Settings) -> dict[str, Any]:
     """What a client of ours needs to reach the broker."""
     return {
         "log_level": 0,
         "socket.timeout.ms": 10_000,
-        **settings.kafka.properties,
+        **broker_properties(settings),
         "bootstrap.servers": settings.kafka.bootstrap_servers,
     }
 

@@ -51,6 +51,12 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--offline", action="store_true", help="do not connect to anything")
     _json(check)
 
+    init = _add(commands, "init", "a first configuration and reference, from a look at your events", _init)
+    init.add_argument("file", nargs="?", type=Path, help="JSONL, Parquet or CSV instead of a topic")
+    init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
+    init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
+    init.add_argument("--config", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
+
     _add_backtest(commands)
 
     explain = _add(commands, "explain", "say what becomes of each message", _explain)
@@ -115,8 +121,15 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     actions = reference.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     fit = _add(actions, "fit", "profile a data set (CSV, JSONL, Parquet)", _fit)
-    arguments.add_list(fit, "--input", arguments.files, required=True, metavar="FILE", help="all of one kind")
-    fit.add_argument("--output", type=Path, required=True, metavar="REF.json")
+    arguments.add_list(fit, "--input", arguments.files, default=[], metavar="FILE", help="all of one kind")
+    fit.add_argument("--output", type=Path, metavar="REF.json", help="(with --config, the model's reference)")
+    fit.add_argument("--config", type=Path, metavar="driftd.yaml", help="read events as this configuration maps them")
+    fit.add_argument("--model", metavar="NAME", help="of the configuration (the only one)")
+    fit.add_argument("--version", metavar="VERSION", help="of the model (the only one configured)")
+    fit.add_argument("--kafka", action="store_true", help="read the configured topics instead of files")
+    fit.add_argument("--topic", help="the topic whose messages these are (the first; with --kafka all)")
+    fit.add_argument("--from", dest="first", metavar="TIME", help="leave out what is earlier")
+    fit.add_argument("--until", metavar="TIME", help="leave out this and what is later")
     arguments.add_list(fit, "--columns", arguments.names, metavar="COL", help="only these")
     fit.add_argument("--prediction", metavar="COL", help="the column that holds the prediction")
     fit.add_argument("--timestamp", metavar="COL", help="the column that holds the event time; it is no feature")
@@ -134,9 +147,11 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--exclude",
         arguments.spans,
         default=[],
-        metavar="FROM..TO",
-        help="leave out these days; an end may be open",
+        metavar="COL|FROM..TO",
+        help="leave out these columns or these days; an end may be open",
     )
+    fit.add_argument("--delimiter", default=",", metavar="C", help="between the fields of a CSV (,)")
+    fit.add_argument("--decimal", choices=[".", ","], default=".", help="before the decimals of a CSV's numbers (.)")
     _json(fit)
 
     show = _add(actions, "show", "a profile as a table", _show)
@@ -235,6 +250,12 @@ def _check(options: argparse.Namespace) -> Exit:
     return check(_config_of(options), offline=options.offline, as_json=options.json)
 
 
+def _init(options: argparse.Namespace) -> Exit:
+    from monitor.commands.init import InitChoice, init
+
+    return init(InitChoice(options.config, options.file, options.kafka, options.topic))
+
+
 def _backtest(options: argparse.Namespace) -> Exit:
     from monitor.commands.backtest import BacktestChoice, backtest
 
@@ -263,6 +284,8 @@ def _explain(options: argparse.Namespace) -> Exit:
 def _fit(options: argparse.Namespace) -> Exit:
     from monitor.commands.reference import FitChoice, fit
 
+    if options.config is not None:
+        from monitor.commands.events import fit_events as fit
     return fit(
         FitChoice(
             inputs=options.input,
@@ -276,7 +299,16 @@ def _fit(options: argparse.Namespace) -> Exit:
             timezone=options.timezone,
             holidays=options.holidays,
             exclude=options.exclude,
+            delimiter=options.delimiter,
+            decimal=options.decimal,
             json=options.json,
+            config=options.config,
+            model=options.model,
+            version=options.version,
+            topic=options.topic,
+            kafka=options.kafka,
+            first=options.first,
+            until=options.until,
         )
     )
 

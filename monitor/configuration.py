@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, masked, show_duration
-from monitor.settings.schema import FeatureSettings, ModelSettings, RuleSettings
+from monitor.settings.schema import SECRET_FILES, FeatureSettings, ModelSettings, RuleSettings
 from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings
@@ -36,24 +37,43 @@ class Configuration:
     specs: tuple[SeriesSpec, ...]
     targets: tuple[Subscriber, ...]
     token: bytes | None = field(default=None, repr=False)  # by which people decide; without one nobody does
+    base: Path = Path()  # of paths
 
     @property
     def config_hash(self) -> str:
-        """Short hash of the effective configuration, secrets apart. A key that came later counts where it is used."""
+        """Short hash of the effective configuration, secrets apart. A key that came later counts where it is used.
+
+        Paths count as they are from where the file lies: the hash is the file's, whichever command computes it.
+        """
         effective = masked(self.settings)
+        kafka = effective["kafka"]
+        effective["state"] = self._from_base(effective["state"])
+        for name in SECRET_FILES.keys() & kafka["properties"].keys():
+            kafka["properties"][name] = self._from_base(kafka["properties"][name])
+        kafka["ca_file"] = kafka["ca_file"] and self._from_base(kafka["ca_file"])
+        for section in (kafka, *effective["webhooks"], *effective["targets"]):
+            if "ca_file" in section and section["ca_file"] is None:
+                del section["ca_file"]
         if not effective["targets"]:
             del effective["targets"]
-        for told, model in zip(effective["models"], self.settings.models, strict=True):
+        self._drop_later(effective["models"])
+        for key in ("token_file", "token_env"):
+            if effective["http"][key] is None:
+                del effective["http"][key]
+        return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
+
+    def _drop_later(self, models: list[dict[str, Any]]) -> None:
+        """Drop the keys of models that came later, where they are not used."""
+        for told, model in zip(models, self.settings.models, strict=True):
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
-        for key in ("token_file", "token_env"):
-            if effective["http"][key] is None:
-                del effective["http"][key]
-        return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
+
+    def _from_base(self, path: str) -> str:
+        return str(Path(path).relative_to(self.base)) if Path(path).is_relative_to(self.base) else path
 
 
 def load(
@@ -84,7 +104,7 @@ def load(
         problems.append(str(error))
     if problems:
         raise ConfigError("\n".join(problems))
-    return Configuration(settings, tuple(specs), tuple(targets), token)
+    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute())
 
 
 def load_reference(path: Path, key: str) -> Reference:

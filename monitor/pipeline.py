@@ -97,8 +97,8 @@ class Pipeline:
             self.watermark.read(partition)
         for partition, event_time in arrived.seen.items():
             self.watermark.observe(partition, event_time, now)
-        for partition in arrived.ends:
-            self.watermark.end(partition)
+        for partition, as_of in arrived.confirmed.items():
+            self.watermark.confirm(partition, as_of)
         if arrived.seen or arrived.assigned:
             self._dirty.add("watermark")
         return facts
@@ -109,10 +109,10 @@ class Pipeline:
         self._changed[view] = None
         return view.merge(delta)
 
-    def advance(self, now: Nanos) -> list[Fact]:
+    def advance(self) -> list[Fact]:
         """Move the watermark, close what it has passed, and judge it."""
         idle = self.watermark.idle
-        moved = self.watermark.advance(now)
+        moved = self.watermark.advance()
         if moved or self.watermark.idle != idle:
             self._dirty.add("watermark")
         if not moved:

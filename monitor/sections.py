@@ -1,8 +1,9 @@
 """What every section of the configuration is made of: names and durations. Each section is declared beside what it configures."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from detectors.durations import nanoseconds, show_duration
 
@@ -26,6 +27,25 @@ Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f
 
 
 class Section(BaseModel):
-    """A part of the configuration. Unknown keys are errors."""
+    """A part of the configuration. Unknown keys are errors; a text may be written as a number or as truth."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_as_text(cls, values: Any) -> Any:
+        """`true` where a text is wanted is the word: a model may be called so."""
+        if not isinstance(values, Mapping):
+            return values
+        return {
+            name: str(value).lower() if isinstance(value, bool) and _is_text(cls, name) else value
+            for name, value in values.items()
+        }
+
+
+def _is_text(section: type[BaseModel], name: Any) -> bool:
+    field = section.model_fields.get(name)
+    if field is None:
+        return False
+    kinds = {field.annotation, *getattr(field.annotation, "__args__", ())}
+    return str in kinds and bool not in kinds

@@ -136,7 +136,7 @@ def feed(
     new = frozenset() if clock is not None and clock.assigned else frozenset({partition})
     seen = {partition: max(times)} if times else {}
     arrived = MicroBatch(batches, seen, read=frozenset(seen), assigned=new)
-    return [*pipeline.ingest(arrived, now), *pipeline.advance(now)]
+    return [*pipeline.ingest(arrived, now), *pipeline.advance()]
 
 
 def play(pipeline: Pipeline, script: str, first: int = 0, **batch: Any) -> list[Fact]:

@@ -1,5 +1,6 @@
 """One fake per port: a clock set by hand, a source that reads lists, a target that keeps them, a receiver. Never a fake of our own logic."""
 
+import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,13 +64,20 @@ class ListSource:
     `polls` counts the polls, `committed` keeps what was published, `failure` is raised by the next poll.
     """
 
-    def __init__(self, log: Mapping[Partition, Sequence[bytes | None]], *, batch: int = 1000) -> None:
+    def __init__(
+        self,
+        log: Mapping[Partition, Sequence[bytes | None]],
+        *,
+        batch: int = 1000,
+        now: Callable[[], Nanos] = lambda: NOON,
+    ) -> None:
         self.log = {partition: list(values) for partition, values in log.items()}
         self.committed: list[dict[Partition, int]] = []
         self.polls = 0
         self.closed = False
         self.failure: SourceError | None = None
         self._batch = batch
+        self._now = now  # when partitions read to their ends are confirmed to be so
         self._positions: dict[Partition, int] = {}
         self._assigned: frozenset[Partition] = frozenset()
         self._ended: set[Partition] = set()
@@ -108,7 +116,9 @@ class ListSource:
                 ends.add(partition)
         assigned, self._assigned = self._assigned, frozenset()
         records_by_topic = tuple(TopicRecords(topic, *columns) for topic, columns in found.items() if columns[0])
-        return Poll(records_by_topic, frozenset(ends), assigned, unconfirmed=self.held)
+        at_end = {place for place, values in self.log.items() if self._positions.get(place) == len(values)}
+        confirmed = dict.fromkeys(at_end - self.held, self._now())
+        return Poll(records_by_topic, frozenset(ends), assigned, confirmed, unconfirmed=self.held)
 
     def hold(self, partitions: frozenset[Partition]) -> None:
         self._ended -= self.held - partitions  # their ends are reported anew
@@ -154,14 +164,16 @@ class Receiver:
     An answer is a status, a status with headers, or a function that takes the handler and does as it likes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
         self.answers: list[Answer] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_ReceiverHandler, self))
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hook"
+        self.url = f"http{'' if tls is None else 's'}://127.0.0.1:{self._server.server_address[1]}/hook"
 
     def close(self) -> None:
         self._server.shutdown()

@@ -42,6 +42,8 @@ def keys_of(section: type[BaseModel], path: str) -> Iterator[str]:
         elif at.endswith("thresholds"):
             yield at
         else:
+            if str in getattr(field.annotation, "__args__", ()):
+                yield at
             is_list = "list" in str(field.annotation)
             yield from keys_of(inner, f"{at}[]." if is_list else f"{at}.")
 

@@ -11,6 +11,11 @@ from detectors.columns import Column
 from detectors.features import Ints
 from detectors.layout import Layout
 
+MINUTE_NS = 60 * 10**9
+SHORTEST = 5  # minutes: of windows that are worth trying
+APART = 60  # minutes between two batches
+DAY = 1440
+FEWEST_BATCHES = 5
 MOST_HELD = 1_000_000  # windows whose rows are counted: beyond twice as many the earlier are forgotten
 
 
@@ -32,6 +37,7 @@ class Arrivals:
     first: int | None = None
     last: int | None = None
     rows: Counter[int] = field(default_factory=Counter)
+    minutes: set[int] = field(default_factory=set)  # in which rows came; what more there are is forgotten
 
     def add(self, name: str, column: Column) -> None:
         """Take event times, int64[n] nanoseconds or datetime64[n]. Raises ValueError for anything else."""
@@ -43,11 +49,38 @@ class Arrivals:
         self.first = first if self.first is None else min(self.first, first)
         self.last = last if self.last is None else max(self.last, last)
         if self.window_ns is not None:
+            self._note(times // MINUTE_NS)
             windows, rows = np.unique(times // self.window_ns, return_counts=True)
             for window, count in zip(windows.tolist(), rows.tolist(), strict=True):
                 self.rows[window] += count
             if len(self.rows) > 2 * MOST_HELD:
                 self.rows = Counter({window: self.rows[window] for window in sorted(self.rows)[-MOST_HELD:]})
+
+    def _note(self, minutes: Ints) -> None:
+        if len(self.minutes) < MOST_HELD:
+            changes = np.flatnonzero(np.diff(minutes, prepend=minutes[0] - 1))
+            self.minutes.update(minutes[changes].tolist())
+
+    def batches(self, needed: int) -> str:
+        """Return how many batches are needed where rows come so seldom that no window will do; nothing where one may.
+
+        A batch is a run of minutes with rows, an hour or more from the next; `needed` windows are asked for.
+        """
+        minutes = np.array(sorted(self.minutes), dtype=np.int64)
+        if np.unique(minutes // SHORTEST).size >= needed:
+            return ""
+        starts = minutes[np.flatnonzero(np.diff(minutes, prepend=minutes[0] - APART) >= APART)]
+        if starts.size < FEWEST_BATCHES:
+            return ""
+        apart = float(np.median(np.diff(starts)))
+        unit, length = ("day", DAY) if apart >= DAY else ("hour", APART)
+        between = (
+            f"{apart / length:.2g} {unit}".replace("1 day", "day") if apart == DAY else f"{apart / length:.2g} {unit}s"
+        )
+        return (
+            f"its rows come in {starts.size} batches, one every {between}: about {needed} of them are "
+            f"needed, which take {needed * apart / length:.0f} {unit}s"
+        )
 
     @property
     def period(self) -> tuple[int, int] | None:

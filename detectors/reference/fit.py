@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from detectors.baseline import Baseline, CategoricalBaseline, NumericBaseline
-from detectors.calibration.calibration import Calibration, TooFewWindows, calibrate
+from detectors.calibration.calibration import FEWEST_WINDOWS, Calibration, TooFewWindows, calibrate
 from detectors.calibration.collect import Placed, WindowTally
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
-from detectors.columns import Column, as_codes, as_columns, as_floats, infer_kind, refuse_time
+from detectors.columns import Column, as_codes, as_columns, as_written_floats, infer_kind, refuse_time
 from detectors.encoding import PREDICTION
 from detectors.features import LARGEST, CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
 from detectors.layout import Layout
@@ -20,6 +20,7 @@ from detectors.reference.profiles import BlockBuffer, CategoryProfile, NumericPr
 
 RawChunk = Mapping[str, ArrayLike]
 Heard = Callable[[int], None]
+CUT_OFF = 2  # windows: the first and the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class FirstPass:
                 profile = NumericProfile(name) if kind is Kind.NUMERIC else CategoryProfile()
                 self.columns[name] = profile
             if isinstance(profile, NumericProfile):
-                profile.add(as_floats(column))
+                profile.take(column)
             else:
                 profile.add(column)
         self.rows += rows_of(chunk)
@@ -118,7 +119,7 @@ class BinCounts:
 
     def add(self, column: Column) -> Floats:
         """Take a column of any kind. Returns its values as they were counted."""
-        values = as_floats(column)
+        values = as_written_floats(column)
         lost = values.size - self._blocks.add(values)
         if lost:
             below, above = np.count_nonzero(values <= -LARGEST), np.count_nonzero(values >= LARGEST)
@@ -250,6 +251,8 @@ def fit(
         raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
     baseline, arrivals = second.baseline(), first.arrivals
     calibration, cold = _learn(baseline, tally, calendar)
+    if cold and (batches := arrivals.batches(FEWEST_WINDOWS + CUT_OFF)):
+        cold = f"{cold}; {batches}"
     return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold, second.sample.copies())
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from detectors.columns import Column, distinct
+from detectors.columns import Coded, Column, as_written_floats, distinct
 from detectors.features import LARGEST, MAX_CATEGORIES, CategoricalFeature, Floats, Ints, NumericFeature
+from detectors.precision import Less, are_told_apart, is_written, last_before, last_of
 
 BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
 SAMPLE = 131_072  # values kept a numeric column: a quantile is then right to about 0.1 % of the mass
@@ -69,6 +70,7 @@ class NumericProfile:
         self.min = np.inf
         self.max = -np.inf
         self.distinct: Floats | None = np.empty(0)
+        self.halves = True  # every column so far was of half precision
         self._sample = np.empty(SAMPLE)
         self._random = np.random.default_rng(zlib.crc32(name.encode(errors="surrogatepass")))
         self._blocks = BlockBuffer(self._digest)
@@ -76,6 +78,11 @@ class NumericProfile:
     def add(self, column: Floats) -> None:
         """Take float64[n]; what is not finite is passed over."""
         self._blocks.add(column)
+
+    def take(self, column: Column) -> None:
+        """Take a column of any kind."""
+        self.halves &= not isinstance(column, Coded) and column.dtype == np.float16
+        self.add(as_written_floats(column))
 
     def finish(self) -> None:
         """Take the last, partial block."""
@@ -122,15 +129,27 @@ class NumericProfile:
         """
         if not self.seen:
             return np.empty(0)
-        if self.distinct is not None and self.discrete:
-            return np.union1d(np.nextafter(self.distinct, -np.inf), self.distinct)
         sample = np.sort(self._sample[: self.seen])
+        less = self._precision(sample)
+        if self.distinct is not None and self.discrete:
+            return np.union1d(_before(self.distinct, less), _last(self.distinct, less))
         ranks = np.ceil(np.arange(1, BINS) * (sample.size / BINS)).astype(np.int64) - 1
         cuts = sample[ranks] if self.distinct is None else self.distinct
         values, counts = np.unique(sample, return_counts=True)
         atoms = values[counts * BINS >= sample.size]
-        ends = [np.nextafter(self.min, -np.inf), self.max]
-        return np.unique(np.concatenate([cuts, atoms, np.nextafter(atoms, -np.inf), ends]))
+        tops = np.concatenate([cuts, atoms, [self.max]])
+        return np.union1d(_last(tops, less), _before(np.concatenate([atoms, [self.min]]), less))
+
+    def _precision(self, sample: Floats) -> Less | None:
+        """Return the precision in which values are compared, None for that of doubles.
+
+        That of the column, and singles' where all that was kept is written in their few digits, or where they tell a few
+        values apart: producers send 0.1 as they hold it.
+        """
+        if self.halves and is_written(sample, np.float16):
+            return np.float16
+        apart = self.distinct is not None and self.discrete and are_told_apart(self.distinct)
+        return np.float32 if apart or is_written(sample) else None
 
     def sampled(self, feature: NumericFeature) -> Ints:
         """Return how many values of the sample are under, in each bin and over, int64[B + 2]."""
@@ -138,6 +157,16 @@ class NumericProfile:
         sample = np.sort(self._sample[: self.seen])
         firsts = np.concatenate([[0], np.searchsorted(sample, rungs, side="right")])
         return np.diff(firsts, append=sample.size).astype(np.int64)
+
+
+def _last(values: Floats, less: Less | None) -> Floats:
+    """The last doubles that are these values."""
+    return values if less is None else last_of(values, less)
+
+
+def _before(values: Floats, less: Less | None) -> Floats:
+    """The last doubles below these values."""
+    return np.nextafter(values, -np.inf) if less is None else last_before(values, less)
 
 
 def _moments(block: Floats) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """How much more of a feature than in the reference lies outside the reference's range or categories."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -75,5 +74,5 @@ def _unseen_mass(feature: FeatureBaseline) -> float:
 
 def _end(feature: NumericBaseline, cell: int) -> float:
     """One where a number ends with a value of its own, a half where it ends in one that repeats."""
-    single = math.nextafter(feature.edges[cell - 1], math.inf) == feature.edges[cell]
+    single = feature.atoms[cell - 1]
     return 0.5 if single and feature.counts[cell] > 1 else 1.0

@@ -11,6 +11,7 @@ from monitor.alerting.rules import AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
 from monitor.backtest.result import BacktestResult, ExpectedRule, Model
 from monitor.backtest.thinning import tracks
+from monitor.explain.fewrows import few_rows
 from monitor.facts import CalibrationLearnt
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
@@ -69,6 +70,8 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
     points, peaks = findings.rows.all(), findings.peaks.all()
     months = months_of(findings)
     charted = findings.peaks.count > 0
+    near = tracks(peaks, spec.reference.names)
+    shown = {track.feature for track in near}
     return Model(
         key=spec.key,
         window_ns=spec.windows.length,
@@ -92,7 +95,8 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         subgroup_ns=findings.subgroup_ns,
         subgroups=findings.peaks.count,
         charted=tuple(point.end for point in peaks),
-        tracks=tracks(peaks, spec.reference.names),
+        tracks=near,
+        not_shown=tuple(name for name in spec.reference.names if name not in shown) if near else (),
         thresholds=findings.thresholds,
         warn_at=WARN_AT,
         sweep=findings.sweep.rows(budget),
@@ -211,7 +215,7 @@ def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
     counts = findings.counts
     if counts.late > MANY_LATE * (counts.ok + counts.late):
         share = counts.late / (counts.ok + counts.late)
-        yield f"{counts.late:,} events ({share:.1%}) came too late for their window: sort the file by time, or raise lateness"
+        yield f"{counts.late:,} events ({share:.1%}) came too late for their window, and live as many would: sort the file by time, or raise lateness"
     if counts.unmonitored:
         yield f"{counts.unmonitored:,} events are of models that are not configured"
     for series in findings.series.values():
@@ -225,6 +229,9 @@ def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:
     if findings.first is None or findings.last is None:
         yield f"{key}: no event is of this model"
         return
+    rows = findings.rows_judged / max(findings.rows.count, 1)
+    if few := few_rows(rows, findings.spec.windows.length, findings.spec.judging.min_rows):
+        yield f"{key}: {few}"
     if reference.calibration is None and budget is not None:
         yield f"{key}: {calibrated_words(findings.spec)}; {until_when(findings)}"
     if reference.period is not None and findings.first <= reference.period[1] and findings.last >= reference.period[0]:

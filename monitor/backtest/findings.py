@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from detectors.charts import IncidentKind
 from detectors.charts.design import CHARTS
 from detectors.charts.point import ChartPoint
+from detectors.features import Bools
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import REASON, RetrainOutcome
@@ -39,6 +42,8 @@ class Hunt:
 
     plant: Plant
     found: tuple[Nanos, str, int, Nanos] | None = None  # when, by which rule, in which place, by steps of which length
+    crossed: tuple[Nanos, str, Nanos] | None = None  # when which chart of its features fired that had not before
+    before: Bools | None = None  # bool[features, charts]: what fired when the change came
 
     def see(self, rule: str, named: Mapping[str, Nanos], end: Nanos, length: Nanos) -> None:
         """An alert fires at `end`, on a window or subgroup of `length`: does it name the feature, and not from before?"""
@@ -52,15 +57,31 @@ class Hunt:
         if new:
             self.found = end, rule, new[0], length
 
+    def chart(self, point: ChartPoint, rows: Sequence[int], length: Nanos) -> None:
+        """The charts took one more point: does one of the features fire that did not? An incident may be open all the while."""
+        firing = (point.firing | point.certain)[list(rows)]
+        if point.end <= self.plant.at:
+            self.before = firing
+        elif self.crossed is None and explained(self.plant, point.end, length):
+            new = firing if self.before is None else firing & ~self.before
+            if new.any():
+                self.crossed = point.end, CHARTS[int(np.flatnonzero(new.any(axis=0))[0])], length
+
     @property
     def injected(self) -> Injected:
-        """As a value."""
+        """As a value: found where an alert names it, or where its chart fired while another incident was open."""
         plant = self.plant
         injected = Injected(plant.text, plant.key, plant.features[0], plant.at, plant.until, plant.rows)
+        if self.crossed is not None and (self.found is None or self.crossed[0] < self.found[0]):
+            end, chart, length = self.crossed
+            delay = windows_between(plant.at, end, length)
+            return replace(injected, found_at=end, rule=BUDGET_RULE, delay=delay, chart=chart)
         if self.found is None:
             return injected
         end, rule, rank, length = self.found
-        return replace(injected, found_at=end, rule=rule, delay=windows_between(plant.at, end, length), rank=rank)
+        chart = "" if self.crossed is None or rule != BUDGET_RULE else self.crossed[1]
+        delay = windows_between(plant.at, end, length)
+        return replace(injected, found_at=end, rule=rule, delay=delay, rank=rank, chart=chart)
 
 
 @dataclass(slots=True)
@@ -136,6 +157,9 @@ class SeriesFindings:
         if not self.thresholds:
             self.thresholds = thresholds_of(point)
         self.sweep.take(point, per_month)
+        names = self.spec.reference.names
+        for hunt in self.hunts:
+            hunt.chart(point, [names.index(name) for name in hunt.plant.features], self.subgroup_ns)
 
 
 class Findings:

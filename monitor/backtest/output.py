@@ -1,13 +1,15 @@
 """The result for machines, as JSON, and for people, in a few lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from detectors.charts import IncidentKind
+from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain, SweepRow
+from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import CalibrationLearnt
 from monitor.stream.events import Nanos
@@ -115,6 +117,7 @@ def _injected(injected: Injected) -> dict[str, Any]:
         "rule": injected.rule or None,
         "delay_windows": injected.delay,
         "rank": injected.rank,
+        "chart": injected.chart or None,
     }
 
 
@@ -185,6 +188,7 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
     expected = expected_words(model, sum(rule.count or 0.0 for rule in rules))
     alarms = "alert" if len(alerts) == 1 else "alerts"
     yield f"{model.key}: {len(alerts)} {alarms}, {expected}; calibration {model.calibration}"
+    yield f"  {headline(model, alerts)}"
     for rule in alerts[:SHOWN_ALERTS]:
         until = "open at the end" if rule.resolved_at is None else f"{rule.end} {rfc3339(rule.resolved_at)}"
         kind = (
@@ -200,6 +204,27 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
         yield f"  pages by false_alarms_per_month: {pages}"
 
 
+def headline(model: Model, alerts: Sequence[AlertEpisode]) -> str:
+    """What a team must know: pages, time under alarm, the largest effect, what joined.
+
+    The largest effect is the evidence that is furthest over its threshold.
+    """
+    pages = sum(alert.rule == BUDGET_RULE for alert in alerts)
+    said = [f"{pages} {'page' if pages == 1 else 'pages'}", f"under alarm {share(model.open_share)} of the time"]
+    evidence = [entry for alert in alerts for entry in (*alert.evidence, *alert.joined)]
+    if evidence:
+        said.append(f"largest effect: {entry_words(max(evidence, key=lambda entry: entry.excess))}")
+    if joined := list(dict.fromkeys(entry.feature for alert in alerts for entry in alert.joined)):
+        more = f" and {len(joined) - SHOWN_EVIDENCE} more" if len(joined) > SHOWN_EVIDENCE else ""
+        said.append(f"joined later: {', '.join(joined[:SHOWN_EVIDENCE])}{more}")
+    return "; ".join(said)
+
+
+def entry_words(entry: Evidence) -> str:
+    """A feature's part in a few words."""
+    return f"{entry.feature} {entry.words or f'{entry.detector} {entry.score:.3g} above {entry.threshold:.3g}'}"
+
+
 def expected_words(model: Model, by_rules: float) -> str:
     """How many false alerts are to be expected, as far as that is known."""
     if model.expected_false_alarms is not None:
@@ -212,10 +237,7 @@ def expected_words(model: Model, by_rules: float) -> str:
 
 def _reasons(alert: AlertEpisode) -> str:
     """The first few features, in words."""
-    reasons = [
-        f"{entry.feature} {entry.words or f'{entry.detector} {entry.score:.3g} above {entry.threshold:.3g}'}"
-        for entry in alert.evidence
-    ]
+    reasons = [entry_words(entry) for entry in alert.evidence]
     more = f" and {len(reasons) - SHOWN_EVIDENCE} more" if len(reasons) > SHOWN_EVIDENCE else ""
     return ", ".join(reasons[:SHOWN_EVIDENCE]) + more
 
@@ -224,6 +246,8 @@ def _finding(injected: Injected) -> str:
     if injected.found_at is None or injected.delay is None:
         return f"not found ({injected.rows:,} events changed)"
     place = "first in the page" if injected.rank == 1 else f"number {injected.rank} in the page"
+    if injected.rank is None:
+        place = f"chart {injected.chart}, while another incident was open"
     windows = "window" if injected.delay == 1 else "windows"
     return f"found after {injected.delay} {windows}, {rfc3339(injected.found_at)}, by {injected.rule}, {place}"
 

@@ -119,7 +119,7 @@ class Replay:
     def _facts(self, arrived: MicroBatch) -> list[Fact]:
         self._explainer.see(arrived.batches)
         counted = self._pipeline.ingest(arrived, self._now)
-        return [*counted, *self._explainer.explain(self._pipeline.advance(self._now))]
+        return [*counted, *self._explainer.explain(self._pipeline.advance())]
 
 
 def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:

@@ -79,7 +79,8 @@ class Injected:
     """A change that was planted, and the first episode that began within it and names its feature.
 
     `until` None: to the end. `rows` events were changed. `found_at` None: not found. `delay` counts windows from the
-    change to the page, the page's own among them; of the rule `drift` subgroups. `rank` is the feature's place in the page's evidence, 1 the first.
+    change to the page, the page's own among them; of the rule `drift` subgroups. `rank` is the feature's place in the page's evidence, 1 the first;
+    None where its chart, `chart`, fired while another incident was open.
     """
 
     text: str
@@ -92,6 +93,7 @@ class Injected:
     rule: str = ""
     delay: int | None = None
     rank: int | None = None
+    chart: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ class Model:
     learnt: CalibrationLearnt | None = None
     expected_since_learnt: float | None = None
     open_share: float = 0.0
+    not_shown: tuple[str, ...] = ()  # features that came less near to a page than those of `tracks`
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.columns import BOOLEANS, Coded, Column
+from detectors import Kind
+from detectors.columns import BOOLEANS, Coded, Column, distinct
 from monitor.backtest.recorded import Piece, RecordedError, piece_of, size_of
+from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import PREDICTION, FieldMap
 from monitor.sources.formats.fields import Path as Place
 from monitor.sources.tables.base import Chunk, TableError, Texts, explained
-from monitor.sources.tables.files import table_of
+from monitor.sources.tables.files import look, table_of
 from monitor.sources.tables.times import plain_times
 from monitor.stream.events import Partition, SeriesKey
 
 TIME_NAMES = ("timestamp", "ts")
+PEEKED = 1000  # values of a column that tell what it holds
 SHOWN = 30  # columns in an error
 
 
@@ -32,7 +35,7 @@ class Tables:
 
     @property
     def notes(self) -> Sequence[str]:
-        """Columns that files lack."""
+        """What is read from which column, and columns that files lack."""
         return tuple(self._notes)
 
     def hold(self, partitions: frozenset[Partition]) -> None:
@@ -60,17 +63,11 @@ class Tables:
                 yield self._as_messages(chunk, names), done
 
     def _as_messages(self, chunk: Chunk, names: Mapping[Place, str]) -> Rows:
-        """A chunk as rows of messages; a file that names no model is of the only one there is."""
+        """A chunk as rows of messages."""
         fields = self._decoder.fields
         columns: dict[Place, Column] = {place: chunk[name] for place, name in names.items()}
         columns[fields.timestamp] = plain_times(columns[fields.timestamp])
         messages = np.arange(len(columns[fields.timestamp]))
-        if fields.model not in columns:
-            (only,) = self._decoder.series
-            said = {fields.model: only.model}
-            if fields.version not in columns:
-                said[fields.version] = only.version
-            columns |= {place: Coded((text,), np.zeros_like(messages)) for place, text in said.items()}
         return Rows(columns, messages)
 
     def _texts(self, names: Mapping[Place, str]) -> Texts:
@@ -95,11 +92,14 @@ class Tables:
             raise TableError(
                 f"{path}: has no column {'.'.join(fields.timestamp)} with event times; it has {', '.join(names[:SHOWN])}"
             )
-        if fields.model not in held and len(self._decoder.series) > 1:
+        models = {key.model for key in self._decoder.series}
+        if fields.model_is is None and fields.model not in held and len(models) > 1:
             raise TableError(
-                f"{path}: has no column {'.'.join(fields.model)}, and {len(self._decoder.series)} models are configured; "
+                f"{path}: has no column {'.'.join(fields.model)}, and {len(models)} models are configured; "
                 f"it has {', '.join(names[:SHOWN])}"
             )
+        if path == self._paths[0]:
+            self._notes[mapped_words(path, held, fields)] = None
         for place, key in self._wanted():
             if place not in held:
                 self._notes[f"{path} has no column {'.'.join(place)}: missing in its rows of {key}"] = None
@@ -116,10 +116,12 @@ class Tables:
 
 def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place]) -> dict[Place, str]:
     """The column of each path: called by its dotted path, by what the path is for, or by the path's last part if no other has it."""
-    wanted = dict.fromkeys([fields.timestamp, fields.model, fields.version, *features])
+    wanted = dict.fromkeys([*fields.envelope.values(), *features])
     held = {place: ".".join(place) for place in wanted if ".".join(place) in names}
     roles = {fields.timestamp: TIME_NAMES, fields.model: ("model",), fields.version: ("version",)}
-    roles[fields.prediction] = ("prediction", PREDICTION)
+    roles[fields.prediction] = (
+        PREDICTION,
+    )  # never a column that happens to be called prediction: that may be anybody's
     free = [name for name in names if name not in held.values()]
     ends = Counter(place[-1] for place in wanted)
     for place in wanted:
@@ -131,3 +133,68 @@ def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place])
     if fields.id and fields.id not in held and ".".join(fields.id) in free:
         held[fields.id] = ".".join(fields.id)
     return held
+
+
+def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap) -> str:
+    """What is read from which column, in a line; features that stand under their own names are counted."""
+    constants = {"model": fields.model_is, "version": fields.version_is}
+    envelope = {**fields.envelope, "prediction": fields.prediction}
+    said = [f"{name} from {held.get(place, 'none')}" for name, place in envelope.items()]
+    said += [f"{name} is {constant}" for name, constant in constants.items() if constant is not None]
+    features = {place: name for place, name in held.items() if place not in envelope.values()}
+    renamed = [
+        f"{'.'.join(place)} from {name}" for place, name in features.items() if place[-1] != name.rpartition(".")[2]
+    ]
+    return f"{path}: {', '.join(said)}, {len(features)} features from columns of their names" + "".join(
+        f"; {each}" for each in renamed
+    )
+
+
+# --- which features there are ---------------------------------------------------------------------------------------
+
+
+def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder) -> None:
+    """Find the features of tables by their columns: those below the path of the features, or all of a flat table. Raises TableError."""
+    shape = look(paths)
+    texts = shape.reading({}, None)
+    for path in paths:
+        with explained(path):
+            table = table_of(path)
+            wanted = feature_columns(table.names, fields, finder)
+            for feature in [feature for feature, column in wanted.items() if column in shape.left_out]:
+                finder.left_out[feature] = shape.left_out[wanted.pop(feature)]
+            for chunk, _ in table.read(set(wanted.values()), texts) if wanted else ():
+                for feature in [feature for feature, column in wanted.items() if column in chunk]:
+                    if take_column(finder, feature, chunk[wanted[feature]]):
+                        del wanted[feature]
+                if not wanted:
+                    break
+
+
+def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinder) -> dict[str, str]:
+    """The columns that may be features, by the name of the feature."""
+    below = ".".join(fields.features) + "."
+    nested = [name for name in names if fields.features and name.startswith(below)]
+    roles = set(places_in(names, fields, [fields.prediction]).values())
+    plain = [name for name in names if name not in roles and name not in finder.envelope and "." not in name]
+    found = {name.removeprefix(below): name for name in nested} if nested else {name: name for name in plain}
+    held = places_in(names, fields, [fields.prediction]).get(fields.prediction)
+    if held is not None and finder.predicted:
+        found[PREDICTION] = held
+    return {feature: name for feature, name in found.items() if feature not in finder.features}
+
+
+def take_column(finder: FeatureFinder, name: str, column: Column) -> bool:
+    """Take a column as a feature, or leave it out; whether it held a value that tells which."""
+    if not isinstance(column, Coded) and column.dtype.kind == "M":
+        finder.left_out[name] = "a time"
+        return True
+    values = column.occurring if isinstance(column, Coded) else column[:PEEKED].tolist()
+    held = [value for value in values if value is not None and value == value]  # noqa: PLR0124 - NaN
+    if not held:
+        return False
+    finder.add(name, held)
+    if name in finder.features and finder.features[name].kind is Kind.CATEGORICAL:
+        logical = {str(value).lower() for value in held} <= set(BOOLEANS)
+        finder.learn(name, BOOLEANS if logical else [text for text in distinct(column)[0] if text is not None])
+    return True

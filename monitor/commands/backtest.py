@@ -6,28 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import KafkaException
-
-from monitor.app import VERSION, build_decoder, explain_client
+from monitor.app import VERSION, build_decoder
 from monitor.backtest.assembly import CommandRun, NothingFound, assemble
 from monitor.backtest.findings import Findings
 from monitor.backtest.inject import InjectError, Plant, parse_plants
 from monitor.backtest.output import as_json, summary
-from monitor.backtest.recorded import LINES, TABLES, EmptyRecordError, Lines, Recorded, RecordedError
+from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range, Replay, Turn
 from monitor.backtest.result import BacktestResult
 from monitor.backtest.sweep import BUDGETS
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
+from monitor.commands.records import files_of, range_of, range_of_topics, topic_of
 from monitor.configuration import Configuration, load
 from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
 from monitor.settings import ConfigError, load_settings
-from monitor.settings.schema import TopicSettings
 from monitor.sources.decode.topic import TopicDecoder
-from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
-from monitor.sources.kafka.client import KafkaChoice
-from monitor.stream.events import SECOND, Nanos
+from monitor.sources.formats.values import LATEST_NANOS
 from monitor.targets.payloads import rfc3339
 
 
@@ -62,7 +58,7 @@ def backtest(choice: BacktestChoice) -> Exit:
     """Replay, and write what was found; where there was nothing to judge, say why. Raises ConfigError."""
     settings = load_settings(choice.config)
     configuration = load(settings, choice.config.resolve().parent, needs_secrets=False)
-    within = range_of(choice)
+    within = range_of(choice.first, choice.until)
     check_outputs(choice)
     try:
         plants = parse_plants(choice.inject, configuration.specs)
@@ -127,22 +123,6 @@ def replayed(
 # --- what was asked for -------------------------------------------------------------------------------------------------
 
 
-def range_of(choice: BacktestChoice) -> Range:
-    """`--from` and `--until`. Raises ConfigError."""
-    first, until = time_of("--from", choice.first), time_of("--until", choice.until)
-    if first is not None and until is not None and until <= first:
-        raise ConfigError(f"--until {choice.until}: is not after --from {choice.first}")
-    return Range(first, until)
-
-
-def time_of(option: str, text: str | None) -> Nanos | None:
-    """A time of the command line. Raises ConfigError."""
-    try:
-        return None if text is None else parse_time(text)
-    except Rejected:
-        raise ConfigError(f"{option} {text}: is no time such as 2026-11-01 or 2026-11-01T12:00:00Z") from None
-
-
 def check_outputs(choice: BacktestChoice) -> None:
     """Refuse an output that cannot be written, before hours of reading. Raises ConfigError."""
     for option, output in (("--report", choice.report), ("--json", choice.json)):
@@ -162,28 +142,8 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
         raise ConfigError("backtest needs --input FILE… or --kafka, and not both")
     if choice.kafka:
         return topic_range(choice, configuration, within)
-    decoder = undated(build_decoder(configuration, topic_of(choice, configuration)))
-    endings = {path.suffix.lower() for path in choice.inputs}
-    if endings <= LINES:
-        return Lines(choice.inputs, decoder)
-    if endings <= TABLES:
-        from monitor.backtest.tables import Tables
-
-        return Tables(choice.inputs, decoder)
-    odd = next((path for path in choice.inputs if path.suffix.lower() not in LINES | TABLES), None)
-    if odd is not None:
-        raise ConfigError(
-            f"--input {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet and .csv are"
-        )
-    raise ConfigError("--input: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
-
-
-def topic_of(choice: BacktestChoice, configuration: Configuration) -> TopicSettings:
-    """The topic whose messages the files hold, the first if none is named. Raises ConfigError."""
-    topics = {topic.name: topic for topic in configuration.settings.topics}
-    if choice.topic is not None and choice.topic not in topics:
-        raise ConfigError(f"--topic {choice.topic}: is not configured; there is {', '.join(topics)}")
-    return topics[choice.topic] if choice.topic is not None else next(iter(topics.values()))
+    decoder = undated(build_decoder(configuration, topic_of(configuration.settings, choice.topic)))
+    return files_of(choice.inputs, decoder)
 
 
 def undated(decoder: TopicDecoder) -> TopicDecoder:
@@ -194,23 +154,10 @@ def undated(decoder: TopicDecoder) -> TopicDecoder:
 
 def topic_range(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:
     """A range of the configured topics, or of one. Raises ConfigError."""
-    from monitor.backtest.topics import TopicRange
-    from monitor.sources.kafka.range import KafkaRange
-
-    kafka = configuration.settings.kafka
-    topics = configuration.settings.topics if choice.topic is None else [topic_of(choice, configuration)]
+    settings = configuration.settings
+    topics = settings.topics if choice.topic is None else [topic_of(settings, choice.topic)]
     decoders = {topic.name: undated(build_decoder(configuration, topic)) for topic in topics}
-    wanted = KafkaChoice(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=kafka.group_id,
-        topics=tuple(decoders),
-        properties=kafka.properties,
-        startup_timeout=kafka.startup_timeout / SECOND,
-    )
-    try:
-        return TopicRange(KafkaRange(wanted, within.first, within.until), decoders)
-    except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
-        raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
+    return range_of_topics(settings, decoders, within)
 
 
 def inputs_of(choice: BacktestChoice, configuration: Configuration) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ UNITS = (("weeks", 7 * DAY), ("days", DAY), ("hours", HOUR))
 CUT_OFF = 4  # windows more than needed: the first and last are cut off, and some may lack rows
 ROOMY = 2 * FEWEST_ROWS  # rows of a mean window, so that the median one has enough
 TRIED = re.compile(r"windows? of (\w+)")  # in why it is cold
+BATCHES = " batches, "  # in why it is cold: no window helps, more of them do
 SHOWN = 5
 
 
@@ -46,7 +47,7 @@ def _why_cold(reference: Reference, window_ns: int | None) -> str:
     if reference.period is None:
         return "no --timestamp"
     hint = None if window_ns is None else _able_window(reference, window_ns)
-    better = hint is not None and hint != _tried(reference)
+    better = hint is not None and hint != _tried(reference) and BATCHES not in reference.cold
     return (reference.cold or "no --window") + (f" (try --window {hint})" if better else "")
 
 
@@ -55,6 +56,8 @@ def remedy(reference: Reference, window_ns: int) -> str:
     if reference.period is None:
         enough = reference.rows >= FEWEST_WINDOWS * FEWEST_ROWS
         return f"{_fit(show_duration(window_ns))} mends that" if enough else _more(window_ns)
+    if BATCHES in reference.cold:
+        return f"{reference.cold.partition('; ')[2]}; `driftd reference fit` on as many mends that"
     able = _able_window(reference, window_ns)
     if able is None:
         return _more(_roomy_window(reference, window_ns))

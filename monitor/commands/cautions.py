@@ -6,8 +6,10 @@ from urllib.parse import urlsplit
 
 from detectors import DETECTORS
 from monitor.app import COMPILED
+from monitor.commands.alarms import usual
 from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
+from monitor.explain.fewrows import few_rows
 from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
 from monitor.targets.payloads import RETRAIN
@@ -22,6 +24,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     if not settings.alerting.rules and settings.alerting.false_alarms_per_month is None:
         yield "alerting: there is neither a budget nor a rule: scores are exported, nothing fires"
     yield from reference_warnings(configuration)
+    yield from few_rows_warnings(configuration)
     yield from rule_warnings(configuration)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
@@ -34,6 +37,13 @@ def reference_warnings(configuration: Configuration) -> Iterator[str]:
     for spec in configuration.specs:
         for line in told(spec.reference):
             yield f"{spec.key.model} version {spec.key.version}: {line}"
+
+
+def few_rows_warnings(configuration: Configuration) -> Iterator[str]:
+    """Models whose usual windows hold too few rows for most scores."""
+    for spec in configuration.specs:
+        if few := few_rows(usual(spec).rows, spec.windows.length, spec.judging.min_rows):
+            yield f"{spec.key.model} version {spec.key.version}: {few}"
 
 
 def rule_warnings(configuration: Configuration) -> Iterator[str]:

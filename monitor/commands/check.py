@@ -33,7 +33,7 @@ def check(config: Path, *, offline: bool, as_json: bool = False) -> Exit:
         raise
     if not as_json:
         print_lines(meaning(checked))
-    connections = connect(checked.configuration.settings, offline=offline)
+    connections = connect(checked.configuration, offline=offline)
     if as_json:
         print_json(document(config, checked, connections, offline=offline))
     else:
@@ -120,6 +120,8 @@ def reached(checked: Checked, connections: Connections) -> Iterator[str]:
             yield f"warning: {absent(topic)}"
         else:
             yield f"topic {topic}: {partitions} partitions"
+    for sample in connections.samples:
+        yield sample.words()
     yield "\neffective configuration:"
     yield yaml.safe_dump(masked(checked.configuration.settings), sort_keys=False, allow_unicode=True).removesuffix("\n")
 
@@ -190,7 +192,11 @@ def document(config: Path, checked: Checked, connections: Connections, *, offlin
     """Everything that was found, secrets masked."""
     configuration = checked.configuration
     missing = [absent(topic) for topic, partitions in connections.topics.items() if partitions is None]
-    topics = [{"topic": topic, "partitions": partitions} for topic, partitions in connections.topics.items()]
+    samples = {sample.topic: sample.document() for sample in connections.samples}
+    topics = [
+        {"topic": topic, "partitions": partitions, "sample": samples.get(topic)}
+        for topic, partitions in connections.topics.items()
+    ]
     return refusal(config, connections.problems) | {
         "ok": not connections.problems,
         "config_hash": configuration.config_hash,

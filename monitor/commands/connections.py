@@ -1,18 +1,23 @@
 """Whether a configuration's parts can be reached: broker and topics, targets, the state's directory, the port."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
+from pathlib import Path
+from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, create_connection, socket
+from tempfile import TemporaryFile
 
 from confluent_kafka import Consumer, KafkaException
 
 from monitor.app import client_properties, explain_client
+from monitor.commands.samples import TopicSample, sample_topics
+from monitor.configuration import Configuration
 from monitor.settings import Settings
 from monitor.sources.kafka.client import ABSENT_TOPIC
 from monitor.targets.address import AddressRefused, place, resolve
 
 PATIENCE = 10.0  # seconds for a broker to answer
+CONNECTING = 5.0  # and for a target to be connected to
+WRITTEN = 4096  # bytes: a disk that is full has room for an empty file
 
 
 @dataclass(slots=True)
@@ -20,15 +25,20 @@ class Connections:
     """What was found by connecting: the partitions of each topic, None for one that is not there yet, and what is wrong."""
 
     topics: dict[str, int | None] = field(default_factory=dict)
+    samples: list[TopicSample] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-def connect(settings: Settings, *, offline: bool) -> Connections:
+def connect(configuration: Configuration, *, offline: bool) -> Connections:
     """Try everything; with a client that refuses its properties, or `offline`, nothing is connected to."""
+    settings = configuration.settings
     problems = list(client_problems(settings))
     if offline or problems:
         return Connections(problems=problems)
     connections = look_up_topics(settings)
+    there = [topic for topic, partitions in connections.topics.items() if partitions]
+    connections.samples = list(sample_topics(configuration, there, PATIENCE))
+    connections.problems += [problem for sample in connections.samples for problem in sample.problems]
     connections.problems += [*target_problems(settings), *local_problems(settings)]
     return connections
 
@@ -41,14 +51,30 @@ def target_problems(settings: Settings) -> Iterator[str]:
 
 
 def address_problems(key: str, url: str) -> Iterator[str]:
-    """Whether the host of an address has one that may be connected to."""
+    """Whether something listens there; nothing is sent."""
     host, port = place(url)
     try:
-        resolve(host, port)
+        addresses = resolve(host, port)
     except AddressRefused as error:
         yield f"{key}: {error}, which is never connected to"
     except OSError as error:
         yield f"{key}: {host} cannot be resolved: {error.strerror or error}"
+    else:
+        if (why := refused_by_all(addresses, port)) is not None:
+            yield f"{key}: {host}:{port} cannot be connected to: {why}"
+
+
+def refused_by_all(addresses: Sequence[str], port: int) -> str | None:
+    """Why none of these can be connected to; None where one can."""
+    why = "there is no address"
+    for address in addresses:
+        try:
+            create_connection((address, port), timeout=min(PATIENCE, CONNECTING)).close()
+        except OSError as error:
+            why = error.strerror or str(error)
+        else:
+            return None
+    return why
 
 
 def local_problems(settings: Settings) -> Iterator[str]:
@@ -56,8 +82,8 @@ def local_problems(settings: Settings) -> Iterator[str]:
     place = next(path for path in (settings.state, *settings.state.parents) if path.exists())
     if not place.is_dir():
         yield f"state: {settings.state} cannot be used: {place} is no directory"
-    elif not os.access(place, os.W_OK | os.X_OK):
-        yield f"state: {settings.state} cannot be used: {place} is not writable"
+    elif (why := unwritable(place)) is not None:
+        yield f"state: {settings.state} cannot be used: {place} is not writable: {why}"
     host, port = settings.http.host, settings.http.port
     try:
         with socket(AF_INET6 if ":" in host else AF_INET) as probe:
@@ -68,12 +94,30 @@ def local_problems(settings: Settings) -> Iterator[str]:
         yield f"http: {host}:{port} cannot be bound: {error.strerror or error}; is driftd running already?"
 
 
+def unwritable(directory: Path) -> str | None:
+    """Why no file can be made in a directory; None where one can, which is gone again."""
+    try:
+        with TemporaryFile(dir=directory, prefix=".driftd-check-") as file:
+            file.write(b"\0" * WRITTEN)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def client_problems(settings: Settings) -> Iterator[str]:
     """Whether the client takes its properties; nothing is connected to."""
     try:
         Consumer({**client_properties(settings), "bootstrap.servers": "", "group.id": settings.kafka.group_id}).close()
     except (KafkaException, ValueError) as error:
         yield f"kafka.properties: {explain_client(error)}"
+
+
+def tls_words(reason: str) -> str:
+    """The client's words, with TLS named where it failed."""
+    if not any(word in reason for word in ("SSL", "ssl", "certificate")):
+        return reason
+    trust = "; kafka.ca_file names the authority of its certificate" if "verify failed" in reason else ""
+    return f"TLS: {reason}{trust}"
 
 
 def look_up_topics(settings: Settings) -> Connections:
@@ -90,7 +134,8 @@ def look_up_topics(settings: Settings) -> Connections:
         known = consumer.list_topics(timeout=PATIENCE).topics
     except KafkaException as error:
         consumer.poll(0)  # brings the reason
-        reason = complaints[0] if complaints else explain_client(error)
+        reason = next((text for text in complaints if "ssl" in text.lower()), complaints[0] if complaints else None)
+        reason = tls_words(reason or explain_client(error))
         servers = settings.kafka.bootstrap_servers
         return Connections(problems=[f"kafka.bootstrap_servers: {servers} does not answer: {reason}"])
     finally:

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
 from monitor.settings import ConfigError, load_settings
 from monitor.sources.decode.topic import TopicDecoder, Verdict
-from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.fields import PREDICTION, FieldMap, SeriesFields
 from monitor.sources.formats.fields import Path as Place
+from monitor.sources.formats.json import hint
+from monitor.sources.formats.json.documents import FRAMED
 from monitor.sources.formats.values import UNITS, Rejected, category, number, version_text
 from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
@@ -33,6 +35,7 @@ class FieldExplained:
     value: float | str | None
     reason: str | None = None
     unseen: bool = False
+    detail: str | None = None  # the keys there are, where the mapped one is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +52,77 @@ class Explanation:
     unknown: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class Totals:
+    """What all rows came to."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    series: Counter[str] = field(default_factory=Counter)  # accepted rows
+    reasons: Counter[str] = field(default_factory=Counter)  # rejected rows
+    others: Counter[str] = field(default_factory=Counter)  # unmonitored rows
+    missing: Counter[str] = field(default_factory=Counter)  # accepted rows without the feature
+    unknown: Counter[str] = field(default_factory=Counter)  # accepted rows with what the reference does not know
+
+    def count(self, explanation: Explanation) -> None:
+        """Take one row."""
+        self.outcomes[explanation.outcome] += 1
+        name = f"{explanation.model} version {explanation.version or '(none)'}"
+        match explanation.outcome:
+            case "ok":
+                self.series[name] += 1
+                self.missing.update(each.feature for each in explanation.fields if each.reason is not None)
+                self.unknown.update(explanation.unknown)
+            case "unmonitored":
+                self.others[name] += 1
+            case _:
+                self.reasons[explanation.reason or "unknown"] += 1
+
+    def words(self) -> str:
+        """In a line."""
+        parts = (("ok", self.series), ("rejected", self.reasons), ("unmonitored", self.others))
+        said = [f"{self.outcomes[outcome]:,} {outcome}{_in_brackets(by)}" for outcome, by in parts]
+        lacking = f"; without a value: {_listed(self.missing)}" if self.missing else ""
+        ignored = f"; unknown, ignored: {_listed(self.unknown)}" if self.unknown else ""
+        return f"{self.outcomes.total():,} rows: {', '.join(said)}{lacking}{ignored}"
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        outcomes = {outcome: self.outcomes[outcome] for outcome in ("ok", "rejected", "unmonitored")}
+        return outcomes | {
+            "series": dict(self.series),
+            "reasons": dict(self.reasons),
+            "others": dict(self.others),
+            "missing": dict(self.missing),
+            "unknown": dict(self.unknown),
+        }
+
+
+def _in_brackets(counts: Counter[str]) -> str:
+    return f" ({_listed(counts)})" if counts else ""
+
+
+def _listed(counts: Counter[str]) -> str:
+    more = f" and {len(counts) - SHOWN_UNKNOWN} more" if len(counts) > SHOWN_UNKNOWN else ""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common(SHOWN_UNKNOWN)) + more
+
+
 def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool = False) -> Exit:
     """Explain messages, one a line. Raises ConfigError."""
     settings = load_settings(config)
     configuration = load(settings, config.resolve().parent, needs_secrets=False)
     decoder = decoder_for(configuration, topic)
     now = SystemClock().now()
-    accepted = False
+    totals = Totals()
     for line_number, line in enumerate(lines_of(file), start=1):
         explanations = list(explain_message(decoder, line.rstrip(b"\r\n"), now))
         for row, explanation in enumerate(explanations, start=1):
-            accepted = accepted or explanation.outcome == "ok"
+            totals.count(explanation)
             place = f"{line_number}.{row}" if len(explanations) > 1 else f"{line_number}"
             lines = [line_of_json(line_number, row, explanation)] if as_json else words(decoder, explanation)
             for line_said in lines:
                 print(line_said if as_json else f"{place}: {line_said}")
-    return Exit.OK if accepted else Exit.NO
+    print(msgspec.json.encode({"totals": totals.document()}).decode() if as_json else totals.words())
+    return Exit.OK if totals.outcomes["ok"] else Exit.NO
 
 
 def decoder_for(configuration: Configuration, name: str | None) -> TopicDecoder:
@@ -94,7 +152,10 @@ def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[E
     """What becomes of each row of a message."""
     nothing: Mapping[Place, object] = {}
     for verdict, row in zip(decoder.verdicts(raw, now), chain(rows_of(decoder, raw), repeat(nothing)), strict=False):
-        yield explain_row(decoder.fields, verdict, row)
+        explanation = explain_row(decoder.fields, verdict, row)
+        if explanation.reason == FRAMED:
+            explanation = replace(explanation, detail=hint(raw))
+        yield explanation
 
 
 def rows_of(decoder: TopicDecoder, raw: bytes) -> list[Mapping[Place, object]]:
@@ -110,7 +171,9 @@ def explain_row(fields: FieldMap, verdict: Verdict, row: Mapping[Place, object])
     if verdict.reason is not None:
         return Explanation("rejected", verdict.reason, explain_envelope(fields, row, verdict.reason))
     if verdict.series is None:
-        model, version = str(row.get(fields.model)), version_text(row.get(fields.version))
+        model = fields.model_is or row.get(fields.model)
+        version = fields.version_is or version_text(row.get(fields.version))
+        model = None if model is None else str(model)
         return Explanation("unmonitored", model=model, version=version, event_time=verdict.time)
     return Explanation(
         "ok",
@@ -134,9 +197,23 @@ def explain_envelope(fields: FieldMap, row: Mapping[Place, object], reason: str)
     if path is None:
         return None
     value = row.get(path)
+    if value is None and path not in set(row):
+        return absent(path, row)
     unit = next(name for name, nanos in UNITS.items() if nanos == fields.unit)
     in_unit = f" in {unit}" if part == "timestamp" and isinstance(value, int | float) else ""
     return f"{'.'.join(path)} is {repr(value)[:60]}{in_unit}"
+
+
+def absent(path: Place, row: Mapping[Place, object]) -> str:
+    """Where there is nothing: the keys that there are, down to where the path ends."""
+    depth = next(
+        (depth for depth in range(len(path)) if all(at[: depth + 1] != path[: depth + 1] for at in row)), len(path) - 1
+    )
+    beside = dict.fromkeys(at[depth] for at in row if at[:depth] == path[:depth] and len(at) > depth)
+    where = "the message" if depth == 0 else ".".join(path[:depth])
+    there = f"{where} has {', '.join(list(beside)[:SHOWN_UNKNOWN])}" if beside else f"{where} is empty"
+    more = f" and {len(beside) - SHOWN_UNKNOWN} more" if len(beside) > SHOWN_UNKNOWN else ""
+    return f"{'.'.join(path)} is not there; {there}{more}"
 
 
 def explain_fields(series: SeriesFields, row: Mapping[Place, object]) -> Iterator[FieldExplained]:
@@ -144,12 +221,21 @@ def explain_fields(series: SeriesFields, row: Mapping[Place, object]) -> Iterato
     for name, path in series.numeric:
         reasons: Counter[str] = Counter()
         value = number(row.get(path), reasons)
-        yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, value)
+        yield lacking(series, name, path, row, reasons) if reasons else FieldExplained(name, value)
     for (name, path), table in zip(series.categorical, series.tables, strict=True):
         reasons = Counter()
         text = category(row.get(path), reasons)
         unseen = not reasons and table[text] == table.unseen
-        yield FieldExplained(name, None, next(iter(reasons))) if reasons else FieldExplained(name, text, unseen=unseen)
+        yield lacking(series, name, path, row, reasons) if reasons else FieldExplained(name, text, unseen=unseen)
+
+
+def lacking(
+    series: SeriesFields, name: str, path: Place, row: Mapping[Place, object], reasons: Counter[str]
+) -> FieldExplained:
+    """A feature without a value; what else stands in the object of the features is told as unknown."""
+    elsewhere = name == PREDICTION or not series.fields.features
+    detail = absent(path, row) if elsewhere and "missing" in reasons and path not in set(row) else None
+    return FieldExplained(name, None, next(iter(reasons)), detail=detail)
 
 
 # --- in words, and for programs ------------------------------------------------------------------------------------------
@@ -176,7 +262,7 @@ def words(decoder: TopicDecoder, explanation: Explanation) -> Iterator[str]:
 def field_words(field: FieldExplained) -> str:
     """One feature in a line."""
     if field.reason is not None:
-        return f"   {field.feature}: {field.reason}"
+        return f"   {field.feature}: {field.reason}{f': {field.detail}' if field.detail else ''}"
     if isinstance(field.value, str):
         return f"   {field.feature} = {field.value!r}{' (unseen in the reference)' if field.unseen else ''}"
     return f"   {field.feature} = {field.value:g}"

@@ -1,28 +1,38 @@
 """`driftd reference fit`: a data set's profile."""
 
+import fnmatch
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detectors import Kind, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
+from detectors.encoding import PREDICTION
+from detectors.reference.reference import TIMES
+from detectors.univariate.volume import FEATURE as VOLUME
 from monitor.commands.calibration import learnt, misgivings
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
+from monitor.commands.remarks import remarks
 from monitor.commands.selfreport import remedies, unseen
 from monitor.commands.show import print_document
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
-from monitor.sources.formats.values import UNITS
-from monitor.sources.tables.base import Shape, TableError
+from monitor.sources.decode.finding import is_identifier
+from monitor.sources.formats.values import DATE, UNITS
+from monitor.sources.tables import csv, parquet
+from monitor.sources.tables.base import Dialect, TableError
 from monitor.sources.tables.files import Pieces, chunks, look
+from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import TimeColumn
 
-IDENTIFIERS = ("id", "uuid", "guid")
+OUR_NAMES = frozenset({PREDICTION, VOLUME, TIMES})
+INDEXES = frozenset({parquet.INDEX, csv.INDEX})  # left out, but where they are named
 DEFAULT_WINDOW = "5m"
+ENVELOPE = frozenset({"model", "version"})  # columns that only events have
 SHOWN_LACKING = 5
 
 
@@ -31,7 +41,7 @@ class FitChoice:
     """What the command line asked for."""
 
     inputs: list[Path]
-    output: Path
+    output: Path | None
     columns: list[str] | None = None
     prediction: str | None = None
     timestamp: str | None = None
@@ -41,41 +51,78 @@ class FitChoice:
     timezone: str | None = None
     holidays: str | None = None
     exclude: list[str] | None = None
+    delimiter: str = ","
+    decimal: str = "."
     json: bool = False
+    config: Path | None = None
+    model: str | None = None
+    version: str | None = None
+    topic: str | None = None
+    kafka: bool = False
+    first: str | None = None
+    until: str | None = None
+
+    @property
+    def target(self) -> Path:
+        """Where the reference is written. Raises ConfigError."""
+        if self.output is None:
+            raise ConfigError("--output is missing: it names the file that the reference is written to")
+        return self.output
 
 
 def fit(choice: FitChoice) -> Exit:
     """Profile a data set into a reference file. Raises ConfigError."""
-    kinds = parse_kinds(choice.kinds or [])
+    refuse_events_only(choice)
+    given = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
     calendar = parse_calendar(choice)
     excluded = parse_excluded(choice)
-    check_output(choice)
+    check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
     try:
-        shape = look(choice.inputs, lambda rows: progress.show(f"looked at {rows:,} rows"))
+        dialect = parse_dialect(choice)
+        inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
+        shape = look(inputs, lambda rows: progress.show(f"looked at {rows:,} rows"), dialect)
         progress.done()
-        wanted = features_of(choice, shape, kinds)
+        kinds = spread(given, shape, choice)
+        wanted = features_of(choice, shape, kinds, given)
         reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress)
     except (TableError, ValueError) as error:
         raise ConfigError(str(error)) from None
     finally:
         progress.done()
+    return hand_over(reference, choice.target, window, kinds, as_json=choice.json)
+
+
+def refuse_events_only(choice: FitChoice) -> None:
+    """Raise ConfigError for what only the mapping of a configuration can tell, and for nothing to read."""
+    only = {"--kafka": choice.kafka, "--model": choice.model, "--version": choice.version, "--topic": choice.topic}
+    for option, value in {**only, "--from": choice.first, "--until": choice.until}.items():
+        if value:
+            raise ConfigError(f"{option} needs --config: the configuration says how messages are read")
+    if not choice.inputs:
+        raise ConfigError("reference fit needs --input FILE…, or --config driftd.yaml with --kafka or --input")
+
+
+def hand_over(
+    reference: Reference, output: Path, window: int | None, kinds: Mapping[str, Kind], *, as_json: bool
+) -> Exit:
+    """Write a reference and say what it is. Raises ConfigError."""
     try:
-        reference.save(choice.output)
+        reference.save(output)
     except OSError as error:
-        raise ConfigError(f"{choice.output}: cannot be written: {error.strerror or error}") from None
+        raise ConfigError(f"{output}: cannot be written: {error.strerror or error}") from None
     for name, feature in reference.features.items():
         if not feature.count:
             say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
-    for line in (*misgivings(reference), *remedies(reference)):
+    for line in (*remarks(reference, kinds), *misgivings(reference), *remedies(reference)):
         say(line)
-    if choice.json:
-        print_document(choice.output, reference)
+    if as_json:
+        print_document(output, reference)
         return Exit.OK
     numeric = len(reference.layout.numeric)
     print(
-        f"{choice.output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
+        f"{output}: {reference.rows:,} rows, {numeric} numeric and {len(reference.names) - numeric} categorical "
         f"features, hash {reference.hash}"
     )
     if (hidden := unseen(reference)) is not None:
@@ -95,8 +142,7 @@ def profile(
     progress: ProgressLine,
 ) -> Reference:
     """Read the files twice. Raises TableError and ValueError."""
-    shape.numbers -= {name for name, kind in kinds.items() if kind is Kind.CATEGORICAL} | {choice.timestamp or ""}
-    shape.parsed = {name for name, kind in kinds.items() if kind is Kind.NUMERIC}
+    settled = {**settled_kinds(shape, wanted), **kinds}
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
 
@@ -104,12 +150,12 @@ def profile(
     exclusions = iter((first, replace(first)))
 
     def passes() -> Iterator[Pieces]:
-        pieces = chunks(choice.inputs, shape, wanted, next(times))
+        pieces = chunks(sorted(choice.inputs), shape, wanted, next(times), kinds)
         return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
         passes,
-        kinds=kinds,
+        kinds=settled,
         prediction=choice.prediction,
         timestamp=choice.timestamp,
         window_ns=window,
@@ -124,15 +170,25 @@ def profile(
     return reference
 
 
+def settled_kinds(shape: Shape, wanted: list[str]) -> dict[str, Kind]:
+    """The kinds of the columns in all files together, where something tells them."""
+    numeric = {name: shape.numeric(name) for name in wanted}
+    coded = {name for name, tally in shape.texts.items() if tally.codes}
+    return {
+        name: Kind.NUMERIC if is_number and name not in coded else Kind.CATEGORICAL
+        for name, is_number in numeric.items()
+        if is_number is not None
+    }
+
+
 def say(text: str) -> None:
     """Something to know that is no error."""
     print(f"driftd: {text}", file=sys.stderr)
 
 
-def check_output(choice: FitChoice) -> None:
+def check_output(output: Path, inputs: Sequence[Path]) -> None:
     """Refuse an output that cannot be meant, before hours of reading. Raises ConfigError."""
-    output = choice.output
-    if any(output.resolve() == path.resolve() for path in choice.inputs):
+    if any(output.resolve() == path.resolve() for path in inputs):
         raise ConfigError(f"--output {output}: is one of the inputs")
     if output.is_dir():
         raise ConfigError(f"--output {output}: is a directory; name a file")
@@ -151,6 +207,65 @@ def parse_kinds(texts: list[str]) -> dict[str, Kind]:
             raise ConfigError(f"--kind {text}: must be COLUMN=numeric or COLUMN=categorical")
         kinds[name] = Kind(kind)
     return kinds
+
+
+def spread(given: dict[str, Kind], shape: Shape, choice: FitChoice) -> dict[str, Kind]:
+    """Kinds by column, of names and globs; a column's own name counts first, then the last glob. Raises ConfigError."""
+    kinds: dict[str, Kind] = {}
+    for pattern, kind in given.items():
+        if pattern in shape.columns or not is_glob(pattern):
+            continue
+        matched = [name for name in fnmatch.filter(shape.columns, pattern) if can_be_feature(name, shape, choice)]
+        if not matched:
+            raise ConfigError(
+                f"--kind {pattern}={kind}: no column is called so; there are {', '.join(shape.columns[:50])}"
+            )
+        kinds |= dict.fromkeys(matched, kind)
+    return kinds | {name: kind for name, kind in given.items() if name in shape.columns or not is_glob(name)}
+
+
+def is_glob(text: str) -> bool:
+    """Whether a text stands for several names."""
+    return any(mark in text for mark in "*?[")
+
+
+def can_be_feature(name: str, shape: Shape, choice: FitChoice) -> bool:
+    """Whether nothing stands in the way of a column that only a glob names."""
+    if name == choice.timestamp or name in shape.left_out or name in excluded_columns(choice, shape):
+        return False
+    return choice.columns is None or name in {*choice.columns, choice.prediction}
+
+
+def excluded_columns(choice: FitChoice, shape: Shape) -> set[str]:
+    """The columns that `--exclude` names. Raises ConfigError for a name that no column has."""
+    found: set[str] = set()
+    for text in choice.exclude or ():
+        if text in shape.columns:
+            found.add(text)
+        elif not is_span(text):
+            matched = fnmatch.filter(shape.columns, text)
+            if not matched:
+                columns = ", ".join(shape.columns[:50])
+                raise ConfigError(
+                    f"--exclude {text}: is no FROM..TO such as 2026-11-01..2026-11-03 and no column; there are {columns}"
+                )
+            found |= set(matched)
+    return found
+
+
+def is_span(text: str) -> bool:
+    """Whether a word after `--exclude` is a span of time, not a column."""
+    return ".." in text or DATE.match(text) is not None
+
+
+def parse_dialect(choice: FitChoice) -> Dialect:
+    """`--delimiter` and `--decimal`. Raises ConfigError."""
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(choice.delimiter, choice.delimiter)
+    if len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii():
+        raise ConfigError(f"--delimiter {choice.delimiter!r}: must be one character such as ';' or tab")
+    if delimiter == choice.decimal:
+        raise ConfigError(f"--decimal {choice.decimal}: stands between the fields; --delimiter ';' may be meant")
+    return Dialect(delimiter, choice.decimal)
 
 
 def parse_window(choice: FitChoice) -> int | None:
@@ -181,21 +296,30 @@ def parse_calendar(choice: FitChoice) -> Holidays:
 
 
 def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:
-    """`--exclude`, where there is a timestamp to tell what lies in it. Raises ConfigError."""
-    if choice.exclude and choice.timestamp is None:
+    """The spans of `--exclude`, where there is a timestamp to tell what lies in them. Raises ConfigError."""
+    spans = [text for text in choice.exclude or () if is_span(text)]
+    if spans and choice.timestamp is None:
         raise ConfigError("--exclude needs --timestamp: rows are left out by event time")
-    return [ExcludedSpan.parse(text) for text in choice.exclude or ()]
+    return [ExcludedSpan.parse(text) for text in spans]
 
 
-def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list[str]:
-    """The columns to profile; what is left out is said. Raises ConfigError for a column that cannot be had."""
-    check_columns(choice, shape, kinds)
-    named = {*(choice.columns or ()), *kinds, *([choice.prediction] if choice.prediction is not None else [])}
+def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: dict[str, Kind]) -> list[str]:
+    """The columns to profile; what is to be known of them is said. Raises ConfigError for one that cannot be had."""
+    check_columns(choice, shape, {name: kind for name, kind in kinds.items() if name in given})
+    refuse_nested_events(choice, shape)
+    without = excluded_columns(choice, shape)
+    named = {
+        *(choice.columns or ()),
+        *(kinds.keys() & given.keys()),
+        *([choice.prediction] if choice.prediction is not None else []),
+    }
     wanted = []
     for name in shape.columns:
-        if name == choice.timestamp or (choice.columns is not None and name not in named):
+        if name == choice.timestamp or name in without or (choice.columns is not None and name not in named):
             continue
         reason = shape.left_out.get(name)
+        if name in named and reason in INDEXES:
+            reason = None
         if reason is None and is_identifier(name) and name not in named:
             reason = "an identifier; name it in --columns to keep it"
         if reason is None:
@@ -206,7 +330,37 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> list
         say(lacking)
     if not wanted:
         raise ConfigError(f"{choice.inputs[0]}: no column is left to profile")
+    check_names(choice, wanted)
+    for line in (
+        *(line for name in wanted if name not in kinds for line in shape.remarks(name)),
+        *(line for name, line in shape.differing() if name in wanted and name not in kinds),
+    ):
+        say(line)
     return wanted
+
+
+def refuse_nested_events(choice: FitChoice, shape: Shape) -> None:
+    """Raise ConfigError for events, whose features stand in an object of their own: beside it only the envelope is left."""
+    nested = [name for name, reason in shape.left_out.items() if reason == "nested"]
+    if choice.columns is None and nested and ENVELOPE & set(shape.columns):
+        raise ConfigError(
+            f"{choice.inputs[0]}: holds events with features inside {', '.join(nested[:SHOWN_LACKING])}: "
+            "`driftd reference fit --config driftd.yaml --input …` reads them as the daemon does; "
+            "--columns takes columns beside them as they are"
+        )
+
+
+def check_names(choice: FitChoice, wanted: list[str]) -> None:
+    """Raise ConfigError for a feature that has a name of ours."""
+    for name in wanted:
+        if name in OUR_NAMES and name != choice.prediction:
+            meant = f"--prediction {name} if it is the prediction, " if name == PREDICTION else ""
+            raise ConfigError(
+                f"{choice.inputs[0]}: a feature cannot be called {name}, which is a name of driftd's own; {meant}"
+                f"--exclude {name} leaves it out"
+            )
+    if choice.prediction in OUR_NAMES - {PREDICTION}:
+        raise ConfigError(f"--prediction {choice.prediction}: is a name of driftd's own")
 
 
 def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> None:
@@ -220,14 +374,8 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
     for option, name in asked:
         if name == choice.timestamp:
             raise ConfigError(f"{option}: {name} is the --timestamp and cannot be a feature as well")
-        if name in shape.left_out:
+        if name in shape.left_out and shape.left_out[name] not in INDEXES:
             raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and cannot be a feature")
     for name in kinds:
         if choice.columns is not None and name not in {*choice.columns, choice.prediction}:
             raise ConfigError(f"--kind: {name} is not among --columns {','.join(choice.columns)}")
-
-
-def is_identifier(name: str) -> bool:
-    """Whether a column is named as identifiers are."""
-    low = name.lower()
-    return low in IDENTIFIERS or low.endswith(("_id", "_uuid", "_guid"))

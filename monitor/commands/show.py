@@ -14,6 +14,7 @@ from monitor.commands import selfreport
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
 from monitor.commands.selfreport import detectable, unseen
+from monitor.explain.figures import apart
 from monitor.settings import ConfigError, show_duration
 from monitor.targets.payloads import rfc3339
 
@@ -187,7 +188,7 @@ def summary(feature: FeatureBaseline) -> str:
     if not feature.count:
         return "no value"
     kind = "discrete, " if feature.discrete else ""
-    return f"{kind}{feature.min:g} … {feature.max:g}, mean {feature.mean:.4g}, sd {feature.std:.4g}"
+    return f"{kind}{' … '.join(apart(feature.min, feature.max, 6))}, mean {feature.mean:.4g}, sd {feature.std:.4g}"
 
 
 def commonest(feature: CategoricalBaseline) -> str:

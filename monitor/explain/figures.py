@@ -9,6 +9,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_DIGITS = 5
 
 
+WHOLE = 1e15  # up to here whole numbers are written out
+MOST_DIGITS = 17  # that tell any two floats apart
+
+
 def plain(value: float, digits: int = 4) -> str:
     """A number in a few digits, with a real minus.
 
@@ -16,6 +20,29 @@ def plain(value: float, digits: int = 4) -> str:
     ('−1', '3.142', '1e+09')
     """
     return f"{value:.{digits}g}".replace("-", "−", 1) if value < 0 else f"{value:.{digits}g}"
+
+
+def exact(value: float) -> str:
+    """A number as it is, whole ones without a point.
+
+    >>> exact(1700000000.0), exact(0.1)
+    ('1700000000', '0.1')
+    """
+    return str(int(value)) if value.is_integer() and abs(value) < WHOLE else repr(value)
+
+
+def apart(first: float, second: float, digits: int = 4) -> tuple[str, str]:
+    """Two numbers in as few digits as tell them apart.
+
+    >>> apart(1700000000.0, 1700000060.0), apart(0.25, 3.0), apart(2.00001, 2.00002)
+    (('1700000000', '1700000060'), ('0.25', '3'), ('2.00001', '2.00002'))
+    """
+    if first == second or plain(first, digits) != plain(second, digits):
+        return plain(first, digits), plain(second, digits)
+    if first.is_integer() and second.is_integer() and max(abs(first), abs(second)) < WHOLE:
+        return exact(first), exact(second)
+    needed = next(more for more in range(digits, MOST_DIGITS + 1) if plain(first, more) != plain(second, more))
+    return plain(first, min(needed + 1, MOST_DIGITS)), plain(second, min(needed + 1, MOST_DIGITS))
 
 
 def signed(value: float) -> str:

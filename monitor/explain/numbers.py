@@ -6,7 +6,7 @@ import numpy as np
 
 from detectors.baseline import NumericBaseline
 from detectors.features import Floats
-from monitor.explain.figures import moved, plain, signed
+from monitor.explain.figures import apart, moved, plain, signed
 from monitor.explain.parts import NOTABLE_SHARE, NOTABLE_SHIFT, NOTABLE_SPREAD, Part, Reading, share_part, sureness
 from monitor.explain.units import unit_change
 
@@ -68,7 +68,7 @@ def _unit(feature: NumericBaseline, reading: Reading, numbers: Floats | None) ->
 def _constant(feature: NumericBaseline, reading: Reading) -> Part:
     other = float(1 - reading.now[1:-1].sum())
     strength = other / NOTABLE_SHARE
-    return Part("mean", f"always {plain(feature.mean)} before, {moved(0, other)} differ", strength, np.inf)
+    return Part("mean", f"always {plain(feature.mean, 10)} before, {moved(0, other)} differ", strength, np.inf)
 
 
 # --- how far ----------------------------------------------------------------------------------------------------------
@@ -87,9 +87,9 @@ def _mean(feature: NumericBaseline, reading: Reading, moments: Moments, chart: s
 
 def _middle(feature: NumericBaseline, reading: Reading, *, up: bool) -> str:
     before, now = (2 * _quantile(feature, shares, 0.5) for shares in (reading.before, reading.now))
-    if plain(before) == plain(now) or (now > before) is not up:
+    if before == now or (now > before) is not up:
         return f"values tend {'up' if up else 'down'}"
-    return f"median {plain(before)} → {plain(now)}"
+    return f"median {' → '.join(apart(before, now))}"
 
 
 def _spread(feature: NumericBaseline, reading: Reading, moments: Moments, chart: str) -> Part:
@@ -145,7 +145,7 @@ Pile = tuple[float, float, float, float]  # gain, share before, share now, the v
 def _piled_in_bins(feature: NumericBaseline, reading: Reading) -> list[Pile]:
     gains = np.where(feature.atoms, (reading.now - reading.before)[1:-1], -1.0)
     at = int(np.argmax(gains))
-    return [(float(gains[at]), float(reading.before[at + 1]), float(reading.now[at + 1]), float(feature.edges[at + 1]))]
+    return [(float(gains[at]), float(reading.before[at + 1]), float(reading.now[at + 1]), float(feature.tops[at]))]
 
 
 def _piled_in_sample(feature: NumericBaseline, reading: Reading, numbers: Floats) -> list[Pile]:
@@ -179,7 +179,7 @@ def _value(feature: NumericBaseline, reading: Reading) -> tuple[str, float, floa
     """Of few distinct values, the one that gained most."""
     at = int(np.argmax((reading.now - reading.before)[1:-1])) + 1
     before, now = float(reading.before[at]), float(reading.now[at])
-    return f"value {plain(float(feature.edges[at]))}: {moved(before, now)}", before, now
+    return f"value {plain(float(feature.tops[at - 1]), 10)}: {moved(before, now)}", before, now
 
 
 def _run(feature: NumericBaseline, reading: Reading) -> tuple[str, float, float]:
@@ -214,8 +214,10 @@ def _heaviest(gains: Floats) -> tuple[int, int]:
 def _between(feature: NumericBaseline, first: int, last: int) -> str:
     """Cells first to last - 1, in values."""
     # A bin does not hold its lower edge.
-    low = plain(float(np.nextafter(feature.edges[max(first - 1, 0)], np.inf)) + 0.0)
-    high = plain(float(feature.edges[min(last, feature.bins + 1) - 1]))
+    low, high = apart(
+        float(np.nextafter(feature.edges[max(first - 1, 0)], np.inf)) + 0.0,
+        float(feature.edges[min(last, feature.bins + 1) - 1]),
+    )
     if not first:
         return f"up to {high}"
     if last > feature.bins + 1:

@@ -42,6 +42,6 @@ def value_part(feature: FeatureBaseline, reading: Reading, *, up: bool) -> list[
 def _names(feature: FeatureBaseline) -> list[str]:
     """What each usable cell is called; empty where it is no single value."""
     if isinstance(feature, NumericBaseline):
-        single = zip(feature.edges[1:].tolist(), feature.atoms.tolist(), strict=True)
+        single = zip(feature.tops.tolist(), feature.atoms.tolist(), strict=True)
         return ["", *(f"share of {plain(value, 10)}" if atom else "" for value, atom in single), ""]
     return [*(f'category "{legible(name, LONGEST)}"' for name in feature.categories), ""]

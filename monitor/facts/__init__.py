@@ -10,7 +10,7 @@ from monitor.facts.daemon import (
     StateReset,
 )
 from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
-from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, PanesOpen, WatermarkAdvanced
+from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, LateShare, PanesOpen, WatermarkAdvanced
 from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.sources import (
     ForeignCommit,
@@ -18,6 +18,7 @@ from monitor.facts.sources import (
     OffsetsLost,
     PartitionsAssigned,
     PartitionsHeld,
+    PartitionsUnreachable,
     RecordsSkipped,
     SourceAnswered,
     SourceTroubled,
@@ -56,11 +57,13 @@ Fact = (
     | DecisionRefused
     | DecisionEnded
     | DecisionsStand
+    | LateShare
     | LevelChanged
     | WatermarkAdvanced
     | StateReset
     | PartitionsAssigned
     | PartitionsHeld
+    | PartitionsUnreachable
     | TopicsMissing
     | OffsetsLost
     | RecordsSkipped
@@ -100,11 +103,13 @@ __all__ = [
     "FieldsRejected",
     "ForeignCommit",
     "LagMeasured",
+    "LateShare",
     "LevelChanged",
     "OffsetsLost",
     "PanesOpen",
     "PartitionsAssigned",
     "PartitionsHeld",
+    "PartitionsUnreachable",
     "Qualities",
     "RateImproved",
     "RecordsSkipped",

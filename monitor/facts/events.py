@@ -7,7 +7,7 @@ from monitor.stream.events import Nanos, SeriesKey
 
 @dataclass(frozen=True, slots=True)
 class EventsCounted:
-    """Events of a topic by outcome: ok, late, rejected, unmonitored. `key` is None where no series is known."""
+    """Events of a topic by outcome: ok, late, rejected, unmonitored; tombstone, which is none. `key` is None where no series is known."""
 
     topic: str
     outcome: str
@@ -31,6 +31,17 @@ class FieldsRejected:
     topic: str
     reason: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LateShare:
+    """The share of late events of a topic over the last minutes; `many`: above 5 %, and not below half of that since."""
+
+    topic: str
+    share: float
+    many: bool
+    changed: bool  # whether `many` did
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,14 @@ class SourceAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionsUnreachable:
+    """The leaders of these partitions, and of no others, have not answered for a minute; with the wall time of the last answer."""
+
+    partitions: tuple[tuple[Partition, Nanos], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LagMeasured:
-    """Events between our position and the partition's end."""
+    """Events between our position and the partition's end, those of open transactions included; absent where no leader answers."""
 
     lags: tuple[tuple[Partition, int], ...]

@@ -29,10 +29,12 @@ from monitor.facts import (
     Fact,
     FieldsRejected,
     LagMeasured,
+    LateShare,
     LevelChanged,
     OffsetsLost,
     PanesOpen,
     PartitionsHeld,
+    PartitionsUnreachable,
     RecordsSkipped,
     RetrainDecided,
     SourceAnswered,
@@ -54,7 +56,7 @@ DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
 )  # of the webhooks' own counter, which is older and knows three
-EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored")
+EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ class Board:
     suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
     holiday: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: the last subgroup fell on one
     lags: Mapping[Partition, int] = field(default_factory=dict)
+    unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
+    late: dict[str, LateShare] = field(default_factory=dict)  # by topic
     partitions_held: int = 0
     topics_missing: int = 0
     watermark: Nanos | None = None
@@ -242,16 +246,6 @@ class Board:
 
     def _note_service(self, fact: Fact) -> None:
         match fact:
-            case PartitionsHeld(partitions):
-                self.partitions_held = len(partitions)
-            case TopicsMissing(topics):
-                self.topics_missing = len(topics)
-            case SourceAnswered(at):
-                self.answered_at = at
-            case LagMeasured(lags):
-                self.lags = dict(lags)
-            case SourceTroubled(error, _):
-                self.counters["driftd_kafka_errors_total"][(error,)] += 1
             case CheckpointSaved(at, seconds, size):
                 self.checkpoint_at, self.state_bytes = at, size
                 self.checkpoint_durations.add(seconds)
@@ -261,6 +255,25 @@ class Board:
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
             case DeliveryTried(target=target, type=kind, outcome=outcome):
                 self._count_delivery(target, kind, outcome, 1)
+            case _:
+                self._note_source(fact)
+
+    def _note_source(self, fact: Fact) -> None:
+        match fact:
+            case LateShare(topic):
+                self.late = self.late | {topic: fact}
+            case PartitionsHeld(partitions):
+                self.partitions_held = len(partitions)
+            case PartitionsUnreachable(partitions):
+                self.unreachable = dict(partitions)
+            case TopicsMissing(topics):
+                self.topics_missing = len(topics)
+            case SourceAnswered(at):
+                self.answered_at = at
+            case LagMeasured(lags):
+                self.lags = dict(lags)
+            case SourceTroubled(error, _):
+                self.counters["driftd_kafka_errors_total"][(error,)] += 1
             case _:  # the rest is only logged
                 pass
 

@@ -11,6 +11,7 @@ from monitor.facts import Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.inbox import Inbox
+from monitor.runtime.lateness import Lateness
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
@@ -58,6 +59,7 @@ class Loop:
         self._sender = sender
         self._inbox = inbox
         self._wake = wake
+        self._lateness = Lateness()
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
@@ -87,7 +89,8 @@ class Loop:
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
-        facts += self._explainer.explain([*self._pipeline.advance(now), *self._decide(now)])
+        facts += self._explainer.explain([*self._pipeline.advance(), *self._decide(now)])
+        facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
 
@@ -117,9 +120,9 @@ class Loop:
             batches += decoded.batches
             facts += decoded.facts
             for partition, time in decoded.seen.items():
-                seen[partition] = max(time, seen.get(partition, time))
+                seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
-        return MicroBatch(tuple(batches), seen, frozenset(read), poll.ends, poll.assigned, poll.unconfirmed), facts
+        return MicroBatch(tuple(batches), seen, frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed), facts
 
     def save(self) -> None:
         """Checkpoint, and let the notifiers look at the outbox."""

@@ -138,10 +138,18 @@ METRICS: dict[str, Spec] = {
     "driftd_partitions_held": Spec(
         "gauge", "Partitions not read for now: they run ahead, and what they bring would wait in memory"
     ),
+    "driftd_late_ratio": Spec(
+        "gauge", "Share of late events over the last minutes, of those that are counted or late", ("topic",)
+    ),
+    "driftd_partition_unreachable_since_timestamp_seconds": Spec(
+        "gauge",
+        "Wall time of the last answer of a leader that has been silent for a minute; absent where leaders answer",
+        ("topic", "partition"),
+    ),
     "driftd_topics_missing": Spec("gauge", "Configured topics that the broker does not have"),
     "driftd_consumer_lag": Spec(
         "gauge",
-        "Events between driftd's position and the partition's end; absent while its broker is away",
+        "Events between driftd's position and the partition's end, open transactions included; absent while its leader is silent",
         ("topic", "partition"),
     ),
     "driftd_source_answered_timestamp_seconds": Spec("gauge", "Wall time at which the cluster last answered a look-up"),
@@ -230,6 +238,9 @@ class Exposition:
         started = self._status.started
         lags = [((partition.topic, str(partition.index)), lag) for partition, lag in board.lags.items()]
         yield "driftd_consumer_lag", lags
+        yield "driftd_late_ratio", [((topic,), late.share) for topic, late in board.late.items()]
+        silent = [((place.topic, str(place.index)), at / SECOND) for place, at in board.unreachable.items()]
+        yield "driftd_partition_unreachable_since_timestamp_seconds", silent
         yield "driftd_partitions_held", [((), board.partitions_held)]
         yield "driftd_topics_missing", [((), board.topics_missing)]
         yield "driftd_state_bytes", [((), board.state_bytes)]

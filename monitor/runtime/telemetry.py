@@ -32,9 +32,11 @@ from monitor.facts import (
     Fact,
     FieldsRejected,
     ForeignCommit,
+    LateShare,
     LevelChanged,
     OffsetsLost,
     PartitionsAssigned,
+    PartitionsUnreachable,
     RateImproved,
     RecordsSkipped,
     RetrainDecided,
@@ -248,14 +250,27 @@ class Telemetry:
             case TopicsMissing(topics):
                 if topics:
                     log.warning("source.topics_missing", topics=list(topics))
-            case OffsetsLost(partition, wanted, resumed):
-                log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
-            case RecordsSkipped(partition, first, last):
-                log.error("source.records_skipped", partition=str(partition), first=first, last=last)
             case ForeignCommit(partition, ours, found):
                 self._complain(logging.ERROR, "source.foreign_commit", partition=str(partition), ours=ours, found=found)
             case SourceTroubled(error, detail):
                 self._complain(logging.WARNING, "source.troubled", error=error, detail=detail)
+            case _:
+                self._say_loss(fact)
+
+    def _say_loss(self, fact: Fact) -> None:
+        log = self._log
+        match fact:
+            case OffsetsLost(partition, wanted, resumed):
+                log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
+            case RecordsSkipped(partition, first, last):
+                log.error("source.records_skipped", partition=str(partition), first=first, last=last)
+            case LateShare(topic, share, many=True, changed=True, cause=cause):
+                log.warning("events.late", topic=topic, share=round(share, 4), cause=cause)
+            case LateShare(topic, share, changed=True):
+                log.info("events.timely", topic=topic, share=round(share, 4))
+            case PartitionsUnreachable(partitions):
+                since = {str(partition): rfc3339(at) for partition, at in partitions}
+                log.log(logging.ERROR if since else logging.INFO, "source.partitions_unreachable", partitions=since)
             case _:  # metrics only
                 pass
 

@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from monitor.settings.schema import Settings
+from monitor.settings.schema import SECRET_FILES, Settings
 from monitor.targets.webhook import WebhookSettings
 
 ENVIRONMENT = "DRIFTD_"
@@ -22,7 +22,14 @@ CONFIG_FILE = Path("driftd.yaml")
 MASK = "********"
 SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
 NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
+PLAIN_WORD = re.compile(r"[a-z]{1,12}|v[0-9]")  # a random token of twelve letters would be no secret long
 PROPERTIES = "kafka.properties"
+TRUTH = {"true": True, "false": False}
+LINKS = re.compile(  # what Kubernetes sets of a service called driftd, or driftd-…
+    r"DRIFTD_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+LINK = re.compile(r"DRIFTD_([A-Z0-9_]+_)?PORT")
+OWN_VARIABLES = frozenset({CONFIG_VARIABLE, "DRIFTD_PURE"})
 KeyPath = tuple[int | str, ...]
 
 
@@ -31,7 +38,11 @@ class ConfigError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain YAML in which a key may stand only once."""
+    """Plain YAML in which a key may stand only once, and in which what is not written as its value is said is a text.
+
+    YAML 1.1 reads 010 as 8, 20:30 as 1230, 2024_10 as 202410 and no as false: keys that are text get what was written, and
+    those that are numbers or truth read it themselves.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the base class's
         seen: set[str] = set()
@@ -40,7 +51,25 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value} is there twice", problem_mark=key.start_mark)
             seen.add(key.value)
+            if key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"
         return super().construct_mapping(node, deep)
+
+
+def _as_written(_: _Loader, node: yaml.ScalarNode) -> object:
+    """A plain number or truth, or its text where that is not how it would be written."""
+    text = str(node.value)
+    if text in TRUTH:
+        return TRUTH[text]
+    try:
+        number = float(text) if "." in text else int(text)
+    except ValueError:
+        return text
+    return number if str(number) == text else text
+
+
+for _tag in ("bool", "int", "float", "timestamp"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _as_written)
 
 
 def find_config(asked: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -69,30 +98,106 @@ def load_settings(path: Path) -> Settings:
     if hidden:
         raise ConfigError(f"{path}: {hidden[0]} is no key{_suggestion(hidden)}")
     try:
-        return Settings(**named)
+        return beside(Settings(**named), path.resolve().parent)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {explain(problem)}" for problem in error.errors())) from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}; only scalar keys can be set there") from None
 
 
-def check_environment(document: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a variable that is nearly a key of ours.
+def beside(settings: Settings, base: Path) -> Settings:
+    """The files that the broker's settings name are relative to the configuration."""
+    kafka = settings.kafka
+    properties = {
+        name: str(base / value) if name in SECRET_FILES else value for name, value in kafka.properties.items()
+    }
+    ca_file = None if kafka.ca_file is None else base / kafka.ca_file
+    return settings.model_copy(
+        update={"kafka": kafka.model_copy(update={"properties": properties, "ca_file": ca_file})}
+    )
 
-    Others are left alone: targets' secrets may have any name, and Kubernetes sets DRIFTD_PORT and its like itself.
+
+def check_environment(document: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a variable of ours that names no key, with the nearest right one.
+
+    Not for those that hold a secret by the configuration's own word, nor for those that Kubernetes sets of a service of ours.
     """
-    lists = [document.get(key) for key in ("webhooks", "targets")]
-    entries = [entry for entries in lists if isinstance(entries, list) for entry in entries]
-    secrets = [entry.get("secret_env") for entry in entries if isinstance(entry, Mapping)]
-    http = document.get("http")
-    secrets += [http.get("token_env")] if isinstance(http, Mapping) else []
-    for name in os.environ:
-        if not name.upper().startswith(ENVIRONMENT) or name in secrets:
+    secrets = set(_named_variables(document))
+    for name, value in os.environ.items():
+        upper = name.upper()
+        if not upper.startswith(ENVIRONMENT) or name in secrets or upper in OWN_VARIABLES or _is_link(upper, value):
             continue
-        key = name.upper().removeprefix(ENVIRONMENT).split("__", maxsplit=1)[0].lower()
-        near = difflib.get_close_matches(key, Settings.model_fields, n=1, cutoff=0.8)
-        if near and near[0] != key:
-            raise ConfigError(f"environment: {name} is no key; did you mean {ENVIRONMENT}{near[0].upper()}?")
+        if (problem := _no_scalar(upper)) is not None:
+            raise ConfigError(f"environment: {name} {problem}")
+
+
+def _named_variables(value: Any) -> Iterator[str]:
+    """The variables that keys such as `secret_env` name, anywhere in the configuration."""
+    for key, held in (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        if isinstance(held, str) and str(key).endswith("_env"):
+            yield held
+        yield from _named_variables(held)
+
+
+def _is_link(name: str, value: str) -> bool:
+    return LINKS.fullmatch(name) is not None or (LINK.fullmatch(name) is not None and "://" in value)
+
+
+def _no_scalar(name: str) -> str | None:
+    """Why a variable names no key; None where it does."""
+    *sections, last = parts = name.removeprefix(ENVIRONMENT).lower().split("__")
+    if _is_list(parts[0]) and sections:
+        path = "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts).lstrip(".")
+        defaults = "; DRIFTD_DEFAULTS__… sets a key of all models" if parts[0] == "models" else ""
+        return f"cannot be set: lists are not overridden item by item; set {path} in the file{defaults}"
+    at = _section_at(sections)
+    known = at is not None if at is None or isinstance(at, dict) else last in at.model_fields
+    return None if known else f"is no key; did you mean {_nearest(parts)}?"
+
+
+def _is_list(name: str) -> bool:
+    field = Settings.model_fields.get(name)
+    return field is not None and getattr(field.annotation, "__origin__", None) is list
+
+
+def _section_at(names: Sequence[str]) -> Any:
+    """The section of the configuration at a place; a dict stands for names that the operator chooses; None: there is none."""
+    section: Any = Settings
+    for name in names:
+        field = section.model_fields.get(name)
+        if field is None:
+            return None
+        if getattr(field.annotation, "__origin__", None) is dict:
+            return {}
+        section = _section_of(field.annotation)
+        if section is None:
+            return None
+    return section
+
+
+def _nearest(parts: Sequence[str]) -> str:
+    """The variable of a key that looks most like this one."""
+    wanted = "__".join(parts)
+
+    def likeness(key: str) -> float:
+        whole = difflib.SequenceMatcher(None, wanted, key).ratio()
+        return max(
+            whole, 0.9 * difflib.SequenceMatcher(None, parts[-1], key.rpartition("__")[2]).ratio()
+        )  # the section was left out
+
+    return ENVIRONMENT + max(map("__".join, _scalars(Settings, ())), key=likeness).upper()
+
+
+def _scalars(section: Any, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The keys that a variable can set."""
+    for name, field in section.model_fields.items():
+        inner, origin = _section_of(field.annotation), getattr(field.annotation, "__origin__", None)
+        if inner is not None and origin is not list and origin is not dict:
+            yield from _scalars(inner, (*above, name))
+        elif origin is not list:
+            yield (*above, name)
 
 
 def explain_yaml(error: Exception) -> str:
@@ -178,7 +283,7 @@ def masked(settings: Settings) -> dict[str, Any]:
     values: dict[str, Any] = settings.model_dump(mode="json", by_alias=True, exclude={"defaults"})
     properties = values["kafka"]["properties"]
     for name in properties:
-        if _is_secret(name):
+        if _is_secret(name) and not name.endswith(NAMES_A_SECRET):
             properties[name] = MASK
     values["webhooks"] = [_masked_webhook(webhook) for webhook in values["webhooks"]]
     values["targets"] = [mask(target) for target in values["targets"]]
@@ -207,10 +312,18 @@ def mask(value: Any, key: str = "") -> Any:
 
 
 def mask_url(url: str) -> str:
-    """An address without its query and user, where tokens like to live."""
+    """An address without its query and user, and of its path no more than a first plain word: tokens live in all three."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return MASK
     host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host, query=MASK if parts.query else "", fragment="").geturl()
+    return parts._replace(
+        netloc=host, path=_masked_path(parts.path), query=MASK if parts.query else "", fragment=""
+    ).geturl()
+
+
+def _masked_path(path: str) -> str:
+    first, slash, rest = path.removeprefix("/").partition("/")
+    shown = first if PLAIN_WORD.fullmatch(first) else MASK
+    return f"/{shown}{slash}{MASK if rest else ''}" if path.strip("/") else path

@@ -53,6 +53,9 @@ DANGEROUS_PROPERTIES = frozenset(
 )
 
 
+# A file beside the configuration that holds the property.
+SECRET_FILES = {f"{name}_file": name for name in ("sasl.password", "ssl.key.password")}
+
 Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Floor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
@@ -69,6 +72,7 @@ class KafkaSettings(Section):
     bootstrap_servers: Annotated[str, Field(min_length=1)] = "127.0.0.1:9092"
     group_id: Name = "driftd"
     start_from: Literal["earliest", "latest"] = "latest"
+    ca_file: Path | None = None
     properties: dict[str, Annotated[Any, AfterValidator(_scalar)]] = Field(default_factory=dict, repr=False)
     startup_timeout: PositiveDuration = parse_duration("60s")
     lost_offsets: Literal["stop", "skip"] = "stop"
@@ -81,25 +85,46 @@ class KafkaSettings(Section):
                 raise ValueError(f"{name} is set by driftd itself and cannot be changed")
             if name in DANGEROUS_PROPERTIES:
                 raise ValueError(f"{name} is refused: it loads code, leaks data or replaces a callback")
-            if name == "enable.ssl.certificate.verification" and str(value).lower() == "false":
-                raise ValueError(f"{name}: false is refused; give the broker's CA in ssl.ca.location instead")
+            if name == "enable.ssl.certificate.verification" and str(value).lower() not in {"true", "t", "1"}:
+                raise ValueError(f"{name}: false is refused; give the broker's CA in kafka.ca_file instead")
+            if name in SECRET_FILES and SECRET_FILES[name] in properties:
+                raise ValueError(f"takes only one of {SECRET_FILES[name]} and {name}")
         return properties
+
+    @model_validator(mode="after")
+    def _one_ca(self) -> "KafkaSettings":
+        if self.ca_file is not None and (twice := self.properties.keys() & {"ssl.ca.location", "ssl.ca.pem"}):
+            raise ValueError(f"takes only one of ca_file and properties.{min(twice)}")
+        return self
+
+
+class ConstantSettings(Section):
+    """What every message of a topic is of, though none says so."""
+
+    const: Annotated[str, Field(min_length=1)]
+
+
+def _path_or_constant(value: Any) -> Any:
+    return ConstantSettings.model_validate(value) if isinstance(value, Mapping) else value
+
+
+PathOrConstant = Annotated[str | ConstantSettings, BeforeValidator(_path_or_constant)]
 
 
 class FieldsSettings(Section):
-    """Dotted paths into a message; an empty `features` is the message itself."""
+    """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants."""
 
     id: str = "id"
     timestamp: str = "ts"
-    model: str = "model"
-    version: str = "version"
+    model: PathOrConstant = "model"
+    version: PathOrConstant = "version"
     features: str = "features"
     prediction: str = "prediction"
 
     @field_validator("timestamp", "model", "version", "prediction")
     @classmethod
-    def _path(cls, path: str) -> str:
-        if not path or "" in path.split("."):
+    def _path(cls, path: str | ConstantSettings) -> str | ConstantSettings:
+        if isinstance(path, str) and (not path or "" in path.split(".")):
             raise ValueError("must be a dotted path such as meta.time")
         return path
 
@@ -145,7 +170,7 @@ def _refuse_disorder(fire_above: float, clear_below: float | None) -> None:
 
 
 def _threshold(value: Any) -> Any:
-    return {"fire_above": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return value if isinstance(value, Mapping | bool) else {"fire_above": value}
 
 
 def _baseline(text: str | None) -> str | None:
@@ -181,13 +206,6 @@ class ModelDefaults(Section):
     settle_after: PositiveDuration = parse_duration("7d")
     baseline: Baseline = "auto"
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
-
-    @field_validator("version", mode="before")
-    @classmethod
-    def _text(cls, version: Any) -> Any:
-        if isinstance(version, float):
-            raise ValueError("must be in quotes: as numbers 3.1 and 3.10 are the same")  # noqa: TRY004 - same
-        return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
 
     @field_validator("timezone")
     @classmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from monitor.facts import Fact
-from monitor.stream.events import OffsetRange, Partition
+from monitor.stream.events import Nanos, OffsetRange, Partition
 
 
 class SourceError(Exception):
@@ -17,20 +17,25 @@ class TopicRecords:
     """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
 
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
-    be read.
+    be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any.
     """
 
     topic: str
     partitions: Sequence[int]
     values: Sequence[bytes | None]
     offsets: tuple[OffsetRange, ...] = ()
+    arrivals: Mapping[int, Nanos] = field(default_factory=dict)
 
     def only(self, places: Sequence[int]) -> "TopicRecords":
         """The records at some places."""
         if not places:
             return TopicRecords(self.topic, (), ())
         return TopicRecords(
-            self.topic, [self.partitions[at] for at in places], [self.values[at] for at in places], self.offsets
+            self.topic,
+            [self.partitions[at] for at in places],
+            [self.values[at] for at in places],
+            self.offsets,
+            self.arrivals,
         )
 
 
@@ -38,13 +43,15 @@ class TopicRecords:
 class Poll:
     """What one poll brought.
 
-    `ends`: partitions now read to their end; `assigned`: newly taken on; `unconfirmed`: their silence means
-    nothing, because their broker did not answer lately or we did not ask, as of those that are held.
+    `ends`: partitions now read to their end; `confirmed`: those of which the leader said that nothing lies beyond our
+    position, not even of an open transaction, and when it was asked; `assigned`: newly taken on; `unconfirmed`: their
+    silence means nothing, because their leader did not answer lately or we did not read, as of those that are held.
     """
 
     records: tuple[TopicRecords, ...] = ()
     ends: frozenset[Partition] = frozenset()
     assigned: frozenset[Partition] = frozenset()
+    confirmed: Mapping[Partition, Nanos] = field(default_factory=dict)
     unconfirmed: frozenset[Partition] = frozenset()
     facts: tuple[Fact, ...] = field(default=())
 

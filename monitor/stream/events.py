@@ -99,13 +99,14 @@ class MicroBatch:
     """All that one poll brought.
 
     `seen` is the largest valid event time a partition brought, of any model; `read` the partitions that brought
-    anything at all; `ends` those now read to their end; `assigned` those that the source has newly taken on;
-    `unconfirmed` those whose broker did not answer lately, whose silence therefore means nothing.
+    anything at all; `confirmed` those whose leader said that nothing lay beyond what was read, with when that was, in
+    processing time; `assigned` those that the source has newly taken on; `unconfirmed` those whose leader did not answer
+    lately, whose silence therefore means nothing.
     """
 
     batches: tuple[EventBatch, ...] = ()
     seen: Mapping[Partition, Nanos] = field(default_factory=dict)
     read: frozenset[Partition] = frozenset()
-    ends: frozenset[Partition] = frozenset()
+    confirmed: Mapping[Partition, Nanos] = field(default_factory=dict)
     assigned: frozenset[Partition] = frozenset()
     unconfirmed: frozenset[Partition] = frozenset()

@@ -1,4 +1,9 @@
-"""How far event time has come: the minimum over all partitions that are not idle."""
+"""How far event time has come: as far as every partition has shown, and no further than what could still arrive.
+
+A partition's *frontier* is a moment that everything which it has yet to bring arrives after: when its leader last confirmed
+that nothing lies beyond our position. An event arrives after it happened, and at most the lateness after. So a watermark that
+passes no frontier makes no such event late, whoever was polled first and whenever the daemon was started.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,14 +13,16 @@ from monitor.stream.events import Nanos, Partition
 
 @dataclass(slots=True)
 class PartitionClock:
-    """What one partition has shown so far. `active` is processing time, `seen` event time.
+    """What one partition has shown so far. `active` and `confirmed` are processing time, `seen` event time.
 
     A saved clock is not assigned until the source takes its partition on again: its topic may be gone.
     """
 
     active: Nanos
     seen: Nanos | None = None
-    at_end: bool = False
+    confirmed: Nanos | None = (
+        None  # its frontier: when nothing lay beyond our position; None: something does, or nobody knows
+    )
     idle: bool = False
     assigned: bool = True
     latest: Nanos | None = None  # the largest event time of its last batch
@@ -24,12 +31,12 @@ class PartitionClock:
 
     @property
     def holds(self) -> bool:
-        """Whether the watermark waits for it. An idle one with unread events does: it is idle again at its end."""
-        return self.assigned and not (self.idle and self.at_end)
+        """Whether the watermark waits for its events. An idle one with unread events does: it is idle again at its end."""
+        return self.assigned and not (self.idle and self.confirmed is not None)
 
-    def judge_idleness(self, now: Nanos, idle_after: Nanos) -> None:
-        """Idle is a partition read to its end and silent for `idle_after`; an unread or lagging one never is."""
-        self.idle = self.idle or (self.at_end and now - self.active >= idle_after)
+    def judge_idleness(self, idle_after: Nanos) -> None:
+        """Idle is a partition that was confirmed empty `idle_after` after it last brought anything; no other ever is."""
+        self.idle = self.idle or (self.confirmed is not None and self.confirmed - self.active >= idle_after)
 
     def judge_lead(self, behind: Nanos, most: Nanos) -> None:
         """Held is a partition whose pace is more than `most` past `behind`, until that is half made up for.
@@ -38,14 +45,15 @@ class PartitionClock:
         """
         limit = behind + (most // 2 if self.held else most)
         self.held = self.holds and self.pace is not None and self.pace > limit
-        self.at_end = self.at_end and not self.held
+        if self.held:
+            self.confirmed = None
 
 
 class Watermark:
     """The minimum over all partitions not idle of the largest event time seen; it never goes back.
 
-    An event time is trusted only after the decoder has bounded it by now + max_future, so one wrong clock cannot
-    push the watermark further than that. When every partition is idle the watermark stays where it is.
+    It passes no frontier of an idle one. When every partition is idle it goes to the largest event time seen in any;
+    whoever wakes first then waits for the others, for `idle_after` at most.
     """
 
     def __init__(self, idle_after: Nanos) -> None:
@@ -58,7 +66,7 @@ class Watermark:
         """Let these partitions hold the watermark; known ones keep what they have shown, but their end is unknown."""
         for partition in partitions:
             known = self.partitions.get(partition, PartitionClock(active=now))
-            self.partitions[partition] = replace(known, at_end=False, assigned=True)
+            self.partitions[partition] = replace(known, confirmed=None, assigned=True)
 
     def restore(self, partition: Partition, seen: Nanos | None, *, idle: bool, now: Nanos) -> None:
         """Take up what a partition had shown. It holds nothing until it is assigned again."""
@@ -70,12 +78,14 @@ class Watermark:
         return frozenset(partition for partition, clock in self.partitions.items() if clock.idle)
 
     def read(self, partition: Partition) -> None:
-        """Records came, valid or not: the partition is not at its end."""
-        self.partitions[partition].at_end = False
+        """Records came, valid or not: nobody knows whether more follow."""
+        self.partitions[partition].confirmed = None
 
     def observe(self, partition: Partition, event_time: Nanos, now: Nanos) -> None:
         """A valid event came: the partition is alive."""
         clock = self.partitions[partition]
+        if clock.idle and all(each.idle for each in self._assigned()):
+            self._wake(now)
         clock.seen = event_time if clock.seen is None else max(clock.seen, event_time)
         clock.pace = None if clock.latest is None else min(clock.latest, event_time)
         clock.latest = event_time
@@ -84,27 +94,55 @@ class Watermark:
         if self.value is None:
             self._begun = event_time if self._begun is None else min(self._begun, event_time)
 
+    def _wake(self, now: Nanos) -> None:
+        """All were idle and one is not: a job may be writing partition after partition, so the others' turn is waited for."""
+        for clock in self._assigned():
+            clock.idle, clock.active = False, now
+
+    def _assigned(self) -> list[PartitionClock]:
+        return [clock for clock in self.partitions.values() if clock.assigned]
+
     def restart_silence(self, partition: Partition, now: Nanos) -> None:
         """The broker was away, or we were: the partition's silence counts from now on."""
         if partition in self.partitions:
             self.partitions[partition].active = now
 
-    def end(self, partition: Partition) -> None:
-        """The partition is read to its end for now."""
-        self.partitions[partition].at_end = True
+    def confirm(self, partition: Partition, as_of: Nanos) -> None:
+        """Its leader said that nothing lay beyond our position at this moment."""
+        self.partitions[partition].confirmed = as_of
 
-    def advance(self, now: Nanos) -> bool:
+    def advance(self) -> bool:
         """Judge idleness and move on; true if the watermark moved."""
         for clock in self.partitions.values():
-            clock.judge_idleness(now, self.idle_after)
-        holding = [clock.seen for clock in self.partitions.values() if clock.holds]
-        if not holding or any(seen is None for seen in holding):
-            return False
-        reached = min(seen for seen in holding if seen is not None)
-        if self.value is not None and reached <= self.value:
+            clock.judge_idleness(self.idle_after)
+        reached = self._reached()
+        if reached is None or (self.value is not None and reached <= self.value):
             return False
         self.value = reached
         return True
+
+    def _reached(self) -> Nanos | None:
+        """As far as those have come that hold it, or all where none does; not past the frontiers of the idle."""
+        assigned = self._assigned()
+        holding = [clock.seen for clock in assigned if clock.holds]
+        if any(seen is None for seen in holding):
+            return None
+        shown = [clock.seen for clock in assigned if clock.seen is not None]
+        if not shown:
+            return None
+        reached = min((seen for seen in holding if seen is not None), default=max(shown))
+        frontiers = (clock.confirmed for clock in assigned if not clock.holds and clock.confirmed is not None)
+        return min([reached, *frontiers])
+
+    def behind(self) -> dict[Partition, Nanos]:
+        """How far each partition that is not idle trails the watermark."""
+        reached = self.value
+        if reached is None:
+            return {}
+        clocks = self.partitions.items()
+        return {
+            place: max(0, reached - clock.seen) for place, clock in clocks if clock.holds and clock.seen is not None
+        }
 
     def ahead(self, most: Nanos) -> frozenset[Partition]:
         """The partitions that must wait, for what they bring would pile up: more than `most` past the watermark.

@@ -1,7 +1,10 @@
 """The way out for every target: no redirects, no proxies, checked addresses, bounded time and size."""
 
+import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -29,6 +32,7 @@ class Request:
     content: bytes = b""
     timeout: float = 15.0
     keep: int = 0
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,23 @@ class Transport:
     """An HTTP client that is safe to point anywhere. One a thread; use it as a context."""
 
     def __init__(self, clock: Clock) -> None:
-        import httpx
-
         self._clock = clock
-        self._client = httpx.Client(follow_redirects=False, trust_env=False)
+        self._clients: dict[Path | None, httpx.Client] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        for client in self._clients.values():
+            client.close()
+
+    def _client_of(self, ca_file: Path | None) -> "httpx.Client":
+        import httpx
+
+        if ca_file not in self._clients:
+            context = tls_context(ca_file)
+            self._clients[ca_file] = httpx.Client(follow_redirects=False, trust_env=False, verify=context)
+        return self._clients[ca_file]
 
     def send(self, request: Request) -> Answer:
         """Ask once: of the host's addresses the first that can be connected to. Raises TransportError."""
@@ -64,7 +75,7 @@ class Transport:
         except address.AddressRefused as error:
             raise TransportError(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            raise TransportError(type(error).__name__) from None
+            raise TransportError(tls_failure(error) or type(error).__name__) from None
 
     def _ask_first_reached(self, request: Request) -> Answer:
         import httpx
@@ -82,7 +93,7 @@ class Transport:
     def _ask(self, request: Request, netloc: str) -> Answer:
         parts = urlsplit(request.url)
         plain = {"accept-encoding": "identity"} if request.keep else {}
-        with self._client.stream(
+        with self._client_of(request.ca_file).stream(
             request.method,
             parts._replace(netloc=netloc, fragment="").geturl(),
             content=request.content,
@@ -101,3 +112,38 @@ class Transport:
             if self._clock.elapsed() > deadline:
                 raise TransportError("the body of the answer took too long")
         return body[: request.keep]
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Trust in the usual authorities, or those of SSL_CERT_FILE, and in those of a file. Raises OSError."""
+    import certifi
+
+    context = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    return context
+
+
+def trusted(ca_file: Path | None) -> Path | None:
+    """The same file, which holds certificates. Raises ValueError."""
+    try:
+        if ca_file is not None:
+            tls_context(ca_file)
+    except OSError as error:
+        raise ValueError(f"ca_file: {ca_file} cannot be used: {error.strerror or 'holds no certificate'}") from None
+    return ca_file
+
+
+def tls_failure(error: BaseException) -> str | None:
+    """What TLS failed on; None where it did not."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"TLS: the certificate is not trusted: {cause.verify_message}; ca_file names its authority"
+    return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"

@@ -22,7 +22,7 @@ from monitor.stream.events import SECOND
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TargetSettings, TryLater, bounded_delay
 from monitor.targets.payloads import rfc3339
 from monitor.targets.secrets import SecretError, Secrets
-from monitor.targets.transport import Answer, Request, Transport
+from monitor.targets.transport import Answer, Request, Transport, trusted
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, not a secret
 SECRET_BYTES = range(24, 65)
@@ -40,6 +40,7 @@ class WebhookSettings(TargetSettings):
     secret_file: Path | None = None
     secret_env: str | None = None
     timeout: PositiveDuration = parse_duration("15s")
+    ca_file: Path | None = None
 
     @field_validator("url")
     @classmethod
@@ -69,9 +70,11 @@ class WebhookSettings(TargetSettings):
         """The webhook with its secret. Raises SecretError."""
         text, place = secrets.read(self.secret_file, self.secret_env)
         try:
-            return Webhook(self.name, self.url, decode_secret(text), self.timeout / SECOND)
+            secret = decode_secret(text)
         except SecretError as error:
             raise SecretError(f"{place} {error}") from None
+        ca_file = None if self.ca_file is None else secrets.base / self.ca_file
+        return Webhook(self.name, self.url, secret, self.timeout / SECOND, trusted(ca_file))
 
 
 def decode_secret(text: str) -> bytes:
@@ -99,12 +102,13 @@ class Webhook:
     url: str = field(repr=False)  # its query may hold a token
     secret: bytes = field(repr=False)
     timeout: float = 15.0
+    ca_file: Path | None = None  # of those whom the receiver's certificate may be from, beside the usual ones
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Try once. The body of the answer is not read."""
         body = render(notice)
         headers = self.headers(notice, body, clock.now() // SECOND)
-        return judge(io.send(Request("POST", self.url, headers, body, self.timeout)), clock)
+        return judge(io.send(Request("POST", self.url, headers, body, self.timeout, ca_file=self.ca_file)), clock)
 
     def headers(self, notice: Notice, body: bytes, timestamp: int) -> dict[str, str]:
         """The headers of one attempt; the signature covers id, timestamp and the very bytes sent."""

@@ -81,7 +81,7 @@ def daemon(reference: Reference, table: Table, size: int, *, length: int, slide:
         batch = EventBatch(KEY, P0.topic, times, *reference.encode(chunk))
         assigned = frozenset[Partition]({P0} if first else ())
         arrived = MicroBatch((batch,), {P0: int(times.max())}, read=frozenset({P0}), assigned=assigned)
-        facts += [*pipeline.ingest(arrived, 0), *pipeline.advance(0)]
+        facts += [*pipeline.ingest(arrived, 0), *pipeline.advance()]
         first = False
     return facts
 

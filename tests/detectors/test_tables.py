@@ -70,7 +70,7 @@ KINDS: dict[str, tuple[list[Any], dict[str, Column]]] = {
         },
     ),
     "nullable floats": (
-        holed(RNG.normal(size=ROWS).astype(np.float32).tolist()),
+        holed([float(str(value)) for value in RNG.normal(size=ROWS).astype(np.float32)]),  # as they are written
         {
             "pandas": lambda values: pd.Series(values, dtype="Float32"),
             "polars": lambda values: pl.Series(values, dtype=pl.Float32),

@@ -1,20 +1,23 @@
 """The Kafka source when brokers fail: away, silent, slow, erring, remade."""
 
+import contextlib
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from monitor.facts import ForeignCommit, LagMeasured, OffsetsLost, SourceTroubled, TopicsMissing
+from monitor.facts import ForeignCommit, LagMeasured, OffsetsLost, PartitionsUnreachable, SourceTroubled, TopicsMissing
 from monitor.sources.base import SourceError
+from monitor.sources.kafka import source as kafka_source
 from monitor.sources.kafka.embedded import EmbeddedBroker
-from monitor.stream.events import Partition
+from monitor.stream.events import SECOND, Partition
 from tests.parts.kafka import ApacheKafka
 from tests.parts.mock import Api, MockBroker
 from tests.parts.ports import free_ports
@@ -404,6 +407,58 @@ def test_a_topic_deleted_while_running_is_reported_missing(apache_kafka: ApacheK
         assert reader.source.trouble() is None
 
 
+def test_an_open_transaction_is_lag_and_its_partition_is_not_confirmed_to_be_empty(
+    apache_kafka: ApacheKafka, topic: str
+) -> None:
+    """What it holds is not delivered yet; event time must not go on without it."""
+    apache_kafka.create_topic(topic)
+    one = Partition(topic, 0)
+    produce(apache_kafka, topic, numbered(2))
+
+    with reading(apache_kafka, topic) as reader, in_transaction(apache_kafka, topic) as producer:
+        reader.until(lambda: one in reader.confirmed)
+        producer.produce(topic, b"open", partition=0)
+        producer.flush(30)
+        reader.until(lambda: one not in reader.confirmed and dict(reader.all(LagMeasured)[-1].lags).get(one) == 1)
+        assert reader.count == 2
+        producer.commit_transaction(30)
+        reader.until(lambda: one in reader.confirmed)
+
+        assert reader.count == 3
+
+
+def test_a_partition_is_confirmed_by_its_leader_alone(mock_broker: MockBroker, topic: str) -> None:
+    mock_broker.create_topic(topic)
+    one = Partition(topic, 0)
+
+    with reading(mock_broker, topic) as reader:
+        reader.until(lambda: one in reader.confirmed)
+        mock_broker.set_down()
+        reader.until(lambda: one not in reader.confirmed)
+        mock_broker.set_up()
+        reader.until(lambda: one in reader.confirmed)
+
+
+def test_a_leader_that_is_silent_for_a_minute_is_told_of_with_since_when_and_is_not_ready(
+    mock_broker: MockBroker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_source, "UNREACHABLE", 1.0)  # seconds instead of a minute
+    mock_broker.create_topic(topic)
+
+    with reading(mock_broker, topic) as reader:
+        reader.until(lambda: bool(reader.confirmed))
+        mock_broker.set_down()
+        reader.until(lambda: bool(reader.all(PartitionsUnreachable)))
+        ((partition, since),) = reader.all(PartitionsUnreachable)[-1].partitions
+        assert partition == Partition(topic, 0)
+        assert since <= time.time_ns() - SECOND
+        assert "no leader has answered for a minute" in str(reader.source.trouble())
+        mock_broker.set_up()
+        reader.until(lambda: reader.all(PartitionsUnreachable)[-1].partitions == ())
+
+        assert reader.source.trouble() is None
+
+
 def test_the_end_of_a_transaction_is_no_lag(apache_kafka: ApacheKafka, topic: str) -> None:
     """Its control record is never delivered, but it has an offset."""
     apache_kafka.create_topic(topic)
@@ -501,6 +556,15 @@ def add_partition(kafka: ApacheKafka, topic: str, count: int) -> None:
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap, "log_level": 0})
     admin.create_partitions([NewPartitions(topic, count)])[topic].result(15)
     kafka._wait_until_partitions(topic, count)
+
+
+@contextlib.contextmanager
+def in_transaction(kafka: ApacheKafka, topic: str) -> Iterator[Producer]:
+    """A producer whose transaction is open."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap, "log_level": 0, "transactional.id": f"{topic}-open"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    yield producer
 
 
 def produce_in_transaction(kafka: ApacheKafka, topic: str, values: list[bytes]) -> None:

@@ -21,7 +21,7 @@ from detectors.charts import BudgetSpec
 from monitor.alerting.rules import Severity
 from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
-from monitor.commands.run import warm_up
+from monitor.commands.run import warm_up, with_absolute_state
 from monitor.configuration import Configuration, load, refuse_longer, refuse_other_hours
 from monitor.settings import ConfigError, load_settings
 from monitor.settings.schema import ModelSettings
@@ -194,6 +194,15 @@ def test_the_configs_hash_knows_settings_but_no_secret(home: Path) -> None:
     assert configuration(home).config_hash == plain
     assert configuration(home, idle_after="31s").config_hash != plain
     assert one == other != plain
+
+
+@pytest.mark.parametrize("state", ["state", "./state", "../state", "/var/lib/driftd"])
+def test_the_configs_hash_is_one_whichever_command_computes_it(home: Path, state: str) -> None:
+    """The daemon makes the state's path absolute, a backtest leaves it as it is."""
+    found = configuration(home, state=state)
+    daemon = load(with_absolute_state(found.settings, home), home, {})
+
+    assert daemon.config_hash == found.config_hash
 
 
 def test_the_configs_hash_is_that_of_the_builds_before(home: Path) -> None:

@@ -37,7 +37,7 @@ def fill(daemon: Daemon) -> int:
             batch = EventBatch(spec.key, "predictions", times, rng.normal(size=(ROWS, len(grid.numeric))), codes)
             pipeline.ingest(MicroBatch((batch,)), 0)
         pipeline.ingest(MicroBatch(seen={PARTITION: int(times[-1])}), 0)
-        facts = pipeline.advance(0)
+        facts = pipeline.advance()
         windows += sum(type(fact).__name__ == "WindowClosed" for fact in facts)
         daemon.telemetry.record(facts)
         pipeline.changes()

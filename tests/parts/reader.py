@@ -11,7 +11,7 @@ from monitor.clock import SystemClock
 from monitor.facts import Fact
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
-from monitor.stream.events import OffsetRange, Partition
+from monitor.stream.events import Nanos, OffsetRange, Partition
 
 F = TypeVar("F")
 GROUP = "driftd"
@@ -26,6 +26,7 @@ class Reader:
         self.offsets: list[OffsetRange] = []  # that polls spanned, in their order
         self.ends: list[Partition] = []  # one for each time an end was reported
         self.assigned: list[Partition] = []
+        self.confirmed: Mapping[Partition, Nanos] = {}  # as the last poll had it
         self.unconfirmed: frozenset[Partition] = frozenset()  # as the last poll had it
         self.facts: list[Fact] = []
         self.slowest = 0.0  # seconds of one poll
@@ -45,6 +46,7 @@ class Reader:
                 self.values.setdefault(Partition(records.topic, index), []).append(value)
         self.ends += poll.ends
         self.assigned += poll.assigned
+        self.confirmed = poll.confirmed
         self.unconfirmed = poll.unconfirmed
         self.facts += poll.facts
 

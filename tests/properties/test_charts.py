@@ -240,7 +240,7 @@ def ticks(facts: list[Fact]) -> list[tuple[int, int, int, bytes]]:
 
 
 def play(pipeline: Pipeline, arrivals: list[MicroBatch]) -> list[Fact]:
-    return [fact for arrived in arrivals for fact in [*pipeline.ingest(arrived, 0), *pipeline.advance(0)]]
+    return [fact for arrived in arrivals for fact in [*pipeline.ingest(arrived, 0), *pipeline.advance()]]
 
 
 @few

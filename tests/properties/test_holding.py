@@ -34,22 +34,19 @@ def read_by_hand(world: World, pipeline: Pipeline, speeds: Speeds, *, most_ahead
         partition: sorted((one for one in world.events if one.partition == partition), key=lambda event: event.read)
         for partition in PARTITIONS
     }
-    facts, holds, now = run(pipeline, [ASSIGNED]), 0, 0
-    ended: set[Partition] = set()
+    facts, holds, now = run(pipeline, [ASSIGNED]), 0, at(10_000)
     for _ in range(10 * len(world.events)):
         held = pipeline.ahead()
         holds += len(held)
-        ended -= held
         taken: list[Event] = []
         for partition in set(PARTITIONS) - held:
             taken += lanes[partition][: speeds[partition]]
             del lanes[partition][: speeds[partition]]
-        ends = {one for one, lane in lanes.items() if not lane and one not in held | ended}
-        ended |= ends
+        confirmed = {one: now for one, lane in lanes.items() if not lane and one not in held}
         arrived = micro_batch(taken)
-        arrived = MicroBatch(arrived.batches, arrived.seen, arrived.read, frozenset(ends), unconfirmed=held)
+        arrived = MicroBatch(arrived.batches, arrived.seen, arrived.read, confirmed, unconfirmed=held)
         now += IDLE_AFTER // 3
-        facts += [*pipeline.ingest(arrived, now), *pipeline.advance(now)]
+        facts += [*pipeline.ingest(arrived, now), *pipeline.advance()]
         if not any(lanes.values()):
             return [*facts, *run(pipeline, [LAST])], holds
     raise AssertionError(f"stands still: {lanes}")
@@ -73,7 +70,7 @@ def test_holding_changes_no_fact_and_never_stands_still(world: World, speeds: Sp
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["observe", "observe", "observe", "read", "end", "wait", "assign", "restart"]),
+        st.sampled_from(["observe", "observe", "observe", "read", "confirm", "wait", "assign", "restart"]),
         st.sampled_from([P0, P1, P2]),
         st.integers(0, 60),
     ),
@@ -85,7 +82,7 @@ steps = st.lists(
 def test_who_holds_the_watermark_is_never_held_and_who_is_held_is_ahead(
     todo: list[tuple[str, Partition, int]], most: int
 ) -> None:
-    watermark, now = Watermark(IDLE_AFTER), 0
+    watermark, now = Watermark(IDLE_AFTER), at(10_000)
     held: frozenset[Partition] = frozenset()
     for what, partition, number in todo:
         if what == "assign" or partition not in watermark.partitions:
@@ -95,13 +92,13 @@ def test_who_holds_the_watermark_is_never_held_and_who_is_held_is_ahead(
         if what == "restart":
             watermark = again(watermark, now)
         now += number * IDLE_AFTER // 40
-        watermark.advance(now)
+        watermark.advance()
         held = watermark.ahead(at(most) - at(0))
 
         clocks = watermark.partitions
         holding = {one: clock.seen for one, clock in clocks.items() if clock.holds}
         assert held <= holding.keys()
-        assert not any(clocks[one].at_end or clocks[one].idle for one in held)
+        assert not any(clocks[one].confirmed or clocks[one].idle for one in held)
         if holding:
             assert min(holding, key=lambda one: holding[one] or 0) not in held
         for one in held:
@@ -117,8 +114,8 @@ def step(watermark: Watermark, what: str, partition: Partition, time: Nanos, now
             watermark.observe(partition, time, now)
         case "read":
             watermark.read(partition)
-        case "end":
-            watermark.end(partition)
+        case "confirm":
+            watermark.confirm(partition, now)
 
 
 def again(watermark: Watermark, now: Nanos) -> Watermark:

@@ -142,7 +142,7 @@ LAST = MicroBatch(seen=dict.fromkeys(PARTITIONS, at(0) + END * TICK))
 
 
 def run(pipeline: Pipeline, arriving: Iterable[MicroBatch]) -> list[Fact]:
-    return [fact for one in arriving for fact in (*pipeline.ingest(one, now=0), *pipeline.advance(now=0))]
+    return [fact for one in arriving for fact in (*pipeline.ingest(one, now=0), *pipeline.advance())]
 
 
 def decided(facts: Iterable[Fact]) -> list[Fact]:
@@ -223,23 +223,25 @@ class Turn:
 def turns(draw: st.DrawFn, world: World) -> list[Turn]:
     """Polls in which partitions come to their end, fall idle, and wake with late events."""
     arrived = [ASSIGNED, *cut(sorted(world.events, key=lambda event: event.read), draw(cuts)), MicroBatch(), LAST]
-    now, found = 0, []
+    now, found = at(END), []
     for one in arrived:
         now += draw(st.sampled_from([0, 0, IDLE_AFTER]))
-        ends = frozenset(partition for partition in one.seen if draw(st.booleans()))
-        found.append(Turn(replace(one, ends=ends), now))
+        confirmed = {partition: now for partition in PARTITIONS if draw(st.booleans())}
+        unconfirmed = frozenset(PARTITIONS) - confirmed.keys()
+        found.append(Turn(replace(one, confirmed=confirmed, unconfirmed=unconfirmed), now))
     return found
 
 
 def turned(pipeline: Pipeline, turn: Turn) -> list[Fact]:
-    return [*pipeline.ingest(turn.arrived, turn.now), *pipeline.advance(turn.now)]
+    return [*pipeline.ingest(turn.arrived, turn.now), *pipeline.advance()]
 
 
 def again(pipeline: Pipeline, turn: Turn) -> Turn:
     """The first poll after a restart: all is assigned anew, and what was at its end is said to be so."""
-    at_end = {partition for partition, clock in pipeline.watermark.partitions.items() if clock.at_end}
-    ends = turn.arrived.ends | (at_end - turn.arrived.read)
-    return Turn(replace(turn.arrived, assigned=frozenset(PARTITIONS), ends=frozenset(ends)), turn.now)
+    at_end = {place: clock.confirmed for place, clock in pipeline.watermark.partitions.items()}
+    known = {place: as_of for place, as_of in at_end.items() if as_of is not None and place not in turn.arrived.read}
+    confirmed = known | dict(turn.arrived.confirmed)
+    return Turn(replace(turn.arrived, assigned=frozenset(PARTITIONS), confirmed=confirmed), turn.now)
 
 
 def meaning(state: Pipeline | dict[tuple[str, str], bytes]) -> dict[tuple[str, str], Any]:

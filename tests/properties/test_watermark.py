@@ -11,7 +11,7 @@ IDLE_AFTER = 30 * SECOND
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["assign", "observe", "observe", "read", "end", "wait", "restart"]),
+        st.sampled_from(["assign", "observe", "observe", "read", "confirm", "wait", "restart"]),
         st.sampled_from([P0, P1, P2]),
         st.integers(0, 50),
     ),
@@ -20,10 +20,10 @@ steps = st.lists(
 
 
 @given(steps)
-def test_the_watermark_never_goes_back_and_no_unread_partition_lets_it_pass(
+def test_the_watermark_never_goes_back_and_passes_no_unread_partition_and_no_frontier(
     todo: list[tuple[str, Partition, int]],
 ) -> None:
-    watermark, now = Watermark(IDLE_AFTER), 0
+    watermark, now = Watermark(IDLE_AFTER), at(0)
     for what, partition, number in todo:
         before = watermark.value
         if what == "assign" or partition not in watermark.partitions:
@@ -34,8 +34,8 @@ def test_the_watermark_never_goes_back_and_no_unread_partition_lets_it_pass(
                 watermark.observe(partition, at(number), now)
             case "read":
                 watermark.read(partition)
-            case "end":
-                watermark.end(partition)
+            case "confirm":
+                watermark.confirm(partition, now)
             case "restart":
                 saved = {one: (clock.seen, clock.idle) for one, clock in watermark.partitions.items()}
                 watermark = Watermark(IDLE_AFTER)
@@ -44,10 +44,14 @@ def test_the_watermark_never_goes_back_and_no_unread_partition_lets_it_pass(
                     watermark.restore(one, seen, idle=idle, now=now)
                 watermark.assign(saved, now)
         now += number * SECOND
-        moved = watermark.advance(now)
+        moved = watermark.advance()
 
         assert moved == (watermark.value != before)
         assert before is None or (watermark.value is not None and watermark.value >= before)
         if moved:
-            lagging = [clock.seen for clock in watermark.partitions.values() if not clock.at_end]
+            clocks = watermark.partitions.values()
+            lagging = [clock.seen for clock in clocks if clock.confirmed is None]
             assert all(seen is not None and watermark.value <= seen for seen in lagging)
+            assert all(
+                watermark.value <= clock.confirmed for clock in clocks if clock.idle and clock.confirmed is not None
+            )

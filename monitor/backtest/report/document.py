@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.backtest.output import headline
 from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
@@ -40,6 +41,9 @@ def head(result: BacktestResult, parts: list[ModelPart]) -> list[Markup]:
     span = tag("p", moment(result.first), " to ", moment(result.last), f" UTC, {spell(result.last - result.first)}")
     hints = tag("ul", [tag("li", hint) for hint in result.hints], class_="hints") if result.hints else None
     lines = [tag("p", "driftd backtest", class_="quiet kicker"), tag("h1", outcome(result, parts)), span]
+    lines += [
+        tag("p", title(part.model), ": ", headline(part.model, [alert for _, alert in part.alerts])) for part in parts
+    ]
     return [*lines, joined([others(result, parts), tiles(result), hints, origin(result)])]
 
 

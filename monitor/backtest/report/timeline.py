@@ -10,7 +10,8 @@ from monitor.html.markup import Markup, name, tag
 from monitor.html.plots import Scale
 from monitor.stream.events import Nanos
 
-SHOWN = 2.0  # × the threshold: what goes further leaves the picture, its peak is said
+SHOWN = 2.0  # × the threshold: the height of a plot, more where a feature went further
+NAMED_AT_MOST = 200  # features without a plot
 LANES_AT_MOST = 8
 BARS_AT_MOST = 500  # in a lane: more are one grey block to the eye
 
@@ -132,7 +133,17 @@ def tracks(part: ModelPart) -> Markup:
         )
     items = [tag("li", track_plot(part, track)) for track in model.tracks]
     legend = tag("p", *legend_of(model), class_="legend")
-    return Markup(legend + tag("ol", items, class_="plots tracks") + tag("div", foot(part), class_="plots"))
+    rest = [tag("p", not_shown_words(model), class_="quiet")] if model.not_shown else []
+    plotted = tag("ol", items, class_="plots tracks") + tag("div", foot(part), class_="plots")
+    return Markup(legend + plotted + "".join(rest))
+
+
+def not_shown_words(model: Model) -> str:
+    """Return which features have no plot."""
+    more = len(model.not_shown) - NAMED_AT_MOST
+    names = ", ".join(model.not_shown[:NAMED_AT_MOST]) + (f" and {count(more)} more" if more > 0 else "")
+    lowest = times(min(track.highest for track in model.tracks))
+    return f"Not shown, for they came no nearer than {lowest}: {names}."
 
 
 def legend_of(model: Model) -> list[Markup]:
@@ -140,12 +151,18 @@ def legend_of(model: Model) -> list[Markup]:
     length = f"one point a subgroup of {spell(model.subgroup_ns)}"
     keys = [("page", "1: a page"), ("warn", f"{model.warn_at:g}: a warning"), ("open", "a page was open")]
     swatches = [tag("span", tag("i", class_=f"key {key}"), text) for key, text in keys]
-    return [tag("span", f"Evidence ÷ threshold, {length}, cut at {SHOWN:g}."), *swatches]
+    return [
+        tag(
+            "span",
+            f"Evidence ÷ threshold, {length}; each plot reaches as far as its feature went, to {SHOWN:g} at least.",
+        ),
+        *swatches,
+    ]
 
 
 def track_plot(part: ModelPart, track: Track) -> Markup:
     """Return how near one feature came over time."""
-    model, scale = part.model, Scale(SHOWN)
+    model, scale = part.model, Scale(max(SHOWN, plots.nice_top(track.highest)))
     top, when, chart = peak(model, track)
     points = list(plots.places(part.axis, model.charted, track.peaks))
     described = f"Evidence divided by threshold of {track.feature}: highest {top} on {clock(when)} by {chart}"
@@ -154,7 +171,6 @@ def track_plot(part: ModelPart, track: Track) -> Markup:
         plots.level("warn", model.warn_at, scale),
         plots.level("page", 1.0, scale),
         plots.line("score", points, scale),
-        plots.line("over", over(points), scale),
         *change_marks(part, scale),
     ]
     label = [
@@ -162,12 +178,13 @@ def track_plot(part: ModelPart, track: Track) -> Markup:
         tag("span", tag("b", top), f" {chart}, ", moment(when), class_="quiet"),
     ]
     kind = "paged" if track.highest >= 1 else "calm"
-    return plot(kind, label, plots.drawing(described, scale, inside), [(1 - 1 / SHOWN, "1")])
+    return plot(kind, label, plots.drawing(described, scale, inside), levels_of(scale))
 
 
-def over(points: Iterable[plots.Point]) -> list[plots.Point]:
-    """Return where a line is above the picture: drawn along its edge."""
-    return [(across, SHOWN if value is not None and value > SHOWN else None) for across, value in points]
+def levels_of(scale: Scale) -> list[tuple[float, str]]:
+    """Return the words beside a plot: where a page is, and how far it reaches where that is further than most."""
+    page = [(1 - 1 / scale.top, "1")]
+    return page if scale.top == SHOWN else [(0.0, f"{scale.top:g}"), *page]
 
 
 def peak(model: Model, track: Track) -> tuple[str, Nanos, str]:

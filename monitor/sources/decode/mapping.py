@@ -13,7 +13,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
 from monitor.sources.formats.identity import hashes_of
-from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
+from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, category, number
 from monitor.stream.events import Nanos
 
@@ -41,7 +41,7 @@ class MappedReader:
         rows = self._decoder.decode(records.values)
         mapped = map_rows(rows, self._topic, latest, counts)
         partitions = [records.partitions[message] for message in mapped.messages.tolist()]
-        return Read(mapped.rows, newest(partitions, mapped.times), records.only([]))
+        return Read(mapped.rows, partitions, mapped.times, records.only([]))
 
 
 def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> Mapped:
@@ -68,8 +68,11 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
 def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.int64]:
     """The number of each row's series, UNMONITORED or REJECTED."""
     nothing = Coded((None,), np.zeros(len(rows), dtype=np.int64))
-    models, of_model = each_once(_or(rows.column(topic.fields.model), nothing))
-    versions, of_version = each_once(_or(rows.column(topic.fields.version), nothing))
+    looked_up = topic.fields.envelope
+    (models, of_model), (versions, of_version) = (
+        each_once(_or(rows.column(looked_up[name]) if name in looked_up else None, nothing))
+        for name in ("model", "version")
+    )
     pairs, of_pair = np.unique(of_model * len(versions) + of_version, return_inverse=True)
     numbers = {key: number for number, key in enumerate(topic.series)}
     owners = np.full(len(pairs), UNMONITORED, dtype=np.int64)

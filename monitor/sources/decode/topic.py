@@ -1,5 +1,6 @@
 """Bytes to batches (HOT): a topic's format, then what is the same for all of them; reasons for what does not count."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,12 @@ from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.mapping import MappedReader, map_rows
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Quick, Reader, Rows, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
+from monitor.sources.formats.times import by_partition
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
+from monitor.stream.clocks import TOLERANCE, EventClock
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 
 UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
@@ -42,7 +45,14 @@ class TopicDecoder:
     """Records of one topic to batches, of one series each."""
 
     def __init__(
-        self, topic: str, series: Iterable[SeriesFields], fields: FieldMap, max_future: Nanos, form: str = "json"
+        self,
+        topic: str,
+        series: Iterable[SeriesFields],
+        fields: FieldMap,
+        max_future: Nanos,
+        form: str = "json",
+        *,
+        tolerance: Nanos = TOLERANCE,
     ) -> None:
         self.topic = topic
         self.fields = fields
@@ -52,6 +62,7 @@ class TopicDecoder:
         quick = self.format.readers if isinstance(self.format, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
         self._sampled = 0
+        self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
 
     @property
@@ -70,7 +81,7 @@ class TopicDecoder:
                 break
             read = reader.read(records, latest, counts)
             rows += read.rows
-            self._see(read.newest, decoded)
+            self._see(read, records.arrivals, decoded)
             records = read.rest
         decoded.batches = [self._batch(part, offsets) for part in rows]
         for at, most in self._unseen.places(len(rows), messages, now).items():
@@ -84,7 +95,7 @@ class TopicDecoder:
         counts, decoded = DecodeCounts(), Decoded()
         mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
         if mapped.times.size:
-            decoded.seen[partition] = int(mapped.times.max())
+            decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in mapped.rows]
         decoded.facts = counts.facts(self.topic)
         return decoded
@@ -117,9 +128,11 @@ class TopicDecoder:
                         counts.fields["unknown"] += len(series.unknown(row))
         self._sampled += len(values)
 
-    def _see(self, newest: Mapping[int, Nanos], decoded: Decoded) -> None:
-        for index, time in newest.items():
+    def _see(self, read: Read, arrivals: Mapping[int, Nanos], decoded: Decoded) -> None:
+        """Bring each partition's event time on."""
+        for index, times in by_partition(read.partitions, read.times).items():
             partition = Partition(self.topic, index)
+            time = self._clocks[index].show(times, arrivals.get(index))
             decoded.seen[partition] = max(time, decoded.seen.get(partition, time))
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:

@@ -14,6 +14,10 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.stream.events import Nanos
 
+TOMBSTONE = (
+    "tombstone"  # a message without a value, as compacted topics have them: no event, and nothing is wrong with it
+)
+
 # --- what every format does -------------------------------------------------------------------------------------------
 
 
@@ -80,9 +84,14 @@ class DecodeCounts:
 
     def facts(self, topic: str) -> list[Fact]:
         """As facts, none for nothing."""
+        tombstones = self.rejected.pop(TOMBSTONE, 0)
         facts: list[Fact] = [EventsRejected(topic, reason, count) for reason, count in self.rejected.items()]
         facts += [FieldsRejected(topic, reason, count) for reason, count in self.fields.items() if count]
-        for outcome, count in (("rejected", self.rejected.total()), ("unmonitored", self.unmonitored)):
+        for outcome, count in (
+            ("rejected", self.rejected.total()),
+            ("unmonitored", self.unmonitored),
+            (TOMBSTONE, tombstones),
+        ):
             if count:
                 facts.append(EventsCounted(topic, outcome, count))
         return facts
@@ -106,10 +115,14 @@ class SeriesRows:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a reader made of messages: rows, the newest valid event time of each partition, and what it left."""
+    """What a reader made of messages: rows, valid event times with the partition of each, in their order, and what it left.
+
+    `times` int64[n], `NOT_A_TIME` where there is none; `partitions[i]` is the partition index of `times[i]`.
+    """
 
     rows: Sequence[SeriesRows]
-    newest: Mapping[int, Nanos]
+    partitions: Sequence[int]
+    times: NDArray[np.int64]
     rest: TopicRecords
 
 

@@ -18,7 +18,10 @@ PREDICTION = "__prediction__"
 
 @dataclass(frozen=True, slots=True)
 class FieldMap:
-    """Where a topic's messages keep what is needed: paths of keys. An empty path is the message itself."""
+    """Where a topic's messages keep what is needed: paths of keys. An empty path is the message itself.
+
+    `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up.
+    """
 
     timestamp: Path = ("ts",)
     model: Path = ("model",)
@@ -27,12 +30,26 @@ class FieldMap:
     prediction: Path = ("prediction",)
     id: Path = ("id",)
     unit: Nanos = UNITS["ms"]
+    model_is: str | None = None
+    version_is: str | None = None
 
     @classmethod
-    def parse(cls, paths: Mapping[str, str], unit: Nanos) -> "FieldMap":
-        """From dotted paths."""
-        split = {name: tuple(path.split(".")) if path else () for name, path in paths.items()}
+    def parse(cls, paths: Mapping[str, Any], unit: Nanos) -> "FieldMap":
+        """From dotted paths; `{"const": TEXT}` stands for a constant."""
+        dotted = {name: said for name, said in paths.items() if isinstance(said, str)}
+        split: dict[str, Any] = {name: tuple(path.split(".")) if path else () for name, path in dotted.items()}
+        split |= {f"{name}_is": said["const"] for name, said in paths.items() if isinstance(said, Mapping)}
         return cls(**split, unit=unit)
+
+    @property
+    def envelope(self) -> dict[str, Path]:
+        """Where event time, model and version are looked up, by what they are; a constant is not."""
+        places = {"timestamp": self.timestamp}
+        if self.model_is is None:
+            places["model"] = self.model
+        if self.version_is is None:
+            places["version"] = self.version
+        return places
 
     def feature_path(self, name: str) -> Path:
         """Where a column of the reference stands in the message."""
@@ -56,10 +73,31 @@ class CategoryTable(dict[Any, int]):
         return self.unseen if text is None else self.get(text, self.unseen)
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureSlot:
+    """A feature as a decoder needs it, before a reference says more; `categories` of a number are none."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSlots:
+    """What a decoder needs of a layout. There may be more categories than a reference keeps."""
+
+    numeric: tuple[FeatureSlot, ...]
+    categorical: tuple[FeatureSlot, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(column.name for column in (*self.numeric, *self.categorical))
+
+
 class SeriesFields:
     """The columns of one series in the order of its reference, and where its messages keep them."""
 
-    def __init__(self, key: SeriesKey, layout: Layout, fields: FieldMap) -> None:
+    def __init__(self, key: SeriesKey, layout: Layout | FeatureSlots, fields: FieldMap) -> None:
         self.key = key
         self.fields = fields
         self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in layout.numeric]
@@ -103,13 +141,30 @@ class TopicFields:
         self.fields = fields
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
+        models = {key.model for key in self.series}
+        self.unnamed = fields.model_is or (next(iter(models)) if len(models) == 1 else None)
+        """The model of a row that names none: the constant one, or the only one."""
 
     def series_of(self, model: Any, version: Any) -> SeriesFields | None:
         """The series of a row's model and version; None where it is not monitored. Raises Rejected."""
+        if self.fields.version_is is not None:
+            version = self.fields.version_is
+        if isinstance(version, dict | list):
+            raise Rejected("version_invalid")
+        if self.fields.model_is is not None or (model is None and self.unnamed is not None):
+            return self.unnamed_series(version_text(version))
         if model is None:
             raise Rejected("model_missing")
         if not isinstance(model, str):
             raise Rejected("model_invalid")
-        if isinstance(version, dict | list):
-            raise Rejected("version_invalid")
-        return self.series.get(SeriesKey(model, version_text(version))) or self._wildcards.get(model)
+        return self.named_series(model, version_text(version))
+
+    def named_series(self, model: str, version: str) -> SeriesFields | None:
+        """The series of a version of a model, else that of all its other versions."""
+        return self.series.get(SeriesKey(model, version)) or self._wildcards.get(model)
+
+    def unnamed_series(self, version: str) -> SeriesFields | None:
+        """The series of a row that names no model; one that names no version either is of the only series there is."""
+        assert self.unnamed is not None
+        held = [each for key, each in self.series.items() if key.model == self.unnamed]
+        return held[0] if len(held) == 1 and not version else self.named_series(self.unnamed, version)

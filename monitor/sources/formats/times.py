@@ -41,11 +41,20 @@ def times_of(column: Column, unit: Nanos, latest: Nanos, rejected: Counter[str])
     return times
 
 
-def newest(partitions: Sequence[int], times: NDArray[np.int64]) -> dict[int, Nanos]:
-    """The newest event time of each partition; times[i] is of partitions[i], or none."""
+def by_partition(partitions: Sequence[int], times: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+    """The event times of each partition, in their order; times[i] is of partitions[i], or none."""
+    if not len(partitions):
+        return {}
     known = times != NOT_A_TIME
-    indices, times = np.array(partitions, dtype=np.int64)[known], times[known]
-    return {index: int(times[indices == index].max()) for index in np.unique(indices).tolist()}
+    if partitions.count(partitions[0]) == len(partitions):
+        times = times[known]
+        return {partitions[0]: times} if times.size else {}
+    indices, times = np.array(partitions, dtype=np.int32)[known], times[known]
+    small = indices.astype(np.int16) if indices.size and indices.max() < 1 << 15 else indices
+    order = np.argsort(small, kind="stable")  # of 16 bits by radix, ten times as fast
+    indices, times = indices[order], times[order]
+    firsts = np.flatnonzero(np.diff(indices, prepend=-1))
+    return dict(zip(indices[firsts].tolist(), np.split(times, firsts[1:]), strict=True)) if times.size else {}
 
 
 def _integers(column: NDArray[Any]) -> NDArray[Any] | None:

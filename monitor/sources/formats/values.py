@@ -13,6 +13,7 @@ EARLIEST: Nanos = 946_684_800 * SECOND  # 2000-01-01; age is no reason to reject
 LATEST_NANOS = (1 << 63) - 1
 UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+LEAP = re.compile(r"(.*:[0-9]{2}:)60(|[.,Z+-].*)")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -93,8 +94,13 @@ def epoch(value: Any, unit: Nanos) -> Nanos:
 
 
 def parse_time(text: str) -> Nanos:
-    """RFC 3339 text to nanoseconds; without a zone it is UTC. Digits past the microsecond are cut."""
+    """RFC 3339 text to nanoseconds; without a zone it is UTC. Digits past the microsecond are cut.
+
+    A leap second is the next second, as POSIX counts.
+    """
     text = text.strip().upper()
+    if (leap := LEAP.fullmatch(text)) is not None:
+        return _after_leap(parse_time(f"{leap[1]}59{leap[2]}"))
     if DATE.match(text) is None:  # 20260102… may as well be an epoch
         raise Rejected("timestamp_invalid")
     try:
@@ -105,3 +111,10 @@ def parse_time(text: str) -> Nanos:
         time = time.replace(tzinfo=UTC)
     since = time - EPOCH
     return (since // timedelta(microseconds=1)) * 1_000
+
+
+def _after_leap(before: Nanos) -> Nanos:
+    """The time a second later, where that is a second of the day's last minute in UTC. Raises Rejected."""
+    if before // SECOND % 86_400 != 86_399:  # noqa: PLR2004 - 23:59:59
+        raise Rejected("timestamp_invalid")
+    return before + SECOND

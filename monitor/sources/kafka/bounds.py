@@ -1,8 +1,8 @@
-"""Where a partition begins and ends, as its broker says or as the client remembers it."""
+"""Where a partition begins and ends, as its leader says."""
 
 from collections.abc import Iterable
 
-from confluent_kafka import OFFSET_END, OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, TopicPartition
 
 from monitor.stream.events import Partition
 
@@ -35,12 +35,3 @@ def ask_offsets_at(
     offsets = {place: int(answer.offset) for place, answer in told.items() if answer.error is None}
     refused = {place: answer.error for place, answer in told.items() if answer.error is not None}
     return {place: offset for place, offset in offsets.items() if offset >= 0}, refused
-
-
-def remembered_end(consumer: Consumer, partition: Partition) -> int:
-    """The next offset as the last fetch told it; negative where none did."""
-    try:
-        _, high = consumer.get_watermark_offsets(TopicPartition(partition.topic, partition.index), cached=True)
-    except KafkaException:
-        return OFFSET_INVALID
-    return int(high)

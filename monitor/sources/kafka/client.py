@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError
@@ -69,14 +70,17 @@ class KafkaChoice:
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 
-def make_consumer(choice: KafkaChoice, **callbacks: Callable[..., None]) -> Consumer:
-    """A client that joins no group. Raises what the client raises for properties that it refuses."""
+def make_consumer(
+    choice: KafkaChoice, properties: Mapping[str, Any] = MappingProxyType({}), **callbacks: Callable[..., None]
+) -> Consumer:
+    """A client that joins no group; `properties` win over all. Raises what the client raises for properties that it refuses."""
     return Consumer(
         {
             **SAFE_PROPERTIES,
             **choice.properties,
             "bootstrap.servers": choice.bootstrap_servers,
             "group.id": choice.group_id,
+            **properties,
             **callbacks,
         },
         logger=SILENT,

@@ -14,7 +14,7 @@ class Listing:
     """The partitions of some topics that exist now; topics that are not there, or that the broker says nothing of."""
 
     partitions: list[Partition] = field(default_factory=list)
-    leaderless: set[Partition] = field(default_factory=set)
+    leaders: dict[Partition, int] = field(default_factory=dict)  # of those that have one
     missing: list[str] = field(default_factory=list)
     refused: dict[str, KafkaError] = field(default_factory=dict)  # or between two leaders: not the same as not there
 
@@ -31,9 +31,9 @@ def list_partitions(consumer: Consumer, topics: Iterable[str], patience: float) 
             listing.refused[topic] = metadata.error
         else:
             listing.partitions += [Partition(topic, index) for index in sorted(metadata.partitions)]
-            listing.leaderless |= {
-                Partition(topic, index)
+            listing.leaders |= {
+                Partition(topic, index): held.leader
                 for index, held in metadata.partitions.items()
-                if held.leader not in cluster.brokers
+                if held.leader in cluster.brokers
             }
     return listing

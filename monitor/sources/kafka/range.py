@@ -11,12 +11,14 @@ from monitor.sources.base import SourceError, TopicRecords
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.bounds import ask_bounds, ask_offsets_at
 from monitor.sources.kafka.client import ALL_DOWN, TRANSPORT, KafkaChoice, make_consumer
-from monitor.sources.kafka.lookup import list_partitions
+from monitor.sources.kafka.lookup import Listing, list_partitions
 from monitor.sources.kafka.reader import PartitionReader, Polled
 from monitor.stream.events import Nanos, Partition
 
 MILLISECOND = UNITS["ms"]
 WAIT = 1.0  # seconds for one poll
+ASKING = 2.0  # and for the first
+LOOKING_UP = 10.0  # seconds at most for each answer before reading: somebody waits for it
 PASSING = frozenset({TRANSPORT, ALL_DOWN})  # troubles that the client deals with itself
 
 
@@ -46,9 +48,13 @@ class KafkaRange:
         self._ends: dict[Partition, int] = {}
         self._whole = 0  # offsets of the range
         self._trouble = ""
+        self._down = False
+        self._patience = min(choice.startup_timeout, LOOKING_UP)
 
     def _note(self, error: Any) -> None:
-        if error.code() != ALL_DOWN:
+        if error.code() == ALL_DOWN:
+            self._down = True
+        else:
             self._trouble = error.str()
 
     def close(self) -> None:
@@ -67,6 +73,7 @@ class KafkaRange:
             starts = self._look_up()
             self._reader.take_on(starts)
         except KafkaException as error:
+            self._consumer.poll(0)  # brings the reason
             raise self._given_up(self._trouble or error.args[0].str()) from None
         self._whole = sum(self._ends[partition] - start for partition, start in starts.items())
         return frozenset(starts)
@@ -74,7 +81,7 @@ class KafkaRange:
     def _look_up(self) -> dict[Partition, int]:
         """Where the range begins in each partition that has any of it. Raises KafkaException and SourceError."""
         partitions = self._partitions()
-        bounds = {each: ask_bounds(self._consumer, each, self._choice.startup_timeout) for each in partitions}
+        bounds = {each: ask_bounds(self._consumer, each, self._patience) for each in partitions}
         self._refuse_without_times([each for each, (low, high) in bounds.items() if low < high])
         first, until = self._offsets_at(self._first, partitions), self._offsets_at(self._until, partitions)
         starts = {}
@@ -91,8 +98,20 @@ class KafkaRange:
             )
         return starts
 
+    def _listing(self) -> Listing:
+        """Ask until somebody answers, or until all brokers are known to be down. Raises KafkaException."""
+        left = self._patience
+        while True:
+            try:
+                return list_partitions(self._consumer, self._choice.topics, min(left, ASKING))
+            except KafkaException:
+                left -= ASKING
+                self._consumer.poll(0)  # brings the reason
+                if left <= 0 or self._down:
+                    raise
+
     def _partitions(self) -> list[Partition]:
-        listing = list_partitions(self._consumer, self._choice.topics, self._choice.startup_timeout)
+        listing = self._listing()
         if listing.missing:
             raise SourceError(f"kafka: there is no topic {listing.missing[0]}")
         for error in listing.refused.values():
@@ -112,9 +131,7 @@ class KafkaRange:
         """The first offset at or after a time; none where there is none. Raises SourceError."""
         if time is None:
             return {}
-        offsets, refused = ask_offsets_at(
-            self._consumer, partitions, -(-time // MILLISECOND), self._choice.startup_timeout
-        )
+        offsets, refused = ask_offsets_at(self._consumer, partitions, -(-time // MILLISECOND), self._patience)
         for partition, error in refused.items():
             raise SourceError(f"kafka: {partition}: {error.str()}")
         return offsets

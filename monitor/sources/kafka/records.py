@@ -6,11 +6,11 @@ from functools import cached_property
 from itertools import compress, filterfalse
 from typing import Any
 
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from monitor.sources.base import TopicRecords
 from monitor.sources.kafka.client import END
-from monitor.stream.events import OffsetRange
+from monitor.stream.events import MILLISECOND, Nanos, OffsetRange
 
 # Mapped over whole batches, which is twice as fast as a comprehension. Any: the client's types allow None, which a
 # record without an error never has.
@@ -30,7 +30,7 @@ class Taken:
 
     def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
         """What the decoder wants of them."""
-        return TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)), offsets)
+        return TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals)
 
     def before(self, ends: Mapping[int, int]) -> "Taken":
         """Those that lie before the end of their partition."""
@@ -39,10 +39,20 @@ class Taken:
         return _taken(self.topic, [each for each in self.messages if each.offset() < ends[each.partition()]])
 
     @cached_property
+    def _last(self) -> dict[int, Any]:
+        """The last message of each partition: they stand in order within it."""
+        return dict(zip(self.partitions, self.messages, strict=True))
+
+    @cached_property
     def next_offsets(self) -> dict[int, int]:
-        """The offset after the last message of each partition: they stand in order within it."""
-        last = dict(zip(self.partitions, self.messages, strict=True))
-        return {index: message.offset() + 1 for index, message in last.items()}
+        """The offset after the last message of each partition."""
+        return {index: message.offset() + 1 for index, message in self._last.items()}
+
+    @property
+    def arrivals(self) -> dict[int, Nanos]:
+        """The broker's timestamp of the last message of each partition that has one."""
+        stamps = {index: message.timestamp() for index, message in self._last.items()}
+        return {index: time * MILLISECOND for index, (kind, time) in stamps.items() if kind != TIMESTAMP_NOT_AVAILABLE}
 
 
 def split(messages: Sequence[Any]) -> tuple[Sequence[Any], list[Any]]:

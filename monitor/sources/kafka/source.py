@@ -14,22 +14,27 @@ from monitor.facts import (
     OffsetsLost,
     PartitionsAssigned,
     PartitionsHeld,
+    PartitionsUnreachable,
     SourceAnswered,
     SourceTroubled,
     TopicsMissing,
 )
 from monitor.sources.base import Poll, SourceError
 from monitor.sources.kafka.audit import CommitAudit
-from monitor.sources.kafka.bounds import ask_bounds, ask_ends, remembered_end
+from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice, make_consumer
+from monitor.sources.kafka.ends import LeaderEnd, LeaderEnds
 from monitor.sources.kafka.lookup import list_partitions
 from monitor.sources.kafka.reader import PartitionReader
-from monitor.stream.events import Partition
+from monitor.stream.events import SECOND, Nanos, Partition
 
 PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bounds while it runs
 START_PATIENCE = 5.0  # seconds: same, before it runs
 SOON = 0.5  # seconds from a lost connection to the next look-up
-ABSENT = 5.0  # seconds between two polls after which we were away ourselves
+ABSENT = (
+    5.0  # seconds between two polls after which we were away ourselves; also the age at which a leader's answer is none
+)
+UNREACHABLE = 60.0  # seconds without an answer of its leader after which a partition is told of
 
 T = TypeVar("T")
 
@@ -44,17 +49,17 @@ class KafkaSource:
         self._missing: tuple[str, ...] | None = None  # None: not looked up yet
         self._taken_on: set[Partition] = set()  # since the last poll
         self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
-        self._held_ends: dict[Partition, int] = {}  # as of the last look-up: nothing is fetched of them
+        self._heard: dict[Partition, float] = {}  # when its leader last answered, in monotonic seconds
+        self._unreachable: frozenset[Partition] = frozenset()
         self._pending: list[Fact] = []
         self._fatal: str | None = None
         self._closing: Thread | None = None
         self._last_trouble = ""
-        self._answered = True  # the last look-up
-        self._leaderless: set[Partition] = set()
         self._last_poll = self._next_lookup = self._next_lag = 0.0
         self._consumer = make_consumer(choice, error_cb=self._note_trouble, on_commit=self._note_commit)
         self._reader = PartitionReader(self._consumer, choice.topics, choice.batch)
         self._audit = CommitAudit(self._consumer)
+        self._ends = LeaderEnds(choice, clock)
 
     def _note_trouble(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == FATAL:
@@ -86,6 +91,7 @@ class KafkaSource:
         self._audit.begin(positions)
         self._look_for_other_committers(START_PATIENCE)
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
+        self._ends.begin()
 
     def _insist(self, ask: Callable[[float], T], deadline: float) -> T:
         """Ask until there is an answer. Raises SourceError at the deadline."""
@@ -106,7 +112,7 @@ class KafkaSource:
         for topic, error in listing.refused.items():
             self._last_trouble = f"topic {topic}: {error.str()}"
             raise KafkaException(error)
-        self._leaderless = listing.leaderless
+        self._ends.watch(listing.leaders)
         self._pending.append(SourceAnswered(self._clock.now()))
         if tuple(listing.missing) != self._missing:
             self._missing = tuple(listing.missing)
@@ -139,6 +145,7 @@ class KafkaSource:
         self._reader.take_on(starts)
         self._pending.append(PartitionsAssigned(tuple(starts.items())))
         self._taken_on.update(starts)
+        self._heard |= dict.fromkeys(starts, self._clock.elapsed())  # its bounds were asked for a moment ago
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -151,21 +158,42 @@ class KafkaSource:
             self._note_trouble(error)
         for partition in polled.lost:
             self._recover(partition)
-        self._measure_lag()
+        if polled.ends:
+            self._ends.ask_soon()
+        ends = self._fresh_ends()
+        self._measure_lag(ends)
         if self._fatal is not None:
             raise SourceError(f"kafka: the client cannot go on: {self._fatal}")
         facts, self._pending = tuple(self._pending), []
         taken_on, self._taken_on = frozenset(self._taken_on), set()
         records = tuple(taken.records(polled.offsets(taken)) for taken in polled.taken)
-        return Poll(records, frozenset(polled.ends), taken_on, self._unconfirmed(), facts)
+        confirmed = self._confirmed(ends)
+        return Poll(records, frozenset(polled.ends), taken_on, confirmed, self._unconfirmed(), facts)
+
+    def _fresh_ends(self) -> Mapping[Partition, LeaderEnd]:
+        """What leaders answered lately, of the partitions that we read."""
+        known, now = self._ends.known(), self._clock.elapsed()
+        self._heard |= {partition: end.elapsed for partition, end in known.items()}
+        positions = self._reader.positions
+        return {place: end for place, end in known.items() if place in positions and now - end.elapsed < ABSENT}
+
+    def _confirmed(self, ends: Mapping[Partition, LeaderEnd]) -> dict[Partition, Nanos]:
+        """The partitions beyond whose position nothing lies, and when that was asked. Of a held one nobody says so."""
+        positions, doubtful = self._reader.positions, self._doubtful()
+        return {
+            place: end.as_of for place, end in ends.items() if end.offset <= positions[place] and place not in doubtful
+        }
+
+    def _doubtful(self) -> frozenset[Partition]:
+        return self._reader.held.union(self._stranded, self._reader.unreadable)
 
     def _unconfirmed(self) -> frozenset[Partition]:
-        """Partitions whose silence means nothing: their broker is away, their bounds are, we were, or did not ask."""
+        """Partitions whose silence means nothing: their leader is silent, their bounds are not known, we were away or did not read."""
         now = self._clock.elapsed()
         absent = now - self._last_poll > ABSENT
         self._last_poll = now
-        doubtful = self._reader.positions if absent or not self._answered else self._reader.unreadable
-        return self._reader.held.union(self._leaderless, self._stranded, doubtful)
+        silent = {place for place in self._reader.positions if absent or now - self._heard[place] >= ABSENT}
+        return self._doubtful() | silent
 
     def _recover(self, partition: Partition) -> None:
         """Our position is out of the partition's bounds while we run, or a broker that lags behind thinks so."""
@@ -189,28 +217,31 @@ class KafkaSource:
                     self._take_on({partition: self._start_of(partition, low, high, first=low)})
             for partition in tuple(self._stranded):
                 self._recover(partition)
-            self._held_ends = ask_ends(self._consumer, self._reader.held - self._leaderless, PATIENCE)
-            self._answered = True
         except KafkaException as error:
-            self._answered = False
             self._note_trouble(error.args[0])
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
 
-    def _measure_lag(self) -> None:
+    def _measure_lag(self, ends: Mapping[Partition, LeaderEnd]) -> None:
         now = self._clock.elapsed()
         if now < self._next_lag:
             return
         self._next_lag = now + 1.0
-        lags = []
-        for partition, position in self._reader.positions.items():
-            high = self._end_of(partition)
-            if high >= 0 and self._answered and partition not in self._leaderless:  # else what is cached is old
-                lags.append((partition, max(0, high - position)))
-        self._pending.append(LagMeasured(tuple(lags)))
+        positions = self._reader.positions
+        lags = tuple((place, max(0, ends[place].offset - at)) for place, at in positions.items() if place in ends)
+        self._pending.append(LagMeasured(lags))
+        self._tell_unreachable(now)
 
-    def _end_of(self, partition: Partition) -> int:
-        """The next offset that the broker will give, as last told; a held one is not fetched, so it was asked for."""
-        return max(remembered_end(self._consumer, partition), self._held_ends.get(partition, -1))
+    def _tell_unreachable(self, now: float) -> None:
+        """Say which leaders have been silent for a minute, when that changes."""
+        silent = {
+            place: self._heard[place] for place in self._reader.positions if now - self._heard[place] >= UNREACHABLE
+        }
+        if silent.keys() == self._unreachable:
+            return
+        self._unreachable = frozenset(silent)
+        wall = self._clock.now()
+        since = tuple((place, wall - round((now - heard) * SECOND)) for place, heard in sorted(silent.items()))
+        self._pending.append(PartitionsUnreachable(since))
 
     # --- holding ------------------------------------------------------------------------------------------------
 
@@ -252,10 +283,14 @@ class KafkaSource:
                 f"{commit.partition}: offset {commit.found} was committed under group {self._choice.group_id} "
                 "by somebody else: is a second driftd running?"
             )
+        if self._unreachable:
+            silent = ", ".join(map(str, sorted(self._unreachable)))
+            return f"{silent}: no leader has answered for a minute, so event time stands still"
         return None if self._reader.positions or self._missing else "no partition is assigned yet"
 
     def close(self) -> None:
         """Close the client; after some seconds it is left behind, since everything that matters is saved."""
+        self._ends.close()
         if self._closing is None:
             self._closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
             self._closing.start()

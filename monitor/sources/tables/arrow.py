@@ -1,5 +1,6 @@
 """Arrow's columns as numpy: numbers, and texts as codes. Imported where files are read alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,14 @@ from numpy.typing import NDArray
 
 from detectors.columns import Coded
 
+WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"])  # among numbers they say missing
 MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
 
 
 def to_numpy(column: Any) -> NDArray[Any] | Coded:
     """An arrow column as numpy: numbers with NaN for null, times datetime64, texts and booleans that lack as codes."""
     if isinstance(column, pa.ExtensionArray):
-        column = column.storage
+        column = pc.not_equal(column.storage, 0) if column.type.extension_name == "arrow.bool8" else column.storage
     if pa.types.is_dictionary(column.type) and not _is_coded(column):
         column = column.dictionary_decode()
     if is_text(column.type) or (pa.types.is_boolean(column.type) and column.null_count):
@@ -53,7 +55,7 @@ def is_text(kind: Any) -> bool:
 def unusable_type(kind: Any) -> str | None:
     """Why a column of an arrow type cannot be a feature; None where it can."""
     if isinstance(kind, pa.BaseExtensionType):
-        return unusable_type(kind.storage_type)
+        return "a time" if kind.extension_name == "pandas.period" else unusable_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
         return unusable_type(kind.value_type)
     if pa.types.is_temporal(kind):
@@ -64,6 +66,20 @@ def unusable_type(kind: Any) -> str | None:
     if plain or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return None
     return f"of type {kind}"
+
+
+def kind_of(kind: Any) -> str | None:
+    """What a column of an arrow type holds: numbers, text, booleans; None for nothing, and what is no feature."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return "booleans" if kind.extension_name == "arrow.bool8" else kind_of(kind.storage_type)
+    if pa.types.is_dictionary(kind):
+        return kind_of(kind.value_type)
+    if is_text(kind):
+        return "text"
+    if pa.types.is_boolean(kind):
+        return "booleans"
+    numbers = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return "numbers" if numbers else None
 
 
 def holds_numbers(column: Any) -> bool:
@@ -81,14 +97,13 @@ def holds_booleans(column: Any) -> bool:
     return bool(pc.all(pc.is_in(pc.utf8_lower(pc.drop_null(column)), value_set=words), min_count=0).as_py())
 
 
-def numbers_of(texts: Coded) -> NDArray[np.float64]:
-    """Text as float64, NaN where it is no number."""
-    numbers = np.array([_number_in(text) for text in texts.values], dtype=np.float64)
-    return np.asarray(numbers[texts.rows])
+def without_words(texts: Any) -> Any:
+    """An arrow column of texts in which those that say missing are."""
+    return pc.if_else(pc.is_in(texts, value_set=WORDS), pa.scalar(None, texts.type), texts)
 
 
-def _number_in(text: object) -> float:
-    try:
-        return float(text) if isinstance(text, str) else np.nan
-    except ValueError:
-        return np.nan
+def numbers_of(texts: Any, number_in: Callable[[object], float]) -> NDArray[np.float64]:
+    """An arrow column of texts as float64, NaN where one is no number."""
+    coded = coded_texts(texts)
+    numbers = np.array([number_in(text) for text in coded.values], dtype=np.float64)
+    return np.asarray(numbers[coded.rows])

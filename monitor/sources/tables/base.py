@@ -1,16 +1,13 @@
 """What a table on disk promises: named columns, read a chunk at a time in bounded memory."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from detectors.columns import Column
 
 CHUNK = 65_536  # rows
-MOST_COLUMNS = 10_000
 BOM = b"\xef\xbb\xbf"
 
 Chunk = Mapping[str, Column]
@@ -21,59 +18,23 @@ class TableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a CSV is written: what stands between its fields, and before the decimals of its numbers."""
+
+    delimiter: str = ","
+    decimal: str = "."
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
     """What the texts of a file that has nothing else mean, by column. All others are categories."""
 
     numbers: Collection[str] = ()  # every one of them is a number
     mixed: Collection[str] = ()  # numbers; what is none stays a text
-    parsed: Collection[str] = ()  # numbers; what is none is missing
+    parsed: Collection[str] = ()  # numbers, as people write them; what is none is missing
+    floats: Collection[str] = ()  # categories that are written as floats: 1.0 is 1
     booleans: Collection[str] = ()  # true and false, in any case
     time: str | None = None
-
-
-class Table(Protocol):
-    """A file with named columns."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Its columns."""
-        ...
-
-    def look(self, shape: "Shape", first: Path) -> Iterator[int]:
-        """Add columns and kinds to a shape; yields the rows looked at. Raises TableError."""
-        ...
-
-    def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:
-        """The wanted columns, maybe more, some rows at once, with the share of the file read by then. Raises TableError."""
-        ...
-
-
-@dataclass(slots=True)
-class Shape:
-    """What a first look at some files told: columns in order, what their CSV texts hold, which are no features."""
-
-    columns: list[str] = field(default_factory=list)
-    numbers: set[str] = field(default_factory=set)
-    booleans: set[str] = field(default_factory=set)
-    parsed: set[str] = field(default_factory=set)  # texts to be read as numbers, missing where they are none
-    left_out: dict[str, str] = field(default_factory=dict)  # column: why
-    lacking: list[str] = field(default_factory=list)  # what one file has and another has not, in words
-
-    def add(self, path: Path, names: Sequence[str], first: Path) -> None:
-        """Take the columns of one more file. Raises TableError."""
-        if twice := [name for name, count in Counter(names).items() if count > 1]:
-            raise TableError(f"{path}: has two columns called {twice[0]}")
-        known = set(self.columns)
-        if known:
-            self.lacking += [
-                f"{path} has no column {name}: missing in its rows" for name in self.columns if name not in names
-            ]
-            self.lacking += [
-                f"{first} has no column {name}: missing in its rows" for name in names if name not in known
-            ]
-        self.columns += [name for name in names if name not in known]
-        if len(self.columns) > MOST_COLUMNS:
-            raise TableError(f"{path}: more than {MOST_COLUMNS} columns: is this a table?")
 
 
 def present(path: Path, names: Sequence[str], wanted: Collection[str]) -> list[str]:

@@ -9,45 +9,67 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from detectors import canonical
 from detectors.columns import Coded, Column
 from monitor.sources.tables import arrow
-from monitor.sources.tables.base import Chunk, Shape, TableError, Texts, present
+from monitor.sources.tables.base import BOM, Chunk, Dialect, TableError, Texts, present
+from monitor.sources.tables.shape import Shape
+from monitor.sources.tables.texts import TextTally, number_in, with_points
 from monitor.sources.tables.times import as_number
 
-NO_VALUE = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]  # what a CSV writes where there is nothing
-OTHER_SEPARATORS = ";\t|"
+OTHER_SEPARATORS = ";\t|,"
+PLAIN = Dialect()
+INDEX = "is nameless, as the index that pandas writes"
 
 
 class CsvTable:
-    """One CSV file."""
+    """One CSV file. An empty field is missing, one in quotes is the empty text."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dialect: Dialect = PLAIN) -> None:
         self._path = path
+        self._dialect = dialect
 
     @cached_property
     def names(self) -> Sequence[str]:
-        """The names in the first line. Raises TableError for a line that is no header."""
-        with csv.open_csv(self._path) as peek:
+        """The names in the first line that is not empty; a nameless column has its place. Raises TableError for no header."""
+        header = csv.ReadOptions(skip_rows=self._blank)
+        with csv.open_csv(self._path, read_options=header, parse_options=self._parse) as peek:
             names = [name.strip() for name in peek.schema.names]
-        if len(names) == 1 and (other := next((mark for mark in OTHER_SEPARATORS if mark in names[0]), None)):
-            raise TableError(f"{self._path}: is separated by {other!r}; commas are read")
+        mark = self._dialect.delimiter
         values = [as_number(name) for name in names]
         if all(isinstance(value, int | float) for value in values) and values != list(range(len(names))):
-            raise TableError(f"{self._path}: the first line must name the columns; it is {','.join(names)[:60]}")
-        return names
+            raise TableError(f"{self._path}: the first line must name the columns; it is {mark.join(names)[:60]}")
+        return [name or f"Unnamed: {at}" for at, name in enumerate(names)]
+
+    @cached_property
+    def _blank(self) -> int:
+        """Empty lines before the header. Raises TableError where the header is separated by something else."""
+        with self._path.open("rb") as file:
+            lines = (line.removeprefix(BOM).strip() for line in file)
+            blank, first = next(((count, line) for count, line in enumerate(lines) if line), (0, b""))
+        mark = self._dialect.delimiter
+        if mark.encode() not in first and (other := next((o for o in OTHER_SEPARATORS if o.encode() in first), None)):
+            raise TableError(f"{self._path}: is separated by {other!r}, not {mark!r}; --delimiter {other!r} reads it")
+        return blank
+
+    @property
+    def _parse(self) -> Any:
+        return csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=True)
 
     def look(self, shape: Shape, first: Path) -> Iterator[int]:
         """Read all of it to see which columns hold numbers or booleans and nothing else."""
-        names, others = self.names, set(shape.columns)
+        names = self.names
         shape.add(self._path, names, first)
-        numbers = {name for name in names if name not in others or name in shape.numbers}
-        booleans = {name for name in names if name not in others or name in shape.booleans}
+        tallies = {name: TextTally() for name in names}
         for batch in self._batches(()):
-            numbers = {name for name in numbers if arrow.holds_numbers(batch.column(names.index(name)))}
-            booleans = {name for name in booleans if arrow.holds_booleans(batch.column(names.index(name)))}
+            for name, column in zip(names, batch.columns, strict=True):
+                tallies[name].add(with_points(column) if self._dialect.decimal == "," else column)
             yield batch.num_rows
-        shape.numbers = (shape.numbers - set(names)) | numbers
-        shape.booleans = (shape.booleans - set(names)) | (booleans - numbers)
+        for name, tally in tallies.items():
+            if name.startswith("Unnamed: "):
+                shape.left_out.setdefault(name, INDEX)
+            shape.see(name, self._path, tally.kind)
+            shape.texts.setdefault(name, TextTally()).merge(tally)
 
     def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:
         """A block of the file at a time."""
@@ -56,32 +78,37 @@ class CsvTable:
         for batch in self._batches(texts.numbers):
             read += batch.nbytes
             columns = dict(zip(self.names, batch.columns, strict=True))
-            yield {name: _meant(columns[name], name, texts) for name in held}, min(1.0, read / whole)
+            yield {name: self._meant(columns[name], name, texts) for name in held}, min(1.0, read / whole)
 
     def _batches(self, numbers: Collection[str]) -> Iterator[Any]:
         """Record batches of text, with `numbers` as float64."""
         kinds = {name: pa.float64() if name in numbers else pa.string() for name in self.names}
-        convert = csv.ConvertOptions(column_types=kinds, strings_can_be_null=True, null_values=NO_VALUE)
-        parse = csv.ParseOptions(newlines_in_values=True)
-        header = csv.ReadOptions(column_names=self.names, skip_rows=1)
-        with csv.open_csv(self._path, read_options=header, parse_options=parse, convert_options=convert) as reader:
+        convert = csv.ConvertOptions(
+            column_types=kinds, strings_can_be_null=True, null_values=[""], quoted_strings_can_be_null=False
+        )
+        header = csv.ReadOptions(column_names=self.names, skip_rows=self._blank + 1)
+        options = {"read_options": header, "parse_options": self._parse, "convert_options": convert}
+        with csv.open_csv(self._path, **options) as reader:
             yield from (batch for batch in reader if batch.num_rows)
 
-
-def _meant(text: Any, name: str, texts: Texts) -> Column:
-    """A column as what its texts mean."""
-    if name in texts.booleans:
-        return arrow.to_numpy(pc.utf8_lower(text))
-    if name in texts.parsed and name not in texts.numbers:
-        return arrow.numbers_of(arrow.coded_texts(text))
-    if name in texts.numbers or (name not in texts.mixed and name != texts.time):
-        return arrow.to_numpy(text)
-    try:
-        plain = pc.cast(pc.utf8_trim_whitespace(text), pa.int64() if name == texts.time else pa.float64())
-    except pa.ArrowInvalid:
-        coded = arrow.coded_texts(text)
-        return coded if name == texts.time else Coded(tuple(map(_number_or_text, coded.values)), coded.rows)
-    return arrow.to_numpy(plain)
+    def _meant(self, text: Any, name: str, texts: Texts) -> Column:
+        """A column as what its texts mean."""
+        if name in texts.booleans:
+            return arrow.to_numpy(pc.utf8_lower(arrow.without_words(text)))
+        if name in texts.numbers:
+            return arrow.to_numpy(text)
+        if name in texts.parsed:
+            return arrow.numbers_of(text, lambda value: number_in(value, self._dialect.decimal))
+        if name not in texts.mixed and name != texts.time:
+            coded = arrow.coded_texts(text)
+            return Coded(tuple(map(_as_float, coded.values)), coded.rows) if name in texts.floats else coded
+        text = arrow.without_words(text)
+        try:
+            plain = pc.cast(pc.utf8_trim_whitespace(text), pa.int64() if name == texts.time else pa.float64())
+        except pa.ArrowInvalid:
+            coded = arrow.coded_texts(text)
+            return coded if name == texts.time else Coded(tuple(map(_number_or_text, coded.values)), coded.rows)
+        return arrow.to_numpy(plain)
 
 
 def _number_or_text(text: object) -> object:
@@ -90,3 +117,12 @@ def _number_or_text(text: object) -> object:
     except ValueError:
         return text
     return None if number != number else number  # noqa: PLR0124 - NaN
+
+
+def _as_float(text: object) -> object:
+    """A text that is just how a float is written as the category that the float is; `01` and `1.10` are none."""
+    try:
+        number = float(text) if isinstance(text, str) else None
+    except ValueError:
+        return text
+    return canonical(number) if number is not None and repr(number) == text else text

@@ -1,16 +1,18 @@
 """Files of several formats as one table: a first look, then chunk by chunk in bounded memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from detectors import Kind
 from detectors.columns import Column
-from monitor.sources.tables.base import Shape, Table, TableError, Texts, explained
-from monitor.sources.tables.csv import CsvTable
+from monitor.sources.tables.base import Dialect, TableError, explained
+from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.lines import LinesTable
 from monitor.sources.tables.parquet import ParquetTable
+from monitor.sources.tables.shape import Shape, Table
 from monitor.sources.tables.times import TimeColumn
 
 FORMATS: dict[str, Callable[[Path], Table]] = {
@@ -21,23 +23,24 @@ FORMATS: dict[str, Callable[[Path], Table]] = {
     ".pq": ParquetTable,
 }
 Pieces = dict[str, Column]
+NO_KINDS: Mapping[str, Kind] = {}
 
 
-def table_of(path: Path) -> Table:
+def table_of(path: Path, dialect: Dialect = PLAIN) -> Table:
     """A file as the table that its ending says. Raises TableError."""
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise TableError(f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl and .parquet are")
-    return FORMATS[ending](path)
+    return CsvTable(path, dialect) if ending == ".csv" else FORMATS[ending](path)
 
 
-def look(paths: Sequence[Path], progress: Callable[[int], None] | None = None) -> Shape:
+def look(paths: Sequence[Path], progress: Callable[[int], None] | None = None, dialect: Dialect = PLAIN) -> Shape:
     """Find columns and kinds: of Parquet from its schema, of text by reading it through. Raises TableError."""
-    shape = Shape()
+    shape = Shape(dialect)
     looked = 0
     for path in paths:
         with explained(path):
-            for rows in table_of(path).look(shape, paths[0]):
+            for rows in table_of(path, dialect).look(shape, paths[0]):
                 looked += rows
                 if progress is not None:
                     progress(looked)
@@ -46,9 +49,15 @@ def look(paths: Sequence[Path], progress: Callable[[int], None] | None = None) -
     return shape
 
 
-def chunks(paths: Sequence[Path], shape: Shape, wanted: Sequence[str], time: TimeColumn | None) -> Iterator[Pieces]:
+def chunks(
+    paths: Sequence[Path],
+    shape: Shape,
+    wanted: Sequence[str],
+    time: TimeColumn | None,
+    kinds: Mapping[str, Kind] = NO_KINDS,
+) -> Iterator[Pieces]:
     """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError."""
-    return ahead(chunks_of(paths, shape, wanted, time))
+    return ahead(chunks_of(paths, shape, wanted, time, kinds))
 
 
 def ahead(pieces: Iterator[Pieces]) -> Iterator[Pieces]:
@@ -60,18 +69,19 @@ def ahead(pieces: Iterator[Pieces]) -> Iterator[Pieces]:
             yield chunk
 
 
-def chunks_of(paths: Sequence[Path], shape: Shape, wanted: Sequence[str], time: TimeColumn | None) -> Iterator[Pieces]:
+def chunks_of(
+    paths: Sequence[Path],
+    shape: Shape,
+    wanted: Sequence[str],
+    time: TimeColumn | None,
+    kinds: Mapping[str, Kind] = NO_KINDS,
+) -> Iterator[Pieces]:
     """The wanted columns, one chunk after the other. Raises TableError."""
     named = [*wanted, *([] if time is None else [time.name])]
-    read_as = Texts(
-        numbers=shape.numbers,
-        parsed=shape.parsed,
-        booleans=shape.booleans,
-        time=None if time is None else time.name,
-    )
+    read_as = shape.reading(kinds, None if time is None else time.name)
     for path in paths:
         with explained(path):
-            for chunk, _ in table_of(path).read(named, read_as):
+            for chunk, _ in table_of(path, shape.dialect).read(named, read_as):
                 rows = len(next(iter(chunk.values()), ()))
                 nothing = np.full(rows, None, dtype=object)
                 columns = {name: chunk.get(name, nothing) for name in wanted}

@@ -9,8 +9,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.formats.values import number
-from monitor.sources.tables.base import BOM, CHUNK, Chunk, Shape, TableError, Texts
+from monitor.sources.formats.json.documents import parse_leniently
+from monitor.sources.formats.values import Rejected, number
+from monitor.sources.tables.base import BOM, CHUNK, Chunk, TableError, Texts
+from monitor.sources.tables.shape import Shape
 
 
 class LinesTable:
@@ -30,6 +32,7 @@ class LinesTable:
         for columns in self._columns():
             names |= dict.fromkeys(columns)
             for name, column in columns.items():
+                shape.see(name, self._path, *_kinds(column))
                 if (reason := _unusable(column)) is not None:
                     shape.left_out.setdefault(name, reason)
             yield len(next(iter(columns.values()), ()))
@@ -66,10 +69,17 @@ class LinesTable:
         try:
             row = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError) as error:
-            raise TableError(f"{self._path}: line {count} is no JSON: {error}; one object a line is read") from None
+            row = self._leniently(text, count, error)
         if not isinstance(row, dict):
             raise TableError(f"{self._path}: line {count} is no JSON object")
         return row
+
+    def _leniently(self, text: bytes, count: int, error: Exception) -> Any:
+        """A line as an event would be read: NaN is a number that is missing."""
+        try:
+            return parse_leniently(text)
+        except Rejected:
+            raise TableError(f"{self._path}: line {count} is no JSON: {error}; one object a line is read") from None
 
 
 def _from_rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
@@ -82,6 +92,16 @@ def _from_rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
         else:
             columns[name] = np.fromiter(values, dtype=object, count=len(values))
     return columns
+
+
+def _kinds(column: NDArray[Any]) -> list[str]:
+    """What the values of a column are."""
+    if column.dtype.kind != "O":
+        return ["numbers"] if not np.isnan(column).all() else []
+    types = set(map(type, column.tolist())) - {type(None)}
+    return [word for word, held in (("text", str), ("booleans", bool)) if held in types] + (
+        ["numbers"] if types & {int, float} else []
+    )
 
 
 def _unusable(column: NDArray[Any]) -> str | None:

@@ -1,5 +1,7 @@
 """Parquet: columns of any type; one inside a struct is named by its dotted path."""
 
+import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.sources.tables import arrow
-from monitor.sources.tables.base import CHUNK, Chunk, Shape, Texts, present
+from monitor.sources.tables.base import CHUNK, Chunk, Texts, present
+from monitor.sources.tables.shape import Shape
 
+INDEX = "the index of pandas"
+MADE_INDEX = re.compile(r"__index_level_[0-9]+__")
 READ = 2**20  # bytes of one column at once
 
 
@@ -38,6 +43,9 @@ class ParquetTable:
             for column in schema:
                 if (reason := arrow.unusable_type(column.type)) is not None:
                     shape.left_out.setdefault(column.name, reason)
+                shape.see(column.name, self._path, arrow.kind_of(column.type))
+            for name in _index_of(schema):
+                shape.left_out.setdefault(name, INDEX)
             yield file.metadata.num_rows
 
     def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:  # noqa: ARG002 - a Table's
@@ -54,6 +62,16 @@ class ParquetTable:
                     columns |= dict(_flat(name, column))
                 rows += batch.num_rows
                 yield {name: arrow.to_numpy(columns[name]) for name in names}, rows / whole
+
+
+def _index_of(schema: Any) -> list[str]:
+    """The columns that pandas made of its index."""
+    try:
+        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        said = []
+    named = [name for name in said if isinstance(name, str)]
+    return [name for name in schema.names if name in named or MADE_INDEX.fullmatch(name)]
 
 
 def _leaves(name: str, kind: Any) -> Iterator[tuple[str, Any]]:

@@ -213,7 +213,7 @@ def live(home: Path, partitions: dict[Partition, list[bytes | None]]) -> list[Fa
     source.open({})
     while (poll := source.poll(0.0)).records:
         arrived, more = as_the_loop_does(decoders, poll)
-        facts += [*more, *pipeline.ingest(arrived, LATE), *pipeline.advance(LATE)]
+        facts += [*more, *pipeline.ingest(arrived, LATE), *pipeline.advance()]
     return facts
 
 
@@ -282,9 +282,9 @@ def test_sparse_events_do_not_fill_memory_with_panes(home: Path) -> None:
     class Watched(Pipeline):
         most = 0
 
-        def advance(self, now: Nanos) -> list[Fact]:
+        def advance(self) -> list[Fact]:
             self.most = max(self.most, *(series.open_panes for series in self.series.values()))
-            return super().advance(now)
+            return super().advance()
 
     sparse = [one | {"ts": one["ts"] + at * HOUR} for at, one in enumerate(events(20))]
     configuration = load(load_settings(home / "driftd.yaml"), home, needs_secrets=False)
@@ -383,7 +383,7 @@ def test_a_feature_that_joins_an_open_alert_is_told_apart(home: Path, backtest: 
     assert [one["delay_windows"] for one in found["injected"]] == [1, 1]
 
 
-def test_a_change_to_what_is_firing_already_is_found_only_when_it_is_named_anew(
+def test_a_change_to_what_is_firing_already_is_found_by_a_chart_that_did_not_fire(
     home: Path, backtest: Callable[..., dict[str, Any]]
 ) -> None:
     changes = [
@@ -396,10 +396,34 @@ def test_a_change_to_what_is_firing_already_is_found_only_when_it_is_named_anew(
     first, second, third = found["injected"]
     assert first["delay_windows"] == 1
     assert second["found_at"] is None or second["found_at"] > day(1.5)
-    assert third["found_at"] is None
+    assert (third["found_at"], third["rule"], third["rank"]) == ("2026-11-02T07:00:00Z", "drift", None)
+    assert third["chart"].startswith("missing")
 
 
 # --- the budget ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_is_away_is_said_before_anybody_has_waited_long(
+    home: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its cause; `kafka.startup_timeout` is the daemon's, which nobody watches."""
+    monkeypatch.setattr("monitor.sources.kafka.range.ASKING", 0.2)
+    monkeypatch.setattr("monitor.sources.kafka.range.LOOKING_UP", 0.6)
+    with (home / "driftd.yaml").open("a", encoding="utf-8") as config:
+        config.write("kafka: {bootstrap_servers: '127.0.0.1:1', startup_timeout: 1h}\n")
+
+    assert "Connection refused" in refused(home, capsys, "--kafka")
+
+
+def test_the_headline_says_what_a_team_must_know(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    """Pages, the share of the time under alarm, the largest effect."""
+    configure(home, alerting={"rules": []})
+    found = backtest(written(home, events(96)), "--inject", f"age:shift=2sd@{day(2)}")
+
+    line = next(line for line in found["said"].splitlines() if "under alarm" in line)
+    assert line.startswith(f"  {len(found['incidents'])} page")
+    assert f"under alarm {round(100 * found['models'][0]['open_share'])} % of the time" in line
+    assert "age" in line.partition("largest effect: ")[2]  # or among those that joined
 
 
 def test_a_change_is_found_by_the_budget_alone(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:

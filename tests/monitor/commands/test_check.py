@@ -37,6 +37,7 @@ CANARY = "Y2FuYXJ5LTdmM2E"
 SECRET = "whsec_" + base64.b64encode(CANARY.encode() + b"-of-thirty-two-bytes").decode()
 RULE = {"name": "psi-high", "detector": "psi", "fire_above": 0.25, "severity": "critical"}
 FILLED = Path(__file__).parents[2] / "parts/filled.py"
+BATCHES = "its rows come in 30 batches, one every day: about 52 of them are needed, which take 52 days"
 QUIET: dict[str, Any] = {"false_alarms_per_month": None, "rules": [RULE]}
 
 
@@ -90,7 +91,7 @@ def test_offline_says_what_a_configuration_means_and_connects_to_nothing(config:
 
 
 def test_a_secret_is_in_nothing_that_is_printed(config: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"http://127.0.0.1:1/{'hook'}?token={CANARY}"
+    url = f"http://127.0.0.1:1/{'hook'}/{CANARY}/x?token={CANARY}"
     webhook = {"name": "trainer", "url": url, "secret_env": "TRAINER"}
     kafka = {"bootstrap_servers": "127.0.0.1:1", "properties": {"sasl.password": CANARY, "sasl.username": "me"}}
 
@@ -358,8 +359,123 @@ def test_topics_are_said_as_json(config: Path, capsys: Output, mock_broker: "Moc
     code, said, _ = told(capsys, config)
 
     assert code == 0
-    assert said["topics"] == [{"topic": "predictions", "partitions": 3}, {"topic": "later", "partitions": None}]
+    found, later = said["topics"]
+    assert (found["topic"], found["partitions"], found["sample"]["read"]) == ("predictions", 3, 0)
+    assert later == {"topic": "later", "partitions": None, "sample": None}
     assert said["warnings"] == ["topic later does not exist yet; it will be waited for"]
+
+
+# --- what the mapping makes of a few messages --------------------------------------------------------------------------
+
+
+def produced(broker: "MockBroker", *values: bytes) -> dict[str, str]:
+    from confluent_kafka import Producer
+
+    broker.create_topic("predictions", 2)
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    for at, value in enumerate(values):
+        producer.produce("predictions", value, partition=at % 2)
+    assert producer.flush(30) == 0
+    return {"bootstrap_servers": broker.bootstrap}
+
+
+def message(**features: Any) -> bytes:
+    return json.dumps({"ts": 1_763_870_700_000, "model": "churn", "version": "3", "features": features}).encode()
+
+
+def test_a_few_messages_say_what_the_mapping_takes(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    good = [message(age=at, plan="pro", zip=1) for at in range(20)]
+    code, said, problems = check(capsys, write(config, kafka=produced(mock_broker, *good, b"x", message(age=1))))
+
+    assert (code, problems) == (0, [])
+    assert (
+        "topic predictions: of 22 messages read, 22 rows: 21 ok (churn version 3 21), 1 rejected (malformed_json 1), "
+        "0 unmonitored; without a value: plan 1; unknown, ignored: zip 20\n"
+    ) in said
+
+
+def test_a_reference_of_other_columns_is_named(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    messages = [message(years=at, plan="pro") for at in range(20)]
+    code, _, problems = check(capsys, write(config, kafka=produced(mock_broker, *messages)))
+
+    assert code == 2
+    assert problems == [
+        (
+            "topics.predictions: none of 20 messages of churn/3 has age: 1 of the reference's 2 features; "
+            "they hold years, which it does not know"
+        )
+    ]
+
+
+def test_a_feature_that_is_mostly_missing_anyway_may_be_missing(
+    config: Path, capsys: Output, mock_broker: "MockBroker"
+) -> None:
+    """The reference has it in one row of a hundred: of twenty messages none need hold it."""
+    rare = [1.0 if at % 100 == 0 else None for at in range(1000)]
+    columns = {"age": np.arange(1000.0), "plan": ["pro", "free"] * 500, "rare": rare}
+    Reference.fit(columns, kinds={"rare": "numeric"}).save(config.parent / "r.json")
+    messages = [message(age=at, plan="pro") for at in range(20)]
+
+    code, _, problems = check(capsys, write(config, kafka=produced(mock_broker, *messages)))
+
+    assert (code, problems) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (
+            b"\0\0\0\0\x07\x02\x06abc",
+            "0 unmonitored: they are framed by a schema registry (schema 7, Avro or",
+        ),
+        (b'{"time": 1}', "20 rejected (timestamp_missing 20), 0 unmonitored; `driftd explain` shows why"),
+    ],
+)
+def test_a_mapping_that_takes_nothing_is_named(
+    config: Path, capsys: Output, mock_broker: "MockBroker", raw: bytes, said: str
+) -> None:
+    code, _, problems = check(capsys, write(config, kafka=produced(mock_broker, *[raw] * 20)))
+
+    assert code == 2
+    assert problems[0].startswith("topics.predictions: the mapping takes none of 20 messages: ")
+    assert said in problems[0]
+
+
+def test_a_webhook_that_nobody_listens_at_is_named(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    (port,) = free_ports(1)
+    webhook = {"name": "trainer", "url": f"http://127.0.0.1:{port}/{CANARY}", "secret_env": "TRAINER"}
+    code, said, problems = check(capsys, write(config, kafka=produced(mock_broker), webhooks=[webhook]))
+
+    assert (code, problems) == (
+        2,
+        [f"webhooks.trainer: 127.0.0.1:{port} cannot be connected to: Connection refused"],
+    )
+    assert CANARY not in said
+
+
+def test_a_webhook_that_listens_is_sent_nothing(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        webhook = {"name": "trainer", "url": url, "secret_env": "TRAINER"}
+        code, _, problems = check(capsys, write(config, kafka=produced(mock_broker), webhooks=[webhook]))
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.recv(1) == b""
+
+    assert (code, problems) == (0, [])
+
+
+def test_a_state_directory_that_takes_no_file_is_named(
+    config: Path, capsys: Output, mock_broker: "MockBroker", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("monitor.commands.connections.TemporaryFile", full)
+    code, _, problems = check(capsys, write(config, kafka=produced(mock_broker)))
+
+    assert code == 2
+    assert problems[0].endswith(f"{config.parent} is not writable: No space left on device")
 
 
 # --- what is to be expected of its alerts ------------------------------------------------------------------------------
@@ -486,8 +602,8 @@ BURSTS: dict[str, Any] = {"timestamps": np.arange(30).repeat(100) * 24 * HOUR}
         (
             BURSTS | {"window_ns": 5 * HOUR},
             "5h",
-            "28 whole windows of 5h, at least 50 are needed",
-            "its rows lie unevenly in time: `driftd reference fit` on more of them, from a longer time, mends that",
+            f"28 whole windows of 5h, at least 50 are needed; {BATCHES}",
+            f"{BATCHES}; `driftd reference fit` on as many mends that",
         ),
     ],
 )
@@ -519,7 +635,11 @@ def test_a_reference_that_changes_inside_itself_is_a_warning_in_the_words_of_fit
     moved.save(config.parent / "r.json")
     assert moved.calibration is not None
 
-    assert [f"churn version 3: {one.words}" for one in moved.calibration.drifting] == warned(config)
+    few = "churn version 3: a usual window of 5m holds 100 rows, min_rows is 200: KS, PSI and χ² will say insufficient_data"
+    assert warned(config) == [
+        *(f"churn version 3: {one.words}" for one in moved.calibration.drifting),
+        f"{few}; a window of 10m would do",
+    ]
     assert "age changes inside the reference: mean +" in warned(config)[0]
 
 

@@ -22,6 +22,10 @@ EVENT: dict[str, Any] = {
     "features": {"age": 41.5, "plan": "pro"},
     "prediction": 0.83,
 }
+FRAMED = (
+    "framed by a schema registry (schema 7, Avro or Protobuf by its look), which is not read yet: "
+    "let the producer write plain JSON, or convert the topic (Kafka Connect, ksqlDB)"
+)
 OK = "ok: churn version 3, event time 2025-11-23T04:05:00Z"
 
 
@@ -51,7 +55,9 @@ def explained(
     said = output.readouterr()
     assert said.err == ""
     assert code == (0 if ": ok: " in said.out else 1)
-    return said.out.splitlines()
+    *lines, totals = said.out.splitlines()
+    assert " rows: " in totals
+    return lines
 
 
 def test_a_good_message_is_shown_field_by_field(config: Path, capsys: Output) -> None:
@@ -101,11 +107,18 @@ def test_one_field(config: Path, capsys: Output, features: dict[str, Any], said:
         ({**EVENT, "ts": 1_763_870_700}, "timestamp_before_2000: ts is 1763870700 in ms"),
         ({**EVENT, "ts": "yesterday"}, "timestamp_invalid: ts is 'yesterday'"),
         ({**EVENT, "ts": None}, "timestamp_missing: ts is None"),
-        ({**EVENT, "model": None}, "model_missing: model is None"),
         ({**EVENT, "model": 7}, "model_invalid: model is 7"),
         ({**EVENT, "version": {"a": 1}}, "version_invalid: version is {'a': 1}"),
         ({**EVENT, "features": None}, "features_missing: features is None"),
         ({**EVENT, "features": [1]}, "features_invalid: features is [1]"),
+        (
+            {"time": 1, "model": "churn", "features": {}},
+            "timestamp_missing: ts is not there; the message has time, model, features",
+        ),
+        (
+            b"\0\0\0\0\x07\x02\x06abc",
+            "schema_registry_framed: " + FRAMED,
+        ),
         ("", "empty"),
         ("nope", "malformed_json"),
         ("[1]", "not_object"),
@@ -159,7 +172,42 @@ def test_where_no_message_is_accepted_the_answer_is_no(config: Path, capsys: Out
     (config.parent / "events").write_bytes(b"nope\n")
 
     assert main(["explain", "--config", str(config), str(config.parent / "events")]) == 1
-    assert capsys.readouterr() == ("1: rejected: malformed_json\n", "")
+    assert capsys.readouterr() == (
+        "1: rejected: malformed_json\n1 rows: 0 ok, 1 rejected (malformed_json 1), 0 unmonitored\n",
+        "",
+    )
+
+
+def test_the_last_line_has_the_totals(config: Path, capsys: Output) -> None:
+    unnamed = {name: value for name, value in EVENT.items() if name != "model"}
+    rows = [
+        EVENT,
+        unnamed,
+        {**EVENT, "features": {"age": None, "plan": "pro", "zip": 1}},
+        {**EVENT, "version": "9"},
+        "x",
+    ]
+    (config.parent / "events").write_text("\n".join(one if isinstance(one, str) else json.dumps(one) for one in rows))
+
+    assert main(["explain", "--config", str(config), str(config.parent / "events")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "5 rows: 3 ok (churn version 3 3), 1 rejected (malformed_json 1), 1 unmonitored (churn version 9 1); "
+        "without a value: age 1; unknown, ignored: zip 1"
+    )
+    assert main(["explain", "--config", str(config), str(config.parent / "events"), "--json"]) == 0
+    totals = json.loads(capsys.readouterr().out.splitlines()[-1])["totals"]
+    assert (totals["ok"], totals["rejected"], totals["unmonitored"]) == (3, 1, 1)
+    assert (totals["reasons"], totals["missing"]) == ({"malformed_json": 1}, {"age": 1})
+
+
+def test_the_keys_there_are_stand_where_the_mapped_one_is_not(config: Path, capsys: Output) -> None:
+    """One level down too: `result` is there, `result.p` is not."""
+    flat = {"ts": 1_763_870_700_000, "model": "churn", "version": 3, "age": 20, "result": {"score": 1}}
+
+    assert explained(config, capsys, flat, topic="flat")[2:] == [
+        "1:    __prediction__: missing: result.p is not there; result has score",
+        "1:    plan: missing: plan is not there; the message has ts, model, version, age, result",
+    ]
 
 
 def test_each_message_is_a_line_of_json_for_programs(config: Path, capsys: Output) -> None:
@@ -167,7 +215,7 @@ def test_each_message_is_a_line_of_json_for_programs(config: Path, capsys: Outpu
     (config.parent / "events").write_text("\n".join(map(json.dumps, messages)))
 
     assert main(["explain", "--config", str(config), str(config.parent / "events"), "--json"]) == 0
-    ok, unmonitored, rejected = map(json.loads, capsys.readouterr().out.splitlines())
+    ok, unmonitored, rejected, _ = map(json.loads, capsys.readouterr().out.splitlines())
     assert ok == {
         "line": 1,
         "row": 1,
@@ -178,17 +226,17 @@ def test_each_message_is_a_line_of_json_for_programs(config: Path, capsys: Outpu
         "version": "3",
         "event_time": "2025-11-23T04:05:00Z",
         "fields": [
-            {"feature": "age", "value": None, "reason": "number_as_text", "unseen": False},
-            {"feature": "__prediction__", "value": 0.83, "reason": None, "unseen": False},
-            {"feature": "plan", "value": "gold", "reason": None, "unseen": True},
+            {"feature": "age", "value": None, "reason": "number_as_text", "unseen": False, "detail": None},
+            {"feature": "__prediction__", "value": 0.83, "reason": None, "unseen": False, "detail": None},
+            {"feature": "plan", "value": "gold", "reason": None, "unseen": True, "detail": None},
         ],
         "unknown": ["zip"],
     }
     assert (unmonitored["outcome"], unmonitored["model"], unmonitored["fields"]) == ("unmonitored", "chrun", [])
     assert (rejected["outcome"], rejected["reason"], rejected["detail"]) == (
         "rejected",
-        "model_missing",
-        "model is None",
+        "timestamp_missing",
+        "ts is not there; the message is empty",
     )
     assert ok.keys() == unmonitored.keys() == rejected.keys()
 

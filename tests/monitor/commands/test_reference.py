@@ -470,3 +470,17 @@ def test_show_tells_the_calibration_as_json(home: Path, capsys: Output) -> None:
     assert said["features"][0]["season"] == "day"
     assert said["features"][0]["varies"] > 0
     assert said["period"].keys() == {"from", "to"}
+
+
+@pytest.mark.parametrize("window", ["5m", "1h", "1d"])
+def test_one_batch_a_day_is_told_how_many_days_are_needed(tmp_path: Path, capsys: Output, window: str) -> None:
+    """No shorter window makes more of them."""
+    rows = [f"{1_763_870_400_000 + day * 86_400_000 + at * 50},{at % 97}" for day in range(28) for at in range(500)]
+    (tmp_path / "daily.csv").write_text("ts,age\n" + "\n".join(rows) + "\n")
+
+    options = ["--input", str(tmp_path / "daily.csv"), "--output", str(tmp_path / "r.json"), "--timestamp", "ts"]
+    assert main(["reference", "fit", *options, "--window", window]) == 0
+
+    said = capsys.readouterr().out
+    assert "its rows come in 28 batches, one every day: about 52 of them are needed, which take 52 days" in said
+    assert "try --window" not in said

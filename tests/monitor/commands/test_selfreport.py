@@ -179,7 +179,10 @@ def test_spans_are_left_out_by_event_time(home: Path, capsys: Output, span: str,
     ("options", "said"),
     [
         (["--exclude", ".."], "--exclude ..: names no time"),
-        (["--exclude", "soon"], "--exclude soon: is no FROM..TO such as 2026-11-01..2026-11-03"),
+        (
+            ["--exclude", "soon"],
+            "--exclude soon: is no FROM..TO such as 2026-11-01..2026-11-03 and no column; there are ts, steady",
+        ),
         (["--exclude", "2025-11-20..2025-11-18"], "--exclude 2025-11-20..2025-11-18: ends before it begins"),
     ],
 )

@@ -23,7 +23,7 @@ def bring(watermark: Watermark, partition: Partition, *minutes: float, now: Nano
     for number in minutes:
         watermark.read(partition)
         watermark.observe(partition, at(number), now)
-        watermark.advance(now)
+        watermark.advance()
     return watermark.ahead(MOST)
 
 
@@ -71,8 +71,8 @@ def test_a_partition_that_never_brought_anything_is_read_while_the_others_wait()
     assert bring(watermark, P0, 11, 12) == {P0}
     assert watermark.value is None
 
-    watermark.end(P1)
-    watermark.advance(now=IDLE_AFTER)
+    watermark.confirm(P1, at(1_000))
+    watermark.advance()
 
     assert watermark.value == at(12)
     assert watermark.ahead(MOST) == frozenset()
@@ -82,10 +82,10 @@ def test_a_partition_that_waits_is_not_at_its_end_and_so_never_idle() -> None:
     watermark = reading(P0, P1)
     bring(watermark, P1, 0)
     bring(watermark, P0, 20, 20)
-    watermark.end(P0)
+    watermark.confirm(P0, at(1_000))
     assert watermark.ahead(MOST) == {P0}
 
-    watermark.advance(now=100 * IDLE_AFTER)
+    watermark.advance()
     bring(watermark, P1, 5, now=100 * IDLE_AFTER)
 
     assert watermark.idle == frozenset()
@@ -97,8 +97,8 @@ def test_an_idle_partition_at_its_end_has_nothing_to_wait_with() -> None:
     bring(watermark, P1, 0)
     for number in (4, 20, 20):
         watermark.observe(P0, at(number), now=0)
-    watermark.end(P0)
-    watermark.advance(now=IDLE_AFTER)
+    watermark.confirm(P0, at(1_000))
+    watermark.advance()
 
     assert watermark.idle == {P0}
     assert watermark.ahead(MOST) == frozenset()
@@ -172,7 +172,7 @@ def most_panes(hours: int, *, holding: bool) -> tuple[int, int]:
         batches = tuple(make_batch(found) for found in times.values())
         seen = {partition: max(found) for partition, found in times.items()}
         new = frozenset({P0, P1} - pipeline.watermark.partitions.keys())
-        facts = pipeline.ingest(MicroBatch(batches, seen, frozenset(seen), assigned=new), now=0) + pipeline.advance(0)
+        facts = pipeline.ingest(MicroBatch(batches, seen, frozenset(seen), assigned=new), now=0) + pipeline.advance()
         windows += len(of(facts, WindowClosed))
         most = max(most, *(series.open_panes for series in pipeline.series.values()))
         held = pipeline.ahead() if holding else frozenset()

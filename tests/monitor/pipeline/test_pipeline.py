@@ -19,7 +19,6 @@ from monitor.facts import (
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.stream.events import SECOND, MicroBatch
 from tests.build import (
-    DAY,
     HOUR,
     KEY,
     MINUTE,
@@ -129,19 +128,21 @@ def test_a_partition_that_was_assigned_and_not_read_holds_all_windows() -> None:
 
 def test_a_partition_that_falls_idle_lets_windows_close_without_another_event() -> None:
     pipeline = make_pipeline(idle_after=30 * SECOND)
-    pipeline.ingest(MicroBatch(assigned=frozenset({P0, P1})), now=0)
-    feed(pipeline, make_batch([at(0)]), until=at(60), now=29 * SECOND)
-    pipeline.ingest(MicroBatch(ends=frozenset({P1})), now=29 * SECOND)
+    pipeline.ingest(MicroBatch(assigned=frozenset({P0, P1})), now=at(60))
+    feed(pipeline, make_batch([at(0)]), until=at(60), now=at(60))
+    pipeline.ingest(MicroBatch(confirmed={P1: at(60) + 30 * SECOND}), now=at(60))
 
-    assert len(of(pipeline.advance(30 * SECOND), WindowClosed)) == 1
+    assert len(of(pipeline.advance(), WindowClosed)) == 1
 
 
-def test_when_all_partitions_are_idle_no_window_closes() -> None:
+def test_when_all_partitions_are_idle_the_windows_before_the_newest_event_close() -> None:
+    """However little another partition had shown before it fell idle in the same turn."""
     pipeline = make_pipeline(idle_after=30 * SECOND)
-    feed(pipeline, make_batch([at(0)]))
-    pipeline.ingest(MicroBatch(ends=frozenset({P0})), now=0)
+    pipeline.ingest(MicroBatch(assigned=frozenset({P0, P1})), now=at(60))
+    feed(pipeline, make_batch([at(number) for number in range(6)]), partition=P0, now=at(60))
+    pipeline.ingest(MicroBatch(confirmed=dict.fromkeys((P0, P1), at(61))), now=at(61))
 
-    assert pipeline.advance(30 * DAY) == []
+    assert len(of(pipeline.advance(), WindowClosed)) == 5
 
 
 def test_gaps_freeze_timers() -> None:

@@ -153,9 +153,9 @@ def test_open_panes_are_said_again_only_where_something_was_counted_or_closed() 
 def test_an_idle_decision_is_saved_though_the_watermark_did_not_move() -> None:
     pipeline = make_pipeline(idle_after=30 * SECOND)
     feed(pipeline, make_batch([at(0)]))
-    pipeline.ingest(MicroBatch(ends=frozenset({P0})), now=0)
     pipeline.changes()
-    pipeline.advance(30 * SECOND)
+    pipeline.ingest(MicroBatch(confirmed={P0: at(1)}), now=at(1))
+    pipeline.advance()
 
     assert [record.kind for record in pipeline.changes()] == ["watermark"]
 
@@ -462,8 +462,8 @@ def test_a_topic_that_is_no_longer_read_does_not_hold_the_watermark() -> None:
 
 def test_an_idle_partition_with_a_backlog_is_read_before_windows_close() -> None:
     pipeline = make_pipeline(idle_after=30 * SECOND)
-    pipeline.ingest(MicroBatch(assigned=frozenset({P0, P1}), ends=frozenset({P1})), now=0)
-    feed(pipeline, make_batch([at(0)]), now=30 * SECOND)
+    pipeline.ingest(MicroBatch(assigned=frozenset({P0, P1}), confirmed={P1: at(0)}), now=at(0) - 30 * SECOND)
+    feed(pipeline, make_batch([at(0)]), now=at(0))
     fresh = make_pipeline(idle_after=30 * SECOND)
     restored(pipeline, fresh)
     fresh.ingest(MicroBatch(assigned=frozenset({P0, P1})), now=0)

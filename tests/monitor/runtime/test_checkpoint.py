@@ -67,7 +67,7 @@ class Scene:
         """Read all there is; it happened at `time`."""
         self.source.poll(0)
         self.pipeline.ingest(MicroBatch(seen={P0: time}, assigned=frozenset({P0})), self.clock.now())
-        self.pipeline.advance(self.clock.now())
+        self.pipeline.advance()
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ class Scene:
 
     def start(self) -> None:
         self.store = Disk(self.directory)
-        self.source = ListSource(self.log, batch=self.batch)
+        self.source = ListSource(self.log, batch=self.batch, now=self.clock.now)
         self.pipeline = Pipeline([SPEC], idle_after=30 * SECOND, max_future=MAX_FUTURE)
         self.pipeline.restore(self.store.records(), self.clock.now())
         board = Board({CHURN: SeriesBoard(REFERENCE.hash, REFERENCE.rows)})
@@ -179,7 +179,7 @@ def test_stopping_saves_once_more(scene: Scene) -> None:
 
 
 def test_bad_messages_are_passed_over(scene: Scene) -> None:
-    scene.source.append(P0, [None, b"\xff", b"{", b"[" * 100_000, *events(2, first=10)])
+    scene.source.append(P0, [None, b"", b"\xff", b"{", b"[" * 100_000, *events(2, first=10)])
 
     scene.run(polls=20)
 

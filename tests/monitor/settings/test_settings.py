@@ -127,6 +127,7 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
         "bootstrap_servers": "127.0.0.1:9092",
         "group_id": "driftd",
         "start_from": "latest",
+        "ca_file": None,
         "properties": {},
         "startup_timeout": "1m",
         "lost_offsets": "stop",
@@ -311,12 +312,6 @@ def test_a_rule_that_cannot_be_is_refused(config: Path, rule: dict[str, Any], sa
     ("key", "value", "said"),
     [
         ("models.0.reference", None, "models[0].reference: "),
-        (
-            "models.0.version",
-            3.1,
-            "models[0].version: must be in quotes: as numbers 3.1 and 3.10 are the same (is '3.1')",
-        ),
-        ("models.0.version", True, "models[0].version: "),
         ("models.0.name", "a\u0000b", "models[0].name: "),
         ("models.0.min_rows", 0, "models[0].min_rows: "),
         ("models.0.features", [], "models[0].features: must be a mapping of keys"),
@@ -419,7 +414,6 @@ def test_names_stand_once(config: Path) -> None:
         (b"kafka: {a: @b}\n", "is no YAML: line 1, column 12: found character '@' that cannot start any token"),
         (b"state: a\nhttp: {}\nstate: b\n", "is no YAML: line 3, column 1: the key state is there twice"),
         (b"http: {port: 1, port: 2}\n", "is no YAML: line 1, column 17: the key port is there twice"),
-        (b"state: 2026-13-45\n", "is no YAML: month must be in 1..12"),
         (b"\x7fELF\x02\x01\x01\x00\xff", "is no YAML: 'utf-8' codec can't decode byte 0xff"),
         (b"\x00\x01\x02", "is no YAML: unacceptable character #x0000"),
         (b"a: " + b"[" * 1500, "is no YAML: maximum recursion depth exceeded"),
@@ -477,7 +471,7 @@ def test_the_environment_wins_over_the_file(
     ("name", "value", "said"),
     [
         ("DRIFTD_HTTP__PORT", "web", "http.port: must be a valid integer"),
-        ("DRIFTD_HTTP__PRT", "1", "http.prt is no key; did you mean port?"),
+        ("DRIFTD_HTTP__PRT", "1", "environment: DRIFTD_HTTP__PRT is no key; did you mean DRIFTD_HTTP__PORT?"),
         ("DRIFTD_KAFKA", "{", 'environment: error parsing value for field "kafka"'),
         ("DRIFTD_MODELS", CANARY, 'environment: error parsing value for field "models"'),
     ],
@@ -515,7 +509,7 @@ def test_properties_that_are_ours_or_dangerous_are_refused(config: Path, name: s
 def test_certificates_are_always_verified(config: Path, value: Any) -> None:
     found = refusal(config, changed("kafka.properties", {"enable.ssl.certificate.verification": value}))
 
-    assert found.endswith("false is refused; give the broker's CA in ssl.ca.location instead")
+    assert found.endswith("false is refused; give the broker's CA in kafka.ca_file instead")
 
 
 def test_other_properties_pass(config: Path) -> None:
@@ -635,6 +629,10 @@ def test_no_representation_shows_a_secret() -> None:
     ("url", "shown"),
     [
         ("https://x/a", "https://x/a"),
+        ("https://x/", "https://x/"),
+        ("https://hooks.slack.com/services/T0/B0/s3cr3t", "https://hooks.slack.com/services/********"),
+        ("https://x/api/webhooks/plainword", "https://x/api/********"),
+        ("https://x/bot123:AA-b", "https://x/********"),
         ("https://x:1/a?b=c", "https://x:1/a?********"),
         ("https://u:p@x/a#f", "https://x/a"),
         ("http://[::1", "********"),
@@ -652,3 +650,87 @@ def test_a_slip_in_an_environment_variable_is_said(tmp_path: Path, monkeypatch: 
 
     with pytest.raises(ConfigError, match=f"environment: {name} is no key; did you mean DRIFTD_"):
         load_settings(path)
+
+
+# --- as written -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["2024_10", "010", "20:30", "0x1F", "3.10", "1e3", "yes", "no", "on", "true", "2024-10-01", "+5", ".5", "12"],
+)
+def test_a_text_reaches_us_as_it_is_written(config: Path, written: str) -> None:
+    config.write_text(
+        f"topics: [{{name: t}}]\nkafka: {{properties: {{sasl.password: {written}}}}}\n"
+        f"models: [{{name: {written}, version: {written}, reference: r.json, features: {{{written}: {{ignore: yes}}}}}}]\n",
+        encoding="utf-8",
+    )
+    found = load_settings(config)
+
+    (model,) = found.models
+    assert (model.name, model.version, list(model.features)) == (written, written, [written])
+    assert model.features[written].ignore
+    assert str(found.kafka.properties["sasl.password"]) in {written, "True"}
+
+
+def test_numbers_are_numbers_however_they_are_written(config: Path) -> None:
+    config.write_text(
+        "topics: [{name: t}]\nhttp: {port: 0100}\nalerting: {false_alarms_per_month: 1.50}\n"
+        "models: [{name: m, reference: r.json, min_rows: 1_000, features: {a: {thresholds: {psi: 2.0e-1}}}}]\n",
+        encoding="utf-8",
+    )
+    found = load_settings(config)
+
+    assert (found.http.port, found.alerting.false_alarms_per_month, found.models[0].min_rows) == (100, 1.5, 1000)
+    assert found.models[0].features["a"].thresholds["psi"].fire_above == 0.2
+
+
+# --- every variable ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("DRIFTD_PROT", "is no key; did you mean DRIFTD_HTTP__PORT?"),
+        ("DRIFTD_GROUP_ID", "is no key; did you mean DRIFTD_KAFKA__GROUP_ID?"),
+        ("DRIFTD_KAFKA__GROUPID", "is no key; did you mean DRIFTD_KAFKA__GROUP_ID?"),
+        ("DRIFTD_KAFKA__GROUP_ID__X", "is no key; did you mean DRIFTD_KAFKA__GROUP_ID?"),
+        ("DRIFTD_PORT", "is no key; did you mean DRIFTD_HTTP__PORT?"),
+        ("DRIFTD_LOG_LEVEL", "is no key; did you mean DRIFTD_LOG__LEVEL?"),
+        (
+            "DRIFTD_WEBHOOKS__0__URL",
+            "cannot be set: lists are not overridden item by item; set webhooks[0].url in the file",
+        ),
+        ("DRIFTD_MODELS__0__WINDOW", "DRIFTD_DEFAULTS__… sets a key of all models"),
+    ],
+)
+def test_a_variable_that_names_no_key_is_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.setenv(name, "9000")
+
+    found = refusal(config, MINIMAL)
+
+    assert found.startswith(f"environment: {name} ")
+    assert said in found
+    assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DRIFTD_SERVICE_HOST", "10.0.0.1"),
+        ("DRIFTD_SERVICE_PORT_METRICS", "9464"),
+        ("DRIFTD_PORT_9464_TCP_ADDR", "10.0.0.1"),
+        ("DRIFTD_BLUE_PORT", "tcp://10.0.0.1:9464"),
+        ("DRIFTD_HTTP_TOKEN", "of another key"),
+        ("DRIFTD_CONFIG", "x"),
+        ("DRIFTD_PURE", "1"),
+    ],
+)
+def test_a_variable_that_others_set_or_the_file_names_is_none_of_ours(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert load(config, {**MINIMAL, "http": {"token_env": "DRIFTD_HTTP_TOKEN"}})

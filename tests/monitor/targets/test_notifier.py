@@ -332,7 +332,7 @@ def test_an_odd_client_error_is_no_crash(scene: Scene, monkeypatch: pytest.Monke
         raise httpx.InvalidURL("odd")
 
     scene.say("a")
-    monkeypatch.setattr(scene.io._client, "stream", fail)
+    monkeypatch.setattr(scene.io._client_of(None), "stream", fail)
 
     assert scene.notifier.turn(scene.io)
     assert outcomes(scene) == ["retried"]

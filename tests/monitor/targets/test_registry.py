@@ -152,6 +152,7 @@ def test_check_lists_it_and_shows_no_secret(home: Path, capsys: pytest.CaptureFi
             "secret_file": None,
             "secret_env": "S",
             "timeout": "15s",
+            "ca_file": None,
         },
     ]
     assert "type: tickets\n" in said

@@ -1,16 +1,20 @@
 """The way out, against real receivers, most of which misbehave."""
 
+import shutil
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from monitor.clock import SystemClock
-from monitor.targets.transport import Request, Transport, TransportError
+from monitor.targets.transport import Request, Transport, TransportError, trusted
 from tests.fakes import Receiver
 
 
@@ -27,10 +31,10 @@ def io() -> Iterator[Transport]:
         yield found
 
 
-def attempt(io: Transport, url: str, *, timeout: float = 5.0, keep: int = 0) -> int | str:
+def attempt(io: Transport, url: str, *, timeout: float = 5.0, keep: int = 0, ca_file: Path | None = None) -> int | str:
     """The status that was answered, or why there is no answer."""
     try:
-        return io.send(Request("POST", url, {}, timeout=timeout, keep=keep)).status
+        return io.send(Request("POST", url, {}, timeout=timeout, keep=keep, ca_file=ca_file)).status
     except TransportError as error:
         return str(error)
 
@@ -172,5 +176,55 @@ def test_plain_text_on_a_tls_port_has_no_answer(io: Transport) -> None:
 
         thread = Thread(target=answer, daemon=True)
         thread.start()
-        assert attempt(io, f"https://127.0.0.1:{listener.getsockname()[1]}/") == "ConnectError"
+        assert attempt(io, f"https://127.0.0.1:{listener.getsockname()[1]}/") == "TLS: wrong version number"
         thread.join()
+
+
+# --- authorities of one's own -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A receiver behind TLS, and the authority that only its owner knows."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl")
+    key, ca_file = tmp_path / "key.pem", tmp_path / "ca.pem"
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(ca_file), "-days", "2"]
+    named = ["-subj", "/CN=driftd test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, *made, *named], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca_file, key)
+    receiver = Receiver(context)
+    yield receiver.url, ca_file
+    receiver.close()
+
+
+def test_a_certificate_of_nobody_known_is_said(io: Transport, private: tuple[str, Path]) -> None:
+    said = str(attempt(io, private[0]))
+
+    assert said.startswith("TLS: the certificate is not trusted: self-signed certificate")
+    assert said.endswith("ca_file names its authority")
+
+
+def test_an_authority_of_ones_own_is_trusted(io: Transport, private: tuple[str, Path]) -> None:
+    url, ca_file = private
+
+    assert attempt(io, url, ca_file=trusted(ca_file)) == 204
+
+
+def test_the_usual_variable_names_authorities(
+    io: Transport, private: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, ca_file = private
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+
+    assert attempt(io, url) == 204
+
+
+def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("none")
+
+    for name in ("ca.pem", "absent.pem"):
+        with pytest.raises(ValueError, match=f"ca_file: .*{name} cannot be used: "):
+            trusted(tmp_path / name)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from monitor.sources.formats.base import Reader, Rows
 from monitor.sources.formats.fields import Path, TopicFields
-from monitor.sources.formats.json.documents import Document, dig, read_document, read_documents
+from monitor.sources.formats.json.documents import FRAME, Document, dig, framed, read_document, read_documents
 from monitor.sources.formats.json.scanning import topic_scanner
 from monitor.sources.formats.json.typed import typed_reader
 
@@ -28,6 +28,18 @@ class JsonDecoder:
 
 
 decoder = JsonDecoder
+
+
+def hint(raw: bytes) -> str | None:
+    """What helps with a message that is no plain JSON; None where nothing is known."""
+    schema = framed(raw)
+    if schema is None:
+        return None
+    inside = "JSON Schema" if raw[FRAME:].lstrip()[:1] == b"{" else "Avro or Protobuf"
+    return (
+        f"framed by a schema registry (schema {schema}, {inside} by its look), which is not read yet: "
+        "let the producer write plain JSON, or convert the topic (Kafka Connect, ksqlDB)"
+    )
 
 
 def look(raw: bytes | None, paths: Iterable[Path]) -> Sequence[object]:

@@ -18,6 +18,7 @@ constexpr int32_t UNMONITORED = -1, ODD = -2;
 constexpr size_t MAX_BYTES = 1 << 20;
 constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanoseconds
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
+constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none: no UTF-8, so none can
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
 enum class Kind { node, number, category, timestamp, model, version, id };
@@ -44,7 +45,8 @@ struct Shape {
   Node root;
   std::vector<Table> categories;  // one a categorical slot; its size is the code of what is in none
   size_t numbers = 0, ids = 0, required = 0;
-  bool envelope = false;  // holds timestamp, model and version
+  bool envelope = false;   // holds timestamp, model and version
+  bool modelless = false;  // messages need not name their model
 };
 
 struct Model {
@@ -91,7 +93,7 @@ class Reader {
     if (columns_.ids) columns_.ids[row] = 0;
     if (!root(begin, end)) return false;
     if (!in_.ends() || required_ != shape_.required) return false;
-    if (shape_.envelope && !(has_time_ && has_model_)) return false;
+    if (shape_.envelope && !enveloped()) return false;
     if (filled_ != shape_.numbers + shape_.categories.size()) fill(shape_.root);
     return true;
   }
@@ -99,11 +101,11 @@ class Reader {
   // Reads as far as time and series are known, or to the end; false: odd. What stands behind is not looked at.
   bool read_envelope(const char* begin, const char* end, const Routes& routes) {
     until_known_ = &routes;
-    return root(begin, end) && (known() || (in_.ends() && has_time_ && has_model_));
+    return root(begin, end) && (known() || (in_.ends() && enveloped()));
   }
 
   int64_t time() const { return time_; }
-  string_view model() const { return model_; }
+  string_view model() const { return has_model_ ? model_ : UNNAMED; }
   string_view version() const { return version_; }
 
   void count(int64_t* totals) const {
@@ -122,6 +124,8 @@ class Reader {
     in_.space();
     return *in_.at == '{' && object(shape_.root, 1);
   }
+
+  bool enveloped() const { return has_time_ && (has_model_ || shape_.modelless); }
 
   bool known() const {
     return until_known_ && has_time_ && has_model_ && (has_version_ || !until_known_->by_version(model_));

@@ -125,12 +125,13 @@ void add_all(Table& table, PyObject* texts) {
 PyObject* make_shape(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *root, *categories;
-    int numbers;
-    checked(PyArg_ParseTuple(arguments, "O!iO!", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories));
+    int numbers, modelless;
+    checked(PyArg_ParseTuple(arguments, "O!iO!p", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories, &modelless));
     auto shape = std::make_unique<Shape>();
     build(*shape, shape->root, root);
     shape->required -= shape->root.required;
     shape->numbers = numbers;
+    shape->modelless = modelless != 0;
     shape->categories.resize(PyList_Size(categories));
     for (size_t at = 0; at < shape->categories.size(); ++at)
       add_all(shape->categories[at], checked(PyList_GetItem(categories, at)));
@@ -147,8 +148,8 @@ PyObject* make_routes(PyObject*, PyObject* arguments) {
       PyObject *model, *versions;
       int otherwise;
       PyObject* entry = checked(PyList_GetItem(listed, at));
-      checked(PyArg_ParseTuple(entry, "UiO!", &model, &otherwise, &PyDict_Type, &versions));
-      routes->names.add(text_of(model), static_cast<int32_t>(at));
+      checked(PyArg_ParseTuple(entry, "OiO!", &model, &otherwise, &PyDict_Type, &versions));
+      routes->names.add(model == Py_None ? UNNAMED : text_of(model), static_cast<int32_t>(at));
       routes->models.emplace_back();
       routes->models.back().otherwise = otherwise;
       PyObject *version, *series;

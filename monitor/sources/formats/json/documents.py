@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Column
-from monitor.sources.formats.base import Rows
+from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.values import Rejected
 
@@ -23,6 +23,8 @@ STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
 OPENING = frozenset(b"{[")
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
+FRAME = 5  # bytes
+FRAMED = "schema_registry_framed"
 LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a longer one counts as infinite
 
 
@@ -35,18 +37,32 @@ def nesting(raw: bytes) -> int:
     return deepest
 
 
+def framed(raw: bytes) -> int | None:
+    """The id of the schema that a schema registry's client put before a message; None where it did not.
+
+    A zero byte, then four bytes of the id, the highest first (Confluent's wire format). No JSON begins so.
+    """
+    return int.from_bytes(raw[1:5], "big") if len(raw) > FRAME and raw[0] == 0 else None
+
+
 def refusal(raw: bytes | None) -> str | None:
     """Why a message is refused before it is parsed; None if it may be."""
+    if raw is None:
+        return TOMBSTONE
     if not raw:
         return "empty"
+    if framed(raw) is not None:
+        return FRAMED
     if len(raw) > MAX_BYTES:
         return "too_large"
+    return _text_refused(raw)
+
+
+def _text_refused(raw: bytes) -> str | None:
     if not (raw.isascii() or _is_utf8(raw)):
         return "invalid_utf8"
     brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
-    if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
-        return "too_deep"
-    return None
+    return "too_deep" if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH else None
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -17,7 +17,8 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.structs import plan_series
-from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
+from monitor.sources.formats.times import NOT_A_TIME
+from monitor.stream.events import ANY_VERSION, Nanos
 
 try:
     from monitor.sources.formats.json import _scan
@@ -28,6 +29,7 @@ COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
 UNMONITORED, ODD = -1, -2
 REASONS = ("missing", "boolean_as_number", "number_as_text", "wrong_type", "non_finite")
 NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID = range(7)
+ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
 Leaves = Mapping[Path, tuple[int, int]]
@@ -50,27 +52,25 @@ class TopicScanner:
         self._series = list(topic.series.values())
         self._look = look
         self._unit = fields.unit
-        envelope = {
-            fields.timestamp: (TIMESTAMP, 0),
-            fields.model: (MODEL, 0),
-            fields.version: (VERSION, 0),
-        }
-        self._routes = _scan.routes(_routes([series.key for series in self._series]))
-        self._envelope = _scan.shape(_node(envelope, ()), 0, [])
-        self._shapes = [_shape(series, envelope, fields) for series in self._series]
+        envelope = {path: (ENVELOPE[name], 0) for name, path in fields.envelope.items()}
+        modelless = topic.unnamed is not None
+        self._routes = _scan.routes(_routes(topic))
+        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless)
+        self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
-        values, partitions = list(records.values), list(records.partitions)
+        values = list(records.values)
         scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
         totals = np.zeros(len(REASONS), dtype=np.int64)
         scan = self._single if len(self._series) == 1 else self._each
         rows = scan(values, latest, scanned, totals)
         counts.fields.update({reason: n for reason, n in zip(REASONS, totals.tolist(), strict=True) if n})
         counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
-        newest = _scan.newest(partitions, scanned.times, scanned.series)
-        return Read(rows, newest, records.only(np.flatnonzero(scanned.series == ODD).tolist()))
+        odd = scanned.series == ODD
+        times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
+        return Read(rows, records.partitions, times, records.only(np.flatnonzero(odd).tolist()))
 
     def _single(
         self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]
@@ -144,26 +144,35 @@ def topic_scanner(topic: TopicFields, look: Look) -> TopicScanner | None:
         return None
 
 
-def _routes(keys: Sequence[SeriesKey]) -> list[tuple[str, int, dict[str, int]]]:
-    """Model, the series of all its other versions, the series of each version named."""
-    models: dict[str, tuple[int, dict[str, int]]] = {}
-    for series, key in enumerate(keys):
-        otherwise, versions = models.get(key.model, (UNMONITORED, {}))
-        if key.version == ANY_VERSION:
-            otherwise = series
-        else:
-            versions[key.version] = series
-        models[key.model] = otherwise, versions
-    return [(model, otherwise, versions) for model, (otherwise, versions) in models.items()]
+Route = tuple[str | None, int, dict[str, int]]
+"""A model, the series of all its other versions, the series of each version named."""
 
 
-def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap) -> Any:
+def _routes(topic: TopicFields) -> list[Route]:
+    """A route for each model; for what names no model, None, where it has one all the same."""
+    numbers = {id(series): number for number, series in enumerate(topic.series.values())}
+
+    def route(model: str | None, find: Callable[[str], SeriesFields | None]) -> Route:
+        said = topic.fields.version_is
+        if said is not None:
+            return model, numbers.get(id(find(said)), UNMONITORED), {}
+        versions = ["", *(key.version for key in topic.series if key.version != ANY_VERSION)]
+        found = {version: numbers.get(id(find(version)), UNMONITORED) for version in versions}
+        otherwise = numbers.get(id(find(ANY_VERSION)), UNMONITORED)
+        return model, otherwise, {version: number for version, number in found.items() if number != otherwise}
+
+    models = dict.fromkeys(key.model for key in topic.series)
+    routes = [route(model, partial(topic.named_series, model)) for model in models]
+    return [*routes, route(None, topic.unnamed_series)] if topic.unnamed is not None else routes
+
+
+def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelless: bool) -> Any:
     leaves = dict(envelope)
     leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
     leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
     leaves |= {series.id: (ID, 0)} if series.id else {}
     categories = [table.categories for table in series.tables]
-    return _scan.shape(_node(leaves, fields.features), len(series.numeric), categories)
+    return _scan.shape(_node(leaves, fields.features), len(series.numeric), categories, modelless)
 
 
 def _node(leaves: Leaves, required: Path) -> tuple[bool, list[tuple[str, int, Any]]]:

@@ -28,6 +28,9 @@ class Leaf:
     default: Any = msgspec.NODEFAULT
 
 
+MAY_LACK = {"model": Leaf(str | None, None), "version": Leaf(ENVELOPE["version"], None)}
+
+
 @dataclass(slots=True)
 class Node:
     """An object of the message. Required objects make a message without them fail the typed reading."""
@@ -65,19 +68,17 @@ class StructPlan:
         return columns
 
 
-def plan_series(series: SeriesFields) -> StructPlan | None:
-    """The struct of a series' messages; None where no struct can say it."""
+def plan_series(series: SeriesFields, *, modelless: bool = False) -> StructPlan | None:
+    """The struct of a series' messages; None where no struct can say it. `modelless`: they need not name their model."""
     numeric, categorical = ([path for _, path in columns] for columns in (series.numeric, series.categorical))
-    return plan_struct(_envelope(series.fields), numeric, categorical, series.fields.features, series.id)
+    return plan_struct(
+        series.fields.envelope, numeric, categorical, series.fields.features, series.id, modelless=modelless
+    )
 
 
-def plan_envelope(fields: FieldMap) -> StructPlan | None:
+def plan_envelope(fields: FieldMap, *, modelless: bool = False) -> StructPlan | None:
     """The struct of what every message of a topic has; None where no struct can say it."""
-    return plan_struct(_envelope(fields), [], [], fields.features)
-
-
-def _envelope(fields: FieldMap) -> dict[str, Path]:
-    return {"timestamp": fields.timestamp, "model": fields.model, "version": fields.version}
+    return plan_struct(fields.envelope, [], [], fields.features, modelless=modelless)
 
 
 def plan_struct(
@@ -86,6 +87,8 @@ def plan_struct(
     categorical: Sequence[Path],
     features: Path,
     identity: Path = (),
+    *,
+    modelless: bool = False,
 ) -> StructPlan | None:
     """The struct of messages that keep these things at these paths.
 
@@ -99,14 +102,30 @@ def plan_struct(
         if numeric or categorical:
             _require(root, features)
         for name, path in envelope.items():
-            _put(root, path, Leaf(ENVELOPE[name], None if name == "version" else msgspec.NODEFAULT))
+            _put(
+                root,
+                path,
+                MAY_LACK[name] if name in MAY_LACK and (modelless or name == "version") else Leaf(ENVELOPE[name]),
+            )
         for path, leaf in leaves:
             _put(root, path, leaf)
         struct = _struct(root, "Message")
     except (ValueError, TypeError):
         return None
-    getters = attrgetter(*(_attributes(root, envelope[name]) for name in ("timestamp", "model", "version")))
-    return StructPlan(struct, getters, _wanted(root, [path for path, _ in leaves]), len(leaves))
+    return StructPlan(struct, _getter(root, envelope), _wanted(root, [path for path, _ in leaves]), len(leaves))
+
+
+def _getter(root: Node, envelope: Mapping[str, Path]) -> Callable[[Any], tuple[Any, Any, Any]]:
+    """What gives event time, model and version of a struct: None for what is not looked up."""
+    places = {name: _attributes(root, path) for name, path in envelope.items()}
+    if len(places) == len(ENVELOPE):
+        return attrgetter(*(places[name] for name in ENVELOPE))
+    each = [attrgetter(places[name]) if name in places else _nothing for name in ENVELOPE]
+    return lambda message: (each[0](message), each[1](message), each[2](message))
+
+
+def _nothing(_: Any) -> None:
+    return None
 
 
 def _require(root: Node, path: Path) -> None:

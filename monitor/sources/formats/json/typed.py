@@ -19,7 +19,7 @@ from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
 from monitor.sources.formats.identity import hashes_of
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
-from monitor.sources.formats.times import NOT_A_TIME, newest, times_of
+from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, version_text
 from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
 
@@ -33,7 +33,8 @@ class TypedReader:
     def __init__(self, topic: TopicFields, envelope: StructPlan, look: Look) -> None:
         self._topic = topic
         self._envelope = envelope
-        self._plans = {key: plan_series(series) for key, series in topic.series.items()}
+        modelless = topic.unnamed is not None
+        self._plans = {key: plan_series(series, modelless=modelless) for key, series in topic.series.items()}
         self._look = look
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
@@ -46,7 +47,8 @@ class TypedReader:
             plan = self._plans[series.key]
             if plan is not None:
                 rows += self._rows(series, plan, values, places, latest, times, counts)
-        return Read(rows, newest(records.partitions, times), records.only(np.flatnonzero(times == NOT_A_TIME).tolist()))
+        left = records.only(np.flatnonzero(times == NOT_A_TIME).tolist())
+        return Read(rows, records.partitions, times, left)
 
     # --- which series a message belongs to --------------------------------------------------------------------------
 
@@ -126,7 +128,7 @@ class TypedReader:
 
 def typed_reader(topic: TopicFields, look: Look) -> TypedReader | None:
     """A reader, where structs can say the shape of this topic's messages."""
-    envelope = plan_envelope(topic.fields)
+    envelope = plan_envelope(topic.fields, modelless=topic.unnamed is not None)
     return None if envelope is None or not topic.series else TypedReader(topic, envelope, look)
 
 

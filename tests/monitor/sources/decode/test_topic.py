@@ -92,8 +92,14 @@ def test_a_good_event_becomes_a_row() -> None:
     assert decoded.facts == []
 
 
+def test_a_tombstone_is_no_event_and_is_not_rejected() -> None:
+    decoded = read(make_decoder(), None, event(), None)
+
+    assert decoded.facts == [EventsCounted("t", "tombstone", 2)]
+    assert len(decoded.batches[0]) == 1
+
+
 BAD: dict[str, tuple[bytes | None, str]] = {
-    "tombstone": (None, "empty"),
     "empty": (b"", "empty"),
     "truncated": (event()[:-2], "malformed_json"),
     "text": (b"hello", "malformed_json"),
@@ -108,8 +114,6 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "over a mebibyte": (event(id="x" * (1 << 20)), "too_large"),
     "100 000 brackets": (b"[" * 100_000, "too_deep"),
     "100 000 brackets inside": (event(id=0).replace(b'"id": 0', b'"id": ' + b"[" * 100_000), "too_deep"),
-    "model absent": (event(model=...), "model_missing"),
-    "model null": (event(model=None), "model_missing"),
     "model number": (event(model=3), "model_invalid"),
     "model object": (event(model={"name": "churn"}), "model_invalid"),
     "version object": (event(version={}), "version_invalid"),
@@ -465,6 +469,40 @@ def test_models_of_one_topic_may_be_mixed_and_broken() -> None:
     assert fields_rejected(decoded) == {"number_as_text": 3}
 
 
+@pytest.mark.parametrize("model", [..., None])
+def test_a_row_that_names_no_model_is_of_the_only_one(model: Any) -> None:
+    """Without a version too, of the only series; its version counts where it has one."""
+    messages = [event(model=model), event(model=model, version=...), event(model=model, version="4")]
+
+    decoded = read(make_decoder(), *messages)
+
+    assert [(batch.key, len(batch)) for batch in decoded.batches] == [(CHURN, 2)]
+    assert outcomes(decoded) == {"unmonitored": 1}
+
+
+def test_with_two_models_a_row_must_say_whose_it_is() -> None:
+    decoded = read(make_decoder([CHURN, SeriesKey("fraud", "*")]), event(model=...), event(model=None), event())
+
+    assert rejected(decoded) == {"model_missing": 2}
+    assert [len(batch) for batch in decoded.batches] == [1]
+
+
+@pytest.mark.parametrize("pure", [False, True])
+def test_a_constant_is_what_all_rows_are_of(pure: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever they say themselves; with the compiled part and without."""
+    if pure:
+        monkeypatch.setattr("monitor.sources.formats.json.scanning.COMPILED", False)
+    fraud = SeriesKey("fraud", "*")
+    messages = [event(model=...), event(model="fraud"), event(version="9"), event(version=...)]
+
+    by_model = read(make_decoder([CHURN, fraud], fields=FieldMap(model_is="churn")), *messages)
+    both = read(make_decoder([CHURN, fraud], fields=FieldMap(model_is="churn", version_is="3")), *messages)
+
+    assert sum(len(batch) for batch in by_model.batches if batch.key == CHURN) == 3
+    assert outcomes(by_model) == {"unmonitored": 1}
+    assert sum(len(batch) for batch in both.batches if batch.key == CHURN) == 4
+
+
 # --- event time -------------------------------------------------------------------------------------------------------
 
 
@@ -473,7 +511,7 @@ def test_every_valid_event_moves_its_partition_on(keys: list[SeriesKey]) -> None
     """Also those of models that are not monitored; never those that are rejected."""
     messages = {
         0: [event(ts=TS - 5), event(ts=TS - 9), event(ts=TS - 1, features=None)],
-        1: [event(ts=TS - 7), event(ts=TS - 2, model="other"), event(ts=TS - 1, model=None)],
+        1: [event(ts=TS - 7), event(ts=TS - 2, model="other"), event(ts=TS - 1, model=7)],
         2: [event(ts=TS - 4, features={"age": "x"}), event(ts=TS - 8)],
         3: [event(ts=TS - 3, model="other", features=None), event(ts=TS - 6, model="other")],
         4: [event(ts=0), b"", b"{"],

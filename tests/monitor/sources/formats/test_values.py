@@ -31,7 +31,7 @@ def short(value: Any) -> str:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (None, "empty"),
+        (None, "tombstone"),
         (b"", "empty"),
         (b"{" + b" " * MAX_BYTES, "too_large"),
         (b'{"a": "\xff"}', "invalid_utf8"),
@@ -254,3 +254,17 @@ def test_the_bounds_of_time_are_inclusive() -> None:
 
 def test_noon_is_noon() -> None:
     assert datetime.fromtimestamp(NOON / SECOND, UTC).isoformat() == "2026-11-23T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2016-12-31T23:59:60Z", "2016-12-31 23:59:60", "2017-01-01T00:59:60.000+01:00", "2016-12-31t15:59:60-08:00"],
+)
+def test_a_leap_second_is_the_next_second(text: str) -> None:
+    assert timestamp(text, MS, LATEST) == timestamp("2017-01-01T00:00:00Z", MS, LATEST)
+
+
+@pytest.mark.parametrize("text", ["2016-12-31T23:58:60Z", "2016-12-31T23:59:61Z", "2016-12-31T23:59:60+01:00"])
+def test_a_sixtieth_second_within_the_day_is_none(text: str) -> None:
+    with pytest.raises(Rejected, match="timestamp_invalid"):
+        timestamp(text, MS, LATEST)

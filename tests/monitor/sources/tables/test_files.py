@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from detectors.columns import Coded
-from monitor.sources.tables import arrow, base
+from monitor.sources.tables import arrow, shape
 from monitor.sources.tables import lines as json_lines
-from monitor.sources.tables.base import Shape, TableError
+from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import chunks, look
+from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import TimeColumn
 
 NOON = 1_763_899_200  # 2025-11-23T12:00:00Z
@@ -257,8 +258,8 @@ def test_a_csv_column_that_holds_numbers_in_one_file_only_is_text(write: Write) 
         ("a.csv", b"", "a.csv: cannot be read: Empty CSV file"),
         ("a.csv", b"a,b\n", "a.csv: holds no rows"),
         ("a.csv", b"a,b\n1,2\n3\n", "a.csv: cannot be read: CSV parse error: Expected 2 columns, got 1: 3"),
-        ("a.csv", b"a;b\n1;2\n", "a.csv: is separated by ';'; commas are read"),
-        ("a.csv", b"a\tb\n1\t2\n", "a.csv: is separated by '\\t'; commas are read"),
+        ("a.csv", b"a;b\n1;2\n", "a.csv: is separated by ';', not ','; --delimiter ';' reads it"),
+        ("a.csv", b"a\tb\n1\t2\n", "a.csv: is separated by '\\t', not ','; --delimiter '\\t' reads it"),
         ("a.csv", b"1,2\n3,4\n", "a.csv: the first line must name the columns; it is 1,2"),
         ("a.csv", b"a,a\n1,2\n", "a.csv: has two columns called a"),
         ("a.csv", b"a,b\n1,caf\xe9\n", "a.csv: cannot be read: is not UTF-8, save it as that: "),
@@ -307,7 +308,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path: Pat
 
 
 def test_too_many_columns_are_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MOST_COLUMNS", 2)
+    monkeypatch.setattr(shape, "MOST_COLUMNS", 2)
 
     assert refusal(write("a.csv", "a,b,c\n1,2,3\n")) == "a.csv: more than 2 columns: is this a table?"
 

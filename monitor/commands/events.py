@@ -1,0 +1,280 @@
+"""`driftd reference fit --config`: the reference from the very events, read as the daemon reads them."""
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from detectors import Kind, Reference
+from detectors.calibration.holidays import Holidays, calendar_of
+from monitor.app import fields_of, refuse_unknown_model
+from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
+from monitor.backtest.replay import Range
+from monitor.commands.excluded import ExcludedSpan, Exclusion
+from monitor.commands.exits import Exit
+from monitor.commands.progress import ProgressLine
+from monitor.commands.records import files_of, holds_lines, range_of, range_of_topics, topic_of
+from monitor.commands.reference import FitChoice, check_output, hand_over, is_span, parse_kinds, say
+from monitor.sections import parse_duration
+from monitor.settings import ConfigError, Settings, load_settings
+from monitor.settings.schema import ModelSettings, TopicSettings
+from monitor.sources.decode.finding import FeatureFinder
+from monitor.sources.decode.learner import EventColumns, LearningDecoder
+from monitor.sources.decode.spool import Spool
+from monitor.sources.formats.fields import FieldMap
+from monitor.sources.formats.values import LATEST_NANOS
+from monitor.sources.tables.base import TableError
+from monitor.sources.tables.files import Pieces, ahead
+from monitor.stream.events import Nanos, SeriesKey
+
+TIME = "event time"  # of the rows; beside features, none of which is called so by the mapping
+SHOWN_LEFT_OUT = 20
+
+
+def fit_events(choice: FitChoice) -> Exit:
+    """Profile the events of one model into its reference. Raises ConfigError."""
+    assert choice.config is not None
+    refuse_mapped(choice)
+    settings = load_settings(choice.config)
+    model = model_of(settings, choice.model, choice.version)
+    output = choice.output or choice.config.resolve().parent / model.reference
+    check_output(output, [*choice.inputs, choice.config])
+    window = window_of(choice, model)
+    learning = ModelEvents.begin(settings, model, choice)
+    excluded = [ExcludedSpan.parse(text) for text in choice.exclude or () if is_span(text)]
+    within = range_of(choice.first, choice.until)
+    recorded = learning.record(choice, within)
+    progress = ProgressLine(terminal=sys.stderr.isatty())
+    calendar = calendar_for(choice, model, choice.config.resolve().parent)
+    try:
+        reference = learning.profile(
+            recorded, Range() if choice.kafka else within, window, calendar, excluded, progress
+        )
+    except (RecordedError, TableError, ValueError) as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
+        raise ConfigError(
+            f"events cannot be kept while they are counted: {error.strerror or error}; TMPDIR says where"
+        ) from None
+    finally:
+        progress.done()
+    for line in (*learning.words(), *recorded.notes):
+        say(line)
+    return hand_over(reference, output, window, asked_kinds(choice, reference.names), as_json=choice.json)
+
+
+def asked_kinds(choice: FitChoice, names: Collection[str]) -> dict[str, Kind]:
+    """The features whose kind somebody has given, by name or by pattern."""
+    finder = FeatureFinder(FieldMap(), kinds=parse_kinds(choice.kinds or []))
+    return {name: kind for name in names if (kind := finder.kind_asked(name)) is not None}
+
+
+def refuse_mapped(choice: FitChoice) -> None:
+    """Raise ConfigError for what the configuration's mapping says already, and for no or two kinds of input."""
+    for option, value in (("--timestamp", choice.timestamp), ("--prediction", choice.prediction)):
+        if value is not None:
+            raise ConfigError(f"{option}: the configuration says it, in topics.fields")
+    if choice.kafka == bool(choice.inputs):
+        raise ConfigError("reference fit --config needs --input FILE… or --kafka, and not both")
+
+
+def model_of(settings: Settings, name: str | None, version: str | None) -> ModelSettings:
+    """The model that is meant. Raises ConfigError."""
+    meant = [
+        model for model in settings.models if name in {None, model.name} and version in {None, model.series_version}
+    ]
+    if len(meant) == 1:
+        return meant[0]
+    there_is = ", ".join(f"{model.name} version {model.series_version}" for model in meant or settings.models)
+    asked = " ".join(f"{option} {value}" for option, value in (("--model", name), ("--version", version)) if value)
+    raise ConfigError(f"{asked or 'reference fit'}: name one by --model and --version; there is {there_is}")
+
+
+def window_of(choice: FitChoice, model: ModelSettings) -> Nanos:
+    """The window that the calibration is learnt from: the model's own where none is named. Raises ConfigError."""
+    if choice.window is None:
+        return model.window
+    try:
+        window = parse_duration(choice.window)
+    except ValueError as error:
+        raise ConfigError(f"--window {choice.window}: {error}") from None
+    if window <= 0:
+        raise ConfigError(f"--window {choice.window}: must be longer than zero")
+    return window
+
+
+def calendar_for(choice: FitChoice, model: ModelSettings, base: Path) -> Holidays:
+    """The calendar asked for, else the model's. Raises ConfigError."""
+    own = model.holidays
+    if isinstance(own, str) and (base / own).is_file():
+        own = str(base / own)
+    try:
+        return calendar_of(choice.holidays or own or (), choice.timezone or model.timezone)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from None
+
+
+@dataclass(slots=True)
+class ModelEvents:
+    """One model's events on their way to a reference: a decoder a topic, what was found in all of them, counts."""
+
+    settings: Settings
+    topics: Sequence[TopicSettings]
+    finders: dict[str, FeatureFinder]
+    decoders: dict[str, LearningDecoder]
+    outside: int = 0
+    excluded: Exclusion | None = None
+    taken: int = 0
+
+    @classmethod
+    def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "ModelEvents":
+        """Make the decoders. Raises ConfigError."""
+        several = choice.kafka and choice.topic is None
+        topics = list(settings.topics) if several else [topic_of(settings, choice.topic)]
+        keys = [SeriesKey(each.name, each.series_version) for each in settings.models]
+        ours = SeriesKey(model.name, model.series_version)
+        found = shared_finder(choice)
+        finders, decoders = {}, {}
+        for topic in topics:
+            fields = fields_of(topic)
+            refuse_unknown_model(topic, fields, [key.model for key in keys])
+            finder = found(topic)
+            finders[topic.name] = finder
+            decoders[topic.name] = LearningDecoder(topic.name, keys, ours, fields, finder, topic.format)
+        return cls(settings, topics, finders, decoders)
+
+    def record(self, choice: FitChoice, within: Range) -> Recorded:
+        """The events that are meant. Raises ConfigError."""
+        if choice.kafka:
+            return range_of_topics(self.settings, self.decoders, within)
+        (decoder,) = self.decoders.values()
+        if not holds_lines(choice.inputs):
+            from monitor.backtest.tables import find_features
+
+            try:
+                find_features(choice.inputs, decoder.fields, decoder.finder)
+            except TableError as error:
+                raise ConfigError(str(error)) from None
+            decoder.build_anew()
+        return files_of(choice.inputs, decoder)
+
+    # --- two passes -------------------------------------------------------------------------------------------------
+
+    def profile(
+        self,
+        recorded: Recorded,
+        within: Range,
+        window: Nanos,
+        calendar: Holidays,
+        excluded: list[ExcludedSpan],
+        progress: ProgressLine,
+    ) -> Reference:
+        """Read the record once, and what was kept of it again. Raises RecordedError, ValueError and OSError."""
+        self.excluded = Exclusion(excluded, TIME) if excluded else None
+        with Spool() as spool:
+            passes = iter((self._first(recorded, within, spool), self._again(spool)))
+            reference = self._fitted(lambda: next(passes), window, calendar, progress)
+        progress.done()
+        return reference
+
+    def _fitted(
+        self, chunks: Callable[[], Iterator[Pieces]], window: Nanos, calendar: Holidays, progress: ProgressLine
+    ) -> Reference:
+        try:
+            return Reference.fit_chunks(
+                chunks,
+                timestamp=TIME,
+                window_ns=window,
+                progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
+                calendar=calendar,
+            )
+        except ValueError as error:
+            raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
+
+    def _nothing(self) -> str:
+        """Why there is no row to profile."""
+        return "no event is of the model" + "".join(f"; {line}" for line in self._refused())
+
+    def _first(self, recorded: Recorded, within: Range, spool: Spool) -> Iterator[Pieces]:
+        chunks = ahead(self._read(recorded, within, spool))
+        return chunks if self.excluded is None else self.excluded.without(chunks)
+
+    def _again(self, spool: Spool) -> Iterator[Pieces]:
+        chunks = ahead(self._pieces(columns) for columns in spool.read())
+        return chunks if self.excluded is None else Exclusion(self.excluded.spans, TIME).without(chunks)
+
+    def _read(self, recorded: Recorded, within: Range, spool: Spool) -> Iterator[Pieces]:
+        try:
+            for _ in recorded.pieces():
+                for decoder in self.decoders.values():
+                    for columns in decoder.drain():
+                        kept = self._within(columns, within)
+                        if kept.times.size:
+                            self.taken += kept.times.size
+                            spool.write(kept)
+                            yield self._pieces(kept)
+        except EmptyRecordError as error:
+            raise ValueError(str(error)) from None
+
+    def _within(self, columns: EventColumns, within: Range) -> EventColumns:
+        if not within.limited:
+            return columns
+        first, until = within.first or -LATEST_NANOS, within.until or LATEST_NANOS
+        which = (columns.times >= first) & (columns.times < until)
+        self.outside += int(which.size - np.count_nonzero(which))
+        return columns.where(which)
+
+    def _pieces(self, columns: EventColumns) -> Pieces:
+        finder = next(iter(self.finders.values()))
+        return {**columns.columns(finder), TIME: columns.times.view("datetime64[ns]")}
+
+    # --- what is to be known ----------------------------------------------------------------------------------------
+
+    def words(self) -> Iterator[str]:
+        """What was not taken, and why."""
+        finder = next(iter(self.finders.values()))
+        for name, reason in list(finder.left_out.items())[:SHOWN_LEFT_OUT]:
+            yield f"left out {name}: {reason}"
+        yield from list(finder.odd.values())[:SHOWN_LEFT_OUT]
+        yield from self._refused()
+        if self.excluded is not None:
+            yield f"left out {self.excluded.rows:,} rows by --exclude"
+
+    def _refused(self) -> Iterator[str]:
+        for decoder in self.decoders.values():
+            if decoder.reasons:
+                reasons = ", ".join(f"{reason} {count:,}" for reason, count in decoder.reasons.most_common(3))
+                yield f"{decoder.topic}: {decoder.reasons.total():,} events were rejected: {reasons}; `driftd explain` shows why"
+            if count := decoder.counts["unmonitored"]:
+                yield f"{decoder.topic}: {count:,} events are of models that are not configured"
+        if self.outside:
+            yield f"left out {self.outside:,} events outside --from and --until"
+
+
+def shared_finder(choice: FitChoice) -> Callable[[TopicSettings], FeatureFinder]:
+    """Gives each topic a finder that knows its mapping; all of them collect the same features."""
+    kinds = parse_kinds(choice.kinds or [])
+    shared: list[FeatureFinder] = []
+
+    def finder(topic: TopicSettings) -> FeatureFinder:
+        made = FeatureFinder(
+            fields_of(topic),
+            predicted=topic.kind == "predictions",
+            only=choice.columns,
+            kinds=kinds,
+            without=[text for text in choice.exclude or () if not is_span(text)],
+            identifier=tuple(topic.fields.id.split(".")),
+        )
+        if shared:
+            made.features, made.left_out, made.order, made.odd = (
+                shared[0].features,
+                shared[0].left_out,
+                shared[0].order,
+                shared[0].odd,
+            )
+        shared.append(made)
+        return made
+
+    return finder

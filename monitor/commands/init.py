@@ -1,0 +1,239 @@
+"""`driftd init`: a first configuration from a look at the events, and the reference from the same events."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from monitor.app import explain_client
+from monitor.backtest.recorded import RecordedError, blocks, size_of
+from monitor.clock import SystemClock
+from monitor.commands.events import fit_events
+from monitor.commands.exits import Exit
+from monitor.commands.records import holds_lines
+from monitor.commands.reference import FitChoice
+from monitor.sections import parse_duration
+from monitor.settings import ConfigError
+from monitor.sources.decode.guessing import Guess, NothingLikeEvents, guess
+from monitor.sources.formats.json import hint
+from monitor.sources.formats.json.documents import read_document
+from monitor.sources.formats.values import Rejected
+from monitor.sources.kafka.newest import SampleError, newest_of
+from monitor.sources.tables.base import TableError, explained
+from monitor.sources.tables.files import look, table_of
+
+SAMPLED = 1000  # rows of a file
+WINDOWS = ("1m", "5m", "15m", "1h", "6h", "1d")
+ROOMY = 400  # rows of a usual window: twice those that are judged
+BROKERS = "127.0.0.1:9092"
+
+
+@dataclass(frozen=True, slots=True)
+class InitChoice:
+    """What the command line asked for."""
+
+    config: Path
+    file: Path | None = None
+    kafka: str | None = None
+    topic: str | None = None
+
+
+def init(choice: InitChoice) -> Exit:
+    """Look at events, write a configuration, and fit the references. Raises ConfigError."""
+    if choice.config.exists():
+        raise ConfigError(f"{choice.config}: is there already; name another by --config")
+    if not choice.config.resolve().parent.is_dir():
+        raise ConfigError(f"{choice.config}: there is no directory {choice.config.resolve().parent}")
+    rows, topic = sample(choice), topic_name(choice)
+    try:
+        found = guess(rows, SystemClock().now())
+    except NothingLikeEvents as error:
+        raise ConfigError(f"{choice.file or topic}: {error}") from None
+    try:
+        choice.config.write_text("\n".join(written(found, choice, topic)) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{choice.config}: cannot be written: {error.strerror or error}") from None
+    for line in words(found, choice, len(rows)):
+        print(line)
+    models = found.models or (topic,)
+    for model in models:
+        fit_events(
+            FitChoice(
+                [] if choice.file is None else [choice.file],
+                None,
+                config=choice.config,
+                model=model,
+                kafka=choice.file is None,
+            )
+        )
+    offline = "" if choice.file is None else " --offline"
+    print(f"next: look through {choice.config}, then `driftd check --config {choice.config}{offline}`")
+    return Exit.OK
+
+
+def topic_name(choice: InitChoice) -> str:
+    """The topic, or what a file's may be called."""
+    if choice.topic is not None:
+        return choice.topic
+    stem = "" if choice.file is None else choice.file.name.partition(".")[0]
+    return "".join(each if each.isascii() and (each.isalnum() or each in "._-") else "-" for each in stem) or "events"
+
+
+# --- a sample -----------------------------------------------------------------------------------------------------------
+
+
+def sample(choice: InitChoice) -> list[Mapping[str, Any]]:
+    """Some events as objects. Raises ConfigError."""
+    if (choice.file is None) == (choice.kafka is None):
+        raise ConfigError("init needs a FILE, or --kafka BROKERS and --topic NAME")
+    if choice.file is not None:
+        rows = list(islice(rows_of_file(choice.file), SAMPLED))
+        return rows or _nothing(str(choice.file))
+    if choice.topic is None:
+        raise ConfigError("--kafka needs --topic NAME")
+    try:
+        newest = newest_of({"bootstrap.servers": choice.kafka, "log_level": 0}, choice.topic)
+    except SampleError as error:
+        raise ConfigError(f"--kafka {choice.kafka}: {error}") from None
+    except (KafkaException, ValueError) as error:
+        raise ConfigError(f"--kafka: {explain_client(error)}") from None
+    return objects(newest.values, f"topic {choice.topic}")
+
+
+def _nothing(where: str) -> list[Mapping[str, Any]]:
+    raise ConfigError(f"{where}: holds no event")
+
+
+def rows_of_file(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a file of lines, or of a table. Raises ConfigError."""
+    try:
+        size_of(path)
+        if holds_lines([path]):
+            _, first = next(iter(blocks(path)), (0, []))
+            yield from objects(first[:SAMPLED], str(path))
+            return
+        yield from table_rows(path)
+    except (RecordedError, TableError) as error:
+        raise ConfigError(str(error)) from None
+
+
+def table_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table's first chunk; dots in the names of columns are levels. Raises TableError."""
+    shape = look([path])
+    with explained(path):
+        table = table_of(path)
+        texts = shape.reading({}, None)
+        chunk, _ = next(iter(table.read(set(table.names), texts)), ({}, 0.0))
+    columns = {name: _plain(column) for name, column in chunk.items()}
+    for values in zip(*columns.values(), strict=True):
+        row: dict[str, Any] = {}
+        for name, value in zip(columns, values, strict=True):
+            *above, last = name.split(".")
+            held = row
+            for each in above:
+                held = held.setdefault(each, {})
+            held[last] = value
+        yield row
+
+
+def _plain(column: Any) -> list[Any]:
+    """Some values of a column as a message would hold them."""
+    if getattr(column, "dtype", None) is not None and column.dtype.kind == "M":
+        return [None if str(time) == "NaT" else f"{time}Z" for time in column[:SAMPLED].astype("datetime64[us]")]
+    values = column.tolist()[:SAMPLED]
+    return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
+
+
+def objects(values: Sequence[bytes | None], where: str) -> list[Mapping[str, Any]]:
+    """The messages that are JSON objects. Raises ConfigError where none is."""
+    rows, reasons = list[Mapping[str, Any]](), list[str]()
+    for value in values:
+        try:
+            rows.append(read_document(value))
+        except Rejected as reason:
+            reasons.append(str(reason))
+    held = next((value for value in values if value), None)
+    if not rows and held is not None:
+        raise ConfigError(f"{where}: messages are {hint(held) or f'no JSON objects: {reasons[0]}'}")
+    return rows or _nothing(where)
+
+
+# --- what is said and written -------------------------------------------------------------------------------------------
+
+
+def words(found: Guess, choice: InitChoice, rows: int) -> Iterator[str]:
+    """What was found in the events, and what is not sure."""
+    yield f"{choice.config}: from {rows:,} events"
+    for key, path in parts(found).items():
+        note = f" (unsure: {found.unsure[key]})" if key in found.unsure else ""
+        yield f"  {key}: {path or 'none'}{note}"
+    yield f"  models: {', '.join(found.models) or 'none is named; all events are of one'}"
+
+
+def parts(found: Guess) -> dict[str, str | None]:
+    """What was found where."""
+    return {
+        "timestamp": f"{found.timestamp} ({found.unit})",
+        "id": found.identifier,
+        "model": found.model,
+        "version": found.version,
+        "features": f"{found.features or 'the message itself'}: {', '.join(found.names[:10])}"
+        + (f" and {len(found.names) - 10} more" if len(found.names) > 10 else ""),  # noqa: PLR2004 - as many as fit a line
+        "prediction": found.prediction,
+    }
+
+
+def window_for(times: Sequence[int]) -> str:
+    """The shortest window that usually holds enough rows."""
+    span = max(times) - min(times) if times else 0
+    if span <= 0:
+        return "5m"
+    return next((each for each in WINDOWS if len(times) * parse_duration(each) / span >= ROOMY), WINDOWS[-1])
+
+
+def written(found: Guess, choice: InitChoice, topic: str) -> Iterator[str]:
+    """The lines of the configuration."""
+    unsure = {key: f"  # unsure: {_comment(why)}" for key, why in found.unsure.items()}
+    yield "# Written by `driftd init` from a look at the events. What is not sure says so; `driftd explain` shows each message."
+    yield "kafka:"
+    note = "" if choice.kafka else "  # unsure: a file says nothing of a broker"
+    yield f"  bootstrap_servers: {_text(choice.kafka or BROKERS)}{note}"
+    yield "topics:"
+    yield f"  - name: {_text(topic)}"
+    yield f"    timestamp_unit: {found.unit}  # of numbers; texts are RFC 3339"
+    yield "    fields:"
+    yield f"      timestamp: {_text(found.timestamp)}{unsure.get('timestamp', '')}"
+    if found.identifier is not None:
+        yield f"      id: {_text(found.identifier)}"
+    constant = f"{{const: {_text(topic)}}}  # no message names its model"
+    yield f"      model: {_text(found.model) if found.model else constant}{unsure.get('model', '')}"
+    if found.version is not None:
+        yield f"      version: {_text(found.version)}"
+    yield f"      features: {_text(found.features)}  # {_comment(', '.join(found.names[:5]))}, …{unsure.get('features', '')}"
+    prediction = found.prediction or "prediction"
+    yield f"      prediction: {_text(prediction)}{unsure.get('prediction', '')}"
+    yield "models:"
+    for model in found.models or (topic,):
+        yield f"  - name: {_text(model)}  # every version"
+        yield f"    reference: {_text(f'{_file(model)}.json')}  # of all events there were; `driftd reference fit --config` makes it anew"
+        yield f"    window: {window_for(found.times)}  # by the rate of the events"
+    yield "state: driftd-state  # beside this file"
+    yield "# webhooks:  # who is told; docs/webhooks.md"
+    yield "#   - {name: team, url: https://…, secret_env: DRIFTD_SECRET}"
+
+
+def _text(text: str) -> str:
+    return json.dumps(text)
+
+
+def _comment(text: str) -> str:
+    """Names come from messages: none may end the line that it stands in."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _file(model: str) -> str:
+    return "".join(each if each.isalnum() or each in "._-" else "-" for each in model)

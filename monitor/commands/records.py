@@ -1,0 +1,83 @@
+"""Which events a command reads: recorded files, or a range of the configured topics."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from monitor.app import broker_properties, explain_client
+from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded
+from monitor.backtest.replay import Range
+from monitor.settings import ConfigError, Settings
+from monitor.settings.schema import TopicSettings
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.values import Rejected, parse_time
+from monitor.sources.kafka.client import KafkaChoice
+from monitor.stream.events import SECOND, Nanos
+
+
+def range_of(first_text: str | None, until_text: str | None) -> Range:
+    """`--from` and `--until`. Raises ConfigError."""
+    first, until = time_of("--from", first_text), time_of("--until", until_text)
+    if first is not None and until is not None and until <= first:
+        raise ConfigError(f"--until {until_text}: is not after --from {first_text}")
+    return Range(first, until)
+
+
+def time_of(option: str, text: str | None) -> Nanos | None:
+    """A time of the command line. Raises ConfigError."""
+    try:
+        return None if text is None else parse_time(text)
+    except Rejected:
+        raise ConfigError(f"{option} {text}: is no time such as 2026-11-01 or 2026-11-01T12:00:00Z") from None
+
+
+def topic_of(settings: Settings, name: str | None) -> TopicSettings:
+    """A configured topic, the first if none is named. Raises ConfigError."""
+    topics = {topic.name: topic for topic in settings.topics}
+    if name is not None and name not in topics:
+        raise ConfigError(f"--topic {name}: is not configured; there is {', '.join(topics)}")
+    return topics[name] if name is not None else next(iter(topics.values()))
+
+
+def files_of(paths: Sequence[Path], decoder: TopicDecoder) -> Recorded:
+    """Recorded files. Raises ConfigError."""
+    if holds_lines(paths):
+        return Lines(paths, decoder)
+    from monitor.backtest.tables import Tables
+
+    return Tables(paths, decoder)
+
+
+def holds_lines(paths: Sequence[Path]) -> bool:
+    """Whether files hold messages a line each, or are tables. Raises ConfigError for anything else, and for both."""
+    endings = {path.suffix.lower() for path in paths}
+    if endings <= LINES:
+        return True
+    if endings <= TABLES:
+        return False
+    odd = next((path for path in paths if path.suffix.lower() not in LINES | TABLES), None)
+    if odd is not None:
+        raise ConfigError(
+            f"--input {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet and .csv are"
+        )
+    raise ConfigError("--input: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
+
+
+def range_of_topics(settings: Settings, decoders: Mapping[str, TopicDecoder], within: Range) -> Recorded:
+    """A range of some topics. Raises ConfigError."""
+    from monitor.backtest.topics import TopicRange
+    from monitor.sources.kafka.range import KafkaRange
+
+    kafka = settings.kafka
+    wanted = KafkaChoice(
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=kafka.group_id,
+        topics=tuple(decoders),
+        properties=broker_properties(settings),
+        startup_timeout=kafka.startup_timeout / SECOND,
+    )
+    try:
+        return TopicRange(KafkaRange(wanted, within.first, within.until), decoders)
+    except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
+        raise ConfigError(f"kafka.properties: {explain_client(error)}") from None

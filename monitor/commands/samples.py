@@ -1,0 +1,115 @@
+"""What the mapping makes of a few messages of each topic: how many it takes, of which model, what they lack and bring."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from monitor.app import build_decoder, client_properties
+from monitor.clock import SystemClock
+from monitor.commands.explain import Totals, explain_message
+from monitor.configuration import Configuration
+from monitor.series.series import SeriesSpec
+from monitor.sources.formats.fields import PREDICTION
+from monitor.sources.formats.json import hint
+from monitor.sources.kafka.newest import Sample, SampleError, newest_of
+
+RARE = 1e-4  # a feature that is missing in all messages by chance, less often than this, is not there
+SHOWN = 10
+
+
+@dataclass(slots=True)
+class TopicSample:
+    """What became of some messages of a topic. `lacking` and `unknown` are features, by series."""
+
+    topic: str
+    read: int
+    held: int
+    totals: Totals
+    lacking: dict[str, list[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def words(self) -> str:
+        """In a line."""
+        return (
+            f"topic {self.topic}: of {self.read:,} messages read, {self.totals.words()}"
+            if self.read
+            else (
+                f"topic {self.topic}: holds no message yet"
+                if not self.held
+                else f"topic {self.topic}: no message could be read"
+            )
+        )
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        return {"read": self.read, **self.totals.document(), "lacking": self.lacking}
+
+
+def sample_topics(configuration: Configuration, topics: Sequence[str], patience: float) -> Iterator[TopicSample]:
+    """Read a few messages of each topic. What cannot be read is a problem."""
+    for topic in topics:
+        try:
+            sample = newest_of(client_properties(configuration.settings), topic, patience)
+        except SampleError as error:
+            yield TopicSample(topic, 0, 0, Totals(), problems=[f"topics.{topic}: cannot be read: {error}"])
+        else:
+            yield sampled(configuration, topic, sample)
+
+
+def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSample:
+    """What the mapping makes of a sample."""
+    topic = next(topic for topic in configuration.settings.topics if topic.name == name)
+    decoder, now = build_decoder(configuration, topic), SystemClock().now()
+    totals = Totals()
+    by_series: dict[str, Totals] = {}
+    values = [value for value in sample.values if value is not None]
+    for raw in values:
+        for explanation in explain_message(decoder, raw, now):
+            totals.count(explanation)
+            if explanation.outcome == "ok":
+                by_series.setdefault(f"{explanation.model}/{explanation.version}", Totals()).count(explanation)
+    found = TopicSample(name, len(values), sample.held, totals)
+    predicted = topic.kind == "predictions"
+    for spec in configuration.specs:
+        if (seen := by_series.get(f"{spec.key.model}/{spec.key.version}")) is not None:
+            lacking = absent_features(spec, seen, predicted=predicted)
+            if lacking:
+                found.lacking[str(spec.key)] = lacking
+                found.problems.append(lacking_words(name, spec, seen, lacking))
+    if values and not totals.outcomes["ok"]:
+        found.problems.append(nothing_taken(name, totals, values))
+    return found
+
+
+def absent_features(spec: SeriesSpec, seen: Totals, *, predicted: bool) -> list[str]:
+    """The features that no message holds, and that the reference holds too often for that to be chance."""
+    rows, reference = seen.outcomes["ok"], spec.reference
+    return [
+        name
+        for name, feature in reference.features.items()
+        if seen.missing[name] == rows
+        and (predicted or name != PREDICTION)
+        and (1 - feature.count / reference.rows) ** rows < RARE
+    ]
+
+
+def lacking_words(topic: str, spec: SeriesSpec, seen: Totals, lacking: Sequence[str]) -> str:
+    """A reference of other columns than the messages."""
+    of = f"{len(lacking)} of the reference's {len(spec.reference.names)} features"
+    unknown = f"; they hold {_some(list(seen.unknown))}, which it does not know" if seen.unknown else ""
+    rows = seen.outcomes["ok"]
+    return f"topics.{topic}: none of {rows:,} messages of {spec.key} has {_some(lacking)}: {of}{unknown}"
+
+
+def nothing_taken(topic: str, totals: Totals, values: Sequence[bytes]) -> str:
+    """A mapping that takes no message."""
+    help_ = hint(values[0])
+    more = f": they are {help_}" if help_ else "; `driftd explain` shows why"
+    return (
+        f"topics.{topic}: the mapping takes none of {len(values):,} messages: {totals.words().partition(': ')[2]}{more}"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

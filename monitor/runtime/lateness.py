@@ -1,0 +1,74 @@
+"""The share of late events a topic, over the last minutes: a share that matters is a state, with a cause."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from monitor.facts import EventsCounted, Fact, LateShare
+from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
+
+MANY = 0.05
+CALM = 0.025  # half of it: a share about the limit is one state, not many
+FEW = 100  # events, below which a share says nothing
+FADE: Nanos = 5 * MINUTE  # processing time in which counts weigh a third (1/e) of new ones
+SAY_EVERY: Nanos = 10 * SECOND
+
+
+@dataclass(slots=True)
+class TopicLateness:
+    """Counts that fade. `many` stands from a share above 5 % until one below half of that."""
+
+    events: float = 0.0
+    late: float = 0.0
+    at: Nanos = 0
+    many: bool = False
+    said_at: Nanos = 0
+
+    @property
+    def share(self) -> float:
+        """Late events of all that are counted or late."""
+        return self.late / self.events if self.events >= FEW else 0.0
+
+    def add(self, events: int, late: int, now: Nanos) -> None:
+        """Count these, and let the older ones fade."""
+        left = max(0.0, 1.0 - max(0, now - self.at) / FADE)
+        self.events, self.late, self.at = self.events * left + events, self.late * left + late, now
+
+    def judge(self) -> bool:
+        """Whether the state changed."""
+        many = self.share > (CALM if self.many else MANY)
+        changed, self.many = many != self.many, many
+        return changed
+
+
+class Lateness:
+    """Watches what becomes of events."""
+
+    def __init__(self) -> None:
+        self._topics: dict[str, TopicLateness] = {}
+
+    def see(self, facts: Iterable[Fact], behind: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+        """Say where many events are late, and the share now and then; `behind` is how far each partition trails the watermark."""
+        counted: dict[str, list[int]] = {}
+        for fact in facts:
+            if isinstance(fact, EventsCounted) and fact.outcome in {"ok", "late"}:
+                counts = counted.setdefault(fact.topic, [0, 0])
+                counts[0] += fact.count
+                counts[1] += fact.count if fact.outcome == "late" else 0
+        said: list[Fact] = []
+        for topic, (events, late) in counted.items():
+            state = self._topics.setdefault(topic, TopicLateness(at=now))
+            state.add(events, late, now)
+            if (changed := state.judge()) or now - state.said_at >= SAY_EVERY:
+                state.said_at = now
+                said.append(LateShare(topic, state.share, many=state.many, changed=changed, cause=cause(topic, behind)))
+        return said
+
+
+def cause(topic: str, behind: Mapping[Partition, Nanos]) -> str:
+    """Why events of the topic are late, as far as partitions show it."""
+    ours = {partition: by for partition, by in behind.items() if partition.topic == topic and by > 0}
+    if not ours:
+        return "within a partition events come out of order by more than the lateness: raise lateness, or see which producer sends old ones"
+    furthest = max(ours, key=lambda each: ours[each])
+    minutes = ours[furthest] / MINUTE
+    return f"partition {furthest} is {minutes:.3g} minutes behind the watermark: it was silent for idle_after and then brought older events"

@@ -1,0 +1,163 @@
+"""Messages to columns by the daemon's own decoder, where the reference that says which columns is still to be made.
+
+The features are found in the messages. A category that is not known yet is read again from its message, and known from
+then on.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Coded, Column
+from monitor.facts import EventsCounted, EventsRejected
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
+from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.formats.base import Rows, SeriesRows
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields
+from monitor.sources.formats.values import LATEST_NANOS, Rejected, category
+from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
+
+LOOKED_THROUGH = 8_192  # messages: a feature that two in a thousand hold is among them, but for one time in ten million
+THEN_EVERY = 256  # of those after them
+MISSING = -1  # code; a category that is no code's is -2 and below
+REBUILT_FROM = 64  # texts read again in one batch: the decoder that knows them is worth making
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """Rows of the model: event times int64[n], numbers float64[n] and codes int32[n] by feature.
+
+    A code below MISSING is a text of `others[feature]`: -2 the first.
+    """
+
+    times: NDArray[np.int64]
+    numbers: Mapping[str, NDArray[np.float64]]
+    codes: Mapping[str, NDArray[np.int32]]
+    others: Mapping[str, Sequence[str]]
+
+    def where(self, which: NDArray[np.bool_]) -> "EventColumns":
+        """Some rows."""
+        numbers = {name: column[which] for name, column in self.numbers.items()}
+        codes = {name: column[which] for name, column in self.codes.items()}
+        return replace(self, times=self.times[which], numbers=numbers, codes=codes)
+
+    def columns(self, finder: FeatureFinder) -> dict[str, Column]:
+        """By name, as a reference is fitted on them."""
+        return {**self.numbers, **{name: self._coded(name, finder) for name in self.codes}}
+
+    def _coded(self, name: str, finder: FeatureFinder) -> Coded:
+        values = (*finder.features[name].texts, *reversed(self.others[name]), None)
+        codes = self.codes[name]
+        return Coded(values, np.where(codes < 0, codes + len(values), codes))
+
+
+class LearningDecoder(TopicDecoder):
+    """A topic's decoder that finds the features of one series by itself and keeps its rows until they are drained."""
+
+    def __init__(
+        self,
+        topic: str,
+        keys: Sequence[SeriesKey],
+        ours: SeriesKey,
+        fields: FieldMap,
+        finder: FeatureFinder,
+        form: str = "json",
+    ) -> None:
+        self._keys, self._ours, self._form = keys, ours, form
+        self.finder = finder
+        self.counts: Counter[str] = Counter()  # events by outcome
+        self.reasons: Counter[str] = Counter()  # rejected ones by reason
+        self._looked = 0
+        self._held: list[EventColumns] = []
+        self._build(topic, fields)
+
+    def _build(self, topic: str, fields: FieldMap) -> None:
+        """Make the decoder for the features known by now."""
+        layouts = {key: self.finder.layout if key == self._ours else NO_COLUMNS for key in self._keys}
+        series = [SeriesFields(key, layout, fields) for key, layout in layouts.items()]
+        TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form)
+        self._built = self.finder.known
+
+    def build_anew(self) -> None:
+        """Make the decoder for what was found since."""
+        if self.finder.known != self._built:
+            self._build(self.topic, self.fields)
+
+    def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
+        """Decode records, with the features that are new in them."""
+        self.finder.look(self._rows_to_look_at(records.values))
+        self.build_anew()
+        return self._counted(super().decode(records, now))
+
+    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
+        """Rows on record, whose features are known."""
+        self.build_anew()
+        return self._counted(super().decode_rows(rows, partition))
+
+    def drain(self) -> list[EventColumns]:
+        """The rows decoded since the last time."""
+        held, self._held = self._held, []
+        return held
+
+    def _counted(self, decoded: Decoded) -> Decoded:
+        for fact in decoded.facts:
+            match fact:
+                case EventsRejected():
+                    self.reasons[fact.reason] += fact.count
+                case EventsCounted():
+                    self.counts[fact.outcome] += fact.count
+        return decoded
+
+    def _rows_to_look_at(self, values: Sequence[bytes | None]) -> Iterator[Mapping[Path, object]]:
+        whole = max(0, min(len(values), LOOKED_THROUGH - self._looked))
+        places = [*range(whole), *range(whole, len(values), THEN_EVERY)]
+        self._looked += len(values)
+        for at in places:
+            yield from self._of_ours(values[at])
+
+    def _of_ours(self, raw: bytes | None) -> list[Mapping[Path, object]]:
+        """The rows of a message that are of our series; none of one that cannot be read."""
+        try:
+            rows = list(self.format.inspect(raw)) if raw else []
+            return [row for row in rows if self._is_ours(row)]
+        except Rejected:
+            return []
+
+    def _is_ours(self, row: Mapping[Path, object]) -> bool:
+        series = self._holds.series_of(row.get(self.fields.model), row.get(self.fields.version))
+        return series is not None and series.key == self._ours
+
+    def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
+        if rows.series.key == self._ours:
+            self._held.append(self._columns(rows))
+        return super()._batch(rows, offsets)
+
+    def _columns(self, rows: SeriesRows) -> EventColumns:
+        numbers = {name: rows.numeric[:, at] for at, (name, _) in enumerate(rows.series.numeric) if name != NOTHING}
+        codes, others = {}, {}
+        for at, (name, path) in enumerate(rows.series.categorical):
+            codes[name], others[name], count = self._codes(rows, at, path)
+            if count >= REBUILT_FROM:
+                self.finder.learn(name, others[name])
+        return EventColumns(rows.times, numbers, codes, others)
+
+    def _codes(self, rows: SeriesRows, column: int, path: Path) -> tuple[NDArray[np.int32], list[str], int]:
+        """The codes of a column, the texts that have none, and how many rows were read again for them."""
+        table = rows.series.tables[column]
+        codes = rows.codes[:, column].copy()
+        unseen = np.flatnonzero(codes == table.unseen)
+        codes[codes == table.missing] = MISSING
+        others: dict[str | None, int] = {None: MISSING}
+        for row, text in zip(unseen.tolist(), self._read_again(rows, unseen.tolist(), path), strict=True):
+            codes[row] = others.setdefault(text, -1 - len(others))
+        return codes, [text for text in others if text is not None], len(unseen)
+
+    @staticmethod
+    def _read_again(rows: SeriesRows, which: Iterable[int], path: Path) -> Iterator[str | None]:
+        for row in which:
+            (value,) = rows.look(row, [path])
+            yield category(value, Counter())

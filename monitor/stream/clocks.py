@@ -1,0 +1,100 @@
+"""Event time as one partition tells it: what its neighbours bear out, and no later than it arrived.
+
+One producer whose clock runs fast must not move event time for all. Two bounds see to that, and neither asks what time it is
+here, so that a backlog gives the facts that live gave:
+
+- *By neighbours.* Among any eight events that follow each other, sorted by time, one counts as far as it can be reached from
+  the middle in steps that are no longer than the tolerance or three times their usual step (their median, as in Hampel's
+  identifier, 1974). Fewer than half of them can therefore not move event time, however far ahead they are.
+- *By arrival.* Where the broker's timestamps agree with event times (events are *timely*), an event stamped later than the
+  last of its batch arrived moves nothing, and event time does not pass that arrival. Whatever comes next arrives after it.
+
+Files have no arrival: there neighbours alone decide, as they do where events are old when they arrive.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from monitor.stream.events import SECOND, Nanos
+
+NEIGHBOURS = 8
+USUAL_STEPS = 3
+TOLERANCE: Nanos = 10 * SECOND  # clocks that differ by no more are none that run fast
+
+Times = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class EventClock:
+    """What one partition has shown, batch by batch: how they are cut does not matter to what neighbours bear out."""
+
+    tolerance: Nanos = TOLERANCE
+    recent: Times = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # the last events, in their order
+
+    delays: deque[Nanos] = field(default_factory=lambda: deque(maxlen=NEIGHBOURS))  # of the last of each batch
+
+    def show(self, times: Times, arrival: Nanos | None) -> Nanos:
+        """How far these events, in their order, bring event time; `arrival` is the broker's timestamp of the last."""
+        known = np.concatenate([self.recent, times])
+        self.recent = known[1 - NEIGHBOURS :]
+        reached = borne_out(known, self.tolerance)
+        if arrival is None:
+            return reached
+        self.delays.append(arrival - int(times[-1]))
+        if sorted(self.delays)[(len(self.delays) - 1) // 2] > self.tolerance:  # events are old when they arrive
+            return reached
+        last = known[-NEIGHBOURS:]
+        timely = last[last <= arrival]
+        return min(arrival, max(reached, int(timely.max(initial=reached))))
+
+
+def borne_out(times: Times, tolerance: Nanos) -> Nanos:
+    """The largest event time that its neighbours bear out.
+
+    >>> on_time = np.arange(20) * SECOND
+    >>> borne_out(on_time, TOLERANCE) // SECOND
+    19
+    >>> on_time[15] += 180 * SECOND
+    >>> borne_out(on_time, TOLERANCE) // SECOND
+    19
+    """
+    newest = sorted(times[-NEIGHBOURS:].tolist())
+    if len(times) <= NEIGHBOURS:
+        return _reach(newest, tolerance)
+    largest = int(times.max())
+    if newest[-1] == largest == _reach(newest, tolerance):  # as a rule: then nothing else need be looked at
+        return largest
+    at = int(times.argmax())
+    around = times[max(0, at + 1 - NEIGHBOURS) : at + NEIGHBOURS].tolist()
+    windows = (sorted(around[first : first + NEIGHBOURS]) for first in range(max(1, len(around) + 1 - NEIGHBOURS)))
+    if any(_reach(window, tolerance) == largest for window in windows):
+        return largest
+    return _farthest(times, tolerance)
+
+
+def _reach(window: list[Nanos], tolerance: Nanos) -> Nanos:
+    """How far one goes, sorted, from its middle on without a step that is too long."""
+    steps = sorted(after - before for before, after in pairwise(window))
+    longest = max(tolerance, USUAL_STEPS * steps[len(steps) // 2]) if steps else tolerance
+    reached = window[(len(window) - 1) // 2]
+    for time in window[(len(window) + 1) // 2 :]:
+        if time - reached > longest:
+            break
+        reached = time
+    return reached
+
+
+def _farthest(times: Times, tolerance: Nanos) -> Nanos:
+    """The farthest of all windows, at once: where fast clocks are among them, few windows reach the largest time."""
+    windows = np.sort(sliding_window_view(times, NEIGHBOURS), axis=1)
+    middle = (NEIGHBOURS - 1) // 2
+    steps = np.diff(windows, axis=1)
+    usual = np.partition(steps, (NEIGHBOURS - 1) // 2, axis=1)[:, (NEIGHBOURS - 1) // 2]
+    longest = np.maximum(tolerance, USUAL_STEPS * usual)
+    passed = np.logical_and.accumulate(steps[:, middle:] <= longest[:, np.newaxis], axis=1).sum(axis=1)
+    return int(windows[np.arange(len(windows)), middle + passed].max())

@@ -1,0 +1,262 @@
+"""`driftd reference fit --config`: the reference is what the daemon's own decoder makes of the same events."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from detectors import Reference, Sketch
+from monitor.app import build_decoder
+from monitor.backtest.recorded import Lines
+from monitor.cli import main
+from monitor.configuration import load
+from monitor.settings import load_settings
+from monitor.sources.decode import learner
+from monitor.sources.formats.values import LATEST_NANOS
+from tests.charted import seeded
+
+if TYPE_CHECKING:
+    from tests.parts.mock import MockBroker
+
+Output = pytest.CaptureFixture[str]
+NOON_MS = 1_763_899_200_000
+FEATURES = ("age", "plan", "member", "zip")
+
+
+def events(count: int = 3000, **changes: Any) -> list[dict[str, Any]]:
+    rng = seeded()
+    return [
+        {
+            "id": f"e{at}",
+            "ts": NOON_MS + at * 1000,
+            "model": "churn",
+            "version": "3",
+            "features": {
+                "age": round(float(rng.normal(40, 9)), 2) if at % 50 else None,
+                "plan": str(rng.choice(["free", "pro", "enterprise"])),
+                "member": bool(rng.random() < 0.3),
+                "zip": int(rng.integers(1000, 1010)),
+                "user_id": f"u{at}",
+                "label": at % 2,
+                "seen_at": "2025-01-01T00:00:00Z",
+            },
+            "output": {"score": float(rng.random())},
+        }
+        | changes
+        for at in range(count)
+    ]
+
+
+def write(home: Path, **changes: Any) -> Path:
+    settings: dict[str, Any] = {
+        "topics": [{"name": "predictions", "fields": {"prediction": "output.score"}}],
+        "models": [{"name": "churn", "version": "3", "reference": "r.json"}],
+        "state": "state",
+    }
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings | changes), encoding="utf-8")
+    return home / "driftd.yaml"
+
+
+def lines(home: Path, rows: list[dict[str, Any]], name: str = "events.jsonl") -> Path:
+    (home / name).write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return home / name
+
+
+def flat(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def fitted(config: Path, *options: str | Path) -> Reference:
+    assert main(["reference", "fit", "--config", str(config), *map(str, options)]) == 0
+    return Reference.load(config.parent / "r.json")
+
+
+def refused(output: Output, *options: str | Path) -> str:
+    assert main(["reference", "fit", *map(str, options)]) == 2
+    return output.readouterr().err
+
+
+def test_features_of_nested_events_are_found_and_the_rest_is_left_out(tmp_path: Path, capsys: Output) -> None:
+    reference = fitted(write(tmp_path), "--input", lines(tmp_path, events()))
+
+    assert sorted(reference.names) == sorted([*FEATURES, "__prediction__"])
+    assert [feature.name for feature in reference.layout.categorical] == ["plan", "member"]
+    assert reference.period == (NOON_MS * 10**6, (NOON_MS + 2_999_000) * 10**6)
+    said = capsys.readouterr().err
+    for name, reason in (("user_id", "an identifier"), ("label", "named as a target"), ("seen_at", "a time")):
+        assert f"left out {name}: {reason}" in said
+
+
+def test_the_reference_is_the_one_of_the_same_columns(tmp_path: Path) -> None:
+    rows = events()
+    reference = fitted(write(tmp_path), "--input", lines(tmp_path, rows))
+
+    columns: dict[str, Any] = {
+        name: np.array([row["features"][name] for row in rows], dtype=object) for name in FEATURES
+    }
+    columns["__prediction__"] = np.array([row["output"]["score"] for row in rows])
+    plain = Reference.fit(columns)
+    for name in plain.names:
+        assert reference.features[name].counts.tolist() == plain.features[name].counts.tolist(), name
+
+
+@pytest.mark.parametrize("form", ["struct", "flat", "csv", "kafka"])
+def test_every_kind_of_file_gives_one_reference(tmp_path: Path, form: str, request: pytest.FixtureRequest) -> None:
+    rows = events()
+    config = write(tmp_path)
+    expected = fitted(config, "--input", lines(tmp_path, rows)).hash
+    match form:
+        case "struct":
+            pq.write_table(pa.Table.from_pylist(rows), tmp_path / "e.parquet")
+        case "flat":
+            pq.write_table(pa.Table.from_pylist([flat(row) for row in rows]), tmp_path / "e.parquet")
+        case "csv":
+            pc.write_csv(pa.Table.from_pylist([flat(row) for row in rows]), tmp_path / "e.csv")
+        case _:
+            broker = request.getfixturevalue("broker")
+            filled(broker, "predictions", rows)
+            config = write(tmp_path, kafka={"bootstrap_servers": broker.bootstrap})
+            assert fitted(config, "--kafka").hash == expected
+            return
+
+    assert fitted(config, "--input", tmp_path / ("e.csv" if form == "csv" else "e.parquet")).hash == expected
+
+
+@pytest.fixture
+def broker() -> Iterator["MockBroker"]:
+    from tests.parts.mock import MockBroker
+
+    cluster = MockBroker()
+    yield cluster
+    cluster.stop()
+
+
+def filled(broker: "MockBroker", topic: str, rows: list[dict[str, Any]]) -> None:
+    from confluent_kafka import Producer
+
+    broker.create_topic(topic)
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    for row in rows:
+        producer.produce(topic, json.dumps(row).encode(), partition=0)
+    assert producer.flush(30) == 0
+
+
+def test_the_daemon_counts_the_same_events_to_the_same_counts(tmp_path: Path) -> None:
+    """By construction: what is learnt from events is what the decoder makes of them, odd values and all."""
+    rows = events()
+    for at, (name, value) in enumerate(
+        [("age", "41"), ("age", True), ("plan", 7), ("plan", 2.0), ("member", "true"), ("zip", 1e308), ("plan", None)]
+    ):
+        rows[500 + at]["features"][name] = value
+    path, config = lines(tmp_path, rows), write(tmp_path)
+
+    reference = fitted(config, "--input", path)
+
+    configuration = load(load_settings(config), tmp_path)
+    decoder = build_decoder(configuration, configuration.settings.topics[0])
+    decoder.max_future = LATEST_NANOS
+    sketch = Sketch.empty(reference.layout)
+    for piece in Lines([path], decoder).pieces():
+        for batch in piece.arrived.batches:
+            sketch.update(batch.numeric, batch.codes)
+    assert sketch.counts.tolist() == reference.counts.tolist()
+
+
+def test_what_first_comes_late_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Categories that come after the messages that are looked through are read again; none becomes another."""
+    monkeypatch.setattr(learner, "LOOKED_THROUGH", 10)
+    monkeypatch.setattr("monitor.backtest.recorded.BLOCK", 20_000)
+    rows = events()
+    for at in range(1000, 3000):
+        rows[at]["features"]["plan"] = f"plan-{at % 200}"
+        rows[at]["features"]["late"] = float(at)
+
+    reference = fitted(write(tmp_path), "--input", lines(tmp_path, rows))
+
+    plan = reference.features["plan"]
+    counts = dict(zip(plan.categories, plan.counts.tolist(), strict=False))
+    assert {counts[f"plan-{at}"] for at in range(200)} == {10}
+    assert reference.features["late"].count >= 2000 - learner.THEN_EVERY
+
+
+def test_a_category_for_every_row_keeps_its_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.sources.decode.finding.MOST_TEXTS", 50)
+    rows = events(600)
+    for at, row in enumerate(rows):
+        row["features"]["plan"] = f"plan-{at % 300}"
+
+    reference = fitted(write(tmp_path), "--input", lines(tmp_path, rows))
+
+    assert sorted(reference.features["plan"].categories) == sorted(f"plan-{at}" for at in range(300))
+
+
+@pytest.mark.parametrize("mapped", ["absent", "constant"])
+def test_events_that_name_no_model_are_of_the_only_one(tmp_path: Path, mapped: str) -> None:
+    rows = [{name: value for name, value in row.items() if name not in {"model", "version"}} for row in events(500)]
+    fields = {"prediction": "output.score"} | ({} if mapped == "absent" else {"model": {"const": "churn"}})
+
+    reference = fitted(write(tmp_path, topics=[{"name": "t", "fields": fields}]), "--input", lines(tmp_path, rows))
+
+    assert reference.rows == 500
+
+
+def test_only_the_events_of_the_model_and_of_the_time_are_taken(tmp_path: Path, capsys: Output) -> None:
+    models = [{"name": name, "version": "3", "reference": f"{name}.json"} for name in ("churn", "fraud")]
+    config = write(tmp_path, models=models)
+    rows = [row for pair in zip(events(200), events(200, model="fraud"), strict=True) for row in pair]
+    path = lines(tmp_path, rows)
+
+    assert "name one by --model" in refused(capsys, "--config", config, "--input", path)
+    fit = ["reference", "fit", "--config", str(config), "--input", str(path), "--model", "fraud"]
+    assert main([*fit, "--from", "2025-11-23T12:00:50Z", "--until", "2025-11-23T12:01:50Z"]) == 0
+
+    assert Reference.load(tmp_path / "fraud.json").rows == 60
+
+
+def test_plain_input_of_nested_events_is_refused_with_the_way(tmp_path: Path, capsys: Output) -> None:
+    said = refused(capsys, "--input", lines(tmp_path, events(10)), "--output", tmp_path / "r.json")
+
+    assert "driftd reference fit --config driftd.yaml --input" in said
+    assert not (tmp_path / "r.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--kafka"], "--kafka needs --config"),
+        (["--model", "churn"], "--model needs --config"),
+        ([], "reference fit needs --input FILE…, or --config"),
+        (["--config", "driftd.yaml"], "needs --input FILE… or --kafka, and not both"),
+        (["--config", "driftd.yaml", "--kafka", "--timestamp", "ts"], "--timestamp: the configuration says it"),
+        (["--config", "driftd.yaml", "--kafka", "--model", "chrun"], "--model chrun: name one by --model"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    assert said in refused(capsys, *options)
+
+
+def test_no_event_of_the_model_is_said_with_the_reasons(tmp_path: Path, capsys: Output) -> None:
+    said = refused(capsys, "--config", write(tmp_path), "--input", lines(tmp_path, events(10, ts=None)))
+
+    assert "no event is of the model; predictions: 10 events were rejected: timestamp_missing 10" in said
+
+
+def test_a_topic_that_is_not_there_ends_it_with_the_cause(tmp_path: Path, capsys: Output, broker: "MockBroker") -> None:
+    config = write(tmp_path, kafka={"bootstrap_servers": broker.bootstrap})
+
+    assert "there is no topic predictions" in refused(capsys, "--config", config, "--kafka")

@@ -1,0 +1,47 @@
+"""Many late events are a state with a cause, from above 5 % until below half of that."""
+
+from monitor.facts import EventsCounted, Fact, LateShare
+from monitor.runtime.lateness import FADE, Lateness
+from monitor.stream.events import MINUTE, SECOND, Nanos
+from tests.build import P0, P1, at
+
+
+def counted(ok: int, late: int) -> list[Fact]:
+    return [EventsCounted("predictions", "ok", ok), EventsCounted("predictions", "late", late)]
+
+
+def said(lateness: Lateness, ok: int, late: int, now: Nanos) -> list[tuple[bool, bool]]:
+    facts = lateness.see(counted(ok, late), {}, now)
+    return [(fact.many, fact.changed) for fact in facts if isinstance(fact, LateShare)]
+
+
+def test_a_share_above_a_twentieth_is_said_once_and_its_end_once() -> None:
+    lateness = Lateness()
+
+    assert said(lateness, 900, 10, at(0)) == [(False, False)]
+    assert said(lateness, 100, 100, at(0) + SECOND) == [(True, True)]
+    assert said(lateness, 50, 0, at(0) + 2 * SECOND) == []
+    assert said(lateness, 1_500, 0, at(0) + 3 * SECOND) == []  # a twentieth again, but not half of that
+    assert said(lateness, 3_000, 0, at(0) + 4 * SECOND) == [(False, True)]
+
+
+def test_a_few_events_are_no_share() -> None:
+    assert said(Lateness(), 10, 40, at(0)) == [(False, False)]
+
+
+def test_what_was_long_ago_does_not_count() -> None:
+    lateness = Lateness()
+    said(lateness, 0, 1_000, at(0))
+
+    assert said(lateness, 200, 0, at(0) + FADE) == [(False, True)]
+
+
+def test_the_cause_is_the_partition_that_trails_furthest_or_disorder() -> None:
+    behind = {P0: MINUTE, P1: 3 * MINUTE}
+    (fact,) = Lateness().see(counted(100, 100), behind, at(0))
+    assert isinstance(fact, LateShare)
+    assert fact.cause.startswith("partition predictions/1 is 3 minutes behind the watermark")
+
+    (fact,) = Lateness().see(counted(100, 100), {}, at(0))
+    assert isinstance(fact, LateShare)
+    assert fact.cause.startswith("within a partition events come out of order")

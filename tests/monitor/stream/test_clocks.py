@@ -1,0 +1,80 @@
+"""A clock that runs fast moves nobody's event time; what neighbours bear out does not depend on how batches are cut."""
+
+import numpy as np
+import pytest
+
+from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, EventClock, Times, borne_out
+from monitor.stream.events import SECOND, Nanos
+from tests.build import at
+from tests.charted import seeded
+
+FAST = 180 * SECOND
+DAYS_LATER: Nanos = at(10_000)  # when events of a record arrived
+
+
+def on_time(count: int, step: Nanos = SECOND) -> Times:
+    return at(0) + np.arange(count) * step
+
+
+def shown(clock: EventClock, times: Times, cuts: list[int], arrivals: Times | None = None) -> Nanos:
+    """What the clock comes to when it is shown these events in pieces."""
+    reached = 0
+    for begin, end in zip([0, *cuts], [*cuts, len(times)], strict=True):
+        if begin < end:
+            arrival = None if arrivals is None else int(arrivals[end - 1])
+            reached = max(reached, clock.show(times[begin:end], arrival))
+    return reached
+
+
+@pytest.mark.parametrize("step", [0, SECOND // 20, SECOND, 60 * SECOND, 3600 * SECOND])
+def test_events_in_their_order_bring_time_to_the_last_of_them(step: Nanos) -> None:
+    assert borne_out(on_time(50, step), TOLERANCE) == at(0) + 49 * step
+
+
+@pytest.mark.parametrize("arrived", ["with the events", "days later", "unknown"])
+def test_one_event_in_fifty_from_a_fast_clock_moves_nothing(arrived: str) -> None:
+    chance = seeded()
+    true = on_time(20_000, SECOND // 20)
+    times = np.where(chance.random(len(true)) < 1 / 50, true + FAST, true)
+    arrivals = {"with the events": true, "days later": np.full_like(true, DAYS_LATER), "unknown": None}[arrived]
+    cuts = sorted(chance.integers(NEIGHBOURS, len(true), 40).tolist())
+
+    clock, reached = EventClock(), []
+    for begin, end in zip([0, *cuts], [*cuts, len(true)], strict=True):
+        if begin < end:
+            reached.append(
+                (clock.show(times[begin:end], None if arrivals is None else int(arrivals[end - 1])), true[end - 1])
+            )
+
+    assert all(value <= newest for value, newest in reached)
+    assert true[-1] - max(value for value, _ in reached) < SECOND
+
+
+def test_how_batches_are_cut_does_not_matter_to_what_neighbours_bear_out() -> None:
+    chance = seeded()
+    times = on_time(400) + chance.integers(-5, 6, 400) * SECOND
+    times[chance.random(400) < 0.05] += FAST
+    cuts = sorted({NEIGHBOURS, *chance.integers(NEIGHBOURS, 400, 60).tolist()})
+
+    assert shown(EventClock(), times, cuts) == shown(EventClock(), times, [])
+
+
+def test_time_does_not_pass_the_arrival_of_the_last_where_all_clocks_run_fast() -> None:
+    arrivals = on_time(100)
+
+    assert shown(EventClock(), arrivals + FAST, [20, 60], arrivals) == arrivals[-1]
+
+
+def test_a_timely_event_after_a_long_silence_moves_time_alone() -> None:
+    arrivals = np.append(on_time(20), at(60))
+
+    assert shown(EventClock(), arrivals - SECOND, [20], arrivals) == at(60) - SECOND
+
+
+def test_where_events_are_old_when_they_arrive_one_that_seems_timely_moves_nothing() -> None:
+    """A job that is a minute behind, and a clock in it that runs fast by as much."""
+    arrivals = on_time(40)
+    times = arrivals - 60 * SECOND
+    times[30] = arrivals[30]
+
+    assert shown(EventClock(), times, list(range(1, 40)), arrivals) == times[-1]
