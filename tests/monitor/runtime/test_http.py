@@ -33,6 +33,8 @@ from monitor.facts import (
     FeatureQuality,
     FieldsRejected,
     LagMeasured,
+    LateShare,
+    PartitionsUnreachable,
     SourceTroubled,
     SubgroupCharted,
     WatermarkAdvanced,
@@ -124,6 +126,8 @@ FACTS: list[Fact] = [
     EventsRejected("t", "too_large", 2),
     FieldsRejected("t", "missing", 3),
     LagMeasured(((Partition("t", 1), 5),)),
+    LateShare("t", 0.125, many=True, changed=True, cause="t/1 is far behind the others"),
+    PartitionsUnreachable(((Partition("t", 2), NOON),)),
     SourceTroubled("_ALL_BROKERS_DOWN", "x"),
     CheckpointSaved(NOON, 0.004, 12_345),
 ]
@@ -478,7 +482,7 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     }
     assert found["driftd_drift_state"] == {("churn", "3", "age"): 2, ("churn", "3", ODD): -1}
     assert found["driftd_alert_state"] == {("churn", "3", "drift"): 2}
-    assert found["driftd_events"] == {("t", "ok"): 7, ("t", "late"): 0, ("t", "rejected"): 0, ("t", "unmonitored"): 0}
+    assert found["driftd_events"] == {("t", "ok"): 7, ("t", "late"): 0, ("t", "rejected"): 0, ("t", "unmonitored"): 0, ("t", "tombstone"): 0}
     assert found["driftd_watermark_timestamp_seconds"] == {
         ("churn",): NOON / SECOND + 60,
         ("idle",): NOON / SECOND + 60,
@@ -486,6 +490,8 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_outbox_oldest_seconds"] == {("trainer",): 5}
     assert found["driftd_reference_info"] == {("churn", "3", "abc", "1000"): 1, ("idle", "*", "def", "10"): 1}
     assert found["driftd_consumer_lag"] == {("t", "1"): 5}
+    assert found["driftd_late_ratio"] == {("t",): 0.125}
+    assert found["driftd_partition_unreachable_since_timestamp_seconds"] == {("t", "2"): NOON / SECOND}
     assert found["driftd_feature_shift_sigma"] == {("churn", "3", "age"): -1.5}
     assert found["driftd_calibration_info"] == {("churn", "3", "day"): 1, ("idle", "*", "cold"): 1}
     assert found["driftd_chart_warnings"] == {("churn", "3"): 3}
