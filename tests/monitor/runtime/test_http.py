@@ -482,7 +482,13 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     }
     assert found["driftd_drift_state"] == {("churn", "3", "age"): 2, ("churn", "3", ODD): -1}
     assert found["driftd_alert_state"] == {("churn", "3", "drift"): 2}
-    assert found["driftd_events"] == {("t", "ok"): 7, ("t", "late"): 0, ("t", "rejected"): 0, ("t", "unmonitored"): 0, ("t", "tombstone"): 0}
+    assert found["driftd_events"] == {
+        ("t", "ok"): 7,
+        ("t", "late"): 0,
+        ("t", "rejected"): 0,
+        ("t", "unmonitored"): 0,
+        ("t", "tombstone"): 0,
+    }
     assert found["driftd_watermark_timestamp_seconds"] == {
         ("churn",): NOON / SECOND + 60,
         ("idle",): NOON / SECOND + 60,
