@@ -149,7 +149,7 @@ class Daemon:
         self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
         self.explainer = Explainer({spec.key: spec.reference for spec in configuration.specs})
         self.stopping = Event()
-        self.telemetry = Telemetry(build_board(configuration), clock.now)
+        self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
@@ -165,7 +165,7 @@ class Daemon:
             clock,
             explainer=self.explainer,
             subscribers=configuration.targets,
-            sender=Sender(configuration.config_hash, VERSION),
+            sender=Sender(configuration.config_hash, VERSION, settings.http.external_url),
             inbox=self.inbox,
             wake=self._wake,
         )

@@ -28,9 +28,11 @@ from monitor.facts.windows import (
     BaselineTrails,
     CalibrationStands,
     FeatureQuality,
+    FeaturesTracked,
     Qualities,
     RateImproved,
     SubgroupCharted,
+    TrackPoint,
     WindowClosed,
     WindowIds,
     WindowScored,
@@ -43,6 +45,7 @@ Fact = (
     | FieldsRejected
     | WindowClosed
     | WindowScored
+    | FeaturesTracked
     | SubgroupCharted
     | BaselineTrails
     | CalibrationStands
@@ -100,6 +103,7 @@ __all__ = [
     "EventsRejected",
     "Fact",
     "FeatureQuality",
+    "FeaturesTracked",
     "FieldsRejected",
     "ForeignCommit",
     "LagMeasured",
@@ -119,6 +123,7 @@ __all__ = [
     "StateReset",
     "SubgroupCharted",
     "TopicsMissing",
+    "TrackPoint",
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",

@@ -110,6 +110,28 @@ class WindowScored:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackPoint:
+    """How near each feature came to its thresholds in [start, end): its largest score ÷ threshold.
+
+    `nearness` are little-endian float16, one a feature, NaN where nothing was known.
+    """
+
+    start: Nanos
+    end: Nanos
+    nearness: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesTracked:
+    """How near features came, by window and by hour; an hour comes again with each of its windows."""
+
+    key: SeriesKey
+    features: tuple[str, ...]
+    windows: tuple[TrackPoint, ...]
+    hours: tuple[TrackPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WindowSpan:
     """The window a decision was taken on."""
 

@@ -27,6 +27,7 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
+    FeaturesTracked,
     FieldsRejected,
     LagMeasured,
     LateShare,
@@ -41,12 +42,14 @@ from monitor.facts import (
     SourceTroubled,
     SubgroupCharted,
     TopicsMissing,
+    TrackPoint,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.series.history import KEPT_WINDOWS
+from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
 HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a feature is held to a level of its own
@@ -81,6 +84,28 @@ class SeriesBoard:
 
 
 @dataclass(slots=True)
+class SeriesTrack:
+    """How near the features of a series came: the last windows, and the hours of the last days; the oldest first."""
+
+    features: tuple[str, ...] = ()
+    windows: deque[TrackPoint] = field(default_factory=lambda: deque(maxlen=KEPT_POINTS[WINDOWS]))
+    hours: deque[TrackPoint] = field(default_factory=lambda: deque(maxlen=KEPT_POINTS[HOURS]))
+
+    def add(self, tracked: FeaturesTracked) -> None:
+        """Take further points; one that is there already is replaced."""
+        self.features = tracked.features
+        for points, more in ((self.windows, tracked.windows), (self.hours, tracked.hours)):
+            for point in more:
+                if points and points[-1].start == point.start:
+                    points.pop()
+                points.append(point)
+
+    def copy(self) -> "SeriesTrack":
+        """This moment's track."""
+        return SeriesTrack(self.features, self.windows.copy(), self.hours.copy())
+
+
+@dataclass(slots=True)
 class Durations:
     """A histogram of seconds."""
 
@@ -104,6 +129,8 @@ class Board:
     windows: dict[SeriesKey, deque[WindowClosed]] = field(  # the last ones, oldest first
         default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT_WINDOWS))
     )
+    tracks: dict[SeriesKey, SeriesTrack] = field(default_factory=lambda: defaultdict(SeriesTrack))
+    deliveries: Mapping[str, DeliveryTried] = field(default_factory=dict)  # the last attempt, by target
     panes: Mapping[SeriesKey, int] = field(default_factory=dict)
     alerts: dict[tuple[SeriesKey, str, IncidentKind], AlertSeen] = field(default_factory=dict)  # not inactive
     levels: Mapping[tuple[SeriesKey, str], LevelChanged] = field(
@@ -172,13 +199,14 @@ class Board:
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
 
-        The windows before the last stay behind; `recent` takes those.
+        The windows before the last stay behind, and so do the tracks; `recent` and `track` take those.
         """
         durations = self.checkpoint_durations
         return replace(
             self,
             series=dict(self.series),
             windows={},
+            tracks={},
             alerts=dict(self.alerts),
             expected_warnings=dict(self.expected_warnings),
             suspect=dict(self.suspect),
@@ -196,6 +224,10 @@ class Board:
             if model is None or key.model == model
         ]
 
+    def track(self, key: SeriesKey) -> SeriesTrack:
+        """How near the features of a series came."""
+        return self.tracks[key].copy() if key in self.tracks else SeriesTrack()
+
     def is_silenced(self, model: str) -> bool:
         """Whether nobody is told of any version of a model."""
         return all(is_silenced(self.decisions, key, ()) for key in self.series if key.model == model)
@@ -209,6 +241,8 @@ class Board:
                 self._close(fact)
             case WindowScored(key, _, scores, states):
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states)
+            case FeaturesTracked(key):
+                self.tracks[key].add(fact)
             case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | LevelChanged():
                 self._alert(fact)
             case SubgroupCharted(key=key, point=point):
@@ -255,6 +289,7 @@ class Board:
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
             case DeliveryTried(target=target, type=kind, outcome=outcome):
                 self._count_delivery(target, kind, outcome, 1)
+                self.deliveries = {**self.deliveries, target: fact}
             case _:
                 self._note_source(fact)
 

@@ -16,6 +16,7 @@ from monitor.alerting.rules import AlertRule, Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    FeaturesTracked,
     EventsCounted,
     Fact,
     PanesOpen,
@@ -200,6 +201,7 @@ def test_a_restored_pipeline_says_where_things_stand() -> None:
         WatermarkAdvanced,
         WindowClosed,
         WindowScored,
+        FeaturesTracked,
         AlertSeen,
         AlertChanged,
     }
