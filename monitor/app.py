@@ -26,7 +26,7 @@ from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
-from monitor.settings import ConfigError, Settings
+from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, TopicSettings
 from monitor.sources.base import Source
 from monitor.sources.decode.topic import TopicDecoder
@@ -203,6 +203,10 @@ class Daemon:
             targets=tuple(target.name for target in configuration.targets),
             started=self.clock.now(),
             compiled=COMPILED,
+            addresses={
+                target.name: (target.type, " ".join(map(mask_url, target.urls())))
+                for _, target in configuration.settings.told
+            },
         )
         exposition = Exposition(self.telemetry.look, status, process_metrics())
         deciding = Deciding(configuration.token, self.inbox, self.telemetry.look)

@@ -24,7 +24,9 @@ class AskedScores:
     features: NDArray[np.int64]
     thresholds: tuple[float | None, ...]
     limits: Mapping[str, NDArray[np.float64]]
-    bounds: NDArray[np.float64] = field(init=False)  # float64[w]: the threshold of each wanted score, NaN where it has none
+    bounds: NDArray[np.float64] = field(
+        init=False
+    )  # float64[w]: the threshold of each wanted score, NaN where it has none
     bounded: bool = field(init=False)  # whether any has one
 
     def __post_init__(self) -> None:

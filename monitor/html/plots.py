@@ -143,14 +143,20 @@ def drawing(described: str, scale: Scale, inside: Inside) -> Markup:
 
 def ticks(words: Iterable[tuple[float, str]]) -> Markup:
     """Return the words under an axis, each at its place."""
-    spans = [tag("span", text, style=f"left:{percent(place)}", class_=edge(place)) for place, text in words]
-    return tag("div", spans, class_="ticks", aria_hidden="true")
+    texts = [tag("text", text, x=percent(place), y="1em", class_=edge(place)) for place, text in words]
+    return tag("svg", texts, class_="ticks", aria_hidden="true")
 
 
 def level_words(words: Iterable[tuple[float, str]]) -> Markup:
     """Return words inside a plot, at places from the top (0) to the foot (1)."""
-    spans = [tag("span", text, style=f"top:{percent(place)}", class_="level-word") for place, text in words]
-    return tag("div", spans, aria_hidden="true")
+    texts = [tag("text", text, x=3, y=percent(place), class_="level-word") for place, text in words]
+    return tag("svg", texts, class_="levels", aria_hidden="true")
+
+
+def row(class_: str, label: Inside, inside: Inside) -> Markup:
+    """Return a plot beside its label; what is inside is stretched over its box."""
+    box = tag("div", inside, class_="box")
+    return tag("div", tag("div", label, class_="label"), box, class_=f"plot {class_}")
 
 
 def edge(place: float) -> str | None:

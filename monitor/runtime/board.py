@@ -241,8 +241,6 @@ class Board:
                 self._close(fact)
             case WindowScored(key, _, scores, states):
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states)
-            case FeaturesTracked(key):
-                self.tracks[key].add(fact)
             case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | LevelChanged():
                 self._alert(fact)
             case SubgroupCharted(key=key, point=point):
@@ -271,6 +269,8 @@ class Board:
 
     def _note(self, fact: Fact) -> None:
         match fact:
+            case FeaturesTracked(key):
+                self.tracks[key].add(fact)
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):

@@ -183,6 +183,9 @@ class DaemonStatus:
     targets: tuple[str, ...]
     started: Nanos
     compiled: Mapping[str, bool] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # type and address of each target, secrets masked
 
 
 class Exposition:
@@ -198,7 +201,7 @@ class Exposition:
         process: CollectorRegistry,
     ) -> None:
         self._look = look
-        self._status = status
+        self.status = status
         self._process = process
         self._kept: dict[SeriesKey, tuple[SeriesBoard, dict[str, bytes]]] = {}
         self._one_at_a_time = Lock()  # who comes second finds the text written
@@ -235,7 +238,7 @@ class Exposition:
         return [text for _, text in now.values()]
 
     def _health(self, board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
-        started = self._status.started
+        started = self.status.started
         lags = [((partition.topic, str(partition.index)), lag) for partition, lag in board.lags.items()]
         yield "driftd_consumer_lag", lags
         yield "driftd_late_ratio", [((topic,), late.share) for topic, late in board.late.items()]
@@ -245,27 +248,27 @@ class Exposition:
         yield "driftd_topics_missing", [((), board.topics_missing)]
         yield "driftd_state_bytes", [((), board.state_bytes)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
-        yield "driftd_checkpoint_age_seconds", [((), max(0, self._status.now() - saved) / SECOND)]
+        yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)]
         answered = started if board.answered_at is None else board.answered_at
         yield "driftd_source_answered_timestamp_seconds", [((), answered / SECOND)]
         turned = started if board.turned_at is None else board.turned_at
         yield "driftd_loop_timestamp_seconds", [((), turned / SECOND)]
 
     def _outside(self) -> Iterator[tuple[str, Iterable[Value]]]:
-        backlog, now = self._status.backlog(), self._status.now()
+        backlog, now = self.status.backlog(), self.status.now()
         pending: list[Value] = []
         oldest: list[Value] = []
-        for target in self._status.targets:  # under the label `webhook`, whatever its type: dashboards know it so
+        for target in self.status.targets:  # under the label `webhook`, whatever its type: dashboards know it so
             waiting = backlog.get(target, Backlog(0, None))
             pending.append(((target,), waiting.pending))
             age = 0.0 if waiting.oldest is None else max(0, now - waiting.oldest) / SECOND
             oldest.append(((target,), age))
         yield "driftd_outbox_pending", pending
         yield "driftd_outbox_oldest_seconds", oldest
-        yield "driftd_ready", [((), int(self._status.ready() is None))]
-        yield "driftd_foreign_commits", [((), int(self._status.other_committer()))]
-        yield "driftd_build_info", [((self._status.version,), 1)]
-        yield "driftd_compiled", [((part,), int(used)) for part, used in self._status.compiled.items()]
+        yield "driftd_ready", [((), int(self.status.ready() is None))]
+        yield "driftd_foreign_commits", [((), int(self.status.other_committer()))]
+        yield "driftd_build_info", [((self.status.version,), 1)]
+        yield "driftd_compiled", [((part,), int(used)) for part, used in self.status.compiled.items()]
 
 
 DETAIL_METRICS = tuple({name: None for parts in DETAILS.values() for name in parts.values()})  # each once

@@ -18,7 +18,7 @@ from monitor.stream.events import HOUR, Nanos
 WINDOWS, HOURS = "track", "track_hour"  # kinds of rows
 KEPT_POINTS = {WINDOWS: 120, HOURS: 192}  # eight days of hours: the same hour a week ago is among them
 HIGHEST = 60_000.0  # times a threshold: what float16 holds
-DTYPE = np.dtype("<f2")
+DTYPE = np.dtype("<f2")  # as saved and shown
 Nearness = NDArray[np.float16]
 
 
@@ -29,7 +29,8 @@ def nearness(scores: ScoreTable, features: int) -> Nearness:
         if part.asked.bounded:
             places = part.asked.features
             near[places] = np.fmax(near[places], part.of_threshold())
-    return np.clip(near, 0.0, HIGHEST).astype(DTYPE)
+    found: Nearness = np.clip(near, 0.0, HIGHEST).astype(np.float16)
+    return found
 
 
 def read_points(points: Sequence[TrackPoint]) -> Nearness:
@@ -103,12 +104,12 @@ class TrackKeeper:
     def add(self, start: Nanos, end: Nanos, scores: ScoreTable) -> tuple[TrackPoint, TrackPoint]:
         """Take a window: its own point, and that of the hour in which it ended, with the most that any of its windows had."""
         near = nearness(scores, self._features)
-        window = TrackPoint(start, end, near.tobytes())
+        window = TrackPoint(start, end, near.astype(DTYPE).tobytes())
         hour = (end - 1) // HOUR * HOUR
         before = self._hours.points[-1] if self._hours.points else None
         if before is not None and before.start == hour:
             near = np.fmax(near, np.frombuffer(before.nearness, dtype=DTYPE))
-        so_far = TrackPoint(hour, hour + HOUR, near.tobytes())
+        so_far = TrackPoint(hour, hour + HOUR, near.astype(DTYPE).tobytes())
         self._windows.add(window)
         self._hours.add(so_far)
         return window, so_far

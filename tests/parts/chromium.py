@@ -25,7 +25,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # it finds no host at all
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # it finds no host but this one
     "--remote-debugging-pipe",  # it reads from descriptor 3 and writes to 4
 )
 
@@ -50,9 +50,12 @@ class Chromium:
             self.stop()
             raise
 
-    def open(self, path: Path, *, width: int, height: int = 900, dark: bool = False) -> "Page":
-        """Load a file and wait until it has."""
-        return Page(self, path, width, height, dark=dark)
+    def open(
+        self, path: Path | str, *, width: int, height: int = 900, dark: bool = False, scripts: bool = True
+    ) -> "Page":
+        """Load a file or an address and wait until it has; without `scripts` pages run none."""
+        address = path if isinstance(path, str) else path.absolute().as_uri()
+        return Page(self, address, width, height, dark=dark, scripts=scripts)
 
     def call(
         self, method: str, session: str | None = None, *, seconds: float = ANSWER_SECONDS, **parameters: Any
@@ -88,7 +91,9 @@ class Chromium:
 class Page:
     """One page, as wide as a test says."""
 
-    def __init__(self, browser: Chromium, path: Path, width: int, height: int, *, dark: bool) -> None:
+    def __init__(
+        self, browser: Chromium, address: str, width: int, height: int, *, dark: bool, scripts: bool
+    ) -> None:
         self.browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -98,7 +103,9 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setScrollbarsHidden", hidden=True)
         self.show_in("dark" if dark else "light")
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        if not scripts:
+            self.call("Emulation.setScriptExecutionDisabled", value=True)
+        self.call("Page.navigate", url=address)
         self._wait_for("Page.loadEventFired")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:

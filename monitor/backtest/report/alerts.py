@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart, chart_of, effect_of
+from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart
 from monitor.backtest.result import AlertEpisode
+from monitor.html.evidence import chart_of, effect_of, said
 from monitor.html.figures import NONE, clock, count, moment, number, plural, spell, times
 from monitor.html.markup import Inside, Markup, facts, name, table, tag, text
 
@@ -77,14 +78,6 @@ def head(part: ModelPart, alert: AlertEpisode) -> Markup:
     words = [tag("span", name(entry.feature), " ", said(entry)) for entry in named]
     more = tag("span", f"and {plural(rest, 'feature')} more") if rest else None
     return tag("summary", tag("span", first, class_="head"), tag("span", words, more, class_="words"))
-
-
-def said(entry: Evidence) -> str:
-    """Return a feature's part in words; what is known of it where the words were not kept."""
-    if entry.words:
-        return entry.words
-    moved = " ".join(part for part in (chart_of(entry), effect_of(entry)) if part != NONE)
-    return f"{moved}, {times(entry.excess)} its threshold"
 
 
 def open_for(alert: AlertEpisode) -> str:

@@ -7,10 +7,11 @@ from monitor.backtest.output import headline
 from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
-from monitor.backtest.report.parts import CALIBRATIONS, ModelPart, title
+from monitor.backtest.report.parts import ModelPart, title
 from monitor.backtest.report.timeline import timeline, tracks, windows_words
 from monitor.backtest.result import BacktestResult, Model
 from monitor.facts import CalibrationLearnt
+from monitor.html.evidence import CALIBRATIONS
 from monitor.html.figures import NONE, count, moment, number, plural, share, spell
 from monitor.html.markup import Inside, Markup, facts, joined, name, table, tag
 from monitor.html.page import page

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from monitor.backtest.report.parts import CHARTS, TOLD_AT_MOST, ModelPart
+from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart
 from monitor.backtest.result import AlertEpisode, Injected, Model, Retrain, Track
 from monitor.html import plots
+from monitor.html.evidence import CHARTS
 from monitor.html.figures import clock, count, moment, plural, spell, times
 from monitor.html.markup import Markup, name, tag
 from monitor.html.plots import Scale
@@ -57,8 +58,7 @@ def rows_plot(part: ModelPart) -> Markup:
 
 def plot(class_: str, label: Iterable[Markup], drawing: Markup, levels: Iterable[tuple[float, str]] = ()) -> Markup:
     """Return a drawing beside its label; `levels` are words at places from the top (0) to the foot (1)."""
-    box = tag("div", drawing, plots.level_words(levels), tag("output", class_="read"), class_="box")
-    return tag("div", tag("div", label, class_="label"), box, class_=f"plot {class_}")
+    return plots.row(class_, label, [drawing, plots.level_words(levels), tag("output", class_="read")])
 
 
 def lane(label: str, bars: Sequence[Markup]) -> Markup:

@@ -17,8 +17,9 @@ from monitor.alerting.rules import Severity
 from monitor.backtest.report import write_report
 from monitor.backtest.report.document import document
 from monitor.backtest.report.judgement import chance_of
-from monitor.backtest.report.parts import ModelPart, chart_of, effect_of
+from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import BacktestResult, SweepRow
+from monitor.html.evidence import chart_of, effect_of
 from monitor.stream.events import SeriesKey
 from tests.build import DAY, HOUR, MINUTE
 from tests.reports import CHANGE, PAGE, a_cold_model, episode, evidence, injected, make_model, make_result

@@ -16,9 +16,9 @@ from monitor.alerting.rules import AlertRule, Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
-    FeaturesTracked,
     EventsCounted,
     Fact,
+    FeaturesTracked,
     PanesOpen,
     RetrainDecided,
     StateReset,
