@@ -68,6 +68,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reference(commands)
     _add_decisions(commands)
 
+    status = _add(commands, "status", "how the running daemon, its models and its targets stand", _status)
+    status.add_argument("model", nargs="?", metavar="MODEL", help="all features of this one instead")
+    _url(status)
+    _config(status)
+    _json(status)
+
     completion = _add(commands, "completion", "a script by which a shell completes driftd's words", _completion)
     completion.add_argument("shell", choices=SHELLS, help="which shell reads it")
     return parser
@@ -190,7 +196,7 @@ def _decision(parser: argparse.ArgumentParser, *, ends: bool) -> None:
     parser.add_argument("--list", action="store_true", help="list those in force instead")
     if ends:
         parser.add_argument("--end", metavar="ID", help="take an earlier one back instead")
-    parser.add_argument("--url", metavar="URL", help="of the daemon (http.host and http.port of the configuration)")
+    _url(parser)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="with the token (that of the configuration)")
     _config(parser)
     _json(parser)
@@ -217,6 +223,10 @@ def _config_of(options: argparse.Namespace) -> Path:
     from monitor.settings import find_config
 
     return find_config(options.config)
+
+
+def _url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", metavar="URL", help="of the daemon (http.host and http.port of the configuration)")
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -354,6 +364,13 @@ def _decide(options: argparse.Namespace, kind: str, words: dict[str, tuple[str, 
     elif missing := [word for word in ("MODEL", "ID", "--for") if word in words and words[word][1] is None]:
         raise ConfigError(f"{kind} needs {' and '.join(missing)} (see driftd {kind} --help)")
     return decide(way, body, by=options.by, as_json=options.json)
+
+
+def _status(options: argparse.Namespace) -> Exit:
+    from monitor.commands.decide import Way
+    from monitor.commands.status import status
+
+    return status(Way(options.config, options.url, None), options.model, as_json=options.json)
 
 
 def _completion(options: argparse.Namespace) -> Exit:

@@ -132,9 +132,11 @@ def window(key: SeriesKey, features: Sequence[str], rows: int = 9_412) -> list[F
         FeatureQuality(name, 0.14 if (key, name) == (FRAUD, "device") else 0.001, 0.0, 0.83 if name == "age" else 0.02)
         for name in features
     )
-    states = {name: 2 if each >= 1 else 1 if each >= 0.5 else 0 for name, each in zip(features, close, strict=True)}  # noqa: PLR2004
+    states = {name: 2 if each >= 1 else 1 if each >= 0.5 else 0 for name, each in zip(features, close, strict=True)}
     scores = [DriftScore(name, "drift", each, rows, threshold=1.0) for name, each in zip(features, close, strict=True)]
-    scores += [DriftScore(name, "psi", each / 4, rows, threshold=None) for name, each in zip(features, close, strict=True)]
+    scores += [
+        DriftScore(name, "psi", each / 4, rows, threshold=None) for name, each in zip(features, close, strict=True)
+    ]
     earlier = [
         WindowClosed(key, NOON - WINDOW * at, NOON - WINDOW * (at - 1), rows + 700 * (at % 7) - 300 * (at % 3), ())
         for at in range(100, 1, -1)

@@ -10,6 +10,7 @@ import numpy as np
 from monitor.alerting.rules import Severity
 from monitor.facts import AlertSeen, DeliveryTried, TrackPoint
 from monitor.runtime.board import Board, SeriesBoard, SeriesTrack
+from monitor.runtime.decisions import decided
 from monitor.runtime.metrics import DaemonStatus
 from monitor.series.scoring import DRIFT, INSUFFICIENT, WARNING
 from monitor.series.tracks import read_points
@@ -96,6 +97,7 @@ class ModelGlance:
     glance: SeriesGlance
     incidents: tuple[AlertSeen, ...]
     pending: int  # alerts that are not open yet
+    attended: bool = False  # somebody looks after each of its incidents
 
     @property
     def condition(self) -> Condition:
@@ -133,10 +135,17 @@ class Glances:
             else:
                 pending[alert.key] += 1
         found = [
-            ModelGlance(key, series, self._of(key, series, board), tuple(ordered(opened.get(key, ()))), pending[key])
+            ModelGlance(
+                key,
+                series,
+                self._of(key, series, board),
+                tuple(ordered(opened.get(key, ()))),
+                pending[key],
+                key in opened and all(is_attended(board, each) for each in opened[key]),
+            )
             for key, series in board.series.items()
         ]
-        return sorted(found, key=lambda each: (each.condition, *rank(each.incidents), str(each.key)))
+        return sorted(found, key=lambda each: (each.condition, each.attended, *rank(each.incidents), str(each.key)))
 
     def _of(self, key: SeriesKey, series: SeriesBoard, board: Board) -> SeriesGlance:
         found = self._known(key, series)
@@ -155,9 +164,16 @@ def rank(incidents: Sequence[AlertSeen]) -> tuple[int, Nanos]:
     return (SEVERITIES.index(incidents[0].severity), incidents[0].since or 0) if incidents else (len(SEVERITIES), 0)
 
 
+def is_attended(board: Board, alert: AlertSeen) -> bool:
+    """Whether somebody looks after it, or has silenced it."""
+    by_people = decided(board, alert)
+    return bool(by_people["acknowledged"] or by_people["silenced"])
+
+
 def incidents(board: Board) -> list[AlertSeen]:
-    """All that are open, the worst first, then the oldest."""
-    return ordered(alert for alert in board.alerts.values() if alert.incident)
+    """All that are open: those first that nobody looks after, then the worst, then the oldest."""
+    every = ordered(alert for alert in board.alerts.values() if alert.incident)
+    return sorted(every, key=lambda each: is_attended(board, each))
 
 
 def ordered(alerts: Iterable[AlertSeen]) -> list[AlertSeen]:

@@ -91,9 +91,7 @@ class Chromium:
 class Page:
     """One page, as wide as a test says."""
 
-    def __init__(
-        self, browser: Chromium, address: str, width: int, height: int, *, dark: bool, scripts: bool
-    ) -> None:
+    def __init__(self, browser: Chromium, address: str, width: int, height: int, *, dark: bool, scripts: bool) -> None:
         self.browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

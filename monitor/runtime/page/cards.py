@@ -95,13 +95,13 @@ def joined_later(alert: Shown) -> Markup | None:
     told = alert.about.escalations
     if not told:
         return None
-    parts: list[Inside] = [
-        [tag("span", names_of(each.features), " ", moment(each.at)), "; "]
-        for each in reversed(told[-ESCALATIONS_NAMED:])
-    ]
+    shown: list[Inside] = []
+    for each in reversed(told[-ESCALATIONS_NAMED:]):
+        shown += ["; " if shown else "", names_of(each.features), " ", moment(each.at)]
     more = len(told) - ESCALATIONS_NAMED
-    counted = [f"and {plural(more, 'time')} before"] if more > 0 else []
-    return tag("p", tag("b", "Joined or grew: "), parts, counted, class_="small")
+    return tag(
+        "p", tag("b", "Joined or grew: "), shown, f"; and {more} times before" if more > 0 else "", class_="small"
+    )
 
 
 def names_of(names: Sequence[str]) -> list[Inside]:

@@ -107,7 +107,7 @@ def drawn(history: History, values: Values, described: str, top: float) -> list[
         plots.level("page", 1.0, scale),
         plots.line("score", points, scale),
     ]
-    words = [(1 - 1 / scale.top, "1")] + ([] if scale.top == SHOWN else [(0.08, f"{scale.top:g}")])
+    words = [(1 - 1 / scale.top, "1")] + ([] if scale.top == SHOWN else [(0.14, f"{scale.top:g}")])
     return [plots.drawing(described, scale, inside), plots.level_words(words)]
 
 

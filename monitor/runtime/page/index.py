@@ -6,7 +6,7 @@ from monitor.facts import AlertChanged, AlertSeen
 from monitor.html.figures import NONE, clock, count, moment, plural, spell, times
 from monitor.html.markup import Inside, Markup, name, table, tag
 from monitor.runtime.board import Board
-from monitor.runtime.glance import WORDS, Condition, ModelGlance, incidents, targets, troubles
+from monitor.runtime.glance import WORDS, Condition, ModelGlance, incidents, is_attended, targets, troubles
 from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page import cards, service
 from monitor.runtime.page.frame import ago, frame, incident_address, model_link, section
@@ -51,7 +51,9 @@ def heading(models: Sequence[ModelGlance], opened: Sequence[AlertSeen], trouble:
 def summary(board: Board, models: Sequence[ModelGlance], opened: Sequence[AlertSeen], now: Nanos) -> list[Inside]:
     """Return since when, and how the others are."""
     since = min((each.since for each in opened if each.since is not None), default=None)
-    oldest = [] if since is None else ["The oldest since ", moment(since), f" ({ago(since, now)}). "]
+    alone = sum(not is_attended(board, each) for each in opened)
+    untaken = f", {count(alone)} that nobody has taken. " if alone else ", somebody looks after each. "
+    oldest = [] if since is None else ["The oldest since ", moment(since), f" ({ago(since, now)})", untaken]
     quiet = sum(each.condition is Condition.OK for each in models)
     counted = f"{count(quiet)} of {plural(len(models), 'model')} quiet"
     others = [
@@ -109,6 +111,8 @@ def state(model: ModelGlance) -> Markup:
     """Return how a model stands, in words beside a dot."""
     mood = MOODS.get(model.condition, "none" if model.condition is Condition.WAITING else "good")
     words = WORDS[model.condition]
+    if model.attended:
+        words += ", looked after"
     if model.board.learning is not None and not model.incidents:
         words += f", {model.board.learning.words}"
     return tag("span", tag("span", class_=f"dot {mood}", aria_hidden="true"), words)

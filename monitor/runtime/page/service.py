@@ -27,7 +27,7 @@ def sources(board: Board, now: Nanos) -> list[Markup]:
     return [tiles(board, every, now), *tables, *reasons(board)]
 
 
-TOPIC_HEADS = ("Topic", "#Lag", "#Counted", "#Late", "#Late of late", "#Rejected", "#Of no model")
+TOPIC_HEADS = ("Topic", "#Lag", "#Counted", "#Late", "#Late, last minutes", "#Rejected", "#Of no model")
 
 
 def tiles(board: Board, every: Sequence[TopicHealth], now: Nanos) -> Markup:
