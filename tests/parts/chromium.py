@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,11 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def text(self) -> str:
+        """All text of the page, asked of its document: no script is run."""
+        root = self.call("DOM.getDocument", depth=-1)["root"]
+        return " ".join(_texts(root))
+
     def wait_until(self, expression: str) -> None:
         """Return when some JavaScript is true."""
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -157,6 +163,13 @@ class Page:
         deadline = time.monotonic() + ANSWER_SECONDS
         while not any(event["method"] == method for event in self._events()):
             self.browser.events.append(self.browser.message(deadline))
+
+
+def _texts(node: dict[str, Any]) -> Iterator[str]:
+    if node["nodeName"] == "#text":
+        yield node["nodeValue"]
+    for child in node.get("children", ()):
+        yield from _texts(child)
 
 
 def _pipe(path: Path) -> int:
