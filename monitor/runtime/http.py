@@ -54,7 +54,7 @@ class Surface:
         self._metrics = metrics
         self._ready = ready
         self._deciding = deciding
-        self._pages = Pages(telemetry, metrics.status)
+        self.pages = Pages(telemetry, metrics.status)
         self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
             "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
             "/api/v1/alerts": lambda _: routes.alerts(telemetry.look(Board.copy)),
@@ -70,12 +70,12 @@ class Surface:
         if path in self._json or path == STATUS:
             return self._answer_json(path, asked)
         if path in PATHS:
-            status, page = self._pages.answer(path, asked)
+            status, page = self.pages.answer(path, asked)
             return status, HTML, page
         if path in PROBES:
             return self._probe(path, accept)
         if "text/html" in accept:
-            return HTTPStatus.NOT_FOUND, HTML, self._pages.absent()
+            return HTTPStatus.NOT_FOUND, HTML, self.pages.absent()
         return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
 
     def _probe(self, path: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
@@ -115,7 +115,7 @@ class Surface:
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
-            return HTTPStatus.OK, JSON, ENCODER.encode(standing(*self._pages.models(), self._metrics.status))
+            return HTTPStatus.OK, JSON, ENCODER.encode(standing(*self.pages.models(), self._metrics.status))
         try:
             items = self._json[path](query)
         except BadRequest as error:

@@ -305,14 +305,16 @@ class HttpSettings(Section):
     @field_validator("external_url")
     @classmethod
     def _page(cls, url: str | None) -> str | None:
-        parts = urlsplit(url or "http://none")
+        if url is None:
+            return None
+        parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be an http:// or https:// address without ? and #")
         if parts.username or parts.password:
             raise ValueError("must hold no user name or password: alerts would tell it")
-        if url is not None and not (url.isascii() and url.isprintable() and " " not in url):
+        if not url.isascii() or not url.isprintable() or " " in url or parts.port == 0:
             raise ValueError("must be plain ASCII without spaces")
-        return url if url is None else url.rstrip("/")
+        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _one_token(self) -> "HttpSettings":

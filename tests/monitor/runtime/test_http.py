@@ -47,6 +47,7 @@ from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import MOST_CONNECTIONS, Connection, Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
+from monitor.runtime.page.frame import POLICY
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.store.sqlite import Backlog
@@ -210,12 +211,24 @@ def test_readiness_says_why_not(scene: Scene) -> None:
 
 @pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/metrics, /healthz, /readyz, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions"
+    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
+    assert scene.ask(target, accept="text/html,*/*;q=0.8")[:2] == (404, "text/html; charset=utf-8")
 
 
-@pytest.mark.parametrize("target", ["/metrics", "/healthz", "/readyz", "/api/v1/models", "/nothing"])
+def test_a_page_forbids_whatever_is_not_in_it(scene: Scene) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", scene.port, timeout=10)) as connection:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+
+        assert (answer.status, answer.getheader("content-security-policy")) == (200, POLICY)
+        assert answer.getheader("x-content-type-options") == "nosniff"
+        assert answer.getheader("referrer-policy") == "no-referrer"
+        assert b"<script" not in answer.read()
+
+
+@pytest.mark.parametrize("target", ["/", "/metrics", "/healthz", "/readyz", "/api/v1/models", "/nothing"])
 def test_head_is_get_without_the_body(scene: Scene, target: str) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", scene.port, timeout=10)) as connection:
         connection.request("HEAD", target)

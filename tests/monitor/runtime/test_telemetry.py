@@ -234,6 +234,14 @@ def test_what_matters_is_logged_at_its_level(scene: Scene, fact: Fact, event: st
     assert (line["event"], line["level"]) == (event, level)
 
 
+def test_an_alert_is_logged_with_the_page_of_its_incident(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    Telemetry(Board({CHURN: SeriesBoard("abc", 1000)}), ManualClock().now, "https://ops.internal").record([CHANGED])
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+
+    assert line["url"] == f"https://ops.internal/incident?id={CHANGED.incident}"
+
+
 @pytest.mark.parametrize(
     "fact",
     [
