@@ -1,19 +1,23 @@
 """A board worth looking at behind a real server: what tests, pictures and the documents show of the status page."""
 
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from detectors import DriftScore
+from detectors import ScoreColumns
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Ack, Asked, Decision
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.incidents import Escalation, Standing
 from monitor.alerting.rules import Severity
+from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
@@ -42,8 +46,9 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.store.outbox import Backlog
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
-from tests.build import DAY, HOUR, MINUTE, score_table
+from tests.build import DAY, HOUR, MINUTE
 from tests.fakes import NOON
+from tests.parts.chromium import Chromium
 
 WINDOW: Nanos = 5 * MINUTE
 BEGAN = NOON - 8 * HOUR + 5 * MINUTE
@@ -125,6 +130,18 @@ def track(key: SeriesKey, features: Sequence[str], windows: int = 120, hours: in
     return FeaturesTracked(key, tuple(features), points(WINDOW, windows), points(HOUR, hours))
 
 
+def column(
+    detector: str, features: Sequence[str], values: Sequence[float], rows: int, threshold: float | None = None
+) -> DetectorScores:
+    """What one detector said of all features."""
+    every = np.arange(len(features))
+    scores = ScoreColumns(
+        detector, tuple(features), every >= 0, np.full(len(features), rows), np.array(values), None, {}
+    )
+    asked = AskedScores({name: at for at, name in enumerate(features)}, None, every, (threshold,) * len(features), {})
+    return DetectorScores(scores, asked)
+
+
 def window(key: SeriesKey, features: Sequence[str], rows: int = 9_412) -> list[Fact]:
     """The last window of a series, scored."""
     close = near(key, NOON, features)
@@ -133,16 +150,15 @@ def window(key: SeriesKey, features: Sequence[str], rows: int = 9_412) -> list[F
         for name in features
     )
     states = {name: 2 if each >= 1 else 1 if each >= 0.5 else 0 for name, each in zip(features, close, strict=True)}
-    scores = [DriftScore(name, "drift", each, rows, threshold=1.0) for name, each in zip(features, close, strict=True)]
-    scores += [
-        DriftScore(name, "psi", each / 4, rows, threshold=None) for name, each in zip(features, close, strict=True)
-    ]
+    scores = ScoreTable(
+        (column("drift", features, close, rows, 1.0), column("psi", features, [each / 4 for each in close], rows))
+    )
     earlier = [
         WindowClosed(key, NOON - WINDOW * at, NOON - WINDOW * (at - 1), rows + 700 * (at % 7) - 300 * (at % 3), ())
         for at in range(100, 1, -1)
     ]
     closed = WindowClosed(key, NOON - WINDOW, NOON, rows, quality)
-    return [*earlier, closed, WindowScored(key, NOON, score_table(*scores), states)]
+    return [*earlier, closed, WindowScored(key, NOON, scores, states)]
 
 
 ACK = Asked("a-1", Ack(BROKEN.incident), "ana", "the app's release lost it, rollback under way")
@@ -239,3 +255,30 @@ def quiet_day() -> Scene:
     """Nothing is wrong."""
     four = dict.fromkeys(QUIET, FEATURES)
     return Scene([*closed(four), *HEALTHY], four)
+
+
+# --- the documents' pictures ------------------------------------------------------------------------------------------
+
+PICTURES: dict[str, tuple[str, int, int, bool]] = {  # by file: address, width, height, dark
+    "status-first.png": ("/", 1200, 840, False),
+    "status-phone.png": ("/", 390, 844, True),
+    "status-incident.png": (f"/incident?id={DRIFTING.incident}", 1200, 1000, False),
+    "status-feature.png": ("/feature?model=churn&version=3&name=age", 1200, 900, True),
+}
+
+
+def draw(into: Path) -> None:
+    """Write the pictures that docs/status-page.md shows."""
+    with tempfile.TemporaryDirectory() as profile:
+        chromium, scene = Chromium(Path(profile)), usual_day()
+        try:
+            for name, (address, width, height, dark) in PICTURES.items():
+                page = chromium.open(scene.url + address, width=width, height=height, dark=dark)
+                (into / name).write_bytes(page.screenshot(whole=False))
+        finally:
+            chromium.stop()
+            scene.close()
+
+
+if __name__ == "__main__":
+    draw(Path(sys.argv[1]))

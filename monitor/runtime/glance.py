@@ -13,7 +13,7 @@ from monitor.runtime.board import Board, SeriesBoard, SeriesTrack
 from monitor.runtime.decisions import decided
 from monitor.runtime.metrics import DaemonStatus
 from monitor.series.scoring import DRIFT, INSUFFICIENT, WARNING
-from monitor.series.tracks import read_points
+from monitor.series.tracks import of_thresholds, read_points
 from monitor.store.outbox import Backlog
 from monitor.stream.events import MINUTE, Nanos, SeriesKey
 
@@ -58,15 +58,18 @@ class SeriesGlance:
     def of(cls, series: SeriesBoard, track: SeriesTrack) -> "SeriesGlance":
         """Counted once a window: `Glances` keeps it."""
         counts = Counter(series.states.values())
-        near = sorted(nearness_by_feature(series).items(), key=lambda pair: (-pair[1], pair[0]))
-        return cls(
-            len(series.states),
-            counts[DRIFT],
-            counts[WARNING],
-            counts[INSUFFICIENT],
-            tuple(near[:NEAREST]),
-            highest(track.windows),
-        )
+        drifting, warning, insufficient = (counts[state] for state in (DRIFT, WARNING, INSUFFICIENT))
+        return cls(len(series.states), drifting, warning, insufficient, nearest(series, track), highest(track.windows))
+
+
+def nearest(series: SeriesBoard, track: SeriesTrack) -> tuple[tuple[str, float], ...]:
+    """The features that are nearest to an alert in the last window; by columns where the track names them."""
+    if track.windows:
+        last = of_thresholds(series.scores, len(track.features))
+        places = np.argsort(np.where(np.isnan(last), np.inf, -last), kind="stable")[:NEAREST]
+        return tuple((track.features[place], float(last[place])) for place in places.tolist() if last[place] >= 0)
+    near = sorted(nearness_by_feature(series).items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(near[:NEAREST])
 
 
 def highest(points: Sequence[TrackPoint]) -> tuple[tuple[Nanos, float | None], ...]:
@@ -118,15 +121,24 @@ class Glances:
 
     kept: dict[SeriesKey, tuple[SeriesBoard, SeriesGlance]] = field(default_factory=dict)
 
-    def copy(self, board: Board) -> Board:
-        """This moment's board, with the tracks of the series that have closed a window since they were last looked at."""
+    def copy(self, board: Board, only: SeriesKey | None = None) -> Board:
+        """This moment's board, with the tracks of the series, or of one, that closed a window since they were last looked at."""
         copied = board.copy()
-        new = [key for key, series in board.series.items() if self._known(key, series) is None]
+        wanted = [(key, series) for key, series in board.series.items() if only in {None, key}]
+        new = [key for key, series in wanted if self._known(key, series) is None]
         copied.tracks = {key: board.track(key) for key in new}
         return copied
 
     def models(self, board: Board) -> list[ModelGlance]:
         """All series of a board that was copied here, the worst first."""
+        found = self._found(board, board.series)
+        return sorted(found, key=lambda each: (each.condition, each.attended, *rank(each.incidents), str(each.key)))
+
+    def model(self, board: Board, key: SeriesKey) -> ModelGlance | None:
+        """One of them; None where it is not watched."""
+        return next(iter(self._found(board, [key] if key in board.series else [])), None)
+
+    def _found(self, board: Board, keys: Iterable[SeriesKey]) -> list[ModelGlance]:
         opened: dict[SeriesKey, list[AlertSeen]] = {}
         pending: Counter[SeriesKey] = Counter()
         for alert in board.alerts.values():
@@ -134,18 +146,17 @@ class Glances:
                 opened.setdefault(alert.key, []).append(alert)
             else:
                 pending[alert.key] += 1
-        found = [
+        return [
             ModelGlance(
                 key,
-                series,
-                self._of(key, series, board),
+                board.series[key],
+                self._of(key, board.series[key], board),
                 tuple(ordered(opened.get(key, ()))),
                 pending[key],
                 key in opened and all(is_attended(board, each) for each in opened[key]),
             )
-            for key, series in board.series.items()
+            for key in keys
         ]
-        return sorted(found, key=lambda each: (each.condition, each.attended, *rank(each.incidents), str(each.key)))
 
     def _of(self, key: SeriesKey, series: SeriesBoard, board: Board) -> SeriesGlance:
         found = self._known(key, series)

@@ -22,14 +22,19 @@ DTYPE = np.dtype("<f2")  # as saved and shown
 Nearness = NDArray[np.float16]
 
 
-def nearness(scores: ScoreTable, features: int) -> Nearness:
-    """Each feature's largest score ÷ threshold, float16[f]; NaN where no score with a threshold is known."""
+def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
+    """Each feature's largest score ÷ threshold, float64[f]; NaN where no score with a threshold is known."""
     near = np.full(features, np.nan)
     for part in scores.parts:
         if part.asked.bounded:
             places = part.asked.features
             near[places] = np.fmax(near[places], part.of_threshold())
-    found: Nearness = np.clip(near, 0.0, HIGHEST).astype(np.float16)
+    return near
+
+
+def nearness(scores: ScoreTable, features: int) -> Nearness:
+    """The same as float16[f], not below 0."""
+    found: Nearness = np.clip(of_thresholds(scores, features), 0.0, HIGHEST).astype(np.float16)
     return found
 
 

@@ -147,9 +147,9 @@ class Page:
         """Move the mouse there."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def screenshot(self) -> bytes:
-        """The whole page, also what is below the fold, as PNG."""
-        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def screenshot(self, *, whole: bool = True) -> bytes:
+        """The whole page, also what is below the fold, or the window alone, as PNG."""
+        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(taken["data"])
 
     def pdf(self) -> bytes:

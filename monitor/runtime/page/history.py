@@ -16,13 +16,13 @@ from monitor.series.tracks import read_points
 from monitor.stream.events import Nanos, SeriesKey
 
 SHOWN = 2.0  # × the threshold: the height of a plot, more where a feature went further
-MOST_POINTS = 60  # in a small plot
+MOST_POINTS = 40  # in a small plot
 CALM = 0.5  # below half a threshold nothing even warns
 Values = Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class TrackHistory:
     """How near the features of a series came at some times: `near` has a row a time, a column a feature, NaN where nothing is known."""
 
     key: SeriesKey
@@ -32,7 +32,9 @@ class History:
     alerts: tuple[AlertSeen | AlertChanged, ...]
 
     @classmethod
-    def of(cls, board: Board, key: SeriesKey, features: tuple[str, ...], points: Iterable[TrackPoint]) -> "History":
+    def of(
+        cls, board: Board, key: SeriesKey, features: tuple[str, ...], points: Iterable[TrackPoint]
+    ) -> "TrackHistory":
         """Those of the points of a series' track, beside its alerts."""
         kept = tuple(points)
         near = read_points(kept) if kept else np.empty((0, len(features)), np.float16)
@@ -60,30 +62,30 @@ class History:
         return [self.features[place] for place in order if highest[place] >= 0]
 
 
-def both(board: Board, key: SeriesKey, track: SeriesTrack) -> list[tuple[str, History]]:
+def both(board: Board, key: SeriesKey, track: SeriesTrack) -> list[tuple[str, TrackHistory]]:
     """Return the last windows and the last days, each under its words; what has no two points is left out."""
     found = [
-        ("The last windows", History.of(board, key, track.features, track.windows)),
-        ("The last days, by the hour", History.of(board, key, track.features, track.hours)),
+        ("The last windows", TrackHistory.of(board, key, track.features, track.windows)),
+        ("The last days, by the hour", TrackHistory.of(board, key, track.features, track.hours)),
     ]
     return [(words, history) for words, history in found if len(history.ends) > 1]
 
 
-def longest(board: Board, key: SeriesKey, track: SeriesTrack) -> History:
+def longest(board: Board, key: SeriesKey, track: SeriesTrack) -> TrackHistory:
     """Return the history that reaches back furthest."""
     histories = [history for _, history in both(board, key, track)]
     reach = [history.ends[-1] - history.ends[0] for history in histories]
-    return histories[reach.index(max(reach))] if histories else History.of(board, key, track.features, ())
+    return histories[reach.index(max(reach))] if histories else TrackHistory.of(board, key, track.features, ())
 
 
-def features_plots(history: History, features: Sequence[str], *, linked: bool = True) -> Markup:
+def features_plots(history: TrackHistory, features: Sequence[str], *, linked: bool = True) -> Markup:
     """Return a plot for each of these features over one axis of time."""
     items = [tag("li", feature_plot(history, feature, linked=linked)) for feature in features]
     foot = plots_foot(history.axis)
     return joined([tag("ol", items, class_="plots tracks"), tag("div", foot, class_="plots")])
 
 
-def feature_plot(history: History, feature: str, *, linked: bool) -> Markup:
+def feature_plot(history: TrackHistory, feature: str, *, linked: bool) -> Markup:
     """Return how near one feature came."""
     values = history.of_feature(feature)
     top = max((value for value in values if value is not None), default=0.0)
@@ -97,7 +99,7 @@ def feature_plot(history: History, feature: str, *, linked: bool) -> Markup:
     return plots.row(kind, label, drawn(history, values, described, top))
 
 
-def drawn(history: History, values: Values, described: str, top: float) -> list[Markup]:
+def drawn(history: TrackHistory, values: Values, described: str, top: float) -> list[Markup]:
     """Return the picture: a line, the threshold, and the times in which an alert was open."""
     scale = Scale(max(SHOWN, plots.nice_top(top)))
     points = list(plots.places(history.axis, history.ends, values))
@@ -111,7 +113,7 @@ def drawn(history: History, values: Values, described: str, top: float) -> list[
     return [plots.drawing(described, scale, inside), plots.level_words(words)]
 
 
-def bands(history: History, scale: Scale) -> list[Markup]:
+def bands(history: TrackHistory, scale: Scale) -> list[Markup]:
     """Return when an alert of the model was open."""
     axis = history.axis
     return [
@@ -131,7 +133,7 @@ def plots_foot(axis: TimeAxis) -> Markup:
     return tag("div", tag("div", "UTC", class_="label quiet"), plots.ticks(axis.ticks()), class_="plot foot")
 
 
-def legend(history: History) -> Markup:
+def legend(history: TrackHistory) -> Markup:
     """Return what the lines mean."""
     span = f"Score ÷ threshold over {spell(history.axis.last - history.axis.first)}."
     keys = [("page", "1: an alert"), ("warn", f"{CALM:g}: a warning"), ("open", "an alert was open")]

@@ -80,14 +80,14 @@ class Pages:
         return feature_page(board, self.status, model, track, feature)
 
     def _incident(self, query: Query) -> bytes:
-        told = asked(query, "id")
-        board, _ = self.models()
-        alert = found(board, told)
+        board = self.telemetry.look(Board.copy)
+        alert = found(board, asked(query, "id"))
         return incident_page(board, self.status, alert, self._track(alert.key))
 
     def _series(self, key: SeriesKey) -> tuple[Board, ModelGlance, SeriesTrack]:
-        board, models = self.models()
-        model = next((each for each in models if each.key == key), None)
+        with self._one_at_a_time:
+            board = self.telemetry.look(lambda board: self.glances.copy(board, key))
+            model = self.glances.model(board, key)
         if model is None:
             raise AbsentError(f"driftd watches no model {key}.")
         return board, model, self._track(key)
