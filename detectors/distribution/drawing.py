@@ -32,15 +32,16 @@ FULL = 0.1  # a bar is as long as the picture allows for this share, or for the 
 ISOLATE, END, UNKNOWN = "\u2068", "\u2069", "\ufffd"
 UNWRITABLE = frozenset({"Cc", "Cs", "Cn"})  # controls, halves of pairs, no characters
 
-# One ink for the reference, one for now, both at least 3:1 on white and on black; a page may set its own.
-BEFORE = "fill:currentColor;fill-opacity:.45"
-NOW_LINE = "fill:none;stroke:var(--line,#1f7ad6);stroke-width:2;stroke-linejoin:round"
-NOW_BAR = "fill:var(--line,#1f7ad6)"
-QUIET = "stroke:currentColor;stroke-opacity:.45"
+# One ink for the reference, one for the window, both at least 3:1 on white and on black; a page may set its own --line. They are
+# attributes, since a page may refuse styles that stand in its markup.
+BEFORE = 'fill="currentColor" fill-opacity=".45"'
+NOW_LINE = 'fill="none" stroke="var(--line,#1f7ad6)" stroke-width="2" stroke-linejoin="round"'
+NOW_BAR = 'fill="var(--line,#1f7ad6)"'
+QUIET = 'stroke="currentColor" stroke-opacity=".45"'
 
 
 def svg(shown: Distribution, *, titled: bool = False) -> str:
-    """Return the picture, `titled` with the feature's name in it. It is 420 wide at most and scales with its box.
+    """Return the picture, `titled` with the feature's name in it. It is 420 wide; a page may let it shrink.
 
     >>> from detectors import Reference
     >>> from detectors.distribution import distribution_of
@@ -60,10 +61,10 @@ def svg(shown: Distribution, *, titled: bool = False) -> str:
         *(_histogram(shown) if binned else ()),
         *_rows(rows, top),
     ]
-    style = f"max-width:{WIDE}px;width:100%;height:auto;font:11px system-ui,sans-serif;display:block"
+    box = f'viewBox="0 {-above} {WIDE} {high + above}" width="{WIDE}" height="{high + above}"'
+    text = 'font-family="system-ui,sans-serif" font-size="11"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="distribution" role="img" viewBox="0 {-above} {WIDE} {high + above}" '
-        f'style="{style}">{"".join(inside)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="distribution" role="img" {box} {text}>{"".join(inside)}</svg>'
     )
 
 
@@ -73,8 +74,8 @@ def _legend(shown: Distribution) -> str:
     line = "M226,9h16" if shown.reference.size else "M226,6h16v6h-16z"
     style = NOW_LINE if shown.reference.size else NOW_BAR
     return (
-        f'<rect x="{LEFT}" y="4" width="16" height="10" style="{BEFORE}"/>{_words(LEFT + 22, 13, before)}'
-        f'<path d="{line}" style="{style}"/>{_words(248, 13, now)}'
+        f'<rect x="{LEFT}" y="4" width="16" height="10" {BEFORE}/>{_words(LEFT + 22, 13, before)}'
+        f'<path d="{line}" {style}/>{_words(248, 13, now)}'
     )
 
 
@@ -95,15 +96,15 @@ def _histogram(shown: Distribution) -> Iterator[str]:
         words = f"{between(edges[at], edges[at + 1])}: {moved(*_pair(shown, at))}"
         yield (
             f'<rect x="{left:.1f}" y="{top:.1f}" width="{max(right - left - 0.6, 0.4):.1f}" height="{foot - top:.1f}" '
-            f'style="{BEFORE}"><title>{_text(words)}</title></rect>'
+            f"{BEFORE}><title>{_text(words)}</title></rect>"
         )
     if shown.rows_now:
-        yield f'<path d="{_outline(lefts, rights, tops[1].tolist(), foot)}" style="{NOW_LINE}"/>'
-    yield f'<path d="M{LEFT},{foot}H{RIGHT}" style="{QUIET}"/>'
+        yield f'<path d="{_outline(lefts, rights, tops[1].tolist(), foot)}" {NOW_LINE}/>'
+    yield f'<path d="M{LEFT},{foot}H{RIGHT}" {QUIET}/>'
     for value, words in axis.ticks:
         across = axis.place(value)
         anchor = "start" if across < LEFT + 24 else "end" if across > RIGHT - 24 else "middle"
-        yield f'<path d="M{across:.1f},{foot}v4" style="{QUIET}"/>{_words(across, foot + 15, words, anchor)}'
+        yield f'<path d="M{across:.1f},{foot}v4" {QUIET}/>{_words(across, foot + 15, words, anchor)}'
 
 
 def _pair(shown: Distribution, at: int) -> tuple[float, float]:
@@ -135,8 +136,8 @@ def _row(row: ShareRow, top: float, longest: float) -> str:
     left, words = LEFT + LABEL_WIDE, moved(row.reference, row.current)
     before, now = (BAR_WIDE * part / longest for part in (row.reference, row.current))
     bars = (
-        f'<rect x="{left}" y="{top + 3:g}" width="{before:.1f}" height="6" style="{BEFORE}"/>'
-        f'<rect x="{left}" y="{top + 10:g}" width="{now:.1f}" height="6" style="{NOW_BAR}"/>'
+        f'<rect x="{left}" y="{top + 3:g}" width="{before:.1f}" height="6" {BEFORE}/>'
+        f'<rect x="{left}" y="{top + 10:g}" width="{now:.1f}" height="6" {NOW_BAR}/>'
     )
     return (
         f"<g><title>{_text(row.label)}: {words}</title>"
@@ -151,8 +152,9 @@ def _row(row: ShareRow, top: float, longest: float) -> str:
 def _words(
     across: float, down: float, words: str, anchor: str = "start", *, italic: bool = False, bold: bool = False
 ) -> str:
-    style = f"fill:currentColor{';font-style:italic' if italic else ''}{';font-weight:600' if bold else ''}"
-    return f'<text x="{across:.1f}" y="{down:.1f}" text-anchor="{anchor}" style="{style}">{_text(words)}</text>'
+    look = (' font-style="italic"' if italic else "") + (' font-weight="600"' if bold else "")
+    place = f'x="{across:.1f}" y="{down:.1f}" text-anchor="{anchor}"'
+    return f'<text {place} fill="currentColor"{look}>{_text(words)}</text>'
 
 
 def _cut(label: str, longest: int) -> str:

@@ -7,7 +7,7 @@ from detectors.distribution.drawing import svg
 from detectors.distribution.shares import Distribution, distribution_of
 from detectors.sketches import Sketch
 
-STYLE = "display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:1rem 1.5rem"
+STYLE = "display:grid;grid-template-columns:repeat(auto-fill,420px);gap:1rem 1.5rem"
 
 
 class Distributions(Mapping[str, Distribution]):
