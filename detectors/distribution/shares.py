@@ -79,9 +79,8 @@ class Distribution:
         return f"<Distribution of {self.feature}: {described(self)}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON takes it."""
+        """Return the shares as JSON takes them."""
         return {
-            "feature": self.feature,
             "kind": self.kind.value,
             "rows": {"reference": self.rows_before, "current": self.rows_now},
             "bins": {

@@ -1,5 +1,6 @@
 """GET /metrics, health and the JSON routes; POST of what people decide. Bounded in threads, bytes and time."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -8,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -25,6 +26,8 @@ LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS = "/api/v1/decisions"
 JSON = "application/json"
+FEATURE = "/api/v1/models/{model}/features/{feature}"
+FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 ENCODER = msgspec.json.Encoder()
 
@@ -60,14 +63,19 @@ class Surface:
             case "/healthz":
                 return HTTPStatus.OK, TEXT, b"ok\n"
             case "/readyz":
-                reason = self._ready()
-                if reason is None:
-                    return HTTPStatus.OK, TEXT, b"ready\n"
-                return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
+                return self._readiness()
             case path if path in self._json:
                 return self._answer_json(path, parse_qs(query))
+            case path if one := FEATURE_PATH.fullmatch(path):
+                return self._answer_feature(unquote(one["model"]), unquote(one["feature"]), parse_qs(query))
             case _:
                 return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
+
+    def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
+        reason = self._ready()
+        if reason is None:
+            return HTTPStatus.OK, TEXT, b"ready\n"
+        return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
 
     def take(self, target: str, authorization: str, body: bytes) -> tuple[HTTPStatus, str, bytes]:
         """The answer to POST `target`."""
@@ -88,8 +96,8 @@ class Surface:
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """Every path that is answered."""
-        return ("/metrics", "/healthz", "/readyz", *self._json)
+        """Every path that is answered; what stands in braces is a name, as a URL writes it."""
+        return ("/metrics", "/healthz", "/readyz", *self._json, FEATURE)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         try:
@@ -98,6 +106,17 @@ class Surface:
             return HTTPStatus.BAD_REQUEST, JSON, ENCODER.encode({"error": str(error)})
         # item by item: one call for all would keep every other thread out until it is done
         return HTTPStatus.OK, JSON, b"[%b]" % b",".join([ENCODER.encode(item) for item in items])
+
+    def _answer_feature(self, model: str, name: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
+        version = query.get("version", [None])[-1]
+        try:
+            return (
+                HTTPStatus.OK,
+                JSON,
+                ENCODER.encode(routes.feature(self._telemetry.look(Board.copy), model, name, version)),
+            )
+        except KeyError as error:
+            return HTTPStatus.NOT_FOUND, JSON, ENCODER.encode({"error": error.args[0]})
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
         text = query.get("limit", ["100"])[-1]
