@@ -18,6 +18,8 @@ MOST_ALONE = 5
 CENTRAL = 0.01  # on either side of it lie tails
 FAR = 0.5  # of the central width: a tail that is longer is one bin
 STEPWISE = 0.95  # of the values are single ones: bins are of those, not of widths
+CLOSE = 1e-6  # of a bin's width: what rounding does to a mean
+NARROW = 0.25  # of a usual bin
 STANDING_OUT = 3.0  # × as common as the next of them
 TINY = 1e-9  # × the beginning of what is central: logarithms go no lower
 SKEWED = 12.0  # × as far from the middle to the one end as to the other: bins grow by a factor instead of a step
@@ -226,40 +228,43 @@ def _outside(feature: NumericBaseline, shares: Floats) -> Iterator[ShareRow]:
 
 
 def _numbers(feature: NumericBaseline, shares: Floats) -> tuple[Bins, list[ShareRow]]:
-    inside = shares[:, 1:-1]
-    stepwise = bool(feature.bins) and _is_stepwise(feature, inside)
-    alone = _standing_alone(feature, inside, stepwise=stepwise)
-    rows = [
-        _row(ShareOf.VALUE, plain(float(feature.tops[at]), VALUE_DIGITS), inside[:, at])
-        for at in np.flatnonzero(alone).tolist()
-    ]
+    inside, single = shares[:, 1:-1], _single(feature)
+    stepwise = float(inside[0, single].sum()) >= STEPWISE * float(inside[0].sum()) > 0
+    alone = _standing_alone(single if stepwise else feature.atoms & single, inside, stepwise=stepwise)
+    labels = [plain(float(feature.tops[at]), VALUE_DIGITS) for at in np.flatnonzero(alone).tolist()]
+    rows = [_row(ShareOf.VALUE, label, each) for label, each in zip(labels, inside[:, alone].T, strict=True)]
     rest = np.where(alone, 0.0, inside)
-    bins = _steps(feature, rest, np.flatnonzero(feature.atoms & ~alone)) if stepwise else _binned(feature, rest)
+    bins = _steps(feature, rest, np.flatnonzero(single & ~alone)) if stepwise else _binned(feature, rest)
     return bins, [*rows, *_outside(feature, shares)]
 
 
-def _is_stepwise(feature: NumericBaseline, inside: Floats) -> bool:
-    """Whether the reference is of single values, such as whole numbers, that the sketch all knows."""
-    return float(inside[0, feature.atoms].sum()) >= STEPWISE * float(inside[0].sum()) > 0
+def _single(feature: NumericBaseline) -> Bools:
+    """Which bins hold one value of the reference alone, at their upper end, bool[B]: that is where their mean lies."""
+    if not feature.bins:
+        return np.empty(0, dtype=bool)
+    off = np.abs(feature.bin_means[1:-1] / 2 - feature.tops / 2)
+    near = off <= CLOSE * np.diff(feature.edges / 2)
+    return np.asarray((feature.atoms | near) & (feature.counts[1 : feature.bins + 1] > 0))
 
 
-def _standing_alone(feature: NumericBaseline, inside: Floats, *, stepwise: bool) -> Bools:
+def _standing_alone(single: Bools, inside: Floats, *, stepwise: bool) -> Bools:
     """Which bins are single values so common that they would hide the others; among single values, far above all others."""
-    atoms = np.flatnonzero(feature.atoms) if feature.bins else np.empty(0, dtype=np.int64)
-    common = inside[:, atoms].max(axis=0, initial=0.0)
+    places = np.flatnonzero(single)
+    common = inside[:, places].max(axis=0, initial=0.0)
     ordered = np.argsort(-common, kind="stable")
     falling = np.append(common[ordered], 0.0)
     stand = np.flatnonzero(falling[:-1][:MOST_ALONE] >= ALONE)
     if stepwise:
         stand = stand[falling[stand] >= STANDING_OUT * falling[stand + 1]]
-    alone = np.zeros(inside.shape[1], dtype=bool)
-    alone[atoms[ordered[: stand.max(initial=-1) + 1]]] = True
+    alone = np.zeros(single.size, dtype=bool)
+    alone[places[ordered[: stand.max(initial=-1) + 1]]] = True
     return alone
 
 
 def _steps(feature: NumericBaseline, inside: Floats, atoms: Ints) -> Bins:
     """Bins of as many neighbouring values each, with edges half-way between those."""
-    firsts = np.arange(0, atoms.size, -(-atoms.size // BINS))
+    groups = -(-atoms.size // -(-atoms.size // BINS))
+    firsts = np.arange(groups) * atoms.size // groups
     values = feature.tops[atoms]
     margin = float(np.median(np.diff(values / 2)))
     after = np.minimum(values[:-1] + margin, values[:-1] / 2 + values[1:] / 2)
@@ -275,10 +280,22 @@ def _binned(feature: NumericBaseline, inside: Floats) -> Bins:
     wanted, growing = _wanted(feature, inside[0] if inside[0].any() else inside[1])
     middles = feature.edges[1:] / 2 + feature.edges[:-1] / 2
     firsts = np.unique(np.append(0, np.searchsorted(middles, wanted)))
-    firsts = firsts[firsts < feature.bins]
+    firsts = _wide_enough(firsts[firsts < feature.bins], feature.edges, wanted)
     edges = np.append(feature.edges[firsts], feature.max)
     edges[0] = feature.min
     return Bins(edges, np.add.reduceat(inside, firsts, axis=1), growing)
+
+
+def _wide_enough(firsts: Ints, edges: Floats, wanted: Floats) -> Ints:
+    """Those first bins that leave each group wider than a quarter of the step there: a single value is no bar of its own."""
+    step = np.interp(edges[firsts], wanted[1:], np.diff(wanted / 2))
+    kept = [0]
+    for at in range(1, firsts.size):
+        if edges[firsts[at]] / 2 - edges[firsts[kept[-1]]] / 2 >= NARROW * step[at]:
+            kept.append(at)
+    if len(kept) > 1 and edges[-1] / 2 - edges[firsts[kept[-1]]] / 2 < NARROW * step[-1]:
+        kept.pop()
+    return firsts[kept]
 
 
 def _wanted(feature: NumericBaseline, weights: Floats) -> tuple[Floats, bool]:
