@@ -305,6 +305,7 @@ def build_board(configuration: Configuration) -> Board:
                 {rule.name: rule.severity.value for rule in spec.judging.all_rules},
                 spec.windows.length,
                 spec.judging.calibration,
+                baseline=spec.reference,
             )
             for spec in configuration.specs
         }

@@ -118,6 +118,14 @@ def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="a change to plant, to see how long it takes to be found",
     )
     arguments.add_list(
+        backtest,
+        "--show",
+        arguments.names,
+        default=[],
+        metavar="FEATURE",
+        help="a feature, or 'cart_*', to draw beside its reference though it does not alarm",
+    )
+    arguments.add_list(
         backtest, "--budget", arguments.budgets, metavar="N", help="other budgets to compare, a month: 0.3,1,3"
     )
 
@@ -281,6 +289,7 @@ def _backtest(options: argparse.Namespace) -> Exit:
             budgets=options.budget,
             first=options.first,
             until=options.until,
+            shown=options.show,
         )
     )
 

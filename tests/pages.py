@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from detectors import ScoreColumns
+from detectors import PackedSketch, Reference, ScoreColumns, Sketch
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Ack, Asked, Decision
@@ -55,6 +55,34 @@ BEGAN = NOON - 8 * HOUR + 5 * MINUTE
 CHURN, FRAUD, RANKER = SeriesKey("churn", "3"), SeriesKey("fraud", "2026.11"), SeriesKey("ranker", "*")
 FEATURES = ("age", "plan", "tenure_days", "country", "sessions_7d", "basket_total", "device", "__prediction__")
 QUIET = tuple(SeriesKey(name, "1") for name in ("eta", "pricing", "search", "upsell"))
+
+
+def values(rows: int, *, now: bool) -> dict[str, Any]:
+    """Rows of all features: how they were in the reference, or how they are now, where three of them have changed."""
+    rng = np.random.default_rng(rows)
+    plans = rng.choice(["free", "pro", "team"], rows, p=[0.61, 0.31, 0.08] if now else [0.8, 0.12, 0.08])
+    devices = np.where(rng.random(rows) < (0.14 if now else 0.001), None, rng.choice(["ios", "android", "web"], rows))
+    return {
+        "age": rng.normal(47.9 if now else 41.2, 8.2, rows).round(1),
+        "plan": plans.tolist(),
+        "tenure_days": rng.gamma(2, 122 if now else 100, rows).round(),
+        "country": rng.choice(["DE", "FR", "NL", "PL"], rows).tolist(),
+        "sessions_7d": rng.poisson(4, rows).astype(float),
+        "basket_total": rng.lognormal(3, 0.8, rows).round(2),
+        "device": devices.tolist(),
+        "__prediction__": rng.beta(2, 5, rows).round(3),
+    }
+
+
+def counted(rows: int) -> PackedSketch:
+    """The counts of a window of today."""
+    window = Sketch.empty(REFERENCE.layout)
+    window.update(*REFERENCE.encode(values(rows, now=True)))
+    return window.packed()
+
+
+REFERENCE = Reference.fit(values(50_000, now=False))
+COUNTS = counted(9_412)
 
 
 def evidence(feature: str, score: float, words: str, **changes: Any) -> Evidence:
@@ -158,7 +186,7 @@ def window(key: SeriesKey, features: Sequence[str], rows: int = 9_412) -> list[F
         for at in range(100, 1, -1)
     ]
     closed = WindowClosed(key, NOON - WINDOW, NOON, rows, quality)
-    return [*earlier, closed, WindowScored(key, NOON, scores, states)]
+    return [*earlier, closed, WindowScored(key, NOON, scores, states, COUNTS)]
 
 
 ACK = Asked("a-1", Ack(BROKEN.incident), "ana", "the app's release lost it, rollback under way")
@@ -184,7 +212,7 @@ TROUBLED: list[Fact] = [
 def board(keys: Mapping[SeriesKey, Sequence[str]]) -> Board:
     """A board on which these series stand."""
     rules = {"drift": "critical"}
-    found = Board({key: SeriesBoard("9f86d081884c", 50_000, rules, WINDOW, "day") for key in keys})
+    found = Board({key: SeriesBoard("9f86d081884c", 50_000, rules, WINDOW, "day", baseline=REFERENCE) for key in keys})
     found.expect(["predictions"], [("pager", "webhook"), ("trainer", "webhook")], [(key, "drift") for key in keys])
     return found
 

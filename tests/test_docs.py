@@ -91,7 +91,7 @@ def test_metrics_named_in_a_document_exist(path: Path) -> None:
 
 
 def test_every_route_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `GET (/[\w/]*)", text("docs/metrics.md"), flags=re.MULTILINE))
+    documented = set(re.findall(r"^\| `GET (/[\w/{}]*)", text("docs/metrics.md"), flags=re.MULTILINE))
 
     telemetry = Telemetry(Board({}), now=lambda: 0)
     status = DaemonStatus("1", lambda: 0, lambda: None, lambda: False, dict, (), 0)
@@ -103,7 +103,7 @@ def test_every_route_is_documented_and_no_other() -> None:
 
     assert documented == set(surface.routes)
     assert taken == set(surface.taken)
-    assert {surface.answer(route, "")[0] for route in surface.routes} == {HTTPStatus.OK}
+    assert {surface.answer(route, "")[0] for route in surface.routes if "{" not in route} == {HTTPStatus.OK}
 
 
 def test_every_command_and_option_is_in_the_readme() -> None:

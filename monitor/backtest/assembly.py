@@ -104,6 +104,7 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         learnt=findings.learnt,
         expected_since_learnt=since_learnt(findings),
         open_share=open_share,
+        pictures=findings.pictures.all(),
     )
 
 

@@ -8,7 +8,16 @@ import msgspec
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain, SweepRow
+from monitor.backtest.result import (
+    AlertEpisode,
+    BacktestResult,
+    ExpectedRule,
+    Injected,
+    Model,
+    Picture,
+    Retrain,
+    SweepRow,
+)
 from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import CalibrationLearnt
@@ -149,8 +158,14 @@ def _model(model: Model) -> dict[str, Any]:
             }
             for track in model.tracks
         ],
+        "distributions": [_picture(picture) for picture in model.pictures],
         "sweep": [_sweep(row) for row in model.sweep],
     }
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    item = {"feature": picture.shown.feature, "at": rfc3339(picture.at), "rule": picture.rule or None}
+    return item | picture.shown.to_dict()
 
 
 def _learnt(model: Model, learnt: CalibrationLearnt) -> dict[str, Any]:

@@ -40,13 +40,17 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a part of the record led to. `batches` are the events folded in, `outside` those that do not count."""
+    """What a part of the record led to. `batches` are the events folded in, `outside` those that do not count.
+
+    `facts` have words, `advanced` are the last of them as they were before, with counts.
+    """
 
     facts: Sequence[Fact]
     batches: Sequence[EventBatch]
     outside: int
     events: int
     done: float
+    advanced: Sequence[Fact] = ()
 
 
 class Replay:
@@ -77,10 +81,10 @@ class Replay:
             if piece.finished:
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
             for part in map(self._named, slices(arrived, self._slide)):
-                take(Turn(self._facts(part), part.batches, 0, 0, piece.done))
+                take(self._turn(part, piece.done))
             self._recorded.hold(self._pipeline.ahead())
             take(Turn(piece.facts, (), outside, piece.events, piece.done))
-        take(Turn(self._finish(), (), 0, 0, 1.0))
+        take(self._finish())
 
     def _counted(self, arrived: MicroBatch) -> tuple[MicroBatch, int]:
         """What is to be counted of a micro-batch, changed as planted, and how many events were outside."""
@@ -103,7 +107,7 @@ class Replay:
             batches = [plant.named_in(batch) for batch in batches]
         return replace(arrived, batches=tuple(batches))
 
-    def _finish(self) -> list[Fact]:
+    def _finish(self) -> Turn:
         """Let event time pass the end of each view's newest pane, so that the windows that end there close."""
         ends = [
             max(view.windows.panes) + view.spec.windows.slide + view.spec.windows.lateness
@@ -111,15 +115,15 @@ class Replay:
             if view.windows.panes
         ]
         if not ends:
-            return []
+            return Turn((), (), 0, 0, 1.0)
         self._now = max(self._now, *ends)
-        over = MicroBatch(seen=dict.fromkeys(self._partitions, max(ends)))
-        return self._facts(over)
+        return self._turn(MicroBatch(seen=dict.fromkeys(self._partitions, max(ends))), 1.0)
 
-    def _facts(self, arrived: MicroBatch) -> list[Fact]:
+    def _turn(self, arrived: MicroBatch, done: float) -> Turn:
         self._explainer.see(arrived.batches)
         counted = self._pipeline.ingest(arrived, self._now)
-        return [*counted, *self._explainer.explain(self._pipeline.advance())]
+        advanced = self._pipeline.advance()
+        return Turn([*counted, *self._explainer.explain(advanced)], arrived.batches, 0, 0, done, advanced)
 
 
 def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:

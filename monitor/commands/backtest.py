@@ -1,5 +1,6 @@
 """`driftd backtest`: recorded events through the pipeline on a virtual clock; nothing is sent, no state is touched."""
 
+import fnmatch
 import shlex
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.targets.payloads import rfc3339
 
+MOST_NAMED = 20  # features in an error
+
 
 @dataclass(frozen=True, slots=True)
 class BacktestChoice:
@@ -39,6 +42,7 @@ class BacktestChoice:
     json: Path | None = None
     inject: list[str] = field(default_factory=list)
     budgets: list[float] | None = None
+    shown: list[str] = field(default_factory=list)
     first: str | None = None
     until: str | None = None
 
@@ -47,7 +51,7 @@ class BacktestChoice:
         """The same as one would type it."""
         budgets = None if self.budgets is None else ",".join(f"{budget:g}" for budget in self.budgets)
         words = ["driftd", "backtest", "--config", str(self.config), *(["--kafka"] if self.kafka else [])]
-        for option, values in (("--input", self.inputs), ("--inject", self.inject)):
+        for option, values in (("--input", self.inputs), ("--inject", self.inject), ("--show", self.shown)):
             words += [option, *map(str, values)] if values else []
         options = (("--topic", self.topic), ("--from", self.first), ("--until", self.until), ("--budget", budgets))
         words += [word for option, value in options if value is not None for word in (option, value)]
@@ -65,9 +69,9 @@ def backtest(choice: BacktestChoice) -> Exit:
     except InjectError as error:
         raise ConfigError(str(error)) from None
     recorded = record_of(choice, configuration, within)
-    findings = Findings(
-        configuration.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS
-    )
+    refuse_unknown(choice.shown, configuration)
+    budget = settings.alerting.false_alarms_per_month
+    findings = Findings(configuration.specs, plants, budget, choice.budgets or BUDGETS, choice.shown)
     run = CommandRun(
         VERSION, str(choice.config), configuration.config_hash, choice.command, inputs_of(choice, configuration)
     )
@@ -134,6 +138,17 @@ def check_outputs(choice: BacktestChoice) -> None:
             raise ConfigError(f"{option} {output}: is a directory; name a file")
         if not output.parent.is_dir():
             raise ConfigError(f"{option} {output}: cannot be written: there is no directory {output.parent}")
+
+
+def refuse_unknown(shown: Sequence[str], configuration: Configuration) -> None:
+    """Refuse a name of --show that no feature has. Raises ConfigError."""
+    names = list(dict.fromkeys(name for spec in configuration.specs for name in spec.reference.names))
+    for each in shown:
+        if not fnmatch.filter(names, each):
+            raise ConfigError(
+                f"--show {each}: no feature is called so; there is {', '.join(names[:MOST_NAMED])}"
+                + (", …" if len(names) > MOST_NAMED else "")
+            )
 
 
 def record_of(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:

@@ -5,7 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
+import numpy as np
+
+from detectors import Baseline, Distribution, PackedSketch
 from detectors.charts import KINDS, IncidentKind, LevelStep
+from detectors.distribution import distribution_of
+from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import REASON, RetrainOutcome
@@ -49,6 +54,7 @@ from monitor.facts import (
 )
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.series.history import KEPT_WINDOWS
+from monitor.series.scoring import DRIFT, INSUFFICIENT
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
@@ -76,11 +82,40 @@ class SeriesBoard:
     states: Mapping[str, int] = field(default_factory=dict)
     learning: CalibrationLearning | None = None  # how far a cold reference has come
     learnt: CalibrationLearnt | None = None  # what it has learnt
+    baseline: Baseline | None = None  # what it is held against, and drawn beside
+    counts: PackedSketch | None = None  # of the last window
 
-    def with_window(self, window: WindowClosed | None, scores: ScoreTable, states: Mapping[str, int]) -> "SeriesBoard":
+    def with_window(
+        self,
+        window: WindowClosed | None,
+        scores: ScoreTable,
+        states: Mapping[str, int],
+        counts: PackedSketch | None = None,
+    ) -> "SeriesBoard":
         """The board with another window or other scores; `dataclasses.replace` takes five times as long."""
         about = self.reference, self.reference_rows, self.rules, self.length, self.calibration
-        return SeriesBoard(*about, window, scores, states, self.learning, self.learnt)
+        return SeriesBoard(*about, window, scores, states, self.learning, self.learnt, self.baseline, counts)
+
+    @property
+    def drifted(self) -> float | None:
+        """Share of the features in drift among those that could be judged in the last window; None where none could."""
+        judged = [
+            state for feature, state in self.states.items() if feature != volume.FEATURE and state != INSUFFICIENT
+        ]
+        return judged.count(DRIFT) / len(judged) if judged else None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features of the reference."""
+        return () if self.baseline is None else self.baseline.names
+
+    def distribution(self, feature: str) -> Distribution | None:
+        """A feature of the last window beside the reference; None where no window was closed, and of what is no feature."""
+        if self.baseline is None or self.counts is None or feature not in self.baseline.features:
+            return None
+        at = self.baseline.names.index(feature)
+        first, last = self.counts.layout.offsets[at : at + 2].tolist()
+        return distribution_of(self.baseline.features[feature], self.counts.counts[first:last].astype(np.int64))
 
 
 @dataclass(slots=True)
@@ -239,8 +274,8 @@ class Board:
                 self._count_events(fact)
             case WindowClosed():
                 self._close(fact)
-            case WindowScored(key, _, scores, states):
-                self.series[key] = self.series[key].with_window(self.series[key].window, scores, states)
+            case WindowScored(key, _, scores, states, counts):
+                self.series[key] = self.series[key].with_window(self.series[key].window, scores, states, counts)
             case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | LevelChanged():
                 self._alert(fact)
             case SubgroupCharted(key=key, point=point):
@@ -264,7 +299,8 @@ class Board:
         if isinstance(fact, CalibrationLearning):
             self.series[fact.key] = replace(series, learning=fact)
             return
-        self.series[fact.key] = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
+        series = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
+        self.series[fact.key] = replace(series, baseline=fact.reference)
         self._expect_warnings(fact.key)
 
     def _note(self, fact: Fact) -> None:

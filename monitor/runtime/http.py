@@ -1,5 +1,6 @@
 """The status page, GET /metrics, health and the JSON routes; POST of what people decide. Bounded in threads, bytes and time."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -8,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -30,6 +31,8 @@ DECISIONS = "/api/v1/decisions"
 STATUS = "/api/v1/status"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
+FEATURE = "/api/v1/models/{model}/features/{feature}"
+FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 GUARDS = {
@@ -74,6 +77,8 @@ class Surface:
             return status, HTML, page
         if path in PROBES:
             return self._probe(path, accept)
+        if one := FEATURE_PATH.fullmatch(path):
+            return self._answer_feature(unquote(one["model"]), unquote(one["feature"]), asked)
         if "text/html" in accept:
             return HTTPStatus.NOT_FOUND, HTML, self.pages.absent()
         return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
@@ -86,10 +91,13 @@ class Surface:
             case "/healthz":
                 return HTTPStatus.OK, TEXT, b"ok\n"
             case _:
-                reason = self._ready()
-                if reason is None:
-                    return HTTPStatus.OK, TEXT, b"ready\n"
-                return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
+                return self._readiness()
+
+    def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
+        reason = self._ready()
+        if reason is None:
+            return HTTPStatus.OK, TEXT, b"ready\n"
+        return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
 
     def take(self, target: str, authorization: str, body: bytes) -> tuple[HTTPStatus, str, bytes]:
         """The answer to POST `target`."""
@@ -110,8 +118,8 @@ class Surface:
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """Every path that is answered."""
-        return ("/", *PROBES, STATUS, *self._json)
+        """Every path that is answered; what stands in braces is a name, as a URL writes it."""
+        return ("/", *PROBES, STATUS, *self._json, FEATURE)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
@@ -122,6 +130,17 @@ class Surface:
             return HTTPStatus.BAD_REQUEST, JSON, ENCODER.encode({"error": str(error)})
         # item by item: one call for all would keep every other thread out until it is done
         return HTTPStatus.OK, JSON, b"[%b]" % b",".join([ENCODER.encode(item) for item in items])
+
+    def _answer_feature(self, model: str, name: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
+        version = query.get("version", [None])[-1]
+        try:
+            return (
+                HTTPStatus.OK,
+                JSON,
+                ENCODER.encode(routes.feature(self._telemetry.look(Board.copy), model, name, version)),
+            )
+        except KeyError as error:
+            return HTTPStatus.NOT_FOUND, JSON, ENCODER.encode({"error": error.args[0]})
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
         text = query.get("limit", ["100"])[-1]

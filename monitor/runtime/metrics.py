@@ -70,6 +70,11 @@ METRICS: dict[str, Spec] = {
         for metric in detector.metrics.values()
     },
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
+    "driftd_drifted_features_ratio": Spec(
+        "gauge",
+        "Share of the features in drift among those that could be judged in the last closed window; absent where none could",
+        SERIES,
+    ),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
     "driftd_window_ids": Spec(
         "gauge", "Distinct ids in the last closed window, estimated; absent where no row has one", SERIES
@@ -284,6 +289,7 @@ SERIES_PARTS = (
     "driftd_feature_shift_sigma",
     "driftd_calibration_info",
     "driftd_learning_ratio",
+    "driftd_drifted_features_ratio",
     "driftd_window_rows",
     "driftd_window_ids",
     "driftd_duplicate_share",
@@ -333,6 +339,7 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         ],
         "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
         "driftd_learning_ratio": [] if series.learning is None else [(base, series.learning.share)],
+        "driftd_drifted_features_ratio": [] if series.drifted is None else [(base, series.drifted)],
         "driftd_window_rows": [] if window is None else [(base, window.rows)],
         "driftd_window_ids": [] if ids is None else [(base, ids.distinct)],
         "driftd_duplicate_share": [] if ids is None else [(base, ids.share)],

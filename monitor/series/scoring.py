@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import DETECTORS, ScoreColumns, Sketch
+from detectors import DETECTORS, PackedSketch, ScoreColumns, Sketch
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
@@ -63,7 +63,7 @@ class FeatureScoring(Scoring[Sketch]):
             columns.append(scorer.columns(tally, columns))
         quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, ids)
-        return Scored(closed, self._asking.table(columns))
+        return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""
@@ -76,7 +76,7 @@ class FeatureScoring(Scoring[Sketch]):
 
     def _told(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         states = self.states(scored.scores, standing)
-        return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, states)]
+        return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, states, scored.counts)]
 
     # --- states -------------------------------------------------------------------------------------------------
 
@@ -135,7 +135,9 @@ class FeatureScoring(Scoring[Sketch]):
             if entry.kind == REPORT:
                 saved = msgspec.msgpack.decode(entry.held, type=SavedReport)
                 table = self._asking.table(columns.columns() for columns in saved.scores)
-                self.last = Scored(saved.window, table)
+                layout = self._reference.layout
+                counts = Sketch.from_bytes(layout, saved.counts).packed() if saved.counts else None
+                self.last = Scored(saved.window, table, counts)
         return []
 
 
@@ -222,10 +224,11 @@ class SavedColumns:
 
 @dataclass(slots=True)
 class SavedReport:
-    """The last closed window as saved; states follow from scores and alerts."""
+    """The last closed window as saved; states follow from scores and alerts. `counts`: none in states of before they were kept."""
 
     window: WindowClosed
     scores: list[SavedColumns]
+    counts: bytes = b""
 
 
 def _report(last: Scored | None) -> Entry:
@@ -233,4 +236,5 @@ def _report(last: Scored | None) -> Entry:
         return Entry(REPORT, None)
     window = replace(last.window, quality=tuple(last.window.quality))
     columns = [SavedColumns.of(part.columns) for part in last.scores.parts]
-    return Entry(REPORT, msgspec.msgpack.encode(SavedReport(window, columns)))
+    counts = b"" if last.counts is None else last.counts.to_bytes()
+    return Entry(REPORT, msgspec.msgpack.encode(SavedReport(window, columns, counts)))

@@ -1,10 +1,16 @@
-"""A feature's values now beside its reference. What a page of a feature shows of it is rendered here and nowhere else."""
+"""A feature's values in the last window beside its reference: the picture that backtests and notebooks draw too."""
 
-from monitor.html.markup import Markup
+from detectors.distribution import svg
+from monitor.html.figures import moment
+from monitor.html.markup import Markup, tag
 from monitor.runtime.board import SeriesBoard
 
 
 def distribution(series: SeriesBoard, feature: str) -> Markup | None:
     """Return a feature's reference beside its last window; None where neither is at hand."""
-    del series, feature
-    return None
+    shown = series.distribution(feature)
+    if shown is None or series.window is None:
+        return None
+    words = "Grey: the reference. Line or lower bar: the last window, to "
+    caption = tag("figcaption", words, moment(series.window.end), " UTC.", class_="quiet small")
+    return tag("figure", Markup(svg(shown)), caption)

@@ -137,6 +137,20 @@ def test_a_features_page_has_its_scores_and_both_histories(made: Any) -> None:
     assert "churn/3 drifts" in said  # the incident it is part of
 
 
+def test_a_feature_is_drawn_beside_its_reference_on_its_page_and_on_that_of_its_incident(made: Any) -> None:
+    scene = made(usual_day)
+    first = scene.get(FEATURE)[2]
+    incident = scene.get(INCIDENT)[2]
+
+    assert "<title>age: reference and window</title>" in first
+    assert "the last window, to 2026-11-23 12:00 UTC" in words(first)
+    assert [f"<title>{name}: reference and window</title>" in incident for name in ("age", "plan", "device")] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_an_incidents_page_says_what_to_do_in_commands_that_can_be_copied(made: Any) -> None:
     entry = replace(DRIFTING.evidence[0], feature="a b; rm -rf")
     alert = replace(DRIFTING, evidence=(entry,))
