@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 
 from monitor.alerting.rules import Severity
+from monitor.explain.figures import share
 from monitor.facts import AlertSeen, DeliveryTried, TrackPoint
 from monitor.runtime.board import Board, SeriesBoard, SeriesTrack
 from monitor.runtime.decisions import decided
@@ -233,7 +234,7 @@ def troubles(board: Board, status: DaemonStatus) -> list[Trouble]:
         )
     for topic, late in sorted(board.late.items()):
         if late.many:
-            found.append(Trouble(f"{late.share:.0%} of the events of {topic} are late and not counted", late.cause))
+            found.append(Trouble(f"{share(late.share)} of the events of {topic} are late and not counted", late.cause))
     found += [_target_trouble(each) for each in targets(board, status) if each.stuck]
     return found
 
@@ -256,10 +257,14 @@ class TargetHealth:
     last: DeliveryTried | None
 
     @property
+    def gave_up(self) -> bool:
+        """Whether the last notice will not be tried again."""
+        return self.last is not None and self.last.outcome in {"refused", "dead"}
+
+    @property
     def stuck(self) -> bool:
         """Whether people are not told."""
-        gave_up = self.last is not None and self.last.outcome in {"refused", "dead"}
-        return gave_up or (self.oldest is not None and self.oldest > PENDING_LONG)
+        return self.gave_up or (self.oldest is not None and self.oldest > PENDING_LONG)
 
 
 def targets(board: Board, status: DaemonStatus) -> list[TargetHealth]:
@@ -281,7 +286,10 @@ def _target_trouble(target: TargetHealth) -> Trouble:
     waits = f"; {target.pending} wait, the oldest for {minutes(target.oldest)}" if target.oldest is not None else ""
     said = f": {target.last.detail}" if target.last is not None and target.last.detail else ""
     return Trouble(
-        f"{target.name} does not take what it is told{said}{waits}", "see the receiver; driftd tries again by itself"
+        f"{target.name} does not take what it is told{said}{waits}",
+        "see the receiver: that notice is not tried again"
+        if target.gave_up
+        else "see the receiver; driftd tries again by itself",
     )
 
 

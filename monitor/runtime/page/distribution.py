@@ -11,6 +11,7 @@ def distribution(series: SeriesBoard, feature: str) -> Markup | None:
     shown = series.distribution(feature)
     if shown is None or series.window is None:
         return None
-    words = "Grey: the reference. Line or lower bar: the last window, to "
-    caption = tag("figcaption", words, moment(series.window.end), " UTC.", class_="quiet small")
-    return tag("figure", Markup(svg(shown)), caption)
+    words = tag(
+        "span", "Grey: the reference. Line or lower bar: the last window, to ", moment(series.window.end), " UTC."
+    )
+    return tag("figure", Markup(svg(shown)), tag("figcaption", words, class_="quiet small"))

@@ -29,8 +29,8 @@ def incident_page(board: Board, status: DaemonStatus, alert: Shown, track: Serie
         cards.attended(board, alert),
         section("What to do", cards.steps(alert), "todo") if isinstance(alert, AlertSeen) else None,
         section("Features", members(alert), "features"),
-        over_time(board, alert, track),
         shapes(board, alert),
+        over_time(board, alert, track),
         section("Told again", escalations(alert), "again") if alert.about.escalations else None,
         section("About it", about(alert), "about"),
     ]
@@ -100,5 +100,5 @@ def shapes(board: Board, alert: Shown) -> Markup | None:
     for entry in cards.features(alert)[:SHAPES]:
         shape = distribution(series, entry.feature)
         if shape is not None:
-            drawn.append(tag("div", tag("h3", feature_link(alert.key, entry.feature)), shape, class_="chapter"))
-    return section("Now beside the reference", drawn, "distribution") if drawn else None
+            drawn.append(tag("div", tag("h3", feature_link(alert.key, entry.feature)), shape))
+    return section("Now beside the reference", tag("div", drawn, class_="shapes"), "distribution") if drawn else None

@@ -37,14 +37,16 @@ def test_what_is_wrong_is_said_first_and_ends_with_1(scene: Scene, capsys: Outpu
     )
     assert (
         lines[1]
-        == "! 31% of the events of predictions are late and not counted: partition predictions/2 is 12 minutes behind"
+        == "! 31 % of the events of predictions are late and not counted: partition predictions/2 is 12 minutes behind"
     )
     assert "CRITICAL churn/3: drift since 2026-11-23T04:05:00Z" in lines
     assert "    age  mean 41.2 → 47.9, up 0.8 σ" in lines
     assert f"    driftd ack {DRIFTING.incident}" in lines
     assert "WARNING fraud/2026.11: data quality since 2026-11-23T11:00:00Z, looked after by ana" in lines
     assert any(line.startswith("churn/3        ALERTING") and "age 3.32" in line for line in lines)
-    assert any(line.startswith("predictions  54") and line.endswith("not_json 31, no_time 6") for line in lines)
+    assert any(
+        line.startswith("predictions  54") and line.endswith("malformed_json 31, timestamp_missing 6") for line in lines
+    )
     assert any(
         line.startswith("trainer  webhook https://trainer.internal/retrain   dead answered 410") for line in lines
     )

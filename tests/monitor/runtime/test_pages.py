@@ -87,7 +87,7 @@ def test_trouble_with_driftd_itself_stands_before_everything(made: Any) -> None:
     said = read(scene)
 
     assert said.index("driftd is not ready: state could not be saved") < said.index("Open incidents")
-    assert "31% of the events of predictions are late and not counted" in said
+    assert "31 % of the events of predictions are late and not counted" in said
     assert "trainer does not take what it is told: answered 410" in said
 
 
@@ -111,7 +111,7 @@ def test_the_events_section_has_lag_watermark_late_and_rejected(made: Any) -> No
     said = read(made(usual_day))
 
     assert "Lag 54 events, in 4 partitions Event time 1 min 5 s ago 2026-11-23 12:00 Late 0.02 %" in said
-    assert "not_json predictions 31 no_time predictions 6" in said
+    assert "malformed_json predictions 31 timestamp_missing predictions 6" in said
     assert "pager webhook https://events.example.org/v2/*** delivered" in said
 
 
@@ -279,5 +279,5 @@ def test_a_status_for_programs_has_the_documented_shape(made: Any) -> None:
     }
     assert said["models"][0]["nearest"][0] == {"feature": "age", "of_threshold": 3.3151}
     assert said["topics"][0]["lag"] == 54
-    assert said["rejected"][0] == {"topic": "predictions", "reason": "not_json", "count": 31}
+    assert said["rejected"][0] == {"topic": "predictions", "reason": "malformed_json", "count": 31}
     assert [each["stuck"] for each in said["targets"]] == [False, True]
