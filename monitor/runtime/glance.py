@@ -21,6 +21,7 @@ from monitor.stream.events import MINUTE, Nanos, SeriesKey
 PENDING_LONG: Nanos = 10 * MINUTE  # a notice that waits for longer is a target that does not take it
 SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)  # from bad to good
 NEAREST = 5  # features of a model that are named
+DRAWN = 40  # points of the small line
 
 
 class Condition(IntEnum):
@@ -60,7 +61,9 @@ class SeriesGlance:
         """Counted once a window: `Glances` keeps it."""
         counts = Counter(series.states.values())
         drifting, warning, insufficient = (counts[state] for state in (DRIFT, WARNING, INSUFFICIENT))
-        return cls(len(series.states), drifting, warning, insufficient, nearest(series, track), highest(track.windows))
+        return cls(
+            len(series.states), drifting, warning, insufficient, nearest(series, track), highest(tuple(track.windows))
+        )
 
 
 def nearest(series: SeriesBoard, track: SeriesTrack) -> tuple[tuple[str, float], ...]:
@@ -74,11 +77,15 @@ def nearest(series: SeriesBoard, track: SeriesTrack) -> tuple[tuple[str, float],
 
 
 def highest(points: Sequence[TrackPoint]) -> tuple[tuple[Nanos, float | None], ...]:
-    """The end of each point with the largest that any feature had; None where none is known."""
-    if not points:
+    """The largest that any feature had, with its time, in at most so many steps up to now; None where nothing is known."""
+    step = -(-len(points) // DRAWN)
+    if not step:
         return ()
-    near = np.where(np.isnan(found := read_points(points)), -1, found).max(axis=1).tolist()
-    return tuple((point.end, each if each >= 0 else None) for point, each in zip(points, near, strict=True))
+    kept = points[len(points) % step :]
+    found = read_points(kept).astype(np.float32)  # halves are slow to compare
+    near = np.where(np.isnan(found), -1, found).max(axis=1).reshape(-1, step).max(axis=1).tolist()
+    ends = (point.end for point in kept[step - 1 :: step])
+    return tuple((end, each if each >= 0 else None) for end, each in zip(ends, near, strict=True))
 
 
 def nearness_by_feature(series: SeriesBoard) -> dict[str, float]:

@@ -16,7 +16,6 @@ from monitor.series.tracks import read_points
 from monitor.stream.events import Nanos, SeriesKey
 
 SHOWN = 2.0  # × the threshold: the height of a plot, more where a feature went further
-MOST_POINTS = 40  # in a small plot
 CALM = 0.5  # below half a threshold nothing even warns
 Values = Sequence[float | None]
 
@@ -149,21 +148,13 @@ def sparkline(points: Sequence[tuple[Nanos, float | None]], described: str) -> M
     """Return how near the nearest feature of a model came, small."""
     if len(points) < 2:  # noqa: PLR2004 - a line has two ends
         return NONE
-    ends, values = [end for end, _ in points], thinned([value for _, value in points])
-    axis, step = TimeAxis(ends[0], ends[-1]), -(-len(ends) // MOST_POINTS)
-    scale = Scale(SHOWN, unit=100)
-    cut = [None if value is None else min(value, SHOWN) for value in values]
-    line = plots.line("score", plots.places(axis, ends[step - 1 :: step] if step > 1 else ends, cut), scale)
-    return tag("div", plots.drawing(described, scale, [plots.level("page", 1.0, scale), line]), class_="box spark")
+    first, last = points[0][0], points[-1][0]
+    scale, span = Scale(SHOWN, unit=100), max(last - first, 1)
+    line = plots.line("score", [((end - first) / span, value and min(value, SHOWN)) for end, value in points], scale)
+    return tag("div", plots.drawing(described, scale, [ALERT_AT, line]), class_="box spark")
 
 
-def thinned(values: Values) -> Values:
-    """Return at most so many values, each the largest of its neighbours; what does not fill a last group is left out."""
-    step = -(-len(values) // MOST_POINTS)
-    if step == 1:
-        return values
-    groups = [values[at : at + step] for at in range(0, len(values) - step + 1, step)]
-    return [max((value for value in group if value is not None), default=None) for group in groups]
+ALERT_AT = plots.level("page", 1.0, Scale(SHOWN, unit=100))
 
 
 def share_words(near: float | None) -> Inside:

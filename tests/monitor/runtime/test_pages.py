@@ -5,9 +5,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from structlog.testing import capture_logs
 
 from detectors.charts import LevelStep
 from monitor.alerting.decisions import Asked, Decision, Scope, Silence
@@ -16,6 +19,7 @@ from monitor.html.page import digest
 from monitor.runtime.page.frame import POLICY, SHEET, ago
 from monitor.stream.events import SECOND, SeriesKey
 from tests.build import HOUR, MINUTE
+from tests.deciding import running
 from tests.fakes import NOON
 from tests.pages import (
     BROKEN,
@@ -281,3 +285,35 @@ def test_a_status_for_programs_has_the_documented_shape(made: Any) -> None:
     assert said["topics"][0]["lag"] == 54
     assert said["rejected"][0] == {"topic": "predictions", "reason": "malformed_json", "count": 31}
     assert [each["stuck"] for each in said["targets"]] == [False, True]
+
+
+# --- a whole daemon ---------------------------------------------------------------------------------------------------
+
+
+def test_the_link_of_an_alert_opens_the_page_of_the_very_incident(tmp_path: Path) -> None:
+    """What a webhook is told leads, over HTTP, to a page that names the incident and its feature."""
+    with capture_logs() as lines, running(tmp_path, external_url="http://ops.invalid/driftd") as daemon:
+        incident = daemon.get("/api/v1/alerts")[0]["incident"]
+        told = next(line["url"] for line in lines if line["event"] == "alert.firing")
+        with urlopen(daemon.daemon.server.url + told.removeprefix("http://ops.invalid/driftd")) as answer:
+            page = answer.read().decode()
+        with urlopen(daemon.daemon.server.url) as answer:
+            first = answer.read().decode()
+
+    assert told.endswith(incident)
+    assert incident in page
+    assert "churn/3 drifts, by your rule high" in words(page)
+    assert "1 incident is open" in words(first)
+    assert f'href="incident?id={incident}"' in first
+
+
+def test_what_features_came_to_is_still_drawn_after_a_restart(tmp_path: Path) -> None:
+    pages = []
+    for _ in range(2):
+        with capture_logs(), running(tmp_path) as daemon, urlopen(f"{daemon.daemon.server.url}{FEATURE}") as answer:
+            pages.append(answer.read().decode())
+    drawn = [re.findall(r'<path class="line score" d="([^"]*)"', page) for page in pages]
+
+    assert len(drawn[0]) == 1  # two windows; one hour is no line yet
+    assert drawn[1] == drawn[0]
+    assert all("<title>age: reference and window</title>" in page for page in pages)
