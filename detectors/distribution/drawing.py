@@ -63,9 +63,7 @@ def svg(shown: Distribution, *, titled: bool = False) -> str:
     ]
     box = f'viewBox="0 {-above} {WIDE} {high + above}" width="{WIDE}" height="{high + above}"'
     text = 'font-family="system-ui,sans-serif" font-size="11"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="distribution" role="img" {box} {text}>{"".join(inside)}</svg>'
-    )
+    return f'<svg class="distribution" role="img" {box} {text}>{"".join(inside)}</svg>'
 
 
 def _legend(shown: Distribution) -> str:

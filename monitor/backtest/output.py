@@ -7,7 +7,7 @@ import msgspec
 
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.backtest.result import (
     AlertEpisode,
     BacktestResult,
@@ -226,7 +226,9 @@ def headline(model: Model, alerts: Sequence[AlertEpisode]) -> str:
     """
     pages = sum(alert.rule == BUDGET_RULE for alert in alerts)
     said = [f"{pages} {'page' if pages == 1 else 'pages'}", f"under alarm {share(model.open_share)} of the time"]
-    evidence = [entry for alert in alerts for entry in (*alert.evidence, *alert.joined)]
+    evidence = [
+        entry for alert in alerts if alert.rule != SELF_CHECK_RULE for entry in (*alert.evidence, *alert.joined)
+    ]
     if evidence:
         said.append(f"largest effect: {entry_words(max(evidence, key=lambda entry: entry.excess))}")
     if joined := list(dict.fromkeys(entry.feature for alert in alerts for entry in alert.joined)):

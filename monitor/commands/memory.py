@@ -99,6 +99,11 @@ def panes(specs: Sequence[SeriesSpec]) -> int:
     )
 
 
+def last_windows(specs: Sequence[SeriesSpec]) -> int:
+    """Bytes of the counts of each series' last window, which are shown beside the reference."""
+    return sum(spec.reference.layout.size for spec in specs) * KEPT_BYTES
+
+
 def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nanos) -> int:
     """Bytes of the panes that partitions may fill, at most, while another holds event time back."""
     lead = max_future + usual_lead([spec.windows for spec in specs], idle_after)
@@ -108,4 +113,12 @@ def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nano
 def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
     """Bytes of a daemon that keeps up, its history full, while it is scraped."""
     series = sum(series_bytes(len(spec.reference.names)) for spec in specs)
-    return BASE_BYTES + series + references(specs) + charts(specs) + panes(specs) + 2 * TEXT_BYTES * time_series
+    return (
+        BASE_BYTES
+        + series
+        + references(specs)
+        + charts(specs)
+        + panes(specs)
+        + last_windows(specs)
+        + 2 * TEXT_BYTES * time_series
+    )

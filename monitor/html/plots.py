@@ -1,6 +1,7 @@
 """Plots that fit any width: the drawing is stretched SVG, the words are HTML over it."""
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,34 +41,51 @@ class TimeAxis:
         step = next((step for step in STEPS if span // step < TICKS_AT_MOST), -(-span // (TICKS_AT_MOST * DAY)) * DAY)
         base = MONDAY % step if step % (7 * DAY) == 0 else 0
         first = -(-(self.first - base) // step) * step + base
-        return [(self.place(time), tick_text(time, step)) for time in range(first, self.last + 1, step)]
+        times = list(range(first, self.last + 1, step))
+        return [
+            (self.place(time), tick_text(time, before)) for before, time in zip((None, *times), times, strict=False)
+        ]
 
 
-def tick_text(time: Nanos, step: Nanos) -> str:
-    """Return the part of a time that tells it from its neighbours."""
-    when = utc(time)
-    if step >= 182 * DAY:
-        return f"{MONTHS[when.month - 1]} {when.year}"
-    if time % DAY == 0:
-        return f"{when.day} {MONTHS[when.month - 1]}"
-    return f"{when:%H:%M:%S}" if step < MINUTE else f"{when:%H:%M}"
+def tick_text(time: Nanos, before: Nanos | None) -> str:
+    """Return a time as it is read beside the tick before it: the day where that is another, the year where that is.
+
+    >>> tick_text(0, None), tick_text(HOUR, 0), tick_text(DAY, HOUR), tick_text(400 * DAY, DAY), tick_text(SECOND, 0)
+    ('1 Jan 1970', '01:00', '2 Jan', '5 Feb 1971', '00:00:01')
+    """
+    when, last = utc(time), None if before is None else utc(before)
+    year = "" if last is not None and last.year == when.year else f" {when.year}"
+    day = "" if last is not None and last.date() == when.date() else f"{when.day} {MONTHS[when.month - 1]}{year}"
+    clock = "" if time % DAY == 0 else f"{when:%H:%M:%S}" if time % MINUTE else f"{when:%H:%M}"
+    return " ".join(filter(None, (day, clock)))
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture."""
+    """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture.
+
+    `growing`: drawn by log2(1 + value), so that 1 is seen beside 85.
+    """
 
     top: float
     unit: int = 1000
+    growing: bool = False
 
     def down(self, value: float) -> int:
         """How far from the top a value stands, in steps; negative above it."""
-        return round((self.top - value) * self.unit)
+        return round((self._drawn(self.top) - self._drawn(value)) * self.unit)
+
+    def fraction(self, value: float) -> float:
+        """The same, as a part of the height."""
+        return 1 - self._drawn(value) / self._drawn(self.top)
 
     @property
     def high(self) -> int:
         """Steps from the top to 0."""
-        return round(self.top * self.unit)
+        return round(self._drawn(self.top) * self.unit)
+
+    def _drawn(self, value: float) -> float:
+        return math.log2(1 + value) if self.growing else value
 
 
 def nice_top(highest: float) -> float:
@@ -138,6 +156,7 @@ def drawing(described: str, scale: Scale, inside: Inside) -> Markup:
         role="img",
         aria_label=described,
         data_unit=scale.unit,
+        data_growing=scale.growing,
     )
 
 

@@ -70,6 +70,14 @@ METRICS: dict[str, Spec] = {
         for metric in detector.metrics.values()
     },
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
+    "driftd_trailing_days": Spec(
+        "gauge",
+        "Days held of the recent past that the feature is compared with in place of the reference; absent where that decides",
+        FEATURE,
+    ),
+    "driftd_trailing_shift_sigma": Spec(
+        "gauge", "Mean of that recent past less the reference's mean, in reference standard deviations", FEATURE
+    ),
     "driftd_drifted_features_ratio": Spec(
         "gauge",
         "Share of the features in drift among those that could be judged in the last closed window; absent where none could",
@@ -363,6 +371,10 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
         states.setdefault((*_labels(key), rule), []).append(alert.state)
     yield "driftd_alert_state", (rules | {labels: int(worst(found)) for labels, found in states.items()}).items()
     yield "driftd_incident_open", _incidents_open(board)
+    trailing = [((*_labels(key), feature), trails) for (key, feature), trails in board.trailing.items()]
+    yield "driftd_trailing_days", [(labels, trails.days) for labels, trails in trailing]
+    shifts = [(labels, trails.shift) for labels, trails in trailing if trails.shift is not None]
+    yield "driftd_trailing_shift_sigma", shifts
     yield "driftd_chart_warnings_expected_total", board.expected_warnings.items()
     yield "driftd_calibration_suspect", [(labels, int(suspect)) for labels, suspect in board.suspect.items()]
     yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]

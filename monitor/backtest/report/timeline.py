@@ -11,7 +11,7 @@ from monitor.html.markup import Markup, name, tag
 from monitor.html.plots import Scale
 from monitor.stream.events import Nanos
 
-SHOWN = 2.0  # × the threshold: the height of a plot, more where a feature went further
+SHOWN = 2.0  # × the threshold: the height of plots, more where a feature went further
 NAMED_AT_MOST = 200  # features without a plot
 LANES_AT_MOST = 8
 BARS_AT_MOST = 500  # in a lane: more are one grey block to the eye
@@ -154,7 +154,7 @@ def legend_of(model: Model) -> list[Markup]:
     return [
         tag(
             "span",
-            f"Evidence ÷ threshold, {length}; each plot reaches as far as its feature went, to {SHOWN:g} at least.",
+            f"Evidence ÷ threshold, {length}. All plots are of one height, {times(score_scale(model).top)}, and steps up are factors.",
         ),
         *swatches,
     ]
@@ -162,7 +162,7 @@ def legend_of(model: Model) -> list[Markup]:
 
 def track_plot(part: ModelPart, track: Track) -> Markup:
     """Return how near one feature came over time."""
-    model, scale = part.model, Scale(max(SHOWN, plots.nice_top(track.highest)))
+    model, scale = part.model, score_scale(part.model)
     top, when, chart = peak(model, track)
     points = list(plots.places(part.axis, model.charted, track.peaks))
     described = f"Evidence divided by threshold of {track.feature}: highest {top} on {clock(when)} by {chart}"
@@ -181,10 +181,15 @@ def track_plot(part: ModelPart, track: Track) -> Markup:
     return plot(kind, label, plots.drawing(described, scale, inside), levels_of(scale))
 
 
+def score_scale(model: Model) -> Scale:
+    """Return the height of all plots of a model: as far as any feature went, and steps up are factors, so that 1 stays in sight."""
+    return Scale(max([SHOWN, *(plots.nice_top(track.highest) for track in model.tracks)]), growing=True)
+
+
 def levels_of(scale: Scale) -> list[tuple[float, str]]:
-    """Return the words beside a plot: where a page is, and how far it reaches where that is further than most."""
-    page = [(1 - 1 / scale.top, "1")]
-    return page if scale.top == SHOWN else [(0.0, f"{scale.top:g}"), *page]
+    """Return the words beside a plot: where a page is, and the powers of ten above it."""
+    powers = [10.0**power for power in range(1, 10) if 10.0**power < scale.top]
+    return [(scale.fraction(value), f"{value:g}") for value in (*reversed(powers), 1.0)]
 
 
 def peak(model: Model, track: Track) -> tuple[str, Nanos, str]:

@@ -15,7 +15,7 @@ from monitor.runtime.page.frame import feature_link
 from monitor.series.tracks import read_points
 from monitor.stream.events import Nanos, SeriesKey
 
-SHOWN = 2.0  # × the threshold: the height of a plot, more where a feature went further
+SHOWN = 2.0  # × the threshold: the height of plots, more where a feature went further
 CALM = 0.5  # below half a threshold nothing even warns
 Values = Sequence[float | None]
 
@@ -78,15 +78,17 @@ def longest(board: Board, key: SeriesKey, track: SeriesTrack) -> TrackHistory:
 
 
 def features_plots(history: TrackHistory, features: Sequence[str], *, linked: bool = True) -> Markup:
-    """Return a plot for each of these features over one axis of time."""
-    items = [tag("li", feature_plot(history, feature, linked=linked)) for feature in features]
+    """Return a plot for each of these features, all over one axis of time and of one height."""
+    values = {feature: history.of_feature(feature) for feature in features}
+    highest = max((value for each in values.values() for value in each if value is not None), default=0.0)
+    scale = Scale(max(SHOWN, plots.nice_top(highest)), growing=True)
+    items = [tag("li", feature_plot(history, feature, values[feature], scale, linked=linked)) for feature in features]
     foot = plots_foot(history.axis)
     return joined([tag("ol", items, class_="plots tracks"), tag("div", foot, class_="plots")])
 
 
-def feature_plot(history: TrackHistory, feature: str, *, linked: bool) -> Markup:
+def feature_plot(history: TrackHistory, feature: str, values: Values, scale: Scale, *, linked: bool) -> Markup:
     """Return how near one feature came."""
-    values = history.of_feature(feature)
     top = max((value for value in values if value is not None), default=0.0)
     at = next((end for end, value in zip(history.ends, values, strict=True) if value == top), 0)
     label = [
@@ -95,12 +97,11 @@ def feature_plot(history: TrackHistory, feature: str, *, linked: bool) -> Markup
     ]
     described = f"Score divided by threshold of {feature}: at most {times(top)}, at {clock(at)}"
     kind = "paged" if top >= 1 else "calm"
-    return plots.row(kind, label, drawn(history, values, described, top))
+    return plots.row(kind, label, drawn(history, values, described, scale))
 
 
-def drawn(history: TrackHistory, values: Values, described: str, top: float) -> list[Markup]:
+def drawn(history: TrackHistory, values: Values, described: str, scale: Scale) -> list[Markup]:
     """Return the picture: a line, the threshold, and the times in which an alert was open."""
-    scale = Scale(max(SHOWN, plots.nice_top(top)))
     points = list(plots.places(history.axis, history.ends, values))
     inside = [
         *bands(history, scale),
@@ -108,7 +109,8 @@ def drawn(history: TrackHistory, values: Values, described: str, top: float) -> 
         plots.level("page", 1.0, scale),
         plots.line("score", points, scale),
     ]
-    words = [(1 - 1 / scale.top, "1")] + ([] if scale.top == SHOWN else [(0.14, f"{scale.top:g}")])
+    powers = [10.0**power for power in range(1, 5) if 10.0**power < scale.top]
+    words = [(scale.fraction(value), f"{value:g}") for value in (*reversed(powers), 1.0)]
     return [plots.drawing(described, scale, inside), plots.level_words(words)]
 
 
@@ -134,7 +136,7 @@ def plots_foot(axis: TimeAxis) -> Markup:
 
 def legend(history: TrackHistory) -> Markup:
     """Return what the lines mean."""
-    span = f"Score ÷ threshold over {spell(history.axis.last - history.axis.first)}."
+    span = f"Score ÷ threshold over {spell(history.axis.last - history.axis.first)}; steps up are factors."
     keys = [("page", "1: an alert"), ("warn", f"{CALM:g}: a warning"), ("open", "an alert was open")]
     return tag(
         "p",

@@ -170,6 +170,7 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
         "--kind",
         "--exclude",
         "--feature",
+        "--show",
     }
 
 

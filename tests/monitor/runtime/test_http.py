@@ -24,6 +24,7 @@ from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
     CheckpointSaved,
@@ -122,6 +123,7 @@ FACTS: list[Fact] = [
     changed(AlertState.PENDING, AlertState.FIRING),
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
     SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True)),
+    BaselineTrails(CHURN, NOON, "age", 28, 9, 0.4, 0.01, paused=False),
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
     EventsCounted("t", "ok", 7),
     EventsRejected("t", "too_large", 2),
@@ -334,7 +336,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "unseen_ratio": 0.2,
                 "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
                 "level": None,
-                "baseline": None,
+                "baseline": {"baseline": "trailing 28d", "days": 9, "shift": 0.4, "beyond": 0.01, "paused": False},
             },
             {
                 "feature": ODD,
