@@ -291,7 +291,7 @@ PICTURES: dict[str, tuple[str, int, int, bool]] = {  # by file: address, width, 
     "status-first.png": ("/", 1200, 840, False),
     "status-phone.png": ("/", 390, 844, True),
     "status-incident.png": (f"/incident?id={DRIFTING.incident}", 1200, 1000, False),
-    "status-feature.png": ("/feature?model=churn&version=3&name=age", 1200, 900, True),
+    "status-feature.png": ("/feature?model=churn&version=3&name=age", 1200, 1160, True),
 }
 
 
