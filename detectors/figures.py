@@ -59,11 +59,11 @@ def share(part: float, digits: int = 2) -> str:
 def moved(before: float, now: float) -> str:
     """Two shares with an arrow between, in as many digits as tell them apart.
 
-    >>> moved(0.001, 0.14), moved(0.301, 0.304), moved(0.0, 0.08)
-    ('0.1 % → 14 %', '30.1 % → 30.4 %', '0 % → 8 %')
+    >>> moved(0.001, 0.14), moved(0.301, 0.304), moved(0.0, 0.08), moved(1 / 3, 1 / 3)
+    ('0.1 % → 14 %', '30.1 % → 30.4 %', '0 % → 8 %', '33 % → 33 %')
     """
     for digits in range(2, MOST_DIGITS):
         first, second = share(before, digits), share(now, digits)
-        if first != second:
+        if first != second or before == now:
             break
     return f"{first} → {second}"

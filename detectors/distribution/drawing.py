@@ -161,11 +161,8 @@ def _cut(label: str, longest: int) -> str:
 
 def _text(words: str) -> str:
     """Words as markup, without what XML cannot hold; those from outside turn nothing round that stands beside them."""
-    return (
-        f"{ISOLATE}{escape(''.join(map(_sign, words)))}{END}"
-        if not words.isascii()
-        else escape("".join(map(_sign, words)))
-    )
+    whole = escape(words if words.isprintable() else "".join(map(_sign, words)))
+    return whole if words.isascii() else f"{ISOLATE}{whole}{END}"
 
 
 def _sign(sign: str) -> str:

@@ -173,7 +173,7 @@ def test_a_feature_that_alarmed_is_shown_as_it_was_beside_its_reference(
     outside = {share["part"]: share["current"] for share in age["shares"]}
 
     assert (age["feature"], age["rule"]) == ("age", "drift")
-    assert day(2) < age["at"] <= day(2.5)
+    assert day(2) < age["at"] <= day(3)  # where it was furthest, which may be some windows after the change ended
     assert sum(age["bins"]["reference"]) == pytest.approx(1)
     assert outside["above"] > 0.3
 
@@ -181,7 +181,7 @@ def test_a_feature_that_alarmed_is_shown_as_it_was_beside_its_reference(
 def test_a_feature_that_did_not_alarm_is_shown_over_the_whole_recording(
     home: Path, backtest: Callable[..., dict[str, Any]], capsys: Output
 ) -> None:
-    configure(home, alerting={"rules": []})
+    configure(home, alerting={"rules": [], "false_alarms_per_month": None})  # nothing can alarm
     file = written(home, events(96))
     [plan] = backtest(file, "--show", "pl*")["models"][0]["distributions"]
 
