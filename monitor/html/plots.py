@@ -19,6 +19,8 @@ STEPS: tuple[Nanos, ...] = (
     *(n * DAY for n in (1, 2, 7, 14, 28, 91, 182, 365, 1826, 3652)),
 )
 TICKS_AT_MOST = 9
+LONG = 15  # signs: a date with a time
+NEAR_DATE = 0.16  # of the axis: what such words may take
 MONDAY = 4 * DAY  # 1970-01-05: steps of weeks begin on Mondays
 GAP = 3  # a line is broken where a step is this many times the usual one
 Point = tuple[float, float | None]
@@ -162,8 +164,20 @@ def drawing(described: str, scale: Scale, inside: Inside) -> Markup:
 
 def ticks(words: Iterable[tuple[float, str]]) -> Markup:
     """Return the words under an axis, each at its place."""
-    texts = [tag("text", text, x=percent(place), y="1em", class_=edge(place)) for place, text in words]
+    texts = [tag("text", text, x=percent(place), y="1em", class_=edge(place)) for place, text in spaced(list(words))]
     return tag("svg", texts, class_="ticks", aria_hidden="true")
+
+
+def spaced(words: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
+    """Return words without the second where the first, which has the whole date and hangs inwards, would reach it.
+
+    >>> spaced([(0.02, "23 Nov 2026 04:00"), (0.1, "05:00"), (0.2, "06:00")])
+    [(0.02, '23 Nov 2026 04:00'), (0.2, '06:00')]
+    """
+    if len(words) < 2 or len(words[0][1]) < LONG:  # noqa: PLR2004 - none to be reached
+        return words
+    room = NEAR_DATE if edge(words[0][0]) else NEAR_DATE / 2
+    return [words[0], *words[2:]] if words[1][0] - words[0][0] < room else words
 
 
 def level_words(words: Iterable[tuple[float, str]]) -> Markup:
