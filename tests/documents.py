@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(
-    r"^(?:<!-- (?P<remark>not run|file): (?P<about>.+?) -->\n)?"
+    r"^(?: *<!-- (?P<remark>not run|file): (?P<about>.+?) -->\n)?"
     r"(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -114,7 +114,11 @@ class Shell:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env={"HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"},  # as on a terminal
+                env={
+                    "HOME": os.environ.get("HOME", "/"),
+                    "LANG": "C.UTF-8",
+                    "PYTHONUNBUFFERED": "1",
+                },  # as on a terminal
                 start_new_session=True,
             )
             self._started.append(done.pid)
