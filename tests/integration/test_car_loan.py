@@ -1,4 +1,4 @@
-"""The README's walk, on a real Kafka: the drifted columns fire within two windows, the others never."""
+"""The walk of docs/set-up.md, on a real Kafka: the drifted columns fire within two windows, the others never."""
 
 import base64
 import subprocess

@@ -89,11 +89,28 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the pages ask the daemon by curl")
 def test_what_the_pages_say_to_type_does_what_they_say(desk: Desk) -> None:
     """One story from page to page, in the order of the table of the README."""
     for page in PAGES:
         desk.go_through(page)
+
+
+@pytest.mark.parametrize(
+    ("said", "output", "like"),
+    [
+        ("ready\n", "ready", True),
+        ("ready\n", "not ready", False),
+        ("… 1 alert, … days\n", "churn: 1 alert, 3 days\n", True),
+        ("… 1 alert, … days\n", "churn: 1 alert,\n3 days\n", False),
+        ("first\n…\nlast\n", "first\na\nb\nlast\n", True),
+        ("first\n…\nlast\n", "first\nlast\n", True),
+        ("first\n…\nlast\n", "first\nlast\nmore\n", False),
+    ],
+)
+def test_a_page_shows_what_was_said_but_for_what_differs_each_time(said: str, output: str, like: bool) -> None:
+    assert is_like(said, output) == like
 
 
 def test_few_commands_are_not_run_and_each_says_why() -> None:
