@@ -1,8 +1,9 @@
 """What README and the task pages say to type: their blocks as steps, and a shell that goes through them.
 
 A block of `sh` is a script that must end well. In a block of `console` a command stands behind `$ `, and below it what it says:
-`…` stands for any text within a line, alone on a line for any lines. Two remarks above a block are for the tests:
-`<!-- not run: why -->`, and `<!-- file: NAME -->`, whose text is written there.
+`…` stands for any text within a line, alone on a line for any lines. Three remarks above a block are for the tests:
+`<!-- not run: why -->`; `<!-- file: NAME -->`, whose text is written there; and `<!-- may differ: this; that -->`, texts of what is
+shown that are examples, as words are that rest on the latest values.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(
-    r"^(?: *<!-- (?P<remark>not run|file): (?P<about>.+?) -->\n)?"
+    r"^(?: *<!-- (?P<remark>not run|file|may differ): (?P<about>.+?) -->\n)?"
     r"(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -46,7 +47,16 @@ class Block:
     def steps(self) -> "list[Step]":
         if self.language == "sh":
             return [Step(self.text, None)]
-        return [Step.of(each) for each in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]]
+        return [Step.of(each) for each in re.split(r"^\$ ", self.shown, flags=re.MULTILINE)[1:]]
+
+    @property
+    def shown(self) -> str:
+        """The text, with `…` for what may differ."""
+        text = self.text
+        for each in str(self.about).split("; ") if self.remark == "may differ" else ():
+            assert each in text, f"{self.page}:{self.line}: {each} is not shown"
+            text = text.replace(each, "…")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
