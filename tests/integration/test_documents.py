@@ -89,7 +89,7 @@ def desk(tmp_path: Path, mock_broker: MockBroker) -> Iterator[Desk]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the pages ask the daemon by curl")
+@pytest.mark.skipif(not all(map(shutil.which, ("bash", "curl", "openssl"))), reason="the pages use bash, curl, openssl")
 def test_what_the_pages_say_to_type_does_what_they_say(desk: Desk) -> None:
     """One story from page to page, in the order of the table of the README."""
     for page in PAGES:
