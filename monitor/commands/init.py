@@ -27,7 +27,7 @@ from monitor.sources.tables.base import TableError, explained
 from monitor.sources.tables.files import look, table_of
 
 SAMPLED = 1000  # rows of a file
-WINDOWS = ("1m", "5m", "15m", "1h", "6h", "1d")
+WINDOWS = ("1m", "5m", "15m", "1h", "6h", "12h", "1d")
 ROOMY = 400  # rows of a usual window: twice those that are judged
 BROKERS = "127.0.0.1:9092"
 

@@ -1,4 +1,4 @@
-"""What a configuration will take in memory, by the formula of docs/operations.md; its constants stand here alone."""
+"""What a configuration will take in memory, by the formula of docs/operate.md; its constants stand here alone."""
 
 from collections.abc import Iterator, Sequence
 

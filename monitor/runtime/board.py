@@ -179,6 +179,7 @@ class Board:
     expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
     suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
     holiday: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: the last subgroup fell on one
+    widened: dict[tuple[str, str], float] = field(default_factory=dict)  # same: what days may do, over the reference's
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
@@ -230,6 +231,7 @@ class Board:
             of = key.model, key.version
             self.counters["driftd_chart_warnings_total"][of] += 0
             self.expected_warnings[of], self.suspect[of], self.holiday[of] = 0.0, False, False
+            self.widened[of] = 1.0
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -246,6 +248,7 @@ class Board:
             expected_warnings=dict(self.expected_warnings),
             suspect=dict(self.suspect),
             holiday=dict(self.holiday),
+            widened=dict(self.widened),
             resolved=self.resolved.copy(),
             counters=defaultdict(Counter, {name: counter.copy() for name, counter in self.counters.items()}),
             checkpoint_durations=Durations(durations.counts.copy(), durations.total),
@@ -283,6 +286,7 @@ class Board:
                 self.counters["driftd_chart_warnings_total"][labels] += point.warned
                 self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + point.expected_warnings
                 self.suspect[labels], self.holiday[labels] = point.suspect, point.holiday
+                self.widened[labels] = point.widened
             case BaselineTrails(key=key, feature=feature):
                 self.trailing = {**self.trailing, (key, feature): fact}
             case CalibrationStands(key, suspect):

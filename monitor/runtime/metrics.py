@@ -116,6 +116,11 @@ METRICS: dict[str, Spec] = {
     "driftd_calibration_suspect": Spec(
         "gauge", "1: charts warn far more often than the calibration allows: it does not fit this traffic", SERIES
     ),
+    "driftd_days_allowance_ratio": Spec(
+        "gauge",
+        "What levels of days may do, over what the reference shows; grows with pages that pass by themselves",
+        SERIES,
+    ),
     "driftd_holiday": Spec(
         "gauge", "1: the last windows fell on a holiday, so that the charts judge missing values alone", SERIES
     ),
@@ -377,6 +382,7 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_trailing_shift_sigma", shifts
     yield "driftd_chart_warnings_expected_total", board.expected_warnings.items()
     yield "driftd_calibration_suspect", [(labels, int(suspect)) for labels, suspect in board.suspect.items()]
+    yield "driftd_days_allowance_ratio", board.widened.items()
     yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]
 
 

@@ -14,6 +14,7 @@ import yaml
 from detectors import Reference
 from monitor.cli import main
 from monitor.clock import SystemClock
+from monitor.commands.init import window_for
 from monitor.sources.decode.guessing import NothingLikeEvents, guess
 from tests.charted import seeded
 from tests.parts.ports import free_ports
@@ -171,6 +172,14 @@ def test_a_name_in_a_message_cannot_write_the_configuration(home: Path) -> None:
 
     assert main(["init", lines(home, rows)]) == 0
     assert yaml.safe_load((home / "driftd.yaml").read_text())["state"] == "driftd-state"
+
+
+@pytest.mark.parametrize(("an_hour", "window"), [(500_000, "1m"), (1_600, "15m"), (70, "6h"), (42, "12h"), (5, "1d")])
+def test_the_window_is_the_shortest_that_holds_enough_rows(an_hour: int, window: str) -> None:
+    """A thousand rows a day are half a day's windows: of a month there are sixty, enough to calibrate; of whole days there are not."""
+    apart = 3_600 * 10**9 // an_hour
+
+    assert window_for([at * apart for at in range(1_000)]) == window
 
 
 def test_a_configuration_that_is_there_is_kept(home: Path, capsys: Output) -> None:

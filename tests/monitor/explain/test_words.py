@@ -246,6 +246,16 @@ def test_powers_of_ten_are_recognised(change: Any) -> None:
     assert sum(unit_change(feature, sample) == change.words for sample in samples) >= 12  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("scale", "guessed"), [(1.0, True), (2_000.0, False)])
+def test_degrees_are_guessed_only_where_32_of_them_count(scale: float, guessed: bool) -> None:
+    """A price that rose by four fifths is no temperature."""
+    rng = np.random.default_rng([SEED, 4])
+    feature = Reference.fit({"value": scale * rng.normal(15, 4, 20_000)}).features["value"]
+    said = [unit_change(feature, scale * rng.normal(15, 4, 64) * 1.8 + 32) for _ in range(20)]  # type: ignore[arg-type]
+
+    assert sum(each is not None and "Fahrenheit" in each for each in said) >= 5 if guessed else said == [None] * 20
+
+
 def test_too_few_numbers_say_nothing_of_units() -> None:
     assert unit_change(REFERENCE.features["age"], np.full(15, 4000.0)) is None  # type: ignore[arg-type]
 

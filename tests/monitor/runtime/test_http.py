@@ -122,7 +122,9 @@ FACTS: list[Fact] = [
     ),
     changed(AlertState.PENDING, AlertState.FIRING),
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
-    SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True)),
+    SubgroupCharted(
+        CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True, widened=1.5)
+    ),
     BaselineTrails(CHURN, NOON, "age", 28, 9, 0.4, 0.01, paused=False),
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
     EventsCounted("t", "ok", 7),
@@ -576,6 +578,7 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_chart_warnings"] == {("churn", "3"): 3}
     assert found["driftd_chart_warnings_expected"] == {("churn", "3"): 0.5}
     assert found["driftd_calibration_suspect"] == {("churn", "3"): 1}
+    assert found["driftd_days_allowance_ratio"] == {("churn", "3"): 1.5}
 
 
 @pytest.mark.parametrize("style", FORMATS)
