@@ -64,7 +64,7 @@ def tick_text(time: Nanos, before: Nanos | None) -> str:
 class Scale:
     """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture.
 
-    `growing`: drawn by log2(1 + value), so that 1 is seen beside 85.
+    `growing`: even up to 1, above by factors, a factor of ten as high as what is below 1: so 1 is seen beside 85.
     """
 
     top: float
@@ -85,7 +85,7 @@ class Scale:
         return round(self._drawn(self.top) * self.unit)
 
     def _drawn(self, value: float) -> float:
-        return math.log2(1 + value) if self.growing else value
+        return 1 + math.log10(value) if self.growing and value > 1 else value
 
 
 def nice_top(highest: float) -> float:
