@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.features import Floats
-from detectors.figures import exact, plain
+from detectors.figures import plain
 
 LONG, TIMES = (
     0.25,
@@ -14,6 +14,7 @@ LONG, TIMES = (
 NARROW, GAP = 16.0, 6.0
 TICKS = 5  # at most, about
 DIGITS = range(4, 18)
+LARGE = 1e12  # from here on a power of ten says more
 ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -74,14 +75,23 @@ class Axis:
 
 
 def told_apart(places: list[float]) -> list[str]:
-    """Return numbers as people read them, in as many digits as tell them apart.
+    r"""Return numbers as people read them, in as many digits as tell them apart.
 
     >>> told_apart([0.0, 0.5, 1.0]), told_apart([1700000020.0, 1700000040.0])
-    (['0', '0.5', '1'], ['1700000020', '1700000040'])
+    (['0', '0.5', '1'], ['1\u202f700\u202f000\u202f020', '1\u202f700\u202f000\u202f040'])
     """
     digits = next((more for more in DIGITS if len({plain(place, more) for place in places}) == len(places)), DIGITS[-1])
-    whole = digits > DIGITS[0] and all(place.is_integer() for place in places)
-    return [exact(place) if whole else plain(place, digits) for place in places]
+    whole = all(place.is_integer() and abs(place) < LARGE for place in places)
+    return [thousands(int(place)) if whole else plain(place, digits) for place in places]
+
+
+def thousands(whole: int) -> str:
+    r"""Return a whole number with its thousands apart, by a narrow space that does not break.
+
+    >>> thousands(-50000), thousands(512)
+    ('−50\u202f000', '512')
+    """
+    return f"{whole:,}".replace(",", "\u202f").replace("-", "−")
 
 
 def steps(first: float, last: float) -> list[float]:

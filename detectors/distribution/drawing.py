@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from detectors.distribution.axis import Axis
+from detectors.distribution.axis import Axis, thousands
 from detectors.distribution.shares import (
     ALWAYS,
     Distribution,
@@ -15,7 +15,6 @@ from detectors.distribution.shares import (
     between,
     described,
     shown_rows,
-    thousands,
 )
 from detectors.figures import moved
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from detectors.baseline import CategoricalBaseline, FeatureBaseline, NumericBaseline
+from detectors.distribution.axis import LARGE, thousands
 from detectors.features import Bools, Floats, Ints, Kind
 from detectors.figures import apart, moved, plain
 
@@ -24,6 +25,7 @@ STANDING_OUT = 3.0  # × as common as the next of them
 TINY = 1e-9  # × the beginning of what is central: logarithms go no lower
 SKEWED = 12.0  # × as far from the middle to the one end as to the other: bins grow by a factor instead of a step
 VALUE_DIGITS = 10  # of a single value: it is itself
+WHOLE = 1e4  # from here on numbers are said whole
 TOLD = 4  # shares that a description names
 LEAST = 0.005  # by which a share has to move to be told
 
@@ -125,13 +127,20 @@ def _moves(shown: Distribution) -> Iterator[tuple[str, float, float]]:
 
 
 def between(first: float, last: float) -> str:
-    """Return the name of a bin, in as many digits as tell its edges apart."""
-    return " to ".join(apart(first, last))
+    r"""Return the name of a bin, in as many digits as tell its edges apart.
+
+    >>> between(0.25, 0.5), between(20000.4, 41000.0), between(1.00001, 1.00002)
+    ('0.25 to 0.5', '20\u202f000 to 41\u202f000', '1.00001 to 1.00002')
+    """
+    return " to ".join(ends(first, last))
 
 
-def thousands(count: int) -> str:
-    """Return a count with its thousands apart, by a narrow space that does not break."""
-    return f"{count:,}".replace(",", "\u202f")
+def ends(first: float, last: float) -> tuple[str, str]:
+    """Return two numbers in as many digits as tell them apart; large ones with their thousands apart."""
+    large = max(abs(first), abs(last))
+    if WHOLE <= large < LARGE and round(first) != round(last):
+        return thousands(round(first)), thousands(round(last))
+    return apart(first, last)
 
 
 def distribution_of(feature: FeatureBaseline, now: Ints, before: Ints | None = None) -> Distribution:
@@ -222,7 +231,7 @@ def _outside(feature: NumericBaseline, shares: Floats) -> Iterator[ShareRow]:
     if not feature.bins:
         yield _row(ShareOf.ABOVE, "any value", shares[:, 1])
         return
-    least, most = apart(feature.min, feature.max)
+    least, most = ends(feature.min, feature.max)
     yield _row(ShareOf.BELOW, f"below {least}", shares[:, 0])
     yield _row(ShareOf.ABOVE, f"above {most}", shares[:, -1])
 

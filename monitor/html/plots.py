@@ -44,20 +44,22 @@ class TimeAxis:
         base = MONDAY % step if step % (7 * DAY) == 0 else 0
         first = -(-(self.first - base) // step) * step + base
         times = list(range(first, self.last + 1, step))
+        years = len({utc(time).year for time in times}) > 1
+        before = (None, *times)
         return [
-            (self.place(time), tick_text(time, before)) for before, time in zip((None, *times), times, strict=False)
+            (self.place(time), tick_text(time, last, year=years)) for last, time in zip(before, times, strict=False)
         ]
 
 
-def tick_text(time: Nanos, before: Nanos | None) -> str:
-    """Return a time as it is read beside the tick before it: the day where that is another, the year where that is.
+def tick_text(time: Nanos, before: Nanos | None, *, year: bool = False) -> str:
+    """Return a time as it is read beside the tick before it: the day where that is another, the first with its `year`, or all.
 
     >>> tick_text(0, None), tick_text(HOUR, 0), tick_text(DAY, HOUR), tick_text(400 * DAY, DAY), tick_text(SECOND, 0)
     ('1 Jan 1970', '01:00', '2 Jan', '5 Feb 1971', '00:00:01')
     """
     when, last = utc(time), None if before is None else utc(before)
-    year = "" if last is not None and last.year == when.year else f" {when.year}"
-    day = "" if last is not None and last.date() == when.date() else f"{when.day} {MONTHS[when.month - 1]}{year}"
+    of_year = f" {when.year}" if year or last is None or last.year != when.year else ""
+    day = "" if last is not None and last.date() == when.date() else f"{when.day} {MONTHS[when.month - 1]}{of_year}"
     clock = "" if time % DAY == 0 else f"{when:%H:%M:%S}" if time % MINUTE else f"{when:%H:%M}"
     return " ".join(filter(None, (day, clock)))
 
@@ -66,7 +68,7 @@ def tick_text(time: Nanos, before: Nanos | None) -> str:
 class Scale:
     """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture.
 
-    `growing`: drawn by log2(1 + value), so that 1 is seen beside 85.
+    `growing`: even up to 1, above by factors, a factor of ten as high as what is below 1: so 1 is seen beside 85.
     """
 
     top: float
@@ -87,7 +89,7 @@ class Scale:
         return round(self._drawn(self.top) * self.unit)
 
     def _drawn(self, value: float) -> float:
-        return math.log2(1 + value) if self.growing else value
+        return 1 + math.log10(value) if self.growing and value > 1 else value
 
 
 def nice_top(highest: float) -> float:

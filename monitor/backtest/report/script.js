@@ -14,7 +14,7 @@ class Plot {
     this.path = svg.querySelector(".line").getAttribute("d");
     this.high = svg.viewBox.baseVal.height;
     this.unit = Number(svg.dataset.unit);
-    this.growing = "growing" in svg.dataset; // drawn by log2(1 + value)
+    this.growing = "growing" in svg.dataset; // even up to 1, above by factors of ten
     this.output = box.querySelector(".read");
   }
   at(across) {
@@ -26,7 +26,7 @@ class Plot {
     const apart = near ? Math.abs(near[0] - across) : Infinity;
     if (apart > this.reach()) return null;
     const drawn = (this.high - near[1]) / this.unit;
-    return this.growing ? 2 ** drawn - 1 : drawn;
+    return this.growing && drawn > 1 ? 10 ** (drawn - 1) : drawn;
   }
   reach() { // half of the widest step that is still drawn as a line, and never less than a pixel or so
     if (this.far === undefined) {

@@ -154,7 +154,7 @@ def legend_of(model: Model) -> list[Markup]:
     return [
         tag(
             "span",
-            f"Evidence ÷ threshold, {length}. All plots are of one height, {times(score_scale(model).top)}, and steps up are factors.",
+            f"Evidence ÷ threshold, {length}. All plots reach to {times(score_scale(model).top)}: evenly up to 1, above by factors.",
         ),
         *swatches,
     ]
@@ -182,7 +182,7 @@ def track_plot(part: ModelPart, track: Track) -> Markup:
 
 
 def score_scale(model: Model) -> Scale:
-    """Return the height of all plots of a model: as far as any feature went, and steps up are factors, so that 1 stays in sight."""
+    """Return the height of all plots of a model: as far as any feature went, above 1 by factors, so that 1 stays in sight."""
     return Scale(max([SHOWN, *(plots.nice_top(track.highest) for track in model.tracks)]), growing=True)
 
 

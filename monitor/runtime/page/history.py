@@ -136,7 +136,7 @@ def plots_foot(axis: TimeAxis) -> Markup:
 
 def legend(history: TrackHistory) -> Markup:
     """Return what the lines mean."""
-    span = f"Score ÷ threshold over {spell(history.axis.last - history.axis.first)}; steps up are factors."
+    span = f"Score ÷ threshold over {spell(history.axis.last - history.axis.first)}; even up to 1, factors above."
     keys = [("page", "1: an alert"), ("warn", f"{CALM:g}: a warning"), ("open", "an alert was open")]
     return tag(
         "p",

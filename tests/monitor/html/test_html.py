@@ -73,8 +73,9 @@ def test_a_growing_scale_keeps_1_in_sight_beside_85() -> None:
     scale = Scale(100.0, growing=True)
 
     assert (scale.down(100.0), scale.down(0.0), scale.fraction(100.0), scale.fraction(0.0)) == (0, scale.high, 0.0, 1.0)
-    assert 0.8 < scale.fraction(1.0) < 0.9
-    assert scale.fraction(10.0) < 0.5
+    assert scale.fraction(1.0) == pytest.approx(2 / 3)
+    assert scale.fraction(10.0) == pytest.approx(1 / 3)
+    assert scale.fraction(0.5) == pytest.approx(5 / 6)
 
 
 @given(st.floats(0, 1e12))
