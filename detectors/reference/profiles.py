@@ -9,6 +9,7 @@ import numpy as np
 from detectors.columns import Coded, Column, as_written_floats, distinct
 from detectors.features import LARGEST, MAX_CATEGORIES, CategoricalFeature, Floats, Ints, NumericFeature
 from detectors.precision import Less, are_told_apart, is_written, last_before, last_of
+from detectors.spellings import folded
 
 BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
 SAMPLE = 131_072  # values kept a numeric column: a quantile is then right to about 0.1 % of the mass
@@ -199,8 +200,13 @@ class CategoryProfile:
             self._counts = Counter(dict(self._counts.most_common(HELD // 2)))
 
     def categories(self) -> tuple[str, ...]:
-        """Return at most 1000 categories by falling count, equal counts by text."""
-        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        """Return at most 1000 categories by falling count, equal counts by text; one value is one, however it is spelled."""
+        one = folded(self._counts)
+        counts: Counter[str] = Counter()
+        for text, count in self._counts.items():
+            counts[one.get(text, text)] += count
+        self._counts = counts
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return tuple(text for text, _ in ordered[:MAX_CATEGORIES])
 
     def sampled(self, feature: CategoricalFeature) -> Ints:

@@ -129,7 +129,7 @@ class FeatureFinder:
             asked = self.kind_asked(name)
             kind = asked or kind_of(values)
             self.features[name] = FoundFeature(name, kind)
-            if asked is None and kind is Kind.NUMERIC and (odd := [each for each in values if not_number(each)]):
+            if asked is None and kind is Kind.NUMERIC and (odd := [each for each in values if isinstance(each, str)]):
                 self.odd[name] = (
                     f"{name}: {len(odd):,} of its first {len(values):,} values are no numbers, such as {str(odd[0])[:40]!r}: "
                     f"they count as missing; --kind {name}=categorical reads it as categories"
@@ -184,14 +184,11 @@ class FeatureFinder:
 
 
 def kind_of(values: Collection[object]) -> Kind:
-    """Numbers, where nearly all of the first values are some: the daemon reads the rest as missing."""
-    odd = sum(map(not_number, values))
+    """Numbers, where nearly all of the first values are some: the daemon reads texts as missing, truth among them as 1 and 0."""
+    if all(isinstance(value, str | bool) for value in values):
+        return Kind.CATEGORICAL
+    odd = sum(isinstance(value, str) for value in values)
     return Kind.NUMERIC if odd <= STRAY * len(values) else Kind.CATEGORICAL
-
-
-def not_number(value: object) -> bool:
-    """Whether a value is a text or a truth value."""
-    return isinstance(value, str | bool)
 
 
 def texts_of(values: Iterable[object]) -> list[str]:

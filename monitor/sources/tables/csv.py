@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from detectors import canonical
 from detectors.columns import Coded, Column
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import BOM, Chunk, Dialect, TableError, Texts, present
@@ -100,8 +99,7 @@ class CsvTable:
         if name in texts.parsed:
             return arrow.numbers_of(text, lambda value: number_in(value, self._dialect.decimal))
         if name not in texts.mixed and name != texts.time:
-            coded = arrow.coded_texts(text)
-            return Coded(tuple(map(_as_float, coded.values)), coded.rows) if name in texts.floats else coded
+            return arrow.coded_texts(text)
         text = arrow.without_words(text)
         try:
             plain = pc.cast(pc.utf8_trim_whitespace(text), pa.int64() if name == texts.time else pa.float64())
@@ -117,12 +115,3 @@ def _number_or_text(text: object) -> object:
     except ValueError:
         return text
     return None if number != number else number  # noqa: PLR0124 - NaN
-
-
-def _as_float(text: object) -> object:
-    """A text that is just how a float is written as the category that the float is; `01` and `1.10` are none."""
-    try:
-        number = float(text) if isinstance(text, str) else None
-    except ValueError:
-        return text
-    return canonical(number) if number is not None and repr(number) == text else text

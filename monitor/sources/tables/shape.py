@@ -77,7 +77,6 @@ class Shape:
             numbers=plain,
             parsed=numeric - plain,
             booleans={name for name, tally in categories.items() if tally.only_booleans},
-            floats={name for name, tally in categories.items() if tally.only_numbers and not tally.codes},
             time=time,
         )
 

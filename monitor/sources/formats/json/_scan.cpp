@@ -117,9 +117,12 @@ PyObject* guarded(Work work) {
   }
 }
 
-void add_all(Table& table, PyObject* texts) {
-  for (Py_ssize_t at = 0, size = PyList_Size(texts); at < size; ++at)
-    table.add(text_of(checked(PyList_GetItem(texts, at))), static_cast<int32_t>(at));
+// Categories from ({text: code}, the code of any other text).
+void add_all(Categories& categories, PyObject* description) {
+  PyObject *texts, *text, *code;
+  checked(PyArg_ParseTuple(description, "O!i", &PyDict_Type, &texts, &categories.unseen));
+  for (Py_ssize_t place = 0; PyDict_Next(texts, &place, &text, &code);)
+    categories.codes.add(text_of(text), int_of(code));
 }
 
 PyObject* make_shape(PyObject*, PyObject* arguments) {
