@@ -331,10 +331,9 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: 
     if not wanted:
         raise ConfigError(f"{choice.inputs[0]}: no column is left to profile")
     check_names(choice, wanted)
-    for line in (
-        *(line for name in wanted if name not in kinds for line in shape.remarks(name)),
-        *(line for name, line in shape.differing() if name in wanted and name not in kinds),
-    ):
+    remarked = {name: lines for name in wanted if name not in kinds and (lines := list(shape.remarks(name)))}
+    differing = (line for name, line in shape.differing() if name in wanted and name not in {*kinds, *remarked})
+    for line in (*(line for lines in remarked.values() for line in lines), *differing):
         say(line)
     return wanted
 

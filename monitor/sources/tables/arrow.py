@@ -1,9 +1,7 @@
 """Arrow's columns as numpy: numbers, and texts as codes. Imported where files are read alone."""
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -102,8 +100,13 @@ def without_words(texts: Any) -> Any:
     return pc.if_else(pc.is_in(texts, value_set=WORDS), pa.scalar(None, texts.type), texts)
 
 
-def numbers_of(texts: Any, number_in: Callable[[object], float]) -> NDArray[np.float64]:
-    """An arrow column of texts as float64, NaN where one is no number."""
-    coded = coded_texts(texts)
-    numbers = np.array([number_in(text) for text in coded.values], dtype=np.float64)
-    return np.asarray(numbers[coded.rows])
+def holds_texts(kind: Any) -> bool:
+    """Whether a column of an arrow type, if there is one, holds texts, as they are or as codes."""
+    if kind is not None and pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return kind is not None and is_text(kind)
+
+
+def plain_texts(column: Any) -> Any:
+    """An arrow column of texts, however it holds them, as strings."""
+    return pc.cast(column, pa.string())

@@ -34,6 +34,7 @@ class Texts:
     parsed: Collection[str] = ()  # numbers, as people write them; what is none is missing
     booleans: Collection[str] = ()  # true and false, in any case
     time: str | None = None
+    decimal: str = "."
 
 
 def present(path: Path, names: Sequence[str], wanted: Collection[str]) -> list[str]:

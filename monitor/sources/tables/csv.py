@@ -13,7 +13,7 @@ from detectors.columns import Coded, Column
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import BOM, Chunk, Dialect, TableError, Texts, present
 from monitor.sources.tables.shape import Shape
-from monitor.sources.tables.texts import TextTally, number_in, with_points
+from monitor.sources.tables.texts import TextTally, numbers_of, with_points
 from monitor.sources.tables.times import as_number
 
 OTHER_SEPARATORS = ";\t|,"
@@ -97,7 +97,7 @@ class CsvTable:
         if name in texts.numbers:
             return arrow.to_numpy(text)
         if name in texts.parsed:
-            return arrow.numbers_of(text, lambda value: number_in(value, self._dialect.decimal))
+            return numbers_of(text, self._dialect.decimal)
         if name not in texts.mixed and name != texts.time:
             return arrow.coded_texts(text)
         text = arrow.without_words(text)

@@ -78,6 +78,7 @@ class Shape:
             parsed=numeric - plain,
             booleans={name for name, tally in categories.items() if tally.only_booleans},
             time=time,
+            decimal=self.dialect.decimal,
         )
 
     def _is_numeric(self, name: str, kinds: Mapping[str, Kind]) -> bool:

@@ -341,3 +341,48 @@ def test_singles_as_categories_are_as_they_are_written() -> None:
     reference = Reference.fit({"x": np.array([0.1, 2], dtype="f4")}, kinds={"x": "categorical"})
 
     assert set(categories(reference, "x")) == {"0.1", "2", "missing"}
+
+
+# --- texts where numbers could have been ----------------------------------------------------------------------------------
+
+TEXTS_AS: dict[str, Callable[[list[str]], str]] = {
+    "t.csv": lambda texts: "x\n" + "\n".join(texts),
+    "t.jsonl": lambda texts: "\n".join(json.dumps({"x": text}) for text in texts),
+}
+
+
+def write_texts(texts: list[str], form: str) -> str:
+    if form in TEXTS_AS:
+        Path(form).write_text(TEXTS_AS[form](texts))
+        return form
+    column = pa.array(texts)
+    pq.write_table(pa.table({"x": column.dictionary_encode() if form == "dictionary" else column}), "t.parquet")
+    return "t.parquet"
+
+
+@pytest.mark.parametrize("form", ["t.csv", "t.jsonl", "string", "dictionary"])
+def test_a_text_among_numbers_is_named_in_every_format(capsys: Output, form: str) -> None:
+    name = write_texts([*(f"{at}.5" for at in range(999)), "?"], form)
+    fit(name)
+    assert "x is text: 99.9 % of it are numbers, but not '?'; --kind x=numeric" in capsys.readouterr().err
+
+    feature = fit(name, options=("--kind", "x=numeric")).features["x"]
+    assert (feature.count, feature.missing) == (999, 1)
+
+
+@pytest.mark.parametrize("form", ["t.jsonl", "string", "dictionary"])
+def test_numbers_in_quotes_are_named(capsys: Output, form: str) -> None:
+    name = write_texts([f"{at}.5" for at in range(99)], form)
+    fit(name)
+    assert "x is text, all of it numbers: categorical; --kind x=numeric reads it" in capsys.readouterr().err
+
+    assert fit(name, options=("--kind", "x=numeric")).features["x"].count == 99
+
+
+def test_one_text_among_numbers_of_a_line_is_named_with_its_share(capsys: Output) -> None:
+    Path("t.jsonl").write_text("\n".join(['{"x": 1.5}'] * 999 + ['{"x": "?"}']))
+    fit("t.jsonl")
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if " x " in line and "text" in line)
+    assert "99.9 % of it are numbers, but not '?'" in line
+
+    assert fit("t.jsonl", options=("--kind", "x=numeric")).features["x"].count == 999
