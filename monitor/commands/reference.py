@@ -13,6 +13,7 @@ from detectors.encoding import PREDICTION
 from detectors.reference.reference import TIMES
 from detectors.univariate.volume import FEATURE as VOLUME
 from monitor.commands.calibration import learnt, misgivings
+from monitor.commands.dialect import dialect_of
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
@@ -24,7 +25,7 @@ from monitor.settings import ConfigError
 from monitor.sources.decode.finding import is_identifier
 from monitor.sources.formats.values import DATE, UNITS
 from monitor.sources.tables import csv, parquet
-from monitor.sources.tables.base import Dialect, TableError
+from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces, chunks, look
 from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import TimeColumn
@@ -80,7 +81,7 @@ def fit(choice: FitChoice) -> Exit:
     check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
     try:
-        dialect = parse_dialect(choice)
+        dialect = dialect_of(choice.delimiter, choice.decimal)
         inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
         shape = look(inputs, lambda rows: progress.show(f"looked at {rows:,} rows"), dialect)
         progress.done()
@@ -256,16 +257,6 @@ def excluded_columns(choice: FitChoice, shape: Shape) -> set[str]:
 def is_span(text: str) -> bool:
     """Whether a word after `--exclude` is a span of time, not a column."""
     return ".." in text or DATE.match(text) is not None
-
-
-def parse_dialect(choice: FitChoice) -> Dialect:
-    """`--delimiter` and `--decimal`. Raises ConfigError."""
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(choice.delimiter, choice.delimiter)
-    if len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii():
-        raise ConfigError(f"--delimiter {choice.delimiter!r}: must be one character such as ';' or tab")
-    if delimiter == choice.decimal:
-        raise ConfigError(f"--decimal {choice.decimal}: stands between the fields; --delimiter ';' may be meant")
-    return Dialect(delimiter, choice.decimal)
 
 
 def parse_window(choice: FitChoice) -> int | None:

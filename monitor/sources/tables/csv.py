@@ -13,7 +13,7 @@ from detectors.columns import Coded, Column
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import BOM, Chunk, Dialect, TableError, Texts, present
 from monitor.sources.tables.shape import Shape
-from monitor.sources.tables.texts import TextTally, numbers_of, with_points
+from monitor.sources.tables.texts import TextTally, number_in, numbers_of, with_points
 from monitor.sources.tables.times import as_number
 
 OTHER_SEPARATORS = ";\t|,"
@@ -98,20 +98,23 @@ class CsvTable:
             return arrow.to_numpy(text)
         if name in texts.parsed:
             return numbers_of(text, self._dialect.decimal)
-        if name not in texts.mixed and name != texts.time:
-            return arrow.coded_texts(text)
-        text = arrow.without_words(text)
-        try:
-            plain = pc.cast(pc.utf8_trim_whitespace(text), pa.int64() if name == texts.time else pa.float64())
-        except pa.ArrowInvalid:
-            coded = arrow.coded_texts(text)
-            return coded if name == texts.time else Coded(tuple(map(_number_or_text, coded.values)), coded.rows)
-        return arrow.to_numpy(plain)
+        if name in texts.mixed:
+            return self._mixed(arrow.without_words(text))
+        return _as(pa.int64(), arrow.without_words(text)) if name == texts.time else arrow.coded_texts(text)
+
+    def _mixed(self, texts: Any) -> Column:
+        """Numbers as people write them; what is none stays a text."""
+        column = _as(pa.float64(), texts) if self._dialect.decimal == "." else arrow.coded_texts(texts)
+        if not isinstance(column, Coded):
+            return column
+        numbers = [number_in(text, self._dialect.decimal) for text in column.values]
+        pairs = zip(column.values, numbers, strict=True)
+        return Coded(tuple(text if number != number else number for text, number in pairs), column.rows)  # noqa: PLR0124 - NaN
 
 
-def _number_or_text(text: object) -> object:
+def _as(kind: Any, texts: Any) -> Column:
+    """A column of texts as numbers of a kind, where all of them are such; else as it is."""
     try:
-        number = float(text) if isinstance(text, str) else text
-    except ValueError:
-        return text
-    return None if number != number else number  # noqa: PLR0124 - NaN
+        return arrow.to_numpy(pc.cast(pc.utf8_trim_whitespace(texts), kind))
+    except pa.ArrowInvalid:
+        return arrow.coded_texts(texts)

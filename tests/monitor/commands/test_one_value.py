@@ -386,3 +386,27 @@ def test_one_text_among_numbers_of_a_line_is_named_with_its_share(capsys: Output
     assert "99.9 % of it are numbers, but not '?'" in line
 
     assert fit("t.jsonl", options=("--kind", "x=numeric")).features["x"].count == 999
+
+
+# --- the same options wherever a table is read ------------------------------------------------------------------------------
+
+
+def test_a_table_of_another_dialect_is_read_by_every_command(capsys: Output) -> None:
+    rows = [(f"2025-01-01T00:{at // 60:02}:{at % 60:02}Z", at / 4, "ab"[at % 2]) for at in range(600)]
+    Path("plain.csv").write_text("ts,price,kind\n" + "".join(f"{ts},{price},{kind}\n" for ts, price, kind in rows))
+    other = "".join(f"{ts};{price};{kind}\n" for ts, price, kind in rows).replace(".", ",")
+    Path("other.csv").write_text("ts;price;kind\n" + other)
+    dialect = ["--delimiter", ";", "--decimal", ","]
+
+    assert main(["init", "other.csv"]) == 2
+    assert "--delimiter ';' reads it" in capsys.readouterr().err
+    assert main(["init", "other.csv", *dialect]) == 0
+    learnt = Reference.load("other.json").hash
+    assert main(["reference", "fit", "--config", "driftd.yaml", "--input", "plain.csv"]) == 0
+    assert Reference.load("other.json").hash == learnt
+    found = []
+    for arguments in (["--input", "plain.csv"], ["--input", "other.csv", *dialect]):
+        assert main(["backtest", *arguments, "--json", "found.json"]) == 0
+        found.append(json.loads(Path("found.json").read_text()))
+    assert found[0] == found[1]
+    assert found[0]["fields_rejected"].keys() <= {"missing"}
