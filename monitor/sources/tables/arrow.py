@@ -117,6 +117,11 @@ def without_words(texts: Any) -> Any:
     return pc.if_else(pc.is_in(texts, value_set=WORDS), pa.scalar(None, texts.type), texts)
 
 
+def or_nothing(texts: Any) -> Any:
+    """An arrow column of texts in which empty ones are missing."""
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts)
+
+
 def holds_texts(kind: Any) -> bool:
     """Whether a column of an arrow type, if there is one, holds texts, as they are or as codes."""
     if kind is not None and pa.types.is_dictionary(kind):

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from monitor.sources.tables.times import as_number
 
 OTHER_SEPARATORS = ";\t|,"
 PLAIN = Dialect()
+PEEKED = 100  # lines that tell how fields are separated
 INDEX = "is nameless, as the index that pandas writes"
 
 
@@ -50,6 +52,15 @@ class CsvTable:
         if mark.encode() not in first and (other := next((o for o in OTHER_SEPARATORS if o.encode() in first), None)):
             raise TableError(f"{self._path}: is separated by {other!r}, not {mark!r}; --delimiter {other!r} reads it")
         return blank
+
+    @cached_property
+    def _spaced(self) -> bool:
+        """Whether fields are separated by the delimiter and a space, as in the census data of the UCI archive."""
+        mark = self._dialect.delimiter.encode()
+        with self._path.open("rb") as file:
+            lines = list(islice(file, self._blank, self._blank + PEEKED))
+        fields = [(line.count(mark), line.count(mark + b" ")) for line in lines[1:] if line.strip()]
+        return any(count for count, _ in fields) and all(count == spaced for count, spaced in fields)
 
     @property
     def _parse(self) -> Any:
@@ -88,7 +99,17 @@ class CsvTable:
         header = csv.ReadOptions(column_names=self.names, skip_rows=self._blank + 1)
         options = {"read_options": header, "parse_options": self._parse, "convert_options": convert}
         with csv.open_csv(self._path, **options) as reader:
-            yield from (batch for batch in reader if batch.num_rows)
+            yield from (self._unspaced(batch) for batch in reader if batch.num_rows)
+
+    def _unspaced(self, batch: Any) -> Any:
+        """The same without the space that belongs to the separator; a field of nothing else is empty."""
+        if not self._spaced:
+            return batch
+        columns = [
+            arrow.or_nothing(pc.utf8_ltrim(column, characters=" ")) if arrow.is_text(column.type) else column
+            for column in batch.columns
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
     def _meant(self, text: Any, name: str, texts: Texts) -> Column:
         """A column as what its texts mean."""

@@ -297,6 +297,15 @@ def test_another_separator_and_decimal_commas_are_named_and_read(capsys: Output)
     assert (feature.min, feature.max) == (1.5, 2.25)
 
 
+def test_the_space_after_every_comma_is_none_of_the_value() -> None:
+    """The census data of the UCI archive are written so."""
+    plain = "age,work,pay\n39,State-gov,1\n50,,2\n38,?,3\n"
+
+    assert fit_text(plain.replace(",", ", ")).hash == fit_text(plain).hash
+    assert fit_text(plain.replace(",", ", ").replace("age, work, pay", "age,work,pay")).hash == fit_text(plain).hash
+    assert set(categories(fit_text("a,b\nx, y\nx,z\n"), "b")) == {" y", "z", "missing"}
+
+
 # --- columns that are none ----------------------------------------------------------------------------------------------
 
 
