@@ -28,7 +28,7 @@ from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.files import look, table_of
 
 SAMPLED = 1000  # rows of a file
-WINDOWS = ("1m", "5m", "15m", "1h", "6h", "12h", "1d")
+WINDOWS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")  # each a part of a day
 ROOMY = 400  # rows of a usual window: twice those that are judged
 BROKERS = "127.0.0.1:9092"
 
