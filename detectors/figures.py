@@ -24,6 +24,25 @@ def exact(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < WHOLE else repr(value)
 
 
+def single(value: float) -> str:
+    """One value that a feature has: a whole number as it is, so that a count of milliseconds is told from the next.
+
+    >>> single(1763870700300.0), single(0.1 + 0.2), single(-2.0)
+    ('1763870700300', '0.3', '−2')
+    """
+    return exact(value).replace("-", "−", 1) if value.is_integer() and abs(value) < WHOLE else plain(value, 10)
+
+
+def beside(value: float, spread: float) -> str:
+    """A number in as many digits as its spread needs, four at least.
+
+    >>> beside(1700000150.25, 87.0), beside(0.5, 0.1), beside(3.0, 0.0)
+    ('1700000150', '0.5', '3')
+    """
+    needed = math.ceil(math.log10(abs(value) / spread)) + 2 if value and spread > 0 else 4
+    return plain(value, min(max(4, needed), MOST_DIGITS))
+
+
 def apart(first: float, second: float, digits: int = 4) -> tuple[str, str]:
     """Two numbers in as few digits as tell them apart.
 

@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
     init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
     init.add_argument("--config", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
+    arguments.add_dialect(init)
 
     _add_backtest(commands)
 
@@ -128,6 +129,7 @@ def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
     arguments.add_list(
         backtest, "--budget", arguments.budgets, metavar="N", help="other budgets to compare, a month: 0.3,1,3"
     )
+    arguments.add_dialect(backtest)
 
 
 def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -164,8 +166,7 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="COL|FROM..TO",
         help="leave out these columns or these days; an end may be open",
     )
-    fit.add_argument("--delimiter", default=",", metavar="C", help="between the fields of a CSV (,)")
-    fit.add_argument("--decimal", choices=[".", ","], default=".", help="before the decimals of a CSV's numbers (.)")
+    arguments.add_dialect(fit)
     _json(fit)
 
     show = _add(actions, "show", "a profile as a table", _show)
@@ -271,7 +272,9 @@ def _check(options: argparse.Namespace) -> Exit:
 def _init(options: argparse.Namespace) -> Exit:
     from monitor.commands.init import InitChoice, init
 
-    return init(InitChoice(options.config, options.file, options.kafka, options.topic))
+    return init(
+        InitChoice(options.config, options.file, options.kafka, options.topic, options.delimiter, options.decimal)
+    )
 
 
 def _backtest(options: argparse.Namespace) -> Exit:
@@ -286,6 +289,8 @@ def _backtest(options: argparse.Namespace) -> Exit:
             report=options.report,
             json=options.json,
             inject=options.inject,
+            delimiter=options.delimiter,
+            decimal=options.decimal,
             budgets=options.budget,
             first=options.first,
             until=options.until,

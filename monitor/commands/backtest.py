@@ -16,6 +16,7 @@ from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range, Replay, Turn
 from monitor.backtest.result import BacktestResult
 from monitor.backtest.sweep import BUDGETS
+from monitor.commands.dialect import dialect_of
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
 from monitor.commands.records import files_of, range_of, range_of_topics, topic_of
@@ -45,6 +46,8 @@ class BacktestChoice:
     shown: list[str] = field(default_factory=list)
     first: str | None = None
     until: str | None = None
+    delimiter: str = ","
+    decimal: str = "."
 
     @property
     def command(self) -> str:
@@ -55,6 +58,8 @@ class BacktestChoice:
             words += [option, *map(str, values)] if values else []
         options = (("--topic", self.topic), ("--from", self.first), ("--until", self.until), ("--budget", budgets))
         words += [word for option, value in options if value is not None for word in (option, value)]
+        written = (("--delimiter", self.delimiter, ","), ("--decimal", self.decimal, "."))
+        words += [word for option, value, usual in written if value != usual for word in (option, value)]
         return shlex.join(words)
 
 
@@ -158,7 +163,7 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
     if choice.kafka:
         return topic_range(choice, configuration, within)
     decoder = undated(build_decoder(configuration, topic_of(configuration.settings, choice.topic)))
-    return files_of(choice.inputs, decoder)
+    return files_of(choice.inputs, decoder, dialect_of(choice.delimiter, choice.decimal))
 
 
 def undated(decoder: TopicDecoder) -> TopicDecoder:

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-from detectors.figures import apart, exact, moved, plain, share
+from detectors.figures import apart, beside, exact, moved, plain, share, single
 from monitor.stream.events import Nanos
 
-__all__ = ["apart", "dated", "exact", "moved", "plain", "share", "signed", "thousands", "utc"]
+__all__ = ["apart", "beside", "dated", "exact", "moved", "plain", "share", "signed", "single", "thousands", "utc"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

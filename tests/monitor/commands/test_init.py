@@ -202,3 +202,12 @@ def test_a_broker_that_is_not_there_is_said_in_a_line(
 def test_no_values_at_all_are_no_events() -> None:
     with pytest.raises(NothingLikeEvents, match="no value of the messages could be an event time"):
         guess([], SystemClock().now())
+
+
+def test_the_window_holds_enough_rows_and_little_more(home: Path) -> None:
+    """Two rows a minute over eleven days: windows of four hours are enough to learn from, of six they would be too few."""
+    rows = [{"ts": NOON_S + at * 30, "x": at % 7, "y": (at * 7) % 50} for at in range(32_000)]
+
+    assert main(["init", lines(home, rows)]) == 0
+    assert yaml.safe_load((home / "driftd.yaml").read_text())["models"][0]["window"] == "4h"
+    assert Reference.load(home / "events.json").calibration is not None

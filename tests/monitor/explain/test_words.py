@@ -437,3 +437,25 @@ def test_a_summary_is_one_line_of_200_characters(
 
     assert len(line) <= LONGEST_SUMMARY
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("start", [1_700_000_000, 1_763_870_700_000, -17_638_707_000_000])
+def test_numbers_that_differ_late_are_told_apart(start: int) -> None:
+    """Epochs, counters, ids: 1700000000 and 1700000300 are both 1.7e+09."""
+    first, second = (f"{start + step}".replace("-", "−") for step in (0, 300))
+    reference = Reference.fit({"x": start + 300 * (np.arange(3000) % 2), "y": start + np.arange(3000) % 300})
+    window = Sketch.empty(reference.layout)
+    late = start + 250 + np.arange(1000) % 50
+    window.update(*reference.encode({"x": np.where(np.arange(1000) % 10, start + 300, start), "y": late}))
+    before, now = reference.counts, window.counts
+    words = {
+        name: [
+            explain(feature, before[at : at + feature.cells], now[at : at + feature.cells], chart)
+            for chart in ("shape", "mass+", "mass-")
+        ]
+        for (name, feature), at in zip(reference.features.items(), reference.layout.offsets.tolist(), strict=False)
+    }
+
+    assert any(second in text for text in words["x"])
+    assert any(first in text or second in text for text in words["x"])
+    assert not any("e+" in text for texts in words.values() for text in texts), words
