@@ -7,7 +7,7 @@ import msgspec
 
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain, SweepRow
 from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
@@ -43,7 +43,7 @@ def document(result: BacktestResult) -> dict[str, Any]:
         "fields_rejected": dict(result.fields_rejected),
         "windows": result.windows,
         "alerts": [_alert(item) for item in result.alerts],
-        "incidents": [_incident(item) for item in result.alerts if item.rule == BUDGET_RULE],
+        "incidents": [_incident(item) for item in result.alerts if item.rule in INCIDENT_RULES],
         "open_share": {str(model.key): round(model.open_share, DIGITS) for model in result.models},
         "retrains": [_retrain(item) for item in result.retrains],
         "suppressed": [_retrain(item) | {"outcome": item.outcome} for item in result.suppressed],

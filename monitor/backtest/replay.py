@@ -63,7 +63,8 @@ class Replay:
         self._recorded = recorded
         self._plants = plants
         self._within = within
-        self._explainer = Explainer({key: series.spec.reference for key, series in pipeline.series.items()})
+        references = {key: series.spec.reference for key, series in pipeline.series.items()}
+        self._explainer = Explainer(references, pipeline.watermark.behind)
         self._slide = min(view.spec.windows.slide for view in pipeline.views.values())
         self._partitions: set[Partition] = set()
         self._now: Nanos = 0

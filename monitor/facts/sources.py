@@ -70,9 +70,13 @@ class SourceAnswered:
 
 @dataclass(frozen=True, slots=True)
 class PartitionsUnreachable:
-    """The leaders of these partitions, and of no others, have not answered for a minute; with the wall time of the last answer."""
+    """The leaders of these partitions, and of no others, have not answered for a minute; with the wall time of the last answer.
+
+    `changed`: not so when the source begins, and every leader has just answered.
+    """
 
     partitions: tuple[tuple[Partition, Nanos], ...]
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ class Board:
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
-        for kind in KINDS if BUDGET_RULE in series.rules else ():
+        for kind in (*(KINDS if BUDGET_RULE in series.rules else ()), IncidentKind.SERVICE):
             self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 0
         if series.calibration != "cold" and BUDGET_RULE in series.rules:
             of = key.model, key.version

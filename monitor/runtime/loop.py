@@ -7,7 +7,7 @@ from threading import Event
 
 from monitor.clock import Clock
 from monitor.explain.explainer import Explainer
-from monitor.facts import Fact
+from monitor.facts import Fact, PartitionsUnreachable
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.inbox import Inbox
@@ -89,10 +89,15 @@ class Loop:
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
-        facts += self._explainer.explain([*self._pipeline.advance(), *self._decide(now)])
+        facts += self._explainer.explain([*self._pipeline.advance(), *self._silence(poll, now), *self._decide(now)])
         facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
+
+    def _silence(self, poll: Poll, now: Nanos) -> list[Fact]:
+        """Where the source says whose leaders are silent, let every series have it."""
+        told = [fact for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
+        return [each for fact in told for each in self._pipeline.silence(dict(fact.partitions), now)]
 
     def _decide(self, now: Nanos) -> list[Fact]:
         """Take what people ask for, between polls; end what they decided for so long."""

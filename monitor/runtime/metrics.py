@@ -10,8 +10,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from detectors import DETECTORS, DetailMetric
-from detectors.charts import KINDS
+from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
@@ -109,7 +110,9 @@ METRICS: dict[str, Spec] = {
     "driftd_alert_state": Spec(
         "gauge", "0 inactive, 1 pending, 2 firing, 3 recovering; of a rule's kinds the worst", (*SERIES, "rule")
     ),
-    "driftd_incident_open": Spec("gauge", "Incidents of the budget: 0 none, 1 open, 2 escalated", (*SERIES, "kind")),
+    "driftd_incident_open": Spec(
+        "gauge", "Incidents of the budget, and of the stream (service): 0 none, 1 open, 2 escalated", (*SERIES, "kind")
+    ),
     "driftd_incident_escalations_total": Spec(
         "counter", "Open incidents that were told again, for what joined or grew", (*SERIES, "kind")
     ),
@@ -363,6 +366,9 @@ def _incidents_open(board: Board) -> Iterator[Value]:
         for kind in KINDS if BUDGET_RULE in series.rules else ():
             alert = board.alerts.get((key, BUDGET_RULE, kind))
             yield (*_labels(key), kind.value), 0 if alert is None else how_open(alert)
+        stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in BY_STREAM]
+        open_now = max(0 if alert is None else how_open(alert) for alert in stream)
+        yield (*_labels(key), IncidentKind.SERVICE.value), open_now
 
 
 def how_open(alert: AlertSeen) -> int:

@@ -6,7 +6,7 @@ from itertools import islice, repeat
 from typing import Any
 
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.rules import INCIDENT_RULES
 from monitor.alerting.table import DetectorScores
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import AlertChanged, AlertSeen, BaselineTrails, LevelChanged, WindowClosed, WindowIds
@@ -139,16 +139,16 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
 
 
 def incidents(board: Board) -> list[dict[str, Any]]:
-    """`GET /api/v1/incidents`: those of the budget that are open, then the last that ended, newest first."""
+    """`GET /api/v1/incidents`: those of the budget and of the stream that are open, then the last that ended, newest first."""
     active = [
         incident(seen, "open", None) | decided(board, seen)
         for seen in board.alerts.values()
-        if seen.rule == BUDGET_RULE and seen.incident
+        if seen.rule in INCIDENT_RULES and seen.incident
     ]
     over = [
         incident(end, ended(end), end.window.end) | decided(board, end)
         for end in reversed(board.resolved)
-        if end.rule == BUDGET_RULE
+        if end.rule in INCIDENT_RULES
     ]
     return active + over
 

@@ -268,7 +268,7 @@ class Telemetry:
                 log.warning("events.late", topic=topic, share=round(share, 4), cause=cause)
             case LateShare(topic, share, changed=True):
                 log.info("events.timely", topic=topic, share=round(share, 4))
-            case PartitionsUnreachable(partitions):
+            case PartitionsUnreachable(partitions, changed=True):
                 since = {str(partition): rfc3339(at) for partition, at in partitions}
                 log.log(logging.ERROR if since else logging.INFO, "source.partitions_unreachable", partitions=since)
             case _:  # metrics only

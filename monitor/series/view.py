@@ -13,7 +13,7 @@ from monitor.facts import EventsCounted, Fact, StateReset, WindowSpan
 from monitor.series.operators import Operator, Scoring
 from monitor.series.records import Entry, Owner, Record
 from monitor.stream.delta import PaneDelta
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.events import Nanos, Partition, SeriesKey
 from monitor.stream.sketches import S, SketchSpec
 from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
 
@@ -58,6 +58,7 @@ class View(Generic[S]):
         self._owner = Owner(key, spec.name)
         self._last: WindowSpan | None = None
         self._changed = False
+        self.late: dict[str, int] = {}  # events by topic, not told to the operators yet
 
     def operator(self, name: str) -> Operator[S]:
         """One of its operators. Raises KeyError."""
@@ -75,7 +76,19 @@ class View(Generic[S]):
             facts.append(EventsCounted(delta.topic, "ok", delta.rows - late, self.key))
         if late:
             facts.append(EventsCounted(delta.topic, "late", late, self.key))
+            self.late[delta.topic] = self.late.get(delta.topic, 0) + late
+            self._changed = True
         return facts
+
+    def judge_late(self) -> list[Fact]:
+        """Let the operators take what was late since the last time."""
+        late, self.late = self.late, {}
+        return [fact for operator in self.operators for fact in operator.on_late(late)] if late else []
+
+    def judge_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+        """Let the operators take which partitions nobody answers for."""
+        self._changed = True
+        return [fact for operator in self.operators for fact in operator.on_silence(silent, now)]
 
     def close(self, end: Nanos) -> list[Fact]:
         """Seal the pane that ends here, and close the window that does."""

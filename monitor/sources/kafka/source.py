@@ -50,7 +50,7 @@ class KafkaSource:
         self._taken_on: set[Partition] = set()  # since the last poll
         self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
         self._heard: dict[Partition, float] = {}  # when its leader last answered, in monotonic seconds
-        self._unreachable: frozenset[Partition] = frozenset()
+        self._unreachable: frozenset[Partition] | None = None  # None: not said yet
         self._pending: list[Fact] = []
         self._fatal: str | None = None
         self._closing: Thread | None = None
@@ -238,10 +238,10 @@ class KafkaSource:
         }
         if silent.keys() == self._unreachable:
             return
-        self._unreachable = frozenset(silent)
+        changed, self._unreachable = self._unreachable is not None, frozenset(silent)
         wall = self._clock.now()
         since = tuple((place, wall - round((now - heard) * SECOND)) for place, heard in sorted(silent.items()))
-        self._pending.append(PartitionsUnreachable(since))
+        self._pending.append(PartitionsUnreachable(since, changed=changed or bool(since)))
 
     # --- holding ------------------------------------------------------------------------------------------------
 

@@ -123,6 +123,8 @@ FACTS: list[Fact] = [
     SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True)),
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
     EventsCounted("t", "ok", 7),
+    LateShare("t", 0.25, many=True, changed=True, cause="a partition is behind"),
+    PartitionsUnreachable(((Partition("t", 0), NOON),)),
     EventsRejected("t", "too_large", 2),
     FieldsRejected("t", "missing", 3),
     LagMeasured(((Partition("t", 1), 5),)),
@@ -482,13 +484,10 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     }
     assert found["driftd_drift_state"] == {("churn", "3", "age"): 2, ("churn", "3", ODD): -1}
     assert found["driftd_alert_state"] == {("churn", "3", "drift"): 2}
-    assert found["driftd_events"] == {
-        ("t", "ok"): 7,
-        ("t", "late"): 0,
-        ("t", "rejected"): 0,
-        ("t", "unmonitored"): 0,
-        ("t", "tombstone"): 0,
-    }
+    others = ("late", "rejected", "unmonitored", "tombstone")
+    assert found["driftd_events"] == {("t", "ok"): 7, **{("t", outcome): 0 for outcome in others}}
+    assert found["driftd_late_ratio"] == {("t",): 0.25}
+    assert found["driftd_partition_unreachable_since_timestamp_seconds"] == {("t", "0"): NOON / SECOND}
     assert found["driftd_watermark_timestamp_seconds"] == {
         ("churn",): NOON / SECOND + 60,
         ("idle",): NOON / SECOND + 60,
