@@ -8,11 +8,20 @@ import msgspec
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES
-from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain, SweepRow
+from monitor.backtest.result import (
+    AlertEpisode,
+    BacktestResult,
+    ExpectedRule,
+    Injected,
+    Model,
+    Retrain,
+    SweepRow,
+    TopicEvents,
+)
 from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import CalibrationLearnt
-from monitor.stream.events import Nanos
+from monitor.stream.events import SECOND, Nanos
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 DIGITS = 6
@@ -39,6 +48,7 @@ def document(result: BacktestResult) -> dict[str, Any]:
             "unmonitored": counts.unmonitored,
             "outside": counts.outside,
         },
+        "topics": [_topic(item) for item in result.topics],
         "rejected": dict(result.rejected),
         "fields_rejected": dict(result.fields_rejected),
         "windows": result.windows,
@@ -57,6 +67,19 @@ def document(result: BacktestResult) -> dict[str, Any]:
 
 def _time(time: Nanos | None) -> str | None:
     return None if time is None else rfc3339(time)
+
+
+def _topic(topic: TopicEvents) -> dict[str, Any]:
+    return {
+        "topic": topic.topic,
+        "ok": topic.ok,
+        "late": topic.late,
+        "late_live": topic.late_live,
+        "late_share": round(topic.late_share, DIGITS),
+        "cause": topic.cause or None,
+        "ahead": topic.ahead,
+        "lead_seconds": round(topic.lead / SECOND, DIGITS),
+    }
 
 
 def _alert(alert: AlertEpisode) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Recorded events through the pipeline on a virtual clock: it is always as late as the newest event."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
 from monitor.backtest.inject import Plant
+from monitor.backtest.order import RecordOrder
 from monitor.backtest.recorded import Recorded
 from monitor.explain.explainer import Explainer
-from monitor.facts import Fact
+from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
@@ -40,13 +41,19 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a part of the record led to. `batches` are the events folded in, `outside` those that do not count."""
+    """What a part of the record led to. `batches` are the events folded in, `outside` those that do not count.
+
+    `behind` is how far partitions trail event time, where any event was late. `late_live` are events by topic that would be
+    late live, where the order of the record is known to be that of a partition.
+    """
 
     facts: Sequence[Fact]
     batches: Sequence[EventBatch]
     outside: int
     events: int
     done: float
+    behind: Mapping[Partition, Nanos] = field(default_factory=dict)
+    late_live: Mapping[str, int] = field(default_factory=dict)
 
 
 class Replay:
@@ -67,6 +74,7 @@ class Replay:
         self._explainer = Explainer(references, pipeline.watermark.behind)
         self._slide = min(view.spec.windows.slide for view in pipeline.views.values())
         self._partitions: set[Partition] = set()
+        self._orders = {place: RecordOrder(view.spec.windows) for place, view in pipeline.views.items()}
         self._now: Nanos = 0
 
     def run(self, take: Callable[[Turn], None]) -> None:
@@ -75,12 +83,16 @@ class Replay:
             arrived, outside = self._counted(piece.arrived)
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
+            late_live = self._late_live(arrived.batches)
             if piece.finished:
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
             for part in map(self._named, slices(arrived, self._slide)):
-                take(Turn(self._facts(part), part.batches, 0, 0, piece.done))
+                facts = self._facts(part)
+                late = any(isinstance(fact, EventsCounted) and fact.outcome == "late" for fact in facts)
+                behind = self._pipeline.watermark.behind() if late else {}
+                take(Turn(facts, part.batches, 0, 0, piece.done, behind))
             self._recorded.hold(self._pipeline.ahead())
-            take(Turn(piece.facts, (), outside, piece.events, piece.done))
+            take(Turn(piece.facts, (), outside, piece.events, piece.done, late_live=late_live))
         take(Turn(self._finish(), (), 0, 0, 1.0))
 
     def _counted(self, arrived: MicroBatch) -> tuple[MicroBatch, int]:
@@ -97,6 +109,14 @@ class Replay:
             batches = [plant.into(batch) for batch in batches]
         kept = tuple(batches)
         return replace(arrived, batches=kept, seen=seen), before - sum(map(len, kept))
+
+    def _late_live(self, batches: Iterable[EventBatch]) -> Mapping[str, int]:
+        """Events by topic that would be late live. Of several partitions at once nobody knows the order."""
+        late: Counter[str] = Counter()
+        for batch in batches if len(self._partitions) == 1 else ():
+            if len(batch):
+                late[batch.topic] += self._orders[batch.key, batch.view].late(batch)
+        return late
 
     def _named(self, arrived: MicroBatch) -> MicroBatch:
         batches: Iterable[EventBatch] = arrived.batches

@@ -10,7 +10,15 @@ from monitor.facts.daemon import (
     StateReset,
 )
 from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
-from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, LateShare, PanesOpen, WatermarkAdvanced
+from monitor.facts.events import (
+    EventsAhead,
+    EventsCounted,
+    EventsRejected,
+    FieldsRejected,
+    LateShare,
+    PanesOpen,
+    WatermarkAdvanced,
+)
 from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.sources import (
     ForeignCommit,
@@ -39,6 +47,7 @@ from monitor.facts.windows import (
 
 Fact = (
     EventsCounted
+    | EventsAhead
     | EventsRejected
     | FieldsRejected
     | WindowClosed
@@ -96,6 +105,7 @@ __all__ = [
     "DecisionRefused",
     "DecisionsStand",
     "DeliveryTried",
+    "EventsAhead",
     "EventsCounted",
     "EventsRejected",
     "Fact",

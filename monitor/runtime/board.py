@@ -24,6 +24,7 @@ from monitor.facts import (
     DecisionMade,
     DecisionsStand,
     DeliveryTried,
+    EventsAhead,
     EventsCounted,
     EventsRejected,
     Fact,
@@ -142,6 +143,7 @@ class Board:
             for outcome in EVENT_OUTCOMES:
                 self.counters["driftd_events_total"][topic, outcome] += 0
             self.counters["driftd_offsets_lost_total"][(topic,)] += 0
+            self.counters["driftd_events_ahead_total"][(topic,)] += 0
         for target, kind in targets:
             for outcome in DELIVERY_OUTCOMES:
                 self._count_delivery(target, kind, outcome, 0)
@@ -203,7 +205,9 @@ class Board:
     def apply(self, fact: Fact) -> None:
         """Take one fact."""
         match fact:
-            case EventsCounted() | EventsRejected() | FieldsRejected() | RecordsSkipped() | OffsetsLost():
+            case (
+                EventsCounted() | EventsAhead() | EventsRejected() | FieldsRejected() | RecordsSkipped() | OffsetsLost()
+            ):
                 self._count_events(fact)
             case WindowClosed():
                 self._close(fact)
@@ -283,9 +287,11 @@ class Board:
             self.counters["driftd_webhook_deliveries_total"][target, WEBHOOK_OUTCOMES[outcome]] += count
 
     def _count_events(
-        self, fact: EventsCounted | EventsRejected | FieldsRejected | RecordsSkipped | OffsetsLost
+        self, fact: EventsCounted | EventsAhead | EventsRejected | FieldsRejected | RecordsSkipped | OffsetsLost
     ) -> None:
         match fact:
+            case EventsAhead(partition, count):
+                self.counters["driftd_events_ahead_total"][(partition.topic,)] += count
             case EventsCounted(topic, outcome, count):
                 self.counters["driftd_events_total"][topic, outcome] += count
             case EventsRejected(topic, reason, count):

@@ -132,6 +132,11 @@ METRICS: dict[str, Spec] = {
     "driftd_outbox_pending": Spec("gauge", "Notifications not yet delivered", ("webhook",)),
     "driftd_outbox_oldest_seconds": Spec("gauge", "Age of the oldest notification not yet delivered", ("webhook",)),
     "driftd_events_total": Spec("counter", "Events read, by outcome", ("topic", "outcome")),
+    "driftd_events_ahead_total": Spec(
+        "counter",
+        "Events stamped ahead of those around them: a clock runs fast. They count, and move no event time",
+        ("topic",),
+    ),
     "driftd_events_rejected_total": Spec("counter", "Events that could not be used at all", ("topic", "reason")),
     "driftd_fields_rejected_total": Spec(
         "counter",

@@ -27,6 +27,7 @@ from monitor.facts import (
     DecisionRefused,
     DecisionsStand,
     DeliveryTried,
+    EventsAhead,
     EventsCounted,
     EventsRejected,
     Fact,
@@ -260,6 +261,9 @@ class Telemetry:
     def _say_loss(self, fact: Fact) -> None:
         log = self._log
         match fact:
+            case EventsAhead(partition, count, lead):
+                ahead = {"count": count, "seconds": round(lead / SECOND)}
+                self._complain(logging.WARNING, "events.ahead", partition=str(partition), **ahead)
             case OffsetsLost(partition, wanted, resumed):
                 log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
             case RecordsSkipped(partition, first, last):
@@ -278,7 +282,11 @@ class Telemetry:
         """Log a complaint unless the same was logged just now."""
         kind = (
             event,
-            *(str(value) for name, value in what.items() if name not in {"count", "detail", "ours", "found"}),
+            *(
+                str(value)
+                for name, value in what.items()
+                if name not in {"count", "detail", "ours", "found", "seconds"}
+            ),
         )
         now = self._now()
         if now - self._said.get(kind, now - QUIET_FOR) < QUIET_FOR:
