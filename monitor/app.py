@@ -302,6 +302,7 @@ def build_board(configuration: Configuration) -> Board:
                 {rule.name: rule.severity.value for rule in spec.judging.all_rules},
                 spec.windows.length,
                 spec.judging.calibration,
+                min_rows=spec.judging.min_rows,
             )
             for spec in configuration.specs
         }

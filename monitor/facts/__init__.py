@@ -36,6 +36,7 @@ from monitor.facts.windows import (
     BaselineTrails,
     CalibrationStands,
     FeatureQuality,
+    FewRows,
     Qualities,
     RateImproved,
     SubgroupCharted,
@@ -52,6 +53,7 @@ Fact = (
     | FieldsRejected
     | WindowClosed
     | WindowScored
+    | FewRows
     | SubgroupCharted
     | BaselineTrails
     | CalibrationStands
@@ -110,6 +112,7 @@ __all__ = [
     "EventsRejected",
     "Fact",
     "FeatureQuality",
+    "FewRows",
     "FieldsRejected",
     "ForeignCommit",
     "LagMeasured",

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
+import numpy as np
+
 from detectors.charts import KINDS, IncidentKind, LevelStep
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
@@ -28,6 +30,7 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
+    FewRows,
     FieldsRejected,
     LagMeasured,
     LateShare,
@@ -57,6 +60,7 @@ DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
 )  # of the webhooks' own counter, which is older and knows three
+INSUFFICIENT_CAUSES = FEW_ROWS, FEW_VALUES = "few_rows", "few_values"
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 
 
@@ -74,11 +78,24 @@ class SeriesBoard:
     states: Mapping[str, int] = field(default_factory=dict)
     learning: CalibrationLearning | None = None  # how far a cold reference has come
     learnt: CalibrationLearnt | None = None  # what it has learnt
+    few: FewRows | None = None  # its usual windows hold too few rows
+    min_rows: int = 0
 
     def with_window(self, window: WindowClosed | None, scores: ScoreTable, states: Mapping[str, int]) -> "SeriesBoard":
         """The board with another window or other scores; `dataclasses.replace` takes five times as long."""
         about = self.reference, self.reference_rows, self.rules, self.length, self.calibration
-        return SeriesBoard(*about, window, scores, states, self.learning, self.learnt)
+        return SeriesBoard(*about, window, scores, states, self.learning, self.learnt, self.few, self.min_rows)
+
+    def insufficient(self) -> dict[str, tuple[str, int]]:
+        """The features of which a detector had too few values in the last window: the cause, and how many there were."""
+        found: dict[str, tuple[str, int]] = {}
+        cause = FEW_ROWS if self.window is not None and self.window.rows < self.min_rows else FEW_VALUES
+        for part in self.scores.parts:
+            columns, _ = part.wanted()
+            short = ~columns.known & (columns.rows < self.min_rows)
+            for place in np.flatnonzero(short).tolist():
+                found[columns.names[place]] = cause, int(columns.rows[place])
+        return found
 
 
 @dataclass(slots=True)
@@ -241,6 +258,8 @@ class Board:
 
     def _note(self, fact: Fact) -> None:
         match fact:
+            case FewRows(key, few=few):
+                self.series[key] = replace(self.series[key], few=fact if few else None)
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):

@@ -12,6 +12,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.lateness import Lateness
+from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
@@ -60,11 +61,12 @@ class Loop:
         self._inbox = inbox
         self._wake = wake
         self._lateness = Lateness()
+        self._rows = RowsWatch(series.spec for series in pipeline.series.values())
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Tell what a restore found, and save at once where reading begins: a crash before the first interval loses nothing."""
-        self._tell(facts)
+        self._tell([*facts, *self._rows.begin()])
         self.save()
 
     def run(self, stopping: Event) -> None:
@@ -90,6 +92,7 @@ class Loop:
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
         facts += self._explainer.explain([*self._pipeline.advance(), *self._silence(poll, now), *self._decide(now)])
+        facts += self._rows.see(facts)
         facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)

@@ -1,5 +1,6 @@
 """Every metric by name, and what each says of the board at a scrape."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, compress
@@ -17,7 +18,7 @@ from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
 from monitor.facts import AlertSeen
-from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
+from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
 from monitor.stream.events import SECOND, Nanos, SeriesKey
@@ -71,6 +72,12 @@ METRICS: dict[str, Spec] = {
         for metric in detector.metrics.values()
     },
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
+    "driftd_insufficient_features": Spec(
+        "gauge",
+        "Features of which a detector has too few values in the last closed window; few_rows: the window holds fewer rows than "
+        "min_rows, few_values: the feature is missing too often",
+        (*SERIES, "cause"),
+    ),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
     "driftd_window_ids": Spec(
         "gauge", "Distinct ids in the last closed window, estimated; absent where no row has one", SERIES
@@ -289,6 +296,7 @@ SERIES_PARTS = (
     "driftd_feature_shift_sigma",
     "driftd_calibration_info",
     "driftd_learning_ratio",
+    "driftd_insufficient_features",
     "driftd_window_rows",
     "driftd_window_ids",
     "driftd_duplicate_share",
@@ -338,6 +346,7 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         ],
         "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
         "driftd_learning_ratio": [] if series.learning is None else [(base, series.learning.share)],
+        "driftd_insufficient_features": [] if window is None else _insufficient(base, series),
         "driftd_window_rows": [] if window is None else [(base, window.rows)],
         "driftd_window_ids": [] if ids is None else [(base, ids.distinct)],
         "driftd_duplicate_share": [] if ids is None else [(base, ids.share)],
@@ -347,6 +356,11 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         "driftd_reference_info": [(f"{base},{info}", 1)],
         "driftd_rule_info": [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()],
     }
+
+
+def _insufficient(base: str, series: SeriesBoard) -> list[Sample]:
+    causes = Counter(cause for cause, _ in series.insufficient().values())
+    return [(f"{base},{label('cause', cause)}", causes[cause]) for cause in INSUFFICIENT_CAUSES]
 
 
 def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:

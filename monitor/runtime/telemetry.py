@@ -10,6 +10,7 @@ import structlog
 
 from detectors.charts import LevelStep
 from monitor.alerting.alerts import AlertState
+from monitor.explain.fewrows import few_rows
 from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
@@ -31,6 +32,7 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
+    FewRows,
     FieldsRejected,
     ForeignCommit,
     LateShare,
@@ -131,7 +133,7 @@ class Telemetry:
         match fact:
             case AlertChanged() | AlertEscalated():
                 self._say_alert(fact)
-            case RetrainDecided() | WindowClosed() | StateReset() | RateImproved() | LevelChanged():
+            case RetrainDecided() | WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails():
                 self._say_learning(fact)
@@ -150,13 +152,21 @@ class Telemetry:
             case _:
                 self._say_source(fact)
 
-    def _say_series(self, fact: RetrainDecided | WindowClosed | StateReset | RateImproved | LevelChanged) -> None:
+    def _say_series(
+        self, fact: RetrainDecided | WindowClosed | FewRows | StateReset | RateImproved | LevelChanged
+    ) -> None:
         log = self._log
         match fact:
             case RetrainDecided(alert, outcome):
                 log.info("retrain.decided", model=alert.key.model, rule=alert.rule, outcome=outcome.value)
             case WindowClosed(key, start, end, rows):
                 log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
+            case FewRows(key, rows, length, min_rows, few=True):
+                about = {"model": key.model, "version": key.version}
+                log.warning("window.few_rows", **about, why=few_rows(rows, length, min_rows))
+            case FewRows(key, rows, min_rows=min_rows):
+                about = {"model": key.model, "version": key.version}
+                log.info("window.enough_rows", **about, rows=round(rows), min_rows=min_rows)
             case StateReset(key, cause):
                 log.warning("state.reset", model=key.model, version=key.version, cause=cause)
             case RateImproved(key, _, feature, what, before, rate):

@@ -8,7 +8,7 @@ from detectors.charts import BudgetSpec, adwin_delta
 from detectors.univariate import adwin, volume
 from monitor.alerting.budget import BY_CHARTS, BY_EFFECT, BY_SELF_CHECK, BY_STREAM
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
-from monitor.stream.events import Nanos
+from monitor.stream.events import SECOND, Nanos
 
 VOLUME = "volume"  # the detector that judges the number of rows
 
@@ -39,6 +39,14 @@ class Judging:
         """How the reference is calibrated: week, day, pooled, or cold."""
         calibration = self.reference.calibration
         return "cold" if calibration is None else calibration.kind
+
+    @property
+    def usual_rows(self) -> float | None:
+        """Rows of a usual window: by the calibration, else by the reference's arrival rate; None where it knows neither."""
+        calibration, rate = self.reference.calibration, self.reference.rows_per_second
+        if calibration is not None:
+            return calibration.rows * self.window_length / calibration.window_ns
+        return None if rate is None else rate * self.window_length / SECOND
 
     @property
     def adwin_delta(self) -> float:

@@ -60,7 +60,8 @@ class SpanCounts:
 class LateEvents(Operator[Sketch]):
     """The incident of late events of one series, judged in spans of whole panes.
 
-    Where event time stands still, as while old events pour in, as many of them as the last span held events suffice.
+    Where event time stands still, as while old events pour in, as many of them as the last span held events, and as came in
+    time since, suffice.
     """
 
     name = LATENESS_RULE
@@ -71,15 +72,16 @@ class LateEvents(Operator[Sketch]):
         self.counts = SpanCounts()
         self._changed = self._moved = False  # counts; the incident
 
-    def on_late(self, late: Mapping[str, int]) -> list[Fact]:
+    def on_late(self, late: Mapping[str, int], open_rows: int) -> list[Fact]:
         """Take late events by topic, before panes are sealed."""
         counts = self.counts
         for topic, rows in late.items():
             counts.late[topic] = counts.late.get(topic, 0) + rows
         self._changed = True
-        if self.alert.incident.open or not counts.usual or counts.too_late < counts.usual:
+        in_time = counts.rows + open_rows
+        if self.alert.incident.open or counts.end is None or counts.too_late < max(FEW, counts.usual, in_time):
             return []
-        return self._judge(counts.events)
+        return self._judge(in_time + counts.too_late)
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane, which may end a span."""

@@ -76,9 +76,12 @@ class Operator(Saved, Protocol[S]):
         del window, scores
         return []
 
-    def on_late(self, late: Mapping[str, int]) -> list[Fact]:
-        """Take the number of late events of each topic, before the panes that event time has passed are sealed."""
-        del late
+    def on_late(self, late: Mapping[str, int], open_rows: int) -> list[Fact]:
+        """Take the number of late events of each topic, before the panes that event time has passed are sealed.
+
+        `open_rows` were counted since a pane was sealed.
+        """
+        del late, open_rows
         return []
 
     def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:

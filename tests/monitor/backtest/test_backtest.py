@@ -382,6 +382,17 @@ def test_a_fast_clock_is_foretold_and_makes_no_other_event_late(
     assert "a clock runs fast" in found["hints_said"]
 
 
+def test_few_rows_are_said_with_both_numbers_and_the_window_that_would_do(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    configure(home, models=[{"name": "churn", "version": "3", "min_rows": 200}])
+    found = backtest(written(home, events(30)))
+
+    few = "churn/3: a usual window of 60m holds 60 rows, min_rows is 200: KS, PSI and χ² will say insufficient_data; a window of 4h would do"
+    assert few in found["hints_said"]
+    assert few in found["hints"]
+
+
 def test_only_events_within_from_and_until_count(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     found = backtest(written(home, events(72)), "--from", day(1), "--until", day(2))
 

@@ -31,6 +31,7 @@ from monitor.facts import (
     EventsRejected,
     Fact,
     FeatureQuality,
+    FewRows,
     FieldsRejected,
     LagMeasured,
     LateShare,
@@ -122,6 +123,7 @@ FACTS: list[Fact] = [
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
     SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True)),
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
+    FewRows(CHURN, 100.0, 5 * MINUTE, 200, few=True),
     EventsCounted("t", "ok", 7),
     LateShare("t", 0.25, many=True, changed=True, cause="a partition is behind"),
     PartitionsUnreachable(((Partition("t", 0), NOON),)),
@@ -143,7 +145,7 @@ class Scene:
         self.trouble: str | None = None
         board = Board(
             {
-                CHURN: SeriesBoard("abc", 1000, {"drift": "critical"}, calibration="day"),
+                CHURN: SeriesBoard("abc", 1000, {"drift": "critical"}, calibration="day", min_rows=200),
                 SeriesKey("idle", "*"): SeriesBoard("def", 10),
             }
         )
@@ -257,12 +259,15 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "learning": None,
         "learnt": None,
         "watermark": "2026-11-23T12:01:00Z",
+        "insufficient": "a usual window of 5m holds 100 rows, min_rows is 200: KS, PSI and χ² will say insufficient_data; "
+        "a window of 10m would do",
         "features": [
             {
                 "feature": "age",
                 "state": 2,
                 "missing_ratio": 0.1,
                 "unseen_ratio": 0.2,
+                "insufficient": None,
                 "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
                 "level": None,
                 "baseline": None,
@@ -272,6 +277,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "state": -1,
                 "missing_ratio": 0.0,
                 "unseen_ratio": 0.5,
+                "insufficient": {"cause": "few_rows", "values": 100, "min_rows": 200},
                 "scores": [{**psi, "detector": "chi2", "value": None, "pvalue": None}],
                 "level": None,
                 "baseline": None,
@@ -486,6 +492,10 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_alert_state"] == {("churn", "3", "drift"): 2}
     others = ("late", "rejected", "unmonitored", "tombstone")
     assert found["driftd_events"] == {("t", "ok"): 7, **{("t", outcome): 0 for outcome in others}}
+    assert found["driftd_insufficient_features"] == {
+        ("churn", "3", "few_rows"): 1,
+        ("churn", "3", "few_values"): 0,
+    }
     assert found["driftd_late_ratio"] == {("t",): 0.25}
     assert found["driftd_partition_unreachable_since_timestamp_seconds"] == {("t", "0"): NOON / SECOND}
     assert found["driftd_watermark_timestamp_seconds"] == {
