@@ -23,6 +23,7 @@ from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,
+    OffsetsExpired,
     OffsetsLost,
     PartitionsAssigned,
     PartitionsHeld,
@@ -76,6 +77,7 @@ Fact = (
     | PartitionsHeld
     | PartitionsUnreachable
     | TopicsMissing
+    | OffsetsExpired
     | OffsetsLost
     | RecordsSkipped
     | ForeignCommit
@@ -118,6 +120,7 @@ __all__ = [
     "LagMeasured",
     "LateShare",
     "LevelChanged",
+    "OffsetsExpired",
     "OffsetsLost",
     "PanesOpen",
     "PartitionsAssigned",

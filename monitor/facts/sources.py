@@ -36,6 +36,14 @@ class OffsetsLost:
 
 
 @dataclass(frozen=True, slots=True)
+class OffsetsExpired:
+    """Reading begins at the first event that a partition still has; retention took those before it. Nothing of ours is lost."""
+
+    partition: Partition
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsSkipped:
     """Records that the client could not decompress were stepped over."""
 

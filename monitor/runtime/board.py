@@ -35,6 +35,7 @@ from monitor.facts import (
     LagMeasured,
     LateShare,
     LevelChanged,
+    OffsetsExpired,
     OffsetsLost,
     PanesOpen,
     PartitionsHeld,
@@ -160,6 +161,7 @@ class Board:
             for outcome in EVENT_OUTCOMES:
                 self.counters["driftd_events_total"][topic, outcome] += 0
             self.counters["driftd_offsets_lost_total"][(topic,)] += 0
+            self.counters["driftd_offsets_expired_total"][(topic,)] += 0
             self.counters["driftd_events_ahead_total"][(topic,)] += 0
         for target, kind in targets:
             for outcome in DELIVERY_OUTCOMES:
@@ -306,7 +308,14 @@ class Board:
             self.counters["driftd_webhook_deliveries_total"][target, WEBHOOK_OUTCOMES[outcome]] += count
 
     def _count_events(
-        self, fact: EventsCounted | EventsAhead | EventsRejected | FieldsRejected | RecordsSkipped | OffsetsLost
+        self,
+        fact: EventsCounted
+        | EventsAhead
+        | EventsRejected
+        | FieldsRejected
+        | RecordsSkipped
+        | OffsetsExpired
+        | OffsetsLost,
     ) -> None:
         match fact:
             case EventsAhead(partition, count):
@@ -320,6 +329,8 @@ class Board:
             case RecordsSkipped(partition, first, last):
                 self.counters["driftd_events_total"][partition.topic, "rejected"] += last - first + 1
                 self.counters["driftd_events_rejected_total"][partition.topic, "unreadable_batch"] += last - first + 1
+            case OffsetsExpired(partition, first):
+                self.counters["driftd_offsets_expired_total"][(partition.topic,)] += first
             case OffsetsLost(partition, wanted, resumed):
                 self.counters["driftd_offsets_lost_total"][(partition.topic,)] += abs(resumed - wanted)
 

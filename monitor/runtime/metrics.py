@@ -171,6 +171,9 @@ METRICS: dict[str, Spec] = {
     "driftd_window_length_seconds": Spec("gauge", "Length of the model's windows in event time", SERIES),
     "driftd_open_panes": Spec("gauge", "Panes held in memory; grows while a partition holds event time back", SERIES),
     "driftd_offsets_lost_total": Spec("counter", "Offsets that were gone before they were read", ("topic",)),
+    "driftd_offsets_expired_total": Spec(
+        "counter", "Offsets that retention had taken before reading first began; told once, no loss of ours", ("topic",)
+    ),
     "driftd_kafka_errors_total": Spec("counter", "Errors that the Kafka client reported and deals with", ("error",)),
     "driftd_foreign_commits": Spec("gauge", "1: another process commits offsets under driftd's group"),
     "driftd_watermark_timestamp_seconds": Spec("gauge", "Event time up to which events are complete", ("model",)),

@@ -37,6 +37,7 @@ from monitor.facts import (
     ForeignCommit,
     LateShare,
     LevelChanged,
+    OffsetsExpired,
     OffsetsLost,
     PartitionsAssigned,
     PartitionsUnreachable,
@@ -274,6 +275,8 @@ class Telemetry:
             case EventsAhead(partition, count, lead):
                 ahead = {"count": count, "seconds": round(lead / SECOND)}
                 self._complain(logging.WARNING, "events.ahead", partition=str(partition), **ahead)
+            case OffsetsExpired(partition, first):
+                log.info("source.offsets_expired", partition=str(partition), first=first)
             case OffsetsLost(partition, wanted, resumed):
                 log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
             case RecordsSkipped(partition, first, last):

@@ -11,6 +11,7 @@ from monitor.clock import Clock
 from monitor.facts import (
     Fact,
     LagMeasured,
+    OffsetsExpired,
     OffsetsLost,
     PartitionsAssigned,
     PartitionsHeld,
@@ -125,7 +126,11 @@ class KafkaSource:
     def _start_of(self, partition: Partition, low: int, high: int, first: int) -> int:
         """Where to begin: at our own position; where there is none, at `first`."""
         stored = self._stored.get(partition)
-        return first if stored is None else self._inside(partition, stored, low, high)
+        if stored is not None:
+            return self._inside(partition, stored, low, high)
+        if first == low < high and low:
+            self._pending.append(OffsetsExpired(partition, low))
+        return first
 
     def _inside(self, partition: Partition, wanted: int, low: int, high: int) -> int:
         """The position, if it is there. If not: stop and say so, or count the loss and go on, as configured."""
