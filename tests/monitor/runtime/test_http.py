@@ -125,8 +125,6 @@ FACTS: list[Fact] = [
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
     FewRows(CHURN, 100.0, 5 * MINUTE, 200, few=True),
     EventsCounted("t", "ok", 7),
-    LateShare("t", 0.25, many=True, changed=True, cause="a partition is behind"),
-    PartitionsUnreachable(((Partition("t", 0), NOON),)),
     EventsRejected("t", "too_large", 2),
     FieldsRejected("t", "missing", 3),
     LagMeasured(((Partition("t", 1), 5),)),
@@ -496,8 +494,8 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
         ("churn", "3", "few_rows"): 1,
         ("churn", "3", "few_values"): 0,
     }
-    assert found["driftd_late_ratio"] == {("t",): 0.25}
-    assert found["driftd_partition_unreachable_since_timestamp_seconds"] == {("t", "0"): NOON / SECOND}
+    assert found["driftd_late_ratio"] == {("t",): 0.125}
+    assert found["driftd_partition_unreachable_since_timestamp_seconds"] == {("t", "2"): NOON / SECOND}
     assert found["driftd_watermark_timestamp_seconds"] == {
         ("churn",): NOON / SECOND + 60,
         ("idle",): NOON / SECOND + 60,
