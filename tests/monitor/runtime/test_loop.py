@@ -14,7 +14,7 @@ from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
 from monitor.explain.explainer import Explainer
-from monitor.facts import AlertSeen, FewRows
+from monitor.facts import AlertSeen, FewRows, PartitionsUnreachable
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
@@ -31,7 +31,7 @@ from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
-from monitor.targets.payloads import FIRING, Sender
+from monitor.targets.payloads import FIRING, RESOLVED, Sender
 from tests.fakes import NOON, ListSource, ManualClock, ManualEvent, subscriber
 
 MINUTE = 60 * SECOND
@@ -226,6 +226,18 @@ def test_late_events_page_through_the_outbox_and_the_incident_stands_after_a_res
         ("lateness", "service")
     ]
     scene.store.close()
+
+
+def test_a_silent_leader_pages_through_the_outbox_and_so_does_its_answer(scene: Scene) -> None:
+    scene.run(polls=11)
+    poll = scene.source.poll
+    told = [PartitionsUnreachable(((P0, NOON),)), PartitionsUnreachable(())]
+    scene.source.poll = lambda timeout: replace(poll(timeout), facts=(told.pop(0),))  # type: ignore[method-assign]
+
+    for said in ([FIRING], [FIRING, RESOLVED]):
+        scene.loop.turn(0.0)
+        scene.loop.save()
+        assert scene.said == said
 
 
 def test_two_loops_in_one_process_share_nothing(tmp_path: Path) -> None:
