@@ -53,8 +53,10 @@ class EventClock:
         """How far these events, in their order, bring event time; `arrival` is the broker's timestamp of the last."""
         known = np.concatenate([self.recent, times])
         self.recent = known[1 - NEIGHBOURS :]
-        if len(known) >= NEIGHBOURS and bool((known[1:] < known[:-1] - self.tolerance).any()):
-            self._note(leads(known, self.tolerance))
+        if len(known) >= NEIGHBOURS and (known[1:] < known[:-1] - self.tolerance).any():  # seldom
+            found = leads(known, self.tolerance)
+            self.ahead += found.size
+            self.lead = max(self.lead, int(found.max(initial=0)))
         reached = borne_out(known, self.tolerance)
         if arrival is None:
             return reached
@@ -64,10 +66,6 @@ class EventClock:
         last = known[-NEIGHBOURS:]
         timely = last[last <= arrival]
         return min(arrival, max(reached, int(timely.max(initial=reached))))
-
-    def _note(self, found: Times) -> None:
-        self.ahead += len(found)
-        self.lead = max(self.lead, int(found.max(initial=0)))
 
 
 def leads(times: Times, tolerance: Nanos) -> Times:
@@ -81,7 +79,14 @@ def leads(times: Times, tolerance: Nanos) -> Times:
     >>> leads(on_time, TOLERANCE) // SECOND
     array([178])
     """
-    windows = sliding_window_view(times, NEIGHBOURS)
+    last = len(times) - NEIGHBOURS + MIDDLE + 1
+    next_two = np.minimum(
+        times[MIDDLE + 1 : last + 1], times[MIDDLE + 2 : last + 2]
+    )  # one of them is earlier, else it is not ahead
+    suspects = np.flatnonzero(times[MIDDLE:last] - tolerance > next_two)
+    if not suspects.size:
+        return times[:0]
+    windows = sliding_window_view(times, NEIGHBOURS)[suspects]
     before, after = np.sort(windows[:, :MIDDLE], axis=1)[:, 1], np.sort(windows[:, MIDDLE + 1 :], axis=1)[:, 2]
     found = windows[:, MIDDLE] - np.maximum(before, after)
     return found[found > tolerance]
