@@ -70,7 +70,7 @@ class LateEvents(Operator[Sketch]):
     def __init__(self, key: SeriesKey, reference: str, interval: Nanos) -> None:
         self.alert = IncidentAlert(Teller(key, BY_LATENESS, reference, interval, kind=IncidentKind.SERVICE), ())
         self.counts = SpanCounts()
-        self._changed = self._moved = False  # counts; the incident
+        self._changed = self._moved = True  # counts; the incident
 
     def on_late(self, late: Mapping[str, int], open_rows: int) -> list[Fact]:
         """Take late events by topic, before panes are sealed."""

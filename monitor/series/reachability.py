@@ -28,7 +28,7 @@ class Reachability(Operator[Sketch]):
 
     def __init__(self, key: SeriesKey, reference: str) -> None:
         self.alert = IncidentAlert(Teller(key, BY_REACHABILITY, reference, 0, kind=IncidentKind.SERVICE), ())
-        self._moved = False
+        self._moved = True
 
     def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
         """Take the partitions that nobody answers for now, each since when."""
