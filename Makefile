@@ -68,7 +68,7 @@ $(BIN)/py-spy: $(STAMP) requirements/bench.txt
 dashboards: setup  ## write grafana/dashboards/*.json from grafana/build.py
 	@$(BIN)/python grafana/build.py
 
-parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager, Chromium (Debian, root)
+parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager, Chromium, axe-core (Debian, root)
 	@.ci/parts
 
 lock:  ## lock the newest versions that pyproject.toml allows (needs uv)

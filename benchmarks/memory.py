@@ -1,4 +1,4 @@
-"""Resident memory beside the formula in docs/operations.md: pipelines of many models, each built in a fresh process.
+"""Resident memory beside the formula in docs/operate.md: pipelines of many models, each built in a fresh process.
 
 Every model has a calibrated reference of its own, 384 bins a feature, and charts; `weekly` is one whose features all
 follow the hour of the week. Panes are filled, windows are closed and judged, a checkpoint is written to records and

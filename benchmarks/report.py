@@ -35,6 +35,7 @@ WORKED = {  # sections whose pictures are drawn from their figures
     "windows": "Windows alone",
     "checkpoint": "Checkpoints alone",
     "scrape": "A scrape",
+    "page": "The status page",
     "start": "The start",
     "fit": "`reference fit`",
     "scaling": "As things grow",

@@ -57,6 +57,7 @@ SECTIONS = [  # the most important first: what no time is left for is at the end
     Section("checkpoint", 60, arguments=("--seconds", "30"), quick=False),
     Section("memory", 60, quick=False),
     Section("scrape", 60, arguments=("--rounds", "10"), quick=False),
+    Section("page", 40, arguments=("--rounds", "10"), quick=False),
     Section("start", 60, arguments=("--rounds", "2"), quick=False),
     Section("fit", 90, arguments=("--rounds", "2")),
 ]

@@ -161,7 +161,7 @@ class Scene:
     def close(self) -> None:
         """End client and server."""
         self._client.kill()
-        self._client.wait()
+        self._client.communicate()
         self.server.shutdown()
         self.server.server_close()
 

@@ -2,6 +2,7 @@
 
 from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, NumericBaseline
 from detectors.charts import BudgetError, Floors
+from detectors.distribution import Distribution, Distributions
 from detectors.features import CategoricalFeature, Feature, Kind, NumericFeature, canonical
 from detectors.layout import Layout, LayoutMismatchError
 from detectors.monitor import Alarm, Alarms, BudgetMonitor
@@ -34,6 +35,8 @@ __all__ = [
     "ChiSquared",
     "DetailMetric",
     "Detector",
+    "Distribution",
+    "Distributions",
     "DriftScore",
     "Feature",
     "FeatureBaseline",

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from detectors.features import Floats, Ints, Kind, canonical
 from detectors.precision import as_written
+from detectors.spellings import CategoryCodes
 
 Array = NDArray[np.generic]
 NUMBERS = "iuf"
@@ -160,8 +161,8 @@ def distinct(column: Column) -> tuple[list[str | None], Ints]:
     return [canonical(value) for value in plain.tolist()], inverse.astype(np.int64)
 
 
-def as_codes(column: Column, codes: Mapping[str, int]) -> NDArray[np.int32]:
+def as_codes(column: Column, codes: CategoryCodes) -> NDArray[np.int32]:
     """Return int32[n]: the code of a known category, then one for any other, then one for missing."""
     texts, rows = distinct(column)
-    table = [len(codes) + 1 if text is None else codes.get(text, len(codes)) for text in texts]
+    table = [codes.missing if text is None else codes.get(text, codes.unseen) for text in texts]
     return np.array(table, dtype=np.int32)[rows] if table else np.empty(0, dtype=np.int32)

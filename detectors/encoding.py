@@ -8,6 +8,7 @@ from detectors.columns import Column, as_codes, as_columns, as_floats
 from detectors.features import Codes, Floats
 from detectors.layout import Layout
 from detectors.sketches import Sketch
+from detectors.spellings import CategoryCodes
 from detectors.tables import TableLike, columns_of
 
 PREDICTION = "__prediction__"
@@ -22,8 +23,8 @@ def encode(layout: Layout, columns: Mapping[str, Column]) -> tuple[Floats, Codes
             numeric[:, i] = as_floats(columns[feature.name])
     codes = np.empty((rows, len(layout.categorical)), dtype=np.int32, order="F")
     for j, category in enumerate(layout.categorical):
-        known = {text: code for code, text in enumerate(category.categories)}
-        codes[:, j] = as_codes(columns[category.name], known) if category.name in columns else len(known) + 1
+        known = CategoryCodes(category.categories)
+        codes[:, j] = as_codes(columns[category.name], known) if category.name in columns else known.missing
     return numeric, codes
 
 

@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import DashboardLink
 from grafana_foundation_sdk.models.common import BigValueTextMode
 from grafana_foundation_sdk.models.units import NoUnit, Short
 from panels import GREEN, GREY, ORANGE, RED, Query, mapping, tiles, timeseries
+from words import leading
 
 FITS = mapping({-1: ("not calibrated", GREY), 0: ("yes", GREEN), 1: ("no", RED)})
 
@@ -14,7 +15,7 @@ def of_all(link: DashboardLink) -> list[Any]:
     """All models at a glance; `link` leads to one of them."""
     return [
         timeseries(
-            "Control charts: the highest of each model",
+            "How near each model is to a page",
             "The highest control chart among the model's features, over its threshold, which follows from "
             "false_alarms_per_month. At 1 the rule drift fires, from a half on it warns.",
             Short,
@@ -50,13 +51,13 @@ def of_model(model: str, features: str) -> list[Any]:
     drift = features.replace("{", '{detector="drift", ')
     return [
         timeseries(
-            "Control charts",
+            "How near each feature is to a page",
             "The highest control chart of each feature over its threshold, which follows from false_alarms_per_month. At 1 the "
             "feature fires, from a half on it warns. A line that climbs from subgroup to subgroup is a small lasting change; "
             "one that leaps is a large one. A break in a line: too few values to judge; they are carried over to the next "
             "subgroup.",
             Short,
-            Query(f"max by (feature) (driftd_drift_score{drift})", "{{feature}}"),
+            Query(leading(f"max by (feature) (driftd_drift_score{drift})"), "{{feature}}"),
             limit=1,
         ),
         timeseries(
@@ -64,11 +65,15 @@ def of_model(model: str, features: str) -> list[Any]:
             "How far the mean of each number is from the reference's, in standard deviations of the reference. Read it with the "
             "control chart beside it: a large shift is far, a high chart is certain.",
             Short,
-            Query(f"max by (feature) (driftd_feature_shift_sigma{features})", "{{feature}}"),
+            Query(
+                f"max by (feature) (driftd_feature_shift_sigma{features}) and on (feature) topk(15, max by (feature)"
+                f" (max_over_time(abs(driftd_feature_shift_sigma{features})[$__range:$__interval] @ end())))",
+                "{{feature}}",
+            ),
             minimum=None,
         ),
         timeseries(
-            "Warnings within a day: seen, to be expected",
+            "Warnings within a day, seen and expected",
             "Control charts that began to warn while nothing fired, and how many chance would bring at most (dashed). Seen above "
             "twice the expectation for long: the traffic is not like the reference's, and the budget does not hold. Both 0: "
             "the model is cold, or has no budget.",

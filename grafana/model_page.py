@@ -4,13 +4,12 @@ from typing import Any
 
 import budget
 from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable, Row
-from grafana_foundation_sdk.models.dashboard import VariableOption, VariableRefresh, VariableSort
 from grafana_foundation_sdk.models.units import EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
 from panels import (
     BREACH,
     GREEN,
+    ORANGE,
     RED,
-    SOURCE,
     YELLOW,
     Column,
     Query,
@@ -21,7 +20,8 @@ from panels import (
     timeline,
     timeseries,
 )
-from words import ALERT_STATES, DRIFT_STATES, framed, or_none, ratio
+from queries import scoped
+from words import ALERT_STATES, DRIFT_STATES, INCIDENTS, framed, leading, or_none, ratio, variable, with_all
 
 UID = "driftd-model"
 MODEL = '{model="$model", version="$version"}'
@@ -32,9 +32,9 @@ DIRECTIONS = mapping({-1: ("below", "blue"), 0: ("level", GREEN), 1: ("above", "
 
 def model_page() -> Dashboard:
     """The dashboard, rows in the order in which on-call asks."""
-    page = framed("driftd: model", UID, "One model and version: what drifted, by how much, since when.")
-    for variable in _variables():
-        page.with_variable(variable)
+    page = framed("driftd: model", UID, "One model and version: what drifted, by how much, since when.", MODEL)
+    for asked in _variables():
+        page.with_variable(asked)
     for title, panels in (
         ("Now", _now()),
         ("The budget: the rule drift", budget.of_model(MODEL, FEATURES)),
@@ -50,21 +50,12 @@ def model_page() -> Dashboard:
 
 
 def _variables() -> list[QueryVariable]:
-    model = _variable("model", "Model", "label_values(driftd_reference_info, model)")
-    version = _variable("version", "Version", 'label_values(driftd_reference_info{model="$model"}, version)')
-    detector = _variable("detector", "Detector", f"label_values(driftd_drift_score{MODEL}, detector)")
-    feature = _variable("feature", "Feature", f"label_values(driftd_drift_state{MODEL}, feature)")
-    return [model, version, _with_all(detector), _with_all(feature)]
-
-
-def _variable(name: str, label: str, query: str) -> QueryVariable:
-    variable = QueryVariable(name).label(label).query(query).datasource(SOURCE)
-    return variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.NATURAL_ASC)
-
-
-def _with_all(variable: QueryVariable) -> QueryVariable:
-    everything = VariableOption(selected=True, text="All", value="$__all")
-    return variable.multi(multi=True).include_all(include_all=True).all_value(".*").current(everything)
+    model = variable("model", "Model", f"label_values({scoped('driftd_reference_info')}, model)")
+    versions = scoped('driftd_reference_info{model="$model"}')
+    version = variable("version", "Version", f"label_values({versions}, version)")
+    detector = variable("detector", "Detector", f"label_values({scoped(f'driftd_drift_score{MODEL}')}, detector)")
+    feature = variable("feature", "Feature", f"label_values({scoped(f'driftd_drift_state{MODEL}')}, feature)")
+    return [model, version, with_all(detector), with_all(feature)]
 
 
 def _now() -> list[Any]:
@@ -92,10 +83,12 @@ def _now() -> list[Any]:
             thresholds=((None, GREEN), (1, RED)),
         ),
         tiles(
-            "Rows in the last window",
-            "Rows judged. Features with fewer usable values than min_rows get no verdict from KS, PSI, chi2 and ADWIN.",
-            Short,
-            Query(f"max(driftd_window_rows{MODEL})"),
+            "Share of features in drift",
+            "Features in drift, of those that could be judged in the last window; hysteresis included, so it may differ from the "
+            "number over their threshold.",
+            PercentUnit,
+            Query(f"max(driftd_drifted_features_ratio{MODEL})"),
+            thresholds=((None, GREEN), (0.001, ORANGE), (0.5, RED)),
         ),
         tiles(
             "Window age",
@@ -115,21 +108,55 @@ def _now() -> list[Any]:
 
 
 def _features() -> list[Any]:
+    moved = f"(max by (feature) (driftd_drift_state{FEATURES}) >= 1)"
     return [
+        table_of(
+            "What drifts now",
+            "One row a feature in drift or warned of: how far it is past its threshold, where its mean has gone in standard deviations "
+            "of the reference, what share of the rows lacks a value or has one that the reference never had. A page's own words "
+            "stand on driftd's status page, which the link above opens.",
+            Column(moved, "state", mappings=DRIFT_STATES),
+            Column(
+                f"max by (feature) ({ratio(FEATURES)}) and on (feature) {moved}", "score ÷ threshold", Short, BREACH
+            ),
+            Column(
+                f"max by (feature) (driftd_feature_shift_sigma{FEATURES}) and on (feature) {moved}", "mean, σ", Short
+            ),
+            Column(
+                f"max by (feature) (driftd_feature_missing_ratio{FEATURES}) and on (feature) {moved}",
+                "missing",
+                PercentUnit,
+            ),
+            Column(
+                f"max by (feature) (driftd_feature_unseen_ratio{FEATURES}) and on (feature) {moved}",
+                "unseen",
+                PercentUnit,
+            ),
+            sort="score ÷ threshold",
+        ),
+        timeline(
+            "Incidents",
+            "One lane a kind of incident of the budget. Escalated: it was told again, since it grew or others joined. It "
+            "ends when all its features have recovered, or by settling at a new level.",
+            INCIDENTS,
+            Query(f"max by (kind) (driftd_incident_open{MODEL})", "{{kind}}"),
+            width=24,
+            height=6,
+        ),
         history(
-            "Score ÷ threshold, feature by time",
+            "How near each feature is to its threshold",
             "One lane a feature; the colour is the worst chosen detector's score as a share of its threshold: green below "
             "0.5, red from 1. A red column is everything at once (feed, population); a red lane is one feature; a lane "
             "that warms up slowly is real drift of the kind retraining is for.",
             Short,
-            Query(f"max by (feature) ({ratio(SCORES)})", "{{feature}}"),
+            Query(leading(f"max by (feature) ({ratio(SCORES)})", most=40), "{{feature}}"),
         ),
         timeline(
             "State of each feature",
             "What the rules made of the scores, hysteresis included: a feature stays in drift until it has been clear for "
             "long enough. Warning: also a control chart past half its threshold. No verdict: fewer usable values than min_rows.",
             DRIFT_STATES,
-            Query(f"max by (feature) (driftd_drift_state{FEATURES})", "{{feature}}"),
+            Query(leading(f"max by (feature) (driftd_drift_state{FEATURES})", most=40), "{{feature}}"),
             width=24,
         ),
         timeseries(
@@ -139,16 +166,24 @@ def _features() -> list[Any]:
             "the share of rows. volume: doublings or halvings of the expected rows. drift: the highest control chart, 1 fires. The threshold is the "
             "lowest fire_above of the rules that apply to the feature; none is drawn where no rule applies.",
             Short,
-            Query(_of_detector("driftd_drift_score"), "{{feature}}"),
-            Query(_of_detector("driftd_drift_threshold"), "{{feature}} threshold"),
+            Query(_of_leading("driftd_drift_score"), "{{feature}}"),
+            Query(_of_leading("driftd_drift_threshold"), "{{feature}} threshold"),
             dashed=".* threshold$",
             repeat="detector",
         ),
     ]
 
 
-def _of_detector(metric: str) -> str:
-    return f"max by (feature, detector) ({metric}{SCORES})"
+def _of_leading(metric: str) -> str:
+    """A metric of the features whose score came furthest over its threshold."""
+    furthest = f"max by (feature, detector) (max_over_time(({ratio(SCORES)})[$__range:$__interval] @ end()))"
+    return f"max by (feature, detector) ({metric}{SCORES}) and on (feature, detector) topk(15, {furthest})"
+
+
+def _of(metric: str, selector: str) -> str:
+    """A metric of one detector, of the features that came furthest by it."""
+    score = f"max by (feature) (max_over_time(driftd_drift_score{selector}[$__range] @ end()))"
+    return f"max by (feature) ({metric}{selector}) and on (feature) topk(15, {score})"
 
 
 def _detectors() -> list[Any]:
@@ -156,42 +191,43 @@ def _detectors() -> list[Any]:
     psi = SCORES.replace('detector=~"$detector"', 'detector="psi"')
     return [
         timeseries(
-            "KS: distance, certified upper end, resolution",
+            "KS: distance and how sure it is",
             "The distance is taken at the reference's bin edges, so the true one lies between it and the dashed upper end; "
             "resolution is the heaviest bin and bounds the gap. A wide gap on one feature means that a few values carry "
             "most of its mass.",
             Short,
-            Query(f"max by (feature) (driftd_drift_score{ks})", "{{feature}}"),
-            Query(f"max by (feature) (driftd_drift_score_upper{ks})", "{{feature}} upper"),
-            Query(f"max by (feature) (driftd_drift_resolution{ks})", "{{feature}} resolution"),
+            Query(_of("driftd_drift_score", ks), "{{feature}}"),
+            Query(_of("driftd_drift_score_upper", ks), "{{feature}} upper"),
+            Query(_of("driftd_drift_resolution", ks), "{{feature}} resolution"),
             dashed=".* (upper|resolution)$",
         ),
         timeseries(
-            "PSI: raw, expected, debiased",
+            "PSI beside what chance alone gives",
             "PSI is above zero even without drift, and the more so the fewer the rows: 'expected' is what no change at all "
             "would show at this sample size, 'debiased' is raw less expected. Raw near expected is noise, however large "
             "it looks beside the folklore limits of 0.1 and 0.25.",
             Short,
-            Query(f"max by (feature) (driftd_drift_score{psi})", "{{feature}} raw"),
-            Query(f"max by (feature) (driftd_drift_expected{psi})", "{{feature}} expected"),
-            Query(f"max by (feature) (driftd_drift_debiased{psi})", "{{feature}} debiased"),
+            Query(_of("driftd_drift_score", psi), "{{feature}} raw"),
+            Query(_of("driftd_drift_expected", psi), "{{feature}} expected"),
+            Query(_of("driftd_drift_debiased", psi), "{{feature}} debiased"),
             dashed=".* expected$",
             minimum=None,
         ),
         timeseries(
-            "p-values",
+            "How likely chance alone is (p-values)",
             "How often a window without drift would score this high, for the detectors that can say. Logarithmic: each "
             "line down is ten times rarer. With many rows a tiny, harmless shift has a tiny p-value too, which is why a "
             "threshold also asks for a size.",
             NoUnit,
             Query(
-                f"clamp_min(min by (feature, detector) (driftd_drift_pvalue{SCORES}), 1e-12)",
+                f"clamp_min(min by (feature, detector) (driftd_drift_pvalue{SCORES}), 1e-12) and on (feature, detector)"
+                f" bottomk(15, min by (feature, detector) (min_over_time(driftd_drift_pvalue{SCORES}[$__range] @ end())))",
                 "{{feature}} · {{detector}}",
             ),
             logarithmic=True,
         ),
         timeline(
-            "ADWIN: direction",
+            "Which way the mean went (ADWIN)",
             "Whether the recent mean lies above or below the reference's, for features that ADWIN watches. Level: no change point found.",
             DIRECTIONS,
             Query(f"max by (feature) (sgn(driftd_drift_direction{FEATURES}))", "{{feature}}"),
@@ -207,14 +243,41 @@ def _quality() -> list[Any]:
             "Share of rows in which the feature is absent, null, not a finite number or of the wrong type. A step to a new "
             "level is a producer release; 100 % is a renamed field.",
             PercentUnit,
-            Query(f"max by (feature) (driftd_feature_missing_ratio{FEATURES})", "{{feature}}"),
+            Query(leading(f"max by (feature) (driftd_feature_missing_ratio{FEATURES})"), "{{feature}}"),
         ),
         timeseries(
             "Unseen values",
             "Share of rows with a category, or a number outside the range, that the reference never had. The model "
             "extrapolates there. New categories are often a changed spelling.",
             PercentUnit,
-            Query(f"max by (feature) (driftd_feature_unseen_ratio{FEATURES})", "{{feature}}"),
+            Query(leading(f"max by (feature) (driftd_feature_unseen_ratio{FEATURES})"), "{{feature}}"),
+        ),
+        timeseries(
+            "Repeated ids in the window",
+            "Share of the rows whose id stands in the same window already, with its standard error dashed. A step up is a producer that "
+            "sends twice or a job that was run again. none: the events have no id.",
+            PercentUnit,
+            Query(or_none(f"max by (model) (driftd_duplicate_share{MODEL})", "model"), "repeated"),
+            Query(or_none(f"max by (model) (driftd_duplicate_share_error{MODEL})", "model"), "standard error"),
+            dashed="standard error",
+        ),
+        timeseries(
+            "Compared with its recent past: how far that has gone",
+            "Features that wander by nature are compared with their own last days in place of the reference. The line is how "
+            "far that past lies from the reference, in its standard deviations: a feature that goes on and on is outgrowing its "
+            "reference, so fit a new one. none: every feature is compared with the reference.",
+            Short,
+            Query(
+                or_none(leading(f"max by (feature) (driftd_trailing_shift_sigma{FEATURES})"), "feature"), "{{feature}}"
+            ),
+            minimum=None,
+        ),
+        timeseries(
+            "Compared with its recent past: days held",
+            "How many days of its recent past each such feature has. It begins with the last days of the reference, and a day joins it "
+            "at midnight; what comes while the feature warns is kept apart.",
+            Short,
+            Query(or_none(leading(f"max by (feature) (driftd_trailing_days{FEATURES})"), "feature"), "{{feature}}"),
         ),
         timeseries(
             "Rows in the window",

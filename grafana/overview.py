@@ -22,10 +22,13 @@ from panels import (
     timeline,
     timeseries,
 )
-from words import ALERT_STATES, DRIFT_STATES, framed, or_none, percentile, ratio
+from words import ALERT_STATES, DRIFT_STATES, INCIDENTS, framed, or_none, percentile, ratio
 
 UID = "driftd-overview"
-PAGE = "/d/driftd-model?var-datasource=${datasource}&${__url_time_range}"
+PAGE = (
+    "/d/driftd-model?var-datasource=${datasource}&${job:queryparam}&${instance:queryparam}&${page:queryparam}"
+    "&${__url_time_range}"
+)
 OF_SERIES = (
     PAGE + "&var-model=${__field.labels.model:percentencode}&var-version=${__field.labels.version:percentencode}"
 )
@@ -81,6 +84,7 @@ def _models() -> list[Any]:
                 Short,
                 ANY,
             ),
+            Column("max by (model, version) (driftd_drifted_features_ratio)", "features in drift", PercentUnit),
             Column("max by (model, version) (driftd_window_rows)", "rows in window", Short),
             Column(
                 "time() - max by (model, version) (driftd_window_end_timestamp_seconds)", "window age", Seconds, AGE
@@ -96,6 +100,24 @@ def _models() -> list[Any]:
             link=("model", OPEN_ROW),
         ),
         table_of(
+            "Open incidents",
+            "One row an incident that is open: drift of inputs, of the prediction, or missing and doubled data. Escalated: it was "
+            "told again, since it grew or others joined. What is wrong in words, and since when, stands on driftd's own "
+            "status page, which the link above opens, and in the webhook's message; texts of events are never labels.",
+            Column("max by (model, version, kind) (driftd_incident_open) > 0", "incident", mappings=INCIDENTS),
+            width=12,
+            link=("model", OPEN_ROW),
+        ),
+        timeseries(
+            "Share of features in drift",
+            "How many of a model's features are in drift, of those that could be judged in its last window. One feature of many: "
+            "look at its producer. Most of them at once: look upstream, at the population, or at a join that fails.",
+            PercentUnit,
+            Query("max by (model, version) (driftd_drifted_features_ratio)", "{{model}} · {{version}}"),
+            width=12,
+            link=OPEN_SERIES,
+        ),
+        table_of(
             "Most drifted features",
             "The fifteen pairs of feature and detector nearest to, or furthest over, their threshold. Division by the "
             "threshold makes KS, PSI and ADWIN comparable. __prediction__ is the model's output and __volume__ the "
@@ -109,7 +131,7 @@ def _models() -> list[Any]:
             link=("model", OPEN_ROW),
         ),
         timeseries(
-            "Worst score ÷ threshold",
+            "How near each model is to its thresholds",
             "The worst feature of each model over time, with the line at 1 where a window breaches. A single spike over "
             "the line need not fire (a rule may ask for several windows in a row); a plateau over it does.",
             Short,
@@ -199,13 +221,40 @@ def _events() -> list[Any]:
             "Events by outcome",
             "ok: counted in a window. late: arrived after its window had closed; raise lateness if it persists. "
             "rejected: not readable as an event. unmonitored: a model or version that the configuration does not name, "
-            "often a newly deployed version that has no reference yet.",
+            "often a newly deployed version that has no reference yet. tombstone: a message without a value, as a compacted "
+            "topic has them; no fault.",
             EventsPerSecond,
             Query(
                 or_none("sum by (topic, outcome) (rate(driftd_events_total[$__rate_interval]))", "outcome"),
                 "{{topic}} · {{outcome}}",
             ),
             stacked=True,
+        ),
+        timeseries(
+            "Share of late events",
+            "Share of the last minutes' events that came for windows that had closed, and so are not judged. Above 5 % it is a "
+            "state of its own; the log line events.late names the cause: a fast clock, a partition far behind, a lateness that "
+            "is too short.",
+            PercentUnit,
+            Query(or_none("max by (topic) (driftd_late_ratio)", "topic"), "{{topic}}"),
+            limit=0.05,
+        ),
+        timeseries(
+            "Repeated ids",
+            "Share of a window's rows whose id stands in the same window already, by model. A step up is a producer that sends "
+            "twice, or a job that was run again; drift of everything else may be its echo. none: no event has an id.",
+            PercentUnit,
+            Query(or_none("max by (model, version) (driftd_duplicate_share)", "model"), "{{model}} · {{version}}"),
+        ),
+        timeseries(
+            "Partitions without an answer",
+            "Partitions whose leader has been silent for a minute. Event time waits for them, so no window closes; lag is not "
+            "known there and not shown.",
+            Short,
+            Query(
+                or_none("count by (topic) (driftd_partition_unreachable_since_timestamp_seconds)", "topic"),
+                "{{topic}}",
+            ),
         ),
         timeseries(
             "Rejected events by reason",

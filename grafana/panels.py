@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as schema
 from grafana_foundation_sdk.models import prometheus as target
 from grafana_foundation_sdk.models.units import NoUnit
+from queries import scoped
 
 SOURCE = schema.DataSourceRef(type_val="prometheus", uid="${datasource}")
 HEIGHT = 8  # grid rows of 30 pixels
@@ -178,7 +179,7 @@ def _common(panel: Any, title: str, about: str, unit: str, queries: Any, **how: 
 
 
 def _target(query: Query, letter: str, how: dict[str, Any]) -> prometheus.Dataquery:
-    asked = prometheus.Dataquery().expr(query.expr).ref_id(letter).datasource(SOURCE)
+    asked = prometheus.Dataquery().expr(scoped(query.expr)).ref_id(letter).datasource(SOURCE)
     asked = asked.editor_mode(target.QueryEditorMode.CODE)
     asked = asked.format(target.PromQueryFormat.TABLE if how.get("rows") else target.PromQueryFormat.TIME_SERIES)
     asked = asked.instant() if how.get("instant") else asked.range()

@@ -14,6 +14,8 @@ NO_METRIC = (
     re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)"),
     re.compile(r"\b(?:offset|@)\s*-?\w+"),
 )
+SCOPE = 'job=~"$job", instance=~"$instance"'
+OURS = re.compile(r"\b((?:driftd|process)_\w+)(?:\{([^}]*)\})?")
 NAME = re.compile(r"(?<![\w.])[a-zA-Z_:][\w:]*(?!\w*\s*\()")
 WORDS = frozenset({"and", "bool", "by", "group_left", "group_right", "inf", "nan", "or", "unless", "without"})
 
@@ -26,7 +28,7 @@ def queries(
     interval: str = "15s",
     **variables: str,
 ) -> list[str]:
-    """Every PromQL expression of a dashboard's panels and variables, in their order, as Prometheus takes it.
+    """Every PromQL expression of a dashboard's panels, annotations and variables, in their order, as Prometheus takes it.
 
     A variable that is not given matches everything: `queries(page)` runs over all models, `queries(page, model="churn")`
     over one. Values are regular expressions.
@@ -38,6 +40,15 @@ def queries(
             expr = expr.replace(name, span)  # noqa: PLW2901  # one text, filled in step by step
         found.append(MATCHER.sub(lambda at: f'=~"{variables.get(at[1], ".*")}"', expr))
     return found
+
+
+def scoped(expr: str) -> str:
+    """Return an expression that asks of the chosen jobs and instances alone.
+
+    >>> scoped('max by (a) (driftd_x{b="c"}) / driftd_y + rate(driftd_z[5m])').replace(SCOPE, "…")
+    'max by (a) (driftd_x{…, b="c"}) / driftd_y{…} + rate(driftd_z{…}[5m])'
+    """
+    return OURS.sub(lambda at: f"{at[1]}{{{SCOPE}{f', {at[2]}' if at[2] else ''}}}", expr)
 
 
 def metrics(expr: str) -> set[str]:
@@ -55,6 +66,8 @@ def _expressions(dashboard: Mapping[str, Any]) -> Iterator[str]:
     for variable in dashboard.get("templating", {}).get("list", []):
         if asked := LABEL_VALUES.match(str(variable.get("query", ""))):
             yield asked[1]
+    for annotation in dashboard.get("annotations", {}).get("list", []):
+        yield annotation["expr"]
     for panel in dashboard["panels"]:
         for nested in (panel, *panel.get("panels", [])):
             yield from (target["expr"] for target in nested.get("targets", []))

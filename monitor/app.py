@@ -26,7 +26,7 @@ from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
-from monitor.settings import ConfigError, Settings
+from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, TopicSettings
 from monitor.sources.base import Source
 from monitor.sources.decode.topic import TopicDecoder
@@ -150,7 +150,7 @@ class Daemon:
         references = {spec.key: spec.reference for spec in configuration.specs}
         self.explainer = Explainer(references, self.pipeline.watermark.behind)
         self.stopping = Event()
-        self.telemetry = Telemetry(build_board(configuration), clock.now)
+        self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
@@ -166,7 +166,7 @@ class Daemon:
             clock,
             explainer=self.explainer,
             subscribers=configuration.targets,
-            sender=Sender(configuration.config_hash, VERSION),
+            sender=Sender(configuration.config_hash, VERSION, settings.http.external_url),
             inbox=self.inbox,
             wake=self._wake,
         )
@@ -204,6 +204,10 @@ class Daemon:
             targets=tuple(target.name for target in configuration.targets),
             started=self.clock.now(),
             compiled=COMPILED,
+            addresses={
+                target.name: (target.type, " ".join(map(mask_url, target.urls())))
+                for _, target in configuration.settings.told
+            },
         )
         exposition = Exposition(self.telemetry.look, status, process_metrics())
         deciding = Deciding(configuration.token, self.inbox, self.telemetry.look)
@@ -303,6 +307,7 @@ def build_board(configuration: Configuration) -> Board:
                 spec.windows.length,
                 spec.judging.calibration,
                 min_rows=spec.judging.min_rows,
+                baseline=spec.reference,
             )
             for spec in configuration.specs
         }

@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
     init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
     init.add_argument("--config", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
+    arguments.add_dialect(init)
 
     _add_backtest(commands)
 
@@ -67,6 +68,12 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_reference(commands)
     _add_decisions(commands)
+
+    status = _add(commands, "status", "how the running daemon, its models and its targets stand", _status)
+    status.add_argument("model", nargs="?", metavar="MODEL", help="all features of this one instead")
+    _url(status)
+    _config(status)
+    _json(status)
 
     completion = _add(commands, "completion", "a script by which a shell completes driftd's words", _completion)
     completion.add_argument("shell", choices=SHELLS, help="which shell reads it")
@@ -112,8 +119,17 @@ def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="a change to plant, to see how long it takes to be found",
     )
     arguments.add_list(
+        backtest,
+        "--show",
+        arguments.names,
+        default=[],
+        metavar="FEATURE",
+        help="a feature, or 'cart_*', to draw beside its reference though it does not alarm",
+    )
+    arguments.add_list(
         backtest, "--budget", arguments.budgets, metavar="N", help="other budgets to compare, a month: 0.3,1,3"
     )
+    arguments.add_dialect(backtest)
 
 
 def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -150,8 +166,7 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="COL|FROM..TO",
         help="leave out these columns or these days; an end may be open",
     )
-    fit.add_argument("--delimiter", default=",", metavar="C", help="between the fields of a CSV (,)")
-    fit.add_argument("--decimal", choices=[".", ","], default=".", help="before the decimals of a CSV's numbers (.)")
+    arguments.add_dialect(fit)
     _json(fit)
 
     show = _add(actions, "show", "a profile as a table", _show)
@@ -190,7 +205,7 @@ def _decision(parser: argparse.ArgumentParser, *, ends: bool) -> None:
     parser.add_argument("--list", action="store_true", help="list those in force instead")
     if ends:
         parser.add_argument("--end", metavar="ID", help="take an earlier one back instead")
-    parser.add_argument("--url", metavar="URL", help="of the daemon (http.host and http.port of the configuration)")
+    _url(parser)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="with the token (that of the configuration)")
     _config(parser)
     _json(parser)
@@ -217,6 +232,10 @@ def _config_of(options: argparse.Namespace) -> Path:
     from monitor.settings import find_config
 
     return find_config(options.config)
+
+
+def _url(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", metavar="URL", help="of the daemon (http.host and http.port of the configuration)")
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -253,7 +272,9 @@ def _check(options: argparse.Namespace) -> Exit:
 def _init(options: argparse.Namespace) -> Exit:
     from monitor.commands.init import InitChoice, init
 
-    return init(InitChoice(options.config, options.file, options.kafka, options.topic))
+    return init(
+        InitChoice(options.config, options.file, options.kafka, options.topic, options.delimiter, options.decimal)
+    )
 
 
 def _backtest(options: argparse.Namespace) -> Exit:
@@ -268,9 +289,12 @@ def _backtest(options: argparse.Namespace) -> Exit:
             report=options.report,
             json=options.json,
             inject=options.inject,
+            delimiter=options.delimiter,
+            decimal=options.decimal,
             budgets=options.budget,
             first=options.first,
             until=options.until,
+            shown=options.show,
         )
     )
 
@@ -354,6 +378,13 @@ def _decide(options: argparse.Namespace, kind: str, words: dict[str, tuple[str, 
     elif missing := [word for word in ("MODEL", "ID", "--for") if word in words and words[word][1] is None]:
         raise ConfigError(f"{kind} needs {' and '.join(missing)} (see driftd {kind} --help)")
     return decide(way, body, by=options.by, as_json=options.json)
+
+
+def _status(options: argparse.Namespace) -> Exit:
+    from monitor.commands.decide import Way
+    from monitor.commands.status import status
+
+    return status(Way(options.config, options.url, None), options.model, as_json=options.json)
 
 
 def _completion(options: argparse.Namespace) -> Exit:

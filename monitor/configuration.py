@@ -57,7 +57,7 @@ class Configuration:
         if not effective["targets"]:
             del effective["targets"]
         self._drop_later(effective["models"])
-        for key in ("token_file", "token_env"):
+        for key in ("token_file", "token_env", "external_url"):
             if effective["http"][key] is None:
                 del effective["http"][key]
         return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]

@@ -39,7 +39,7 @@ def events(count: int, first: int = 0, age: float = 500.0) -> list[bytes]:
 class Scene:
     """A daemon over a directory, and those who ask it."""
 
-    def __init__(self, home: Path, token: str | None = TOKEN) -> None:
+    def __init__(self, home: Path, token: str | None = TOKEN, **http: Any) -> None:
         self.home = home
         self.clock = ManualClock(NOON + 3600 * SECOND)
         self.source = ListSource({P0: events(130)})
@@ -50,7 +50,7 @@ class Scene:
             "models": [MODEL],
             "alerting": {"rules": [RULE], "false_alarms_per_month": None},
             "state": str(home / "state"),
-            "http": {"port": 0, **keys},
+            "http": {"port": 0, **keys, **http},
         }
         (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
         configuration = load(load_settings(home / "driftd.yaml"), home, {"TOKEN": f" {token}\n"})
@@ -94,8 +94,8 @@ class Scene:
 
 
 @contextmanager
-def running(home: Path, token: str | None = TOKEN) -> Iterator[Scene]:
-    found = Scene(home, token)
+def running(home: Path, token: str | None = TOKEN, **http: Any) -> Iterator[Scene]:
+    found = Scene(home, token, **http)
     try:
         yield found
     finally:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from detectors import Reference
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import Severity
 from monitor.backtest.result import (
@@ -14,6 +15,7 @@ from monitor.backtest.result import (
     ExpectedRule,
     Injected,
     Model,
+    Picture,
     Retrain,
     SweepRow,
     Track,
@@ -100,8 +102,17 @@ def make_model(**changes: Any) -> Model:
         thresholds={"location+": 14.13, "location-": 14.13, "scale+": 14.13, "shape": 14.13, "missing": 12.4},
         warn_at=0.5,
         sweep=a_sweep(),
+        pictures=(picture("age"), picture("plan", rule="")),
     )
     return replace(model, **changes)
+
+
+def picture(feature: str, rule: str = "drift") -> Picture:
+    """A number that has moved, or a category."""
+    rng = np.random.default_rng(3)
+    before = rng.normal(40, 10, 5000) if rule else rng.choice(["free", "pro"], 5000)
+    now = {feature: before[:400] + 8 if rule else before[:400]}
+    return Picture(Reference.fit({feature: before}).distributions(now)[feature], PAGE, rule)
 
 
 def a_sweep() -> tuple[SweepRow, ...]:

@@ -19,6 +19,7 @@ from benchmarks import (
     fit,
     measure,
     memory,
+    page,
     plots,
     report,
     run_all,
@@ -164,6 +165,18 @@ def test_a_profile_of_the_week_is_in_reference_and_formula() -> None:
     assert [spec.judging.calibration for spec in (*plain, *weekly)] == ["pooled", "pooled", "week", "week"]
     assert memory.formula(weekly, 1) - memory.formula(plain, 1) > 2 * 3 * 168 * 16
     assert weekly[0].reference is not weekly[1].reference
+
+
+def test_every_page_of_the_scene_that_is_measured_is_there() -> None:
+    scene = page.PagedScene(3, 4)
+    try:
+        scene.close_windows()
+        answers = {name: scene.surface.answer(path, "") for name, path in scene.pages.items()}
+    finally:
+        scene.close()
+
+    assert {int(status) for status, _, _ in answers.values()} == {200}
+    assert b"3 incidents are open" in answers["first page"][2]
 
 
 def test_memory_is_measured_after_windows_were_judged() -> None:

@@ -31,7 +31,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 UNIT = (DEPLOY / "systemd/driftd.service").read_text()
-OPERATIONS = (ROOT / "docs/operations.md").read_text()
+OPERATIONS = (ROOT / "docs/operate.md").read_text()
 
 EVERY_RULE = pytest.mark.parametrize("rule", RULES, ids=[r["alert"] for r in RULES])
 EVERY_SERVICE = pytest.mark.parametrize("name", SERVICES)
@@ -75,7 +75,7 @@ def test_an_alert_explains_itself_and_has_a_runbook(rule: dict[str, Any]) -> Non
     annotations = rule["annotations"]
 
     assert set(annotations) == {"summary", "description", "runbook"}
-    assert annotations["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
+    assert annotations["runbook"] == f"docs/operate.md#{rule['alert'].lower()}"
     assert f"\n### {rule['alert']}\n" in OPERATIONS
 
 

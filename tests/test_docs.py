@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
@@ -21,9 +22,12 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.settings import Settings
 from monitor.settings.schema import FeatureSettings
+from tests.documents import blocks
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/**/*.md")])
+TASKS = ("set-up", "read-an-alert", "accept-a-change", "tune", "operate")
+MOST_WORDS_OF_THE_README = 1000
 NO_METRICS = {"driftd_drift", "driftd_test", "driftd_version"}  # a prefix, a file, a key of a payload
 
 
@@ -91,7 +95,7 @@ def test_metrics_named_in_a_document_exist(path: Path) -> None:
 
 
 def test_every_route_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `GET (/[\w/]+)", text("docs/metrics.md"), flags=re.MULTILINE))
+    documented = set(re.findall(r"^\| `GET (/[\w/{}]*)", text("docs/metrics.md"), flags=re.MULTILINE))
 
     telemetry = Telemetry(Board({}), now=lambda: 0)
     status = DaemonStatus("1", lambda: 0, lambda: None, lambda: False, dict, (), 0)
@@ -103,12 +107,12 @@ def test_every_route_is_documented_and_no_other() -> None:
 
     assert documented == set(surface.routes)
     assert taken == set(surface.taken)
-    assert {surface.answer(route, "")[0] for route in surface.routes} == {HTTPStatus.OK}
+    assert {surface.answer(route, "")[0] for route in surface.routes if "{" not in route} == {HTTPStatus.OK}
 
 
-def test_every_command_and_option_is_in_the_readme() -> None:
-    readme = text("README.md")
-    missing = [words for words in commands(build_parser(), "driftd") if words not in readme]
+def test_every_command_and_option_is_in_the_page_of_the_command_line() -> None:
+    page = text("docs/command-line.md")
+    missing = [words for words in commands(build_parser(), "driftd") if words not in page]
 
     assert missing == []
 
@@ -122,6 +126,38 @@ def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
             yield action.option_strings[-1]
     if parser.get_default("command") is not None:
         yield name
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    readme = text("README.md")
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+
+    assert len(readme.split()) <= MOST_WORDS_OF_THE_README
+    assert pages <= set(re.findall(r"\]\((docs/[\w.-]+)", readme))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_page_says_when_it_is_needed_and_what_to_look_at(task: str) -> None:
+    page = text(f"docs/{task}.md")
+
+    assert page.split("\n\n")[1].startswith("**When you need this:**")
+    assert re.search(r"^(- )?\*\*Look at\*\*|^## What to look at$", page, flags=re.MULTILINE)
+    assert "```console" in page
+
+
+def test_the_configuration_of_the_walk_is_that_of_the_example() -> None:
+    (said,) = [one.text for one in blocks(ROOT / "docs/set-up.md", "set-up") if one.language == "yaml"]
+
+    assert yaml.safe_load(said) == yaml.safe_load(text("examples/car_loan/driftd.yaml"))
+
+
+def test_every_drawing_is_named_for_those_who_do_not_see_it() -> None:
+    for path in DOCUMENTS:
+        assert "![](" not in path.read_text(encoding="utf-8"), path
+    for path in (ROOT / "docs/plots").glob("*.svg"):
+        drawing = path.read_text(encoding="utf-8")
+        assert "<title" in drawing, path
+        assert "prefers-color-scheme: dark" in drawing, path
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

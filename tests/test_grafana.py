@@ -1,6 +1,7 @@
 """The dashboards: code and files agree, every panel explains itself, every query is PromQL over metrics that exist."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ def panels(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return (panel for panel in page["panels"] if panel["type"] != "row")
 
 
+FEW = {"Which way the mean went (ADWIN)"}  # lanes of those that ADWIN watches
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 EVERY_PANEL = pytest.mark.parametrize(
     "panel",
@@ -100,6 +102,35 @@ def test_a_panel_asks_the_chosen_data_source(panel: dict[str, Any]) -> None:
 
     assert panel["targets"]
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
+
+
+@EVERY_PANEL
+def test_a_panel_is_of_the_chosen_jobs_and_instances(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        for name in metrics(target["expr"]):
+            asked = re.findall(rf"\b{name}\b(.{{0,40}})", target["expr"])
+            assert asked
+            assert all(each.startswith('{job=~"$job", instance=~"$instance"') for each in asked), target["expr"]
+
+
+@EVERY_PANEL
+def test_where_a_feature_is_a_line_not_all_are_drawn(panel: dict[str, Any]) -> None:
+    lines = [each for each in panel["targets"] if "{{feature}}" in each.get("legendFormat", "")]
+
+    assert all("topk(" in each["expr"] or "bottomk(" in each["expr"] for each in lines if each.get("range")) or (
+        panel["title"] in FEW
+    )
+
+
+@EVERY_PAGE
+def test_alerts_are_marked_on_the_graphs_and_the_status_page_is_a_link_away(page: dict[str, Any]) -> None:
+    marked = {each["name"]: each["expr"] for each in page["annotations"]["list"]}
+    variables = {each["name"] for each in page["templating"]["list"]}
+
+    assert {"Incidents", "Alert rules"} <= set(marked)
+    assert "driftd_incident_open" in marked["Incidents"]
+    assert {"job", "instance", "page"} <= variables
+    assert any(link.get("url") == "${page}/" for link in page["links"])
 
 
 def test_the_overview_leads_to_the_models_page_with_model_and_version() -> None:

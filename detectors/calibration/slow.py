@@ -27,7 +27,6 @@ SHARE = 1.0  # of the budget, that slow variation may cost
 SURE = 0.002  # chance at which more variance than expected is taken for chance
 FEWEST = 4  # degrees of freedom, below which nothing is said of a variance
 MOST_PRIOR = 200.0  # degrees of freedom that features lend each other
-WEEKS_PAST = 0.3  # of levels known as the differences of two or three: half as wild as each
 FEWEST_FEATURES = 4  # that lend
 NORMAL = 1e9  # degrees of freedom of a normal tail
 OUTSIDE = 0.01  # chance under the common law, below which a feature keeps its own variance
@@ -53,6 +52,9 @@ class Level:
     days: Floats = field(
         default_factory=lambda: np.empty(0), compare=False, repr=False
     )  # each day's mean, while learning
+    weekdays: Ints = field(
+        default_factory=lambda: np.empty(0, dtype=np.int64), compare=False, repr=False
+    )  # which of these were held against the same expectation
 
     def most(self, chance: float) -> float:
         """Return the square that a draw exceeds with this chance: F, which of one degree is the square of Student's t."""
@@ -87,7 +89,7 @@ def nested(series: Floats, alone: float, times: Ints, window_ns: int, *, turns: 
     blocks = _blocks(columns, times, window_ns)
     if blocks is None:
         return Level()
-    means, day, each = blocks
+    means, day, each, numbers = blocks
     of_day = np.bincount(day)
     days = _sums(means, day) / of_day[:, None]
     a_day, many = float(1 / np.mean(1 / of_day)), max(columns.shape[1] - 1, 1)
@@ -113,7 +115,8 @@ def nested(series: Floats, alone: float, times: Ints, window_ns: int, *, turns: 
         variance, dof = variance + float(np.sqrt(2 * parts)), LEAST_DOF
     kept = days[:, 0] - days[:, 0].mean() if apart and series.ndim == 1 else np.empty(0)
     shape = _sphericity(days if apart else means, base / (a_day if apart else 1.0)) if series.ndim > 1 else 1.0
-    return Level(variance, dof, draws, shape, past=1 / max(turns or free, 1.0), free=free, days=kept)
+    alike = numbers[: kept.size] % 7 if weekly else np.zeros(kept.size, dtype=np.int64)
+    return Level(variance, dof, draws, shape, past=1 / max(turns or free, 1.0), free=free, days=kept, weekdays=alike)
 
 
 def _sphericity(rows: Floats, noise: float) -> float:
@@ -129,8 +132,8 @@ def _sums(rows: Floats, which: Ints) -> Floats:
     return found
 
 
-def _blocks(series: Floats, times: Ints, window_ns: int) -> tuple[Floats, Ints, float] | None:
-    """Return the means [b, c] of blocks of three hours or a window, the number of the day of each, and windows a block."""
+def _blocks(series: Floats, times: Ints, window_ns: int) -> tuple[Floats, Ints, float, Ints] | None:
+    """Return the means [b, c] of blocks of three hours or a window, the place of the day of each, windows a block, and the days' numbers."""
     if len(series) < 2:  # noqa: PLR2004 - nothing varies
         return None
     length = max(BLOCK_NS, window_ns)
@@ -139,12 +142,12 @@ def _blocks(series: Floats, times: Ints, window_ns: int) -> tuple[Floats, Ints, 
     means = _sums(series, which) / held[:, None]
     whole = 2 * held >= np.median(held)
     keys, means, held = keys[whole], means[whole], held[whole]
-    _, of_day = np.unique(keys // 64, return_inverse=True)
+    dates, of_day = np.unique(keys // 64, return_inverse=True)
     many = np.bincount(of_day)
     full = 2 * many >= np.median(many)
     kept = full[of_day]
     number = np.cumsum(full) - 1
-    return means[kept], number[of_day[kept]], float(1 / np.mean(1 / held[kept]))
+    return means[kept], number[of_day[kept]], float(1 / np.mean(1 / held[kept])), dates[full]
 
 
 def _f_bound(free: float, known: float) -> float:
@@ -177,12 +180,10 @@ def _wild(levels: list[Level]) -> list[Level]:
     Fourteen days show no tail; those of many features, each in its own deviation, do.
     """
     which = [at for at, level in enumerate(levels) if level.days.size]
-    law = tail_of_days([levels[at].days for at in which])
+    law = tail_of_days([levels[at].days for at in which], [levels[at].weekdays for at in which])
     if law is None:
         return levels
-    weekly = np.mean([levels[at].past >= WEEKS_PAST for at in which]) > 0.5  # noqa: PLR2004 - most of them
-    tail = 4 + (law.tail - 4) / 2 if weekly and law.tail > 4 else law.tail  # noqa: PLR2004 - differences of two are less wild
-    found = [replace(level, tail=tail) if level.variance else level for level in levels]
+    found = [replace(level, tail=law.tail) if level.variance else level for level in levels]
     for at, times in zip(which, law.variances.tolist(), strict=True):
         found[at] = replace(found[at], variance=found[at].variance * times)
     return found

@@ -46,6 +46,7 @@ from detectors.charts.evidence import SubgroupCounts, SubgroupEvidence, rows_of,
 from detectors.charts.improvement import Improvements
 from detectors.charts.levels import Fires, LevelChange, Levels, LevelStep
 from detectors.charts.older import of_seven_charts
+from detectors.charts.passing import Passing
 from detectors.charts.point import ChartPoint
 from detectors.charts.rate_charts import RateCharts, RatePoint
 from detectors.charts.recovery import Recovery
@@ -68,7 +69,7 @@ MAGIC = b"dCHT"
 VERSION = 2
 READABLE = frozenset({1, 2})  # 1 knew no levels
 # States of earlier versions lack what begins so: it begins anew.
-CAME_LATER = ("days_", "duplicates_", "rest_loud", "rest_calm")
+CAME_LATER = ("days_", "duplicates_", "rest_loud", "rest_calm", "passing_")
 
 
 class Sums:
@@ -128,6 +129,7 @@ class Charts:
         numbers = self.trailing.places[self.trailing.places < self.design.numeric]
         self._no_rates = features + numbers  # a number that wanders leaves its range by nature
         self.levels = Levels(self.design, spec.settle_ns)
+        self.passing = Passing(self.design, spec.per_month, self.levels.lasting)
 
     # --- panes in, points out ----------------------------------------------------------------------------------
 
@@ -200,7 +202,7 @@ class Charts:
         rates = self.rates.follow(events, of_rows, design.rates.at(of_reference, resting), start)
         found, changes = _Found.of(design, evidence, rates), tuple[LevelChange, ...]()
         if not holiday:
-            self._recover(evidence)
+            self._recover(evidence, end)
             lost = np.stack([missing, unseen]).T
             changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), found, fired)
             self.row_charts.follow(rows, start, end, covered)
@@ -243,6 +245,7 @@ class Charts:
             grown=self.levels.grown,
             sizes=self.levels.sizes,
             trailing=self.trailing.news(),
+            widened=float(np.exp(self.passing.common[0])),
         )
 
     def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
@@ -331,18 +334,24 @@ class Charts:
         self._firing = np.asarray(self._firing | newly)
         self._recovery.forget(newly)
 
-    def _recover(self, evidence: SubgroupEvidence) -> None:
-        if not some(self._firing):
-            return
-        looked = np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
-        effects = evidence.effects.copy()
-        effects[:, CHARTS.index("shape")] = 0.0  # without a change it is not 0
-        recovered = self._recovery.follow(self._firing, evidence.z, looked, effects)
-        if recovered.any():
+    def _recover(self, evidence: SubgroupEvidence, end: int) -> None:
+        recovered, sizes = self._recovered(evidence), self._recovery.sizes
+        if self.passing.follow(recovered, self._since, sizes, end):
+            self.design.widen(self.passing.widened)
+        if some(recovered):
             self._firing = np.asarray(self._firing & ~recovered)
             self._since[recovered] = NEVER
             self.sums.values = np.where(recovered, 0.0, self.sums.values)
             self._risen[recovered] = NEVER
+
+    def _recovered(self, evidence: SubgroupEvidence) -> Bools:
+        """Which charts have come back, bool[f, 5]."""
+        if not some(self._firing):
+            return self._firing
+        looked = np.repeat(self.judged[:, None], GAUSSIAN, axis=1)
+        effects = evidence.effects.copy()
+        effects[:, CHARTS.index("shape")] = 0.0  # without a change it is not 0
+        return self._recovery.follow(self._firing, evidence.z, looked, effects)
 
     @property
     def firing(self) -> Bools:
@@ -424,6 +433,7 @@ class Charts:
             | {"check": self.check.counts, "suspected": self.check.suspected}
             | self.days.arrays()
             | self.duplicates.arrays()
+            | self.passing.arrays()
         )
 
     @property
@@ -461,6 +471,7 @@ class Charts:
         self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
         for name, held in arrays.items():
             mine[name][...] = np.frombuffer(held, dtype=mine[name].dtype).reshape(mine[name].shape)
+        self.design.widen(self.passing.widened)
         second: tuple[Levels | Trailing, ...] = self.levels, self.trailing
         for saved, own in zip(levels, second, strict=False):  # older ones lack the last, or both
             own.restore(saved)

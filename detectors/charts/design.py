@@ -114,8 +114,8 @@ class ChartDesign:
         self.overdispersion = np.array([learnt.overdispersion for learnt in features], order="F")
         # Windows of the calibration in a subgroup, each with a level of its own.
         self._windows = self.subgroup_ns / calibration.window_ns
-        slow, self.shape_slow = _allowances(features, spec)
-        self.slow = np.asfortranarray(slow)
+        self._known_bounds = _allowances(features, spec)
+        self.widen(np.ones((len(features), 3)))
         self.shape = np.array([learnt.shape for learnt in features])
         self.shape_sd = np.array([learnt.shape_sd for learnt in features])
         self.scale_mean = np.array([learnt.scale_mean for learnt in features])
@@ -127,7 +127,6 @@ class ChartDesign:
         # Rows that say as much as one.
         self.design_effect = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])
         self.hourly = np.array([at for at in range(self.numeric) if features[at].season], dtype=np.int64)
-        self.moving = self.slow[: self.numeric, 0] > 0
         self._no_lack_of_fit = np.zeros((len(features), 3), order="F")
 
     def _take_floors(self, spec: BudgetSpec) -> None:
@@ -190,7 +189,15 @@ class ChartDesign:
 
     def allow(self, places: Ints, bounds: Floats) -> None:
         """Let levels of these go so far, float64[k, 3]: sigma of location and scale, and X² a row."""
-        self.slow[places], self.shape_slow[places] = bounds[:, :2], bounds[:, 2]
+        self._known_bounds[places] = bounds
+        self.widen(self._widened)
+
+    def widen(self, times: Floats) -> None:
+        """Let levels go so many times as far as is known, float64[f, 3]; of the shape X² is the square."""
+        self._widened = times
+        self.bounds = self._known_bounds * times
+        self.slow = np.asfortranarray(self.bounds[:, :2])
+        self.shape_slow = self._known_bounds[:, 2] * np.square(times[:, 2])
         self.moving = self.slow[: self.numeric, 0] > 0
 
     def settle_rates(self, which: Bools, usual: Floats, shares: Floats, rows: Floats) -> None:
@@ -248,16 +255,15 @@ class ChartDesign:
         return shares, rows, lack_of_fit
 
 
-def _allowances(features: Sequence[FeatureCalibration], spec: BudgetSpec) -> tuple[Floats, Floats]:
-    """Return what slow variation may do at this budget: sigma of location and scale float64[f, 2], X² a row float64[f]."""
+def _allowances(features: Sequence[FeatureCalibration], spec: BudgetSpec) -> Floats:
+    """Return what slow variation may do at this budget, float64[f, 3]: sigma of location and scale, X² a row."""
     moving = sum(level.variance > 0 for learnt in features for level in learnt.levels or ())
-    found = np.array(
+    return np.array(
         [
             learnt.allowed([chance_of_a_draw(spec.per_month, level.draws, 2 * moving) for level in learnt.levels or ()])
             for learnt in features
         ]
     ).reshape(-1, 3)
-    return found[:, :2], found[:, 2]
 
 
 def thresholds(budget: Budget) -> Floats:

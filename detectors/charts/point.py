@@ -61,6 +61,7 @@ class ChartPoint:
         TrailingState, ...
     ] = ()  # features that are compared with their recent past, where that is a day further on
     duplicates: DuplicatePoint | None = None  # of rows with ids
+    widened: float = 1.0  # what levels may do, over what the reference shows: learnt from excursions that passed
 
     @property
     def ratios(self) -> Floats:

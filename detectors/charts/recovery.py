@@ -36,6 +36,7 @@ class Recovery:
         self.quiet = np.zeros(shape, dtype=np.int64, order="F")
         self.loud = np.zeros((2, *shape))  # mean effect while it fired and was not quiet, and of how many subgroups
         self.calm = np.zeros((2, *shape))  # the same of the quiet ones
+        self.sizes = np.zeros(shape)  # the first of these, of what has recovered last
 
     def follow(self, firing: Bools, z: Floats, judged: Bools, effects: Floats | None = None) -> Bools:
         """Take one more subgroup of the charts that fire and are judged; those that have recovered are returned.
@@ -55,6 +56,7 @@ class Recovery:
         self.calm[:, looked & ~quiet] = 0.0
         _mean(self.loud, effects, looked & ~quiet)
         _mean(self.calm, effects, looked & quiet)
+        self.sizes = self.loud[0].copy()
         lasts = (self.loud[1] > 0) & (self.calm[0] > self.loud[0] / 2)
         return self._recovered(firing, looked & ~(lasts & quiet), gained)
 

@@ -17,6 +17,7 @@ from detectors.layout import Layout
 from detectors.reference.arrivals import Arrivals, nanoseconds
 from detectors.reference.copies import Copy, RowSample
 from detectors.reference.profiles import BlockBuffer, CategoryProfile, NumericProfile
+from detectors.spellings import CategoryCodes
 
 RawChunk = Mapping[str, ArrayLike]
 Heard = Callable[[int], None]
@@ -161,7 +162,7 @@ class CodeCounts:
 
     def __init__(self, feature: CategoricalFeature) -> None:
         self._feature = feature
-        self._codes = {text: code for code, text in enumerate(feature.categories)}
+        self._codes = CategoryCodes(feature.categories)
         self._counts = np.zeros(feature.cells, dtype=np.int64)
 
     def add(self, column: Column) -> Codes:

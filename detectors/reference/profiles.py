@@ -3,12 +3,14 @@
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 
 from detectors.columns import Coded, Column, as_written_floats, distinct
 from detectors.features import LARGEST, MAX_CATEGORIES, CategoricalFeature, Floats, Ints, NumericFeature
 from detectors.precision import Less, are_told_apart, is_written, last_before, last_of
+from detectors.spellings import folded
 
 BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
 SAMPLE = 131_072  # values kept a numeric column: a quantile is then right to about 0.1 % of the mass
@@ -129,34 +131,44 @@ class NumericProfile:
         """
         if not self.seen:
             return np.empty(0)
-        sample = np.sort(self._sample[: self.seen])
-        less = self._precision(sample)
+        sample = self._kept
+        values, counts = _runs(sample)
+        less = self._precision(values)
         if self.distinct is not None and self.discrete:
             return np.union1d(_before(self.distinct, less), _last(self.distinct, less))
         ranks = np.ceil(np.arange(1, BINS) * (sample.size / BINS)).astype(np.int64) - 1
         cuts = sample[ranks] if self.distinct is None else self.distinct
-        values, counts = np.unique(sample, return_counts=True)
         atoms = values[counts * BINS >= sample.size]
         tops = np.concatenate([cuts, atoms, [self.max]])
         return np.union1d(_last(tops, less), _before(np.concatenate([atoms, [self.min]]), less))
 
-    def _precision(self, sample: Floats) -> Less | None:
+    @cached_property
+    def _kept(self) -> Floats:
+        """The sample of all that was seen, rising."""
+        return np.sort(self._sample[: self.seen])
+
+    def _precision(self, values: Floats) -> Less | None:
         """Return the precision in which values are compared, None for that of doubles.
 
         That of the column, and singles' where all that was kept is written in their few digits, or where they tell a few
         values apart: producers send 0.1 as they hold it.
         """
-        if self.halves and is_written(sample, np.float16):
+        if self.halves and is_written(values, np.float16):
             return np.float16
         apart = self.distinct is not None and self.discrete and are_told_apart(self.distinct)
-        return np.float32 if apart or is_written(sample) else None
+        return np.float32 if apart or is_written(values) else None
 
     def sampled(self, feature: NumericFeature) -> Ints:
         """Return how many values of the sample are under, in each bin and over, int64[B + 2]."""
         rungs = feature.edges if feature.edges.size else np.array([-LARGEST])
-        sample = np.sort(self._sample[: self.seen])
-        firsts = np.concatenate([[0], np.searchsorted(sample, rungs, side="right")])
-        return np.diff(firsts, append=sample.size).astype(np.int64)
+        firsts = np.concatenate([[0], np.searchsorted(self._kept, rungs, side="right")])
+        return np.diff(firsts, append=self._kept.size).astype(np.int64)
+
+
+def _runs(rising: Floats) -> tuple[Floats, Ints]:
+    """Return the distinct values of rising ones, and how often each is there."""
+    firsts = np.flatnonzero(np.concatenate([[True], rising[1:] != rising[:-1]]))
+    return rising[firsts], np.diff(firsts, append=rising.size)
 
 
 def _last(values: Floats, less: Less | None) -> Floats:
@@ -199,8 +211,13 @@ class CategoryProfile:
             self._counts = Counter(dict(self._counts.most_common(HELD // 2)))
 
     def categories(self) -> tuple[str, ...]:
-        """Return at most 1000 categories by falling count, equal counts by text."""
-        ordered = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        """Return at most 1000 categories by falling count, equal counts by text; one value is one, however it is spelled."""
+        one = folded(self._counts)
+        counts: Counter[str] = Counter()
+        for text, count in self._counts.items():
+            counts[one.get(text, text)] += count
+        self._counts = counts
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return tuple(text for text, _ in ordered[:MAX_CATEGORIES])
 
     def sampled(self, feature: CategoricalFeature) -> Ints:

@@ -17,8 +17,9 @@ from detectors.calibration.calibration import Calibration
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, Source, calendar_of
 from detectors.columns import as_columns
 from detectors.compare import compare
+from detectors.distribution import Distributions, distributions_of
 from detectors.durations import LengthOfTime, nanoseconds
-from detectors.encoding import encode
+from detectors.encoding import encode, window_of
 from detectors.features import Floats, Kind
 from detectors.layout import Layout
 from detectors.protocols import Detector
@@ -223,6 +224,30 @@ class Reference(Baseline):
             pane_ns=WINDOW_NS if self.calibration is None else self.calibration.window_ns,
             rows_per_second=self.rows_per_second,
         )
+
+    def distributions(
+        self,
+        data: TableLike | Sketch,
+        *,
+        features: Iterable[str] | None = None,
+        prediction: str | None = None,
+    ) -> Distributions:
+        """Return each feature's values in the reference and in a table, as shares of a few bins or names; a notebook draws them.
+
+        Args:
+            data: A table, a dictionary of arrays, or a sketch, as in `compare`.
+            features: Which of them. Absent: all.
+            prediction: The column of the model's output, where the table does not call it `__prediction__`.
+
+        Raises:
+            LayoutMismatchError: A sketch on another layout.
+            ValueError: A name that is no feature.
+
+        >>> reference = Reference.fit({"plan": ["free", "free", "pro", "pro"]})
+        >>> reference.distributions({"plan": ["free", "pro", "pro", "pro"]})["plan"]
+        <Distribution of plan: 4 rows in the reference, 4 in the window. free 50 % → 25 %; pro 50 % → 75 %.>
+        """
+        return distributions_of(self, window_of(self.layout, data, prediction), features)
 
     def select(self, names: Iterable[str]) -> "Reference":
         """Return a reference of these features only. Raises ValueError for an unknown name, and for none at all."""

@@ -1,7 +1,7 @@
 """All scores of one window, kept as columns: a window is scored far more often than its scores are read."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 
 import numpy as np
@@ -24,6 +24,15 @@ class AskedScores:
     features: NDArray[np.int64]
     thresholds: tuple[float | None, ...]
     limits: Mapping[str, NDArray[np.float64]]
+    bounds: NDArray[np.float64] = field(
+        init=False
+    )  # float64[w]: the threshold of each wanted score, NaN where it has none
+    bounded: bool = field(init=False)  # whether any has one
+
+    def __post_init__(self) -> None:
+        bounds = np.array([np.nan if each is None else each for each in self.thresholds])
+        object.__setattr__(self, "bounds", bounds if self.kept is None else bounds[self.kept])
+        object.__setattr__(self, "bounded", not np.isnan(self.bounds).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +55,13 @@ class DetectorScores:
         if kept is None:
             return self.columns, thresholds
         return self.columns.take(kept), [thresholds[at] for at in kept.tolist()]
+
+    def of_threshold(self) -> NDArray[np.float64]:
+        """Each score asked for ÷ its threshold, float64[w]; NaN where it is not known or has none."""
+        kept = self.asked.kept
+        values = self.columns.values if kept is None else self.columns.values[kept]
+        with np.errstate(divide="ignore", invalid="ignore"):  # a threshold may be 0
+            return np.where(self.known, values / self.asked.bounds, np.nan)
 
     def scores(self) -> list[DriftScore]:
         """The scores that are asked for."""

@@ -14,6 +14,7 @@ from monitor.backtest.result import BacktestResult, ExpectedRule, Model, TopicEv
 from monitor.backtest.thinning import tracks
 from monitor.explain.fewrows import few_rows
 from monitor.facts import CalibrationLearnt
+from monitor.html.figures import count, spell
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
 from monitor.targets.payloads import rfc3339
@@ -106,6 +107,7 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         learnt=findings.learnt,
         expected_since_learnt=since_learnt(findings),
         open_share=open_share,
+        pictures=findings.pictures.all(),
     )
 
 
@@ -142,7 +144,7 @@ def since_learnt(findings: SeriesFindings) -> float | None:
 
 def learnt_words(learnt: CalibrationLearnt) -> str:
     """What the decisions rest on, once live traffic has taught it."""
-    return f"{learnt.windows:,} windows of live traffic over {learnt.span / DAY:.3g} days, until {rfc3339(learnt.at)}"
+    return f"{count(learnt.windows)} windows of live traffic over {spell(learnt.span)}, until {rfc3339(learnt.at)}"
 
 
 def calibrated_words(spec: SeriesSpec) -> str:
@@ -151,8 +153,7 @@ def calibrated_words(spec: SeriesSpec) -> str:
     if calibration is None:
         return f"not calibrated: {reference.cold}" if reference.cold else "not calibrated"
     hours = {"week": ", hour of the week known", "day": ", hour of the day known"}.get(calibration.profile, "")
-    minutes = calibration.window_ns / MINUTE
-    return f"{calibration.windows:,} windows of {minutes:g} minutes with {calibration.rows:,.0f} rows each{hours}"
+    return f"{count(calibration.windows)} windows of {spell(calibration.window_ns)} with {count(calibration.rows)} rows each{hours}"
 
 
 def expected_rules(findings: SeriesFindings) -> Iterator[ExpectedRule]:

@@ -15,6 +15,7 @@ from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.inject import Plant
+from monitor.backtest.pictures import Pictures
 from monitor.backtest.replay import Turn
 from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain, TopicEvents
 from monitor.backtest.sweep import Sweep, explained, windows_between
@@ -33,6 +34,7 @@ from monitor.facts import (
     RetrainDecided,
     SubgroupCharted,
     WindowClosed,
+    WindowScored,
 )
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import EventBatch, Nanos, Partition, SeriesKey
@@ -93,6 +95,7 @@ class SeriesFindings:
     spec: SeriesSpec
     hunts: list[Hunt]
     sweep: Sweep
+    pictures: Pictures
     rows: Thinned[RowsPoint] = field(default_factory=Thinned)
     peaks: Thinned[PeakPoint] = field(default_factory=Thinned)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -107,6 +110,7 @@ class SeriesFindings:
     learning: CalibrationLearning | None = None  # how far a cold reference has come
     learnt: CalibrationLearnt | None = None
     begun_at: Nanos | None = None  # the start of the first
+    opened_at: Nanos = 0  # the start of the newest window
     named: dict[tuple[str, IncidentKind], dict[str, Nanos]] = field(
         default_factory=dict
     )  # by alert: whom it names, and since when
@@ -204,13 +208,15 @@ class Findings:
         plants: Sequence[Plant],
         budget: float | None,
         budgets: Sequence[float],
+        shown: Sequence[str] = (),
     ) -> None:
         self.budget = budget
         self.series: dict[SeriesKey, SeriesFindings] = {}
         for spec in specs:
             planted = [plant for plant in plants if plant.key == spec.key]
             sweep = Sweep(spec.reference.names, planted, budgets, subgroup_length(spec))
-            self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in planted], sweep)
+            pictures = Pictures(spec.reference, shown)
+            self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in planted], sweep, pictures)
         self.events: Counter[str] = Counter()
         self.topics: dict[str, TopicFindings] = defaultdict(TopicFindings)
         self.rejected: Counter[str] = Counter()
@@ -230,6 +236,24 @@ class Findings:
         for fact in turn.facts:
             self._hear_of_topic(fact, turn.behind)
             self._hear(fact)
+        for fact in turn.advanced:
+            self._draw(fact)
+
+    def _draw(self, fact: Fact) -> None:
+        """Keep what pictures are made of: counts, which facts that have words no longer hold."""
+        match fact:
+            case WindowClosed():
+                self.series[fact.key].opened_at = fact.start
+            case WindowScored():
+                series = self.series[fact.key]
+                series.pictures.see(fact.counts, series.opened_at, fact.at)
+            case AlertChanged(after=state) | AlertSeen(state=state) if state in OPEN:
+                at = fact.window.end if isinstance(fact, AlertChanged) else self.series[fact.key].at
+                self.series[fact.key].pictures.alarm(fact.rule, fact.evidence, at)
+            case CalibrationLearnt():
+                self.series[fact.key].pictures.learn(fact.reference)
+            case _:
+                pass
 
     def _hear_of_topic(self, fact: Fact, behind: Mapping[Partition, Nanos]) -> None:
         match fact:

@@ -7,13 +7,14 @@ import msgspec
 
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES
+from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES, SELF_CHECK_RULE
 from monitor.backtest.result import (
     AlertEpisode,
     BacktestResult,
     ExpectedRule,
     Injected,
     Model,
+    Picture,
     Retrain,
     SweepRow,
     TopicEvents,
@@ -172,8 +173,14 @@ def _model(model: Model) -> dict[str, Any]:
             }
             for track in model.tracks
         ],
+        "distributions": [_picture(picture) for picture in model.pictures],
         "sweep": [_sweep(row) for row in model.sweep],
     }
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    item = {"feature": picture.shown.feature, "at": rfc3339(picture.at), "rule": picture.rule or None}
+    return item | picture.shown.to_dict()
 
 
 def _learnt(model: Model, learnt: CalibrationLearnt) -> dict[str, Any]:
@@ -234,7 +241,9 @@ def headline(model: Model, alerts: Sequence[AlertEpisode]) -> str:
     """
     pages = sum(alert.rule == BUDGET_RULE for alert in alerts)
     said = [f"{pages} {'page' if pages == 1 else 'pages'}", f"under alarm {share(model.open_share)} of the time"]
-    evidence = [entry for alert in alerts for entry in (*alert.evidence, *alert.joined)]
+    evidence = [
+        entry for alert in alerts if alert.rule != SELF_CHECK_RULE for entry in (*alert.evidence, *alert.joined)
+    ]
     if evidence:
         said.append(f"largest effect: {entry_words(max(evidence, key=lambda entry: entry.excess))}")
     if joined := list(dict.fromkeys(entry.feature for alert in alerts for entry in alert.joined)):

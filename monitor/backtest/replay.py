@@ -43,6 +43,7 @@ class Range:
 class Turn:
     """What a part of the record led to. `batches` are the events folded in, `outside` those that do not count.
 
+    `facts` have words, `advanced` are the last of them as they were before, with counts.
     `behind` is how far partitions trail event time, where any event was late. `late_live` are events by topic that would be
     late live, where the order of the record is known to be that of a partition.
     """
@@ -52,6 +53,7 @@ class Turn:
     outside: int
     events: int
     done: float
+    advanced: Sequence[Fact] = ()
     behind: Mapping[Partition, Nanos] = field(default_factory=dict)
     late_live: Mapping[str, int] = field(default_factory=dict)
 
@@ -87,13 +89,10 @@ class Replay:
             if piece.finished:
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
             for part in map(self._named, slices(arrived, self._slide)):
-                facts = self._facts(part)
-                late = any(isinstance(fact, EventsCounted) and fact.outcome == "late" for fact in facts)
-                behind = self._pipeline.watermark.behind() if late else {}
-                take(Turn(facts, part.batches, 0, 0, piece.done, behind))
+                take(self._turn(part, piece.done))
             self._recorded.hold(self._pipeline.ahead())
             take(Turn(piece.facts, (), outside, piece.events, piece.done, late_live=late_live))
-        take(Turn(self._finish(), (), 0, 0, 1.0))
+        take(self._finish())
 
     def _counted(self, arrived: MicroBatch) -> tuple[MicroBatch, int]:
         """What is to be counted of a micro-batch, changed as planted, and how many events were outside."""
@@ -124,7 +123,7 @@ class Replay:
             batches = [plant.named_in(batch) for batch in batches]
         return replace(arrived, batches=tuple(batches))
 
-    def _finish(self) -> list[Fact]:
+    def _finish(self) -> Turn:
         """Let event time pass the end of each view's newest pane, so that the windows that end there close."""
         ends = [
             max(view.windows.panes) + view.spec.windows.slide + view.spec.windows.lateness
@@ -132,15 +131,17 @@ class Replay:
             if view.windows.panes
         ]
         if not ends:
-            return []
+            return Turn((), (), 0, 0, 1.0)
         self._now = max(self._now, *ends)
-        over = MicroBatch(seen=dict.fromkeys(self._partitions, max(ends)))
-        return self._facts(over)
+        return self._turn(MicroBatch(seen=dict.fromkeys(self._partitions, max(ends))), 1.0)
 
-    def _facts(self, arrived: MicroBatch) -> list[Fact]:
+    def _turn(self, arrived: MicroBatch, done: float) -> Turn:
         self._explainer.see(arrived.batches)
         counted = self._pipeline.ingest(arrived, self._now)
-        return [*counted, *self._explainer.explain(self._pipeline.advance())]
+        advanced = self._pipeline.advance()
+        late = any(isinstance(fact, EventsCounted) and fact.outcome == "late" for fact in counted)
+        behind = self._pipeline.watermark.behind() if late else {}
+        return Turn([*counted, *self._explainer.explain(advanced)], arrived.batches, 0, 0, done, advanced, behind)
 
 
 def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:

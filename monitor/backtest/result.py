@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from detectors import Distribution
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.ids import incident_id
@@ -131,6 +132,15 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A feature beside its reference: in an alarm of `rule` at `at`; without a rule over the whole recording until then."""
+
+    shown: Distribution
+    at: Nanos
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SweepRow:
     """What another budget would have done: `pages` in all, `false_pages` those outside every injected change.
 
@@ -188,6 +198,7 @@ class Model:
     learnt: CalibrationLearnt | None = None
     expected_since_learnt: float | None = None
     open_share: float = 0.0
+    pictures: tuple[Picture, ...] = ()  # those that alarmed first
     not_shown: tuple[str, ...] = ()  # features that came less near to a page than those of `tracks`
 
 

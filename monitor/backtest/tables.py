@@ -14,7 +14,8 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import PREDICTION, FieldMap
 from monitor.sources.formats.fields import Path as Place
-from monitor.sources.tables.base import Chunk, TableError, Texts, explained
+from monitor.sources.tables.base import Chunk, Dialect, TableError, Texts, explained
+from monitor.sources.tables.csv import PLAIN
 from monitor.sources.tables.files import look, table_of
 from monitor.sources.tables.times import plain_times
 from monitor.stream.events import Partition, SeriesKey
@@ -27,8 +28,9 @@ SHOWN = 30  # columns in an error
 class Tables:
     """Files with a column a path of the message, read in the order given as one partition."""
 
-    def __init__(self, paths: Sequence[Path], decoder: TopicDecoder) -> None:
+    def __init__(self, paths: Sequence[Path], decoder: TopicDecoder, dialect: Dialect = PLAIN) -> None:
         self._paths = paths
+        self._dialect = dialect
         self._decoder = decoder
         self._partition = Partition(decoder.topic, 0)
         self._notes: dict[str, None] = {}
@@ -57,7 +59,7 @@ class Tables:
     def _rows(self, path: Path) -> Iterator[tuple[Rows, float]]:
         """The rows of a file by the paths of a message, and the share of the file read by then."""
         with explained(path):
-            table = table_of(path)
+            table = table_of(path, self._dialect)
             names = self._layout(path, table.names)
             for chunk, done in table.read(set(names.values()), self._texts(names)):
                 yield self._as_messages(chunk, names), done
@@ -82,7 +84,8 @@ class Tables:
         }
         numeric = {place for each in series for _, place in each.numeric} - categorical
         mixed, booleans = ({names[place] for place in places if place in names} for places in (numeric, logical))
-        return Texts(mixed=mixed, booleans=booleans, time=names[self._decoder.fields.timestamp])
+        time, decimal = names[self._decoder.fields.timestamp], self._dialect.decimal
+        return Texts(mixed=mixed, booleans=booleans, time=time, decimal=decimal)
 
     def _layout(self, path: Path, names: Sequence[str]) -> dict[Place, str]:
         """Which column holds which path. Raises TableError for a file without event times, or with models unnamed."""
@@ -153,13 +156,13 @@ def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap) -> str
 # --- which features there are ---------------------------------------------------------------------------------------
 
 
-def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder) -> None:
+def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder, dialect: Dialect = PLAIN) -> None:
     """Find the features of tables by their columns: those below the path of the features, or all of a flat table. Raises TableError."""
-    shape = look(paths)
+    shape = look(paths, dialect=dialect)
     texts = shape.reading({}, None)
     for path in paths:
         with explained(path):
-            table = table_of(path)
+            table = table_of(path, dialect)
             wanted = feature_columns(table.names, fields, finder)
             for feature in [feature for feature, column in wanted.items() if column in shape.left_out]:
                 finder.left_out[feature] = shape.left_out[wanted.pop(feature)]

@@ -25,6 +25,12 @@ def add_list(
     return parser.add_argument(option, action=Several, nargs="+", type=values, **settings)
 
 
+def add_dialect(parser: argparse.ArgumentParser) -> None:
+    """How the CSVs that a command reads are written."""
+    parser.add_argument("--delimiter", default=",", metavar="C", help="between the fields of a CSV (,)")
+    parser.add_argument("--decimal", choices=[".", ","], default=".", help="before the decimals of a CSV's numbers (.)")
+
+
 def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Every option and argument of a parser and of the commands below it."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to look at a parser

@@ -1,5 +1,6 @@
 """`driftd backtest`: recorded events through the pipeline on a virtual clock; nothing is sent, no state is touched."""
 
+import fnmatch
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range, Replay, Turn
 from monitor.backtest.result import BacktestResult
 from monitor.backtest.sweep import BUDGETS
+from monitor.commands.dialect import dialect_of
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
 from monitor.commands.records import files_of, range_of, range_of_topics, topic_of
@@ -25,6 +27,8 @@ from monitor.settings import ConfigError, load_settings
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.targets.payloads import rfc3339
+
+MOST_NAMED = 20  # features in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +43,23 @@ class BacktestChoice:
     json: Path | None = None
     inject: list[str] = field(default_factory=list)
     budgets: list[float] | None = None
+    shown: list[str] = field(default_factory=list)
     first: str | None = None
     until: str | None = None
+    delimiter: str = ","
+    decimal: str = "."
 
     @property
     def command(self) -> str:
         """The same as one would type it."""
         budgets = None if self.budgets is None else ",".join(f"{budget:g}" for budget in self.budgets)
         words = ["driftd", "backtest", "--config", str(self.config), *(["--kafka"] if self.kafka else [])]
-        for option, values in (("--input", self.inputs), ("--inject", self.inject)):
+        for option, values in (("--input", self.inputs), ("--inject", self.inject), ("--show", self.shown)):
             words += [option, *map(str, values)] if values else []
         options = (("--topic", self.topic), ("--from", self.first), ("--until", self.until), ("--budget", budgets))
         words += [word for option, value in options if value is not None for word in (option, value)]
+        written = (("--delimiter", self.delimiter, ","), ("--decimal", self.decimal, "."))
+        words += [word for option, value, usual in written if value != usual for word in (option, value)]
         return shlex.join(words)
 
 
@@ -65,9 +74,9 @@ def backtest(choice: BacktestChoice) -> Exit:
     except InjectError as error:
         raise ConfigError(str(error)) from None
     recorded = record_of(choice, configuration, within)
-    findings = Findings(
-        configuration.specs, plants, settings.alerting.false_alarms_per_month, choice.budgets or BUDGETS
-    )
+    refuse_unknown(choice.shown, configuration)
+    budget = settings.alerting.false_alarms_per_month
+    findings = Findings(configuration.specs, plants, budget, choice.budgets or BUDGETS, choice.shown)
     run = CommandRun(
         VERSION, str(choice.config), configuration.config_hash, choice.command, inputs_of(choice, configuration)
     )
@@ -136,6 +145,17 @@ def check_outputs(choice: BacktestChoice) -> None:
             raise ConfigError(f"{option} {output}: cannot be written: there is no directory {output.parent}")
 
 
+def refuse_unknown(shown: Sequence[str], configuration: Configuration) -> None:
+    """Refuse a name of --show that no feature has. Raises ConfigError."""
+    names = list(dict.fromkeys(name for spec in configuration.specs for name in spec.reference.names))
+    for each in shown:
+        if not fnmatch.filter(names, each):
+            raise ConfigError(
+                f"--show {each}: no feature is called so; there is {', '.join(names[:MOST_NAMED])}"
+                + (", …" if len(names) > MOST_NAMED else "")
+            )
+
+
 def record_of(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:
     """The record that is meant. Raises ConfigError."""
     if choice.kafka == bool(choice.inputs):
@@ -143,7 +163,7 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
     if choice.kafka:
         return topic_range(choice, configuration, within)
     decoder = undated(build_decoder(configuration, topic_of(configuration.settings, choice.topic)))
-    return files_of(choice.inputs, decoder)
+    return files_of(choice.inputs, decoder, dialect_of(choice.delimiter, choice.decimal))
 
 
 def undated(decoder: TopicDecoder) -> TopicDecoder:

@@ -1,10 +1,13 @@
 """Whether a configuration's parts can be reached: broker and topics, targets, the state's directory, the port."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, create_connection, socket
+from ssl import CERT_NONE, create_default_context
 from tempfile import TemporaryFile
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException
 
@@ -13,9 +16,11 @@ from monitor.commands.samples import TopicSample, sample_topics
 from monitor.configuration import Configuration
 from monitor.settings import Settings
 from monitor.sources.kafka.client import ABSENT_TOPIC
+from monitor.sources.kafka.troubles import LASTING, gravest
 from monitor.targets.address import AddressRefused, place, resolve
 
 PATIENCE = 10.0  # seconds for a broker to answer
+ASKING = 2.0  # of those, for one question
 CONNECTING = 5.0  # and for a target to be connected to
 WRITTEN = 4096  # bytes: a disk that is full has room for an empty file
 
@@ -112,12 +117,34 @@ def client_problems(settings: Settings) -> Iterator[str]:
         yield f"kafka.properties: {explain_client(error)}"
 
 
-def tls_words(reason: str) -> str:
-    """The client's words, with TLS named where it failed."""
-    if not any(word in reason for word in ("SSL", "ssl", "certificate")):
-        return reason
-    trust = "; kafka.ca_file names the authority of its certificate" if "verify failed" in reason else ""
-    return f"TLS: {reason}{trust}"
+def hidden_tls(settings: Settings) -> str | None:
+    """What helps where TLS is spoken to a client that does not, which the client itself does not notice."""
+    if "ssl" in str(settings.kafka.properties.get("security.protocol", "")).lower():
+        return None
+    context = create_default_context()
+    context.check_hostname, context.verify_mode = False, CERT_NONE  # only whether it is TLS; nothing is sent
+    for server in settings.kafka.bootstrap_servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        with (
+            suppress(OSError, ValueError),
+            create_connection((host, int(port)), timeout=CONNECTING) as plain,
+            context.wrap_socket(plain),
+        ):
+            return f"TLS: {server.strip()} speaks it: security.protocol in kafka.properties must be SSL or SASL_SSL"
+    return None
+
+
+def answer(consumer: Consumer, complaints: Sequence[str]) -> dict[str, Any]:
+    """All topics that the broker has; it is waited for, but not where it will never talk to us. Raises KafkaException."""
+    left = PATIENCE
+    while True:
+        try:
+            return dict(consumer.list_topics(timeout=min(left, ASKING)).topics)
+        except KafkaException:
+            consumer.poll(0)  # brings the reason
+            left -= ASKING
+            if left <= 0 or (gravest(complaints) or "").startswith(LASTING):
+                raise
 
 
 def look_up_topics(settings: Settings) -> Connections:
@@ -131,12 +158,10 @@ def look_up_topics(settings: Settings) -> Connections:
         }
     )
     try:
-        known = consumer.list_topics(timeout=PATIENCE).topics
+        known = answer(consumer, complaints)
     except KafkaException as error:
-        consumer.poll(0)  # brings the reason
-        reason = next((text for text in complaints if "ssl" in text.lower()), complaints[0] if complaints else None)
-        reason = tls_words(reason or explain_client(error))
         servers = settings.kafka.bootstrap_servers
+        reason = hidden_tls(settings) or gravest(complaints) or explain_client(error)
         return Connections(problems=[f"kafka.bootstrap_servers: {servers} does not answer: {reason}"])
     finally:
         consumer.close()

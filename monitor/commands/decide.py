@@ -185,7 +185,7 @@ def insist(daemon: Listener, body: bytes) -> Said:
     return ask(daemon, "POST", body) if answer.status == HTTPStatus.SERVICE_UNAVAILABLE else answer
 
 
-def ask(daemon: Listener, method: str, body: bytes | None) -> Said:
+def ask(daemon: Listener, method: str, body: bytes | None, route: str = ROUTE) -> Said:
     """One request: no proxy, no redirect, since the token is for this daemon alone. Raises AwayError."""
     parts = urlsplit(daemon.url)
     assert parts.hostname is not None
@@ -195,7 +195,7 @@ def ask(daemon: Listener, method: str, body: bytes | None) -> Said:
     if daemon.token is not None:
         headers["authorization"] = f"Bearer {daemon.token.decode()}"
     try:
-        connection.request(method, parts.path + ROUTE, body, headers)
+        connection.request(method, parts.path + route, body, headers)
         answer = connection.getresponse()
         said = answer.read(MOST_BYTES)
     except (OSError, http.client.HTTPException) as error:

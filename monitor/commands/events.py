@@ -12,6 +12,7 @@ from detectors.calibration.holidays import Holidays, calendar_of
 from monitor.app import fields_of, refuse_unknown_model
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
+from monitor.commands.dialect import dialect_of
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
@@ -150,15 +151,16 @@ class ModelEvents:
         if choice.kafka:
             return range_of_topics(self.settings, self.decoders, within)
         (decoder,) = self.decoders.values()
+        dialect = dialect_of(choice.delimiter, choice.decimal)
         if not holds_lines(choice.inputs):
             from monitor.backtest.tables import find_features
 
             try:
-                find_features(choice.inputs, decoder.fields, decoder.finder)
+                find_features(choice.inputs, decoder.fields, decoder.finder, dialect)
             except TableError as error:
                 raise ConfigError(str(error)) from None
             decoder.build_anew()
-        return files_of(choice.inputs, decoder)
+        return files_of(choice.inputs, decoder, dialect)
 
     # --- two passes -------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 from monitor.app import explain_client
 from monitor.backtest.recorded import RecordedError, blocks, size_of
 from monitor.clock import SystemClock
+from monitor.commands.dialect import dialect_of
 from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
 from monitor.commands.records import holds_lines
@@ -23,11 +24,11 @@ from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import read_document
 from monitor.sources.formats.values import Rejected
 from monitor.sources.kafka.newest import SampleError, newest_of
-from monitor.sources.tables.base import TableError, explained
+from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.files import look, table_of
 
 SAMPLED = 1000  # rows of a file
-WINDOWS = ("1m", "5m", "15m", "1h", "6h", "1d")
+WINDOWS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")  # each a part of a day
 ROOMY = 400  # rows of a usual window: twice those that are judged
 BROKERS = "127.0.0.1:9092"
 
@@ -40,6 +41,8 @@ class InitChoice:
     file: Path | None = None
     kafka: str | None = None
     topic: str | None = None
+    delimiter: str = ","
+    decimal: str = "."
 
 
 def init(choice: InitChoice) -> Exit:
@@ -68,6 +71,8 @@ def init(choice: InitChoice) -> Exit:
                 config=choice.config,
                 model=model,
                 kafka=choice.file is None,
+                delimiter=choice.delimiter,
+                decimal=choice.decimal,
             )
         )
     offline = "" if choice.file is None else " --offline"
@@ -91,7 +96,8 @@ def sample(choice: InitChoice) -> list[Mapping[str, Any]]:
     if (choice.file is None) == (choice.kafka is None):
         raise ConfigError("init needs a FILE, or --kafka BROKERS and --topic NAME")
     if choice.file is not None:
-        rows = list(islice(rows_of_file(choice.file), SAMPLED))
+        dialect = dialect_of(choice.delimiter, choice.decimal)
+        rows = list(islice(rows_of_file(choice.file, dialect), SAMPLED))
         return rows or _nothing(str(choice.file))
     if choice.topic is None:
         raise ConfigError("--kafka needs --topic NAME")
@@ -108,7 +114,7 @@ def _nothing(where: str) -> list[Mapping[str, Any]]:
     raise ConfigError(f"{where}: holds no event")
 
 
-def rows_of_file(path: Path) -> Iterator[Mapping[str, Any]]:
+def rows_of_file(path: Path, dialect: Dialect) -> Iterator[Mapping[str, Any]]:
     """The rows of a file of lines, or of a table. Raises ConfigError."""
     try:
         size_of(path)
@@ -116,16 +122,16 @@ def rows_of_file(path: Path) -> Iterator[Mapping[str, Any]]:
             _, first = next(iter(blocks(path)), (0, []))
             yield from objects(first[:SAMPLED], str(path))
             return
-        yield from table_rows(path)
+        yield from table_rows(path, dialect)
     except (RecordedError, TableError) as error:
         raise ConfigError(str(error)) from None
 
 
-def table_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def table_rows(path: Path, dialect: Dialect) -> Iterator[Mapping[str, Any]]:
     """The rows of a table's first chunk; dots in the names of columns are levels. Raises TableError."""
-    shape = look([path])
+    shape = look([path], dialect=dialect)
     with explained(path):
-        table = table_of(path)
+        table = table_of(path, dialect)
         texts = shape.reading({}, None)
         chunk, _ = next(iter(table.read(set(table.names), texts)), ({}, 0.0))
     columns = {name: _plain(column) for name, column in chunk.items()}

@@ -1,4 +1,4 @@
-"""What a configuration will take in memory, by the formula of docs/operations.md; its constants stand here alone."""
+"""What a configuration will take in memory, by the formula of docs/operate.md; its constants stand here alone."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,12 +8,15 @@ from monitor.pipeline import usual_lead
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.learning import NEEDED
 from monitor.series.series import SeriesSpec
+from monitor.series.tracks import KEPT_POINTS
 from monitor.stream.events import Nanos
 from monitor.stream.windows import LOOSE, WindowSpec
 
 BASE_BYTES = 96_000_000  # interpreter, libraries and Kafka client: a daemon that has nothing to do
 MODEL_BYTES = 50_000
 WINDOW_BYTES = 300  # one closed window of the history
+POINT_BYTES = 180  # one point of the tracks, and 2 a feature
+POINTS = sum(KEPT_POINTS.values())
 FEATURE_BYTES = 4_000  # ADWIN with its last 64 panes, columns of scores, names
 CHARTS_BYTES = 4_000  # a feature of a calibrated reference, under a budget: allowances, sums, onsets, recovery tests, what is carried over
 LEARNING_BYTES = 16  # a feature and window that a cold reference learns from, and a cell of what it adds up
@@ -35,7 +38,8 @@ def reference_bytes(cells: int, categories: int = 0) -> int:
 
 def series_bytes(features: int, windows: int = KEPT_WINDOWS) -> int:
     """One series with a history of so many windows, reference and panes apart."""
-    return MODEL_BYTES + windows * WINDOW_BYTES + features * FEATURE_BYTES
+    points = POINTS * (POINT_BYTES + 2 * features)
+    return MODEL_BYTES + windows * WINDOW_BYTES + points + features * FEATURE_BYTES
 
 
 def pane_bytes(cells: int, panes: int, *, sliding: bool, kept: int = KEPT_BYTES) -> int:
@@ -95,6 +99,11 @@ def panes(specs: Sequence[SeriesSpec]) -> int:
     )
 
 
+def last_windows(specs: Sequence[SeriesSpec]) -> int:
+    """Bytes of the counts of each series' last window, which are shown beside the reference."""
+    return sum(spec.reference.layout.size for spec in specs) * KEPT_BYTES
+
+
 def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nanos) -> int:
     """Bytes of the panes that partitions may fill, at most, while another holds event time back."""
     lead = max_future + usual_lead([spec.windows for spec in specs], idle_after)
@@ -104,4 +113,12 @@ def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nano
 def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
     """Bytes of a daemon that keeps up, its history full, while it is scraped."""
     series = sum(series_bytes(len(spec.reference.names)) for spec in specs)
-    return BASE_BYTES + series + references(specs) + charts(specs) + panes(specs) + 2 * TEXT_BYTES * time_series
+    return (
+        BASE_BYTES
+        + series
+        + references(specs)
+        + charts(specs)
+        + panes(specs)
+        + last_windows(specs)
+        + 2 * TEXT_BYTES * time_series
+    )

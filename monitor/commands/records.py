@@ -13,6 +13,7 @@ from monitor.settings.schema import TopicSettings
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import Rejected, parse_time
 from monitor.sources.kafka.client import KafkaChoice
+from monitor.sources.tables.base import Dialect
 from monitor.stream.events import SECOND, Nanos
 
 
@@ -40,13 +41,13 @@ def topic_of(settings: Settings, name: str | None) -> TopicSettings:
     return topics[name] if name is not None else next(iter(topics.values()))
 
 
-def files_of(paths: Sequence[Path], decoder: TopicDecoder) -> Recorded:
+def files_of(paths: Sequence[Path], decoder: TopicDecoder, dialect: Dialect) -> Recorded:
     """Recorded files. Raises ConfigError."""
     if holds_lines(paths):
         return Lines(paths, decoder)
     from monitor.backtest.tables import Tables
 
-    return Tables(paths, decoder)
+    return Tables(paths, decoder, dialect)
 
 
 def holds_lines(paths: Sequence[Path]) -> bool:

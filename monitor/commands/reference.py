@@ -13,6 +13,7 @@ from detectors.encoding import PREDICTION
 from detectors.reference.reference import TIMES
 from detectors.univariate.volume import FEATURE as VOLUME
 from monitor.commands.calibration import learnt, misgivings
+from monitor.commands.dialect import dialect_of
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
@@ -24,7 +25,7 @@ from monitor.settings import ConfigError
 from monitor.sources.decode.finding import is_identifier
 from monitor.sources.formats.values import DATE, UNITS
 from monitor.sources.tables import csv, parquet
-from monitor.sources.tables.base import Dialect, TableError
+from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces, chunks, look
 from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import TimeColumn
@@ -80,7 +81,7 @@ def fit(choice: FitChoice) -> Exit:
     check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
     try:
-        dialect = parse_dialect(choice)
+        dialect = dialect_of(choice.delimiter, choice.decimal)
         inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
         shape = look(inputs, lambda rows: progress.show(f"looked at {rows:,} rows"), dialect)
         progress.done()
@@ -258,16 +259,6 @@ def is_span(text: str) -> bool:
     return ".." in text or DATE.match(text) is not None
 
 
-def parse_dialect(choice: FitChoice) -> Dialect:
-    """`--delimiter` and `--decimal`. Raises ConfigError."""
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(choice.delimiter, choice.delimiter)
-    if len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii():
-        raise ConfigError(f"--delimiter {choice.delimiter!r}: must be one character such as ';' or tab")
-    if delimiter == choice.decimal:
-        raise ConfigError(f"--decimal {choice.decimal}: stands between the fields; --delimiter ';' may be meant")
-    return Dialect(delimiter, choice.decimal)
-
-
 def parse_window(choice: FitChoice) -> int | None:
     """`--window` in nanoseconds, where there is a timestamp to cut windows by. Raises ConfigError."""
     if choice.timestamp is None:
@@ -331,10 +322,9 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: 
     if not wanted:
         raise ConfigError(f"{choice.inputs[0]}: no column is left to profile")
     check_names(choice, wanted)
-    for line in (
-        *(line for name in wanted if name not in kinds for line in shape.remarks(name)),
-        *(line for name, line in shape.differing() if name in wanted and name not in kinds),
-    ):
+    remarked = {name: lines for name in wanted if name not in kinds and (lines := list(shape.remarks(name)))}
+    differing = (line for name, line in shape.differing() if name in wanted and name not in {*kinds, *remarked})
+    for line in (*(line for lines in remarked.values() for line in lines), *differing):
         say(line)
     return wanted
 

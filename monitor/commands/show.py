@@ -14,7 +14,7 @@ from monitor.commands import selfreport
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
 from monitor.commands.selfreport import detectable, unseen
-from monitor.explain.figures import apart
+from monitor.explain.figures import apart, beside
 from monitor.settings import ConfigError, show_duration
 from monitor.targets.payloads import rfc3339
 
@@ -188,7 +188,7 @@ def summary(feature: FeatureBaseline) -> str:
     if not feature.count:
         return "no value"
     kind = "discrete, " if feature.discrete else ""
-    return f"{kind}{' … '.join(apart(feature.min, feature.max, 6))}, mean {feature.mean:.4g}, sd {feature.std:.4g}"
+    return f"{kind}{' … '.join(apart(feature.min, feature.max, 6))}, mean {beside(feature.mean, feature.std)}, sd {feature.std:.4g}"
 
 
 def commonest(feature: CategoricalBaseline) -> str:

@@ -1,48 +1,13 @@
 """Numbers as people read them: shares, signs, spaces between thousands."""
 
-import math
 from datetime import UTC, datetime, timedelta
 
+from detectors.figures import apart, beside, exact, moved, plain, share, single
 from monitor.stream.events import Nanos
 
+__all__ = ["apart", "beside", "dated", "exact", "moved", "plain", "share", "signed", "single", "thousands", "utc"]
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MOST_DIGITS = 5
-
-
-WHOLE = 1e15  # up to here whole numbers are written out
-MOST_DIGITS = 17  # that tell any two floats apart
-
-
-def plain(value: float, digits: int = 4) -> str:
-    """A number in a few digits, with a real minus.
-
-    >>> plain(-1.0), plain(3.14159), plain(1e9)
-    ('−1', '3.142', '1e+09')
-    """
-    return f"{value:.{digits}g}".replace("-", "−", 1) if value < 0 else f"{value:.{digits}g}"
-
-
-def exact(value: float) -> str:
-    """A number as it is, whole ones without a point.
-
-    >>> exact(1700000000.0), exact(0.1)
-    ('1700000000', '0.1')
-    """
-    return str(int(value)) if value.is_integer() and abs(value) < WHOLE else repr(value)
-
-
-def apart(first: float, second: float, digits: int = 4) -> tuple[str, str]:
-    """Two numbers in as few digits as tell them apart.
-
-    >>> apart(1700000000.0, 1700000060.0), apart(0.25, 3.0), apart(2.00001, 2.00002)
-    (('1700000000', '1700000060'), ('0.25', '3'), ('2.00001', '2.00002'))
-    """
-    if first == second or plain(first, digits) != plain(second, digits):
-        return plain(first, digits), plain(second, digits)
-    if first.is_integer() and second.is_integer() and max(abs(first), abs(second)) < WHOLE:
-        return exact(first), exact(second)
-    needed = next(more for more in range(digits, MOST_DIGITS + 1) if plain(first, more) != plain(second, more))
-    return plain(first, min(needed + 1, MOST_DIGITS)), plain(second, min(needed + 1, MOST_DIGITS))
 
 
 def signed(value: float) -> str:
@@ -54,37 +19,6 @@ def signed(value: float) -> str:
     size = abs(value)
     digits = 0 if size >= 10 else 1 if size >= 0.1 else 2  # noqa: PLR2004 - a tenth, ten
     return f"{'−' if value < 0 else '+'}{size:.{digits}f}"
-
-
-def share(part: float, digits: int = 2) -> str:
-    """A share in percent: two digits below a tenth and close to all, else none after the point.
-
-    >>> share(0.001), share(0.14), share(0.0712), share(0.9996), share(1.0), share(0.0)
-    ('0.1 %', '14 %', '7.1 %', '99.96 %', '100 %', '0 %')
-    """
-    percent = 100 * min(max(part, 0.0), 1.0)
-    if 0 < percent < 0.01:  # noqa: PLR2004 - a hundredth of a percent
-        return "< 0.01 %"
-    small = min(percent, 100 - percent)
-    if not small:
-        return f"{percent:.0f} %"
-    places = max(0, digits - 1 - math.floor(math.log10(small)))
-    if places >= digits and percent > 50:  # noqa: PLR2004 - close to all
-        return f"{math.floor(percent * 10**places) / 10**places:g} %"
-    return f"{percent:.{digits}g} %"
-
-
-def moved(before: float, now: float) -> str:
-    """Two shares with an arrow between, in as many digits as tell them apart.
-
-    >>> moved(0.001, 0.14), moved(0.301, 0.304), moved(0.0, 0.08)
-    ('0.1 % → 14 %', '30.1 % → 30.4 %', '0 % → 8 %')
-    """
-    for digits in range(2, MOST_DIGITS):
-        first, second = share(before, digits), share(now, digits)
-        if first != second:
-            break
-    return f"{first} → {second}"
 
 
 def thousands(count: float) -> str:

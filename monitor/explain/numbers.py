@@ -6,7 +6,7 @@ import numpy as np
 
 from detectors.baseline import NumericBaseline
 from detectors.features import Floats
-from monitor.explain.figures import apart, moved, plain, signed
+from monitor.explain.figures import apart, moved, plain, signed, single
 from monitor.explain.parts import NOTABLE_SHARE, NOTABLE_SHIFT, NOTABLE_SPREAD, Part, Reading, share_part, sureness
 from monitor.explain.units import unit_change
 
@@ -68,7 +68,7 @@ def _unit(feature: NumericBaseline, reading: Reading, numbers: Floats | None) ->
 def _constant(feature: NumericBaseline, reading: Reading) -> Part:
     other = float(1 - reading.now[1:-1].sum())
     strength = other / NOTABLE_SHARE
-    return Part("mean", f"always {plain(feature.mean, 10)} before, {moved(0, other)} differ", strength, np.inf)
+    return Part("mean", f"always {single(feature.mean)} before, {moved(0, other)} differ", strength, np.inf)
 
 
 # --- how far ----------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def _piled(feature: NumericBaseline, reading: Reading, numbers: Floats | None) -
     gain, before, now, value = max(found, default=(0.0, 0.0, 0.0, 0.0))
     if gain < PILED or (feature.discrete and now < STUCK):
         return []
-    text = f"mass at one value {plain(value, 10)}: {moved(before, now)}"
+    text = f"mass at one value {single(value)}: {moved(before, now)}"
     moved_in_all = float(np.abs(np.add.reduceat(reading.now - reading.before, _groups(reading.before))).sum() / 2)
     overrides = gain >= moved_in_all / 2
     return [Part("shape", text, gain / NOTABLE_SHARE, sureness(before, now, reading.usable), overrides)]
@@ -179,7 +179,7 @@ def _value(feature: NumericBaseline, reading: Reading) -> tuple[str, float, floa
     """Of few distinct values, the one that gained most."""
     at = int(np.argmax((reading.now - reading.before)[1:-1])) + 1
     before, now = float(reading.before[at]), float(reading.now[at])
-    return f"value {plain(float(feature.tops[at - 1]), 10)}: {moved(before, now)}", before, now
+    return f"value {single(float(feature.tops[at - 1]))}: {moved(before, now)}", before, now
 
 
 def _run(feature: NumericBaseline, reading: Reading) -> tuple[str, float, float]:
@@ -213,11 +213,9 @@ def _heaviest(gains: Floats) -> tuple[int, int]:
 
 def _between(feature: NumericBaseline, first: int, last: int) -> str:
     """Cells first to last - 1, in values."""
-    # A bin does not hold its lower edge.
-    low, high = apart(
-        float(np.nextafter(feature.edges[max(first - 1, 0)], np.inf)) + 0.0,
-        float(feature.edges[min(last, feature.bins + 1) - 1]),
-    )
+    edge, top = float(feature.edges[max(first - 1, 0)]), float(feature.edges[min(last, feature.bins + 1) - 1])
+    least = float(np.nextafter(edge, np.inf)) + 0.0  # a bin does not hold its lower edge
+    low, high = apart(edge if edge.is_integer() and least != top else least, top)
     if not first:
         return f"up to {high}"
     if last > feature.bins + 1:

@@ -13,6 +13,7 @@ FAR = 0.3  # KS distance at which a sample is plainly another
 GAINED = 0.2  # of which scaling back must take away at least so much
 ABSURD = 1e100  # numbers beyond are nobody's unit, and their products overflow
 CLOSE = 1.36  # over √n: what chance alone exceeds once in twenty times
+COUNTS = 0.25  # of the reference's width: an offset below is not told from none, and then from another factor
 WIDER = 1 / 3  # of ln(factor): how far the spread may be from the factor, unless that is a power of ten
 SAME = 1e-9  # relative: what scaling back and forth may cost
 
@@ -78,7 +79,8 @@ def _best(sample: Floats, rungs: Floats, expected: Floats) -> Change | None:
     near = [
         (distance + change.doubt, change)
         for change in _likely(float(np.median(sample)), rungs, expected, limit)
-        if (change.common or abs(wider - np.log(change.factor)) <= WIDER * abs(np.log(change.factor)))
+        if abs(change.offset / 2) >= COUNTS * (high / 2 - low / 2) * (change.offset != 0)
+        and (change.common or abs(wider - np.log(change.factor)) <= WIDER * abs(np.log(change.factor)))
         and (distance := _distance((sample - change.offset) / change.factor, rungs, expected)) <= limit
         and (
             rungs.size > 1

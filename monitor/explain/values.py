@@ -3,7 +3,7 @@
 import numpy as np
 
 from detectors.baseline import FeatureBaseline, NumericBaseline
-from monitor.explain.figures import moved, plain
+from monitor.explain.figures import moved, single
 from monitor.explain.parts import NOTABLE_SHARE, Part, Reading, sureness
 from monitor.explain.samples import legible
 
@@ -42,6 +42,6 @@ def value_part(feature: FeatureBaseline, reading: Reading, *, up: bool) -> list[
 def _names(feature: FeatureBaseline) -> list[str]:
     """What each usable cell is called; empty where it is no single value."""
     if isinstance(feature, NumericBaseline):
-        single = zip(feature.tops.tolist(), feature.atoms.tolist(), strict=True)
-        return ["", *(f"share of {plain(value, 10)}" if atom else "" for value, atom in single), ""]
+        bins = zip(feature.tops.tolist(), feature.atoms.tolist(), strict=True)
+        return ["", *(f"share of {single(value)}" if atom else "" for value, atom in bins), ""]
     return [*(f'category "{legible(name, LONGEST)}"' for name in feature.categories), ""]

@@ -37,10 +37,12 @@ from monitor.facts.windows import (
     BaselineTrails,
     CalibrationStands,
     FeatureQuality,
+    FeaturesTracked,
     FewRows,
     Qualities,
     RateImproved,
     SubgroupCharted,
+    TrackPoint,
     WindowClosed,
     WindowIds,
     WindowScored,
@@ -55,6 +57,7 @@ Fact = (
     | WindowClosed
     | WindowScored
     | FewRows
+    | FeaturesTracked
     | SubgroupCharted
     | BaselineTrails
     | CalibrationStands
@@ -114,6 +117,7 @@ __all__ = [
     "EventsRejected",
     "Fact",
     "FeatureQuality",
+    "FeaturesTracked",
     "FewRows",
     "FieldsRejected",
     "ForeignCommit",
@@ -135,6 +139,7 @@ __all__ = [
     "StateReset",
     "SubgroupCharted",
     "TopicsMissing",
+    "TrackPoint",
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",

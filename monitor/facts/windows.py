@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import overload
 
-from detectors import Baseline, Tally
+from detectors import Baseline, PackedSketch, Tally
 from detectors.charts import ChartPoint
 from monitor.alerting.table import ScoreTable
 from monitor.stream.events import Nanos, SeriesKey
@@ -101,12 +101,38 @@ class WindowClosed:
 
 @dataclass(frozen=True, slots=True)
 class WindowScored:
-    """All scores of the window ending at `at`, and each feature's state: 0 ok, 1 warning, 2 drift, -1 too little data."""
+    """All scores of the window ending at `at`, and each feature's state: 0 ok, 1 warning, 2 drift, -1 too little data.
+
+    `counts` are those of the window's rows, for pictures; None where they were not kept.
+    """
 
     key: SeriesKey
     at: Nanos
     scores: ScoreTable
     states: Mapping[str, int]
+    counts: PackedSketch | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPoint:
+    """How near each feature came to its thresholds in [start, end): its largest score ÷ threshold.
+
+    `nearness` are little-endian float16, one a feature, NaN where nothing was known.
+    """
+
+    start: Nanos
+    end: Nanos
+    nearness: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesTracked:
+    """How near features came, by window and by hour; an hour comes again with each of its windows."""
+
+    key: SeriesKey
+    features: tuple[str, ...]
+    windows: tuple[TrackPoint, ...]
+    hours: tuple[TrackPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)

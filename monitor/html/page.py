@@ -12,16 +12,21 @@ STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 def page(title: str, body: Inside, *, style: str = "", script: str = "") -> str:
     """Return a page as HTML; `style` comes after that of every page. The same arguments give the same bytes."""
     run = tag("script", Markup(script)) if script else None
-    html = tag("html", metadata(title, STYLE + style, script), tag("body", body, run), lang="en")
-    return f"<!doctype html>\n{html}\n"
+    refusing = tag("meta", http_equiv="Content-Security-Policy", content=policy(script))
+    return html(metadata(title, STYLE + style, refusing), tag("body", body, run))
 
 
-def metadata(title: str, style: str, script: str) -> Markup:
-    """Return the page's head. Its policy refuses whatever is not in it, so that a name from outside can never run."""
+def html(head: Markup, body: Markup) -> str:
+    """Return a whole document."""
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def metadata(title: str, style: str, more: Inside) -> Markup:
+    """Return the page's head; `more` is what this page has to say of itself, such as its policy."""
     return tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy(script)),
+        more,
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
@@ -30,7 +35,14 @@ def metadata(title: str, style: str, script: str) -> Markup:
 
 
 def policy(script: str) -> str:
-    """Return the content security policy: styles of its own, and the one script that is known by its digest."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"'sha256-{digest}'" if script else "'none'"
+    """Return the content security policy, which refuses whatever is not in the page, so that a name from outside can never run.
+
+    It allows styles of its own, and the one script that is known by its digest.
+    """
+    allowed = digest(script) if script else "'none'"
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'"
+
+
+def digest(text: str) -> str:
+    """Return how a policy names a style or script by what it holds."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,6 +1,7 @@
 """Plots that fit any width: the drawing is stretched SVG, the words are HTML over it."""
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ STEPS: tuple[Nanos, ...] = (
     *(n * DAY for n in (1, 2, 7, 14, 28, 91, 182, 365, 1826, 3652)),
 )
 TICKS_AT_MOST = 9
+LONG = 15  # signs: a date with a time
+NEAR_DATE = 0.16  # of the axis: what such words may take
 MONDAY = 4 * DAY  # 1970-01-05: steps of weeks begin on Mondays
 GAP = 3  # a line is broken where a step is this many times the usual one
 Point = tuple[float, float | None]
@@ -40,34 +43,53 @@ class TimeAxis:
         step = next((step for step in STEPS if span // step < TICKS_AT_MOST), -(-span // (TICKS_AT_MOST * DAY)) * DAY)
         base = MONDAY % step if step % (7 * DAY) == 0 else 0
         first = -(-(self.first - base) // step) * step + base
-        return [(self.place(time), tick_text(time, step)) for time in range(first, self.last + 1, step)]
+        times = list(range(first, self.last + 1, step))
+        years = len({utc(time).year for time in times}) > 1
+        before = (None, *times)
+        return [
+            (self.place(time), tick_text(time, last, year=years)) for last, time in zip(before, times, strict=False)
+        ]
 
 
-def tick_text(time: Nanos, step: Nanos) -> str:
-    """Return the part of a time that tells it from its neighbours."""
-    when = utc(time)
-    if step >= 182 * DAY:
-        return f"{MONTHS[when.month - 1]} {when.year}"
-    if time % DAY == 0:
-        return f"{when.day} {MONTHS[when.month - 1]}"
-    return f"{when:%H:%M:%S}" if step < MINUTE else f"{when:%H:%M}"
+def tick_text(time: Nanos, before: Nanos | None, *, year: bool = False) -> str:
+    """Return a time as it is read beside the tick before it: the day where that is another, the first with its `year`, or all.
+
+    >>> tick_text(0, None), tick_text(HOUR, 0), tick_text(DAY, HOUR), tick_text(400 * DAY, DAY), tick_text(SECOND, 0)
+    ('1 Jan 1970', '01:00', '2 Jan', '5 Feb 1971', '00:00:01')
+    """
+    when, last = utc(time), None if before is None else utc(before)
+    of_year = f" {when.year}" if year or last is None or last.year != when.year else ""
+    day = "" if last is not None and last.date() == when.date() else f"{when.day} {MONTHS[when.month - 1]}{of_year}"
+    clock = "" if time % DAY == 0 else f"{when:%H:%M:%S}" if time % MINUTE else f"{when:%H:%M}"
+    return " ".join(filter(None, (day, clock)))
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture."""
+    """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture.
+
+    `growing`: even up to 1, above by factors, a factor of ten as high as what is below 1: so 1 is seen beside 85.
+    """
 
     top: float
     unit: int = 1000
+    growing: bool = False
 
     def down(self, value: float) -> int:
         """How far from the top a value stands, in steps; negative above it."""
-        return round((self.top - value) * self.unit)
+        return round((self._drawn(self.top) - self._drawn(value)) * self.unit)
+
+    def fraction(self, value: float) -> float:
+        """The same, as a part of the height."""
+        return 1 - self._drawn(value) / self._drawn(self.top)
 
     @property
     def high(self) -> int:
         """Steps from the top to 0."""
-        return round(self.top * self.unit)
+        return round(self._drawn(self.top) * self.unit)
+
+    def _drawn(self, value: float) -> float:
+        return 1 + math.log10(value) if self.growing and value > 1 else value
 
 
 def nice_top(highest: float) -> float:
@@ -138,19 +160,38 @@ def drawing(described: str, scale: Scale, inside: Inside) -> Markup:
         role="img",
         aria_label=described,
         data_unit=scale.unit,
+        data_growing=scale.growing,
     )
 
 
 def ticks(words: Iterable[tuple[float, str]]) -> Markup:
     """Return the words under an axis, each at its place."""
-    spans = [tag("span", text, style=f"left:{percent(place)}", class_=edge(place)) for place, text in words]
-    return tag("div", spans, class_="ticks", aria_hidden="true")
+    texts = [tag("text", text, x=percent(place), y="1em", class_=edge(place)) for place, text in spaced(list(words))]
+    return tag("svg", texts, class_="ticks", aria_hidden="true")
+
+
+def spaced(words: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
+    """Return words without the second where the first, which has the whole date and hangs inwards, would reach it.
+
+    >>> spaced([(0.02, "23 Nov 2026 04:00"), (0.1, "05:00"), (0.2, "06:00")])
+    [(0.02, '23 Nov 2026 04:00'), (0.2, '06:00')]
+    """
+    if len(words) < 2 or len(words[0][1]) < LONG:  # noqa: PLR2004 - none to be reached
+        return words
+    room = NEAR_DATE if edge(words[0][0]) else NEAR_DATE / 2
+    return [words[0], *words[2:]] if words[1][0] - words[0][0] < room else words
 
 
 def level_words(words: Iterable[tuple[float, str]]) -> Markup:
     """Return words inside a plot, at places from the top (0) to the foot (1)."""
-    spans = [tag("span", text, style=f"top:{percent(place)}", class_="level-word") for place, text in words]
-    return tag("div", spans, aria_hidden="true")
+    texts = [tag("text", text, x=3, y=percent(place), class_="level-word") for place, text in words]
+    return tag("svg", texts, class_="levels", aria_hidden="true")
+
+
+def row(class_: str, label: Inside, inside: Inside) -> Markup:
+    """Return a plot beside its label; what is inside is stretched over its box."""
+    box = tag("div", inside, class_="box")
+    return tag("div", tag("div", label, class_="label"), box, class_=f"plot {class_}")
 
 
 def edge(place: float) -> str | None:

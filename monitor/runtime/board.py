@@ -7,7 +7,10 @@ from itertools import islice, product
 
 import numpy as np
 
+from detectors import Baseline, Distribution, PackedSketch
 from detectors.charts import KINDS, IncidentKind, LevelStep
+from detectors.distribution import distribution_of
+from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import REASON, RetrainOutcome
@@ -30,6 +33,7 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
+    FeaturesTracked,
     FewRows,
     FieldsRejected,
     LagMeasured,
@@ -46,12 +50,15 @@ from monitor.facts import (
     SourceTroubled,
     SubgroupCharted,
     TopicsMissing,
+    TrackPoint,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.series.history import KEPT_WINDOWS
+from monitor.series.scoring import DRIFT, INSUFFICIENT
+from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
 HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a feature is held to a level of its own
@@ -79,13 +86,23 @@ class SeriesBoard:
     states: Mapping[str, int] = field(default_factory=dict)
     learning: CalibrationLearning | None = None  # how far a cold reference has come
     learnt: CalibrationLearnt | None = None  # what it has learnt
+    baseline: Baseline | None = None  # what it is held against, and drawn beside
+    counts: PackedSketch | None = None  # of the last window
     few: FewRows | None = None  # its usual windows hold too few rows
     min_rows: int = 0
 
-    def with_window(self, window: WindowClosed | None, scores: ScoreTable, states: Mapping[str, int]) -> "SeriesBoard":
+    def with_window(
+        self,
+        window: WindowClosed | None,
+        scores: ScoreTable,
+        states: Mapping[str, int],
+        counts: PackedSketch | None = None,
+    ) -> "SeriesBoard":
         """The board with another window or other scores; `dataclasses.replace` takes five times as long."""
         about = self.reference, self.reference_rows, self.rules, self.length, self.calibration
-        return SeriesBoard(*about, window, scores, states, self.learning, self.learnt, self.few, self.min_rows)
+        return SeriesBoard(
+            *about, window, scores, states, self.learning, self.learnt, self.baseline, counts, self.few, self.min_rows
+        )
 
     def insufficient(self) -> dict[str, tuple[str, int]]:
         """The features of which a detector had too few values in the last window: the cause, and how many there were."""
@@ -97,6 +114,49 @@ class SeriesBoard:
             for place in np.flatnonzero(short).tolist():
                 found[columns.names[place]] = cause, int(columns.rows[place])
         return found
+
+    @property
+    def drifted(self) -> float | None:
+        """Share of the features in drift among those that could be judged in the last window; None where none could."""
+        judged = [
+            state for feature, state in self.states.items() if feature != volume.FEATURE and state != INSUFFICIENT
+        ]
+        return judged.count(DRIFT) / len(judged) if judged else None
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features of the reference."""
+        return () if self.baseline is None else self.baseline.names
+
+    def distribution(self, feature: str) -> Distribution | None:
+        """A feature of the last window beside the reference; None where no window was closed, and of what is no feature."""
+        if self.baseline is None or self.counts is None or feature not in self.baseline.features:
+            return None
+        at = self.baseline.names.index(feature)
+        first, last = self.counts.layout.offsets[at : at + 2].tolist()
+        return distribution_of(self.baseline.features[feature], self.counts.counts[first:last].astype(np.int64))
+
+
+@dataclass(slots=True)
+class SeriesTrack:
+    """How near the features of a series came: the last windows, and the hours of the last days; the oldest first."""
+
+    features: tuple[str, ...] = ()
+    windows: deque[TrackPoint] = field(default_factory=lambda: deque(maxlen=KEPT_POINTS[WINDOWS]))
+    hours: deque[TrackPoint] = field(default_factory=lambda: deque(maxlen=KEPT_POINTS[HOURS]))
+
+    def add(self, tracked: FeaturesTracked) -> None:
+        """Take further points; one that is there already is replaced."""
+        self.features = tracked.features
+        for points, more in ((self.windows, tracked.windows), (self.hours, tracked.hours)):
+            for point in more:
+                if points and points[-1].start == point.start:
+                    points.pop()
+                points.append(point)
+
+    def copy(self) -> "SeriesTrack":
+        """This moment's track."""
+        return SeriesTrack(self.features, self.windows.copy(), self.hours.copy())
 
 
 @dataclass(slots=True)
@@ -123,6 +183,8 @@ class Board:
     windows: dict[SeriesKey, deque[WindowClosed]] = field(  # the last ones, oldest first
         default_factory=lambda: defaultdict(lambda: deque(maxlen=KEPT_WINDOWS))
     )
+    tracks: dict[SeriesKey, SeriesTrack] = field(default_factory=lambda: defaultdict(SeriesTrack))
+    deliveries: Mapping[str, DeliveryTried] = field(default_factory=dict)  # the last attempt, by target
     panes: Mapping[SeriesKey, int] = field(default_factory=dict)
     alerts: dict[tuple[SeriesKey, str, IncidentKind], AlertSeen] = field(default_factory=dict)  # not inactive
     levels: Mapping[tuple[SeriesKey, str], LevelChanged] = field(
@@ -136,6 +198,7 @@ class Board:
     expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
     suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
     holiday: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: the last subgroup fell on one
+    widened: dict[tuple[str, str], float] = field(default_factory=dict)  # same: what days may do, over the reference's
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
@@ -189,21 +252,24 @@ class Board:
             of = key.model, key.version
             self.counters["driftd_chart_warnings_total"][of] += 0
             self.expected_warnings[of], self.suspect[of], self.holiday[of] = 0.0, False, False
+            self.widened[of] = 1.0
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
 
-        The windows before the last stay behind; `recent` takes those.
+        The windows before the last stay behind, and so do the tracks; `recent` and `track` take those.
         """
         durations = self.checkpoint_durations
         return replace(
             self,
             series=dict(self.series),
             windows={},
+            tracks={},
             alerts=dict(self.alerts),
             expected_warnings=dict(self.expected_warnings),
             suspect=dict(self.suspect),
             holiday=dict(self.holiday),
+            widened=dict(self.widened),
             resolved=self.resolved.copy(),
             counters=defaultdict(Counter, {name: counter.copy() for name, counter in self.counters.items()}),
             checkpoint_durations=Durations(durations.counts.copy(), durations.total),
@@ -216,6 +282,10 @@ class Board:
             for key, windows in self.windows.items()
             if model is None or key.model == model
         ]
+
+    def track(self, key: SeriesKey) -> SeriesTrack:
+        """How near the features of a series came."""
+        return self.tracks[key].copy() if key in self.tracks else SeriesTrack()
 
     def is_silenced(self, model: str) -> bool:
         """Whether nobody is told of any version of a model."""
@@ -230,8 +300,8 @@ class Board:
                 self._count_events(fact)
             case WindowClosed():
                 self._close(fact)
-            case WindowScored(key, _, scores, states):
-                self.series[key] = self.series[key].with_window(self.series[key].window, scores, states)
+            case WindowScored(key, _, scores, states, counts):
+                self.series[key] = self.series[key].with_window(self.series[key].window, scores, states, counts)
             case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | LevelChanged():
                 self._alert(fact)
             case SubgroupCharted(key=key, point=point):
@@ -239,6 +309,7 @@ class Board:
                 self.counters["driftd_chart_warnings_total"][labels] += point.warned
                 self.expected_warnings[labels] = self.expected_warnings.get(labels, 0.0) + point.expected_warnings
                 self.suspect[labels], self.holiday[labels] = point.suspect, point.holiday
+                self.widened[labels] = point.widened
             case BaselineTrails(key=key, feature=feature):
                 self.trailing = {**self.trailing, (key, feature): fact}
             case CalibrationStands(key, suspect):
@@ -255,13 +326,16 @@ class Board:
         if isinstance(fact, CalibrationLearning):
             self.series[fact.key] = replace(series, learning=fact)
             return
-        self.series[fact.key] = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
+        series = replace(series, calibration=fact.calibration, learning=None, learnt=fact)
+        self.series[fact.key] = replace(series, baseline=fact.reference)
         self._expect_warnings(fact.key)
 
     def _note(self, fact: Fact) -> None:
         match fact:
             case FewRows(key, few=few):
                 self.series[key] = replace(self.series[key], few=fact if few else None)
+            case FeaturesTracked(key):
+                self.tracks[key].add(fact)
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):
@@ -280,6 +354,7 @@ class Board:
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
             case DeliveryTried(target=target, type=kind, outcome=outcome):
                 self._count_delivery(target, kind, outcome, 1)
+                self.deliveries = {**self.deliveries, target: fact}
             case _:
                 self._note_source(fact)
 

@@ -1,5 +1,6 @@
-"""GET /metrics, health and the JSON routes; POST of what people decide. Bounded in threads, bytes and time."""
+"""The status page, GET /metrics, health and the JSON routes; POST of what people decide. Bounded in threads, bytes and time."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -8,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -16,6 +17,9 @@ from monitor.runtime import routes
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import listed
 from monitor.runtime.metrics import Exposition
+from monitor.runtime.page.frame import POLICY
+from monitor.runtime.page.pages import PATHS, Pages
+from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import MOST_BYTES, Deciding, NotGrantedError
 
@@ -24,8 +28,18 @@ REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS = "/api/v1/decisions"
+STATUS = "/api/v1/status"
+PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
+FEATURE = "/api/v1/models/{model}/features/{feature}"
+FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+GUARDS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}  # of a page
 ENCODER = msgspec.json.Encoder()
 
 
@@ -43,6 +57,7 @@ class Surface:
         self._metrics = metrics
         self._ready = ready
         self._deciding = deciding
+        self.pages = Pages(telemetry, metrics.status)
         self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
             "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
             "/api/v1/alerts": lambda _: routes.alerts(telemetry.look(Board.copy)),
@@ -54,20 +69,35 @@ class Surface:
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
         """The answer to GET `target`."""
         path, _, query = target.partition("?")
+        asked = parse_qs(query, keep_blank_values=True)
+        if path in self._json or path == STATUS:
+            return self._answer_json(path, asked)
+        if path in PATHS:
+            status, page = self.pages.answer(path, asked)
+            return status, HTML, page
+        if path in PROBES:
+            return self._probe(path, accept)
+        if one := FEATURE_PATH.fullmatch(path):
+            return self._answer_feature(unquote(one["model"]), unquote(one["feature"]), asked)
+        if "text/html" in accept:
+            return HTTPStatus.NOT_FOUND, HTML, self.pages.absent()
+        return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
+
+    def _probe(self, path: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
+        """What machines ask often."""
         match path:
             case "/metrics":
                 return HTTPStatus.OK, *self._metrics.answer(accept)
             case "/healthz":
                 return HTTPStatus.OK, TEXT, b"ok\n"
-            case "/readyz":
-                reason = self._ready()
-                if reason is None:
-                    return HTTPStatus.OK, TEXT, b"ready\n"
-                return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
-            case path if path in self._json:
-                return self._answer_json(path, parse_qs(query))
             case _:
-                return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
+                return self._readiness()
+
+    def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
+        reason = self._ready()
+        if reason is None:
+            return HTTPStatus.OK, TEXT, b"ready\n"
+        return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
 
     def take(self, target: str, authorization: str, body: bytes) -> tuple[HTTPStatus, str, bytes]:
         """The answer to POST `target`."""
@@ -88,16 +118,29 @@ class Surface:
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """Every path that is answered."""
-        return ("/metrics", "/healthz", "/readyz", *self._json)
+        """Every path that is answered; what stands in braces is a name, as a URL writes it."""
+        return ("/", *PROBES, STATUS, *self._json, FEATURE)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
+        if path == STATUS:
+            return HTTPStatus.OK, JSON, ENCODER.encode(standing(*self.pages.models(), self._metrics.status))
         try:
             items = self._json[path](query)
         except BadRequest as error:
             return HTTPStatus.BAD_REQUEST, JSON, ENCODER.encode({"error": str(error)})
         # item by item: one call for all would keep every other thread out until it is done
         return HTTPStatus.OK, JSON, b"[%b]" % b",".join([ENCODER.encode(item) for item in items])
+
+    def _answer_feature(self, model: str, name: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
+        version = query.get("version", [None])[-1]
+        try:
+            return (
+                HTTPStatus.OK,
+                JSON,
+                ENCODER.encode(routes.feature(self._telemetry.look(Board.copy), model, name, version)),
+            )
+        except KeyError as error:
+            return HTTPStatus.NOT_FOUND, JSON, ENCODER.encode({"error": error.args[0]})
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
         text = query.get("limit", ["100"])[-1]
@@ -222,6 +265,8 @@ class Connection(BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.send_header("cache-control", "no-store")
+        for header, value in GUARDS.items() if kind == HTML else ():
+            self.send_header(header, value)
         self.end_headers()
         if with_body:
             self.wfile.write(body)

@@ -78,6 +78,19 @@ METRICS: dict[str, Spec] = {
         "min_rows, few_values: the feature is missing too often",
         (*SERIES, "cause"),
     ),
+    "driftd_trailing_days": Spec(
+        "gauge",
+        "Days held of the recent past that the feature is compared with in place of the reference; absent where that decides",
+        FEATURE,
+    ),
+    "driftd_trailing_shift_sigma": Spec(
+        "gauge", "Mean of that recent past less the reference's mean, in reference standard deviations", FEATURE
+    ),
+    "driftd_drifted_features_ratio": Spec(
+        "gauge",
+        "Share of the features in drift among those that could be judged in the last closed window; absent where none could",
+        SERIES,
+    ),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
     "driftd_window_ids": Spec(
         "gauge", "Distinct ids in the last closed window, estimated; absent where no row has one", SERIES
@@ -110,6 +123,11 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_calibration_suspect": Spec(
         "gauge", "1: charts warn far more often than the calibration allows: it does not fit this traffic", SERIES
+    ),
+    "driftd_days_allowance_ratio": Spec(
+        "gauge",
+        "What levels of days may do, over what the reference shows; grows with pages that pass by themselves",
+        SERIES,
     ),
     "driftd_holiday": Spec(
         "gauge", "1: the last windows fell on a holiday, so that the charts judge missing values alone", SERIES
@@ -201,6 +219,9 @@ class DaemonStatus:
     targets: tuple[str, ...]
     started: Nanos
     compiled: Mapping[str, bool] = field(default_factory=dict)
+    addresses: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # type and address of each target, secrets masked
 
 
 class Exposition:
@@ -216,7 +237,7 @@ class Exposition:
         process: CollectorRegistry,
     ) -> None:
         self._look = look
-        self._status = status
+        self.status = status
         self._process = process
         self._kept: dict[SeriesKey, tuple[SeriesBoard, dict[str, bytes]]] = {}
         self._one_at_a_time = Lock()  # who comes second finds the text written
@@ -253,7 +274,7 @@ class Exposition:
         return [text for _, text in now.values()]
 
     def _health(self, board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
-        started = self._status.started
+        started = self.status.started
         lags = [((partition.topic, str(partition.index)), lag) for partition, lag in board.lags.items()]
         yield "driftd_consumer_lag", lags
         yield "driftd_late_ratio", [((topic,), late.share) for topic, late in board.late.items()]
@@ -263,27 +284,27 @@ class Exposition:
         yield "driftd_topics_missing", [((), board.topics_missing)]
         yield "driftd_state_bytes", [((), board.state_bytes)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
-        yield "driftd_checkpoint_age_seconds", [((), max(0, self._status.now() - saved) / SECOND)]
+        yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)]
         answered = started if board.answered_at is None else board.answered_at
         yield "driftd_source_answered_timestamp_seconds", [((), answered / SECOND)]
         turned = started if board.turned_at is None else board.turned_at
         yield "driftd_loop_timestamp_seconds", [((), turned / SECOND)]
 
     def _outside(self) -> Iterator[tuple[str, Iterable[Value]]]:
-        backlog, now = self._status.backlog(), self._status.now()
+        backlog, now = self.status.backlog(), self.status.now()
         pending: list[Value] = []
         oldest: list[Value] = []
-        for target in self._status.targets:  # under the label `webhook`, whatever its type: dashboards know it so
+        for target in self.status.targets:  # under the label `webhook`, whatever its type: dashboards know it so
             waiting = backlog.get(target, Backlog(0, None))
             pending.append(((target,), waiting.pending))
             age = 0.0 if waiting.oldest is None else max(0, now - waiting.oldest) / SECOND
             oldest.append(((target,), age))
         yield "driftd_outbox_pending", pending
         yield "driftd_outbox_oldest_seconds", oldest
-        yield "driftd_ready", [((), int(self._status.ready() is None))]
-        yield "driftd_foreign_commits", [((), int(self._status.other_committer()))]
-        yield "driftd_build_info", [((self._status.version,), 1)]
-        yield "driftd_compiled", [((part,), int(used)) for part, used in self._status.compiled.items()]
+        yield "driftd_ready", [((), int(self.status.ready() is None))]
+        yield "driftd_foreign_commits", [((), int(self.status.other_committer()))]
+        yield "driftd_build_info", [((self.status.version,), 1)]
+        yield "driftd_compiled", [((part,), int(used)) for part, used in self.status.compiled.items()]
 
 
 DETAIL_METRICS = tuple({name: None for parts in DETAILS.values() for name in parts.values()})  # each once
@@ -300,6 +321,7 @@ SERIES_PARTS = (
     "driftd_calibration_info",
     "driftd_learning_ratio",
     "driftd_insufficient_features",
+    "driftd_drifted_features_ratio",
     "driftd_window_rows",
     "driftd_window_ids",
     "driftd_duplicate_share",
@@ -350,6 +372,7 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
         "driftd_learning_ratio": [] if series.learning is None else [(base, series.learning.share)],
         "driftd_insufficient_features": [] if window is None else _insufficient(base, series),
+        "driftd_drifted_features_ratio": [] if series.drifted is None else [(base, series.drifted)],
         "driftd_window_rows": [] if window is None else [(base, window.rows)],
         "driftd_window_ids": [] if ids is None else [(base, ids.distinct)],
         "driftd_duplicate_share": [] if ids is None else [(base, ids.share)],
@@ -378,8 +401,13 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
         states.setdefault((*_labels(key), rule), []).append(alert.state)
     yield "driftd_alert_state", (rules | {labels: int(worst(found)) for labels, found in states.items()}).items()
     yield "driftd_incident_open", _incidents_open(board)
+    trailing = [((*_labels(key), feature), trails) for (key, feature), trails in board.trailing.items()]
+    yield "driftd_trailing_days", [(labels, trails.days) for labels, trails in trailing]
+    shifts = [(labels, trails.shift) for labels, trails in trailing if trails.shift is not None]
+    yield "driftd_trailing_shift_sigma", shifts
     yield "driftd_chart_warnings_expected_total", board.expected_warnings.items()
     yield "driftd_calibration_suspect", [(labels, int(suspect)) for labels, suspect in board.suspect.items()]
+    yield "driftd_days_allowance_ratio", board.widened.items()
     yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]
 
 

@@ -23,12 +23,17 @@ def models(board: Board) -> Iterator[dict[str, Any]]:
     for key, rule in sorted({(key, rule) for key, rule, _ in board.alerts}):
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
-        levels = {feature: level for (of, feature), level in board.levels.items() if of == key}
-        trailing = {feature: trails for (of, feature), trails in board.trailing.items() if of == key}
-        yield model(key, series, board.watermark, rules.get(key, []), (levels, trailing))
+        yield model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
 
 
 Held = tuple[Mapping[str, LevelChanged], Mapping[str, BaselineTrails]]  # by feature: its level, and its recent past
+
+
+def held_by(board: Board, key: SeriesKey) -> Held:
+    """What features of a series are held to beside the reference."""
+    levels = {feature: level for (of, feature), level in board.levels.items() if of == key}
+    trailing = {feature: trails for (of, feature), trails in board.trailing.items() if of == key}
+    return levels, trailing
 
 
 def model(
@@ -43,14 +48,7 @@ def model(
     return {
         "model": key.model,
         "version": key.version,
-        "window": None
-        if window is None
-        else {
-            "start": rfc3339(window.start),
-            "end": rfc3339(window.end),
-            "rows": window.rows,
-            "ids": ids_item(window.ids),
-        },
+        "window": None if window is None else window_item(window) | {"ids": ids_item(window.ids)},
         "calibration": series.calibration,
         "learning": None if series.learning is None else learning_item(series.learning),
         "learnt": None if series.learnt is None else {"at": rfc3339(series.learnt.at), **learnt_item(series.learnt)},
@@ -58,8 +56,43 @@ def model(
         "insufficient": None
         if series.few is None
         else few_rows(series.few.rows, series.few.length, series.few.min_rows),
+        "drifted_ratio": series.drifted,
         "features": [] if window is None else features(series, held),
         "alerts": rules,
+    }
+
+
+def window_item(window: WindowClosed) -> dict[str, Any]:
+    """From when to when, and how many rows."""
+    return {"start": rfc3339(window.start), "end": rfc3339(window.end), "rows": window.rows}
+
+
+def feature(board: Board, model: str, name: str, version: str | None) -> list[dict[str, Any]]:
+    """`GET /api/v1/models/{model}/features/{feature}`: a feature in each version, or in one, beside its reference.
+
+    Raises KeyError saying what there is.
+    """
+    series = {key: each for key, each in board.series.items() if key.model == model and version in {None, key.version}}
+    if not series:
+        raise KeyError(f"there is {', '.join(map(str, board.series))}")
+    found = [feature_item(board, key, each, name) for key, each in series.items() if name in each.features]
+    if not found:
+        raise KeyError(f"there is {', '.join(next(iter(series.values())).features)}")
+    return found
+
+
+def feature_item(board: Board, key: SeriesKey, series: SeriesBoard, name: str) -> dict[str, Any]:
+    """A feature of one series."""
+    window, shown = series.window, series.distribution(name)
+    judged = [] if window is None else features(series, held_by(board, key))
+    about = next((each for each in judged if each["feature"] == name), {"feature": name})
+    return {
+        "model": key.model,
+        "version": key.version,
+        **about,
+        "window": None if window is None else window_item(window),
+        "reference": {"hash": series.reference, "rows": series.reference_rows},
+        "distribution": None if shown is None else shown.to_dict(),
     }
 
 

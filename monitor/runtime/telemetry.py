@@ -32,6 +32,7 @@ from monitor.facts import (
     EventsCounted,
     EventsRejected,
     Fact,
+    FeaturesTracked,
     FewRows,
     FieldsRejected,
     ForeignCommit,
@@ -56,7 +57,7 @@ from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.metrics import METRICS
 from monitor.stream.events import DAY, SECOND, Nanos
-from monitor.targets.payloads import rfc3339
+from monitor.targets.payloads import incident_url, rfc3339
 
 __all__ = ["METRICS", "Telemetry", "configure_logging"]
 
@@ -64,7 +65,15 @@ T = TypeVar("T")
 QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; its counter goes on
 # Nothing is logged of these, and they are many.
 UNSPOKEN = frozenset(
-    {EventsCounted, WatermarkAdvanced, WindowScored, SubgroupCharted, CalibrationStands, DecisionsStand}
+    {
+        EventsCounted,
+        WatermarkAdvanced,
+        WindowScored,
+        FeaturesTracked,
+        SubgroupCharted,
+        CalibrationStands,
+        DecisionsStand,
+    }
 )
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
@@ -93,8 +102,9 @@ def configure_logging(level: str, style: str) -> None:
 class Telemetry:
     """Takes facts from the loop and the notifiers; is read by scrapes."""
 
-    def __init__(self, board: Board, now: Callable[[], Nanos]) -> None:
+    def __init__(self, board: Board, now: Callable[[], Nanos], page: str | None = None) -> None:
         self._board = board
+        self._page = page  # where others reach our status page
         self._lock = Lock()
         self._now = now
         self._said: dict[tuple[str, ...], Nanos] = {}
@@ -244,6 +254,7 @@ class Telemetry:
             severity=alert.severity.value,
             since=rfc3339(alert.since),
             summary=words,
+            **({} if self._page is None else {"url": incident_url(self._page, alert.incident)}),
             features=[
                 f"{entry.feature} {entry.detector} {entry.score:.4g} > {entry.threshold:g}" for entry in shown[:5]
             ],

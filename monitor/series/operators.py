@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from detectors import ScoreColumns, Tally
+from detectors import PackedSketch, ScoreColumns, Tally
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowClosed
@@ -20,10 +20,11 @@ from monitor.stream.windows import ClosedWindow, SealedPane
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A closed window and its scores."""
+    """A closed window and its scores. `counts` are those of its rows, to be shown; None where they were not kept."""
 
     window: WindowClosed
     scores: ScoreTable
+    counts: PackedSketch | None = None
 
 
 class Saved(Protocol):

@@ -8,17 +8,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import DETECTORS, ScoreColumns, Sketch
+from detectors import DETECTORS, PackedSketch, ScoreColumns, Sketch
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
 from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
-from monitor.facts import Fact, Qualities, WindowClosed, WindowIds, WindowScored
+from monitor.facts import Fact, FeaturesTracked, Qualities, WindowClosed, WindowIds, WindowScored
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
 from monitor.series.operators import ColumnScorer, Scored, Scoring
 from monitor.series.records import Entry
+from monitor.series.tracks import TrackKeeper
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import ClosedWindow
 
@@ -41,7 +42,7 @@ def _judges_all_rows(name: str) -> bool:
 class FeatureScoring(Scoring[Sketch]):
     """Scores windows of features by one scorer after the other, and keeps the last of them."""
 
-    kinds = (REPORT, WINDOW)
+    kinds = (REPORT, WINDOW, *TrackKeeper.kinds)
 
     def __init__(self, key: SeriesKey, judging: Judging, scorers: Sequence[ColumnScorer], history: History) -> None:
         self.history = history
@@ -50,6 +51,7 @@ class FeatureScoring(Scoring[Sketch]):
         self._scorers = scorers
         self._reference = judging.reference
         self._asking = Asking(judging)
+        self._tracks = TrackKeeper(len(self._asking.features))
         self._changed = False
         self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
 
@@ -61,18 +63,20 @@ class FeatureScoring(Scoring[Sketch]):
             columns.append(scorer.columns(tally, columns))
         quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, ids)
-        return Scored(closed, self._asking.table(columns))
+        return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""
         self.last = scored
         self.history.add(scored.window)
         self._changed = True
-        return self._told(scored, standing)
+        window, hour = self._tracks.add(scored.window.start, scored.window.end, scored.scores)
+        tracked = FeaturesTracked(self._key, self._asking.features, (window,), (hour,))
+        return [*self._told(scored, standing), tracked]
 
     def _told(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         states = self.states(scored.scores, standing)
-        return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, states)]
+        return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, states, scored.counts)]
 
     # --- states -------------------------------------------------------------------------------------------------
 
@@ -107,26 +111,33 @@ class FeatureScoring(Scoring[Sketch]):
 
     def current(self, standing: Mapping[str, AlertState]) -> list[Fact]:
         """The history, then the last window as it was scored."""
-        return [*self.history.windows, *(self._told(self.last, standing) if self.last is not None else [])]
+        told = self._told(self.last, standing) if self.last is not None else []
+        windows, hours = self._tracks.windows, self._tracks.hours
+        tracked = [FeaturesTracked(self._key, self._asking.features, windows, hours)] if windows else []
+        return [*self.history.windows, *told, *tracked]
 
     def changes(self) -> list[Entry]:
         """The rows that changed since the last call."""
         last = [_report(self.last)] if self._changed else []
         self._changed = False
-        return [*last, *self.history.changes()]
+        return [*last, *self.history.changes(), *self._tracks.changes()]
 
     def snapshot(self) -> list[Entry]:
         """All rows."""
-        return [_report(self.last), *self.history.snapshot()]
+        return [_report(self.last), *self.history.snapshot(), *self._tracks.snapshot()]
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the history, and the last window under today's thresholds. Raises ValueError for damaged bytes."""
         self.history.restore(entry for entry in entries if entry.kind == WINDOW)
+        if alike:
+            self._tracks.restore(entries)
         for entry in entries if alike else ():
             if entry.kind == REPORT:
                 saved = msgspec.msgpack.decode(entry.held, type=SavedReport)
                 table = self._asking.table(columns.columns() for columns in saved.scores)
-                self.last = Scored(saved.window, table)
+                layout = self._reference.layout
+                counts = Sketch.from_bytes(layout, saved.counts).packed() if saved.counts else None
+                self.last = Scored(saved.window, table, counts)
         return []
 
 
@@ -213,10 +224,11 @@ class SavedColumns:
 
 @dataclass(slots=True)
 class SavedReport:
-    """The last closed window as saved; states follow from scores and alerts."""
+    """The last closed window as saved; states follow from scores and alerts. `counts`: none in states of before they were kept."""
 
     window: WindowClosed
     scores: list[SavedColumns]
+    counts: bytes = b""
 
 
 def _report(last: Scored | None) -> Entry:
@@ -224,4 +236,5 @@ def _report(last: Scored | None) -> Entry:
         return Entry(REPORT, None)
     window = replace(last.window, quality=tuple(last.window.quality))
     columns = [SavedColumns.of(part.columns) for part in last.scores.parts]
-    return Entry(REPORT, msgspec.msgpack.encode(SavedReport(window, columns)))
+    counts = b"" if last.counts is None else last.counts.to_bytes()
+    return Entry(REPORT, msgspec.msgpack.encode(SavedReport(window, columns, counts)))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -293,12 +294,27 @@ class RetrainingSettings(Section):
 
 
 class HttpSettings(Section):
-    """Where /metrics, health and the JSON routes are served, and the token by which people decide."""
+    """Where the status page, /metrics, health and the JSON routes are served, how others reach them, and the token by which people decide."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9464
     token_file: Path | None = None
     token_env: str | None = None
+    external_url: str | None = None  # what links lead to, for those who read alerts
+
+    @field_validator("external_url")
+    @classmethod
+    def _page(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an http:// or https:// address without ? and #")
+        if parts.username or parts.password:
+            raise ValueError("must hold no user name or password: alerts would tell it")
+        if not url.isascii() or not url.isprintable() or " " in url or parts.port == 0:
+            raise ValueError("must be plain ASCII without spaces")
+        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _one_token(self) -> "HttpSettings":

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -30,10 +31,20 @@ MOST_BYTES = 17_000  # of evidence: with what is around it a body stays under th
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who speaks: what every notice says of us."""
+    """Who speaks: what every notice says of us. `page` is where others reach our status page, None where nobody says."""
 
     config_hash: str
     version: str
+    page: str | None = None
+
+
+def incident_url(page: str | None, incident: str) -> str | None:
+    """The page of an incident; None where nobody says where our pages are.
+
+    >>> incident_url("https://drift.internal", "5e9")
+    'https://drift.internal/incident?id=5e9'
+    """
+    return None if page is None else f"{page}/incident?id={quote(incident, safe='')}"
 
 
 def rfc3339(nanos: Nanos) -> str:
@@ -122,6 +133,8 @@ def data_of(
         "driftd_version": sender.version,
         "summary": escalation(fact) if isinstance(fact, AlertEscalated) else summary(alert),
     }
+    if sender.page is not None:
+        data["url"] = incident_url(sender.page, alert.incident)
     if new:
         data["new"] = new
     if alert.settled:

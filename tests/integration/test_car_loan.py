@@ -1,4 +1,4 @@
-"""The README's walk, on a real Kafka: the drifted columns fire within two windows, the others never."""
+"""The walk of docs/set-up.md, on a real Kafka: the drifted columns fire within two windows, the others never."""
 
 import base64
 import subprocess
@@ -73,6 +73,7 @@ def test_drifted_columns_fire_within_two_windows_and_retraining_is_asked_for_onc
 ) -> None:
     fit(tmp_path)
     (tmp_path / "webhook.secret").write_text(SECRET + "\n", encoding="utf-8")
+    (tmp_path / "token").write_text("the-token-of-the-walk\n", encoding="utf-8")
     config = yaml.safe_load((EXAMPLE / "driftd.yaml").read_text(encoding="utf-8"))
     config["kafka"]["bootstrap_servers"] = apache_kafka.bootstrap
     config["webhooks"][0] |= {"url": receiver.url, "types": ["*"]}

@@ -11,7 +11,7 @@ from monitor.backtest.result import BacktestResult
 from monitor.stream.events import SeriesKey
 from tests.build import DAY, HOUR
 from tests.parts.chromium import Chromium, Page
-from tests.reports import PAGE, episode, evidence, injected, make_model, make_result, track
+from tests.reports import PAGE, episode, evidence, injected, make_model, make_result, picture, track
 
 pytestmark = pytest.mark.chromium
 SCHEMES = pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -53,7 +53,10 @@ def hostile_result() -> BacktestResult:
     """Every text that comes from outside holds HTML, and is long."""
     key = SeriesKey(HOSTILE, HOSTILE)
     tracks = (track(HOSTILE, 3.0), track("age", 0.4))
-    model = make_model(key=key, tracks=tracks, calibrated=HOSTILE, drifting=(HOSTILE,), reference=HOSTILE)
+    pictures = (picture(HOSTILE), picture(HOSTILE, rule=""))
+    model = make_model(
+        key=key, tracks=tracks, pictures=pictures, calibrated=HOSTILE, drifting=(HOSTILE,), reference=HOSTILE
+    )
     fired = episode(key=key, rule=HOSTILE, evidence=(evidence(HOSTILE, words=HOSTILE, chart=HOSTILE),))
     planted = injected(text=HOSTILE, key=key, feature=HOSTILE)
     texts = {"config": HOSTILE, "command": HOSTILE, "inputs": (HOSTILE,), "hints": (HOSTILE,), "rejected": {HOSTILE: 1}}

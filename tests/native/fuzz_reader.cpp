@@ -45,7 +45,10 @@ void describe(Shape& shape) {
   add(shape, *features, "city", Kind::category, 1);
   shape.root.entries[3].node = std::move(features);
   shape.categories.resize(2);
-  for (Table& table : shape.categories) table.add("pro", 0), table.add("Z\xc3\xbcrich", 1), table.add("2.5", 2);
+  for (Categories& each : shape.categories) {
+    each.codes.add("pro", 0), each.codes.add("Z\xc3\xbcrich", 1), each.codes.add("2", 2), each.codes.add("2.0", 2);
+    each.unseen = 3;
+  }
   shape.numbers = 3;
   shape.required = 1;
   shape.envelope = true;

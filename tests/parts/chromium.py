@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # it finds no host at all
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # it finds no host but this one
     "--remote-debugging-pipe",  # it reads from descriptor 3 and writes to 4
 )
 
@@ -50,9 +51,12 @@ class Chromium:
             self.stop()
             raise
 
-    def open(self, path: Path, *, width: int, height: int = 900, dark: bool = False) -> "Page":
-        """Load a file and wait until it has."""
-        return Page(self, path, width, height, dark=dark)
+    def open(
+        self, path: Path | str, *, width: int, height: int = 900, dark: bool = False, scripts: bool = True
+    ) -> "Page":
+        """Load a file or an address and wait until it has; without `scripts` pages run none."""
+        address = path if isinstance(path, str) else path.absolute().as_uri()
+        return Page(self, address, width, height, dark=dark, scripts=scripts)
 
     def call(
         self, method: str, session: str | None = None, *, seconds: float = ANSWER_SECONDS, **parameters: Any
@@ -88,7 +92,7 @@ class Chromium:
 class Page:
     """One page, as wide as a test says."""
 
-    def __init__(self, browser: Chromium, path: Path, width: int, height: int, *, dark: bool) -> None:
+    def __init__(self, browser: Chromium, address: str, width: int, height: int, *, dark: bool, scripts: bool) -> None:
         self.browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -98,7 +102,9 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setScrollbarsHidden", hidden=True)
         self.show_in("dark" if dark else "light")
-        self.call("Page.navigate", url=path.absolute().as_uri())
+        if not scripts:
+            self.call("Emulation.setScriptExecutionDisabled", value=True)
+        self.call("Page.navigate", url=address)
         self._wait_for("Page.loadEventFired")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -114,6 +120,11 @@ class Page:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def text(self) -> str:
+        """All text of the page, asked of its document: no script is run."""
+        root = self.call("DOM.getDocument", depth=-1)["root"]
+        return " ".join(_texts(root))
 
     def wait_until(self, expression: str) -> None:
         """Return when some JavaScript is true."""
@@ -136,9 +147,9 @@ class Page:
         """Move the mouse there."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def screenshot(self) -> bytes:
-        """The whole page, also what is below the fold, as PNG."""
-        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def screenshot(self, *, whole: bool = True) -> bytes:
+        """The whole page, also what is below the fold, or the window alone, as PNG."""
+        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(taken["data"])
 
     def pdf(self) -> bytes:
@@ -152,6 +163,13 @@ class Page:
         deadline = time.monotonic() + ANSWER_SECONDS
         while not any(event["method"] == method for event in self._events()):
             self.browser.events.append(self.browser.message(deadline))
+
+
+def _texts(node: dict[str, Any]) -> Iterator[str]:
+    if node["nodeName"] == "#text":
+        yield node["nodeValue"]
+    for child in node.get("children", ()):
+        yield from _texts(child)
 
 
 def _pipe(path: Path) -> int:

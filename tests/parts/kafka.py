@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -31,7 +31,6 @@ ONE_SMALL_NODE = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
@@ -54,15 +53,19 @@ ONE_SMALL_NODE = {
 class ApacheKafka:
     """Broker and controller in one process. Stopped or killed, it keeps its port and its logs until `close()`.
 
-    Settings of server.properties beyond ONE_SMALL_NODE are given in `config`.
+    Settings of server.properties beyond ONE_SMALL_NODE are given in `config`. `secured` are protocols that it speaks too,
+    each at its own address in `addresses`: SSL, SASL_SSL.
     """
 
-    def __init__(self, directory: Path, *, config: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, config: Mapping[str, str] | None = None, secured: Sequence[str] = ()
+    ) -> None:
         self._java = java()
         self._jars = kafka_jars()
         self._directory = directory
         self._properties = directory / "server.properties"
-        port, controller_port = free_ports(2)
+        port, controller_port, *others = free_ports(2 + len(secured))
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(secured, others, strict=True)}
         self.bootstrap = f"127.0.0.1:{port}"
         self._configure(f"127.0.0.1:{controller_port}", config or {})
         self._format()
@@ -133,10 +136,12 @@ class ApacheKafka:
         )
 
     def _configure(self, controller: str, changes: Mapping[str, str]) -> None:
-        listeners = f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}"
+        places = {"PLAINTEXT": self.bootstrap, "CONTROLLER": controller, **self.addresses}
+        protocols = {"CONTROLLER": "PLAINTEXT", "PLAINTEXT": "PLAINTEXT", **{name: name for name in self.addresses}}
         settings = {
             **ONE_SMALL_NODE,
-            "listeners": listeners,
+            "listeners": ",".join(f"{name}://{place}" for name, place in places.items()),
+            "listener.security.protocol.map": ",".join(f"{name}:{spoken}" for name, spoken in protocols.items()),
             "controller.quorum.bootstrap.servers": controller,
             "log.dirs": f"{self._directory}/data",
             **changes,

@@ -53,7 +53,25 @@ values = st.recursive(
     max_leaves=6,
 )
 known = st.sampled_from(
-    ["free", "gold", "Zürich", "🦆", 1, True, 2.0, 2.5, 1e-4, 1e-5, -1.5e-7, 1e16, 1e20, 10**20, -(2**63)]
+    [
+        "free",
+        "Zürich",
+        "🦆",
+        1,
+        "1.0",
+        "01",
+        True,
+        "True",
+        2.0,
+        2.5,
+        1e-4,
+        -1.5e-7,
+        1e16,
+        "1e+16",
+        1e20,
+        10**20,
+        -(2**63),
+    ]
 )
 feature_values = st.one_of(st.floats(0, 10), st.integers(0, 5), known, values)
 zones = st.one_of(st.none(), st.just(UTC), st.integers(-1439, 1439).map(lambda one: timezone(timedelta(minutes=one))))

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
-from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart, chart_of, effect_of
+from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart
 from monitor.backtest.result import AlertEpisode
+from monitor.html.evidence import chart_of, said
 from monitor.html.figures import NONE, clock, count, moment, number, plural, spell, times
 from monitor.html.markup import Inside, Markup, facts, name, table, tag, text
 
@@ -79,14 +80,6 @@ def head(part: ModelPart, alert: AlertEpisode) -> Markup:
     return tag("summary", tag("span", first, class_="head"), tag("span", words, more, class_="words"))
 
 
-def said(entry: Evidence) -> str:
-    """Return a feature's part in words; what is known of it where the words were not kept."""
-    if entry.words:
-        return entry.words
-    moved = " ".join(part for part in (chart_of(entry), effect_of(entry)) if part != NONE)
-    return f"{moved}, {times(entry.excess)} its threshold"
-
-
 def open_for(alert: AlertEpisode) -> str:
     """Return how long an alert was open."""
     if alert.resolved_at is None:
@@ -121,7 +114,7 @@ def evidence_table(caption: str, entries: Sequence[Evidence]) -> Markup:
     """Return some features' evidence."""
     shown = entries[:FEATURES_AT_MOST]
     of = f"; {len(shown)} of {count(len(entries))} features" if len(shown) < len(entries) else ""
-    heads = ("Feature", "In words", "Chart", "#Effect", "Since", "#Score ÷ threshold", "#Rows")
+    heads = ("Feature", "In words", "Chart", "Since", "#Score ÷ threshold", "#Rows")
     return table(f"{caption} (times in UTC){of}", heads, map(evidence_row, shown))
 
 
@@ -129,9 +122,8 @@ def evidence_row(entry: Evidence) -> list[Inside]:
     """Return one feature's evidence."""
     return [
         name(entry.feature),
-        text(entry.words or NONE),
+        text(said(entry)),
         chart_of(entry),
-        effect_of(entry),
         moment(entry.since),
         [tag("b", times(entry.excess)), ratio(entry)],
         count(entry.rows),

@@ -7,10 +7,12 @@ from monitor.backtest.output import headline
 from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
-from monitor.backtest.report.parts import CALIBRATIONS, ModelPart, title
+from monitor.backtest.report.parts import ModelPart, title
+from monitor.backtest.report.pictures import pictures
 from monitor.backtest.report.timeline import timeline, tracks, windows_words
 from monitor.backtest.result import BacktestResult, Model
 from monitor.facts import CalibrationLearnt
+from monitor.html.evidence import CALIBRATIONS
 from monitor.html.figures import NONE, count, moment, number, plural, share, spell
 from monitor.html.markup import Inside, Markup, facts, joined, name, table, tag
 from monitor.html.page import page
@@ -170,6 +172,7 @@ def section(part: ModelPart) -> Markup:
         chapter("Alerts", alerts(part)),
         planted,
         chapter("How near each feature came to a page", tracks(part)),
+        chapter("Features beside their reference", pictures(part)),
         chapter("False alarms, expected and seen", judgement.false_alarms(part)),
         chapter("Self-check: warnings", judgement.self_check(part)),
         chapter("Other budgets", sweep(part)),

@@ -3,35 +3,12 @@
 from dataclasses import dataclass
 from typing import Self
 
-from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain
-from monitor.explain.figures import signed
-from monitor.html.figures import NONE, THIN, number
 from monitor.html.markup import Markup, name
 from monitor.html.plots import TimeAxis
 
 TOLD_AT_MOST = 100  # alerts of a rule that the report tells of; the JSON has them all
-CALIBRATIONS = {
-    "week": "profile by hour of the week",
-    "day": "profile by hour of the day",
-    "pooled": "one profile for all hours",
-    "cold": "cold",
-    "learnt_week": "learnt from live traffic: profile by hour of the week",
-    "learnt_day": "learnt from live traffic: profile by hour of the day",
-    "learnt_pooled": "learnt from live traffic: one profile for all hours",
-}
-CHARTS = {
-    "location+": "mean up",
-    "location-": "mean down",
-    "scale+": "spread up",
-    "scale-": "spread down",
-    "mass+": "rare values more",
-    "mass-": "rare values fewer",
-    "rows+": "more rows",
-    "rows-": "fewer rows",
-    "duplicates": "duplicates",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +86,3 @@ def title(model: Model) -> Markup:
     """Return a model's name and version; the version that stands for all others is left out."""
     key = model.key
     return name(key.model if key.version == "*" else str(key))
-
-
-def chart_of(entry: Evidence) -> str:
-    """Return what was seen to move, in words; the detector of an explicit rule."""
-    return CHARTS.get(entry.chart, entry.chart) or entry.detector
-
-
-def effect_of(entry: Evidence) -> str:
-    """Return how far it has gone, in the unit of its chart."""
-    if entry.effect is None:
-        return NONE
-    match entry.chart.rstrip("+-"):
-        case "location":
-            return f"{signed(entry.effect)}{THIN}σ"
-        case "scale":
-            return f"{signed(100 * entry.effect)}{THIN}%"
-        case "missing" | "unseen" | "mass":
-            return f"{signed(100 * entry.effect)} points"
-        case "rows":  # in doublings
-            return f"×{THIN}{number(2**entry.effect)}"
-        case _:
-            return number(entry.effect)

@@ -14,6 +14,7 @@ class Plot {
     this.path = svg.querySelector(".line").getAttribute("d");
     this.high = svg.viewBox.baseVal.height;
     this.unit = Number(svg.dataset.unit);
+    this.growing = "growing" in svg.dataset; // even up to 1, above by factors of ten
     this.output = box.querySelector(".read");
   }
   at(across) {
@@ -23,7 +24,9 @@ class Plot {
       if (point && (!near || Math.abs(point[0] - across) < Math.abs(near[0] - across))) near = point;
     }
     const apart = near ? Math.abs(near[0] - across) : Infinity;
-    return apart > this.reach() ? null : (this.high - near[1]) / this.unit;
+    if (apart > this.reach()) return null;
+    const drawn = (this.high - near[1]) / this.unit;
+    return this.growing && drawn > 1 ? 10 ** (drawn - 1) : drawn;
   }
   reach() { // half of the widest step that is still drawn as a line, and never less than a pixel or so
     if (this.far === undefined) {

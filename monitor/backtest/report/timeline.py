@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from monitor.backtest.report.parts import CHARTS, TOLD_AT_MOST, ModelPart
+from monitor.backtest.report.parts import TOLD_AT_MOST, ModelPart
 from monitor.backtest.result import AlertEpisode, Injected, Model, Retrain, Track
 from monitor.html import plots
+from monitor.html.evidence import CHARTS
 from monitor.html.figures import clock, count, moment, plural, spell, times
 from monitor.html.markup import Markup, name, tag
 from monitor.html.plots import Scale
 from monitor.stream.events import Nanos
 
-SHOWN = 2.0  # × the threshold: the height of a plot, more where a feature went further
+SHOWN = 2.0  # × the threshold: the height of plots, more where a feature went further
 NAMED_AT_MOST = 200  # features without a plot
 LANES_AT_MOST = 8
 BARS_AT_MOST = 500  # in a lane: more are one grey block to the eye
@@ -57,8 +58,7 @@ def rows_plot(part: ModelPart) -> Markup:
 
 def plot(class_: str, label: Iterable[Markup], drawing: Markup, levels: Iterable[tuple[float, str]] = ()) -> Markup:
     """Return a drawing beside its label; `levels` are words at places from the top (0) to the foot (1)."""
-    box = tag("div", drawing, plots.level_words(levels), tag("output", class_="read"), class_="box")
-    return tag("div", tag("div", label, class_="label"), box, class_=f"plot {class_}")
+    return plots.row(class_, label, [drawing, plots.level_words(levels), tag("output", class_="read")])
 
 
 def lane(label: str, bars: Sequence[Markup]) -> Markup:
@@ -154,7 +154,7 @@ def legend_of(model: Model) -> list[Markup]:
     return [
         tag(
             "span",
-            f"Evidence ÷ threshold, {length}; each plot reaches as far as its feature went, to {SHOWN:g} at least.",
+            f"Evidence ÷ threshold, {length}. All plots reach to {times(score_scale(model).top)}: evenly up to 1, above by factors.",
         ),
         *swatches,
     ]
@@ -162,7 +162,7 @@ def legend_of(model: Model) -> list[Markup]:
 
 def track_plot(part: ModelPart, track: Track) -> Markup:
     """Return how near one feature came over time."""
-    model, scale = part.model, Scale(max(SHOWN, plots.nice_top(track.highest)))
+    model, scale = part.model, score_scale(part.model)
     top, when, chart = peak(model, track)
     points = list(plots.places(part.axis, model.charted, track.peaks))
     described = f"Evidence divided by threshold of {track.feature}: highest {top} on {clock(when)} by {chart}"
@@ -181,10 +181,15 @@ def track_plot(part: ModelPart, track: Track) -> Markup:
     return plot(kind, label, plots.drawing(described, scale, inside), levels_of(scale))
 
 
+def score_scale(model: Model) -> Scale:
+    """Return the height of all plots of a model: as far as any feature went, above 1 by factors, so that 1 stays in sight."""
+    return Scale(max([SHOWN, *(plots.nice_top(track.highest) for track in model.tracks)]), growing=True)
+
+
 def levels_of(scale: Scale) -> list[tuple[float, str]]:
-    """Return the words beside a plot: where a page is, and how far it reaches where that is further than most."""
-    page = [(1 - 1 / scale.top, "1")]
-    return page if scale.top == SHOWN else [(0.0, f"{scale.top:g}"), *page]
+    """Return the words beside a plot: where a page is, and the powers of ten above it."""
+    powers = [10.0**power for power in range(1, 10) if 10.0**power < scale.top]
+    return [(scale.fraction(value), f"{value:g}") for value in (*reversed(powers), 1.0)]
 
 
 def peak(model: Model, track: Track) -> tuple[str, Nanos, str]:

@@ -82,7 +82,7 @@ def headline(frame: Frame) -> Text:
     rows = ", ".join(f"{model} {count:,}" for model, count in frame.window_rows.items())
     return Text(
         f"\n{frame.elapsed:5.1f} s  {frame.rate:,.0f} events/s  windows closed {frame.windows}  rows in the last: {rows}"
-        f"\n         {frame.phase}   metrics: {frame.url}/metrics",
+        f"\n         {frame.phase}   status page: {frame.url}",
         style="bold",
     )
 

@@ -1,6 +1,6 @@
 """Which features messages hold, and of what kind: found in the messages themselves, where no reference says it yet."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -104,15 +104,12 @@ class FeatureFinder:
 
     def look(self, rows: Iterable[Mapping[Path, object]]) -> None:
         """Look through rows of the model; what is new becomes a feature, or is left out with its reason."""
-        found: dict[str, list[object]] = {}
+        found: dict[str, list[object]] = defaultdict(list)
         for row in rows:
             for name, value in self._values(row):
-                held = found.get(name)
-                if held is None:
-                    held = found[name] = []
-                if value is not None:
-                    held.append(value)
-        for name, values in found.items():
+                found[name].append(value)
+        for name, every in found.items():
+            values = [value for value in every if value is not None]
             self.order.setdefault(name)
             if values and name not in self.features and name not in self.left_out:
                 self.add(name, values)
@@ -129,7 +126,8 @@ class FeatureFinder:
             asked = self.kind_asked(name)
             kind = asked or kind_of(values)
             self.features[name] = FoundFeature(name, kind)
-            if asked is None and kind is Kind.NUMERIC and (odd := [each for each in values if not_number(each)]):
+            stray = asked is None and kind is Kind.NUMERIC and str in set(map(type, values))
+            if stray and (odd := [each for each in values if isinstance(each, str)]):
                 self.odd[name] = (
                     f"{name}: {len(odd):,} of its first {len(values):,} values are no numbers, such as {str(odd[0])[:40]!r}: "
                     f"they count as missing; --kind {name}=categorical reads it as categories"
@@ -162,7 +160,7 @@ class FeatureFinder:
             return "named as a target; name it in --columns to keep it"
         return "a time" if is_time(name, values, self.fields.unit) else None
 
-    def _values(self, row: Mapping[Path, object]) -> Iterator[tuple[str, object]]:
+    def _values(self, row: Mapping[Path, object]) -> Iterable[tuple[str, object]]:
         """The features of a row by name, and its prediction."""
         path = self.fields.features
         held = row.get(path)
@@ -170,11 +168,9 @@ class FeatureFinder:
             held = {
                 at[len(path)]: value for at, value in row.items() if at[: len(path)] == path and len(at) > len(path)
             }
-        for name, value in held.items():
-            if name not in OURS and (path or name not in self.envelope):
-                yield name, value
-        if self.predicted:
-            yield PREDICTION, row.get(self.fields.prediction)
+        ours = OURS if path else OURS | self.envelope
+        found = held.items() if ours.isdisjoint(held) else [item for item in held.items() if item[0] not in ours]
+        return [*found, (PREDICTION, row.get(self.fields.prediction))] if self.predicted else found
 
     @property
     def envelope(self) -> set[str]:
@@ -184,14 +180,11 @@ class FeatureFinder:
 
 
 def kind_of(values: Collection[object]) -> Kind:
-    """Numbers, where nearly all of the first values are some: the daemon reads the rest as missing."""
-    odd = sum(map(not_number, values))
-    return Kind.NUMERIC if odd <= STRAY * len(values) else Kind.CATEGORICAL
-
-
-def not_number(value: object) -> bool:
-    """Whether a value is a text or a truth value."""
-    return isinstance(value, str | bool)
+    """Numbers, where nearly all of the first values are some: the daemon reads texts as missing, truth among them as 1 and 0."""
+    types = Counter(map(type, values))
+    if types.keys() <= {str, bool}:
+        return Kind.CATEGORICAL
+    return Kind.NUMERIC if types[str] <= STRAY * len(values) else Kind.CATEGORICAL
 
 
 def texts_of(values: Iterable[object]) -> list[str]:

@@ -147,20 +147,20 @@ def _of_series(
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:
-    """A column of numbers as it would be read from a message: truth values and texts are none, and are counted."""
+    """A column of numbers as it would be read from a message: texts are none, and are counted."""
     if column is None:
         reasons["missing"] += rows
         return np.nan
     if isinstance(column, Coded):
         return _each_number(column, reasons)
-    if column.dtype.kind in "iuf":
+    if column.dtype.kind in "biuf":
         numbers = as_floats(column)
         reasons["missing"] += int(np.isnan(numbers).sum())
         reasons["non_finite"] += int(np.isinf(numbers).sum())
         return numbers
     if column.dtype.kind in "OUT":
         return np.array([number(value, reasons) for value in column.tolist()], dtype=np.float64)
-    reasons["boolean_as_number" if column.dtype.kind == "b" else "wrong_type"] += rows
+    reasons["wrong_type"] += rows
     return np.nan
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from detectors import Layout, canonical
+from detectors.spellings import coded
 from monitor.sources.formats.values import UNITS, Rejected, version_text
 from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
 
@@ -57,10 +58,13 @@ class FieldMap:
 
 
 class CategoryTable(dict[Any, int]):
-    """Category text to code. What is not in it is worked out and not kept: events must not grow memory."""
+    """Category text to code. What is not in it is worked out and not kept: events must not grow memory.
 
-    def __init__(self, categories: Sequence[str]) -> None:
-        super().__init__({name: code for code, name in enumerate(categories)})
+    `spelled`: other spellings of a category's value have its code.
+    """
+
+    def __init__(self, categories: Sequence[str], *, spelled: bool = True) -> None:
+        super().__init__(coded(categories) if spelled else {text: code for code, text in enumerate(categories)})
         self.categories = list(categories)
         self.unseen = len(categories)
         self.missing = self.unseen + 1
@@ -103,7 +107,8 @@ class SeriesFields:
         self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in layout.numeric]
         self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in layout.categorical]
         self.known = frozenset(layout.names)
-        self.tables = [CategoryTable(feature.categories) for feature in layout.categorical]
+        spelled = isinstance(layout, Layout)  # what is still to be found is not yet known to be one value
+        self.tables = [CategoryTable(feature.categories, spelled=spelled) for feature in layout.categorical]
         self.id = self._own_id()
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
 

@@ -22,12 +22,9 @@ class Rejected(Exception):  # noqa: N818 - not an error of ours: what a message 
 
 
 def number(value: Any, reasons: Counter[str]) -> float:
-    """A feature's value as float64; NaN (or ±inf, counted apart by the sketch) with a reason where it is none."""
+    """A feature's value as float64, truth as 1 and 0; NaN (or ±inf, counted apart by the sketch) with a reason where it is none."""
     if value is None:
         reasons["missing"] += 1
-        return math.nan
-    if isinstance(value, bool):
-        reasons["boolean_as_number"] += 1
         return math.nan
     if isinstance(value, str):
         reasons["number_as_text"] += 1

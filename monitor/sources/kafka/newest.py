@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ALL_DOWN, SILENT
 from monitor.sources.kafka.lookup import list_partitions
+from monitor.sources.kafka.troubles import gravest
 from monitor.stream.events import Partition
 
 EACH = 50  # messages of a partition
@@ -54,7 +55,7 @@ def newest_of(properties: Mapping[str, Any], topic: str, patience: float | None 
             return _read(consumer, topic, PATIENCE if patience is None else patience, each)
         except KafkaException as error:
             consumer.poll(0)  # brings the reason
-            raise SampleError(troubles[0] if troubles else error.args[0].str()) from None
+            raise SampleError(gravest(troubles) or error.args[0].str()) from None
 
 
 def _read(consumer: Consumer, topic: str, patience: float, each: int) -> Sample:

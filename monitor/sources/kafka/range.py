@@ -13,6 +13,7 @@ from monitor.sources.kafka.bounds import ask_bounds, ask_offsets_at
 from monitor.sources.kafka.client import ALL_DOWN, TRANSPORT, KafkaChoice, make_consumer
 from monitor.sources.kafka.lookup import Listing, list_partitions
 from monitor.sources.kafka.reader import PartitionReader, Polled
+from monitor.sources.kafka.troubles import said
 from monitor.stream.events import Nanos, Partition
 
 MILLISECOND = UNITS["ms"]
@@ -55,7 +56,7 @@ class KafkaRange:
         if error.code() == ALL_DOWN:
             self._down = True
         else:
-            self._trouble = error.str()
+            self._trouble = said(error.str())
 
     def close(self) -> None:
         """Let go of connections."""

@@ -27,6 +27,7 @@ from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice
 from monitor.sources.kafka.ends import LeaderEnd, LeaderEnds
 from monitor.sources.kafka.lookup import list_partitions
 from monitor.sources.kafka.reader import PartitionReader
+from monitor.sources.kafka.troubles import said
 from monitor.stream.events import SECOND, Nanos, Partition
 
 PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bounds while it runs
@@ -66,10 +67,10 @@ class KafkaSource:
         if error.fatal() or error.code() == FATAL:
             self._fatal = error.str()
         if error.code() != ALL_DOWN:  # it says less than what came before it
-            self._last_trouble = error.str()
+            self._last_trouble = said(error.str())
         if error.code() == TRANSPORT:  # look soon which partitions it concerns
             self._next_lookup = min(self._next_lookup, self._clock.elapsed() + SOON)
-        self._pending.append(SourceTroubled(error.name(), error.str()))
+        self._pending.append(SourceTroubled(error.name(), said(error.str())))
 
     def _note_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
         failed = self._audit.committed(error, offsets)

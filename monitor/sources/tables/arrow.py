@@ -1,6 +1,5 @@
 """Arrow's columns as numpy: numbers, and texts as codes. Imported where files are read alone."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,8 @@ from numpy.typing import NDArray
 from detectors.columns import Coded
 
 WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"])  # among numbers they say missing
+LAST_EXACT = 1e22  # power of ten that a double holds
+SURELY_WHOLE = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
 MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
 
 
@@ -24,10 +25,24 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
         column = pc.dictionary_encode(pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column)
     if pa.types.is_dictionary(column.type):
         return coded(column)
-    if pa.types.is_decimal(column.type) or (pa.types.is_integer(column.type) and column.null_count):
+    if pa.types.is_decimal(column.type):
+        return _decimals(column)
+    if pa.types.is_integer(column.type) and column.null_count:
         column = pc.cast(column, pa.float64(), safe=False)
     plain: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return plain
+
+
+def _decimals(column: Any) -> NDArray[np.float64]:
+    """Decimals as the nearest doubles. Arrow's own cast multiplies by a power of ten: 0.35 becomes 0.35000000000000003."""
+    scale = 10.0**column.type.scale
+    if 1 <= scale <= LAST_EXACT:
+        near = np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        whole = np.rint(near * scale)
+        if not (np.abs(whole) >= SURELY_WHOLE).any():
+            return np.asarray(whole / scale)  # a division of exact numbers is rounded right
+    texts = pc.cast(pc.cast(column, pa.string()), pa.float64())
+    return np.asarray(texts.to_numpy(zero_copy_only=False))
 
 
 def _is_coded(column: Any) -> bool:
@@ -102,8 +117,18 @@ def without_words(texts: Any) -> Any:
     return pc.if_else(pc.is_in(texts, value_set=WORDS), pa.scalar(None, texts.type), texts)
 
 
-def numbers_of(texts: Any, number_in: Callable[[object], float]) -> NDArray[np.float64]:
-    """An arrow column of texts as float64, NaN where one is no number."""
-    coded = coded_texts(texts)
-    numbers = np.array([number_in(text) for text in coded.values], dtype=np.float64)
-    return np.asarray(numbers[coded.rows])
+def or_nothing(texts: Any) -> Any:
+    """An arrow column of texts in which empty ones are missing."""
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts)
+
+
+def holds_texts(kind: Any) -> bool:
+    """Whether a column of an arrow type, if there is one, holds texts, as they are or as codes."""
+    if kind is not None and pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return kind is not None and is_text(kind)
+
+
+def plain_texts(column: Any) -> Any:
+    """An arrow column of texts, however it holds them, as strings."""
+    return pc.cast(column, pa.string())

@@ -32,9 +32,9 @@ class Texts:
     numbers: Collection[str] = ()  # every one of them is a number
     mixed: Collection[str] = ()  # numbers; what is none stays a text
     parsed: Collection[str] = ()  # numbers, as people write them; what is none is missing
-    floats: Collection[str] = ()  # categories that are written as floats: 1.0 is 1
     booleans: Collection[str] = ()  # true and false, in any case
     time: str | None = None
+    decimal: str = "."
 
 
 def present(path: Path, names: Sequence[str], wanted: Collection[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from detectors import canonical
 from detectors.columns import Coded, Column
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import BOM, Chunk, Dialect, TableError, Texts, present
 from monitor.sources.tables.shape import Shape
-from monitor.sources.tables.texts import TextTally, number_in, with_points
+from monitor.sources.tables.texts import TextTally, number_in, numbers_of, with_points
 from monitor.sources.tables.times import as_number
 
 OTHER_SEPARATORS = ";\t|,"
 PLAIN = Dialect()
+PEEKED = 100  # lines that tell how fields are separated
 INDEX = "is nameless, as the index that pandas writes"
 
 
@@ -51,6 +52,15 @@ class CsvTable:
         if mark.encode() not in first and (other := next((o for o in OTHER_SEPARATORS if o.encode() in first), None)):
             raise TableError(f"{self._path}: is separated by {other!r}, not {mark!r}; --delimiter {other!r} reads it")
         return blank
+
+    @cached_property
+    def _spaced(self) -> bool:
+        """Whether fields are separated by the delimiter and a space, as in the census data of the UCI archive."""
+        mark = self._dialect.delimiter.encode()
+        with self._path.open("rb") as file:
+            lines = list(islice(file, self._blank, self._blank + PEEKED))
+        fields = [(line.count(mark), line.count(mark + b" ")) for line in lines[1:] if line.strip()]
+        return any(count for count, _ in fields) and all(count == spaced for count, spaced in fields)
 
     @property
     def _parse(self) -> Any:
@@ -89,7 +99,17 @@ class CsvTable:
         header = csv.ReadOptions(column_names=self.names, skip_rows=self._blank + 1)
         options = {"read_options": header, "parse_options": self._parse, "convert_options": convert}
         with csv.open_csv(self._path, **options) as reader:
-            yield from (batch for batch in reader if batch.num_rows)
+            yield from (self._unspaced(batch) for batch in reader if batch.num_rows)
+
+    def _unspaced(self, batch: Any) -> Any:
+        """The same without the space that belongs to the separator; a field of nothing else is empty."""
+        if not self._spaced:
+            return batch
+        columns = [
+            arrow.or_nothing(pc.utf8_ltrim(column, characters=" ")) if arrow.is_text(column.type) else column
+            for column in batch.columns
+        ]
+        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
     def _meant(self, text: Any, name: str, texts: Texts) -> Column:
         """A column as what its texts mean."""
@@ -98,31 +118,24 @@ class CsvTable:
         if name in texts.numbers:
             return arrow.to_numpy(text)
         if name in texts.parsed:
-            return arrow.numbers_of(text, lambda value: number_in(value, self._dialect.decimal))
-        if name not in texts.mixed and name != texts.time:
-            coded = arrow.coded_texts(text)
-            return Coded(tuple(map(_as_float, coded.values)), coded.rows) if name in texts.floats else coded
-        text = arrow.without_words(text)
-        try:
-            plain = pc.cast(pc.utf8_trim_whitespace(text), pa.int64() if name == texts.time else pa.float64())
-        except pa.ArrowInvalid:
-            coded = arrow.coded_texts(text)
-            return coded if name == texts.time else Coded(tuple(map(_number_or_text, coded.values)), coded.rows)
-        return arrow.to_numpy(plain)
+            return numbers_of(text, self._dialect.decimal)
+        if name in texts.mixed:
+            return self._mixed(arrow.without_words(text))
+        return _as(pa.int64(), arrow.without_words(text)) if name == texts.time else arrow.coded_texts(text)
+
+    def _mixed(self, texts: Any) -> Column:
+        """Numbers as people write them; what is none stays a text."""
+        column = _as(pa.float64(), texts) if self._dialect.decimal == "." else arrow.coded_texts(texts)
+        if not isinstance(column, Coded):
+            return column
+        numbers = [number_in(text, self._dialect.decimal) for text in column.values]
+        pairs = zip(column.values, numbers, strict=True)
+        return Coded(tuple(text if number != number else number for text, number in pairs), column.rows)  # noqa: PLR0124 - NaN
 
 
-def _number_or_text(text: object) -> object:
+def _as(kind: Any, texts: Any) -> Column:
+    """A column of texts as numbers of a kind, where all of them are such; else as it is."""
     try:
-        number = float(text) if isinstance(text, str) else text
-    except ValueError:
-        return text
-    return None if number != number else number  # noqa: PLR0124 - NaN
-
-
-def _as_float(text: object) -> object:
-    """A text that is just how a float is written as the category that the float is; `01` and `1.10` are none."""
-    try:
-        number = float(text) if isinstance(text, str) else None
-    except ValueError:
-        return text
-    return canonical(number) if number is not None and repr(number) == text else text
+        return arrow.to_numpy(pc.cast(pc.utf8_trim_whitespace(texts), kind))
+    except pa.ArrowInvalid:
+        return arrow.coded_texts(texts)

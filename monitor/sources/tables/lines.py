@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from detectors import canonical
 from monitor.sources.formats.json.documents import parse_leniently
 from monitor.sources.formats.values import Rejected, number
 from monitor.sources.tables.base import BOM, CHUNK, Chunk, TableError, Texts
 from monitor.sources.tables.shape import Shape
+from monitor.sources.tables.texts import TextTally, numbers_of
 
 
 class LinesTable:
@@ -32,7 +35,9 @@ class LinesTable:
         for columns in self._columns():
             names |= dict.fromkeys(columns)
             for name, column in columns.items():
-                shape.see(name, self._path, *_kinds(column))
+                shape.see(name, self._path, *(kinds := _kinds(column)))
+                if "text" in kinds:
+                    shape.texts.setdefault(name, TextTally(typed=True)).add(_as_texts(column))
                 if (reason := _unusable(column)) is not None:
                     shape.left_out.setdefault(name, reason)
             yield len(next(iter(columns.values()), ()))
@@ -41,8 +46,12 @@ class LinesTable:
     def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:  # noqa: ARG002 - a Table's
         """Some thousand lines at a time."""
         whole, read = max(self._path.stat().st_size, 1), 0
+        numbers = {*texts.numbers, *texts.parsed}
         for columns, size in self._sized():
             read += size
+            for name in numbers & columns.keys():
+                if columns[name].dtype.kind == "O":
+                    columns[name] = numbers_of(_as_texts(columns[name]), texts.decimal)
             yield columns, min(1.0, read / whole)
 
     def _columns(self) -> Iterator[dict[str, NDArray[Any]]]:
@@ -102,6 +111,11 @@ def _kinds(column: NDArray[Any]) -> list[str]:
     return [word for word, held in (("text", str), ("booleans", bool)) if held in types] + (
         ["numbers"] if types & {int, float} else []
     )
+
+
+def _as_texts(column: NDArray[Any]) -> Any:
+    """The values of a column as arrow's texts: numbers as they are written, what is nested as nothing."""
+    return pa.array([value if isinstance(value, str) else canonical(value) for value in column], pa.string())
 
 
 def _unusable(column: NDArray[Any]) -> str | None:

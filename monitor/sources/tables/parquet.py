@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import CHUNK, Chunk, Texts, present
 from monitor.sources.tables.shape import Shape
+from monitor.sources.tables.texts import TextTally, numbers_of
 
 INDEX = "the index of pandas"
 MADE_INDEX = re.compile(r"__index_level_[0-9]+__")
@@ -46,10 +47,13 @@ class ParquetTable:
                 shape.see(column.name, self._path, arrow.kind_of(column.type))
             for name in _index_of(schema):
                 shape.left_out.setdefault(name, INDEX)
+            for name, tally in _tallies(file, [column.name for column in schema if arrow.holds_texts(column.type)]):
+                shape.texts.setdefault(name, TextTally()).merge(tally)
             yield file.metadata.num_rows
 
-    def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:  # noqa: ARG002 - a Table's
+    def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:
         """A row batch at a time."""
+        numbers = {name for name in {*texts.numbers, *texts.parsed} if arrow.holds_texts(self._leaves.get(name))}
         names = present(self._path, self.names, wanted)
         coded = [name for name in names if arrow.is_text(self._leaves[name])]
         rows = 0
@@ -61,7 +65,11 @@ class ParquetTable:
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     columns |= dict(_flat(name, column))
                 rows += batch.num_rows
-                yield {name: arrow.to_numpy(columns[name]) for name in names}, rows / whole
+                meant = {
+                    name: numbers_of(columns[name], texts.decimal) if name in numbers else arrow.to_numpy(columns[name])
+                    for name in names
+                }
+                yield meant, rows / whole
 
 
 def _index_of(schema: Any) -> list[str]:
@@ -72,6 +80,18 @@ def _index_of(schema: Any) -> list[str]:
         said = []
     named = [name for name in said if isinstance(name, str)]
     return [name for name in schema.names if name in named or MADE_INDEX.fullmatch(name)]
+
+
+def _tallies(file: Any, names: list[str]) -> Iterator[tuple[str, TextTally]]:
+    """What texts look like: of columns that are mostly numbers all of them, of others the first ones."""
+    tallies = {name: TextTally(typed=True) for name in names}
+    for batch in file.iter_batches(batch_size=CHUNK, columns=names) if names else ():
+        going = [name for name in names if tallies[name].mostly_numbers or not tallies[name].real]
+        for name in going:
+            tallies[name].add(arrow.plain_texts(batch.column(name)))
+        if not going:
+            break
+    yield from tallies.items()
 
 
 def _leaves(name: str, kind: Any) -> Iterator[tuple[str, Any]]:

@@ -77,8 +77,8 @@ class Shape:
             numbers=plain,
             parsed=numeric - plain,
             booleans={name for name, tally in categories.items() if tally.only_booleans},
-            floats={name for name, tally in categories.items() if tally.only_numbers and not tally.codes},
             time=time,
+            decimal=self.dialect.decimal,
         )
 
     def _is_numeric(self, name: str, kinds: Mapping[str, Kind]) -> bool:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from monitor.sources.tables import arrow
 
@@ -29,6 +31,7 @@ class TextTally:
     words: int = 0  # NA, null, nothing in quotes
     codes: bool = False  # digits after a zero
     odd: str | None = None  # the first that is neither number nor word
+    typed: bool = False  # of a file that could have said numbers
 
     def add(self, column: Any) -> None:
         """Take an arrow column of texts."""
@@ -63,6 +66,12 @@ class TextTally:
         self.numbers, self.booleans = self.numbers + other.numbers, self.booleans + other.booleans
         self.codes |= other.codes
         self.odd = self.odd if self.odd is not None else other.odd
+        self.typed |= other.typed
+
+    @property
+    def mostly_numbers(self) -> bool:
+        """Whether more of the texts are numbers than not."""
+        return 2 * self.numbers > self.real
 
     @property
     def real(self) -> int:
@@ -90,7 +99,10 @@ class TextTally:
 
     def remarks(self, name: str, decimal: str) -> Iterator[str]:
         """What is to be known of a column that is taken as text although much of it is numbers."""
-        if self.only_numbers and self.codes:
+        if self.only_numbers and self.typed:
+            if self.numbers and not self.codes:
+                yield f"{name} is text, all of it numbers: categorical; --kind {name}=numeric reads it as numbers"
+        elif self.only_numbers and self.codes:
             yield f"{name} holds digits after a zero, as codes do: categorical; --kind {name}=numeric reads numbers"
         elif self.only_numbers or self.odd is None:
             return
@@ -101,7 +113,7 @@ class TextTally:
                 f"{name} holds numbers with thousands separators, such as {self.odd!r}, taken as text; "
                 f"--kind {name}=numeric reads them"
             )
-        elif 2 * self.numbers > self.real:
+        elif self.mostly_numbers:
             yield (
                 f"{name} is text: {_percent(self.numbers, self.real)} of it are numbers, but not {self.odd!r:.40}; "
                 f"--kind {name}=numeric reads it as numbers, the rest missing"
@@ -139,3 +151,10 @@ def number_in(text: object, decimal: str = ".") -> float:
         return TRUTH[plain.lower()] if plain.lower() in TRUTH else float(plain)
     except ValueError:
         return float("nan")
+
+
+def numbers_of(texts: Any, decimal: str = ".") -> NDArray[np.float64]:
+    """An arrow column of texts as float64, NaN where one is no number."""
+    coded = arrow.coded_texts(arrow.plain_texts(texts))
+    numbers = np.array([number_in(text, decimal) for text in coded.values], dtype=np.float64)
+    return np.asarray(numbers[coded.rows])

@@ -165,6 +165,43 @@ def keys_in(value: Any, path: str) -> Iterator[str]:
         yield path
 
 
+def test_a_feature_that_alarmed_is_shown_as_it_was_beside_its_reference(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    found = backtest(written(home, events(96)), "--inject", f"age:shift=5sd@{day(2)}..{day(2.25)}")
+    [age, *_] = found["models"][0]["distributions"]
+    outside = {share["part"]: share["current"] for share in age["shares"]}
+
+    assert (age["feature"], age["rule"]) == ("age", "drift")
+    assert day(2) < age["at"] <= day(3)  # where it was furthest, which may be some windows after the change ended
+    assert sum(age["bins"]["reference"]) == pytest.approx(1)
+    assert outside["above"] > 0.3
+
+
+def test_a_feature_that_did_not_alarm_is_shown_over_the_whole_recording(
+    home: Path, backtest: Callable[..., dict[str, Any]], capsys: Output
+) -> None:
+    configure(home, alerting={"rules": [], "false_alarms_per_month": None})  # nothing can alarm
+    file = written(home, events(96))
+    [plan] = backtest(file, "--show", "pl*")["models"][0]["distributions"]
+
+    assert (plan["feature"], plan["rule"]) == ("plan", None)
+    assert plan["rows"]["current"] == pytest.approx(96 * ROWS, abs=2 * ROWS)
+    assert "--show plam: no feature is called so; there is age, plan" in refused(
+        home, capsys, "--input", file, "--show", "plam"
+    )
+
+
+def test_a_feature_of_an_explicit_rule_is_shown_as_it_was_in_the_window(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    configure(home, alerting={"false_alarms_per_month": None})
+    found = backtest(written(home, events(96)), "--inject", f"age:shift=5sd@{day(2)}..{day(2.25)}")
+    [age, *_] = found["models"][0]["distributions"]
+
+    assert (age["feature"], age["rule"], age["rows"]["current"]) == ("age", RULE["name"], ROWS)
+
+
 def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     twice = [f"age:shift=5sd@{day(2)}..{day(2.25)}", f"age:shift=5sd@{day(2.75)}..{day(2.9)}"]  # within the cooldown
     backtest(written(home, events(96)), "--inject", *twice)

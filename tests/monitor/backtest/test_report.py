@@ -17,8 +17,9 @@ from monitor.alerting.rules import Severity
 from monitor.backtest.report import write_report
 from monitor.backtest.report.document import document
 from monitor.backtest.report.judgement import chance_of
-from monitor.backtest.report.parts import ModelPart, chart_of, effect_of
+from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import BacktestResult, SweepRow
+from monitor.html.evidence import chart_of, effect_of
 from monitor.stream.events import SeriesKey
 from tests.build import DAY, HOUR, MINUTE
 from tests.reports import CHANGE, PAGE, a_cold_model, episode, evidence, injected, make_model, make_result
@@ -249,11 +250,20 @@ def test_an_alert_explains_itself() -> None:
 
     assert "critical drift 2025-12-02 06:45 resolved after 1 d planted: age:shift=0.5sd@2025-12-02T06:00" in words
     assert "income_last_12_months missing 0.1 % → 14 %" in words
-    assert "age mean +0.8 σ mean up +0.8 σ 2025-12-02 06:15 2.92 × 1 203" in words
+    assert "age mean +0.8 σ mean up 2025-12-02 06:15 2.92 × 1 203" in words
     assert "Joined later, each as it was then" in words
     assert "country psi, 1.08 × its threshold" in words  # no words were kept
     assert "0.271 ÷ 0.25, resolution 0.0026" in words
     assert "open at the end" in words
+
+
+def test_features_stand_beside_their_reference() -> None:
+    words = read().words
+
+    assert "age drift on 2025-12-02 06:45" in words
+    assert "plan the recording until 2025-12-02 06:45" in words
+    assert "reference, 5 000 rows" in words
+    assert "No feature alarmed. --show FEATURE" in read(models=(make_model(pictures=()),)).words
 
 
 def test_an_explicit_rule_that_fires_often_is_one_folded_table() -> None:

@@ -741,10 +741,13 @@ def test_the_estimate_comes_true(config: Path, models: int, columns: int) -> Non
 
 
 def test_the_formula_in_the_documents_is_the_one_that_check_uses() -> None:
-    said = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
+    said = (Path(__file__).parents[3] / "docs/operate.md").read_text(encoding="utf-8")
     base, model, feature = memory.BASE_BYTES // 10**6, memory.MODEL_BYTES // 1000, memory.FEATURE_BYTES // 1000
 
-    assert f"{base} MB + models × ({model} kB + windows kept × {memory.WINDOW_BYTES} + features × ({feature} kB" in said
+    kept = f"windows kept × {memory.WINDOW_BYTES} + points kept × ({memory.POINT_BYTES} + 2 × features)"
+
+    assert f"{base} MB + models × ({model} kB + {kept} + features × ({feature} kB" in said
+    assert f"| points kept | {memory.POINTS} of a model" in said
     assert f"cells × ({memory.REFERENCE_BYTES} + {memory.COUNTING_BYTES} × panes counted into" in said
     assert f"| a category, beside that | {memory.CATEGORY_BYTES}:" in said
     assert f"a time series | {memory.TEXT_BYTES} kept" in said

@@ -85,7 +85,6 @@ def test_fields_that_do_not_count_have_their_reason(config: Path, capsys: Output
 @pytest.mark.parametrize(
     ("features", "said"),
     [
-        ({"age": True}, "age: boolean_as_number"),
         ({"age": [1]}, "age: wrong_type"),
         ({"age": None}, "age: missing"),
         ({"plan": {"a": 1}}, "plan: wrong_type"),

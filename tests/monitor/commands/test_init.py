@@ -14,6 +14,7 @@ import yaml
 from detectors import Reference
 from monitor.cli import main
 from monitor.clock import SystemClock
+from monitor.commands.init import window_for
 from monitor.sources.decode.guessing import NothingLikeEvents, guess
 from tests.charted import seeded
 from tests.parts.ports import free_ports
@@ -173,6 +174,14 @@ def test_a_name_in_a_message_cannot_write_the_configuration(home: Path) -> None:
     assert yaml.safe_load((home / "driftd.yaml").read_text())["state"] == "driftd-state"
 
 
+@pytest.mark.parametrize(("an_hour", "window"), [(500_000, "1m"), (1_600, "15m"), (70, "6h"), (42, "12h"), (5, "1d")])
+def test_the_window_is_the_shortest_that_holds_enough_rows(an_hour: int, window: str) -> None:
+    """A thousand rows a day are half a day's windows: of a month there are sixty, enough to calibrate; of whole days there are not."""
+    apart = 3_600 * 10**9 // an_hour
+
+    assert window_for([at * apart for at in range(1_000)]) == window
+
+
 def test_a_configuration_that_is_there_is_kept(home: Path, capsys: Output) -> None:
     (home / "driftd.yaml").write_text("mine")
 
@@ -193,3 +202,12 @@ def test_a_broker_that_is_not_there_is_said_in_a_line(
 def test_no_values_at_all_are_no_events() -> None:
     with pytest.raises(NothingLikeEvents, match="no value of the messages could be an event time"):
         guess([], SystemClock().now())
+
+
+def test_the_window_holds_enough_rows_and_little_more(home: Path) -> None:
+    """Two rows a minute over eleven days: windows of four hours are enough to learn from, of six they would be too few."""
+    rows = [{"ts": NOON_S + at * 30, "x": at % 7, "y": (at * 7) % 50} for at in range(32_000)]
+
+    assert main(["init", lines(home, rows)]) == 0
+    assert yaml.safe_load((home / "driftd.yaml").read_text())["models"][0]["window"] == "4h"
+    assert Reference.load(home / "events.json").calibration is not None

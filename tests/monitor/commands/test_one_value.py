@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,31 @@ FILES: dict[str, tuple[str, Callable[[pa.Table], Any]]] = {
         "t.parquet",
         lambda table: pq.write_table(table.set_column(3, "country", table["country"].dictionary_encode()), "t.parquet"),
     ),
+    "pyarrow large_string dictionary": (
+        "t.parquet",
+        lambda table: pq.write_table(
+            table.set_column(3, "country", table["country"].cast(pa.large_string()).dictionary_encode()), "t.parquet"
+        ),
+    ),
+    "pyarrow decimal128": (
+        "t.parquet",
+        lambda table: pq.write_table(
+            cast(table, rate=pa.decimal128(9, 1), amount=pa.decimal128(12, 2), count=pa.decimal128(19, 0)), "t.parquet"
+        ),
+    ),
+    "pyarrow decimal256": (
+        "t.parquet",
+        lambda table: pq.write_table(cast(table, amount=pa.decimal256(40, 2)), "t.parquet"),
+    ),
+    "pyarrow uint16": ("t.parquet", lambda table: pq.write_table(cast(table, count=pa.uint16()), "t.parquet")),
+    "pyarrow int64 dictionary": (
+        "t.parquet",
+        lambda table: pq.write_table(table.set_column(2, "count", table["count"].dictionary_encode()), "t.parquet"),
+    ),
+    "pyarrow in many row groups": (
+        "t.parquet",
+        lambda table: pq.write_table(table, "t.parquet", row_group_size=7, data_page_version="2.0"),
+    ),
     "pyarrow int8": ("t.parquet", lambda table: pq.write_table(cast(table, count=pa.int8()), "t.parquet")),
     "pandas": ("t.parquet", lambda table: table.to_pandas().to_parquet("t.parquet")),
     "pandas float32": (
@@ -79,6 +105,10 @@ FILES: dict[str, tuple[str, Callable[[pa.Table], Any]]] = {
         lambda table: table.to_pandas().astype({"rate": "f4", "amount": "f4", "count": "f4"}).to_parquet("t.parquet"),
     ),
     "pandas nullable": ("t.parquet", lambda table: table.to_pandas().convert_dtypes().to_parquet("t.parquet")),
+    "pandas arrow types": (
+        "t.parquet",
+        lambda table: table.to_pandas(types_mapper=pd.ArrowDtype).to_parquet("t.parquet"),
+    ),
     "pandas category": (
         "t.parquet",
         lambda table: table.to_pandas().astype({"country": "category"}).to_parquet("t.parquet"),
@@ -99,6 +129,18 @@ FILES: dict[str, tuple[str, Callable[[pa.Table], Any]]] = {
         lambda table: (
             pl.DataFrame(table).with_columns(pl.col("country").cast(pl.Categorical)).write_parquet("t.parquet")
         ),
+    ),
+    "polars enum": (
+        "t.parquet",
+        lambda table: (
+            pl.DataFrame(table)
+            .with_columns(pl.col("country").cast(pl.Enum(["DE", "NA", "NULL", "None", "nan"])))
+            .write_parquet("t.parquet")
+        ),
+    ),
+    "polars by pyarrow": (
+        "t.parquet",
+        lambda table: pl.DataFrame(table).write_parquet("t.parquet", use_pyarrow=True),
     ),
     "CSV of pandas": ("t.csv", lambda table: table.to_pandas().to_csv("t.csv")),
     "CSV of pandas float32": (
@@ -136,6 +178,18 @@ def test_a_table_is_one_reference_whatever_wrote_it(table: pa.Table) -> None:
         hashes[what] = fit(name).hash
 
     assert len(set(hashes.values())) == 1, hashes
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.decimal128(9, 2), pa.decimal128(38, 2), pa.decimal256(70, 50), pa.decimal128(20, 0)]
+)
+def test_a_decimal_is_the_double_of_its_digits(kind: pa.DataType) -> None:
+    places = min(kind.scale, 2)
+    values = [Decimal(at).scaleb(-places) for at in (*range(-500, 5000, 7), 35, 70)]
+    pq.write_table(pa.table({"x": pa.array([*values, None], kind)}), "t.parquet")
+    Path("t.csv").write_text("x,y\n" + "".join(f"{value},\n" for value in values) + ",\n")
+
+    assert fit("t.parquet", options=("--columns", "x")).hash == fit("t.csv", options=("--columns", "x")).hash
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
@@ -243,6 +297,15 @@ def test_another_separator_and_decimal_commas_are_named_and_read(capsys: Output)
     assert (feature.min, feature.max) == (1.5, 2.25)
 
 
+def test_the_space_after_every_comma_is_none_of_the_value() -> None:
+    """The census data of the UCI archive are written so."""
+    plain = "age,work,pay\n39,State-gov,1\n50,,2\n38,?,3\n"
+
+    assert fit_text(plain.replace(",", ", ")).hash == fit_text(plain).hash
+    assert fit_text(plain.replace(",", ", ").replace("age, work, pay", "age,work,pay")).hash == fit_text(plain).hash
+    assert set(categories(fit_text("a,b\nx, y\nx,z\n"), "b")) == {" y", "z", "missing"}
+
+
 # --- columns that are none ----------------------------------------------------------------------------------------------
 
 
@@ -341,3 +404,72 @@ def test_singles_as_categories_are_as_they_are_written() -> None:
     reference = Reference.fit({"x": np.array([0.1, 2], dtype="f4")}, kinds={"x": "categorical"})
 
     assert set(categories(reference, "x")) == {"0.1", "2", "missing"}
+
+
+# --- texts where numbers could have been ----------------------------------------------------------------------------------
+
+TEXTS_AS: dict[str, Callable[[list[str]], str]] = {
+    "t.csv": lambda texts: "x\n" + "\n".join(texts),
+    "t.jsonl": lambda texts: "\n".join(json.dumps({"x": text}) for text in texts),
+}
+
+
+def write_texts(texts: list[str], form: str) -> str:
+    if form in TEXTS_AS:
+        Path(form).write_text(TEXTS_AS[form](texts))
+        return form
+    column = pa.array(texts)
+    pq.write_table(pa.table({"x": column.dictionary_encode() if form == "dictionary" else column}), "t.parquet")
+    return "t.parquet"
+
+
+@pytest.mark.parametrize("form", ["t.csv", "t.jsonl", "string", "dictionary"])
+def test_a_text_among_numbers_is_named_in_every_format(capsys: Output, form: str) -> None:
+    name = write_texts([*(f"{at}.5" for at in range(999)), "?"], form)
+    fit(name)
+    assert "x is text: 99.9 % of it are numbers, but not '?'; --kind x=numeric" in capsys.readouterr().err
+
+    feature = fit(name, options=("--kind", "x=numeric")).features["x"]
+    assert (feature.count, feature.missing) == (999, 1)
+
+
+@pytest.mark.parametrize("form", ["t.jsonl", "string", "dictionary"])
+def test_numbers_in_quotes_are_named(capsys: Output, form: str) -> None:
+    name = write_texts([f"{at}.5" for at in range(99)], form)
+    fit(name)
+    assert "x is text, all of it numbers: categorical; --kind x=numeric reads it" in capsys.readouterr().err
+
+    assert fit(name, options=("--kind", "x=numeric")).features["x"].count == 99
+
+
+def test_one_text_among_numbers_of_a_line_is_named_with_its_share(capsys: Output) -> None:
+    Path("t.jsonl").write_text("\n".join(['{"x": 1.5}'] * 999 + ['{"x": "?"}']))
+    fit("t.jsonl")
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if " x " in line and "text" in line)
+    assert "99.9 % of it are numbers, but not '?'" in line
+
+    assert fit("t.jsonl", options=("--kind", "x=numeric")).features["x"].count == 999
+
+
+# --- the same options wherever a table is read ------------------------------------------------------------------------------
+
+
+def test_a_table_of_another_dialect_is_read_by_every_command(capsys: Output) -> None:
+    rows = [(f"2025-01-01T00:{at // 60:02}:{at % 60:02}Z", at / 4, "ab"[at % 2]) for at in range(600)]
+    Path("plain.csv").write_text("ts,price,kind\n" + "".join(f"{ts},{price},{kind}\n" for ts, price, kind in rows))
+    other = "".join(f"{ts};{price};{kind}\n" for ts, price, kind in rows).replace(".", ",")
+    Path("other.csv").write_text("ts;price;kind\n" + other)
+    dialect = ["--delimiter", ";", "--decimal", ","]
+
+    assert main(["init", "other.csv"]) == 2
+    assert "--delimiter ';' reads it" in capsys.readouterr().err
+    assert main(["init", "other.csv", *dialect]) == 0
+    learnt = Reference.load("other.json").hash
+    assert main(["reference", "fit", "--config", "driftd.yaml", "--input", "plain.csv"]) == 0
+    assert Reference.load("other.json").hash == learnt
+    found = []
+    for arguments in (["--input", "plain.csv"], ["--input", "other.csv", *dialect]):
+        assert main(["backtest", *arguments, "--json", "found.json"]) == 0
+        found.append(json.loads(Path("found.json").read_text()))
+    assert [each | {"hints": []} for each in found[:1]] == [each | {"hints": []} for each in found[1:]]
+    assert found[0]["fields_rejected"].keys() <= {"missing"}

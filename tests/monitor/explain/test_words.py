@@ -246,6 +246,16 @@ def test_powers_of_ten_are_recognised(change: Any) -> None:
     assert sum(unit_change(feature, sample) == change.words for sample in samples) >= 12  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("scale", "guessed"), [(1.0, True), (2_000.0, False)])
+def test_degrees_are_guessed_only_where_32_of_them_count(scale: float, guessed: bool) -> None:
+    """A price that rose by four fifths is no temperature."""
+    rng = np.random.default_rng([SEED, 4])
+    feature = Reference.fit({"value": scale * rng.normal(15, 4, 20_000)}).features["value"]
+    said = [unit_change(feature, scale * rng.normal(15, 4, 64) * 1.8 + 32) for _ in range(20)]  # type: ignore[arg-type]
+
+    assert sum(each is not None and "Fahrenheit" in each for each in said) >= 5 if guessed else said == [None] * 20
+
+
 def test_too_few_numbers_say_nothing_of_units() -> None:
     assert unit_change(REFERENCE.features["age"], np.full(15, 4000.0)) is None  # type: ignore[arg-type]
 
@@ -427,3 +437,25 @@ def test_a_summary_is_one_line_of_200_characters(
 
     assert len(line) <= LONGEST_SUMMARY
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("start", [1_700_000_000, 1_763_870_700_000, -17_638_707_000_000])
+def test_numbers_that_differ_late_are_told_apart(start: int) -> None:
+    """Epochs, counters, ids: 1700000000 and 1700000300 are both 1.7e+09."""
+    first, second = (f"{start + step}".replace("-", "−") for step in (0, 300))
+    reference = Reference.fit({"x": start + 300 * (np.arange(3000) % 2), "y": start + np.arange(3000) % 300})
+    window = Sketch.empty(reference.layout)
+    late = start + 250 + np.arange(1000) % 50
+    window.update(*reference.encode({"x": np.where(np.arange(1000) % 10, start + 300, start), "y": late}))
+    before, now = reference.counts, window.counts
+    words = {
+        name: [
+            explain(feature, before[at : at + feature.cells], now[at : at + feature.cells], chart)
+            for chart in ("shape", "mass+", "mass-")
+        ]
+        for (name, feature), at in zip(reference.features.items(), reference.layout.offsets.tolist(), strict=False)
+    }
+
+    assert any(second in text for text in words["x"])
+    assert any(first in text or second in text for text in words["x"])
+    assert not any("e+" in text for texts in words.values() for text in texts), words

@@ -46,16 +46,36 @@ def test_ticks_are_few_rise_and_stay_on_the_axis(first: int, span: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "step", "said"),
+    ("at", "before", "said"),
     [
-        (MIDNIGHT, HOUR, "23 Nov"),
-        (MIDNIGHT + 3 * HOUR, HOUR, "03:00"),
-        (MIDNIGHT + 5 * SECOND, 5 * SECOND, "00:00:05"),
-        (MIDNIGHT, 365 * DAY, "Nov 2025"),
+        (MIDNIGHT, None, "23 Nov 2025"),
+        (MIDNIGHT + 3 * HOUR, None, "23 Nov 2025 03:00"),
+        (MIDNIGHT + 3 * HOUR, MIDNIGHT, "03:00"),
+        (MIDNIGHT + DAY, MIDNIGHT, "24 Nov"),
+        (MIDNIGHT + DAY + HOUR, MIDNIGHT, "24 Nov 01:00"),
+        (MIDNIGHT + 5 * SECOND, MIDNIGHT, "00:00:05"),
+        (MIDNIGHT + 365 * DAY, MIDNIGHT, "23 Nov 2026"),
     ],
 )
-def test_a_tick_says_what_tells_it_from_its_neighbours(at: int, step: int, said: str) -> None:
-    assert tick_text(at, step) == said
+def test_a_tick_says_its_day_where_that_is_another_than_before(at: int, before: int | None, said: str) -> None:
+    assert tick_text(at, before) == said
+
+
+@pytest.mark.parametrize("span", [5 * SECOND, HOUR, 6 * HOUR, 3 * DAY, 200 * DAY, 3000 * DAY])
+def test_the_first_tick_of_an_axis_has_day_and_year(span: int) -> None:
+    first = MIDNIGHT + 7 * HOUR
+    _, words = TimeAxis(first, first + span).ticks()[0]
+
+    assert words.split()[2] in {str(year) for year in range(2025, 2028)}
+
+
+def test_a_growing_scale_keeps_1_in_sight_beside_85() -> None:
+    scale = Scale(100.0, growing=True)
+
+    assert (scale.down(100.0), scale.down(0.0), scale.fraction(100.0), scale.fraction(0.0)) == (0, scale.high, 0.0, 1.0)
+    assert scale.fraction(1.0) == pytest.approx(2 / 3)
+    assert scale.fraction(10.0) == pytest.approx(1 / 3)
+    assert scale.fraction(0.5) == pytest.approx(5 / 6)
 
 
 @given(st.floats(0, 1e12))

@@ -6,6 +6,7 @@ import struct
 import zlib
 from typing import Any
 
+import msgspec
 import pytest
 
 from detectors.charts import BudgetSpec
@@ -18,6 +19,7 @@ from monitor.facts import (
     AlertSeen,
     EventsCounted,
     Fact,
+    FeaturesTracked,
     PanesOpen,
     RetrainDecided,
     StateReset,
@@ -200,9 +202,28 @@ def test_a_restored_pipeline_says_where_things_stand() -> None:
         WatermarkAdvanced,
         WindowClosed,
         WindowScored,
+        FeaturesTracked,
         AlertSeen,
         AlertChanged,
     }
+
+
+def test_the_counts_of_the_last_window_are_there_after_a_restart_but_for_states_that_did_not_keep_them() -> None:
+    pipeline = make_pipeline(rules=[PATIENT])
+    play(pipeline, "BBC")
+    fresh, older = make_pipeline(rules=[PATIENT]), make_pipeline(rules=[PATIENT])
+    held = dict(stored(pipeline.snapshot()))
+    restored(held, fresh)
+    [place] = [place for place in held if place[0] == "report"]
+    report = msgspec.msgpack.decode(held[place])
+    del report["counts"]
+    restored({**held, place: msgspec.msgpack.encode(report)}, older)
+    kept, again, none = (of(each.current(), WindowScored)[0].counts for each in (pipeline, fresh, older))
+
+    assert kept is not None
+    assert again is not None
+    assert again.to_bytes() == kept.to_bytes()
+    assert none is None
 
 
 def test_an_episode_goes_on_after_a_restart() -> None:

@@ -14,7 +14,7 @@ import prometheus_client.parser as classic
 import pytest
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from detectors import DriftScore
+from detectors import DriftScore, Sketch
 from detectors.charts import IncidentKind
 from detectors.reference.live import Difference
 from monitor.alerting.alerts import AlertState
@@ -24,6 +24,7 @@ from monitor.alerting.rules import Severity
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
+    BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
     CheckpointSaved,
@@ -48,6 +49,7 @@ from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.http import MOST_CONNECTIONS, Connection, Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
+from monitor.runtime.page.frame import POLICY
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.store.sqlite import Backlog
@@ -121,7 +123,10 @@ FACTS: list[Fact] = [
     ),
     changed(AlertState.PENDING, AlertState.FIRING),
     AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 2, EVIDENCE),
-    SubgroupCharted(CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True)),
+    SubgroupCharted(
+        CHURN, NOON - 5 * MINUTE, NOON, 100, plain_point(warned=3, expected_warnings=0.5, suspect=True, widened=1.5)
+    ),
+    BaselineTrails(CHURN, NOON, "age", 28, 9, 0.4, 0.01, paused=False),
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
     FewRows(CHURN, 100.0, 5 * MINUTE, 200, few=True),
     EventsCounted("t", "ok", 7),
@@ -212,12 +217,24 @@ def test_readiness_says_why_not(scene: Scene) -> None:
 
 @pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/metrics, /healthz, /readyz, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions"
+    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/models/{model}/features/{feature}"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
+    assert scene.ask(target, accept="text/html,*/*;q=0.8")[:2] == (404, "text/html; charset=utf-8")
 
 
-@pytest.mark.parametrize("target", ["/metrics", "/healthz", "/readyz", "/api/v1/models", "/nothing"])
+def test_a_page_forbids_whatever_is_not_in_it(scene: Scene) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", scene.port, timeout=10)) as connection:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+
+        assert (answer.status, answer.getheader("content-security-policy")) == (200, POLICY)
+        assert answer.getheader("x-content-type-options") == "nosniff"
+        assert answer.getheader("referrer-policy") == "no-referrer"
+        assert b"<script" not in answer.read()
+
+
+@pytest.mark.parametrize("target", ["/", "/metrics", "/healthz", "/readyz", "/api/v1/models", "/nothing"])
 def test_head_is_get_without_the_body(scene: Scene, target: str) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", scene.port, timeout=10)) as connection:
         connection.request("HEAD", target)
@@ -242,6 +259,63 @@ def test_only_decisions_are_taken(scene: Scene, target: str, status: int) -> Non
     assert scene.ask(target, method="POST") == (status, "application/json", json.dumps(said, separators=(",", ":")))
 
 
+def test_a_feature_is_told_beside_its_reference(scene: Scene) -> None:
+    window = Sketch.empty(REFERENCE.layout)
+    window.update(*REFERENCE.encode({"age": [10.0, 200.0, None, 20.0], "plan": ["pro", "EU-2", "pro", "free"]}))
+    scene.telemetry.record([*FACTS, LEARNT])
+    scored = WindowScored(IDLE, NOON, score_table(score("age", "ks", 0.3)), {"age": 2, "plan": 0}, window.packed())
+    scene.telemetry.record([WindowClosed(IDLE, NOON - MINUTE, NOON, 4, (FeatureQuality("age", 0.25, 0.25),)), scored])
+
+    [plan] = scene.json("/api/v1/models/idle/features/plan")
+    [age] = scene.json("/api/v1/models/idle/features/age?version=%2A")
+
+    assert plan == {
+        "model": "idle",
+        "version": "*",
+        "feature": "plan",
+        "window": {"start": "2026-11-23T11:59:00Z", "end": "2026-11-23T12:00:00Z", "rows": 4},
+        "reference": {"hash": "def", "rows": 10},
+        "distribution": {
+            "kind": "categorical",
+            "rows": {"reference": 100, "current": 4},
+            "bins": {"scale": "linear", "edges": [], "reference": [], "current": []},
+            "shares": [
+                {"part": "category", "label": "free", "reference": 0.75, "current": 0.25},
+                {"part": "category", "label": "pro", "reference": 0.25, "current": 0.5},
+                {"part": "new", "label": "new", "reference": 0.0, "current": 0.25},
+                {"part": "missing", "label": "missing", "reference": 0.0, "current": 0.0},
+            ],
+        },
+    }
+    assert (age["state"], age["missing_ratio"], age["scores"][0]["detector"]) == (2, 0.25, "ks")
+    assert len(age["distribution"]["bins"]["edges"]) == len(age["distribution"]["bins"]["current"]) + 1
+    assert scene.json("/api/v1/models")[1]["drifted_ratio"] == 0.5
+    assert 'driftd_drifted_features_ratio{model="idle",version="*"} 0.5' in scene.ask("/metrics")[2]
+
+
+@pytest.mark.parametrize(
+    ("target", "there"),
+    [
+        ("idle/features/income", "there is age, plan"),
+        ("idle/features/age?version=7", "there is churn/3, idle/*"),
+        ("nobody/features/age", "there is churn/3, idle/*"),
+    ],
+)
+def test_of_a_feature_that_there_is_not_it_is_said_what_there_is(scene: Scene, target: str, there: str) -> None:
+    scene.telemetry.record([LEARNT])
+    answer = json.dumps({"error": there}, separators=(",", ":"))
+
+    assert scene.ask(f"/api/v1/models/{target}") == (404, "application/json", answer)
+
+
+def test_a_feature_without_a_window_has_no_distribution(scene: Scene) -> None:
+    scene.telemetry.record([LEARNT])
+    [age] = scene.json("/api/v1/models/idle/features/age")
+
+    assert (age["window"], age["distribution"]) == (None, None)
+    assert "driftd_drifted_features_ratio{" not in scene.ask("/metrics")[2]
+
+
 def test_models_have_the_documented_shape(scene: Scene) -> None:
     scene.telemetry.record(FACTS)
 
@@ -259,6 +333,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "watermark": "2026-11-23T12:01:00Z",
         "insufficient": "a usual window of 5m holds 100 rows, min_rows is 200: KS, PSI and χ² will say insufficient_data; "
         "a window of 10m would do",
+        "drifted_ratio": 1.0,
         "features": [
             {
                 "feature": "age",
@@ -268,7 +343,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "insufficient": None,
                 "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
                 "level": None,
-                "baseline": None,
+                "baseline": {"baseline": "trailing 28d", "days": 9, "shift": 0.4, "beyond": 0.01, "paused": False},
             },
             {
                 "feature": ODD,
@@ -510,6 +585,7 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_chart_warnings"] == {("churn", "3"): 3}
     assert found["driftd_chart_warnings_expected"] == {("churn", "3"): 0.5}
     assert found["driftd_calibration_suspect"] == {("churn", "3"): 1}
+    assert found["driftd_days_allowance_ratio"] == {("churn", "3"): 1.5}
 
 
 @pytest.mark.parametrize("style", FORMATS)

@@ -39,6 +39,7 @@ from monitor.facts import (
     EventsRejected,
     Fact,
     FeatureQuality,
+    FeaturesTracked,
     FewRows,
     FieldsRejected,
     ForeignCommit,
@@ -59,6 +60,7 @@ from monitor.facts import (
     StateReset,
     SubgroupCharted,
     TopicsMissing,
+    TrackPoint,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -109,6 +111,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         FieldsRejected("t", "number_as_text", 2),
         WindowClosed(CHURN, 0, NOON, 5, (FeatureQuality("age", 0.0, 0.5),)),
         WindowScored(CHURN, NOON, score_table(DriftScore("age", "psi", 0.41, rows=5)), {"age": 2}),
+        FeaturesTracked(CHURN, ("age",), (TrackPoint(0, NOON, b"\0\0"),), ()),
         SubgroupCharted(CHURN, 0, NOON, 5, plain_point(warned=2, expected_warnings=0.25)),
         CalibrationStands(CHURN, suspect=True),
         CalibrationLearning(CHURN, NOON, 3 * DAY, 14 * DAY, windows=72, needed=52),
@@ -239,6 +242,14 @@ def test_what_matters_is_logged_at_its_level(scene: Scene, fact: Fact, event: st
     (line,) = scene.record(fact)
 
     assert (line["event"], line["level"]) == (event, level)
+
+
+def test_an_alert_is_logged_with_the_page_of_its_incident(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    Telemetry(Board({CHURN: SeriesBoard("abc", 1000)}), ManualClock().now, "https://ops.internal").record([CHANGED])
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+
+    assert line["url"] == f"https://ops.internal/incident?id={CHANGED.incident}"
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
     assert (found["webhooks"], found["state"], found["max_future"]) == ([], "/var/lib/driftd", "10m")
     assert (found["checkpoint_interval"], found["idle_after"]) == ("5s", "30s")
     assert (found["http"], found["log"]) == (
-        {"host": "127.0.0.1", "port": 9464, "token_file": None, "token_env": None},
+        {"host": "127.0.0.1", "port": 9464, "token_file": None, "token_env": None, "external_url": None},
         {"level": "info", "format": "json"},
     )
 
@@ -545,6 +545,32 @@ def test_an_address_that_cannot_be_is_refused(config: Path, url: Any) -> None:
 
     assert found.startswith("webhooks[0].url: ")
     assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "drift.internal",
+        "ftp://drift",
+        "https://",
+        "https://ana:pw@drift",
+        "https://drift/?a=1",
+        "https://drift/#a",
+        "https://drïft",
+        "",
+    ],
+)
+def test_an_address_that_no_link_can_begin_with_is_refused(config: Path, url: str) -> None:
+    found = refusal(config, changed("http", {"external_url": url}))
+
+    assert found.startswith("http.external_url: must ")
+    assert "pw" not in found
+
+
+def test_the_address_that_links_begin_with_may_end_with_a_slash(config: Path) -> None:
+    config.write_text(yaml.safe_dump(changed("http", {"external_url": "https://ops.internal/driftd/"})))
+
+    assert load_settings(config).http.external_url == "https://ops.internal/driftd"
 
 
 def test_there_is_one_token_at_most(config: Path) -> None:

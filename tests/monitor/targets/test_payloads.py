@@ -125,6 +125,15 @@ def test_a_request_for_retraining_reads_as_documented() -> None:
     }
 
 
+def test_where_others_reach_the_pages_is_known_a_notice_leads_to_the_very_incident() -> None:
+    told = replace(SENDER, page="https://ops.internal/driftd")
+    (addressed,) = notices([CHANGED], [ALL], told)
+    data = json.loads(addressed.notice.data)
+
+    assert data["url"] == f"https://ops.internal/driftd/incident?id={CHANGED.incident}"
+    assert data | {"url": None} == body(CHANGED)["data"] | {"url": None}
+
+
 def test_what_is_new_stands_first_and_has_an_id_of_its_window() -> None:
     plan = CHANGED.evidence[1]
     escalated = AlertEscalated(replace(CHANGED, before=RAISED), (plan,), CHANGED.severity)

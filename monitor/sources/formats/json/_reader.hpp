@@ -22,7 +22,7 @@ constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
 enum class Kind { node, number, category, timestamp, model, version, id };
-enum Reason { missing, boolean_as_number, number_as_text, wrong_type, non_finite, reasons };
+enum Reason { missing, number_as_text, wrong_type, non_finite, reasons };
 
 struct Node;
 
@@ -41,9 +41,14 @@ struct Node {
   Table index;
 };
 
+struct Categories {
+  Table codes;         // of a category by its own text, and by other spellings of its value
+  int32_t unseen = 0;  // the code of what is in none; that of what is missing is next
+};
+
 struct Shape {
   Node root;
-  std::vector<Table> categories;  // one a categorical slot; its size is the code of what is in none
+  std::vector<Categories> categories;  // one a categorical slot
   size_t numbers = 0, ids = 0, required = 0;
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
@@ -191,6 +196,11 @@ class Reader {
     ++filled_;
   }
 
+  bool with(int slot, double value) {
+    put(slot, value);
+    return true;
+  }
+
   bool without(int slot, Reason reason, double value = NOT_A_NUMBER) {
     ++counts_[reason];
     put(slot, value);
@@ -199,7 +209,7 @@ class Reader {
 
   bool without_code(int slot, Reason reason) {
     ++counts_[reason];
-    put_code(slot, static_cast<int32_t>(shape_.categories[slot].size()) + 1);
+    put_code(slot, shape_.categories[slot].unseen + 1);
     return true;
   }
 
@@ -208,8 +218,8 @@ class Reader {
     string_view text;
     switch (*in_.at) {
       case 'n': return in_.literal("null") && without(slot, missing);
-      case 't': return in_.literal("true") && without(slot, boolean_as_number);
-      case 'f': return in_.literal("false") && without(slot, boolean_as_number);
+      case 't': return in_.literal("true") && with(slot, 1);
+      case 'f': return in_.literal("false") && with(slot, 0);
       case '"': return in_.string(text, scratch_) && without(slot, number_as_text);
       case '{':
       case '[': return in_.skip(depth) && without(slot, wrong_type);
@@ -218,9 +228,7 @@ class Reader {
       default: break;
     }
     if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && without(slot, non_finite, -INFINITE);
-    if (!in_.number(found)) return false;
-    put(slot, found.value);
-    return true;
+    return in_.number(found) && with(slot, found.value);
   }
 
   bool category(int slot, int depth) {
@@ -241,9 +249,9 @@ class Reader {
   }
 
   bool coded(int slot, string_view text) {
-    const Table& table = shape_.categories[slot];
-    const int32_t code = table.find(text);
-    put_code(slot, code < 0 ? static_cast<int32_t>(table.size()) : code);
+    const Categories& categories = shape_.categories[slot];
+    const int32_t code = categories.codes.find(text);
+    put_code(slot, code < 0 ? categories.unseen : code);
     return true;
   }
 

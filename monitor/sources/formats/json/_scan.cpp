@@ -116,9 +116,12 @@ PyObject* guarded(Work work) {
   }
 }
 
-void add_all(Table& table, PyObject* texts) {
-  for (Py_ssize_t at = 0, size = PyList_Size(texts); at < size; ++at)
-    table.add(text_of(checked(PyList_GetItem(texts, at))), static_cast<int32_t>(at));
+// Categories from ({text: code}, the code of any other text).
+void add_all(Categories& categories, PyObject* description) {
+  PyObject *texts, *text, *code;
+  checked(PyArg_ParseTuple(description, "O!i", &PyDict_Type, &texts, &categories.unseen));
+  for (Py_ssize_t place = 0; PyDict_Next(texts, &place, &text, &code);)
+    categories.codes.add(text_of(text), int_of(code));
 }
 
 PyObject* make_shape(PyObject*, PyObject* arguments) {
@@ -159,35 +162,51 @@ PyObject* make_routes(PyObject*, PyObject* arguments) {
   });
 }
 
+// The bytes of each message, none where it is odd: no bytes, empty, too long. The list must be kept, and nobody may change it.
+std::vector<string_view> bytes_of(PyObject* values) {
+  std::vector<string_view> messages(PyList_Size(values));
+  for (size_t at = 0; at < messages.size(); ++at) {
+    PyObject* object = checked(PyList_GetItem(values, at));
+    char* begin = nullptr;
+    Py_ssize_t size = 0;
+    if (!PyBytes_Check(object)) continue;
+    if (PyBytes_AsStringAndSize(object, &begin, &size) != 0) throw Failed();
+    if (static_cast<size_t>(size) <= MAX_BYTES) messages[at] = {begin, static_cast<size_t>(size)};
+  }
+  return messages;
+}
+
+// Lets other threads run while no object of Python is touched.
+class Unlocked {
+ public:
+  Unlocked() : state_(PyEval_SaveThread()) {}
+  ~Unlocked() { PyEval_RestoreThread(state_); }
+  Unlocked(const Unlocked&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
 // What a scan reads from and writes to.
 struct Scan {
-  PyObject* values;
+  const std::vector<string_view>& messages;
   int64_t* times;
   int32_t* series;
 
-  // A message's bytes; false, and the message is odd, where there are none to read.
-  bool message(Py_ssize_t at, char*& begin, Py_ssize_t& size) const {
-    PyObject* object = checked(PyList_GetItem(values, at));
-    series[at] = ODD;
-    if (!PyBytes_Check(object)) return false;
-    if (PyBytes_AsStringAndSize(object, &begin, &size) != 0) throw Failed();
-    return size > 0 && static_cast<size_t>(size) <= MAX_BYTES;
-  }
-
   // Reads a message into a row of columns; false: odd.
   bool read(Reader& reader, Py_ssize_t at, Py_ssize_t row) const {
-    char* begin = nullptr;
-    Py_ssize_t size = 0;
-    return message(at, begin, size) && reader.read(begin, begin + size, row);
+    const string_view message = messages[at];
+    series[at] = ODD;
+    return !message.empty() && reader.read(message.data(), message.data() + message.size(), row);
   }
 
   // Tells a message's series and time. One that is nobody's is read to its end: it may be malformed.
   void route(Reader& reader, Router& router, const Routes& routes, Py_ssize_t at) const {
-    char* begin = nullptr;
-    Py_ssize_t size = 0;
-    if (!message(at, begin, size) || !reader.read_envelope(begin, begin + size, routes)) return;
+    const string_view message = messages[at];
+    series[at] = ODD;
+    if (message.empty() || !reader.read_envelope(message.data(), message.data() + message.size(), routes)) return;
     const int32_t found = router.find(reader.model(), reader.version());
-    if (found == UNMONITORED && !reader.read(begin, begin + size, 0)) return;
+    if (found == UNMONITORED && !reader.read(message.data(), message.data() + message.size(), 0)) return;
     times[at] = reader.time();
     series[at] = found;
   }
@@ -212,18 +231,22 @@ PyObject* scan(PyObject*, PyObject* arguments) {
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
     const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
     const Buffer ids_buffer(ids, sizeof(uint64_t), count), totals_buffer(totals, sizeof(int64_t), reasons);
-    const Scan scanning{values, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
+    const std::vector<string_view> messages = bytes_of(values);
+    const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
     const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), ids_buffer.as<uint64_t>(), count};
     Reader reader(shape, columns, unit, latest);
     Router router(routes_of(routes_object));
     Py_ssize_t row = 0;
-    for (Py_ssize_t at = 0; at < count; ++at) {
-      if (!scanning.read(reader, at, row)) continue;
-      scanning.times[at] = reader.time();
-      scanning.series[at] = router.find(reader.model(), reader.version());
-      if (scanning.series[at] < 0) continue;
-      reader.count(totals_buffer.as<int64_t>());
-      ++row;
+    {
+      const Unlocked unlocked;
+      for (Py_ssize_t at = 0; at < count; ++at) {
+        if (!scanning.read(reader, at, row)) continue;
+        scanning.times[at] = reader.time();
+        scanning.series[at] = router.find(reader.model(), reader.version());
+        if (scanning.series[at] < 0) continue;
+        reader.count(totals_buffer.as<int64_t>());
+        ++row;
+      }
     }
     return PyLong_FromSsize_t(row);
   });
@@ -238,12 +261,16 @@ PyObject* route(PyObject*, PyObject* arguments) {
                              &times, &series));
     const Py_ssize_t count = PyList_Size(values);
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
-    const Scan scanning{values, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
+    const std::vector<string_view> messages = bytes_of(values);
+    const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
     const Columns none{nullptr, nullptr, nullptr, 0};
     const Routes& routes = routes_of(routes_object);
     Reader reader(*shape_of(shape_object), none, unit, latest);
     Router router(routes);
-    for (Py_ssize_t at = 0; at < count; ++at) scanning.route(reader, router, routes, at);
+    {
+      const Unlocked unlocked;
+      for (Py_ssize_t at = 0; at < count; ++at) scanning.route(reader, router, routes, at);
+    }
     Py_RETURN_NONE;
   });
 }
@@ -282,6 +309,23 @@ std::vector<std::unique_ptr<Group>> groups_of(PyObject* shapes, const Buffer& si
   return groups;
 }
 
+// Reads each message into the columns of its series; false where there is no room for one.
+bool scan_groups(const Scan& scanning, const std::vector<std::unique_ptr<Group>>& groups, int64_t* totals) {
+  const Unlocked unlocked;
+  for (size_t at = 0; at < scanning.messages.size(); ++at) {
+    const int32_t whose = scanning.series[at];
+    if (whose < 0) continue;
+    if (static_cast<size_t>(whose) >= groups.size() || !groups[whose]) return false;
+    Group& group = *groups[whose];
+    if (group.row >= group.columns.rows) return false;
+    if (!scanning.read(group.reader, static_cast<Py_ssize_t>(at), group.row)) continue;
+    scanning.series[at] = whose;
+    group.reader.count(totals);
+    ++group.row;
+  }
+  return true;
+}
+
 // Messages whose series is known, each by the shape of its series. In the order they came in: that is how they lie in
 // memory. `sizes` becomes the rows of each series.
 PyObject* scan_each(PyObject*, PyObject* arguments) {
@@ -295,20 +339,12 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
     const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
     const Buffer ids_buffer(ids, sizeof(uint64_t), 0);
     const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), reasons);
-    const Scan scanning{values, nullptr, series_buffer.as<int32_t>()};
+    const std::vector<string_view> messages = bytes_of(values);
+    const Scan scanning{messages, nullptr, series_buffer.as<int32_t>()};
     const auto groups = groups_of(shapes, sizes_buffer, numbers_buffer, codes_buffer, ids_buffer, unit, latest);
-    for (Py_ssize_t at = 0; at < count; ++at) {
-      const int32_t whose = series_buffer.as<int32_t>()[at];
-      if (whose < 0) continue;
-      if (whose >= most || !groups[whose] || groups[whose]->row >= groups[whose]->columns.rows) {
-        PyErr_SetString(PyExc_ValueError, "a series has more messages than were told");
-        throw Failed();
-      }
-      Group& group = *groups[whose];
-      if (!scanning.read(group.reader, at, group.row)) continue;
-      scanning.series[at] = whose;
-      group.reader.count(totals_buffer.as<int64_t>());
-      ++group.row;
+    if (!scan_groups(scanning, groups, totals_buffer.as<int64_t>())) {
+      PyErr_SetString(PyExc_ValueError, "a series has more messages than were told");
+      throw Failed();
     }
     for (Py_ssize_t at = 0; at < most; ++at) sizes_buffer.as<int64_t>()[at] = groups[at] ? groups[at]->row : 0;
     Py_RETURN_NONE;

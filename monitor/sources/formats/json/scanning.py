@@ -27,7 +27,7 @@ except ImportError:  # installed without a compiler
 
 COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
 UNMONITORED, ODD = -1, -2
-REASONS = ("missing", "boolean_as_number", "number_as_text", "wrong_type", "non_finite")
+REASONS = ("missing", "number_as_text", "wrong_type", "non_finite")
 NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID = range(7)
 ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
 
@@ -171,7 +171,9 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
     leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
     leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
     leaves |= {series.id: (ID, 0)} if series.id else {}
-    categories = [table.categories for table in series.tables]
+    categories = [
+        ({text: code for text, code in table.items() if text is not None}, table.unseen) for table in series.tables
+    ]
     return _scan.shape(_node(leaves, fields.features), len(series.numeric), categories, modelless)
 
 

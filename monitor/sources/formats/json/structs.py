@@ -10,7 +10,7 @@ import msgspec
 
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields
 
-NUMERIC: Any = float | None
+NUMERIC: Any = float | bool | None
 CATEGORY: Any = str | bool | int | float | None
 ENVELOPE: dict[str, Any] = {
     "timestamp": int | float | str,

@@ -166,7 +166,6 @@ FIELDS: dict[str, tuple[bytes, str, dict[str, float], int]] = {
     "absent": (with_features(age=...), "missing", {"age": math.nan}, PLAN["pro"]),
     "null": (with_features(age=None), "missing", {"age": math.nan}, PLAN["pro"]),
     "number as text": (with_features(age="41.5"), "number_as_text", {"age": math.nan}, PLAN["pro"]),
-    "boolean as number": (with_features(age=True), "boolean_as_number", {"age": math.nan}, PLAN["pro"]),
     "list": (with_features(age=[41.5]), "wrong_type", {"age": math.nan}, PLAN["pro"]),
     "nested": (with_features(age={"value": 41.5}), "wrong_type", {"age": math.nan}, PLAN["pro"]),
     "NaN": (with_features(age=math.nan), "non_finite", {"age": math.nan}, PLAN["pro"]),

@@ -1,0 +1,319 @@
+"""The status page as text: what it says, what it never says, and what a request costs the loop."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from structlog.testing import capture_logs
+
+from detectors.charts import LevelStep
+from monitor.alerting.decisions import Asked, Decision, Scope, Silence
+from monitor.facts import AlertSeen, DecisionsStand, LevelChanged
+from monitor.html.page import digest
+from monitor.runtime.page.frame import POLICY, SHEET, ago
+from monitor.stream.events import SECOND, SeriesKey
+from tests.build import HOUR, MINUTE
+from tests.deciding import running
+from tests.fakes import NOON
+from tests.pages import (
+    BROKEN,
+    CHURN,
+    DRIFTING,
+    FEATURES,
+    FRAUD,
+    HEALTHY,
+    OVER,
+    Scene,
+    closed,
+    quiet_day,
+    usual_day,
+    window,
+)
+
+MODEL = "/model?name=churn&version=3"
+FEATURE = "/feature?model=churn&version=3&name=age"
+INCIDENT = f"/incident?id={DRIFTING.incident}"
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[..., Scene]]:
+    """made(usual_day) starts a scene that ends with the test."""
+    scenes: list[Scene] = []
+
+    def make(build: Callable[..., Scene], *facts: Any, **how: Any) -> Scene:
+        scenes.append(build(*facts, **how))
+        return scenes[-1]
+
+    yield make
+    for scene in scenes:
+        scene.close()
+
+
+def words(page: str) -> str:
+    """A page as it is read."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page.partition("<body>")[2]))).replace("\u202f", " ")
+
+
+def read(scene: Scene, path: str = "/") -> str:
+    status, kind, page = scene.get(path)
+    assert (status, kind) == (200, "text/html; charset=utf-8")
+    return words(page)
+
+
+def test_the_first_page_says_what_is_wrong_since_when_and_who_looks_after_it(made: Any) -> None:
+    said = read(made(usual_day))
+
+    assert "2 incidents are open The oldest since 2026-11-23 04:05 (7 h 56 min ago), 1 that nobody has taken." in said
+    assert "churn/3 drifts critical drift since 2026-11-23 04:05 7 h 56 min ago age mean 41.2 → 47.9" in said
+    assert "Joined or grew: tenure_days 2026-11-23 10:05 ; plan 2026-11-23 08:05" in said
+    assert f"Nobody has taken it: driftd ack {DRIFTING.incident}" in said
+    assert "Looked after by ana : the app's release lost it" in said
+    assert "ranker no longer drifts" in said
+
+
+def test_models_that_alert_stand_first(made: Any) -> None:
+    page = made(usual_day).get("/")[2]
+    table = page.partition('id="models"')[2].partition("</table>")[0]
+    names = [words(f"<body>{cell}") for cell in re.findall(r'<th scope="row">(.*?)</th>', table)]
+
+    assert [name.strip() for name in names[:3]] == ["churn/3", "fraud/2026.11", "eta/1"]
+
+
+def test_trouble_with_driftd_itself_stands_before_everything(made: Any) -> None:
+    scene = made(usual_day, troubled=True)
+    scene.trouble = "state could not be saved: database or disk is full"
+    said = read(scene)
+
+    assert said.index("driftd is not ready: state could not be saved") < said.index("Open incidents")
+    assert "31 % of the events of predictions are late and not counted" in said
+    assert "trainer does not take what it is told: answered 410" in said
+
+
+def test_nothing_but_trouble_is_no_quiet_day(made: Any) -> None:
+    scene = made(quiet_day)
+    assert read(scene).startswith(" driftd as of 2026-11-23 12:01:05 UTC; reload for news All is quiet")
+
+    scene.trouble = "the loop has not turned for 30 s"
+    assert "No incident is open, but driftd does not see or tell everything" in read(scene)
+
+
+def test_before_the_first_window_every_page_says_so(made: Any) -> None:
+    scene = made(Scene)
+
+    assert "No window has closed yet" in read(scene)
+    assert "No two windows have closed yet" in read(scene, MODEL)
+    assert scene.get(FEATURE)[0] == 404
+
+
+def test_the_events_section_has_lag_watermark_late_and_rejected(made: Any) -> None:
+    said = read(made(usual_day))
+
+    assert "Lag 54 events, in 4 partitions Event time 1 min 5 s ago 2026-11-23 12:00 Late 0.02 %" in said
+    assert "malformed_json predictions 31 timestamp_missing predictions 6" in said
+    assert "pager webhook https://events.example.org/v2/*** delivered" in said
+
+
+def test_a_models_page_has_every_feature_the_worst_first(made: Any) -> None:
+    page = made(usual_day).get(MODEL)[2]
+    table = page.partition('id="features"')[2]
+    names = re.findall(r'class="feature"><bdi>(.*?)</bdi>', table)
+
+    assert names[:3] == ["age", "plan", "tenure_days"]
+    assert sorted(names) == sorted(FEATURES)
+    assert page.count('<li><div class="plot') == len(FEATURES)
+
+
+def test_a_features_page_has_its_scores_and_both_histories(made: Any) -> None:
+    level = LevelChanged(CHURN, NOON - HOUR, "age", LevelStep.ACCEPTED)
+    said = read(made(usual_day, level), FEATURE)
+
+    assert "The last windows" in said
+    assert "The last days, by the hour" in said
+    assert "drift 3.32 1 3.32 ×" in said
+    assert "psi 0.829 – –" in said
+    assert "a level of its own (accepted) since 2026-11-23 11:00" in said
+    assert "churn/3 drifts" in said  # the incident it is part of
+
+
+def test_a_feature_is_drawn_beside_its_reference_on_its_page_and_on_that_of_its_incident(made: Any) -> None:
+    scene = made(usual_day)
+    first = scene.get(FEATURE)[2]
+    incident = scene.get(INCIDENT)[2]
+
+    assert "<title>age: reference and window</title>" in first
+    assert "the last window, to 2026-11-23 12:00 UTC" in words(first)
+    assert [f"<title>{name}: reference and window</title>" in incident for name in ("age", "plan", "device")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_an_incidents_page_says_what_to_do_in_commands_that_can_be_copied(made: Any) -> None:
+    entry = replace(DRIFTING.evidence[0], feature="a b; rm -rf")
+    alert = replace(DRIFTING, evidence=(entry,))
+    said = read(made(usual_day, alert), f"/incident?id={alert.incident}")
+
+    assert "driftd accept churn 'a b; rm -rf' --for-good" in said
+    assert "driftd silence churn --for 2h" in said
+
+
+def test_bad_data_is_not_to_be_retrained_on(made: Any) -> None:
+    said = read(made(usual_day), f"/incident?id={BROKEN.incident}")
+
+    assert "Retraining on them would teach the model the fault" in said
+
+
+def test_an_incident_that_is_over_says_how_it_ended_and_offers_nothing(made: Any) -> None:
+    said = read(made(usual_day), f"/incident?id={OVER.incident}")
+
+    assert "ranker no longer drifts" in said
+    assert "resolved 2026-11-22 05:00" in said
+    assert "What to do" not in said
+
+
+def test_a_silenced_incident_says_so(made: Any) -> None:
+    silence = Decision(Asked("s", Silence(Scope("churn"), 2 * HOUR), "ana", "release"), "churn", NOON, NOON)
+    assert "silenced" in read(made(usual_day, DecisionsStand((silence,), ())), INCIDENT)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/model?name=nobody&version=1", "driftd watches no model nobody/1"),
+        ("/model", "The address says no name"),
+        ("/feature?model=churn&version=3&name=%3Cb%3E", "churn/3 has no feature <b>"),
+        ("/incident?id=x", "That incident is not open, and not among the last hundred"),
+        ("/nothing", "There is no such page"),
+    ],
+)
+def test_what_is_not_there_is_said_in_the_pages_markup(made: Any, path: str, why: str) -> None:
+    status, kind, page = made(usual_day).get(path)
+
+    assert (status, kind) == (404, "text/html; charset=utf-8")
+    assert why in words(page)
+
+
+def test_names_from_outside_are_text(made: Any) -> None:
+    evil = "<script>alert(1)</script>\"'&"
+    key = SeriesKey(evil, evil)
+    entry = replace(DRIFTING.evidence[0], feature=evil, words=evil)
+    alert = AlertSeen(key, evil, DRIFTING.severity, DRIFTING.state, DRIFTING.since, 1, (entry,))
+    scene = made(Scene, [*closed({key: (evil,)}), *HEALTHY, alert], {key: (evil,)})
+    first = scene.get("/")[2]
+    links = {unescape(each) for each in re.findall(r'href="((?:model|feature|incident)\?[^"]*)"', first)}
+
+    assert {each.partition("?")[0] for each in links} == {"model", "feature", "incident"}
+    for path in ("/", *(f"/{each}" for each in links)):
+        status, _, page = scene.get(path)
+        assert status == 200
+        assert "<script" not in page
+        assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_policy_names_the_very_style_and_no_script() -> None:
+    assert digest(SHEET) in POLICY
+    assert "unsafe" not in POLICY
+    assert POLICY.startswith("default-src 'none';")
+
+
+def test_no_page_has_a_style_of_its_own_or_an_outside_address(made: Any) -> None:
+    scene = made(usual_day, troubled=True)
+    for path in ("/", MODEL, FEATURE, INCIDENT):
+        page = scene.get(path)[2]
+        assert re.findall(r"<[^>]* style=", page) == []
+        assert re.findall(r'(?:src|href)="(?:https?:)?//', page) == []
+
+
+def test_what_was_counted_of_a_window_is_kept_until_the_next(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock that the loop waits for is held while references are copied; a window is looked at once."""
+    scene = made(usual_day)
+    scene.get("/")
+    kept = scene.surface.pages.glances.kept
+    first = dict(kept)
+    scene.get("/")
+    unchanged = all(kept[key][1] is first[key][1] for key in kept)
+    scene.telemetry.restore(window(CHURN, FEATURES))
+    scene.get("/")
+
+    assert unchanged
+    assert [key for key in kept if kept[key][1] is not first[key][1]] == [CHURN]
+
+
+def test_a_look_copies_the_tracks_of_those_series_alone_that_closed_a_window(made: Any) -> None:
+    scene = made(usual_day)
+    glances = scene.surface.pages.glances
+    assert len(scene.telemetry.look(glances.copy).tracks) == len(scene.keys)
+
+    scene.get("/")
+    scene.telemetry.restore(window(FRAUD, FEATURES))
+
+    assert list(scene.telemetry.look(glances.copy).tracks) == [FRAUD]
+
+
+def test_how_long_ago() -> None:
+    assert ago(NOON, NOON) == "just now"
+    assert ago(NOON + MINUTE, NOON) == ""  # event time may be ahead of the clock
+    assert ago(NOON - 90 * SECOND, NOON).replace("\u202f", " ") == "1 min 30 s ago"
+
+
+def test_a_status_for_programs_has_the_documented_shape(made: Any) -> None:
+    scene = made(usual_day, troubled=True)
+    status, kind, body = scene.get("/api/v1/status", "")
+    said = json.loads(body)
+
+    assert (status, kind) == (200, "application/json")
+    assert (said["ready"], said["why"], said["watermark"]) == (True, None, "2026-11-23T12:00:00Z")
+    assert said["models"][0] == {
+        "model": "churn",
+        "version": "3",
+        "state": "alerting",
+        "incidents": [DRIFTING.incident],
+        "features": 8,
+        "drifting": 3,
+        "nearest": said["models"][0]["nearest"],
+        "window": {"end": "2026-11-23T12:00:00Z", "rows": 9412},
+        "learning": None,
+    }
+    assert said["models"][0]["nearest"][0] == {"feature": "age", "of_threshold": 3.3151}
+    assert said["topics"][0]["lag"] == 54
+    assert said["rejected"][0] == {"topic": "predictions", "reason": "malformed_json", "count": 31}
+    assert [each["stuck"] for each in said["targets"]] == [False, True]
+
+
+# --- a whole daemon ---------------------------------------------------------------------------------------------------
+
+
+def test_the_link_of_an_alert_opens_the_page_of_the_very_incident(tmp_path: Path) -> None:
+    """What a webhook is told leads, over HTTP, to a page that names the incident and its feature."""
+    with capture_logs() as lines, running(tmp_path, external_url="http://ops.invalid/driftd") as daemon:
+        incident = daemon.get("/api/v1/alerts")[0]["incident"]
+        told = next(line["url"] for line in lines if line["event"] == "alert.firing")
+        with urlopen(daemon.daemon.server.url + told.removeprefix("http://ops.invalid/driftd")) as answer:
+            page = answer.read().decode()
+        with urlopen(daemon.daemon.server.url) as answer:
+            first = answer.read().decode()
+
+    assert told.endswith(incident)
+    assert incident in page
+    assert "churn/3 drifts, by your rule high" in words(page)
+    assert "1 incident is open" in words(first)
+    assert f'href="incident?id={incident}"' in first
+
+
+def test_what_features_came_to_is_still_drawn_after_a_restart(tmp_path: Path) -> None:
+    pages = []
+    for _ in range(2):
+        with capture_logs(), running(tmp_path) as daemon, urlopen(f"{daemon.daemon.server.url}{FEATURE}") as answer:
+            pages.append(answer.read().decode())
+    drawn = [re.findall(r'<path class="line score" d="([^"]*)"', page) for page in pages]
+
+    assert len(drawn[0]) == 1  # two windows; one hour is no line yet
+    assert drawn[1] == drawn[0]
+    assert all("<title>age: reference and window</title>" in page for page in pages)
