@@ -36,7 +36,7 @@ def verb(alert: Shown) -> str:
     verbs = VERBS.get(alert.kind, VERBS[IncidentKind.DRIFT])
     state = alert.state if isinstance(alert, AlertSeen) else AlertState.INACTIVE
     words = verbs.over if over else verbs.now.get(state, verbs.now[AlertState.FIRING])
-    return words if alert.rule == BUDGET_RULE else f"{words}, by your rule {alert.rule}"
+    return words if alert.rule in OUR_RULES else f"{words}, by your rule {alert.rule}"
 
 
 def card(board: Board, alert: AlertSeen, now: Nanos) -> Markup:
