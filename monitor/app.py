@@ -147,7 +147,8 @@ class Daemon:
         self.store = store
         self.server = server
         self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
-        self.explainer = Explainer({spec.key: spec.reference for spec in configuration.specs})
+        references = {spec.key: spec.reference for spec in configuration.specs}
+        self.explainer = Explainer(references, self.pipeline.watermark.behind)
         self.stopping = Event()
         self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
@@ -305,6 +306,7 @@ def build_board(configuration: Configuration) -> Board:
                 {rule.name: rule.severity.value for rule in spec.judging.all_rules},
                 spec.windows.length,
                 spec.judging.calibration,
+                min_rows=spec.judging.min_rows,
                 baseline=spec.reference,
             )
             for spec in configuration.specs

@@ -5,7 +5,7 @@ series share stays here: event time, retraining, the alerts resolved last.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from typing import Any
@@ -77,6 +77,7 @@ class Pipeline:
         self._dirty: set[str] = set()
         self._order = {view: number for number, view in enumerate(self.views.values())}
         self._changed: dict[View[Any], None] = {}  # since the last checkpoint
+        self._late: dict[View[Any], None] = {}  # those to which late events came, not judged yet
         self._pending_panes = dict.fromkeys(self.series)  # whose number of panes was not said yet
         self._agenda: list[tuple[Nanos, int, View[Any]]] = []  # a heap: when the watermark next matters to a view
         for view in self.views.values():
@@ -107,7 +108,18 @@ class Pipeline:
         """Add what was folded, here or by a replica, to the panes of its view."""
         view = self.views[delta.key, delta.view]
         self._changed[view] = None
-        return view.merge(delta)
+        facts = view.merge(delta)
+        if view.late:
+            self._late[view] = None
+        return facts
+
+    def silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+        """Take which partitions nobody answers for, each since when: for them event time stands."""
+        facts: list[Fact] = []
+        for view in self.views.values():
+            self._changed[view] = None
+            facts += self._followed(view.judge_silence(silent, now))
+        return facts
 
     def advance(self) -> list[Fact]:
         """Move the watermark, close what it has passed, and judge it."""
@@ -115,14 +127,14 @@ class Pipeline:
         moved = self.watermark.advance()
         if moved or self.watermark.idle != idle:
             self._dirty.add("watermark")
+        facts, self._late = [fact for view in self._late for fact in self._followed(view.judge_late())], {}
         if not moved:
-            return []
+            return facts
         assert self.watermark.value is not None
-        facts: list[Fact] = [WatermarkAdvanced(self.watermark.value)]
+        facts.append(WatermarkAdvanced(self.watermark.value))
         woken = self._wake(self.watermark.value)
         for view, end in self._in_order(woken, self.watermark.value):
-            for fact in view.close(end):
-                facts += [fact, *self._follow(fact)]
+            facts += self._followed(view.close(end))
         for view in woken:
             view.seal_until(self.watermark.value)
             self._sleep(view)
@@ -172,8 +184,7 @@ class Pipeline:
         for key, series in self.series.items():
             for view in series.views.values() if scope.holds(key) else ():
                 self._changed[view] = None
-                for fact in view.accept(scope.features, decision.until, decision.event_time):
-                    facts += [fact, *self._follow(fact)]
+                facts += self._followed(view.accept(scope.features, decision.until, decision.event_time))
         return facts
 
     def _open_incidents(self) -> dict[str, AlertSeen]:
@@ -191,9 +202,15 @@ class Pipeline:
 
     # --- what series share ------------------------------------------------------------------------------------
 
+    def _followed(self, facts: Iterable[Fact]) -> list[Fact]:
+        """The facts, each with what follows from it."""
+        return [each for fact in facts for each in (fact, *self._follow(fact))]
+
     def _follow(self, fact: Fact) -> list[Fact]:
         """Keep an alert that has ended; let one that has opened ask for retraining, if it is critical, or once it is."""
         if isinstance(fact, AlertEscalated):
+            if fact.alert.kind is IncidentKind.SERVICE:  # training does not mend a stream
+                return []
             now_critical = fact.alert.severity is Severity.CRITICAL is not fact.severity_before
             return [self._ask_for_retraining(fact.alert)] if now_critical else []
         if not isinstance(fact, AlertChanged):
@@ -201,7 +218,7 @@ class Pipeline:
         if fact.closed:
             self._keep(fact)
             self.decided.follow(fact)
-        if fact.opened and fact.severity is Severity.CRITICAL:
+        if fact.opened and fact.severity is Severity.CRITICAL and fact.kind is not IncidentKind.SERVICE:
             return [self._ask_for_retraining(fact)]
         return []
 

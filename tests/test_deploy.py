@@ -91,7 +91,9 @@ def test_the_severity_of_drift_comes_from_the_rules_own_and_from_nothing_else() 
     taken = [rule["alert"] for rule in RULES if "$labels" in rule["labels"]["severity"]]
 
     assert taken == ["DriftdDriftFiring"]
-    assert re.findall(r"\{(.*?)\}", drifting["expr"]) == ['severity=~"critical|warning",rule!="calibration"']
+    assert re.findall(r"\{(.*?)\}", drifting["expr"]) == [
+        'severity=~"critical|warning",rule!~"calibration|lateness|reachability"'
+    ]
 
 
 @EVERY_RULE

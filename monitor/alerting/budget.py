@@ -1,8 +1,15 @@
-"""The budget's own rules: what they are called, and the hysteresis of each."""
+"""The rules that are ours: what they are called, and the hysteresis of each."""
 
 from dataclasses import replace
 
-from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE, AlertRule, Severity
+from monitor.alerting.rules import (
+    BUDGET_RULE,
+    LATENESS_RULE,
+    REACHABILITY_RULE,
+    SELF_CHECK_RULE,
+    AlertRule,
+    Severity,
+)
 
 EVERY_FEATURE = "__calibration__"  # the feature of the self-check's alert
 BY_CHARTS = AlertRule(
@@ -12,3 +19,10 @@ BY_EFFECT = replace(BY_CHARTS, clear_below=0.5, hold=3, keep_firing_for=3)
 BY_SELF_CHECK = AlertRule(
     name=SELF_CHECK_RULE, detector=SELF_CHECK_RULE, fire_above=1.0, clear_below=0.5, severity=Severity.WARNING
 )
+BY_LATENESS = AlertRule(  # share of the events; as bad as the share is large
+    name=LATENESS_RULE, detector=LATENESS_RULE, fire_above=0.05, clear_below=0.025, severity=Severity.CRITICAL
+)
+BY_REACHABILITY = AlertRule(  # seconds of silence
+    name=REACHABILITY_RULE, detector=REACHABILITY_RULE, fire_above=60.0, clear_below=0.0, severity=Severity.CRITICAL
+)
+BY_STREAM = (BY_LATENESS, BY_REACHABILITY)  # with a budget or without

@@ -7,9 +7,10 @@ from detectors.calibration import Calibration
 from detectors.charts.budget import MONTH_NS
 from detectors.false_alarms import expected_false_alarms
 from detectors.protocols import JudgedWindows
-from monitor.alerting.rules import AlertRule
+from monitor.alerting.budget import BY_LATENESS
+from monitor.alerting.rules import LATENESS_RULE, AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
-from monitor.backtest.result import BacktestResult, ExpectedRule, Model
+from monitor.backtest.result import BacktestResult, ExpectedRule, Model, TopicEvents
 from monitor.backtest.thinning import tracks
 from monitor.explain.fewrows import few_rows
 from monitor.facts import CalibrationLearnt
@@ -62,6 +63,7 @@ def assemble(run: CommandRun, findings: Findings, notes: Sequence[str]) -> Backt
         injected=tuple(hunt.injected for one in series for hunt in one.hunts),
         explicit=tuple(rule for one in series for rule in expected_rules(one)),
         hints=tuple(hints(findings, notes)),
+        topics=topics_of(findings),
     )
 
 
@@ -214,14 +216,34 @@ def span_words(nanos: Nanos) -> str:
 def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
     """What a reader should know before the figures."""
     counts = findings.counts
-    if counts.late > MANY_LATE * (counts.ok + counts.late):
-        share = counts.late / (counts.ok + counts.late)
-        yield f"{counts.late:,} events ({share:.1%}) came too late for their window, and live as many would: sort the file by time, or raise lateness"
+    for topic in topics_of(findings):
+        yield from stream_hints(topic)
     if counts.unmonitored:
         yield f"{counts.unmonitored:,} events are of models that are not configured"
     for series in findings.series.values():
         yield from own_hints(series, findings.budget)
     yield from notes
+
+
+def topics_of(findings: Findings) -> tuple[TopicEvents, ...]:
+    """The events of each topic."""
+    return tuple(found.events(topic) for topic, found in sorted(findings.topics.items()))
+
+
+def stream_hints(topic: TopicEvents) -> Iterator[str]:
+    """What is wrong with the stream itself: events that are late, clocks that run fast."""
+    if topic.late_share > MANY_LATE:
+        page = f", an incident of the rule {LATENESS_RULE}" if topic.late_share > BY_LATENESS.fire_above else ""
+        yield (
+            f"{topic.topic}: {topic.late_share:.1%} of the events ({max(topic.late, topic.late_live):,}, here {topic.late:,}) come too late "
+            f"for their window live{page}: {topic.cause}; raise lateness, or sort a file that is not in the order in which its events came"
+        )
+    if topic.ahead:
+        share = topic.ahead / max(1, topic.ok + topic.late)
+        yield (
+            f"{topic.topic}: {topic.ahead:,} events ({share:.2%}) are stamped up to {span_words(topic.lead)} ahead of those around "
+            "them: a clock runs fast; they count in the windows that they name, and make no other late"
+        )
 
 
 def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Keeps, of the facts of a replay, what the result is made of."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,14 +17,16 @@ from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.inject import Plant
 from monitor.backtest.pictures import Pictures
 from monitor.backtest.replay import Turn
-from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain
+from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain, TopicEvents
 from monitor.backtest.sweep import Sweep, explained, windows_between
 from monitor.backtest.thinning import PeakPoint, RowsPoint, Thinned
+from monitor.explain.stream import late_cause
 from monitor.facts import (
     AlertChanged,
     AlertSeen,
     CalibrationLearning,
     CalibrationLearnt,
+    EventsAhead,
     EventsCounted,
     EventsRejected,
     Fact,
@@ -35,7 +37,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.series.series import SeriesSpec
-from monitor.stream.events import EventBatch, Nanos, SeriesKey
+from monitor.stream.events import EventBatch, Nanos, Partition, SeriesKey
 
 
 @dataclass(slots=True)
@@ -166,6 +168,37 @@ class SeriesFindings:
             hunt.chart(point, [names.index(name) for name in hunt.plant.features], self.subgroup_ns)
 
 
+@dataclass(slots=True)
+class TopicFindings:
+    """What became of the events of one topic. `trailing`: late events by the partition that was furthest behind; None: none was."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    trailing: Counter[Partition | None] = field(default_factory=Counter)
+    behind: dict[Partition | None, Nanos] = field(default_factory=dict)  # the most
+    ahead: int = 0
+    lead: Nanos = 0
+    late_live: int = 0
+
+    def count(self, fact: EventsCounted, behind: Mapping[Partition, Nanos]) -> None:
+        """Events were counted, or late."""
+        self.outcomes[fact.outcome] += fact.count
+        if fact.outcome == "late":
+            ours = {place: by for place, by in behind.items() if place.topic == fact.topic and by > 0}
+            furthest = max(ours, key=lambda place: ours[place], default=None)
+            self.trailing[furthest] += fact.count
+            self.behind[furthest] = max(self.behind.get(furthest, 0), 0 if furthest is None else ours[furthest])
+
+    def events(self, topic: str) -> TopicEvents:
+        """As a value, with the cause of most of the late ones."""
+        cause = ""
+        if self.trailing:
+            place = self.trailing.most_common(1)[0][0]
+            cause = late_cause(topic, {} if place is None else {place: self.behind[place]})
+        late_live = max(self.late_live, self.outcomes["late"])
+        cause = cause or (late_cause(topic, {}) if late_live else "")
+        return TopicEvents(topic, self.outcomes["ok"], self.outcomes["late"], cause, self.ahead, self.lead, late_live)
+
+
 class Findings:
     """What a replay has said so far. `budget`: false alarms a month that are configured, None where off."""
 
@@ -185,6 +218,7 @@ class Findings:
             pictures = Pictures(spec.reference, shown)
             self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in planted], sweep, pictures)
         self.events: Counter[str] = Counter()
+        self.topics: dict[str, TopicFindings] = defaultdict(TopicFindings)
         self.rejected: Counter[str] = Counter()
         self.fields: Counter[str] = Counter()
         self.windows = 0
@@ -197,7 +231,10 @@ class Findings:
         self.events["outside"] += turn.outside
         for batch in turn.batches:
             self.series[batch.key].count(batch)
+        for topic, late in turn.late_live.items():
+            self.topics[topic].late_live += late
         for fact in turn.facts:
+            self._hear_of_topic(fact, turn.behind)
             self._hear(fact)
         for fact in turn.advanced:
             self._draw(fact)
@@ -215,6 +252,16 @@ class Findings:
                 self.series[fact.key].pictures.alarm(fact.rule, fact.evidence, at)
             case CalibrationLearnt():
                 self.series[fact.key].pictures.learn(fact.reference)
+            case _:
+                pass
+
+    def _hear_of_topic(self, fact: Fact, behind: Mapping[Partition, Nanos]) -> None:
+        match fact:
+            case EventsCounted():
+                self.topics[fact.topic].count(fact, behind)
+            case EventsAhead(partition, count, lead):
+                topic = self.topics[partition.topic]
+                topic.ahead, topic.lead = topic.ahead + count, max(topic.lead, lead)
             case _:
                 pass
 

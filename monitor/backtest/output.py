@@ -7,7 +7,7 @@ import msgspec
 
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
+from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES, SELF_CHECK_RULE
 from monitor.backtest.result import (
     AlertEpisode,
     BacktestResult,
@@ -17,11 +17,12 @@ from monitor.backtest.result import (
     Picture,
     Retrain,
     SweepRow,
+    TopicEvents,
 )
 from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import CalibrationLearnt
-from monitor.stream.events import Nanos
+from monitor.stream.events import SECOND, Nanos
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 DIGITS = 6
@@ -48,11 +49,12 @@ def document(result: BacktestResult) -> dict[str, Any]:
             "unmonitored": counts.unmonitored,
             "outside": counts.outside,
         },
+        "topics": [_topic(item) for item in result.topics],
         "rejected": dict(result.rejected),
         "fields_rejected": dict(result.fields_rejected),
         "windows": result.windows,
         "alerts": [_alert(item) for item in result.alerts],
-        "incidents": [_incident(item) for item in result.alerts if item.rule == BUDGET_RULE],
+        "incidents": [_incident(item) for item in result.alerts if item.rule in INCIDENT_RULES],
         "open_share": {str(model.key): round(model.open_share, DIGITS) for model in result.models},
         "retrains": [_retrain(item) for item in result.retrains],
         "suppressed": [_retrain(item) | {"outcome": item.outcome} for item in result.suppressed],
@@ -66,6 +68,19 @@ def document(result: BacktestResult) -> dict[str, Any]:
 
 def _time(time: Nanos | None) -> str | None:
     return None if time is None else rfc3339(time)
+
+
+def _topic(topic: TopicEvents) -> dict[str, Any]:
+    return {
+        "topic": topic.topic,
+        "ok": topic.ok,
+        "late": topic.late,
+        "late_live": topic.late_live,
+        "late_share": round(topic.late_share, DIGITS),
+        "cause": topic.cause or None,
+        "ahead": topic.ahead,
+        "lead_seconds": round(topic.lead / SECOND, DIGITS),
+    }
 
 
 def _alert(alert: AlertEpisode) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """Recorded events through the pipeline on a virtual clock: it is always as late as the newest event."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
 from monitor.backtest.inject import Plant
+from monitor.backtest.order import RecordOrder
 from monitor.backtest.recorded import Recorded
 from monitor.explain.explainer import Explainer
-from monitor.facts import Fact
+from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
@@ -43,6 +44,8 @@ class Turn:
     """What a part of the record led to. `batches` are the events folded in, `outside` those that do not count.
 
     `facts` have words, `advanced` are the last of them as they were before, with counts.
+    `behind` is how far partitions trail event time, where any event was late. `late_live` are events by topic that would be
+    late live, where the order of the record is known to be that of a partition.
     """
 
     facts: Sequence[Fact]
@@ -51,6 +54,8 @@ class Turn:
     events: int
     done: float
     advanced: Sequence[Fact] = ()
+    behind: Mapping[Partition, Nanos] = field(default_factory=dict)
+    late_live: Mapping[str, int] = field(default_factory=dict)
 
 
 class Replay:
@@ -67,9 +72,11 @@ class Replay:
         self._recorded = recorded
         self._plants = plants
         self._within = within
-        self._explainer = Explainer({key: series.spec.reference for key, series in pipeline.series.items()})
+        references = {key: series.spec.reference for key, series in pipeline.series.items()}
+        self._explainer = Explainer(references, pipeline.watermark.behind)
         self._slide = min(view.spec.windows.slide for view in pipeline.views.values())
         self._partitions: set[Partition] = set()
+        self._orders = {place: RecordOrder(view.spec.windows) for place, view in pipeline.views.items()}
         self._now: Nanos = 0
 
     def run(self, take: Callable[[Turn], None]) -> None:
@@ -78,12 +85,13 @@ class Replay:
             arrived, outside = self._counted(piece.arrived)
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
+            late_live = self._late_live(arrived.batches)
             if piece.finished:
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
             for part in map(self._named, slices(arrived, self._slide)):
                 take(self._turn(part, piece.done))
             self._recorded.hold(self._pipeline.ahead())
-            take(Turn(piece.facts, (), outside, piece.events, piece.done))
+            take(Turn(piece.facts, (), outside, piece.events, piece.done, late_live=late_live))
         take(self._finish())
 
     def _counted(self, arrived: MicroBatch) -> tuple[MicroBatch, int]:
@@ -100,6 +108,14 @@ class Replay:
             batches = [plant.into(batch) for batch in batches]
         kept = tuple(batches)
         return replace(arrived, batches=kept, seen=seen), before - sum(map(len, kept))
+
+    def _late_live(self, batches: Iterable[EventBatch]) -> Mapping[str, int]:
+        """Events by topic that would be late live. Of several partitions at once nobody knows the order."""
+        late: Counter[str] = Counter()
+        for batch in batches if len(self._partitions) == 1 else ():
+            if len(batch):
+                late[batch.topic] += self._orders[batch.key, batch.view].late(batch)
+        return late
 
     def _named(self, arrived: MicroBatch) -> MicroBatch:
         batches: Iterable[EventBatch] = arrived.batches
@@ -123,7 +139,9 @@ class Replay:
         self._explainer.see(arrived.batches)
         counted = self._pipeline.ingest(arrived, self._now)
         advanced = self._pipeline.advance()
-        return Turn([*counted, *self._explainer.explain(advanced)], arrived.batches, 0, 0, done, advanced)
+        late = any(isinstance(fact, EventsCounted) and fact.outcome == "late" for fact in counted)
+        behind = self._pipeline.watermark.behind() if late else {}
+        return Turn([*counted, *self._explainer.explain(advanced)], arrived.batches, 0, 0, done, advanced, behind)
 
 
 def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:

@@ -31,6 +31,27 @@ class EventCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicEvents:
+    """Events of a topic: in time, and late with the cause; `ahead` of those around them, by `lead` at most.
+
+    `late_live`: those that would be late live, where every event counts in its turn; no fewer than `late`.
+    """
+
+    topic: str
+    ok: int
+    late: int
+    cause: str = ""
+    ahead: int = 0
+    lead: Nanos = 0
+    late_live: int = 0
+
+    @property
+    def late_share(self) -> float:
+        """Of those that were counted or late, the share that is late live."""
+        return max(self.late, self.late_live) / max(1, self.ok + self.late)
+
+
+@dataclass(frozen=True, slots=True)
 class AlertEpisode:
     """One episode of one rule: when it fired, on what window and for what reason, and when it resolved (None: not by the end).
 
@@ -213,6 +234,7 @@ class BacktestResult:
     injected: tuple[Injected, ...] = ()
     explicit: tuple[ExpectedRule, ...] = ()
     hints: tuple[str, ...] = field(default=())
+    topics: tuple[TopicEvents, ...] = ()
 
     @property
     def expected_false_alarms(self) -> float | None:

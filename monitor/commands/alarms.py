@@ -18,7 +18,7 @@ from monitor.sections import show_duration
 from monitor.series.judging import Judging
 from monitor.series.learning import NEEDED
 from monitor.series.series import SeriesSpec
-from monitor.stream.events import DAY, SECOND, Nanos
+from monitor.stream.events import DAY, Nanos
 
 FEW_SUBGROUPS = 4  # in a day: with fewer, shifts are said for a week
 FEWEST = 0.001  # a month: what is less is not told apart
@@ -88,13 +88,11 @@ def soonest_shift(spec: SeriesSpec, design: ChartDesign) -> DetectableShift | No
 
 def usual(spec: SeriesSpec) -> Usual:
     """Rows of a window: by the calibration, else the reference's rate, else the fewest that are judged."""
-    reference, length = spec.reference, spec.windows.length
-    if reference.calibration is not None:
-        rows = reference.calibration.rows * length / reference.calibration.window_ns
-        return Usual(rows, "by the calibration")
-    if reference.rows_per_second is not None:
-        return Usual(reference.rows_per_second * length / SECOND, "by the arrival rate of the reference")
-    return Usual(float(spec.judging.min_rows), "that is min_rows, for the reference knows no arrival rate")
+    rows = spec.judging.usual_rows
+    if rows is None:
+        return Usual(float(spec.judging.min_rows), "that is min_rows, for the reference knows no arrival rate")
+    calibrated = spec.reference.calibration is not None
+    return Usual(rows, "by the calibration" if calibrated else "by the arrival rate of the reference")
 
 
 def rule_alarms(specs: Iterable[SeriesSpec]) -> list[RuleAlarms]:

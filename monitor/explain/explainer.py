@@ -1,6 +1,6 @@
 """Puts words to alerts: a function of facts, and of a few values as they came."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,15 +11,18 @@ from detectors.charts import IncidentKind, duplicates
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import LATENESS_RULE, REACHABILITY_RULE
 from monitor.explain.samples import Samples
+from monitor.explain.stream import explain_late, explain_silence, late_cause
 from monitor.explain.words import explain, explain_days, explain_duplicates, explain_rows, explain_warnings
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
-from monitor.stream.events import FEATURES, EventBatch, SeriesKey
+from monitor.stream.events import FEATURES, EventBatch, Nanos, Partition, SeriesKey
 
 WARNINGS = 2  # numbers that tell of warnings: seen, due
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
 Alert = TypeVar("Alert", AlertSeen, AlertChanged)
 Subject = tuple[str, IncidentKind]  # of an alert: its rule, and what it is about
+Behind = Callable[[], Mapping[Partition, Nanos]]  # how far each partition trails event time; empty where nobody knows
 Worded = dict[
     tuple[SeriesKey, Subject, int], tuple[Evidence, ...]
 ]  # by series, subject and the identity of what has no words
@@ -28,8 +31,8 @@ Worded = dict[
 class Explainer:
     """Sees the events of all series, and words their alerts. Nothing is decided by what it says."""
 
-    def __init__(self, references: Mapping[SeriesKey, Reference]) -> None:
-        self._narrators = {key: Narrator(reference) for key, reference in references.items()}
+    def __init__(self, references: Mapping[SeriesKey, Reference], behind: Behind = dict) -> None:
+        self._narrators = {key: Narrator(reference, behind) for key, reference in references.items()}
 
     def see(self, batches: Iterable[EventBatch]) -> None:
         """Keep a few values of each batch of features."""
@@ -80,8 +83,9 @@ class Explainer:
 class Narrator:
     """Words the alerts of one series."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, behind: Behind = dict) -> None:
         self.samples = Samples(reference.layout)
+        self._behind = behind
         self.learn(reference)
 
     def learn(self, reference: Reference) -> None:
@@ -120,6 +124,8 @@ class Narrator:
         counts = np.frombuffer(evidence.counts, dtype="<i8")
         if not counts.size:
             return ""
+        if evidence.detector in {LATENESS_RULE, REACHABILITY_RULE}:
+            return self._of_stream(evidence, *counts.tolist())
         if evidence.feature == volume.FEATURE:
             return explain_rows(*counts.tolist())
         if evidence.feature == duplicates.FEATURE:
@@ -129,3 +135,10 @@ class Narrator:
             return explain_warnings(*numbers) if len(numbers) == WARNINGS else explain_days(*numbers)
         feature = self._features[evidence.feature]
         return explain(feature, feature.counts, counts, evidence.chart, self.samples)
+
+    def _of_stream(self, evidence: Evidence, *counts: int) -> str:
+        """What is wrong with a topic, or with a partition."""
+        if evidence.detector == REACHABILITY_RULE:
+            return explain_silence(*counts)
+        behind, (late, events) = self._behind(), counts
+        return explain_late(late, events, late_cause(evidence.feature, behind) if behind else "")

@@ -7,8 +7,8 @@ from detectors.baseline import FeatureBaseline, NumericBaseline
 from detectors.charts import IncidentKind
 from detectors.features import Ints
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
+from monitor.alerting.episodes import OPEN, Evidence
+from monitor.alerting.rules import BUDGET_RULE, LATENESS_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
 from monitor.explain.categories import category_parts
 from monitor.explain.figures import dated, plain, thousands
 from monitor.explain.numbers import number_parts
@@ -106,6 +106,8 @@ def summary(changed: AlertChanged) -> str:
     end = changed.window.end
     if changed.rule == SELF_CHECK_RULE:
         return _self_check(changed, name)
+    if changed.rule in OF_STREAM:
+        return _of_stream(changed, name, OF_STREAM[changed.rule])
     if changed.rule != BUDGET_RULE:
         name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
     verbs = VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
@@ -124,6 +126,8 @@ def escalation(escalated: AlertEscalated) -> str:
     """The same of an incident that is told again: what is new in front."""
     changed, new = escalated.alert, {each.feature for each in escalated.new}
     name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
+    if changed.rule in OF_STREAM:
+        return _of_stream(changed, name, OF_STREAM[changed.rule])
     head = _head(changed, name, VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])) + ", new"
     rest = [_one(each) for each in changed.evidence if each.feature not in new]
     return _listed(head, [*(_one(each) for each in escalated.new), *rest])
@@ -169,6 +173,21 @@ def _self_check(changed: AlertChanged, name: str) -> str:
         return f"{name} fits its reference again"
     head = f"{name} does not fit its reference since {dated(changed.since)}"
     return _listed(head, [legible(one.words, LONGEST_SUMMARY) for one in changed.evidence])
+
+
+OF_STREAM = {  # what a model does, and when it is over
+    LATENESS_RULE: ("misses many events", "gets its events in time again"),
+    REACHABILITY_RULE: ("is not judged", "is judged again: every partition answers"),
+}
+
+
+def _of_stream(changed: AlertChanged, name: str, words: tuple[str, str]) -> str:
+    """The same of the rules that watch the stream: where what is wrong lies is a topic or a partition."""
+    does, over = words
+    if changed.after not in OPEN:
+        return f"{name} {over}"
+    head = f"{name} {does} since {dated(changed.since)}"
+    return _listed(head, [f"{each.feature} {legible(each.words, LONGEST_SUMMARY)}" for each in changed.evidence])
 
 
 def _one(evidence: Evidence) -> str:

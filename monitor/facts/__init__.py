@@ -10,11 +10,20 @@ from monitor.facts.daemon import (
     StateReset,
 )
 from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
-from monitor.facts.events import EventsCounted, EventsRejected, FieldsRejected, LateShare, PanesOpen, WatermarkAdvanced
+from monitor.facts.events import (
+    EventsAhead,
+    EventsCounted,
+    EventsRejected,
+    FieldsRejected,
+    LateShare,
+    PanesOpen,
+    WatermarkAdvanced,
+)
 from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,
+    OffsetsExpired,
     OffsetsLost,
     PartitionsAssigned,
     PartitionsHeld,
@@ -29,6 +38,7 @@ from monitor.facts.windows import (
     CalibrationStands,
     FeatureQuality,
     FeaturesTracked,
+    FewRows,
     Qualities,
     RateImproved,
     SubgroupCharted,
@@ -41,10 +51,12 @@ from monitor.facts.windows import (
 
 Fact = (
     EventsCounted
+    | EventsAhead
     | EventsRejected
     | FieldsRejected
     | WindowClosed
     | WindowScored
+    | FewRows
     | FeaturesTracked
     | SubgroupCharted
     | BaselineTrails
@@ -68,6 +80,7 @@ Fact = (
     | PartitionsHeld
     | PartitionsUnreachable
     | TopicsMissing
+    | OffsetsExpired
     | OffsetsLost
     | RecordsSkipped
     | ForeignCommit
@@ -99,16 +112,19 @@ __all__ = [
     "DecisionRefused",
     "DecisionsStand",
     "DeliveryTried",
+    "EventsAhead",
     "EventsCounted",
     "EventsRejected",
     "Fact",
     "FeatureQuality",
     "FeaturesTracked",
+    "FewRows",
     "FieldsRejected",
     "ForeignCommit",
     "LagMeasured",
     "LateShare",
     "LevelChanged",
+    "OffsetsExpired",
     "OffsetsLost",
     "PanesOpen",
     "PartitionsAssigned",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.events import Nanos, Partition, SeriesKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,15 @@ class FieldsRejected:
     topic: str
     reason: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAhead:
+    """Events of a partition that are stamped past those around them, by `lead` at most: a clock runs fast. They are counted, in their own windows."""
+
+    partition: Partition
+    count: int
+    lead: Nanos
 
 
 @dataclass(frozen=True, slots=True)

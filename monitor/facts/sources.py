@@ -36,6 +36,14 @@ class OffsetsLost:
 
 
 @dataclass(frozen=True, slots=True)
+class OffsetsExpired:
+    """Reading begins at the first event that a partition still has; retention took those before it. Nothing of ours is lost."""
+
+    partition: Partition
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordsSkipped:
     """Records that the client could not decompress were stepped over."""
 
@@ -70,9 +78,13 @@ class SourceAnswered:
 
 @dataclass(frozen=True, slots=True)
 class PartitionsUnreachable:
-    """The leaders of these partitions, and of no others, have not answered for a minute; with the wall time of the last answer."""
+    """The leaders of these partitions, and of no others, have not answered for a minute; with the wall time of the last answer.
+
+    `changed`: not so when the source begins, and every leader has just answered.
+    """
 
     partitions: tuple[tuple[Partition, Nanos], ...]
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

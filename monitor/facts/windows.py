@@ -136,6 +136,17 @@ class FeaturesTracked:
 
 
 @dataclass(frozen=True, slots=True)
+class FewRows:
+    """Usual windows, `length` long, hold fewer rows than `min_rows`, so that most detectors say insufficient data; `few` False: no longer."""
+
+    key: SeriesKey
+    rows: float
+    length: Nanos
+    min_rows: int
+    few: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WindowSpan:
     """The window a decision was taken on."""
 

@@ -29,14 +29,17 @@ from monitor.facts import (
     DecisionMade,
     DecisionsStand,
     DeliveryTried,
+    EventsAhead,
     EventsCounted,
     EventsRejected,
     Fact,
     FeaturesTracked,
+    FewRows,
     FieldsRejected,
     LagMeasured,
     LateShare,
     LevelChanged,
+    OffsetsExpired,
     OffsetsLost,
     PanesOpen,
     PartitionsHeld,
@@ -65,6 +68,7 @@ DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
 )  # of the webhooks' own counter, which is older and knows three
+INSUFFICIENT_CAUSES = FEW_ROWS, FEW_VALUES = "few_rows", "few_values"
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 
 
@@ -84,6 +88,8 @@ class SeriesBoard:
     learnt: CalibrationLearnt | None = None  # what it has learnt
     baseline: Baseline | None = None  # what it is held against, and drawn beside
     counts: PackedSketch | None = None  # of the last window
+    few: FewRows | None = None  # its usual windows hold too few rows
+    min_rows: int = 0
 
     def with_window(
         self,
@@ -94,7 +100,20 @@ class SeriesBoard:
     ) -> "SeriesBoard":
         """The board with another window or other scores; `dataclasses.replace` takes five times as long."""
         about = self.reference, self.reference_rows, self.rules, self.length, self.calibration
-        return SeriesBoard(*about, window, scores, states, self.learning, self.learnt, self.baseline, counts)
+        return SeriesBoard(
+            *about, window, scores, states, self.learning, self.learnt, self.baseline, counts, self.few, self.min_rows
+        )
+
+    def insufficient(self) -> dict[str, tuple[str, int]]:
+        """The features of which a detector had too few values in the last window: the cause, and how many there were."""
+        found: dict[str, tuple[str, int]] = {}
+        cause = FEW_ROWS if self.window is not None and self.window.rows < self.min_rows else FEW_VALUES
+        for part in self.scores.parts:
+            columns, _ = part.wanted()
+            short = ~columns.known & (columns.rows < self.min_rows)
+            for place in np.flatnonzero(short).tolist():
+                found[columns.names[place]] = cause, int(columns.rows[place])
+        return found
 
     @property
     def drifted(self) -> float | None:
@@ -205,6 +224,8 @@ class Board:
             for outcome in EVENT_OUTCOMES:
                 self.counters["driftd_events_total"][topic, outcome] += 0
             self.counters["driftd_offsets_lost_total"][(topic,)] += 0
+            self.counters["driftd_offsets_expired_total"][(topic,)] += 0
+            self.counters["driftd_events_ahead_total"][(topic,)] += 0
         for target, kind in targets:
             for outcome in DELIVERY_OUTCOMES:
                 self._count_delivery(target, kind, outcome, 0)
@@ -225,7 +246,7 @@ class Board:
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
-        for kind in KINDS if BUDGET_RULE in series.rules else ():
+        for kind in (*(KINDS if BUDGET_RULE in series.rules else ()), IncidentKind.SERVICE):
             self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 0
         if series.calibration != "cold" and BUDGET_RULE in series.rules:
             of = key.model, key.version
@@ -273,7 +294,9 @@ class Board:
     def apply(self, fact: Fact) -> None:
         """Take one fact."""
         match fact:
-            case EventsCounted() | EventsRejected() | FieldsRejected() | RecordsSkipped() | OffsetsLost():
+            case (
+                EventsCounted() | EventsAhead() | EventsRejected() | FieldsRejected() | RecordsSkipped() | OffsetsLost()
+            ):
                 self._count_events(fact)
             case WindowClosed():
                 self._close(fact)
@@ -309,6 +332,8 @@ class Board:
 
     def _note(self, fact: Fact) -> None:
         match fact:
+            case FewRows(key, few=few):
+                self.series[key] = replace(self.series[key], few=fact if few else None)
             case FeaturesTracked(key):
                 self.tracks[key].add(fact)
             case DecisionsStand(in_force, past):
@@ -358,9 +383,18 @@ class Board:
             self.counters["driftd_webhook_deliveries_total"][target, WEBHOOK_OUTCOMES[outcome]] += count
 
     def _count_events(
-        self, fact: EventsCounted | EventsRejected | FieldsRejected | RecordsSkipped | OffsetsLost
+        self,
+        fact: EventsCounted
+        | EventsAhead
+        | EventsRejected
+        | FieldsRejected
+        | RecordsSkipped
+        | OffsetsExpired
+        | OffsetsLost,
     ) -> None:
         match fact:
+            case EventsAhead(partition, count):
+                self.counters["driftd_events_ahead_total"][(partition.topic,)] += count
             case EventsCounted(topic, outcome, count):
                 self.counters["driftd_events_total"][topic, outcome] += count
             case EventsRejected(topic, reason, count):
@@ -370,6 +404,8 @@ class Board:
             case RecordsSkipped(partition, first, last):
                 self.counters["driftd_events_total"][partition.topic, "rejected"] += last - first + 1
                 self.counters["driftd_events_rejected_total"][partition.topic, "unreadable_batch"] += last - first + 1
+            case OffsetsExpired(partition, first):
+                self.counters["driftd_offsets_expired_total"][(partition.topic,)] += first
             case OffsetsLost(partition, wanted, resumed):
                 self.counters["driftd_offsets_lost_total"][(partition.topic,)] += abs(resumed - wanted)
 

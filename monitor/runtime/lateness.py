@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from monitor.alerting.budget import BY_LATENESS
+from monitor.explain.stream import late_cause
 from monitor.facts import EventsCounted, Fact, LateShare
 from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
 
-MANY = 0.05
-CALM = 0.025  # half of it: a share about the limit is one state, not many
+MANY, CALM = BY_LATENESS.fire_above, BY_LATENESS.clear_below  # a share about the limit is one state, not many
 FEW = 100  # events, below which a share says nothing
 FADE: Nanos = 5 * MINUTE  # processing time in which counts weigh a third (1/e) of new ones
 SAY_EVERY: Nanos = 10 * SECOND
@@ -60,15 +61,7 @@ class Lateness:
             state.add(events, late, now)
             if (changed := state.judge()) or now - state.said_at >= SAY_EVERY:
                 state.said_at = now
-                said.append(LateShare(topic, state.share, many=state.many, changed=changed, cause=cause(topic, behind)))
+                said.append(
+                    LateShare(topic, state.share, many=state.many, changed=changed, cause=late_cause(topic, behind))
+                )
         return said
-
-
-def cause(topic: str, behind: Mapping[Partition, Nanos]) -> str:
-    """Why events of the topic are late, as far as partitions show it."""
-    ours = {partition: by for partition, by in behind.items() if partition.topic == topic and by > 0}
-    if not ours:
-        return "within a partition events come out of order by more than the lateness: raise lateness, or see which producer sends old ones"
-    furthest = max(ours, key=lambda each: ours[each])
-    minutes = ours[furthest] / MINUTE
-    return f"partition {furthest} is {minutes:.3g} minutes behind the watermark: it was silent for idle_after and then brought older events"

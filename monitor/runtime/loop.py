@@ -7,11 +7,12 @@ from threading import Event
 
 from monitor.clock import Clock
 from monitor.explain.explainer import Explainer
-from monitor.facts import Fact
+from monitor.facts import Fact, PartitionsUnreachable
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.lateness import Lateness
+from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
@@ -60,11 +61,12 @@ class Loop:
         self._inbox = inbox
         self._wake = wake
         self._lateness = Lateness()
+        self._rows = RowsWatch(series.spec for series in pipeline.series.values())
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Tell what a restore found, and save at once where reading begins: a crash before the first interval loses nothing."""
-        self._tell(facts)
+        self._tell([*facts, *self._rows.begin()])
         self.save()
 
     def run(self, stopping: Event) -> None:
@@ -89,10 +91,16 @@ class Loop:
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
-        facts += self._explainer.explain([*self._pipeline.advance(), *self._decide(now)])
+        facts += self._explainer.explain([*self._pipeline.advance(), *self._silence(poll, now), *self._decide(now)])
+        facts += self._rows.see(facts)
         facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
+
+    def _silence(self, poll: Poll, now: Nanos) -> list[Fact]:
+        """Where the source says whose leaders are silent, let every series have it."""
+        told = [fact for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
+        return [each for fact in told for each in self._pipeline.silence(dict(fact.partitions), now)]
 
     def _decide(self, now: Nanos) -> list[Fact]:
         """Take what people ask for, between polls; end what they decided for so long."""

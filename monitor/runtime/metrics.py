@@ -1,5 +1,6 @@
 """Every metric by name, and what each says of the board at a scrape."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, compress
@@ -10,13 +11,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from detectors import DETECTORS, DetailMetric
-from detectors.charts import KINDS
+from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.alerting.table import DetectorScores
 from monitor.facts import AlertSeen
-from monitor.runtime.board import DURATION_BUCKETS, Board, Durations, SeriesBoard
+from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
 from monitor.stream.events import SECOND, Nanos, SeriesKey
@@ -70,6 +72,12 @@ METRICS: dict[str, Spec] = {
         for metric in detector.metrics.values()
     },
     "driftd_drift_state": Spec("gauge", "0 ok, 1 warning, 2 drift, -1 insufficient data", FEATURE),
+    "driftd_insufficient_features": Spec(
+        "gauge",
+        "Features of which a detector has too few values in the last closed window; few_rows: the window holds fewer rows than "
+        "min_rows, few_values: the feature is missing too often",
+        (*SERIES, "cause"),
+    ),
     "driftd_trailing_days": Spec(
         "gauge",
         "Days held of the recent past that the feature is compared with in place of the reference; absent where that decides",
@@ -127,7 +135,9 @@ METRICS: dict[str, Spec] = {
     "driftd_alert_state": Spec(
         "gauge", "0 inactive, 1 pending, 2 firing, 3 recovering; of a rule's kinds the worst", (*SERIES, "rule")
     ),
-    "driftd_incident_open": Spec("gauge", "Incidents of the budget: 0 none, 1 open, 2 escalated", (*SERIES, "kind")),
+    "driftd_incident_open": Spec(
+        "gauge", "Incidents of the budget, and of the stream (service): 0 none, 1 open, 2 escalated", (*SERIES, "kind")
+    ),
     "driftd_incident_escalations_total": Spec(
         "counter", "Open incidents that were told again, for what joined or grew", (*SERIES, "kind")
     ),
@@ -147,6 +157,11 @@ METRICS: dict[str, Spec] = {
     "driftd_outbox_pending": Spec("gauge", "Notifications not yet delivered", ("webhook",)),
     "driftd_outbox_oldest_seconds": Spec("gauge", "Age of the oldest notification not yet delivered", ("webhook",)),
     "driftd_events_total": Spec("counter", "Events read, by outcome", ("topic", "outcome")),
+    "driftd_events_ahead_total": Spec(
+        "counter",
+        "Events stamped ahead of those around them: a clock runs fast. They count, and move no event time",
+        ("topic",),
+    ),
     "driftd_events_rejected_total": Spec("counter", "Events that could not be used at all", ("topic", "reason")),
     "driftd_fields_rejected_total": Spec(
         "counter",
@@ -174,6 +189,9 @@ METRICS: dict[str, Spec] = {
     "driftd_window_length_seconds": Spec("gauge", "Length of the model's windows in event time", SERIES),
     "driftd_open_panes": Spec("gauge", "Panes held in memory; grows while a partition holds event time back", SERIES),
     "driftd_offsets_lost_total": Spec("counter", "Offsets that were gone before they were read", ("topic",)),
+    "driftd_offsets_expired_total": Spec(
+        "counter", "Offsets that retention had taken before reading first began; told once, no loss of ours", ("topic",)
+    ),
     "driftd_kafka_errors_total": Spec("counter", "Errors that the Kafka client reported and deals with", ("error",)),
     "driftd_foreign_commits": Spec("gauge", "1: another process commits offsets under driftd's group"),
     "driftd_watermark_timestamp_seconds": Spec("gauge", "Event time up to which events are complete", ("model",)),
@@ -302,6 +320,7 @@ SERIES_PARTS = (
     "driftd_feature_shift_sigma",
     "driftd_calibration_info",
     "driftd_learning_ratio",
+    "driftd_insufficient_features",
     "driftd_drifted_features_ratio",
     "driftd_window_rows",
     "driftd_window_ids",
@@ -352,6 +371,7 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         ],
         "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
         "driftd_learning_ratio": [] if series.learning is None else [(base, series.learning.share)],
+        "driftd_insufficient_features": [] if window is None else _insufficient(base, series),
         "driftd_drifted_features_ratio": [] if series.drifted is None else [(base, series.drifted)],
         "driftd_window_rows": [] if window is None else [(base, window.rows)],
         "driftd_window_ids": [] if ids is None else [(base, ids.distinct)],
@@ -362,6 +382,11 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         "driftd_reference_info": [(f"{base},{info}", 1)],
         "driftd_rule_info": [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()],
     }
+
+
+def _insufficient(base: str, series: SeriesBoard) -> list[Sample]:
+    causes = Counter(cause for cause, _ in series.insufficient().values())
+    return [(f"{base},{label('cause', cause)}", causes[cause]) for cause in INSUFFICIENT_CAUSES]
 
 
 def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
@@ -391,6 +416,9 @@ def _incidents_open(board: Board) -> Iterator[Value]:
         for kind in KINDS if BUDGET_RULE in series.rules else ():
             alert = board.alerts.get((key, BUDGET_RULE, kind))
             yield (*_labels(key), kind.value), 0 if alert is None else how_open(alert)
+        stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in BY_STREAM]
+        open_now = max(0 if alert is None else how_open(alert) for alert in stream)
+        yield (*_labels(key), IncidentKind.SERVICE.value), open_now
 
 
 def how_open(alert: AlertSeen) -> int:

@@ -6,8 +6,9 @@ from itertools import islice, repeat
 from typing import Any
 
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.rules import INCIDENT_RULES
 from monitor.alerting.table import DetectorScores
+from monitor.explain.fewrows import few_rows
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import AlertChanged, AlertSeen, BaselineTrails, LevelChanged, WindowClosed, WindowIds
 from monitor.runtime.board import Board, SeriesBoard
@@ -52,6 +53,9 @@ def model(
         "learning": None if series.learning is None else learning_item(series.learning),
         "learnt": None if series.learnt is None else {"at": rfc3339(series.learnt.at), **learnt_item(series.learnt)},
         "watermark": None if watermark is None else rfc3339(watermark),
+        "insufficient": None
+        if series.few is None
+        else few_rows(series.few.rows, series.few.length, series.few.min_rows),
         "drifted_ratio": series.drifted,
         "features": [] if window is None else features(series, held),
         "alerts": rules,
@@ -101,18 +105,25 @@ def features(series: SeriesBoard, held: Held) -> list[dict[str, Any]]:
         for feature, item in items(part):
             scores.setdefault(feature, []).append(item)
     quality = {entry.feature: entry for entry in series.window.quality}
+    short = series.insufficient()
     return [
         {
             "feature": name,
             "state": series.states.get(name, 0),
             "missing_ratio": quality[name].missing_ratio if name in quality else None,
             "unseen_ratio": quality[name].unseen_ratio if name in quality else None,
+            "insufficient": insufficient_item(*short[name], series.min_rows) if name in short else None,
             "scores": entries,
             "level": level_item(levels[name]) if name in levels else None,
             "baseline": baseline_item(trailing[name]) if name in trailing else None,
         }
         for name, entries in scores.items()
     ]
+
+
+def insufficient_item(cause: str, values: int, min_rows: int) -> dict[str, Any]:
+    """Why detectors say nothing of a feature."""
+    return {"cause": cause, "values": values, "min_rows": min_rows}
 
 
 def baseline_item(trails: BaselineTrails) -> dict[str, Any]:
@@ -172,16 +183,16 @@ def alert(shown: AlertSeen | AlertChanged, state: str, resolved_at: str | None) 
 
 
 def incidents(board: Board) -> list[dict[str, Any]]:
-    """`GET /api/v1/incidents`: those of the budget that are open, then the last that ended, newest first."""
+    """`GET /api/v1/incidents`: those of the budget and of the stream that are open, then the last that ended, newest first."""
     active = [
         incident(seen, "open", None) | decided(board, seen)
         for seen in board.alerts.values()
-        if seen.rule == BUDGET_RULE and seen.incident
+        if seen.rule in INCIDENT_RULES and seen.incident
     ]
     over = [
         incident(end, ended(end), end.window.end) | decided(board, end)
         for end in reversed(board.resolved)
-        if end.rule == BUDGET_RULE
+        if end.rule in INCIDENT_RULES
     ]
     return active + over
 

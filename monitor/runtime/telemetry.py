@@ -10,6 +10,7 @@ import structlog
 
 from detectors.charts import LevelStep
 from monitor.alerting.alerts import AlertState
+from monitor.explain.fewrows import few_rows
 from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
@@ -27,14 +28,17 @@ from monitor.facts import (
     DecisionRefused,
     DecisionsStand,
     DeliveryTried,
+    EventsAhead,
     EventsCounted,
     EventsRejected,
     Fact,
     FeaturesTracked,
+    FewRows,
     FieldsRejected,
     ForeignCommit,
     LateShare,
     LevelChanged,
+    OffsetsExpired,
     OffsetsLost,
     PartitionsAssigned,
     PartitionsUnreachable,
@@ -140,7 +144,7 @@ class Telemetry:
         match fact:
             case AlertChanged() | AlertEscalated():
                 self._say_alert(fact)
-            case RetrainDecided() | WindowClosed() | StateReset() | RateImproved() | LevelChanged():
+            case RetrainDecided() | WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails():
                 self._say_learning(fact)
@@ -159,13 +163,21 @@ class Telemetry:
             case _:
                 self._say_source(fact)
 
-    def _say_series(self, fact: RetrainDecided | WindowClosed | StateReset | RateImproved | LevelChanged) -> None:
+    def _say_series(
+        self, fact: RetrainDecided | WindowClosed | FewRows | StateReset | RateImproved | LevelChanged
+    ) -> None:
         log = self._log
         match fact:
             case RetrainDecided(alert, outcome):
                 log.info("retrain.decided", model=alert.key.model, rule=alert.rule, outcome=outcome.value)
             case WindowClosed(key, start, end, rows):
                 log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
+            case FewRows(key, rows, length, min_rows, few=True):
+                about = {"model": key.model, "version": key.version}
+                log.warning("window.few_rows", **about, why=few_rows(rows, length, min_rows))
+            case FewRows(key, rows, min_rows=min_rows):
+                about = {"model": key.model, "version": key.version}
+                log.info("window.enough_rows", **about, rows=round(rows), min_rows=min_rows)
             case StateReset(key, cause):
                 log.warning("state.reset", model=key.model, version=key.version, cause=cause)
             case RateImproved(key, _, feature, what, before, rate):
@@ -271,6 +283,11 @@ class Telemetry:
     def _say_loss(self, fact: Fact) -> None:
         log = self._log
         match fact:
+            case EventsAhead(partition, count, lead):
+                ahead = {"count": count, "seconds": round(lead / SECOND)}
+                self._complain(logging.WARNING, "events.ahead", partition=str(partition), **ahead)
+            case OffsetsExpired(partition, first):
+                log.info("source.offsets_expired", partition=str(partition), first=first)
             case OffsetsLost(partition, wanted, resumed):
                 log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
             case RecordsSkipped(partition, first, last):
@@ -279,7 +296,7 @@ class Telemetry:
                 log.warning("events.late", topic=topic, share=round(share, 4), cause=cause)
             case LateShare(topic, share, changed=True):
                 log.info("events.timely", topic=topic, share=round(share, 4))
-            case PartitionsUnreachable(partitions):
+            case PartitionsUnreachable(partitions, changed=True):
                 since = {str(partition): rfc3339(at) for partition, at in partitions}
                 log.log(logging.ERROR if since else logging.INFO, "source.partitions_unreachable", partitions=since)
             case _:  # metrics only
@@ -289,7 +306,11 @@ class Telemetry:
         """Log a complaint unless the same was logged just now."""
         kind = (
             event,
-            *(str(value) for name, value in what.items() if name not in {"count", "detail", "ours", "found"}),
+            *(
+                str(value)
+                for name, value in what.items()
+                if name not in {"count", "detail", "ours", "found", "seconds"}
+            ),
         )
         now = self._now()
         if now - self._said.get(kind, now - QUIET_FOR) < QUIET_FOR:

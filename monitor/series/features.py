@@ -16,8 +16,10 @@ from monitor.series.effects import EffectBudget
 from monitor.series.history import History, VolumeScorer
 from monitor.series.incident import IncidentAlert
 from monitor.series.judging import Judging
+from monitor.series.lateness import LateEvents
 from monitor.series.learning import LEARNT, Learning, Lesson
 from monitor.series.operators import Operator
+from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
 from monitor.series.scoring import FeatureScoring
 from monitor.series.view import ViewSpec
@@ -51,7 +53,8 @@ def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Op
         *budgets,
     ]
     rules = [Rules(_alerts(key, judging))] if judging.rules else []
-    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets]
+    stream = LateEvents(key, reference.hash, judging.window_length), Reachability(key, reference.hash)
+    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets, *stream]
 
 
 def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectBudget | Learning]:

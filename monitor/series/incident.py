@@ -145,6 +145,18 @@ def restore_incidents(entries: Sequence[Entry], alerts: Sequence[IncidentAlert],
     return {(name, each.kind): began for each in saved.values() for name, began in each.matters.items()}
 
 
+def incident_row(kind: str, alert: IncidentAlert) -> Entry:
+    """One incident in a row of its own kind."""
+    return Entry(kind, incident_entry([alert]).held)
+
+
+def restore_row(entry: Entry, alert: IncidentAlert) -> None:
+    """Take up the incident of such a row, whatever its features are called."""
+    for saved in saved_incidents(entry).values():
+        alert.features = tuple(saved.alert.alerts)
+        saved.restore(alert)
+
+
 def _without_counts(incident: Incident) -> None:
     incident.evidence = tuple(replace(each, counts=b"") for each in incident.evidence)
     incident.members = {name: replace(each, counts=b"") for name, each in incident.members.items()}

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from detectors import Reference
 from detectors.charts import BudgetSpec, adwin_delta
 from detectors.univariate import adwin, volume
-from monitor.alerting.budget import BY_CHARTS, BY_EFFECT, BY_SELF_CHECK
+from monitor.alerting.budget import BY_CHARTS, BY_EFFECT, BY_SELF_CHECK, BY_STREAM
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
-from monitor.stream.events import Nanos
+from monitor.stream.events import SECOND, Nanos
 
 VOLUME = "volume"  # the detector that judges the number of rows
 
@@ -41,6 +41,14 @@ class Judging:
         return "cold" if calibration is None else calibration.kind
 
     @property
+    def usual_rows(self) -> float | None:
+        """Rows of a usual window: by the calibration, else by the reference's arrival rate; None where it knows neither."""
+        calibration, rate = self.reference.calibration, self.reference.rows_per_second
+        if calibration is not None:
+            return calibration.rows * self.window_length / calibration.window_ns
+        return None if rate is None else rate * self.window_length / SECOND
+
+    @property
     def adwin_delta(self) -> float:
         """How sure ADWIN has to be of a change: with a budget, so that unchanged data is cut as often as it has pages."""
         if self.plan is None:
@@ -66,12 +74,12 @@ class Judging:
     @property
     def first_rules(self) -> tuple[AlertRule, ...]:
         """All rules as long as nothing is learnt: then the budget's are those of effect sizes."""
-        return (*self.rules, BY_EFFECT) if self.learns else self.all_rules
+        return (*self.rules, BY_EFFECT, *BY_STREAM) if self.learns else self.all_rules
 
     @property
     def all_rules(self) -> tuple[AlertRule, ...]:
-        """The explicit rules, then the budget's own."""
-        return (*self.rules, *self.budget_rules)
+        """The explicit rules, then the budget's own, then those of the stream."""
+        return (*self.rules, *self.budget_rules, *BY_STREAM)
 
     def wants(self, feature: str, detector: str) -> bool:
         """Whether a detector is asked for on a feature; the budget's own charts watch every feature that is not ignored."""

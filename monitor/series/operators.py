@@ -13,7 +13,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowClosed
 from monitor.series.records import Entry
-from monitor.stream.events import Nanos
+from monitor.stream.events import Nanos, Partition
 from monitor.stream.sketches import S
 from monitor.stream.windows import ClosedWindow, SealedPane
 
@@ -75,6 +75,19 @@ class Operator(Saved, Protocol[S]):
     def on_window(self, window: ClosedWindow[S], scores: ScoreTable) -> list[Fact]:
         """Take a closed window, scored."""
         del window, scores
+        return []
+
+    def on_late(self, late: Mapping[str, int], open_rows: int) -> list[Fact]:
+        """Take the number of late events of each topic, before the panes that event time has passed are sealed.
+
+        `open_rows` were counted since a pane was sealed.
+        """
+        del late, open_rows
+        return []
+
+    def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+        """Take the partitions whose leaders are silent at `now`, each since when; processing time."""
+        del silent, now
         return []
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:

@@ -7,7 +7,7 @@ import msgspec
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN
-from monitor.alerting.rules import AlertRule, Severity
+from monitor.alerting.rules import LATENESS_RULE, REACHABILITY_RULE, AlertRule, Severity
 from monitor.facts import AlertChanged, Fact, StateReset, WindowSpan
 from monitor.series.alerts import SavedRule
 from monitor.series.incident import INCIDENT, saved_incidents
@@ -15,6 +15,8 @@ from monitor.series.records import Entry
 from monitor.series.rules import RULES, saved_rules
 from monitor.series.view import STATE, SavedView
 from monitor.stream.events import SeriesKey
+
+INCIDENTS = frozenset({INCIDENT, LATENESS_RULE, REACHABILITY_RULE})  # kinds of rows that hold some
 
 
 def ends_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> list[Fact]:
@@ -40,7 +42,7 @@ def _removed(entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> dict[t
         for name, rule in saved_rules(entry).items()
     }
     for entry in entries:
-        if entry.kind == INCIDENT:
+        if entry.kind in INCIDENTS:
             incidents = saved_incidents(entry).items()
             saved |= {(name.partition("/")[0], incident.kind): incident.alert for name, incident in incidents}
     return {of: rule for of, rule in saved.items() if not rule.made_under(rules.get(of[0]))}

@@ -13,7 +13,7 @@ from monitor.facts import EventsCounted, Fact, StateReset, WindowSpan
 from monitor.series.operators import Operator, Scoring
 from monitor.series.records import Entry, Owner, Record
 from monitor.stream.delta import PaneDelta
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.events import Nanos, Partition, SeriesKey
 from monitor.stream.sketches import S, SketchSpec
 from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
 
@@ -58,6 +58,8 @@ class View(Generic[S]):
         self._owner = Owner(key, spec.name)
         self._last: WindowSpan | None = None
         self._changed = False
+        self.late: dict[str, int] = {}  # events by topic, not told to the operators yet
+        self._open_rows = 0  # counted since a pane was sealed
 
     def operator(self, name: str) -> Operator[S]:
         """One of its operators. Raises KeyError."""
@@ -72,13 +74,27 @@ class View(Generic[S]):
         self._changed = self._changed or self.windows.origin != origin
         facts: list[Fact] = []
         if delta.rows > late:
+            self._open_rows += delta.rows - late
             facts.append(EventsCounted(delta.topic, "ok", delta.rows - late, self.key))
         if late:
             facts.append(EventsCounted(delta.topic, "late", late, self.key))
+            self.late[delta.topic] = self.late.get(delta.topic, 0) + late
+            self._changed = True
         return facts
+
+    def judge_late(self) -> list[Fact]:
+        """Let the operators take what was late since the last time."""
+        late, self.late = self.late, {}
+        return [fact for operator in self.operators for fact in operator.on_late(late, self._open_rows)]
+
+    def judge_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+        """Let the operators take which partitions nobody answers for."""
+        self._changed = True
+        return [fact for operator in self.operators for fact in operator.on_silence(silent, now)]
 
     def close(self, end: Nanos) -> list[Fact]:
         """Seal the pane that ends here, and close the window that does."""
+        self._open_rows = 0
         return [fact for closed in self.windows.close(end) for fact in self._take(closed)]
 
     def _take(self, closed: SealedPane[S] | ClosedWindow[S]) -> list[Fact]:

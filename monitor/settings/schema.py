@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from detectors.calibration.clocks import clock
 from detectors.charts.compared import Comparison
-from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
+from monitor.alerting.rules import OUR_RULES
 from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
 from monitor.sources.formats.registry import format_of
 from monitor.targets.base import TargetSettings
@@ -281,8 +281,8 @@ class AlertingSettings(Section):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two rules are called {name!r}")
-            if name in {BUDGET_RULE, SELF_CHECK_RULE}:
-                raise ValueError(f"{name!r} is the name of the budget's own rule; call yours something else")
+            if name in OUR_RULES:
+                raise ValueError(f"{name!r} is the name of a rule of driftd's own; call yours something else")
         return rules
 
 

@@ -10,6 +10,9 @@ here, so that a backlog gives the facts that live gave:
   last of its batch arrived moves nothing, and event time does not pass that arrival. Whatever comes next arrives after it.
 
 Files have no arrival: there neighbours alone decide, as they do where events are old when they arrive.
+
+A clock that runs fast is named: an event is *ahead* that is past both its neighbours before and those after by more than the
+tolerance. Old events that pour in do not make those around them that.
 """
 
 from collections import deque
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 from monitor.stream.events import SECOND, Nanos
 
 NEIGHBOURS = 8
+MIDDLE = 3  # the fourth of eight
 USUAL_STEPS = 3
 TOLERANCE: Nanos = 10 * SECOND  # clocks that differ by no more are none that run fast
 
@@ -37,11 +41,22 @@ class EventClock:
     recent: Times = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # the last events, in their order
 
     delays: deque[Nanos] = field(default_factory=lambda: deque(maxlen=NEIGHBOURS))  # of the last of each batch
+    ahead: int = 0  # events that are, not taken yet
+    lead: Nanos = 0  # how far the farthest of them is
+
+    def take_ahead(self) -> tuple[int, Nanos]:
+        """How many events were ahead since this was last asked, and by how much at most."""
+        taken, self.ahead, self.lead = (self.ahead, self.lead), 0, 0
+        return taken
 
     def show(self, times: Times, arrival: Nanos | None) -> Nanos:
         """How far these events, in their order, bring event time; `arrival` is the broker's timestamp of the last."""
         known = np.concatenate([self.recent, times])
         self.recent = known[1 - NEIGHBOURS :]
+        if len(known) >= NEIGHBOURS and (known[1:] < known[:-1] - self.tolerance).any():  # seldom
+            found = leads(known, self.tolerance)
+            self.ahead += found.size
+            self.lead = max(self.lead, int(found.max(initial=0)))
         reached = borne_out(known, self.tolerance)
         if arrival is None:
             return reached
@@ -51,6 +66,30 @@ class EventClock:
         last = known[-NEIGHBOURS:]
         timely = last[last <= arrival]
         return min(arrival, max(reached, int(timely.max(initial=reached))))
+
+
+def leads(times: Times, tolerance: Nanos) -> Times:
+    """By how much events are past those around them, of those that are by more than the tolerance.
+
+    Of each eight in a row the fourth is looked at, so that however times are cut into pieces, with seven that overlap, each is
+    looked at once.
+
+    >>> on_time = np.arange(20) * SECOND
+    >>> on_time[10] += 180 * SECOND
+    >>> leads(on_time, TOLERANCE) // SECOND
+    array([178])
+    """
+    last = len(times) - NEIGHBOURS + MIDDLE + 1
+    next_two = np.minimum(
+        times[MIDDLE + 1 : last + 1], times[MIDDLE + 2 : last + 2]
+    )  # one of them is earlier, else it is not ahead
+    suspects = np.flatnonzero(times[MIDDLE:last] - tolerance > next_two)
+    if not suspects.size:
+        return times[:0]
+    windows = sliding_window_view(times, NEIGHBOURS)[suspects]
+    before, after = np.sort(windows[:, :MIDDLE], axis=1)[:, 1], np.sort(windows[:, MIDDLE + 1 :], axis=1)[:, 2]
+    found = windows[:, MIDDLE] - np.maximum(before, after)
+    return found[found > tolerance]
 
 
 def borne_out(times: Times, tolerance: Nanos) -> Nanos:
@@ -90,11 +129,28 @@ def _reach(window: list[Nanos], tolerance: Nanos) -> Nanos:
 
 
 def _farthest(times: Times, tolerance: Nanos) -> Nanos:
-    """The farthest of all windows, at once: where fast clocks are among them, few windows reach the largest time."""
-    windows = np.sort(sliding_window_view(times, NEIGHBOURS), axis=1)
+    """The farthest of all windows: where fast clocks are among them, few windows reach the largest time."""
+    return int(_reached(sliding_window_view(times, NEIGHBOURS), tolerance).max())
+
+
+def reaches(times: Times, tolerance: Nanos) -> Times:
+    """How far each event, with those just before it, bears event time out; the first few with fewer of them."""
+    first = [
+        _reach(sorted(times[: number + 1].tolist()), tolerance) for number in range(min(len(times), NEIGHBOURS - 1))
+    ]
+    begin = np.array(first, dtype=np.int64)
+    if len(times) < NEIGHBOURS:
+        return begin
+    return np.concatenate([begin, _reached(sliding_window_view(times, NEIGHBOURS), tolerance)])
+
+
+def _reached(windows: Times, tolerance: Nanos) -> Times:
+    """How far one goes in each window, from its middle on: `_reach` of all of them at once."""
+    windows = np.sort(windows, axis=1)
     middle = (NEIGHBOURS - 1) // 2
     steps = np.diff(windows, axis=1)
     usual = np.partition(steps, (NEIGHBOURS - 1) // 2, axis=1)[:, (NEIGHBOURS - 1) // 2]
     longest = np.maximum(tolerance, USUAL_STEPS * usual)
     passed = np.logical_and.accumulate(steps[:, middle:] <= longest[:, np.newaxis], axis=1).sum(axis=1)
-    return int(windows[np.arange(len(windows)), middle + passed].max())
+    reached: Times = windows[np.arange(len(windows)), middle + passed]
+    return reached

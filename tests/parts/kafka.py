@@ -153,7 +153,7 @@ class ApacheKafka:
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        arguments = ("format", "--cluster-id", cluster, "--standalone", "--config", self._properties)
+        arguments = ("format", f"--cluster-id={cluster}", "--standalone", "--config", self._properties)
         command = self._command("kafka.tools.StorageTool", *arguments)
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
         if done.returncode != 0:

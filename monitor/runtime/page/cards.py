@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
-from monitor.explain.words import VERBS
+from monitor.alerting.rules import BUDGET_RULE, LATENESS_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
+from monitor.explain.words import OF_STREAM, VERBS
 from monitor.facts import AlertChanged, AlertSeen
 from monitor.html.evidence import said
 from monitor.html.figures import moment, plural
@@ -33,6 +33,8 @@ def verb(alert: Shown) -> str:
     over = isinstance(alert, AlertChanged)
     if alert.rule == SELF_CHECK_RULE:
         return "did not fit its reference" if over else "does not fit its reference"
+    if alert.rule in OF_STREAM:
+        return OF_STREAM[alert.rule][over]
     verbs = VERBS.get(alert.kind, VERBS[IncidentKind.DRIFT])
     state = alert.state if isinstance(alert, AlertSeen) else AlertState.INACTIVE
     words = verbs.over if over else verbs.now.get(state, verbs.now[AlertState.FIRING])
@@ -130,6 +132,10 @@ ADVICE = {
     IncidentKind.PREDICTION: "The model answers otherwise: see whether its inputs drift too (an incident of kind drift), or whether another version was released.",
     IncidentKind.SERVICE: "The reference no longer says what is usual here: fit it anew on more or later days, with driftd reference fit.",
 }
+STREAM_ADVICE = {
+    LATENESS_RULE: "Raise lateness to how late events come, or idle_after; see which producer writes late.",
+    REACHABILITY_RULE: "Bring the broker, or the way to it, back: windows close by themselves once it answers.",
+}
 DRIFT_ADVICE = "See the first feature below: how it is now beside the reference, and since when. Was it meant (a campaign, a release, a new market), or has something upstream changed?"
 
 
@@ -147,4 +153,6 @@ def steps(alert: AlertSeen) -> Markup:
         )
     given.append(("You know, and need quiet while it is mended:", f"driftd silence {model} --for 2h --reason …"))
     items = [tag("li", words, " ", tag("code", command)) for words, command in given]
-    return tag("ol", tag("li", ADVICE.get(alert.kind, DRIFT_ADVICE)), items, class_="steps")
+    return tag(
+        "ol", tag("li", STREAM_ADVICE.get(alert.rule) or ADVICE.get(alert.kind, DRIFT_ADVICE)), items, class_="steps"
+    )

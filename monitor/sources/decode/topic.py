@@ -8,7 +8,7 @@ from itertools import islice
 
 import numpy as np
 
-from monitor.facts import Fact
+from monitor.facts import EventsAhead, Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.mapping import MappedReader, map_rows
 from monitor.sources.decode.unseen import UnseenSampler, spread
@@ -87,7 +87,7 @@ class TopicDecoder:
         for at, most in self._unseen.places(len(rows), messages, now).items():
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
-        decoded.facts = counts.facts(self.topic)
+        decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
@@ -97,8 +97,13 @@ class TopicDecoder:
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in mapped.rows]
-        decoded.facts = counts.facts(self.topic)
+        decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def _ahead(self, indexes: Iterable[int]) -> list[EventsAhead]:
+        """The partitions that brought events of a clock that runs fast."""
+        taken = {index: self._clocks[index].take_ahead() for index in sorted(indexes) if self._clocks[index].ahead}
+        return [EventsAhead(Partition(self.topic, index), *found) for index, found in taken.items()]
 
     def verdicts(self, raw: bytes, now: Nanos) -> Iterator[Verdict]:
         """What becomes of each row of a message, in the order of the format's `inspect`; then of what is no row."""

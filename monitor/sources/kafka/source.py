@@ -11,6 +11,7 @@ from monitor.clock import Clock
 from monitor.facts import (
     Fact,
     LagMeasured,
+    OffsetsExpired,
     OffsetsLost,
     PartitionsAssigned,
     PartitionsHeld,
@@ -51,7 +52,7 @@ class KafkaSource:
         self._taken_on: set[Partition] = set()  # since the last poll
         self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
         self._heard: dict[Partition, float] = {}  # when its leader last answered, in monotonic seconds
-        self._unreachable: frozenset[Partition] = frozenset()
+        self._unreachable: frozenset[Partition] | None = None  # None: not said yet
         self._pending: list[Fact] = []
         self._fatal: str | None = None
         self._closing: Thread | None = None
@@ -126,7 +127,11 @@ class KafkaSource:
     def _start_of(self, partition: Partition, low: int, high: int, first: int) -> int:
         """Where to begin: at our own position; where there is none, at `first`."""
         stored = self._stored.get(partition)
-        return first if stored is None else self._inside(partition, stored, low, high)
+        if stored is not None:
+            return self._inside(partition, stored, low, high)
+        if first == low < high and low:
+            self._pending.append(OffsetsExpired(partition, low))
+        return first
 
     def _inside(self, partition: Partition, wanted: int, low: int, high: int) -> int:
         """The position, if it is there. If not: stop and say so, or count the loss and go on, as configured."""
@@ -239,10 +244,10 @@ class KafkaSource:
         }
         if silent.keys() == self._unreachable:
             return
-        self._unreachable = frozenset(silent)
+        changed, self._unreachable = self._unreachable is not None, frozenset(silent)
         wall = self._clock.now()
         since = tuple((place, wall - round((now - heard) * SECOND)) for place, heard in sorted(silent.items()))
-        self._pending.append(PartitionsUnreachable(since))
+        self._pending.append(PartitionsUnreachable(since, changed=changed or bool(since)))
 
     # --- holding ------------------------------------------------------------------------------------------------
 

@@ -384,7 +384,50 @@ def test_late_events_are_counted_and_the_way_out_is_said(
     found = backtest(written(home, [*in_order[600:], *in_order[:600]]))
 
     assert found["events"]["late"] == 600
-    assert "sort the file by time, or raise lateness" in found["hints_said"]
+    assert "raise lateness, or sort a file that is not in the order" in found["hints_said"]
+
+
+def test_what_would_be_late_live_is_foretold_though_a_small_file_is_read_at_once(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    """A tenth of the events stand two hours later in the record than they happened."""
+    recorded = events(48)
+    moved = [at + 120.5 if at % 10 == 0 else at for at in range(len(recorded))]
+    order = sorted(range(len(recorded)), key=lambda at: moved[at])
+    found = backtest(written(home, [recorded[at] for at in order]))
+
+    (topic,) = found["topics"]
+    assert (topic["topic"], topic["late"]) == ("predictions", 0)
+    assert 0.08 < topic["late_share"] <= 0.1
+    assert "an incident of the rule lateness: they are out of order within a partition" in found["hints_said"]
+    (sorted_topic,) = backtest(written(home, recorded))["topics"]
+    assert (sorted_topic["late_live"], sorted_topic["cause"], sorted_topic["ahead"]) == (0, None, 0)
+
+
+def test_a_fast_clock_is_foretold_and_makes_no_other_event_late(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    recorded = events(48)
+    for event in recorded[50::50]:
+        event["ts"] += 3 * HOUR
+    found = backtest(written(home, recorded))
+
+    (topic,) = found["topics"]
+    assert (topic["late"], topic["late_live"]) == (0, 0)
+    assert topic["ahead"] >= 50
+    assert 10_000 < topic["lead_seconds"] <= 10_800
+    assert "a clock runs fast" in found["hints_said"]
+
+
+def test_few_rows_are_said_with_both_numbers_and_the_window_that_would_do(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    configure(home, models=[{"name": "churn", "version": "3", "min_rows": 200}])
+    found = backtest(written(home, events(30)))
+
+    few = "churn/3: a usual window of 60m holds 60 rows, min_rows is 200: KS, PSI and χ² will say insufficient_data; a window of 4h would do"
+    assert few in found["hints_said"]
+    assert few in found["hints"]
 
 
 def test_only_events_within_from_and_until_count(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:

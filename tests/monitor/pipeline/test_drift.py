@@ -651,7 +651,8 @@ def test_a_calibration_that_does_not_fit_the_traffic_is_an_alert_of_its_own() ->
 
 
 def test_charts_are_built_for_calibrated_references_alone(learnt: Reference, cold: Reference) -> None:
-    assert operators(charted(learnt).pipeline) == ["adwin", "charts"]
-    assert operators(charted(cold).pipeline) == ["adwin", "effects"]
-    assert operators(make_pipeline(reference=learnt, length=WINDOW)) == ["adwin"]
+    stream = ["lateness", "reachability"]
+    assert operators(charted(learnt).pipeline) == ["adwin", "charts", *stream]
+    assert operators(charted(cold).pipeline) == ["adwin", "effects", *stream]
+    assert operators(make_pipeline(reference=learnt, length=WINDOW)) == ["adwin", *stream]
     assert make_spec(reference=cold, length=WINDOW).judging.calibration == "cold"

@@ -32,6 +32,7 @@ from monitor.facts import (
     EventsRejected,
     Fact,
     FeatureQuality,
+    FewRows,
     FieldsRejected,
     LagMeasured,
     LateShare,
@@ -127,6 +128,7 @@ FACTS: list[Fact] = [
     ),
     BaselineTrails(CHURN, NOON, "age", 28, 9, 0.4, 0.01, paused=False),
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
+    FewRows(CHURN, 100.0, 5 * MINUTE, 200, few=True),
     EventsCounted("t", "ok", 7),
     EventsRejected("t", "too_large", 2),
     FieldsRejected("t", "missing", 3),
@@ -146,7 +148,7 @@ class Scene:
         self.trouble: str | None = None
         board = Board(
             {
-                CHURN: SeriesBoard("abc", 1000, {"drift": "critical"}, calibration="day"),
+                CHURN: SeriesBoard("abc", 1000, {"drift": "critical"}, calibration="day", min_rows=200),
                 SeriesKey("idle", "*"): SeriesBoard("def", 10),
             }
         )
@@ -329,6 +331,8 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "learning": None,
         "learnt": None,
         "watermark": "2026-11-23T12:01:00Z",
+        "insufficient": "a usual window of 5m holds 100 rows, min_rows is 200: KS, PSI and χ² will say insufficient_data; "
+        "a window of 10m would do",
         "drifted_ratio": 1.0,
         "features": [
             {
@@ -336,6 +340,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "state": 2,
                 "missing_ratio": 0.1,
                 "unseen_ratio": 0.2,
+                "insufficient": None,
                 "scores": [psi, {**psi, "detector": "ks", "value": 0.3}, {**psi, "detector": "adwin", "value": 1.5}],
                 "level": None,
                 "baseline": {"baseline": "trailing 28d", "days": 9, "shift": 0.4, "beyond": 0.01, "paused": False},
@@ -345,6 +350,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "state": -1,
                 "missing_ratio": 0.0,
                 "unseen_ratio": 0.5,
+                "insufficient": {"cause": "few_rows", "values": 100, "min_rows": 200},
                 "scores": [{**psi, "detector": "chi2", "value": None, "pvalue": None}],
                 "level": None,
                 "baseline": None,
@@ -557,13 +563,14 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     }
     assert found["driftd_drift_state"] == {("churn", "3", "age"): 2, ("churn", "3", ODD): -1}
     assert found["driftd_alert_state"] == {("churn", "3", "drift"): 2}
-    assert found["driftd_events"] == {
-        ("t", "ok"): 7,
-        ("t", "late"): 0,
-        ("t", "rejected"): 0,
-        ("t", "unmonitored"): 0,
-        ("t", "tombstone"): 0,
+    others = ("late", "rejected", "unmonitored", "tombstone")
+    assert found["driftd_events"] == {("t", "ok"): 7, **{("t", outcome): 0 for outcome in others}}
+    assert found["driftd_insufficient_features"] == {
+        ("churn", "3", "few_rows"): 1,
+        ("churn", "3", "few_values"): 0,
     }
+    assert found["driftd_late_ratio"] == {("t",): 0.125}
+    assert found["driftd_partition_unreachable_since_timestamp_seconds"] == {("t", "2"): NOON / SECOND}
     assert found["driftd_watermark_timestamp_seconds"] == {
         ("churn",): NOON / SECOND + 60,
         ("idle",): NOON / SECOND + 60,

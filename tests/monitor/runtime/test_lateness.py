@@ -44,4 +44,4 @@ def test_the_cause_is_the_partition_that_trails_furthest_or_disorder() -> None:
 
     (fact,) = Lateness().see(counted(100, 100), {}, at(0))
     assert isinstance(fact, LateShare)
-    assert fact.cause.startswith("within a partition events come out of order")
+    assert fact.cause.startswith("they are out of order within a partition")

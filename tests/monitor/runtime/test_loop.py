@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
 from monitor.explain.explainer import Explainer
+from monitor.facts import AlertSeen, FewRows, PartitionsUnreachable
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
@@ -29,7 +31,7 @@ from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
-from monitor.targets.payloads import Sender
+from monitor.targets.payloads import FIRING, RESOLVED, Sender
 from tests.fakes import NOON, ListSource, ManualClock, ManualEvent, subscriber
 
 MINUTE = 60 * SECOND
@@ -66,7 +68,15 @@ class Disk(StateStore):
 class Scene:
     """A loop with everything around it; `start` is a daemon beginning, over the same directory."""
 
-    def __init__(self, directory: Path, log: Mapping[Partition, Sequence[bytes | None]], *, batch: int = 10) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        log: Mapping[Partition, Sequence[bytes | None]],
+        *,
+        batch: int = 10,
+        spec: SeriesSpec = SPEC,
+    ) -> None:
+        self.spec = spec
         self.directory = directory
         self.clock = ManualClock()
         self.log = log
@@ -76,7 +86,7 @@ class Scene:
     def start(self) -> None:
         self.store = Disk(self.directory)
         self.source = ListSource(self.log, batch=self.batch, now=self.clock.now)
-        self.pipeline = Pipeline([SPEC], idle_after=30 * SECOND, max_future=MAX_FUTURE)
+        self.pipeline = Pipeline([self.spec], idle_after=30 * SECOND, max_future=MAX_FUTURE)
         self.pipeline.restore(self.store.records(), self.clock.now())
         board = Board({CHURN: SeriesBoard(REFERENCE.hash, REFERENCE.rows)})
         self.telemetry = Telemetry(board, self.clock.now)
@@ -186,6 +196,48 @@ def test_bad_messages_are_passed_over(scene: Scene) -> None:
     assert scene.rows == [10] * 11
     rejected = scene.telemetry.look(lambda board: dict(board.counters["driftd_events_rejected_total"]))
     assert rejected == {("t", "empty"): 1, ("t", "invalid_utf8"): 1, ("t", "malformed_json"): 1, ("t", "too_deep"): 1}
+
+
+def test_windows_of_too_few_rows_are_a_state_with_its_cause_once_they_are_usual(tmp_path: Path) -> None:
+    spec = replace(SPEC, judging=replace(SPEC.judging, min_rows=50))
+    scene = Scene(tmp_path, {P0: events(10)}, spec=spec)
+    scene.run(polls=11)
+
+    few = scene.telemetry.look(lambda board: board.series[CHURN].few)
+    assert few == FewRows(CHURN, 10.0, MINUTE, 50, few=True)
+    scene.store.close()
+
+
+def test_late_events_page_through_the_outbox_and_the_incident_stands_after_a_restart(tmp_path: Path) -> None:
+    late = json.dumps(
+        {"ts": (NOON - 60 * MINUTE) // 1_000_000, "model": "churn", "version": "3", "features": {"age": 0.5}}
+    )
+    log = events(14)
+    flood = [each for at, message in enumerate(log) for each in ([message] if at % 2 else [message, late.encode()])]
+    scene = Scene(
+        tmp_path, {P0: [*log[:10], *flood * 8]}, batch=20, spec=replace(SPEC, judging=replace(SPEC.judging, rules=()))
+    )
+    scene.run(polls=90)
+
+    assert scene.said == [FIRING]
+    scene.kill()
+    scene.start()
+    assert [(seen.rule, seen.kind.value) for seen in scene.pipeline.current() if isinstance(seen, AlertSeen)] == [
+        ("lateness", "service")
+    ]
+    scene.store.close()
+
+
+def test_a_silent_leader_pages_through_the_outbox_and_so_does_its_answer(scene: Scene) -> None:
+    scene.run(polls=11)
+    poll = scene.source.poll
+    told = [PartitionsUnreachable(((P0, NOON),)), PartitionsUnreachable(())]
+    scene.source.poll = lambda timeout: replace(poll(timeout), facts=(told.pop(0),))  # type: ignore[method-assign]
+
+    for said in ([FIRING], [FIRING, RESOLVED]):
+        scene.loop.turn(0.0)
+        scene.loop.save()
+        assert scene.said == said
 
 
 def test_two_loops_in_one_process_share_nothing(tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ def test_an_unknown_key_is_answered_with_the_nearest(config: Path, key: str, sai
         ({"fire_above": -1}, "alerting.rules[0].fire_above: "),
         ({"severity": "bad"}, "alerting.rules[0].severity: must be 'info', 'warning' or 'critical' (is 'bad')"),
         ({"features": []}, "alerting.rules[0].features: "),
-        ({"name": "drift"}, "alerting.rules: 'drift' is the name of the budget's own rule; call yours something else"),
+        ({"name": "drift"}, "alerting.rules: 'drift' is the name of a rule of driftd's own; call yours something else"),
         ({"name": ""}, "alerting.rules[0].name: "),
         ({"name": "a\nb"}, "alerting.rules[0].name: "),
     ],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, EventClock, Times, borne_out
+from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, EventClock, Times, borne_out, reaches
 from monitor.stream.events import SECOND, Nanos
 from tests.build import at
 from tests.charted import seeded
@@ -78,3 +78,41 @@ def test_where_events_are_old_when_they_arrive_one_that_seems_timely_moves_nothi
     times[30] = arrivals[30]
 
     assert shown(EventClock(), times, list(range(1, 40)), arrivals) == times[-1]
+
+
+def taken(times: Times, cuts: list[int]) -> tuple[int, Nanos]:
+    clock = EventClock()
+    shown(clock, times, cuts)
+    return clock.take_ahead()
+
+
+def test_a_fast_clock_is_named_by_how_many_events_and_how_far_however_they_are_cut() -> None:
+    chance = seeded()
+    times, fast = on_time(20_000, SECOND // 20), np.zeros(20_000, dtype=np.bool_)
+    fast[chance.choice(np.arange(10, 19_990), 400, replace=False)] = True
+    times = np.where(fast, times + FAST, times)
+    count, lead = taken(times, [])
+
+    assert 380 <= count <= 400  # two of three neighbours before, or three of four after, may be fast too
+    assert FAST - SECOND < lead <= FAST
+    assert taken(times, sorted(chance.integers(NEIGHBOURS, 20_000, 300).tolist())) == (count, lead)
+
+
+def test_old_events_that_pour_in_make_no_clock_fast_nor_does_disorder_within_the_tolerance() -> None:
+    chance = seeded()
+    jitter = on_time(400) + chance.integers(-5, 5, 400) * SECOND
+    flushed = np.concatenate([on_time(200), on_time(100) - 3600 * SECOND, on_time(200) + 200 * SECOND])
+
+    assert taken(jitter, []) == (0, 0)
+    assert taken(flushed, []) == (0, 0)
+    assert taken(on_time(50, 60 * SECOND), list(range(1, 50))) == (0, 0)
+
+
+def test_how_far_each_event_bears_time_out_is_what_showing_them_one_by_one_gives() -> None:
+    chance = seeded()
+    times = on_time(300) + chance.integers(-9, 9, 300) * SECOND
+    times[chance.random(300) < 0.05] += FAST
+    each = [borne_out(times[max(0, end - NEIGHBOURS) : end], TOLERANCE) for end in range(1, 301)]
+
+    assert reaches(times, TOLERANCE).tolist() == each
+    assert reaches(times[:3], TOLERANCE).tolist() == each[:3]

@@ -20,7 +20,6 @@ using namespace driftd;
 
 // --- Python objects ------------------------------------------------------------------------------------------------
 
-constexpr size_t MOST_PARTITIONS = 1 << 20;
 constexpr const char *SHAPE = "monitor.sources.formats.json._scan.Shape", *ROUTES = "monitor.sources.formats._scan.Routes";
 
 struct Failed {};  // a Python error is set
@@ -352,47 +351,12 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
   });
 }
 
-// The newest event time of each partition, over messages that are not odd: {partition: nanoseconds}.
-PyObject* newest(PyObject*, PyObject* arguments) {
-  return guarded([&]() -> PyObject* {
-    PyObject *partitions, *times, *series;
-    checked(PyArg_ParseTuple(arguments, "O!OO", &PyList_Type, &partitions, &times, &series));
-    const Py_ssize_t count = PyList_Size(partitions);
-    const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
-    std::vector<int64_t> found;
-    for (Py_ssize_t at = 0; at < count; ++at) {
-      if (series_buffer.as<int32_t>()[at] == ODD) continue;
-      const auto index = static_cast<size_t>(int_of(checked(PyList_GetItem(partitions, at))));
-      if (index > MOST_PARTITIONS) {
-        PyErr_SetString(PyExc_ValueError, "no partition has such an index");
-        throw Failed();
-      }
-      if (index >= found.size()) found.resize(index + 1, 0);
-      found[index] = std::max(found[index], times_buffer.as<int64_t>()[at]);
-    }
-    PyObject* answer = checked(PyDict_New());
-    for (size_t index = 0; index < found.size(); ++index) {
-      if (found[index] == 0) continue;
-      PyObject *key = PyLong_FromSize_t(index), *value = PyLong_FromLongLong(found[index]);
-      const bool set = key && value && PyDict_SetItem(answer, key, value) == 0;
-      Py_XDECREF(key);
-      Py_XDECREF(value);
-      if (!set) {
-        Py_DECREF(answer);
-        throw Failed();
-      }
-    }
-    return answer;
-  });
-}
-
 PyMethodDef METHODS[] = {
     {"shape", make_shape, METH_VARARGS, "Where a message keeps what is wanted."},
     {"routes", make_routes, METH_VARARGS, "Which series a model's version belongs to."},
     {"scan", scan, METH_VARARGS, "Read messages into columns; the number of rows is returned."},
     {"route", route, METH_VARARGS, "Tell the series and time of each message."},
     {"scan_each", scan_each, METH_VARARGS, "Read groups of messages, each into its own columns."},
-    {"newest", newest, METH_VARARGS, "The newest event time of each partition."},
     {nullptr, nullptr, 0, nullptr},
 };
 
