@@ -274,10 +274,10 @@ def _quality() -> list[Any]:
         ),
         timeseries(
             "Compared with its recent past: days held",
-            "How many days of its recent past each such feature has. It begins with the last days of the reference, and a day joins it "
+            "How much of its recent past each such feature has. It begins with the last days of the reference, and a day joins it "
             "at midnight; what comes while the feature warns is kept apart.",
-            Short,
-            Query(or_none(leading(f"max by (feature) (driftd_trailing_days{FEATURES})"), "feature"), "{{feature}}"),
+            Seconds,
+            Query(or_none(leading(f"max by (feature) (driftd_trailing_seconds{FEATURES})"), "feature"), "{{feature}}"),
         ),
         timeseries(
             "Rows in the window",

@@ -21,7 +21,7 @@ from monitor.facts import AlertSeen
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
-from monitor.stream.events import SECOND, Nanos, SeriesKey
+from monitor.stream.events import DAY, SECOND, Nanos, SeriesKey
 
 Value = tuple[tuple[str, ...], float]  # the labels' values, and the value
 Family = tuple[str, Iterable[bytes]]  # a metric's name, and the text of its samples in pieces
@@ -78,9 +78,9 @@ METRICS: dict[str, Spec] = {
         "min_rows, few_values: the feature is missing too often",
         (*SERIES, "cause"),
     ),
-    "driftd_trailing_days": Spec(
+    "driftd_trailing_seconds": Spec(
         "gauge",
-        "Days held of the recent past that the feature is compared with in place of the reference; absent where that decides",
+        "Time held of the recent past that the feature is compared with in place of the reference; absent where that decides",
         FEATURE,
     ),
     "driftd_trailing_shift_sigma": Spec(
@@ -124,7 +124,7 @@ METRICS: dict[str, Spec] = {
     "driftd_calibration_suspect": Spec(
         "gauge", "1: charts warn far more often than the calibration allows: it does not fit this traffic", SERIES
     ),
-    "driftd_days_allowance_ratio": Spec(
+    "driftd_allowance_ratio": Spec(
         "gauge",
         "What levels of days may do, over what the reference shows; grows with pages that pass by themselves",
         SERIES,
@@ -402,12 +402,12 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_alert_state", (rules | {labels: int(worst(found)) for labels, found in states.items()}).items()
     yield "driftd_incident_open", _incidents_open(board)
     trailing = [((*_labels(key), feature), trails) for (key, feature), trails in board.trailing.items()]
-    yield "driftd_trailing_days", [(labels, trails.days) for labels, trails in trailing]
+    yield "driftd_trailing_seconds", [(labels, trails.days * DAY / SECOND) for labels, trails in trailing]
     shifts = [(labels, trails.shift) for labels, trails in trailing if trails.shift is not None]
     yield "driftd_trailing_shift_sigma", shifts
     yield "driftd_chart_warnings_expected_total", board.expected_warnings.items()
     yield "driftd_calibration_suspect", [(labels, int(suspect)) for labels, suspect in board.suspect.items()]
-    yield "driftd_days_allowance_ratio", board.widened.items()
+    yield "driftd_allowance_ratio", board.widened.items()
     yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]
 
 

@@ -127,3 +127,12 @@ def rule_metrics() -> set[str]:
     found = {name for group in groups for rule in group["rules"] for name in metrics(rule["expr"])}
     assert {name for name in found if name.startswith("driftd_")} <= set(METRICS)
     return found
+
+
+def test_promtool_takes_every_metric_by_its_name() -> None:
+    """Those too that a quiet daemon does not show."""
+    plain = {name: spec for name, spec in METRICS.items() if spec.kind in {"gauge", "counter"}}
+    text = "".join(f"# HELP {name} {spec.help}\n# TYPE {name} {spec.kind}\n{name} 1\n" for name, spec in plain.items())
+    checked = promtool("check", "metrics", input=text)
+
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")

@@ -585,7 +585,7 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_chart_warnings"] == {("churn", "3"): 3}
     assert found["driftd_chart_warnings_expected"] == {("churn", "3"): 0.5}
     assert found["driftd_calibration_suspect"] == {("churn", "3"): 1}
-    assert found["driftd_days_allowance_ratio"] == {("churn", "3"): 1.5}
+    assert found["driftd_allowance_ratio"] == {("churn", "3"): 1.5}
 
 
 @pytest.mark.parametrize("style", FORMATS)
