@@ -77,7 +77,7 @@ def leads(times: Times, tolerance: Nanos) -> Times:
     >>> on_time = np.arange(20) * SECOND
     >>> on_time[10] += 180 * SECOND
     >>> leads(on_time, TOLERANCE) // SECOND
-    array([178])
+    array([177])
     """
     last = len(times) - NEIGHBOURS + MIDDLE + 1
     next_two = np.minimum(

@@ -47,8 +47,8 @@ def test_charts_that_follow_the_week_take_what_is_estimated() -> None:
     both, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert [operator.name for operator in plain.features.operators] == ["adwin"]
-    assert [operator.name for operator in charted.features.operators] == ["adwin", "charts"]
+    assert [operator.name for operator in plain.features.operators] == ["adwin", "lateness", "reachability"]
+    assert [operator.name for operator in charted.features.operators] == ["adwin", "charts", "lateness", "reachability"]
     assert memory.charts([without]) == 0
     assert 1 / 4 < (both - 2 * other) / memory.charts([spec]) < 1  # without the calibration, and what a step leaves
 

@@ -50,7 +50,7 @@ def test_ingesting_is_merging_what_is_folded() -> None:
     feed(whole, until=at(4))
     feed(parts, until=at(4))
 
-    assert feed(whole, batch, until=at(4)) == parts.merge(folded(batch))
+    assert feed(whole, batch, until=at(4)) == [*parts.merge(folded(batch)), *parts.advance()]
     assert stored(whole.snapshot()) == stored(parts.snapshot())
 
 
