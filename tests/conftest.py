@@ -1,5 +1,6 @@
 """Real parts as fixtures; a part that is missing skips its tests and says what installs it."""
 
+import gc
 import os
 import re
 import secrets
@@ -27,6 +28,16 @@ PARTS_REQUIRED = os.environ.get("REQUIRE_PARTS") == "1"
 MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus", "chromium": "chromium"}
 MISSING = pytest.StashKey[dict[str, MissingPart]]()
 NODE = pytest.StashKey["ApacheKafka"]()
+
+
+@pytest.fixture(autouse=True)
+def collector_as_before() -> Iterator[None]:
+    """A daemon run in this process lets the cycle collector look rarely: classes that tests make would pile up from then on."""
+    before = gc.get_threshold()
+    yield
+    if gc.get_threshold() != before:
+        gc.set_threshold(*before)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
