@@ -19,7 +19,7 @@ NORMAL = 0.95  # how likely a normal law is before anything is seen; the rest is
 RARE = 5e-4  # chance at which a single tail stands for all laws that are possible
 NEARLY_NORMAL = 24.0  # degrees of freedom from which nothing is gained by telling it from a normal law
 FEWEST_DAYS = 6  # of a feature, to say anything of its scale
-MOST_FEATURES = 48  # whose days tell of the tail; of more, every n-th
+MOST_FEATURES = 48  # whose days tell of the tail; of more, so many evenly
 SCALES = np.geomspace(0.1, 4.0, 40)  # of the days' own deviation, that are integrated over
 PLACES = 80  # same, between the lowest of the days and the highest and so far beyond: `BEYOND`
 BEYOND = 4.0  # times the scale, if that is more than theirs
@@ -42,8 +42,8 @@ def tail_of_days(days: Sequence[Floats], weekdays: Sequence[Ints]) -> DaysLaw | 
     """
     if not days or min(each.size for each in days) < FEWEST_DAYS:
         return None
-    every = -(-len(days) // MOST_FEATURES)
-    told = [_groups(*each) for each in zip(days[::every], weekdays[::every], strict=True)]
+    asked = np.linspace(0, len(days) - 1, min(len(days), MOST_FEATURES)).astype(np.int64).tolist()
+    told = [_groups(days[at], weekdays[at]) for at in asked]
     logs = np.array([[_integrated(each, tail)[0] for tail in (np.inf, *TAILS)] for each in told]).sum(axis=0)
     tail = _tail(logs)
     if tail >= NEARLY_NORMAL:

@@ -7,7 +7,7 @@ from detectors.calibration.student import APART, SCALES, _difference, _of_pairs,
 from detectors.features import Floats
 from tests.charted import seeded
 
-WEEK = np.arange(14) % 7
+WEEKS = np.arange(28) % 7
 ALIKE = np.zeros(14, dtype=np.int64)
 
 
@@ -16,15 +16,15 @@ def tail(days: Floats, weekdays: np.ndarray) -> float:
     return np.inf if law is None else law.tail
 
 
-@pytest.mark.parametrize("weekdays", [WEEK, ALIKE], ids=["a week's pattern", "one level"])
+@pytest.mark.parametrize("weekdays", [WEEKS, ALIKE], ids=["a week's pattern", "one level"])
 def test_the_tail_of_many_features_is_known_whatever_their_scales(weekdays: np.ndarray) -> None:
     rng = seeded()
-    places = rng.normal(size=(60, 7))[:, weekdays] if weekdays is WEEK else rng.normal(size=(60, 1))
+    places, size = rng.normal(size=(60, 7))[:, weekdays], (60, weekdays.size)
     scales = np.exp(rng.normal(size=(60, 1)))
-    wild = [tail(scales * (places + rng.standard_t(3, (60, 14))), weekdays) for _ in range(5)]
-    calm = [tail(scales * (places + rng.normal(size=(60, 14))), weekdays) for _ in range(5)]
+    wild = [tail(scales * (places + rng.standard_t(3, size)), weekdays) for _ in range(5)]
+    calm = [tail(scales * (places + rng.normal(size=size)), weekdays) for _ in range(5)]
 
-    assert np.median(wild) < 6
+    assert np.median(wild) < 8
     assert np.median(calm) > 15
 
 
