@@ -106,7 +106,7 @@ def some_of(share: float, value: Any) -> Change:
         ("count", lambda x, _: np.full(x.size, 0.0), "location-", "mass at one value 0: 14 % → 100 %"),
         ("five", some_of(0.12, 6.0), "location+", "always 5 before, 0 % → 12 % differ"),
         ("age", lambda x, _: x * 100, "location+", "values × 100: a unit change?"),
-        ("income", lambda x, _: x / 1000, "location-", "values ÷ 1000: a unit change?"),
+        ("income", lambda x, _: x / np.exp(np.log(x).mean() - 8) / 1000, "location-", "values ÷ 1000: a unit change?"),
         ("age", lambda x, _: x * 60, "location+", "values × 60: a unit change?"),
         ("wait", lambda x, _: -x, "location-", "values × −1: a sign change?"),
         ("five", lambda x, _: x * 100, "location+", "values × 100: a unit change?"),
