@@ -36,6 +36,7 @@ COLUMNS = len(CHARTS)
 MOST_OF_THRESHOLD = 0.6  # that one subgroup may add, so that none pages by itself
 CLIP = 8.0  # standard errors, same reason
 HALF_A_DAY_NS = 12 * 3600 * 10**9
+LARGEST = 1.0  # sigma, score of the spread, X² a row: up to here bounds are widened
 SETTLE_NS = 7 * 86_400 * 10**9
 ROWS_FLOOR = float(np.log(2))  # half or twice the usual rows is nobody's incident either
 
@@ -193,11 +194,11 @@ class ChartDesign:
         self.widen(self._widened)
 
     def widen(self, times: Floats) -> None:
-        """Let levels go so many times as far as is known, float64[f, 3]; of the shape X² is the square."""
-        self._widened = times
-        self.bounds = self._known_bounds * times
+        """Let levels go so many times as far as is known, float64[f, 3]; of the shape X² is the square. Never beyond `LARGEST`."""
+        self._widened, known = times, self._known_bounds
+        self.bounds = np.maximum(known, np.minimum(known * times ** np.array([1, 1, 2]), LARGEST))
         self.slow = np.asfortranarray(self.bounds[:, :2])
-        self.shape_slow = self._known_bounds[:, 2] * np.square(times[:, 2])
+        self.shape_slow = self.bounds[:, 2]
         self.moving = self.slow[: self.numeric, 0] > 0
 
     def settle_rates(self, which: Bools, usual: Floats, shares: Floats, rows: Floats) -> None:

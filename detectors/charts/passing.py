@@ -10,8 +10,9 @@ known. It is learnt from twice.
    page that passes, and shrinks by as much with each that the budget has left unused, so that in the long run pages that
    pass are as many as the budget says whatever days do (adaptive conformal inference: Gibbs and Candès 2021).
 
-What went further than twice the bound is a fault, whoever mended it, and nothing is learnt from it. Where the reference shows no
-levels that move there is nothing to widen: of such features each excursion is told.
+What went further than twice the bound is a fault, whoever mended it, and nothing is learnt from it. No bound is widened beyond one
+sigma: a change of that size is told whatever has passed. Where the reference shows no levels that move there is nothing to
+widen: of such features each excursion is told.
 
 P. J. Huber, Robust estimation of a location parameter, Ann. Math. Statist. 35 (1964). I. Gibbs and E. Candès, Adaptive
 conformal inference under distribution shift, NeurIPS 34 (2021).
@@ -39,7 +40,7 @@ SHAPE = CHARTS.index("shape")
 
 
 class Passing:
-    """By how much levels of one series may do more than the reference shows.
+    """How much more the levels of one series may do than the reference shows.
 
     `own` float64[f, 3]: variance of each feature's location, scale and shape over what the reference says, less 1; `common`: the
     logarithm of what all bounds are multiplied by.

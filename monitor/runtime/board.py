@@ -295,7 +295,13 @@ class Board:
         """Take one fact."""
         match fact:
             case (
-                EventsCounted() | EventsAhead() | EventsRejected() | FieldsRejected() | RecordsSkipped() | OffsetsLost()
+                EventsCounted()
+                | EventsAhead()
+                | EventsRejected()
+                | FieldsRejected()
+                | RecordsSkipped()
+                | OffsetsExpired()
+                | OffsetsLost()
             ):
                 self._count_events(fact)
             case WindowClosed():

@@ -115,7 +115,8 @@ class KafkaSource:
             self._last_trouble = f"topic {topic}: {error.str()}"
             raise KafkaException(error)
         self._ends.watch(listing.leaders)
-        self._pending.append(SourceAnswered(self._clock.now()))
+        self._listed = self._clock.now()
+        self._pending.append(SourceAnswered(self._listed))
         if tuple(listing.missing) != self._missing:
             self._missing = tuple(listing.missing)
             self._pending.append(TopicsMissing(self._missing))
@@ -186,9 +187,14 @@ class KafkaSource:
     def _confirmed(self, ends: Mapping[Partition, LeaderEnd]) -> dict[Partition, Nanos]:
         """The partitions beyond whose position nothing lies, and when that was asked. Of a held one nobody says so."""
         positions, doubtful = self._reader.positions, self._doubtful()
-        return {
+        confirmed = {
             place: end.as_of for place, end in ends.items() if end.offset <= positions[place] and place not in doubtful
         }
+        return confirmed | dict.fromkeys(self._gone(), self._listed)
+
+    def _gone(self) -> frozenset[Partition]:
+        """Partitions of topics that are not there any more, as the cluster has said: nothing lies beyond our position in them."""
+        return frozenset(place for place in self._reader.positions if place.topic in self._missing)
 
     def _doubtful(self) -> frozenset[Partition]:
         return self._reader.held.union(self._stranded, self._reader.unreadable)
@@ -199,7 +205,7 @@ class KafkaSource:
         absent = now - self._last_poll > ABSENT
         self._last_poll = now
         silent = {place for place in self._reader.positions if absent or now - self._heard[place] >= ABSENT}
-        return self._doubtful() | silent
+        return (self._doubtful() | silent) - self._gone()
 
     def _recover(self, partition: Partition) -> None:
         """Our position is out of the partition's bounds while we run, or a broker that lags behind thinks so."""
@@ -239,9 +245,8 @@ class KafkaSource:
 
     def _tell_unreachable(self, now: float) -> None:
         """Say which leaders have been silent for a minute, when that changes."""
-        silent = {
-            place: self._heard[place] for place in self._reader.positions if now - self._heard[place] >= UNREACHABLE
-        }
+        asked = self._reader.positions.keys() - self._gone()
+        silent = {place: self._heard[place] for place in asked if now - self._heard[place] >= UNREACHABLE}
         if silent.keys() == self._unreachable:
             return
         changed, self._unreachable = self._unreachable is not None, frozenset(silent)

@@ -20,7 +20,7 @@ LOCATION = 0
 def unsteady() -> Reference:
     """Two numbers, whose level each day draws anew."""
     rng = np.random.default_rng(8)
-    levels = np.repeat(rng.normal(scale=0.2, size=(14, 2)), 24 * ROWS, axis=0)
+    levels = np.repeat(rng.normal(scale=0.1, size=(14, 2)), 24 * ROWS, axis=0)
     table = dict(zip("xy", (levels + rng.normal(size=levels.shape)).T, strict=True))
     return fitted(rng, table, ROWS, HOUR)
 
@@ -58,6 +58,16 @@ def test_faults_and_levels_teach_nothing(times: float, lasted: int) -> None:
     passes(learner, times, MONDAY, lasted=lasted)
 
     assert (design.slow == before).all()
+
+
+def test_no_bound_is_widened_beyond_one_sigma() -> None:
+    learner, design = passing()
+    for day in range(40):
+        passes(learner, 1.2, MONDAY + day * DAY_NS)
+
+    assert design.slow[0, 0] == 1.0
+    design.allow(np.array([0]), np.array([[1.4, 1.4, 1.4]]))
+    assert design.bounds[0].tolist() == [1.4, 1.4, 1.4]
 
 
 def test_what_was_learnt_is_forgotten_when_nothing_passes_any_more() -> None:
