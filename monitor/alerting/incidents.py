@@ -42,11 +42,12 @@ class Standing:
 class Incident:
     """What fires, and whether people are told of it.
 
-    The same features that fire again within a day of the last page wait until that day is over: flapping is one page a day. A
+    The same features that fire again within `apart` of the last page wait until that time is over: flapping is one page a day. A
     note waits until it is more, and what creeps until a month is over since people last heard of it.
     """
 
     state: RuleState
+    apart: Nanos = DAY
     opened_at: Nanos | None = None  # when people were last told
     told: frozenset[str] = frozenset()  # of these features
     evidence: tuple[Evidence, ...] = field(default=())  # what fires, the feature to look at first in front
@@ -124,7 +125,7 @@ class Incident:
         return before, after
 
     def _begin(self, at: Span) -> None:
-        if self.opened_at is not None and at.end - self.opened_at >= DAY:
+        if self.opened_at is not None and at.end - self.opened_at >= self.apart:
             self.told = frozenset()
         self.opened_at = at.end
         self.members, self.settled, self.escalations, self.severity, self.due = {}, (), (), None, ()
@@ -134,7 +135,7 @@ class Incident:
     def _waits(self, firing: set[str], at: Span) -> bool:
         if self.opened_at is None or self.open:
             return False
-        return at.end - self.opened_at < DAY and self.told >= firing
+        return at.end - self.opened_at < self.apart and self.told >= firing
 
     # --- telling again ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """What drifted and how far, in a line for people: from counts alone, with a few values as they came as examples."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from detectors.baseline import FeatureBaseline, NumericBaseline
 from detectors.charts import IncidentKind
@@ -127,7 +127,10 @@ def escalation(escalated: AlertEscalated) -> str:
     changed, new = escalated.alert, {each.feature for each in escalated.new}
     name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
     if changed.rule in OF_STREAM:
-        return _of_stream(changed, name, OF_STREAM[changed.rule])
+        known = [each for each in changed.evidence if each.feature not in new]
+        return _of_stream(
+            replace(changed, evidence=(*escalated.new, *known)), name, OF_STREAM[changed.rule], told=", new"
+        )
     head = _head(changed, name, VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])) + ", new"
     rest = [_one(each) for each in changed.evidence if each.feature not in new]
     return _listed(head, [*(_one(each) for each in escalated.new), *rest])
@@ -181,12 +184,12 @@ OF_STREAM = {  # what a model does, and when it is over
 }
 
 
-def _of_stream(changed: AlertChanged, name: str, words: tuple[str, str]) -> str:
+def _of_stream(changed: AlertChanged, name: str, words: tuple[str, str], told: str = "") -> str:
     """The same of the rules that watch the stream: where what is wrong lies is a topic or a partition."""
     does, over = words
     if changed.after not in OPEN:
         return f"{name} {over}"
-    head = f"{name} {does} since {dated(changed.since)}"
+    head = f"{name} {does} since {dated(changed.since)}{told}"
     return _listed(head, [f"{each.feature} {legible(each.words, LONGEST_SUMMARY)}" for each in changed.evidence])
 
 

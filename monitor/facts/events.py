@@ -44,10 +44,13 @@ class EventsAhead:
 
 @dataclass(frozen=True, slots=True)
 class LateShare:
-    """The share of late events of a topic over the last minutes; `many`: above 5 %, and not below half of that since."""
+    """The share of late events of a topic over the last minutes; `many`: above 5 %, and not below half of that since.
+
+    `share` None: too few events came to say so.
+    """
 
     topic: str
-    share: float
+    share: float | None
     many: bool
     changed: bool  # whether `many` did
     cause: str

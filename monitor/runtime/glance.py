@@ -240,7 +240,7 @@ def troubles(board: Board, status: DaemonStatus) -> list[Trouble]:
             )
         )
     for topic, late in sorted(board.late.items()):
-        if late.many:
+        if late.many and late.share is not None:
             found.append(Trouble(f"{share(late.share)} of the events of {topic} are late and not counted", late.cause))
     found += [_target_trouble(each) for each in targets(board, status) if each.stuck]
     return found

@@ -25,18 +25,22 @@ class TopicLateness:
     said_at: Nanos = 0
 
     @property
-    def share(self) -> float:
-        """Late events of all that are counted or late."""
-        return self.late / self.events if self.events >= FEW else 0.0
+    def share(self) -> float | None:
+        """Late events of all that are counted or late; None of too few."""
+        return self.late / self.events if self.events >= FEW else None
 
     def add(self, events: int, late: int, now: Nanos) -> None:
         """Count these, and let the older ones fade."""
         left = max(0.0, 1.0 - max(0, now - self.at) / FADE)
         self.events, self.late, self.at = self.events * left + events, self.late * left + late, now
 
+    def due(self, now: Nanos) -> bool:
+        """Whether the share is to be said again, though it be the same state."""
+        return abs(now - self.said_at) >= SAY_EVERY
+
     def judge(self) -> bool:
         """Whether the state changed."""
-        many = self.share > (CALM if self.many else MANY)
+        many = (self.share or 0.0) > (CALM if self.many else MANY)
         changed, self.many = many != self.many, many
         return changed
 
@@ -55,13 +59,18 @@ class Lateness:
                 counts = counted.setdefault(fact.topic, [0, 0])
                 counts[0] += fact.count
                 counts[1] += fact.count if fact.outcome == "late" else 0
-        said: list[Fact] = []
         for topic, (events, late) in counted.items():
-            state = self._topics.setdefault(topic, TopicLateness(at=now))
-            state.add(events, late, now)
-            if (changed := state.judge()) or now - state.said_at >= SAY_EVERY:
-                state.said_at = now
-                said.append(
-                    LateShare(topic, state.share, many=state.many, changed=changed, cause=late_cause(topic, behind))
-                )
-        return said
+            self._topics.setdefault(topic, TopicLateness(at=now)).add(events, late, now)
+        quiet = [topic for topic, state in self._topics.items() if topic not in counted and state.due(now)]
+        for topic in quiet:  # what was goes by, also where nothing comes any more
+            self._topics[topic].add(0, 0, now)
+        return [fact for topic in (*counted, *quiet) for fact in self._said(topic, behind, now)]
+
+    def _said(self, topic: str, behind: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+        state = self._topics[topic]
+        if not (changed := state.judge()) and not state.due(now):
+            return []
+        state.said_at = now
+        if state.events < 1:
+            del self._topics[topic]
+        return [LateShare(topic, state.share, many=state.many, changed=changed, cause=late_cause(topic, behind))]

@@ -16,7 +16,7 @@ from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
-from monitor.stream.events import SECOND, EventBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import MINUTE, SECOND, EventBatch, MicroBatch, Nanos, Partition
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 
@@ -62,11 +62,13 @@ class Loop:
         self._wake = wake
         self._lateness = Lateness()
         self._rows = RowsWatch(series.spec for series in pipeline.series.values())
+        self._silent: dict[Partition, Nanos] = {}  # since when
+        self._silence_told: Nanos = 0
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Tell what a restore found, and save at once where reading begins: a crash before the first interval loses nothing."""
-        self._tell([*facts, *self._rows.begin()])
+        self._tell([*facts, *self._rows.begin(facts)])
         self.save()
 
     def run(self, stopping: Event) -> None:
@@ -98,9 +100,13 @@ class Loop:
         self._tell(facts)
 
     def _silence(self, poll: Poll, now: Nanos) -> list[Fact]:
-        """Where the source says whose leaders are silent, let every series have it."""
-        told = [fact for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
-        return [each for fact in told for each in self._pipeline.silence(dict(fact.partitions), now)]
+        """Let every series have whose leaders are silent: when that changes, and while some are each minute, for some wait to be told."""
+        told = [dict(fact.partitions) for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
+        if not told and self._silent and abs(now - self._silence_told) >= MINUTE:
+            told = [self._silent]
+        if told:
+            self._silent, self._silence_told = told[-1], now
+        return [each for silent in told for each in self._pipeline.silence(silent, now)]
 
     def _decide(self, now: Nanos) -> list[Fact]:
         """Take what people ask for, between polls; end what they decided for so long."""

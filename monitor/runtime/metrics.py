@@ -172,7 +172,9 @@ METRICS: dict[str, Spec] = {
         "gauge", "Partitions not read for now: they run ahead, and what they bring would wait in memory"
     ),
     "driftd_late_ratio": Spec(
-        "gauge", "Share of late events over the last minutes, of those that are counted or late", ("topic",)
+        "gauge",
+        "Share of late events over the last minutes, of those that are counted or late; absent where fewer than 100 came",
+        ("topic",),
     ),
     "driftd_partition_unreachable_since_timestamp_seconds": Spec(
         "gauge",
@@ -277,7 +279,10 @@ class Exposition:
         started = self.status.started
         lags = [((partition.topic, str(partition.index)), lag) for partition, lag in board.lags.items()]
         yield "driftd_consumer_lag", lags
-        yield "driftd_late_ratio", [((topic,), late.share) for topic, late in board.late.items()]
+        yield (
+            "driftd_late_ratio",
+            [((topic,), late.share) for topic, late in board.late.items() if late.share is not None],
+        )
         silent = [((place.topic, str(place.index)), at / SECOND) for place, at in board.unreachable.items()]
         yield "driftd_partition_unreachable_since_timestamp_seconds", silent
         yield "driftd_partitions_held", [((), board.partitions_held)]

@@ -1,7 +1,7 @@
 """Whether windows usually hold as many rows as scores need: said when that changes."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from monitor.facts import Fact, FewRows, WindowClosed
@@ -21,8 +21,15 @@ class UsualRows:
     few: bool = False
     rows: deque[int] = field(default_factory=lambda: deque(maxlen=USUAL))
 
-    def judge(self, usual: float) -> list[Fact]:
+    @property
+    def usual(self) -> float | None:
+        """How many are usual, as windows have shown; None before some have."""
+        return sum(self.rows) / len(self.rows) if len(self.rows) >= FEWEST else None
+
+    def judge(self, usual: float | None) -> list[Fact]:
         """Say whether so many are few, where that is another than was said."""
+        if usual is None:
+            return []
         least, length = self.spec.judging.min_rows, self.spec.windows.length
         limit = ENOUGH * least if self.few else least
         if (few := 0 < usual < limit) == self.few:
@@ -37,18 +44,22 @@ class RowsWatch:
     def __init__(self, specs: Iterable[SeriesSpec]) -> None:
         self._series: dict[SeriesKey, UsualRows] = {spec.key: UsualRows(spec) for spec in specs}
 
-    def begin(self) -> list[Fact]:
-        """What references say beforehand, of those that know how many rows are usual."""
-        each = ((series, series.spec.judging.usual_rows) for series in self._series.values())
-        return [fact for series, usual in each if usual is not None for fact in series.judge(usual)]
+    def begin(self, restored: Iterable[Fact]) -> list[Fact]:
+        """What the windows of a saved state say, or references beforehand, of those that know how many rows are usual."""
+        list(self._take(restored))
+        return [
+            fact
+            for series in self._series.values()
+            for fact in series.judge(series.spec.judging.usual_rows if series.usual is None else series.usual)
+        ]
 
     def see(self, facts: Iterable[Fact]) -> list[Fact]:
         """Say of which series windows have come to hold too few rows, or enough."""
-        said: list[Fact] = []
+        return [fact for series in self._take(facts) for fact in series.judge(series.usual)]
+
+    def _take(self, facts: Iterable[Fact]) -> Iterator[UsualRows]:
+        """Take the windows that closed, one by one; whose each is."""
         for fact in facts:
             if isinstance(fact, WindowClosed):
-                series = self._series[fact.key]
-                series.rows.append(fact.rows)
-                if len(series.rows) >= FEWEST:
-                    said += series.judge(sum(series.rows) / len(series.rows))
-        return said
+                self._series[fact.key].rows.append(fact.rows)
+                yield self._series[fact.key]

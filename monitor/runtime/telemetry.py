@@ -293,9 +293,9 @@ class Telemetry:
             case RecordsSkipped(partition, first, last):
                 log.error("source.records_skipped", partition=str(partition), first=first, last=last)
             case LateShare(topic, share, many=True, changed=True, cause=cause):
-                log.warning("events.late", topic=topic, share=round(share, 4), cause=cause)
+                log.warning("events.late", topic=topic, share=round(share or 0.0, 4), cause=cause)
             case LateShare(topic, share, changed=True):
-                log.info("events.timely", topic=topic, share=round(share, 4))
+                log.info("events.timely", topic=topic, share=None if share is None else round(share, 4))
             case PartitionsUnreachable(partitions, changed=True):
                 since = {str(partition): rfc3339(at) for partition, at in partitions}
                 log.log(logging.ERROR if since else logging.INFO, "source.partitions_unreachable", partitions=since)

@@ -16,7 +16,7 @@ from monitor.alerting.rules import BUDGET_RULE, AlertRule, Severity
 from monitor.facts import AlertSeen, Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller
 from monitor.series.records import Entry
-from monitor.stream.events import Nanos
+from monitor.stream.events import DAY, Nanos
 
 INCIDENT = "incident"
 
@@ -25,11 +25,15 @@ class IncidentAlert:
     """One incident of these features, and who tells of it. `rules`: by feature, where scores go through them."""
 
     def __init__(
-        self, teller: Teller, features: Collection[str], rules: Mapping[str, AlertRule] = MappingProxyType({})
+        self,
+        teller: Teller,
+        features: Collection[str],
+        rules: Mapping[str, AlertRule] = MappingProxyType({}),
+        apart: Nanos = DAY,
     ) -> None:
         self.teller = teller
         self.features = features
-        self.incident = Incident(RuleState(rules))
+        self.incident = Incident(RuleState(rules), apart)
 
     @property
     def name(self) -> str:

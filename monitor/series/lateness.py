@@ -21,7 +21,7 @@ from monitor.series.evidence import integers
 from monitor.series.incident import IncidentAlert, incident_row, restore_row
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import MINUTE, Nanos, SeriesKey
+from monitor.stream.events import HOUR, MINUTE, Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
 MANY, CALM = BY_LATENESS.fire_above, BY_LATENESS.clear_below  # shares of the events
@@ -68,18 +68,21 @@ class LateEvents(Operator[Sketch]):
     kinds = (LATENESS_RULE, COUNTS)
 
     def __init__(self, key: SeriesKey, reference: str, interval: Nanos) -> None:
-        self.alert = IncidentAlert(Teller(key, BY_LATENESS, reference, interval, kind=IncidentKind.SERVICE), ())
+        self.alert = IncidentAlert(
+            Teller(key, BY_LATENESS, reference, interval, kind=IncidentKind.SERVICE), (), apart=HOUR
+        )
         self.counts = SpanCounts()
         self._changed = self._moved = True  # counts; the incident
 
-    def on_late(self, late: Mapping[str, int], open_rows: int) -> list[Fact]:
-        """Take late events by topic, before panes are sealed."""
+    def on_late(self, late: Mapping[str, int], open_rows: int, sealed_until: Nanos) -> list[Fact]:
+        """Take late events by topic, before panes are sealed. All may be, of one that came after event time had."""
         counts = self.counts
+        counts.end = sealed_until if counts.end is None else counts.end
         for topic, rows in late.items():
             counts.late[topic] = counts.late.get(topic, 0) + rows
         self._changed = True
         in_time = counts.rows + open_rows
-        if self.alert.incident.open or counts.end is None or counts.too_late < max(FEW, counts.usual, in_time):
+        if self.alert.incident.open or counts.too_late < max(FEW, counts.usual, in_time):
             return []
         return self._judge(in_time + counts.too_late)
 

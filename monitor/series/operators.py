@@ -77,12 +77,12 @@ class Operator(Saved, Protocol[S]):
         del window, scores
         return []
 
-    def on_late(self, late: Mapping[str, int], open_rows: int) -> list[Fact]:
+    def on_late(self, late: Mapping[str, int], open_rows: int, sealed_until: Nanos) -> list[Fact]:
         """Take the number of late events of each topic, before the panes that event time has passed are sealed.
 
-        `open_rows` were counted since a pane was sealed.
+        `open_rows` were counted since a pane was sealed; what comes for before `sealed_until` is late.
         """
-        del late, open_rows
+        del late, open_rows, sealed_until
         return []
 
     def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:

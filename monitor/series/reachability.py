@@ -17,7 +17,7 @@ from monitor.series.evidence import integers
 from monitor.series.incident import IncidentAlert, incident_row, restore_row
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
+from monitor.stream.events import HOUR, SECOND, Nanos, Partition, SeriesKey
 
 
 class Reachability(Operator[Sketch]):
@@ -27,7 +27,9 @@ class Reachability(Operator[Sketch]):
     kinds = (REACHABILITY_RULE,)
 
     def __init__(self, key: SeriesKey, reference: str) -> None:
-        self.alert = IncidentAlert(Teller(key, BY_REACHABILITY, reference, 0, kind=IncidentKind.SERVICE), ())
+        self.alert = IncidentAlert(
+            Teller(key, BY_REACHABILITY, reference, 0, kind=IncidentKind.SERVICE), (), apart=HOUR
+        )
         self._moved = True
 
     def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:

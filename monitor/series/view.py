@@ -84,8 +84,9 @@ class View(Generic[S]):
 
     def judge_late(self) -> list[Fact]:
         """Let the operators take what was late since the last time."""
-        late, self.late = self.late, {}
-        return [fact for operator in self.operators for fact in operator.on_late(late, self._open_rows)]
+        (late, self.late), sealed = (self.late, {}), self.windows.sealed_until
+        assert sealed is not None  # else nothing is late
+        return [fact for operator in self.operators for fact in operator.on_late(late, self._open_rows, sealed)]
 
     def judge_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
         """Let the operators take which partitions nobody answers for."""

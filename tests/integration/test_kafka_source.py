@@ -415,6 +415,33 @@ def test_a_topic_deleted_while_running_is_reported_missing(apache_kafka: ApacheK
         assert reader.source.trouble() is None
 
 
+def test_a_topic_that_is_gone_is_no_silent_leader_and_holds_nothing_up(
+    apache_kafka: ApacheKafka, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long after a leader would have been called silent; when it is there again it is read on."""
+    monkeypatch.setattr(kafka_source, "UNREACHABLE", 3.0)
+    gone, stays = f"{topic}-gone", f"{topic}-stays"
+    for each in (gone, stays):
+        apache_kafka.create_topic(each)
+    produce(apache_kafka, gone, numbered(3))
+
+    with reading(apache_kafka, gone, stays, lookup_every=0.5, skip_lost=True) as reader:
+        reader.read(3)
+        apache_kafka.delete_topic(gone)
+        reader.until(lambda: TopicsMissing((gone,)) in reader.facts)
+        reader.until(lambda: Partition(gone, 0) in reader.confirmed)
+        said = reader.confirmed[Partition(gone, 0)]
+        reader.until(lambda: reader.confirmed[Partition(gone, 0)] > said + 8 * SECOND)
+
+        assert Partition(gone, 0) not in reader.unconfirmed
+        assert [fact for fact in reader.all(PartitionsUnreachable) if fact.partitions] == []
+        assert reader.source.trouble() is None
+        apache_kafka.create_topic(gone)
+        produce(apache_kafka, gone, numbered(2, "again-"))
+        reader.read(5)
+        assert [fact for fact in reader.all(PartitionsUnreachable) if fact.partitions] == []
+
+
 def test_an_open_transaction_is_lag_and_its_partition_is_not_confirmed_to_be_empty(
     apache_kafka: ApacheKafka, topic: str
 ) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import compress, filterfalse
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from monitor.sources.base import TopicRecords
 from monitor.sources.kafka.client import END
@@ -50,9 +50,11 @@ class Taken:
 
     @property
     def arrivals(self) -> dict[int, Nanos]:
-        """The broker's timestamp of the last message of each partition that has one."""
+        """When the broker took the last message of each partition, where it says so: the producer's own stamp proves nothing."""
         stamps = {index: message.timestamp() for index, message in self._last.items()}
-        return {index: time * MILLISECOND for index, (kind, time) in stamps.items() if kind != TIMESTAMP_NOT_AVAILABLE}
+        return {
+            index: time * MILLISECOND for index, (kind, time) in stamps.items() if kind == TIMESTAMP_LOG_APPEND_TIME
+        }
 
 
 def split(messages: Sequence[Any]) -> tuple[Sequence[Any], list[Any]]:

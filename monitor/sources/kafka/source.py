@@ -49,6 +49,7 @@ class KafkaSource:
         self._clock = clock
         self._stored: dict[Partition, int] = {}
         self._missing: tuple[str, ...] | None = None  # None: not looked up yet
+        self._listed: Nanos = 0  # when the cluster last said which topics there are, by the wall
         self._taken_on: set[Partition] = set()  # since the last poll
         self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
         self._heard: dict[Partition, float] = {}  # when its leader last answered, in monotonic seconds
@@ -120,6 +121,7 @@ class KafkaSource:
         if tuple(listing.missing) != self._missing:
             self._missing = tuple(listing.missing)
             self._pending.append(TopicsMissing(self._missing))
+        self._heard |= dict.fromkeys(self._gone(), self._clock.elapsed())
         return listing.partitions
 
     def _bounds(self, partition: Partition, patience: float) -> tuple[int, int]:
@@ -194,7 +196,7 @@ class KafkaSource:
 
     def _gone(self) -> frozenset[Partition]:
         """Partitions of topics that are not there any more, as the cluster has said: nothing lies beyond our position in them."""
-        return frozenset(place for place in self._reader.positions if place.topic in self._missing)
+        return frozenset(place for place in self._reader.positions if place.topic in (self._missing or ()))
 
     def _doubtful(self) -> frozenset[Partition]:
         return self._reader.held.union(self._stranded, self._reader.unreadable)
@@ -227,7 +229,7 @@ class KafkaSource:
                 if partition not in self._reader.positions:
                     low, high = self._bounds(partition, PATIENCE)
                     self._take_on({partition: self._start_of(partition, low, high, first=low)})
-            for partition in tuple(self._stranded):
+            for partition in self._stranded - self._gone():
                 self._recover(partition)
         except KafkaException as error:
             self._note_trouble(error.args[0])

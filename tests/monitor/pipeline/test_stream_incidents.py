@@ -70,6 +70,15 @@ def test_where_event_time_stands_still_late_events_are_told_all_the_same() -> No
     assert opened.severity is Severity.CRITICAL
 
 
+def test_a_model_whose_events_are_all_late_from_the_first_on_is_told_too() -> None:
+    """It came to a topic whose event time another has brought ahead: no pane of it is ever sealed."""
+    pipeline = make_pipeline()
+    feed(pipeline, until=at(60))
+    (opened,) = changes(feed(pipeline, make_batch([at(3)] * 500), until=at(60)))
+
+    assert (opened.opened, opened.severity) == (True, Severity.CRITICAL)
+
+
 def test_a_few_events_are_no_share() -> None:
     pipeline, facts = make_pipeline(), list[Fact]()
     for number in range(100):
@@ -156,3 +165,24 @@ def test_another_partition_joins_and_a_restart_ends_nothing() -> None:
     assert told.alert.since == at(0)
     (ended,) = changes(fresh.silence({}, later + MINUTE), REACHABILITY_RULE)
     assert ended.incident == opened.incident
+
+
+def test_a_second_outage_is_told_within_the_hour_and_who_joins_meanwhile_too() -> None:
+    """The same partition is told once an hour at most, however often it comes and goes."""
+    pipeline, hour = make_pipeline(), 60 * MINUTE
+    (first,) = changes(pipeline.silence({P0: at(0)}, at(1)), REACHABILITY_RULE)
+    assert changes(pipeline.silence({}, at(5)), REACHABILITY_RULE)[0].closed
+    facts = list[Fact]()
+    for minute in range(10, 90):
+        facts += pipeline.silence({P0: at(9)} | ({P1: at(70)} if minute > 71 else {}), at(minute))
+    opened = [change for change in changes(facts, REACHABILITY_RULE) if change.opened]
+
+    assert [change.window.end for change in opened] == [at(1) + hour]
+    assert opened[0].incident != first.incident
+    for minute in range(90, 140):
+        facts += pipeline.silence({P0: at(9), P1: at(70)}, at(minute))
+    told = of(facts, AlertEscalated)
+    assert [[each.feature for each in fact.new] for fact in told] == [["predictions/1"]]
+    explainer = Explainer({KEY: REFERENCE}, pipeline.watermark.behind)
+    (notice,) = notices(explainer.explain(told), [subscriber("pager")], SENDER)
+    assert b", new: predictions/1 has had no answer" in notice.notice.data

@@ -26,7 +26,22 @@ def test_a_share_above_a_twentieth_is_said_once_and_its_end_once() -> None:
 
 
 def test_a_few_events_are_no_share() -> None:
-    assert said(Lateness(), 10, 40, at(0)) == [(False, False)]
+    (fact,) = Lateness().see(counted(10, 40), {}, at(0))
+    assert isinstance(fact, LateShare)
+    assert (fact.share, fact.many, fact.changed) == (None, False, False)
+
+
+def test_a_share_goes_by_where_nothing_comes_any_more() -> None:
+    lateness, facts = Lateness(), list[Fact]()
+    lateness.see(counted(500, 500), {}, at(0))
+    for turn in range(1, 1000):
+        facts += lateness.see([], {}, at(0) + turn * 5 * SECOND)
+    told = [fact for fact in facts if isinstance(fact, LateShare)]
+
+    assert [fact.many for fact in told if fact.changed] == [False]
+    assert told[0].share == 0.5
+    assert told[-1].share is None
+    assert lateness.see([], {}, at(0) + 24 * 60 * MINUTE) == []
 
 
 def test_what_was_long_ago_does_not_count() -> None:

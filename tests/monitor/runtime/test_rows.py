@@ -33,7 +33,14 @@ def test_a_reference_that_knows_its_arrivals_says_it_beforehand() -> None:
     knows = replace(REFERENCE, rows_per_second=1 / 3)  # 20 a minute
     watch = RowsWatch([spec(knows)])
 
-    ((rows, few),) = said(watch.begin())
+    ((rows, few),) = said(watch.begin([]))
     assert (round(rows), few) == (20, True)
     assert watch.see(windows(*[20] * USUAL)) == []
-    assert RowsWatch([spec()]).begin() == []
+    assert RowsWatch([spec()]).begin([]) == []
+
+
+def test_what_windows_have_shown_before_a_restart_is_known_after_it() -> None:
+    knows = replace(REFERENCE, rows_per_second=1 / 3)
+
+    assert said(RowsWatch([spec()]).begin(windows(*[20] * FEWEST))) == [(20.0, True)]
+    assert RowsWatch([spec(knows)]).begin(windows(*[80] * FEWEST)) == []

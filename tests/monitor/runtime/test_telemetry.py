@@ -490,3 +490,21 @@ def test_panes_that_did_not_change_are_still_shown() -> None:
         board.apply(PanesOpen(panes))
 
     assert board.panes == {CHURN: 2, other: 1}
+
+
+@pytest.mark.parametrize(
+    ("fact", "name", "counted"),
+    [
+        (EXAMPLES[OffsetsExpired], "driftd_offsets_expired_total", {("predictions",): 9}),
+        (EXAMPLES[OffsetsLost], "driftd_offsets_lost_total", None),
+        (EXAMPLES[EventsAhead], "driftd_events_ahead_total", None),
+        (EXAMPLES[RecordsSkipped], "driftd_events_rejected_total", None),
+    ],
+)
+def test_what_is_counted_moves_its_counter(
+    scene: Scene, fact: Fact, name: str, counted: dict[tuple[str, ...], int] | None
+) -> None:
+    scene.record(fact)
+
+    assert sum(scene.board.counters[name].values()) > 0
+    assert counted in (None, dict(scene.board.counters[name]))

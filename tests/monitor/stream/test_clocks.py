@@ -1,8 +1,12 @@
 """A clock that runs fast moves nobody's event time; what neighbours bear out does not depend on how batches are cut."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
+from monitor.sources.kafka.records import Taken
 from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, EventClock, Times, borne_out, reaches
 from monitor.stream.events import SECOND, Nanos
 from tests.build import at
@@ -116,3 +120,30 @@ def test_how_far_each_event_bears_time_out_is_what_showing_them_one_by_one_gives
 
     assert reaches(times, TOLERANCE).tolist() == each
     assert reaches(times[:3], TOLERANCE).tolist() == each[:3]
+
+
+@pytest.mark.parametrize("kind", [TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME])
+def test_a_producers_own_stamp_is_no_arrival(kind: int) -> None:
+    """One clock in fifty is fast, and so are its messages' stamps: by default Kafka keeps those."""
+    chance = seeded()
+    true = on_time(20_000, SECOND // 20)
+    times = np.where(chance.random(len(true)) < 1 / 50, true + FAST, true)
+    stamps = times if kind == TIMESTAMP_CREATE_TIME else true
+    clock, ahead = EventClock(), []
+    for begin in range(0, len(true), 10):
+        messages = [Stamped(kind, int(stamp) // 10**6) for stamp in stamps[begin : begin + 10]]
+        (arrival,) = Taken("t", [0] * 10, messages).arrivals.values() or (None,)  # type: ignore[arg-type]
+        ahead.append(clock.show(times[begin : begin + 10], arrival) - int(true[begin + 9]))
+
+    assert max(ahead) <= TOLERANCE
+
+
+@dataclass
+class Stamped:
+    """What a message of the client says of its time."""
+
+    kind: int
+    time: int
+
+    def timestamp(self) -> tuple[int, int]:
+        return self.kind, self.time
