@@ -182,7 +182,8 @@ class KafkaSource:
     def _fresh_ends(self) -> Mapping[Partition, LeaderEnd]:
         """What leaders answered lately, of the partitions that we read."""
         known, now = self._ends.known(), self._clock.elapsed()
-        self._heard |= {partition: end.elapsed for partition, end in known.items()}
+        for partition, end in known.items():
+            self._heard[partition] = max(end.elapsed, self._heard.get(partition, end.elapsed))
         positions = self._reader.positions
         return {place: end for place, end in known.items() if place in positions and now - end.elapsed < ABSENT}
 
