@@ -61,7 +61,7 @@ class LateEvents(Operator[Sketch]):
     """The incident of late events of one series, judged in spans of whole panes.
 
     Where event time stands still, as while old events pour in, as many of them as the last span held events, and as came in
-    time since, suffice.
+    time since, suffice; how many are told of is then what had come when they were looked at.
     """
 
     name = LATENESS_RULE
