@@ -1,6 +1,6 @@
-"""Events a second of `driftd reference fit --config --kafka`, beside the daemon's own reading and decoding of the same topic.
+"""Events a second of `driftd reference fit --config --kafka`, beside the daemon's own reading and decoding of the same topics.
 
-`decoded` takes a range of the topic and hands each poll to the daemon's decoder, and keeps nothing. `fitted` is the whole
+`decoded` takes a range of the topics and hands each poll to the daemon's decoder, and keeps nothing. `fitted` is the whole
 command: it finds the features, decodes, profiles twice, learns the calibration and writes the file. Each in turn, in one
 process; the broker is librdkafka's mock cluster in another, or any that KAFKA names.
 """
@@ -11,38 +11,41 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measure import Figures, options, ratio, said, spread, write
 
-COUNT, ROUNDS = 200_000, 3
+COUNT, ROUNDS = 1_000_000, 3
+A_TOPIC = 200_000  # events: what the mock broker keeps of four partitions
 PLANS = ("free", "pro", "team", "enterprise")
 
 
-def messages(count: int) -> list[bytes]:
+def messages(count: int) -> Iterator[bytes]:
     """Events of one model: twelve numbers, two categories, a prediction; two a second."""
     draw = random.Random(7)
-    return [
-        json.dumps(
-            {
-                "id": f"r-{at}",
-                "ts": 1_763_870_700_000 + at * 500,
-                "model": "churn",
-                "version": "3",
-                "features": {f"x{n}": round(draw.gauss(0, 1), 4) for n in range(12)}
-                | {"plan": draw.choice(PLANS), "country": f"c{draw.randrange(40)}"},
-                "prediction": draw.random(),
-            }
-        ).encode()
-        for at in range(count)
-    ]
+    for at in range(count):
+        event = {
+            "id": f"r-{at}",
+            "ts": 1_763_870_700_000 + at * 500,
+            "model": "churn",
+            "version": "3",
+            "features": {f"x{n}": round(draw.gauss(0, 1), 4) for n in range(12)}
+            | {"plan": draw.choice(PLANS), "country": f"c{draw.randrange(40)}"},
+            "prediction": draw.random(),
+        }
+        yield json.dumps(event).encode()
+
+
+def topics(count: int) -> list[str]:
+    """The topics that so many events fill."""
+    return [f"fit-events-{number}" for number in range(-(-count // A_TOPIC))]
 
 
 def filled(count: int) -> tuple[object, str]:
-    """A broker that holds the events in four partitions, and where it is. The mock one keeps 5 MiB a partition."""
+    """A broker that holds the events, in four partitions of each topic, and where it is. The mock one keeps 5 MiB a partition."""
     from confluent_kafka import Producer
 
     from monitor.sources.kafka.embedded import EmbeddedBroker
@@ -53,19 +56,20 @@ def filled(count: int) -> tuple[object, str]:
     producer = Producer(
         {"bootstrap.servers": servers, "compression.type": "zstd", "linger.ms": 50, "batch.size": 1 << 20}
     )
+    named_topics = topics(count)
     for at, message in enumerate(messages(count)):
-        producer.produce("fit-events", message, partition=at % 4)
+        producer.produce(named_topics[at % len(named_topics)], message, partition=at // len(named_topics) % 4)
         if at % 10_000 == 0:
             producer.flush()
     producer.flush()
     return broker, servers
 
 
-def configured(home: Path, servers: str) -> Path:
-    """A configuration of the topic."""
+def configured(home: Path, servers: str, names: list[str]) -> Path:
+    """A configuration of the topics."""
     path = home / "driftd.yaml"
     path.write_text(
-        f"kafka: {{bootstrap_servers: '{servers}'}}\ntopics: [{{name: fit-events}}]\n"
+        f"kafka: {{bootstrap_servers: '{servers}'}}\ntopics: [{', '.join(f'{{name: {name}}}' for name in names)}]\n"
         "models: [{name: churn, version: '3', reference: r.json}]\n",
         encoding="utf-8",
     )
@@ -90,10 +94,10 @@ def decoded(config: Path) -> int:
     from monitor.sources.formats.values import LATEST_NANOS
 
     configuration = load(load_settings(config), config.parent)
-    (topic,) = configuration.settings.topics
-    decoder = build_decoder(configuration, topic)
-    decoder.max_future = LATEST_NANOS
-    record = range_of_topics(configuration.settings, {topic.name: decoder}, Range())
+    decoders = {topic.name: build_decoder(configuration, topic) for topic in configuration.settings.topics}
+    for decoder in decoders.values():
+        decoder.max_future = LATEST_NANOS
+    record = range_of_topics(configuration.settings, decoders, Range())
     return sum(len(batch) for piece in record.pieces() for batch in piece.arrived.batches)
 
 
@@ -111,7 +115,7 @@ def main() -> None:
     count = 20_000 if chosen.quick else COUNT
     with tempfile.TemporaryDirectory() as home:
         broker, servers = filled(count)
-        config = configured(Path(home), servers)
+        config = configured(Path(home), servers, topics(count))
         fitted(config)
         works = {"decoded": decoded, "fitted": fitted}
         found = [{name: rate(work, config) for name, work in works.items()} for _ in range(chosen.rounds)]
