@@ -69,9 +69,9 @@ class Rates:
         alike: Floats,
     ) -> None:
         """`alike` float64[f]: the variance of location over that of independent rows."""
-        layout, cells = reference.layout, calibration.cells
+        layout, cells, counts = reference.layout, calibration.cells, reference.counts
         self.features = len(layout.names)
-        watched = cells.watched(reference.counts)
+        watched = cells.watched(counts)
         self._watched = watched
         self.mass_features: Ints = watched.features
         self.owner: Ints = np.concatenate([np.tile(np.arange(self.features), 2), watched.features])
@@ -84,17 +84,14 @@ class Rates:
         self._vary(reference, calibration, watched, alike)
         self._floors(reference, floors, own_floors, watched)
         events, rows = self._counted(reference)
-        merged = watched.of(cells.merge(reference.counts))  # with what is new, as hours count it
+        merged = watched.of(cells.merge(counts))  # with what is new, as hours count it
         self._pooled: Floats = merged / np.maximum(rows[2 * self.features :], 1.0)
         ends = np.ones(self.size)
         ends[self.features : self.features + len(layout.numeric)] = 2.0  # both ends of a range were themselves drawn
         self._ends = ends
         self.known = (events / np.maximum(rows, 1.0))[: 2 * self.features]
         events[self.features : 2 * self.features] += unseen_events(
-            [
-                reference.counts[first:lost]
-                for first, lost in zip(layout.offsets.tolist(), layout.lost.tolist(), strict=False)
-            ],
+            [counts[first:lost] for first, lost in zip(layout.offsets.tolist(), layout.lost.tolist(), strict=False)],
             len(layout.numeric),
         )
         self.behind = rows
@@ -106,7 +103,7 @@ class Rates:
         mass: Ints = np.flatnonzero(follows[watched.features])
         self.hourly: Ints = np.concatenate([self.features + rarest, 2 * self.features + mass])  # rows that follow hours
         self._hourly_mass = mass
-        self._pooled_last: Floats = cells.merge(reference.counts)[rarest, self._last] / np.maximum(
+        self._pooled_last: Floats = cells.merge(counts)[rarest, self._last] / np.maximum(
             rows[self.features + rarest], 1.0
         )
 
@@ -163,11 +160,10 @@ class Rates:
 
     def _discounted(self, reference: Reference, events: Floats) -> Floats:
         """The part of each rate that is left where it falls: categories that were counted by chance do not come again."""
-        layout, which = reference.layout, self._watched
+        layout, which, counts = reference.layout, self._watched, reference.counts
         bounds = list(zip(layout.offsets.tolist(), layout.beyond.tolist(), strict=False))
         less = [
-            0.0 if at < len(layout.numeric) else discount(reference.counts[slice(*bounds[at])])
-            for at in range(self.features)
+            0.0 if at < len(layout.numeric) else discount(counts[slice(*bounds[at])]) for at in range(self.features)
         ]
         kept = np.ones(self.size)
         mass = np.maximum(events[2 * self.features :], TINY)
