@@ -35,12 +35,13 @@ class Axis:
 
     @classmethod
     def of(cls, edges: Floats, left: float, right: float, *, growing: bool) -> "Axis":
-        """Lay bins out between two places.
+        """Lay bins out between two places. Of growing ones the first may begin at or below 0: it is a long end.
 
         >>> Axis.of(np.array([0.0, 1, 2, 3, 99]), 0, 122, growing=False).lefts.round().tolist()
         [0.0, 33.0, 67.0, 106.0]
         """
-        scaled = (np.log(edges) if growing else edges) / 2
+        with np.errstate(divide="ignore"):
+            scaled = (np.log(np.maximum(edges, 0.0)) if growing else edges) / 2
         widths = np.diff(scaled)
         long = max(LONG * float(widths[1:-1].sum()), TIMES * float(np.median(widths)))
         early, late = (widths.size > 2 and bool(widths[end] > long) for end in (0, -1))  # noqa: PLR2004 - both ends

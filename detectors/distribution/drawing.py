@@ -137,7 +137,7 @@ def _row(row: ShareRow, top: float, longest: float) -> str:
         f'<rect x="{left}" y="{top + 10:g}" width="{now:.1f}" height="6" {NOW_BAR}/>'
     )
     return (
-        f"<g><title>{_text(row.label)}: {words}</title>"
+        f"<g><title>{_text(row.label)}: {_text(words)}</title>"
         f"{_words(left - 6, top + 13, _cut(row.label, LONGEST), 'end', italic=row.part not in ALWAYS)}"
         f"{'' if row.part is ShareOf.OTHER else bars}{_words(left + BAR_WIDE + 8, top + 13, words)}</g>"
     )

@@ -24,6 +24,7 @@ NARROW = 0.25  # of a usual bin
 STANDING_OUT = 3.0  # × as common as the next of them
 TINY = 1e-9  # × the beginning of what is central: logarithms go no lower
 SKEWED = 12.0  # × as far from the middle to the one end as to the other: bins grow by a factor instead of a step
+FEWEST = 3  # edges: with more of them an end that goes to 0 or below is drawn narrow, beside a scale of logarithms
 VALUE_DIGITS = 10  # of a single value: it is itself
 WHOLE = 1e4  # from here on numbers are said whole
 TOLD = 4  # shares that a description names
@@ -64,7 +65,7 @@ class Distribution:
     float64[b] are the shares in the bins; empty where nothing is binned. `rows` are what has a share of its own: common values,
     all values of a number that has few, categories, what lies outside the reference, what is missing. Shares of bins and
     rows but `missing` add up to 1 (to 0 without any value). `rows_before` and `rows_now` count all rows. `growing`: bins grow
-    by a factor, for a logarithmic scale. `before` and `now` are the words for both sides.
+    by a factor, for a logarithmic scale; the first may begin at or below 0. `before` and `now` are the words for both sides.
     """
 
     feature: str
@@ -289,9 +290,12 @@ def _binned(feature: NumericBaseline, inside: Floats) -> Bins:
     wanted, growing = _wanted(feature, inside[0] if inside[0].any() else inside[1])
     middles = feature.edges[1:] / 2 + feature.edges[:-1] / 2
     firsts = np.unique(np.append(0, np.searchsorted(middles, wanted)))
+    if growing:  # what is not above 0 has no place on that scale: it is part of the first bin
+        firsts = firsts[(firsts == 0) | (feature.edges[firsts] > 0)]
     firsts = _wide_enough(firsts[firsts < feature.bins], feature.edges, wanted)
     edges = np.append(feature.edges[firsts], feature.max)
     edges[0] = feature.min
+    growing = growing and (feature.min > 0 or edges.size > FEWEST)
     return Bins(edges, np.add.reduceat(inside, firsts, axis=1), growing)
 
 

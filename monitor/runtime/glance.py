@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.alerting.rules import Severity
 from monitor.explain.figures import share
@@ -14,7 +15,7 @@ from monitor.runtime.board import Board, SeriesBoard, SeriesTrack
 from monitor.runtime.decisions import decided
 from monitor.runtime.metrics import DaemonStatus
 from monitor.series.scoring import DRIFT, INSUFFICIENT, WARNING
-from monitor.series.tracks import of_thresholds, read_points
+from monitor.series.tracks import HIGHEST, of_thresholds, read_points
 from monitor.store.outbox import Backlog
 from monitor.stream.events import MINUTE, Nanos, SeriesKey
 
@@ -69,11 +70,16 @@ class SeriesGlance:
 def nearest(series: SeriesBoard, track: SeriesTrack) -> tuple[tuple[str, float], ...]:
     """The features that are nearest to an alert in the last window; by columns where the track names them."""
     if track.windows:
-        last = of_thresholds(series.scores, len(track.features))
+        last = clipped(of_thresholds(series.scores, len(track.features)))
         places = np.argsort(np.where(np.isnan(last), np.inf, -last), kind="stable")[:NEAREST]
         return tuple((track.features[place], float(last[place])) for place in places.tolist() if last[place] >= 0)
     near = sorted(nearness_by_feature(series).items(), key=lambda pair: (-pair[1], pair[0]))
     return tuple(near[:NEAREST])
+
+
+def clipped(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score ÷ threshold, no higher than tracks hold: what is over a threshold of 0 is a number still."""
+    return np.minimum(ratios, HIGHEST)
 
 
 def highest(points: Sequence[TrackPoint]) -> tuple[tuple[Nanos, float | None], ...]:
@@ -93,7 +99,7 @@ def nearness_by_feature(series: SeriesBoard) -> dict[str, float]:
     found: dict[str, float] = {}
     for part in series.scores.parts:
         columns, _ = part.wanted()
-        for feature, near in zip(columns.names, part.of_threshold().tolist(), strict=True):
+        for feature, near in zip(columns.names, clipped(part.of_threshold()).tolist(), strict=True):
             if near == near:  # noqa: PLR0124 - not NaN
                 found[feature] = max(near, found.get(feature, 0.0))
     return found

@@ -14,7 +14,7 @@ from monitor.html.figures import moment, plural
 from monitor.html.markup import Inside, Markup, name, tag
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import decided
-from monitor.runtime.page.frame import ago, feature_link, incident_address, title
+from monitor.runtime.page.frame import ago, feature_named, incident_address, title
 from monitor.runtime.routes import ended
 from monitor.stream.events import Nanos
 
@@ -48,7 +48,7 @@ def card(board: Board, alert: AlertSeen, now: Nanos) -> Markup:
         "article",
         heading,
         tag("p", badges(board, alert, now), class_="head"),
-        words(alert),
+        words(board, alert),
         joined_later(alert),
         attended(board, alert),
         class_=f"card {alert.severity.value}",
@@ -77,19 +77,13 @@ def features(alert: Shown) -> list[Evidence]:
     return [*alert.evidence, *(entry for entry in alert.about.members if entry.feature not in now)]
 
 
-def words(alert: Shown) -> Markup:
+def words(board: Board, alert: Shown) -> Markup:
     """Return the first features, each in words."""
     every = features(alert)
-    items = [tag("li", feature_said(alert, entry)) for entry in every[:NAMED]]
+    items = [tag("li", feature_named(board, alert.key, entry.feature), " ", said(entry)) for entry in every[:NAMED]]
     more = len(every) - len(items)
     rest = [tag("li", f"and {plural(more, 'feature')} more", class_="quiet")] if more > 0 else []
     return tag("ul", items, rest, class_="words")
-
-
-def feature_said(alert: Shown, entry: Evidence) -> list[Inside]:
-    """Return a feature and its part; what watches all features together has no page."""
-    known = name(entry.feature) if alert.rule == SELF_CHECK_RULE else feature_link(alert.key, entry.feature)
-    return [known, " ", said(entry)]
 
 
 def joined_later(alert: Shown) -> Markup | None:
@@ -142,9 +136,9 @@ DRIFT_ADVICE = "See the first feature below: how it is now beside the reference,
 def steps(alert: AlertSeen) -> Markup:
     """Return what can be done about an open incident, as commands that can be copied."""
     model = shlex.quote(alert.key.model)
-    named = " ".join(shlex.quote(entry.feature) for entry in alert.evidence[:NAMED])
+    named = " ".join(shlex.quote(entry.feature) for entry in features(alert)[:NAMED])
     given: list[tuple[str, str]] = [("You look after it:", f"driftd ack {alert.incident} --reason …")]
-    if alert.rule == BUDGET_RULE:
+    if alert.rule == BUDGET_RULE and named:  # without a name it would accept the whole model
         given.append(
             (
                 "It was meant, and is how it should be from now on:",

@@ -1,11 +1,13 @@
 """The frame of every status page: head, policy, the way back, foot. All links lead to pages beside this one, under whatever prefix."""
 
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from monitor.html.figures import clock, spell
 from monitor.html.markup import Inside, Markup, joined, name, tag
 from monitor.html.page import STYLE, digest, html, metadata
+from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.metrics import DaemonStatus
 from monitor.stream.events import SECOND, Nanos, SeriesKey
 
@@ -70,6 +72,16 @@ def feature_link(key: SeriesKey, feature: str) -> Markup:
     """Return the way to a feature's page."""
     address = f"feature?{urlencode({'model': key.model, 'version': key.version, 'name': feature})}"
     return tag("a", name(feature), href=address, class_="feature")
+
+
+def has_page(series: SeriesBoard | None, feature: str, tracked: Collection[str] = ()) -> bool:
+    """Whether a feature has a page: it was judged in the last window, or is tracked. What stands for a stream or its ids has none."""
+    return series is not None and (feature in series.states or feature in tracked)
+
+
+def feature_named(board: Board, key: SeriesKey, feature: str) -> Markup:
+    """Return a feature's name, which leads to its page where it has one."""
+    return feature_link(key, feature) if has_page(board.series.get(key), feature) else name(feature)
 
 
 def incident_address(incident: str) -> str:

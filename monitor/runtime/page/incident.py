@@ -1,7 +1,6 @@
 """An incident's page, open or ended: what, since when, what joined, what to do; each feature over time."""
 
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import SELF_CHECK_RULE
 from monitor.facts import AlertSeen
 from monitor.html.evidence import chart_of, effect_of, said
 from monitor.html.figures import count, moment, times
@@ -11,7 +10,7 @@ from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page import cards
 from monitor.runtime.page.cards import Shown
 from monitor.runtime.page.distribution import distribution
-from monitor.runtime.page.frame import feature_link, frame, model_link, section, step
+from monitor.runtime.page.frame import feature_named, frame, model_link, section, step
 from monitor.runtime.page.history import features_plots, legend, longest
 
 PLOTS = 6
@@ -28,7 +27,7 @@ def incident_page(board: Board, status: DaemonStatus, alert: Shown, track: Serie
         tag("p", cards.badges(board, alert, now), class_=f"head card-line {alert.severity.value}"),
         cards.attended(board, alert),
         section("What to do", cards.steps(alert), "todo") if isinstance(alert, AlertSeen) else None,
-        section("Features", members(alert), "features"),
+        section("Features", members(board, alert), "features"),
         shapes(board, alert),
         over_time(board, alert, track),
         section("Told again", escalations(alert), "again") if alert.about.escalations else None,
@@ -55,18 +54,18 @@ def about(alert: Shown) -> Markup:
 HEADS = ("Feature", "In words", "Chart", "#Effect", "Since", "#Of threshold", "#Rows")
 
 
-def members(alert: Shown) -> Markup:
+def members(board: Board, alert: Shown) -> Markup:
     """Return every feature that is or was part of it."""
     every = cards.features(alert)
     of = f"; {ROWS_AT_MOST} of {count(len(every))}" if len(every) > ROWS_AT_MOST else ""
-    rows = [row(alert, entry) for entry in every[:ROWS_AT_MOST]]
+    rows = [row(board, alert, entry) for entry in every[:ROWS_AT_MOST]]
     return table(f"Features of the incident, strongest first, each as last seen (times in UTC){of}", HEADS, rows)
 
 
-def row(alert: Shown, entry: Evidence) -> list[Inside]:
+def row(board: Board, alert: Shown, entry: Evidence) -> list[Inside]:
     """Return one feature."""
     return [
-        name(entry.feature) if alert.rule == SELF_CHECK_RULE else feature_link(alert.key, entry.feature),
+        feature_named(board, alert.key, entry.feature),
         text(said(entry)),
         chart_of(entry),
         effect_of(entry),
@@ -100,5 +99,5 @@ def shapes(board: Board, alert: Shown) -> Markup | None:
     for entry in cards.features(alert)[:SHAPES]:
         shape = distribution(series, entry.feature)
         if shape is not None:
-            drawn.append(tag("div", tag("h3", feature_link(alert.key, entry.feature)), shape))
+            drawn.append(tag("div", tag("h3", feature_named(board, alert.key, entry.feature)), shape))
     return section("Now beside the reference", tag("div", drawn, class_="shapes"), "distribution") if drawn else None

@@ -11,7 +11,7 @@ from monitor.runtime.board import Board, SeriesTrack
 from monitor.runtime.glance import Glances, ModelGlance
 from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page.feature import feature_page
-from monitor.runtime.page.frame import frame
+from monitor.runtime.page.frame import frame, has_page
 from monitor.runtime.page.incident import incident_page
 from monitor.runtime.page.index import first_page
 from monitor.runtime.page.model import ROWS_SHOWN, model_page
@@ -75,7 +75,7 @@ class Pages:
     def _feature(self, query: Query) -> bytes:
         feature = asked(query, "name")
         board, model, track = self._series(SeriesKey(asked(query, "model"), asked(query, "version")))
-        if feature not in model.board.states and feature not in track.features:
+        if not has_page(model.board, feature, track.features):
             raise AbsentError(f"{model.key} has no feature {feature}, or no window of it has closed yet.")
         return feature_page(board, self.status, model, track, feature)
 
@@ -107,7 +107,7 @@ def asked(query: Query, key: str) -> str:
 def found(board: Board, told: str) -> AlertSeen | AlertChanged:
     """An incident, open or among the last that ended. Raises AbsentError."""
     every: Sequence[AlertSeen | AlertChanged] = [*board.alerts.values(), *reversed(board.resolved)]
-    alert = next((each for each in every if each.incident == told), None)
+    alert = next((each for each in every if told and each.incident == told), None)  # a pending one has no name yet
     if alert is None:
         raise AbsentError("That incident is not open, and not among the last hundred that ended.")
     return alert

@@ -61,6 +61,31 @@ def test_shares_add_up_and_are_those_of_the_rows() -> None:
         assert (found.rows_before, found.rows_now) == (ROWS, 700)
 
 
+@pytest.mark.parametrize("odd", [-1.0, -250.0, 0.0], ids=["a sentinel", "refunds", "a zero"])
+def test_a_skewed_number_with_a_few_values_at_or_below_0_is_drawn(odd: float) -> None:
+    """Its bins grow by factors all the same; what has no logarithm is a narrow bin in front."""
+    rng = seeded()
+    before, now = (np.exp(2 * rng.normal(size=ROWS)) for _ in range(2))
+    before[: 1 if odd == 0.0 else 3] = odd
+    found = beside({"amount": before}, {"amount": now})
+    drawn = ET.fromstring(svg(found))
+
+    assert found.growing
+    assert found.edges[0] == odd
+    assert found.edges[1] > 0
+    assert found.reference.sum() == pytest.approx(1)
+    assert "nan" not in ET.tostring(drawn, encoding="unicode")
+
+
+def test_no_sign_of_a_share_is_markup() -> None:
+    """A share below a hundredth of a percent is said with a sign that markup begins with."""
+    plan = ["free"] * 200_000
+    found = beside({"plan": plan}, {"plan": [*plan[1:], "pro"]})
+
+    assert "< 0.01" in svg(found).replace("&lt;", "<").replace("\u202f", " ")
+    ET.fromstring(svg(found))
+
+
 def test_bins_have_real_edges() -> None:
     """A share of a bin is the share of the values between its edges."""
     rng = seeded()

@@ -12,16 +12,21 @@ from urllib.request import urlopen
 import pytest
 from structlog.testing import capture_logs
 
-from detectors.charts import LevelStep
+from detectors.charts import IncidentKind, LevelStep
+from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, Scope, Silence
-from monitor.facts import AlertSeen, DecisionsStand, LevelChanged
+from monitor.alerting.incidents import Standing
+from monitor.alerting.table import ScoreTable
+from monitor.facts import AlertSeen, DecisionsStand, LevelChanged, WindowScored
 from monitor.html.page import digest
 from monitor.runtime.page.frame import POLICY, SHEET, ago
+from monitor.series.tracks import HIGHEST
 from monitor.stream.events import SECOND, SeriesKey
 from tests.build import HOUR, MINUTE
 from tests.deciding import running
 from tests.fakes import NOON
 from tests.pages import (
+    AGE,
     BROKEN,
     CHURN,
     DRIFTING,
@@ -31,6 +36,7 @@ from tests.pages import (
     OVER,
     Scene,
     closed,
+    column,
     quiet_day,
     usual_day,
     window,
@@ -160,8 +166,48 @@ def test_an_incidents_page_says_what_to_do_in_commands_that_can_be_copied(made: 
     alert = replace(DRIFTING, evidence=(entry,))
     said = read(made(usual_day, alert), f"/incident?id={alert.incident}")
 
-    assert "driftd accept churn 'a b; rm -rf' --for-good" in said
+    assert "driftd accept churn 'a b; rm -rf' age plan --for-good" in said
     assert "driftd silence churn --for 2h" in said
+
+
+def test_an_incident_whose_evidence_has_gone_is_not_answered_by_accepting_the_whole_model(made: Any) -> None:
+    gone = replace(DRIFTING, evidence=())
+    nobody = replace(gone, about=replace(gone.about, members=()))
+    path = f"/incident?id={DRIFTING.incident}"
+
+    assert "driftd accept churn age plan tenure_days --for-good" in read(made(usual_day, gone), path)
+    assert "driftd accept" not in read(made(usual_day, nobody), path)
+
+
+def test_only_what_has_a_page_is_a_link(made: Any) -> None:
+    """A stream, or the ids of rows, is part of an incident and has no page of its own."""
+    late = replace(
+        DRIFTING, rule="lateness", kind=IncidentKind.SERVICE, evidence=(replace(AGE, feature="predictions"),)
+    )
+    twice = replace(DRIFTING, kind=IncidentKind.DATA_QUALITY, evidence=(replace(AGE, feature="__duplicates__"), AGE))
+    scene = made(usual_day, late, twice)
+    paths = ("/", f"/incident?id={late.incident}", f"/incident?id={twice.incident}", MODEL)
+    links = {unescape(each) for path in paths for each in re.findall(r'href="(feature\?[^"]*)"', scene.get(path)[2])}
+
+    assert "__duplicates__" in read(scene)
+    assert len(links) > 1
+    assert {scene.get(f"/{each}")[0] for each in links} == {200}
+
+
+def test_a_pending_alert_is_no_incident_to_look_at(made: Any) -> None:
+    pending = replace(DRIFTING, state=AlertState.PENDING, episode=0, about=Standing())
+    assert pending.incident == ""
+
+    assert made(usual_day, pending).get("/incident?id=")[0] == 404
+
+
+def test_a_score_over_a_threshold_of_0_is_a_number(made: Any) -> None:
+    scores = ScoreTable((column("psi", FEATURES, [0.1] * len(FEATURES), 9_412, 0.0),))
+    scene = made(usual_day, WindowScored(CHURN, NOON, scores, dict.fromkeys(FEATURES, 2)))
+    said = json.loads(scene.get("/api/v1/status", "")[2])
+
+    assert said["models"][0]["nearest"][0]["of_threshold"] == HIGHEST
+    assert scene.get(MODEL)[0] == 200
 
 
 def test_bad_data_is_not_to_be_retrained_on(made: Any) -> None:
