@@ -46,7 +46,10 @@ class Hunt:
 
     plant: Plant
     found: tuple[Nanos, str, int, Nanos] | None = None  # when, by which rule, in which place, by steps of which length
-    crossed: tuple[Nanos, str, Nanos] | None = None  # when which chart of its features fired that had not before
+    crossed: tuple[Nanos, str, Nanos] | None = (
+        None  # when which chart of its features fired anew, an incident being open
+    )
+    fired: str = ""  # the first chart of its features that fired anew, told or not
     before: Bools | None = None  # bool[features, charts]: what fired when the change came
 
     def see(self, rule: str, named: Mapping[str, Nanos], end: Nanos, length: Nanos) -> None:
@@ -61,19 +64,24 @@ class Hunt:
         if new:
             self.found = end, rule, new[0], length
 
-    def chart(self, point: ChartPoint, rows: Sequence[int], length: Nanos) -> None:
-        """The charts took one more point: does one of the features fire that did not? An incident may be open all the while."""
+    def chart(self, point: ChartPoint, rows: Sequence[int], length: Nanos, *, told: bool) -> None:
+        """The charts took one more point: does one of the features fire that did not? `told`: an incident is open, which people see."""
         firing = (point.firing | point.certain)[list(rows)]
         if point.end <= self.plant.at:
             self.before = firing
         elif self.crossed is None and explained(self.plant, point.end, length):
             new = firing if self.before is None else firing & ~self.before
             if new.any():
-                self.crossed = point.end, CHARTS[int(np.flatnonzero(new.any(axis=0))[0])], length
+                chart = CHARTS[int(np.flatnonzero(new.any(axis=0))[0])]
+                self.fired = self.fired or chart
+                self.crossed = (point.end, chart, length) if told else None
 
     @property
     def injected(self) -> Injected:
-        """As a value: found where an alert names it, or where its chart fired while another incident was open."""
+        """As a value: found where an alert names it, or where its chart fired while another incident was open.
+
+        A chart that fires while none is open finds nothing: nobody is told.
+        """
         plant = self.plant
         injected = Injected(plant.text, plant.key, plant.features[0], plant.at, plant.until, plant.rows)
         if self.crossed is not None and (self.found is None or self.crossed[0] < self.found[0]):
@@ -81,9 +89,9 @@ class Hunt:
             delay = windows_between(plant.at, end, length)
             return replace(injected, found_at=end, rule=BUDGET_RULE, delay=delay, chart=chart)
         if self.found is None:
-            return injected
+            return replace(injected, chart=self.fired)
         end, rule, rank, length = self.found
-        chart = "" if self.crossed is None or rule != BUDGET_RULE else self.crossed[1]
+        chart = self.fired if rule == BUDGET_RULE else ""
         delay = windows_between(plant.at, end, length)
         return replace(injected, found_at=end, rule=rule, delay=delay, rank=rank, chart=chart)
 
@@ -151,8 +159,8 @@ class SeriesFindings:
         else:
             self.learning = fact
 
-    def chart(self, fact: SubgroupCharted, per_month: float) -> None:
-        """The charts took one more point."""
+    def chart(self, fact: SubgroupCharted, per_month: float, *, told: bool) -> None:
+        """The charts took one more point; `told`: an incident of the budget is open."""
         point = fact.point
         self.at = fact.end
         self.begun_at = fact.start if self.begun_at is None else self.begun_at
@@ -165,7 +173,7 @@ class SeriesFindings:
         self.sweep.take(point, per_month)
         names = self.spec.reference.names
         for hunt in self.hunts:
-            hunt.chart(point, [names.index(name) for name in hunt.plant.features], self.subgroup_ns)
+            hunt.chart(point, [names.index(name) for name in hunt.plant.features], self.subgroup_ns, told=told)
 
 
 @dataclass(slots=True)
@@ -279,7 +287,8 @@ class Findings:
                 self.windows += 1
                 self.series[fact.key].close(fact)
             case SubgroupCharted() if self.budget is not None:
-                self.series[fact.key].chart(fact, self.budget)
+                told = any(key == fact.key and rule == BUDGET_RULE for key, rule, _ in self._open)
+                self.series[fact.key].chart(fact, self.budget, told=told)
             case CalibrationLearning() | CalibrationLearnt():
                 self.series[fact.key].learn(fact)
             case AlertSeen() | AlertChanged():

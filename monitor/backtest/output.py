@@ -276,7 +276,8 @@ def _reasons(alert: AlertEpisode) -> str:
 
 def _finding(injected: Injected) -> str:
     if injected.found_at is None or injected.delay is None:
-        return f"not found ({injected.rows:,} events changed)"
+        fired = f"its chart {injected.chart} fired, nobody is told; " if injected.chart else ""
+        return f"not found ({fired}{injected.rows:,} events changed)"
     place = "first in the page" if injected.rank == 1 else f"number {injected.rank} in the page"
     if injected.rank is None:
         place = f"chart {injected.chart}, while another incident was open"

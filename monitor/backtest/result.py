@@ -102,7 +102,7 @@ class Injected:
 
     `until` None: to the end. `rows` events were changed. `found_at` None: not found. `delay` counts windows from the
     change to the page, the page's own among them; of the rule `drift` subgroups. `rank` is the feature's place in the page's evidence, 1 the first;
-    None where its chart, `chart`, fired while another incident was open.
+    None where its chart, `chart`, fired while another incident was open. A chart that fired while none was is no finding.
     """
 
     text: str

@@ -123,7 +123,8 @@ def planted_row(planted: Injected) -> list[Inside]:
         if planted.delay is not None and planted.found_at is not None
         else NONE
     )
-    found_on = moment(planted.found_at, "not found")
+    fired = f"not found: its chart {planted.chart} fired, nobody is told" if planted.chart else "not found"
+    found_on = moment(planted.found_at, fired)
     rank = NONE if planted.rank is None else str(planted.rank)
     return [
         name(planted.text),
