@@ -39,7 +39,7 @@ from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.clocks import TOLERANCE
-from monitor.stream.events import SECOND, Nanos, Partition
+from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender
 
@@ -208,6 +208,8 @@ class Daemon:
                 target.name: (target.type, " ".join(map(mask_url, target.urls())))
                 for _, target in configuration.settings.told
             },
+            patience=patience(configuration),
+            outcomes=self.telemetry.outcomes,
         )
         exposition = Exposition(self.telemetry.look, status, process_metrics())
         deciding = Deciding(configuration.token, self.inbox, self.telemetry.look)
@@ -294,6 +296,13 @@ def process_metrics() -> CollectorRegistry:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     return registry
+
+
+def patience(configuration: Configuration) -> dict[SeriesKey, Nanos]:
+    """How old a series' last window may be: its next one should have closed by then, and a window's length has gone by since."""
+    idle = configuration.settings.idle_after
+    windows = {spec.key: spec.windows for spec in configuration.specs}
+    return {key: spec.length + spec.slide + spec.lateness + idle for key, spec in windows.items()}
 
 
 def build_board(configuration: Configuration) -> Board:

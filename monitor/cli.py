@@ -1,6 +1,10 @@
 """The command line: what can be asked."""
 
 import argparse
+import codecs
+import io
+import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +18,18 @@ SHELLS = ("bash", "zsh", "fish")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `driftd`. Errors are one line on stderr; a user's mistake gives no traceback."""
+    _write_what_can_be_written()
+    try:
+        try:
+            return _answer(arguments)
+        finally:
+            _flush()  # here a pipe that nobody reads any more is heard of, not when the interpreter ends
+    except BrokenPipeError:  # `driftd … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end is no second such error
+        return Exit.OK
+
+
+def _answer(arguments: Sequence[str] | None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     from detectors import PluginError  # heavy; `--help` and `--version` do not wait for it
@@ -26,11 +42,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"driftd: {line}", file=sys.stderr)
         return Exit.USAGE
-    except BrokenPipeError:  # `driftd … | head`
-        sys.stderr.close()
-        return Exit.OK
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+
+
+def _write_what_can_be_written() -> None:
+    r"""Let a terminal without Unicode show the rest as \u2026, as JSON writes it, instead of nothing but a traceback."""
+    codecs.register_error("driftd", _escaped)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in {"strict", "surrogateescape"}:
+        sys.stdout.reconfigure(errors="driftd")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # None: closed from the start
+        sys.stdout.flush()
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from detectors import PackedSketch, Reference, ScoreColumns, Sketch
 from detectors.charts import IncidentKind
+from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Ack, Asked, Decision
 from monitor.alerting.episodes import Evidence
@@ -136,6 +137,9 @@ OVER = AlertChanged(
 )
 
 
+ROWS_NEAR = 0.08  # how near the number of rows always is
+
+
 def near(key: SeriesKey, at: Nanos, features: Sequence[str]) -> list[float]:
     """How near each feature was at a time: ripples, and what drifts rises to where the incident says."""
     noise = np.random.default_rng([len(key.model), at // WINDOW])
@@ -153,9 +157,12 @@ def track(key: SeriesKey, features: Sequence[str], windows: int = 120, hours: in
 
     def points(every: Nanos, count: int) -> tuple[TrackPoint, ...]:
         ends = [NOON - every * (count - 1 - at) for at in range(count)]
-        return tuple(TrackPoint(end - every, end, np.array(near(key, end, features), "<f2").tobytes()) for end in ends)
+        return tuple(TrackPoint(end - every, end, packed(end)) for end in ends)
 
-    return FeaturesTracked(key, tuple(features), points(WINDOW, windows), points(HOUR, hours))
+    def packed(end: Nanos) -> bytes:
+        return np.array([*near(key, end, features), ROWS_NEAR], "<f2").tobytes()
+
+    return FeaturesTracked(key, (*features, volume.FEATURE), points(WINDOW, windows), points(HOUR, hours))
 
 
 def column(
@@ -178,8 +185,13 @@ def window(key: SeriesKey, features: Sequence[str], rows: int = 9_412) -> list[F
         for name in features
     )
     states = {name: 2 if each >= 1 else 1 if each >= 0.5 else 0 for name, each in zip(features, close, strict=True)}
+    states[volume.FEATURE] = 0
     scores = ScoreTable(
-        (column("drift", features, close, rows, 1.0), column("psi", features, [each / 4 for each in close], rows))
+        (
+            column("drift", features, close, rows, 1.0),
+            column("psi", features, [each / 4 for each in close], rows),
+            column("volume", (volume.FEATURE,), [ROWS_NEAR / 2], rows, 0.5),
+        )
     )
     earlier = [
         WindowClosed(key, NOON - WINDOW * at, NOON - WINDOW * (at - 1), rows + 700 * (at % 7) - 300 * (at % 3), ())
@@ -218,9 +230,12 @@ def board(keys: Mapping[SeriesKey, Sequence[str]]) -> Board:
 
 
 class Scene:
-    """The pages behind a real server. What has happened is given; without it nothing has."""
+    """The pages behind a real server. What has happened is given; without it nothing has. `up`: for how long it has run."""
 
-    def __init__(self, facts: Sequence[Fact] = (), keys: Mapping[SeriesKey, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, facts: Sequence[Fact] = (), keys: Mapping[SeriesKey, Sequence[str]] | None = None, up: Nanos = 9 * DAY
+    ) -> None:
+        self.clock = NOON + 65 * SECOND  # a minute after the last window
         self.keys = dict.fromkeys((CHURN, FRAUD, RANKER, *QUIET), FEATURES) if keys is None else keys
         self.trouble: str | None = None
         self.telemetry = Telemetry(board(self.keys), self.now)
@@ -234,7 +249,9 @@ class Scene:
             other_committer=lambda: False,
             backlog=lambda: {"trainer": Backlog(1, NOON - 3 * MINUTE)},
             targets=("pager", "trainer"),
-            started=NOON - 9 * DAY,
+            started=self.clock - up,
+            patience=dict.fromkeys(self.keys, 3 * WINDOW),
+            outcomes=self.telemetry.outcomes,
             addresses={
                 "pager": ("webhook", "https://events.example.org/v2/***"),
                 "trainer": ("webhook", "https://trainer.internal/retrain"),
@@ -246,10 +263,9 @@ class Scene:
         self.server = Server("127.0.0.1", 0)
         self.server.serve(self.surface)
 
-    @staticmethod
-    def now() -> Nanos:
-        """A minute after the last window."""
-        return NOON + 65 * SECOND
+    def now(self) -> Nanos:
+        """The time."""
+        return self.clock
 
     @property
     def url(self) -> str:

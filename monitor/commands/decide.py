@@ -7,12 +7,13 @@ import sys
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
 
+from monitor.commands.answers import DecisionItem
 from monitor.commands.exits import Exit
 from monitor.settings import ConfigError, find_config, load_settings
 from monitor.targets.secrets import SecretError, Secrets
@@ -20,7 +21,10 @@ from monitor.targets.secrets import SecretError, Secrets
 ROUTE = "/api/v1/decisions"
 PATIENCE = 15.0  # seconds; the daemon answers within ten
 MOST_BYTES = 64 * 1024 * 1024  # of an answer
+WHO = "is another driftd, or something else, running there?"
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a daemon that listens everywhere is reached from here
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +71,22 @@ def decide(way: Way, body: dict[str, Any], *, by: str | None, as_json: bool) -> 
     asked = {"id": uuid4().hex, "by": by or user(), **body}
     try:
         answer = insist(daemon, msgspec.json.encode(asked))
+        if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
+            return refused(answer)
+        made = shaped(daemon, ROUTE, answer.body, DecisionItem)
     except AwayError as error:
         return cannot(str(error))
-    if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:
-        print(pretty(answer.body) if as_json else line(answer.body))
-        return Exit.OK
-    return refused(answer)
+    print(pretty(made) if as_json else line(made))
+    return Exit.OK
 
 
 def show_decisions(way: Way, kind: str, *, as_json: bool) -> Exit:
     """Print the decisions of a kind that are in force. Raises ConfigError."""
     try:
-        answer = ask(reach(way, writes=False), "GET", None)
+        every = obtained(reach(way, writes=False), ROUTE, list[DecisionItem])
     except AwayError as error:
         return cannot(str(error))
-    if answer.status != HTTPStatus.OK or not isinstance(answer.body, list):
-        return refused(answer)
-    found = [each for each in answer.body if each["decision"] == kind and each["ended_at"] is None]
+    found = [each for each in every if each["decision"] == kind and each["ended_at"] is None]
     if as_json:
         print(pretty(found))
     elif not found:
@@ -120,7 +123,7 @@ def user() -> str:
         return f"uid {os.getuid()}"
 
 
-def line(decision: dict[str, Any]) -> str:
+def line(decision: DecisionItem) -> str:
     """A decision in a line."""
     what = decision.get("incident") or decision.get("ends") or decision["model"]
     version = f" version {decision['version']}" if decision.get("version") else ""
@@ -204,6 +207,23 @@ def ask(daemon: Listener, method: str, body: bytes | None, route: str = ROUTE) -
     finally:
         connection.close()
     return Said(answer.status, decoded(said))
+
+
+def obtained(daemon: Listener, route: str, shape: type[T]) -> T:
+    """What a route says, which is of this shape. Raises AwayError for whatever is not a driftd of today."""
+    answer = ask(daemon, "GET", None, route)
+    if answer.status != HTTPStatus.OK:
+        raise AwayError(f"{daemon.url}{route} answered {answer.status}: {WHO}")
+    return shaped(daemon, route, answer.body, shape)
+
+
+def shaped(daemon: Listener, route: str, body: Any, shape: type[T]) -> T:
+    """An answer, which is of this shape. Raises AwayError where it is not."""
+    try:
+        msgspec.convert(body, shape)  # looked at, not taken: it leaves out what it does not know
+    except msgspec.ValidationError:
+        raise AwayError(f"{daemon.url}{route} answered something else than a driftd of today: {WHO}") from None
+    return cast("T", body)
 
 
 def decoded(said: bytes) -> Any:

@@ -1,16 +1,15 @@
 """`driftd status`: how the running daemon, its models and its targets stand, as its first page shows it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from http import HTTPStatus
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from monitor.commands.decide import AwayError, Listener, Said, Way, ask, cannot, pretty, reach
+from monitor.commands.answers import AlertItem, FeatureItem, ModelItem, SeriesItem, StandingItem, TargetItem
+from monitor.commands.decide import AwayError, Way, cannot, obtained, pretty, reach
 from monitor.commands.exits import Exit
 from monitor.explain.figures import thousands
 from monitor.explain.samples import legible
+from monitor.series.tracks import HIGHEST
 
-STATUS, INCIDENTS, MODELS = "/api/v1/status", "/api/v1/incidents", "/api/v1/models"
-ALERTS = "/api/v1/alerts"
+STATUS, ALERTS, MODELS = "/api/v1/status", "/api/v1/alerts", "/api/v1/models"
 NAMED = 3  # features of an incident or a model in a line
 QUIET_SHOWN = 10  # models that stand well
 LONGEST = 40
@@ -19,55 +18,63 @@ WORDS = {
     "alerting": "ALERTING",
     "warning": "near an alert",
     "insufficient": "too few rows",
+    "stale": "no window of late",
     "waiting": "no window yet",
     "ok": "quiet",
 }
+JUDGED = frozenset({"alerting", "warning", "ok"})
 
 
 def status(way: Way, model: str | None, *, as_json: bool) -> Exit:
-    """Print how everything stands, or a model's features. 1 where an incident is open or driftd is not ready. Raises ConfigError."""
+    """Print how everything stands, or a model's features. 1 where all is not well. Raises ConfigError."""
     try:
         daemon = reach(way, writes=False)
-        standing = obtained(daemon, STATUS)
-        alerts = [each for each in obtained(daemon, ALERTS) if each["incident"] and each["state"] != "pending"]
-        found = [each for each in obtained(daemon, MODELS) if each["model"] == model] if model else []
+        standing = obtained(daemon, STATUS, StandingItem)
+        opened = [each for each in obtained(daemon, ALERTS, list[AlertItem]) if is_open(each)]
+        found = [each for each in obtained(daemon, MODELS, list[SeriesItem]) if each["model"] == model] if model else []
     except AwayError as error:
         return cannot(str(error))
-    opened = [each for each in alerts if each["resolved_at"] is None]
     if model is not None and not found:
         cannot(f"driftd watches no model {model!r}; there is {', '.join(names(standing))}")
         return Exit.USAGE
     if as_json:
         print(pretty({**standing, "incidents": opened, **({"features": found} if model else {})}))
     else:
-        print("\n".join(model_lines(found, opened) if model else lines(standing, opened)))
-    bad = [each for each in opened if model in {None, each["model"]}]
-    return Exit.NO if bad or not standing["ready"] else Exit.OK
+        print("\n".join([*head(standing), *(model_lines(found, opened) if model else lines(standing, opened))]))
+    well = standing["well"] if model is None else is_well(standing, model)
+    return Exit.OK if well else Exit.NO
 
 
-def obtained(daemon: Listener, route: str) -> Any:
-    """What a route says. Raises AwayError for whatever is not a driftd of today."""
-    answer: Said = ask(daemon, "GET", None, route)
-    if answer.status != HTTPStatus.OK or answer.body is None:
-        raise AwayError(
-            f"{daemon.url}{route} answered {answer.status}: is another driftd, or something else, running there?"
-        )
-    return answer.body
+def is_open(alert: AlertItem) -> bool:
+    """Whether an alert is an incident that is open."""
+    return bool(alert["incident"]) and alert["state"] != "pending" and alert["resolved_at"] is None
 
 
-def names(standing: Mapping[str, Any]) -> list[str]:
+def is_well(standing: StandingItem, model: str) -> bool:
+    """Whether a model has no incident and is judged, in a version at least, by a daemon that is ready."""
+    states = {each["state"] for each in standing["models"] if each["model"] == model}
+    return standing["ready"] and "alerting" not in states and not states.isdisjoint(JUDGED)
+
+
+def names(standing: StandingItem) -> list[str]:
     """The models there are."""
     return sorted({legible(each["model"], LONGEST) for each in standing["models"]})
+
+
+def head(standing: StandingItem) -> Iterator[str]:
+    """The one line to remember, then what keeps driftd from seeing or telling."""
+    ready = "ready" if standing["ready"] else f"not ready: {legible(standing['why'] or '', 200)}"
+    until = standing["watermark"] or "none yet"
+    yield f"{standing['headline']}; driftd {standing['version']} is {ready}; events are complete until {until}"
+    for each in standing["troubles"]:
+        yield f"! {legible(each['what'], 300)}: {legible(each['todo'], 300)}"
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------
 
 
-def lines(standing: Mapping[str, Any], opened: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Everything, for people: what is wrong first."""
-    yield headline(standing, opened)
-    for each in standing["troubles"]:
-        yield f"! {legible(each['what'], 300)}: {legible(each['todo'], 300)}"
+def lines(standing: StandingItem, opened: Sequence[AlertItem]) -> Iterator[str]:
+    """Everything, for people: the open incidents first."""
     for alert in opened:
         yield ""
         yield from incident_lines(alert)
@@ -86,36 +93,28 @@ def lines(standing: Mapping[str, Any], opened: Sequence[Mapping[str, Any]]) -> I
         )
 
 
-def headline(standing: Mapping[str, Any], opened: Sequence[Mapping[str, Any]]) -> str:
-    """The one line to remember."""
-    ready = "ready" if standing["ready"] else f"not ready: {legible(standing['why'], 200)}"
-    count = len(opened)
-    what = "no incident is open" if not count else f"{count} incident{'s are' if count > 1 else ' is'} open"
-    return f"{what}; driftd {standing['version']} is {ready}; events are complete until {standing['watermark'] or 'none yet'}"
-
-
-def incident_lines(alert: Mapping[str, Any]) -> Iterator[str]:
+def incident_lines(alert: AlertItem) -> Iterator[str]:
     """One open incident: what, since when, which features, who looks after it."""
-    ack = alert["acknowledged"]
-    taken = f", looked after by {legible(ack['by'], LONGEST)}" if ack else ", silenced" if alert["silenced"] else ""
+    ack = alert.get("acknowledged")
+    taken = f", looked after by {legible(ack['by'], LONGEST)}" if ack else ", silenced" if alert.get("silenced") else ""
     kind = alert["kind"].replace("_", " ")
     rule = "" if alert["rule"] == "drift" else f" (rule {legible(alert['rule'], LONGEST)})"
     yield f"{alert['severity'].upper()} {series(alert)}: {kind}{rule} since {alert['since']}{taken}"
     for entry in alert["evidence"][:NAMED]:
-        said = entry.get("words") or f"{entry['detector']} {entry['score']:.3g} > {entry['threshold']:.3g}"
+        said = entry.get("words") or f"{entry['detector']} {figure(entry['score'])} > {figure(entry['threshold'])}"
         yield f"    {legible(entry['feature'], LONGEST)}  {legible(said, 120)}"
     if (more := len(alert["evidence"]) - NAMED) > 0:
         yield f"    and {more} more"
     if not ack:
-        yield f"    driftd ack {alert['incident']}"
+        yield f"    driftd ack {legible(alert['incident'] or '')}"
 
 
-def series(item: Mapping[str, Any]) -> str:
+def series(item: ModelItem | AlertItem | SeriesItem) -> str:
     """A model and its version."""
     return legible(item["model"] if item["version"] == "*" else f"{item['model']}/{item['version']}", LONGEST)
 
 
-def model_rows(standing: Mapping[str, Any]) -> Iterator[Row]:
+def model_rows(standing: StandingItem) -> Iterator[Row]:
     """The models, the worst first; of many that stand well the first."""
     every = standing["models"]
     shown = [each for place, each in enumerate(every) if each["state"] != "ok" or place < QUIET_SHOWN]
@@ -125,14 +124,14 @@ def model_rows(standing: Mapping[str, Any]) -> Iterator[Row]:
         yield (f"and {rest} more", "quiet", "", "", "", "")
 
 
-def model_row(model: Mapping[str, Any]) -> Row:
+def model_row(model: ModelItem) -> Row:
     """One model."""
     near = ", ".join(
-        f"{legible(each['feature'], LONGEST)} {each['of_threshold']:.2f}" for each in model["nearest"][:NAMED]
+        f"{legible(each['feature'], LONGEST)} {ratio(each['of_threshold'])}" for each in model["nearest"][:NAMED]
     )
     window, state = model["window"], WORDS.get(model["state"], model["state"])
     if model["learning"]:
-        state += f", {model['learning']}"
+        state += f", {legible(model['learning'], 120)}"
     drifting = f"{model['drifting']} of {model['features']}" if model["features"] else "-"
     return (
         series(model),
@@ -144,7 +143,7 @@ def model_row(model: Mapping[str, Any]) -> Row:
     )
 
 
-def topic_rows(standing: Mapping[str, Any]) -> Iterator[Row]:
+def topic_rows(standing: StandingItem) -> Iterator[Row]:
     """The topics, each with why events were rejected."""
     for each in standing["topics"]:
         events = each["events"]
@@ -155,7 +154,7 @@ def topic_rows(standing: Mapping[str, Any]) -> Iterator[Row]:
         yield legible(each["topic"], LONGEST), lag, counted, late, rejected, ", ".join(reasons[:NAMED]) or "-"
 
 
-def target_row(target: Mapping[str, Any]) -> Row:
+def target_row(target: TargetItem) -> Row:
     """One target."""
     tried, last = target["attempts"], target["last"]
     said = "-" if last is None else f"{last['outcome']} {legible(last['detail'], 60)}".strip()
@@ -175,7 +174,7 @@ def target_row(target: Mapping[str, Any]) -> Row:
 STATES = {2: "drift", 1: "warning", 0: "ok", -1: "too few rows"}
 
 
-def model_lines(found: Sequence[Mapping[str, Any]], opened: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def model_lines(found: Sequence[SeriesItem], opened: Sequence[AlertItem]) -> Iterator[str]:
     """One model, each of its versions: what is open, then all features by score."""
     for model in found:
         window = model["window"]
@@ -193,26 +192,46 @@ def model_lines(found: Sequence[Mapping[str, Any]], opened: Sequence[Mapping[str
         )
 
 
-def nearest(feature: Mapping[str, Any]) -> float | None:
-    """A feature's largest score ÷ threshold, where one is known."""
+def nearest(feature: FeatureItem) -> float | None:
+    """A feature's largest score ÷ threshold, where one is known; what is over a threshold of 0 is as far as can be."""
     found = (
-        each["value"] / each["threshold"]
+        of_threshold(each["value"], each["threshold"])
         for each in feature["scores"]
-        if each["value"] is not None and each["threshold"]
+        if each["value"] is not None and each["threshold"] is not None
     )
     return max(found, default=None)
 
 
-def feature_row(feature: Mapping[str, Any]) -> Row:
+def of_threshold(value: float, threshold: float) -> float:
+    """Score ÷ threshold, no higher than the page shows it.
+
+    >>> of_threshold(1.0, 2.0), of_threshold(1.0, 0.0), of_threshold(0.0, 0.0)
+    (0.5, 60000.0, 0.0)
+    """
+    if threshold > 0:
+        return min(value / threshold, HIGHEST)
+    return HIGHEST if value > threshold else 0.0
+
+
+def ratio(of_threshold: float | None) -> str:
+    """How near, in as many digits as anybody reads."""
+    return "-" if of_threshold is None else f"{of_threshold:.2f}"
+
+
+def figure(value: float | None) -> str:
+    """A score in three digits; a dash where no number says it."""
+    return "-" if value is None else f"{value:.3g}"
+
+
+def feature_row(feature: FeatureItem) -> Row:
     """One feature."""
-    near = nearest(feature)
     ratios = ["-" if part is None else f"{part:.1%}" for part in (feature["missing_ratio"], feature["unseen_ratio"])]
     scores = (f"{each['detector']} {each['value']:.3g}" for each in feature["scores"] if each["value"] is not None)
     state = STATES.get(feature["state"], "-")
     return (
         legible(feature["feature"], LONGEST),
         state,
-        "-" if near is None else f"{near:.2f}",
+        ratio(nearest(feature)),
         *ratios,
         ", ".join(scores) or "-",
     )

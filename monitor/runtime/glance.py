@@ -1,4 +1,4 @@
-"""What matters at a glance, from the board: how models stand, what is wrong with the daemon itself, how targets fare."""
+"""What matters at a glance, from the board: how models, targets and topics stand."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,8 +8,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.univariate import volume
 from monitor.alerting.rules import Severity
-from monitor.explain.figures import share
 from monitor.facts import AlertSeen, DeliveryTried, TrackPoint
 from monitor.runtime.board import Board, SeriesBoard, SeriesTrack
 from monitor.runtime.decisions import decided
@@ -21,6 +21,7 @@ from monitor.stream.events import MINUTE, Nanos, SeriesKey
 
 PENDING_LONG: Nanos = 10 * MINUTE  # a notice that waits for longer is a target that does not take it
 SEVERITIES = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)  # from bad to good
+LEAST_PATIENCE: Nanos = 10 * MINUTE  # with which a window, or event time, is waited for
 NEAREST = 5  # features of a model that are named
 DRAWN = 40  # points of the small line
 
@@ -31,14 +32,16 @@ class Condition(IntEnum):
     ALERTING = 0
     WARNING = 1
     INSUFFICIENT = 2
-    WAITING = 3
-    OK = 4
+    STALE = 3
+    WAITING = 4
+    OK = 5
 
 
 WORDS = {
     Condition.ALERTING: "alerting",
     Condition.WARNING: "near an alert",
     Condition.INSUFFICIENT: "too few rows",
+    Condition.STALE: "no window of late",
     Condition.WAITING: "no window yet",
     Condition.OK: "quiet",
 }
@@ -48,10 +51,10 @@ WORDS = {
 class SeriesGlance:
     """What the last window of a series comes to."""
 
-    features: int
+    features: int  # the number of rows, which a rule may watch, is none
     drifting: int
-    warning: int
     insufficient: int
+    warning: int  # features, and the number of rows, that drift or nearly do
     nearest: tuple[tuple[str, float], ...]  # features with their largest score ÷ threshold, the largest first
     track: tuple[
         tuple[Nanos, float | None], ...
@@ -60,10 +63,15 @@ class SeriesGlance:
     @classmethod
     def of(cls, series: SeriesBoard, track: SeriesTrack) -> "SeriesGlance":
         """Counted once a window: `Glances` keeps it."""
-        counts = Counter(series.states.values())
-        drifting, warning, insufficient = (counts[state] for state in (DRIFT, WARNING, INSUFFICIENT))
+        counts = Counter(state for feature, state in series.states.items() if feature != volume.FEATURE)
+        warning = sum(state in {DRIFT, WARNING} for state in series.states.values())
         return cls(
-            len(series.states), drifting, warning, insufficient, nearest(series, track), highest(tuple(track.windows))
+            counts.total(),
+            counts[DRIFT],
+            counts[INSUFFICIENT],
+            warning,
+            nearest(series, track),
+            highest(tuple(track.windows)),
         )
 
 
@@ -115,6 +123,7 @@ class ModelGlance:
     incidents: tuple[AlertSeen, ...]
     pending: int  # alerts that are not open yet
     attended: bool = False  # somebody looks after each of its incidents
+    stale: bool = False  # its last window is too old to say how it stands
 
     @property
     def condition(self) -> Condition:
@@ -123,7 +132,9 @@ class ModelGlance:
             return Condition.ALERTING
         if self.board.window is None:
             return Condition.WAITING
-        if self.pending or self.glance.drifting or self.glance.warning:
+        if self.stale:
+            return Condition.STALE
+        if self.pending or self.glance.warning:
             return Condition.WARNING
         judged = self.glance.features - self.glance.insufficient
         return Condition.OK if judged else Condition.INSUFFICIENT
@@ -143,16 +154,16 @@ class Glances:
         copied.tracks = {key: board.track(key) for key in new}
         return copied
 
-    def models(self, board: Board) -> list[ModelGlance]:
+    def models(self, board: Board, status: DaemonStatus) -> list[ModelGlance]:
         """All series of a board that was copied here, the worst first."""
-        found = self._found(board, board.series)
+        found = self._found(board, board.series, status)
         return sorted(found, key=lambda each: (each.condition, each.attended, *rank(each.incidents), str(each.key)))
 
-    def model(self, board: Board, key: SeriesKey) -> ModelGlance | None:
+    def model(self, board: Board, key: SeriesKey, status: DaemonStatus) -> ModelGlance | None:
         """One of them; None where it is not watched."""
-        return next(iter(self._found(board, [key] if key in board.series else [])), None)
+        return next(iter(self._found(board, [key] if key in board.series else [], status)), None)
 
-    def _found(self, board: Board, keys: Iterable[SeriesKey]) -> list[ModelGlance]:
+    def _found(self, board: Board, keys: Iterable[SeriesKey], status: DaemonStatus) -> list[ModelGlance]:
         opened: dict[SeriesKey, list[AlertSeen]] = {}
         pending: Counter[SeriesKey] = Counter()
         for alert in board.alerts.values():
@@ -168,6 +179,7 @@ class Glances:
                 tuple(ordered(opened.get(key, ()))),
                 pending[key],
                 key in opened and all(is_attended(board, each) for each in opened[key]),
+                is_stale(board.series[key], patience(status, key), status.now()),
             )
             for key in keys
         ]
@@ -182,6 +194,16 @@ class Glances:
     def _known(self, key: SeriesKey, series: SeriesBoard) -> SeriesGlance | None:
         known = self.kept.get(key)
         return known[1] if known is not None and known[0] is series else None
+
+
+def patience(status: DaemonStatus, key: SeriesKey) -> Nanos:
+    """How old event time, or a model's last window, may be before it is no longer of now."""
+    return max(status.patience.get(key, 0), LEAST_PATIENCE)
+
+
+def is_stale(series: SeriesBoard, patience: Nanos, now: Nanos) -> bool:
+    """Whether its last window with rows ended too long ago."""
+    return series.window is not None and now - series.window.end > patience
 
 
 def rank(incidents: Sequence[AlertSeen]) -> tuple[int, Nanos]:
@@ -206,55 +228,7 @@ def ordered(alerts: Iterable[AlertSeen]) -> list[AlertSeen]:
     return sorted(alerts, key=lambda each: (SEVERITIES.index(each.severity), each.since or 0, str(each.key)))
 
 
-# --- the daemon itself ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What is wrong with the daemon or around it: in a line, and what to do."""
-
-    what: str
-    todo: str
-
-
-def troubles(board: Board, status: DaemonStatus) -> list[Trouble]:
-    """Everything that keeps driftd from seeing or telling, the worst first."""
-    found = []
-    if (why := status.ready()) is not None:
-        found.append(
-            Trouble(f"driftd is not ready: {why}", "see its log; nothing is lost, what was not saved is read again")
-        )
-    if status.other_committer():
-        found.append(
-            Trouble(
-                "another process commits under driftd's group",
-                "stop the second daemon, or give it a kafka.group_id of its own",
-            )
-        )
-    for partition, since in sorted(board.unreachable.items(), key=str):
-        found.append(
-            Trouble(
-                f"the leader of {partition} does not answer",
-                f"see the broker; silent for {minutes(status.now() - since)}",
-            )
-        )
-    if board.topics_missing:
-        found.append(
-            Trouble(
-                f"topics missing at the broker: {board.topics_missing}",
-                "create them, or mend topics[].name; driftd waits",
-            )
-        )
-    for topic, late in sorted(board.late.items()):
-        if late.many and late.share is not None:
-            found.append(Trouble(f"{share(late.share)} of the events of {topic} are late and not counted", late.cause))
-    found += [_target_trouble(each) for each in targets(board, status) if each.stuck]
-    return found
-
-
-def minutes(span: Nanos) -> str:
-    """A span in whole minutes."""
-    return f"{max(span, 0) // MINUTE} min"
+# --- the daemon's targets and topics ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,17 +267,6 @@ def targets(board: Board, status: DaemonStatus) -> list[TargetHealth]:
         kind, address = status.addresses.get(name, ("", ""))
         found.append(TargetHealth(name, kind, address, waiting.pending, oldest, counted.get(name, {}), last))
     return found
-
-
-def _target_trouble(target: TargetHealth) -> Trouble:
-    waits = f"; {target.pending} wait, the oldest for {minutes(target.oldest)}" if target.oldest is not None else ""
-    said = f": {target.last.detail}" if target.last is not None and target.last.detail else ""
-    return Trouble(
-        f"{target.name} does not take what it is told{said}{waits}",
-        "see the receiver: that notice is not tried again"
-        if target.gave_up
-        else "see the receiver; driftd tries again by itself",
-    )
 
 
 def rejected(board: Board) -> Iterator[tuple[str, str, int]]:

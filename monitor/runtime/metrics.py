@@ -224,6 +224,8 @@ class DaemonStatus:
     addresses: Mapping[str, tuple[str, str]] = field(
         default_factory=dict
     )  # type and address of each target, secrets masked
+    patience: Mapping[SeriesKey, Nanos] = field(default_factory=dict)  # how old a last window may be
+    outcomes: Callable[[], Mapping[str, Mapping[str, float]]] = dict  # of the last minutes' events, by topic
 
 
 class Exposition:

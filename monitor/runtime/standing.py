@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.runtime.board import Board
-from monitor.runtime.glance import ModelGlance, TargetHealth, rejected, targets, topics, troubles
+from monitor.runtime.glance import ModelGlance, TargetHealth, incidents, rejected, targets, topics
+from monitor.runtime.headline import headline
 from monitor.runtime.metrics import DaemonStatus
+from monitor.runtime.troubles import troubles
 from monitor.stream.events import SECOND, Nanos
 from monitor.targets.payloads import rfc3339
 
@@ -14,16 +16,20 @@ DIGITS = 4  # of a share
 
 def standing(board: Board, models: Sequence[ModelGlance], status: DaemonStatus) -> dict[str, Any]:
     """How everything stands. Counts are since the daemon started."""
-    why = status.ready()
+    why, wrong = status.ready(), troubles(board, models, status)
+    head = headline(models, incidents(board), wrong)
     return {
         "version": status.version,
         "now": rfc3339(status.now()),
         "started": rfc3339(status.started),
+        "mood": head.mood,
+        "headline": head.words,
+        "well": head.well,
         "ready": why is None,
         "why": why,
         "watermark": told(board.watermark),
         "checkpoint_at": told(board.checkpoint_at),
-        "troubles": [{"what": each.what, "todo": each.todo} for each in troubles(board, status)],
+        "troubles": [{"what": each.what, "todo": each.todo} for each in wrong],
         "models": [model(each) for each in models],
         "topics": [
             {

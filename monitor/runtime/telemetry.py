@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -56,6 +56,7 @@ from monitor.facts import (
 from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.metrics import METRICS
+from monitor.runtime.outcomes import RecentOutcomes
 from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.payloads import incident_url, rfc3339
 
@@ -107,6 +108,7 @@ class Telemetry:
         self._page = page  # where others reach our status page
         self._lock = Lock()
         self._now = now
+        self._recent = RecentOutcomes()
         self._said: dict[tuple[str, ...], Nanos] = {}
         self._log = structlog.get_logger()
 
@@ -114,6 +116,11 @@ class Telemetry:
         """Read the board while nobody writes to it."""
         with self._lock:
             return read(self._board)
+
+    def outcomes(self) -> Mapping[str, Mapping[str, float]]:
+        """What became of the last minutes' events, by topic."""
+        with self._lock:
+            return self._recent.counts(self._now())
 
     def restore(self, facts: Iterable[Fact]) -> None:
         """Take the facts that say where things stood when the state was saved; nothing is counted or logged again."""
@@ -135,6 +142,7 @@ class Telemetry:
         with self._lock:
             for fact in facts:
                 self._board.apply(fact)
+            self._recent.see(facts, self._now())
         for fact in facts:
             if type(fact) not in UNSPOKEN:
                 self._say(fact)

@@ -16,12 +16,12 @@ POLICY = (  # nothing but what is in the page: no script at all, one style known
     f"default-src 'none'; style-src {digest(SHEET)}; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-ICONS = {"bad": "%23cf222e", "warn": "%23d4a72c", "good": "%231a7f37"}
+ICONS = {"bad": "%23cf222e", "warn": "%23d4a72c", "good": "%231a7f37", "none": "%236e7781"}
 FOOT = (("metrics", "metrics"), ("api/v1/status", "JSON"), ("readyz", "ready?"))
 
 
 def frame(title: str, mood: str, status: DaemonStatus, body: Inside, trail: Inside = None) -> bytes:
-    """Return a page. `mood` is good, warn or bad: the colour of its icon."""
+    """Return a page. `mood` is good, warn, bad or none: the colour of its icon."""
     icon = f"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><circle cx='4' cy='4' r='4' fill='{ICONS[mood]}'/></svg>"
     header = tag("nav", way(trail), as_of(status.now()), aria_label="Where this is")
     inside = tag("body", tag("header", header), tag("main", body), foot(status))

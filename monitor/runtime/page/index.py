@@ -6,26 +6,35 @@ from monitor.facts import AlertChanged, AlertSeen
 from monitor.html.figures import NONE, clock, count, moment, plural, spell, times
 from monitor.html.markup import Inside, Markup, name, table, tag
 from monitor.runtime.board import Board
-from monitor.runtime.glance import WORDS, Condition, ModelGlance, incidents, is_attended, targets, troubles
+from monitor.runtime.glance import WORDS, Condition, ModelGlance, incidents, is_attended, targets
+from monitor.runtime.headline import headline
 from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page import cards, service
 from monitor.runtime.page.frame import ago, frame, incident_address, model_link, section
 from monitor.runtime.page.history import sparkline
 from monitor.runtime.routes import ended
+from monitor.runtime.troubles import troubles
 from monitor.stream.events import Nanos
 
 MOST_CARDS = 30
 ENDED_SHOWN = 8
-MOODS = {Condition.ALERTING: "bad", Condition.WARNING: "warn", Condition.INSUFFICIENT: "warn"}
+MOODS = {
+    Condition.ALERTING: "bad",
+    Condition.WARNING: "warn",
+    Condition.INSUFFICIENT: "warn",
+    Condition.STALE: "warn",
+    Condition.WAITING: "none",
+    Condition.OK: "good",
+}
 
 
 def first_page(board: Board, status: DaemonStatus, models: Sequence[ModelGlance]) -> bytes:
     """Return the page."""
     now, opened = status.now(), incidents(board)
-    health, wrong = targets(board, status), troubles(board, status)
-    mood, head = heading(models, opened, bool(wrong))
+    health, wrong = targets(board, status), troubles(board, models, status)
+    head = headline(models, opened, wrong)
     body = [
-        tag("h1", tag("span", class_=f"dot {mood}", aria_hidden="true"), head),
+        tag("h1", tag("span", class_=f"dot {head.mood}", aria_hidden="true"), head.words),
         tag("p", summary(board, models, opened, now), class_="lead"),
         service.troubles(wrong),
         section("Open incidents", open_cards(board, opened, now), "incidents") if opened else None,
@@ -34,18 +43,7 @@ def first_page(board: Board, status: DaemonStatus, models: Sequence[ModelGlance]
         section("Events", service.sources(board, now), "events"),
         section("Who is told", service.targets(health), "targets"),
     ]
-    return frame(head, mood, status, body)
-
-
-def heading(models: Sequence[ModelGlance], opened: Sequence[AlertSeen], trouble: bool) -> tuple[str, str]:  # noqa: FBT001
-    """Return the mood, and the one line to remember."""
-    if opened:
-        return "bad", f"{plural(len(opened), 'incident')} {'is' if len(opened) == 1 else 'are'} open"
-    if trouble:
-        return "warn", "No incident is open, but driftd does not see or tell everything"
-    if models and all(each.condition is Condition.WAITING for each in models):
-        return "warn", "No window has closed yet"
-    return "good", "All is quiet"
+    return frame(head.words, head.mood, status, body)
 
 
 def summary(board: Board, models: Sequence[ModelGlance], opened: Sequence[AlertSeen], now: Nanos) -> list[Inside]:
@@ -109,8 +107,7 @@ def model_row(model: ModelGlance) -> list[Inside]:
 
 def state(model: ModelGlance) -> Markup:
     """Return how a model stands, in words beside a dot."""
-    mood = MOODS.get(model.condition, "none" if model.condition is Condition.WAITING else "good")
-    words = WORDS[model.condition]
+    mood, words = MOODS[model.condition], WORDS[model.condition]
     if model.attended:
         words += ", looked after"
     if model.board.learning is not None and not model.incidents:

@@ -28,7 +28,7 @@ def model_page(
 ) -> bytes:
     """Return the page. `recent` are the model's last windows, newest first."""
     now, series = status.now(), model.board
-    mood = MOODS.get(model.condition, "good")
+    mood = MOODS[model.condition]
     history = longest(board, model.key, track)
     near = (
         features_plots(history, history.nearest(PLOTS))

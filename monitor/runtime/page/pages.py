@@ -59,7 +59,7 @@ class Pages:
         """This moment's board, and its models at a glance."""
         with self._one_at_a_time:
             board = self.telemetry.look(self.glances.copy)
-            return board, self.glances.models(board)
+            return board, self.glances.models(board, self.status)
 
     def _first(self, query: Query) -> bytes:
         del query
@@ -87,7 +87,7 @@ class Pages:
     def _series(self, key: SeriesKey) -> tuple[Board, ModelGlance, SeriesTrack]:
         with self._one_at_a_time:
             board = self.telemetry.look(lambda board: self.glances.copy(board, key))
-            model = self.glances.model(board, key)
+            model = self.glances.model(board, key, self.status)
         if model is None:
             raise AbsentError(f"driftd watches no model {key}.")
         return board, model, self._track(key)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from monitor.html.figures import NONE, count, moment, plural, share, spell
 from monitor.html.markup import Inside, Markup, name, table, tag, text
 from monitor.runtime.board import Board
-from monitor.runtime.glance import TargetHealth, TopicHealth, Trouble, rejected, topics
+from monitor.runtime.glance import TargetHealth, TopicHealth, rejected, topics
 from monitor.runtime.page.frame import ago
+from monitor.runtime.troubles import Trouble
 from monitor.stream.events import Nanos
 
 REASONS_AT_MOST = 20

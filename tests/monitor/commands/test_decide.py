@@ -163,7 +163,7 @@ def test_the_address_is_that_of_the_configuration(
 ) -> None:
     asked = []
 
-    def note(daemon: decide.Listener, method: str, body: bytes | None) -> decide.Said:
+    def note(daemon: decide.Listener, method: str, body: bytes | None, route: str) -> decide.Said:
         asked.append(daemon.url)
         return decide.Said(200, [])
 

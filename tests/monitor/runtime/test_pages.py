@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -13,15 +13,28 @@ import pytest
 from structlog.testing import capture_logs
 
 from detectors.charts import IncidentKind, LevelStep
+from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, Scope, Silence
 from monitor.alerting.incidents import Standing
 from monitor.alerting.table import ScoreTable
-from monitor.facts import AlertSeen, DecisionsStand, LevelChanged, WindowScored
+from monitor.cli import main
+from monitor.facts import (
+    AlertSeen,
+    DecisionsStand,
+    EventsCounted,
+    Fact,
+    LagMeasured,
+    LevelChanged,
+    PartitionsUnreachable,
+    WatermarkAdvanced,
+    WindowClosed,
+    WindowScored,
+)
 from monitor.html.page import digest
 from monitor.runtime.page.frame import POLICY, SHEET, ago
 from monitor.series.tracks import HIGHEST
-from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.build import HOUR, MINUTE
 from tests.deciding import running
 from tests.fakes import NOON
@@ -34,6 +47,7 @@ from tests.pages import (
     FRAUD,
     HEALTHY,
     OVER,
+    QUIET,
     Scene,
     closed,
     column,
@@ -42,6 +56,7 @@ from tests.pages import (
     window,
 )
 
+P0 = Partition("predictions", 0)
 MODEL = "/model?name=churn&version=3"
 FEATURE = "/feature?model=churn&version=3&name=age"
 INCIDENT = f"/incident?id={DRIFTING.incident}"
@@ -109,8 +124,161 @@ def test_nothing_but_trouble_is_no_quiet_day(made: Any) -> None:
     assert "No incident is open, but driftd does not see or tell everything" in read(scene)
 
 
+def all_quiet() -> Scene:
+    return quiet_day()
+
+
+def nothing_comes() -> Scene:
+    scene = quiet_day()
+    scene.clock += 2 * HOUR
+    scene.telemetry.restore([LagMeasured(((P0, 0),))])
+    return scene
+
+
+def far_behind() -> Scene:
+    scene = quiet_day()
+    scene.clock += 2 * HOUR
+    return scene
+
+
+def nothing_came() -> Scene:
+    return Scene([], {CHURN: FEATURES})
+
+
+def one_model_is_gone() -> Scene:
+    """The other three go on."""
+    scene = quiet_day()
+    scene.clock += HOUR
+    scene.telemetry.restore([WatermarkAdvanced(NOON + HOUR), *(each for key in QUIET[1:] for each in later(key))])
+    return scene
+
+
+def one_model_never_came() -> Scene:
+    return Scene([*closed(dict.fromkeys(QUIET, FEATURES)), *HEALTHY], dict.fromkeys((*QUIET, CHURN), FEATURES))
+
+
+def later(key: SeriesKey) -> list[Fact]:
+    """An hour after noon it closes a window."""
+    *_, closed, scored = window(key, FEATURES)
+    assert isinstance(closed, WindowClosed)
+    assert isinstance(scored, WindowScored)
+    return [replace(closed, start=closed.start + HOUR, end=NOON + HOUR), replace(scored, at=NOON + HOUR)]
+
+
+def counted(outcome: str, ok: int = 60) -> Callable[[], Scene]:
+    """Of the last events most were something else than ok."""
+
+    def made() -> Scene:
+        scene = quiet_day()
+        scene.telemetry.record([EventsCounted("predictions", "ok", ok), EventsCounted("predictions", outcome, 9_940)])
+        return scene
+
+    return made
+
+
+def silent() -> Scene:
+    return made_silent(range(2, 7))
+
+
+def made_silent(indices: Sequence[int]) -> Scene:
+    since = tuple((Partition("predictions", index), NOON - HOUR - index) for index in indices)
+    scene = quiet_day()
+    scene.telemetry.restore([PartitionsUnreachable(since, changed=True)])
+    return scene
+
+
+def too_few_rows() -> Scene:
+    scores = ScoreTable((column("volume", (volume.FEATURE,), [0.1], 40, 1.0),))
+    states = {**dict.fromkeys(FEATURES, -1), volume.FEATURE: 0}
+    scene = quiet_day()
+    scene.telemetry.restore([WindowScored(key, NOON, scores, states) for key in QUIET[:2]])
+    return scene
+
+
+def near_an_alert() -> Scene:
+    scene = quiet_day()
+    scene.telemetry.restore([WindowScored(QUIET[0], NOON, ScoreTable(()), {**dict.fromkeys(FEATURES, 0), "age": 1})])
+    return scene
+
+
+BLIND = "No incident is open, but driftd does not see or tell everything"
+DAYS: dict[
+    Callable[[], Scene], tuple[str, str, bool]
+] = {  # what the page says: the headline, a trouble, whether all is well
+    all_quiet: ("All is quiet", "", True),
+    usual_day: ("2 incidents are open", "", False),
+    nothing_comes: (BLIND, "event time stands at 2026-11-23 12:00 UTC: nothing newer is judged", False),
+    far_behind: (
+        BLIND,
+        "event time stands at 2026-11-23 12:00 UTC: nothing newer is judged, and 54 events wait",
+        False,
+    ),
+    nothing_came: (BLIND, "no event time has come since driftd started at 2026-11-14 12:01:05 UTC", False),
+    one_model_is_gone: (BLIND, "1 model has had no window with rows for long while event time went on: eta/1", False),
+    one_model_never_came: (
+        BLIND,
+        "1 model has had no window with rows for long while event time went on: churn/3",
+        False,
+    ),
+    counted("rejected"): (BLIND, "99.4 % of the last minutes' events of predictions are rejected", False),
+    counted("unmonitored", ok=1): (BLIND, "of the last minutes' events of predictions are of no model that is", False),
+    counted("unmonitored"): ("All is quiet", "", True),  # somebody else's are no fault
+    silent: (BLIND, "the leaders of 5 partitions of predictions do not answer: 2, 3, 4 and 2 more", False),
+    too_few_rows: ("No incident is open; 2 of 4 models are judged", "", True),
+    near_an_alert: ("No incident is open; 1 model is near an alert", "", True),
+}
+
+
+@pytest.mark.parametrize("day", DAYS, ids=lambda day: day.__name__)
+def test_the_headline_says_whether_driftd_sees(made: Any, day: Callable[[], Scene], capsys: Any) -> None:
+    """The page, the route and the terminal say the same."""
+    words, trouble, well = DAYS[day]
+    scene = made(day)
+    page = scene.get("/")[2]
+    said = json.loads(scene.get("/api/v1/status", "")[2])
+    code = main(["status", "--url", scene.url])
+    printed = capsys.readouterr().out
+
+    assert re.search(r"<h1>.*?</h1>", page)[0].endswith(f"</span>{words}</h1>")  # type: ignore[index]
+    assert trouble in read(scene)
+    assert (said["headline"], said["well"], bool(said["troubles"])) == (words, well, bool(trouble))
+    assert printed.startswith(f"{words}; driftd 0.9.0 is ready")
+    assert trouble.partition(". ")[0] in printed.replace("\u202f", " ")
+    assert code == (0 if well else 1)
+
+
+def test_what_was_rejected_goes_by(made: Any) -> None:
+    scene = made(counted("rejected"))
+    scene.clock += 5 * MINUTE
+
+    assert "All is quiet" in read(scene)
+
+
+def test_a_model_without_a_window_of_late_is_not_called_quiet(made: Any) -> None:
+    scene = made(one_model_is_gone)
+    said = json.loads(scene.get("/api/v1/status", "")[2])
+
+    assert [(each["model"], each["state"]) for each in said["models"]][:2] == [("eta", "stale"), ("pricing", "ok")]
+    assert "3 of 4 models quiet , 1 no window of late" in read(scene).replace("quiet,", "quiet ,")
+    assert "eta/1 no window of late" in read(scene)
+
+
+def test_the_number_of_rows_is_no_feature(made: Any) -> None:
+    """It is watched by a rule, and shown; but of the features it is none."""
+    scene = made(usual_day)
+    said = json.loads(scene.get("/api/v1/status", "")[2])
+    rows = WindowScored(QUIET[0], NOON, ScoreTable(()), {**dict.fromkeys(FEATURES, 0), volume.FEATURE: 2})
+    scene.telemetry.restore([rows])
+    after = json.loads(scene.get("/api/v1/status", "")[2])["models"]
+    eta = next(each for each in after if each["model"] == "eta")
+
+    assert {each["features"] for each in said["models"]} == {len(FEATURES)}
+    assert "3 of 8" in read(scene)
+    assert (eta["features"], eta["drifting"], eta["state"]) == (len(FEATURES), 0, "warning")
+
+
 def test_before_the_first_window_every_page_says_so(made: Any) -> None:
-    scene = made(Scene)
+    scene = made(Scene, up=MINUTE)
 
     assert "No window has closed yet" in read(scene)
     assert "No two windows have closed yet" in read(scene, MODEL)
@@ -126,13 +294,15 @@ def test_the_events_section_has_lag_watermark_late_and_rejected(made: Any) -> No
 
 
 def test_a_models_page_has_every_feature_the_worst_first(made: Any) -> None:
-    page = made(usual_day).get(MODEL)[2]
+    scene = made(usual_day)
+    page = scene.get(MODEL)[2]
     table = page.partition('id="features"')[2]
     names = re.findall(r'class="feature"><bdi>(.*?)</bdi>', table)
 
     assert names[:3] == ["age", "plan", "tenure_days"]
-    assert sorted(names) == sorted(FEATURES)
-    assert page.count('<li><div class="plot') == len(FEATURES)
+    assert sorted(names) == sorted([*FEATURES, volume.FEATURE])
+    assert page.count('<li><div class="plot') == len(FEATURES) + 1
+    assert {scene.get(f"/feature?model=churn&version=3&name={each}")[0] for each in names} == {200}
 
 
 def test_a_features_page_has_its_scores_and_both_histories(made: Any) -> None:
