@@ -136,8 +136,9 @@ def _features() -> list[Any]:
         ),
         timeline(
             "Incidents",
-            "One lane a kind of incident of the budget. Escalated: it was told again, since it grew or others joined. It "
-            "ends when all its features have recovered, or by settling at a new level.",
+            "One lane a kind of incident, of the budget or (service) of the stream: events come late, or leaders of partitions do "
+            "not answer. Escalated: it was told again, since it grew or others joined. It ends when all its features have "
+            "recovered, or by settling at a new level; service, when the stream is whole again.",
             INCIDENTS,
             Query(f"max by (kind) (driftd_incident_open{MODEL})", "{{kind}}"),
             width=24,

@@ -57,6 +57,11 @@ def overview() -> Dashboard:
 
 
 def _models() -> list[Any]:
+    return [*_states(), *_nearness(), *_alerts(), *budget.of_all(OPEN_SERIES)]
+
+
+def _states() -> list[Any]:
+    """How each model is now."""
     return [
         tiles(
             "State of each model",
@@ -101,13 +106,19 @@ def _models() -> list[Any]:
         ),
         table_of(
             "Open incidents",
-            "One row an incident that is open: drift of inputs, of the prediction, or missing and doubled data. Escalated: it was "
-            "told again, since it grew or others joined. What is wrong in words, and since when, stands on driftd's own "
+            "One row an incident that is open: drift of inputs, of the prediction, missing and doubled data, or service: events come "
+            "late, or leaders of partitions do not answer. Escalated: it was told again, since it grew or others joined. What is wrong in words, and since when, stands on driftd's own "
             "status page, which the link above opens, and in the webhook's message; texts of events are never labels.",
             Column("max by (model, version, kind) (driftd_incident_open) > 0", "incident", mappings=INCIDENTS),
             width=12,
             link=("model", OPEN_ROW),
         ),
+    ]
+
+
+def _nearness() -> list[Any]:
+    """How far features and models are, and over time."""
+    return [
         timeseries(
             "Share of features in drift",
             "How many of a model's features are in drift, of those that could be judged in its last window. One feature of many: "
@@ -140,6 +151,12 @@ def _models() -> list[Any]:
             limit=1,
             link=OPEN_SERIES,
         ),
+    ]
+
+
+def _alerts() -> list[Any]:
+    """What rules say."""
+    return [
         timeline(
             "Alerts",
             "One lane a rule. Pending: breached, but not for long enough yet. Recovering: clear, but not for long enough "
@@ -170,7 +187,6 @@ def _models() -> list[Any]:
             height=8,
             thresholds=ANY,
         ),
-        *budget.of_all(OPEN_SERIES),
     ]
 
 
@@ -327,6 +343,11 @@ def _delivery() -> list[Any]:
 
 
 def _daemon() -> list[Any]:
+    return [*_health(), *_resources(), *_faults()]
+
+
+def _health() -> list[Any]:
+    """Whether it runs as it should."""
     return [
         tiles(
             "Ready",
@@ -376,6 +397,12 @@ def _daemon() -> list[Any]:
             text=BigValueTextMode.NAME,
             thresholds=((None, GREY),),
         ),
+    ]
+
+
+def _resources() -> list[Any]:
+    """What it uses."""
+    return [
         timeseries(
             "Checkpoint duration",
             "Median and 99th percentile of the time a checkpoint takes. The main loop waits for it: if it nears the "
@@ -414,6 +441,12 @@ def _daemon() -> list[Any]:
             ),
             width=6,
         ),
+    ]
+
+
+def _faults() -> list[Any]:
+    """What went wrong."""
+    return [
         timeseries(
             "Kafka errors",
             "Errors that the Kafka client reported, by name. A few when a broker restarts are normal: the client "

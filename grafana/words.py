@@ -19,6 +19,7 @@ from panels import GREEN, GREY, ORANGE, RED, SOURCE, YELLOW, mapping
 from queries import scoped
 
 TAG = "driftd"
+OURS = ("drift", "calibration", "lateness", "reachability")  # rules that nobody configured
 DRIFT_STATES = mapping({-1: ("no verdict", GREY), 0: ("ok", GREEN), 1: ("warning", ORANGE), 2: ("drift", RED)})
 INCIDENTS = mapping({0: ("none", GREEN), 1: ("open", ORANGE), 2: ("escalated", RED)})
 ALERT_STATES = mapping({0: ("inactive", GREEN), 1: ("pending", YELLOW), 2: ("firing", RED), 3: ("recovering", ORANGE)})
@@ -63,13 +64,14 @@ def _marked(name: str, colour: str, expr: str) -> AnnotationQuery:
 
 
 def incidents(series: str) -> AnnotationQuery:
-    """While an incident of the budget is open."""
+    """While an incident of the budget or of the stream is open."""
     return _marked("Incidents", "red", f"max by (model, version, kind) (driftd_incident_open{series}) > 0")
 
 
 def alerts(series: str) -> AnnotationQuery:
-    """While a rule of one's own fires."""
-    return _marked("Alert rules", "orange", f"max by (model, version, rule) (driftd_alert_state{series}) >= 2")
+    """While a rule of one's own fires. driftd's own are marked as incidents; its doubt in a reference is no point in time."""
+    own = f'{{rule!~"{"|".join(OURS)}"{series.replace("{", ", ") or "}"}'
+    return _marked("Alert rules", "orange", f"max by (model, version, rule) (driftd_alert_state{own}) >= 2")
 
 
 ANNOTATIONS = (incidents, alerts)

@@ -17,6 +17,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.queries import metrics, queries
+from monitor.alerting.rules import OUR_RULES
 from tests.parts.prometheus import promtool
 
 ROOT = Path(__file__).parent.parent
@@ -131,6 +132,23 @@ def test_alerts_are_marked_on_the_graphs_and_the_status_page_is_a_link_away(page
     assert "driftd_incident_open" in marked["Incidents"]
     assert {"job", "instance", "page"} <= variables
     assert any(link.get("url") == "${page}/" for link in page["links"])
+
+
+@EVERY_PAGE
+def test_what_is_marked_as_an_incident_is_not_marked_as_a_rule_too(page: dict[str, Any]) -> None:
+    marked = {each["name"]: each["expr"] for each in page["annotations"]["list"]}
+    (own,) = re.findall(r'rule!~"([^"]*)"', marked["Alert rules"])
+
+    assert set(own.split("|")) == OUR_RULES
+
+
+@EVERY_PAGE
+def test_an_incident_of_every_kind_is_explained_where_it_is_shown(page: dict[str, Any]) -> None:
+    (panel,) = (each for each in panels(page) if any("driftd_incident_open" in of["expr"] for of in each["targets"]))
+
+    assert "service" in panel["description"]
+    assert "late" in panel["description"]
+    assert "do not answer" in panel["description"]
 
 
 def test_the_overview_leads_to_the_models_page_with_model_and_version() -> None:

@@ -150,7 +150,9 @@ class Stranger(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("answer", [b"{}", b"[]", b'{"status": "UP"}', b"1", b"null", b'[{"models": 1}]', b"<html>"])
-@pytest.mark.parametrize("arguments", ["status", "status churn", "accept --list", "accept churn --for-good --token-file token"])
+@pytest.mark.parametrize(
+    "arguments", ["status", "status churn", "accept --list", "accept churn --for-good --token-file token"]
+)
 def test_something_else_that_answers_is_one_line(
     arguments: str, answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
