@@ -80,7 +80,7 @@ def _of_event_time(board: Board, models: Sequence[ModelGlance], status: DaemonSt
         many = "1 model has" if len(left) == 1 else f"{len(left)} models have"
         yield Trouble(
             f"{many} had no window with rows for long while event time went on: {named(left)}",
-            "see that events of that model and version still come; one out of use can leave the configuration",
+            "see that events of that model and version still come; where they rest it is no fault, and what is out of use can leave the configuration",
         )
 
 

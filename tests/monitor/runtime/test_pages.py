@@ -506,6 +506,18 @@ def test_a_status_for_programs_has_the_documented_shape(made: Any) -> None:
 # --- a whole daemon ---------------------------------------------------------------------------------------------------
 
 
+def test_a_running_daemon_is_told_of_in_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with capture_logs(), running(tmp_path) as daemon:
+        url = daemon.daemon.server.url
+        codes = [main(["status", *arguments, "--url", url]) for arguments in ([], ["churn"], ["--json"])]
+        incident = daemon.get("/api/v1/alerts")[0]["incident"]
+    told = capsys.readouterr()
+
+    assert (codes, told.err) == ([1, 1, 1], "")
+    assert told.out.startswith("1 incident is open; driftd ")
+    assert told.out.count(f"driftd ack {incident}") == 2
+
+
 def test_the_link_of_an_alert_opens_the_page_of_the_very_incident(tmp_path: Path) -> None:
     """What a webhook is told leads, over HTTP, to a page that names the incident and its feature."""
     with capture_logs() as lines, running(tmp_path, external_url="http://ops.invalid/driftd") as daemon:
