@@ -516,6 +516,8 @@ def test_a_running_daemon_is_told_of_in_a_terminal(tmp_path: Path, capsys: pytes
     assert (codes, told.err) == ([1, 1, 1], "")
     assert told.out.startswith("1 incident is open; driftd ")
     assert told.out.count(f"driftd ack {incident}") == 2
+    assert "! event time stands at 2026-11-23 12:0" in told.out  # its clock is an hour ahead of its events
+    assert daemon.daemon.surface.pages.status.patience == {CHURN: 2 * MINUTE + 30 * SECOND}  # and idle_after
 
 
 def test_the_link_of_an_alert_opens_the_page_of_the_very_incident(tmp_path: Path) -> None:
