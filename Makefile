@@ -32,7 +32,7 @@ demo: setup  ## drift found, paged and delivered on this machine within a minute
 test: setup  ## the tests; says what it skipped and how to install it
 	@$(BIN)/python -m pytest $(SEEDS)
 
-test-seeds: setup  ## the tests that draw, ROUNDS times with new seeds, about four minutes each; fails if one failed
+test-seeds: setup  ## the tests that draw, ROUNDS times with new seeds, several minutes each; fails if one failed
 	@.ci/test-seeds $(ROUNDS)
 
 check: setup  ## lint, format, types, dependency rule: what CI runs before the tests

@@ -1,4 +1,4 @@
-"""What holds for the whole tree: no circle of imports, no two classes of one name, no word that the glossary has replaced."""
+"""What holds for the whole tree: no circle of imports, no two classes of one name, no word that was replaced, no recipe of what has moved."""
 
 import ast
 import re
@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("detectors", "driftd", "monitor")
+TOP = "benchmarks|deploy|detectors|docs|driftd|examples|grafana|monitor|requirements|tests"
+RECIPES = [ROOT / "Makefile", *sorted((ROOT / ".ci").iterdir())]
 REPLACED = (  # words that docs/glossary.md has another for
     "tempo",
     "newcomer",
@@ -71,3 +73,27 @@ def test_a_word_that_was_replaced_does_not_come_back(path: Path) -> None:
     text = re.sub(r"([\"'])\w+\1", "", path.read_text(encoding="utf-8"))
 
     assert re.findall(rf"\b({'|'.join(REPLACED)})\b", text) == []
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_recipe_names_is_there(path: Path) -> None:
+    """Pytest runs nothing at all where it does not know one of the names; a glob of nothing is such a name."""
+    recipe = path.read_text(encoding="utf-8")
+    modules = [name.replace(".", "/") for name in re.findall(rf"-m ((?:{TOP})(?:\.\w+)+)", recipe)]
+    named = [*re.findall(rf"(?<![\w./])(?:{TOP})/[\w./*\[\]-]*[\w*]", recipe), *(f"{name}.py" for name in modules)]
+
+    assert [name for name in named if not name.endswith(".so") and not list(ROOT.glob(name))] == []
+
+
+def test_the_rounds_of_new_seeds_have_every_test_that_draws() -> None:
+    """But those that need a daemon of their own."""
+    rounds = [ROOT / name for name in re.findall(r"(?<!\S)tests/[\w./]+", (ROOT / ".ci/test-seeds").read_text("utf-8"))]
+    drawing = [
+        path
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"\bseeded\(|\bgetrandbits\(", path.read_text(encoding="utf-8"))
+    ]
+    left_out = [path for path in drawing if not {path, *path.parents} & set(rounds)]
+
+    assert len(drawing) > len(left_out)
+    assert [path for path in left_out if path.parent.name != "integration"] == []
