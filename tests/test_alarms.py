@@ -272,6 +272,14 @@ def test_each_world_is_told_with_its_own_day_and_commit() -> None:
     assert "on an unknown day with seed 1 " in kept.told(machine | {"seed": 1, "apart": {"b": 2}})
 
 
+def test_the_document_says_what_its_template_says() -> None:
+    """Words are changed in both, between two measurements too."""
+    said = (ROOT / "docs/ALARMS.md").read_text(encoding="utf-8").splitlines()
+    template = (ROOT / "benchmarks/alarms/ALARMS.template.md").read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in template if not line.startswith("<!--") and line not in said] == []
+
+
 def test_a_delay_fails_when_chance_does_not_explain_it() -> None:
     row = scenarios.DelayRow("a", "b", 3)
 
