@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import TopicMetadata
+from confluent_kafka.admin import AdminClient, NewTopic, TopicMetadata
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from tests.parts.kafka import ApacheKafka
@@ -96,6 +96,33 @@ def test_a_broker_left_broken_by_a_test_is_whole_in_the_next(
     apache_kafka.create_topic(topic)
 
     assert len(metadata(apache_kafka, topic).partitions) == 1
+
+
+@pytest.mark.kafka
+def test_a_topic_is_created_though_the_node_was_fenced_for_a_moment(tmp_path: Path, topic: str) -> None:
+    """Its heartbeats come later than they may, as on a busy machine: it is fenced half of the time."""
+    late = {"broker.heartbeat.interval.ms": "1000", "broker.session.timeout.ms": "500"}
+    node = ApacheKafka(tmp_path, config=late)
+    try:
+        fenced(node)
+        node.create_topic(topic)
+        fenced(node)
+        node.add_partitions(topic, 2)
+
+        assert len(metadata(node, topic).partitions) == 2
+    finally:
+        node.close()
+
+
+def fenced(node: ApacheKafka) -> None:
+    """Returns once the node says it is; nothing is created."""
+    admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        refused = admin.create_topics([NewTopic("never", 1, 1)], validate_only=True)["never"].exception(15)
+        if refused is not None and refused.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR:
+            return
+    raise TimeoutError("it was never fenced")
 
 
 def test_a_pushed_fetch_error_reaches_the_consumer(mock_broker: MockBroker, topic: str) -> None:

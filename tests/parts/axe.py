@@ -2,18 +2,18 @@
 
 import hashlib
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
 
+from tests.parts.fetching import PARTS, fetch, not_fetched
 from tests.parts.missing import MissingPart
 
 VERSION = "4.14.1"
 DIGEST = "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745"  # SHA-256 of the package as npm has it
-PARTS = Path(__file__).parents[2] / ".parts"
 SCRIPT = PARTS / f"axe-core-{VERSION}.min.js"
+COMMAND = ("npm", "pack", "--silent", "--ignore-scripts", f"axe-core@{VERSION}")
 FETCH_SECONDS = 120
 
 
@@ -30,34 +30,12 @@ def _fetch() -> None:
     PARTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="axe-core-", dir=PARTS) as partial:
         package = Path(partial) / f"axe-core-{VERSION}.tgz"
-        _run_npm(partial)
+        fetch("axe-core", "npm", COMMAND, seconds=FETCH_SECONDS, cwd=Path(partial))
         if not package.exists() or hashlib.sha256(package.read_bytes()).hexdigest() != DIGEST:
-            raise _not_fetched("npm brought another package than the one that is known here")
+            raise not_fetched("axe-core", "npm brought another package than the one that is known here")
         with tarfile.open(package) as archive:
             archive.extract("package/axe.min.js", partial, filter="data")
         (Path(partial) / "package" / "axe.min.js").replace(SCRIPT)  # at once: another run may read it
-
-
-def _run_npm(into: str) -> None:
-    command = ["npm", "pack", "--silent", "--ignore-scripts", f"axe-core@{VERSION}"]
-    try:
-        npm = subprocess.run(
-            command,
-            cwd=into,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FETCH_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _not_fetched(f"npm took more than {FETCH_SECONDS} s") from None
-    if npm.returncode != 0:
-        raise _not_fetched(next(iter((npm.stdout + npm.stderr).splitlines()), "npm said nothing"))
-
-
-def _not_fetched(why: str) -> MissingPart:
-    return MissingPart(f"axe-core is not here and npm could not fetch it: {why}", "make parts, once, with the network")
 
 
 if __name__ == "__main__":

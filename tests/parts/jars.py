@@ -12,10 +12,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.parts.fetching import PARTS, fetch
 from tests.parts.missing import MissingPart
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
-PARTS = Path(__file__).parents[2] / ".parts"
 INSTALL = "apt-get install openjdk-17-jre-headless maven"
 OLDEST_JAVA = 17  # Kafka 4 brokers need it
 FETCH_SECONDS = 240  # below the time limit of one test
@@ -73,33 +73,12 @@ def _fetch(jars: Path) -> None:
         shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{jars.name}.partial-", dir=jars.parent) as partial:
         fetched = Path(partial) / "jars"
-        _run_maven(fetched)
+        command = ("mvn", "-q", "-B", "--strict-checksums", "-f", POM, "dependency:copy-dependencies")
+        output = f"-DoutputDirectory={fetched}"
+        fetch("Apache Kafka's jars", "Maven", (*command, output), seconds=FETCH_SECONDS)
         shutil.copy(POM, fetched)
         shutil.rmtree(jars, ignore_errors=True)
         fetched.rename(jars)
-
-
-def _run_maven(output: Path) -> None:
-    command = ["mvn", "-q", "-B", "--strict-checksums", "-f", POM, "dependency:copy-dependencies"]
-    try:
-        maven = subprocess.run(
-            [*command, f"-DoutputDirectory={output}"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FETCH_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _not_fetched(f"Maven took more than {FETCH_SECONDS} s") from None
-    if maven.returncode != 0:
-        raise _not_fetched(next(iter((maven.stdout + maven.stderr).splitlines()), "Maven said nothing"))
-
-
-def _not_fetched(why: str) -> MissingPart:
-    return MissingPart(
-        f"Apache Kafka's jars are not here and Maven could not fetch them: {why}", "make parts, once, with the network"
-    )
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from tests.parts.child import Child, StartFailed
 from tests.parts.jars import java, kafka_jars
@@ -18,6 +20,13 @@ from tests.parts.ports import free_ports
 
 START_SECONDS = 60
 ADMIN_SECONDS = 15
+FOR_A_MOMENT = {  # what a node says that was paused or has just started, or whose heartbeats came late on a busy machine
+    KafkaError.INVALID_REPLICATION_FACTOR,  # all brokers are fenced
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.REQUEST_TIMED_OUT,
+}
 JVM = (  # small and quick to start, not fast
     "-Xmx384m",
     "-XX:+UseSerialGC",
@@ -41,7 +50,7 @@ ONE_SMALL_NODE = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
-    "broker.session.timeout.ms": "2000",  # a killed node may not register again before this has passed
+    "broker.session.timeout.ms": "6000",  # late heartbeats fence it after this; a killed node registers again no sooner
     "broker.heartbeat.interval.ms": "250",
     "num.network.threads": "1",
     "num.io.threads": "2",
@@ -75,19 +84,24 @@ class ApacheKafka:
         """Returns once every partition has its leader. Topic settings with _ for the dot: `retention_ms=1000`."""
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
-        self._admin.create_topics([topic])[name].result(ADMIN_SECONDS)
+        self._done(lambda: self._admin.create_topics([topic])[name], before=KafkaError.TOPIC_ALREADY_EXISTS)
         self._wait_until_partitions(name, partitions)
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Returns once the topic has so many, each with its leader."""
+        more = NewPartitions(topic, count)
+        self._done(lambda: self._admin.create_partitions([more])[topic], before=KafkaError.INVALID_PARTITIONS)
+        self._wait_until_partitions(topic, count)
 
     def delete_topic(self, name: str) -> None:
         """Returns once the broker no longer knows it."""
-        self._admin.delete_topics([name])[name].result(ADMIN_SECONDS)
+        self._done(lambda: self._admin.delete_topics([name])[name], before=KafkaError.UNKNOWN_TOPIC_OR_PART)
         self._wait_until_partitions(name, 0)
 
     def delete_records(self, topic: str, partition: int, before: int) -> None:
         """Forget what lies before an offset, as retention would."""
         where = TopicPartition(topic, partition, before)
-        for deleted in self._admin.delete_records([where]).values():
-            deleted.result(ADMIN_SECONDS)
+        self._done(lambda: self._admin.delete_records([where])[where])
 
     @property
     def pid(self) -> int:
@@ -116,7 +130,9 @@ class ApacheKafka:
     def heal(self) -> None:
         """Running and not paused, whatever a test has done to it."""
         self._node.resume()
-        if not self._node.running:
+        if self._node.running:
+            self._node.wait_until(self._ready, seconds=START_SECONDS)
+        else:
             self._start()
 
     def close(self) -> None:
@@ -168,7 +184,19 @@ class ApacheKafka:
             self._node.kill()
             raise
 
+    def _done(self, ask: Callable[[], Future[Any]], *, before: int | None = None) -> None:
+        """Asked again while it is fenced; `before` is how it says that an ask whose answer was lost had been done."""
+        deadline, first = time.monotonic() + ADMIN_SECONDS, True
+        while (error := _refused(ask())) is not None:
+            if error.code() == before and not first:
+                return
+            if time.monotonic() > deadline or not (error.code() in FOR_A_MOMENT or error.retriable()):
+                raise KafkaException(error)
+            first = False
+            time.sleep(0.02)
+
     def _ready(self) -> bool:
+        """It is not fenced: a fenced broker is not listed, and leads nothing."""
         try:
             cluster = self._admin.list_topics(timeout=1)
         except KafkaException:
@@ -184,5 +212,18 @@ class ApacheKafka:
             time.sleep(0.02)
 
     def _led_partitions(self, topic: str) -> int:
-        known = self._admin.list_topics(timeout=ADMIN_SECONDS).topics.get(topic)
+        """Of a topic that is not known 0; -1 where the node does not answer."""
+        try:
+            known = self._admin.list_topics(timeout=1).topics.get(topic)
+        except KafkaException:
+            return -1
         return 0 if known is None else sum(partition.leader >= 0 for partition in known.partitions.values())
+
+
+def _refused(asked: Future[Any]) -> KafkaError | None:
+    try:
+        asked.result(ADMIN_SECONDS)
+    except KafkaException as failed:
+        refused: KafkaError = failed.args[0]
+        return refused
+    return None
