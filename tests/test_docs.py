@@ -14,14 +14,17 @@ from pydantic import BaseModel
 
 import detectors
 from monitor.cli import build_parser
+from monitor.commands.init import ROOMY, WINDOWS
 from monitor.runtime.board import Board
 from monitor.runtime.http import Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
+from monitor.sections import parse_duration
 from monitor.settings import Settings
 from monitor.settings.schema import FeatureSettings
+from monitor.stream.events import HOUR
 from tests.documents import blocks
 
 ROOT = Path(__file__).parents[1]
@@ -110,22 +113,32 @@ def test_every_route_is_documented_and_no_other() -> None:
     assert {surface.answer(route, "")[0] for route in surface.routes if "{" not in route} == {HTTPStatus.OK}
 
 
-def test_every_command_and_option_is_in_the_page_of_the_command_line() -> None:
-    page = text("docs/command-line.md")
-    missing = [words for words in commands(build_parser(), "driftd") if words not in page]
+def test_every_command_has_a_row_with_its_options_in_the_page_of_the_command_line() -> None:
+    """But those of all: what is read, and the answer as JSON."""
+    of_all = {"--help", "--config", "--json"}
+    rows = re.findall(r"^\| `(driftd [a-z ]+)` \|.*\|(.*)\|$", text("docs/command-line.md"), flags=re.MULTILINE)
+    said = {command: set(re.findall(r"--[a-z-]+", options)) - of_all for command, options in rows}
 
-    assert missing == []
+    assert said == {command: options - of_all for command, options in commands(build_parser(), "driftd")}
 
 
-def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, set[str]]]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for word, inner in action.choices.items():
                 yield from commands(inner, f"{name} {word}")
-        elif action.option_strings and action.option_strings[-1] not in {"--help", "--version"}:
-            yield action.option_strings[-1]
     if parser.get_default("command") is not None:
-        yield name
+        yield name, {action.option_strings[-1] for action in parser._actions if action.option_strings}
+
+
+def test_the_windows_that_init_takes_are_those_of_the_table() -> None:
+    """With the rows an hour from which each is taken."""
+    rows = re.findall(r"^\| (\d[\d ]*)(?: and more)? \| `(\w+)` \|", text("docs/tune.md"), flags=re.MULTILINE)
+
+    assert tuple(window for _, window in rows) == WINDOWS
+    assert [int(said.replace(" ", "")) for said, _ in rows] == [
+        -(-ROOMY * HOUR // parse_duration(window)) for window in WINDOWS
+    ]
 
 
 def test_the_readme_is_short_and_leads_to_every_page() -> None:
