@@ -98,6 +98,7 @@ def test_a_broker_left_broken_by_a_test_is_whole_in_the_next(
     assert len(metadata(apache_kafka, topic).partitions) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_a_topic_is_created_though_the_node_was_fenced_for_a_moment(tmp_path: Path, topic: str) -> None:
     """Its heartbeats come later than they may, as on a busy machine: it is fenced half of the time."""
