@@ -36,6 +36,12 @@ OF_ROW = PAGE + "&var-model=${__data.fields.model:percentencode}&var-version=${_
 OPEN_SERIES = data_link("Open ${__field.labels.model}", OF_SERIES)
 OPEN_ROW = data_link("Open ${__data.fields.model}", OF_ROW)
 
+OF_A_SIZE = 'label_replace(max by (model, version) (driftd_incident_severity{{kind!="service"}}) == {}, "severity", "{}", "", "")'
+BY_SEVERITY = (
+    'count by (severity) (group by (model, version, rule, severity) (driftd_rule_info{rule!="drift"})'
+    " and on (model, version, rule) driftd_alert_state >= 2"
+    f" or {OF_A_SIZE.format(2, 'critical')} or {OF_A_SIZE.format(1, 'warning')})"
+)
 ANY = ((None, GREEN), (1, RED))
 AGE = ((None, GREEN), (900, YELLOW), (3600, RED))
 
@@ -161,29 +167,25 @@ def _alerts() -> list[Any]:
             "Alerts",
             "One lane a rule. Pending: breached, but not for long enough yet. Recovering: clear, but not for long enough "
             "yet, and still counted as firing. A lane that flips between the two sits at its threshold: widen the gap "
-            "between fire_above and clear_below. Behind the rule stands its severity: critical pages, info alerts nobody.",
+            "between fire_above and clear_below. Behind a rule of your own stands its severity: critical pages, info alerts nobody.",
             ALERT_STATES,
             Query(
                 "max by (model, version, rule) (driftd_alert_state) * on (model, version, rule) group_right ()"
-                " group by (model, version, rule, severity) (driftd_rule_info)",
+                ' group by (model, version, rule, severity) (driftd_rule_info{rule!="drift"})',
                 "{{model}} · {{version}} · {{rule}} · {{severity}}",
+            ),
+            Query(
+                'max by (model, version, rule) (driftd_alert_state{rule="drift"})', "{{model}} · {{version}} · {{rule}}"
             ),
             width=20,
             link=OPEN_SERIES,
         ),
         tiles(
             "Alerts firing",
-            "Alerts firing or recovering, over all models, by the severity of their rule. Several models at once usually "
-            "share a cause upstream: look at the feed before looking at a model.",
+            "Alerts firing or recovering, over all models, by severity: of your own rules as it is set, of incidents by their "
+            "size. Several models at once usually share a cause upstream: look at the feed before looking at a model.",
             Short,
-            Query(
-                or_none(
-                    "count by (severity) (group by (model, version, rule, severity) (driftd_rule_info)"
-                    " and on (model, version, rule) driftd_alert_state >= 2)",
-                    "severity",
-                ),
-                "{{severity}}",
-            ),
+            Query(or_none(BY_SEVERITY, "severity"), "{{severity}}"),
             height=8,
             thresholds=ANY,
         ),

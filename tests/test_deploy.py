@@ -85,14 +85,16 @@ def test_an_alerts_labels_hold_identity_and_never_a_value(rule: dict[str, Any]) 
     assert rule["labels"]["severity"] in {"critical", "warning", "{{ $labels.severity }}"}
 
 
-def test_the_severity_of_drift_comes_from_the_rules_own_and_from_nothing_else() -> None:
+def test_the_severity_of_drift_comes_from_the_rules_own_or_the_incidents_and_from_nothing_else() -> None:
     """Neither a name nor a second alert decides it."""
     (drifting,) = [rule for rule in RULES if rule["alert"] == "DriftdDriftFiring"]
     taken = [rule["alert"] for rule in RULES if "$labels" in rule["labels"]["severity"]]
 
     assert taken == ["DriftdDriftFiring"]
     assert re.findall(r"\{(.*?)\}", drifting["expr"]) == [
-        'severity=~"critical|warning",rule!~"calibration|lateness|reachability"'
+        'severity=~"critical|warning",rule!~"drift|calibration|lateness|reachability"',
+        'kind!="service"',
+        'kind!="service"',
     ]
 
 

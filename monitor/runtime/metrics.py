@@ -15,7 +15,7 @@ from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.rules import BUDGET_RULE, Severity
 from monitor.alerting.table import DetectorScores
 from monitor.facts import AlertSeen
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
@@ -137,6 +137,11 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_incident_open": Spec(
         "gauge", "Incidents of the budget, and of the stream (service): 0 none, 1 open, 2 escalated", (*SERIES, "kind")
+    ),
+    "driftd_incident_severity": Spec(
+        "gauge",
+        "How bad an open incident is by its size: 0 none is open, or a note, 1 a warning, 2 critical",
+        (*SERIES, "kind"),
     ),
     "driftd_incident_escalations_total": Spec(
         "counter", "Open incidents that were told again, for what joined or grew", (*SERIES, "kind")
@@ -407,7 +412,8 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     for (key, rule, _), alert in board.alerts.items():
         states.setdefault((*_labels(key), rule), []).append(alert.state)
     yield "driftd_alert_state", (rules | {labels: int(worst(found)) for labels, found in states.items()}).items()
-    yield "driftd_incident_open", _incidents_open(board)
+    yield "driftd_incident_open", _of_incidents(board, how_open)
+    yield "driftd_incident_severity", _of_incidents(board, how_bad)
     trailing = [((*_labels(key), feature), trails) for (key, feature), trails in board.trailing.items()]
     yield "driftd_trailing_seconds", [(labels, trails.days * DAY / SECOND) for labels, trails in trailing]
     shifts = [(labels, trails.shift) for labels, trails in trailing if trails.shift is not None]
@@ -418,14 +424,14 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]
 
 
-def _incidents_open(board: Board) -> Iterator[Value]:
+def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Value]:
+    """What is told of the incidents of each series by kind, of several the most."""
     for key, series in board.series.items():
         for kind in KINDS if BUDGET_RULE in series.rules else ():
             alert = board.alerts.get((key, BUDGET_RULE, kind))
-            yield (*_labels(key), kind.value), 0 if alert is None else how_open(alert)
+            yield (*_labels(key), kind.value), 0 if alert is None else told(alert)
         stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in BY_STREAM]
-        open_now = max(0 if alert is None else how_open(alert) for alert in stream)
-        yield (*_labels(key), IncidentKind.SERVICE.value), open_now
+        yield (*_labels(key), IncidentKind.SERVICE.value), max(0 if alert is None else told(alert) for alert in stream)
 
 
 def how_open(alert: AlertSeen) -> int:
@@ -433,6 +439,11 @@ def how_open(alert: AlertSeen) -> int:
     if alert.state not in OPEN:
         return 0
     return 2 if alert.about.escalations else 1
+
+
+def how_bad(alert: AlertSeen) -> int:
+    """How bad its incident is: 0 it is not open, or a note; 1 a warning, 2 critical."""
+    return {Severity.WARNING: 1, Severity.CRITICAL: 2}.get(alert.severity, 0) if alert.state in OPEN else 0
 
 
 def _labels(key: SeriesKey) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from detectors import DriftScore
+from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import Severity
 from monitor.facts import (
@@ -207,6 +208,28 @@ def test_any_names_and_numbers_of_a_board_come_through(
         assert said[name] == ({(model, "1"): value} if values else {})
     assert said["driftd_rule_info"] == {(model, "1", rule, "critical"): 1}
     assert said["driftd_alert_state"] == {(model, "1", rule): 2}
+
+
+@pytest.mark.parametrize(
+    ("severity", "state", "said"),
+    [
+        (Severity.CRITICAL, AlertState.FIRING, 2),
+        (Severity.CRITICAL, AlertState.RECOVERING, 2),
+        (Severity.WARNING, AlertState.FIRING, 1),
+        (Severity.INFO, AlertState.FIRING, 0),
+        (Severity.CRITICAL, AlertState.PENDING, 0),
+        (Severity.CRITICAL, AlertState.INACTIVE, 0),
+    ],
+)
+def test_an_open_incident_is_as_bad_as_it_is_large(severity: Severity, state: AlertState, said: int) -> None:
+    """What the rules of Prometheus page by; a kind of which none is open is 0, not absent."""
+    scene = Scene(CHURN, rules={"drift": "critical"})
+    scene.telemetry.record([AlertSeen(CHURN, "drift", severity, state, NOON, 1, (), kind=IncidentKind.DATA_QUALITY)])
+
+    kinds = {"drift": 0, "data_quality": said, "prediction": 0, "service": 0}
+    assert scene.samples()["driftd_incident_severity"] == {
+        (CHURN.model, CHURN.version, kind): value for kind, value in kinds.items()
+    }
 
 
 @pytest.mark.parametrize(
