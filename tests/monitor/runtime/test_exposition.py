@@ -1,5 +1,6 @@
 """The text of a scrape: what prometheus_client would write, made without holding the loop, kept until a window closes."""
 
+import gc
 import math
 import sys
 from collections.abc import Callable
@@ -276,11 +277,13 @@ def calls_while_looking(scene: Scene, target: str, monkeypatch: pytest.MonkeyPat
 
     def counted(read: Callable[[Board], T]) -> T:
         def watched(board: Board) -> T:
+            gc.disable()  # whoever listens to the collector would be counted
             sys.setprofile(note)
             try:
                 return read(board)
             finally:
                 sys.setprofile(None)
+                gc.enable()
 
         return look(watched)
 
