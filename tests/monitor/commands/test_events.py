@@ -132,6 +132,22 @@ def test_every_kind_of_file_gives_one_reference(tmp_path: Path, form: str, reque
     assert fitted(config, "--input", tmp_path / ("e.csv" if form == "csv" else "e.parquet")).hash == expected
 
 
+@pytest.mark.parametrize("precision", [np.float16, np.float32, np.float64])
+def test_a_table_is_one_reference_with_a_configuration_and_without(tmp_path: Path, precision: type) -> None:
+    """A number of any precision is the decimal that it is written as, also where many values fill the bins."""
+    rng, names = seeded(), ("normal", "tenths", "score")
+    numbers = {name: rng.normal(size=3000).round(9 if name == "normal" else 1).astype(precision) for name in names}
+    times = pa.array([NOON_MS + at * 1000 for at in range(3000)])
+    pq.write_table(pa.table({"ts": times, **numbers}), tmp_path / "t.parquet")
+    fields = {"features": "", "prediction": "score", "model": {"const": "churn"}}
+    config = write(tmp_path, topics=[{"name": "predictions", "fields": fields}])
+    plain = tmp_path / "plain.json"
+
+    options = ["--timestamp", "ts", "--window", "5m", "--prediction", "score", "--output", str(plain)]
+    assert main(["reference", "fit", "--input", str(tmp_path / "t.parquet"), *options]) == 0
+    assert fitted(config, "--input", tmp_path / "t.parquet").hash == Reference.load(plain).hash
+
+
 @pytest.fixture
 def broker() -> Iterator["MockBroker"]:
     from tests.parts.mock import MockBroker
