@@ -27,7 +27,7 @@ from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.settings import ConfigError, Settings, mask_url
-from monitor.settings.schema import SECRET_FILES, TopicSettings
+from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import Source
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
@@ -98,7 +98,7 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         group_id=kafka.group_id,
         topics=tuple(topic.name for topic in settings.topics),
         from_earliest=kafka.start_from == "earliest",
-        properties=broker_properties(settings),
+        properties=broker_properties(kafka),
         startup_timeout=kafka.startup_timeout / SECOND,
         skip_lost=kafka.lost_offsets == "skip",
     )
@@ -108,22 +108,21 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 
 
-def broker_properties(settings: Settings) -> dict[str, Any]:
+def broker_properties(kafka: KafkaSettings) -> dict[str, Any]:
     """The properties of the client, with what their files hold. Raises ConfigError."""
-    kafka = settings.kafka
     try:
         return secured(kafka.properties, kafka.ca_file, SECRET_FILES)
     except SecretFileError as error:
         raise ConfigError(str(error)) from None
 
 
-def client_properties(settings: Settings) -> dict[str, Any]:
+def client_properties(kafka: KafkaSettings) -> dict[str, Any]:
     """What a client of ours needs to reach the broker."""
     return {
         "log_level": 0,
         "socket.timeout.ms": 10_000,
-        **broker_properties(settings),
-        "bootstrap.servers": settings.kafka.bootstrap_servers,
+        **broker_properties(kafka),
+        "bootstrap.servers": kafka.bootstrap_servers,
     }
 
 

@@ -86,6 +86,14 @@ def build_parser() -> argparse.ArgumentParser:
     init.add_argument("file", nargs="?", type=Path, help="JSONL, Parquet or CSV instead of a topic")
     init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
     init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
+    init.add_argument(
+        "--property",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one of kafka.properties, as often as wanted: security.protocol=SASL_SSL, sasl.password_file=FILE",
+    )
+    init.add_argument("--ca-file", type=Path, metavar="FILE", help="the certificates that the brokers' are signed by")
     init.add_argument("--config", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
     arguments.add_dialect(init)
 
@@ -304,7 +312,16 @@ def _init(options: argparse.Namespace) -> Exit:
     from monitor.commands.init import InitChoice, init
 
     return init(
-        InitChoice(options.config, options.file, options.kafka, options.topic, options.delimiter, options.decimal)
+        InitChoice(
+            config=options.config,
+            file=options.file,
+            kafka=options.kafka,
+            topic=options.topic,
+            properties=options.property,
+            ca_file=options.ca_file,
+            delimiter=options.delimiter,
+            decimal=options.decimal,
+        )
     )
 
 

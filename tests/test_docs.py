@@ -24,6 +24,7 @@ from monitor.runtime.writing import Deciding
 from monitor.sections import parse_duration
 from monitor.settings import Settings
 from monitor.settings.schema import FeatureSettings
+from monitor.sources.decode import naming
 from monitor.stream.events import HOUR
 from tests.documents import blocks
 
@@ -111,6 +112,11 @@ def test_every_route_is_documented_and_no_other() -> None:
     assert documented == set(surface.routes)
     assert taken == set(surface.taken)
     assert {surface.answer(route, "")[0] for route in surface.routes if "{" not in route} == {HTTPStatus.OK}
+
+
+@pytest.mark.parametrize("part", ["TIMES", "IDS", "MODELS", "VERSIONS", "FEATURES", "PREDICTED", "SCORES"])
+def test_the_names_that_init_looks_for_are_in_its_page_in_their_order(part: str) -> None:
+    assert ", ".join(getattr(naming, part)) in text("docs/command-line.md")
 
 
 def test_every_command_has_a_row_with_its_options_in_the_page_of_the_command_line() -> None:

@@ -14,7 +14,7 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import PREDICTION, FieldMap
 from monitor.sources.formats.fields import Path as Place
-from monitor.sources.tables.base import Chunk, Dialect, TableError, Texts, explained
+from monitor.sources.tables.base import Chunk, Dialect, TableError, Texts, explained, levels
 from monitor.sources.tables.csv import PLAIN
 from monitor.sources.tables.files import look, table_of
 from monitor.sources.tables.times import plain_times
@@ -179,12 +179,13 @@ def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinde
     below = ".".join(fields.features) + "."
     nested = [name for name in names if fields.features and name.startswith(below)]
     roles = set(places_in(names, fields, [fields.prediction]).values())
-    plain = [name for name in names if name not in roles and name not in finder.envelope and "." not in name]
+    plain = [name for name in names if name not in roles | finder.envelope and len(levels(name, names)) == 1]
     found = {name.removeprefix(below): name for name in nested} if nested else {name: name for name in plain}
     held = places_in(names, fields, [fields.prediction]).get(fields.prediction)
     if held is not None and finder.predicted:
         found[PREDICTION] = held
-    return {feature: name for feature, name in found.items() if feature not in finder.features}
+    known = finder.predicted_inside | finder.features.keys()
+    return {feature: name for feature, name in found.items() if feature not in known}
 
 
 def take_column(finder: FeatureFinder, name: str, column: Column) -> bool:

@@ -112,7 +112,9 @@ def unwritable(directory: Path) -> str | None:
 def client_problems(settings: Settings) -> Iterator[str]:
     """Whether the client takes its properties; nothing is connected to."""
     try:
-        Consumer({**client_properties(settings), "bootstrap.servers": "", "group.id": settings.kafka.group_id}).close()
+        Consumer(
+            {**client_properties(settings.kafka), "bootstrap.servers": "", "group.id": settings.kafka.group_id}
+        ).close()
     except (KafkaException, ValueError) as error:
         yield f"kafka.properties: {explain_client(error)}"
 
@@ -152,7 +154,7 @@ def look_up_topics(settings: Settings) -> Connections:
     complaints: list[str] = []
     consumer = Consumer(
         {
-            **client_properties(settings),
+            **client_properties(settings.kafka),
             "group.id": settings.kafka.group_id,
             "error_cb": lambda error: complaints.append(error.str()),
         }

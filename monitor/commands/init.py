@@ -1,15 +1,16 @@
 """`driftd init`: a first configuration from a look at the events, and the reference from the same events."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
 
-from monitor.app import explain_client
+from monitor.app import client_properties, explain_client
 from monitor.backtest.recorded import RecordedError, blocks, size_of
 from monitor.clock import SystemClock
 from monitor.commands.dialect import dialect_of
@@ -17,19 +18,22 @@ from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
 from monitor.commands.records import holds_lines
 from monitor.commands.reference import FitChoice
+from monitor.commands.security import beside, kafka_settings, lines_of
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
+from monitor.settings.schema import KafkaSettings
 from monitor.sources.decode.guessing import Guess, NothingLikeEvents, guess
 from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import read_document
 from monitor.sources.formats.values import Rejected
 from monitor.sources.kafka.newest import SampleError, newest_of
-from monitor.sources.tables.base import Dialect, TableError, explained
+from monitor.sources.tables.base import Dialect, TableError, explained, levels
 from monitor.sources.tables.files import look, table_of
 
 SAMPLED = 1000  # rows of a file
 WINDOWS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")  # each a part of a day
 ROOMY = 400  # rows of a usual window: twice those that are judged
+LONGEST_STEM = 200  # bytes; a file's name has 255
 BROKERS = "127.0.0.1:9092"
 
 
@@ -41,43 +45,82 @@ class InitChoice:
     file: Path | None = None
     kafka: str | None = None
     topic: str | None = None
+    properties: Sequence[str] = ()
+    ca_file: Path | None = None
     delimiter: str = ","
     decimal: str = "."
 
 
 def init(choice: InitChoice) -> Exit:
-    """Look at events, write a configuration, and fit the references. Raises ConfigError."""
+    """Look at events, write a configuration, and fit the references. What fails leaves nothing. Raises ConfigError."""
     if choice.config.exists():
         raise ConfigError(f"{choice.config}: is there already; name another by --config")
     if not choice.config.resolve().parent.is_dir():
         raise ConfigError(f"{choice.config}: there is no directory {choice.config.resolve().parent}")
-    rows, topic = sample(choice), topic_name(choice)
+    broker = broker_of(choice)
+    rows, topic = sample(choice, broker), topic_name(choice)
     try:
         found = guess(rows, SystemClock().now())
     except NothingLikeEvents as error:
         raise ConfigError(f"{choice.file or topic}: {error}") from None
-    try:
-        choice.config.write_text("\n".join(written(found, choice, topic)) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{choice.config}: cannot be written: {error.strerror or error}") from None
-    for line in words(found, choice, len(rows)):
-        print(line)
-    models = found.models or (topic,)
-    for model in models:
-        fit_events(
-            FitChoice(
-                [] if choice.file is None else [choice.file],
-                None,
-                config=choice.config,
-                model=model,
-                kafka=choice.file is None,
-                delimiter=choice.delimiter,
-                decimal=choice.decimal,
-            )
-        )
+    references = references_of(found.models or (topic,), choice)
+    with ExitStack() as made:
+        for path in (choice.config, *references.values()):
+            made.callback(path.unlink, missing_ok=True)
+        write(choice.config, written(found, choice, topic, broker, references))
+        for line in words(found, choice, len(rows)):
+            print(line)
+        for model in references:
+            fit_events(fitted(choice, model))
+        made.pop_all()
     offline = "" if choice.file is None else " --offline"
     print(f"next: look through {choice.config}, then `driftd check --config {choice.config}{offline}`")
     return Exit.OK
+
+
+def write(config: Path, lines: Iterable[str]) -> None:
+    """Write the configuration. Raises ConfigError."""
+    try:
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{config}: cannot be written: {error.strerror or error}") from None
+
+
+def fitted(choice: InitChoice, model: str) -> FitChoice:
+    """The reference of one model, of all the events there are."""
+    return FitChoice(
+        [] if choice.file is None else [choice.file],
+        None,
+        config=choice.config,
+        model=model,
+        kafka=choice.file is None,
+        delimiter=choice.delimiter,
+        decimal=choice.decimal,
+    )
+
+
+def references_of(models: Sequence[str], choice: InitChoice) -> dict[str, Path]:
+    """A file for the reference of each model, beside the configuration. Raises ConfigError where one is there already."""
+    home = choice.config.parent
+    taken = {choice.config.name.casefold(), "" if choice.file is None else choice.file.name.casefold()}
+    found: dict[str, Path] = {}
+    for model in models:
+        stem = file_stem(model)
+        names = (f"{stem}{number}.json" for number in chain([""], (f"-{number}" for number in count(2))))
+        name = next(name for name in names if name.casefold() not in taken)  # some file systems know no capitals
+        taken.add(name.casefold())
+        found[model] = home / name
+    if there := [path for path in found.values() if path.exists()]:
+        raise ConfigError(
+            f"{there[0]}: is there already, and the reference would be written there; move it, or name another directory by --config"
+        )
+    return found
+
+
+def file_stem(model: str) -> str:
+    """The name of a model as that of a file, which no system refuses."""
+    plain = "".join(each if each.isalnum() or each in "._-" else "-" for each in model).lstrip(".")
+    return plain.encode()[:LONGEST_STEM].decode(errors="ignore") or "model"
 
 
 def topic_name(choice: InitChoice) -> str:
@@ -91,18 +134,26 @@ def topic_name(choice: InitChoice) -> str:
 # --- a sample -----------------------------------------------------------------------------------------------------------
 
 
-def sample(choice: InitChoice) -> list[Mapping[str, Any]]:
-    """Some events as objects. Raises ConfigError."""
+def broker_of(choice: InitChoice) -> KafkaSettings | None:
+    """How the broker is reached, as the configuration will say it; None for a file. Raises ConfigError."""
     if (choice.file is None) == (choice.kafka is None):
         raise ConfigError("init needs a FILE, or --kafka BROKERS and --topic NAME")
+    if choice.kafka is None and (choice.properties or choice.ca_file is not None):
+        raise ConfigError(f"--{'property' if choice.properties else 'ca-file'}: is of a broker, which --kafka names")
+    return None if choice.kafka is None else kafka_settings(choice.kafka, choice.properties, choice.ca_file)
+
+
+def sample(choice: InitChoice, broker: KafkaSettings | None) -> list[Mapping[str, Any]]:
+    """Some events as objects. Raises ConfigError."""
     if choice.file is not None:
         dialect = dialect_of(choice.delimiter, choice.decimal)
         rows = list(islice(rows_of_file(choice.file, dialect), SAMPLED))
         return rows or _nothing(str(choice.file))
+    assert broker is not None
     if choice.topic is None:
         raise ConfigError("--kafka needs --topic NAME")
     try:
-        newest = newest_of({"bootstrap.servers": choice.kafka, "log_level": 0}, choice.topic)
+        newest = newest_of(client_properties(broker), choice.topic)
     except SampleError as error:
         raise ConfigError(f"--kafka {choice.kafka}: {error}") from None
     except (KafkaException, ValueError) as error:
@@ -119,8 +170,8 @@ def rows_of_file(path: Path, dialect: Dialect) -> Iterator[Mapping[str, Any]]:
     try:
         size_of(path)
         if holds_lines([path]):
-            _, first = next(iter(blocks(path)), (0, []))
-            yield from objects(first[:SAMPLED], str(path))
+            first = chain.from_iterable(messages for _, messages in blocks(path))
+            yield from objects(list(islice(first, SAMPLED)), str(path))
             return
         yield from table_rows(path, dialect)
     except (RecordedError, TableError) as error:
@@ -134,11 +185,10 @@ def table_rows(path: Path, dialect: Dialect) -> Iterator[Mapping[str, Any]]:
         table = table_of(path, dialect)
         texts = shape.reading({}, None)
         chunk, _ = next(iter(table.read(set(table.names), texts)), ({}, 0.0))
-    columns = {name: _plain(column) for name, column in chunk.items()}
-    for values in zip(*columns.values(), strict=True):
+    places = [levels(name, chunk) for name in chunk]
+    for values in zip(*map(_plain, chunk.values()), strict=True):
         row: dict[str, Any] = {}
-        for name, value in zip(columns, values, strict=True):
-            *above, last = name.split(".")
+        for (*above, last), value in zip(places, values, strict=True):
             held = row
             for each in above:
                 held = held.setdefault(each, {})
@@ -151,7 +201,7 @@ def _plain(column: Any) -> list[Any]:
     if getattr(column, "dtype", None) is not None and column.dtype.kind == "M":
         return [None if str(time) == "NaT" else f"{time}Z" for time in column[:SAMPLED].astype("datetime64[us]")]
     values = column.tolist()[:SAMPLED]
-    return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
+    return [None if isinstance(value, float) and value != value else value for value in values]  # noqa: PLR0124 - NaN
 
 
 def objects(values: Sequence[bytes | None], where: str) -> list[Mapping[str, Any]]:
@@ -176,8 +226,8 @@ def words(found: Guess, choice: InitChoice, rows: int) -> Iterator[str]:
     yield f"{choice.config}: from {rows:,} events"
     for key, path in parts(found).items():
         note = f" (unsure: {found.unsure[key]})" if key in found.unsure else ""
-        yield f"  {key}: {path or 'none'}{note}"
-    yield f"  models: {', '.join(found.models) or 'none is named; all events are of one'}"
+        yield _comment(f"  {key}: {path or 'none'}{note}")
+    yield _comment(f"  models: {', '.join(found.models) or 'none is named; all events are of one'}")
 
 
 def parts(found: Guess) -> dict[str, str | None]:
@@ -201,13 +251,17 @@ def window_for(times: Sequence[int]) -> str:
     return next((each for each in WINDOWS if len(times) * parse_duration(each) / span >= ROOMY), WINDOWS[-1])
 
 
-def written(found: Guess, choice: InitChoice, topic: str) -> Iterator[str]:
+def written(
+    found: Guess, choice: InitChoice, topic: str, broker: KafkaSettings | None, references: Mapping[str, Path]
+) -> Iterator[str]:
     """The lines of the configuration."""
     unsure = {key: f"  # unsure: {_comment(why)}" for key, why in found.unsure.items()}
     yield "# Written by `driftd init` from a look at the events. What is not sure says so; `driftd explain` shows each message."
     yield "kafka:"
-    note = "" if choice.kafka else "  # unsure: a file says nothing of a broker"
-    yield f"  bootstrap_servers: {_text(choice.kafka or BROKERS)}{note}"
+    if broker is None:
+        yield f"  bootstrap_servers: {_text(BROKERS)}  # unsure: a file says nothing of a broker"
+    else:
+        yield from broker_lines(broker, choice.config.parent)
     yield "topics:"
     yield f"  - name: {_text(topic)}"
     yield f"    timestamp_unit: {found.unit}  # of numbers; texts are RFC 3339"
@@ -223,23 +277,31 @@ def written(found: Guess, choice: InitChoice, topic: str) -> Iterator[str]:
     prediction = found.prediction or "prediction"
     yield f"      prediction: {_text(prediction)}{unsure.get('prediction', '')}"
     yield "models:"
-    for model in found.models or (topic,):
+    for model, reference in references.items():
         yield f"  - name: {_text(model)}  # every version"
-        yield f"    reference: {_text(f'{_file(model)}.json')}  # of all events there were; `driftd reference fit --config` makes it anew"
+        yield f"    reference: {_text(reference.name)}  # of all events there were; `driftd reference fit --config` makes it anew"
         yield f"    window: {window_for(found.times)}  # by the rate of the events"
     yield "state: driftd-state  # beside this file"
     yield "# webhooks:  # who is told; docs/webhooks.md"
     yield "#   - {name: team, url: https://…, secret_env: DRIFTD_SECRET}"
 
 
+def broker_lines(broker: KafkaSettings, home: Path) -> Iterator[str]:
+    """How the broker is reached, in the configuration's keys."""
+    yield f"  bootstrap_servers: {_text(broker.bootstrap_servers)}"
+    if broker.ca_file is not None:
+        yield f"  ca_file: {_text(beside(broker.ca_file, home))}"
+    if broker.properties:
+        yield "  properties:"
+        yield from (f"    {_text(name)}: {_text(value)}" for name, value in lines_of(broker, home))
+
+
 def _text(text: str) -> str:
-    return json.dumps(text)
+    """A text as JSON and YAML both write it."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in quoted)
 
 
 def _comment(text: str) -> str:
     """Names come from messages: none may end the line that it stands in."""
     return "".join(each if each.isprintable() else "?" for each in text)
-
-
-def _file(model: str) -> str:
-    return "".join(each if each.isalnum() or each in "._-" else "-" for each in model)

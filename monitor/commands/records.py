@@ -75,7 +75,7 @@ def range_of_topics(settings: Settings, decoders: Mapping[str, TopicDecoder], wi
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
         topics=tuple(decoders),
-        properties=broker_properties(settings),
+        properties=broker_properties(kafka),
         startup_timeout=kafka.startup_timeout / SECOND,
     )
     try:

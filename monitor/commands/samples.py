@@ -49,7 +49,7 @@ def sample_topics(configuration: Configuration, topics: Sequence[str], patience:
     """Read a few messages of each topic. What cannot be read is a problem."""
     for topic in topics:
         try:
-            sample = newest_of(client_properties(configuration.settings), topic, patience)
+            sample = newest_of(client_properties(configuration.settings.kafka), topic, patience)
         except SampleError as error:
             yield TopicSample(topic, 0, 0, Totals(), problems=[f"topics.{topic}: cannot be read: {error}"])
         else:

@@ -9,8 +9,17 @@ from itertools import islice
 from detectors import Kind
 from detectors.columns import BOOLEANS
 from detectors.reference.copies import is_label
+from monitor.sources.decode.naming import is_predicted
 from monitor.sources.formats.fields import PREDICTION, FeatureSlot, FeatureSlots, FieldMap, Path
-from monitor.sources.formats.values import LATEST_NANOS, Rejected, category, parse_time, timestamp
+from monitor.sources.formats.values import (
+    HALF_A_CHARACTER,
+    LATEST_NANOS,
+    Rejected,
+    category,
+    is_writable,
+    parse_time,
+    timestamp,
+)
 
 IDENTIFIERS = ("id", "uuid", "guid")
 TIMES = ("ts", "timestamp", "time", "datetime")
@@ -144,6 +153,8 @@ class FeatureFinder:
 
     def _refused(self, name: str, values: Collection[object]) -> str | None:
         """Why it is no feature; None where it is one."""
+        if not is_writable(name):
+            return HALF_A_CHARACTER
         if all(isinstance(value, dict | list) for value in values):
             return "nested"
         if name in self.without or any(fnmatchcase(name, pattern) for pattern in self.without):
@@ -158,6 +169,8 @@ class FeatureFinder:
             return "an identifier; name it in --columns to keep it"
         if is_label(name):
             return "named as a target; name it in --columns to keep it"
+        if self.predicted and is_predicted(name):
+            return "named as a prediction; name it in --columns to keep it"
         return "a time" if is_time(name, values, self.fields.unit) else None
 
     def _values(self, row: Mapping[Path, object]) -> Iterable[tuple[str, object]]:
@@ -168,9 +181,15 @@ class FeatureFinder:
             held = {
                 at[len(path)]: value for at, value in row.items() if at[: len(path)] == path and len(at) > len(path)
             }
-        ours = OURS if path else OURS | self.envelope
+        ours = (OURS if path else OURS | self.envelope) | self.predicted_inside
         found = held.items() if ours.isdisjoint(held) else [item for item in held.items() if item[0] not in ours]
         return [*found, (PREDICTION, row.get(self.fields.prediction))] if self.predicted else found
+
+    @property
+    def predicted_inside(self) -> set[str]:
+        """The name of the prediction among the features, where it stands there: it is no input beside."""
+        path, inside = self.fields.prediction, self.fields.features
+        return {path[-1]} if self.predicted and inside and path[:-1] == inside else set()
 
     @property
     def envelope(self) -> set[str]:

@@ -1,27 +1,25 @@
 """What the parts of unknown messages may be: time and its unit, id, model, version, features, prediction; and what is not sure."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from detectors.reference.copies import is_label
+from monitor.sources.decode import naming
 from monitor.sources.decode.finding import is_identifier
 from monitor.sources.formats.fields import Path
-from monitor.sources.formats.values import EARLIEST, UNITS, Rejected, parse_time
+from monitor.sources.formats.values import EARLIEST, UNITS, Rejected, epoch, is_writable, parse_time
 from monitor.stream.events import DAY, Nanos
 
-TIME_NAMES = ("ts", "timestamp", "event_time", "eventtime", "time", "datetime", "created_at", "occurred_at", "date")
-ID_NAMES = ("id", "event_id", "request_id", "uuid", "prediction_id", "inference_id")
-MODEL_NAMES = ("model", "model_name", "modelname", "model_id")
-VERSION_NAMES = ("version", "model_version", "modelversion")
-PREDICTION_NAMES = ("prediction", "predicted", "y_pred", "pred", "score", "probability", "proba", "output", "y_hat")
-FEATURE_NAMES = ("features", "inputs", "input", "data", "payload")
 MOST_MODELS = 20  # more are no models: a feature that is called so
+LONGEST_NAME = 128  # of a model
+NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 NEARLY_ALL = 0.99  # of the values of a time are one
+OWN = 0.9  # of the values of an event's id are different ones
 
 Row = Mapping[str, Any]
+Leaves = Mapping[Path, list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +48,14 @@ def guess(rows: Sequence[Row], now: Nanos) -> Guess:
     leaves = _leaves_of(rows)
     unsure: dict[str, str] = {}
     timestamp, unit, times = _time(leaves, now, unsure)
-    taken = {timestamp}
-    model = _named(leaves, MODEL_NAMES, taken)
-    models = _models(leaves, model)
-    if model is not None and not models:
-        unsure["model"] = (
-            f"{'.'.join(model)} has too many values, or no texts, to be a model's name: taken as a feature"
-        )
-        model = None
-    version = _named(leaves, VERSION_NAMES, taken)
-    prediction = _named(leaves, PREDICTION_NAMES, taken, scalar=True)
-    identifier = _named(leaves, ID_NAMES, taken)
-    envelope = {path for path in (timestamp, model, version, prediction, identifier) if path is not None}
-    features, names = _features(leaves, envelope, unsure)
-    if prediction is None:
-        unsure["prediction"] = "nothing is called like a prediction: without one its drift is not seen"
-    elif len(others := _all_named(leaves, PREDICTION_NAMES, features)) > 1:
-        unsure["prediction"] = f"may also be {', '.join('.'.join(path) for path in others if path != prediction)}"
+    rest = {path: values for path, values in leaves.items() if path != timestamp}
+    model, models = _model(rest, unsure)
+    version = _version(rest, model)
+    identifier = _identifier(rest)
+    envelope = {path for path in (timestamp, model, version, identifier) if path is not None}
+    features = _features_object(leaves, envelope)
+    prediction = _prediction(rest, envelope, features, unsure)
+    names = _features(leaves, envelope | {prediction or ()}, features, unsure)
     return Guess(
         timestamp=_dotted(timestamp),
         unit=unit,
@@ -87,14 +76,14 @@ def _dotted(path: Path) -> str:
 
 
 def _leaves_of(rows: Sequence[Row]) -> dict[Path, list[Any]]:
-    """The values at each path that are there, in the order in which paths first come."""
+    """The values at each path that can be written, in the order in which paths first come."""
     found: dict[Path, list[Any]] = {}
     for row in rows:
         for path, value in _leaves(row, ()):
             held = found.setdefault(path, [])
             if value is not None:
                 held.append(value)
-    return found
+    return {path: values for path, values in found.items() if is_writable("".join(path))}
 
 
 def _leaves(held: Row, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -105,25 +94,41 @@ def _leaves(held: Row, path: Path) -> Iterator[tuple[Path, Any]]:
             yield (*path, name), value
 
 
+def _can_be_mapped(path: Path) -> bool:
+    """Whether a dotted path leads there."""
+    return all(name and "." not in name for name in path)
+
+
 # --- time ---------------------------------------------------------------------------------------------------------------
 
 
-def _time(leaves: Mapping[Path, list[Any]], now: Nanos, unsure: dict[str, str]) -> tuple[Path, str, tuple[Nanos, ...]]:
+def _time(leaves: Leaves, now: Nanos, unsure: dict[str, str]) -> tuple[Path, str, tuple[Nanos, ...]]:
     """The path of the event time: by its name, then the one nearest to the message's root."""
-    found = {path: read for path, values in leaves.items() if (read := as_times(values, now)) is not None}
-    named = {path: read for path, read in found.items() if path[-1].lower() in TIME_NAMES}
-    able = named or {path: read for path, read in found.items() if read[0] == "text"} or found
-    if not able:
+    able = {path: read for path, values in leaves.items() if (read := as_times(values, now)) is not None}
+    found = {path: read for path, read in able.items() if _can_be_mapped(path)}
+    if not found:
         raise NothingLikeEvents(
             "no value of the messages could be an event time: epochs since 2000 and RFC 3339 texts are"
+            + "".join(f"; {_dotted(path)} is one, but no path leads to a key with a dot in it" for path in [*able][:1])
         )
-    path = min(able, key=lambda each: (_rank(each[-1], TIME_NAMES), len(each)))
-    unit, times = able[path]
-    if others := [".".join(each) for each in found if each != path]:
+    path = min(found, key=lambda each: _unlikely(each, found[each][0]))
+    unit, times = found[path]
+    if others := [_dotted(each) for each in found if each != path]:
         unsure["timestamp"] = f"may also be {', '.join(others)}"
-    elif not named:
+    elif not _is_called_a_time(path):
         unsure["timestamp"] = "is not called like a time: its values look like one"
     return path, "ms" if unit == "text" else unit, times
+
+
+def _unlikely(path: Path, unit: str) -> tuple[bool, bool, int, bool, int]:
+    """How little a time is the event's: by its name, its object, the better name, whether it is a text, its depth."""
+    rank = naming.rank(path, naming.TIMES)
+    best = len(naming.TIMES) if rank is None else rank
+    return not _is_called_a_time(path), _inside(path), best, unit != "text", len(path)
+
+
+def _is_called_a_time(path: Path) -> bool:
+    return naming.rank(path, naming.TIMES) is not None or f"_{naming.plain(path[-1])}".endswith(naming.TIME_ENDS)
 
 
 def as_times(values: Sequence[Any], now: Nanos) -> tuple[str, tuple[Nanos, ...]] | None:
@@ -140,65 +145,130 @@ def as_times(values: Sequence[Any], now: Nanos) -> tuple[str, tuple[Nanos, ...]]
 
 
 def _as_time(value: Any, unit: str) -> Nanos | None:
-    if unit == "text":
-        try:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        if unit == "text":
             return parse_time(value) if isinstance(value, str) else None
-        except Rejected:
-            return None
-    plain = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
-    return int(value * UNITS[unit]) if plain else None
-
-
-def _rank(name: str, names: Sequence[str]) -> int:
-    low = name.lower()
-    return names.index(low) if low in names else len(names)
+        return epoch(value, UNITS[unit]) if plain else None
+    except Rejected:
+        return None
 
 
 # --- the rest -----------------------------------------------------------------------------------------------------------
 
 
-def _named(
-    leaves: Mapping[Path, list[Any]], names: Sequence[str], taken: set[Path], *, scalar: bool = True
-) -> Path | None:
-    """The path that is called so, the best name first, then the one nearest to the root."""
-    able = [path for path in _all_named(leaves, names, None) if path not in taken and _is_scalar(leaves[path], scalar)]
-    return min(able, key=lambda path: (len(path), _rank(path[-1], names)), default=None)
+def _called(leaves: Leaves, names: Sequence[str]) -> list[Path]:
+    """The paths that are called so and hold plain values: the nearest to the root first, then the best name."""
+    found = [
+        path
+        for path, values in leaves.items()
+        if naming.rank(path, names) is not None and _can_be_mapped(path) and _is_scalar(values)
+    ]
+    return sorted(found, key=lambda path: (len(path), naming.rank(path, names)))
 
 
-def _all_named(leaves: Mapping[Path, list[Any]], names: Sequence[str], outside: Path | None) -> list[Path]:
-    inside = [path for path in leaves if outside and path[: len(outside)] == outside]
-    return [path for path in leaves if path[-1].lower() in names and path not in inside]
+def _is_scalar(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(value, str | int | float) for value in values)
 
 
-def _is_scalar(values: Sequence[Any], scalar: bool) -> bool:  # noqa: FBT001 - said by the caller's keyword
-    return not scalar or bool(values and all(isinstance(value, str | int | float) for value in values))
+def _inside(path: Path) -> bool:
+    """Whether a path leads into an object of features: what is called a model there is none."""
+    return any(naming.plain(name) in naming.FEATURES for name in path[:-1])
 
 
-def _models(leaves: Mapping[Path, list[Any]], path: Path | None) -> tuple[str, ...]:
-    """The models that the sample names; none where these are no models."""
-    values = leaves.get(path or (), [])
+def _model(leaves: Leaves, unsure: dict[str, str]) -> tuple[Path | None, tuple[str, ...]]:
+    """Where messages name their model, and the models that the sample names."""
+    able = [path for path in _called(leaves, naming.MODELS) if not _inside(path)]
+    for path in able:
+        if models := _models(leaves[path]):
+            odd = dict.fromkeys(value for value in leaves[path] if value not in models)
+            if odd:
+                unsure["model"] = (
+                    f"events of {', '.join(map(repr, odd))[:80]} are not monitored: that is no model's name"
+                )
+            return path, models
+    if able:
+        unsure["model"] = (
+            f"{_dotted(able[0])} has too many values, or no texts, to be a model's name: taken as a feature"
+        )
+    return None, ()
+
+
+def _models(values: Sequence[Any]) -> tuple[str, ...]:
+    """The models that these values name; none where they are no models."""
     names = tuple(dict.fromkeys(value for value in values if isinstance(value, str)))
-    return names if len(names) <= MOST_MODELS and len(names) < max(2, len(values)) else ()
+    few = len(names) <= MOST_MODELS and len(names) < max(2, len(values))
+    return tuple(filter(_can_be_a_name, names)) if few else ()
 
 
-def _features(
-    leaves: Mapping[Path, list[Any]], envelope: set[Path], unsure: dict[str, str]
-) -> tuple[Path, tuple[str, ...]]:
-    """The object that holds most values beside what is known, and their names."""
-    by_object: dict[Path, list[str]] = {(): []}
-    for path, values in leaves.items():
-        if path not in envelope and not is_identifier(path[-1]) and not is_label(path[-1]) and _is_scalar(values, True):  # noqa: FBT003 - same
-            by_object.setdefault(path[:-1], []).append(path[-1])
-    best = max(by_object, key=lambda path: (len(by_object[path]), -_rank(path[-1] if path else "", FEATURE_NAMES)))
-    if not by_object[best]:
+def _can_be_a_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and is_writable(text) and NAME.fullmatch(text) is not None
+
+
+def _version(leaves: Leaves, model: Path | None) -> Path | None:
+    """Where messages name the version of their model: rather beside its name."""
+    able = [path for path in _called(leaves, naming.VERSIONS) if path != model and not _inside(path)]
+    return min(able, key=lambda path: path[:-1] != model[:-1] if model else False, default=None)
+
+
+def _identifier(leaves: Leaves) -> Path | None:
+    """Where messages have an id of their own: one that many share is a customer's, or a model's."""
+    able = [path for path in _called(leaves, naming.IDS) if not _inside(path)]
+    return next((path for path in able if len(set(leaves[path])) >= OWN * len(leaves[path])), None)
+
+
+def _prediction(leaves: Leaves, envelope: set[Path], features: Path, unsure: dict[str, str]) -> Path | None:
+    """Where messages have the prediction: rather outside the object of the features, where a score may be an input."""
+    able = [path for path in _called(leaves, naming.PREDICTIONS) if path not in envelope]
+    able.sort(key=lambda path: bool(features) and path[: len(features)] == features)
+    if not able:
+        unsure["prediction"] = "nothing is called like a prediction: without one its drift is not seen"
+    elif len(able) > 1:
+        unsure["prediction"] = f"may also be {', '.join(map(_dotted, able[1:]))}"
+    return able[0] if able else None
+
+
+def _features_object(leaves: Leaves, envelope: set[Path]) -> Path:
+    """The object that is called the features, else the one that holds most values beside what is known."""
+    inputs = {path for path in _may_be_features(leaves, envelope) if naming.rank(path, naming.PREDICTIONS) is None}
+    objects = dict.fromkeys(path[:-1] for path in inputs or _may_be_features(leaves, envelope))
+    if not objects:
         raise NothingLikeEvents(
             "no value of the messages could be a feature, beside time, model, version, prediction and ids"
         )
-    rest = [
-        f"{'.'.join(path) or 'the message itself'} ({len(names)})"
-        for path, names in by_object.items()
-        if names and path != best
+
+    def likely(held: Path) -> tuple[bool, int, int]:
+        name = naming.plain(held[-1]) if held else ""
+        wrapper = naming.WRAPPERS.index(name) if name in naming.WRAPPERS else len(naming.WRAPPERS)
+        return name in naming.FEATURES, sum(path[:-1] == held for path in inputs), -wrapper
+
+    return max(objects, key=likely)
+
+
+def _may_be_features(leaves: Leaves, envelope: set[Path]) -> list[Path]:
+    return [
+        path
+        for path, values in leaves.items()
+        if path not in envelope
+        and _can_be_mapped(path[:-1])
+        and not is_identifier(path[-1])
+        and not is_label(path[-1])
+        and _is_scalar(values)
     ]
-    if rest:
-        unsure["features"] = f"other values stand in {', '.join(rest)}; they are not read"
-    return best, tuple(by_object[best])
+
+
+def _features(leaves: Leaves, envelope: set[Path], features: Path, unsure: dict[str, str]) -> tuple[str, ...]:
+    """The names of the features; what stands elsewhere is said."""
+    by_object: dict[Path, list[str]] = {}
+    for path in _may_be_features(leaves, envelope):
+        if not naming.is_predicted(path[-1]):
+            by_object.setdefault(path[:-1], []).append(path[-1])
+    names = by_object.pop(features, [])
+    if not names:
+        raise NothingLikeEvents(
+            "no value of the messages could be a feature, beside time, model, version, prediction and ids"
+        )
+    if by_object:
+        rest = ", ".join(f"{_dotted(path) or 'the message itself'} ({len(held)})" for path, held in by_object.items())
+        unsure["features"] = f"other values stand in {rest}; they are not read"
+    return tuple(names)

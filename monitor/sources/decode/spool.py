@@ -1,11 +1,9 @@
 """Columns kept on disk between two passes: what was read once from Kafka need not be there, or the same, a second time."""
 
+import pickle
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Self
-
-import msgspec
-import numpy as np
 
 from monitor.sources.decode.learner import EventColumns
 
@@ -15,7 +13,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the spool is left
-        self._sizes: list[int] = []
+        self._pieces = 0
 
     def __enter__(self) -> Self:
         return self
@@ -24,20 +22,13 @@ class Spool:
         self._file.close()
 
     def write(self, columns: EventColumns) -> None:
-        """Keep some rows. Raises OSError where there is no room."""
-        arrays = ({name: column.tobytes() for name, column in of.items()} for of in (columns.numbers, columns.codes))
-        content = msgspec.msgpack.encode((columns.times.tobytes(), *arrays, columns.others))
-        self._file.write(content)
-        self._sizes.append(len(content))
+        """Keep some rows, with any text that a message may hold. Raises OSError where there is no room."""
+        pickle.dump(columns, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._pieces += 1
 
     def read(self) -> Iterator[EventColumns]:
         """All that was written, in its order."""
         self._file.seek(0)
-        for size in self._sizes:
-            times, numbers, codes, others = msgspec.msgpack.decode(self._file.read(size))
-            yield EventColumns(
-                np.frombuffer(times, dtype=np.int64),
-                {name: np.frombuffer(column, dtype=np.float64) for name, column in numbers.items()},
-                {name: np.frombuffer(column, dtype=np.int32) for name, column in codes.items()},
-                others,
-            )
+        for _ in range(self._pieces):
+            columns: EventColumns = pickle.load(self._file)  # noqa: S301 - nobody else can write it: it has no name
+            yield columns

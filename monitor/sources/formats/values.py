@@ -14,6 +14,7 @@ LATEST_NANOS = (1 << 63) - 1
 UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LEAP = re.compile(r"(.*:[0-9]{2}:)60(|[.,Z+-].*)")
+HALF_A_CHARACTER = "its name holds half a character, which cannot be written"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -53,6 +54,15 @@ def category(value: Any, reasons: Counter[str]) -> str | None:
         reasons["wrong_type"] += 1
         return None
     return canonical(value)
+
+
+def is_writable(text: str) -> bool:
+    """Whether a text can be written: JSON may hold half a character, by an escape of its own."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def version_text(value: Any) -> str:

@@ -45,6 +45,16 @@ def present(path: Path, names: Sequence[str], wanted: Collection[str]) -> list[s
     return held
 
 
+def levels(name: str, names: Collection[str]) -> tuple[str, ...]:
+    """The keys that a column's name stands for: dots are levels, but where a column has the name before one, and holds no other.
+
+    >>> levels("a.b", {"a.b", "c"}), levels("a.b", {"a", "a.b"})
+    (('a', 'b'), ('a.b',))
+    """
+    path = tuple(name.split("."))
+    return (name,) if any(".".join(path[:depth]) in names for depth in range(1, len(path))) else path
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn a reader's troubles into TableErrors of one line."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from detectors import canonical
 from monitor.sources.formats.json.documents import parse_leniently
-from monitor.sources.formats.values import Rejected, number
+from monitor.sources.formats.values import HALF_A_CHARACTER, Rejected, is_writable, number
 from monitor.sources.tables.base import BOM, CHUNK, Chunk, TableError, Texts
 from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.texts import TextTally, numbers_of
@@ -38,7 +38,7 @@ class LinesTable:
                 shape.see(name, self._path, *(kinds := _kinds(column)))
                 if "text" in kinds:
                     shape.texts.setdefault(name, TextTally(typed=True)).add(_as_texts(column))
-                if (reason := _unusable(column)) is not None:
+                if (reason := _unusable(name, column)) is not None:
                     shape.left_out.setdefault(name, reason)
             yield len(next(iter(columns.values()), ()))
         shape.add(self._path, list(names), first)
@@ -115,10 +115,18 @@ def _kinds(column: NDArray[Any]) -> list[str]:
 
 def _as_texts(column: NDArray[Any]) -> Any:
     """The values of a column as arrow's texts: numbers as they are written, what is nested as nothing."""
-    return pa.array([value if isinstance(value, str) else canonical(value) for value in column], pa.string())
+    texts = [value if isinstance(value, str) else canonical(value) for value in column]
+    try:
+        return pa.array(texts, pa.string())
+    except UnicodeEncodeError:  # JSON may hold half a character, "\\ud800"; a mark in its place is as little a number
+        return pa.array(
+            [None if text is None else text.encode(errors="replace").decode() for text in texts], pa.string()
+        )
 
 
-def _unusable(column: NDArray[Any]) -> str | None:
+def _unusable(name: str, column: NDArray[Any]) -> str | None:
     """Why a column of JSON values cannot be a feature; None where it can."""
+    if not is_writable(name):
+        return HALF_A_CHARACTER
     first = next((value for value in column if value is not None), None) if column.dtype.kind == "O" else None
     return "nested" if isinstance(first, dict | list) else None

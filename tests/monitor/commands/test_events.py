@@ -1,5 +1,6 @@
 """`driftd reference fit --config`: the reference is what the daemon's own decoder makes of the same events."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,49 @@ def test_a_category_for_every_row_keeps_its_text(tmp_path: Path, monkeypatch: py
     reference = fitted(write(tmp_path), "--input", lines(tmp_path, rows))
 
     assert sorted(reference.features["plan"].categories) == sorted(f"plan-{at}" for at in range(300))
+
+
+HALVES = ("m\ud800", "\udc00", "whole")
+
+
+def test_half_a_character_is_a_category_of_its_own_on_the_way_to_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON's escapes can say it, though no file can hold it: also as a text that is known by no code yet."""
+    monkeypatch.setattr(learner, "LOOKED_THROUGH", 0)
+    monkeypatch.setattr(learner, "THEN_EVERY", 10_000)
+    rows = [{"ts": NOON_MS + at, "features": {"plan": HALVES[at % 3] if at else "first"}} for at in range(90)]
+
+    reference = fitted(write(tmp_path), "--input", lines(tmp_path, rows))
+    assert set(reference.layout.categorical[0].categories) == {*HALVES, "first"}
+
+
+def test_half_a_character_among_the_columns_of_json_lines(tmp_path: Path) -> None:
+    """In a plain fit too: beside numbers it is a text like any other."""
+    rows = [{"plan": HALVES[at % 3], "mixed": HALVES[at % 3] if at % 9 == 0 else at} for at in range(90)]
+    lines(tmp_path, rows)
+
+    assert (
+        main(["reference", "fit", "--input", str(tmp_path / "events.jsonl"), "--output", str(tmp_path / "r.json")]) == 0
+    )
+    plan, mixed = Reference.load(tmp_path / "r.json").layout.categorical
+    assert set(plan.categories) == {*HALVES}
+    assert {"m\ud800", "1"} <= set(mixed.categories)
+    options = ["--kind", "mixed=numeric", "--output", str(tmp_path / "r.json")]
+    assert main(["reference", "fit", "--input", str(tmp_path / "events.jsonl"), *options]) == 0
+    assert Reference.load(tmp_path / "r.json").features["mixed"].count == 80
+
+
+def test_what_a_terminal_cannot_show_is_shown_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write(tmp_path)
+    rows = [{"ts": NOON_MS + at, "features": {"plan": HALVES[at % 3]}, "output": {"score": at}} for at in range(9)]
+    fitted(config, "--input", lines(tmp_path, rows))
+    shown = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, encoding="ascii", write_through=True))
+
+    assert main(["reference", "show", str(tmp_path / "r.json")]) == 0
+    assert rb"m\ud800 33.3%" in shown.getvalue()
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("mapped", ["absent", "constant"])

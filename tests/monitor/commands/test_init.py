@@ -1,6 +1,7 @@
 """`driftd init`: what is found in unknown events, what is not sure, and a configuration that `check` passes."""
 
 import json
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,9 @@ def test_flat_events_without_a_model_are_of_the_one_that_is_made_up(home: Path) 
         (b"\0\0\0\0\x07{}\n", "framed by a schema registry (schema 7, JSON Schema by its look)"),
         (b'{"a": 1}\n', "no value of the messages could be an event time"),
         (b'{"ts": 1763899200}\n', "no value of the messages could be a feature"),
+        (b'{"ts": 1' + b"0" * 400 + b', "x": 1}\n', "no value of the messages could be an event time"),
+        (b'{"ts\\ud800": 1763899200, "x": 1}\n', "no value of the messages could be an event time"),
+        (b'{"a.ts": 1763899200, "x": 1}\n', "a.ts is one, but no path leads to a key with a dot in it"),
     ],
 )
 def test_what_are_no_events_is_said_in_a_line(home: Path, capsys: Output, content: bytes, said: str) -> None:
@@ -164,7 +168,7 @@ def test_what_are_no_events_is_said_in_a_line(home: Path, capsys: Output, conten
 
     assert main(["init", "events.jsonl"]) == 2
     assert said in capsys.readouterr().err
-    assert not (home / "driftd.yaml").exists()
+    assert [path.name for path in home.iterdir()] == ["events.jsonl"]
 
 
 def test_a_name_in_a_message_cannot_write_the_configuration(home: Path) -> None:
@@ -211,3 +215,211 @@ def test_the_window_holds_enough_rows_and_little_more(home: Path) -> None:
     assert main(["init", lines(home, rows)]) == 0
     assert yaml.safe_load((home / "driftd.yaml").read_text())["models"][0]["window"] == "4h"
     assert Reference.load(home / "events.json").calibration is not None
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def guessed(*rows: dict[str, Any]) -> Any:
+    """What is found in some events, each of another second and with another number in the place of `...`."""
+
+    def filled(value: Any, at: int) -> Any:
+        if isinstance(value, dict):
+            return {name: filled(each, at) for name, each in value.items()}
+        return at / 7 if value is ... else value
+
+    return guess([{"ts": NOON_S + at} | filled(rows[at % len(rows)], at) for at in range(60)], SystemClock().now())
+
+
+def test_the_events_of_the_walk_are_mapped_as_its_configuration_maps_them(home: Path, capsys: Output) -> None:
+    """Everything stands in objects of its own; y_pred is no input, though it stands among them."""
+    example = Path(__file__).parents[3] / "examples" / "car_loan"
+    produce = runpy.run_path(str(example / "produce.py"))
+    rows = pq.read_table(example / "analysis.parquet").slice(0, 600).to_pylist()
+    (home / "walk.jsonl").write_bytes(b"\n".join(map(produce["event"], rows)))
+
+    assert main(["init", "walk.jsonl"]) == 0
+    mapped = yaml.safe_load((example / "driftd.yaml").read_text(encoding="utf-8"))["topics"][0]["fields"]
+    assert fields(home) == mapped
+    assert "left out y_pred: named as a prediction; name it in --columns to keep it" in capsys.readouterr().err
+    assert set(Reference.load(home / "car-loan.json").names) == {*produce["APPLICANT"], "__prediction__"} - {"y_pred"}
+
+
+@pytest.mark.parametrize(
+    ("held", "key", "path"),
+    [
+        ({"result": {"yPred": ...}}, "prediction", "result.yPred"),
+        ({"out": {"scores": {"probability": ...}}}, "prediction", "out.scores.probability"),
+        ({"prediction": {"value": ...}}, "prediction", "prediction.value"),
+        ({"features": {"x": ..., "score": ...}, "result": {"score": ...}}, "prediction", "result.score"),
+        ({"features": {"x": ..., "score": ...}}, "prediction", "features.score"),
+        ({"y_true": 1}, "prediction", None),
+        ({"request": {"id": ...}}, "identifier", "request.id"),
+        ({"meta": {"requestId": ...}}, "identifier", "meta.requestId"),
+        ({"_id": ...}, "identifier", "_id"),
+        ({"id": "customer 7"}, "identifier", None),
+        ({"meta": {"Model-Name": "churn"}}, "model", "meta.Model-Name"),
+        ({"model": {"id": "churn", "version": "1"}}, "model", "model.id"),
+        ({"version": "of the schema", "model": {"name": "churn", "version": "1"}}, "version", "model.version"),
+        ({"features": {"model": "golf", "x": ...}}, "model", None),
+        ({"payload": {"inputs": {"x": ...}, "a": ..., "b": ...}}, "features", "payload.inputs"),
+    ],
+)
+def test_names_are_found_in_any_spelling_and_object(held: dict[str, Any], key: str, path: str | None) -> None:
+    assert getattr(guessed({"x": ..., "z": ...} | held), key) == path
+
+
+def test_what_is_a_time_in_more_than_one_way_is_the_one_called_so() -> None:
+    found = guessed({"@timestamp": "2025-11-23T12:00:00Z", "x": ..., "ts": 5, "features": {"time": NOON_S, "a": ...}})
+
+    assert (found.timestamp, found.features) == ("@timestamp", "features")
+
+
+def test_the_prediction_among_the_features_is_no_feature_too(home: Path) -> None:
+    rows = [{"ts": NOON_S + at, "features": {"x": at % 7, "score": at / 50}} for at in range(300)]
+
+    for name in (lines(home, rows), "events.csv"):
+        pc.write_csv(pa.Table.from_pylist([flat(row) for row in rows]), home / "events.csv")
+        assert main(["init", name, "--config", f"{name}.yaml"]) == 0
+        assert set(Reference.load(home / "events.json").names) == {"x", "__prediction__"}
+        (home / "events.json").unlink()
+
+
+# --- values that are hard to take ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("odd", [10**400, 1e305, float("nan"), [1, 2], {}, {"deep": [{}]}, "\ud800", True])
+def test_no_value_ends_it(home: Path, odd: object) -> None:
+    rows = [{"ts": NOON_S + at, "x": at % 7, "odd": odd if at % 2 else None} for at in range(60)]
+
+    assert main(["init", lines(home, rows)]) == 0
+    assert main(["check", "--offline"]) == 0
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_column_beside_one_that_its_dots_would_make_an_object(home: Path, form: str) -> None:
+    """With a column `a`, `a.b` is a name; without one it is b in a. A list is no feature."""
+    columns: dict[str, Any] = {"ts": range(NOON_S, NOON_S + 60), "a": range(60), "a.b": range(60), "c.d": range(60)}
+    if form == "csv":
+        pc.write_csv(pa.table(columns), home / "t.csv")
+    else:
+        pq.write_table(pa.table({**columns, "list": [[1, 2]] * 60}), home / "t.parquet")
+
+    assert main(["init", f"t.{form}"]) == 0
+    assert set(Reference.load(home / "t.json").names) == {"a", "a.b"}
+    assert main(["check", "--offline"]) == 0
+
+
+def test_half_a_character_in_a_name_is_no_feature_and_said(home: Path, capsys: Output) -> None:
+    rows = [{"ts": NOON_S + at, "x": at % 7, "\ud800": at, "model": "m\ud800"} for at in range(60)]
+
+    assert main(["init", lines(home, rows), "--config", "first.yaml"]) == 0
+    assert r"left out \ud800: its name holds half a character" in capsys.readouterr().err
+    assert set(Reference.load(home / "events.json").names) == {"x", "model"}
+    options = ["--timestamp", "ts", "--timestamp-unit", "s", "--output", "plain.json", "--columns", "x,model"]
+    assert main(["reference", "fit", "--input", "events.jsonl", *options]) == 0
+
+
+def test_one_line_without_an_end_is_an_event(home: Path) -> None:
+    assert main(["init", lines(home, [{"ts": NOON_S, "x": 1}])]) == 0
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_reference_that_is_there_is_kept(home: Path, capsys: Output) -> None:
+    (home / "credit.json").write_text("mine")
+
+    assert main(["init", lines(home, events(10))]) == 2
+    assert "credit.json: is there already" in capsys.readouterr().err
+    assert (home / "credit.json").read_text() == "mine"
+    assert not (home / "driftd.yaml").exists()
+
+
+def test_every_model_has_a_file_of_its_own(home: Path) -> None:
+    """Also where nothing but a sign, or a capital, tells them apart, and beside the file that is read."""
+    models = ["a-b", "a/b", "A b", "..", "é" * 125, "events", "💳"]
+    rows = [row | {"meta": row["meta"] | {"model_name": models[at % 7]}} for at, row in enumerate(events(420))]
+
+    assert main(["init", lines(home, rows, "events.json")]) == 0
+    settings = yaml.safe_load((home / "driftd.yaml").read_text(encoding="utf-8"))["models"]
+    assert [each["name"] for each in settings] == models
+    files = [each["reference"] for each in settings]
+    assert files[:4] == ["a-b.json", "a-b-2.json", "A-b-3.json", "model.json"]
+    assert files[5] == "events-2.json"
+    assert {Reference.load(home / file).rows for file in files} == {60}
+    assert main(["check", "--offline"]) == 0
+
+
+def test_what_fails_on_the_way_leaves_nothing(home: Path, capsys: Output) -> None:
+    """The second of two models has nothing but ids: its reference cannot be."""
+    rows = [
+        {"ts": NOON_S + at, "model": "ab"[at % 2], "x": at, "features": {"x" if at % 2 else "id": at}}
+        for at in range(60)
+    ]
+
+    assert main(["init", lines(home, rows)]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("driftd: ")
+    assert [path.name for path in home.iterdir()] == ["events.jsonl"]
+
+
+def test_a_name_that_no_model_can_have_is_said(home: Path, capsys: Output) -> None:
+    rows = [{"ts": NOON_S + at, "model": ["churn", "", "a\nb"][at % 3], "x": at} for at in range(60)]
+
+    assert main(["init", lines(home, rows)]) == 0
+    assert "unsure: events of '', 'a\\nb' are not monitored" in capsys.readouterr().out
+    assert [each["name"] for each in yaml.safe_load((home / "driftd.yaml").read_text())["models"]] == ["churn"]
+
+
+# --- a broker that asks for more ----------------------------------------------------------------------------------------
+
+
+def test_properties_of_the_client_are_used_and_written(home: Path, capsys: Output, broker: "MockBroker") -> None:
+    """Files beside the configuration stay beside it; what they hold is in no output."""
+    from confluent_kafka import Producer
+
+    broker.create_topic("scored", 1)
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+    for row in events(50):
+        producer.produce("scored", json.dumps(row).encode())
+    assert producer.flush(30) == 0
+    (home / "kafka.secret").write_text("hunter2\n")
+    given = ["security.protocol=PLAINTEXT", "sasl.username=driftd", "sasl.password_file=kafka.secret"]
+
+    asked = ["init", "--kafka", broker.bootstrap, "--topic", "scored"]
+    assert main([*asked, *(word for each in given for word in ("--property", each))]) == 0
+    written = yaml.safe_load((home / "driftd.yaml").read_text())["kafka"]
+    assert written == {
+        "bootstrap_servers": broker.bootstrap,
+        "properties": dict(each.split("=") for each in given),
+    }
+    assert "hunter2" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--property", "security.protocol=NOPE"], "--kafka: Invalid value for configuration property"),
+        (["--property", "sasl.password=hunter2"], "write it to a file and say --property sasl.password_file=FILE"),
+        (["--property", "ssl.key.pem=hunter2"], "--property ssl.key.pem: is a secret"),
+        (["--property", "sasl.password_file=gone"], "kafka.properties.sasl.password_file: "),
+        (["--property", "hunter2"], "must be NAME=VALUE"),
+        (["--property", "group.id=mine"], "group.id is set by driftd itself"),
+        (["--ca-file", "gone.pem"], "kafka.ca_file: "),
+        (["--ca-file", "gone.pem", "--property", "ssl.ca.location=x"], "takes only one of ca_file and"),
+    ],
+)
+def test_a_wrong_property_is_a_line_and_tells_no_secret(
+    home: Path, capsys: Output, options: list[str], said: str
+) -> None:
+    assert main(["init", "--kafka", "127.0.0.1:1", "--topic", "t", *options]) == 2
+    output = capsys.readouterr().err
+    assert said in output
+    assert output.count("\n") == 1
+    assert "hunter2" not in output
+    assert not any(home.iterdir())
+
+
+def test_a_property_needs_a_broker(home: Path, capsys: Output) -> None:
+    assert main(["init", lines(home, events(10)), "--property", "client.id=x"]) == 2
+    assert "--property: is of a broker, which --kafka names" in capsys.readouterr().err
