@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
-
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES, SELF_CHECK_RULE
@@ -19,6 +17,7 @@ from monitor.backtest.result import (
     SweepRow,
     TopicEvents,
 )
+from monitor.explain.documents import as_lines
 from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.facts import CalibrationLearnt
@@ -32,7 +31,7 @@ SHOWN_EVIDENCE = 3  # an alert
 
 def as_json(result: BacktestResult) -> bytes:
     """The result as JSON; the same result gives the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(document(result)), indent=1) + b"\n"
+    return as_lines(document(result)) + b"\n"
 
 
 def document(result: BacktestResult) -> dict[str, Any]:

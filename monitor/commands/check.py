@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
 from detectors import PluginError
@@ -19,6 +18,7 @@ from monitor.commands.exits import Exit
 from monitor.commands.run import with_absolute_state
 from monitor.commands.time_series import time_series
 from monitor.configuration import Configuration, load
+from monitor.explain.documents import as_lines
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, load_settings, masked, show_duration
 
@@ -185,7 +185,7 @@ def megabytes(size: int) -> int:
 
 def print_json(said: dict[str, Any]) -> None:
     """Print a document."""
-    print(msgspec.json.format(msgspec.json.encode(said), indent=1).decode())
+    print(as_lines(said).decode())
 
 
 def document(config: Path, checked: Checked, connections: Connections, *, offline: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from monitor.app import build_decoder
 from monitor.clock import SystemClock
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
+from monitor.explain import documents
 from monitor.settings import ConfigError, load_settings
 from monitor.sources.decode.topic import TopicDecoder, Verdict
 from monitor.sources.formats.fields import PREDICTION, FieldMap, SeriesFields
@@ -121,7 +122,7 @@ def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool
             lines = [line_of_json(line_number, row, explanation)] if as_json else words(decoder, explanation)
             for line_said in lines:
                 print(line_said if as_json else f"{place}: {line_said}")
-    print(msgspec.json.encode({"totals": totals.document()}).decode() if as_json else totals.words())
+    print(documents.as_json({"totals": totals.document()}).decode() if as_json else totals.words())
     return Exit.OK if totals.outcomes["ok"] else Exit.NO
 
 
@@ -265,11 +266,11 @@ def field_words(field: FieldExplained) -> str:
         return f"   {field.feature}: {field.reason}{f': {field.detail}' if field.detail else ''}"
     if isinstance(field.value, str):
         return f"   {field.feature} = {field.value!r}{' (unseen in the reference)' if field.unseen else ''}"
-    return f"   {field.feature} = {field.value:g}"
+    return f"   {field.feature} = {repr(field.value).removesuffix('.0')}"
 
 
 def line_of_json(line_number: int, row: int, explanation: Explanation) -> str:
     """An explanation as a line of JSON."""
     document: dict[str, Any] = {"line": line_number, "row": row, **msgspec.to_builtins(explanation)}
     document["event_time"] = None if explanation.event_time is None else rfc3339(explanation.event_time)
-    return msgspec.json.encode(document).decode()
+    return documents.as_json(document).decode()

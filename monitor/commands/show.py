@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from detectors import CategoricalBaseline, FeatureBaseline, NumericBaseline, Reference, ReferenceFormatError
@@ -14,6 +13,7 @@ from monitor.commands import selfreport
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
 from monitor.commands.selfreport import detectable, unseen
+from monitor.explain.documents import as_lines
 from monitor.explain.figures import apart, beside
 from monitor.settings import ConfigError, show_duration
 from monitor.targets.payloads import rfc3339
@@ -35,7 +35,7 @@ def show(path: Path, *, as_json: bool = False) -> Exit:
 
 def print_document(path: Path, reference: Reference) -> None:
     """Print a reference for programs."""
-    print(msgspec.json.format(msgspec.json.encode(document(path, reference)), indent=1).decode())
+    print(as_lines(document(path, reference)).decode())
 
 
 def load_reference(path: Path) -> Reference:

@@ -11,8 +11,7 @@ from threading import BoundedSemaphore, Thread, Timer
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-import msgspec
-
+from monitor.explain.documents import as_json
 from monitor.runtime import routes
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import listed
@@ -40,7 +39,6 @@ GUARDS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }  # of a page
-ENCODER = msgspec.json.Encoder()
 
 
 class BadRequest(ValueError):  # noqa: N818 - a status, not an error of ours
@@ -109,7 +107,7 @@ class Surface:
             status, answer = self._deciding.answer(authorization, body)
         except NotGrantedError as error:
             return refusal(error)
-        return status, JSON, ENCODER.encode(answer)
+        return status, JSON, as_json(answer)
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -123,13 +121,13 @@ class Surface:
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
-            return HTTPStatus.OK, JSON, ENCODER.encode(standing(*self.pages.models(), self._metrics.status))
+            return HTTPStatus.OK, JSON, as_json(standing(*self.pages.models(), self._metrics.status))
         try:
             items = self._json[path](query)
         except BadRequest as error:
-            return HTTPStatus.BAD_REQUEST, JSON, ENCODER.encode({"error": str(error)})
+            return HTTPStatus.BAD_REQUEST, JSON, as_json({"error": str(error)})
         # item by item: one call for all would keep every other thread out until it is done
-        return HTTPStatus.OK, JSON, b"[%b]" % b",".join([ENCODER.encode(item) for item in items])
+        return HTTPStatus.OK, JSON, b"[%b]" % b",".join([as_json(item) for item in items])
 
     def _answer_feature(self, model: str, name: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         version = query.get("version", [None])[-1]
@@ -137,10 +135,10 @@ class Surface:
             return (
                 HTTPStatus.OK,
                 JSON,
-                ENCODER.encode(routes.feature(self._telemetry.look(Board.copy), model, name, version)),
+                as_json(routes.feature(self._telemetry.look(Board.copy), model, name, version)),
             )
         except KeyError as error:
-            return HTTPStatus.NOT_FOUND, JSON, ENCODER.encode({"error": error.args[0]})
+            return HTTPStatus.NOT_FOUND, JSON, as_json({"error": error.args[0]})
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
         text = query.get("limit", ["100"])[-1]
@@ -207,7 +205,7 @@ class Server(ThreadingHTTPServer):
 
 def refusal(error: NotGrantedError) -> tuple[HTTPStatus, str, bytes]:
     """The answer to what is not granted."""
-    return error.status, JSON, ENCODER.encode({"error": str(error)})
+    return error.status, JSON, as_json({"error": str(error)})
 
 
 def hang_up(request: Any) -> None:

@@ -25,7 +25,9 @@ def frame(title: str, mood: str, status: DaemonStatus, body: Inside, trail: Insi
     icon = f"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'><circle cx='4' cy='4' r='4' fill='{ICONS[mood]}'/></svg>"
     header = tag("nav", way(trail), as_of(status.now()), aria_label="Where this is")
     inside = tag("body", tag("header", header), tag("main", body), foot(status))
-    return html(metadata(f"{title} – driftd", SHEET, tag("link", rel="icon", href=icon)), inside).encode()
+    return html(metadata(f"{title} – driftd", SHEET, tag("link", rel="icon", href=icon)), inside).encode(
+        "utf-8", "backslashreplace"
+    )
 
 
 def way(trail: Inside) -> Markup:

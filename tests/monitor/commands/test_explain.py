@@ -82,6 +82,23 @@ def test_fields_that_do_not_count_have_their_reason(config: Path, capsys: Output
     ]
 
 
+@pytest.mark.parametrize("age", [1_763_870_700_123, 0.123456789012, 1234567.5, 1e22, -0.1])
+def test_a_number_is_shown_as_it_is_counted(config: Path, capsys: Output, age: float) -> None:
+    """No digit of it is rounded away: 1.76387e+12 would be any time of a week."""
+    (said,) = (line for line in explained(config, capsys, EVENT | {"features": {"age": age}}) if " age = " in line)
+
+    assert float(said.partition(" = ")[2]) == age
+
+
+def test_half_a_character_is_written_as_it_came(config: Path, capsys: Output) -> None:
+    (config.parent / "events").write_text(json.dumps(EVENT | {"features": {"plan": "\ud800", "\udfff": 1}}))
+
+    assert main(["explain", "--json", "--config", str(config), str(config.parent / "events")]) == 0
+    explained, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert explained["unknown"] == ["\udfff"]
+    assert {"feature": "plan", "value": "\ud800", "unseen": True}.items() <= explained["fields"][-1].items()
+
+
 @pytest.mark.parametrize(
     ("features", "said"),
     [
