@@ -17,6 +17,7 @@ from monitor.sources.formats.fields import Path as Place
 from monitor.sources.tables.base import Chunk, Dialect, TableError, Texts, explained, levels
 from monitor.sources.tables.csv import PLAIN
 from monitor.sources.tables.files import look, table_of
+from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import plain_times
 from monitor.stream.events import Partition, SeriesKey
 
@@ -168,7 +169,7 @@ def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder
                 finder.left_out[feature] = shape.left_out[wanted.pop(feature)]
             for chunk, _ in table.read(set(wanted.values()), texts) if wanted else ():
                 for feature in [feature for feature, column in wanted.items() if column in chunk]:
-                    if take_column(finder, feature, chunk[wanted[feature]]):
+                    if take_column(finder, feature, chunk[wanted[feature]], kind_in(shape, wanted[feature])):
                         del wanted[feature]
                 if not wanted:
                     break
@@ -188,7 +189,13 @@ def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinde
     return {feature: name for feature, name in found.items() if feature not in known}
 
 
-def take_column(finder: FeatureFinder, name: str, column: Column) -> bool:
+def kind_in(shape: Shape, column: str) -> Kind | None:
+    """What a column is in all files together, as a fit without a configuration takes it; None where its values tell."""
+    numeric = shape.numeric(column)
+    return None if numeric is None else Kind.NUMERIC if numeric else Kind.CATEGORICAL
+
+
+def take_column(finder: FeatureFinder, name: str, column: Column, kind: Kind | None = None) -> bool:
     """Take a column as a feature, or leave it out; whether it held a value that tells which."""
     if not isinstance(column, Coded) and column.dtype.kind == "M":
         finder.left_out[name] = "a time"
@@ -197,7 +204,7 @@ def take_column(finder: FeatureFinder, name: str, column: Column) -> bool:
     held = [value for value in values if value is not None and value == value]  # noqa: PLR0124 - NaN
     if not held:
         return False
-    finder.add(name, held)
+    finder.add(name, held, kind)
     if name in finder.features and finder.features[name].kind is Kind.CATEGORICAL:
         logical = {str(value).lower() for value in held} <= set(BOOLEANS)
         finder.learn(name, BOOLEANS if logical else [text for text in distinct(column)[0] if text is not None])

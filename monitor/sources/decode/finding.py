@@ -125,15 +125,15 @@ class FeatureFinder:
             if name in self.features and self.features[name].kind is Kind.CATEGORICAL:
                 self.learn(name, texts_of(values))
 
-    def add(self, name: str, values: Collection[object]) -> None:
-        """Take a feature with its first values, unless it is none."""
+    def add(self, name: str, values: Collection[object], known: Kind | None = None) -> None:
+        """Take a feature with its first values, unless it is none. `known` is its kind where more than these tell it."""
         reason = self._refused(name, values)
         if reason is not None:
             self.left_out[name] = reason
         elif len(self.features) < MOST_FEATURES:
             self.order.setdefault(name)
             asked = self.kind_asked(name)
-            kind = asked or kind_of(values)
+            kind = asked or known or kind_of(values)
             self.features[name] = FoundFeature(name, kind)
             stray = asked is None and kind is Kind.NUMERIC and str in set(map(type, values))
             if stray and (odd := [each for each in values if isinstance(each, str)]):

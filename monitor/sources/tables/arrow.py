@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from detectors.columns import Coded
 
 WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"])  # among numbers they say missing
+TRUTH = pa.array(["true", "false"])
 LAST_EXACT = 1e22  # power of ten that a double holds
 SURELY_WHOLE = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
 MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
@@ -108,8 +109,7 @@ def holds_numbers(column: Any) -> bool:
 
 def holds_booleans(column: Any) -> bool:
     """Whether every text of an arrow column that is there is true or false, in any case."""
-    words = pa.array(["true", "false"])
-    return bool(pc.all(pc.is_in(pc.utf8_lower(pc.drop_null(column)), value_set=words), min_count=0).as_py())
+    return bool(pc.all(pc.is_in(pc.utf8_lower(pc.drop_null(column)), value_set=TRUTH), min_count=0).as_py())
 
 
 def without_words(texts: Any) -> Any:

@@ -78,7 +78,7 @@ class CsvTable:
         for name, tally in tallies.items():
             if name.startswith("Unnamed: "):
                 shape.left_out.setdefault(name, INDEX)
-            shape.see(name, self._path, tally.kind)
+            shape.see(name, self._path, *tally.kinds)
             shape.texts.setdefault(name, TextTally()).merge(tally)
 
     def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:

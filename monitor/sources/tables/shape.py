@@ -70,7 +70,7 @@ class Shape:
     def reading(self, kinds: Mapping[str, Kind], time: str | None) -> Texts:
         """What the texts of CSV files mean, where columns are of these kinds."""
         numeric = {name for name in self.texts if self._is_numeric(name, kinds) and name != time}
-        read = {name for name in numeric if self.texts[name].only_numbers and not self.texts[name].words}
+        read = {name for name in numeric if self.texts[name].plain}
         plain = read if self.dialect.decimal == "." else set()
         categories = {name: tally for name, tally in self.texts.items() if name not in numeric}
         return Texts(

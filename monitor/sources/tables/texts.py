@@ -30,7 +30,7 @@ class TextTally:
     booleans: int = 0
     words: int = 0  # NA, null, nothing in quotes
     codes: bool = False  # digits after a zero
-    odd: str | None = None  # the first that is neither number nor word
+    odd: str | None = None  # the first that is neither number, truth nor word
     typed: bool = False  # of a file that could have said numbers
 
     def add(self, column: Any) -> None:
@@ -49,16 +49,17 @@ class TextTally:
             self.numbers += len(real)
         elif arrow.holds_booleans(real):
             self.booleans += len(real)
-            self.odd = self.odd or _first(real)
         else:
             self._count(real)
 
     def _count(self, real: Any) -> None:
         trimmed = pc.utf8_trim_whitespace(real)
         is_number = pc.match_substring_regex(trimmed, r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$")
+        is_truth = pc.is_in(pc.utf8_lower(trimmed), value_set=arrow.TRUTH)
         self.numbers += pc.sum(is_number, min_count=0).as_py()
+        self.booleans += pc.sum(is_truth, min_count=0).as_py()
         if self.odd is None:
-            self.odd = _first(real.filter(pc.invert(is_number)))
+            self.odd = _first(real.filter(pc.invert(pc.or_(is_number, is_truth))))
 
     def merge(self, other: "TextTally") -> None:
         """Take what another file holds."""
@@ -80,8 +81,13 @@ class TextTally:
 
     @property
     def only_numbers(self) -> bool:
-        """Whether every text is a number, or says missing among numbers; a column of nothing may be either."""
-        return self.numbers == self.real and (self.numbers > 0 or not self.texts)
+        """Whether every text is a number, or says truth or missing among numbers; a column of nothing may be either."""
+        return self.numbers + self.booleans == self.real and (self.numbers > 0 or not self.texts)
+
+    @property
+    def plain(self) -> bool:
+        """Whether they are numbers as everybody reads them, with no words between."""
+        return self.only_numbers and not self.words and not self.booleans
 
     @property
     def only_booleans(self) -> bool:
@@ -89,13 +95,15 @@ class TextTally:
         return self.booleans == self.real and self.booleans > 0
 
     @property
-    def kind(self) -> str | None:
-        """What they are; None where there is no text at all."""
+    def kinds(self) -> tuple[str, ...]:
+        """What they are, numbers and booleans where truth stands among numbers; nothing where there is no text at all."""
         if not self.texts:
-            return None
+            return ()
         if self.only_booleans:
-            return "booleans"
-        return "numbers" if self.only_numbers and not self.codes else "text"
+            return ("booleans",)
+        if self.codes or not self.only_numbers:
+            return ("text",)
+        return ("numbers", "booleans") if self.booleans else ("numbers",)
 
     def remarks(self, name: str, decimal: str) -> Iterator[str]:
         """What is to be known of a column that is taken as text although much of it is numbers."""

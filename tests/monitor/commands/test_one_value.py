@@ -365,6 +365,49 @@ def test_a_column_that_changes_within_a_file_is_one_kind(monkeypatch: pytest.Mon
     assert categories(fit_text("\n".join(lines), name="t.jsonl"), "x") == {"1": 1, "2": 1, "?": 1, "missing": 1}
 
 
+MAPPED = """
+topics: [{name: t, fields: {timestamp: ts, model: {const: m}, features: ""}}]
+models: [{name: m, reference: mapped.json}]
+"""
+TRUTH_FIRST = [True, False, True, 2.5, 1, None]
+
+
+def mapped(*inputs: str) -> Reference:
+    Path("driftd.yaml").write_text(MAPPED)
+    assert main(["reference", "fit", "--config", "driftd.yaml", "--input", *inputs]) == 0
+    return Reference.load("mapped.json")
+
+
+@pytest.mark.parametrize("values", [TRUTH_FIRST, TRUTH_FIRST[::-1], [True, 1, False, 0, 1, 1]])
+def test_truth_beside_numbers_is_numbers_in_every_file_and_with_a_mapping(capsys: Output, values: list[Any]) -> None:
+    """One column of one table: the kind that a fit takes is the one that the daemon's mapping takes, and `init` by it."""
+    rows = [{"ts": 1_763_899_200_000 + at, "x": values[at % 6]} for at in range(60)]
+    Path("t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pd.DataFrame(rows).astype({"x": object}).to_csv("t.csv", index=False)
+
+    found = {}
+    for name in ("t.jsonl", "t.csv"):
+        found[name] = fit(name, options=("--timestamp", "ts")).hash
+        found[f"{name}, mapped"] = mapped(name).hash
+        assert mapped(name).features["x"].kind == "numeric"
+    assert "x holds booleans in t.csv and numbers in t.csv: numeric" in capsys.readouterr().err
+    assert len(set(found.values())) == 1, found
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_truth_in_one_file_and_numbers_in_another_are_numbers_with_a_mapping_too(
+    form: str, order: tuple[str, str]
+) -> None:
+    for name, values in (("a", [True, False]), ("b", [1.0, 2.5])):
+        table = pa.table({"ts": [1_763_899_200_000 + at for at in range(60)], "x": values * 30})
+        pq.write_table(table, f"{name}.parquet") if form == "parquet" else pyarrow.csv.write_csv(table, f"{name}.csv")
+    files = [f"{name}.{form}" for name in order]
+
+    assert mapped(*files).hash == fit(*files, options=("--timestamp", "ts")).hash
+    assert mapped(*files).features["x"].kind == "numeric"
+
+
 # --- precision ------------------------------------------------------------------------------------------------------------
 
 
