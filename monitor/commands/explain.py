@@ -22,6 +22,7 @@ from monitor.sources.formats.fields import Path as Place
 from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import FRAMED
 from monitor.sources.formats.values import UNITS, Rejected, category, number, version_text
+from monitor.sources.tables.packed import packed
 from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
 
@@ -139,6 +140,8 @@ def lines_of(file: Path | None) -> Iterable[bytes]:
     if file is None:
         yield from sys.stdin.buffer
         return
+    if (why := packed(file)) is not None:
+        raise ConfigError(why)
     try:
         with file.open("rb") as lines:
             yield from lines

@@ -14,6 +14,7 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import Rejected, parse_time
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.tables.base import Dialect
+from monitor.sources.tables.packed import packed
 from monitor.stream.events import SECOND, Nanos
 
 
@@ -52,6 +53,8 @@ def files_of(paths: Sequence[Path], decoder: TopicDecoder, dialect: Dialect) -> 
 
 def holds_lines(paths: Sequence[Path]) -> bool:
     """Whether files hold messages a line each, or are tables. Raises ConfigError for anything else, and for both."""
+    if (why := next(filter(None, map(packed, paths)), None)) is not None:
+        raise ConfigError(why)
     endings = {path.suffix.lower() for path in paths}
     if endings <= LINES:
         return True

@@ -11,6 +11,7 @@ from detectors.columns import Column
 from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.lines import LinesTable
+from monitor.sources.tables.packed import packed
 from monitor.sources.tables.parquet import ParquetTable
 from monitor.sources.tables.shape import Shape, Table
 from monitor.sources.tables.times import TimeColumn
@@ -28,6 +29,8 @@ NO_KINDS: Mapping[str, Kind] = {}
 
 def table_of(path: Path, dialect: Dialect = PLAIN) -> Table:
     """A file as the table that its ending says. Raises TableError."""
+    if (why := packed(path)) is not None:
+        raise TableError(why)
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise TableError(f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl and .parquet are")

@@ -1,7 +1,11 @@
 """Tables on disk: three formats, one result; whatever is wrong with a file is one line that names it."""
 
+import bz2
 import datetime as dt
+import gzip
 import json
+import lzma
+import subprocess
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -13,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from detectors import Reference
 from detectors.columns import Coded
+from monitor.cli import main
 from monitor.sources.tables import arrow, shape
 from monitor.sources.tables import lines as json_lines
 from monitor.sources.tables.base import TableError
@@ -277,6 +283,41 @@ def test_a_csv_column_that_holds_numbers_in_one_file_only_is_text(write: Write) 
 )
 def test_a_file_that_is_no_table_is_refused_in_one_line(write: Write, name: str, content: bytes, said: str) -> None:
     assert refusal(write(name, content)).startswith(said)
+
+
+TABLE = b"a,b\n1,2\n"
+PACKED = {
+    "gz": gzip.compress(TABLE),
+    "bz2": bz2.compress(TABLE),
+    "xz": lzma.compress(TABLE),
+    "zst": b"\x28\xb5\x2f\xfd$",
+}
+
+
+@pytest.mark.parametrize("ending", [*PACKED, "lz4", "zip"])
+def test_a_compressed_file_is_named_with_the_way_to_unpack_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str
+) -> None:
+    """By its ending or, where that hides it, by its first bytes; in every command that reads files."""
+    (tmp_path / "driftd.yaml").write_text("topics: [{name: t}]\nmodels: [{name: m, reference: r.json}]")
+    Reference.fit({"x": [1, 2]}).save(tmp_path / "r.json")
+    names = [f"my t.csv.{ending}", f"t.jsonl.{ending}", *(["t.csv", "t.jsonl"] if ending in PACKED else [])]
+    for path in (tmp_path / name for name in names):
+        path.write_bytes(PACKED.get(ending, TABLE))
+        config = ["--config", str(tmp_path / "driftd.yaml")]
+        for command in (
+            ["init", str(path), "--config", str(tmp_path / "new.yaml")],
+            ["reference", "fit", "--input", str(path), "--output", str(tmp_path / "o.json")],
+            ["reference", "fit", "--input", str(path), *config],
+            ["backtest", "--input", str(path), *config],
+            ["explain", str(path), *config],
+        ):
+            assert main(command) == 2
+            (line,) = capsys.readouterr().err.splitlines()
+            assert f"{path}: is compressed; unpack it first: " in line
+            if ending == "gz" and path.suffix == ".gz":
+                subprocess.run(["sh", "-c", line.partition("unpack it first: ")[2]], check=True)
+                assert path.with_suffix("").read_bytes() == TABLE
 
 
 def test_a_truncated_or_damaged_parquet_file_is_refused_in_one_line(write: Write) -> None:
