@@ -1,5 +1,6 @@
 """`driftd init`: what is found in unknown events, what is not sure, and a configuration that `check` passes."""
 
+import io
 import json
 import runpy
 from collections.abc import Iterator
@@ -310,14 +311,17 @@ def test_a_column_beside_one_that_its_dots_would_make_an_object(home: Path, form
     assert main(["check", "--offline"]) == 0
 
 
-def test_half_a_character_in_a_name_is_no_feature_and_said(home: Path, capsys: Output) -> None:
+def test_half_a_character_in_a_name_is_no_feature_and_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"ts": NOON_S + at, "x": at % 7, "\ud800": at, "model": "m\ud800"} for at in range(60)]
+    said = io.BytesIO()
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(said, "utf-8", "backslashreplace", write_through=True))
 
     assert main(["init", lines(home, rows), "--config", "first.yaml"]) == 0
-    assert r"left out \ud800: its name holds half a character" in capsys.readouterr().err
     assert set(Reference.load(home / "events.json").names) == {"x", "model"}
     options = ["--timestamp", "ts", "--timestamp-unit", "s", "--output", "plain.json", "--columns", "x,model"]
     assert main(["reference", "fit", "--input", "events.jsonl", *options]) == 0
+    assert rb"left out \ud800: its name holds half a character" in said.getvalue()
+    monkeypatch.undo()
 
 
 def test_one_line_without_an_end_is_an_event(home: Path) -> None:
