@@ -5,8 +5,9 @@ then on.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +32,15 @@ REBUILT_FROM = 64  # texts read again in one batch: the decoder that knows them 
 class EventColumns:
     """Rows of the model: event times int64[n], numbers float64[n] and codes int32[n] by feature.
 
-    A code below MISSING is a text of `others[feature]`: -2 the first. `halves` are numbers that came in half precision.
+    A code below MISSING is a text of `others[feature]`: -2 the first.
+    `narrow` is the type of those numbers that a table holds in less precision: a reference is of what they are written as.
     """
 
     times: NDArray[np.int64]
     numbers: Mapping[str, NDArray[np.float64]]
     codes: Mapping[str, NDArray[np.int32]]
     others: Mapping[str, Sequence[str]]
-    halves: Collection[str] = ()
+    narrow: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
 
     def where(self, which: NDArray[np.bool_]) -> "EventColumns":
         """Some rows."""
@@ -48,8 +50,8 @@ class EventColumns:
 
     def columns(self, finder: FeatureFinder) -> dict[str, Column]:
         """By name, as a reference is fitted on them."""
-        halves = {name: self.numbers[name].astype(np.float16) for name in self.halves}
-        return {**self.numbers, **halves, **{name: self._coded(name, finder) for name in self.codes}}
+        narrow = {name: self.numbers[name].astype(kind) for name, kind in self.narrow.items()}
+        return {**self.numbers, **narrow, **{name: self._coded(name, finder) for name in self.codes}}
 
     def _coded(self, name: str, finder: FeatureFinder) -> Coded:
         values = (*finder.features[name].texts, *reversed(self.others[name]), None)
@@ -75,7 +77,7 @@ class LearningDecoder(TopicDecoder):
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
         self._looked = 0
         self._held: list[EventColumns] = []
-        self._halves: frozenset[str] = frozenset()  # of the rows being decoded
+        self._narrow: dict[str, np.dtype[Any]] = {}  # of the rows being decoded
         self._build(topic, fields)
 
     def _build(self, topic: str, fields: FieldMap) -> None:
@@ -99,16 +101,12 @@ class LearningDecoder(TopicDecoder):
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
         """Rows on record, whose features are known."""
         self.build_anew()
-        self._halves = self._of_half_precision(rows)
+        self._narrow = {
+            name: column.dtype
+            for name, path in self.series[self._ours].numeric
+            if isinstance(column := rows.column(path), np.ndarray) and column.dtype in (np.float32, np.float16)
+        }
         return self._counted(super().decode_rows(rows, partition))
-
-    def _of_half_precision(self, rows: Rows) -> frozenset[str]:
-        """The numbers that a table holds in half precision, in which a reference then compares them."""
-        numeric = self.series[self._ours].numeric
-        found = {name: rows.column(path) for name, path in numeric if name != NOTHING}
-        return frozenset(
-            name for name, column in found.items() if isinstance(column, np.ndarray) and column.dtype == np.float16
-        )
 
     def drain(self) -> list[EventColumns]:
         """The rows decoded since the last time."""
@@ -155,7 +153,7 @@ class LearningDecoder(TopicDecoder):
             codes[name], others[name], count = self._codes(rows, at, path)
             if count >= REBUILT_FROM:
                 self.finder.learn(name, others[name])
-        return EventColumns(rows.times, numbers, codes, others, self._halves)
+        return EventColumns(rows.times, numbers, codes, others, self._narrow)
 
     def _codes(self, rows: SeriesRows, column: int, path: Path) -> tuple[NDArray[np.int32], list[str], int]:
         """The codes of a column, the texts that have none, and how many rows were read again for them."""

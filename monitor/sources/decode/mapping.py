@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import Coded, Column, as_written_floats, distinct
+from detectors.columns import Coded, Column, as_floats, distinct
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
@@ -147,14 +147,14 @@ def _of_series(
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:
-    """A column of numbers as it would be read from a message: singles as they are written, texts are none and counted."""
+    """A column of numbers as it would be read from a message: texts are none, and are counted."""
     if column is None:
         reasons["missing"] += rows
         return np.nan
     if isinstance(column, Coded):
         return _each_number(column, reasons)
     if column.dtype.kind in "biuf":
-        numbers = as_written_floats(column)
+        numbers = as_floats(column)
         reasons["missing"] += int(np.isnan(numbers).sum())
         reasons["non_finite"] += int(np.isinf(numbers).sum())
         return numbers
