@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     _json(check)
 
     init = _add(commands, "init", "a first configuration and reference, from a look at your events", _init)
-    init.add_argument("file", nargs="?", type=Path, help="JSONL, Parquet or CSV instead of a topic")
+    init.add_argument("files", nargs="*", type=Path, metavar="FILE", help="JSONL, Parquet or CSV instead of a topic")
     init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
     init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
     init.add_argument(
@@ -94,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="one of kafka.properties, as often as wanted: security.protocol=SASL_SSL, sasl.password_file=FILE",
     )
     init.add_argument("--ca-file", type=Path, metavar="FILE", help="the certificates that the brokers' are signed by")
-    init.add_argument("--config", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
+    init.add_argument("--output", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
     arguments.add_dialect(init)
 
     _add_backtest(commands)
@@ -313,8 +313,8 @@ def _init(options: argparse.Namespace) -> Exit:
 
     return init(
         InitChoice(
-            config=options.config,
-            file=options.file,
+            output=options.output,
+            files=options.files,
             kafka=options.kafka,
             topic=options.topic,
             properties=options.property,

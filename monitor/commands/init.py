@@ -22,7 +22,7 @@ from monitor.commands.security import beside, kafka_settings, lines_of
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.settings.schema import KafkaSettings
-from monitor.sources.decode.guessing import Guess, NothingLikeEvents, guess
+from monitor.sources.decode.guessing import TEXT, Guess, NothingLikeEvents, guess
 from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import read_document
 from monitor.sources.formats.values import Rejected
@@ -35,14 +35,15 @@ WINDOWS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")  # eac
 ROOMY = 400  # rows of a usual window: twice those that are judged
 LONGEST_STEM = 200  # bytes; a file's name has 255
 BROKERS = "127.0.0.1:9092"
+USUAL_UNIT = "ms"  # of times as numbers, where those that were seen are texts
 
 
 @dataclass(frozen=True, slots=True)
 class InitChoice:
     """What the command line asked for."""
 
-    config: Path
-    file: Path | None = None
+    output: Path
+    files: Sequence[Path] = ()
     kafka: str | None = None
     topic: str | None = None
     properties: Sequence[str] = ()
@@ -53,28 +54,28 @@ class InitChoice:
 
 def init(choice: InitChoice) -> Exit:
     """Look at events, write a configuration, and fit the references. What fails leaves nothing. Raises ConfigError."""
-    if choice.config.exists():
-        raise ConfigError(f"{choice.config}: is there already; name another by --config")
-    if not choice.config.resolve().parent.is_dir():
-        raise ConfigError(f"{choice.config}: there is no directory {choice.config.resolve().parent}")
+    if choice.output.exists():
+        raise ConfigError(f"{choice.output}: is there already; name another by --output")
+    if not choice.output.resolve().parent.is_dir():
+        raise ConfigError(f"{choice.output}: there is no directory {choice.output.resolve().parent}")
     broker = broker_of(choice)
     rows, topic = sample(choice, broker), topic_name(choice)
     try:
         found = guess(rows, SystemClock().now())
     except NothingLikeEvents as error:
-        raise ConfigError(f"{choice.file or topic}: {error}") from None
+        raise ConfigError(f"{', '.join(map(str, choice.files)) or topic}: {error}") from None
     references = references_of(found.models or (topic,), choice)
     with ExitStack() as made:
-        for path in (choice.config, *references.values()):
+        for path in (choice.output, *references.values()):
             made.callback(path.unlink, missing_ok=True)
-        write(choice.config, written(found, choice, topic, broker, references))
+        write(choice.output, written(found, choice, topic, broker, references))
         for line in words(found, choice, len(rows)):
             print(line)
         for model in references:
             fit_events(fitted(choice, model))
         made.pop_all()
-    offline = "" if choice.file is None else " --offline"
-    print(f"next: look through {choice.config}, then `driftd check --config {choice.config}{offline}`")
+    offline = " --offline" if choice.files else ""
+    print(f"next: look through {choice.output}, then `driftd check --config {choice.output}{offline}`")
     return Exit.OK
 
 
@@ -89,11 +90,11 @@ def write(config: Path, lines: Iterable[str]) -> None:
 def fitted(choice: InitChoice, model: str) -> FitChoice:
     """The reference of one model, of all the events there are."""
     return FitChoice(
-        [] if choice.file is None else [choice.file],
+        list(choice.files),
         None,
-        config=choice.config,
+        config=choice.output,
         model=model,
-        kafka=choice.file is None,
+        kafka=not choice.files,
         delimiter=choice.delimiter,
         decimal=choice.decimal,
     )
@@ -101,8 +102,8 @@ def fitted(choice: InitChoice, model: str) -> FitChoice:
 
 def references_of(models: Sequence[str], choice: InitChoice) -> dict[str, Path]:
     """A file for the reference of each model, beside the configuration. Raises ConfigError where one is there already."""
-    home = choice.config.parent
-    taken = {choice.config.name.casefold(), "" if choice.file is None else choice.file.name.casefold()}
+    home = choice.output.parent
+    taken = {path.name.casefold() for path in (choice.output, *choice.files)}
     found: dict[str, Path] = {}
     for model in models:
         stem = file_stem(model)
@@ -112,7 +113,7 @@ def references_of(models: Sequence[str], choice: InitChoice) -> dict[str, Path]:
         found[model] = home / name
     if there := [path for path in found.values() if path.exists()]:
         raise ConfigError(
-            f"{there[0]}: is there already, and the reference would be written there; move it, or name another directory by --config"
+            f"{there[0]}: is there already, and the reference would be written there; move it, or name another directory by --output"
         )
     return found
 
@@ -127,7 +128,7 @@ def topic_name(choice: InitChoice) -> str:
     """The topic, or what a file's may be called."""
     if choice.topic is not None:
         return choice.topic
-    stem = "" if choice.file is None else choice.file.name.partition(".")[0]
+    stem = choice.files[0].name.partition(".")[0] if choice.files else ""
     return "".join(each if each.isascii() and (each.isalnum() or each in "._-") else "-" for each in stem) or "events"
 
 
@@ -136,8 +137,8 @@ def topic_name(choice: InitChoice) -> str:
 
 def broker_of(choice: InitChoice) -> KafkaSettings | None:
     """How the broker is reached, as the configuration will say it; None for a file. Raises ConfigError."""
-    if (choice.file is None) == (choice.kafka is None):
-        raise ConfigError("init needs a FILE, or --kafka BROKERS and --topic NAME")
+    if bool(choice.files) == (choice.kafka is not None):
+        raise ConfigError("init needs FILE…, or --kafka BROKERS and --topic NAME")
     if choice.kafka is None and (choice.properties or choice.ca_file is not None):
         raise ConfigError(f"--{'property' if choice.properties else 'ca-file'}: is of a broker, which --kafka names")
     return None if choice.kafka is None else kafka_settings(choice.kafka, choice.properties, choice.ca_file)
@@ -145,10 +146,10 @@ def broker_of(choice: InitChoice) -> KafkaSettings | None:
 
 def sample(choice: InitChoice, broker: KafkaSettings | None) -> list[Mapping[str, Any]]:
     """Some events as objects. Raises ConfigError."""
-    if choice.file is not None:
+    if choice.files:
         dialect = dialect_of(choice.delimiter, choice.decimal)
-        rows = list(islice(rows_of_file(choice.file, dialect), SAMPLED))
-        return rows or _nothing(str(choice.file))
+        rows = list(islice(chain.from_iterable(rows_of_file(path, dialect) for path in choice.files), SAMPLED))
+        return rows or _nothing(", ".join(map(str, choice.files)))
     assert broker is not None
     if choice.topic is None:
         raise ConfigError("--kafka needs --topic NAME")
@@ -223,7 +224,7 @@ def objects(values: Sequence[bytes | None], where: str) -> list[Mapping[str, Any
 
 def words(found: Guess, choice: InitChoice, rows: int) -> Iterator[str]:
     """What was found in the events, and what is not sure."""
-    yield f"{choice.config}: from {rows:,} events"
+    yield f"{choice.output}: from {rows:,} events"
     for key, path in parts(found).items():
         note = f" (unsure: {found.unsure[key]})" if key in found.unsure else ""
         yield _comment(f"  {key}: {path or 'none'}{note}")
@@ -233,7 +234,7 @@ def words(found: Guess, choice: InitChoice, rows: int) -> Iterator[str]:
 def parts(found: Guess) -> dict[str, str | None]:
     """What was found where."""
     return {
-        "timestamp": f"{found.timestamp} ({found.unit})",
+        "timestamp": f"{found.timestamp} ({'RFC 3339' if found.unit == TEXT else found.unit})",
         "id": found.identifier,
         "model": found.model,
         "version": found.version,
@@ -261,10 +262,10 @@ def written(
     if broker is None:
         yield f"  bootstrap_servers: {_text(BROKERS)}  # unsure: a file says nothing of a broker"
     else:
-        yield from broker_lines(broker, choice.config.parent)
+        yield from broker_lines(broker, choice.output.parent)
     yield "topics:"
     yield f"  - name: {_text(topic)}"
-    yield f"    timestamp_unit: {found.unit}  # of numbers; texts are RFC 3339"
+    yield f"    timestamp_unit: {USUAL_UNIT if found.unit == TEXT else found.unit}  # of numbers; texts are RFC 3339"
     yield "    fields:"
     yield f"      timestamp: {_text(found.timestamp)}{unsure.get('timestamp', '')}"
     if found.identifier is not None:

@@ -12,6 +12,7 @@ from monitor.sources.formats.fields import Path
 from monitor.sources.formats.values import EARLIEST, UNITS, Rejected, epoch, is_writable, parse_time
 from monitor.stream.events import DAY, Nanos
 
+TEXT = "text"  # in place of a unit: times as RFC 3339
 MOST_MODELS = 20  # more are no models: a feature that is called so
 LONGEST_NAME = 128  # of a model
 NAME = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -24,7 +25,7 @@ Leaves = Mapping[Path, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """Paths, dotted; None where there is none. `unsure`: what a reader should look at, by the key of the configuration."""
+    """Paths, dotted; None where there is none. `unit`: of times, or TEXT. `unsure`: what a reader should look at, by the key of the configuration."""
 
     timestamp: str
     unit: str
@@ -117,14 +118,14 @@ def _time(leaves: Leaves, now: Nanos, unsure: dict[str, str]) -> tuple[Path, str
         unsure["timestamp"] = f"may also be {', '.join(others)}"
     elif not _is_called_a_time(path):
         unsure["timestamp"] = "is not called like a time: its values look like one"
-    return path, "ms" if unit == "text" else unit, times
+    return path, unit, times
 
 
 def _unlikely(path: Path, unit: str) -> tuple[bool, bool, int, bool, int]:
     """How little a time is the event's: by its name, its object, the better name, whether it is a text, its depth."""
     rank = naming.rank(path, naming.TIMES)
     best = len(naming.TIMES) if rank is None else rank
-    return not _is_called_a_time(path), _inside(path), best, unit != "text", len(path)
+    return not _is_called_a_time(path), _inside(path), best, unit != TEXT, len(path)
 
 
 def _is_called_a_time(path: Path) -> bool:
@@ -135,7 +136,7 @@ def as_times(values: Sequence[Any], now: Nanos) -> tuple[str, tuple[Nanos, ...]]
     """The unit in which nearly all values are times until now, `text` for texts, with them; None where they are none."""
     if not values:
         return None
-    for unit in ("text", *UNITS):
+    for unit in (TEXT, *UNITS):
         times = [
             time for value in values if (time := _as_time(value, unit)) is not None and EARLIEST <= time <= now + DAY
         ]
@@ -147,7 +148,7 @@ def as_times(values: Sequence[Any], now: Nanos) -> tuple[str, tuple[Nanos, ...]]
 def _as_time(value: Any, unit: str) -> Nanos | None:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     try:
-        if unit == "text":
+        if unit == TEXT:
             return parse_time(value) if isinstance(value, str) else None
         return epoch(value, UNITS[unit]) if plain else None
     except Rejected:

@@ -104,6 +104,15 @@ def test_the_parts_of_unknown_events_are_found_in_any_file(home: Path, form: str
     assert main(["check", "--offline"]) == 0
 
 
+def test_several_files_are_one_sample_and_one_reference(home: Path, capsys: Output) -> None:
+    rows = events()
+    names = [lines(home, rows[:100], "first.jsonl"), lines(home, rows[100:], "second.jsonl")]
+
+    assert main(["init", *names, "--output", "all.yaml"]) == 0
+    assert f"all.yaml: from {len(rows):,} events" in capsys.readouterr().out
+    assert Reference.load(home / "credit.json").rows == len(rows)
+
+
 def test_a_topic_gives_a_configuration_that_passes_check(home: Path, capsys: Output, broker: "MockBroker") -> None:
     from confluent_kafka import Producer
 
@@ -281,7 +290,7 @@ def test_the_prediction_among_the_features_is_no_feature_too(home: Path) -> None
 
     for name in (lines(home, rows), "events.csv"):
         pc.write_csv(pa.Table.from_pylist([flat(row) for row in rows]), home / "events.csv")
-        assert main(["init", name, "--config", f"{name}.yaml"]) == 0
+        assert main(["init", name, "--output", f"{name}.yaml"]) == 0
         assert set(Reference.load(home / "events.json").names) == {"x", "__prediction__"}
         (home / "events.json").unlink()
 
@@ -316,7 +325,7 @@ def test_half_a_character_in_a_name_is_no_feature_and_said(home: Path, monkeypat
     said = io.BytesIO()
     monkeypatch.setattr("sys.stderr", io.TextIOWrapper(said, "utf-8", "backslashreplace", write_through=True))
 
-    assert main(["init", lines(home, rows), "--config", "first.yaml"]) == 0
+    assert main(["init", lines(home, rows), "--output", "first.yaml"]) == 0
     assert set(Reference.load(home / "events.json").names) == {"x", "model"}
     options = ["--timestamp", "ts", "--timestamp-unit", "s", "--output", "plain.json", "--columns", "x,model"]
     assert main(["reference", "fit", "--input", "events.jsonl", *options]) == 0

@@ -306,7 +306,7 @@ def test_a_compressed_file_is_named_with_the_way_to_unpack_it(
         path.write_bytes(PACKED.get(ending, TABLE))
         config = ["--config", str(tmp_path / "driftd.yaml")]
         for command in (
-            ["init", str(path), "--config", str(tmp_path / "new.yaml")],
+            ["init", str(path), "--output", str(tmp_path / "new.yaml")],
             ["reference", "fit", "--input", str(path), "--output", str(tmp_path / "o.json")],
             ["reference", "fit", "--input", str(path), *config],
             ["backtest", "--input", str(path), *config],
