@@ -2,6 +2,7 @@
 
 import argparse
 import codecs
+import errno
 import io
 import json
 import os
@@ -25,8 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             _flush()  # here a pipe that nobody reads any more is heard of, not when the interpreter ends
     except BrokenPipeError:  # `driftd … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the end is no second such error
+        _write_no_more()
         return Exit.OK
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EIO, errno.EFBIG}:
+            raise
+        _write_no_more()
+        print(f"driftd: what it says cannot be written: {error.strerror}", file=sys.stderr)
+        return Exit.CANNOT_GO_ON
+
+
+def _write_no_more() -> None:
+    """So that the end of the interpreter is no second such error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _answer(arguments: Sequence[str] | None) -> int:

@@ -152,15 +152,16 @@ class ModelEvents:
             return range_of_topics(self.settings, self.decoders, within)
         (decoder,) = self.decoders.values()
         dialect = dialect_of(choice.delimiter, choice.decimal)
-        if not holds_lines(choice.inputs):
+        inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
+        if not holds_lines(inputs):
             from monitor.backtest.tables import find_features
 
             try:
-                find_features(choice.inputs, decoder.fields, decoder.finder, dialect)
+                find_features(inputs, decoder.fields, decoder.finder, dialect)
             except TableError as error:
                 raise ConfigError(str(error)) from None
             decoder.build_anew()
-        return files_of(choice.inputs, decoder, dialect)
+        return files_of(inputs, decoder, dialect)
 
     # --- two passes -------------------------------------------------------------------------------------------------
 

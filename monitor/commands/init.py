@@ -148,7 +148,8 @@ def sample(choice: InitChoice, broker: KafkaSettings | None) -> list[Mapping[str
     """Some events as objects. Raises ConfigError."""
     if choice.files:
         dialect = dialect_of(choice.delimiter, choice.decimal)
-        rows = list(islice(chain.from_iterable(rows_of_file(path, dialect) for path in choice.files), SAMPLED))
+        each = -(-SAMPLED // len(choice.files))  # so that what a later file holds is seen
+        rows = [row for path in choice.files for row in islice(rows_of_file(path, dialect), each)]
         return rows or _nothing(", ".join(map(str, choice.files)))
     assert broker is not None
     if choice.topic is None:

@@ -9,7 +9,7 @@ from monitor.settings import ConfigError
 from monitor.settings.loading import explain
 from monitor.settings.schema import SECRET_FILES, KafkaSettings
 
-SECRETS = ("password", "secret", "key.pem", "jaas", "credential", "oauthbearer.config")
+SECRETS = ("password", "passphrase", "secret", "key.pem", "jaas", "credential", "oauthbearer.config")
 FILES = {name: file for file, name in SECRET_FILES.items()}
 
 

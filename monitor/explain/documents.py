@@ -1,6 +1,7 @@
 """Plain values as JSON for programs, also with texts that only an escape can write."""
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -15,9 +16,33 @@ def as_json(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode()
+        return _escaped(value, separators=(",", ":"))
 
 
 def as_lines(value: Any) -> bytes:
-    """The same over several lines, for people."""
-    return bytes(msgspec.json.format(as_json(value), indent=1))
+    r"""The same over several lines, for people.
+
+    >>> as_lines({"half": "\ud800"}) == as_lines({"half": "x"}).replace(b"x", rb"\ud800")
+    True
+    """
+    try:
+        return bytes(msgspec.json.format(msgspec.json.encode(value), indent=1))
+    except UnicodeEncodeError:
+        return _escaped(value, indent=1)
+
+
+def _escaped(value: Any, **style: Any) -> bytes:
+    return json.dumps(_finite(msgspec.to_builtins(value)), **style).encode()
+
+
+def _finite(value: Any) -> Any:
+    """The same without numbers that JSON does not have: null, as msgspec writes them."""
+    match value:
+        case dict():
+            return {key: _finite(held) for key, held in value.items()}
+        case list() | tuple():
+            return [_finite(held) for held in value]
+        case float():
+            return value if math.isfinite(value) else None
+        case _:
+            return value

@@ -20,7 +20,18 @@ ENVIRONMENT = "DRIFTD_"
 CONFIG_VARIABLE = "DRIFTD_CONFIG"
 CONFIG_FILE = Path("driftd.yaml")
 MASK = "********"
-SECRET_WORDS = ("password", "secret", "key.pem", "oauth", "token", "credential", "sasl.jaas", "userinfo", "whsec")
+SECRET_WORDS = (
+    "password",
+    "passphrase",
+    "secret",
+    "key.pem",
+    "oauth",
+    "token",
+    "credential",
+    "sasl.jaas",
+    "userinfo",
+    "whsec",
+)
 NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
 PLAIN_WORD = re.compile(r"[a-z]{1,12}|v[0-9]")  # a random token of twelve letters would be no secret long
 PROPERTIES = "kafka.properties"

@@ -43,6 +43,12 @@ class FieldMap:
         return cls(**split, unit=unit)
 
     @property
+    def among_features(self) -> frozenset[str]:
+        """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
+        mapped = (self.prediction, self.id, *self.envelope.values())
+        return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
+
+    @property
     def envelope(self) -> dict[str, Path]:
         """Where event time, model and version are looked up, by what they are; a constant is not."""
         places = {"timestamp": self.timestamp}
@@ -106,7 +112,7 @@ class SeriesFields:
         self.fields = fields
         self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in layout.numeric]
         self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in layout.categorical]
-        self.known = frozenset(layout.names)
+        self.known = frozenset(layout.names) | fields.among_features
         spelled = isinstance(layout, Layout)  # what is still to be found is not yet known to be one value
         self.tables = [CategoryTable(feature.categories, spelled=spelled) for feature in layout.categorical]
         self.id = self._own_id()

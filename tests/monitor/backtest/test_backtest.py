@@ -297,6 +297,34 @@ def test_slices_of_any_length_give_the_same(
         assert backtest(file, "--inject", f"churn/plan:category=EU:20%@{day(1)}") == whole
 
 
+def test_slices_of_any_length_open_the_same_incidents_where_late_events_pour_in(
+    home: Path, backtest: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many late events an incident tells of hangs on when one looked; that it opens, when, and all else do not."""
+    configure(home, models=[{"name": "churn", "version": "3"}, {"name": "fraud", "window": "15m"}])
+    monkeypatch.setattr(recorded, "BLOCK", 100_000)
+    file = written(home, [*events(30), *events(12, first=20, model="fraud"), *events(10, first=30), *events(3)])
+    whole = backtest(file)
+    assert {each["model"] for each in whole["alerts"] if each["rule"] == "lateness"} == {"churn", "fraud"}
+    sliced = replay.slices
+    for panes in (3, 7, 1000):
+        monkeypatch.setattr(replay, "slices", lambda arrived, length, panes=panes: sliced(arrived, panes * length))
+        found = backtest(file)
+        assert [without_counts(each) for each in found["alerts"]] == [without_counts(each) for each in whole["alerts"]]
+        assert {key: found[key] for key in ("events", "topics", "windows", "period", "hints")} == {
+            key: whole[key] for key in ("events", "topics", "windows", "period", "hints")
+        }
+
+
+def without_counts(alert: dict[str, Any]) -> dict[str, Any]:
+    """An alert of a backtest without how many late events it tells of."""
+    if alert["rule"] != "lateness":
+        return alert
+    told = ("feature", "detector", "severity", "since", "chart")
+    window = {key: alert["window"][key] for key in ("start", "end")}
+    return alert | {"window": window, "evidence": [{key: each[key] for key in told} for each in alert["evidence"]]}
+
+
 @pytest.mark.parametrize("until", ["", f"..{day(1.5)}"])
 def test_the_words_of_a_page_know_nothing_of_what_comes_later(
     home: Path, backtest: Callable[..., dict[str, Any]], until: str

@@ -299,3 +299,15 @@ def test_adwin_does_not_load_all_of_river() -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
     assert not {"river.drift", "river.stats", "scipy.stats"} & set(loaded)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is full")
+@pytest.mark.parametrize("asked", [["--version"], ["completion", "bash"]])
+def test_a_full_disk_is_one_line(asked: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", *asked], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+
+    assert done.returncode == 3
+    assert done.stderr == "driftd: what it says cannot be written: No space left on device\n"

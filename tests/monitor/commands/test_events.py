@@ -149,6 +149,23 @@ def test_a_table_is_one_reference_with_a_configuration_and_without(tmp_path: Pat
     assert fitted(config, "--input", tmp_path / "t.parquet").hash == Reference.load(plain).hash
 
 
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_files_in_any_order_are_one_reference_with_a_configuration_and_without(
+    tmp_path: Path, order: tuple[str, str]
+) -> None:
+    rng = seeded()
+    for name, start in (("a", 0), ("b", 2000)):
+        times = pa.array([NOON_MS + (start + at) * 1000 for at in range(2000)])
+        pq.write_table(pa.table({"ts": times, "x": rng.normal(size=2000)}), tmp_path / f"{name}.parquet")
+    config = write(tmp_path, topics=[{"name": "predictions", "fields": {"features": "", "model": {"const": "churn"}}}])
+    files = [str(tmp_path / f"{name}.parquet") for name in order]
+    plain = tmp_path / "plain.json"
+
+    options = ["--timestamp", "ts", "--window", "5m", "--output", str(plain)]
+    assert main(["reference", "fit", "--input", *files, *options]) == 0
+    assert fitted(config, "--input", *files).hash == Reference.load(plain).hash
+
+
 @pytest.fixture
 def broker() -> Iterator["MockBroker"]:
     from tests.parts.mock import MockBroker
@@ -246,6 +263,16 @@ def test_half_a_character_among_the_columns_of_json_lines(tmp_path: Path) -> Non
     options = ["--kind", "mixed=numeric", "--output", str(tmp_path / "r.json")]
     assert main(["reference", "fit", "--input", str(tmp_path / "events.jsonl"), *options]) == 0
     assert Reference.load(tmp_path / "r.json").features["mixed"].count == 80
+
+
+def test_half_a_character_is_json_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write(tmp_path)
+    rows = [{"ts": NOON_MS + at, "features": {"plan": HALVES[at % 3]}, "output": {"score": at}} for at in range(9)]
+    fitted(config, "--input", lines(tmp_path, rows))
+    capsys.readouterr()
+
+    assert main(["reference", "show", "--json", str(tmp_path / "r.json")]) == 0
+    assert "m\\ud800" in capsys.readouterr().out
 
 
 def test_what_a_terminal_cannot_show_is_shown_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

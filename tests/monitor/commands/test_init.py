@@ -105,12 +105,15 @@ def test_the_parts_of_unknown_events_are_found_in_any_file(home: Path, form: str
 
 
 def test_several_files_are_one_sample_and_one_reference(home: Path, capsys: Output) -> None:
-    rows = events()
-    names = [lines(home, rows[:100], "first.jsonl"), lines(home, rows[100:], "second.jsonl")]
+    """Also what the second one alone holds, however long the first is."""
+    rows = events(1500)
+    other = [row | {"meta": row["meta"] | {"model_name": "other"}} for row in rows[:50]]
+    names = [lines(home, rows, "first.jsonl"), lines(home, other, "second.jsonl")]
 
     assert main(["init", *names, "--output", "all.yaml"]) == 0
-    assert f"all.yaml: from {len(rows):,} events" in capsys.readouterr().out
+    assert "all.yaml: from 550 events" in capsys.readouterr().out
     assert Reference.load(home / "credit.json").rows == len(rows)
+    assert Reference.load(home / "other.json").rows == len(other)
 
 
 def test_a_topic_gives_a_configuration_that_passes_check(home: Path, capsys: Output, broker: "MockBroker") -> None:
@@ -285,7 +288,7 @@ def test_what_is_a_time_in_more_than_one_way_is_the_one_called_so() -> None:
     assert (found.timestamp, found.features) == ("@timestamp", "features")
 
 
-def test_the_prediction_among_the_features_is_no_feature_too(home: Path) -> None:
+def test_the_prediction_among_the_features_is_no_feature_too_and_nothing_unknown(home: Path, capsys: Output) -> None:
     rows = [{"ts": NOON_S + at, "features": {"x": at % 7, "score": at / 50}} for at in range(300)]
 
     for name in (lines(home, rows), "events.csv"):
@@ -293,6 +296,10 @@ def test_the_prediction_among_the_features_is_no_feature_too(home: Path) -> None
         assert main(["init", name, "--output", f"{name}.yaml"]) == 0
         assert set(Reference.load(home / "events.json").names) == {"x", "__prediction__"}
         (home / "events.json").unlink()
+    capsys.readouterr()
+    assert main(["init", "events.jsonl"]) == 0
+    assert main(["explain", "events.jsonl"]) == 0
+    assert "unknown" not in capsys.readouterr().out
 
 
 # --- values that are hard to take ---------------------------------------------------------------------------------------
@@ -415,6 +422,7 @@ def test_properties_of_the_client_are_used_and_written(home: Path, capsys: Outpu
         (["--property", "security.protocol=NOPE"], "--kafka: Invalid value for configuration property"),
         (["--property", "sasl.password=hunter2"], "write it to a file and say --property sasl.password_file=FILE"),
         (["--property", "ssl.key.pem=hunter2"], "--property ssl.key.pem: is a secret"),
+        (["--property", "sasl.oauthbearer.assertion.private.key.passphrase=hunter2"], "passphrase: is a secret"),
         (["--property", "sasl.password_file=gone"], "kafka.properties.sasl.password_file: "),
         (["--property", "hunter2"], "must be NAME=VALUE"),
         (["--property", "group.id=mine"], "group.id is set by driftd itself"),
