@@ -40,8 +40,7 @@ class MappedReader:
         """Read all messages: nothing is left."""
         rows = self._decoder.decode(records.values)
         mapped = map_rows(rows, self._topic, latest, counts)
-        partitions = [records.partitions[message] for message in mapped.messages.tolist()]
-        return Read(mapped.rows, partitions, mapped.times, records.only([]))
+        return Read(mapped.rows, mapped.messages, mapped.times, ())
 
 
 def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> Mapped:

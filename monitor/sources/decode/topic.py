@@ -7,19 +7,22 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.facts import EventsAhead, Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.mapping import MappedReader, map_rows
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Quick, Reader, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
-from monitor.sources.formats.times import by_partition
+from monitor.sources.formats.times import NOT_A_TIME, by_partition
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
 from monitor.stream.clocks import TOLERANCE, EventClock
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 
+Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
+EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
 
 
@@ -74,17 +77,18 @@ class TopicDecoder:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
-        messages, offsets = len(records.values), records.offsets
         self._sample_unknown(records.values, counts, latest)
+        left, places, told = records, np.arange(len(records.values)), list[Told]()
         for reader in self.readers:
-            if not records.values:
+            if not left.values:
                 break
-            read = reader.read(records, latest, counts)
+            read = reader.read(left, latest, counts)
             rows += read.rows
-            self._see(read, records.arrivals, decoded)
-            records = read.rest
-        decoded.batches = [self._batch(part, offsets) for part in rows]
-        for at, most in self._unseen.places(len(rows), messages, now).items():
+            told.append((places[read.messages], read.times))
+            left, places = left.only(read.left), places[read.left]
+        self._see(records, told, decoded)
+        decoded.batches = [self._batch(part, records.offsets) for part in rows]
+        for at, most in self._unseen.places(len(rows), len(records.values), now).items():
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
@@ -133,13 +137,26 @@ class TopicDecoder:
                         counts.fields["unknown"] += len(series.unknown(row))
         self._sampled += len(values)
 
-    def _see(self, read: Read, arrivals: Mapping[int, Nanos], decoded: Decoded) -> None:
-        """Bring each partition's event time on."""
-        for index, times in by_partition(read.partitions, read.times).items():
-            partition = Partition(self.topic, index)
-            time = self._clocks[index].show(times, arrivals.get(index))
-            decoded.seen[partition] = max(time, decoded.seen.get(partition, time))
+    def _see(self, records: TopicRecords, told: Sequence[Told], decoded: Decoded) -> None:
+        """Bring each partition's event time on, by the events of all readers in the order in which they came."""
+        for index, times in by_partition(*_in_order(records.partitions, told)).items():
+            time = self._clocks[index].show(times, records.arrivals.get(index))
+            decoded.seen[Partition(self.topic, index)] = time
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
         columns = rows.times, rows.numeric, rows.codes
         return EventBatch(rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids)
+
+
+def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence[int], NDArray[np.int64]]:
+    """The partition of each event time, and the times in the order of their messages, whoever read them."""
+    places, times = (np.concatenate(parts) for parts in zip(*told, strict=True)) if told else (EMPTY, EMPTY)
+    known = times != NOT_A_TIME
+    if len(told) > 1 and not known.all():  # what one reader left another has read
+        places, times = places[known], times[known]
+    if (np.diff(places) < 0).any():
+        order = np.argsort(places, kind="stable")
+        places, times = places[order], times[order]
+    if len(places) == len(partitions) and (np.diff(places) == 1).all():  # as a rule each message is one event
+        return partitions, times
+    return [partitions[at] for at in places.tolist()], times

@@ -115,15 +115,16 @@ class SeriesRows:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a reader made of messages: rows, valid event times with the partition of each, in their order, and what it left.
+    """What a reader made of messages: rows, valid event times with the message of each, in their order, and what it left.
 
-    `times` int64[n], `NOT_A_TIME` where there is none; `partitions[i]` is the partition index of `times[i]`.
+    `times` int64[n], `NOT_A_TIME` where there is none; `messages[i]` is the place of the message of `times[i]`, a slice where each
+    message has one. `left` are the places of the messages that it leaves.
     """
 
     rows: Sequence[SeriesRows]
-    partitions: Sequence[int]
+    messages: NDArray[np.intp] | slice
     times: NDArray[np.int64]
-    rest: TopicRecords
+    left: Sequence[int]
 
 
 class Reader(Protocol):

@@ -70,7 +70,7 @@ class TopicScanner:
         counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
         odd = scanned.series == ODD
         times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
-        return Read(rows, records.partitions, times, records.only(np.flatnonzero(odd).tolist()))
+        return Read(rows, slice(None), times, np.flatnonzero(odd).tolist())
 
     def _single(
         self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]

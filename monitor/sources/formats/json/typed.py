@@ -47,8 +47,7 @@ class TypedReader:
             plan = self._plans[series.key]
             if plan is not None:
                 rows += self._rows(series, plan, values, places, latest, times, counts)
-        left = records.only(np.flatnonzero(times == NOT_A_TIME).tolist())
-        return Read(rows, records.partitions, times, left)
+        return Read(rows, slice(None), times, np.flatnonzero(times == NOT_A_TIME).tolist())
 
     # --- which series a message belongs to --------------------------------------------------------------------------
 

@@ -523,6 +523,18 @@ def test_every_valid_event_moves_its_partition_on(keys: list[SeriesKey]) -> None
     assert ago == {0: 5, 1: 2, 2: 4, 3: 3}
 
 
+@pytest.mark.parametrize("keys", [[CHURN], [CHURN, SeriesKey("fraud", "*")]], ids=["one series", "two series"])
+def test_neighbours_are_those_of_the_partition_whoever_reads_them(keys: list[SeriesKey]) -> None:
+    """A number beyond all floats is read by a slower way: the one clock that runs fast stands among seven all the same."""
+    beyond = [event(ts=TS - 300_000 + at * 1000, features={"age": 4.5}) for at in range(7)]
+    slow = [raw.replace(b"4.5", b"1e999") for raw in beyond]
+    fast = event(ts=TS - 1000)
+
+    for messages in ([*slow, fast], [fast, *slow], [*slow[:4], fast, *slow[4:]]):
+        decoded = read(make_decoder(keys), *messages)
+        assert decoded.seen == {Partition("t", 0): NOON - 294 * SECOND}
+
+
 def test_rows_keep_their_own_time_and_values() -> None:
     """Whichever way a row was read, each value must stay in it."""
     messages = [with_features(age=at if at % 3 else str(at), income=at) for at in range(20)]

@@ -35,7 +35,8 @@ def event(model: str = "churn", version: str = '"3"', features: str = '{"age": 1
 def left(decoder: TopicDecoder, *messages: bytes) -> list[bytes | None]:
     """The messages that the compiled part leaves."""
     records = TopicRecords("t", [0] * len(messages), list(messages))
-    return list(decoder.readers[0].read(records, NOON + SECOND, DecodeCounts()).rest.values)
+    left = decoder.readers[0].read(records, NOON + SECOND, DecodeCounts()).left
+    return [records.values[at] for at in left]
 
 
 EASY = {
