@@ -162,7 +162,8 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
     lists = [action for action in actions_of(build_parser()) if action.nargs == "+"]
 
     assert [action for action in lists if not isinstance(action, Several)] == []
-    assert {action.option_strings[0] for action in lists} == {
+    assert {(action.option_strings or [action.dest])[0] for action in lists} == {
+        "files",
         "--input",
         "--inject",
         "--budget",

@@ -135,6 +135,11 @@ class DocumentRows(Rows):
         values = (dig(document, path) for document in self.documents)
         return np.fromiter(values, dtype=object, count=len(self.documents))
 
+    def names(self, path: Path) -> set[str]:
+        """The keys below a path that any row has."""
+        held = (dig(document, path) for document in self.documents)
+        return set[str]().union(*(each for each in held if isinstance(each, dict)))
+
     def take(self, which: NDArray[np.intp]) -> "DocumentRows":
         """Some rows."""
         return DocumentRows({}, self.messages[which], documents=[self.documents[row] for row in which.tolist()])
