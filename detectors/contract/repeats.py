@@ -24,12 +24,14 @@ class Seen:
         """Say which of these keys came before, in earlier rows of these as well, bool[n]; and remember them."""
         order = np.argsort(keys, kind="stable")
         rising = keys[order]
-        again = np.zeros(keys.size, dtype=np.bool_)
-        again[order[1:]] = rising[1:] == rising[:-1]
-        for run in self._runs:
-            places = np.minimum(np.searchsorted(run, keys), run.size - 1)
-            again |= run[places] == keys
-        self._add(rising[np.concatenate([[True], rising[1:] != rising[:-1]])] if rising.size else rising)
+        first = np.ones(keys.size, dtype=np.bool_)
+        first[1:] = rising[1:] != rising[:-1]
+        for run in self._runs:  # looked up in rising order, near one another
+            places = np.minimum(np.searchsorted(run, rising), run.size - 1)
+            first &= run[places] != rising
+        self._add(rising[first])
+        again = np.empty(keys.size, dtype=np.bool_)
+        again[order] = ~first
         return again
 
     def _add(self, run: Keys) -> None:
@@ -38,7 +40,8 @@ class Seen:
         self._runs.append(run)
         while len(self._runs) > 1 and self._runs[-2].size < 2 * self._runs[-1].size:
             last = self._runs.pop()
-            self._runs[-1] = np.unique(np.concatenate([self._runs[-1], last]))
+            both = np.concatenate([self._runs[-1], last])
+            self._runs[-1] = np.sort(both, kind="stable")  # two rising runs: merged in one go
 
 
 def keys_of(column: Column) -> tuple[Keys, Bools]:

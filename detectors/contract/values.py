@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from detectors.columns import NUMBERS, Coded, Column, as_written_floats, distinct
 from detectors.contract.contract import UNITS
 from detectors.features import LARGEST, Bools, Floats, Ints, canonical
-from detectors.spellings import is_flag, plain
+from detectors.spellings import is_flag
 
 SCALARS = (str, bool, int, float, np.generic, Decimal)
 NOT_A_TIME = int(np.iinfo(np.int64).min)  # how numpy stores NaT
@@ -85,11 +86,14 @@ class Words:
     @property
     def missing(self) -> Bools:
         """Which rows have none, bool[n]."""
-        return self.where(np.array([text is None for text in self.texts], dtype=np.bool_)) & ~self.wrong
+        return self._rows(text is None for text in self.texts) & ~self.wrong
 
-    def where(self, texts: Bools) -> Bools:
-        """Of some texts, which rows have them, bool[n]."""
-        return np.asarray(texts[self.rows]) if texts.size else np.zeros(self.rows.size, dtype=np.bool_)
+    def which(self, holds: Callable[[str], bool]) -> Bools:
+        """The rows for whose text something holds, bool[n]; it is asked once a text."""
+        return self._rows(text is not None and holds(text) for text in self.texts)
+
+    def _rows(self, found: Iterable[bool]) -> Bools:
+        return np.asarray(np.fromiter(found, dtype=np.bool_, count=len(self.texts))[self.rows])
 
     @property
     def occurring(self) -> list[str]:
@@ -105,17 +109,30 @@ def words_in(column: Column) -> Words:
         wrong = np.array([_is_no_word(value) for value in column.values], dtype=np.bool_)[column.rows]
     else:
         wrong = ~np.isnat(column) if column.dtype.kind == "M" else np.zeros(column.size, dtype=np.bool_)
-    return Words([text if text is None else plain(text) for text in texts], rows, wrong)
+    return Words(texts, rows, wrong)
 
 
 def _is_no_word(value: Any) -> bool:
-    missing = value is None or (isinstance(value, float | np.floating) and not math.isfinite(value))
-    return not missing and not isinstance(value, int) and canonical(value) is None
+    if value is None or isinstance(value, str | int):
+        return False
+    return not (isinstance(value, float | np.floating) and not math.isfinite(value)) and canonical(value) is None
 
 
-def is_truth(text: str | None) -> bool:
-    """Whether a text is a truth value, however it is spelled; nothing is as well."""
-    return text is None or is_flag([text])
+def nothing_in(column: Column) -> Bools:
+    """Which rows have nothing, whatever the others have, bool[n]."""
+    if isinstance(column, Coded):
+        return np.asarray(np.array([_is_nothing(value) for value in column.values], dtype=np.bool_)[column.rows])
+    match column.dtype.kind:
+        case "f":
+            return ~np.isfinite(column)
+        case "M":
+            return np.isnat(column)
+    return np.zeros(column.size, dtype=np.bool_)
+
+
+def is_truth(text: str) -> bool:
+    """Whether a text is a truth value, however it is spelled."""
+    return is_flag([text])
 
 
 def is_number_text(text: str) -> bool:

@@ -135,7 +135,7 @@ def check_events(check: Check, contract: Contract, choice: RowsChoice) -> Reject
         why = f"; rejected: {', '.join(rejections.reasons)}" if rejections.reasons else ""
         raise ConfigError(f"{choice.inputs[0]}: holds no event of {ours}{why}")
     if others:
-        rejections.remarks.append(f"{others:,} events are of other models, which this contract is not of")
+        rejections.remarks.append(f"left out {others:,} events of other models")
     return rejections
 
 

@@ -223,6 +223,18 @@ def test_a_column_no_value_of_which_is_of_its_type_is_of_a_new_type(type_: str, 
     assert broken(report) == {}
 
 
+def test_a_new_type_in_several_files_is_told_once() -> None:
+    report = sources({"c": {"type": "number"}}, {"a": [{"c": ["x"]}], "b": [{"c": [1]}], "d": [{"c": ["y"]}]})
+
+    assert changes(report) == [("c", "type", ("a", "d"), True)]
+
+
+def test_what_is_neither_text_nor_number_is_none_of_the_values() -> None:
+    report = checked({"c": {"values": ["a"], "matches": "a"}}, {"c": ["a", [1], None]})
+
+    assert broken(report) == {"c.values": (1, [(2, "[1]")]), "c.matches": (1, [(2, "[1]")])}
+
+
 def test_a_text_among_texts_may_be_a_number() -> None:
     assert checked({"c": {"type": "text"}}, {"c": ["7", "8"]}, {"c": ["nine"]}).kept
 

@@ -390,7 +390,7 @@ columns:
     assert found["rejected"] == {"timestamp_missing": 1}
     assert [each["column"] for each in found["schema"] if each["breaks"]] == ["gone"]
     assert [each["column"] for each in found["schema"] if not each["breaks"]] == ["age", "plan", "user_id", "zip"]
-    assert found["remarks"] == ["1 events are of other models, which this contract is not of"]
+    assert found["remarks"] == ["left out 1 events of other models"]
 
 
 def test_a_number_as_text_is_of_the_wrong_type_as_it_is_to_the_daemon(capsys: Output) -> None:
