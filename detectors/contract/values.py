@@ -15,6 +15,7 @@ from detectors.contract.contract import UNITS
 from detectors.features import LARGEST, Bools, Floats, Ints, canonical
 from detectors.spellings import is_flag
 
+TIMES = "Mm"  # numpy's kinds: moments and spans
 SCALARS = (str, bool, int, float, np.generic, Decimal)
 NOT_A_TIME = int(np.iinfo(np.int64).min)  # how numpy stores NaT
 LATEST = 2**63 - 1
@@ -57,7 +58,7 @@ def numbers_in(column: Column) -> Numbers:
         values, wrong = as_written_floats(column), np.zeros(column.size, dtype=np.bool_)
     else:
         values = np.full(column.size, math.nan)
-        wrong = ~np.isnat(column) if column.dtype.kind == "M" else np.ones(column.size, dtype=np.bool_)
+        wrong = ~np.isnat(column) if column.dtype.kind in TIMES else np.ones(column.size, dtype=np.bool_)
     return Numbers(values, ~(np.abs(values) < LARGEST) & ~wrong, wrong)
 
 
@@ -108,7 +109,7 @@ def words_in(column: Column) -> Words:
     if isinstance(column, Coded):
         wrong = np.array([_is_no_word(value) for value in column.values], dtype=np.bool_)[column.rows]
     else:
-        wrong = ~np.isnat(column) if column.dtype.kind == "M" else np.zeros(column.size, dtype=np.bool_)
+        wrong = ~np.isnat(column) if column.dtype.kind in TIMES else np.zeros(column.size, dtype=np.bool_)
     return Words(texts, rows, wrong)
 
 
@@ -125,7 +126,7 @@ def nothing_in(column: Column) -> Bools:
     match column.dtype.kind:
         case "f":
             return ~np.isfinite(column)
-        case "M":
+        case "M" | "m":
             return np.isnat(column)
     return np.zeros(column.size, dtype=np.bool_)
 
@@ -159,14 +160,11 @@ def times_in(column: Column, unit: str) -> Times:
         values = np.array([NOT_A_TIME if time is None else time for time in read], dtype=np.int64)[column.rows]
         empty = np.array([_is_nothing(value) for value in column.values], dtype=np.bool_)[column.rows]
         return Times(values, empty, (values == NOT_A_TIME) & ~empty)
-    if column.dtype.kind == "M":
-        values = column.astype("datetime64[ns]").view(np.int64)
-        return Times(values, np.isnat(column), np.zeros(column.size, dtype=np.bool_))
-    nothing = np.zeros(column.size, dtype=np.bool_)
-    if column.dtype.kind not in NUMBERS:
-        return Times(np.full(column.size, NOT_A_TIME), nothing, ~nothing)
-    missing = ~np.isfinite(column) if column.dtype.kind == "f" else nothing
-    return Times(_epochs(column, UNITS[unit], missing), missing, nothing)
+    missing = nothing_in(column)
+    if column.dtype.kind not in f"M{NUMBERS}":
+        return Times(np.full(column.size, NOT_A_TIME), missing, ~missing)
+    values = _nanos(column) if column.dtype.kind == "M" else _epochs(column, UNITS[unit], missing)
+    return Times(values, missing, np.zeros(column.size, dtype=np.bool_))
 
 
 def _epochs(column: NDArray[Any], unit: int, missing: Bools) -> Ints:
@@ -178,6 +176,14 @@ def _epochs(column: NDArray[Any], unit: int, missing: Bools) -> Ints:
         kept = np.clip(whole.astype(np.int64), -bound, bound - 1)
         return np.asarray(kept * unit + np.rint(rest * unit).astype(np.int64))
     return np.asarray(np.clip(column, -bound if column.dtype.kind == "i" else 0, bound).astype(np.int64) * unit)
+
+
+def _nanos(column: NDArray[Any]) -> Ints:
+    """Times of any unit as nanoseconds, int64[n]; those beyond 1677 and 2262 stay at the ends."""
+    seconds = column.astype("datetime64[s]").view(np.int64)
+    far = (np.abs(seconds) >= LATEST // UNITS["s"]) & ~np.isnat(column)
+    nanos = np.where(far, np.datetime64("NaT"), column).astype("datetime64[ns]").view(np.int64)
+    return np.where(far, np.where(seconds < 0, -LATEST, LATEST), nanos)
 
 
 def _is_nothing(value: object) -> bool:
@@ -200,7 +206,7 @@ def _time_text(text: str) -> int | None:
     except ValueError:
         return None
     aware = time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time
-    return (aware - EPOCH) // MICROSECOND * 1_000
+    return max(-LATEST, min(LATEST, (aware - EPOCH) // MICROSECOND * 1_000))
 
 
 def shown(column: Column, row: int) -> str:
@@ -239,6 +245,6 @@ def kind_words(value: object) -> str:
 
 def kind_of(column: Column, row: int) -> str:
     """What the value of a row is, for words."""
-    if not isinstance(column, Coded) and column.dtype.kind == "M":
+    if not isinstance(column, Coded) and column.dtype.kind in TIMES:
         return "times"
     return kind_words(column.values[int(column.rows[row])] if isinstance(column, Coded) else column[row].item())

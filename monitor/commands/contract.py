@@ -1,11 +1,10 @@
 """`driftd contract`: what a reference's data keep to, as a file that people edit, and files held against it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from detectors.contract import (
     Check,
@@ -90,12 +89,11 @@ def check_contract(path: Path, choice: RowsChoice, *, as_json: bool) -> Exit:
         say(line)
     if as_json:
         print(
-            msgspec.json.format(
-                msgspec.json.encode(document(path, contract, choice, report, rejections)), indent=1
-            ).decode()
-        )
+            json.dumps(document(path, contract, choice, report, rejections), indent=1)
+        )  # names may hold what is no UTF-8
     else:
-        print("\n".join(lines(path, contract, choice.inputs, report, rejections)))
+        for line in lines(path, contract, choice.inputs, report, rejections):
+            print(printable(line))
     return Exit.OK if report.kept and not rejections.reasons else Exit.NO
 
 
@@ -128,6 +126,11 @@ def lines(
     if allowed := [change.column for change in report.schema if not change.breaks]:
         more = f" and {len(allowed) - SHOWN_COLUMNS} more" if len(allowed) > SHOWN_COLUMNS else ""
         yield f"new columns, which the contract allows: {', '.join(allowed[:SHOWN_COLUMNS])}{more}"
+
+
+def printable(line: str) -> str:
+    """A line in which names and values that come from data can neither end it nor fail to be written."""
+    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def _change(change: SchemaChange, inputs: Sequence[Path]) -> str:

@@ -23,6 +23,7 @@ from monitor.sources.formats.fields import Path as Place
 from monitor.sources.tables.base import Dialect, TableError, Texts, explained
 from monitor.sources.tables.files import table_of
 from monitor.sources.tables.lines import LinesTable
+from monitor.sources.tables.shape import Shape
 from monitor.stream.events import SeriesKey
 
 ID, TIME = "__id__", "__time__"  # of an event, beside its features and `__prediction__`
@@ -82,6 +83,8 @@ def check_table(check: Check, contract: Contract, path: Path, names: Mapping[str
     with explained(path):
         table = table_of(path, dialect)
         there = dict.fromkeys([] if isinstance(table, LinesTable) else table.names)
+        if there:
+            Shape().add(path, table.names, path)  # which refuses two columns of one name
         wanted = [name for name in names.values() if name in there] or list(there)[:1]
         for chunk, _ in table.read(wanted, texts_of(contract, names, dialect)):
             size = next((len(column) for column in chunk.values()), 0)

@@ -137,6 +137,19 @@ def test_times_compare_however_they_are_written() -> None:
     assert broken(report) == {"end.end >= start": (1, [(2, "1772366400 beside 2026-03-01T12:00:01")])}
 
 
+def test_times_beyond_what_nanoseconds_reach_keep_their_order() -> None:
+    rules = {"c": {"type": "time", "monotone": True}}
+
+    for column in (
+        ["0001-01-01", "1600-01-01", "2026-01-01", "9999-12-31", "2026-01-01"],
+        np.array(["0001-01-01", "1600-01-01", "2026-01-01", "9999-12-31", "2026-01-01"], dtype="datetime64[us]"),
+        np.array([-(2**62), -(2**60), 0, 2**62, 1]),
+        np.array([-1e300, -1e30, 0, 1e300, 1]),
+        [-(10**400), -(10**30), 0, 10**400, 1],
+    ):
+        assert {rule: count for rule, (count, _) in broken(checked(rules, {"c": column})).items()} == {"c.monotone": 1}
+
+
 def test_time_and_ids_go_on_from_chunk_to_chunk_and_from_file_to_file() -> None:
     columns = {"id": {"unique": True}, "at": {"type": "integer", "monotone": True}}
     report = sources(

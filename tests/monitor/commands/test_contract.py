@@ -229,6 +229,57 @@ def test_what_is_no_number_among_numbers_of_a_csv_is_seen(capsys: Output) -> Non
     ]
 
 
+def test_no_name_and_no_value_ends_a_line_or_cannot_be_written(capsys: Output) -> None:
+    Path("d.jsonl").write_text('{"a": "x\\ny\\ud800", "new\\nname": 1, "\\ud800": 2}\n')
+    path = contract("columns: {a: {values: [b]}}\n")
+
+    assert check(path, "d.jsonl") == 1
+    assert capsys.readouterr().out == (
+        "c.yaml: broken by d.jsonl, 1 rows\n"
+        "values:\n"
+        "  a: values: 1 of 1 rows, 100 %: 'x\\ny\\ud800' in row 1\n"
+        "new columns, which the contract allows: new?name, ?\n"
+    )
+    assert check(path, "d.jsonl", "--json") == 1
+    names = [each["column"] for each in document(capsys)["schema"]]
+    assert names == ["new\nname", "\ud800"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.list_(pa.int64()), [[1], None]),
+        (pa.binary(), [b"x", None]),
+        (pa.date32(), [18_000, None]),
+        (pa.time64("us"), [1, None]),
+        (pa.duration("s"), [1, None]),
+    ],
+)
+def test_columns_of_strange_types_are_of_a_new_type(kind: pa.DataType, values: list[Any], capsys: Output) -> None:
+    pq.write_table(pa.table({"a": pa.array(values, kind), "b": [1, 2]}), "d.parquet")
+
+    assert check(contract("columns: {a: {}, b: {}}\n"), "d.parquet") == 0
+    for type_ in ("number", "integer", "boolean", "text", *(["time"] if kind != pa.date32() else [])):
+        assert check(contract(f"columns: {{a: {{type: {type_}}}, b: {{}}}}\n"), "d.parquet") == 1
+        assert "a is of a new type: " in capsys.readouterr().out
+
+
+def test_decimals_dictionaries_and_structs_of_parquet_are_read() -> None:
+    table = pa.table(
+        {
+            "price": pa.array(["0.35", "1.20"], pa.string()).cast(pa.decimal128(9, 2)),
+            "plan": pa.array(["free", "pro"]).dictionary_encode(),
+            "who": [{"age": 20}, {"age": 30}],
+        }
+    )
+    pq.write_table(table, "d.parquet")
+    text = (
+        "columns: {price: {type: number, max: 1.2}, plan: {values: [free, pro]}, who.age: {type: integer, min: 20}}\n"
+    )
+
+    assert check(contract("new_columns: refused\n" + text), "d.parquet") == 0
+
+
 def test_several_files_are_one_and_samples_name_theirs(capsys: Output) -> None:
     Path("a.csv").write_text("id\nx\ny\n")
     Path("b.csv").write_text("id,more\nz,1\nx,1\n")
@@ -262,6 +313,7 @@ def test_a_dialect_is_read(capsys: Output) -> None:
         ("columns: {a: {tipe: text}}\n", ["d.csv"], "c.yaml: columns.a.tipe is no key; did you mean type?"),
         ("columns: {a: {}, a: {}}\n", ["d.csv"], "c.yaml: is no YAML: line 2, column 18: the key a is there twice"),
         ("columns: {a: [\n", ["d.csv"], "c.yaml: is no YAML: line 3, column 1: expected the node content"),
+        ("columns: {a: {}}\n", ["twice.csv"], "twice.csv: has two columns called a"),
         ("columns: {a: {}}\n", ["no.csv"], "no.csv: does not exist"),
         ("columns: {a: {}}\n", ["d.xlsx"], "d.xlsx: .xlsx is no format known here; .csv, .jsonl and .parquet are"),
         ("columns: {a: {}}\n", ["empty.csv"], "empty.csv: holds no rows"),
@@ -286,6 +338,7 @@ def test_a_dialect_is_read(capsys: Output) -> None:
 def test_a_mistake_is_one_line(text: str, words: list[str], said: str, capsys: Output) -> None:
     Path("d.csv").write_text("a,b\n1,2\n")
     Path("empty.csv").write_text("a,b\n")
+    Path("twice.csv").write_text("a,a\n1,2\n")
 
     assert refused(capsys, check(contract(text), *words)).startswith(said)
 
