@@ -1,6 +1,5 @@
 """`driftd contract`: what a reference's data keep to, as a file that people edit, and files held against it."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from monitor.commands.events import model_of
 from monitor.commands.exits import Exit
 from monitor.commands.reference import check_output, say
 from monitor.commands.show import load_reference
+from monitor.explain.documents import as_lines
 from monitor.settings import ConfigError, find_config, load_settings, read_yaml
 
 ENDING = ".contract.yaml"
@@ -88,9 +88,7 @@ def check_contract(path: Path, choice: RowsChoice, *, as_json: bool) -> Exit:
     for line in (*report.remarks, *rejections.remarks):
         say(line)
     if as_json:
-        print(
-            json.dumps(document(path, contract, choice, report, rejections), indent=1)
-        )  # names may hold what is no UTF-8
+        print(as_lines(document(path, contract, choice, report, rejections)).decode())
     else:
         for line in lines(path, contract, choice.inputs, report, rejections):
             print(printable(line))

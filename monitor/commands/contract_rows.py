@@ -157,8 +157,8 @@ def check_event_file(
                 check.add(str(path), columns, held.numbers)
     except (RecordedError, TableError) as error:
         raise ConfigError(str(error)) from None
-    envelope = set() if decoder.fields.features else finder.envelope
-    check.meet(str(path), sorted(names - envelope))
+    others = finder.predicted_inside | (set() if decoder.fields.features else finder.envelope)
+    check.meet(str(path), sorted(names - others))
 
 
 def table_features(path: Path, fields: FieldMap, finder: FeatureFinder, dialect: Dialect) -> Iterator[str]:

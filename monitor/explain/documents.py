@@ -19,5 +19,14 @@ def as_json(value: Any) -> bytes:
 
 
 def as_lines(value: Any) -> bytes:
-    """The same over several lines, for people."""
-    return bytes(msgspec.json.format(as_json(value), indent=1))
+    r"""The same over several lines, for people.
+
+    >>> print(as_lines(["\ud800"]).decode())
+    [
+     "\ud800"
+    ]
+    """
+    try:
+        return bytes(msgspec.json.format(msgspec.json.encode(value), indent=1))
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), indent=1).encode()

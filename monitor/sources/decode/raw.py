@@ -27,9 +27,9 @@ class RawRows:
     times: NDArray[np.int64]
 
     def columns(self, paths: Mapping[str, Path]) -> dict[str, Column]:
-        """The columns at some paths, but those of which no row has anything; singles as the doubles that they are."""
+        """The columns at some paths, but those of which no row has anything."""
         found = {name: self.rows.column(path) for name, path in paths.items()}
-        return {name: _widened(column) for name, column in found.items() if column is not None and _holds(column)}
+        return {name: column for name, column in found.items() if column is not None and _holds(column)}
 
 
 def _holds(column: Column) -> bool:
@@ -37,13 +37,6 @@ def _holds(column: Column) -> bool:
     if not isinstance(column, np.ndarray) or column.dtype.kind != "O":
         return True
     return any(value is not None for value in column.tolist())
-
-
-def _widened(column: Column) -> Column:
-    """The daemon counts a single as the double that it is."""
-    if isinstance(column, np.ndarray) and column.dtype in (np.float32, np.float16):
-        return column.astype(np.float64)
-    return column
 
 
 class RawDecoder(TopicDecoder):

@@ -1,6 +1,7 @@
 """`driftd contract`: a reference's own rows keep it in every file; what breaks it ends with 1, a mistake in one line with 2."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -444,6 +445,31 @@ columns:
     assert [each["column"] for each in found["schema"] if each["breaks"]] == ["gone"]
     assert [each["column"] for each in found["schema"] if not each["breaks"]] == ["age", "plan", "user_id", "zip"]
     assert found["remarks"] == ["left out 1 events of other models"]
+
+
+def test_singles_of_a_table_of_events_keep_their_contract() -> None:
+    config = configured()
+    rows = [row | {f"features.{name}": value for name, value in row.pop("features").items()} for row in events()]
+    table = pa.Table.from_pylist(rows)
+    at = table.column_names.index("features.age")
+    pq.write_table(table.set_column(at, "features.age", table["features.age"].cast(pa.float32())), "e.parquet")
+    assert main(["reference", "fit", "--config", config, "--input", "e.parquet"]) == 0
+    assert infer() == 0
+
+    assert check("churn.contract.yaml", "e.parquet", "--config", config) == 0
+
+
+def test_features_that_are_the_message_itself_are_told_from_its_envelope(capsys: Output) -> None:
+    config = configured()
+    fields = "{prediction: score, features: ''}"
+    Path(config).write_text(
+        re.sub(r"fields:\n +prediction: output.score", f"fields: {fields}", Path(config).read_text())
+    )
+    row = {"id": "a", "ts": NOON_MS, "model": "churn", "age": 40, "plan": "pro", "score": 0.5, "more": 1}
+    text = "columns: {age: {type: integer}, plan: {}, __prediction__: {type: number}, __id__: {required: true}}\n"
+
+    assert check(contract(text), write_events([row], "e.jsonl"), "--config", config) == 0
+    assert "new columns, which the contract allows: more\n" in capsys.readouterr().out
 
 
 def test_a_number_as_text_is_of_the_wrong_type_as_it_is_to_the_daemon(capsys: Output) -> None:
