@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column, as_written_floats
+from detectors.contract.values import EXACT
 from detectors.features import Bools, canonical
 from detectors.spellings import plain
 
 Keys = NDArray[np.uint64]
-EXACT = 2.0**53  # up to here a float tells whole numbers apart
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 ODD, MASK = 0x9E3779B97F4A7C15, (1 << 64) - 1
 MIX = (30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)  # splitmix64's finaliser (Steele and others 2014)

@@ -19,24 +19,44 @@ TIMES = "Mm"  # numpy's kinds: moments and spans
 SCALARS = (str, bool, int, float, np.generic, Decimal)
 NOT_A_TIME = int(np.iinfo(np.int64).min)  # how numpy stores NaT
 LATEST = 2**63 - 1
+NONE = type(None)
+EXACT = 2.0**53  # up to here a float tells whole numbers apart
 MOST_SHOWN = 40  # characters of a value
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 
 
 def each_once(column: Column) -> Column:
-    """A column of objects told by its values, each once; other columns as they are. 1, 1.0, "1" and True stay apart."""
+    """A column of objects told by its values, each once, or as the numbers that it holds; other columns as they are.
+
+    1, 1.0, "1" and True stay apart, and no whole number loses a digit.
+    """
     if isinstance(column, Coded) or column.dtype.kind not in "OU":
         return column
-    places: dict[Any, int] = {}
-    values: list[object] = []
-    rows = np.empty(column.size, dtype=np.int64)
-    for row, value in enumerate(column.tolist()):
-        key = (type(value), value) if isinstance(value, SCALARS) else type(value)  # one list stands for all lists
-        rows[row] = place = places.setdefault(key, len(values))
-        if place == len(values):
-            values.append(value)
-    return Coded(tuple(values), rows)
+    values = column.tolist()
+    types = set(map(type, values))
+    if types <= {float, int, NONE} and (numbers := _exact_floats(values)) is not None:
+        return numbers
+    alike = types <= {str, NONE} or (len(types) == 1 and types <= {int, bool})
+    keys = values if alike else [_apart(value) for value in values]
+    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    rows = np.fromiter(map(places.__getitem__, keys), dtype=np.int64, count=len(keys))
+    return Coded(tuple(values[first] for first in np.unique(rows, return_index=True)[1].tolist()), rows)
+
+
+def _apart(value: object) -> object:
+    """A key of a value among values of several types; one list stands for all lists."""
+    return (type(value), value) if isinstance(value, SCALARS) else type(value)
+
+
+def _exact_floats(values: list[Any]) -> Floats | None:
+    """Numbers as float64[n], NaN for None; None where one of them is too large to be told from the next."""
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except OverflowError:
+        return None
+    with np.errstate(invalid="ignore"):
+        return None if (np.abs(numbers) > EXACT).any() else numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

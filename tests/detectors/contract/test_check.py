@@ -252,6 +252,14 @@ def test_a_text_among_texts_may_be_a_number() -> None:
     assert checked({"c": {"type": "text"}}, {"c": ["7", "8"]}, {"c": ["nine"]}).kept
 
 
+@pytest.mark.parametrize(
+    "ids", [[2**60, 2**60 + 1, 1.5], [2**60, None, 2**60 + 1], [10**400, 2, 3], ["9007199254740993", 2**53, 2**53 + 2]]
+)
+def test_large_ids_of_messages_are_told_apart(ids: list[Any]) -> None:
+    assert checked({"id": {"unique": True}}, {"id": ids}).kept
+    assert not checked({"id": {"unique": True}}, {"id": [2**60, None, str(2**60)]}).kept
+
+
 def test_long_values_are_shortened() -> None:
     (violation,) = checked({"c": {"values": ["a"]}}, {"c": ["b" * 500 + "\n"]}).violations
 
