@@ -118,6 +118,7 @@ def build_parser() -> argparse.ArgumentParser:
     _json(explain)
 
     _add_reference(commands)
+    _add_contract(commands)
     _add_decisions(commands)
 
     status = _add(commands, "status", "how the running daemon, its models and its targets stand", _status)
@@ -223,6 +224,31 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     show = _add(actions, "show", "a profile as a table", _show)
     show.add_argument("file", type=Path, metavar="REF.json")
     _json(show)
+
+
+def _add_contract(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    contract = commands.add_parser("contract", help="what every row of a model's data keeps to")
+    actions = contract.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    infer = _add(actions, "infer", "write the contract of a reference, to be edited", _infer_contract)
+    infer.add_argument("reference", nargs="?", type=Path, metavar="REF.json", help="(the configured model's)")
+    _config(infer)
+    infer.add_argument("--model", metavar="NAME", help="of the configuration (the only one)")
+    infer.add_argument("--version", metavar="VERSION", help="of the model (the only one configured)")
+    infer.add_argument("--output", type=Path, metavar="FILE", help="(beside the reference, NAME.contract.yaml)")
+    infer.add_argument("--overwrite", action="store_true", help="also where the file is there already")
+    infer.add_argument("--slack", type=float, default=0.0, metavar="0.1", help="widen ranges by so much of them (0)")
+
+    check = _add(actions, "check", "hold files against a contract; exit 1 where they break it", _check_contract)
+    check.add_argument("contract", type=Path, metavar="CONTRACT.yaml")
+    arguments.add_list(check, "files", arguments.files, metavar="FILE", help="CSV, JSONL, Parquet, in order of time")
+    check.add_argument("--config", type=Path, metavar="driftd.yaml", help="read events as this configuration maps them")
+    check.add_argument("--model", metavar="NAME", help="of the configuration (the only one)")
+    check.add_argument("--version", metavar="VERSION", help="of the model (the only one configured)")
+    check.add_argument("--topic", help="the topic whose messages these are (the first)")
+    check.add_argument("--prediction", metavar="COL", help="the column that holds the prediction")
+    arguments.add_dialect(check)
+    _json(check)
 
 
 def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -401,6 +427,39 @@ def _show(options: argparse.Namespace) -> Exit:
     from monitor.commands.show import show
 
     return show(options.file, as_json=options.json)
+
+
+def _infer_contract(options: argparse.Namespace) -> Exit:
+    from monitor.commands.contract import InferChoice, infer_contract
+
+    return infer_contract(
+        InferChoice(
+            reference=options.reference,
+            config=options.config,
+            model=options.model,
+            version=options.version,
+            output=options.output,
+            slack=options.slack,
+            overwrite=options.overwrite,
+        )
+    )
+
+
+def _check_contract(options: argparse.Namespace) -> Exit:
+    from monitor.commands.contract import check_contract
+    from monitor.commands.contract_rows import RowsChoice
+
+    choice = RowsChoice(
+        inputs=options.files,
+        config=options.config,
+        model=options.model,
+        version=options.version,
+        topic=options.topic,
+        prediction=options.prediction,
+        delimiter=options.delimiter,
+        decimal=options.decimal,
+    )
+    return check_contract(options.contract, choice, as_json=options.json)
 
 
 def _accept(options: argparse.Namespace) -> Exit:

@@ -30,7 +30,7 @@ from tests.documents import blocks
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/**/*.md")])
-TASKS = ("set-up", "read-an-alert", "accept-a-change", "tune", "operate")
+TASKS = ("set-up", "read-an-alert", "accept-a-change", "tune", "operate", "contract")
 MOST_WORDS_OF_THE_README = 1000
 NO_METRICS = {"driftd_drift", "driftd_test", "driftd_version"}  # a prefix, a file, a key of a payload
 

@@ -93,14 +93,19 @@ def find_config(asked: Path | None, environment: Mapping[str, str] = os.environ)
     return CONFIG_FILE
 
 
-def load_settings(path: Path) -> Settings:
-    """Read a configuration file. Raises ConfigError, a line for each problem, each naming the key and what is valid."""
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds, no key twice, and texts where a number or truth is not written as such. Raises ConfigError."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no YAML: {explain_yaml(error)}") from None
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a configuration file. Raises ConfigError, a line for each problem, each naming the key and what is valid."""
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping of keys such as kafka, topics, models")
     named = {str(key): value for key, value in document.items()}

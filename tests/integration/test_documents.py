@@ -19,7 +19,11 @@ from tests.parts.mock import MockBroker
 from tests.parts.ports import free_ports
 
 SET_UP = "docs/set-up.md"
-PAGES = ("README.md", SET_UP, *(f"docs/{name}.md" for name in ("read-an-alert", "accept-a-change", "tune", "operate")))
+PAGES = (
+    "README.md",
+    SET_UP,
+    *(f"docs/{name}.md" for name in ("read-an-alert", "accept-a-change", "tune", "operate", "contract")),
+)
 TYPED = {page: [one for one in blocks(ROOT / page, page) if one.is_typed or one.remark] for page in PAGES}
 LEFT_BY_A_WALK = shutil.ignore_patterns("state", "token", "webhook.secret", "*.json", "*.txt", "*.log", "__pycache__")
 AT_MOST_NOT_RUN = 7  # of systemd, containers, and hosts that are not here

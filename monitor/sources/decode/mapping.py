@@ -43,8 +43,17 @@ class MappedReader:
         return Read(mapped.rows, mapped.messages, mapped.times, ())
 
 
-def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> Mapped:
-    """Give each row its series and event time, and each series its columns."""
+@dataclass(frozen=True, slots=True)
+class PlacedRows:
+    """Rows as they came, with the number of each one's series (UNMONITORED, REJECTED) and its event time, int64[n]."""
+
+    rows: Rows
+    owners: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+
+def place_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> PlacedRows:
+    """Give each row its series and event time; what has none is counted by reason."""
     counts.rejected.update(rows.rejected)
     owners = route(rows, topic, counts.rejected)
     if (owners == REJECTED).any():
@@ -53,8 +62,15 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
     times = event_times(rows, topic, latest, counts.rejected)
     owners[times == NOT_A_TIME] = REJECTED
     _refuse_without_features(rows, owners, topic.fields.features, counts.rejected)
-    valid = owners != REJECTED
     counts.unmonitored += int(np.count_nonzero(owners == UNMONITORED))
+    return PlacedRows(rows, owners, times)
+
+
+def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> Mapped:
+    """Give each row its series and event time, and each series its columns."""
+    placed = place_rows(rows, topic, latest, counts)
+    rows, owners, times = placed.rows, placed.owners, placed.times
+    valid = owners != REJECTED
     series = list(topic.series.values())
     present = [number for number in np.unique(owners).tolist() if number >= 0]
     mapped = [_of_series(series[number], rows, owners == number, times, counts.fields) for number in present]

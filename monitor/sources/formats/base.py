@@ -43,6 +43,11 @@ class Rows:
         column = self.columns.get(path)
         return column if column is None or self.which is None else only_rows(column, self.which)
 
+    def names(self, path: Path) -> set[str]:
+        """The keys below a path that any row has."""
+        depth = len(path)
+        return {other[depth] for other in self.columns if len(other) > depth and other[:depth] == path}
+
     def take(self, which: NDArray[np.intp]) -> "Rows":
         """Some rows; a column is copied when it is asked for."""
         return Rows(self.columns, self.messages[which], which=which if self.which is None else self.which[which])

@@ -162,7 +162,8 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
     lists = [action for action in actions_of(build_parser()) if action.nargs == "+"]
 
     assert [action for action in lists if not isinstance(action, Several)] == []
-    assert {action.option_strings[0] for action in lists} == {
+    assert {(action.option_strings or [action.dest])[0] for action in lists} == {
+        "files",
         "--input",
         "--inject",
         "--budget",
@@ -180,7 +181,7 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
 def test_every_command_returns_one_of_the_exit_codes() -> None:
     commands = [one.get_default("command") for one in parsers(build_parser()) if one.get_default("command")]
 
-    assert len(commands) == 13
+    assert len(commands) == 15
     assert {get_type_hints(command)["return"] for command in commands} == {Exit}
 
 

@@ -132,8 +132,15 @@ class DocumentRows(Rows):
 
     def column(self, path: Path) -> Column:
         """The values at a path, None where there is none."""
-        values = (dig(document, path) for document in self.documents)
-        return np.fromiter(values, dtype=object, count=len(self.documents))
+        values: Sequence[Any] = self.documents
+        for name in path:  # level by level: a call for each value would take twice as long
+            values = [value.get(name) if isinstance(value, dict) else None for value in values]
+        return np.fromiter(values, dtype=object, count=len(values))
+
+    def names(self, path: Path) -> set[str]:
+        """The keys below a path that any row has."""
+        held = (dig(document, path) for document in self.documents)
+        return set[str]().union(*(each for each in held if isinstance(each, dict)))
 
     def take(self, which: NDArray[np.intp]) -> "DocumentRows":
         """Some rows."""
