@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `driftd … | head`
         _write_no_more()
         return Exit.OK
+    except KeyboardInterrupt:  # also while the heavy libraries are loaded
+        return Exit.INTERRUPTED
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EIO, errno.EFBIG}:
             raise
@@ -54,8 +56,6 @@ def _answer(arguments: Sequence[str] | None) -> int:
         for line in str(error).splitlines():
             print(f"driftd: {line}", file=sys.stderr)
         return Exit.USAGE
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
 
 
 def _write_what_can_be_written() -> None:
