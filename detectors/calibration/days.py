@@ -75,7 +75,7 @@ class Days:
         whole = length % DAY_NS == 0
         number = (times if whole else windows.middles - windows.starts[0]) // length
         hour = np.zeros_like(number)
-        if whole and windows.window_ns <= seasons.HOUR_NS:
+        if whole and windows.window_ns < DAY_NS and DAY_NS % windows.window_ns == 0:  # so that hours come again
             hour = times // seasons.HOUR_NS % seasons.DAY
         firsts = np.flatnonzero(np.diff(number * seasons.DAY + hour, prepend=-1))
         days, of = np.unique(number[firsts], return_inverse=True)

@@ -220,6 +220,23 @@ def test_a_day_of_many_features_is_one_line() -> None:
     assert day.words.endswith(f"and {FEATURES - 3} more")
 
 
+@pytest.mark.parametrize("length", [1, 2, 6, 12])
+def test_half_a_day_at_either_end_is_not_unlike_the_other_days(length: int) -> None:
+    """Mornings are high and afternoons low: half of a day shows that, and nothing else, whatever the windows."""
+    rng = seeded()
+    hours = np.arange(A_DAY // 2, (DAYS + 1) * A_DAY - A_DAY // 2)
+    wave = 0.5 * np.sin(2 * np.pi * hours / A_DAY)[:, None] * np.ones(FEATURES)
+    hourly = windows_of(rng, wave + of_days(days(rng, 0.03, DAYS + 1))[hours])
+    starts = MONDAY + hours[::length] * HOUR
+    of_length = hourly.cells.reshape(-1, length, *hourly.cells.shape[1:]).sum(axis=1, dtype=np.uint32)
+    windows = OwnWindows(
+        cells(), of_length, np.full(starts.size, float(ROWS * length)), starts, starts + length * HOUR // 2
+    )
+
+    told = [change.by for each in found(windows).odd_days for change in each.deviations]
+    assert all(abs(by) < 0.2 for by in told), told  # by chance a day may be; half a day would be by 0.32
+
+
 # --- what wanders -----------------------------------------------------------------------------------------------------
 
 
