@@ -165,6 +165,7 @@ def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder
         with explained(path):
             table = table_of(path, dialect)
             wanted = feature_columns(table.names, fields, finder)
+            finder.order.update(dict.fromkeys(wanted))  # also those that hold nothing
             for feature in [feature for feature, column in wanted.items() if column in shape.left_out]:
                 finder.left_out[feature] = shape.left_out[wanted.pop(feature)]
             for chunk, _ in table.read(set(wanted.values()), texts) if wanted else ():

@@ -1,5 +1,6 @@
 """`driftd reference fit --config`: the reference from the very events, read as the daemon reads them."""
 
+import fnmatch
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from monitor.stream.events import Nanos, SeriesKey
 
 TIME = "event time"  # of the rows; beside features, none of which is called so by the mapping
 SHOWN_LEFT_OUT = 20
+SHOWN_FOUND = 50
 
 
 def fit_events(choice: FitChoice) -> Exit:
@@ -53,7 +55,10 @@ def fit_events(choice: FitChoice) -> Exit:
         reference = learning.profile(
             recorded, Range() if choice.kafka else within, window, calendar, excluded, progress
         )
+        refuse_misnamed(choice, learning.finder)
     except (RecordedError, TableError, ValueError) as error:
+        if learning.taken:
+            refuse_misnamed(choice, learning.finder)  # which may be why there is nothing to profile
         raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(
@@ -79,6 +84,22 @@ def refuse_mapped(choice: FitChoice) -> None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")
     if choice.kafka == bool(choice.inputs):
         raise ConfigError("reference fit --config needs --input FILE… or --kafka, and not both")
+
+
+def refuse_misnamed(choice: FitChoice, finder: FeatureFinder) -> None:
+    """Raise ConfigError for a name or pattern of the command line that nothing in the events is called."""
+    found = finder.names
+    beside = {*finder.envelope, *finder.fields.prediction[-1:]}  # named for nothing, but not by mistake
+    for option, asked, known in (
+        ("--columns", choice.columns or (), {*found, *finder.fields.prediction[-1:]}),
+        ("--kind", parse_kinds(choice.kinds or []), found),
+        ("--exclude", [text for text in choice.exclude or () if not is_span(text)], {*found, *beside}),
+    ):
+        for name in asked:
+            if name not in known and (option == "--columns" or not fnmatch.filter(known, name)):
+                more = f" and {len(found) - SHOWN_FOUND} more" if len(found) > SHOWN_FOUND else ""
+                there = ", ".join([*found][:SHOWN_FOUND])
+                raise ConfigError(f"{option}: no feature of the events is called {name}; there are {there}{more}")
 
 
 def model_of(settings: Settings, name: str | None, version: str | None) -> ModelSettings:
@@ -160,8 +181,14 @@ class ModelEvents:
                 find_features(inputs, decoder.fields, decoder.finder, dialect)
             except TableError as error:
                 raise ConfigError(str(error)) from None
+            refuse_misnamed(choice, decoder.finder)
             decoder.build_anew()
         return files_of(inputs, decoder, dialect)
+
+    @property
+    def finder(self) -> FeatureFinder:
+        """One of the finders: what was found is the same in all."""
+        return next(iter(self.finders.values()))
 
     # --- two passes -------------------------------------------------------------------------------------------------
 
@@ -230,14 +257,13 @@ class ModelEvents:
         return columns.where(which)
 
     def _pieces(self, columns: EventColumns) -> Pieces:
-        finder = next(iter(self.finders.values()))
-        return {**columns.columns(finder), TIME: columns.times.view("datetime64[ns]")}
+        return {**columns.columns(self.finder), TIME: columns.times.view("datetime64[ns]")}
 
     # --- what is to be known ----------------------------------------------------------------------------------------
 
     def words(self) -> Iterator[str]:
         """What was not taken, and why."""
-        finder = next(iter(self.finders.values()))
+        finder = self.finder
         for name, reason in list(finder.left_out.items())[:SHOWN_LEFT_OUT]:
             yield f"left out {name}: {reason}"
         yield from list(finder.odd.values())[:SHOWN_LEFT_OUT]

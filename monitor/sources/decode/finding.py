@@ -96,6 +96,11 @@ class FeatureFinder:
     odd: dict[str, str] = field(default_factory=dict)  # numbers among which are a few texts, in words
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What was found, features and those left out."""
+        return tuple({**self.order, **dict.fromkeys(self.left_out)})
+
+    @property
     def known(self) -> tuple[int, int]:
         """How many features and categories are known; with either the layout becomes another one."""
         return len(self.features), sum(len(each.texts) for each in self.features.values())

@@ -337,6 +337,42 @@ def test_mistakes_are_one_line(
     assert said in refused(capsys, *options)
 
 
+@pytest.mark.parametrize("form", ["lines", "csv"])
+@pytest.mark.parametrize(
+    ("option", "text", "refused_as"),
+    [
+        ("--columns", "incom", "incom"),
+        ("--columns", "age,incom", "incom"),
+        ("--columns", "age,zip", None),
+        ("--columns", "user_id,score", None),
+        ("--exclude", "pla", "pla"),
+        ("--exclude", "tmp_*", "tmp_*"),
+        ("--exclude", "pl*,user_id,empty,ts", None),
+        ("--kind", "zp=categorical", "zp"),
+        ("--kind", "z?p?=categorical", "z?p?"),
+        ("--kind", "z?p=categorical", None),
+    ],
+)
+def test_a_name_that_nothing_is_called_is_a_mistake(
+    tmp_path: Path, capsys: Output, form: str, option: str, text: str, refused_as: str | None
+) -> None:
+    rows = events(50)
+    for row in rows:
+        row["features"]["empty"] = None
+    path = lines(tmp_path, rows)
+    if form == "csv":
+        path = tmp_path / "events.csv"
+        pc.write_csv(pa.Table.from_pylist([flat(row) for row in rows]), path)
+    told = main(["reference", "fit", "--config", str(write(tmp_path)), "--input", str(path), option, text])
+
+    assert told == (0 if refused_as is None else 2)
+    if refused_as is not None:
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert f"driftd: {option}: no feature of the events is called {refused_as}; there are age, plan, member" in said
+        assert "user_id" in said, "what is left out can be named too"
+
+
 def test_no_event_of_the_model_is_said_with_the_reasons(tmp_path: Path, capsys: Output) -> None:
     said = refused(capsys, "--config", write(tmp_path), "--input", lines(tmp_path, events(10, ts=None)))
 
