@@ -14,8 +14,9 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import PREDICTION, FieldMap
 from monitor.sources.formats.fields import Path as Place
+from monitor.sources.formats.written import COMMAS, people_write
 from monitor.sources.tables.base import Chunk, Dialect, TableError, Texts, explained, levels
-from monitor.sources.tables.csv import PLAIN
+from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.files import look, table_of
 from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import plain_times
@@ -35,6 +36,7 @@ class Tables:
         self._decoder = decoder
         self._partition = Partition(decoder.topic, 0)
         self._notes: dict[str, None] = {}
+        self._commas: set[str] = set()  # columns of which it was noted
 
     @property
     def notes(self) -> Sequence[str]:
@@ -62,8 +64,23 @@ class Tables:
         with explained(path):
             table = table_of(path, self._dialect)
             names = self._layout(path, table.names)
-            for chunk, done in table.read(set(names.values()), self._texts(names)):
+            texts = self._texts(names)
+            for chunk, done in table.read(set(names.values()), texts):
+                if isinstance(table, CsvTable) and self._dialect.decimal == ".":
+                    self._note_commas(path, {name: chunk[name] for name in texts.mixed if name in chunk})
                 yield self._as_messages(chunk, names), done
+
+    def _note_commas(self, path: Path, chunk: Chunk) -> None:
+        """Note columns of numbers whose texts are some only with a decimal comma."""
+        for name in sorted(chunk.keys() - self._commas):
+            column = chunk[name]
+            texts = [value for value in column.values if isinstance(value, str)] if isinstance(column, Coded) else []
+            how, first = (people_write(texts) if texts else None) or ("", "")
+            if how == COMMAS:
+                self._commas.add(name)
+                self._notes[
+                    f"{path}: {name} holds numbers with {how}, such as {first[:40]!r}: missing; --decimal , reads them"
+                ] = None
 
     def _as_messages(self, chunk: Chunk, names: Mapping[Place, str]) -> Rows:
         """A chunk as rows of messages."""
@@ -161,10 +178,12 @@ def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder
     """Find the features of tables by their columns: those below the path of the features, or all of a flat table. Raises TableError."""
     shape = look(paths, dialect=dialect)
     texts = shape.reading({}, None)
+    columns: dict[str, str] = {}
     for path in paths:
         with explained(path):
             table = table_of(path, dialect)
             wanted = feature_columns(table.names, fields, finder)
+            columns = wanted | columns
             finder.order.update(dict.fromkeys(wanted))  # also those that hold nothing
             for feature in [feature for feature, column in wanted.items() if column in shape.left_out]:
                 finder.left_out[feature] = shape.left_out[wanted.pop(feature)]
@@ -174,6 +193,20 @@ def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder
                         del wanted[feature]
                 if not wanted:
                     break
+    remark(finder, columns, shape)
+
+
+def remark(finder: FeatureFinder, columns: Mapping[str, str], shape: Shape) -> None:
+    """Note what is to be known of columns of texts that were taken as features, as a fit without a configuration says it."""
+    for feature, column in columns.items():
+        found, tally = finder.features.get(feature), shape.texts.get(column)
+        if found is None or tally is None or finder.kind_asked(feature) is not None:
+            continue
+        if tally.typed:
+            finder.note_numbers(feature, found.texts)
+            continue
+        for line in tally.remarks(feature, shape.dialect.decimal):
+            finder.odd[feature] = line
 
 
 def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinder) -> dict[str, str]:

@@ -20,6 +20,7 @@ from monitor.sources.formats.values import (
     parse_time,
     timestamp,
 )
+from monitor.sources.formats.written import people_write
 
 IDENTIFIERS = ("id", "uuid", "guid")
 TIMES = ("ts", "timestamp", "time", "datetime")
@@ -140,12 +141,24 @@ class FeatureFinder:
             asked = self.kind_asked(name)
             kind = asked or known or kind_of(values)
             self.features[name] = FoundFeature(name, kind)
+            if asked is None and known is None and kind is Kind.CATEGORICAL:
+                self.note_numbers(name, values)
             stray = asked is None and kind is Kind.NUMERIC and str in set(map(type, values))
             if stray and (odd := [each for each in values if isinstance(each, str)]):
                 self.odd[name] = (
                     f"{name}: {len(odd):,} of its first {len(values):,} values are no numbers, such as {str(odd[0])[:40]!r}: "
                     f"they count as missing; --kind {name}=categorical reads it as categories"
                 )
+
+    def note_numbers(self, name: str, values: Collection[object]) -> None:
+        """Note texts of messages that are numbers to people only."""
+        texts = [value for value in values if isinstance(value, str)]
+        if texts and (found := people_write(texts)) is not None:
+            how, first = found
+            self.odd[name] = (
+                f"{name} holds numbers with {how}, such as {first[:40]!r}, taken as text; "
+                "numbers of messages are those without quotes, with a point"
+            )
 
     def kind_asked(self, name: str) -> Kind | None:
         """The kind that was asked for: by the name itself, else by the last pattern."""

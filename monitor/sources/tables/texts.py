@@ -9,14 +9,10 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from monitor.sources.formats.written import COMMAS, GROUPED, written_with
 from monitor.sources.tables import arrow
 
 CODE = r"^\s*-?0[0-9]"  # of digits: its zero would be lost in a number
-GROUPED = {
-    ".": re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?"),
-    ",": re.compile(r"[-+]?[0-9]{1,3}(?:[.  \u202f'][0-9]{3})+(?:,[0-9]+)?"),
-}
-DECIMAL_COMMA = re.compile(r"[-+]?[0-9]{1,3}(?:[. '][0-9]{3})+,[0-9]+|[-+]?[0-9]*,(?:[0-9]{1,2}|[0-9]{4,})")
 TRUTH = {"true": 1.0, "false": 0.0}
 MOST_KEPT = 1000  # different texts that are no numbers
 
@@ -114,11 +110,11 @@ class TextTally:
             yield f"{name} holds digits after a zero, as codes do: categorical; --kind {name}=numeric reads numbers"
         elif self.only_numbers or self.odd is None:
             return
-        elif DECIMAL_COMMA.fullmatch(self.odd.strip()) and decimal == ".":
-            yield f"{name} holds numbers with decimal commas, such as {self.odd!r}, taken as text; --decimal , reads them"
-        elif GROUPED[decimal].fullmatch(self.odd.strip()):
+        elif (how := written_with(self.odd, decimal)) == COMMAS:
+            yield f"{name} holds numbers with {how}, such as {self.odd!r}, taken as text; --decimal , reads them"
+        elif how is not None:
             yield (
-                f"{name} holds numbers with thousands separators, such as {self.odd!r}, taken as text; "
+                f"{name} holds numbers with {how}, such as {self.odd!r}, taken as text; "
                 f"--kind {name}=numeric reads them"
             )
         elif self.mostly_numbers:

@@ -516,3 +516,50 @@ def test_a_table_of_another_dialect_is_read_by_every_command(capsys: Output) -> 
         found.append(json.loads(Path("found.json").read_text()))
     assert [each | {"hints": []} for each in found[:1]] == [each | {"hints": []} for each in found[1:]]
     assert found[0]["fields_rejected"].keys() <= {"missing"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("1,5", "price holds numbers with decimal commas, such as '1,5', taken as text; "),
+        ("1.234,25", "price holds numbers with decimal commas, such as '1.234,25', taken as text; "),
+        ("1,234.5", "price holds numbers with thousands separators, such as '1,234.5', taken as text; "),
+        ("a,5", None),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_numbers_that_only_people_read_are_named_by_init_and_a_fit_of_events(
+    capsys: Output, form: str, text: str, said: str | None
+) -> None:
+    rows = [
+        {"ts": f"2025-01-01T00:{at // 60:02}:{at % 60:02}Z", "price": text if at % 3 else "7", "n": at}
+        for at in range(600)
+    ]
+    if form == "csv":
+        Path("e.csv").write_text("ts;price;n\n" + "".join(f"{row['ts']};{row['price']};{row['n']}\n" for row in rows))
+    elif form == "jsonl":
+        Path("e.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), "e.parquet")
+    delimiter = ["--delimiter", ";"] if form == "csv" else []
+    for command in (["init", f"e.{form}"], ["reference", "fit", "--config", "driftd.yaml", "--input", f"e.{form}"]):
+        assert main([*command, *delimiter]) == 0
+        told = capsys.readouterr().err
+        assert (said in told) if said is not None else "price holds" not in told
+        if said is not None and form == "csv":
+            assert ("--decimal , reads them" if "commas" in said else "--kind price=numeric reads them") in told
+
+
+def test_a_forgotten_decimal_comma_is_named_by_a_backtest(capsys: Output) -> None:
+    rows = [(f"2025-01-01T00:{at // 60:02}:{at % 60:02}Z", at / 4 + 0.25) for at in range(600)]
+    text = "ts;price\n" + "".join(f"{ts};{price}\n" for ts, price in rows)
+    Path("e.csv").write_text(text.replace(".", ","))
+    dialect = ["--delimiter", ";", "--decimal", ","]
+    assert main(["init", "e.csv", *dialect]) == 0
+    capsys.readouterr()
+
+    assert main(["backtest", "--input", "e.csv", "--delimiter", ";"]) == 0
+    told = capsys.readouterr().err
+    assert "e.csv: price holds numbers with decimal commas, such as '0,25': missing; --decimal , reads them" in told
+    assert main(["backtest", "--input", "e.csv", *dialect]) == 0
+    assert "decimal" not in capsys.readouterr().err
