@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from monitor.app import build_decoder
+from monitor.backtest.recorded import TABLES
 from monitor.clock import SystemClock
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
@@ -136,12 +137,17 @@ def decoder_for(configuration: Configuration, name: str | None) -> TopicDecoder:
 
 
 def lines_of(file: Path | None) -> Iterable[bytes]:
-    """Lines of a file or of standard input. Raises ConfigError."""
+    """Lines of a file or of standard input. Raises ConfigError, also for a table."""
     if file is None:
         yield from sys.stdin.buffer
         return
     if (why := packed(file)) is not None:
         raise ConfigError(why)
+    if file.suffix.lower() in TABLES and file.is_file():
+        raise ConfigError(
+            f"{file}: explain reads messages, one JSON a line; of a table, `driftd reference fit --config` "
+            "and `driftd backtest --input` say what they read from which column"
+        )
     try:
         with file.open("rb") as lines:
             yield from lines

@@ -266,3 +266,17 @@ def test_mistakes_are_one_line(config: Path, capsys: Output) -> None:
         f"driftd: {config.parent / 'nope'}: cannot be read: No such file or directory",
         f"driftd: {config.parent}: cannot be read: Is a directory",
     ]
+
+
+@pytest.mark.parametrize("name", ["live.parquet", "live.PQ", "neu.csv"])
+def test_a_table_is_refused_with_what_reads_it(config: Path, capsys: Output, name: str) -> None:
+    path = config.parent / name
+    path.write_text("ts;age\n2025-01-01T00:00:00Z;3,5\n")
+
+    assert main(["explain", "--config", str(config), str(path)]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == (
+        f"driftd: {path}: explain reads messages, one JSON a line; of a table, `driftd reference fit --config` "
+        "and `driftd backtest --input` say what they read from which column\n"
+    )
