@@ -14,6 +14,7 @@ from monitor.stream.events import DAY, Nanos
 
 TEXT = "text"  # in place of a unit: times as RFC 3339
 MOST_MODELS = 20  # more are no models: a feature that is called so
+MOST_NAMED = 5
 LONGEST_NAME = 128  # of a model
 NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 NEARLY_ALL = 0.99  # of the values of a time are one
@@ -223,10 +224,38 @@ def _prediction(leaves: Leaves, envelope: set[Path], features: Path, unsure: dic
     able = [path for path in _called(leaves, naming.PREDICTIONS) if path not in envelope]
     able.sort(key=lambda path: bool(features) and path[: len(features)] == features)
     if not able:
-        unsure["prediction"] = "nothing is called like a prediction: without one its drift is not seen"
-    elif len(able) > 1:
+        return _prediction_by_likeness(leaves, envelope, features, unsure)
+    if len(able) > 1:
         unsure["prediction"] = f"may also be {', '.join(map(_dotted, able[1:]))}"
-    return able[0] if able else None
+    return able[0]
+
+
+def _prediction_by_likeness(leaves: Leaves, envelope: set[Path], features: Path, unsure: dict[str, str]) -> Path | None:
+    """The number that is called `fraudScore` or `churn_prob`: outside the features, or the only one of a flat message."""
+    like = {
+        path: place
+        for path, values in leaves.items()
+        if path not in envelope
+        and (place := naming.likeness(path[-1])) is not None
+        and _can_be_mapped(path)
+        and _is_numbers(values)
+    }
+    able = sorted((path for path in like if not _inside(path)), key=lambda path: (len(path), like[path]))
+    outside = [path for path in able if path[:-1] != features]
+    found = outside or (able if len(able) == 1 else [])
+    others = [path for path in able if path not in found[:1]]
+    named = ", ".join(map(_dotted, others[:MOST_NAMED]))
+    if found:
+        more = f"; may also be {named}" if others else ""
+        unsure["prediction"] = f"is called like a prediction only by a part of its name{more}"
+        return found[0]
+    may_be = f", though it may be one of {named}" if others else ""
+    unsure["prediction"] = f"nothing is called like a prediction{may_be}: without one its drift is not seen"
+    return None
+
+
+def _is_numbers(values: Sequence[Any]) -> bool:
+    return bool(values) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _features_object(leaves: Leaves, envelope: set[Path]) -> Path:
@@ -238,10 +267,12 @@ def _features_object(leaves: Leaves, envelope: set[Path]) -> Path:
             "no value of the messages could be a feature, beside time, model, version, prediction and ids"
         )
 
-    def likely(held: Path) -> tuple[bool, int, int]:
+    def likely(held: Path) -> tuple[bool, int, int, int]:
         name = naming.plain(held[-1]) if held else ""
         wrapper = naming.WRAPPERS.index(name) if name in naming.WRAPPERS else len(naming.WRAPPERS)
-        return name in naming.FEATURES, sum(path[:-1] == held for path in inputs), -wrapper
+        ours = [path for path in inputs if path[:-1] == held]
+        unlike = sum(naming.likeness(path[-1]) is None for path in ours)
+        return name in naming.FEATURES, len(ours), -wrapper, unlike
 
     return max(objects, key=likely)
 

@@ -38,6 +38,8 @@ PREDICTED = (  # what no input of a model is called
 )
 SCORES = ("score", "probability", "proba", "prob", "output")  # what an input may be called too
 PREDICTIONS = (*PREDICTED, *SCORES)
+PREDICTION_STARTS = ("predicted_", "prediction_", "pred_")
+PREDICTION_ENDS = ("_prediction", "_predicted", "_pred", "_probability", "_proba", "_prob", "_score")  # the best first
 FEATURES = ("features", "feature_values", "inputs")  # objects of nothing else
 WRAPPERS = (*FEATURES, "input", "data", "payload")
 HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+")
@@ -77,3 +79,15 @@ def _joined(name: str) -> str:
 def is_predicted(name: str) -> bool:
     """Whether a column is named as nothing but a prediction is."""
     return rank((name,), PREDICTED) is not None or plain(name).startswith(("y_pred_", "y_hat_"))
+
+
+def likeness(name: str) -> int | None:
+    """How well a name is like that of a prediction by its start or end, 0 best; None where it is not.
+
+    >>> likeness("churn_pred"), likeness("fraudScore"), likeness("predicted_price"), likeness("scores")
+    (2, 6, 0, None)
+    """
+    low = plain(name)
+    if low.startswith(PREDICTION_STARTS):
+        return 0
+    return next((place for place, end in enumerate(PREDICTION_ENDS) if low.endswith(end)), None)

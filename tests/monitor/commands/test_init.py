@@ -282,6 +282,42 @@ def test_names_are_found_in_any_spelling_and_object(held: dict[str, Any], key: s
     assert getattr(guessed({"x": ..., "z": ...} | held), key) == path
 
 
+@pytest.mark.parametrize(
+    ("held", "path"),
+    [
+        ({"fraudScore": ...}, "fraudScore"),
+        ({"churn_prob": ...}, "churn_prob"),
+        ({"CHURN_PROBABILITY": ...}, "CHURN_PROBABILITY"),
+        ({"default_pred": 1}, "default_pred"),
+        ({"predictedPrice": ...}, "predictedPrice"),
+        ({"fraudScore": ..., "score": ...}, "score"),
+        ({"out": {"risk_score": ..., "risk_proba": ...}}, "out.risk_proba"),
+        ({"fraud_score": "high"}, None),
+        ({"fraud_score": True}, None),
+        ({"scores": ..., "probe": ...}, None),
+        ({"credit_score": ..., "fraud_score": ...}, None),
+        ({"features": {"x": ..., "credit_score": ...}}, None),
+        ({"features": {"x": ..., "credit_score": ..., "age_score": ...}, "fraudScore": ...}, "fraudScore"),
+        ({"data": {"a": ..., "b": ..., "c": ..., "a_score": ..., "b_score": ...}}, None),
+        (
+            {"data": {"a": ..., "b": ..., "c": ..., "a_score": ..., "b_score": ...}, "out": {"x_prob": ...}},
+            "out.x_prob",
+        ),
+    ],
+)
+def test_a_prediction_may_be_called_so_only_in_part(held: dict[str, Any], path: str | None) -> None:
+    """Told as unsure; and no input of an object of features is taken for one."""
+    found = guessed({"x": ..., "z": ...} | held)
+
+    assert found.prediction == path
+    if path != "score":
+        assert ("only by a part of its name" if path else "nothing is called like a prediction") in found.unsure[
+            "prediction"
+        ]
+    inputs = held.get("features", held.get("data", {}))
+    assert set(inputs) <= set(found.names)
+
+
 def test_what_is_a_time_in_more_than_one_way_is_the_one_called_so() -> None:
     found = guessed({"@timestamp": "2025-11-23T12:00:00Z", "x": ..., "ts": 5, "features": {"time": NOON_S, "a": ...}})
 
