@@ -17,7 +17,7 @@ from monitor.commands.dialect import dialect_of
 from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
 from monitor.commands.records import holds_lines
-from monitor.commands.reference import FitChoice
+from monitor.commands.reference import INDEXES, FitChoice
 from monitor.commands.security import beside, kafka_settings, lines_of
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
@@ -186,7 +186,9 @@ def table_rows(path: Path, dialect: Dialect) -> Iterator[Mapping[str, Any]]:
     with explained(path):
         table = table_of(path, dialect)
         texts = shape.reading({}, None)
-        chunk, _ = next(iter(table.read(set(table.names), texts)), ({}, 0.0))
+        wanted = {name for name in table.names if shape.left_out.get(name) not in INDEXES}
+        chunk, _ = next(iter(table.read(wanted, texts)), ({}, 0.0)) if wanted else ({}, 0.0)
+        chunk = {name: column for name, column in chunk.items() if name in wanted}  # more may be read
     places = [levels(name, chunk) for name in chunk]
     for values in zip(*map(_plain, chunk.values()), strict=True):
         row: dict[str, Any] = {}

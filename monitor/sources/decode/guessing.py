@@ -7,13 +7,14 @@ from typing import Any
 
 from detectors.reference.copies import is_label
 from monitor.sources.decode import naming
-from monitor.sources.decode.finding import is_identifier
+from monitor.sources.decode.finding import is_identifier, is_time
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.values import EARLIEST, UNITS, Rejected, epoch, is_writable, parse_time
 from monitor.stream.events import DAY, Nanos
 
 TEXT = "text"  # in place of a unit: times as RFC 3339
 MOST_MODELS = 20  # more are no models: a feature that is called so
+USUAL_UNIT = UNITS["ms"]  # of times as numbers, where those of the events are texts
 MOST_NAMED = 5
 LONGEST_NAME = 128  # of a model
 NAME = re.compile(r"[^\x00-\x1f\x7f]+")
@@ -57,7 +58,8 @@ def guess(rows: Sequence[Row], now: Nanos) -> Guess:
     envelope = {path for path in (timestamp, model, version, identifier) if path is not None}
     features = _features_object(leaves, envelope)
     prediction = _prediction(rest, envelope, features, unsure)
-    names = _features(leaves, envelope | {prediction or ()}, features, unsure)
+    held = {path: values for path, values in leaves.items() if not _is_left_out(path, values, unit)}
+    names = _features(held, envelope | {prediction or ()}, features, unsure)
     return Guess(
         timestamp=_dotted(timestamp),
         unit=unit,
@@ -289,12 +291,17 @@ def _may_be_features(leaves: Leaves, envelope: set[Path]) -> list[Path]:
     ]
 
 
+def _is_left_out(path: Path, values: Sequence[Any], unit: str) -> bool:
+    """Whether a fit of the events leaves a path out for what it is called, or as a time."""
+    name = path[-1]
+    return naming.is_predicted(name) or is_time(name, values, UNITS.get(unit, USUAL_UNIT))
+
+
 def _features(leaves: Leaves, envelope: set[Path], features: Path, unsure: dict[str, str]) -> tuple[str, ...]:
     """The names of the features; what stands elsewhere is said."""
     by_object: dict[Path, list[str]] = {}
     for path in _may_be_features(leaves, envelope):
-        if not naming.is_predicted(path[-1]):
-            by_object.setdefault(path[:-1], []).append(path[-1])
+        by_object.setdefault(path[:-1], []).append(path[-1])
     names = by_object.pop(features, [])
     if not names:
         raise NothingLikeEvents(

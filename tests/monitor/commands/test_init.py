@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -336,6 +337,27 @@ def test_the_prediction_among_the_features_is_no_feature_too_and_nothing_unknown
     assert main(["init", "events.jsonl"]) == 0
     assert main(["explain", "events.jsonl"]) == 0
     assert "unknown" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_what_is_left_out_is_not_listed_among_the_features(home: Path, capsys: Output, form: str) -> None:
+    """Neither the index that pandas writes, nor a second time."""
+    frame = pd.DataFrame(
+        {"ts": [NOON_S + at for at in range(60)], "x": range(60), "opened_at": "2024-01-01T00:00:00Z", "score": 0.5}
+    )
+    if form == "csv":
+        frame.to_csv("events.csv")
+    else:
+        frame.set_index(pd.Index([7, *range(59)])).to_parquet("events.parquet")
+
+    assert main(["init", f"events.{form}"]) == 0
+    told = capsys.readouterr()
+    assert told.out.partition("features: ")[2].partition("\n")[0] == "the message itself: x"
+    written = Path("driftd.yaml").read_text(encoding="utf-8")
+    assert "Unnamed" not in written
+    assert "__index_level_0__" not in written
+    assert "# x, …" in written
+    assert f"left out {'Unnamed: 0' if form == 'csv' else '__index_level_0__'}: " in told.err
 
 
 # --- values that are hard to take ---------------------------------------------------------------------------------------
