@@ -64,8 +64,9 @@ def names(standing: StandingItem) -> list[str]:
 def head(standing: StandingItem) -> Iterator[str]:
     """The one line to remember, then what keeps driftd from seeing or telling."""
     ready = "ready" if standing["ready"] else f"not ready: {legible(standing['why'] or '', 200)}"
-    until = standing["watermark"] or "none yet"
-    yield f"{standing['headline']}; driftd {standing['version']} is {ready}; events are complete until {until}"
+    until = standing["watermark"]
+    read = "no event time is known yet" if until is None else f"events are complete until {until}"
+    yield f"{standing['headline']}; driftd {standing['version']} is {ready}; {read}"
     for each in standing["troubles"]:
         yield f"! {legible(each['what'], 300)}: {legible(each['todo'], 300)}"
 

@@ -95,6 +95,17 @@ def test_a_model_that_is_not_judged_is_not_well(quiet: Scene, capsys: Output) ->
     assert told[1].startswith("! event time stands at 2026-11-23 12:00 UTC: nothing newer is judged")
 
 
+def test_before_the_first_event_time_the_words_are_other_ones(capsys: Output) -> None:
+    scene = Scene(up=HOUR)
+    try:
+        main(["status", "--url", scene.url])
+    finally:
+        scene.close()
+    first = capsys.readouterr().out.splitlines()[0]
+
+    assert first.endswith("driftd 0.9.0 is ready; no event time is known yet")
+
+
 @pytest.mark.parametrize("arguments", [[], ["churn"], ["--json"]])
 def test_a_score_over_a_threshold_of_0_is_shown(capsys: Output, arguments: list[str]) -> None:
     scores = ScoreTable((column("psi", FEATURES, [0.1] * len(FEATURES), 9_412, 0.0),))
