@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 
@@ -37,6 +38,7 @@ from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.withheld import HeldBack, Withheld
 
+SHOWN = 50  # features in a refusal
 NOT_ENDED = {Accept: "an accept is not taken back: fit a new reference", End: "an end is not taken back"}
 
 
@@ -111,10 +113,12 @@ class Decided:
             models = sorted({key.model for key in self._features})
             known = f"version {scope.version} of {scope.model}" if versions else f"model {scope.model}"
             raise RefusedError(Refusal.UNKNOWN, f"there is no {known}; there is {', '.join(versions or models)}")
-        names = {name for key in keys for name in self._features[key]}
+        names = dict.fromkeys(name for key in keys for name in self._features[key])
         for feature in scope.features:
             if feature not in names:
-                raise RefusedError(Refusal.UNKNOWN, f"{scope.model} has no feature {feature!r}")
+                there = ", ".join(map(repr, islice(names, SHOWN)))
+                more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+                raise RefusedError(Refusal.UNKNOWN, f"{scope.model} has no feature {feature!r}; it has {there}{more}")
 
     def _acknowledged(self, incident: str, incidents: Mapping[str, AlertSeen]) -> str:
         if incident not in incidents:

@@ -85,7 +85,16 @@ def test_an_incident_is_acknowledged(scene: Scene, capsys: Output) -> None:
         (["ack", "x"], 1, "there is no open incident x"),
         (["silence", "--end", "x"], 1, "there is no decision x"),
         (["silence", "x", "--for", "2h", "--reason", "x"], 1, "there is no model x; there is churn"),
-        (["accept", "churn", "x", "--for", "2h"], 1, "churn has no feature 'x'"),
+        (
+            ["silence", "churn", "--feature", "x", "--for", "2h", "--reason", "x"],
+            1,
+            "churn has no feature 'x'; it has 'age', 'plan', ",
+        ),
+        (
+            ["accept", "churn", "x", "--for", "2h"],
+            1,
+            "churn has no feature 'x'; it has 'age', 'plan', '__volume__', '__duplicates__'",
+        ),
         (["ack", "x", "--url", "ftp://x"], 2, "--url: 'ftp://x' is no address such as http://127.0.0.1:9464"),
         (["ack", "x", "--token-file", "no"], 2, "--token-file: token_file: no cannot be read: No such file"),
         (["ack", "x", "--config", "no.yaml"], 2, "no.yaml: cannot be read: No such file or directory"),

@@ -106,7 +106,11 @@ def test_asked_again_under_one_id_it_is_taken_once() -> None:
     [
         (Silence(Scope("chrun"), HOUR), Refusal.UNKNOWN, "there is no model chrun; there is churn"),
         (Silence(Scope("churn", "9"), HOUR), Refusal.UNKNOWN, "there is no version 9 of churn; there is 3, 4"),
-        (Accept(Scope("churn", None, ("agee",)), None), Refusal.UNKNOWN, "churn has no feature 'agee'"),
+        (
+            Accept(Scope("churn", None, ("agee",)), None),
+            Refusal.UNKNOWN,
+            "churn has no feature 'agee'; it has 'age', 'plan', '__volume__', '__duplicates__'",
+        ),
         (Accept(Scope("churn"), None), Refusal.CONFLICT, "no event has been read yet: there is nothing to accept"),
         (Ack(DRIFT), Refusal.UNKNOWN, f"there is no open incident {DRIFT}"),
         (End("s"), Refusal.UNKNOWN, "there is no decision s"),

@@ -126,7 +126,11 @@ def test_what_is_no_decision_is_refused_in_a_line(still: Scene, body: Any, said:
     ("changes", "status", "said"),
     [
         ({"model": "chrun"}, 404, "there is no model chrun; there is churn"),
-        ({"features": ["agee"]}, 404, "churn has no feature 'agee'"),
+        (
+            {"features": ["agee"]},
+            404,
+            "churn has no feature 'agee'; it has 'age', 'plan', '__volume__', '__duplicates__'",
+        ),
         ({"version": "4"}, 404, "there is no version 4 of churn; there is 3"),
     ],
 )
