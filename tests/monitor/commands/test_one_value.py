@@ -522,6 +522,7 @@ def test_a_table_of_another_dialect_is_read_by_every_command(capsys: Output) -> 
     ("text", "said"),
     [
         ("1,5", "price holds numbers with decimal commas, such as '1,5', taken as text; "),
+        ("0,125", "price holds numbers with decimal commas, such as '0,125', taken as text; "),
         ("1.234,25", "price holds numbers with decimal commas, such as '1.234,25', taken as text; "),
         ("1,234.5", "price holds numbers with thousands separators, such as '1,234.5', taken as text; "),
         ("a,5", None),
@@ -551,15 +552,17 @@ def test_numbers_that_only_people_read_are_named_by_init_and_a_fit_of_events(
 
 
 def test_a_forgotten_decimal_comma_is_named_by_a_backtest(capsys: Output) -> None:
-    rows = [(f"2025-01-01T00:{at // 60:02}:{at % 60:02}Z", at / 4 + 0.25) for at in range(600)]
+    """An eighth, 0,125, is no 125 either."""
+    rows = [(f"2025-01-01T00:{at // 60:02}:{at % 60:02}Z", at % 8 / 8) for at in range(600)]
     text = "ts;price\n" + "".join(f"{ts};{price}\n" for ts, price in rows)
     Path("e.csv").write_text(text.replace(".", ","))
     dialect = ["--delimiter", ";", "--decimal", ","]
     assert main(["init", "e.csv", *dialect]) == 0
     capsys.readouterr()
 
-    assert main(["backtest", "--input", "e.csv", "--delimiter", ";"]) == 0
+    assert main(["backtest", "--input", "e.csv", "--delimiter", ";", "--json", "found.json"]) == 0
     told = capsys.readouterr().err
-    assert "e.csv: price holds numbers with decimal commas, such as '0,25': missing; --decimal , reads them" in told
+    assert json.loads(Path("found.json").read_text())["fields_rejected"] == {"number_as_text": 600}
+    assert "e.csv: price holds numbers with decimal commas, such as '0,0': missing; --decimal , reads them" in told
     assert main(["backtest", "--input", "e.csv", *dialect]) == 0
     assert "decimal" not in capsys.readouterr().err
