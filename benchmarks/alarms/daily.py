@@ -46,6 +46,8 @@ def section(results: Figures) -> str:
 
 
 def _packages(results: Figures) -> str:
+    if not results.get("packages"):
+        return "Not measured in this run: `--only packages` does."
     rows = [
         [CASES[key].title, f"{title} {found.get('version', '')}".strip(), *_package(found)]
         for key, world in results.get("packages", {}).items()
