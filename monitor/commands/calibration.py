@@ -46,9 +46,16 @@ def _by_the_calendar(calibration: Calibration) -> str:
 def _why_cold(reference: Reference, window_ns: int | None) -> str:
     if reference.period is None:
         return "no --timestamp"
-    hint = None if window_ns is None else _able_window(reference, window_ns)
-    better = hint is not None and hint != _tried(reference) and BATCHES not in reference.cold
-    return (reference.cold or "no --window") + (f" (try --window {hint})" if better else "")
+    better = None if window_ns is None else better_window(reference, window_ns)
+    return (reference.cold or "no --window") + ("" if better is None else f" (try --window {better})")
+
+
+def better_window(reference: Reference, window_ns: int) -> str | None:
+    """A window by which a cold reference would be a calibrated one; None where there is none."""
+    if reference.period is None or BATCHES in reference.cold:
+        return None
+    able = _able_window(reference, window_ns)
+    return None if able == _tried(reference) else able
 
 
 def remedy(reference: Reference, window_ns: int) -> str:

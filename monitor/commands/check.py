@@ -122,6 +122,7 @@ def reached(checked: Checked, connections: Connections) -> Iterator[str]:
             yield f"topic {topic}: {partitions} partitions"
     for sample in connections.samples:
         yield sample.words()
+        yield from (f"warning: {line}" for line in sample.warnings())
     yield "\neffective configuration:"
     yield yaml.safe_dump(masked(checked.configuration.settings), sort_keys=False, allow_unicode=True).removesuffix("\n")
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
+from detectors import Reference
 from monitor.app import client_properties, explain_client
 from monitor.backtest.recorded import RecordedError, blocks, size_of
 from monitor.clock import SystemClock
+from monitor.commands.calibration import better_window
 from monitor.commands.dialect import dialect_of
 from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
@@ -29,10 +31,12 @@ from monitor.sources.formats.values import Rejected
 from monitor.sources.kafka.newest import SampleError, newest_of
 from monitor.sources.tables.base import Dialect, TableError, explained, levels
 from monitor.sources.tables.files import look, table_of
+from monitor.stream.events import SECOND
 
 SAMPLED = 1000  # rows of a file
 WINDOWS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")  # each a part of a day
 ROOMY = 400  # rows of a usual window: twice those that are judged
+FEWEST = 20  # rows that are judged at all
 LONGEST_STEM = 200  # bytes; a file's name has 255
 BROKERS = "127.0.0.1:9092"
 USUAL_UNIT = "ms"  # of times as numbers, where those that were seen are texts
@@ -65,14 +69,22 @@ def init(choice: InitChoice) -> Exit:
     except NothingLikeEvents as error:
         raise ConfigError(f"{', '.join(map(str, choice.files)) or topic}: {error}") from None
     references = references_of(found.models or (topic,), choice)
+    windows = {model: ModelWindow(window_for(found.times)) for model in references}
     with ExitStack() as made:
         for path in (choice.output, *references.values()):
             made.callback(path.unlink, missing_ok=True)
-        write(choice.output, written(found, choice, topic, broker, references))
+        write(choice.output, written(found, choice, topic, broker, references, windows))
         for line in words(found, choice, len(rows)):
             print(line)
-        for model in references:
+        for model, path in references.items():
             fit_events(fitted(choice, model))
+            if (able := calibrated_by(Reference.load(path), windows[model])) is not None:
+                print(
+                    f"{model}: windows of {able.length} in place of {windows[model].length}, so that the reference is calibrated"
+                )
+                windows[model] = able
+                write(choice.output, written(found, choice, topic, broker, references, windows))
+                fit_events(fitted(choice, model))
         made.pop_all()
     offline = " --offline" if choice.files else ""
     print(f"next: look through {choice.output}, then `driftd check --config {choice.output}{offline}`")
@@ -247,6 +259,32 @@ def parts(found: Guess) -> dict[str, str | None]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class ModelWindow:
+    """A model's window; `rows` that it usually holds, where those are few, None else."""
+
+    length: str
+    rows: int | None = None
+
+    def lines(self) -> Iterator[str]:
+        """The keys of a model."""
+        if self.rows is None:
+            yield f"    window: {self.length}  # by the rate of the events"
+        else:
+            yield f"    window: {self.length}  # so many of them calibrate a reference of this length"
+        if self.rows is not None and self.rows < ROOMY:
+            yield f"    min_rows: {max(FEWEST, self.rows // 2)}  # a usual window holds {self.rows:,}"
+
+
+def calibrated_by(reference: Reference, window: ModelWindow) -> ModelWindow | None:
+    """A shorter window that calibrates a reference which is cold by this one; None: it is not, or none does."""
+    length = parse_duration(window.length)
+    able = None if reference.calibration is not None else better_window(reference, length)
+    if able is None or parse_duration(able) >= length or reference.rows_per_second is None:
+        return None
+    return ModelWindow(able, round(reference.rows_per_second * parse_duration(able) / SECOND))
+
+
 def window_for(times: Sequence[int]) -> str:
     """The shortest window that usually holds enough rows."""
     span = max(times) - min(times) if times else 0
@@ -256,7 +294,12 @@ def window_for(times: Sequence[int]) -> str:
 
 
 def written(
-    found: Guess, choice: InitChoice, topic: str, broker: KafkaSettings | None, references: Mapping[str, Path]
+    found: Guess,
+    choice: InitChoice,
+    topic: str,
+    broker: KafkaSettings | None,
+    references: Mapping[str, Path],
+    windows: Mapping[str, ModelWindow],
 ) -> Iterator[str]:
     """The lines of the configuration."""
     unsure = {key: f"  # unsure: {_comment(why)}" for key, why in found.unsure.items()}
@@ -284,7 +327,7 @@ def written(
     for model, reference in references.items():
         yield f"  - name: {_text(model)}  # every version"
         yield f"    reference: {_text(reference.name)}  # of all events there were; `driftd reference fit --config` makes it anew"
-        yield f"    window: {window_for(found.times)}  # by the rate of the events"
+        yield from windows[model].lines()
     yield "state: driftd-state  # beside this file"
     yield "# webhooks:  # who is told; docs/webhooks.md"
     yield "#   - {name: team, url: https://…, secret_env: DRIFTD_SECRET}"

@@ -1,6 +1,7 @@
 """What the mapping makes of a few messages of each topic: how many it takes, of which model, what they lack and bring."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +10,11 @@ from monitor.clock import SystemClock
 from monitor.commands.explain import Totals, explain_message
 from monitor.configuration import Configuration
 from monitor.series.series import SeriesSpec
+from monitor.settings.schema import TopicSettings
+from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import PREDICTION
 from monitor.sources.formats.json import hint
+from monitor.sources.formats.values import Rejected
 from monitor.sources.kafka.newest import Sample, SampleError, newest_of
 
 RARE = 1e-4  # a feature that is missing in all messages by chance, less often than this, is not there
@@ -19,7 +23,10 @@ SHOWN = 10
 
 @dataclass(slots=True)
 class TopicSample:
-    """What became of some messages of a topic. `lacking` and `unknown` are features, by series."""
+    """What became of some messages of a topic. `lacking` and `unknown` are features, by series.
+
+    `absent` are the paths that are mapped and that no message has, by what they are of.
+    """
 
     topic: str
     read: int
@@ -27,6 +34,7 @@ class TopicSample:
     totals: Totals
     lacking: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
 
     def words(self) -> str:
         """In a line."""
@@ -42,7 +50,12 @@ class TopicSample:
 
     def document(self) -> dict[str, Any]:
         """For programs."""
-        return {"read": self.read, **self.totals.document(), "lacking": self.lacking}
+        return {"read": self.read, **self.totals.document(), "lacking": self.lacking, "absent": self.absent}
+
+    def warnings(self) -> Iterator[str]:
+        """What is taken all the same, but hardly as it was meant."""
+        for name, path in self.absent.items():
+            yield f"topics.{self.topic}.fields.{name}: none of {self.read:,} messages has {path}"
 
 
 def sample_topics(configuration: Configuration, topics: Sequence[str], patience: float) -> Iterator[TopicSample]:
@@ -76,9 +89,28 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
             if lacking:
                 found.lacking[str(spec.key)] = lacking
                 found.problems.append(lacking_words(name, spec, seen, lacking))
-    if values and not totals.outcomes["ok"]:
+    if totals.outcomes["ok"]:
+        found.absent = absent_paths(topic, decoder, values)
+    elif values:
         found.problems.append(nothing_taken(name, totals, values))
     return found
+
+
+def absent_paths(topic: TopicSettings, decoder: TopicDecoder, values: Sequence[bytes]) -> dict[str, str]:
+    """The paths of model, version and id that somebody has set and that no message has: an event without them is taken too."""
+    said = {
+        name: getattr(topic.fields, name)
+        for name in ("model", "version", "id")
+        if name in topic.fields.model_fields_set
+    }
+    paths: dict[str, str] = {name: path for name, path in said.items() if isinstance(path, str) and path}
+    for raw in values:
+        with suppress(Rejected):
+            for row in decoder.format.inspect(raw):
+                paths = {name: path for name, path in paths.items() if row.get(tuple(path.split("."))) is None}
+        if not paths:
+            break
+    return paths
 
 
 def absent_features(spec: SeriesSpec, seen: Totals, *, predicted: bool) -> list[str]:

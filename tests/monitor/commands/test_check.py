@@ -394,6 +394,22 @@ def test_a_few_messages_say_what_the_mapping_takes(config: Path, capsys: Output,
     ) in said
 
 
+def test_a_path_that_somebody_set_and_no_message_has_is_a_warning(
+    config: Path, capsys: Output, mock_broker: "MockBroker"
+) -> None:
+    """Of a topic of one model all events are taken, whatever model they name where nobody looks."""
+    fields = {"model": "info.modelNam", "version": "version", "id": "request"}
+    topics = [{"name": "predictions", "fields": fields}]
+    messages = [message(age=at, plan="pro") for at in range(20)]
+    code, said, problems = check(capsys, write(config, topics=topics, kafka=produced(mock_broker, *messages)))
+
+    assert (code, problems) == (0, [])
+    assert [line for line in said.splitlines() if "none of 20" in line] == [
+        "warning: topics.predictions.fields.model: none of 20 messages has info.modelNam",
+        "warning: topics.predictions.fields.id: none of 20 messages has request",
+    ]
+
+
 def test_a_reference_of_other_columns_is_named(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
     messages = [message(years=at, plan="pro") for at in range(20)]
     code, _, problems = check(capsys, write(config, kafka=produced(mock_broker, *messages)))

@@ -105,6 +105,20 @@ def test_the_parts_of_unknown_events_are_found_in_any_file(home: Path, form: str
     assert main(["check", "--offline"]) == 0
 
 
+def test_a_reference_too_short_for_windows_of_enough_rows_has_shorter_ones(home: Path, capsys: Output) -> None:
+    """48 rows an hour make windows of 12h; ten days of them calibrate nothing, of 2h they do."""
+    rng = seeded()
+    rows = [{"ts": NOON_S + at * 75, "x": float(rng.normal())} for at in range(12_000)]
+
+    assert main(["init", lines(home, rows)]) == 0
+    said = capsys.readouterr().out
+    assert "events: windows of 2h in place of 12h, so that the reference is calibrated" in said
+    (model,) = yaml.safe_load((home / "driftd.yaml").read_text())["models"]
+    assert (model["window"], model["min_rows"]) == ("2h", 48)
+    assert Reference.load(home / "events.json").calibration is not None
+    assert main(["check", "--offline"]) == 0
+
+
 def test_several_files_are_one_sample_and_one_reference(home: Path, capsys: Output) -> None:
     """Also what the second one alone holds, however long the first is."""
     rows = events(1500)
