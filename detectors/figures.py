@@ -1,4 +1,4 @@
-"""Numbers as people read them, in as few digits as tell them apart."""
+"""Numbers as people read them, in as few digits as tell them apart; names that data bring, on one line."""
 
 import math
 
@@ -86,3 +86,12 @@ def moved(before: float, now: float) -> str:
         if first != second or before == now:
             break
     return f"{first} → {second}"
+
+
+def printable(text: str) -> str:
+    r"""A text in which names that come from data can neither end the line nor fail to be written.
+
+    >>> printable("EU\nx\ud800")
+    'EU?x?'
+    """
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -94,21 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--offline", action="store_true", help="do not connect to anything")
     _json(check)
 
-    init = _add(commands, "init", "a first configuration and reference, from a look at your events", _init)
-    init.add_argument("files", nargs="*", type=Path, metavar="FILE", help="JSONL, Parquet or CSV instead of a topic")
-    init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
-    init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
-    init.add_argument(
-        "--property",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="one of kafka.properties, as often as wanted: security.protocol=SASL_SSL, sasl.password_file=FILE",
-    )
-    init.add_argument("--ca-file", type=Path, metavar="FILE", help="the certificates that the brokers' are signed by")
-    init.add_argument("--output", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
-    arguments.add_dialect(init)
-
+    _add_init(commands)
     _add_backtest(commands)
 
     explain = _add(commands, "explain", "say what becomes of each message", _explain)
@@ -224,6 +210,23 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     show = _add(actions, "show", "a profile as a table", _show)
     show.add_argument("file", type=Path, metavar="REF.json")
     _json(show)
+
+
+def _add_init(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    init = _add(commands, "init", "a first configuration and reference, from a look at your events", _init)
+    init.add_argument("files", nargs="*", type=Path, metavar="FILE", help="JSONL, Parquet or CSV instead of a topic")
+    init.add_argument("--kafka", metavar="BROKERS", help="such as 127.0.0.1:9092")
+    init.add_argument("--topic", metavar="NAME", help="whose messages are looked at")
+    init.add_argument(
+        "--property",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one of kafka.properties, as often as wanted: security.protocol=SASL_SSL, sasl.password_file=FILE",
+    )
+    init.add_argument("--ca-file", type=Path, metavar="FILE", help="the certificates that the brokers' are signed by")
+    init.add_argument("--output", type=Path, default=Path("driftd.yaml"), help="what is written (driftd.yaml)")
+    arguments.add_dialect(init)
 
 
 def _add_contract(commands: "argparse._SubParsersAction[_Parser]") -> None:

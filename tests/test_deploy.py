@@ -92,7 +92,8 @@ def test_the_severity_of_drift_comes_from_the_rules_own_or_the_incidents_and_fro
 
     assert taken == ["DriftdDriftFiring"]
     assert re.findall(r"\{(.*?)\}", drifting["expr"]) == [
-        'severity=~"critical|warning",rule!~"drift|calibration|lateness|reachability"',
+        'severity=~"critical|warning",rule!~"calibration|lateness|reachability"',
+        'kind!="service"',
         'kind!="service"',
         'kind!="service"',
     ]

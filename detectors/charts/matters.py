@@ -15,22 +15,28 @@ def matters(
 
     New categories move the mix too, and a number in another unit leaves its range: each is one change. So a kind is left out
     that had begun to change by the time at which the feature began to fire under another. What changes after that is a matter of
-    its own. Of what fires at once the first, which says most, stays. `before` is what was returned last.
+    its own. Of what fires at once the first, which says most, stays; but a new category is why a mix has moved, however far it
+    has. `before` is what was returned last.
     """
-    kept: list[FiringFeature] = []
-    told: dict[str, list[tuple[IncidentKind, int]]] = {}
     ranked = list(firing)
+    left_out: set[tuple[str, IncidentKind]] = set()
+    told: dict[str, list[tuple[IncidentKind, int]]] = {}
     now = {(each.feature, each.kind) for each in ranked}
     for place in now & before.keys():
         told.setdefault(place[0], []).append((place[1], before[place]))
-    for each in ranked:
-        known = (each.feature, each.kind) in before
-        if not known and any(kind is not each.kind and each.since <= at for kind, at in told.get(each.feature, ())):
+    for each in sorted(ranked, key=_is_cause, reverse=True):
+        if (each.feature, each.kind) in before:
             continue
-        kept.append(each)
-        if not known:
+        if any(kind is not each.kind and each.since <= at for kind, at in told.get(each.feature, ())):
+            left_out.add((each.feature, each.kind))
+        else:
             told.setdefault(each.feature, []).append((each.kind, end))
-    return kept
+    return [each for each in ranked if (each.feature, each.kind) not in left_out]
+
+
+def _is_cause(firing: FiringFeature) -> bool:
+    """Whether it is a new category: what else its feature shows is a consequence. A number out of its range is none."""
+    return firing.chart == "unseen" and not firing.numeric
 
 
 def begun(kept: Iterable[FiringFeature], before: Mapping[tuple[str, IncidentKind], int], end: int) -> Matters:

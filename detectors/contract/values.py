@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +25,8 @@ EXACT = 2.0**53  # up to here a float tells whole numbers apart
 MOST_SHOWN = 40  # characters of a value
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
+DAY_SECONDS = 86_400
+LEAP = re.compile(r"(.*:[0-9]{2}:)60(|[.,Z+-].*)")
 
 
 def each_once(column: Column) -> Column:
@@ -221,12 +224,18 @@ def _time(value: Any, unit: int) -> int | None:
 
 
 def _time_text(text: str) -> int | None:
+    """RFC 3339 as events have it: UTC where no zone is said, and a leap second is the next second."""
+    plain = text.strip().upper()
+    leap = LEAP.fullmatch(plain)
     try:
-        time = dt.datetime.fromisoformat(text.strip().upper())
+        time = dt.datetime.fromisoformat(plain if leap is None else f"{leap[1]}59{leap[2]}")
     except ValueError:
         return None
     aware = time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time
-    return max(-LATEST, min(LATEST, (aware - EPOCH) // MICROSECOND * 1_000))
+    nanos = (aware - EPOCH) // MICROSECOND * 1_000
+    if leap is not None and nanos // UNITS["s"] % DAY_SECONDS != DAY_SECONDS - 1:
+        return None
+    return max(-LATEST, min(LATEST, nanos if leap is None else nanos + UNITS["s"]))
 
 
 def shown(column: Column, row: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from detectors.contract.contract import ColumnRules
 from detectors.contract.document import FAMILY, VERSION
 from detectors.contract.infer import InferredContract
-from detectors.figures import exact
+from detectors.figures import exact, printable
 
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 READ_AS_OTHERS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})  # by some reader of YAML
@@ -21,7 +21,7 @@ def written(inferred: InferredContract, source: str) -> str:
 
 def _lines(inferred: InferredContract, source: str) -> Iterator[str]:
     contract = inferred.contract
-    yield f"# A data contract, written by `driftd contract infer` from {_comment(source)}, {inferred.rows:,} rows. It is yours: edit it."
+    yield f"# A data contract, written by `driftd contract infer` from {printable(source)}, {inferred.rows:,} rows. It is yours: edit it."
     yield "# Beside the rules below, columns can have `matches`, `unique` and `monotone`: docs/contract.md."
     yield f"format: {FAMILY}{VERSION}"
     yield f"version: {scalar(contract.version)}  # yours: raise it when you change a rule"
@@ -43,7 +43,7 @@ def _column(name: str, rules: ColumnRules, remarks: Mapping[str, str]) -> Iterat
 def _rule(rule: str, said: object, remark: str) -> Iterator[str]:
     if said is None or said is False:
         if remark:
-            yield f"    # {rule}: {_comment(remark)}"
+            yield f"    # {rule}: {printable(remark)}"
     elif isinstance(said, tuple):
         texts = [scalar(text) for text in said]
         line = f"[{', '.join(texts)}]"
@@ -79,9 +79,4 @@ def _escaped(letter: str) -> str:
 
 
 def _remark(text: str) -> str:
-    return f"  # {_comment(text)}" if text else ""
-
-
-def _comment(text: str) -> str:
-    """Names come from data: none may end the line that it stands in."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+    return f"  # {printable(text)}" if text else ""

@@ -16,7 +16,7 @@ from detectors.contract import (
     infer,
     written,
 )
-from detectors.figures import share
+from detectors.figures import printable, share
 from monitor.commands.contract_rows import Rejections, RowsChoice, check_events, check_tables
 from monitor.commands.events import model_of
 from monitor.commands.exits import Exit
@@ -124,11 +124,6 @@ def lines(
     if allowed := [change.column for change in report.schema if not change.breaks]:
         more = f" and {len(allowed) - SHOWN_COLUMNS} more" if len(allowed) > SHOWN_COLUMNS else ""
         yield f"new columns, which the contract allows: {', '.join(allowed[:SHOWN_COLUMNS])}{more}"
-
-
-def printable(line: str) -> str:
-    """A line in which names and values that come from data can neither end it nor fail to be written."""
-    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def _change(change: SchemaChange, inputs: Sequence[Path]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 from detectors import Reference
+from detectors.figures import printable
 from monitor.app import client_properties, explain_client
 from monitor.backtest.recorded import RecordedError, blocks, size_of
 from monitor.clock import SystemClock
@@ -242,8 +243,8 @@ def words(found: Guess, choice: InitChoice, rows: int) -> Iterator[str]:
     yield f"{choice.output}: from {rows:,} events"
     for key, path in parts(found).items():
         note = f" (unsure: {found.unsure[key]})" if key in found.unsure else ""
-        yield _comment(f"  {key}: {path or 'none'}{note}")
-    yield _comment(f"  models: {', '.join(found.models) or 'none is named; all events are of one'}")
+        yield printable(f"  {key}: {path or 'none'}{note}")
+    yield printable(f"  models: {', '.join(found.models) or 'none is named; all events are of one'}")
 
 
 def parts(found: Guess) -> dict[str, str | None]:
@@ -302,7 +303,7 @@ def written(
     windows: Mapping[str, ModelWindow],
 ) -> Iterator[str]:
     """The lines of the configuration."""
-    unsure = {key: f"  # unsure: {_comment(why)}" for key, why in found.unsure.items()}
+    unsure = {key: f"  # unsure: {printable(why)}" for key, why in found.unsure.items()}
     yield "# Written by `driftd init` from a look at the events. What is not sure says so; `driftd explain` shows each message."
     yield "kafka:"
     if broker is None:
@@ -320,7 +321,7 @@ def written(
     yield f"      model: {_text(found.model) if found.model else constant}{unsure.get('model', '')}"
     if found.version is not None:
         yield f"      version: {_text(found.version)}"
-    yield f"      features: {_text(found.features)}  # {_comment(', '.join(found.names[:5]))}, …{unsure.get('features', '')}"
+    yield f"      features: {_text(found.features)}  # {printable(', '.join(found.names[:5]))}, …{unsure.get('features', '')}"
     prediction = found.prediction or "prediction"
     yield f"      prediction: {_text(prediction)}{unsure.get('prediction', '')}"
     yield "models:"
@@ -347,8 +348,3 @@ def _text(text: str) -> str:
     """A text as JSON and YAML both write it."""
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in quoted)
-
-
-def _comment(text: str) -> str:
-    """Names come from messages: none may end the line that it stands in."""
-    return "".join(each if each.isprintable() else "?" for each in text)

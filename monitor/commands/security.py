@@ -9,6 +9,7 @@ from monitor.settings import ConfigError
 from monitor.settings.loading import explain
 from monitor.settings.schema import SECRET_FILES, KafkaSettings
 
+# fewer words than hide a value where a configuration is shown: the address that gives out tokens is no secret
 SECRETS = ("password", "passphrase", "secret", "key.pem", "jaas", "credential", "oauthbearer.config")
 FILES = {name: file for file, name in SECRET_FILES.items()}
 

@@ -1,5 +1,7 @@
 """One change of one feature is told once, under one kind."""
 
+from dataclasses import replace
+
 from detectors.charts import FiringFeature, IncidentKind
 from detectors.charts.matters import begun, matters
 
@@ -16,6 +18,15 @@ def test_of_what_fires_at_once_the_first_is_told() -> None:
     assert matters([unseen, shape], {}, 100) == [unseen]
     assert matters([shape, unseen], {}, 100) == [shape]
     assert matters([unseen, fires("shape", 90, "age")], {}, 100) == [unseen, fires("shape", 90, "age")]
+
+
+def test_a_new_category_is_why_the_mix_moves_however_far() -> None:
+    """Told as drift it would be part of an incident that is open, and a model would be trained on it."""
+    unseen, shape = replace(fires("unseen", 90), numeric=False), replace(fires("shape", 80), numeric=False)
+
+    assert matters([shape, unseen], {}, 100) == [unseen]
+    assert matters([shape, fires("location+", 90, "age"), unseen], {}, 100) == [fires("location+", 90, "age"), unseen]
+    assert matters([shape, unseen], begun([shape], {}, 90), 100) == [shape]  # which is known as one matter already
 
 
 def test_what_had_changed_by_then_is_part_of_it() -> None:

@@ -51,6 +51,14 @@ def broken(report: ContractReport) -> dict[str, tuple[int, list[tuple[int, str]]
         ({"type": "boolean"}, [True, "false", 1, "0", "TRUE", 2, None], {"c.type": (1, [(6, "2")])}),
         ({"type": "text"}, ["a", 1, {"b": 2}, None], {"c.type": (1, [(3, "{'b': 2}")])}),
         ({"type": "time"}, ["2026-01-01T00:00:00Z", "soon", 1_763_899_200_000], {"c.type": (1, [(2, "'soon'")])}),
+        (
+            {
+                "type": "time",
+                "monotone": True,
+            },  # a leap second is the next second, and there is one at a day's end alone
+            ["2016-12-31T23:59:60.5Z", "2017-01-01T00:00:00.5Z", "2017-01-01T00:00:00.4Z", "2017-01-01T12:00:60Z"],
+            {"c.type": (1, [(4, "'2017-01-01T12:00:60Z'")]), "c.monotone": (1, [(3, "'2017-01-01T00:00:00.4Z'")])},
+        ),
         ({}, ["a", 1, None, [1]], {}),
         ({"required": True}, ["a", None, float("nan"), ""], {"c.required": (2, [(2, "nothing"), (3, "nothing")])}),
         ({"max_missing": 0.5}, [1, None, 2, None], {}),
