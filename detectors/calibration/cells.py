@@ -16,6 +16,7 @@ import numpy as np
 from detectors.features import Bools, Feature, Floats, Ints, NumericFeature
 from detectors.layout import Layout
 from detectors.sketches.placing import NOWHERE
+from detectors.sketches.sums import run_sums
 
 Counted = TypeVar("Counted", Ints, Floats)
 
@@ -150,9 +151,9 @@ class MergedCells:
 
     def merge(self, counts: Ints) -> Ints:
         """Return a sketch's counts on these cells, int64[f, width]; zeros beyond a feature's own."""
-        runs, kept = self._starts
+        starts, kept = self._starts
         merged = np.zeros((len(self.cuts), self.width), dtype=np.int64)
-        merged[self.held] = np.add.reduceat(counts, runs)[kept]
+        merged[self.held] = run_sums(counts, starts)[kept]
         return merged
 
     def rungs(self, at: int) -> Floats:
