@@ -131,6 +131,7 @@ class Rates:
         self.rises = np.array([each.rises for each in varying])
         self.falls = np.array([each.falls for each in varying])
         self.highest = np.array([each.highest for each in varying])
+        self.alike = np.array([each.alike for each in varying])
 
     def _floors(
         self, reference: Reference, floors: Floors, own_floors: Mapping[str, float], watched: WatchedCells
@@ -262,7 +263,7 @@ def _as_the_rarest(learnt: FeatureCalibration, variance: float) -> RateVariation
     if rarest < 0:
         return RateVariation(dispersion=max(variance, 1.0))
     known = learnt.rates[rarest]
-    return RateVariation(known.dispersion, known.slow)
+    return RateVariation(known.dispersion, known.slow, alike=known.alike)
 
 
 def _older(learnt: FeatureCalibration, variance: float) -> RateVariation:

@@ -12,7 +12,7 @@ from detectors.columns import Coded, Column, as_floats, distinct
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
-from monitor.sources.formats.identity import hashes_of
+from detectors.sketches.identity import hashes_of
 from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, category, number
 from monitor.stream.events import Nanos

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
-from monitor.sources.formats.identity import hashes_of
+from detectors.sketches.identity import hashes_of
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
 from monitor.sources.formats.times import NOT_A_TIME, times_of
