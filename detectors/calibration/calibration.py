@@ -249,8 +249,7 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
     ]
     if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
-    if not all(0 <= each <= 1 for each in (*learnt.alike, *(rate.alike for rate in learnt.rates.values()))):
-        raise ValueError(f"calibration: {name}: alike must lie between 0 and 1")
+    _check_alike(name, learnt)
     check_recent(name, learnt.recent, cuts.size)
     if learnt.on_holidays and (len(learnt.on_holidays) != cuts.size or min(learnt.on_holidays) < 0):
         raise ValueError(f"calibration: {name}: holidays should be {cuts.size} counts, none below zero")
@@ -268,6 +267,11 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
         np.isfinite(learnt.profile).all() and (learnt.profile > 0).any(axis=1).all()
     ):
         raise ValueError(f"calibration: {name}: the profile must hold finite counts in every hour")
+
+
+def _check_alike(name: str, learnt: FeatureCalibration) -> None:
+    if not all(0 <= each <= 1 for each in (*learnt.alike, *(rate.alike for rate in learnt.rates.values()))):
+        raise ValueError(f"calibration: {name}: alike must lie between 0 and 1")
 
 
 def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> dict[str, Any]:

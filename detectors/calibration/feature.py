@@ -248,11 +248,6 @@ class _Seen:
         return np.asarray(np.median(self.effective, axis=0))
 
     @property
-    def worth(self) -> Floats:
-        """What a row is worth to the shape in each window."""
-        return np.asarray(self.effective[:, 2] / self.rows)
-
-    @property
     def apart(self) -> Floats:
         """Shares less what is expected, float64[k, size]."""
         return self.cells / self.rows[:, None] - self.q
@@ -284,9 +279,8 @@ class _Ways:
     @classmethod
     def of(cls, seen: _Seen, fits: Bools, place: _Place, *, recentre: bool) -> Self:
         """Where levels move or hours are missed, the expectation is moved along with each window."""
-        apart, rows = seen.apart, seen.rows
-        x2 = residual_x2(apart, rows, seen.q, seen.moved) * seen.worth
-        found = cls(seen.u, x2, _standardised(apart, seen.q, rows))
+        apart, rows = seen.apart, seen.effective[:, 2]
+        found = cls(seen.u, residual_x2(apart, rows, seen.q, seen.moved), _standardised(apart, seen.q, rows))
         if not seen.numeric:
             return found
         scores = seen.pooled_scores
@@ -312,11 +306,11 @@ def _deviations(u: Floats, third: Floats, place: _Place) -> dict[str, Any]:
 def _moved_along(seen: _Seen, fits: Bools) -> dict[str, Any]:
     """What is left once the expectation has moved along with location and scale; scale is what the stretch alone tells."""
     there, stretched = recentred(seen.q, seen.moved, seen.scores)
-    rest, rows = seen.cells / seen.rows[:, None] - there, seen.rows
+    rest, rows = seen.cells / seen.rows[:, None] - there, seen.effective[:, 2]
     mean, u = float(stretched[fits].mean()), seen.u.copy()
     worth = seen.effective[:, 1]
     u[:, 1] = (stretched - mean) * np.sqrt(worth / (1 + worth * seen.overdispersion[1])) / seen.fitted
-    x2 = residual_x2(rest, rows, there, np.zeros((rows.size, 2))) * seen.worth
+    x2 = residual_x2(rest, rows, there, np.zeros((rows.size, 2)))
     return {"u": u, "x2": x2, "rest": _standardised(rest, there, rows), "scale_mean": mean}
 
 

@@ -54,18 +54,17 @@ class Together:
 
     def worth(self, alike: Floats) -> Floats:
         """Return what rows of each window are worth, float64[k, c], of scores that are so alike, float64[c]."""
-        return np.stack([worth(alike, size, self.usual) for size in self.sizes.tolist()])
+        return worth(alike, self.sizes[:, None], self.usual)
 
 
-def worth(alike: Floats, together: float, usual: float) -> Floats:
-    """Return what a row is worth beside one of a usual window, where so many come together; 1 where that is not told.
+def worth(alike: Floats, together: Floats | float, usual: float) -> Floats:
+    """Return what a row is worth beside one of a usual window, where so many come together; 1 where that is not told (NaN).
 
     >>> worth(np.array([0.0, 0.5, 1.0]), 40.0, 20.0).round(2)
     array([1.  , 0.51, 0.5 ])
     """
-    if not (np.isfinite(together) and usual >= 1):
-        return np.ones_like(alike)
-    return np.asarray((1 + alike * (usual - 1)) / (1 + alike * (max(together, 1.0) - 1)))
+    size = np.where(np.isnan(together), usual, together)
+    return np.asarray((1 + alike * (usual - 1)) / (1 + alike * (size - 1)))
 
 
 def within(values: Floats, groups: Ints) -> Floats:

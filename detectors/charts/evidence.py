@@ -76,8 +76,8 @@ def _directions(design: ChartDesign, counted: SubgroupCounts, usable: Floats, z:
     apart = counted.cells / usable[:, None] - q
     scores = _scores(design, q)
     moved = np.asfortranarray(np.einsum("fw,fws->fs", apart, scores))
-    x2 = _recentred(design, counted, _Moved(apart, q, moved, scores), usable)
     effective = usable[:, None] if counted.effective is None else np.maximum(counted.effective, TINY)
+    x2 = _recentred(design, counted, _Moved(apart, q, moved, scores), effective[:, -1])
     rows, behind = effective[:, :2], counted.resting[:, None]
     resting = np.maximum(design.rows[:, None], behind)
     # An hour's own sampling error differs from hour to hour, as chance does; that of all rows stays, and is tolerated.
@@ -91,7 +91,7 @@ def _directions(design: ChartDesign, counted: SubgroupCounts, usable: Floats, z:
     effects[:, 0:4:2], effects[:, 1:4:2] = moved, -moved
     effects[:, 2:4] /= np.sqrt(2)  # in relative change of the spread
     seen = _Moved(apart, q, moved, scores)
-    z[:, 4], effects[:, 4] = _shape(design, seen, usable, effective[:, -1], counted, x2)
+    z[:, 4], effects[:, 4] = _shape(design, seen, effective[:, -1], counted, x2)
 
 
 def _scores(design: ChartDesign, q: Floats) -> Floats:
@@ -117,14 +117,13 @@ class _Moved:
 def _shape(
     design: ChartDesign,
     seen: _Moved,
-    usable: Floats,
     effective: Floats,
     counted: SubgroupCounts,
     moving: tuple[Ints, Floats],
 ) -> tuple[Floats, Floats]:
-    """What location and scale do not say; of categories all, each beyond its own floor. Of usable rows so many are `effective`."""
-    apart, known, k = seen.apart, np.maximum(seen.q, LEAST / usable[:, None]), design.numeric
-    x2 = np.empty(len(usable))
+    """What location and scale do not say; of categories all, each beyond its own floor. Usable rows count as `effective` ones."""
+    apart, known, k = seen.apart, np.maximum(seen.q, LEAST / effective[:, None]), design.numeric
+    x2 = np.empty(len(effective))
     x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(seen.moved[:k]).sum(axis=1), 0.0)
     x2[k:] = (apart[k:] ** 2 / known[k:]).sum(axis=1)
     x2[moving[0]] = moving[1]

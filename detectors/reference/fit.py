@@ -215,7 +215,8 @@ def groups_of(column: Column | None, rows: int) -> Hashes:
     if not isinstance(column, np.ndarray) or column.dtype.kind not in "biuf":
         return hashes_of(column, rows)
     if column.dtype == np.uint64:
-        return np.where(column > 0, mixed(column), 0).astype(np.uint64)
+        hashes = column.astype(np.uint64, copy=False)
+        return np.where(hashes > 0, mixed(hashes), 0).astype(np.uint64)
     values, places = np.unique(column, return_inverse=True)
     return hashes_of(Coded(tuple(values.tolist()), places), rows)
 

@@ -52,9 +52,9 @@ class GroupSizes:
 
     __slots__ = ("rows", "sums")
 
-    def __init__(self, rows: int = 0, sums: Ints | None = None) -> None:
+    def __init__(self, rows: int = 0, sums: NDArray[Any] | None = None) -> None:
         self.rows = rows
-        self.sums: Ints = np.zeros(PLACES, dtype=np.int64) if sums is None else sums
+        self.sums: NDArray[Any] = np.zeros(PLACES, dtype=np.int64) if sums is None else sums
 
     def update(self, hashes: Hashes) -> None:
         """Take the groups of some rows; a row without one has 0."""
@@ -68,20 +68,28 @@ class GroupSizes:
 
     def plus(self, other: "GroupSizes") -> "GroupSizes":
         """Return these and others."""
-        return GroupSizes(self.rows + other.rows, self.sums + other.sums)
+        return GroupSizes(self.rows + other.rows, np.add(self.sums, other.sums, dtype=np.int64))
 
     def less(self, other: "GroupSizes") -> "GroupSizes":
         """Return these without others that were added."""
-        return GroupSizes(self.rows - other.rows, self.sums - other.sums)
+        return GroupSizes(self.rows - other.rows, np.subtract(self.sums, other.sums, dtype=np.int64))
 
     def copy(self) -> "GroupSizes":
         """Return groups that no longer change with these."""
-        return GroupSizes(self.rows, self.sums.copy())
+        return GroupSizes(self.rows, self.sums.astype(np.int64))
+
+    def packed(self) -> "GroupSizes":
+        """Return the same in the smallest integers that hold it, to be kept."""
+        return GroupSizes(self.rows, self.sums.astype(f"<i{self._width}"))
+
+    @property
+    def _width(self) -> int:
+        most = int(np.abs(self.sums).max())
+        return next(width for width in (1, 2, 4, 8) if most < 1 << (8 * width - 1))
 
     def to_bytes(self) -> bytes:
         """Write them; `from_bytes` reads them."""
-        width = next(width for width in (1, 2, 4, 8) if np.abs(self.sums).max() < 1 << (8 * width - 1))
-        return HEAD.pack(self.rows, width) + self.sums.astype(f"<i{width}").tobytes()
+        return HEAD.pack(self.rows, self._width) + self.sums.astype(f"<i{self._width}").tobytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:

@@ -34,7 +34,7 @@ class PackedSketch:
         self.layout = layout
         self.rows = rows
         self.ids = None if ids is None else ids.whole()
-        self.groups = None if groups is None else groups.copy()
+        self.groups = None if groups is None else groups.packed()
         kind = np.min_scalar_type(int(counts.max()))
         self.counts: NDArray[Any] = counts.astype(counts.dtype if kind.itemsize == counts.itemsize else kind)
 
