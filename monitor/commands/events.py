@@ -80,7 +80,11 @@ def asked_kinds(choice: FitChoice, names: Collection[str]) -> dict[str, Kind]:
 
 def refuse_mapped(choice: FitChoice) -> None:
     """Raise ConfigError for what the configuration's mapping says already, and for no or two kinds of input."""
-    for option, value in (("--timestamp", choice.timestamp), ("--prediction", choice.prediction)):
+    for option, value in (
+        ("--timestamp", choice.timestamp),
+        ("--prediction", choice.prediction),
+        ("--group", choice.group),
+    ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")
     if choice.kafka == bool(choice.inputs):
