@@ -16,14 +16,17 @@ from detectors.charts.floors import Floors
 from detectors.charts.kinds import IncidentKind, kind_of
 from detectors.charts.matters import matters
 from detectors.charts.point import ChartPoint
+from detectors.columns import as_columns
 from detectors.durations import LengthOfTime, nanoseconds, show_duration
 from detectors.encoding import encode_table
 from detectors.features import Bools, Floats, Ints
 from detectors.panes import NO_TIME, by_pane
+from detectors.reference.fit import groups_of
 from detectors.reference.reference import Reference
 from detectors.results import Results, shown
 from detectors.sketches import Sketch
-from detectors.tables import Library, TableLike, library_of, times_of
+from detectors.sketches.ids import Hashes
+from detectors.tables import Library, TableLike, columns_of, library_of, times_of
 
 NO_VALUES: Mapping[str, float] = MappingProxyType({})
 
@@ -95,6 +98,7 @@ class BudgetMonitor:
         false_alarms_per_month: How often all charts together may cry wolf, a month of 30 days.
         timestamp: The column of event times of the chunks: datetimes, RFC 3339 texts or whole nanoseconds.
         prediction: The column of the model's output, where the chunks do not call it `__prediction__`.
+        group: The column of what rows come together in, sessions or users, of a reference that was fitted with one.
         pane: The length of a pane, `5m` or a timedelta: the daemon's `slide`, or `window` where it has none. Absent: the window that the
             reference was calibrated with. Charts advance on subgroups: whole panes, at least as long as that window.
         lateness: How long to wait for rows that come late.
@@ -135,6 +139,7 @@ class BudgetMonitor:
         *,
         timestamp: str = "ts",
         prediction: str | None = None,
+        group: str | None = None,
         pane: LengthOfTime | None = None,
         lateness: LengthOfTime = "0s",
         floors: Floors | None = None,
@@ -166,6 +171,7 @@ class BudgetMonitor:
         self.timestamp = timestamp
         self.late = self.without_time = 0
         self._prediction = prediction
+        self._group = group
         self._pane_ns, self._lateness_ns = spec.pane_ns, lateness_ns
         self._charts = Charts(reference, spec)
         self._reader = FiringReader.of(self._charts.design)
@@ -197,7 +203,9 @@ class BudgetMonitor:
         if self._seen is None:
             return Alarms(library=self._library)
         horizon = (self._seen - self._lateness_ns) // self._pane_ns * self._pane_ns
-        return self._changes(self._fold(times[timely], numeric[timely], codes[timely], horizon))
+        groups = self._groups(chunk, times.size)
+        groups = None if groups is None else groups[timely]
+        return self._changes(self._fold(times[timely], numeric[timely], codes[timely], horizon, groups))
 
     def finish(self) -> Alarms:
         """Judge the panes that are still open, as if time had passed. Returns the alarms that opened or were resolved."""
@@ -225,6 +233,12 @@ class BudgetMonitor:
     def _all(self) -> Alarms:
         return Alarms([*self._resolved, *self._open.values()], self._library)
 
+    def _groups(self, chunk: TableLike, rows: int) -> Hashes | None:
+        """What rows come together in, as hashes."""
+        if self._group is None:
+            return None
+        return groups_of(as_columns(columns_of(chunk, [self._group])).get(self._group), rows)
+
     # --- rows to panes ------------------------------------------------------------------------------------------
 
     def _timely(self, times: Ints) -> Bools:
@@ -241,10 +255,12 @@ class BudgetMonitor:
             self._origin = first if self._origin is None else min(self._origin, first)
         return timely
 
-    def _fold(self, times: Ints, numeric: Floats, codes: NDArray[np.int32], horizon: int) -> list[ChartPoint]:
+    def _fold(
+        self, times: Ints, numeric: Floats, codes: NDArray[np.int32], horizon: int, groups: Hashes | None
+    ) -> list[ChartPoint]:
         """Count rows into panes and seal those that end by the horizon; the chart points that they complete are returned."""
         points = []
-        for start, pane in by_pane(self.reference.layout, times, numeric, codes, self._pane_ns):
+        for start, pane in by_pane(self.reference.layout, times, numeric, codes, self._pane_ns, groups):
             points += self._seal(min(start, horizon))  # they come in order: a long chunk holds few at a time
             before = self._panes.setdefault(start, pane)
             if before is not pane:

@@ -9,16 +9,23 @@ from numpy.typing import NDArray
 from detectors.features import Floats, Ints
 from detectors.layout import Layout
 from detectors.sketches import Sketch
+from detectors.sketches.ids import Hashes
 
 NO_TIME = np.iinfo(np.int64).min  # how numpy stores NaT
 
 
 def by_pane(
-    layout: Layout, times: Ints, numeric: Floats, codes: NDArray[np.int32], pane_ns: int
+    layout: Layout,
+    times: Ints,
+    numeric: Floats,
+    codes: NDArray[np.int32],
+    pane_ns: int,
+    groups: Hashes | None = None,
 ) -> Iterator[tuple[int, Sketch]]:
     """Yield each pane that has rows, rising: its start and what its rows count. Rows without a time are left out.
 
-    `times` int64[n] are nanoseconds; `numeric` float64[n, k] and `codes` int32[n, c] are as `encode` gives them.
+    `times` int64[n] are nanoseconds; `numeric` float64[n, k] and `codes` int32[n, c] are as `encode` gives them; `groups`
+    uint64[n] hashes of what rows belong to.
     """
     order = np.argsort(times, kind="stable")
     order = order[np.searchsorted(times[order], NO_TIME, side="right") :]
@@ -28,4 +35,6 @@ def by_pane(
         if first < end:
             pane = Sketch.empty(layout)
             pane.update(numeric[order[first:end]], codes[order[first:end]])
+            if groups is not None:
+                pane.assign(groups[order[first:end]])
             yield int(starts[first]), pane

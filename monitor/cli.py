@@ -189,6 +189,9 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument("--timestamp", metavar="COL", help="the column that holds the event time; it is no feature")
     fit.add_argument("--timestamp-unit", choices=["s", "ms", "us", "ns"], default="ms", help="of integers (ms)")
     fit.add_argument("--window", metavar="5m", help="of the windows that the calibration is learnt from (5m)")
+    fit.add_argument(
+        "--group", metavar="COLUMN", help="what rows come together in, such as sessions; needs --timestamp"
+    )
     fit.add_argument("--timezone", metavar="Europe/Berlin", help="of the hours and days of the profile (UTC)")
     fit.add_argument(
         "--holidays", metavar="FILE|CC[-PART]", help="days that are no ordinary ones: a file of dates, or a country"
@@ -409,6 +412,7 @@ def _fit(options: argparse.Namespace) -> Exit:
             timestamp_unit=options.timestamp_unit,
             window=options.window,
             kinds=options.kind,
+            group=options.group,
             timezone=options.timezone,
             holidays=options.holidays,
             exclude=options.exclude,

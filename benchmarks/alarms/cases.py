@@ -118,10 +118,14 @@ def rare(rng: np.random.Generator) -> tuple[Feature, ...]:
 
 
 def usual(
-    *levels: Process, rows: Rows | None = None, more: tuple[Feature, ...] = (), clocks: float | None = None
+    *levels: Process,
+    rows: Rows | None = None,
+    more: tuple[Feature, ...] = (),
+    clocks: float | None = None,
+    grouped: bool = False,
 ) -> Callable[[np.random.Generator], Habits]:
     """The mixed features under these levels."""
-    return lambda rng: Habits((*mixed(rng), *more), rows or Independent(1000), levels, clocks=clocks)
+    return lambda rng: Habits((*mixed(rng), *more), rows or Independent(1000), levels, clocks=clocks, grouped=grouped)
 
 
 SHIFT = Change(shift=0.5)
@@ -149,12 +153,30 @@ ORDINARY = (
     ),
     Case("slow", "a level that wanders: sd .1 σ, a day", usual(wandering(0.1))),
     Case("sessions-100", "100 sessions a window, correlation .5", usual(rows=Sessions(1000, 100, 0.5)), trials=(HALF,)),
-    Case("sessions-30", "30 sessions a window, correlation .7", usual(rows=Sessions(1000, 30, 0.7)), trials=(HALF,)),
-    Case(
-        "sessions-wild",
-        "100 sessions a window by day and few at night, sizes far apart, correlation .5",
-        usual(rows=Sessions(1000, 100, 0.5, night=0.9, spread=1.5)),
-        trials=(HALF,),
+    *(
+        case
+        for key, title, rows in (
+            ("30", "30 sessions a window, correlation .7", Sessions(1000, 30, 0.7)),
+            (
+                "wild",
+                "100 sessions a window by day and few at night, sizes far apart, correlation .5",
+                Sessions(1000, 100, 0.5, night=0.9, spread=1.5),
+            ),
+            (
+                "vary",
+                "some 60 sessions a window, from hour to hour between 20 and 200, correlation .6",
+                Sessions(1000, 60, 0.6, varies=0.8),
+            ),
+            (
+                "fewer",
+                "100 sessions a window, a fifth of them five times as long after the reference, correlation .5",
+                Sessions(1000, 100, 0.5, until=DAYS_14),
+            ),
+        )
+        for case in (
+            Case(f"sessions-{key}", title, usual(rows=rows), trials=(HALF,)),
+            Case(f"grouped-{key}", f"{title}; `group`", usual(rows=rows, grouped=True), trials=(HALF,)),
+        )
     ),
     Case("storm", "an hour a week in which 60 rows are sent again and again", usual(rows=Storm(1000, 60, 51.0))),
     Case("weather", "one value an hour for all rows", usual(more=(WEATHER,))),

@@ -39,6 +39,8 @@ DELAYS = (
     DelayGoal("waves-day-.1", "0.5 σ", 12),
     DelayGoal("sessions-30", "0.5 σ", 12),
     DelayGoal("sessions-100", "0.5 σ", None),
+    *(DelayGoal(f"sessions-{key}", "0.5 σ", None) for key in ("wild", "vary", "fewer")),
+    *(DelayGoal(f"grouped-{key}", "0.5 σ", 12) for key in ("30", "wild", "vary", "fewer")),
     DelayGoal("waves-day-.3", "1.5 σ", 24),
     DelayGoal("day-.3", "1.5 σ", 24),
     *(

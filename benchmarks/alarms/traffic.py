@@ -14,11 +14,13 @@ from benchmarks.alarms.rows import Drawn, Rows
 from detectors import Reference, Sketch
 from detectors.columns import Coded, Column
 from detectors.features import Floats, Ints
+from detectors.sketches.identity import mixed
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
 MONDAY = 1_704_067_200 * SECOND  # 2024-01-01T00:00Z: where simulated time begins
 NEVER = 10**7  # code of a category that no reference holds
+SESSION = "session"  # the column that says it
 AT_ONCE = 24  # windows drawn together
 
 
@@ -58,6 +60,7 @@ class Habits:
     levels: tuple[Process, ...] = ()
     hours: float = 1.0  # length of a window
     clocks: float | None = None  # hour from which people's clocks are an hour ahead
+    grouped: bool = False  # whether the configuration says which session a row is of
 
 
 class Pane(NamedTuple):
@@ -96,18 +99,24 @@ class Traffic:
 
     def fit(self, windows: int, planted: Sequence[Planted] = ()) -> tuple[Reference, Floats]:
         """A reference of the first so many windows, by the rows' own times, and the windows' means, float64[w, f]."""
-        parts = list(self._parts(0, windows, planted))
+        parts, sessions = [], []
+        for *part, drawn in self._parts(0, windows, planted):
+            parts.append(part)
+            sessions.append(self._sessions(part[0], drawn))
         times = np.concatenate([self._times(first, many) for first, _, many in parts])
-        columns = {
+        columns: dict[str, Column | NDArray[np.uint64]] = {
             feature.name: _column(feature, np.concatenate([drawn[at] for _, drawn, _ in parts]))
             for at, feature in enumerate(self.habits.features)
         }
         means = np.concatenate([_means(self.habits.features, drawn, many) for _, drawn, many in parts])
-        return Reference.fit(columns, timestamps=times, window_ns=self.window_ns), means
+        group = SESSION if self.habits.grouped else None
+        if group is not None:
+            columns[group] = np.concatenate(sessions)
+        return Reference.fit(columns, timestamps=times, window_ns=self.window_ns, group=group), means
 
     def rows(self, first: int, windows: int, planted: Sequence[Planted] = ()) -> tuple[list[Floats], Ints]:
         """Raw columns of some windows, texts as codes, and the window of each row."""
-        parts = list(self._parts(first, windows, planted))
+        parts = [(begins, drawn, many) for begins, drawn, many, _ in self._parts(first, windows, planted)]
         columns = [np.concatenate([drawn[at] for _, drawn, _ in parts]) for at in range(len(self.habits.features))]
         window = np.concatenate([np.repeat(np.arange(begins, begins + many.size), many) for begins, _, many in parts])
         return columns, window
@@ -120,7 +129,8 @@ class Traffic:
     def panes(self, reference: Reference, first: int, windows: int, planted: Sequence[Planted] = ()) -> Iterator[Pane]:
         """The windows as the daemon counts them."""
         lookup = Lookup(reference, self.habits.features)
-        for begins, drawn, many in self._parts(first, windows, planted):
+        for begins, drawn, many, of_rows in self._parts(first, windows, planted):
+            sessions = self._sessions(begins, of_rows)
             numeric, codes = lookup.encode(drawn)
             means, ends = _means(self.habits.features, drawn, many), np.cumsum(many)
             ids = _ids(begins, int(ends[-1]), [one.change for one in planted if one.at(begins)])
@@ -128,16 +138,30 @@ class Traffic:
                 sketch = Sketch.empty(reference.layout)
                 sketch.update(numeric[end - rows : end], codes[end - rows : end])
                 sketch.identify(ids[end - rows : end])
+                if self.habits.grouped:
+                    sketch.assign(sessions[end - rows : end])
                 yield Pane(self.start(begins + at), sketch, means[at])
 
-    def _parts(self, first: int, windows: int, planted: Sequence[Planted]) -> Iterator[tuple[int, list[Floats], Ints]]:
-        """Runs of windows in which no change begins or ends: columns, and rows of each window."""
+    def _parts(
+        self, first: int, windows: int, planted: Sequence[Planted]
+    ) -> Iterator[tuple[int, list[Floats], Ints, Drawn]]:
+        """Runs of windows in which no change begins or ends: columns, rows of each window, and what they were made of."""
         edges = {one.since for one in planted} | {one.until for one in planted}
         cuts = [first, *(at for at in range(first + 1, first + windows) if at in edges or not (at - first) % AT_ONCE)]
         for begins, ends in zip(cuts, [*cuts[1:], first + windows], strict=True):
             drawn = self.habits.rows.draw(self.hours[begins:ends], len(self.habits.features), self.rng)
             columns, many = self._columns(begins, drawn, [one for one in planted if one.at(begins)])
-            yield begins, columns, many
+            yield begins, columns, many, drawn
+
+    @staticmethod
+    def _sessions(first: int, drawn: Drawn) -> NDArray[np.uint64]:
+        """Sessions as hashes; those of copies are not told."""
+        assert drawn.session is None or drawn.shown is None
+        return (
+            mixed(drawn.session.astype(np.uint64) + (np.uint64(first + 1) << np.uint64(32)))
+            if drawn.session is not None
+            else np.empty(0, dtype=np.uint64)
+        )
 
     def _columns(self, first: int, drawn: Drawn, planted: Sequence[Planted]) -> tuple[list[Floats], Ints]:
         window = np.repeat(np.arange(first, first + drawn.many.size), drawn.many)
@@ -180,9 +204,7 @@ def _ids(first: int, rows: int, changes: Sequence[Change]) -> NDArray[np.uint64]
     """Ids of rows as hashes: copies stand side by side."""
     copies = math.prod(change.copies for change in changes if change.same_ids)
     numbers = np.arange(rows, dtype=np.uint64) // np.uint64(copies) + (np.uint64(first + 1) << np.uint64(32))
-    mixed = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+    return mixed(numbers)
 
 
 def _column(feature: Feature, values: Floats) -> Column:

@@ -19,6 +19,7 @@ from detectors.calibration.feature import (
     OwnDeviates,
     calibrate_feature,
 )
+from detectors.calibration.groups import Together
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, iso, read_holidays, within_reach
 from detectors.calibration.mass import rates_of_features
 from detectors.calibration.rates import RateVariation
@@ -46,7 +47,7 @@ class Calibration:
 
     `hours` holds the profiles of all features that have one; those of `features` are views of it. Their hours and days are
     those of `timezone`, an IANA name; None is UTC. `holidays` are local days, as numbers since 1970, in the reference and after it:
-    what came on them was left out.
+    what came on them was left out. `together`: how many rows the group of a row has in a usual window; 0: rows have no groups.
     """
 
     window_ns: int
@@ -59,6 +60,7 @@ class Calibration:
     unsteady: Unsteady = STEADY
     timezone: str | None = None
     holidays: tuple[int, ...] = ()
+    together: float = 0.0
     hours: tuple[seasons.HourlyProfiles, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +103,7 @@ class Calibration:
             self.unsteady.select(wanted),
             self.timezone,
             self.holidays,
+            self.together,
         )
 
     @property
@@ -125,6 +128,7 @@ class Calibration:
             "span_ns": self.span_ns,
             **({"timezone": self.timezone} if self.timezone else {}),
             **({"holidays": [iso(day) for day in self.holidays]} if self.holidays else {}),
+            **({"together": self.together} if self.together else {}),
             "volume": self.arrival_rate.to_dict(),
             **self.unsteady.to_dict(),
             "features": {
@@ -159,6 +163,7 @@ class Calibration:
                 Unsteady.from_dict(content),
                 timezone,
                 read_holidays([*content.get("holidays", ())]),
+                float(content.get("together", 0.0)),
             )
             calibration._check_whole()
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
@@ -173,6 +178,8 @@ class Calibration:
     def _check_whole(self) -> None:
         if self.window_ns < 1 or not self.rows > 0:
             raise ValueError("calibration: window_ns and rows must be above zero")
+        if self.together and not 1 <= self.together <= MOST_ROWS:
+            raise ValueError("calibration: together must be a number of rows")
         if max(self.window_ns, self.span_ns) > LONGEST_NS or self.rows > MOST_ROWS or self.windows < 1:
             raise ValueError("calibration: window_ns, span_ns, windows or rows is beyond all reason")
         self.unsteady.check(self.cells.layout.names)
@@ -242,6 +249,7 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
     ]
     if not np.isfinite(numbers).all() or min(*learnt.sd, *learnt.shape, learnt.shape_sd, learnt.missing[0]) <= 0:
         raise ValueError(f"calibration: {name}: deviations must be finite and above zero")
+    _check_alike(name, learnt)
     check_recent(name, learnt.recent, cuts.size)
     if learnt.on_holidays and (len(learnt.on_holidays) != cuts.size or min(learnt.on_holidays) < 0):
         raise ValueError(f"calibration: {name}: holidays should be {cuts.size} counts, none below zero")
@@ -259,6 +267,11 @@ def _check_feature(name: str, cuts: Ints, most: int, learnt: FeatureCalibration)
         np.isfinite(learnt.profile).all() and (learnt.profile > 0).any(axis=1).all()
     ):
         raise ValueError(f"calibration: {name}: the profile must hold finite counts in every hour")
+
+
+def _check_alike(name: str, learnt: FeatureCalibration) -> None:
+    if not all(0 <= each <= 1 for each in (*learnt.alike, *(rate.alike for rate in learnt.rates.values()))):
+        raise ValueError(f"calibration: {name}: alike must lie between 0 and 1")
 
 
 def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> dict[str, Any]:
@@ -285,6 +298,7 @@ def _feature_to_dict(learnt: FeatureCalibration, cuts: Ints, joined: Ints) -> di
         "profile": None if learnt.profile is None else learnt.profile.tolist(),
         "misfit": None if learnt.lack_of_fit is None else learnt.lack_of_fit.tolist(),
         **({"holidays": list(learnt.on_holidays)} if learnt.on_holidays else {}),
+        **({"alike": list(learnt.alike)} if any(learnt.alike) else {}),
         **({"recent": [[day, *counts] for day, counts in learnt.recent.items()]} if learnt.recent else {}),
     }
 
@@ -315,6 +329,7 @@ def _feature_from(content: Mapping[str, Any]) -> FeatureCalibration:
         lack_of_fit=lack_of_fit,
         rates={int(place): RateVariation.from_list(numbers) for place, numbers in content.get("rates", {}).items()},
         on_holidays=tuple(map(int, content.get("holidays", ()))),
+        alike=_three(content.get("alike", (0, 0, 0))),
         recent={int(day): tuple(map(int, counts)) for day, *counts in content.get("recent", ())},
     )
 
@@ -370,12 +385,13 @@ def calibrate(
     middles, starts = all_middles[kept], counts.starts[kept]
     rows, held = counts.rows[kept].astype(np.float64), counts.cells[kept]
     _refuse_too_few(starts, rows, counts)
+    groups = Together.of(None if counts.together is None else counts.together[kept])
     numeric, many = len(cells.layout.numeric), len(cells.layout.features)
     learnt: list[tuple[FeatureCalibration, OwnDeviates | None]] = []
     for at, size in enumerate(cells.sizes.tolist()):
         mine = cells.fold_one(at, held[:, at, :size].astype(np.float64))
         missing = rows - mine.sum(axis=1)
-        windows = FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns, timezone)
+        windows = FeatureWindows(mine, missing, rows, middles, at < numeric, many, counts.window_ns, timezone, groups)
         learnt.append(calibrate_feature(windows))
     together = _together([feature for feature, _ in learnt], numeric)
     features = settled(together, [own for _, own in learnt])
@@ -385,7 +401,7 @@ def calibrate(
             for feature, on in zip(features, _on_holidays(counts, cells, off), strict=True)
         ]
     usual = cells.merge(everything) - counts.cells[off].sum(axis=0, dtype=np.int64)
-    rated = rates_of_features(features, held, rows, seasons.local(middles, timezone), cells, everything)
+    rated = rates_of_features(features, held, rows, seasons.local(middles, timezone), cells, everything, groups)
     own = OwnWindows(cells, held, rows, starts, middles, timezone)
     unlike = unsteady(own, rated, usual)
     return Calibration(
@@ -399,6 +415,7 @@ def calibrate(
         unsteady=unlike,
         timezone=timezone,
         holidays=_within_reach(holidays, all_middles),
+        together=0.0 if groups is None else groups.usual,
     )
 
 

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from detectors.calibration.cells import MergedCells
 from detectors.calibration.windows import WindowCounts
-from detectors.features import Codes, Ints
+from detectors.features import Codes, Floats, Ints
+from detectors.sketches.groups import PLACES, spread, together
+from detectors.sketches.ids import Hashes
 from detectors.sketches.placing import NOWHERE, tally
 
 KEPT_NS = 8 * 7 * 86_400 * 10**9  # of windows: a week is then seen eight times
@@ -48,18 +50,43 @@ class WindowTally:
         self._merged = tuple(cells.places(at) for at in range(len(cells.cuts)))
         self._rows = np.zeros(self._windows.size, dtype=np.int64)
         self._counts = np.zeros((self._windows.size, len(cells.cuts), cells.width), dtype=np.uint32)
+        self._groups: _Groups | None = None
 
-    def place(self, times: Ints) -> Placed:
-        """Begin a chunk with its rows' event times, int64[n] nanoseconds; a row of NO_TIME is in no window."""
+    def place(self, times: Ints, groups: Hashes | None = None) -> Placed:
+        """Begin a chunk with its rows' event times, int64[n] nanoseconds; a row of NO_TIME is in no window.
+
+        `groups` uint64[n] are hashes of what rows belong to, 0 where one belongs to nothing.
+        """
         windows, window = occurring(times // self._window_ns)
         known = np.isin(windows, self._windows, assume_unique=True)
         slots = np.where(known, np.searchsorted(self._windows, windows), NOWHERE)
         self._rows[slots[known]] += np.bincount(window, minlength=windows.size)[known]
+        if groups is not None:
+            self._groups = self._groups or _Groups(self._windows.size)
+            inside = known[window]
+            self._groups.add(slots[window[inside]], groups[inside])
         return Placed(self._merged, self._counts, window, slots)
 
     def counted(self) -> WindowCounts:
         """Return all that was taken."""
-        return WindowCounts(self._window_ns, self._windows * self._window_ns, self._rows, self._counts)
+        sizes = None if self._groups is None else self._groups.together(self._rows)
+        return WindowCounts(self._window_ns, self._windows * self._window_ns, self._rows, self._counts, sizes)
+
+
+class _Groups:
+    """What the groups of each window add up to: 2 KiB a window."""
+
+    def __init__(self, windows: int) -> None:
+        self._sums = np.zeros((windows, PLACES), dtype=np.int32)
+        self._rows = np.zeros(windows, dtype=np.int64)
+
+    def add(self, slots: Ints, hashes: Hashes) -> None:
+        places, signs = spread(hashes)
+        np.add.at(self._sums, (slots, places), signs.astype(np.int32))
+        self._rows += np.bincount(slots[signs != 0], minlength=self._rows.size)
+
+    def together(self, rows: Ints) -> Floats:
+        return together(self._sums, self._rows, rows)
 
 
 def most_windows(cells: MergedCells, window_ns: int) -> int:

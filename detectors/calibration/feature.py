@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.calibration import seasons
 from detectors.calibration.components import LEAST, TINY, chi2_deviate, normal_quantile, normal_scores, recentred
+from detectors.calibration.groups import Together, within
 from detectors.calibration.rates import RateVariation
 from detectors.calibration.replay import Reached
 from detectors.calibration.season_tests import follows_day, follows_week
@@ -49,6 +50,7 @@ class FeatureCalibration:
     `reached`: the largest deviates of location, scale and shape in the reference's own windows; `caps`: the most that one
     subgroup may add to their sums, for otherwise these very windows would have paged; 0 where nothing speaks for one.
     `shape_tail`: of the shape's deviate, where it is heavier than a normal one. `rates`: of missing values and of the mass of cells by their place, see mass.py.
+    `alike`: how alike the rows of one group are, in location, scale and shape; see groups.py.
     `recent`: rows in each cell on the last days, by their number on the local clock, of what wanders by nature; see recent.py.
     """
 
@@ -72,6 +74,7 @@ class FeatureCalibration:
     shape_tail: Tail = NO_TAIL
     rates: Mapping[int, RateVariation] = field(default_factory=dict)
     recent: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    alike: Reached = (0.0, 0.0, 0.0)
 
     def allowed(self, chances: Sequence[float]) -> tuple[float, float, float]:
         """Return what slow variation may do at these chances of a draw: sigma of location and scale, X² a row."""
@@ -85,7 +88,7 @@ class FeatureCalibration:
 class FeatureWindows:
     """One feature in the reference's own windows: counts float64[k, size], missing and rows float64[k], middles int64[k].
 
-    Hours and days are those of `timezone`; None is UTC.
+    Hours and days are those of `timezone`; None is UTC. `groups` say how many rows come together in each.
     """
 
     cells: Floats
@@ -96,6 +99,7 @@ class FeatureWindows:
     features: int  # that share the chances
     window_ns: int
     timezone: str | None = None
+    groups: Together | None = None
 
     @property
     def usable(self) -> Floats:
@@ -105,7 +109,10 @@ class FeatureWindows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnDeviates:
-    """What a feature's charts are made of in the reference's own windows, `day` int64[k] theirs: `u` [k, 2], `x2`, `rows` [k]."""
+    """What a feature's charts are made of in the reference's own windows, `day` int64[k] theirs: `u` [k, 2], `x2`, `rows` [k].
+
+    Rows count for what they are worth to the shape.
+    """
 
     u: NDArray[np.float32]  # of all features they are many
     x2: NDArray[np.float32]
@@ -148,7 +155,7 @@ def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnD
     place = _Place(seen.middles[fits], windows.window_ns, turns, seen.season == seasons.WEEK)
     ways = _Ways.of(seen, fits, place, recentre=lack_of_fit is not None)
     shape, shape_sd, level = _shape(
-        ways.x2[fits], ways.rest[fits], seen.rows[fits], seen.q[fits], seen.pooled_scores, place
+        ways.x2[fits], ways.rest[fits], seen.effective[fits, 2], seen.q[fits], seen.pooled_scores, place
     )
     learnt = FeatureCalibration(
         sd=ways.sd,
@@ -162,8 +169,9 @@ def calibrate_feature(windows: FeatureWindows) -> tuple[FeatureCalibration, OwnD
         lack_of_fit=None if lack_of_fit is None else lack_of_fit.astype(np.float32),
         levels=(ways.location, ways.scale, level),
         scale_mean=ways.scale_mean,
+        alike=seen.alike,
     )
-    single = [np.asarray(values[fits], dtype=np.float32) for values in (ways.u, ways.x2, seen.rows)]
+    single = [np.asarray(values[fits], dtype=np.float32) for values in (ways.u, ways.x2, seen.effective[:, 2])]
     return learnt, OwnDeviates(single[0], single[1], single[2], place.middles // DAY_NS)
 
 
@@ -173,6 +181,7 @@ class _Seen:
 
     `cells`, `q` float64[k, size]; `rows` float64[k]; `middles` int64[k] by the local clock. `scores` [size, 2], or [k, size, 2]
     where hours differ; `moved` float64[k, 2] location and scale; `u` the same as deviates, overdispersion taken off.
+    `effective` float64[k, 3]: what the rows are worth to location, scale and shape, for those of a group are `alike`.
     """
 
     cells: Floats
@@ -188,6 +197,8 @@ class _Seen:
     moved: Floats
     u: Floats
     overdispersion: Pair
+    alike: Reached
+    effective: Floats
 
     @classmethod
     def of(cls, windows: FeatureWindows, kept: Bools) -> Self:
@@ -203,9 +214,16 @@ class _Seen:
             scores = _hourly_scores(q, middles, season) if windows.numeric else scores
         fitted = float(np.sqrt(max(1 - 1 / _windows_an_hour(middles, season), 0.25)))
         moved = _moved(cells / rows[:, None] - q, scores)
-        u = moved * np.sqrt(rows)[:, None] / fitted
-        overdispersion = (_growth(u[:, 0], rows), _growth(u[:, 1], rows)) if windows.numeric else ZEROS
-        u /= np.sqrt(1 + np.outer(rows, overdispersion))
+        alike, effective = (0.0, 0.0, 0.0), np.repeat(rows[:, None], 3, axis=1)
+        if windows.groups is not None:
+            groups, deviates = windows.groups.where(kept), moved * np.sqrt(rows)[:, None]
+            rest = _standardised(cells / rows[:, None] - q, q, rows) * np.sqrt(rows)[:, None]
+            alike = _alike(groups, deviates, rest, pooled_scores, groups_of(middles, windows.window_ns))
+            effective *= groups.worth(np.array(alike))
+        u = moved * np.sqrt(effective[:, :2]) / fitted
+        overdispersion = (_growth(u[:, 0], effective[:, 0]), _growth(u[:, 1], effective[:, 1]))
+        overdispersion = overdispersion if windows.numeric else ZEROS
+        u /= np.sqrt(1 + effective[:, :2] * overdispersion)
         return cls(
             cells,
             rows,
@@ -220,12 +238,14 @@ class _Seen:
             moved,
             u,
             overdispersion,
+            alike,
+            effective,
         )
 
     @property
-    def usual(self) -> float:
-        """Rows of a usual window."""
-        return float(np.median(self.rows))
+    def usual(self) -> Floats:
+        """What the rows of a usual window are worth to location, scale and shape."""
+        return np.asarray(np.median(self.effective, axis=0))
 
     @property
     def apart(self) -> Floats:
@@ -259,12 +279,12 @@ class _Ways:
     @classmethod
     def of(cls, seen: _Seen, fits: Bools, place: _Place, *, recentre: bool) -> Self:
         """Where levels move or hours are missed, the expectation is moved along with each window."""
-        apart, rows = seen.apart, seen.rows
+        apart, rows = seen.apart, seen.effective[:, 2]
         found = cls(seen.u, residual_x2(apart, rows, seen.q, seen.moved), _standardised(apart, seen.q, rows))
         if not seen.numeric:
             return found
         scores = seen.pooled_scores
-        third = (seasons.shares(seen.cells.sum(axis=0))[:, None] * scores**3).sum(axis=0) / seen.usual**0.5
+        third = (seasons.shares(seen.cells.sum(axis=0))[:, None] * scores**3).sum(axis=0) / seen.usual[:2] ** 0.5
         found = replace(found, **_deviations(found.u[fits], third, place))
         found = replace(found, location=found.level(0, seen, fits, place))
         if found.location.variance or recentre:
@@ -274,7 +294,7 @@ class _Ways:
 
     def level(self, way: int, seen: _Seen, fits: Bools, place: _Place) -> Level:
         """The level of location (0) or scale (1), in sigma squared."""
-        unit = 1 / seen.usual + seen.overdispersion[way]
+        unit = 1 / float(seen.usual[way]) + seen.overdispersion[way]
         return place.level(self.u[fits, way] * seen.fitted, self.sd[way] * seen.fitted).times(unit)
 
 
@@ -286,11 +306,22 @@ def _deviations(u: Floats, third: Floats, place: _Place) -> dict[str, Any]:
 def _moved_along(seen: _Seen, fits: Bools) -> dict[str, Any]:
     """What is left once the expectation has moved along with location and scale; scale is what the stretch alone tells."""
     there, stretched = recentred(seen.q, seen.moved, seen.scores)
-    rest, rows = seen.cells / seen.rows[:, None] - there, seen.rows
+    rest, rows = seen.cells / seen.rows[:, None] - there, seen.effective[:, 2]
     mean, u = float(stretched[fits].mean()), seen.u.copy()
-    u[:, 1] = (stretched - mean) * np.sqrt(rows / (1 + rows * seen.overdispersion[1])) / seen.fitted
+    worth = seen.effective[:, 1]
+    u[:, 1] = (stretched - mean) * np.sqrt(worth / (1 + worth * seen.overdispersion[1])) / seen.fitted
     x2 = residual_x2(rest, rows, there, np.zeros((rows.size, 2)))
     return {"u": u, "x2": x2, "rest": _standardised(rest, there, rows), "scale_mean": mean}
+
+
+def _alike(groups: Together, deviates: Floats, rest: Floats, scores: Floats, near: Ints) -> Reached:
+    """How alike the rows of a group are in location, scale and shape; `near` int64[k] windows share their level."""
+    squares, total = np.square(within(deviates, near)), np.square(within(rest, near)).sum(axis=1)
+    filled, said = int((np.abs(rest).sum(axis=0) > 0).sum()), np.abs(scores).sum(axis=0) > 0
+    free = filled - 1 - int(said.sum())
+    location, scale = (groups.alike(squares[:, way]) if said[way] else 0.0 for way in (0, 1))
+    shape = groups.alike((total - squares.sum(axis=1)) / free) if free > 0 else 0.0
+    return location, scale, shape
 
 
 def _standardised(apart: Floats, q: Floats, rows: Floats) -> Floats:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from detectors.calibration import seasons
 from detectors.calibration.cells import MergedCells, mass
 from detectors.calibration.feature import DAYS_FOR_DAY, DAYS_FOR_WEEK, FeatureCalibration
+from detectors.calibration.groups import Together
 from detectors.calibration.rates import HOUR_NS, MISSING, TINY, RateWindows, vary
 from detectors.features import Floats, Ints
 
@@ -20,26 +21,34 @@ def rates_of_features(
     middles: Ints,
     cells: MergedCells,
     everything: Ints,
+    groups: Together | None = None,
 ) -> tuple[FeatureCalibration, ...]:
     """Return calibrations with the variation of their rates, and hours in which what is rare has shares of its own.
 
     `held` uint32[k, f, width] counts of cells not folded, `everything` int64[size] those of the whole reference. `middles` are
-    what the clock on the wall shows, for that is what hours are looked up by.
+    what the clock on the wall shows, for that is what hours are looked up by. `groups`: how many rows come together in them.
     """
     watched = cells.watched(everything)
     found = []
     for at, (feature, size) in enumerate(zip(learnt, cells.sizes.tolist(), strict=True)):
         mine = held[:, at, :size].astype(np.float64)
         places = watched.places[watched.features == at]
-        found.append(_one(feature, mine, rows, middles, places, cells, at))
+        found.append(_one(feature, mine, rows, middles, places, cells, at, groups))
     return tuple(found)
 
 
 def _one(
-    learnt: FeatureCalibration, mine: Floats, rows: Floats, middles: Ints, places: Ints, cells: MergedCells, at: int
+    learnt: FeatureCalibration,
+    mine: Floats,
+    rows: Floats,
+    middles: Ints,
+    places: Ints,
+    cells: MergedCells,
+    at: int,
+    groups: Together | None,
 ) -> FeatureCalibration:
     usable, features = mine.sum(axis=1), len(cells.layout.features)
-    variation = vary(_constant((rows - usable)[:, None], rows, middles, features))
+    variation = vary(replace(_constant((rows - usable)[:, None], rows, middles, features), groups=groups))
     rates = {MISSING: variation[0]} if (rows > usable).any() else {}
     kept = usable > 0
     if places.size and kept.any():
@@ -50,6 +59,7 @@ def _one(
             if lone:
                 learnt = replace(learnt, lack_of_fit=None)
         windows = _windows(learnt, mine[kept], usable[kept], middles[kept], places, features)
+        windows = replace(windows, groups=None if groups is None else groups.where(kept))
         rates |= dict(zip(places.tolist(), vary(windows), strict=True))
     return replace(learnt, rates=rates)
 

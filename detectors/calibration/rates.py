@@ -14,7 +14,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from detectors.calibration.variation import quick_sd
+from detectors.calibration.groups import Together, within
+from detectors.calibration.variation import groups_of, quick_sd
 from detectors.features import Floats, Ints
 
 RATIOS = (1.3, 3.0, 10.0)  # of the odds, that the charts of rates look for: each has a sum of its own
@@ -35,7 +36,7 @@ class RateVariation:
 
     `dispersion`: the variance of its count over a binomial one. `slow`: how far a level may lie from what is expected, as a
     part of it. `rises`, `falls`: how much higher than chance explains the sums came in the reference's own windows. `highest`:
-    the largest share of one window.
+    the largest share of one window. `alike`: how alike the rows of one group are; see groups.py.
     """
 
     dispersion: float = 1.0
@@ -43,17 +44,19 @@ class RateVariation:
     rises: float = 0.0
     falls: float = 0.0
     highest: float = 0.0
+    alike: float = 0.0
 
     def to_list(self) -> list[float]:
         """Return the JSON form, exact."""
-        return list(astuple(self))
+        return list(astuple(self))[: None if self.alike else -1]
 
     @classmethod
     def from_list(cls, content: Sequence[Any]) -> Self:
         """Read the JSON form. Raises ValueError with one line."""
         numbers = [float(number) for number in content]
-        if len(numbers) != len(cls.__slots__) or not np.isfinite(numbers).all():
-            raise ValueError(f"calibration: rates should have {len(cls.__slots__)} finite numbers each")
+        most = len(cls.__slots__)
+        if len(numbers) not in {most - 1, most} or not np.isfinite(numbers).all():
+            raise ValueError(f"calibration: rates should have {most - 1} finite numbers each, or {most}")
         if numbers[0] <= 0 or min(numbers) < 0:
             raise ValueError("calibration: rates must have a dispersion above zero and nothing below it")
         return cls(*numbers)
@@ -63,7 +66,8 @@ class RateVariation:
 class RateWindows:
     """Several rates in the same windows: events and rows float64[k, r], expected shares [k, r], middles int64[k].
 
-    `features` share the chances; `fitted`: by how much the expectation has followed these very windows.
+    `features` share the chances; `fitted`: by how much the expectation has followed these very windows. `groups`: how many
+    rows come together; events and rows are then counted for what they are worth.
     """
 
     events: Floats
@@ -72,6 +76,7 @@ class RateWindows:
     middles: Ints
     features: int
     fitted: float = 1.0
+    groups: Together | None = None
 
 
 def vary(windows: RateWindows) -> list[RateVariation]:
@@ -83,12 +88,19 @@ def vary(windows: RateWindows) -> list[RateVariation]:
             found.append(RateVariation(highest=float(events.sum() > 0)))
             continue
         spread = np.sqrt(np.maximum(rows * expected * (1 - expected), TINY))
+        alike = 0.0
+        if windows.groups is not None:
+            residual = ((events - rows * expected) / spread)[:, None]
+            near = groups_of(windows.middles, int(np.median(np.diff(windows.middles))))
+            alike = windows.groups.alike(np.square(within(residual, near))[:, 0])
+            worth = windows.groups.worth(np.array([alike]))[:, 0]
+            events, rows, spread = events * worth, rows * worth, spread * np.sqrt(worth)
         dispersion = quick_sd((events - rows * expected) / spread / windows.fitted) ** 2
         slow = _slow(events, rows * expected, dispersion, windows)
         whole = 2 * rows >= np.median(rows)
         highest = float((events[whole] / rows[whole]).max())
         rises, falls = _beyond_chance(events, rows, expected, dispersion, slow, windows.features)
-        found.append(RateVariation(dispersion, slow, rises, falls, highest))
+        found.append(RateVariation(dispersion, slow, rises, falls, highest, alike))
     return found
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Ints
+from detectors.features import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,13 +13,15 @@ class WindowCounts:
     """The reference cut into windows of `window_ns`, aligned to the epoch; those without a row are left out.
 
     `starts` int64[k] rising nanoseconds; `rows` int64[k]; `cells` uint32[k, f, width] counts of usable values on merged
-    cells, so that rows less their sum are missing.
+    cells, so that rows less their sum are missing. `together` float64[k]: how many rows the group of a row has, NaN where that
+    is not told; None where rows have no groups.
     """
 
     window_ns: int
     starts: Ints
     rows: Ints
     cells: NDArray[np.uint32]
+    together: Floats | None = None
 
     def __len__(self) -> int:
         return self.starts.size

@@ -57,6 +57,7 @@ from detectors.charts.watch import WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
 from detectors.reference.reference import Reference
 from detectors.sketches import IdSample, Tally
+from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import merged
 
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
@@ -69,7 +70,7 @@ MAGIC = b"dCHT"
 VERSION = 2
 READABLE = frozenset({1, 2})  # 1 knew no levels
 # States of earlier versions lack what begins so: it begins anew.
-CAME_LATER = ("days_", "duplicates_", "rest_loud", "rest_calm", "passing_")
+CAME_LATER = ("days_", "duplicates_", "rest_loud", "rest_calm", "passing_", "worth_")
 
 
 class Sums:
@@ -116,6 +117,7 @@ class Charts:
         self.rates = RateCharts(self.design.rates, float(self.design.thresholds[-1]), quiet)
         self._carried = np.zeros((2, features, width))  # counts and expectation of values not judged yet
         self._carried_since = np.full(features, NEVER)
+        self._carried_worth = np.zeros((features, 3))  # what the carried values are worth, where rows come in groups
         self._subgroup: _Subgroup | None = None
         self.row_charts = RowCharts(self.design, quiet)
         self.duplicates = DuplicateChart(spec.per_month, self.design.subgroup_ns, quiet, spec.floors.duplicates)
@@ -140,8 +142,9 @@ class Charts:
             points.append(self._complete())
         subgroup = self._subgroup or self._begin(number, start)
         ids = None if pane.ids is None else pane.ids.sample
+        groups = pane.groups if self.design.together else None
         cells = self.design.cells.merge(pane.counts)
-        self._subgroup = subgroup.plus(cells, pane.missing, pane.unseen, pane.rows, end, ids)
+        self._subgroup = subgroup.plus(cells, pane.missing, pane.unseen, pane.rows, end, ids, groups)
         if end % self.design.subgroup_ns == 0:
             points.append(self._complete())
         return points
@@ -164,6 +167,7 @@ class Charts:
             subgroup.end,
             covered=subgroup.covered,
             ids=subgroup.ids,
+            groups=subgroup.groups,
         )
 
     def judge(
@@ -177,25 +181,32 @@ class Charts:
         *,
         covered: int | None = None,
         ids: IdSample | None = None,
+        groups: GroupSizes | None = None,
     ) -> ChartPoint:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
         design = self.design
         duplicates, worth = self.duplicates.follow(ids, start)
+        of_groups = None if not design.together else design.worth(np.nan if groups is None else groups.together(rows))
         holiday = design.calendar.cover(start, end)
         of_reference, behind, lack_of_fit = design.expected(start, end)
         hourly, behind = self.trailing.expected(of_reference, behind)
         level, resting = self.levels.expected(hourly, behind)
-        judged = self.judged = np.zeros_like(self.judged) if holiday else self._carry(cells, level, start, worth)
-        counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit)
+        judged = self.judged = (
+            np.zeros_like(self.judged) if holiday else self._carry(cells, level, start, worth, of_groups)
+        )
+        effective = self._carried_worth if design.together else None
+        counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit, effective)
         evidence = weigh(design, counted, judged)
         began = np.where(judged, self._carried_since, start)
-        self._carried[:, judged] = 0.0
+        self._carried[:, judged] = self._carried_worth[judged] = 0.0
         self._carried_since[judged] = NEVER
         fired = self.features_firing
         self._advance(evidence, began)
         events, of_rows = design.rates.events(cells, missing, unseen, rows)
         if worth < 1:
             events, of_rows = events * worth, of_rows * worth
+        if of_groups is not None:
+            events, of_rows = events * of_groups[1], of_rows * of_groups[1]
         if holiday:  # other people come, or fewer; what they leave is filled in as ever
             events[judged.size :] = of_rows[judged.size :] = 0.0
         events[self._no_rates] = of_rows[self._no_rates] = 0.0
@@ -253,17 +264,23 @@ class Charts:
         firing = np.append(self.features_firing, self.row_charts.firing.any())
         self.days.follow(evidence.z, self.judged, firing, start)
 
-    def _carry(self, cells: Ints, hourly: Floats, start: int, worth: float) -> Bools:
+    def _carry(
+        self, cells: Ints, hourly: Floats, start: int, worth: float, of_groups: tuple[Floats, Floats] | None
+    ) -> Bools:
         """Add what was counted to what could not be judged alone; which features now have values enough, bool[f].
 
-        Rows that came more than once are worth less than as many others.
+        Rows that came more than once are worth less than as many others, and rows of one group less than those of many.
         """
         shares, folded = self.design.cells.fold(hourly), self.design.cells.fold(cells.astype(np.float64))
         folded = folded * worth if worth < 1 else folded
         self._carried[0] += folded
-        self._carried[1] += rows_of(folded)[:, None] * shares
+        rows = rows_of(folded)
+        self._carried[1] += rows[:, None] * shares
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
-        return np.asarray(rows_of(self._carried[0]) >= ENOUGH * self.design.design_effect)
+        if of_groups is None:
+            return np.asarray(rows_of(self._carried[0]) >= ENOUGH * self.design.design_effect)
+        self._carried_worth += rows[:, None] * of_groups[0]
+        return np.asarray(self._carried_worth.min(axis=1) >= ENOUGH * self.design.design_effect)
 
     def _settle(self, seen: WatchedSubgroup, found: "_Found", fired: Bools) -> tuple[LevelChange, ...]:
         """Follow the levels of what warns or fires, given what fired before; what has another level begins anew."""
@@ -303,7 +320,7 @@ class Charts:
         self._fires = None
         self.sums.values[places] = 0.0
         self._since[places] = self._risen[places] = NEVER
-        self._carried[:, places] = 0.0
+        self._carried[:, places] = self._carried_worth[places] = 0.0
         self._carried_since[places] = NEVER
         self._recovery.forget(which)
         self.rates.forget(which)
@@ -438,6 +455,7 @@ class Charts:
             | self.days.arrays()
             | self.duplicates.arrays()
             | self.passing.arrays()
+            | ({"worth_carried": self._carried_worth} if self.design.together else {})
         )
 
     @property
@@ -530,27 +548,46 @@ class _Subgroup:
     unseen: Ints
     covered: int  # nanoseconds
     ids: IdSample | None = None
+    groups: GroupSizes | None = None
 
     @classmethod
     def empty(cls, number: int, start: int, features: int, width: int, covered: int) -> "_Subgroup":
         none = np.zeros(features, dtype=np.int64)
         return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none, covered)
 
-    def plus(self, cells: Ints, missing: Ints, unseen: Ints, rows: int, end: int, ids: IdSample | None) -> "_Subgroup":
+    def plus(
+        self,
+        cells: Ints,
+        missing: Ints,
+        unseen: Ints,
+        rows: int,
+        end: int,
+        ids: IdSample | None,
+        groups: GroupSizes | None,
+    ) -> "_Subgroup":
         more = self.cells + cells, self.missing + missing, self.unseen + unseen
         known = [each for each in (self.ids, ids) if each is not None]
+        together = self.groups.plus(groups) if self.groups is not None and groups is not None else self.groups or groups
         return _Subgroup(
-            self.number, self.start, end, self.rows + rows, *more, self.covered, merged(known) if known else None
+            self.number,
+            self.start,
+            end,
+            self.rows + rows,
+            *more,
+            self.covered,
+            merged(known) if known else None,
+            together,
         )
 
     def packed(self) -> list[object]:
         arrays = (self.cells.tobytes(), self.missing.tobytes(), self.unseen.tobytes())
-        ids = b"" if self.ids is None else self.ids.to_bytes()
-        return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids]
+        ids, groups = (b"" if part is None else part.to_bytes() for part in (self.ids, self.groups))
+        return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids, *([groups] if groups else [])]
 
     @classmethod
     def unpacked(cls, saved: list[Any], width: int) -> "_Subgroup":
         cells, missing, unseen = (np.frombuffer(part, dtype=np.int64) for part in saved[5:8])
         number, start, end, rows, covered = saved[:5]
         ids = IdSample.from_bytes(saved[8]) if saved[8:] and saved[8] else None  # earlier versions had none
-        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered, ids)
+        groups = GroupSizes.from_bytes(saved[9]) if saved[9:] and saved[9] else None
+        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered, ids, groups)

@@ -9,6 +9,7 @@ import numpy as np
 from detectors.calibration.calibration import Calibration
 from detectors.calibration.components import TINY, chi2_quantile, normal_scores
 from detectors.calibration.feature import FeatureCalibration, reference_error
+from detectors.calibration.groups import worth
 from detectors.calibration.holidays import Holidays
 from detectors.calibration.rates import RATIOS
 from detectors.calibration.slow import chance_of_a_draw
@@ -127,6 +128,8 @@ class ChartDesign:
         self.caps = np.asfortranarray(np.where(caps > 0, caps, np.inf)[:, CHARTS_OF_THREE])
         # Rows that say as much as one.
         self.design_effect = np.maximum(np.square(self.sd).max(axis=1), self.shape[:, 0])
+        self.together = calibration.together
+        self.alike = np.array([learnt.alike for learnt in features])
         self.hourly = np.array([at for at in range(self.numeric) if features[at].season], dtype=np.int64)
         self._no_lack_of_fit = np.zeros((len(features), 3), order="F")
 
@@ -156,6 +159,10 @@ class ChartDesign:
         self.rates = Rates(reference, self.calibration, spec.floors, spec.own_floors, alike[:, 0])
         self._reference_held = self._plain_held = self.rates.held
         self._plain_rates = self.rates.known.reshape(2, -1).T.copy()
+
+    def worth(self, together: float) -> tuple[Floats, Floats]:
+        """Return what rows are worth where so many come together: to location, scale and shape float64[f, 3], to rates float64[w]."""
+        return worth(self.alike, together, self.together), worth(self.rates.alike, together, self.together)
 
     @property
     def usual_rates(self) -> Floats:
@@ -208,7 +215,7 @@ class ChartDesign:
             self.rates.settle(which, usual, shares, rows)
 
     def reference_error(self, rows: Floats, resting: Floats) -> Floats:
-        """Return what the reference's own sampling error is allowed to be, in standard errors of `rows`, float64[f].
+        """Return what the reference's own sampling error is allowed to be, in standard errors of `rows`, of their shape.
 
         A deviate that is off by e for good brings false alarms e^(2he) times as often. With e normal of deviation s they are
         on average what they should be where hs² is taken off; no more than what s reaches in any feature need be.
@@ -217,8 +224,12 @@ class ChartDesign:
         return np.minimum(self.error * s, float(self.thresholds[0]) * s * s)
 
     def deviation(self, rows: Floats) -> Floats:
-        """Return what location and scale deviate by, float64[f, 2], at so many usable rows, in units of independent ones."""
-        return np.asarray(self.sd * np.sqrt(1 + self.overdispersion * (rows / self._windows)[:, None]))
+        """Return what location and scale deviate by, float64[f, 2], at so many usable rows, in units of independent ones.
+
+        `rows` float64[f], or [f, 1], or [f, 2] where they are not worth the same to both.
+        """
+        rows = rows.reshape(len(rows), -1)
+        return np.asarray(self.sd * np.sqrt(1 + self.overdispersion * (rows / self._windows)))
 
     def allowed(self, error: Floats) -> Floats:
         """Return what location and scale may deviate by at this standard error float64[f, 2] of a subgroup: sigma, float64[f, 2].

@@ -30,12 +30,14 @@ class SubgroupCounts:
     """What is judged together: float64[f, w] counts of cells, folded, and their expectation.
 
     `resting` float64[f] are the reference rows that the expectation rests on, `lack_of_fit` float64[f, 3] what it may miss.
+    `effective` float64[f, 3]: how many rows the counts are worth to location, scale and shape; None: as many as they are.
     """
 
     cells: Floats
     expected: Floats
     resting: Floats
     lack_of_fit: Floats
+    effective: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,18 +76,22 @@ def _directions(design: ChartDesign, counted: SubgroupCounts, usable: Floats, z:
     apart = counted.cells / usable[:, None] - q
     scores = _scores(design, q)
     moved = np.asfortranarray(np.einsum("fw,fws->fs", apart, scores))
-    x2 = _recentred(design, counted, _Moved(apart, q, moved, scores), usable)
+    effective = usable[:, None] if counted.effective is None else np.maximum(counted.effective, TINY)
+    x2 = _recentred(design, counted, _Moved(apart, q, moved, scores), effective[:, -1])
+    rows, behind = effective[:, :2], counted.resting[:, None]
+    resting = np.maximum(design.rows[:, None], behind)
     # An hour's own sampling error differs from hour to hour, as chance does; that of all rows stays, and is tolerated.
-    hours_own = 1 + usable / counted.resting - usable / np.maximum(design.rows, counted.resting)
-    error = design.deviation(usable) * np.sqrt(hours_own / usable)[:, None]
+    hours_own = 1 + rows / behind - rows / resting
+    error = design.deviation(rows) * np.sqrt(hours_own / rows)
     allowed = design.allowed(error) + counted.lack_of_fit[:, :2]
-    u, skew = moved / error, design.skew / np.sqrt(usable)[:, None]
-    tolerated = allowed / error + design.reference_error(usable, np.maximum(design.rows, counted.resting))[:, None]
+    u, skew = moved / error, design.skew / np.sqrt(rows)
+    tolerated = allowed / error + design.reference_error(rows, resting)
     z[:, 0:4:2] = straightened(u - tolerated, skew)  # what is beyond, for far from zero it would bend what is tolerated
     z[:, 1:4:2] = -straightened(u + tolerated, skew)
     effects[:, 0:4:2], effects[:, 1:4:2] = moved, -moved
     effects[:, 2:4] /= np.sqrt(2)  # in relative change of the spread
-    z[:, 4], effects[:, 4] = _shape(design, _Moved(apart, q, moved, scores), usable, counted, x2)
+    seen = _Moved(apart, q, moved, scores)
+    z[:, 4], effects[:, 4] = _shape(design, seen, effective[:, -1], counted, x2)
 
 
 def _scores(design: ChartDesign, q: Floats) -> Floats:
@@ -109,19 +115,25 @@ class _Moved:
 
 
 def _shape(
-    design: ChartDesign, seen: _Moved, usable: Floats, counted: SubgroupCounts, moving: tuple[Ints, Floats]
+    design: ChartDesign,
+    seen: _Moved,
+    effective: Floats,
+    counted: SubgroupCounts,
+    moving: tuple[Ints, Floats],
 ) -> tuple[Floats, Floats]:
-    """What location and scale do not say; of categories all, each beyond its own floor."""
-    apart, known, k = seen.apart, np.maximum(seen.q, LEAST / usable[:, None]), design.numeric
-    x2 = np.empty(len(usable))
+    """What location and scale do not say; of categories all, each beyond its own floor. Usable rows count as `effective` ones."""
+    apart, known, k = seen.apart, np.maximum(seen.q, LEAST / effective[:, None]), design.numeric
+    x2 = np.empty(len(effective))
     x2[:k] = np.maximum((apart[:k] ** 2 / known[:k]).sum(axis=1) - np.square(seen.moved[:k]).sum(axis=1), 0.0)
     x2[k:] = (apart[k:] ** 2 / known[k:]).sum(axis=1)
     x2[moving[0]] = moving[1]
     tolerated = design.shape_error * design.rows / counted.resting + design.shape_slow + counted.lack_of_fit[:, 2]
     tolerated[:k] += np.square(design.shape_floor)
-    _tolerate_mass(design, apart[k:], known[k:], usable[k:], x2[k:], tolerated[k:])
+    _tolerate_mass(design, apart[k:], known[k:], effective[k:], x2[k:], tolerated[k:])
     scale, dof = design.shape[:, 0], np.maximum(design.shape[:, 1], TINY)
-    deviate = chi2_deviate(usable * x2 / scale, dof, usable * tolerated / scale) / design.shape_sd - design.shape_mean
+    deviate = (
+        chi2_deviate(effective * x2 / scale, dof, effective * tolerated / scale) / design.shape_sd - design.shape_mean
+    )
     effect = np.sqrt(x2)
     effect[k:] = np.abs(apart[k:]).sum(axis=1) / 2
     return normalised(deviate, *design.shape_tail), effect

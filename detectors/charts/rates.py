@@ -115,7 +115,7 @@ class Rates:
             for learnt, share in zip(calibration.features, reference.missing_shares, strict=True)
         ]
         unseen = [
-            RateVariation(dispersion=max(variance, 1.0))
+            RateVariation(dispersion=max(variance, 1.0), alike=learnt.alike[0])
             if at < len(reference.numeric)
             else _as_the_rarest(learnt, variance)
             for at, (learnt, variance) in enumerate(zip(calibration.features, alike.tolist(), strict=True))
@@ -131,6 +131,7 @@ class Rates:
         self.rises = np.array([each.rises for each in varying])
         self.falls = np.array([each.falls for each in varying])
         self.highest = np.array([each.highest for each in varying])
+        self.alike = np.array([each.alike for each in varying])
 
     def _floors(
         self, reference: Reference, floors: Floors, own_floors: Mapping[str, float], watched: WatchedCells
@@ -260,9 +261,9 @@ def _as_the_rarest(learnt: FeatureCalibration, variance: float) -> RateVariation
     """How categories never seen vary: as those do that are hardly ever seen, for all that the reference can tell."""
     rarest = max(learnt.rates, default=MISSING)
     if rarest < 0:
-        return RateVariation(dispersion=max(variance, 1.0))
+        return RateVariation(dispersion=max(variance, 1.0), alike=learnt.alike[2])
     known = learnt.rates[rarest]
-    return RateVariation(known.dispersion, known.slow)
+    return RateVariation(known.dispersion, known.slow, alike=known.alike)
 
 
 def _older(learnt: FeatureCalibration, variance: float) -> RateVariation:

@@ -81,6 +81,7 @@ class Reference(Baseline):
         window_ns: int | None = None,
         timezone: str | None = None,
         holidays: Source = (),
+        group: str | None = None,
     ) -> Self:
         """Profile a table: numbers are numeric, text and booleans categorical, unless `kinds` says so.
 
@@ -100,6 +101,7 @@ class Reference(Baseline):
             timezone: Whose hours and days the profile has, by its IANA name, `Europe/Berlin`. Absent: UTC's.
             holidays: Days that no ordinary one is to learn from: their dates, a file of them, or a country, `DE`, or a part of
                 one, `DE-BY`, by the package `holidays`.
+            group: The column of what rows come together in, sessions or users: no feature. Windows are then weighed by it.
 
         Returns:
             The reference. Its `cold` says why there is no calibration, where there were times.
@@ -131,6 +133,7 @@ class Reference(Baseline):
             timestamp=timestamp,
             window_ns=window_ns,
             calendar=calendar_of(holidays, timezone),
+            group=group,
         )
 
     @classmethod
@@ -144,6 +147,7 @@ class Reference(Baseline):
         window_ns: int | None = None,
         progress: Callable[[int], None] | None = None,
         calendar: Holidays = NO_HOLIDAYS,
+        group: str | None = None,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -151,7 +155,7 @@ class Reference(Baseline):
         values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
         with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
-        `calendar`: the holidays, and the zone whose hours and days the calibration has.
+        `group` names the column of what rows come together in. `calendar`: the holidays, and the zone whose hours and days the calibration has.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         fitted = fitting.fit(
@@ -162,6 +166,7 @@ class Reference(Baseline):
             window_ns=window_ns,
             progress=progress,
             calendar=calendar,
+            group=group,
         )
         return cls(
             **fitted.baseline.parts(),

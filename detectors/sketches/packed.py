@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from detectors.features import Ints
 from detectors.layout import Layout
+from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Ids
 
 HEADER = struct.Struct(
     "<4sBB8sQ"
-)  # magic, version, bytes a count, layout id, rows; then the counts, of version 2 the ids, then the CRC-32
+)  # magic, version, bytes a count, layout id, rows; then the counts, ids and groups as the version says, then the CRC-32
 MAGIC = b"dSKc"
-VERSION, WITH_IDS = 1, 2
+VERSION, WITH_IDS, WITH_GROUPS = 1, 2, 3  # the last: the length of the ids, the ids, the groups
+LENGTH = struct.Struct("<I")
 
 
 class PackedSketch:
@@ -24,12 +26,15 @@ class PackedSketch:
     `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond.
     """
 
-    __slots__ = ("counts", "ids", "layout", "rows")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows")
 
-    def __init__(self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None) -> None:
+    def __init__(
+        self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None, groups: GroupSizes | None = None
+    ) -> None:
         self.layout = layout
         self.rows = rows
         self.ids = None if ids is None else ids.whole()
+        self.groups = None if groups is None else groups.packed()
         kind = np.min_scalar_type(int(counts.max()))
         self.counts: NDArray[Any] = counts.astype(counts.dtype if kind.itemsize == counts.itemsize else kind)
 
@@ -37,6 +42,8 @@ class PackedSketch:
         """Write the counts with layout, version and checksum; `Sketch.from_bytes` reads them."""
         width = self.counts.itemsize
         version, ids = (VERSION, b"") if self.ids is None else (WITH_IDS, self.ids.sample.to_bytes())
+        if self.groups is not None:
+            version, ids = WITH_GROUPS, LENGTH.pack(len(ids)) + ids + self.groups.to_bytes()
         head = HEADER.pack(MAGIC, version, width, bytes.fromhex(self.layout.id), self.rows)
         body = head + self.counts.astype(f"<u{width}", copy=False).tobytes() + ids
         return body + struct.pack("<I", zlib.crc32(body))

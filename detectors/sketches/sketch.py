@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from detectors.features import Floats, Ints
 from detectors.layout import Layout, LayoutMismatchError
 from detectors.sketches.counting import count
+from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Hashes, Ids, IdSample
-from detectors.sketches.packed import HEADER, MAGIC, VERSION, WITH_IDS, PackedSketch
+from detectors.sketches.packed import HEADER, LENGTH, MAGIC, VERSION, WITH_GROUPS, WITH_IDS, PackedSketch
 
 MOST = np.iinfo(np.int64).max
 
@@ -20,7 +21,8 @@ class Sketch:
     """The counts of one window (or pane) on its layout; only `update`, `add` and `subtract` change it.
 
     `counts` is int64[layout.size], a ragged [features x cells] matrix; every row of events adds one to each feature's
-    row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one.
+    row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one; `groups` what the rows
+    belong to, sessions or users, None where that is not told.
 
     >>> from detectors import CategoricalFeature
     >>> sketch = Sketch.empty(Layout((), (CategoricalFeature("plan", ("free", "pro")),)))
@@ -29,13 +31,16 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "ids", "layout", "rows")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows")
 
-    def __init__(self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None) -> None:
+    def __init__(
+        self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None, groups: GroupSizes | None = None
+    ) -> None:
         self.layout = layout
         self.rows = rows
         self.counts = counts
         self.ids = ids
+        self.groups = groups
 
     @classmethod
     def empty(cls, layout: Layout) -> Self:
@@ -58,12 +63,20 @@ class Sketch:
         if self.ids is not None:
             self.ids.update(hashes)
 
+    def assign(self, hashes: Hashes) -> None:
+        """Take the groups of rows that were counted, uint64[n] hashes; 0 is none."""
+        if self.groups is None and hashes.any():
+            self.groups = GroupSizes()
+        if self.groups is not None:
+            self.groups.update(hashes)
+
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
         self.counts += other.counts
         self.rows += other.rows
         self.ids = _both(self.ids, other.ids)
+        self.groups = _all(self.groups, other.groups)
 
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
@@ -72,25 +85,28 @@ class Sketch:
         self.rows -= part.rows
         if self.ids is not None and part.ids is not None:
             self.ids = self.ids.less(part.ids)
+        if self.groups is not None and part.groups is not None:
+            self.groups = self.groups.less(part.groups)
 
     def merge(self, other: "Sketch") -> "Sketch":
         """Return the sketch of both together: integer addition, so order never matters."""
         self.layout.same_as(other.layout)
-        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, _both(self.ids, other.ids))
+        ids, groups = _both(self.ids, other.ids), _all(self.groups, other.groups)
+        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups)
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
-        return Sketch(self.layout, self.rows, self.counts.copy(), None if self.ids is None else self.ids.copy())
+        return Sketch(self.layout, self.rows, self.counts.copy(), _both(self.ids, None), _all(self.groups, None))
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
-        return PackedSketch(self.layout, self.rows, self.counts, self.ids)
+        return PackedSketch(self.layout, self.rows, self.counts, self.ids, self.groups)
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
-        ids = None if kept.ids is None else kept.ids.copy()
-        return cls(kept.layout, kept.rows, kept.counts.astype(np.int64), ids)
+        counts = kept.counts.astype(np.int64)
+        return cls(kept.layout, kept.rows, counts, _both(kept.ids, None), _all(kept.groups, None))
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
@@ -133,14 +149,15 @@ class Sketch:
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the sketch is damaged: its checksum does not fit")
         _, version, width, layout_id, rows = HEADER.unpack_from(data)
-        if version not in {VERSION, WITH_IDS}:
-            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} and {WITH_IDS}")
+        if not VERSION <= version <= WITH_GROUPS:
+            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_GROUPS}")
         if layout_id.hex() != layout.id:
             raise LayoutMismatchError(f"the sketch belongs to layout {layout_id.hex()}, not to {layout.id}")
         body = data[HEADER.size : -4]
-        ids = None
-        if version == WITH_IDS:
-            body, ids = body[: width * layout.size], Ids((IdSample.from_bytes(body[width * layout.size :]),))
+        ids, groups = None, None
+        if version > VERSION:
+            body, rest = body[: width * layout.size], body[width * layout.size :]
+            ids, groups = _behind(version, rest)
         if width not in {1, 2, 4, 8} or len(body) != width * layout.size:
             raise ValueError(f"the sketch should have {layout.size} counts of 1, 2, 4 or 8 bytes")
         counts = np.frombuffer(body, dtype=f"<u{width}").astype(np.int64)
@@ -148,7 +165,27 @@ class Sketch:
             raise ValueError(f"the sketch is damaged: its counts do not add up to {rows} rows")
         if ids is not None and ids.sample.rows > rows:
             raise ValueError(f"the sketch is damaged: more ids than its {rows} rows")
-        return cls(layout, rows, counts, ids)
+        if groups is not None and groups.rows > rows:
+            raise ValueError(f"the sketch is damaged: more rows of groups than its {rows} rows")
+        return cls(layout, rows, counts, ids, groups)
+
+
+def _behind(version: int, data: bytes) -> tuple[Ids | None, GroupSizes | None]:
+    """The ids and the groups behind the counts. Raises ValueError for damaged bytes."""
+    if version == WITH_IDS:
+        return Ids((IdSample.from_bytes(data),)), None
+    if len(data) < LENGTH.size:
+        raise ValueError("the sketch is damaged: it ends before its groups")
+    last = LENGTH.size + LENGTH.unpack_from(data)[0]
+    ids = Ids((IdSample.from_bytes(data[LENGTH.size : last]),)) if last > LENGTH.size else None
+    return ids, GroupSizes.from_bytes(data[last:])
+
+
+def _all(one: GroupSizes | None, other: GroupSizes | None) -> GroupSizes | None:
+    if one is None or other is None:
+        found = one if other is None else other
+        return None if found is None else found.copy()
+    return one.plus(other)
 
 
 def _both(one: Ids | None, other: Ids | None) -> Ids | None:
@@ -162,16 +199,17 @@ class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
     `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `ids` are those
-    of the rows, None where no row had one.
+    of the rows, None where no row had one; `groups` what they belong to.
     """
 
-    __slots__ = ("all", "counts", "ids", "layout", "missing", "rows", "some", "unseen", "usable")
+    __slots__ = ("all", "counts", "groups", "ids", "layout", "missing", "rows", "some", "unseen", "usable")
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
         self.counts = sketch.counts
         self.ids = sketch.ids
+        self.groups = sketch.groups
         self.missing = sketch.missing
         self.usable = self.rows - self.missing
         self.unseen = sketch.unseen

@@ -151,8 +151,9 @@ def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place])
         if place not in held and named is not None:
             held[place] = named
             free.remove(named)
-    if fields.id and fields.id not in held and ".".join(fields.id) in free:
-        held[fields.id] = ".".join(fields.id)
+    for path in (fields.id, fields.group):
+        if path and path not in held and ".".join(path) in free:
+            held[path] = ".".join(path)
     return held
 
 

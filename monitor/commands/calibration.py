@@ -33,8 +33,12 @@ def learnt(reference: Reference, window_ns: int | None = None) -> str:
         return f"calibration: cold, effect sizes only: {_why_cold(reference, window_ns)}"
     return (
         f"calibration: {PROFILES[calibration.profile]} from {calibration.windows:,} windows of {show_duration(calibration.window_ns)} "
-        f"over {_span(calibration.span_ns)}, about {calibration.rows:,.0f} rows each{_by_the_calendar(calibration)}"
+        f"over {_span(calibration.span_ns)}, about {calibration.rows:,.0f} rows each{_in_groups(calibration)}{_by_the_calendar(calibration)}"
     )
+
+
+def _in_groups(calibration: Calibration) -> str:
+    return f", of which a row's group has {calibration.together:.3g}" if calibration.together else ""
 
 
 def _by_the_calendar(calibration: Calibration) -> str:

@@ -25,6 +25,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
         yield "alerting: there is neither a budget nor a rule: scores are exported, nothing fires"
     yield from reference_warnings(configuration)
     yield from few_rows_warnings(configuration)
+    yield from group_warnings(configuration)
     yield from rule_warnings(configuration)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
@@ -44,6 +45,23 @@ def few_rows_warnings(configuration: Configuration) -> Iterator[str]:
     for spec in configuration.specs:
         if few := few_rows(usual(spec).rows, spec.windows.length, spec.judging.min_rows):
             yield f"{spec.key.model} version {spec.key.version}: {few}"
+
+
+def group_warnings(configuration: Configuration) -> Iterator[str]:
+    """Groups of rows that only the mapping knows, or only the reference."""
+    named = [topic for topic in configuration.settings.topics if topic.fields.group]
+    for spec in configuration.specs:
+        calibration = spec.reference.calibration
+        if calibration is not None and named and not calibration.together:
+            yield (
+                f"{spec.key.model} version {spec.key.version}: its reference knows no groups, so topics.{named[0].name}.fields.group "
+                "says nothing yet; `driftd reference fit --config` learns them"
+            )
+        if calibration is not None and calibration.together and not named:
+            yield (
+                f"{spec.key.model} version {spec.key.version}: its reference knows groups of rows, but no topics.fields.group says "
+                "where events have theirs: every window counts as a usual one"
+            )
 
 
 def rule_warnings(configuration: Configuration) -> Iterator[str]:

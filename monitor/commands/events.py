@@ -32,6 +32,7 @@ from monitor.sources.tables.files import Pieces, ahead
 from monitor.stream.events import Nanos, SeriesKey
 
 TIME = "event time"  # of the rows; beside features, none of which is called so by the mapping
+GROUP = "group of the row"  # likewise
 SHOWN_LEFT_OUT = 20
 SHOWN_FOUND = 50
 
@@ -79,7 +80,11 @@ def asked_kinds(choice: FitChoice, names: Collection[str]) -> dict[str, Kind]:
 
 def refuse_mapped(choice: FitChoice) -> None:
     """Raise ConfigError for what the configuration's mapping says already, and for no or two kinds of input."""
-    for option, value in (("--timestamp", choice.timestamp), ("--prediction", choice.prediction)):
+    for option, value in (
+        ("--timestamp", choice.timestamp),
+        ("--prediction", choice.prediction),
+        ("--group", choice.group),
+    ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")
     if choice.kafka == bool(choice.inputs):
@@ -149,6 +154,7 @@ class ModelEvents:
     outside: int = 0
     excluded: Exclusion | None = None
     taken: int = 0
+    grouped: int = 0  # rows that say what they belong to
 
     @classmethod
     def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "ModelEvents":
@@ -219,6 +225,7 @@ class ModelEvents:
                 window_ns=window,
                 progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
                 calendar=calendar,
+                group=GROUP if self._group else None,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
@@ -243,6 +250,7 @@ class ModelEvents:
                         kept = self._within(columns, within)
                         if kept.times.size:
                             self.taken += kept.times.size
+                            self.grouped += 0 if kept.groups is None else int(np.count_nonzero(kept.groups))
                             spool.write(kept)
                             yield self._pieces(kept)
         except EmptyRecordError as error:
@@ -257,7 +265,16 @@ class ModelEvents:
         return columns.where(which)
 
     def _pieces(self, columns: EventColumns) -> Pieces:
-        return {**columns.columns(self.finder), TIME: columns.times.view("datetime64[ns]")}
+        pieces: Pieces = {**columns.columns(self.finder), TIME: columns.times.view("datetime64[ns]")}
+        groups = columns.groups
+        if self._group and groups is None:  # of a topic whose mapping names none
+            groups = np.zeros(columns.times.size, dtype=np.uint64)
+        return pieces if groups is None else pieces | {GROUP: groups}
+
+    @property
+    def _group(self) -> str:
+        """What rows are grouped by, as the mapping calls it; empty where they are not."""
+        return next((".".join(each.fields.group) for each in self.decoders.values() if each.fields.group), "")
 
     # --- what is to be known ----------------------------------------------------------------------------------------
 
@@ -268,6 +285,8 @@ class ModelEvents:
             yield f"left out {name}: {reason}"
         yield from list(finder.odd.values())[:SHOWN_LEFT_OUT]
         yield from self._refused()
+        if self._group and not self.grouped:
+            yield f"no event says what it belongs to in {self._group}: rows are taken for independent"
         if self.excluded is not None:
             yield f"left out {self.excluded.rows:,} rows by --exclude"
 

@@ -317,6 +317,8 @@ def written(
     yield f"      timestamp: {_text(found.timestamp)}{unsure.get('timestamp', '')}"
     if found.identifier is not None:
         yield f"      id: {_text(found.identifier)}"
+    if found.group is not None:
+        yield f"      # group: {_text(found.group)}  # if rows of one share their values, windows weigh by it: docs/tune.md#sessions"
     constant = f"{{const: {_text(topic)}}}  # no message names its model"
     yield f"      model: {_text(found.model) if found.model else constant}{unsure.get('model', '')}"
     if found.version is not None:

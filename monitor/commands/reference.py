@@ -46,6 +46,7 @@ class FitChoice:
     columns: list[str] | None = None
     prediction: str | None = None
     timestamp: str | None = None
+    group: str | None = None
     timestamp_unit: str = "ms"
     window: str | None = None
     kinds: list[str] | None = None
@@ -77,6 +78,7 @@ def fit(choice: FitChoice) -> Exit:
     given = parse_kinds(choice.kinds or [])
     window = parse_window(choice)
     calendar = parse_calendar(choice)
+    refuse_timeless_group(choice)
     excluded = parse_excluded(choice)
     check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
@@ -144,6 +146,7 @@ def profile(
 ) -> Reference:
     """Read the files twice. Raises TableError and ValueError."""
     settled = {**settled_kinds(shape, wanted), **kinds}
+    read = wanted if choice.group is None else [*wanted, choice.group]
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
 
@@ -151,7 +154,7 @@ def profile(
     exclusions = iter((first, replace(first)))
 
     def passes() -> Iterator[Pieces]:
-        pieces = chunks(sorted(choice.inputs), shape, wanted, next(times), kinds)
+        pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds)
         return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
@@ -162,6 +165,7 @@ def profile(
         window_ns=window,
         progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
         calendar=calendar,
+        group=choice.group,
     )
     progress.done()
     if excluded:
@@ -286,6 +290,14 @@ def parse_calendar(choice: FitChoice) -> Holidays:
         raise ConfigError(f"--{error}") from None
 
 
+def refuse_timeless_group(choice: FitChoice) -> None:
+    """Raise ConfigError where there are no windows that rows of one group could be in."""
+    if choice.group is not None and choice.timestamp is None:
+        raise ConfigError("--group needs --timestamp: rows come together in windows of event time")
+    if choice.group is not None and choice.group == choice.timestamp:
+        raise ConfigError(f"--group: {choice.group} is the --timestamp")
+
+
 def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:
     """The spans of `--exclude`, where there is a timestamp to tell what lies in them. Raises ConfigError."""
     spans = [text for text in choice.exclude or () if is_span(text)]
@@ -306,7 +318,11 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: 
     }
     wanted = []
     for name in shape.columns:
-        if name == choice.timestamp or name in without or (choice.columns is not None and name not in named):
+        if (
+            name in {choice.timestamp, choice.group}
+            or name in without
+            or (choice.columns is not None and name not in named)
+        ):
             continue
         reason = shape.left_out.get(name)
         if name in named and reason in INDEXES:
@@ -357,13 +373,15 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
     """Raise ConfigError for a column that an option names and that is not there or cannot be what it is said to be."""
     asked = [("--columns", name) for name in choice.columns or ()] + [("--kind", name) for name in kinds]
     asked += [("--prediction", choice.prediction)] if choice.prediction is not None else []
-    for option, name in [*asked, *([("--timestamp", choice.timestamp)] if choice.timestamp is not None else [])]:
+    beside = (("--timestamp", choice.timestamp), ("--group", choice.group))
+    for option, name in [*asked, *((option, name) for option, name in beside if name is not None)]:
         if name not in shape.columns:
             found = ", ".join(shape.columns[:50])
             raise ConfigError(f"{option}: {choice.inputs[0]} has no column {name}; it has {found}")
     for option, name in asked:
-        if name == choice.timestamp:
-            raise ConfigError(f"{option}: {name} is the --timestamp and cannot be a feature as well")
+        for other, column in beside:
+            if name == column:
+                raise ConfigError(f"{option}: {name} is the {other} and cannot be a feature as well")
         if name in shape.left_out and shape.left_out[name] not in INDEXES:
             raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and cannot be a feature")
     for name in kinds:

@@ -97,10 +97,10 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
 
 
 def absent_paths(topic: TopicSettings, decoder: TopicDecoder, values: Sequence[bytes]) -> dict[str, str]:
-    """The paths of model, version and id that somebody has set and that no message has: an event without them is taken too."""
+    """The paths of model, version, id and group that somebody has set and that no message has: an event without them is taken too."""
     said = {
         name: getattr(topic.fields, name)
-        for name in ("model", "version", "id")
+        for name in ("model", "version", "id", "group")
         if name in topic.fields.model_fields_set
     }
     paths: dict[str, str] = {name: path for name, path in said.items() if isinstance(path, str) and path}

@@ -84,6 +84,7 @@ def calibration_document(reference: Reference) -> dict[str, Any]:
             "windows": calibration.windows,
             "window": window,
             "rows_a_window": calibration.rows,
+            **({"group_of_a_row": calibration.together} if calibration.together else {}),
         }
     return document | {"words": learnt(reference).removeprefix("calibration: ")}
 

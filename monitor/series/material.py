@@ -23,12 +23,16 @@ LEVEL = 1  # zlib
 
 @dataclass(slots=True)
 class SavedWindow:
-    """One window: its rows, and its counts compressed. `width` 0: a sketch, else bytes a count of its cells."""
+    """One window: its rows, and its counts compressed. `width` 0: a sketch, else bytes a count of its cells.
+
+    `together`: how many rows the group of a row has, None where rows have none.
+    """
 
     of: int  # which material
     rows: int
     width: int
     counts: bytes
+    together: float | None = None
 
 
 @dataclass(slots=True)
@@ -121,7 +125,9 @@ class Material:
             counts[at][cells.held] = np.frombuffer(zlib.decompress(window.counts), dtype=f"<u{window.width}")
         starts = np.array(list(self._windows), dtype=np.int64)
         rows = np.array([window.rows for window in windows], dtype=np.int64)
-        return WindowCounts(self._window_ns, starts, rows, counts), cells
+        together = np.array([window.together for window in windows], dtype=np.float64)  # NaN of those without groups
+        known = None if np.isnan(together).all() else together
+        return WindowCounts(self._window_ns, starts, rows, counts, known), cells
 
     # --- windows ------------------------------------------------------------------------------------------------
 
@@ -134,13 +140,14 @@ class Material:
         self._changed[start] = None
 
     def _whole(self, window: Sketch) -> SavedWindow:
-        return SavedWindow(self.number, window.rows, 0, zlib.compress(window.to_bytes(), LEVEL))
+        return SavedWindow(self.number, window.rows, 0, zlib.compress(window.to_bytes(), LEVEL), _together(window))
 
     def _merged(self, window: Sketch) -> SavedWindow:
         assert self.cells is not None
         counts = self.cells.merge(window.counts)[self.cells.held]
         width = _narrowest(counts)
-        return SavedWindow(self.number, window.rows, width, zlib.compress(counts.astype(f"<u{width}").tobytes(), LEVEL))
+        packed = zlib.compress(counts.astype(f"<u{width}").tobytes(), LEVEL)
+        return SavedWindow(self.number, window.rows, width, packed, _together(window))
 
     def _choose_cells(self) -> None:
         """Choose cells by live and training counts alike, and put the windows kept whole on them."""
@@ -206,6 +213,11 @@ def _cells_to_bytes(cells: MergedCells) -> dict[str, list[bytes]]:
     """Every field but the layout: each is an array a feature."""
     names = [each.name for each in fields(cells) if each.name != "layout"]
     return {name: [part.astype("<i8").tobytes() for part in getattr(cells, name)] for name in names}
+
+
+def _together(window: Sketch) -> float | None:
+    """How many rows the group of a row has; None where rows have none."""
+    return None if window.groups is None else window.groups.together(window.rows)
 
 
 def _narrowest(counts: NDArray[np.int64]) -> int:

@@ -113,18 +113,30 @@ PathOrConstant = Annotated[str | ConstantSettings, BeforeValidator(_path_or_cons
 
 
 class FieldsSettings(Section):
-    """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants."""
+    """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants.
+
+    `group`: the session, user or client that a row belongs to; null: rows are on their own.
+    """
 
     id: str = "id"
+    group: str | None = None
     timestamp: str = "ts"
     model: PathOrConstant = "model"
     version: PathOrConstant = "version"
     features: str = "features"
     prediction: str = "prediction"
 
-    @field_validator("timestamp", "model", "version", "prediction")
+    @model_validator(mode="after")
+    def _more_than_one_row(self) -> "FieldsSettings":
+        if self.group is not None and self.group == self.id:
+            raise ValueError(
+                f"group {self.group} is also the id, which each row has for itself; give another path to one of them"
+            )
+        return self
+
+    @field_validator("timestamp", "model", "version", "prediction", "group")
     @classmethod
-    def _path(cls, path: str | ConstantSettings) -> str | ConstantSettings:
+    def _path(cls, path: str | ConstantSettings | None) -> str | ConstantSettings | None:
         if isinstance(path, str) and (not path or "" in path.split(".")):
             raise ValueError("must be a dotted path such as meta.time")
         return path

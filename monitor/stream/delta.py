@@ -27,6 +27,7 @@ class PaneRows:
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
     ids: NDArray[np.uint64] | None = None
+    groups: NDArray[np.uint64] | None = None
 
     @property
     def rows(self) -> int:
@@ -38,6 +39,8 @@ class PaneRows:
         sketch.update(self.numeric, self.codes)
         if self.ids is not None:
             sketch.identify(self.ids)
+        if self.groups is not None:
+            sketch.assign(self.groups)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,25 +119,29 @@ def _panes(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     first, last = int(batch.event_times.min()), int(batch.event_times.max())
     start = first - first % slide
     if last < start + slide:
-        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids)}
+        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids, batch.groups)}
     return _shared_out(batch, slide)
 
 
 def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     """Share out a batch that belongs to several panes: sorted by pane once, then run by run."""
-    times, numeric, codes, ids = batch.event_times, batch.numeric, batch.codes, batch.ids
+    times, numeric, codes, ids, groups = batch.event_times, batch.numeric, batch.codes, batch.ids, batch.groups
     starts = times - times % slide
     steps = np.diff(starts)
     if (steps < 0).any():
         order = np.argsort(starts, kind="stable")
         times, starts, numeric, codes = times[order], starts[order], numeric[order], codes[order]
-        ids = None if ids is None else ids[order]
+        ids, groups = (None if each is None else each[order] for each in (ids, groups))
         steps = np.diff(starts)
     bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
     earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
     return {
         int(starts[first]): PaneRows(
-            least, numeric[first:end], codes[first:end], None if ids is None else ids[first:end]
+            least,
+            numeric[first:end],
+            codes[first:end],
+            None if ids is None else ids[first:end],
+            None if groups is None else groups[first:end],
         )
         for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
     }

@@ -66,7 +66,8 @@ class EventBatch:
     `event_times` int64[n]; `numeric` float64[n, k], NaN where missing; `codes` int32[n, c], the reference's
     category codes. Columns stand in the order of the series' layout. `unseen_categories` are a few of the new categories, for
     display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
-    `ids` uint64[n] are hashes of the events' ids, 0 where one has none; None where none are read.
+    `ids` uint64[n] are hashes of the events' ids, 0 where one has none; None where none are read. `groups` the same of what events
+    belong to.
     """
 
     key: SeriesKey
@@ -78,6 +79,7 @@ class EventBatch:
     offsets: tuple[OffsetRange, ...] = ()
     view: str = FEATURES
     ids: NDArray[np.uint64] | None = None
+    groups: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.event_times)
@@ -91,6 +93,7 @@ class EventBatch:
             codes=self.codes[which],
             unseen_categories=(),
             ids=None if self.ids is None else self.ids[which],
+            groups=None if self.groups is None else self.groups[which],
         )
 
 

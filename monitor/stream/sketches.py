@@ -29,6 +29,9 @@ class AdditiveSketch(Counted, Protocol):
     def identify(self, hashes: NDArray[np.uint64]) -> None:
         """Take the ids of the same rows, as hashes; 0 is none."""
 
+    def assign(self, hashes: NDArray[np.uint64]) -> None:
+        """Take what the same rows belong to, as hashes; 0 is nothing."""
+
     def add(self, other: Any, /) -> None:
         """Add the counts of another, loose or put away."""
 

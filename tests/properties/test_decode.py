@@ -34,6 +34,9 @@ SHAPES = [
     FieldMap(features=()),
     FieldMap(id=("out", "id")),
     FieldMap(id=("features", "a")),
+    FieldMap(group=("out", "session")),
+    FieldMap(id=("out", "id"), group=("features", "user")),
+    FieldMap(group=("features", "code")),
     FieldMap(features=("in", "x"), prediction=("out", "y"), timestamp=("in", "ts"), version=("out", "version")),
 ]
 
@@ -87,7 +90,7 @@ stamps = st.one_of(
 identities = st.one_of(
     st.uuids().map(str), st.text(max_size=200), st.integers(0, 9), st.just(""), st.text("é𝄞", max_size=40)
 )
-features = st.dictionaries(st.sampled_from([*NAMES, "unknown", "ts", "model"]), feature_values, max_size=8)
+features = st.dictionaries(st.sampled_from([*NAMES, "unknown", "ts", "model", "user"]), feature_values, max_size=8)
 often = {"ts": st.integers(TS - 1000, TS + 700_000), "model": st.sampled_from(["churn", "fraud", "other"])}
 plausible = st.fixed_dictionaries(
     {
@@ -101,7 +104,10 @@ plausible = st.fixed_dictionaries(
         "id": st.one_of(identities, values),
         "in": st.one_of(st.fixed_dictionaries({"x": features}, optional={"ts": often["ts"]}), values),
         "out": st.one_of(
-            st.fixed_dictionaries({}, optional={"y": scalars, "version": scalars, "id": identities}), values
+            st.fixed_dictionaries(
+                {}, optional={"y": scalars, "version": scalars, "id": identities, "session": identities}
+            ),
+            values,
         ),
         "a": feature_values,
         "plan": feature_values,
@@ -147,14 +153,17 @@ def rows(decoded: Decoded) -> Counter[Any]:
             time,
             tuple("nan" if math.isnan(number) else number for number in numbers),
             tuple(codes),
-            identity,
+            *identity,
         )
         for batch in decoded.batches
         for time, numbers, codes, identity in zip(
             batch.event_times.tolist(),
             batch.numeric.tolist(),
             batch.codes.tolist(),
-            [None] * len(batch) if batch.ids is None else batch.ids.tolist(),
+            zip(
+                *([None] * len(batch) if each is None else each.tolist() for each in (batch.ids, batch.groups)),
+                strict=True,
+            ),
             strict=True,
         )
     )

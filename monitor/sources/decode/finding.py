@@ -188,6 +188,8 @@ class FeatureFinder:
 
     def _no_input(self, name: str, values: Collection[object]) -> str | None:
         """Why it is no input of a model, by its name or its values."""
+        if (*self.fields.features, name) == self.fields.group:
+            return "what rows are grouped by; name it in --columns to keep it"
         if is_identifier(name):
             return "an identifier; name it in --columns to keep it"
         if is_label(name):
@@ -224,7 +226,7 @@ class FeatureFinder:
     @property
     def envelope(self) -> set[str]:
         """Keys of the message that are no features where features are the message itself."""
-        paths = [*self.fields.envelope.values(), self.fields.prediction, self.identifier]
+        paths = [*self.fields.envelope.values(), self.fields.prediction, self.identifier, self.fields.group]
         return {path[0] for path in paths if path}
 
 

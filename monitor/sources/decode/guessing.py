@@ -32,6 +32,7 @@ class Guess:
     timestamp: str
     unit: str
     identifier: str | None
+    group: str | None
     model: str | None
     version: str | None
     features: str
@@ -64,6 +65,7 @@ def guess(rows: Sequence[Row], now: Nanos) -> Guess:
         timestamp=_dotted(timestamp),
         unit=unit,
         identifier=None if identifier is None else _dotted(identifier),
+        group=_group(rest),
         model=None if model is None else _dotted(model),
         version=None if version is None else _dotted(version),
         features=_dotted(features),
@@ -219,6 +221,12 @@ def _identifier(leaves: Leaves) -> Path | None:
     """Where messages have an id of their own: one that many share is a customer's, or a model's."""
     able = [path for path in _called(leaves, naming.IDS) if not _inside(path)]
     return next((path for path in able if len(set(leaves[path])) >= OWN * len(leaves[path])), None)
+
+
+def _group(leaves: Leaves) -> str | None:
+    """What rows may come together in, dotted: called like a session or a user, and shared by some."""
+    shared = (path for path in _called(leaves, naming.GROUPS) if len(set(leaves[path])) < OWN * len(leaves[path]))
+    return next(map(_dotted, shared), None)
 
 
 def _prediction(leaves: Leaves, envelope: set[Path], features: Path, unsure: dict[str, str]) -> Path | None:

@@ -34,6 +34,7 @@ class EventColumns:
 
     A code below MISSING is a text of `others[feature]`: -2 the first.
     `narrow` is the type of those numbers that a table holds in less precision: a reference is of what they are written as.
+    `groups` uint64[n] are hashes of what rows belong to, 0 where one belongs to nothing; None where the mapping names none.
     """
 
     times: NDArray[np.int64]
@@ -41,12 +42,14 @@ class EventColumns:
     codes: Mapping[str, NDArray[np.int32]]
     others: Mapping[str, Sequence[str]]
     narrow: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
+    groups: NDArray[np.uint64] | None = None
 
     def where(self, which: NDArray[np.bool_]) -> "EventColumns":
         """Some rows."""
         numbers = {name: column[which] for name, column in self.numbers.items()}
         codes = {name: column[which] for name, column in self.codes.items()}
-        return replace(self, times=self.times[which], numbers=numbers, codes=codes)
+        groups = None if self.groups is None else self.groups[which]
+        return replace(self, times=self.times[which], numbers=numbers, codes=codes, groups=groups)
 
     def columns(self, finder: FeatureFinder) -> dict[str, Column]:
         """By name, as a reference is fitted on them."""
@@ -153,7 +156,7 @@ class LearningDecoder(TopicDecoder):
             codes[name], others[name], count = self._codes(rows, at, path)
             if count >= REBUILT_FROM:
                 self.finder.learn(name, others[name])
-        return EventColumns(rows.times, numbers, codes, others, self._narrow)
+        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups)
 
     def _codes(self, rows: SeriesRows, column: int, path: Path) -> tuple[NDArray[np.int32], list[str], int]:
         """The codes of a column, the texts that have none, and how many rows were read again for them."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column, as_floats, distinct
+from detectors.sketches.identity import hashes_of
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
-from monitor.sources.formats.identity import hashes_of
 from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, category, number
 from monitor.stream.events import Nanos
@@ -157,8 +157,8 @@ def _of_series(
         numeric[:, column] = _numbers(rows.column(path), len(rows), reasons)
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
         codes[:, column] = _codes(rows.column(path), table, len(rows), reasons)
-    ids = hashes_of(rows.column(series.id), len(rows)) if series.id else None
-    return SeriesRows(series, times, numeric, codes, rows.values, ids)
+    ids, groups = (hashes_of(rows.column(path), len(rows)) if path else None for path in (series.id, series.group))
+    return SeriesRows(series, times, numeric, codes, rows.values, ids, groups)
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:

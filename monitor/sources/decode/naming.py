@@ -22,6 +22,21 @@ IDS = (
     *("id", "event_id", "request_id", "prediction_id", "inference_id", "uuid", "guid", "req_id", "request"),
     *("message_id", "transaction_id", "correlation_id", "trace_id"),
 )
+GROUPS = (  # what rows come together in
+    *(
+        "session_id",
+        "session",
+        "visit_id",
+        "visit",
+        "user_id",
+        "user",
+        "customer_id",
+        "customer",
+        "client_id",
+        "client",
+    ),
+    *("account_id", "account", "device_id", "visitor_id"),
+)
 MODELS = ("model", "model_name", "model_id")
 VERSIONS = ("model_version", "version")
 PREDICTED = (  # what no input of a model is called

@@ -145,7 +145,7 @@ class TopicDecoder:
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
         columns = rows.times, rows.numeric, rows.codes
-        return EventBatch(rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids)
+        return EventBatch(rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids, groups=rows.groups)
 
 
 def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence[int], NDArray[np.int64]]:

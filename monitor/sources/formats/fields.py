@@ -21,7 +21,8 @@ PREDICTION = "__prediction__"
 class FieldMap:
     """Where a topic's messages keep what is needed: paths of keys. An empty path is the message itself.
 
-    `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up.
+    `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up. An empty `group`: rows are
+    on their own.
     """
 
     timestamp: Path = ("ts",)
@@ -30,6 +31,7 @@ class FieldMap:
     features: Path = ("features",)
     prediction: Path = ("prediction",)
     id: Path = ("id",)
+    group: Path = ()
     unit: Nanos = UNITS["ms"]
     model_is: str | None = None
     version_is: str | None = None
@@ -45,7 +47,7 @@ class FieldMap:
     @property
     def among_features(self) -> frozenset[str]:
         """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
-        mapped = (self.prediction, self.id, *self.envelope.values())
+        mapped = (self.prediction, self.id, self.group, *self.envelope.values())
         return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
 
     @property
@@ -116,6 +118,7 @@ class SeriesFields:
         spelled = isinstance(layout, Layout)  # what is still to be found is not yet known to be one value
         self.tables = [CategoryTable(feature.categories, spelled=spelled) for feature in layout.categorical]
         self.id = self._own_id()
+        self.group = fields.group
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
 
     def _own_id(self) -> Path:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from monitor.pipeline import Pipeline
 from monitor.series.series import SeriesSpec
 from monitor.settings import load_settings
 from monitor.stream.events import SECOND
+from tests import grouped
 from tests.charted import fitted, seeded
 from tests.parts.ports import free_ports
 
@@ -657,6 +659,35 @@ def test_a_reference_that_changes_inside_itself_is_a_warning_in_the_words_of_fit
         f"{few}; a window of 10m would do",
     ]
     assert "age changes inside the reference: mean +" in warned(config)[0]
+
+
+def test_groups_that_only_the_mapping_or_only_the_reference_knows_are_a_warning(config: Path) -> None:
+    known = fitted_sessions(config.parent / "r.json")
+    mapped = [{"name": "predictions", "fields": {"group": "session"}}]
+
+    assert [line for line in warned(config, topics=mapped) if "group" in line] == []
+    assert [line for line in warned(config) if "group" in line] == [
+        (
+            "churn version 3: its reference knows groups of rows, but no topics.fields.group says where events have theirs: "
+            "every window counts as a usual one"
+        )
+    ]
+    replace(known, calibration=None).save(config.parent / "r.json")
+    assert [line for line in warned(config, topics=mapped) if "group" in line] == []
+    fitted_sessions(config.parent / "r.json", None)
+    assert [line for line in warned(config, topics=mapped) if "group" in line] == [
+        (
+            "churn version 3: its reference knows no groups, so topics.predictions.fields.group says nothing yet; "
+            "`driftd reference fit --config` learns them"
+        )
+    ]
+
+
+def fitted_sessions(path: Path, group: str | None = "session") -> Reference:
+    """A reference of sessions, saved."""
+    reference = grouped.fitted(grouped.sessions(seeded(), 60, 30), group)
+    reference.save(path)
+    return reference
 
 
 def test_without_a_budget_explicit_rules_are_alone(config: Path, capsys: Output) -> None:

@@ -98,6 +98,52 @@ def test_features_of_nested_events_are_found_and_the_rest_is_left_out(tmp_path: 
         assert f"left out {name}: {reason}" in said
 
 
+def sessions(count: int = 6000) -> list[dict[str, Any]]:
+    """Events in sessions of ten, which share the age."""
+    rows = events(count)
+    for at, row in enumerate(rows):
+        row["client"] = {"session": f"s{at // 10}"}
+        row["features"]["age"] = rows[at - at % 10]["features"]["age"] or 40.0
+    return rows
+
+
+@pytest.mark.parametrize("held", ["lines", "table"])
+def test_rows_of_a_session_are_learnt_as_such(tmp_path: Path, capsys: Output, held: str) -> None:
+    topics = [{"name": "predictions", "fields": {"prediction": "output.score", "group": "client.session"}}]
+    config, rows = write(tmp_path, topics=topics), sessions()
+    recorded = lines(tmp_path, rows)
+    if held == "table":
+        recorded = tmp_path / "events.parquet"
+        pq.write_table(pa.Table.from_pylist([flat(row) for row in rows]), recorded)
+    reference = fitted(config, "--input", recorded, "--window", "1m")
+
+    assert "session" not in "".join(reference.names)
+    assert reference.calibration is not None
+    assert reference.calibration.together == pytest.approx(10, abs=2)
+    age = reference.calibration.features[reference.names.index("age")]
+    noise = reference.calibration.features[reference.names.index("zip")]
+    assert age.alike[0] > 0.4
+    assert noise.alike[0] < 0.2
+    assert ", of which a row's group has 1" in capsys.readouterr().out
+
+
+def test_events_without_their_group_are_said(tmp_path: Path, capsys: Output) -> None:
+    topics = [{"name": "predictions", "fields": {"prediction": "output.score", "group": "client.session"}}]
+    fitted(write(tmp_path, topics=topics), "--input", lines(tmp_path, events()))
+
+    assert (
+        "no event says what it belongs to in client.session: rows are taken for independent" in capsys.readouterr().err
+    )
+
+
+def test_a_group_among_the_features_is_none_of_them(tmp_path: Path, capsys: Output) -> None:
+    topics = [{"name": "predictions", "fields": {"prediction": "output.score", "group": "features.zip"}}]
+    reference = fitted(write(tmp_path, topics=topics), "--input", lines(tmp_path, events()))
+
+    assert "zip" not in reference.names
+    assert "left out zip: what rows are grouped by; name it in --columns to keep it" in capsys.readouterr().err
+
+
 def test_the_reference_is_the_one_of_the_same_columns(tmp_path: Path) -> None:
     rows = events()
     reference = fitted(write(tmp_path), "--input", lines(tmp_path, rows))

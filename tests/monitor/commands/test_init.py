@@ -105,6 +105,20 @@ def test_the_parts_of_unknown_events_are_found_in_any_file(home: Path, form: str
     assert main(["check", "--offline"]) == 0
 
 
+@pytest.mark.parametrize(("rows", "known"), [(10, True), (1, False)])
+def test_what_rows_may_come_together_in_is_a_comment(home: Path, rows: int, known: bool) -> None:
+    """Of sessions with several rows each; nobody needs to be told of sessions of one."""
+    found = [each | {"client": {"sessionId": f"s{at // rows}"}} for at, each in enumerate(events())]
+    assert main(["init", lines(home, found)]) == 0
+
+    written = (home / "driftd.yaml").read_text(encoding="utf-8")
+    assert ('      # group: "client.sessionId"  # if rows of one share their values' in written) == known
+    assert fields(home) == FOUND
+    (home / "driftd.yaml").write_text(written.replace("# group:", "group:"), encoding="utf-8")
+    assert main(["check", "--offline"]) == 0
+    assert fields(home) == FOUND | ({"group": "client.sessionId"} if known else {})
+
+
 def test_a_reference_too_short_for_windows_of_enough_rows_has_shorter_ones(home: Path, capsys: Output) -> None:
     """48 rows an hour make windows of 12h; ten days of them calibrate nothing, of 2h they do."""
     rng = seeded()

@@ -139,6 +139,7 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
         "version": "version",
         "features": "features",
         "prediction": "prediction",
+        "group": None,
     }
     assert (found["topics"][0]["kind"], found["topics"][0]["timestamp_unit"]) == ("predictions", "ms")
     model = found["models"][0]
@@ -333,6 +334,16 @@ def test_a_rule_that_cannot_be_is_refused(config: Path, rule: dict[str, Any], sa
         ("topics.0.format", "avro", "topics[0].format: must be one of json (is 'avro')"),
         ("topics.0.name", "a b", "topics[0].name: "),
         ("topics.0.timestamp_unit", "m", "topics[0].timestamp_unit: must be 's', 'ms', 'us' or 'ns' (is 'm')"),
+        (
+            "topics.0.fields.group",
+            "a..b",
+            "topics[0].fields.group: must be a dotted path such as meta.time (is 'a..b')",
+        ),
+        (
+            "topics.0.fields.group",
+            "id",
+            "topics[0].fields: group id is also the id, which each row has for itself; give another path to one of them",
+        ),
         ("topics.0.fields.model", "", "topics[0].fields.model: must be a dotted path such as meta.time (is '')"),
         (
             "topics.0.fields.model",

@@ -1,4 +1,4 @@
-// Ids to 64-bit hashes, the same as monitor/sources/formats/identity.py has them. 0 is no id.
+// Ids to 64-bit hashes, the same as detectors/sketches/identity.py has them. 0 is no id.
 #pragma once
 
 #include <algorithm>

@@ -50,6 +50,7 @@ struct Shape {
   Node root;
   std::vector<Categories> categories;  // one a categorical slot
   size_t numbers = 0, ids = 0, required = 0;
+  ptrdiff_t identities = 1;  // a row's own id, and what it belongs to
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
 };
@@ -80,7 +81,7 @@ struct Routes {
 struct Columns {
   double* numbers;
   int32_t* codes;
-  uint64_t* ids;   // hashes, 0 where there is none
+  uint64_t* ids;   // hashes, 0 where there is none; those of what rows belong to after those of rows
   ptrdiff_t rows;  // room for so many in each column
 };
 
@@ -95,7 +96,7 @@ class Reader {
   bool read(const char* begin, const char* end, ptrdiff_t row) {
     row_ = row;
     until_known_ = nullptr;
-    if (columns_.ids) columns_.ids[row] = 0;
+    for (ptrdiff_t slot = 0; columns_.ids && slot < shape_.identities; ++slot) columns_.ids[slot * columns_.rows + row] = 0;
     if (!root(begin, end)) return false;
     if (!in_.ends() || required_ != shape_.required) return false;
     if (shape_.envelope && !enveloped()) return false;
@@ -178,7 +179,7 @@ class Reader {
       case Kind::timestamp: return has_time_ = timestamp();
       case Kind::model: return has_model_ = *in_.at == '"' && in_.string(model_, model_text_);
       case Kind::version: return has_version_ = version_value();
-      case Kind::id: return identity(depth);
+      case Kind::id: return identity(entry.slot, depth);
       case Kind::node: break;
     }
     if (*in_.at != '{' || depth >= MAX_DEPTH) return false;
@@ -261,18 +262,18 @@ class Reader {
     return in_.number(found) && driftd::canonical(found, digits_, text);
   }
 
-  bool identified(string_view text) {
-    columns_.ids[row_] = hash_id(text);
+  bool identified(int slot, string_view text) {
+    columns_.ids[slot * columns_.rows + row_] = hash_id(text);
     return true;
   }
 
-  bool identity(int depth) {
+  bool identity(int slot, int depth) {
     string_view text;
     switch (*in_.at) {
       case 'n': return in_.literal("null");
-      case 't': return in_.literal("true") && identified("true");
-      case 'f': return in_.literal("false") && identified("false");
-      case '"': return in_.string(text, scratch_) && identified(text);
+      case 't': return in_.literal("true") && identified(slot, "true");
+      case 'f': return in_.literal("false") && identified(slot, "false");
+      case '"': return in_.string(text, scratch_) && identified(slot, text);
       case '{':
       case '[': return in_.skip(depth);
       case 'N': return in_.literal("NaN");
@@ -280,7 +281,7 @@ class Reader {
       default: break;
     }
     if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity");
-    return canonical(text) && identified(text);
+    return canonical(text) && identified(slot, text);
   }
 
   bool version_value() {

@@ -12,6 +12,7 @@
 
 #include "_reader.hpp"
 
+#include <algorithm>
 #include <new>
 
 namespace {
@@ -89,6 +90,7 @@ void build(Shape& shape, Node& node, PyObject* description) {
       build(shape, *entry.node, target);
     } else {
       entry.slot = int_of(target);
+      if (kind == Kind::id) shape.identities = std::max<ptrdiff_t>(shape.identities, entry.slot + 1);
     }
   }
 }
@@ -230,7 +232,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
     const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
-    const Buffer ids_buffer(ids, sizeof(uint64_t), count), totals_buffer(totals, sizeof(int64_t), reasons);
+    const Buffer ids_buffer(ids, sizeof(uint64_t), count * shape.identities), totals_buffer(totals, sizeof(int64_t), reasons);
     const std::vector<string_view> messages = bytes_of(values);
     const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
     const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), ids_buffer.as<uint64_t>(), count};
@@ -297,7 +299,7 @@ std::vector<std::unique_ptr<Group>> groups_of(PyObject* shapes, const Buffer& si
     const Shape& shape = *shape_of(checked(PyList_GetItem(shapes, at)));
     const Columns columns{numbers.as<double>() + numbers_at, codes.as<int32_t>() + codes_at, ids.as<uint64_t>() + ids_at,
                           room};
-    ids_at += room;
+    ids_at += room * shape.identities;
     numbers_at += room * static_cast<Py_ssize_t>(shape.numbers);
     codes_at += room * static_cast<Py_ssize_t>(shape.categories.size());
     if (numbers_at > numbers.size() || codes_at > codes.size() || ids_at > ids.size()) {

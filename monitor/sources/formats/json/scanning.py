@@ -57,6 +57,7 @@ class TopicScanner:
         self._routes = _scan.routes(_routes(topic))
         self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless)
         self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
+        self._identities = [2 if series.group else 1 for series in self._series]  # a row's own id, and its group
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
@@ -77,15 +78,15 @@ class TopicScanner:
     ) -> list[SeriesRows]:
         count, (width, codes_width) = len(values), self._widths[0].tolist()
         numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
-        ids = np.empty(count, dtype=np.uint64)
+        ids = np.empty((self._identities[0], count), dtype=np.uint64)
         arrays = scanned.times, scanned.series, numeric, codes, ids, totals
         rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
         look = partial(self._look_at, values, scanned, 0)
-        known = ids[:rows] if self._series[0].id else None
-        return [SeriesRows(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look, known)]
+        known, groups = _identities(self._series[0], ids[:, :rows])
+        return [SeriesRows(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look, known, groups)]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -94,7 +95,7 @@ class TopicScanner:
         sizes = np.bincount(scanned.series[known], minlength=len(self._series))
         room = sizes.tolist()
         numbers, codes = (np.empty(size, dtype) for size, dtype in zip(sizes @ self._widths, DTYPES, strict=True))
-        ids = np.empty(sum(room), dtype=np.uint64)
+        ids = np.empty(int(sizes @ self._identities), dtype=np.uint64)
         arrays = scanned.series, numbers, codes, ids, sizes, totals
         order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
         _scan.scan_each(self._shapes, values, self._unit, latest, *arrays)
@@ -115,15 +116,18 @@ class TopicScanner:
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = first = 0
-        for place, (series, size, taken) in enumerate(zip(self._series, room, rows, strict=True)):
+        each = zip(self._series, room, rows, self._identities, strict=True)
+        for place, (series, size, taken, identities) in enumerate(each):
             width, codes_width = len(series.numeric), len(series.tables)
             if taken:
                 numeric = numbers[number : number + size * width].reshape(width, size)[:, :taken].T
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
-                known = ids[first : first + taken] if series.id else None
-                yield SeriesRows(series, times[row : row + taken], numeric, coded, partial(look, place), known)
+                found = ids[first : first + size * identities].reshape(identities, size)[:, :taken]
+                yield SeriesRows(
+                    series, times[row : row + taken], numeric, coded, partial(look, place), *_identities(series, found)
+                )
             row += taken
-            first += size
+            first += size * identities
             number += size * width
             code += size * codes_width
 
@@ -134,10 +138,17 @@ class TopicScanner:
         return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
 
 
+def _identities(
+    series: SeriesFields, ids: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64] | None, NDArray[np.uint64] | None]:
+    """The hashes of ids and of groups, of uint64[2, n] or uint64[1, n]; None of what is not read."""
+    return ids[0] if series.id else None, ids[1] if series.group else None
+
+
 def topic_scanner(topic: TopicFields, look: Look) -> TopicScanner | None:
     """A scanner, where the compiled part is there and can read this topic."""
     if not COMPILED or not topic.series or any(plan_series(series) is None for series in topic.series.values()):
-        return None
+        return None  # also where rows are grouped by what is read as something else, too
     try:
         return TopicScanner(topic, look)
     except UnicodeEncodeError:  # a name or category that no valid message can hold
@@ -171,6 +182,7 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
     leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
     leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
     leaves |= {series.id: (ID, 0)} if series.id else {}
+    leaves |= {series.group: (ID, 1)} if series.group else {}
     categories = [
         ({text: code for text, code in table.items() if text is not None}, table.unseen) for table in series.tables
     ]

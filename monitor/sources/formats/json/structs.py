@@ -46,7 +46,7 @@ class StructPlan:
     struct: type[msgspec.Struct]
     envelope: Callable[[Any], tuple[Any, Any, Any]]
     wanted: tuple[tuple[Path, tuple[int, ...], tuple[int, ...]], ...]  # object, places in it, columns they fill
-    width: int  # features, and the id after them where there is one
+    width: int  # features, and after them the id and the group where there is one
 
     def envelopes(self, messages: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
         """Timestamps, models and versions of some messages."""
@@ -72,7 +72,12 @@ def plan_series(series: SeriesFields, *, modelless: bool = False) -> StructPlan 
     """The struct of a series' messages; None where no struct can say it. `modelless`: they need not name their model."""
     numeric, categorical = ([path for _, path in columns] for columns in (series.numeric, series.categorical))
     return plan_struct(
-        series.fields.envelope, numeric, categorical, series.fields.features, series.id, modelless=modelless
+        series.fields.envelope,
+        numeric,
+        categorical,
+        series.fields.features,
+        [path for path in (series.id, series.group) if path],
+        modelless=modelless,
     )
 
 
@@ -86,7 +91,7 @@ def plan_struct(
     numeric: Sequence[Path],
     categorical: Sequence[Path],
     features: Path,
-    identity: Path = (),
+    identities: Sequence[Path] = (),
     *,
     modelless: bool = False,
 ) -> StructPlan | None:
@@ -97,7 +102,7 @@ def plan_struct(
     """
     root = Node(required=True)
     leaves = [(path, Leaf(NUMERIC, math.nan)) for path in numeric]
-    leaves += [(path, Leaf(CATEGORY, None)) for path in (*categorical, *([identity] if identity else []))]
+    leaves += [(path, Leaf(CATEGORY, None)) for path in (*categorical, *identities)]
     try:
         if numeric or categorical:
             _require(root, features)

@@ -13,10 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.sketches.identity import hashes_of
+from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
-from monitor.sources.formats.identity import hashes_of
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
 from monitor.sources.formats.times import NOT_A_TIME, times_of
@@ -104,13 +105,13 @@ class TypedReader:
         kept = np.flatnonzero((stamped != NOT_A_TIME) & ours)
         if not kept.size:
             return []
-        numeric, codes, ids = _columns(series, plan, messages)
+        numeric, codes, *identities = _columns(series, plan, messages)
         if kept.size < len(messages):
             numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
-            ids = None if ids is None else ids[kept]
+            identities = [None if hashes is None else hashes[kept] for hashes in identities]
         counts.fields["missing"] += _missing(series, numeric, codes)
         look = partial(self._look_at, values, [places[at] for at in kept.tolist()])
-        return [SeriesRows(series, stamped, numeric, codes, look, ids)]
+        return [SeriesRows(series, stamped, numeric, codes, look, *identities)]
 
     def _look_at(self, values: Values, places: Sequence[int], row: int, paths: Iterable[Path]) -> Sequence[object]:
         return self._look(values[places[row]], paths)
@@ -150,8 +151,8 @@ def _typed(plan: StructPlan, values: Values, places: list[int]) -> tuple[list[An
 
 def _columns(
     series: SeriesFields, plan: StructPlan, messages: Sequence[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.uint64] | None]:
-    """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]; and the hashes of ids, uint64[n]."""
+) -> tuple[NDArray[np.float64], NDArray[np.int32], Hashes | None, Hashes | None]:
+    """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]; hashes of ids and groups, uint64[n]."""
     columns = plan.columns(messages)
     count, width = len(messages), len(series.numeric)
     numeric = np.array(columns[:width], dtype=np.float64).reshape(width, count).T
@@ -159,8 +160,12 @@ def _columns(
     coded = columns[width : width + len(series.tables)]
     for row, (table, column) in enumerate(zip(series.tables, coded, strict=True)):
         codes[row] = np.fromiter(map(table.__getitem__, column), dtype=np.int32, count=count)
-    ids = hashes_of(np.fromiter(columns[-1], dtype=object, count=count), count) if series.id else None
-    return numeric, codes.T, ids
+    rest = iter(columns[width + len(series.tables) :])
+    ids, groups = (
+        hashes_of(np.fromiter(next(rest), dtype=object, count=count), count) if path else None
+        for path in (series.id, series.group)
+    )
+    return numeric, codes.T, ids, groups
 
 
 def _missing(series: SeriesFields, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from detectors.columns import Coded
-from monitor.sources.formats.identity import hashed, hashes_of
+from detectors.sketches.identity import hashed, hashes_of
 
 KNOWN = {  # fixed for good: saved samples hold such hashes
     b"r-1": 0x190642E0C96E335A,

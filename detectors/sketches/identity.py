@@ -1,4 +1,4 @@
-"""Ids to 64-bit hashes: the same in every process, on every machine, compiled and not (`json/_hash.hpp` is the same function).
+"""Ids to 64-bit hashes: the same in every process, on every machine, compiled and not (`monitor/sources/formats/json/_hash.hpp` is the same function).
 
 Only which rows have the same id is asked, never what the id is. Of a million ids the chance that any two share a hash is 3e-8.
 """
@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import canonical
 from detectors.columns import Coded, Column
-
-Hashes = NDArray[np.uint64]
+from detectors.features import canonical
+from detectors.sketches.ids import Hashes
 
 NO_ID = 0
 LONG = 64  # bytes; longer ids are read one by one
@@ -58,13 +57,18 @@ def hashed(ids: Sequence[bytes]) -> Hashes:
 
 
 def _hashed(table: NDArray[np.uint64], sizes: NDArray[np.int64]) -> Hashes:
-    mixed = np.uint64(SEED) ^ sizes.astype(np.uint64)
+    found = np.uint64(SEED) ^ sizes.astype(np.uint64)
     for word in range(table.shape[1]):
-        step = (mixed ^ table[:, word]) * np.uint64(STEP)
-        mixed = np.where(sizes > 8 * word, step ^ (step >> np.uint64(32)), mixed)
+        step = (found ^ table[:, word]) * np.uint64(STEP)
+        found = np.where(sizes > 8 * word, step ^ (step >> np.uint64(32)), found)
+    return np.where(sizes > 0, mixed(found), 0).astype(np.uint64)
+
+
+def mixed(numbers: Hashes) -> Hashes:
+    """Numbers whose bits say nothing of each other, none of them 0 (splitmix64's finaliser)."""
     for shift, times in LAST:
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(times)
-    return np.where(sizes > 0, np.maximum(mixed, 1), 0).astype(np.uint64)
+        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(times)
+    return np.maximum(numbers, np.uint64(1))
 
 
 def _hash_long(data: bytes) -> int:
