@@ -1,0 +1,25 @@
+"""Performance of a model from counts of its labelled predictions, which merge and subtract exactly."""
+
+from detectors.performance.binary import BinaryCounts, BinaryTask
+from detectors.performance.confusion import Confusion, CostMatrix
+from detectors.performance.counts import TaskMismatchError
+from detectors.performance.measured import Measured, Metric, Unavailable
+from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
+from detectors.performance.regression import RegressionCounts, RegressionTask
+from detectors.performance.reliability import ReliabilityBin
+
+__all__ = [
+    "BinaryCounts",
+    "BinaryTask",
+    "Confusion",
+    "CostMatrix",
+    "Measured",
+    "Metric",
+    "MulticlassCounts",
+    "MulticlassTask",
+    "RegressionCounts",
+    "RegressionTask",
+    "ReliabilityBin",
+    "TaskMismatchError",
+    "Unavailable",
+]
