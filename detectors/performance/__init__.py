@@ -4,6 +4,7 @@ from detectors.performance.binary import BinaryCounts, BinaryTask
 from detectors.performance.confusion import Confusion, CostMatrix
 from detectors.performance.counts import TaskMismatchError
 from detectors.performance.measured import Measured, Metric, Unavailable
+from detectors.performance.metrics import Metrics
 from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
 from detectors.performance.regression import RegressionCounts, RegressionTask
 from detectors.performance.reliability import ReliabilityBin
@@ -15,6 +16,7 @@ __all__ = [
     "CostMatrix",
     "Measured",
     "Metric",
+    "Metrics",
     "MulticlassCounts",
     "MulticlassTask",
     "RegressionCounts",

@@ -16,6 +16,7 @@ from detectors.performance.curves import ScoreCells, auroc, average_precision
 from detectors.performance.exact import as_float, exact_sums
 from detectors.performance.means import LossSums, mean_metric
 from detectors.performance.measured import Metric, Unavailable
+from detectors.performance.metrics import Metrics
 from detectors.performance.reliability import Reliability, ReliabilityBin, calibration_error, reliability_table
 
 LEAST_CHANCE: Final = float(np.finfo(np.float64).eps)  # log loss takes no chance for smaller, as scikit-learn's
@@ -27,28 +28,31 @@ class BinaryTask:
     """How scores and labels of two classes are counted.
 
     A score of `threshold` or more is a positive prediction. Bins of scores are (a, b], narrower towards 0 and 1, as
-    sin²; 0 and 1 have a bin each, and threshold and the edges of the reliability bins, which are equally wide, are edges
-    too. Raises ValueError for a threshold that is not in (0, 1] and for too few or too many bins.
+    sin²; scores of up to so many `decimals` have a bin each, so that equal ones are known to be equal, and threshold and
+    the edges of the reliability bins, which are equally wide, are edges too. Raises ValueError for a threshold that is
+    not in (0, 1], for too few or too many bins, and for more than 4 decimals.
     """
 
     threshold: float = 0.5
     bins: int = 512
+    decimals: int = 2
     reliability_bins: int = 10
     weighted: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be above 0 and at most 1, not {self.threshold}")
-        for name, least in (("bins", 2), ("reliability_bins", 1)):
-            if not least <= getattr(self, name) <= MOST_BINS:
-                raise ValueError(f"{name} must be {least} to {MOST_BINS}, not {getattr(self, name)}")
+        for name, least, most in (("bins", 2, MOST_BINS), ("decimals", 0, 4), ("reliability_bins", 1, MOST_BINS)):
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be {least} to {most}, not {getattr(self, name)}")
 
     @cached_property
     def edges(self) -> Floats:
         """The upper end of each bin, float64[B], from 0 to 1."""
         steps = np.sin(np.linspace(0, np.pi / 2, self.bins + 1)) ** 2
-        ends = np.array([0.0, np.nextafter(1.0, 0.0), 1.0, np.nextafter(self.threshold, 0.0)])
-        return np.unique(np.clip(np.concatenate([steps, self.reliability_edges, ends]), 0.0, 1.0))
+        alone = np.arange(10**self.decimals + 1) / 10**self.decimals
+        ends = [self.reliability_edges, alone, np.nextafter([self.threshold, *alone], 0.0)]
+        return np.unique(np.concatenate([steps, *ends]).clip(0.0, 1.0))
 
     @cached_property
     def reliability_edges(self) -> Floats:
@@ -148,7 +152,7 @@ class BinaryCounts(Counts[BinaryTask]):
             )
         return Confusion(*self._scores().through(lambda part: _split(part, at + 1)))
 
-    def metrics(self, confidence: float = 0.95, costs: CostMatrix | None = None) -> dict[str, Metric]:
+    def metrics(self, confidence: float = 0.95, costs: CostMatrix | None = None) -> Metrics:
         """Return every metric by its name; one that cannot be computed with the reason.
 
         `costs` adds `cost_per_1000`: money, by 1 000 predictions.
@@ -170,7 +174,7 @@ class BinaryCounts(Counts[BinaryTask]):
         }
         if costs is not None:
             found["cost_per_1000"] = by_confusion.money(cells, costs, confidence)
-        return found if cells.total else dict.fromkeys(found, Unavailable(NO_ROW))
+        return Metrics(found if cells.total else dict.fromkeys(found, Unavailable(NO_ROW)))
 
     def reliability(self, confidence: float = 0.95) -> list[ReliabilityBin]:
         """Return the reliability diagram as a table: the bins that hold rows."""

@@ -15,7 +15,7 @@ NO_ROW = "no labelled row"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cells:
+class WeighedCells:
     """Some cells: `rows` are counted, `mass` is their weight and `squares` the sum of squared weights.
 
     All three are of one shape, and the same numbers where no row has a weight.
@@ -40,7 +40,7 @@ class Cells:
         return effective_rows(self.mass, self.squares)
 
 
-def share(cells: Cells, hits: Bools, among: Bools, reason: str, confidence: float) -> Metric:
+def share(cells: WeighedCells, hits: Bools, among: Bools, reason: str, confidence: float) -> Metric:
     """Return which share of the rows in `among` lies in `hits`, with Wilson's interval."""
     whole = float(cells.mass[among].sum())
     rows = int(cells.rows[among].sum())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.features import Floats
-from detectors.performance.cells import NO_ROW, Cells, share
+from detectors.performance.cells import NO_ROW, WeighedCells, share
 from detectors.performance.intervals import delta_error, fisher, logit_or_wilson, normal_quantile
 from detectors.performance.measured import Measured, Metric, Unavailable
 
@@ -41,7 +41,7 @@ class CostMatrix:
         return np.array([[self.true_negative, self.false_positive], [self.false_negative, self.true_positive]])
 
 
-class Confusion(Cells):
+class Confusion(WeighedCells):
     """Rows by label (down) and prediction (across), [K, K]; of two classes the second is the positive one."""
 
     __slots__ = ()

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from detectors.features import Bools, Floats, Ints
 from detectors.performance import exact
-from detectors.performance.cells import Cells
+from detectors.performance.cells import WeighedCells
+from detectors.precision import as_written
 
 HEADER: Final = struct.Struct(
     "<4sBB8sI"
@@ -157,12 +158,12 @@ class Counts(Generic[T]):
         return self.cells.astype(kind)
 
     @property
-    def _counted(self) -> Cells:
+    def _counted(self) -> WeighedCells:
         """Rows, weights and squared weights of each cell."""
         parts = self.cells.astype(np.int64, copy=False).reshape(-1, self.task.cells)
         rows, mass, squares = (parts[which if self.task.weighted else 0] for which in range(3))
         unit = WEIGHT_UNIT if self.task.weighted else 1.0
-        return Cells(rows, mass * unit, squares * unit)
+        return WeighedCells(rows, mass * unit, squares * unit)
 
     def _count(self, places: Ints, weights: Floats | None) -> None:
         """Count rows in their cells, weights as `_weighed` returns them."""
@@ -203,9 +204,9 @@ class Counts(Generic[T]):
 
 
 def column(values: ArrayLike, rows: int | None, name: str) -> Floats:
-    """Return numbers as float64[n]. Raises ValueError for another shape, and for what is no number or boolean."""
+    """Return numbers as float64[n], singles as the decimals that they are written as. Raises ValueError for another shape, and for what is no number or boolean."""
     found = np.asarray(values)
     if found.ndim != 1 or found.dtype.kind not in "biuf" or rows not in {None, found.size}:
         many = "" if rows is None else f" as long as the labels, {rows}"
         raise ValueError(f"{name} must be one column of numbers{many}, not {found.dtype} of shape {found.shape}")
-    return found.astype(np.float64)
+    return as_written(found)

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from detectors.features import Bools, Floats
-from detectors.performance.cells import Cells
+from detectors.performance.cells import WeighedCells
 from detectors.performance.confusion import NO_NEGATIVE, NO_POSITIVE
 from detectors.performance.intervals import delta_error, effective_rows, logit_or_wilson
 from detectors.performance.measured import Interval, Measured, Metric, Unavailable
@@ -27,7 +27,7 @@ FIRST: Final = 16  # positives of a bin that are added up one by one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoreCells(Cells):
+class ScoreCells(WeighedCells):
     """Rows by label (negative, positive) and score bin, from low to high, [2, B]; `atoms` bool[B] hold one score alone."""
 
     atoms: Bools
@@ -114,7 +114,7 @@ def _least_of_rows(p: Floats, before: Floats, misses: Floats) -> Floats:
     places = np.arange(1, FIRST + 1)[:, None]
     first = np.where(places <= p, (before + places) / (before + places + misses), 0.0).sum(axis=0)
     rest = np.maximum(p - FIRST, 0.0)
-    return first + rest - misses * np.log1p(rest / (before + FIRST + 0.5 + misses))
+    return np.asarray(first + rest - misses * np.log1p(rest / (before + FIRST + 0.5 + misses)))
 
 
 def _least_of_weights(p: Floats, before: Floats, misses: Floats) -> Floats:

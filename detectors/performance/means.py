@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
 
-from detectors.performance.cells import Cells
+from detectors.performance.cells import WeighedCells
 from detectors.performance.exact import as_fraction
 from detectors.performance.intervals import student
 from detectors.performance.measured import Measured, Metric, Unavailable
@@ -25,7 +25,7 @@ class LossSums:
     squared_loss: int
 
     @classmethod
-    def of(cls, cells: Cells, loss: int, squared_weight_loss: int, squared_loss: int) -> Self:
+    def of(cls, cells: WeighedCells, loss: int, squared_weight_loss: int, squared_loss: int) -> Self:
         """Return the sums of a loss over all rows of some cells."""
         mass, squares = Fraction(float(cells.mass.sum())), Fraction(float(cells.squares.sum()))
         return cls(cells.total, mass, squares, loss, squared_weight_loss, squared_loss)

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from detectors.columns import as_codes, as_columns
 from detectors.features import Codes, Floats, Ints
 from detectors.performance import confusion as by_confusion
-from detectors.performance.cells import NO_ROW, Cells, share
+from detectors.performance.cells import NO_ROW, WeighedCells, share
 from detectors.performance.confusion import Confusion
 from detectors.performance.counts import Counts
 from detectors.performance.measured import Metric, Unavailable
+from detectors.performance.metrics import Metrics
 from detectors.spellings import CategoryCodes
 
 MOST_CLASSES: Final = 256  # the square of it is counted
@@ -117,7 +118,7 @@ class MulticlassCounts(Counts[MulticlassTask]):
         many = len(self.task.classes)
         return Confusion(*self._counted.through(lambda part: part[: many**2].reshape(many, many)))
 
-    def metrics(self, confidence: float = 0.95) -> dict[str, Metric]:
+    def metrics(self, confidence: float = 0.95) -> Metrics:
         """Return every metric by its name; one that cannot be computed with the reason."""
         cells = self.confusion()
         found = {
@@ -126,28 +127,25 @@ class MulticlassCounts(Counts[MulticlassTask]):
             "weighted_f1": by_confusion.mean_f1(cells, confidence, by_support=True),
         }
         tops = (k for k in self.task.top if k <= self.task.depth)
-        return found | {f"top_{k}_accuracy": self._top(k, confidence) for k in tops}
+        return Metrics(found | {f"top_{k}_accuracy": self._top(k, confidence) for k in tops})
 
-    def by_class(self, confidence: float = 0.95) -> dict[str, dict[str, Metric]]:
+    def by_class(self, confidence: float = 0.95) -> dict[str, Metrics]:
         """Return precision, recall and F1 of each class against the rest, by class and name."""
         cells = self.confusion()
         return {name: _of_class(cells.against_rest(k), confidence) for k, name in enumerate(self.task.classes)}
 
     def _top(self, k: int, confidence: float) -> Metric:
         first = len(self.task.classes) ** 2
-        cells = Cells(*self._counted.through(lambda part: part[first:]))
+        cells = WeighedCells(*self._counted.through(lambda part: part[first:]))
         hits = np.arange(cells.rows.size) < k
         return share(cells, hits, np.ones_like(hits), NO_SCORES if self.confusion().total else NO_ROW, confidence)
 
 
-def _of_class(cells: Confusion, confidence: float) -> dict[str, Metric]:
-    if not cells.total:
-        return dict.fromkeys(("precision", "recall", "f1"), Unavailable(NO_ROW))
-    return {
-        "precision": by_confusion.precision(cells, confidence),
-        "recall": by_confusion.recall(cells, confidence),
-        "f1": by_confusion.f1(cells, confidence),
-    }
+def _of_class(cells: Confusion, confidence: float) -> Metrics:
+    measures = {"precision": by_confusion.precision, "recall": by_confusion.recall, "f1": by_confusion.f1}
+    return Metrics(
+        {name: measure(cells, confidence) if cells.total else Unavailable(NO_ROW) for name, measure in measures.items()}
+    )
 
 
 def _codes(given: ArrayLike, rows: int, many: int, name: str) -> Ints:

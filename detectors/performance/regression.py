@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from detectors.features import Bools, Floats
-from detectors.performance.cells import NO_ROW, Cells
+from detectors.performance.cells import NO_ROW, WeighedCells
 from detectors.performance.counts import Counts, column
 from detectors.performance.exact import as_fraction, exact_columns
 from detectors.performance.intervals import normal_quantile
 from detectors.performance.means import LossSums, mean_metric
 from detectors.performance.measured import Measured, Metric, Unavailable
+from detectors.performance.metrics import Metrics
 
 MOST: Final = 1e70  # of labels and predictions: sums of fourth powers of what is larger are no doubles
 ZERO: Final = 1e-70  # labels up to this are zero to a percentage
@@ -113,7 +114,7 @@ class RegressionCounts(Counts[RegressionTask]):
         """Rows with a label of zero, which no error is a percentage of: MAPE leaves them out."""
         return int(self._counted.rows[0])
 
-    def metrics(self, confidence: float = 0.95) -> dict[str, Metric]:
+    def metrics(self, confidence: float = 0.95) -> Metrics:
         """Return every metric by its name; one that cannot be computed with the reason.
 
         `mape` and `smape` are shares, not percent. `smape` is the mean of 2|e| / (|label| + |prediction|), 0 where both are 0.
@@ -123,7 +124,7 @@ class RegressionCounts(Counts[RegressionTask]):
         RMSE and log (1 − R²). Give a `reference_mean` where labels lie far from zero, beside their spread: without it R² has
         no error.
         """
-        return {
+        found = {
             "bias": self._mean("bias", confidence),
             "mae": self._mean("absolute", confidence, 0.0),
             "rmse": self._root(confidence),
@@ -133,10 +134,11 @@ class RegressionCounts(Counts[RegressionTask]):
             "r2": self._explained(confidence, own=True),
             "r2_reference": self._explained(confidence, own=False),
         }
+        return Metrics(found if self._counted.total else dict.fromkeys(found, Unavailable(NO_ROW)))
 
     def _loss(self, name: str) -> LossSums:
         at, many = LOSSES.index(name), len(LOSSES)
-        cells = Cells(*self._counted.through(lambda part: part[1:])) if name == "percentage" else self._counted
+        cells = WeighedCells(*self._counted.through(lambda part: part[1:])) if name == "percentage" else self._counted
         return LossSums.of(
             cells, self.sums[at], self.sums[at - many if self.task.weighted else at], self.sums[at + many]
         )

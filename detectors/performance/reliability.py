@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.features import Floats
-from detectors.performance.cells import NO_ROW, Cells
+from detectors.performance.cells import NO_ROW, WeighedCells
 from detectors.performance.intervals import effective_rows, normal_quantile, wilson
 from detectors.performance.measured import Interval, Measured, Metric, Unavailable
 
@@ -29,7 +29,7 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reliability(Cells):
+class Reliability(WeighedCells):
     """What is known of each reliability bin: rows by label, [2, R], and sums over rows, float64[R].
 
     `edges` float64[R + 1]; `scores` is Σ w·score, `errors` Σ w²·(score − label)².

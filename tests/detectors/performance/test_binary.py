@@ -111,16 +111,17 @@ def test_bounds_are_reached_by_some_order_inside_a_bin(name: str) -> None:
     assert low == pytest.approx(reached[0], abs=1e-11)
 
 
-def test_common_scores_leave_no_doubt() -> None:
-    """0, 1 and a score at the threshold have bins of their own."""
-    scores = np.array([0.0, 1.0, 0.5, 1.0, 0.0, 0.5])
-    labels = np.array([0, 1, 1, 0, 1, 0])
-    metrics = counted(labels, scores).metrics()
-
-    for name in AREAS:
-        low, high = metrics[name].bounds
-        assert high - low < 1e-11
-        assert metrics[name].value == pytest.approx(getattr(definitions, name)(labels, scores, np.ones(6)))
+@pytest.mark.parametrize("decimals", [1, 2, 3, 4])
+def test_scores_of_few_decimals_leave_no_doubt(decimals: int) -> None:
+    random = seeded()
+    scores = np.round(random.random(200), decimals)
+    labels = random.integers(0, 2, 200)
+    for written in (scores, scores.astype(np.float32)):
+        metrics = counted(labels, written, decimals=decimals).metrics()
+        for name in AREAS:
+            low, high = metrics[name].bounds
+            assert high - low < 1e-11
+            assert metrics[name].value == pytest.approx(getattr(definitions, name)(labels, scores, np.ones(200)))
 
 
 def test_bounds_are_narrow_for_scores_of_every_kind() -> None:
@@ -234,7 +235,9 @@ def test_scores_outside_are_counted_and_left_out() -> None:
     assert counts.metrics()["accuracy"].rows == 1
 
 
-@pytest.mark.parametrize("task", [{"threshold": 0}, {"threshold": math.nan}, {"bins": 1}, {"reliability_bins": 0}])
+@pytest.mark.parametrize(
+    "task", [{"threshold": 0}, {"threshold": math.nan}, {"bins": 1}, {"decimals": 5}, {"reliability_bins": 0}]
+)
 def test_a_task_that_cannot_be_is_refused(task: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=rf"^{next(iter(task))} must be"):
         BinaryTask(**task)
