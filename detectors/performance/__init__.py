@@ -3,6 +3,7 @@
 from detectors.performance.binary import BinaryCounts, BinaryTask
 from detectors.performance.confusion import Confusion, CostMatrix
 from detectors.performance.counts import TaskMismatchError
+from detectors.performance.estimated import EstimatedPerformance, PerformanceEstimator
 from detectors.performance.measured import Measured, Metric, Unavailable
 from detectors.performance.metrics import Metrics
 from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
@@ -14,11 +15,13 @@ __all__ = [
     "BinaryTask",
     "Confusion",
     "CostMatrix",
+    "EstimatedPerformance",
     "Measured",
     "Metric",
     "Metrics",
     "MulticlassCounts",
     "MulticlassTask",
+    "PerformanceEstimator",
     "RegressionCounts",
     "RegressionTask",
     "ReliabilityBin",

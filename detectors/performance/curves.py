@@ -51,20 +51,26 @@ def auroc(cells: ScoreCells, confidence: float) -> Metric:
     sure = float((positives * below).sum() + ties[cells.atoms].sum() / 2) / pairs
     bounds = _widened(sure, sure + float(ties[~cells.atoms].sum()) / pairs)
     value = sure + float(ties[~cells.atoms].sum()) / 2 / pairs
-    error = _delong(cells, float((positives * (below + negatives / 2)).sum()) / pairs)
+    error = _delong(cells)
     return Measured(min(1.0, value), rows, error, _area_interval(cells, bounds, error, confidence), bounds)
 
 
-def _delong(cells: ScoreCells, area: float) -> float | None:
+def area_and_slope(mass: Floats) -> tuple[float, Floats]:
+    """Return the area with scores of one bin as ties, and its gradient at each cell of [2, B]; both labels have rows."""
+    totals = mass.sum(axis=1)[:, None]
+    lower = (np.cumsum(mass, axis=1) - mass / 2) / totals
+    placements = np.array([1 - lower[1], lower[0]])  # of negatives among positives, and the other way round
+    area = float((mass[1] * placements[1]).sum() / totals[1, 0])
+    return area, (placements - area) / totals
+
+
+def _delong(cells: ScoreCells) -> float | None:
     """The standard error; None where a label has one row alone."""
     counts = cells.rows.sum(axis=1)
     if counts.min() < 2:  # noqa: PLR2004 - one row has no spread
         return None
-    totals = cells.mass.sum(axis=1)
-    lower = (np.cumsum(cells.mass, axis=1) - cells.mass / 2) / totals[:, None]
-    placements = np.array([1 - lower[1], lower[0]])  # of negatives among positives, and the other way round
-    parts = (cells.squares * (placements - area) ** 2).sum(axis=1) / totals**2 * counts / (counts - 1)
-    return float(np.sqrt(parts.sum()))
+    _, slope = area_and_slope(cells.mass)
+    return delta_error(slope, cells.squares * (counts / (counts - 1))[:, None])
 
 
 def _area_interval(cells: ScoreCells, bounds: Interval, error: float | None, confidence: float) -> Interval | None:
@@ -88,7 +94,7 @@ def average_precision(cells: ScoreCells, confidence: float) -> Metric:
     if not positives.any():
         return Unavailable(NO_POSITIVE, rows)
     low, high = _precision_bounds(negatives, positives, cells.atoms[::-1], weighted=cells.weighted)
-    error = _precision_error(cells)
+    error = delta_error(precision_and_slope(cells.mass)[1], cells.squares)
     alike = effective_rows(cells.mass[1], cells.squares[1])
     lowest = logit_or_wilson(low, error, alike, confidence)[0]
     highest = logit_or_wilson(high, error, alike, confidence)[1]
@@ -123,20 +129,21 @@ def _least_of_weights(p: Floats, before: Floats, misses: Floats) -> Floats:
     return np.asarray(p - misses * np.log1p(ratios))
 
 
-def _precision_error(cells: ScoreCells) -> float:
-    """By the gradient of Σ p·T / (T + F) / P at each cell, where a bin is a tie."""
-    negatives, positives = cells.mass[:, ::-1]
+def precision_and_slope(mass: Floats) -> tuple[float, Floats]:
+    """Return Σ p·T / (T + F) / P, where scores of one bin are ties, and its gradient at each cell of [2, B]; P is not 0."""
+    negatives, positives = mass[:, ::-1]
     hits, misses = np.cumsum(positives), np.cumsum(negatives)
-    whole = hits + misses
-    some = whole > 0
-    precisions = np.divide(hits, whole, out=np.zeros_like(hits), where=some)
-    shares = positives / positives.sum()
+    whole = np.where(hits + misses > 0, hits + misses, 1.0)
+    shares, precisions = positives / positives.sum(), hits / whole
     average = float((shares * precisions).sum())
-    more = np.divide(shares * misses, whole**2, out=np.zeros_like(hits), where=some)
-    less = np.divide(shares * hits, whole**2, out=np.zeros_like(hits), where=some)
-    rising = (precisions - average) / positives.sum() + np.cumsum(more[::-1])[::-1]
-    falling = -np.cumsum(less[::-1])[::-1]
-    return delta_error(np.array([falling, rising]), cells.squares[:, ::-1])
+    rising = (precisions - average) / positives.sum() + _from_here(shares * misses / whole**2)
+    falling = -_from_here(shares * hits / whole**2)
+    return average, np.array([falling, rising])[:, ::-1]
+
+
+def _from_here(parts: Floats) -> Floats:
+    """Sums from each place to the end."""
+    return np.asarray(np.cumsum(parts[::-1])[::-1])
 
 
 def _widened(low: float, high: float) -> Interval:

@@ -2,7 +2,7 @@
 
 Doubles of one exponent are whole multiples of their last bit. Halved, into upper bits and the rest, 2²⁶ of them add up exactly
 in a double. So a batch is added up by exponent and half; a sum is one integer in units of 2⁻¹⁰⁷⁴, the smallest double.
-Kulisch, Computer Arithmetic and Validity (2008), ch. 8, has the idea; the total, rounded once, is that of `math.fsum`.
+Kulisch, Computer Arithmetic and Validity (2008), has the idea; the total, rounded once, is that of `math.fsum`.
 """
 
 from collections.abc import Iterable, Sequence

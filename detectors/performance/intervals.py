@@ -56,7 +56,8 @@ def student(mean: float, error: float, rows: int, confidence: float) -> Interval
 def logit(share: float, error: float, confidence: float) -> Interval:
     """Return the interval of a number between 0 and 1, neither of them, that is normal on the scale of log odds.
 
-    So it stays between 0 and 1 (Pepe, The Statistical Evaluation of Medical Tests, 2003, section 5.2.4, for areas under curves).
+    So it stays between 0 and 1 (Pepe, The Statistical Evaluation of Medical Tests for
+    Classification and Prediction, 2003, ch. 5, for areas under curves).
     """
     reach = normal_quantile(confidence) * error / (share * (1 - share))
     centre = math.log(share / (1 - share))
