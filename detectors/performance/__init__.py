@@ -3,9 +3,11 @@
 from detectors.performance.binary import BinaryCounts, BinaryTask
 from detectors.performance.confusion import Confusion, CostMatrix
 from detectors.performance.counts import TaskMismatchError
-from detectors.performance.estimated import EstimatedPerformance, PerformanceEstimator
+from detectors.performance.estimated_classes import ClassEstimator
+from detectors.performance.estimated_numbers import NumberEstimator
+from detectors.performance.estimated_scores import ScoreEstimator
 from detectors.performance.measured import Measured, Metric, Unavailable
-from detectors.performance.metrics import Metrics
+from detectors.performance.metrics import EstimatedPerformance, Metrics
 from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
 from detectors.performance.regression import RegressionCounts, RegressionTask
 from detectors.performance.reliability import ReliabilityBin
@@ -13,6 +15,7 @@ from detectors.performance.reliability import ReliabilityBin
 __all__ = [
     "BinaryCounts",
     "BinaryTask",
+    "ClassEstimator",
     "Confusion",
     "CostMatrix",
     "EstimatedPerformance",
@@ -21,10 +24,11 @@ __all__ = [
     "Metrics",
     "MulticlassCounts",
     "MulticlassTask",
-    "PerformanceEstimator",
+    "NumberEstimator",
     "RegressionCounts",
     "RegressionTask",
     "ReliabilityBin",
+    "ScoreEstimator",
     "TaskMismatchError",
     "Unavailable",
 ]

@@ -169,19 +169,21 @@ def mean_f1(confusion: Confusion, confidence: float, *, by_support: bool) -> Met
 
     The error is by the delta method; the interval is normal on the scale of log odds.
     """
-    labels, said = confusion.mass.sum(axis=1), confusion.mass.sum(axis=0)
-    seen = labels + said > 0
     if not confusion.mass.any():
         return Unavailable(NO_ROW, confusion.total)
-    sizes = np.where(seen, labels + said, 1.0)
-    each = 2 * np.diagonal(confusion.mass) / sizes
-    whole = float(labels.sum())
+    value, slope = f1_and_slope(confusion.mass, by_support=by_support)
+    error = delta_error(slope, confusion.squares)
+    return Measured(value, confusion.total, error, logit_or_wilson(value, error, confusion.worth, confidence))
+
+
+def f1_and_slope(mass: Floats, *, by_support: bool) -> tuple[float, Floats]:
+    """Return a mean of F1, and its gradient at each cell, [K, K]."""
+    labels, said = mass.sum(axis=1), mass.sum(axis=0)
+    seen = labels + said > 0
+    sizes, whole = np.where(seen, labels + said, 1.0), float(labels.sum())
+    each = 2 * np.diagonal(mass) / sizes
     weights = labels / whole if by_support else seen / seen.sum()
     value = float((weights * each).sum())
     pull = weights * each / sizes
-    gradient = np.diag(2 * weights / sizes) - pull[:, None] - pull[None, :]
-    if by_support:
-        gradient += ((each - value) / whole)[:, None]
-    error = delta_error(gradient, confusion.squares)
-    limits = logit_or_wilson(value, error, confusion.worth, confidence)
-    return Measured(value, confusion.total, error, limits)
+    slope = np.diag(2 * weights / sizes) - pull[:, None] - pull[None, :]
+    return value, slope + ((each - value) / whole)[:, None] if by_support else slope

@@ -1,5 +1,6 @@
 """All metrics of some rows, by name; on the screen and in a data frame they are a table."""
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -47,3 +48,17 @@ class Metrics(dict[str, Metric]):
 
     def _repr_html_(self) -> str:
         return self.table._repr_html_()
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedPerformance:
+    """What a window without labels is worth, if labels follow predictions as in the reference (no concept drift).
+
+    `metrics` have the interval of the realised metric of these very rows. `rows` have a prediction; `outside` is the share
+    of them whose like the reference has no labelled row of: what is said of those is said of the others, or of their
+    neighbours.
+    """
+
+    metrics: Metrics
+    rows: int
+    outside: float

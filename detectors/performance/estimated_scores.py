@@ -25,10 +25,9 @@ from detectors.performance.counts import column
 from detectors.performance.curves import area_and_slope, precision_and_slope
 from detectors.performance.intervals import fisher, logit_or_wilson, normal_quantile
 from detectors.performance.measured import Interval, Measured, Metric, Unavailable
-from detectors.performance.metrics import Metrics
+from detectors.performance.metrics import EstimatedPerformance, Metrics
 from detectors.sketches import Sketch
 
-ASSUMPTION: Final = "labels follow scores as in the reference: no concept drift, and no scores that it did not have"
 STEP: Final = (
     1e-30  # of derivatives along the imaginary axis, which nothing is lost to (Squire and Trapp, SIAM Review 40, 1998)
 )
@@ -74,21 +73,8 @@ RATIOS: Final[dict[str, Callable[[complex, complex, complex, complex], complex]]
 }
 
 
-@dataclass(frozen=True, slots=True)
-class EstimatedPerformance:
-    """What a window without labels is worth, if `ASSUMPTION` holds.
-
-    `metrics` have the interval of the realised metric of these very rows. `rows` have a score; `outside` is the share of
-    them in cells where the reference has no labelled row: what is said of those is said of their neighbours.
-    """
-
-    metrics: Metrics
-    rows: int
-    outside: float
-
-
 @dataclass(frozen=True, eq=False)
-class PerformanceEstimator:
+class ScoreEstimator:
     """What scores mean, by the cells that the prediction is counted on.
 
     `labelled` int64[2, cells, 2] are rows of the reference by label, cell (under, the bins, over) and side of the
@@ -97,7 +83,7 @@ class PerformanceEstimator:
     >>> from detectors import Reference
     >>> scores = np.arange(1, 100) / 100
     >>> reference = Reference.fit({"score": scores}, prediction="score")
-    >>> estimator = PerformanceEstimator.fit(reference, labels=scores > 0.3, scores=scores, threshold=0.5)
+    >>> estimator = ScoreEstimator.fit(reference, labels=scores > 0.3, scores=scores, threshold=0.5)
     >>> round(estimator.estimate([0.9, 0.4]).metrics["accuracy"].value, 1)
     0.5
     """
@@ -115,9 +101,7 @@ class PerformanceEstimator:
             )
 
     @classmethod
-    def fit(
-        cls, baseline: Baseline, labels: ArrayLike, scores: ArrayLike, threshold: float = 0.5
-    ) -> "PerformanceEstimator":
+    def fit(cls, baseline: Baseline, labels: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> "ScoreEstimator":
         """Learn from labelled rows, those of the reference say: labels [n] of 1 and 0, scores [n]; rows without either are left out.
 
         Raises ValueError for a reference without a numeric prediction, and where only one label occurs.

@@ -10,8 +10,8 @@ from detectors import (
     BinaryTask,
     CostMatrix,
     Measured,
-    PerformanceEstimator,
     Reference,
+    ScoreEstimator,
     Sketch,
     Unavailable,
 )
@@ -30,8 +30,8 @@ def drawn(random: np.random.Generator, rows: int, *law: float) -> tuple[np.ndarr
     return (random.random(rows) < scores**1.5).astype(int), scores
 
 
-def learnt(labels: np.ndarray, scores: np.ndarray, **settings: float) -> PerformanceEstimator:
-    return PerformanceEstimator.fit(Reference.fit({"s": scores}, prediction="s"), labels, scores, **settings)
+def learnt(labels: np.ndarray, scores: np.ndarray, **settings: float) -> ScoreEstimator:
+    return ScoreEstimator.fit(Reference.fit({"s": scores}, prediction="s"), labels, scores, **settings)
 
 
 def realised(labels: np.ndarray, scores: np.ndarray, threshold: float = 0.5) -> dict:
@@ -85,7 +85,7 @@ def test_car_loan_is_worth_what_nannyml_says(name: str) -> None:
 
     reference, live = (pd.read_parquet(CAR_LOAN / f"{part}.parquet") for part in ("reference", "analysis"))
     fitted = Reference.fit(reference[["y_pred_proba"]], prediction="y_pred_proba")
-    estimator = PerformanceEstimator.fit(fitted, reference["repaid"], reference["y_pred_proba"])
+    estimator = ScoreEstimator.fit(fitted, reference["repaid"], reference["y_pred_proba"])
     chunks = [live["y_pred_proba"][first : first + 5000] for first in range(0, 50_000, 5000)]
 
     found = [estimator.estimate(chunk).metrics[name] for chunk in chunks]
@@ -98,7 +98,7 @@ def test_a_sketch_says_what_its_scores_say() -> None:
     random = seeded()
     labels, scores = drawn(random, 3000, 1, 1)
     reference = Reference.fit({"s": scores, "age": random.normal(size=3000)}, prediction="s")
-    estimator = PerformanceEstimator.fit(reference, labels, scores)
+    estimator = ScoreEstimator.fit(reference, labels, scores)
     live = np.concatenate([random.random(200), [np.nan, np.inf]])
     window = Sketch.empty(reference.layout)
     window.update(*reference.encode({"__prediction__": live, "age": random.normal(size=202)}))
@@ -153,6 +153,6 @@ def test_a_reference_that_teaches_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="needs rows of the reference with positive labels"):
         learnt(np.ones(50), scores)
     with pytest.raises(ValueError, match="no prediction that is a number"):
-        PerformanceEstimator.fit(Reference.fit({"age": scores}), np.ones(50), scores)
+        ScoreEstimator.fit(Reference.fit({"age": scores}), np.ones(50), scores)
     with pytest.raises(ValueError, match="no prediction that is a number"):
-        PerformanceEstimator.fit(Reference.fit({"s": ["a", "b"]}, prediction="s"), [1, 0], [0.5, 0.5])
+        ScoreEstimator.fit(Reference.fit({"s": ["a", "b"]}, prediction="s"), [1, 0], [0.5, 0.5])
