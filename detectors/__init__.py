@@ -25,6 +25,7 @@ from detectors.performance import (
     ScoreEstimator,
     TaskMismatchError,
     Unavailable,
+    truths,
 )
 from detectors.plugins import DETECTORS, PluginError, window_detectors
 from detectors.protocols import DetailMetric, Detector, JudgedWindows, Scorer, WindowDetector
@@ -106,6 +107,7 @@ __all__ = [
     "ks",
     "missing",
     "psi",
+    "truths",
     "unseen",
     "volume",
     "window_detectors",

@@ -1,6 +1,6 @@
 """Performance of a model from counts of its labelled predictions, which merge and subtract exactly."""
 
-from detectors.performance.binary import BinaryCounts, BinaryTask
+from detectors.performance.binary import BinaryCounts, BinaryTask, truths
 from detectors.performance.confusion import Confusion, CostMatrix
 from detectors.performance.counts import TaskMismatchError
 from detectors.performance.estimated_classes import ClassEstimator
@@ -31,4 +31,5 @@ __all__ = [
     "ScoreEstimator",
     "TaskMismatchError",
     "Unavailable",
+    "truths",
 ]

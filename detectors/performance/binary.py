@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from detectors.columns import as_codes, as_columns
 from detectors.features import Bools, Floats, Ints
 from detectors.performance import confusion as by_confusion
 from detectors.performance.cells import NO_ROW
@@ -18,6 +19,8 @@ from detectors.performance.means import LossSums, mean_metric
 from detectors.performance.measured import Metric, Unavailable
 from detectors.performance.metrics import Metrics
 from detectors.performance.reliability import Reliability, ReliabilityBin, calibration_error, reliability_table
+from detectors.spellings import CategoryCodes
+from detectors.tables import columns_of
 
 LEAST_CHANCE: Final = float(np.finfo(np.float64).eps)  # log loss takes no chance for smaller, as scikit-learn's
 MOST_BINS: Final = 65_536
@@ -82,6 +85,22 @@ class BinaryTask:
         Here b is (score − label)² and l the log loss.
         """
         return 2 * self.reliability_bins + 3 + (self.reliability_bins + 1 if self.weighted else 0)
+
+
+def truths(values: ArrayLike, positive: str = "1", negative: str | None = None) -> Floats:
+    """Return labels as `BinaryCounts` takes them, float64[n]: 1 where a label is the positive one, however spelled, else 0.
+
+    NaN is a missing label. Where the negative one is named, 2 is any other, which is refused as unknown.
+
+    >>> truths([True, "1", 1.0, 0, "false", None]).tolist()
+    [1.0, 1.0, 1.0, 0.0, 0.0, nan]
+    >>> truths(["fraud", "fine", "maybe"], positive="fraud", negative="fine").tolist()
+    [1.0, 0.0, 2.0]
+    """
+    classes = (positive,) if negative is None else (positive, negative)
+    codes = as_codes(as_columns(columns_of({"labels": values}))["labels"], CategoryCodes(classes))
+    meaning = [1.0, 0.0, np.nan] if negative is None else [1.0, 0.0, 2.0, np.nan]
+    return np.array(meaning)[codes]
 
 
 class BinaryCounts(Counts[BinaryTask]):

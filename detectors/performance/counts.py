@@ -8,6 +8,7 @@ from typing import ClassVar, Final, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from detectors.columns import as_floats
 from detectors.features import Bools, Floats, Ints
 from detectors.performance import exact
 from detectors.performance.cells import WeighedCells
@@ -204,8 +205,13 @@ class Counts(Generic[T]):
 
 
 def column(values: ArrayLike, rows: int | None, name: str) -> Floats:
-    """Return numbers as float64[n], singles as the decimals that they are written as. Raises ValueError for another shape, and for what is no number or boolean."""
+    """Return numbers as float64[n], singles as the decimals that they are written as, and NaN for None.
+
+    Raises ValueError for another shape, and for what is no number or boolean.
+    """
     found = np.asarray(values)
+    if found.dtype.kind == "O" and found.ndim == 1 and not any(isinstance(value, str) for value in found.tolist()):
+        found = as_floats(found)
     if found.ndim != 1 or found.dtype.kind not in "biuf" or rows not in {None, found.size}:
         many = "" if rows is None else f" as long as the labels, {rows}"
         raise ValueError(f"{name} must be one column of numbers{many}, not {found.dtype} of shape {found.shape}")

@@ -15,6 +15,7 @@ from detectors.performance.counts import Counts
 from detectors.performance.measured import Metric, Unavailable
 from detectors.performance.metrics import Metrics
 from detectors.spellings import CategoryCodes
+from detectors.tables import columns_of
 
 MOST_CLASSES: Final = 256  # the square of it is counted
 NO_SCORES = "no scores of classes"
@@ -60,7 +61,7 @@ class MulticlassTask:
         >>> MulticlassTask(("1", "2")).codes([1, 2.0, "2", None, 7]).tolist()
         [0, 1, 1, 3, 2]
         """
-        return as_codes(as_columns({"values": values})["values"], CategoryCodes(self.classes))
+        return as_codes(as_columns(columns_of({"classes": values}))["classes"], CategoryCodes(self.classes))
 
 
 class MulticlassCounts(Counts[MulticlassTask]):

@@ -15,6 +15,7 @@ from detectors import (
     RegressionCounts,
     RegressionTask,
     TaskMismatchError,
+    truths,
 )
 from tests.charted import seeded
 
@@ -202,7 +203,7 @@ def test_one_row_has_values_and_no_spread(kind: Kind) -> None:
 
 def test_a_batch_that_does_not_fit_is_refused_and_counts_nothing() -> None:
     counts = BinaryCounts.empty(BinaryTask())
-    for labels, scores in (([1, 0], [0.5]), (["yes"], [0.5]), ([[1]], [[0.5]]), ([1], ["0.5"]), ([1], [None])):
+    for labels, scores in (([1, 0], [0.5]), (["yes"], [0.5]), ([[1]], [[0.5]]), ([1], ["0.5"]), ([1, 0], [0.5, "x"])):
         with pytest.raises(ValueError, match="must be one column of numbers"):
             counts.update(labels, scores)
     with pytest.raises(ValueError, match="weighted=True"):
@@ -219,3 +220,35 @@ def test_weights_of_one_are_no_weights() -> None:
 
     values = [{name: metric.value for name, metric in counts.metrics().items()} for counts in (plain, weighted)]
     assert values[0] == pytest.approx(values[1], abs=1e-12)
+
+
+def test_columns_of_any_library_are_taken_as_they_are() -> None:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    labels, scores = [1, 0, None, 1], [0.9, None, 0.2, 0.4]
+    taken = [
+        (pd.Series(labels, dtype="Int64"), pd.Series(scores)),
+        (pl.Series(labels), pl.Series(scores)),
+        (pa.array(labels), pa.array(scores)),
+        (pd.Series([True, False, None, True], dtype="boolean"), np.array(scores, dtype=object)),
+    ]
+    for given in taken:
+        counts = BinaryCounts.empty(BinaryTask())
+        counts.update(*given)
+        assert counts.left_out == {"label_missing": 1, "score_missing": 1}
+        assert counts.confusion().rows.tolist() == [[0, 0], [1, 1]]
+
+
+def test_classes_and_truth_of_any_library_are_taken_as_they_are() -> None:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    labels = ["fraud", "fine", None, "maybe"]
+    for given in (labels, pd.Series(labels), pd.Series(labels, dtype="category"), pl.Series(labels), pa.array(labels)):
+        assert MulticlassTask(("fine", "fraud")).codes(given).tolist() == [1, 0, 3, 2]
+        assert truths(given, positive="fraud", negative="fine").tolist() == pytest.approx(
+            [1, 0, np.nan, 2], nan_ok=True
+        )
