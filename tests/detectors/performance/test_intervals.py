@@ -64,7 +64,7 @@ def test_of_a_calibrated_score() -> None:
 
     shares = held(truth, window)
     assert {name: share for name, share in shares.items() if share < LEAST} == {}
-    assert {name: share for name, share in shares.items() if share > 0.995 and name != "calibration_error"} == {}
+    assert {name: share for name, share in shares.items() if share == 1 and name != "calibration_error"} == {}
 
 
 def test_of_rows_with_weights() -> None:
