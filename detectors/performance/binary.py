@@ -16,7 +16,7 @@ from detectors.performance.counts import Counts, column
 from detectors.performance.curves import ScoreCells, auroc, average_precision
 from detectors.performance.exact import as_float, exact_sums
 from detectors.performance.means import LossSums, mean_metric
-from detectors.performance.measured import Metric, Unavailable
+from detectors.performance.measured import Interval, Metric, Unavailable
 from detectors.performance.metrics import Metrics
 from detectors.performance.reliability import Reliability, ReliabilityBin, calibration_error, reliability_table
 from detectors.spellings import CategoryCodes
@@ -178,13 +178,7 @@ class BinaryCounts(Counts[BinaryTask]):
         """
         cells = self.confusion()
         found: dict[str, Metric] = {
-            "accuracy": by_confusion.accuracy(cells, confidence),
-            "balanced_accuracy": by_confusion.balanced_accuracy(cells, confidence),
-            "precision": by_confusion.precision(cells, confidence),
-            "recall": by_confusion.recall(cells, confidence),
-            "f1": by_confusion.f1(cells, confidence),
-            "specificity": by_confusion.specificity(cells, confidence),
-            "mcc": by_confusion.matthews(cells, confidence),
+            **{name: measure(cells, confidence) for name, measure in by_confusion.MEASURES.items()},
             "log_loss": mean_metric(self._log_loss(), confidence, NO_ROW, 0.0),
             "brier": mean_metric(self._brier(), confidence, NO_ROW, 0.0),
             "calibration_error": calibration_error(self._reliability(), confidence),
@@ -194,6 +188,14 @@ class BinaryCounts(Counts[BinaryTask]):
         if costs is not None:
             found["cost_per_1000"] = by_confusion.money(cells, costs, confidence)
         return Metrics(found if cells.total else dict.fromkeys(found, Unavailable(NO_ROW)))
+
+    def bounds_over_missing(self, negative: int, positive: int) -> dict[str, Interval | Unavailable]:
+        """Return between what each metric lies once the labels of so many negative and positive predictions have come.
+
+        Labels that come late seldom come at random: where those of one class come first, metrics of what is there are
+        off, and no count of rows says so. These bounds hold whatever the missing labels are.
+        """
+        return by_confusion.bounds_over_missing(self.confusion(), negative, positive)
 
     def reliability(self, confidence: float = 0.95) -> list[ReliabilityBin]:
         """Return the reliability diagram as a table: the bins that hold rows."""

@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Floats
+from detectors.features import Floats, Ints
 from detectors.performance.cells import NO_ROW, WeighedCells, share
 from detectors.performance.intervals import delta_error, fisher, logit_or_wilson, normal_quantile
-from detectors.performance.measured import Measured, Metric, Unavailable
+from detectors.performance.measured import Interval, Measured, Metric, Unavailable
 
 NO_POSITIVE = "no positive label"
 NO_NEGATIVE = "no negative label"
@@ -49,6 +49,10 @@ class Confusion(WeighedCells):
     def against_rest(self, k: int) -> "Confusion":
         """Return the same rows by class k and not k."""
         return Confusion(*self.through(lambda part: _collapsed(part, k)))
+
+    def plus(self, more: Ints) -> "Confusion":
+        """Return these rows and more, of weight 1."""
+        return Confusion(self.rows + more, self.mass + more, self.squares + more)
 
     def smoothed(self) -> "Confusion":
         """Return half a row more in each cell (Jeffreys): an empty cell is no impossible one."""
@@ -187,3 +191,36 @@ def f1_and_slope(mass: Floats, *, by_support: bool) -> tuple[float, Floats]:
     pull = weights * each / sizes
     slope = np.diag(2 * weights / sizes) - pull[:, None] - pull[None, :]
     return value, slope + ((each - value) / whole)[:, None] if by_support else slope
+
+
+MEASURES: Final = {
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
+    "specificity": specificity,
+    "mcc": matthews,
+}
+
+
+def bounds_over_missing(confusion: Confusion, negative: int, positive: int) -> dict[str, Interval | Unavailable]:
+    """Return between what each metric of two classes lies once the labels of some predictions have come, whatever they are.
+
+    `negative` and `positive` are the predictions that wait for a label. No metric is better than where all of them are
+    right, or worse than where all are wrong (Manski, Nonparametric bounds on treatment effects, American Economic Review
+    80, 1990). A metric that has no value at either end is absent with the reason.
+
+    >>> cells = np.array([[40, 10], [5, 45]])
+    >>> bounds_over_missing(Confusion(cells, 1.0 * cells, 1.0 * cells), negative=100, positive=0)["accuracy"]
+    (0.425, 0.925)
+    """
+    wrong, right = np.array([[0, positive], [negative, 0]]), np.array([[negative, 0], [0, positive]])
+    worst, best = confusion.plus(wrong), confusion.plus(right)
+    return {name: _between(measure(worst, 0.95), measure(best, 0.95)) for name, measure in MEASURES.items()}
+
+
+def _between(low: Metric, high: Metric) -> Interval | Unavailable:
+    if isinstance(low, Unavailable):
+        return low
+    return high if isinstance(high, Unavailable) else (low.value, high.value)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -241,3 +242,21 @@ def test_scores_outside_are_counted_and_left_out() -> None:
 def test_a_task_that_cannot_be_is_refused(task: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=rf"^{next(iter(task))} must be"):
         BinaryTask(**task)
+
+
+def test_bounds_over_missing_labels_hold_for_every_one_of_them_and_are_reached() -> None:
+    random = seeded()
+    for _ in range(20):
+        labels, scores = random.integers(0, 2, 12), random.random(12)
+        waiting = np.repeat([0.1, 0.9], random.integers(0, 4, 2))
+        negative, positive = np.count_nonzero(waiting < 0.5), np.count_nonzero(waiting > 0.5)
+        bounds = counted(labels, scores).bounds_over_missing(negative, positive)
+        found: dict[str, list[float | None]] = {name: [] for name in BY_PREDICTION}
+        for come in product([0, 1], repeat=waiting.size):
+            metrics = counted([*labels, *come], [*scores, *waiting]).metrics()
+            for name in BY_PREDICTION:
+                found[name].append(getattr(metrics[name], "value", None))
+        for name, values in found.items():
+            if None not in values:
+                assert bounds[name] == pytest.approx((min(values), max(values)))
+    assert counted([1], [0.9]).bounds_over_missing(0, 1)["mcc"] == Unavailable("all predictions are of one class", 2)
