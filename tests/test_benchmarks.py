@@ -20,6 +20,7 @@ from benchmarks import (
     measure,
     memory,
     page,
+    performance,
     plots,
     report,
     run_all,
@@ -268,3 +269,11 @@ def test_plots_are_well_formed_pictures() -> None:
     ]
 
     assert [ET.fromstring(picture).tag for picture in drawn] == ["{http://www.w3.org/2000/svg}svg"] * 2
+
+
+def test_what_is_measured_of_performance_is_done() -> None:
+    for plain, counted in performance.contenders(50).values():
+        plain()
+        counted()
+    for work in performance.windows().values():
+        work()
