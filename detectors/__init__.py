@@ -1,32 +1,14 @@
 """Drift of a model's data against a frozen reference; works in a notebook, knows no stream."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, NumericBaseline
 from detectors.charts import BudgetError, Floors
 from detectors.distribution import Distribution, Distributions
 from detectors.features import CategoricalFeature, Feature, Kind, NumericFeature, canonical
 from detectors.layout import Layout, LayoutMismatchError
 from detectors.monitor import Alarm, Alarms, BudgetMonitor
-from detectors.performance import (
-    BinaryCounts,
-    BinaryTask,
-    ClassEstimator,
-    Confusion,
-    CostMatrix,
-    EstimatedPerformance,
-    Measured,
-    Metric,
-    Metrics,
-    MulticlassCounts,
-    MulticlassTask,
-    NumberEstimator,
-    RegressionCounts,
-    RegressionTask,
-    ReliabilityBin,
-    ScoreEstimator,
-    TaskMismatchError,
-    Unavailable,
-    truths,
-)
 from detectors.plugins import DETECTORS, PluginError, window_detectors
 from detectors.protocols import DetailMetric, Detector, JudgedWindows, Scorer, WindowDetector
 from detectors.reference.file import ReferenceFormatError
@@ -42,6 +24,29 @@ from detectors.univariate.missing import Missing
 from detectors.univariate.psi import Psi
 from detectors.univariate.unseen import Unseen
 from detectors.univariate.volume import Volume
+
+if TYPE_CHECKING:
+    from detectors.performance import (
+        BinaryCounts,
+        BinaryTask,
+        ClassEstimator,
+        Confusion,
+        CostMatrix,
+        EstimatedPerformance,
+        Measured,
+        Metric,
+        Metrics,
+        MulticlassCounts,
+        MulticlassTask,
+        NumberEstimator,
+        RegressionCounts,
+        RegressionTask,
+        ReliabilityBin,
+        ScoreEstimator,
+        TaskMismatchError,
+        Unavailable,
+        truths,
+    )
 
 __all__ = [
     "DETECTORS",
@@ -112,3 +117,34 @@ __all__ = [
     "volume",
     "window_detectors",
 ]
+
+PERFORMANCE = frozenset(
+    {
+        "BinaryCounts",
+        "BinaryTask",
+        "ClassEstimator",
+        "Confusion",
+        "CostMatrix",
+        "EstimatedPerformance",
+        "Measured",
+        "Metric",
+        "Metrics",
+        "MulticlassCounts",
+        "MulticlassTask",
+        "NumberEstimator",
+        "RegressionCounts",
+        "RegressionTask",
+        "ReliabilityBin",
+        "ScoreEstimator",
+        "TaskMismatchError",
+        "Unavailable",
+        "truths",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Read `detectors.performance` once it is asked for: scipy's distributions take long, and drift needs none of them."""
+    if name not in PERFORMANCE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("detectors.performance"), name)
