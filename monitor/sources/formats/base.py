@@ -106,7 +106,8 @@ class DecodeCounts:
 class SeriesRows:
     """Rows of one series as its columns: event times int64[n], numeric float64[n, k], codes int32[n, c].
 
-    `ids` uint64[n] are hashes of the rows' ids, 0 where a row has none; None where no id is read.
+    `ids` uint64[n] are hashes of the rows' ids, 0 where a row has none; None where no id is read. Where rows are joined, `more` uint64[n]
+    are further bits of them, and `messages` int64[n] the place of each row's message.
     `look` gives the values of a row at some paths, for words; it may have to read the message again.
     """
 
@@ -116,6 +117,8 @@ class SeriesRows:
     codes: NDArray[np.int32]
     look: Callable[[int, Iterable[Path]], Sequence[object]]
     ids: NDArray[np.uint64] | None = None
+    more: NDArray[np.uint64] | None = None
+    messages: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ struct Shape {
   size_t numbers = 0, ids = 0, required = 0;
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
+  bool wide = false;       // ids are joined: 64 more bits of each are wanted
 };
 
 struct Model {
@@ -81,6 +82,7 @@ struct Columns {
   double* numbers;
   int32_t* codes;
   uint64_t* ids;   // hashes, 0 where there is none
+  uint64_t* more;  // further bits of them, where they are wanted
   ptrdiff_t rows;  // room for so many in each column
 };
 
@@ -96,6 +98,7 @@ class Reader {
     row_ = row;
     until_known_ = nullptr;
     if (columns_.ids) columns_.ids[row] = 0;
+    if (columns_.more) columns_.more[row] = 0;
     if (!root(begin, end)) return false;
     if (!in_.ends() || required_ != shape_.required) return false;
     if (shape_.envelope && !enveloped()) return false;
@@ -263,6 +266,7 @@ class Reader {
 
   bool identified(string_view text) {
     columns_.ids[row_] = hash_id(text);
+    if (columns_.more) columns_.more[row_] = hash_id(text, SECOND);
     return true;
   }
 

@@ -89,6 +89,7 @@ void build(Shape& shape, Node& node, PyObject* description) {
       build(shape, *entry.node, target);
     } else {
       entry.slot = int_of(target);
+      shape.wide = shape.wide || (kind == Kind::id && entry.slot == 1);
     }
   }
 }
@@ -230,10 +231,13 @@ PyObject* scan(PyObject*, PyObject* arguments) {
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
     const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
-    const Buffer ids_buffer(ids, sizeof(uint64_t), count), totals_buffer(totals, sizeof(int64_t), reasons);
+    const Buffer ids_buffer(ids, sizeof(uint64_t), shape.wide ? 2 * count : count);
+    const Buffer totals_buffer(totals, sizeof(int64_t), reasons);
     const std::vector<string_view> messages = bytes_of(values);
     const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
-    const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), ids_buffer.as<uint64_t>(), count};
+    uint64_t* const first_ids = ids_buffer.as<uint64_t>();
+    const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), first_ids,
+                          shape.wide ? first_ids + count : nullptr, count};
     Reader reader(shape, columns, unit, latest);
     Router router(routes_of(routes_object));
     Py_ssize_t row = 0;
@@ -263,7 +267,7 @@ PyObject* route(PyObject*, PyObject* arguments) {
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const std::vector<string_view> messages = bytes_of(values);
     const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
-    const Columns none{nullptr, nullptr, nullptr, 0};
+    const Columns none{nullptr, nullptr, nullptr, nullptr, 0};
     const Routes& routes = routes_of(routes_object);
     Reader reader(*shape_of(shape_object), none, unit, latest);
     Router router(routes);
@@ -295,9 +299,10 @@ std::vector<std::unique_ptr<Group>> groups_of(PyObject* shapes, const Buffer& si
     const Py_ssize_t room = sizes.as<int64_t>()[at];
     if (room <= 0) continue;
     const Shape& shape = *shape_of(checked(PyList_GetItem(shapes, at)));
-    const Columns columns{numbers.as<double>() + numbers_at, codes.as<int32_t>() + codes_at, ids.as<uint64_t>() + ids_at,
-                          room};
-    ids_at += room;
+    uint64_t* const first_ids = ids.as<uint64_t>() + ids_at;
+    const Columns columns{numbers.as<double>() + numbers_at, codes.as<int32_t>() + codes_at, first_ids,
+                          shape.wide ? first_ids + room : nullptr, room};
+    ids_at += shape.wide ? 2 * room : room;
     numbers_at += room * static_cast<Py_ssize_t>(shape.numbers);
     codes_at += room * static_cast<Py_ssize_t>(shape.categories.size());
     if (numbers_at > numbers.size() || codes_at > codes.size() || ids_at > ids.size()) {

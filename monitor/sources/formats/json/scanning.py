@@ -29,6 +29,7 @@ COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
 UNMONITORED, ODD = -1, -2
 REASONS = ("missing", "number_as_text", "wrong_type", "non_finite")
 NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID = range(7)
+WIDE = 1  # the slot of ids that are joined
 ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
@@ -57,6 +58,7 @@ class TopicScanner:
         self._routes = _scan.routes(_routes(topic))
         self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless)
         self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
+        self._hashes = np.array([1 + series.wide for series in self._series], dtype=np.int64)  # words of each
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
@@ -77,15 +79,18 @@ class TopicScanner:
     ) -> list[SeriesRows]:
         count, (width, codes_width) = len(values), self._widths[0].tolist()
         numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
-        ids = np.empty(count, dtype=np.uint64)
+        wide = self._series[0].wide
+        ids = np.empty(2 * count if wide else count, dtype=np.uint64)
         arrays = scanned.times, scanned.series, numeric, codes, ids, totals
         rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
         look = partial(self._look_at, values, scanned, 0)
-        known = ids[:rows] if self._series[0].id else None
-        return [SeriesRows(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look, known)]
+        columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
+        if wide:
+            return [SeriesRows(*columns, ids[:rows], ids[count:][:rows], np.flatnonzero(scanned.series >= 0))]
+        return [SeriesRows(*columns, ids[:rows] if self._series[0].id else None)]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -94,19 +99,20 @@ class TopicScanner:
         sizes = np.bincount(scanned.series[known], minlength=len(self._series))
         room = sizes.tolist()
         numbers, codes = (np.empty(size, dtype) for size, dtype in zip(sizes @ self._widths, DTYPES, strict=True))
-        ids = np.empty(sum(room), dtype=np.uint64)
+        ids = np.empty(int(sizes @ self._hashes), dtype=np.uint64)
         arrays = scanned.series, numbers, codes, ids, sizes, totals
         order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
         _scan.scan_each(self._shapes, values, self._unit, latest, *arrays)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
         look = partial(self._look_at, values, scanned)
-        return list(self._cut(room, sizes.tolist(), scanned.times[order], numbers, codes, ids, look))
+        return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, look))
 
     def _cut(
         self,
         room: list[int],
         rows: list[int],
+        order: NDArray[np.intp],
         times: NDArray[np.int64],
         numbers: NDArray[np.float64],
         codes: NDArray[np.int32],
@@ -117,13 +123,19 @@ class TopicScanner:
         row = number = code = first = 0
         for place, (series, size, taken) in enumerate(zip(self._series, room, rows, strict=True)):
             width, codes_width = len(series.numeric), len(series.tables)
+            wide = series.wide
             if taken:
                 numeric = numbers[number : number + size * width].reshape(width, size)[:, :taken].T
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
+                columns = series, times[row : row + taken], numeric, coded, partial(look, place)
                 known = ids[first : first + taken] if series.id else None
-                yield SeriesRows(series, times[row : row + taken], numeric, coded, partial(look, place), known)
+                if wide:
+                    more, placed = ids[first + size : first + size + taken], order[row : row + taken]
+                    yield SeriesRows(*columns, known, more, placed)
+                else:
+                    yield SeriesRows(*columns, known)
             row += taken
-            first += size
+            first += 2 * size if wide else size
             number += size * width
             code += size * codes_width
 
@@ -170,7 +182,7 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
     leaves = dict(envelope)
     leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
     leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
-    leaves |= {series.id: (ID, 0)} if series.id else {}
+    leaves |= {series.id: (ID, WIDE if series.wide else 0)} if series.id else {}
     categories = [
         ({text: code for text, code in table.items() if text is not None}, table.unseen) for table in series.tables
     ]

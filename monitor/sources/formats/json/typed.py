@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
-from monitor.sources.formats.identity import hashes_of
+from monitor.sources.formats.identity import hashes_of, wide_hashes_of
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
 from monitor.sources.formats.times import NOT_A_TIME, times_of
@@ -104,13 +104,15 @@ class TypedReader:
         kept = np.flatnonzero((stamped != NOT_A_TIME) & ours)
         if not kept.size:
             return []
-        numeric, codes, ids = _columns(series, plan, messages)
+        numeric, codes, ids, more = _columns(series, plan, messages)
         if kept.size < len(messages):
             numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
-            ids = None if ids is None else ids[kept]
+            ids, more = (None if each is None else each[kept] for each in (ids, more))
         counts.fields["missing"] += _missing(series, numeric, codes)
-        look = partial(self._look_at, values, [places[at] for at in kept.tolist()])
-        return [SeriesRows(series, stamped, numeric, codes, look, ids)]
+        held = [places[at] for at in kept.tolist()]
+        look = partial(self._look_at, values, held)
+        placed = None if not series.wide else np.array(held, dtype=np.intp)
+        return [SeriesRows(series, stamped, numeric, codes, look, ids, more, placed)]
 
     def _look_at(self, values: Values, places: Sequence[int], row: int, paths: Iterable[Path]) -> Sequence[object]:
         return self._look(values[places[row]], paths)
@@ -150,8 +152,8 @@ def _typed(plan: StructPlan, values: Values, places: list[int]) -> tuple[list[An
 
 def _columns(
     series: SeriesFields, plan: StructPlan, messages: Sequence[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.uint64] | None]:
-    """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]; and the hashes of ids, uint64[n]."""
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.uint64] | None, NDArray[np.uint64] | None]:
+    """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]; and the hashes of ids, uint64[n], and more of them."""
     columns = plan.columns(messages)
     count, width = len(messages), len(series.numeric)
     numeric = np.array(columns[:width], dtype=np.float64).reshape(width, count).T
@@ -159,8 +161,10 @@ def _columns(
     coded = columns[width : width + len(series.tables)]
     for row, (table, column) in enumerate(zip(series.tables, coded, strict=True)):
         codes[row] = np.fromiter(map(table.__getitem__, column), dtype=np.int32, count=count)
-    ids = hashes_of(np.fromiter(columns[-1], dtype=object, count=count), count) if series.id else None
-    return numeric, codes.T, ids
+    named = np.fromiter(columns[-1], dtype=object, count=count) if series.id else None
+    if series.wide:
+        return numeric, codes.T, *wide_hashes_of(named, count)
+    return numeric, codes.T, None if named is None else hashes_of(named, count), None
 
 
 def _missing(series: SeriesFields, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> int:

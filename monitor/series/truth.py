@@ -1,0 +1,97 @@
+"""How labels of a model are counted: its task, and what its predictions and labels are as numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import detectors
+from detectors.features import Floats, Ints
+from monitor.facts import MetricTold
+
+BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What labels are counted as. A score and a number are themselves; a class is its place in `classes`, the number of classes any other.
+
+    The library's task is made when it is needed: it takes long to import.
+    """
+
+    task: str
+    threshold: float = 0.5
+    positive: str = "1"
+    negative: str | None = None  # None: every other label is
+    classes: tuple[str, ...] = ()
+    weighted: bool = False
+    metrics: tuple[str, ...] = ()  # those told; none: all
+
+    @property
+    def label_classes(self) -> tuple[str, ...]:
+        """The classes that a label may have a name of; of numbers none."""
+        named = (self.positive,) if self.negative is None else (self.positive, self.negative)
+        return {BINARY: named, MULTICLASS: self.classes}.get(self.task, ())
+
+    @property
+    def label_values(self) -> tuple[float, ...]:
+        """What they are as numbers, then what any other is: NaN where that is refused."""
+        if self.task == BINARY:
+            return (1.0, 0.0) if self.negative is None else (1.0, 0.0, np.nan)
+        return (*map(float, range(len(self.classes))), np.nan)
+
+    @property
+    def _task(self) -> Any:
+        match self.task:
+            case "binary":
+                return detectors.BinaryTask(threshold=self.threshold, weighted=self.weighted)
+            case "multiclass":
+                return detectors.MulticlassTask(self.classes, weighted=self.weighted)
+            case _:
+                return detectors.RegressionTask(weighted=self.weighted)
+
+    def empty(self) -> Any:
+        """Counts of no rows."""
+        kinds = {BINARY: detectors.BinaryCounts, MULTICLASS: detectors.MulticlassCounts}
+        return kinds.get(self.task, detectors.RegressionCounts).empty(self._task)
+
+    def count(self, labels: Floats, predictions: Floats, weights: Floats) -> Any:
+        """Counts of labelled rows, whose labels are known."""
+        counts, weight = self.empty(), weights if self.weighted else None
+        if self.task == MULTICLASS:
+            counts.update(labels.astype(np.int64), self._codes(predictions), weights=weight)
+        else:
+            counts.update(labels, predictions, weight)
+        return counts
+
+    def _codes(self, predictions: Floats) -> Ints:
+        return np.where(np.isnan(predictions), len(self.classes) + 1, predictions).astype(np.int64)
+
+    @property
+    def predicted_classes(self) -> Sequence[str]:
+        """What coverage is told apart by; nothing of numbers."""
+        return {BINARY: ("negative", "positive"), MULTICLASS: self.classes}.get(self.task, ())
+
+    def predicted(self, predictions: Floats) -> Ints:
+        """The predicted class of each row, one more where it has none."""
+        none = len(self.predicted_classes)
+        with np.errstate(invalid="ignore"):
+            if self.task == BINARY:
+                return np.where(np.isnan(predictions), none, predictions >= self.threshold).astype(np.int64)
+            if self.task == MULTICLASS:
+                return np.minimum(self._codes(predictions), none)
+        return np.zeros(len(predictions), dtype=np.int64)
+
+    def told(self, counts: Any) -> tuple[MetricTold, ...]:
+        """The metrics of counts, those asked for."""
+        found = counts.metrics()
+        return tuple(told(name, metric) for name, metric in found.items() if not self.metrics or name in self.metrics)
+
+
+def told(name: str, metric: Any) -> MetricTold:
+    """A metric as it is told."""
+    if isinstance(metric, detectors.Unavailable):
+        return MetricTold(name, None, None, None, metric.rows, metric.reason)
+    lower, upper = metric.interval or (None, None)
+    return MetricTold(name, metric.value, lower, upper, metric.rows, None, metric.bounds)
