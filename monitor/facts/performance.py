@@ -80,3 +80,8 @@ class LabelDelays:
     key: SeriesKey
     counts: tuple[int, ...]
     seconds: float
+
+    def plus(self, other: "LabelDelays") -> "LabelDelays":
+        """Those of both."""
+        counts = tuple(one + two for one, two in zip(self.counts, other.counts, strict=True))
+        return LabelDelays(self.key, counts, self.seconds + other.seconds)

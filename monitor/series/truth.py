@@ -11,6 +11,24 @@ from detectors.features import Floats, Ints
 from monitor.facts import MetricTold
 
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+METRICS = {  # by task; of classes also the share of labels among the few highest scores, once those are read
+    BINARY: (
+        "accuracy",
+        "balanced_accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "specificity",
+        "mcc",
+        "log_loss",
+        "brier",
+        "calibration_error",
+        "auroc",
+        "average_precision",
+    ),
+    MULTICLASS: ("accuracy", "macro_f1", "weighted_f1"),
+    REGRESSION: ("bias", "mae", "rmse", "mape", "smape", "quantile_loss", "r2"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +71,7 @@ class Truth:
 
     def empty(self) -> Any:
         """Counts of no rows."""
-        kinds = {BINARY: detectors.BinaryCounts, MULTICLASS: detectors.MulticlassCounts}
+        kinds: dict[str, Any] = {BINARY: detectors.BinaryCounts, MULTICLASS: detectors.MulticlassCounts}
         return kinds.get(self.task, detectors.RegressionCounts).empty(self._task)
 
     def count(self, labels: Floats, predictions: Floats, weights: Floats) -> Any:
@@ -86,7 +104,7 @@ class Truth:
     def told(self, counts: Any) -> tuple[MetricTold, ...]:
         """The metrics of counts, those asked for."""
         found = counts.metrics()
-        return tuple(told(name, metric) for name, metric in found.items() if not self.metrics or name in self.metrics)
+        return tuple(told(name, found[name]) for name in self.metrics or METRICS[self.task])
 
 
 def told(name: str, metric: Any) -> MetricTold:

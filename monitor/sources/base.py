@@ -40,7 +40,9 @@ class TopicRecords:
             [self.values[at] for at in places],
             self.offsets,
             self.arrivals,
-            *([column[at] for at in places] if column else () for column in (self.keys, self.numbers, self.stamps)),
+            [self.keys[at] for at in places] if self.keys else (),
+            [self.numbers[at] for at in places] if self.numbers else (),
+            [self.stamps[at] for at in places] if self.stamps else (),
         )
 
 

@@ -78,8 +78,8 @@ int main(int, char** arguments) {
   describe(shape);
   double numbers[3];
   int32_t codes[2];
-  uint64_t ids[1];
-  const Columns columns{numbers, codes, ids, 1};
+  uint64_t ids[1], more[1];
+  const Columns columns{numbers, codes, ids, more, 1};
   Reader reader(shape, columns, 1'000'000, INT64_MAX);
   long read = 0;
   for (long at = 0; at < count; ++at) {
