@@ -129,8 +129,8 @@ METRICS: dict[str, Spec] = {
     "driftd_label_delay_seconds": Spec("histogram", "Time from a prediction to its label", SERIES),
     "driftd_labels_total": Spec(
         "counter",
-        "Labels by what became of them: received; joined, corrected, withdrawn or late once their prediction was judged; "
-        "unmatched: no prediction has the id; expired: too old when they came",
+        "Labels by what became of them: received; joined, corrected or withdrawn once their prediction was judged; "
+        "unmatched: no prediction has the id, or it was longer ago than is waited for; expired: too old when they came",
         (*SERIES, "outcome"),
     ),
     "driftd_join_predictions_total": Spec(

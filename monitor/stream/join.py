@@ -239,13 +239,11 @@ class Join:
         places, labels = [np.empty(0, dtype=np.int64)], [no_rows(LABEL)]
         for number, run in self.labels.runs(early, until + 1):
             where, which = look_up(run, predictions)
-            found[number] += where.size
-            places.append(where)
-            labels.append(which)
-        rows, held = np.concatenate(places), np.concatenate(labels)
-        timely = (held["time"] >= early) & (held["time"] <= until)
-        late = int(np.count_nonzero(held["time"] > until))
-        return _last_of_each(predictions, rows[timely], held[timely], late, found)
+            timely = (which["time"] >= early) & (which["time"] <= until)
+            found[number] += int(np.count_nonzero(timely))
+            places.append(where[timely])
+            labels.append(which[timely])
+        return _last_of_each(predictions, np.concatenate(places), np.concatenate(labels), found)
 
     def _predictions(self, start: Nanos, level: int) -> Rows:
         end = start + self.spec.slide
@@ -289,7 +287,7 @@ def _firsts(rows: Rows) -> Bools:
     return np.concatenate([np.ones(min(1, rows.size), np.bool_), different])
 
 
-def _last_of_each(predictions: Rows, rows: Ints, labels: Rows, late: int, found: Mapping[int, int]) -> Matched:
+def _last_of_each(predictions: Rows, rows: Ints, labels: Rows, found: Mapping[int, int]) -> Matched:
     """The label that counts of each prediction: the last by time, offset and, of the very same, by value."""
     order = np.lexsort((labels["weight"], labels["value"], labels["offset"], labels["time"], rows))
     rows, labels = rows[order], labels[order]
@@ -303,7 +301,6 @@ def _last_of_each(predictions: Rows, rows: Ints, labels: Rows, late: int, found:
         "joined": int(held.size) - withdrawn,
         "withdrawn": withdrawn,
         "corrected": int(rows.size - held.size),
-        "late": late,
     }
     return Matched(predictions, values, weights, times, tallies, found)
 

@@ -190,7 +190,8 @@ def stamped_times(
     without = _without_time(rows, topic)
     usable = np.zeros(len(times), dtype=np.int64) if stamps is None else stamps[rows.messages]
     filled = without & (usable > 0) & (usable <= latest)
-    rejected["timestamp_missing"] += int(np.count_nonzero(without & ~filled))
+    if left := int(np.count_nonzero(without & ~filled)):
+        rejected["timestamp_missing"] += left
     return np.where(filled, usable, np.where(without, NOT_A_TIME, times))
 
 

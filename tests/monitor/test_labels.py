@@ -1,0 +1,303 @@
+"""Labels from configuration to /metrics: a daemon whose loop is turned by hand."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.app import Daemon
+from monitor.configuration import Configuration, load
+from monitor.settings import ConfigError, load_settings
+from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
+from tests.fakes import NOON, ListSource, ManualClock
+
+PREDICTIONS, LABELS = Partition("predictions", 0), Partition("labels", 0)
+MODEL = {
+    "name": "churn",
+    "reference": "r.json",
+    "window": "1m",
+    "lateness": "0s",
+    "min_rows": 1,
+    "labels": {"wait": "10m", "positive": "yes", "negative": "no"},
+}
+TOPICS = [{"name": "predictions"}, {"name": "labels", "kind": "labels"}]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    reference = Reference.fit(
+        {"age": [float(n) for n in range(100)], "score": np.linspace(0, 1, 100)}, prediction="score"
+    )
+    reference.save(tmp_path / "r.json")
+    return tmp_path
+
+
+def configuration(home: Path, **changes: Any) -> Configuration:
+    settings = {
+        "topics": TOPICS,
+        "models": [MODEL],
+        "state": str(home / "state"),
+        "http": {"port": 0},
+        **changes,
+    }
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    return load(load_settings(home / "driftd.yaml"), home, {})
+
+
+class LabelledDaemon:
+    """A daemon that reads lists, and is turned by hand."""
+
+    def __init__(self, home: Path, log: Mapping[Partition, Sequence[bytes | None]], **changes: Any) -> None:
+        self.clock = ManualClock()
+        self.source = ListSource(log, now=self.clock.now, keys={LABELS: []})
+        self.daemon = Daemon.start(configuration(home, **changes), clock=self.clock, source=self.source)
+        self.source.open({})
+        self.daemon.loop.begin([])
+
+    def labels(self, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None = None) -> None:
+        """Labels arrive."""
+        self.source.keys[LABELS] += [None] * len(values) if keys is None else keys
+        self.source.append(LABELS, values)
+
+    def turn(self, seconds: float = 31.0) -> None:
+        """One poll; the next comes after so many seconds."""
+        self.daemon.loop.turn(0.0)
+        self.clock.advance(seconds)
+
+    def get(self, path: str) -> Any:
+        """What a route answers."""
+        _, _, body = self.daemon.surface.answer(path, "")
+        return json.loads(body)
+
+    def metric(self, name: str) -> dict[str, float]:
+        """The samples of a metric by their labels."""
+        _, _, body = self.daemon.surface.answer("/metrics", "")
+        lines = [line.rpartition(" ") for line in body.decode().splitlines() if line.startswith(f"{name}{{")]
+        return {labels.removeprefix(name): float(value) for labels, _, value in lines}
+
+    def outcomes(self, name: str) -> dict[str, float]:
+        """A counter by outcome, where there is any."""
+        return {
+            labels.split('outcome="')[1].split('"')[0]: value for labels, value in self.metric(name).items() if value
+        }
+
+    @property
+    def performance(self) -> Any:
+        """What is told of the model."""
+        return self.get("/api/v1/models/churn")[0]["performance"]
+
+
+@pytest.fixture
+def started(home: Path) -> Iterator[list[LabelledDaemon]]:
+    running: list[LabelledDaemon] = []
+    yield running
+    for each in running:
+        each.daemon.source.close()
+        each.daemon.server.server_close()
+        each.daemon.store.close()
+
+
+def begin(home: Path, started: list[LabelledDaemon], **changes: Any) -> LabelledDaemon:
+    started.append(LabelledDaemon(home, {PREDICTIONS: [], LABELS: []}, **changes))
+    return started[-1]
+
+
+def predicted(number: int, score: object, at: Nanos, **more: Any) -> bytes:
+    event = {"id": f"r-{number}", "ts": at // 10**6, "model": "churn", "features": {"age": 50.0}, "prediction": score}
+    return json.dumps(event | more).encode()
+
+
+def labelled(number: object, label: object, at: Nanos | None, **more: Any) -> bytes:
+    event = {"id": number if isinstance(number, str) else f"r-{number}", "model": "churn", "label": label} | more
+    return json.dumps(event | ({} if at is None else {"ts": at // 10**6})).encode()
+
+
+def time(at: Nanos) -> list[bytes]:
+    """Event time comes as far as this: one event alone would be taken for one of a wrong clock."""
+    return [predicted(1000 + n, 0.5, at + n) for n in range(9)]
+
+
+START = NOON - 60 * MINUTE
+MARK = [predicted(-1, 0.5, START - 30 * SECOND)]  # the first window is the first that lies wholly after the first event
+
+
+def test_accuracy_is_told_once_labels_have_had_their_time(home: Path, started: list[LabelledDaemon]) -> None:
+    here = begin(home, started)
+    scores = [0.9, 0.8, 0.3, 0.2, 0.7]
+    here.source.append(PREDICTIONS, [*MARK, *(predicted(n, score, START + n) for n, score in enumerate(scores))])
+    here.labels([labelled(n, answer, START + 90 * SECOND) for n, answer in enumerate(["yes", "no", "no", "no"])])
+    here.turn()
+    here.source.append(PREDICTIONS, time(START + 10 * MINUTE))
+    here.turn()
+    assert here.performance == []
+
+    here.source.append(PREDICTIONS, time(START + 11 * MINUTE))
+    here.turn()
+    here.turn()
+    [told] = here.performance
+    assert (told["predictions"], told["labelled"], told["coverage"], told["sampling"]) == (5, 4, 0.8, 1.0)
+    assert told["metrics"]["accuracy"]["value"] == 0.75
+    assert told["metrics"]["recall"]["value"] == 1.0
+    assert told["classes"] == [
+        {"class": "negative", "predictions": 2, "labelled": 2},
+        {"class": "positive", "predictions": 3, "labelled": 2},
+    ]
+    assert told["delay_seconds"]["median"] == pytest.approx(90, rel=0.1)
+    of = 'model="churn",version="*"'
+    assert here.metric("driftd_performance")[
+        f'{{{of},metric="accuracy",estimate="realised",bound="point"}}'
+    ] == pytest.approx(0.75)
+    assert here.metric("driftd_label_coverage_ratio") == {f"{{{of}}}": 0.8}
+    assert here.outcomes("driftd_labels_total") == {"received": 4, "joined": 4}
+
+
+def test_what_is_no_label_is_counted_by_its_reason_and_the_last_label_of_an_id_wins(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    here = begin(home, started)
+    here.source.append(PREDICTIONS, [*MARK, *(predicted(n, 0.9, START + n) for n in range(6))])
+    later = START + 2 * MINUTE
+    here.labels(
+        [
+            labelled(0, "no", START),
+            labelled(0, "yes", later),  # corrects it
+            labelled(1, "yes", later),
+            labelled(1, "no", later),  # the same time: the larger offset
+            labelled(2, "maybe", START),
+            labelled(3, {"a": 1}, START),
+            labelled("", "yes", START),
+            labelled(4, "yes", NOON + 60 * MINUTE),
+            labelled(4, None, START),  # withdrawn, and nothing was said
+            labelled(5, "yes", None),  # as its record: too late
+            b"{",
+            labelled("nobody", "yes", START),
+        ]
+    )
+    here.turn()
+    here.source.append(PREDICTIONS, time(START + 15 * MINUTE))
+    here.turn()
+    here.turn()
+    told = here.performance[-1]
+
+    assert (told["predictions"], told["labelled"]) == (6, 2)
+    assert told["metrics"]["accuracy"]["value"] == 0.5
+    assert told["metrics"]["auroc"]["value"] is not None
+    rejected = {
+        labels.split('reason="')[1][:-2]: n for labels, n in here.metric("driftd_events_rejected_total").items() if n
+    }
+    assert rejected == {
+        "label_unknown": 1,
+        "label_invalid": 1,
+        "id_missing": 1,
+        "timestamp_in_future": 1,
+        "malformed_json": 1,
+    }
+    assert here.outcomes("driftd_labels_total") == {
+        "received": 7,
+        "joined": 2,
+        "corrected": 2,
+        "withdrawn": 1,
+    }
+    here.clock.advance(8 * 3600)
+    here.source.append(PREDICTIONS, time(START + 300 * MINUTE))
+    here.turn()
+    here.turn()
+    assert here.outcomes("driftd_labels_total")["unmatched"] == 2
+
+
+def test_a_message_without_a_value_withdraws_the_label_of_its_key(home: Path, started: list[LabelledDaemon]) -> None:
+    here = begin(home, started, models=[{**MODEL, "labels": {**MODEL["labels"], "wait": "2h"}}])  # type: ignore[dict-item]
+    here.source.append(
+        PREDICTIONS, [*MARK, predicted(0, 0.9, START), predicted(1, 0.9, START), predicted(2, 0.1, START)]
+    )
+    here.labels([labelled(n, "yes", START) for n in range(3)])
+    here.labels([None, None, None], [b"r-1", b'"r-2"', None])
+    here.turn()
+    here.clock.advance(4 * 3600)
+    here.source.append(PREDICTIONS, time(START + 3 * 60 * MINUTE))
+    here.turn()
+    here.turn()
+
+    [told] = here.performance
+    assert (told["predictions"], told["labelled"]) == (3, 1)
+    assert here.outcomes("driftd_labels_total")["withdrawn"] == 2
+
+
+def test_labels_inside_their_predictions_are_taken_too(home: Path, started: list[LabelledDaemon]) -> None:
+    here = begin(home, started, topics=[{"name": "predictions", "fields": {"label": "truth.label"}}])
+    events = [
+        predicted(0, 0.9, START, truth={"label": "yes"}),
+        predicted(1, 0.9, START, truth={"label": "no"}),
+        predicted(2, 0.9, START),
+        predicted(3, 0.9, START, truth={"label": "maybe"}),
+    ]
+    here.source.append(PREDICTIONS, [*MARK, *events, *time(START + 15 * MINUTE)])
+    here.turn()
+    here.turn()
+
+    [told] = here.performance
+    assert (told["predictions"], told["labelled"]) == (4, 2)
+    assert told["metrics"]["accuracy"]["value"] == 0.5
+    fields = here.metric("driftd_fields_rejected_total")
+    assert [labels for labels in fields if "missing" in labels] == []
+    assert [n for labels, n in fields.items() if "label_unknown" in labels] == [1]
+
+
+def test_a_metric_that_cannot_be_computed_is_absent_with_a_reason(home: Path, started: list[LabelledDaemon]) -> None:
+    here = begin(home, started)
+    here.source.append(PREDICTIONS, [*MARK, predicted(0, 0.9, START), *time(START + 15 * MINUTE)])
+    here.turn()
+    here.turn()
+    [told] = here.performance
+
+    assert told["coverage"] == 0.0
+    assert {each["value"] for each in told["metrics"].values()} == {None}
+    assert all(each["because"] for each in told["metrics"].values())
+    assert here.metric("driftd_performance") == {}
+    assert set(here.metric("driftd_label_coverage_ratio").values()) == {0.0}
+
+
+def test_labels_that_are_behind_hold_what_they_are_of_and_no_feature(home: Path, started: list[LabelledDaemon]) -> None:
+    """The topic of labels is not read to its end: what it brings may be of any prediction. Windows of features close all the same."""
+    here = begin(home, started)
+    here.source.append(PREDICTIONS, [*MARK, predicted(0, 0.9, START), *time(START + 15 * MINUTE)])
+    here.labels([labelled(0, "yes", START)])
+    here.turn(seconds=1.0)
+    here.turn(seconds=1.0)
+
+    assert len(here.get("/api/v1/windows?model=churn")) == 1
+    assert here.performance == []
+
+    here.turn()
+    here.turn()
+    assert here.performance[0]["labelled"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"topics": TOPICS[:1]}, "labels come from nowhere"),
+        (
+            {"models": [{key: value for key, value in MODEL.items() if key != "labels"}]},
+            "no model has a section labels",
+        ),
+        ({"topics": TOPICS[1:]}, "at least one must bring predictions"),
+        ({"models": [{**MODEL, "labels": {"topic": "truth"}}]}, "'truth' is no topic of kind labels"),
+        ({"models": [{**MODEL, "labels": {"wait": "1d", "judge_at": ["2d"]}}]}, "judge_at 2d is later than wait 1d"),
+        ({"models": [{**MODEL, "labels": {"join_memory": 64}}]}, "must be a size such as 64MB"),
+        ({"models": [{**MODEL, "lateness": "20m"}]}, "would miss predictions"),
+        ({"models": [{**MODEL, "performance": {"metrics": ["accurracy"]}}]}, "'accurracy' is none of task binary"),
+        ({"models": [{**MODEL, "performance": {"task": "multiclass"}}]}, "must be 2 to 256 distinct classes"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_in_one_line(home: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        configuration(home, **changes)
+
+    assert words in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
