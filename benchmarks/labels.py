@@ -30,14 +30,23 @@ def predictions(count: int) -> list[bytes]:
     rows = rng.normal(size=(count, len(FEATURES))).round(6).tolist()
     scores = rng.random(count).round(4).tolist()
     plain = (event(at * STEP_MS, dict(zip(FEATURES, row, strict=True))) for at, row in enumerate(rows))
-    return [each.replace(b'"prediction":0.5', b'"prediction":%r' % score) for each, score in zip(plain, scores, strict=True)]
+    return [
+        each.replace(b'"prediction":0.5', b'"prediction":%r' % score) for each, score in zip(plain, scores, strict=True)
+    ]
 
 
 def labels(count: int) -> list[bytes]:
     """A label an hour after each prediction."""
     truth = np.random.default_rng(1).random(count) < 0.5
     return [
-        ENCODE({"id": f"request-{at * STEP_MS:09d}", "ts": BEGIN_MS + (at + DELAY) * STEP_MS, "model": "bench", "label": int(one)})
+        ENCODE(
+            {
+                "id": f"request-{at * STEP_MS:09d}",
+                "ts": BEGIN_MS + (at + DELAY) * STEP_MS,
+                "model": "bench",
+                "label": int(one),
+            }
+        )
         for at, one in enumerate(truth.tolist())
     ]
 
@@ -82,10 +91,15 @@ def run(home: Path, scored: list[bytes], told: list[bytes]) -> Figures:
         begun = time.perf_counter()
         batches, joins, seen = [], [], {}
         first = max(0, at - DELAY)
-        for topic, values in (("predictions", scored[at : at + BATCH]), ("labels", told[first : max(0, at + BATCH - DELAY)])):
+        for topic, values in (
+            ("predictions", scored[at : at + BATCH]),
+            ("labels", told[first : max(0, at + BATCH - DELAY)]),
+        ):
             if not values:
                 continue
-            stamps = ([None] * len(values), range(at, at + len(values)), [now] * len(values)) if topic == "labels" else ()
+            stamps = (
+                ([None] * len(values), range(at, at + len(values)), [now] * len(values)) if topic == "labels" else ()
+            )
             decoded = decoders[topic].decode(TopicRecords(topic, [0] * len(values), values, (), {}, *stamps), now)
             batches += decoded.batches
             joins += decoded.joins

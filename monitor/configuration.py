@@ -201,8 +201,13 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
         if model.performance is not None:
             raise ConfigError(f"models.{model.name}.performance: needs labels; add a section labels to the model")
         return None
-    join = JoinSpec(model.window, model.slide or model.window, labels.ages[-1], labels.join_memory * 3 // 4)
+    join = JoinSpec(model.window, model.slide or model.window, labels.ages[-1], rows_within(labels.join_memory))
     return PerformanceSpec(join, labels.ages, truth_of(settings, model, labels, reference))
+
+
+def rows_within(memory: int) -> int:
+    """Bytes of rows that a join may hold, of the memory that it may take: sorting them and thinning them takes more for a moment."""
+    return memory * 5 // 8
 
 
 def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, reference: Reference) -> Truth:

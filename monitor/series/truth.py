@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,20 +60,10 @@ class Truth:
             return (1.0, 0.0) if self.negative is None else (1.0, 0.0, np.nan)
         return (*map(float, range(len(self.classes))), np.nan)
 
-    @property
-    def _task(self) -> Any:
-        match self.task:
-            case "binary":
-                return detectors.BinaryTask(threshold=self.threshold, weighted=self.weighted)
-            case "multiclass":
-                return detectors.MulticlassTask(self.classes, weighted=self.weighted)
-            case _:
-                return detectors.RegressionTask(weighted=self.weighted)
-
     def empty(self) -> Any:
         """Counts of no rows."""
         kinds: dict[str, Any] = {BINARY: detectors.BinaryCounts, MULTICLASS: detectors.MulticlassCounts}
-        return kinds.get(self.task, detectors.RegressionCounts).empty(self._task)
+        return kinds.get(self.task, detectors.RegressionCounts).empty(task_of(self))
 
     def count(self, labels: Floats, predictions: Floats, weights: Floats) -> Any:
         """Counts of labelled rows, whose labels are known."""
@@ -113,3 +104,15 @@ def told(name: str, metric: Any) -> MetricTold:
         return MetricTold(name, None, None, None, metric.rows, metric.reason)
     lower, upper = metric.interval or (None, None)
     return MetricTold(name, metric.value, lower, upper, metric.rows, None, metric.bounds)
+
+
+@cache
+def task_of(truth: Truth) -> Any:
+    """The library's task: made once, for its bins take longer to make than rows to count."""
+    match truth.task:
+        case "binary":
+            return detectors.BinaryTask(threshold=truth.threshold, weighted=truth.weighted)
+        case "multiclass":
+            return detectors.MulticlassTask(truth.classes, weighted=truth.weighted)
+        case _:
+            return detectors.RegressionTask(weighted=truth.weighted)

@@ -14,6 +14,7 @@ from monitor.app import Daemon
 from monitor.configuration import Configuration, load
 from monitor.settings import ConfigError, load_settings
 from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
+from tests.charted import seeded
 from tests.fakes import NOON, ListSource, ManualClock
 
 PREDICTIONS, LABELS = Partition("predictions", 0), Partition("labels", 0)
@@ -52,12 +53,29 @@ def configuration(home: Path, **changes: Any) -> Configuration:
 class LabelledDaemon:
     """A daemon that reads lists, and is turned by hand."""
 
-    def __init__(self, home: Path, log: Mapping[Partition, Sequence[bytes | None]], **changes: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        log: Mapping[Partition, Sequence[bytes | None]],
+        *,
+        keys: Sequence[bytes | None] = (),
+        batch: int = 1000,
+        **changes: Any,
+    ) -> None:
         self.clock = ManualClock()
-        self.source = ListSource(log, now=self.clock.now, keys={LABELS: []})
+        self.source = ListSource(log, batch=batch, now=self.clock.now, keys={LABELS: keys})
         self.daemon = Daemon.start(configuration(home, **changes), clock=self.clock, source=self.source)
-        self.source.open({})
-        self.daemon.loop.begin([])
+        store, pipeline = self.daemon.store, self.daemon.pipeline
+        facts = pipeline.restore(store.records(), self.clock.now())
+        self.daemon.telemetry.restore(pipeline.current())
+        self.source.open(store.positions())
+        self.daemon.loop.begin(facts)
+
+    def kill(self) -> None:
+        """It ends without a word: what was not saved is gone."""
+        self.daemon.source.close()
+        self.daemon.server.server_close()
+        self.daemon.store.close()
 
     def labels(self, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None = None) -> None:
         """Labels arrive."""
@@ -97,9 +115,7 @@ def started(home: Path) -> Iterator[list[LabelledDaemon]]:
     running: list[LabelledDaemon] = []
     yield running
     for each in running:
-        each.daemon.source.close()
-        each.daemon.server.server_close()
-        each.daemon.store.close()
+        each.kill()
 
 
 def begin(home: Path, started: list[LabelledDaemon], **changes: Any) -> LabelledDaemon:
@@ -276,6 +292,42 @@ def test_labels_that_are_behind_hold_what_they_are_of_and_no_feature(home: Path,
     here.turn()
     here.turn()
     assert here.performance[0]["labelled"] == 1
+
+
+def test_a_daemon_that_is_killed_tells_what_one_tells_that_is_not(home: Path, started: list[LabelledDaemon]) -> None:
+    """Killed between any two turns, with some of it saved: nothing is joined twice, and nothing is lost."""
+    rng = np.random.default_rng(seeded())
+    scores, truths = rng.random(400), rng.random(400) < 0.5
+    log = {
+        PREDICTIONS: [
+            *MARK,
+            *(predicted(n, score, START + n * SECOND) for n, score in enumerate(scores.tolist())),
+            *time(START + 40 * MINUTE),
+        ],
+        LABELS: [
+            labelled(n, "yes" if truth else "no", START + n * SECOND + 60 * SECOND)
+            for n, truth in enumerate(truths.tolist())
+            if rng.random() < 0.8
+        ],
+    }
+    told = []
+    for killed in (False, True):
+        directory = home / str(killed)
+        here = LabelledDaemon(home, log, keys=[None] * 400, batch=40, state=str(directory))
+        for _ in range(24):
+            here.turn(seconds=4.0)
+            if rng.random() < 0.5:
+                here.daemon.loop.save()
+            if killed and rng.random() < 0.5:
+                here.kill()
+                here = LabelledDaemon(home, log, keys=[None] * 400, batch=40, state=str(directory))
+        for _ in range(30):
+            here.turn()
+        started.append(here)
+        told.append(here.performance)
+
+    assert told[0] == told[1]
+    assert told[0][0]["labelled"] > 0
 
 
 @pytest.mark.parametrize(

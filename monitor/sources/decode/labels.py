@@ -24,7 +24,7 @@ from monitor.sources.decode.joining import (
     as_number,
     label_fields,
 )
-from monitor.sources.decode.mapping import event_times, map_rows
+from monitor.sources.decode.mapping import Timer, event_times, map_rows
 from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, SeriesFields, TopicFields
@@ -147,6 +147,10 @@ class LabelDecoder(TopicDecoder):
         for keys in self._versions.values():
             for key in keys:
                 yield key, rows
+
+    def _timer(self, now: Nanos) -> Timer:
+        """A label without a time has its record's: of one that is explained, now."""
+        return partial(stamped_times, np.full(1, now))
 
     def _id_of(self, key: bytes | None) -> object:
         """The id that a record's key is: its text, the JSON text that it is, or what JSON holds at the path of ids."""
