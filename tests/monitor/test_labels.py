@@ -294,6 +294,90 @@ def test_labels_that_are_behind_hold_what_they_are_of_and_no_feature(home: Path,
     assert here.performance[0]["labelled"] == 1
 
 
+def judged_of(here: LabelledDaemon, events: Sequence[bytes], labels: Sequence[bytes]) -> Any:
+    """What becomes of a minute of events and these labels."""
+    here.source.append(PREDICTIONS, [*MARK, *events])
+    here.labels(labels)
+    here.turn()
+    here.source.append(PREDICTIONS, time(START + 15 * MINUTE))
+    here.turn()
+    here.turn()
+    return here.performance[-1]
+
+
+def test_numbers_are_read_however_they_are_spelled_though_the_reference_has_no_prediction(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    Reference.fit({"age": [float(n) for n in range(100)]}).save(home / "r.json")
+    model = MODEL | {"labels": {"wait": "10m"}, "performance": {"task": "regression", "metrics": ["mae", "bias"]}}
+    answers = [1, "2.5", 3.0, "x", float("nan"), True]
+    told = judged_of(
+        begin(home, started, models=[model]),
+        [predicted(n, 2.0, START + n) for n in range(7)],
+        [labelled(n, answer, START) for n, answer in enumerate(answers)],
+    )
+
+    assert (told["task"], told["predictions"], told["labelled"]) == ("regression", 7, 4)
+    assert {name: each["value"] for name, each in told["metrics"].items()} == {
+        "mae": pytest.approx((1 + 0.5 + 1 + 1) / 4),
+        "bias": pytest.approx((1 - 0.5 - 1 + 1) / 4),
+    }
+    assert [
+        n for labels, n in started[0].metric("driftd_events_rejected_total").items() if "label_invalid" in labels
+    ] == [2]
+
+
+def test_classes_are_those_of_the_reference_and_weights_count(home: Path, started: list[LabelledDaemon]) -> None:
+    reference = Reference.fit(
+        {"age": [float(n) for n in range(99)], "animal": ["cat", "dog", "owl"] * 33}, prediction="animal"
+    )
+    reference.save(home / "r.json")
+    topics = [TOPICS[0], {"name": "labels", "kind": "labels", "fields": {"label": "truth", "weight": "w"}}]
+    here = begin(home, started, topics=topics, models=[MODEL | {"labels": {"wait": "10m"}}])
+    told = judged_of(
+        here,
+        [predicted(n, animal, START + n) for n, animal in enumerate(["cat", "cat", "dog", "owl", "cat"])],
+        [
+            labelled(0, None, START, truth="cat", w=3),
+            labelled(1, None, START, truth="dog"),
+            labelled(2, None, START, truth="fox"),
+            labelled(3, None, START, truth="owl", w=-1),
+            labelled(4, None, START, truth="cat", w="2"),
+        ],
+    )
+
+    assert (told["task"], told["labelled"]) == ("multiclass", 2)
+    assert told["metrics"]["accuracy"]["value"] == pytest.approx(3 / 4)
+    assert told["classes"][0] == {"class": "cat", "predictions": 3, "labelled": 2}
+    rejected = {
+        labels.split('reason="')[1][:-2]: n for labels, n in here.metric("driftd_events_rejected_total").items()
+    }
+    assert rejected == {"label_unknown": 1, "weight_invalid": 2}
+
+
+def test_a_label_is_of_every_version_of_its_model(home: Path, started: list[LabelledDaemon]) -> None:
+    models = [MODEL | {"version": version} for version in ("1", "2")]
+    here = begin(home, started, models=models)
+    events = [predicted(n, 0.9, START + n, version=str(1 + n % 2)) for n in range(4)]
+    later = [predicted(1000 + n, 0.5, START + 15 * MINUTE + n, version=str(1 + n % 2)) for n in range(18)]
+    marks = [predicted(-1, 0.5, START - 30 * SECOND, version=version) for version in "12"]
+    here.source.append(PREDICTIONS, [*marks, *events])
+    here.labels([labelled(n, "yes" if n < 2 else "no", START) for n in range(4)])
+    here.turn()
+    here.source.append(PREDICTIONS, later)
+    here.turn()
+    here.turn()
+
+    both = here.get("/api/v1/models/churn")
+    assert [each["version"] for each in both] == ["1", "2"]
+    assert [
+        (each["performance"][0]["labelled"], each["performance"][0]["metrics"]["accuracy"]["value"]) for each in both
+    ] == [
+        (2, 0.5),
+        (2, 0.5),
+    ]
+
+
 def test_a_daemon_that_is_killed_tells_what_one_tells_that_is_not(home: Path, started: list[LabelledDaemon]) -> None:
     """Killed between any two turns, with some of it saved: nothing is joined twice, and nothing is lost."""
     rng = np.random.default_rng(seeded())
