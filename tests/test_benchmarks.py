@@ -17,6 +17,7 @@ from benchmarks import (
     contenders,
     daemon,
     fit,
+    labels,
     measure,
     memory,
     page,
@@ -277,3 +278,10 @@ def test_what_is_measured_of_performance_is_done() -> None:
         counted()
     for work in performance.windows().values():
         work()
+
+
+def test_labels_are_joined_where_their_cost_is_measured(tmp_path: Path) -> None:
+    scored, told = labels.predictions(60_000 // 5), labels.labels(60_000 // 5)
+
+    assert labels.run(tmp_path, scored, [])["judged"] == 0
+    assert labels.run(tmp_path, scored, told)["saved"] > 0
