@@ -15,6 +15,8 @@ import numpy as np
 
 from detectors.features import Bools, Feature, Floats, Ints, NumericFeature
 from detectors.layout import Layout
+from detectors.sketches.placing import NOWHERE
+from detectors.sketches.sums import run_sums
 
 Counted = TypeVar("Counted", Ints, Floats)
 
@@ -149,9 +151,9 @@ class MergedCells:
 
     def merge(self, counts: Ints) -> Ints:
         """Return a sketch's counts on these cells, int64[f, width]; zeros beyond a feature's own."""
-        runs, kept = self._starts
+        starts, kept = self._starts
         merged = np.zeros((len(self.cuts), self.width), dtype=np.int64)
-        merged[self.held] = np.add.reduceat(counts, runs)[kept]
+        merged[self.held] = run_sums(counts, starts)[kept]
         return merged
 
     def rungs(self, at: int) -> Floats:
@@ -160,9 +162,14 @@ class MergedCells:
         return feature.edges[self.cuts[at][1:] - 1]
 
     def codes(self, at: int) -> Ints:
-        """Return the cell of each code of a categorical, other among them, int64[K + 1]; `at` in the layout's order."""
+        """Return the merged cell of each usable cell of a feature, `at` in the layout's order, int64[usable]."""
         feature = self.layout.features[at]
         return np.searchsorted(self.cuts[at], np.arange(feature.usable), side="right") - 1
+
+    def places(self, at: int) -> Ints:
+        """Return the same of all cells of its row of counts, NOWHERE for those of missing values, int64[cells]."""
+        feature = self.layout.features[at]
+        return np.append(self.codes(at), np.full(feature.cells - feature.usable, NOWHERE))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

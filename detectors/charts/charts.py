@@ -213,19 +213,20 @@ class Charts:
 
     def _point(self, seen: "_Judged", found: "_Found", warnings: tuple[int, float]) -> ChartPoint:
         """What is said after a subgroup."""
+        values = self.values
         return ChartPoint(
             start=seen.start,
             end=seen.end,
             rows=seen.rows,
             increments=found.increments,
-            values=self.values,
+            values=values,
             thresholds=self.design.thresholds,
             judged=self.judged,
             z=found.z,
             effects=found.effects,
             firing=self.firing,
             certain=found.certain,
-            warning=self.warning,
+            warning=self._warns(values),
             since=np.hstack([self._since, found.rates.since]),
             row_values=self.row_charts.values.copy(),
             row_firing=self.row_charts.firing.copy(),
@@ -379,7 +380,10 @@ class Charts:
     @property
     def warning(self) -> Bools:
         """Which features have a sum past half its threshold, bool[f]."""
-        return np.asarray((self.values >= self.design.thresholds / 2).any(axis=1))
+        return self._warns(self.values)
+
+    def _warns(self, values: Floats) -> Bools:
+        return np.asarray((values >= self.design.thresholds / 2).any(axis=1))
 
     @property
     def suspect(self) -> bool:

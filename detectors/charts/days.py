@@ -113,8 +113,11 @@ class DayCheck:
         if day != self.today[0]:
             self._close()
             self.today[0] = day
-        self.sums += np.where(looked[:, None], np.clip(z, -CLIP, CLIP), 0.0)
-        self.tolerated += np.where(looked[:, None], np.maximum(-(z[:, 0:4:2] + z[:, 1:4:2]) / 2, 0.0), 0.0)
+        which = looked[
+            :, None
+        ]  # a factor: to choose by it would leave the order of the columns, and take twice the time
+        self.sums += np.minimum(np.maximum(z, -CLIP), CLIP) * which
+        self.tolerated += np.minimum(z[:, 0:4:2] + z[:, 1:4:2], 0.0) * (which * -0.5)
         self.counts += looked
         alarmed, before = some(firing), some(self.firing)
         self.today[1:] += (alarmed and not before, alarmed * self._length, self._length)

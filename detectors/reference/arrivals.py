@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detectors.calibration.cells import MergedCells
-from detectors.calibration.collect import NO_TIME, WindowTally
+from detectors.calibration.collect import NO_TIME, WindowTally, occurring
 from detectors.columns import Column
 from detectors.features import Ints
 from detectors.layout import Layout
@@ -50,8 +50,8 @@ class Arrivals:
         self.last = last if self.last is None else max(self.last, last)
         if self.window_ns is not None:
             self._note(times // MINUTE_NS)
-            windows, rows = np.unique(times // self.window_ns, return_counts=True)
-            for window, count in zip(windows.tolist(), rows.tolist(), strict=True):
+            windows, which = occurring(times // self.window_ns)
+            for window, count in zip(windows.tolist(), np.bincount(which).tolist(), strict=True):
                 self.rows[window] += count
             if len(self.rows) > 2 * MOST_HELD:
                 self.rows = Counter({window: self.rows[window] for window in sorted(self.rows)[-MOST_HELD:]})

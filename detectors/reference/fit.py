@@ -12,11 +12,12 @@ from detectors.calibration.collect import Placed, WindowTally
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
 from detectors.columns import Column, as_codes, as_columns, as_written_floats, infer_kind, refuse_time
 from detectors.encoding import PREDICTION
-from detectors.features import LARGEST, CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
+from detectors.features import CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
 from detectors.layout import Layout
 from detectors.reference.arrivals import Arrivals, nanoseconds
 from detectors.reference.copies import Copy, RowSample
-from detectors.reference.profiles import BlockBuffer, CategoryProfile, NumericProfile
+from detectors.reference.profiles import CategoryProfile, NumericProfile
+from detectors.sketches.placing import ColumnCells
 from detectors.spellings import CategoryCodes
 
 RawChunk = Mapping[str, ArrayLike]
@@ -101,60 +102,38 @@ class FirstPass:
 
 
 class BinCounts:
-    """Second pass: how many values of one feature are in each bin, and their sum.
-
-    The counts are those that a sketch would hold. Values are sorted a block at a time, which is five times as fast as to
-    look each one up, and gives their sums as well.
-    """
+    """Second pass: how many values of one feature are in each bin, as a sketch would hold them, and their sum."""
 
     def __init__(self, feature: NumericFeature, mean: float, std: float) -> None:
         self._feature = feature
         self._moments = mean, std
         bound = max(abs(feature.min), abs(feature.max))
-        self._scale = 2.0**-64 if bound > 2.0**900 else 1.0  # so that a sum of huge values stays finite
-        self._rungs = feature.edges if feature.edges.size else np.array([-LARGEST])
-        self._sums = np.zeros(self._rungs.size + 1)
-        self._inside = np.zeros(self._rungs.size + 1, dtype=np.int64)
-        self._lost = np.zeros(3, dtype=np.int64)  # missing, -inf, +inf
-        self._blocks = BlockBuffer(self._digest)
+        self._cells = ColumnCells(feature.edges, 2.0**-64 if bound > 2.0**900 else 1.0)  # so that a sum stays finite
+        self._absent = 0
 
-    def add(self, column: Column) -> Floats:
-        """Take a column of any kind. Returns its values as they were counted."""
+    def add(self, column: Column) -> tuple[Floats, Codes]:
+        """Take a column of any kind. Returns its values as they were counted, and the cell of each."""
         values = as_written_floats(column)
-        lost = values.size - self._blocks.add(values)
-        if lost:
-            below, above = np.count_nonzero(values <= -LARGEST), np.count_nonzero(values >= LARGEST)
-            self._lost += np.array([lost - below - above, below, above])
-        return values
+        return values, self._cells.add(values)
 
     def absent(self, rows: int) -> None:
         """Take rows of a chunk that has no such column."""
-        self._lost[0] += rows
-
-    def _digest(self, block: Floats) -> None:
-        values = np.sort(block)
-        firsts = np.concatenate([[0], np.searchsorted(values, self._rungs, side="right")])
-        counts = np.diff(firsts, append=values.size)
-        self._inside += counts
-        held = counts > 0
-        self._sums[held] += np.add.reduceat(values * self._scale, firsts[held])
+        self._absent += rows
 
     def counted(self) -> NumericBaseline:
         """Return the feature with its counts, and with the mean of each bin kept inside the bin."""
-        self._blocks.flush()
-        feature = self._feature
-        counts, means = np.concatenate([self._inside, self._lost]), self._bin_means()
-        return NumericBaseline(feature.name, feature.edges, feature.discrete, counts, means, *self._moments)
+        feature, counts = self._feature, self._cells.counts.copy()
+        counts[feature.usable] += self._absent
+        return NumericBaseline(feature.name, feature.edges, feature.discrete, counts, self._bin_means(), *self._moments)
 
     def _bin_means(self) -> Floats:
         feature, edges = self._feature, self._feature.edges
         if not feature.bins:
             return np.zeros(2)
-        inside = self._inside[1:-1]
         low, high = np.nextafter(edges[:-1], np.inf), edges[1:]
-        means = low / 2 + high / 2  # where a bin is empty
-        np.divide(self._sums[1:-1], inside * self._scale, out=means, where=inside > 0)
-        return np.concatenate([[feature.min], np.clip(means, low, high), [feature.max]])
+        means = self._cells.means()
+        means = np.where(np.isnan(means), low / 2 + high / 2, np.clip(means, low, high))  # the middle of what is empty
+        return np.concatenate([[feature.min], means, [feature.max]])
 
 
 class CodeCounts:
@@ -165,11 +144,11 @@ class CodeCounts:
         self._codes = CategoryCodes(feature.categories)
         self._counts = np.zeros(feature.cells, dtype=np.int64)
 
-    def add(self, column: Column) -> Codes:
-        """Take a column of any kind. Returns the codes that were counted."""
+    def add(self, column: Column) -> tuple[Codes, Codes]:
+        """Take a column of any kind. Returns the codes that were counted, which are also the cells of the rows."""
         codes = as_codes(column, self._codes)
         self._counts += np.bincount(codes, minlength=self._counts.size)
-        return codes
+        return codes, codes
 
     def absent(self, rows: int) -> None:
         """Take rows of a chunk that has no such column."""
@@ -204,10 +183,10 @@ class SecondPass:
                 counts.absent(rows)
                 self.sample.absent(name, self.rows, rows)
                 continue
-            column = counts.add(chunk[name])
+            column, cells = counts.add(chunk[name])
             self.sample.take(name, column, self.rows)
             if placed is not None:
-                placed.add(at, column)
+                placed.add(at, cells)
         self.rows += rows
 
     def _place(self, chunk: Mapping[str, Column]) -> Placed | None:

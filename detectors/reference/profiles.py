@@ -115,9 +115,9 @@ class NumericProfile:
         self._sample[self.seen : self.seen + room] = block[:room]
         rest = block[room:]
         if rest.size:
-            slots = self._random.integers(0, np.arange(self.seen + room + 1, self.seen + block.size + 1))
-            kept = slots < SAMPLE
-            self._sample[slots[kept]] = rest[kept]
+            ranks = np.arange(self.seen + room + 1, self.seen + block.size + 1)
+            kept = np.flatnonzero(self._random.random(rest.size) * ranks < SAMPLE)
+            self._sample[self._random.integers(0, SAMPLE, kept.size)] = rest[kept]
 
     @property
     def discrete(self) -> bool:

@@ -1,4 +1,5 @@
-// Numbers and codes to counts: one pass, no temporary. detectors/sketches/counting.py says the same in numpy.
+// Numbers and codes to counts: one pass, no temporary. detectors/sketches/counting.py says the same in numpy. A reference is
+// counted a column at a time, with the sums of what lies in each cell and by window; detectors/sketches/placing.py says that.
 //
 // A value's place among a feature's edges is the number of edges that are not at or above it: numpy's
 // searchsorted(side="left"), with NaN above all. There are few edges (about 390), and they are near, so the time goes into
@@ -41,7 +42,9 @@ struct Tables {
     std::int64_t size = 0;  // of the flat count vector
 };
 
-void count_lanes(const Edges &edges, const double (&values)[LANES], int used, std::int64_t *row) {
+// Hands `take` each value's lane and cell: under, bins, over, missing, -inf, +inf.
+template <typename Take>
+void place_lanes(const Edges &edges, const double (&values)[LANES], int used, Take take) {
     const double *place[LANES];
     std::fill(place, place + LANES, edges.begin);
     for (std::size_t left = edges.size; left > 1; left -= left / 2) {
@@ -51,23 +54,30 @@ void count_lanes(const Edges &edges, const double (&values)[LANES], int used, st
             place[lane] = !(above[-1] >= values[lane]) ? above : place[lane];  // not "<": NaN climbs to the top
         }
     }
-    std::int64_t *const lost = row + edges.size + 1;
+    const auto lost = static_cast<std::ptrdiff_t>(edges.size + 1);
     for (int lane = 0; lane < used; ++lane) {
         const double value = values[lane];
         const std::ptrdiff_t at = place[lane] - edges.begin + !(*place[lane] >= value);
         const std::ptrdiff_t why = (value < 0.0) + 2 * (value > 0.0);  // NaN, -inf, +inf
-        ++*(std::fabs(value) < LARGEST ? row + at : lost + why);
+        take(lane, std::fabs(value) < LARGEST ? at : lost + why);
+    }
+}
+
+// Hands `take` each row of a column and its cell.
+template <typename Take>
+void place_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride, Take take) {
+    double values[LANES] = {};
+    for (std::ptrdiff_t row = 0; row < rows; row += LANES) {
+        const int used = static_cast<int>(std::min<std::ptrdiff_t>(LANES, rows - row));
+        for (int lane = 0; lane < used; ++lane) values[lane] = at<double>(column + (row + lane) * stride);
+        place_lanes(edges, values, used, [&](int lane, std::ptrdiff_t cell) { take(row + lane, values[lane], cell); });
     }
 }
 
 void count_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride,
                   std::int64_t *counts) {
-    double values[LANES] = {};
-    for (std::ptrdiff_t row = 0; row < rows; row += LANES) {
-        const int used = static_cast<int>(std::min<std::ptrdiff_t>(LANES, rows - row));
-        for (int lane = 0; lane < used; ++lane) values[lane] = at<double>(column + (row + lane) * stride);
-        count_lanes(edges, values, used, counts + edges.first);
-    }
+    std::int64_t *const row = counts + edges.first;
+    place_column(edges, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
 }
 
 void count_numbers(const Tables &tables, const Py_buffer &numbers, std::int64_t *counts) {
@@ -106,6 +116,90 @@ void count_codes(const Tables &tables, const Py_buffer &codes, std::int64_t *cou
         column += codes.strides[1];
     }
 }
+
+// --- a column of a reference ------------------------------------------------------------------------------------------
+
+bool is_row(const View &view, const char *letters, Py_ssize_t width) {
+    return view.holds(letters, width, 1) && view.aligned(static_cast<std::size_t>(width));
+}
+
+// place(edges, values, scale, bases, counts, sums, cells): False, and nothing done, where they do not fit.
+bool place_all(PyObject *const *arguments, double scale) {
+    const View edges(arguments[0], PyBUF_CONTIG_RO | PyBUF_FORMAT), values(arguments[1], PyBUF_RECORDS_RO);
+    const View bases(arguments[3], PyBUF_CONTIG_RO | PyBUF_FORMAT), counts(arguments[4], PyBUF_CONTIG | PyBUF_FORMAT);
+    const View sums(arguments[5], PyBUF_CONTIG | PyBUF_FORMAT), cells(arguments[6], PyBUF_CONTIG | PyBUF_FORMAT);
+    if (!is_row(edges, "d", sizeof(double)) || !values.holds("d", sizeof(double), 1) ||
+        !is_row(bases, "d", sizeof(double)) || !is_row(counts, "lq", sizeof(std::int64_t)) ||
+        !is_row(sums, "d", sizeof(double)) || !is_row(cells, "il", sizeof(std::int32_t)) || edges.buffer.shape[0] < 1 ||
+        counts.buffer.shape[0] != edges.buffer.shape[0] + 4 || sums.buffer.shape[0] != counts.buffer.shape[0] ||
+        bases.buffer.shape[0] != counts.buffer.shape[0] || cells.buffer.shape[0] != values.buffer.shape[0])
+        return false;
+    const Edges ladder{static_cast<const double *>(edges.buffer.buf), static_cast<std::size_t>(edges.buffer.shape[0]), 0};
+    const auto *const base = static_cast<const double *>(bases.buffer.buf);
+    auto *const count = static_cast<std::int64_t *>(counts.buffer.buf);
+    auto *const sum = static_cast<double *>(sums.buffer.buf);
+    auto *const found = static_cast<std::int32_t *>(cells.buffer.buf);
+    place_column(ladder, static_cast<const char *>(values.buffer.buf), values.buffer.shape[0], values.buffer.strides[0],
+                 [=](std::ptrdiff_t row, double value, std::ptrdiff_t cell) {
+                     ++count[cell];
+                     sum[cell] += value * scale - base[cell];
+                     found[row] = static_cast<std::int32_t>(cell);
+                 });
+    return true;
+}
+
+template <typename Number>
+bool lie_in(const Number *numbers, Py_ssize_t size, Number least, Py_ssize_t end) {
+    Number low = least, high = least;
+    for (Py_ssize_t at = 0; at < size; ++at) {
+        low = std::min(low, numbers[at]);
+        high = std::max(high, numbers[at]);
+    }
+    return low >= least && high < static_cast<Number>(end);
+}
+
+// tally(cells, merged, window, slots, counts): False, and nothing counted, where they do not fit.
+bool tally_all(PyObject *const *arguments) {
+    const View cells(arguments[0], PyBUF_CONTIG_RO | PyBUF_FORMAT), merged(arguments[1], PyBUF_CONTIG_RO | PyBUF_FORMAT);
+    const View window(arguments[2], PyBUF_CONTIG_RO | PyBUF_FORMAT), slots(arguments[3], PyBUF_CONTIG_RO | PyBUF_FORMAT);
+    const View counts(arguments[4], PyBUF_RECORDS);
+    if (!is_row(cells, "il", sizeof(std::int32_t)) || !is_row(merged, "lq", sizeof(std::int64_t)) ||
+        !is_row(window, "lq", sizeof(std::int64_t)) || !is_row(slots, "lq", sizeof(std::int64_t)) ||
+        !counts.holds("IL", sizeof(std::uint32_t), 2) || !counts.aligned(alignof(std::uint32_t)) ||
+        counts.buffer.strides[1] != static_cast<Py_ssize_t>(sizeof(std::uint32_t)) ||
+        cells.buffer.shape[0] != window.buffer.shape[0])
+        return false;
+    const auto *const cell = static_cast<const std::int32_t *>(cells.buffer.buf);
+    const auto *const into = static_cast<const std::int64_t *>(merged.buffer.buf);
+    const auto *const within = static_cast<const std::int64_t *>(window.buffer.buf);
+    const auto *const slot = static_cast<const std::int64_t *>(slots.buffer.buf);
+    const Py_ssize_t rows = cells.buffer.shape[0], known = merged.buffer.shape[0], windows = slots.buffer.shape[0];
+    if (!lie_in<std::int32_t>(cell, rows, 0, known) || !lie_in<std::int64_t>(within, rows, 0, windows) ||
+        !lie_in<std::int64_t>(into, known, -1, counts.buffer.shape[1]) ||
+        !lie_in<std::int64_t>(slot, windows, -1, counts.buffer.shape[0]))
+        return false;
+    char *const begin = static_cast<char *>(counts.buffer.buf);
+    for (Py_ssize_t row = 0; row < rows; ++row) {
+        const std::int64_t place = into[cell[row]], line = slot[within[row]];
+        if (place >= 0 && line >= 0)
+            ++reinterpret_cast<std::uint32_t *>(begin + line * counts.buffer.strides[0])[place];
+    }
+    return true;
+}
+
+PyObject *place(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
+    if (number != 7) return PyErr_Format(PyExc_TypeError, "place takes 7 arguments, not %zd", number);
+    const double scale = PyFloat_AsDouble(arguments[2]);
+    if (PyErr_Occurred()) return nullptr;
+    return PyBool_FromLong(place_all(arguments, scale));
+}
+
+PyObject *tally(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
+    if (number != 5) return PyErr_Format(PyExc_TypeError, "tally takes 5 arguments, not %zd", number);
+    return PyBool_FromLong(tally_all(arguments));
+}
+
+// --- a batch on a layout ----------------------------------------------------------------------------------------------
 
 struct Counter {
     PyObject_HEAD
@@ -237,10 +331,17 @@ int fill(PyObject *module) {
     return added;
 }
 
+PyMethodDef module_methods[] = {
+    {"place", reinterpret_cast<PyCFunction>(slot(place)), METH_FASTCALL,
+     "place(edges, values, scale, bases, counts, sums, cells): find each value's cell, count it and add it up."},
+    {"tally", reinterpret_cast<PyCFunction>(slot(tally)), METH_FASTCALL,
+     "tally(cells, merged, window, slots, counts): count rows by window and merged cell."},
+    {nullptr, nullptr, 0, nullptr}};
+
 PyModuleDef_Slot module_slots[] = {{Py_mod_exec, slot(fill)}, {0, nullptr}};
 
 PyModuleDef module_definition = {
-    PyModuleDef_HEAD_INIT, "_count", "Numbers and codes to counts.", 0, nullptr, module_slots, nullptr, nullptr, nullptr};
+    PyModuleDef_HEAD_INIT, "_count", "Numbers and codes to counts.", 0, module_methods, module_slots, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -220,6 +220,20 @@ bool shares(PyObject *const *given) {
     return true;
 }
 
+bool runs(PyObject *const *given) {
+    const Ints counts(given[0], 1), starts(given[1], 1), sums(given[2], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !starts.fits() || !sums.fits() || !same_length({starts.length(), sums.length()}) ||
+        !chained(starts, counts.length()))
+        return false;
+    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+        const std::int64_t end = row + 1 < starts.length() ? starts[row + 1] : counts.length();
+        std::int64_t sum = 0;
+        for (std::int64_t cell = starts[row]; cell < end; ++cell) sum += counts[cell];
+        sums[row] = sum;
+    }
+    return true;
+}
+
 // A function of so many arrays as one of Python's: True where it was done, False where they do not fit.
 template <bool (*work)(PyObject *const *), Py_ssize_t arrays>
 PyObject *called(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
@@ -237,6 +251,7 @@ PyMethodDef methods[] = {
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
     {"moments", method<moments, 5>(), METH_FASTCALL, "moments(counts, starts, widths, places, sums): fill the last."},
     {"pearson", method<pearson, 5>(), METH_FASTCALL, "pearson(window, reference, starts, sums, dof): fill the last two."},
+    {"runs", method<runs, 3>(), METH_FASTCALL, "runs(counts, starts, sums): fill the last."},
     {"shares", method<shares, 6>(), METH_FASTCALL,
      "shares(window, reference, starts, ratios, apart, expected): fill the last three."},
     {nullptr, nullptr, 0, nullptr}};

@@ -84,6 +84,14 @@ def running(counts: Ints) -> Floats:
     return np.asarray(np.subtract(total, total[:, :1] - counts[:, :1], dtype=np.float64))
 
 
+def run_sums(counts: Ints, starts: Ints) -> Ints:
+    """Return the sums of runs of counts int64[size] that begin at `starts` int64[r], rising from 0; the last goes to the end."""
+    sums = np.empty(starts.size, dtype=np.int64)
+    if not USED or not _sums.runs(counts, starts, sums):
+        return np.asarray(np.add.reduceat(counts, starts))
+    return sums
+
+
 def moments(layout: Layout, counts: Ints, places: Floats) -> Floats:
     """Return the sum of counts times places of each number, float64[k]; places are float64[k, cells], 0 beyond a row's cells."""
     sums = np.empty(len(places))

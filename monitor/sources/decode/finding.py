@@ -120,9 +120,14 @@ class FeatureFinder:
     def look(self, rows: Iterable[Mapping[Path, object]]) -> None:
         """Look through rows of the model; what is new becomes a feature, or is left out with its reason."""
         found: dict[str, list[object]] = defaultdict(list)
+        settled = self._settled
+        passed, predicted = self._not_features | settled, self.predicted and PREDICTION not in settled
         for row in rows:
-            for name, value in self._values(row):
-                found[name].append(value)
+            for name, value in self._held(row).items():
+                if name not in passed:
+                    found[name].append(value)
+            if predicted:
+                found[PREDICTION].append(row.get(self.fields.prediction))
         for name, every in found.items():
             values = [value for value in every if value is not None]
             self.order.setdefault(name)
@@ -191,17 +196,24 @@ class FeatureFinder:
             return "named as a prediction; name it in --columns to keep it"
         return "a time" if is_time(name, values, self.fields.unit) else None
 
-    def _values(self, row: Mapping[Path, object]) -> Iterable[tuple[str, object]]:
-        """The features of a row by name, and its prediction."""
+    def _held(self, row: Mapping[Path, object]) -> Mapping[str, object]:
+        """What stands where a row has its features, by name."""
         path = self.fields.features
         held = row.get(path)
-        if not isinstance(held, Mapping):
-            held = {
-                at[len(path)]: value for at, value in row.items() if at[: len(path)] == path and len(at) > len(path)
-            }
-        ours = (OURS if path else OURS | self.envelope) | self.predicted_inside
-        found = held.items() if ours.isdisjoint(held) else [item for item in held.items() if item[0] not in ours]
-        return [*found, (PREDICTION, row.get(self.fields.prediction))] if self.predicted else found
+        if isinstance(held, Mapping):
+            return held
+        return {at[len(path)]: value for at, value in row.items() if at[: len(path)] == path and len(at) > len(path)}
+
+    @property
+    def _not_features(self) -> set[str]:
+        """Names that stand among the features and are none of them, and those of ours."""
+        return {*(OURS if self.fields.features else OURS | self.envelope), *self.predicted_inside}
+
+    @property
+    def _settled(self) -> set[str]:
+        """Names of which no more is to be learnt: numbers, and what is left out."""
+        numbers = {name for name, each in self.features.items() if each.kind is Kind.NUMERIC}
+        return numbers | self.left_out.keys()
 
     @property
     def predicted_inside(self) -> set[str]:

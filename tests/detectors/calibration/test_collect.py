@@ -10,7 +10,8 @@ from detectors.calibration import collect
 from detectors.calibration.cells import MergedCells
 from detectors.calibration.collect import NO_TIME, WindowTally
 from detectors.calibration.windows import WindowCounts
-from detectors.features import Floats, Ints
+from detectors.features import Codes, Ints
+from detectors.sketches.placing import ColumnCells
 
 MINUTE = 60 * 10**9
 Table = dict[str, np.ndarray]
@@ -33,9 +34,14 @@ def rows(count: int, minutes: int, seed: int | None = None) -> tuple[Ints, Table
     return rng.integers(0, minutes * MINUTE, count), table
 
 
-def columns(reference: Reference, table: Table) -> list[Floats | np.ndarray]:
+def columns(reference: Reference, table: Table) -> list[Codes]:
+    """Each feature's cells."""
     numbers, codes = reference.encode(table)
-    return [*numbers.T, *codes.T]
+    found = [
+        ColumnCells(feature.edges).add(column)
+        for feature, column in zip(reference.layout.numeric, numbers.T, strict=True)
+    ]
+    return [*found, *codes.T.copy()]
 
 
 def tally(reference: Reference, times: Ints, rows_a_window: float = 100.0) -> WindowTally:
@@ -100,7 +106,9 @@ def test_rows_without_a_time_are_in_no_window() -> None:
 def test_a_column_that_is_not_there_is_missing() -> None:
     reference = Reference.fit({"x": [1.0, 2.0], "y": [1.0, 2.0]})
     found = tally(reference, np.zeros(2, dtype=np.int64))
-    found.place(np.zeros(2, dtype=np.int64)).add(0, np.array([1.0, 2.0]))
+    found.place(np.zeros(2, dtype=np.int64)).add(
+        0, columns(reference, {name: np.array([1.0, 2.0]) for name in "xy"})[0]
+    )
     counts = found.counted()
 
     assert (counts.rows[:, None] - counts.cells.sum(axis=2)).tolist() == [[0, 2]]
@@ -112,7 +120,7 @@ def test_the_last_eight_weeks_of_windows_are_kept(monkeypatch: pytest.MonkeyPatc
     cells = MergedCells.of(reference.layout, reference.counts, 100.0)
     times = np.array([0, 3, 9]) * collect.KEPT_NS // 4
     found = WindowTally(cells, collect.KEPT_NS // 2, np.unique(times // (collect.KEPT_NS // 2)))
-    found.place(times).add(0, np.array([1.0, 2.0, 2.0]))
+    found.place(times).add(0, columns(reference, {"x": np.array([1.0, 2.0, 2.0])})[0])
 
     assert found.counted().starts.tolist() == [collect.KEPT_NS // 2, 2 * collect.KEPT_NS]
     assert found.counted().rows.tolist() == [1, 1]

@@ -122,7 +122,7 @@ def test_what_goes_missing_for_a_window_a_day_pages_on_none() -> None:
 @pytest.mark.parametrize(
     ("change", "rows"),
     [
-        (shift(0.3), 5_000),
+        (shift(0.42), 5_000),  # a learnt reference may by chance tolerate half of that
         (put("plan", "EU-2", 0.1), 5_000),
         (put("normal", None, 0.1), 5_000),
         (put("few", 3.0, 0.2), 5_000),
@@ -448,7 +448,7 @@ def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
     for at in range(40):
         table = mixed(rng, ROWS)
         if at > 30:
-            shift(0.4)(table)
+            shift(0.8)(table)
         point, expected = usual.feed(table), strict.feed(table)
         same.advance(point.increments)
         other.advance(point.increments)

@@ -108,6 +108,13 @@ def test_tables_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None
     assert bits(*sums.shares(*case)) == bits(*sums.numpy_shares(*case))
 
 
+@given(tables())
+def test_runs_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
+    window, _, cells = case
+
+    assert bits(sums.run_sums(window, cells.starts)) == bits(np.add.reduceat(window, cells.starts))
+
+
 def test_scores_do_not_depend_on_who_adds(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     data = {"x": rng.normal(size=3_000), "n": rng.integers(9, size=3_000), "c": rng.choice(["a", "b", "c"], 3_000)}
