@@ -281,7 +281,7 @@ def test_what_is_measured_of_performance_is_done() -> None:
 
 
 def test_labels_are_joined_where_their_cost_is_measured(tmp_path: Path) -> None:
-    scored, told = labels.predictions(60_000 // 5), labels.labels(60_000 // 5)
+    scored, told = labels.predictions(12_000), labels.labels(12_000)
 
     assert labels.run(tmp_path, scored, [])["judged"] == 0
     assert labels.run(tmp_path, scored, told)["saved"] > 0

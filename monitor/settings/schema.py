@@ -451,6 +451,10 @@ class Settings(BaseSettings):
             asked = None if model.labels is None else model.labels.topic
             if asked is not None and asked not in label_topics:
                 raise ValueError(f"models: {model.name}: labels.topic: {asked!r} is no topic of kind labels")
+            if model.labels is not None and all(topic.kind != "predictions" for topic in self.topics):
+                raise ValueError(
+                    f"models: {model.name}: labels are of predictions, but no topic is of kind predictions"
+                )
             if model.labels is not None and not (label_topics or inside):
                 raise ValueError(
                     f"models: {model.name}: labels come from nowhere: there is no topic of kind labels, and no topic maps fields.label"

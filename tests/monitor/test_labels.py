@@ -12,8 +12,10 @@ import yaml
 from detectors import Reference
 from monitor.app import Daemon
 from monitor.configuration import Configuration, load
+from monitor.facts import StateReset
 from monitor.settings import ConfigError, load_settings
 from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
+from tests.build import of
 from tests.charted import seeded
 from tests.fakes import NOON, ListSource, ManualClock
 
@@ -67,6 +69,7 @@ class LabelledDaemon:
         self.daemon = Daemon.start(configuration(home, **changes), clock=self.clock, source=self.source)
         store, pipeline = self.daemon.store, self.daemon.pipeline
         facts = pipeline.restore(store.records(), self.clock.now())
+        self.reset = of(facts, StateReset)
         self.daemon.telemetry.restore(pipeline.current())
         self.source.open(store.positions())
         self.daemon.loop.begin(facts)
@@ -414,6 +417,22 @@ def test_a_daemon_that_is_killed_tells_what_one_tells_that_is_not(home: Path, st
     assert told[0][0]["labelled"] > 0
 
 
+def test_labels_that_are_no_longer_configured_are_forgotten_and_that_is_said(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    here = LabelledDaemon(home, {PREDICTIONS: [*MARK], LABELS: [labelled(0, "yes", START)]}, keys=[None])
+    here.turn()
+    here.daemon.loop.save()
+    kept = here.daemon.store.records()
+    here.kill()
+    plain = {key: value for key, value in MODEL.items() if key != "labels"}
+    without = begin(home, started, topics=TOPICS[:1], models=[plain])
+
+    assert {record.kind for record in kept} >= {"performance/state", "performance/predictions", "performance/labels"}
+    assert [fact.cause for fact in without.reset] == ["labels are no longer joined: what was kept of them is forgotten"]
+    assert without.performance is None
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -423,6 +442,7 @@ def test_a_daemon_that_is_killed_tells_what_one_tells_that_is_not(home: Path, st
             "no model has a section labels",
         ),
         ({"topics": TOPICS[1:]}, "at least one must bring predictions"),
+        ({"topics": [{"name": "features", "kind": "features"}, TOPICS[1]]}, "no topic is of kind predictions"),
         ({"models": [{**MODEL, "labels": {"topic": "truth"}}]}, "'truth' is no topic of kind labels"),
         ({"models": [{**MODEL, "labels": {"wait": "1d", "judge_at": ["2d"]}}]}, "judge_at 2d is later than wait 1d"),
         ({"models": [{**MODEL, "labels": {"join_memory": 64}}]}, "must be a size such as 64MB"),
