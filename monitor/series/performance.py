@@ -22,7 +22,7 @@ from monitor.stream.join import LABEL, Join, JoinSpec, Matched, Rows, Side, Stre
 from monitor.stream.windows import WindowSpec, ends_between
 
 PERFORMANCE = "performance"  # the view's name
-STATE, PREDICTIONS, LABELS = "state", "predictions", "labels"
+STATE, PREDICTIONS, LABELS, PANE = "state", "predictions", "labels", "pane"
 PIECES = 32  # that a stretch is saved in before it is written anew
 DELAY_EDGES = 2.0 ** (np.arange(1, 28 * 8) / 8)  # seconds, 9 % apart: the median of a window is as exact as that
 MOST = 0.9  # of labels: the delay that so many have is told
@@ -62,6 +62,18 @@ class PaneTruth:
         self.delays = self.delays + other.delays
 
 
+class SavedPane(msgspec.Struct):
+    """A pane that later windows share, as it was judged: what comes late for it counts in none of them."""
+
+    number: int
+    start: Nanos
+    level: int
+    counts: bytes
+    predictions: list[int]
+    labelled: list[int]
+    delays: list[int]
+
+
 class SavedPerformance(msgspec.Struct):
     """The view as saved, without its rows."""
 
@@ -88,6 +100,7 @@ class Performance:
         self._starts: list[Nanos] = []  # of the panes that hold predictions, rising
         self._judged: list[Nanos | None] = [None] * len(spec.ages)  # until which end, by age
         self._panes: dict[tuple[int, Nanos], PaneTruth] = {}  # of windows still to be judged, by age and start
+        self._unsaved: dict[tuple[int, Nanos], None] = {}  # of these, and those that are gone
         self._told: dict[int, PerformanceJudged] = {}  # the last window, by age
         self._gone: list[Entry] = []  # rows that the store still holds
         self._changed = False
@@ -165,6 +178,7 @@ class Performance:
             facts += self._tell(start, end, number, level)
         for place in [place for place in self._panes if place[0] == number and place[1] < start + join.slide]:
             del self._panes[place]
+            self._unsaved[place] = None
         return facts
 
     def _tell(self, start: Nanos, end: Nanos, number: int, level: int) -> list[Fact]:
@@ -204,6 +218,7 @@ class Performance:
             known = self._panes[number, start] = self._count(
                 self.join.matched(start, self.spec.ages[number], level), level
             )
+            self._unsaved[number, start] = None
         return known
 
     def _count(self, matched: Matched, level: int) -> PaneTruth:
@@ -256,19 +271,27 @@ class Performance:
 
     def changes(self) -> list[Record]:
         """The records that changed since the last call: rows that came, not those that were there."""
-        if not self._changed:
-            return []
-        self._changed = False
-        gone, self._gone = self._gone, []
-        entries = [*gone, *(entry for side in self.join.sides for entry in _new_pieces(side)), self._entry()]
-        return [self._owner.record(entry) for entry in entries]
+        return self._records(anew=1) if self._changed else []
+
+    def _records(self, *, anew: int) -> list[Record]:
+        gone, self._gone, self._changed = self._gone, [], False
+        pieces = (entry for side in self.join.sides for entry in _new_pieces(side, anew=anew))
+        return [self._owner.record(entry) for entry in [*gone, *pieces, *self._changed_panes(), self._entry()]]
 
     def snapshot(self) -> list[Record]:
         """All state as records."""
         for _, _, stretch in self._stretches():
             stretch.pieces, stretch.thinned = 0, True
-        self._gone, self._changed = [], True
-        return self.changes()
+        self._gone, self._unsaved = [], dict.fromkeys(self._panes)
+        return self._records(anew=sum(len(side.stretches) for side in self.join.sides))
+
+    def _changed_panes(self) -> Iterator[Entry]:
+        for place in self._unsaved:
+            number, start = place
+            pane = self._panes.get(place)
+            row = start // self.spec.join.slide * len(self.spec.ages) + number
+            yield Entry(PANE, None if pane is None else _saved_pane(number, start, pane), row)
+        self._unsaved = {}
 
     def _stretches(self) -> Iterator[tuple[Side, int, Stretch]]:
         for side in self.join.sides:
@@ -299,12 +322,20 @@ class Performance:
             for number, level, matched in saved.levels.get(_kind(side), []):
                 side.stretches[number] = Stretch(level, matched=matched)
         for entry in entries:
-            self._restore_piece(entry)
+            if entry.kind == PANE:
+                self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
+            elif entry.kind != STATE:
+                self._restore_piece(entry)
         return []
 
+    def _restore_pane(self, saved: SavedPane) -> None:
+        counts = self.spec.truth.empty()
+        cells = (np.array(each, dtype=np.int64) for each in (saved.predictions, saved.labelled, saved.delays))
+        restored = type(counts).from_bytes(counts.task, saved.counts).packed()
+        self._panes[saved.number, saved.start] = PaneTruth(saved.level, restored, *cells)
+
     def _restore_piece(self, entry: Entry) -> None:
-        if entry.kind == STATE or entry.number is None:
-            return
+        assert entry.number is not None
         side = self.join.labels if entry.kind == LABELS else self.join.predictions
         number, piece = divmod(entry.number, PIECES)
         stretch = side.stretches[number]
@@ -317,21 +348,31 @@ class Performance:
             self._know_panes(rows)
 
 
+def _saved_pane(number: int, start: Nanos, pane: PaneTruth) -> bytes:
+    cells = pane.predictions.tolist(), pane.labelled.tolist(), pane.delays.tolist()
+    return msgspec.msgpack.encode(SavedPane(number, start, pane.level, pane.counts.to_bytes(), *cells))
+
+
 def _kind(side: Side) -> str:
     return LABELS if side.dtype == LABEL else PREDICTIONS
 
 
-def _new_pieces(side: Side) -> Iterator[Entry]:
-    """What of a side is not saved: the rows that came since, a piece a stretch; where there are many, or rows went, all of it anew."""
+def _new_pieces(side: Side, *, anew: int = 1) -> Iterator[Entry]:
+    """What of a side is not saved: the rows that came since, a piece a stretch; where there are many, all of it anew.
+
+    A stretch that was thinned is written anew too, so many at a time: until then rows that went are in the store, and passed over when
+    it is read.
+    """
     for number, stretch in side.stretches.items():
-        if stretch.thinned or (stretch.unsaved and stretch.pieces == PIECES):
+        if (stretch.thinned and anew) or (stretch.unsaved and stretch.pieces == PIECES):
+            anew -= stretch.thinned
             yield from (_piece(side, number, piece, None) for piece in range(1, stretch.pieces))
             yield _piece(side, number, 0, _bytes(list(stretch.rows)))
-            stretch.pieces = 1
+            stretch.pieces, stretch.thinned = 1, False
         elif stretch.unsaved:
             yield _piece(side, number, stretch.pieces, _bytes(stretch.unsaved))
             stretch.pieces += 1
-        stretch.thinned, stretch.unsaved = False, []
+        stretch.unsaved = []
 
 
 def _bytes(parts: Sequence[Rows]) -> bytes:
