@@ -206,8 +206,8 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
 
 
 def rows_within(memory: int) -> int:
-    """Bytes of rows that a join may hold, of the memory that it may take: sorting them and thinning them takes more for a moment."""
-    return memory * 5 // 8
+    """Bytes of rows that a join may hold, of the memory that it may take: sorting, thinning and saving them takes as much for a moment."""
+    return memory // 2
 
 
 def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, reference: Reference) -> Truth:

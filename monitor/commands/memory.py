@@ -114,7 +114,7 @@ def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nano
 def joins(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of the predictions and labels that wait for each other, at most, and of what counts them."""
     bounds = [spec.performance.join.memory for spec in specs if spec.performance is not None]
-    return sum(bound * 8 // 5 for bound in bounds) + (COUNTING_LABELS if bounds else 0)
+    return 2 * sum(bounds) + (COUNTING_LABELS if bounds else 0)
 
 
 def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:

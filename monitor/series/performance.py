@@ -330,9 +330,11 @@ class Performance:
 
     def _restore_pane(self, saved: SavedPane) -> None:
         counts = self.spec.truth.empty()
-        cells = (np.array(each, dtype=np.int64) for each in (saved.predictions, saved.labelled, saved.delays))
+        predictions, labelled, delays = (
+            np.array(each, dtype=np.int64) for each in (saved.predictions, saved.labelled, saved.delays)
+        )
         restored = type(counts).from_bytes(counts.task, saved.counts).packed()
-        self._panes[saved.number, saved.start] = PaneTruth(saved.level, restored, *cells)
+        self._panes[saved.number, saved.start] = PaneTruth(saved.level, restored, predictions, labelled, delays)
 
     def _restore_piece(self, entry: Entry) -> None:
         assert entry.number is not None
