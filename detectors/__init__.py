@@ -1,5 +1,8 @@
 """Drift of a model's data against a frozen reference; works in a notebook, knows no stream."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, NumericBaseline
 from detectors.charts import BudgetError, Floors
 from detectors.distribution import Distribution, Distributions
@@ -22,22 +25,51 @@ from detectors.univariate.psi import Psi
 from detectors.univariate.unseen import Unseen
 from detectors.univariate.volume import Volume
 
+if TYPE_CHECKING:
+    from detectors.performance import (
+        BinaryCounts,
+        BinaryTask,
+        ClassEstimator,
+        Confusion,
+        CostMatrix,
+        EstimatedPerformance,
+        Measured,
+        Metric,
+        Metrics,
+        MulticlassCounts,
+        MulticlassTask,
+        NumberEstimator,
+        RegressionCounts,
+        RegressionTask,
+        ReliabilityBin,
+        ScoreEstimator,
+        TaskMismatchError,
+        Unavailable,
+        truths,
+    )
+
 __all__ = [
     "DETECTORS",
     "Adwin",
     "Alarm",
     "Alarms",
     "Baseline",
+    "BinaryCounts",
+    "BinaryTask",
     "BudgetError",
     "BudgetMonitor",
     "CategoricalBaseline",
     "CategoricalFeature",
     "ChiSquared",
+    "ClassEstimator",
+    "Confusion",
+    "CostMatrix",
     "DetailMetric",
     "Detector",
     "Distribution",
     "Distributions",
     "DriftScore",
+    "EstimatedPerformance",
     "Feature",
     "FeatureBaseline",
     "Floors",
@@ -46,7 +78,13 @@ __all__ = [
     "Ks",
     "Layout",
     "LayoutMismatchError",
+    "Measured",
+    "Metric",
+    "Metrics",
     "Missing",
+    "MulticlassCounts",
+    "MulticlassTask",
+    "NumberEstimator",
     "NumericBaseline",
     "NumericFeature",
     "PackedSketch",
@@ -54,11 +92,17 @@ __all__ = [
     "Psi",
     "Reference",
     "ReferenceFormatError",
+    "RegressionCounts",
+    "RegressionTask",
+    "ReliabilityBin",
     "ScoreColumns",
+    "ScoreEstimator",
     "Scorer",
     "Scores",
     "Sketch",
     "Tally",
+    "TaskMismatchError",
+    "Unavailable",
     "Unseen",
     "Volume",
     "WindowDetector",
@@ -68,7 +112,39 @@ __all__ = [
     "ks",
     "missing",
     "psi",
+    "truths",
     "unseen",
     "volume",
     "window_detectors",
 ]
+
+PERFORMANCE = frozenset(
+    {
+        "BinaryCounts",
+        "BinaryTask",
+        "ClassEstimator",
+        "Confusion",
+        "CostMatrix",
+        "EstimatedPerformance",
+        "Measured",
+        "Metric",
+        "Metrics",
+        "MulticlassCounts",
+        "MulticlassTask",
+        "NumberEstimator",
+        "RegressionCounts",
+        "RegressionTask",
+        "ReliabilityBin",
+        "ScoreEstimator",
+        "TaskMismatchError",
+        "Unavailable",
+        "truths",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Read `detectors.performance` once it is asked for: scipy's distributions take long, and drift needs none of them."""
+    if name not in PERFORMANCE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("detectors.performance"), name)

@@ -2,10 +2,12 @@
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import version
 from threading import Event
+from types import MappingProxyType
 from typing import Any, Self
 
 import msgspec
@@ -26,9 +28,12 @@ from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
+from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import Source
+from monitor.sources.decode.joining import PredictionColumns, prediction_fields
+from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.formats.json import scanning
@@ -45,6 +50,7 @@ from monitor.targets.payloads import Sender
 
 VERSION = version("driftd")
 COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
+LABEL = ("label",)  # where a label stands, unless its topic says otherwise
 DRAIN = 5.0  # seconds at the end for what can be delivered at once
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 
@@ -61,14 +67,64 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     """One topic's decoder."""
     fields = fields_of(topic)
     refuse_unknown_model(topic, fields, [spec.key.model for spec in configuration.specs])
-    series = [SeriesFields(spec.key, spec.reference.layout, fields) for spec in configuration.specs]
-    tolerance = max([TOLERANCE, *(spec.windows.lateness for spec in configuration.specs)])
-    return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance)
+    if topic.kind == "labels":
+        return label_decoder(configuration, topic, fields)
+    truths = {
+        spec.key: spec.performance.truth
+        for spec in configuration.specs
+        if spec.performance is not None and topic.kind == "predictions"
+    }
+    series = [
+        SeriesFields(
+            spec.key,
+            spec.reference.layout,
+            fields,
+            prediction_fields(truths[spec.key], fields, spec.reference.names) if spec.key in truths else None,
+        )
+        for spec in configuration.specs
+    ]
+    joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
+    return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance_of(configuration), joined)
+
+
+def tolerance_of(configuration: Configuration) -> Nanos:
+    """How far clocks may differ before one is taken to run fast."""
+    return max([TOLERANCE, *(spec.windows.lateness for spec in configuration.specs)])
+
+
+def label_decoder(configuration: Configuration, topic: TopicSettings, fields: FieldMap) -> LabelDecoder:
+    """The decoder of a topic of labels: of the models that have some, from this topic. Raises ConfigError."""
+    truths: dict[str, Truth] = {}
+    series: dict[str, list[SeriesKey]] = {}
+    for spec, model in zip(configuration.specs, configuration.settings.models, strict=True):
+        if spec.performance is None or model.labels is None or model.labels.topic not in {None, topic.name}:
+            continue
+        truth = truths.setdefault(spec.key.model, spec.performance.truth)
+        if (truth.label_classes, truth.task) != (spec.performance.truth.label_classes, spec.performance.truth.task):
+            raise ConfigError(f"models.{spec.key.model}: its versions have labels of different tasks or classes")
+        series.setdefault(spec.key.model, []).append(spec.key)
+    if not series:
+        raise ConfigError(f"topics.{topic.name}: is of kind labels, but no model takes labels from it (labels.topic)")
+    if fields.model_is is not None and fields.model_is not in series:
+        raise ConfigError(f"topics.{topic.name}.fields.model: const {fields.model_is} takes no labels from this topic")
+    try:
+        return LabelDecoder(
+            topic.name,
+            truths,
+            series,
+            fields,
+            configuration.settings.max_future,
+            topic.format,
+            tolerance=tolerance_of(configuration),
+        )
+    except UnknownFormatError as error:
+        raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 
 
 def fields_of(topic: TopicSettings) -> FieldMap:
-    """Where a topic's messages keep what is needed."""
-    return FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+    """Where a topic's messages keep what is needed. Those of labels have no features."""
+    fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+    return fields if topic.kind != "labels" else replace(fields, features=(), label=fields.label or LABEL)
 
 
 def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequence[str]) -> None:
@@ -81,13 +137,23 @@ def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequenc
 
 
 def topic_decoder(
-    topic: TopicSettings, series: Sequence[SeriesFields], fields: FieldMap, max_future: Nanos, tolerance: Nanos
+    topic: TopicSettings,
+    series: Sequence[SeriesFields],
+    fields: FieldMap,
+    max_future: Nanos,
+    tolerance: Nanos,
+    joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
-        return TopicDecoder(topic.name, series, fields, max_future, topic.format, tolerance=tolerance)
+        return TopicDecoder(topic.name, series, fields, max_future, topic.format, tolerance=tolerance, joined=joined)
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
+
+
+def label_topics(settings: Settings) -> frozenset[str]:
+    """The topics of labels."""
+    return frozenset(topic.name for topic in settings.topics if topic.kind == "labels")
 
 
 def build_source(settings: Settings, clock: Clock) -> KafkaSource:
@@ -101,6 +167,7 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         properties=broker_properties(kafka),
         startup_timeout=kafka.startup_timeout / SECOND,
         skip_lost=kafka.lost_offsets == "skip",
+        label_topics=label_topics(settings),
     )
     try:
         return KafkaSource(choice, clock)
@@ -145,7 +212,7 @@ class Daemon:
         self.source = source
         self.store = store
         self.server = server
-        self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
+        self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future, label_topics(settings))
         references = {spec.key: spec.reference for spec in configuration.specs}
         self.explainer = Explainer(references, self.pipeline.watermark.behind)
         self.stopping = Event()
@@ -318,7 +385,8 @@ def build_board(configuration: Configuration) -> Board:
                 baseline=spec.reference,
             )
             for spec in configuration.specs
-        }
+        },
+        performance={spec.key: {} for spec in configuration.specs if spec.performance is not None},
     )
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],

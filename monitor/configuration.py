@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from detectors import DETECTORS, Reference, ReferenceFormatError
+from detectors import DETECTORS, CategoricalBaseline, FeatureBaseline, NumericBaseline, Reference, ReferenceFormatError
 from detectors.calibration import Calibration
 from detectors.calibration.clocks import named
 from detectors.calibration.holidays import HolidaysError, is_country, read_holidays
@@ -17,16 +17,29 @@ from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesig
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judging import FeatureChoice, Judging
+from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
+from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
 from monitor.settings import ConfigError, Settings, masked, show_duration
-from monitor.settings.schema import SECRET_FILES, FeatureSettings, ModelSettings, RuleSettings
+from monitor.settings.schema import (
+    MOST_CLASSES,
+    SECRET_FILES,
+    FeatureSettings,
+    LabelsSettings,
+    ModelSettings,
+    PerformanceSettings,
+    RuleSettings,
+)
+from monitor.sources.formats.fields import PREDICTION
 from monitor.stream.events import DAY, SeriesKey
+from monitor.stream.join import JoinSpec
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings
 from monitor.targets.secrets import SecretError, Secrets
 
+FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
-LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline")
+LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "labels", "performance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,8 @@ class Configuration:
         if not effective["targets"]:
             del effective["targets"]
         self._drop_later(effective["models"])
+        for topic in effective["topics"]:
+            topic["fields"] = {name: path for name, path in topic["fields"].items() if path is not None}
         for key in ("token_file", "token_env", "external_url"):
             if effective["http"][key] is None:
                 del effective["http"][key]
@@ -144,6 +159,7 @@ def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscri
 def series_spec(settings: Settings, model: ModelSettings, reference: Reference, base: Path = Path()) -> SeriesSpec:
     """What one series is monitored by. Raises ConfigError."""
     refuse_other_hours(model, reference)
+    whole = reference
     where = f"models.{model.name}.features"
     for name, feature in model.features.items():
         if name not in reference.names:
@@ -159,6 +175,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
     rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
     plan = chart_plan(settings, model, base)
     refuse_impossible(f"models.{model.name}", reference, plan)
+    performance = performance_spec(settings, model, whole)
     return SeriesSpec(
         key=SeriesKey(model.name, model.series_version),
         windows=WindowSpec(model.window, model.slide or model.window, model.lateness),
@@ -173,7 +190,57 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             model_budget=settings.alerting.false_alarms_per_month,
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
+        performance=performance,
     )
+
+
+def performance_spec(settings: Settings, model: ModelSettings, reference: Reference) -> PerformanceSpec | None:
+    """What a model's performance is judged by; None where it has no labels. Raises ConfigError."""
+    labels = model.labels
+    if labels is None:
+        if model.performance is not None:
+            raise ConfigError(f"models.{model.name}.performance: needs labels; add a section labels to the model")
+        return None
+    join = JoinSpec(model.window, model.slide or model.window, labels.ages[-1], rows_within(labels.join_memory))
+    return PerformanceSpec(join, labels.ages, truth_of(settings, model, labels, reference))
+
+
+def rows_within(memory: int) -> int:
+    """Bytes of rows that a join may hold, of the memory that it may take: sorting, thinning and saving them takes as much for a moment."""
+    return memory // 2
+
+
+def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, reference: Reference) -> Truth:
+    """How a model's labels are counted: as its configuration says, else as the prediction of its reference is. Raises ConfigError."""
+    chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
+    predicted = reference.features.get(PREDICTION)
+    categories = predicted.categories if isinstance(predicted, CategoricalBaseline) else ()
+    task = chosen.task or usual_task(predicted)
+    classes = tuple(chosen.classes or categories) if task == MULTICLASS else ()
+    if task == MULTICLASS and not FEWEST_CLASSES <= len(set(classes)) == len(classes) <= MOST_CLASSES:
+        raise ConfigError(
+            f"{key}.classes: must be {FEWEST_CLASSES} to {MOST_CLASSES} distinct classes, not {len(classes)}"
+        )
+    for name in chosen.metrics:
+        if name not in METRICS[task]:
+            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(METRICS[task])}")
+    weighted = any(topic.fields.weight is not None for topic in settings.topics)
+    metrics = tuple(dict.fromkeys(chosen.metrics))
+    return Truth(task, chosen.threshold, labels.positive, labels.negative, classes, weighted=weighted, metrics=metrics)
+
+
+def usual_task(predicted: FeatureBaseline | None) -> str:
+    """What a prediction of a reference is: classes, a score between 0 and 1, or a number; without one a score."""
+    if isinstance(predicted, CategoricalBaseline):
+        return MULTICLASS
+    if isinstance(predicted, NumericBaseline) and not is_share(predicted):
+        return REGRESSION
+    return BINARY
+
+
+def is_share(predicted: NumericBaseline) -> bool:
+    """Whether all values lie between 0 and 1, as far as there are any."""
+    return not predicted.count or (predicted.min >= 0 and predicted.max <= 1)
 
 
 def refuse_other_hours(model: ModelSettings, reference: Reference) -> None:

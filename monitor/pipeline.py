@@ -30,18 +30,20 @@ from monitor.facts import (
     WatermarkAdvanced,
 )
 from monitor.series.older import todays
+from monitor.series.performance import PERFORMANCE, Performance
+from monitor.series.performance import STATE as JOINED
 from monitor.series.records import Entry, Owner, Record, owned
 from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rules
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
 from monitor.stream.events import MicroBatch, Nanos, Partition
-from monitor.stream.watermark import Watermark
+from monitor.stream.watermark import NOWHERE, Watermark
 from monitor.stream.windows import WindowSpec
 
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
-SHARED = ("watermark", "retraining", "resolved", "decisions")  # kinds of records that belong to no series
+SHARED = ("watermark", "labels", "retraining", "resolved", "decisions")  # kinds of records that belong to no series
 
 
 @dataclass(slots=True)
@@ -65,9 +67,22 @@ class SavedWatermark:
 class Pipeline:
     """Ingests micro-batches, advances event time, and says what happened."""
 
-    def __init__(self, specs: Iterable[SeriesSpec], idle_after: Nanos, max_future: Nanos = 0) -> None:
+    def __init__(
+        self,
+        specs: Iterable[SeriesSpec],
+        idle_after: Nanos,
+        max_future: Nanos = 0,
+        label_topics: frozenset[str] = frozenset(),
+    ) -> None:
         self.series = {spec.key: Series(spec) for spec in specs}
         self.views = {(key, name): view for key, series in self.series.items() for name, view in series.views.items()}
+        self.performance = {
+            key: Performance(key, series.spec.performance)
+            for key, series in self.series.items()
+            if series.spec.performance is not None
+        }
+        self._label_topics = label_topics
+        self._labels = Watermark(idle_after)  # how far labels are read: features never wait for it
         self.most_ahead = max_future + usual_lead([series.spec.windows for series in self.series.values()], idle_after)
         self.watermark = Watermark(idle_after)
         self.folder = Folder({place: view.spec.windows.slide for place, view in self.views.items()})
@@ -91,18 +106,27 @@ class Pipeline:
         for batch in arrived.batches:
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
-        self.watermark.assign(arrived.assigned, now)
-        for partition in arrived.unconfirmed:
-            self.watermark.restart_silence(partition, now)
-        for partition in arrived.read:
-            self.watermark.read(partition)
-        for partition, event_time in arrived.seen.items():
-            self.watermark.observe(partition, event_time, now)
-        for partition, as_of in arrived.confirmed.items():
-            self.watermark.confirm(partition, as_of)
-        if arrived.seen or arrived.assigned:
-            self._dirty.add("watermark")
+        for rows in arrived.joins:
+            facts += self.performance[rows.key].take(rows)
+        if self._label_topics:
+            self._show(self._labels, "labels", arrived.of(self._label_topics, others=False), now)
+            arrived = arrived.of(self._label_topics, others=True)
+        self._show(self.watermark, "watermark", arrived, now)
         return facts
+
+    def _show(self, watermark: Watermark, kind: str, arrived: MicroBatch, now: Nanos) -> None:
+        """Let a watermark have what its partitions have shown."""
+        watermark.assign(arrived.assigned, now)
+        for partition in arrived.unconfirmed:
+            watermark.restart_silence(partition, now)
+        for partition in arrived.read:
+            watermark.read(partition)
+        for partition, event_time in arrived.seen.items():
+            watermark.observe(partition, event_time, now)
+        for partition, as_of in arrived.confirmed.items():
+            watermark.confirm(partition, as_of)
+        if arrived.seen or arrived.assigned:
+            self._dirty.add(kind)
 
     def merge(self, delta: PaneDelta) -> list[Fact]:
         """Add what was folded, here or by a replica, to the panes of its view."""
@@ -129,7 +153,7 @@ class Pipeline:
             self._dirty.add("watermark")
         facts, self._late = [fact for view in self._late for fact in self._followed(view.judge_late())], {}
         if not moved:
-            return facts
+            return [*facts, *self._judge_performance()]
         assert self.watermark.value is not None
         facts.append(WatermarkAdvanced(self.watermark.value))
         woken = self._wake(self.watermark.value)
@@ -138,7 +162,21 @@ class Pipeline:
         for view in woken:
             view.seal_until(self.watermark.value)
             self._sleep(view)
-        return facts
+        return [*facts, *self._judge_performance()]
+
+    def _judge_performance(self) -> list[Fact]:
+        """Judge the predictions whose labels have had their time: event time is here no further than labels are read."""
+        if not self.performance or self.watermark.value is None:
+            return []
+        idle = self._labels.idle
+        self._labels.advance()  # it is not asked how far, but who is idle
+        if self._labels.idle != idle:
+            self._dirty.add("labels")
+        floor = self._labels.floor()
+        if floor == NOWHERE:
+            return []
+        clock = self.watermark.value if floor is None else min(floor, self.watermark.value)
+        return [fact for each in self.performance.values() for fact in each.advance(clock)]
 
     def _wake(self, watermark: Nanos) -> list[View[Any]]:
         """The views of which the watermark has passed another pane. The others are not looked at."""
@@ -163,7 +201,10 @@ class Pipeline:
 
     def ahead(self) -> frozenset[Partition]:
         """Partitions that should not be read for now: the panes they fill wait for others, in memory."""
-        return self.watermark.ahead(self.most_ahead)
+        ahead = self.watermark.ahead(self.most_ahead)
+        if not self._label_topics or self.watermark.value is None:
+            return ahead
+        return ahead | self._labels.ahead_of(self.watermark.value, self.most_ahead)
 
     # --- what people decide -----------------------------------------------------------------------------------
 
@@ -250,6 +291,8 @@ class Pipeline:
             facts.append(WatermarkAdvanced(self.watermark.value))
         for view in self.views.values():
             facts += view.current()
+        for each in self.performance.values():
+            facts += each.current()
         facts += self.resolved
         facts += self.decided.current()
         return facts
@@ -262,9 +305,11 @@ class Pipeline:
 
     def snapshot(self) -> list[Record]:
         """All state as records."""
-        records = [self._shared_record(kind) for kind in SHARED]
+        records = [self._shared_record(kind) for kind in SHARED if kind != "labels" or self._label_topics]
         for view in self.views.values():
             records += view.snapshot()
+        for each in self.performance.values():
+            records += each.snapshot()
         return records
 
     def changes(self) -> list[Record]:
@@ -277,16 +322,16 @@ class Pipeline:
             records += view.changes()
             self._pending_panes[view.key] = None
         self._changed.clear()
+        for each in self.performance.values():
+            records += each.changes()
         return records
 
     def _shared_record(self, kind: str) -> Record:
         match kind:
             case "watermark":
-                partitions = [
-                    SavedPartition(partition.topic, partition.index, clock.seen, clock.idle)
-                    for partition, clock in self.watermark.partitions.items()
-                ]
-                saved: object = SavedWatermark(self.watermark.value, partitions)
+                saved: object = saved_watermark(self.watermark)
+            case "labels":
+                saved = saved_watermark(self._labels)
             case "retraining":
                 saved = self.retraining
             case "decisions":
@@ -320,10 +365,9 @@ class Pipeline:
     def _restore_shared(self, kind: str, payload: bytes, now: Nanos) -> list[Fact]:
         match kind:
             case "watermark":
-                saved = msgspec.json.decode(payload, type=SavedWatermark)
-                self.watermark.value = saved.value
-                for each in saved.partitions:
-                    self.watermark.restore(Partition(each.topic, each.index), each.seen, idle=each.idle, now=now)
+                restore_watermark(self.watermark, payload, now)
+            case "labels":
+                restore_watermark(self._labels, payload, now)
             case "retraining":
                 self.retraining = msgspec.json.decode(payload, type=dict[str, RetrainHistory])
             case "decisions":
@@ -334,6 +378,8 @@ class Pipeline:
 
     def _restore_view(self, owner: Owner, entries: Sequence[Entry]) -> list[Fact]:
         """Take up one view. The ends of alerts whose rule was taken away come first."""
+        if owner.view == PERFORMANCE and owner.key in self.performance:
+            return self.performance[owner.key].restore(entries)
         view = self.views.get((owner.key, owner.view))
         rules = {} if view is None else {rule.name: rule for rule in view.rules(entries)}
         facts: list[Fact] = [*ends_of_removed_rules(owner.key, entries, rules)]
@@ -341,9 +387,28 @@ class Pipeline:
             self._follow(ended)
         if view is not None:
             return [*facts, *resets_of_removed_rules(owner.key, entries, rules), *view.restore(entries)]
-        if any(entry.kind == STATE for entry in entries):
+        if owner.view == PERFORMANCE and any(entry.kind == JOINED for entry in entries):
+            facts.append(StateReset(owner.key, "labels are no longer joined: what was kept of them is forgotten"))
+        elif any(entry.kind == STATE for entry in entries):
             facts.append(StateReset(owner.key, "no longer configured: its state is forgotten"))
         return facts
+
+
+def saved_watermark(watermark: Watermark) -> SavedWatermark:
+    """A watermark as it is saved."""
+    partitions = [
+        SavedPartition(partition.topic, partition.index, clock.seen, clock.idle)
+        for partition, clock in watermark.partitions.items()
+    ]
+    return SavedWatermark(watermark.value, partitions)
+
+
+def restore_watermark(watermark: Watermark, payload: bytes, now: Nanos) -> None:
+    """Take up a saved watermark."""
+    saved = msgspec.json.decode(payload, type=SavedWatermark)
+    watermark.value = saved.value
+    for each in saved.partitions:
+        watermark.restore(Partition(each.topic, each.index), each.seen, idle=each.idle, now=now)
 
 
 def without_counts(alert: AlertChanged) -> AlertChanged:

@@ -1,5 +1,6 @@
 """What every section of the configuration is made of: names and durations. Each section is declared beside what it configures."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from detectors.durations import nanoseconds, show_duration
 
-__all__ = ["Duration", "Name", "PositiveDuration", "Section", "parse_duration", "show_duration"]
+__all__ = ["Duration", "Name", "PositiveDuration", "Section", "Size", "parse_duration", "parse_size", "show_duration"]
 
 
 def parse_duration(value: Any) -> int:
@@ -21,6 +22,25 @@ def _positive(nanos: int) -> int:
     return nanos
 
 
+SIZES = {"GB": 10**9, "MB": 10**6, "KB": 10**3}
+_SIZE = re.compile(r"([1-9][0-9]{0,11}) ?([KMG]B)")
+
+
+def parse_size(value: Any) -> int:
+    """`64MB` to bytes."""
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be a size such as 64MB; there is KB, MB, GB")
+    return int(found[1]) * SIZES[found[2]]
+
+
+def show_size(size: int) -> str:
+    """Bytes as they are written."""
+    unit = next(unit for unit, bytes_ in SIZES.items() if size % bytes_ == 0)
+    return f"{size // SIZES[unit]}{unit}"
+
+
+Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(show_size, return_type=str)]
 Duration = Annotated[int, BeforeValidator(parse_duration), PlainSerializer(show_duration, return_type=str)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]

@@ -70,7 +70,9 @@ class ListSource:
         *,
         batch: int = 1000,
         now: Callable[[], Nanos] = lambda: NOON,
+        keys: Mapping[Partition, Sequence[bytes | None]] | None = None,
     ) -> None:
+        self.keys = {partition: list(each) for partition, each in (keys or {}).items()}  # of topics of labels
         self.log = {partition: list(values) for partition, values in log.items()}
         self.committed: list[dict[Partition, int]] = []
         self.polls = 0
@@ -101,6 +103,7 @@ class ListSource:
         if self.failure is not None:
             raise self.failure
         found: dict[str, tuple[list[int], list[bytes | None]]] = {}
+        told: dict[str, tuple[list[bytes | None], list[int], list[Nanos]]] = {}
         ends = set()
         for partition, values in self.log.items():
             if partition in self.held:
@@ -111,11 +114,20 @@ class ListSource:
             indices, records = found.setdefault(partition.topic, ([], []))
             indices += [partition.index] * len(taken)
             records += taken
+            if partition in self.keys:
+                keys, numbers, stamps = told.setdefault(partition.topic, ([], [], []))
+                keys += self.keys[partition][at : at + len(taken)]
+                numbers += range(at, at + len(taken))
+                stamps += [self._now()] * len(taken)
             if self._positions[partition] == len(values) and partition not in self._ended:
                 self._ended.add(partition)
                 ends.add(partition)
         assigned, self._assigned = self._assigned, frozenset()
-        records_by_topic = tuple(TopicRecords(topic, *columns) for topic, columns in found.items() if columns[0])
+        records_by_topic = tuple(
+            TopicRecords(topic, *columns, (), {}, *told.get(topic, ()))
+            for topic, columns in found.items()
+            if columns[0]
+        )
         at_end = {place for place, values in self.log.items() if self._positions.get(place) == len(values)}
         confirmed = dict.fromkeys(at_end - self.held, self._now())
         return Poll(records_by_topic, frozenset(ends), assigned, confirmed, unconfirmed=self.held)

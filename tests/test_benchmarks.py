@@ -17,9 +17,11 @@ from benchmarks import (
     contenders,
     daemon,
     fit,
+    labels,
     measure,
     memory,
     page,
+    performance,
     plots,
     report,
     run_all,
@@ -268,3 +270,18 @@ def test_plots_are_well_formed_pictures() -> None:
     ]
 
     assert [ET.fromstring(picture).tag for picture in drawn] == ["{http://www.w3.org/2000/svg}svg"] * 2
+
+
+def test_what_is_measured_of_performance_is_done() -> None:
+    for plain, counted in performance.contenders(50).values():
+        plain()
+        counted()
+    for work in performance.windows().values():
+        work()
+
+
+def test_labels_are_joined_where_their_cost_is_measured(tmp_path: Path) -> None:
+    scored, told = labels.predictions(12_000), labels.labels(12_000)
+
+    assert labels.run(tmp_path, scored, [])["judged"] == 0
+    assert labels.run(tmp_path, scored, told)["saved"] > 0

@@ -27,6 +27,9 @@ REPLACED = (  # words that docs/glossary.md has another for
 )
 
 
+LAZY = {ROOT / "detectors" / "__init__.py"}
+
+
 def files() -> list[Path]:
     return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 
@@ -43,14 +46,14 @@ def test_imports_run_in_no_circle() -> None:
 
 
 def test_no_import_is_made_for_types_alone_within_the_tree() -> None:
-    """Such an import would hide a circle."""
+    """Such an import would hide a circle. What the library reads only once it is asked for it names for types as well."""
     hidden = [
         f"{path.relative_to(ROOT)}: {ast.unparse(inner)}"
         for path in files()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in node.body
-        if re.search(rf"\b({'|'.join(PACKAGES)})\b", ast.unparse(inner))
+        if re.search(rf"\b({'|'.join(PACKAGES)})\b", ast.unparse(inner)) and path not in LAZY
     ]
 
     assert hidden == []

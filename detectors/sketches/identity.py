@@ -1,6 +1,7 @@
-"""Ids to 64-bit hashes: the same in every process, on every machine, compiled and not (`monitor/sources/formats/json/_hash.hpp` is the same function).
+"""Ids to hashes of 64 bits, and 64 more where ids are joined: the same in every process, compiled and not.
 
-Only which rows have the same id is asked, never what the id is. Of a million ids the chance that any two share a hash is 3e-8.
+`monitor/sources/formats/json/_hash.hpp` is the same function. Only which rows have the same id is asked, never what the id is.
+Of a million ids the chance that any two share a hash is 3e-8.
 """
 
 import math
@@ -17,17 +18,30 @@ from detectors.sketches.ids import Hashes
 NO_ID = 0
 LONG = 64  # bytes; longer ids are read one by one
 MASK = (1 << 64) - 1
-SEED, STEP = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+FIRST = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93  # seed and step of a function
+SECOND = 0xC2B2AE3D27D4EB4F, 0x9FB21C651E98DF25
 LAST = (30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)  # splitmix64's finaliser (Steele and others 2014)
 
 
 def hashes_of(column: Column | None, rows: int) -> Hashes:
     """The hash of each id in a column, NO_ID where there is none: null, the empty text, an object, NaN."""
+    return _hashes_of(column, rows, (FIRST,))[0]
+
+
+def wide_hashes_of(column: Column | None, rows: int) -> tuple[Hashes, Hashes]:
+    """The same, and 64 more bits of each: of ids that are joined no two may be taken for one."""
+    first, second = _hashes_of(column, rows, (FIRST, SECOND))
+    return first, second
+
+
+def _hashes_of(column: Column | None, rows: int, lanes: Sequence[tuple[int, int]]) -> list[Hashes]:
     if column is None:
-        return np.zeros(rows, dtype=np.uint64)
+        return [np.zeros(rows, dtype=np.uint64) for _ in lanes]
     if isinstance(column, Coded):
-        return np.asarray(hashed([_bytes_of(value) for value in column.values])[column.rows])
-    return hashed([_bytes_of(value) for value in column.tolist()])
+        texts = [_bytes_of(value) for value in column.values]
+        return [np.asarray(hashed(texts, lane)[column.rows]) for lane in lanes]
+    texts = [_bytes_of(value) for value in column.tolist()]
+    return [hashed(texts, lane) for lane in lanes]
 
 
 def _bytes_of(value: Any) -> bytes:
@@ -41,7 +55,7 @@ def _bytes_of(value: Any) -> bytes:
     return b"" if text is None else text.encode(errors="surrogatepass")
 
 
-def hashed(ids: Sequence[bytes]) -> Hashes:
+def hashed(ids: Sequence[bytes], lane: tuple[int, int] = FIRST) -> Hashes:
     """The hashes of some ids, NO_ID for an empty one."""
     sizes = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
     short = [each if len(each) <= LONG else b"" for each in ids]
@@ -50,16 +64,17 @@ def hashed(ids: Sequence[bytes]) -> Hashes:
         found = np.zeros(len(ids), dtype=np.uint64)
     else:
         table = np.array(short, dtype=f"S{8 * words}").view("<u8").reshape(len(ids), words)
-        found = _hashed(table, sizes)
+        found = _hashed(table, sizes, lane)
     for place in np.flatnonzero(sizes > LONG).tolist():
-        found[place] = _hash_long(ids[place])
+        found[place] = _hash_long(ids[place], lane)
     return found
 
 
-def _hashed(table: NDArray[np.uint64], sizes: NDArray[np.int64]) -> Hashes:
-    found = np.uint64(SEED) ^ sizes.astype(np.uint64)
+def _hashed(table: NDArray[np.uint64], sizes: NDArray[np.int64], lane: tuple[int, int]) -> Hashes:
+    seed, multiplier = map(np.uint64, lane)
+    found = seed ^ sizes.astype(np.uint64)
     for word in range(table.shape[1]):
-        step = (found ^ table[:, word]) * np.uint64(STEP)
+        step = (found ^ table[:, word]) * multiplier
         found = np.where(sizes > 8 * word, step ^ (step >> np.uint64(32)), found)
     return np.where(sizes > 0, mixed(found), 0).astype(np.uint64)
 
@@ -71,10 +86,11 @@ def mixed(numbers: Hashes) -> Hashes:
     return np.maximum(numbers, np.uint64(1))
 
 
-def _hash_long(data: bytes) -> int:
-    mixed = SEED ^ len(data)
+def _hash_long(data: bytes, lane: tuple[int, int]) -> int:
+    seed, multiplier = lane
+    mixed = seed ^ len(data)
     for at in range(0, len(data), 8):
-        mixed = ((mixed ^ int.from_bytes(data[at : at + 8], "little")) * STEP) & MASK
+        mixed = ((mixed ^ int.from_bytes(data[at : at + 8], "little")) * multiplier) & MASK
         mixed ^= mixed >> 32
     for shift, times in LAST:
         mixed = ((mixed ^ (mixed >> shift)) * times) & MASK

@@ -175,7 +175,7 @@ def undated(decoder: TopicDecoder) -> TopicDecoder:
 def topic_range(choice: BacktestChoice, configuration: Configuration, within: Range) -> Recorded:
     """A range of the configured topics, or of one. Raises ConfigError."""
     settings = configuration.settings
-    topics = settings.topics if choice.topic is None else [topic_of(settings, choice.topic)]
+    topics = settings.event_topics if choice.topic is None else [topic_of(settings, choice.topic)]
     decoders = {topic.name: undated(build_decoder(configuration, topic)) for topic in topics}
     return range_of_topics(settings, decoders, within)
 
@@ -184,7 +184,7 @@ def inputs_of(choice: BacktestChoice, configuration: Configuration) -> tuple[str
     """What was read, for the report."""
     if not choice.kafka:
         return tuple(map(str, choice.inputs))
-    names = [topic.name for topic in configuration.settings.topics] if choice.topic is None else [choice.topic]
+    names = [topic.name for topic in configuration.settings.event_topics] if choice.topic is None else [choice.topic]
     return tuple(f"{name} at {configuration.settings.kafka.bootstrap_servers}" for name in names)
 
 

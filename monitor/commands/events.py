@@ -160,7 +160,7 @@ class ModelEvents:
     def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "ModelEvents":
         """Make the decoders. Raises ConfigError."""
         several = choice.kafka and choice.topic is None
-        topics = list(settings.topics) if several else [topic_of(settings, choice.topic)]
+        topics = list(settings.event_topics) if several else [topic_of(settings, choice.topic)]
         keys = [SeriesKey(each.name, each.series_version) for each in settings.models]
         ours = SeriesKey(model.name, model.series_version)
         found = shared_finder(choice)

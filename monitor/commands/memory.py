@@ -28,6 +28,7 @@ CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and wh
 COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that sliding windows keep
 KEPT_BYTES = 2  # a cell of any other pane, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
 TEXT_BYTES = 110  # a time series of /metrics; as much again while it is scraped
+COUNTING_LABELS = 40_000_000  # scipy, and the library that measures a model by its labels
 READING_BYTES = 60_000_000  # while catching up: the client's queue unpacked, and one poll decoded
 
 
@@ -110,6 +111,12 @@ def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nano
     return sum(spec.reference.layout.size * -(-lead // spec.windows.slide) * KEPT_BYTES for spec in specs)
 
 
+def joins(specs: Sequence[SeriesSpec]) -> int:
+    """Bytes of the predictions and labels that wait for each other, at most, and of what counts them."""
+    bounds = [spec.performance.join.memory for spec in specs if spec.performance is not None]
+    return 2 * sum(bounds) + (COUNTING_LABELS if bounds else 0)
+
+
 def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
     """Bytes of a daemon that keeps up, its history full, while it is scraped."""
     series = sum(series_bytes(len(spec.reference.names)) for spec in specs)
@@ -120,5 +127,6 @@ def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
         + charts(specs)
         + panes(specs)
         + last_windows(specs)
+        + joins(specs)
         + 2 * TEXT_BYTES * time_series
     )

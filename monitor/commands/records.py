@@ -36,7 +36,7 @@ def time_of(option: str, text: str | None) -> Nanos | None:
 
 def topic_of(settings: Settings, name: str | None) -> TopicSettings:
     """A configured topic, the first if none is named. Raises ConfigError."""
-    topics = {topic.name: topic for topic in settings.topics}
+    topics = {topic.name: topic for topic in settings.event_topics}
     if name is not None and name not in topics:
         raise ConfigError(f"--topic {name}: is not configured; there is {', '.join(topics)}")
     return topics[name] if name is not None else next(iter(topics.values()))

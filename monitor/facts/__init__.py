@@ -20,6 +20,14 @@ from monitor.facts.events import (
     WatermarkAdvanced,
 )
 from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
+from monitor.facts.performance import (
+    DELAY_BOUNDS,
+    ClassCoverage,
+    JoinCounted,
+    LabelDelays,
+    MetricTold,
+    PerformanceJudged,
+)
 from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,
@@ -93,9 +101,13 @@ Fact = (
     | DeliveryTried
     | DaemonStarted
     | DaemonStopped
+    | PerformanceJudged
+    | JoinCounted
+    | LabelDelays
 )
 
 __all__ = [
+    "DELAY_BOUNDS",
     "AlertChanged",
     "AlertEscalated",
     "AlertSeen",
@@ -105,6 +117,7 @@ __all__ = [
     "CalibrationStands",
     "CheckpointFailed",
     "CheckpointSaved",
+    "ClassCoverage",
     "DaemonStarted",
     "DaemonStopped",
     "DecisionEnded",
@@ -121,15 +134,19 @@ __all__ = [
     "FewRows",
     "FieldsRejected",
     "ForeignCommit",
+    "JoinCounted",
+    "LabelDelays",
     "LagMeasured",
     "LateShare",
     "LevelChanged",
+    "MetricTold",
     "OffsetsExpired",
     "OffsetsLost",
     "PanesOpen",
     "PartitionsAssigned",
     "PartitionsHeld",
     "PartitionsUnreachable",
+    "PerformanceJudged",
     "Qualities",
     "RateImproved",
     "RecordsSkipped",

@@ -36,6 +36,8 @@ from monitor.facts import (
     FeaturesTracked,
     FewRows,
     FieldsRejected,
+    JoinCounted,
+    LabelDelays,
     LagMeasured,
     LateShare,
     LevelChanged,
@@ -44,6 +46,7 @@ from monitor.facts import (
     PanesOpen,
     PartitionsHeld,
     PartitionsUnreachable,
+    PerformanceJudged,
     RecordsSkipped,
     RetrainDecided,
     SourceAnswered,
@@ -69,6 +72,11 @@ WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried":
     ("refused", "dead"), "dead"
 )  # of the webhooks' own counter, which is older and knows three
 INSUFFICIENT_CAUSES = FEW_ROWS, FEW_VALUES = "few_rows", "few_values"
+PREDICTIONS_JOINED = "driftd_join_predictions_total", ("ok", "late", "without_id")
+LABELS_JOINED = (
+    "driftd_labels_total",
+    ("received", "joined", "corrected", "withdrawn", "unmatched", "expired"),
+)
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 
 
@@ -199,6 +207,10 @@ class Board:
     suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
     holiday: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: the last subgroup fell on one
     widened: dict[tuple[str, str], float] = field(default_factory=dict)  # same: what days may do, over the reference's
+    performance: Mapping[SeriesKey, Mapping[Nanos, PerformanceJudged]] = field(
+        default_factory=dict
+    )  # of series with labels: the last window judged, by age
+    delays: Mapping[SeriesKey, LabelDelays] = field(default_factory=dict)  # likewise, of all labels since the start
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
@@ -239,6 +251,12 @@ class Board:
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
         self._expect_decisions()
+        self._expect_labels()
+
+    def _expect_labels(self) -> None:
+        for key, (metric, outcomes) in product(self.performance, (PREDICTIONS_JOINED, LABELS_JOINED)):
+            for outcome in outcomes:
+                self.counters[metric][key.model, key.version, outcome] += 0
 
     def _expect_decisions(self) -> None:
         for key, decision in product(self.series, DECISION_KINDS):
@@ -342,12 +360,26 @@ class Board:
                 self.series[key] = replace(self.series[key], few=fact if few else None)
             case FeaturesTracked(key):
                 self.tracks[key].add(fact)
+            case PerformanceJudged() | JoinCounted() | LabelDelays():
+                self._perform(fact)
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):
                 self.counters["driftd_decisions_total"][decision.model, decision.asked.kind] += not repeated
             case _:
                 self._note_service(fact)
+
+    def _perform(self, fact: PerformanceJudged | JoinCounted | LabelDelays) -> None:
+        match fact:
+            case PerformanceJudged(key=key, age=age):
+                self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
+            case JoinCounted(key, side, outcomes):
+                metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
+                for outcome, count in outcomes.items():
+                    self.counters[metric][key.model, key.version, outcome] += count
+            case LabelDelays(key):
+                before = self.delays.get(key)
+                self.delays = {**self.delays, key: fact if before is None else before.plus(fact)}
 
     def _note_service(self, fact: Fact) -> None:
         match fact:

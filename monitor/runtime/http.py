@@ -30,7 +30,9 @@ DECISIONS = "/api/v1/decisions"
 STATUS = "/api/v1/status"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
+MODEL = "/api/v1/models/{model}"
 FEATURE = "/api/v1/models/{model}/features/{feature}"
+MODEL_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", MODEL))
 FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -75,8 +77,8 @@ class Surface:
             return status, HTML, page
         if path in PROBES:
             return self._probe(path, accept)
-        if one := FEATURE_PATH.fullmatch(path):
-            return self._answer_feature(unquote(one["model"]), unquote(one["feature"]), asked)
+        if (found := self._named(path, asked)) is not None:
+            return self._answer_one(found)
         if "text/html" in accept:
             return HTTPStatus.NOT_FOUND, HTML, self.pages.absent()
         return HTTPStatus.NOT_FOUND, TEXT, f"nothing here; there is {', '.join(self.routes)}\n".encode()
@@ -117,7 +119,7 @@ class Surface:
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered; what stands in braces is a name, as a URL writes it."""
-        return ("/", *PROBES, STATUS, *self._json, FEATURE)
+        return ("/", *PROBES, STATUS, *self._json, MODEL, FEATURE)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
@@ -129,14 +131,19 @@ class Surface:
         # item by item: one call for all would keep every other thread out until it is done
         return HTTPStatus.OK, JSON, b"[%b]" % b",".join([as_json(item) for item in items])
 
-    def _answer_feature(self, model: str, name: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
-        version = query.get("version", [None])[-1]
+    def _named(self, path: str, query: dict[str, list[str]]) -> Callable[[Board], list[dict[str, Any]]] | None:
+        """What a path asks of a model, or of a feature, that it names; None where it names none."""
+        if one := FEATURE_PATH.fullmatch(path):
+            model, name, version = unquote(one["model"]), unquote(one["feature"]), query.get("version", [None])[-1]
+            return lambda board: routes.feature(board, model, name, version)
+        if one := MODEL_PATH.fullmatch(path):
+            asked = unquote(one["model"])
+            return lambda board: routes.one_model(board, asked)
+        return None
+
+    def _answer_one(self, ask: Callable[[Board], list[dict[str, Any]]]) -> tuple[HTTPStatus, str, bytes]:
         try:
-            return (
-                HTTPStatus.OK,
-                JSON,
-                as_json(routes.feature(self._telemetry.look(Board.copy), model, name, version)),
-            )
+            return HTTPStatus.OK, JSON, as_json(ask(self._telemetry.look(Board.copy)))
         except KeyError as error:
             return HTTPStatus.NOT_FOUND, JSON, as_json({"error": error.args[0]})
 

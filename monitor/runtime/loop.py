@@ -16,7 +16,7 @@ from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
-from monitor.stream.events import MINUTE, SECOND, EventBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import MINUTE, SECOND, EventBatch, JoinBatch, MicroBatch, Nanos, Partition
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 
@@ -127,16 +127,21 @@ class Loop:
     def _decode(self, poll: Poll, now: Nanos) -> tuple[MicroBatch, list[Fact]]:
         facts: list[Fact] = list(poll.facts)
         batches: list[EventBatch] = []
+        joins: list[JoinBatch] = []
         seen: dict[Partition, Nanos] = {}
         read: set[Partition] = set()
         for records in poll.records:
             decoded = self._decoders[records.topic].decode(records, now)
             batches += decoded.batches
             facts += decoded.facts
+            joins += decoded.joins
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
-        return MicroBatch(tuple(batches), seen, frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed), facts
+        arrived = MicroBatch(
+            tuple(batches), seen, frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed, tuple(joins)
+        )
+        return arrived, facts
 
     def save(self) -> None:
         """Checkpoint, and let the notifiers look at the outbox."""

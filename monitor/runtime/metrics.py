@@ -17,7 +17,7 @@ from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE, Severity
 from monitor.alerting.table import DetectorScores
-from monitor.facts import AlertSeen
+from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceJudged
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -104,6 +104,37 @@ METRICS: dict[str, Spec] = {
     "driftd_feature_unseen_ratio": Spec("gauge", "Share of rows outside the reference's range or categories", FEATURE),
     "driftd_feature_shift_sigma": Spec(
         "gauge", "Mean less the reference's mean, in reference standard deviations", FEATURE
+    ),
+    "driftd_performance": Spec(
+        "gauge",
+        "What the model was worth in the last window judged, by the labels that had come; bounds are of a 95 % interval. Absent: "
+        "it cannot be said, /api/v1/models says why",
+        (*SERIES, "metric", "estimate", "bound"),
+    ),
+    "driftd_performance_window_end_timestamp_seconds": Spec(
+        "gauge", "Event time at which the last window ended whose performance was judged", SERIES
+    ),
+    "driftd_labelled_rows": Spec("gauge", "Predictions of that window with a label", SERIES),
+    "driftd_label_coverage_ratio": Spec("gauge", "Share of the predictions of that window with a label", SERIES),
+    "driftd_label_class_coverage_ratio": Spec(
+        "gauge",
+        "The same of one predicted class; where classes differ, labels do not come at random",
+        (*SERIES, "class"),
+    ),
+    "driftd_label_sampling_ratio": Spec(
+        "gauge",
+        "Share of the ids that were kept to be joined in that window; below 1 join_memory was too little",
+        SERIES,
+    ),
+    "driftd_label_delay_seconds": Spec("histogram", "Time from a prediction to its label", SERIES),
+    "driftd_labels_total": Spec(
+        "counter",
+        "Labels by what became of them: received; joined, corrected or withdrawn once their prediction was judged; "
+        "unmatched: no prediction has the id, or it was longer ago than is waited for; expired: too old when they came",
+        (*SERIES, "outcome"),
+    ),
+    "driftd_join_predictions_total": Spec(
+        "counter", "Predictions that wait for labels, and those that cannot: late, without_id", (*SERIES, "outcome")
     ),
     "driftd_calibration_info": Spec(
         "gauge",
@@ -272,6 +303,7 @@ class Exposition:
         for name, counter in board.counters.items():
             yield name, [_text(name, counter.items())]
         yield "driftd_checkpoint_duration_seconds", _histogram(board.checkpoint_durations)
+        yield from _of_performance(board)
 
     def _written(self, board: Board) -> list[dict[str, bytes]]:
         """The text of every series, written anew where another window was closed."""
@@ -394,6 +426,47 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         "driftd_reference_info": [(f"{base},{info}", 1)],
         "driftd_rule_info": [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()],
     }
+
+
+def _of_performance(board: Board) -> Iterator[Family]:
+    """What models are worth, by the windows that are judged last of all: the same age of each."""
+    judged = {key: ages[max(ages)] for key, ages in board.performance.items() if ages and ages[max(ages)].final}
+    values: dict[str, Callable[[PerformanceJudged], float]] = {
+        "driftd_performance_window_end_timestamp_seconds": lambda last: last.end / SECOND,
+        "driftd_labelled_rows": lambda last: last.labelled,
+        "driftd_label_coverage_ratio": lambda last: last.coverage,
+        "driftd_label_sampling_ratio": lambda last: last.sampling,
+    }
+    for name, value in values.items():
+        yield name, [_text(name, [(_labels(key), value(last)) for key, last in judged.items()])]
+    metrics = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _realised(last)]
+    yield "driftd_performance", [_text("driftd_performance", metrics)]
+    by_class = [
+        ((*_labels(key), each.name), each.labelled / each.predictions)
+        for key, last in judged.items()
+        for each in last.classes
+        if each.predictions
+    ]
+    yield "driftd_label_class_coverage_ratio", [_text("driftd_label_class_coverage_ratio", by_class)]
+    yield "driftd_label_delay_seconds", _delays(board)
+
+
+def _realised(judged: PerformanceJudged) -> Iterator[tuple[tuple[str, str, str], float]]:
+    for metric in judged.metrics:
+        for bound, value in (("point", metric.value), ("lower", metric.lower), ("upper", metric.upper)):
+            if value is not None:
+                yield (metric.name, "realised", bound), value
+
+
+def _delays(board: Board) -> Iterator[bytes]:
+    name = "driftd_label_delay_seconds"
+    for key, delays in board.delays.items():
+        base = labelled(SERIES, _labels(key))
+        counts = list(accumulate(delays.counts))
+        bounds = (*(f"{bound:.1f}" for bound in DELAY_BOUNDS), "+Inf")
+        yield lines(f"{name}_bucket", [(f"{base},{label('le', le)}", n) for le, n in zip(bounds, counts, strict=True)])
+        yield lines(f"{name}_count", [(base, counts[-1])])
+        yield lines(f"{name}_sum", [(base, delays.seconds)])
 
 
 def _insufficient(base: str, series: SeriesBoard) -> list[Sample]:

@@ -5,12 +5,22 @@ from heapq import merge
 from itertools import islice, repeat
 from typing import Any
 
+from detectors.durations import show_duration
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import INCIDENT_RULES
 from monitor.alerting.table import DetectorScores
 from monitor.explain.fewrows import few_rows
 from monitor.explain.learning import learning_item, learnt_item
-from monitor.facts import AlertChanged, AlertSeen, BaselineTrails, LevelChanged, WindowClosed, WindowIds
+from monitor.facts import (
+    AlertChanged,
+    AlertSeen,
+    BaselineTrails,
+    LevelChanged,
+    MetricTold,
+    PerformanceJudged,
+    WindowClosed,
+    WindowIds,
+)
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.stream.events import Nanos, SeriesKey
@@ -23,7 +33,8 @@ def models(board: Board) -> Iterator[dict[str, Any]]:
     for key, rule in sorted({(key, rule) for key, rule, _ in board.alerts}):
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
-        yield model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
+        item = model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
+        yield item | {"performance": performance(board.performance.get(key))}
 
 
 Held = tuple[Mapping[str, LevelChanged], Mapping[str, BaselineTrails]]  # by feature: its level, and its recent past
@@ -59,6 +70,52 @@ def model(
         "drifted_ratio": series.drifted,
         "features": [] if window is None else features(series, held),
         "alerts": rules,
+    }
+
+
+def one_model(board: Board, name: str) -> list[dict[str, Any]]:
+    """`GET /api/v1/models/{model}`: each version of a model. Raises KeyError saying what there is."""
+    found = [item for item in models(board) if item["model"] == name]
+    if not found:
+        raise KeyError(f"there is {', '.join(dict.fromkeys(key.model for key in board.series))}")
+    return found
+
+
+def performance(judged: Mapping[Nanos, PerformanceJudged] | None) -> list[dict[str, Any]] | None:
+    """What a model was worth in the last window judged at each age; null where it has no labels."""
+    return None if judged is None else [performance_item(judged[age]) for age in sorted(judged)]
+
+
+def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
+    """One window as it was judged at one age."""
+    return {
+        "age": show_duration(judged.age),
+        "provisional": not judged.final,
+        "task": judged.task,
+        "window": {"start": rfc3339(judged.start), "end": rfc3339(judged.end)},
+        "predictions": judged.predictions,
+        "labelled": judged.labelled,
+        "coverage": judged.coverage,
+        "sampling": judged.sampling,
+        "classes": [
+            {"class": each.name, "predictions": each.predictions, "labelled": each.labelled} for each in judged.classes
+        ],
+        "delay_seconds": {"median": judged.delay_median, "most": judged.delay_most},
+        "left_out": judged.left_out,
+        "metrics": {metric.name: metric_item(metric) for metric in judged.metrics},
+    }
+
+
+def metric_item(metric: MetricTold) -> dict[str, Any]:
+    """A metric with its interval, or why there is none."""
+    interval = None if metric.lower is None or metric.upper is None else [metric.lower, metric.upper]
+    return {
+        "estimate": "realised",
+        "value": metric.value,
+        "interval": interval,
+        "bounds": metric.bounds,
+        "rows": metric.rows,
+        "because": metric.because,
     }
 
 

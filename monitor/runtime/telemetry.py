@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 
 from detectors.charts import LevelStep
+from detectors.durations import show_duration
 from monitor.alerting.alerts import AlertState
 from monitor.explain.fewrows import few_rows
 from monitor.explain.words import escalation, summary
@@ -36,12 +37,15 @@ from monitor.facts import (
     FewRows,
     FieldsRejected,
     ForeignCommit,
+    JoinCounted,
+    LabelDelays,
     LateShare,
     LevelChanged,
     OffsetsExpired,
     OffsetsLost,
     PartitionsAssigned,
     PartitionsUnreachable,
+    PerformanceJudged,
     RateImproved,
     RecordsSkipped,
     RetrainDecided,
@@ -74,6 +78,8 @@ UNSPOKEN = frozenset(
         SubgroupCharted,
         CalibrationStands,
         DecisionsStand,
+        JoinCounted,
+        LabelDelays,
     }
 )
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
@@ -154,7 +160,7 @@ class Telemetry:
                 self._say_alert(fact)
             case RetrainDecided() | WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
-            case CalibrationLearning() | CalibrationLearnt() | BaselineTrails():
+            case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
@@ -196,6 +202,18 @@ class Telemetry:
                 about = {"model": key.model, "version": key.version, "feature": feature, "at": rfc3339(at)}
                 log.info(LEVEL_EVENTS[step], **about, **({} if until is None else {"until": rfc3339(until)}))
 
+    def _say_performance(self, fact: PerformanceJudged) -> None:
+        self._log.debug(
+            "performance.judged",
+            model=fact.key.model,
+            version=fact.key.version,
+            end=rfc3339(fact.end),
+            age=show_duration(fact.age),
+            labelled=fact.labelled,
+            coverage=round(fact.coverage, 4),
+            metrics={each.name: round(each.value, 4) for each in fact.metrics if each.value is not None},
+        )
+
     def _say_baseline(self, fact: BaselineTrails) -> None:
         """Once that a feature is compared with its recent past; where most of that is beyond the reference, again, for bins say no more."""
         about = {"model": fact.key.model, "version": fact.key.version, "feature": fact.feature}
@@ -204,7 +222,10 @@ class Telemetry:
         if fact.beyond > OUTGROWN:
             self._log.warning("baseline.outgrown", **about, beyond=round(fact.beyond, 3))
 
-    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt | BaselineTrails) -> None:
+    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt | BaselineTrails | PerformanceJudged) -> None:
+        if isinstance(fact, PerformanceJudged):
+            self._say_performance(fact)
+            return
         if isinstance(fact, BaselineTrails):
             self._say_baseline(fact)
             return

@@ -7,6 +7,7 @@ from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.series.features import feature_view
 from monitor.series.judging import Judging
+from monitor.series.performance import PerformanceSpec
 from monitor.series.view import View, ViewSpec
 from monitor.stream.events import FEATURES, SeriesKey
 from monitor.stream.windows import WindowSpec
@@ -21,6 +22,7 @@ class SeriesSpec:
     judging: Judging
     retraining: RetrainPolicy
     others: tuple[ViewSpec[Any], ...] = ()
+    performance: PerformanceSpec | None = None  # None: no labels are joined
 
     @property
     def reference(self) -> Reference:

@@ -12,13 +12,15 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from detectors.calibration.clocks import clock
 from detectors.charts.compared import Comparison
 from monitor.alerting.rules import OUR_RULES
-from monitor.sections import Duration, Name, PositiveDuration, Section, parse_duration, show_duration
+from monitor.sections import Duration, Name, PositiveDuration, Section, Size, parse_duration, parse_size, show_duration
 from monitor.sources.formats.registry import format_of
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
 from monitor.targets.webhook import WebhookSettings
 
 MOST_PANES = 10_000  # of one window
+MOST_AGES = 8  # at which windows are judged
+MOST_CLASSES = 256
 
 # Ours to decide, because positions, restarts and safety hang on them.
 OWN_PROPERTIES = frozenset(
@@ -125,6 +127,8 @@ class FieldsSettings(Section):
     version: PathOrConstant = "version"
     features: str = "features"
     prediction: str = "prediction"
+    label: str | None = None
+    weight: str | None = None
 
     @model_validator(mode="after")
     def _more_than_one_row(self) -> "FieldsSettings":
@@ -134,7 +138,7 @@ class FieldsSettings(Section):
             )
         return self
 
-    @field_validator("timestamp", "model", "version", "prediction", "group")
+    @field_validator("timestamp", "model", "version", "prediction", "label", "weight", "group")
     @classmethod
     def _path(cls, path: str | ConstantSettings | None) -> str | ConstantSettings | None:
         if isinstance(path, str) and (not path or "" in path.split(".")):
@@ -156,13 +160,6 @@ class TopicSettings(Section):
     def _there_is(cls, name: str) -> str:
         format_of(name)
         return name
-
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, kind: str) -> str:
-        if kind == "labels":
-            raise ValueError("label topics are not read yet; leave the topic out")
-        return kind
 
 
 class ThresholdSettings(Section):
@@ -204,6 +201,39 @@ class FeatureSettings(Section):
     ignore: bool = False
 
 
+class LabelsSettings(Section):
+    """Where a model's labels come from, and how long they are waited for."""
+
+    topic: str | None = None
+    wait: PositiveDuration = parse_duration("7d")
+    judge_at: Annotated[list[PositiveDuration], Field(min_length=1, max_length=MOST_AGES)] | None = None
+    positive: str = "1"
+    negative: str | None = None
+    join_memory: Annotated[Size, Field(ge=10**6)] = parse_size("64MB")
+
+    @property
+    def ages(self) -> tuple[int, ...]:
+        """How old windows are when they are judged, rising."""
+        return tuple(sorted({*(self.judge_at or [self.wait])}))
+
+    @model_validator(mode="after")
+    def _in_time(self) -> "LabelsSettings":
+        if self.ages[-1] > self.wait:
+            raise ValueError(f"judge_at {show_duration(self.ages[-1])} is later than wait {show_duration(self.wait)}")
+        if self.positive == self.negative:
+            raise ValueError(f"positive and negative are both {self.positive!r}")
+        return self
+
+
+class PerformanceSettings(Section):
+    """What a model's performance is, once labels are there."""
+
+    task: Literal["binary", "multiclass", "regression"] | None = None
+    metrics: list[str] = Field(default_factory=list)
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
+
+
 class ModelDefaults(Section):
     """Every key of a model that can have a default for all of them."""
 
@@ -219,6 +249,8 @@ class ModelDefaults(Section):
     settle_after: PositiveDuration = parse_duration("7d")
     baseline: Baseline = "auto"
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
+    labels: LabelsSettings | None = None
+    performance: PerformanceSettings | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -244,6 +276,15 @@ class ModelSettings(ModelDefaults):
             raise ValueError(f"slide {show_duration(self.slide)} must divide window {show_duration(self.window)}")
         if self.slide is not None and self.window // self.slide > MOST_PANES:
             raise ValueError(f"slide {show_duration(self.slide)} makes more than {MOST_PANES} panes of a window")
+        return self
+
+    @model_validator(mode="after")
+    def _labels(self) -> "ModelSettings":
+        if self.labels is not None and self.labels.ages[0] < self.lateness:
+            raise ValueError(
+                f"labels: windows judged after {show_duration(self.labels.ages[0])} would miss predictions that may be "
+                f"{show_duration(self.lateness)} late (lateness)"
+            )
         return self
 
 
@@ -388,6 +429,11 @@ class Settings(BaseSettings):
         return {**values, "models": merged}
 
     @property
+    def event_topics(self) -> list[TopicSettings]:
+        """The topics of predictions and features."""
+        return [topic for topic in self.topics if topic.kind != "labels"]
+
+    @property
     def told(self) -> list[tuple[str, TargetSettings]]:
         """All targets, webhooks first, each with the key that it stands under."""
         lists: dict[str, Sequence[TargetSettings]] = {"webhooks": self.webhooks, "targets": self.targets}
@@ -404,4 +450,27 @@ class Settings(BaseSettings):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{what}: {name!r} is there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _joined(self) -> "Settings":
+        """Labels need a topic, and a topic of labels a model."""
+        label_topics = [topic.name for topic in self.topics if topic.kind == "labels"]
+        inside = any(topic.fields.label for topic in self.event_topics)
+        if not self.event_topics:
+            raise ValueError("topics: all are of kind labels; at least one must bring predictions or features")
+        for model in self.models:
+            asked = None if model.labels is None else model.labels.topic
+            if asked is not None and asked not in label_topics:
+                raise ValueError(f"models: {model.name}: labels.topic: {asked!r} is no topic of kind labels")
+            if model.labels is not None and all(topic.kind != "predictions" for topic in self.topics):
+                raise ValueError(
+                    f"models: {model.name}: labels are of predictions, but no topic is of kind predictions"
+                )
+            if model.labels is not None and not (label_topics or inside):
+                raise ValueError(
+                    f"models: {model.name}: labels come from nowhere: there is no topic of kind labels, and no topic maps fields.label"
+                )
+        if label_topics and not any(model.labels for model in self.models):
+            raise ValueError(f"topics: {label_topics[0]} is of kind labels, but no model has a section labels")
         return self

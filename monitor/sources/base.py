@@ -17,7 +17,8 @@ class TopicRecords:
     """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
 
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
-    be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any.
+    be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any. Of topics of labels also
+    the key, offset and timestamp of each record; of others they are empty.
     """
 
     topic: str
@@ -25,6 +26,9 @@ class TopicRecords:
     values: Sequence[bytes | None]
     offsets: tuple[OffsetRange, ...] = ()
     arrivals: Mapping[int, Nanos] = field(default_factory=dict)
+    keys: Sequence[bytes | None] = ()
+    numbers: Sequence[int] = ()
+    stamps: Sequence[Nanos] = ()
 
     def only(self, places: Sequence[int]) -> "TopicRecords":
         """The records at some places."""
@@ -36,6 +40,9 @@ class TopicRecords:
             [self.values[at] for at in places],
             self.offsets,
             self.arrivals,
+            [self.keys[at] for at in places] if self.keys else (),
+            [self.numbers[at] for at in places] if self.numbers else (),
+            [self.stamps[at] for at in places] if self.stamps else (),
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -98,13 +98,24 @@ class EventBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinBatch:
+    """Predictions and labels of one series, to be joined: rows of the dtypes in `join.py`. `anonymous` predictions more have no id."""
+
+    key: SeriesKey
+    predictions: NDArray[Any]
+    labels: NDArray[Any]
+    anonymous: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class MicroBatch:
     """All that one poll brought.
 
     `seen` is the largest valid event time a partition brought, of any model; `read` the partitions that brought
     anything at all; `confirmed` those whose leader said that nothing lay beyond what was read, with when that was, in
     processing time; `assigned` those that the source has newly taken on; `unconfirmed` those whose leader did not answer
-    lately, whose silence therefore means nothing.
+    lately, whose silence therefore means nothing. `joins` is what is to be joined with labels. Partitions of labels are among all of
+    these.
     """
 
     batches: tuple[EventBatch, ...] = ()
@@ -113,3 +124,18 @@ class MicroBatch:
     confirmed: Mapping[Partition, Nanos] = field(default_factory=dict)
     assigned: frozenset[Partition] = frozenset()
     unconfirmed: frozenset[Partition] = frozenset()
+    joins: tuple[JoinBatch, ...] = ()
+
+    def of(self, topics: frozenset[str], *, others: bool) -> "MicroBatch":
+        """What it says of the partitions of some topics, or of all others."""
+
+        def ours(place: Partition) -> bool:
+            return (place.topic in topics) is not others
+
+        return MicroBatch(
+            seen={place: time for place, time in self.seen.items() if ours(place)},
+            read=frozenset(filter(ours, self.read)),
+            confirmed={place: time for place, time in self.confirmed.items() if ours(place)},
+            assigned=frozenset(filter(ours, self.assigned)),
+            unconfirmed=frozenset(filter(ours, self.unconfirmed)),
+        )

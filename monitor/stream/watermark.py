@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from monitor.stream.events import Nanos, Partition
 
+NOWHERE: Nanos = -(2**63)
+
 
 @dataclass(slots=True)
 class PartitionClock:
@@ -134,6 +136,19 @@ class Watermark:
         frontiers = (clock.confirmed for clock in assigned if not clock.holds and clock.confirmed is not None)
         return min([reached, *frontiers])
 
+    def floor(self) -> Nanos | None:
+        """How far the partitions have come that anybody must wait for; None: nobody must. Before the first event that is nowhere."""
+        holding = [clock.seen for clock in self._assigned() if clock.holds]
+        if not holding:
+            return None
+        return NOWHERE if any(seen is None for seen in holding) else min(seen for seen in holding if seen is not None)
+
+    def ahead_of(self, behind: Nanos, most: Nanos) -> frozenset[Partition]:
+        """The partitions that are more than `most` past some time, and must wait for it."""
+        for clock in self.partitions.values():
+            clock.judge_lead(behind, most)
+        return frozenset(partition for partition, clock in self.partitions.items() if clock.held)
+
     def behind(self) -> dict[Partition, Nanos]:
         """How far each partition that is not idle trails the watermark."""
         reached = self.value
@@ -153,6 +168,4 @@ class Watermark:
         behind = self._begun if self.value is None else self.value
         if behind is None:
             return frozenset()
-        for clock in self.partitions.values():
-            clock.judge_lead(behind, most)
-        return frozenset(partition for partition, clock in self.partitions.items() if clock.held)
+        return self.ahead_of(behind, most)

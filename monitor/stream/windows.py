@@ -6,7 +6,7 @@ window [0---------)             an event lands in one pane;
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -112,20 +112,7 @@ class Windows(Generic[S]):
 
     def due(self, watermark: Nanos) -> list[Nanos]:
         """Ends of the windows to close, rising: those that hold a pane, past what was sealed before."""
-        slide, length = self.spec.slide, self.spec.length
-        horizon = self._horizon(watermark)
-        ends: list[Nanos] = []
-        end = None if self.sealed_until is None else self.sealed_until + slide
-        while True:
-            at = 0 if end is None else bisect_left(self._starts, end - length)
-            if at == len(self._starts):
-                return ends
-            first = self._starts[at] + slide
-            end = first if end is None else max(end, first)
-            if end > horizon:
-                return ends
-            ends.append(end)
-            end += slide
+        return ends_between(self._starts, self.sealed_until, self._horizon(watermark), self.spec)
 
     def close(self, end: Nanos) -> list[SealedPane[S] | ClosedWindow[S]]:
         """Seal the pane that ends here and close the window that does, those before them being closed; empty ones are left out."""
@@ -192,3 +179,19 @@ class Windows(Generic[S]):
         del self._starts[:dropped]
         for start in [start for start in self._loose if start < until]:
             self._pack(start)
+
+
+def ends_between(starts: Sequence[Nanos], after: Nanos | None, until: Nanos, spec: WindowSpec) -> list[Nanos]:
+    """Ends of windows, rising, after one time until another: those of windows that hold a pane, given the starts of panes, rising."""
+    ends: list[Nanos] = []
+    end = None if after is None else after + spec.slide
+    while True:
+        at = 0 if end is None else bisect_left(starts, end - spec.length)
+        if at == len(starts):
+            return ends
+        first = starts[at] + spec.slide
+        end = first if end is None else max(end, first)
+        if end > until:
+            return ends
+        ends.append(end)
+        end += spec.slide

@@ -36,7 +36,8 @@ void describe(Shape& shape) {
   add(shape, shape.root, "version", Kind::version, 0);
   add(shape, shape.root, "features", Kind::node, 0);
   add(shape, shape.root, "prediction", Kind::number, 2);
-  add(shape, shape.root, "id", Kind::id, 0);
+  add(shape, shape.root, "id", Kind::wide_id, 0);
+  shape.identities = 2;
   auto features = std::make_unique<Node>();
   features->required = true;
   add(shape, *features, "age", Kind::number, 0);
@@ -78,7 +79,7 @@ int main(int, char** arguments) {
   describe(shape);
   double numbers[3];
   int32_t codes[2];
-  uint64_t ids[1];
+  uint64_t ids[2];
   const Columns columns{numbers, codes, ids, 1};
   Reader reader(shape, columns, 1'000'000, INT64_MAX);
   long read = 0;

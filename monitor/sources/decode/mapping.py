@@ -1,7 +1,7 @@
 """Rows of any format to the columns of their series: event times, routing, values; what is wrong is counted by reason."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column, as_floats, distinct
-from detectors.sketches.identity import hashes_of
+from detectors.sketches.identity import hashes_of, wide_hashes_of
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
@@ -52,23 +52,29 @@ class PlacedRows:
     times: NDArray[np.int64]
 
 
-def place_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> PlacedRows:
+Timer = Callable[[Rows, TopicFields, Nanos, Counter[str]], NDArray[np.int64]]
+"""The event time of each row, NOT_A_TIME with a reason where there is none."""
+
+
+def place_rows(
+    rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts, timer: Timer | None = None
+) -> PlacedRows:
     """Give each row its series and event time; what has none is counted by reason."""
     counts.rejected.update(rows.rejected)
     owners = route(rows, topic, counts.rejected)
     if (owners == REJECTED).any():
         routed = np.flatnonzero(owners != REJECTED)
         rows, owners = rows.take(routed), owners[routed]
-    times = event_times(rows, topic, latest, counts.rejected)
+    times = (timer or event_times)(rows, topic, latest, counts.rejected)
     owners[times == NOT_A_TIME] = REJECTED
     _refuse_without_features(rows, owners, topic.fields.features, counts.rejected)
     counts.unmonitored += int(np.count_nonzero(owners == UNMONITORED))
     return PlacedRows(rows, owners, times)
 
 
-def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> Mapped:
+def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts, timer: Timer | None = None) -> Mapped:
     """Give each row its series and event time, and each series its columns."""
-    placed = place_rows(rows, topic, latest, counts)
+    placed = place_rows(rows, topic, latest, counts, timer)
     rows, owners, times = placed.rows, placed.owners, placed.times
     valid = owners != REJECTED
     series = list(topic.series.values())
@@ -157,8 +163,12 @@ def _of_series(
         numeric[:, column] = _numbers(rows.column(path), len(rows), reasons)
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
         codes[:, column] = _codes(rows.column(path), table, len(rows), reasons)
-    ids, groups = (hashes_of(rows.column(path), len(rows)) if path else None for path in (series.id, series.group))
-    return SeriesRows(series, times, numeric, codes, rows.values, ids, groups)
+    groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
+    if series.wide:
+        ids, more = wide_hashes_of(rows.column(series.id), len(rows))
+        return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, rows.messages)
+    own = hashes_of(rows.column(series.id), len(rows)) if series.id else None
+    return SeriesRows(series, times, numeric, codes, rows.values, own, groups)
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:

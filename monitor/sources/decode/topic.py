@@ -5,13 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.facts import EventsAhead, Fact
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode.mapping import MappedReader, map_rows
+from monitor.sources.decode.joining import PredictionColumns
+from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Reader, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
@@ -19,7 +21,7 @@ from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
 from monitor.stream.clocks import TOLERANCE, EventClock
-from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
+from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Partition, SeriesKey
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -33,6 +35,7 @@ class Decoded:
     batches: list[EventBatch] = field(default_factory=list)
     seen: dict[Partition, Nanos] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
+    joins: list[JoinBatch] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,10 @@ class TopicDecoder:
         form: str = "json",
         *,
         tolerance: Nanos = TOLERANCE,
+        joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
     ) -> None:
         self.topic = topic
+        self._joined = joined
         self.fields = fields
         self.max_future = max_future
         self._holds = TopicFields(series, fields)
@@ -87,6 +92,7 @@ class TopicDecoder:
             told.append((places[read.messages], read.times))
             left, places = left.only(read.left), places[read.left]
         self._see(records, told, decoded)
+        rows = self._join(rows, decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
         for at, most in self._unseen.places(len(rows), len(records.values), now).items():
             if named := self._unseen.named(rows[at], most):
@@ -100,9 +106,22 @@ class TopicDecoder:
         mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
-        decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in mapped.rows]
+        own = self._join(mapped.rows, decoded, counts)
+        decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
         decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def _join(self, rows: list[SeriesRows], decoded: Decoded, counts: DecodeCounts) -> list[SeriesRows]:
+        """Set apart what is joined with labels: what is left are the columns of references."""
+        if not self._joined:
+            return rows
+        own = []
+        for part in rows:
+            columns = self._joined.get(part.series.key)
+            own.append(part if columns is None else columns.without(part))
+            if columns is not None:
+                decoded.joins.append(columns.batch(part, counts.fields))
+        return own
 
     def _ahead(self, indexes: Iterable[int]) -> list[EventsAhead]:
         """The partitions that brought events of a clock that runs fast."""
@@ -115,11 +134,16 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         for at in range(len(rows)):
             counts = DecodeCounts()
-            mapped = map_rows(rows.take(np.array([at])), self._holds, latest, counts)
+            mapped = map_rows(rows.take(np.array([at])), self._holds, latest, counts, self._timer(now))
             time = next(iter(mapped.times.tolist()), None)
             series = next((part.series for part in mapped.rows), None)
             yield Verdict(next(iter(counts.rejected), None), series, time)
         yield from map(Verdict, rows.rejected)
+
+    def _timer(self, now: Nanos) -> Timer | None:
+        """How rows that are explained get their times; None: as those that are read do."""
+        del now
+        return None
 
     def _place(self, row: Mapping[Path, object], latest: Nanos) -> tuple[SeriesFields | None, Nanos]:
         fields = self.fields

@@ -52,7 +52,7 @@ class UnseenSampler:
 
 def unseen_in(rows: SeriesRows) -> NDArray[np.bool_]:
     """Where the reference does not know a category, bool[c, n]."""
-    return np.equal(rows.codes.T, rows.series.unseen[:, None])
+    return np.equal(rows.codes.T, rows.series.unseen[: rows.codes.shape[1], None])
 
 
 def spread(rows: SeriesRows) -> tuple[UnseenCategory, ...]:

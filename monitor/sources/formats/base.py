@@ -107,7 +107,8 @@ class SeriesRows:
     """Rows of one series as its columns: event times int64[n], numeric float64[n, k], codes int32[n, c].
 
     `ids` uint64[n] are hashes of the rows' ids, 0 where a row has none; None where no id is read. `groups` the same of what
-    rows belong to.
+    rows belong to. Where rows are joined, `more` uint64[n] are further bits of their ids, and `messages` int64[n] the place of
+    each row's message.
     `look` gives the values of a row at some paths, for words; it may have to read the message again.
     """
 
@@ -118,6 +119,8 @@ class SeriesRows:
     look: Callable[[int, Iterable[Path]], Sequence[object]]
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
+    more: NDArray[np.uint64] | None = None
+    messages: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, slots=True)

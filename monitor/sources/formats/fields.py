@@ -32,6 +32,8 @@ class FieldMap:
     prediction: Path = ("prediction",)
     id: Path = ("id",)
     group: Path = ()
+    label: Path = ()
+    weight: Path = ()
     unit: Nanos = UNITS["ms"]
     model_is: str | None = None
     version_is: str | None = None
@@ -47,7 +49,7 @@ class FieldMap:
     @property
     def among_features(self) -> frozenset[str]:
         """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
-        mapped = (self.prediction, self.id, self.group, *self.envelope.values())
+        mapped = (self.prediction, self.id, self.group, self.label, self.weight, *self.envelope.values())
         return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
 
     @property
@@ -106,20 +108,41 @@ class FeatureSlots:
         return tuple(column.name for column in (*self.numeric, *self.categorical))
 
 
-class SeriesFields:
-    """The columns of one series in the order of its reference, and where its messages keep them."""
+@dataclass(frozen=True, slots=True)
+class JoinedFields:
+    """What of a message is joined with labels, beside the columns of a reference: columns and where they stand; of classes the texts too."""
 
-    def __init__(self, key: SeriesKey, layout: Layout | FeatureSlots, fields: FieldMap) -> None:
+    numeric: tuple[tuple[str, Path], ...] = ()
+    categorical: tuple[tuple[str, Path, tuple[str, ...]], ...] = ()
+
+
+class SeriesFields:
+    """The columns of one series in the order of its reference, those that are joined after them, and where its messages keep them."""
+
+    def __init__(
+        self, key: SeriesKey, layout: Layout | FeatureSlots, fields: FieldMap, joined: JoinedFields | None = None
+    ) -> None:
         self.key = key
         self.fields = fields
+        self.joined = joined
         self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in layout.numeric]
         self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in layout.categorical]
+        self.own = len(self.numeric), len(self.categorical)  # columns of the reference
         self.known = frozenset(layout.names) | fields.among_features
         spelled = isinstance(layout, Layout)  # what is still to be found is not yet known to be one value
         self.tables = [CategoryTable(feature.categories, spelled=spelled) for feature in layout.categorical]
+        if joined is not None:
+            self.numeric += joined.numeric
+            self.categorical += [(name, path) for name, path, _ in joined.categorical]
+            self.tables += [CategoryTable(classes) for _, _, classes in joined.categorical]
         self.id = self._own_id()
         self.group = fields.group
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
+
+    @property
+    def wide(self) -> bool:
+        """Whether more bits of ids are wanted, and the place of each row's message."""
+        return self.joined is not None and bool(self.id)
 
     def _own_id(self) -> Path:
         """Where a row has its id; empty where something else stands there: then no ids are read."""

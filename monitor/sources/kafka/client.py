@@ -67,6 +67,7 @@ class KafkaChoice:
     batch: int = 10_000
     lookup_every: float = 5.0  # for missing topics and new partitions
     audit_every: float = 15.0  # for commits that are not ours
+    label_topics: frozenset[str] = frozenset()  # those whose records' keys, offsets and timestamps are wanted
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 

@@ -17,6 +17,9 @@ from monitor.stream.events import MILLISECOND, Nanos, OffsetRange
 TOPIC: Any = Message.topic
 PARTITION: Any = Message.partition
 VALUE: Any = Message.value
+KEY: Any = Message.key
+OFFSET: Any = Message.offset
+STAMP: Any = Message.timestamp
 ERROR: Any = Message.error
 
 
@@ -31,6 +34,14 @@ class Taken:
     def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
         """What the decoder wants of them."""
         return TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals)
+
+    def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
+        """The same with what tells labels apart: keys, offsets and timestamps."""
+        stamps = [max(0, time) * MILLISECOND for _, time in map(STAMP, self.messages)]
+        columns = list(map(KEY, self.messages)), list(map(OFFSET, self.messages)), stamps
+        return TopicRecords(
+            self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals, *columns
+        )
 
     def before(self, ends: Mapping[int, int]) -> "Taken":
         """Those that lie before the end of their partition."""

@@ -22,21 +22,27 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.incidents import Escalation, Standing
 from monitor.alerting.rules import Severity
 from monitor.facts import (
+    DELAY_BOUNDS,
     AlertChanged,
     AlertSeen,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
     CheckpointSaved,
+    ClassCoverage,
     EventsCounted,
     EventsRejected,
     Fact,
     FeatureQuality,
     FewRows,
     FieldsRejected,
+    JoinCounted,
+    LabelDelays,
     LagMeasured,
     LateShare,
+    MetricTold,
     PartitionsUnreachable,
+    PerformanceJudged,
     SourceTroubled,
     SubgroupCharted,
     WatermarkAdvanced,
@@ -137,6 +143,27 @@ FACTS: list[Fact] = [
     PartitionsUnreachable(((Partition("t", 2), NOON),)),
     SourceTroubled("_ALL_BROKERS_DOWN", "x"),
     CheckpointSaved(NOON, 0.004, 12_345),
+    PerformanceJudged(
+        CHURN,
+        NOON - 5 * MINUTE,
+        NOON,
+        7 * DAY,
+        final=True,
+        task="binary",
+        predictions=10,
+        labelled=8,
+        sampling=0.5,
+        metrics=(
+            MetricTold("accuracy", 0.75, 0.4, 0.9, 8),
+            MetricTold("auroc", None, None, None, 8, "no positive label"),
+        ),
+        classes=(ClassCoverage("positive", 4, 3),),
+        delay_median=60.0,
+        left_out={"score_outside": 1},
+    ),
+    JoinCounted(CHURN, "label", {"joined": 8}),
+    JoinCounted(CHURN, "prediction", {"ok": 10}),
+    LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
 ]
 
 
@@ -215,9 +242,9 @@ def test_readiness_says_why_not(scene: Scene) -> None:
     assert scene.ask("/readyz")[::2] == (503, "state could not be saved: database or disk is full\n")
 
 
-@pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x"])
+@pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x/y"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/models/{model}/features/{feature}"
+    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/models/{model}, /api/v1/models/{model}/features/{feature}"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
     assert scene.ask(target, accept="text/html,*/*;q=0.8")[:2] == (404, "text/html; charset=utf-8")
@@ -316,6 +343,17 @@ def test_a_feature_without_a_window_has_no_distribution(scene: Scene) -> None:
     assert "driftd_drifted_features_ratio{" not in scene.ask("/metrics")[2]
 
 
+ACCURACY = {
+    "estimate": "realised",
+    "value": 0.75,
+    "interval": [0.4, 0.9],
+    "bounds": None,
+    "rows": 8,
+    "because": None,
+}
+NONE = {"value": None, "interval": None}
+
+
 def test_models_have_the_documented_shape(scene: Scene) -> None:
     scene.telemetry.record(FACTS)
 
@@ -357,7 +395,25 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
             },
         ],
         "alerts": ["drift"],
+        "performance": [
+            {
+                "age": "7d",
+                "provisional": False,
+                "task": "binary",
+                "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z"},
+                "predictions": 10,
+                "labelled": 8,
+                "coverage": 0.8,
+                "sampling": 0.5,
+                "classes": [{"class": "positive", "predictions": 4, "labelled": 3}],
+                "delay_seconds": {"median": 60.0, "most": None},
+                "left_out": {"score_outside": 1},
+                "metrics": {"accuracy": ACCURACY, "auroc": {**ACCURACY, **NONE, "because": "no positive label"}},
+            }
+        ],
     }
+    assert scene.json("/api/v1/models/churn") == [churn]
+    assert idle["performance"] is None
     assert (idle["window"], idle["features"], idle["alerts"]) == (None, [], [])
     assert idle["learning"] == {
         "words": "learning 3.5/14 d",

@@ -18,6 +18,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import (
+    DELAY_BOUNDS,
     AlertChanged,
     AlertEscalated,
     AlertSeen,
@@ -27,6 +28,7 @@ from monitor.facts import (
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
+    ClassCoverage,
     DaemonStarted,
     DaemonStopped,
     DecisionEnded,
@@ -43,15 +45,19 @@ from monitor.facts import (
     FewRows,
     FieldsRejected,
     ForeignCommit,
+    JoinCounted,
+    LabelDelays,
     LagMeasured,
     LateShare,
     LevelChanged,
+    MetricTold,
     OffsetsExpired,
     OffsetsLost,
     PanesOpen,
     PartitionsAssigned,
     PartitionsHeld,
     PartitionsUnreachable,
+    PerformanceJudged,
     RateImproved,
     RecordsSkipped,
     RetrainDecided,
@@ -96,6 +102,19 @@ CHANGED = AlertChanged(
 SILENCED = Asked("s-1", Silence(Scope("churn", None, ("age",)), 3600 * SECOND), "ana", "release")
 DECISION = Decision(SILENCED, "churn", NOON, None)
 OVER = PastDecision(DECISION, NOON, "over")
+JUDGED = PerformanceJudged(
+    CHURN,
+    0,
+    NOON,
+    7 * DAY,
+    final=True,
+    task="binary",
+    predictions=10,
+    labelled=8,
+    sampling=1.0,
+    metrics=(MetricTold("accuracy", 0.75, 0.4, 0.9, 8), MetricTold("auroc", None, None, None, 8, "no positive label")),
+    classes=(ClassCoverage("positive", 4, 3),),
+)
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
@@ -153,6 +172,9 @@ EXAMPLES: dict[type[Fact], Fact] = {
         DeliveryTried("trainer", "webhook", "id", "retried", 500, "answered 500"),
         DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc", compiled=True),
         DaemonStopped(),
+        JUDGED,
+        JoinCounted(CHURN, "label", {"joined": 3}),
+        LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
     )
 }
 

@@ -140,6 +140,8 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
         "features": "features",
         "prediction": "prediction",
         "group": None,
+        "label": None,
+        "weight": None,
     }
     assert (found["topics"][0]["kind"], found["topics"][0]["timestamp_unit"]) == ("predictions", "ms")
     model = found["models"][0]
@@ -329,7 +331,6 @@ def test_a_rule_that_cannot_be_is_refused(config: Path, rule: dict[str, Any], sa
         ("models", [], "models: "),
         ("models", {}, "models: "),
         ("topics", [], "topics: "),
-        ("topics.0.kind", "labels", "topics[0].kind: label topics are not read yet; leave the topic out (is 'labels')"),
         ("topics.0.kind", "x", "topics[0].kind: must be 'predictions', 'features' or 'labels' (is 'x')"),
         ("topics.0.format", "avro", "topics[0].format: must be one of json (is 'avro')"),
         ("topics.0.name", "a b", "topics[0].name: "),

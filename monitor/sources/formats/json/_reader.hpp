@@ -21,7 +21,7 @@ constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
 constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none: no UTF-8, so none can
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
-enum class Kind { node, number, category, timestamp, model, version, id };
+enum class Kind { node, number, category, timestamp, model, version, id, wide_id };
 enum Reason { missing, number_as_text, wrong_type, non_finite, reasons };
 
 struct Node;
@@ -50,7 +50,7 @@ struct Shape {
   Node root;
   std::vector<Categories> categories;  // one a categorical slot
   size_t numbers = 0, ids = 0, required = 0;
-  ptrdiff_t identities = 1;  // a row's own id, and what it belongs to
+  ptrdiff_t identities = 1;  // columns of hashes
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
 };
@@ -81,7 +81,7 @@ struct Routes {
 struct Columns {
   double* numbers;
   int32_t* codes;
-  uint64_t* ids;   // hashes, 0 where there is none; those of what rows belong to after those of rows
+  uint64_t* ids;   // hashes, 0 where there is none: of rows, more bits of these where they are joined, of what rows belong to
   ptrdiff_t rows;  // room for so many in each column
 };
 
@@ -179,7 +179,8 @@ class Reader {
       case Kind::timestamp: return has_time_ = timestamp();
       case Kind::model: return has_model_ = *in_.at == '"' && in_.string(model_, model_text_);
       case Kind::version: return has_version_ = version_value();
-      case Kind::id: return identity(entry.slot, depth);
+      case Kind::id:
+      case Kind::wide_id: return identity(entry, depth);
       case Kind::node: break;
     }
     if (*in_.at != '{' || depth >= MAX_DEPTH) return false;
@@ -262,18 +263,19 @@ class Reader {
     return in_.number(found) && driftd::canonical(found, digits_, text);
   }
 
-  bool identified(int slot, string_view text) {
-    columns_.ids[slot * columns_.rows + row_] = hash_id(text);
+  bool identified(const Entry& entry, string_view text) {
+    columns_.ids[entry.slot * columns_.rows + row_] = hash_id(text);
+    if (entry.kind == Kind::wide_id) columns_.ids[(entry.slot + 1) * columns_.rows + row_] = hash_id(text, SECOND);
     return true;
   }
 
-  bool identity(int slot, int depth) {
+  bool identity(const Entry& entry, int depth) {
     string_view text;
     switch (*in_.at) {
       case 'n': return in_.literal("null");
-      case 't': return in_.literal("true") && identified(slot, "true");
-      case 'f': return in_.literal("false") && identified(slot, "false");
-      case '"': return in_.string(text, scratch_) && identified(slot, text);
+      case 't': return in_.literal("true") && identified(entry, "true");
+      case 'f': return in_.literal("false") && identified(entry, "false");
+      case '"': return in_.string(text, scratch_) && identified(entry, text);
       case '{':
       case '[': return in_.skip(depth);
       case 'N': return in_.literal("NaN");
@@ -281,7 +283,7 @@ class Reader {
       default: break;
     }
     if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity");
-    return canonical(text) && identified(slot, text);
+    return canonical(text) && identified(entry, text);
   }
 
   bool version_value() {

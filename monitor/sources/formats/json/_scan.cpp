@@ -90,7 +90,8 @@ void build(Shape& shape, Node& node, PyObject* description) {
       build(shape, *entry.node, target);
     } else {
       entry.slot = int_of(target);
-      if (kind == Kind::id) shape.identities = std::max<ptrdiff_t>(shape.identities, entry.slot + 1);
+      const bool wide = kind == Kind::wide_id;
+      if (wide || kind == Kind::id) shape.identities = std::max<ptrdiff_t>(shape.identities, entry.slot + 1 + wide);
     }
   }
 }

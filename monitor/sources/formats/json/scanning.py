@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
@@ -28,7 +29,7 @@ except ImportError:  # installed without a compiler
 COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
 UNMONITORED, ODD = -1, -2
 REASONS = ("missing", "number_as_text", "wrong_type", "non_finite")
-NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID = range(7)
+NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID, WIDE_ID = range(8)  # the last of ids that are joined
 ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
@@ -57,7 +58,7 @@ class TopicScanner:
         self._routes = _scan.routes(_routes(topic))
         self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless)
         self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
-        self._identities = [2 if series.group else 1 for series in self._series]  # a row's own id, and its group
+        self._identities = np.array([1 + series.wide + bool(series.group) for series in self._series], dtype=np.int64)
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
@@ -78,15 +79,17 @@ class TopicScanner:
     ) -> list[SeriesRows]:
         count, (width, codes_width) = len(values), self._widths[0].tolist()
         numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
-        ids = np.empty((self._identities[0], count), dtype=np.uint64)
+        ids = np.empty((int(self._identities[0]), count), dtype=np.uint64)
         arrays = scanned.times, scanned.series, numeric, codes, ids, totals
         rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
         look = partial(self._look_at, values, scanned, 0)
-        known, groups = _identities(self._series[0], ids[:, :rows])
-        return [SeriesRows(self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look, known, groups)]
+        columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
+        placed = np.flatnonzero(scanned.series >= 0) if self._series[0].wide else None
+        known, groups, more = _identities(self._series[0], ids[:, :rows])
+        return [SeriesRows(*columns, known, groups, more, placed)]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -102,12 +105,13 @@ class TopicScanner:
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
         look = partial(self._look_at, values, scanned)
-        return list(self._cut(room, sizes.tolist(), scanned.times[order], numbers, codes, ids, look))
+        return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, look))
 
     def _cut(
         self,
         room: list[int],
         rows: list[int],
+        order: NDArray[np.intp],
         times: NDArray[np.int64],
         numbers: NDArray[np.float64],
         codes: NDArray[np.int32],
@@ -116,16 +120,17 @@ class TopicScanner:
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = first = 0
-        each = zip(self._series, room, rows, self._identities, strict=True)
+        each = zip(self._series, room, rows, self._identities.tolist(), strict=True)
         for place, (series, size, taken, identities) in enumerate(each):
             width, codes_width = len(series.numeric), len(series.tables)
             if taken:
                 numeric = numbers[number : number + size * width].reshape(width, size)[:, :taken].T
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
                 found = ids[first : first + size * identities].reshape(identities, size)[:, :taken]
-                yield SeriesRows(
-                    series, times[row : row + taken], numeric, coded, partial(look, place), *_identities(series, found)
-                )
+                columns = series, times[row : row + taken], numeric, coded, partial(look, place)
+                placed = order[row : row + taken] if series.wide else None
+                known, groups, more = _identities(series, found)
+                yield SeriesRows(*columns, known, groups, more, placed)
             row += taken
             first += size * identities
             number += size * width
@@ -138,11 +143,9 @@ class TopicScanner:
         return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
 
 
-def _identities(
-    series: SeriesFields, ids: NDArray[np.uint64]
-) -> tuple[NDArray[np.uint64] | None, NDArray[np.uint64] | None]:
-    """The hashes of ids and of groups, of uint64[2, n] or uint64[1, n]; None of what is not read."""
-    return ids[0] if series.id else None, ids[1] if series.group else None
+def _identities(series: SeriesFields, ids: NDArray[np.uint64]) -> tuple[Hashes | None, Hashes | None, Hashes | None]:
+    """The hashes of ids, of groups, and more of ids, from uint64[1 … 3, n]; None of what is not read."""
+    return ids[0] if series.id else None, ids[-1] if series.group else None, ids[1] if series.wide else None
 
 
 def topic_scanner(topic: TopicFields, look: Look) -> TopicScanner | None:
@@ -181,8 +184,8 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
     leaves = dict(envelope)
     leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
     leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
-    leaves |= {series.id: (ID, 0)} if series.id else {}
-    leaves |= {series.group: (ID, 1)} if series.group else {}
+    leaves |= {series.id: (WIDE_ID if series.wide else ID, 0)} if series.id else {}
+    leaves |= {series.group: (ID, 1 + series.wide)} if series.group else {}
     categories = [
         ({text: code for text, code in table.items() if text is not None}, table.unseen) for table in series.tables
     ]

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sketches.identity import hashes_of
+from detectors.sketches.identity import hashes_of, wide_hashes_of
 from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
@@ -105,13 +105,15 @@ class TypedReader:
         kept = np.flatnonzero((stamped != NOT_A_TIME) & ours)
         if not kept.size:
             return []
-        numeric, codes, *identities = _columns(series, plan, messages)
+        numeric, codes, ids, groups, more = _columns(series, plan, messages)
         if kept.size < len(messages):
             numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
-            identities = [None if hashes is None else hashes[kept] for hashes in identities]
+            ids, groups, more = (None if hashes is None else hashes[kept] for hashes in (ids, groups, more))
         counts.fields["missing"] += _missing(series, numeric, codes)
-        look = partial(self._look_at, values, [places[at] for at in kept.tolist()])
-        return [SeriesRows(series, stamped, numeric, codes, look, *identities)]
+        held = [places[at] for at in kept.tolist()]
+        look = partial(self._look_at, values, held)
+        placed = None if not series.wide else np.array(held, dtype=np.intp)
+        return [SeriesRows(series, stamped, numeric, codes, look, ids, groups, more, placed)]
 
     def _look_at(self, values: Values, places: Sequence[int], row: int, paths: Iterable[Path]) -> Sequence[object]:
         return self._look(values[places[row]], paths)
@@ -151,8 +153,8 @@ def _typed(plan: StructPlan, values: Values, places: list[int]) -> tuple[list[An
 
 def _columns(
     series: SeriesFields, plan: StructPlan, messages: Sequence[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.int32], Hashes | None, Hashes | None]:
-    """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]; hashes of ids and groups, uint64[n]."""
+) -> tuple[NDArray[np.float64], NDArray[np.int32], Hashes | None, Hashes | None, Hashes | None]:
+    """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]; hashes of ids, of groups and more of ids, uint64[n]."""
     columns = plan.columns(messages)
     count, width = len(messages), len(series.numeric)
     numeric = np.array(columns[:width], dtype=np.float64).reshape(width, count).T
@@ -161,11 +163,14 @@ def _columns(
     for row, (table, column) in enumerate(zip(series.tables, coded, strict=True)):
         codes[row] = np.fromiter(map(table.__getitem__, column), dtype=np.int32, count=count)
     rest = iter(columns[width + len(series.tables) :])
-    ids, groups = (
-        hashes_of(np.fromiter(next(rest), dtype=object, count=count), count) if path else None
-        for path in (series.id, series.group)
+    own, group = (
+        np.fromiter(next(rest), dtype=object, count=count) if path else None for path in (series.id, series.group)
     )
-    return numeric, codes.T, ids, groups
+    groups = None if group is None else hashes_of(group, count)
+    if series.wide:
+        ids, more = wide_hashes_of(own, count)
+        return numeric, codes.T, ids, groups, more
+    return numeric, codes.T, None if own is None else hashes_of(own, count), groups, None
 
 
 def _missing(series: SeriesFields, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> int:

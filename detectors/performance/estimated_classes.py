@@ -1,0 +1,101 @@
+"""Performance without labels of predicted classes: what a prediction of each class came to in the reference.
+
+A row that is predicted as k has label j with chance p(j|k), learnt from labelled rows of the reference; so n(k) predictions give
+n(k)·p(j|k) cells of an expected confusion, and every metric is that of those. What realised labels add is their own chance,
+n(k)·Var(d), with d what a metric gains by a row of each label, and that of p, n(k)²/N(k)·Var(d), with N(k) labelled predictions of k.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from detectors.baseline import Baseline
+from detectors.encoding import PREDICTION
+from detectors.features import Floats, Ints
+from detectors.performance.confusion import f1_and_slope
+from detectors.performance.intervals import logit_or_wilson
+from detectors.performance.measured import Measured, Metric, Unavailable
+from detectors.performance.metrics import EstimatedPerformance, Metrics
+from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
+from detectors.sketches import Sketch
+
+PRIOR: Final = 1.0  # rows by which a class leans on the labels of all
+NAMES: Final = ("accuracy", "macro_f1", "weighted_f1")
+
+
+@dataclass(frozen=True, eq=False)
+class ClassEstimator:
+    """What predicted classes mean, by counts of the reference's labels.
+
+    >>> from detectors import Reference
+    >>> said, labels = ["a"] * 100 + ["b"] * 100, ["a"] * 90 + ["b"] * 10 + ["a"] * 40 + ["b"] * 60
+    >>> reference = Reference.fit({"class": said}, prediction="class")
+    >>> estimator = ClassEstimator.fit(reference, labels, said)
+    >>> round(estimator.estimate(["a"] * 30 + ["b"] * 10).metrics["accuracy"].value, 1)
+    0.8
+    """
+
+    labelled: MulticlassCounts
+
+    def __post_init__(self) -> None:
+        if not self.labelled.confusion().total:
+            raise ValueError("an estimate needs rows of the reference with a label and a predicted class")
+
+    @classmethod
+    def fit(cls, baseline: Baseline, labels: ArrayLike, predictions: ArrayLike) -> "ClassEstimator":
+        """Learn from labelled rows: the classes are those of the prediction in the reference.
+
+        Raises ValueError for a reference without a prediction that is a class, and where no row has a known label and class.
+        """
+        feature = next((each for each in baseline.layout.categorical if each.name == PREDICTION), None)
+        if feature is None:
+            raise ValueError("the reference has no prediction that is a class: name its column by prediction=…")
+        task = MulticlassTask(feature.categories, top=())
+        counts = MulticlassCounts.empty(task)
+        counts.update(task.codes(labels), task.codes(predictions))
+        return cls(counts)
+
+    @cached_property
+    def _confusion(self) -> Floats:
+        return self.labelled.confusion().mass
+
+    @cached_property
+    def _chances(self) -> Floats:
+        """The chance of each label (down) by predicted class (across), [K, K]."""
+        common = self._confusion.sum(axis=1, keepdims=True) / self._confusion.sum()
+        leaning = self._confusion + PRIOR * common
+        return np.asarray(leaning / leaning.sum(axis=0))
+
+    def estimate(self, window: Sketch | ArrayLike, confidence: float = 0.95) -> EstimatedPerformance:
+        """Return what a window is worth, by its sketch, or by its predicted classes [n]; missing and other ones are left out."""
+        said, others = self._said(window)
+        rows = int(said.sum())
+        if not rows:
+            return EstimatedPerformance(Metrics(dict.fromkeys(NAMES, Unavailable("no predicted class"))), 0, 0.0)
+        unknown = int(said[self._confusion.sum(axis=0) == 0].sum()) + others
+        metrics = {name: self._metric(name, said, confidence) for name in NAMES}
+        return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others))
+
+    def _said(self, window: Sketch | ArrayLike) -> tuple[Ints, int]:
+        """Predictions by class, and of other classes."""
+        many = len(self.labelled.task.classes)
+        if isinstance(window, Sketch):
+            counts = window.row(PREDICTION)
+        else:
+            counts = np.bincount(self.labelled.task.codes(window), minlength=many + 1)
+        return counts[:many], int(counts[many])
+
+    def _metric(self, name: str, said: Ints, confidence: float) -> Metric:
+        rows = int(said.sum())
+        expected = self._chances * said
+        if name == "accuracy":
+            value, slope = float(np.trace(expected)) / rows, np.eye(said.size) / rows
+        else:
+            value, slope = f1_and_slope(expected, by_support=name == "weighted_f1")
+        spread = (self._chances * slope**2).sum(axis=0) - (self._chances * slope).sum(axis=0) ** 2
+        known = self._confusion.sum(axis=0) + PRIOR
+        error = float(np.sqrt(((said + said**2 / known) * np.maximum(spread, 0.0)).sum()))
+        return Measured(value, rows, error, logit_or_wilson(value, error, rows, confidence))

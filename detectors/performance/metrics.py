@@ -1,0 +1,64 @@
+"""All metrics of some rows, by name; on the screen and in a data frame they are a table."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from detectors.performance.measured import Measured, Metric
+from detectors.results import Results
+from detectors.tables import Library
+
+
+class MetricRows(Results[tuple[str, Metric]]):
+    """Metrics with their names, a row each."""
+
+    kinds = MappingProxyType(
+        {"metric": str, "value": float, "lower": float, "upper": float, "rows": int, "because": str}
+    )
+
+    def row(self, value: tuple[str, Metric]) -> tuple[object, ...]:
+        """Return name, value, both ends of the interval and rows; or why there is no value."""
+        name, metric = value
+        if isinstance(metric, Measured):
+            return name, metric.value, *(metric.interval or (None, None)), metric.rows, ""
+        return name, None, None, None, metric.rows, metric.reason
+
+
+class Metrics(dict[str, Metric]):
+    """Metrics by their names.
+
+    >>> from detectors import Measured, Unavailable
+    >>> Metrics(accuracy=Measured(0.9, 200, interval=(0.851, 0.934)), auroc=Unavailable("no positive label", 200))
+    metric    value  lower  upper  rows  because
+    accuracy    0.9  0.851  0.934   200
+    auroc         –      –      –   200  no positive label
+    """
+
+    @property
+    def table(self) -> MetricRows:
+        """The same as a table."""
+        return MetricRows(self.items())
+
+    def to_frame(self, library: Library | None = None) -> Any:
+        """Return a table of pandas, polars or pyarrow, or a dictionary of lists."""
+        return self.table.to_frame(library)
+
+    def __repr__(self) -> str:
+        return repr(self.table)
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedPerformance:
+    """What a window without labels is worth, if labels follow predictions as in the reference (no concept drift).
+
+    `metrics` have the interval of the realised metric of these very rows. `rows` have a prediction; `outside` is the share
+    of them whose like the reference has no labelled row of: what is said of those is said of the others, or of their
+    neighbours.
+    """
+
+    metrics: Metrics
+    rows: int
+    outside: float

@@ -1,0 +1,164 @@
+"""A predicted class and what came true: labels by predictions, and how far down the scores the label stood."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from detectors.columns import as_codes, as_columns
+from detectors.features import Codes, Floats, Ints
+from detectors.performance import confusion as by_confusion
+from detectors.performance.cells import NO_ROW, WeighedCells, share
+from detectors.performance.confusion import Confusion
+from detectors.performance.counts import Counts
+from detectors.performance.measured import Metric, Unavailable
+from detectors.performance.metrics import Metrics
+from detectors.spellings import CategoryCodes
+from detectors.tables import columns_of
+
+MOST_CLASSES: Final = 256  # the square of it is counted
+NO_SCORES = "no scores of classes"
+
+
+@dataclass(frozen=True)
+class MulticlassTask:
+    """Which classes are counted, by their canonical texts, and for which k the k highest scores are looked at.
+
+    Raises ValueError for fewer than two classes, more than 256, one that is there twice, and a k below 1.
+    """
+
+    classes: tuple[str, ...]
+    top: tuple[int, ...] = (3, 5)
+    weighted: bool = False
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.classes) <= MOST_CLASSES or len(set(self.classes)) != len(self.classes):  # noqa: PLR2004
+            raise ValueError(
+                f"classes must be 2 to {MOST_CLASSES} and distinct, not {len(self.classes)} of {self.classes}"
+            )
+        if any(k < 1 for k in self.top):
+            raise ValueError(f"top must be whole numbers of at least 1, not {self.top}")
+
+    @property
+    def depth(self) -> int:
+        """How many of the highest scores are told apart."""
+        return max((k for k in self.top if k < len(self.classes)), default=0)
+
+    @property
+    def cells(self) -> int:
+        """Labels by predictions, then the places of the label among the scores, and beyond."""
+        return len(self.classes) ** 2 + self.depth + 1
+
+    @property
+    def sums(self) -> int:
+        """None: counts decide."""
+        return 0
+
+    def codes(self, values: ArrayLike) -> Codes:
+        """Return the code of each value, int32[n]: 0..K-1 for a class, however spelled, K for any other, K + 1 for missing.
+
+        >>> MulticlassTask(("1", "2")).codes([1, 2.0, "2", None, 7]).tolist()
+        [0, 1, 1, 3, 2]
+        """
+        return as_codes(as_columns(columns_of({"classes": values}))["classes"], CategoryCodes(self.classes))
+
+
+class MulticlassCounts(Counts[MulticlassTask]):
+    """Predicted classes and labels of one window (or pane), counted. All is exact.
+
+    >>> task = MulticlassTask(("cat", "dog", "owl"))
+    >>> counts = MulticlassCounts.empty(task)
+    >>> counts.update(task.codes(["cat", "dog", "owl", "owl"]), task.codes(["cat", "dog", "owl", "dog"]))
+    >>> counts.metrics()["accuracy"].value, counts.by_class()["owl"]["recall"].value
+    (0.75, 0.5)
+    """
+
+    REASONS = (
+        "label_missing",
+        "label_unknown",
+        "prediction_missing",
+        "prediction_unknown",
+        "weight_refused",
+        "scores_missing",
+    )
+    __slots__ = ()
+
+    def update(
+        self, labels: Codes, predictions: Codes, scores: ArrayLike | None = None, weights: ArrayLike | None = None
+    ) -> None:
+        """Count a batch: codes int[n] as `MulticlassTask.codes` gives them, scores [n, K] by class, of any scale.
+
+        A row that cannot be counted is left out, and counted under the first of `REASONS` that holds; where a score is
+        NaN under `scores_missing`, and only its place among the scores is left out. Of equal scores that of the later
+        class is the higher, as in scikit-learn. Raises ValueError for other codes and shapes, and then counts nothing.
+        """
+        rows, many = np.size(labels), len(self.task.classes)
+        codes = [_codes(given, rows, many, name) for given, name in ((labels, "labels"), (predictions, "predictions"))]
+        table = None if scores is None else _table(scores, rows, many)
+        weight, usable = self._weighed(weights, rows)
+        causes = [code == many + which for code in codes for which in (1, 0)]
+        kept = self._refuse([*causes, ~usable])
+        taken = None if weight is None else weight[kept]
+        self._count(codes[0][kept] * many + codes[1][kept], taken)
+        if table is not None:
+            self._place(codes[0][kept], table[kept], taken)
+
+    def _place(self, labels: Ints, scores: Floats, weights: Floats | None) -> None:
+        known = ~np.isnan(scores).any(axis=1)
+        self.refused[-1] += np.count_nonzero(~known)
+        labels, scores = labels[known], scores[known]
+        own = scores[np.arange(labels.size), labels][:, None]
+        later = np.arange(len(self.task.classes)) > labels[:, None]
+        places = ((scores > own) | ((scores == own) & later)).sum(axis=1)
+        first = len(self.task.classes) ** 2
+        self._count(first + np.minimum(places, self.task.depth), None if weights is None else weights[known])
+
+    def confusion(self) -> Confusion:
+        """Return rows by label and prediction, [K, K]."""
+        many = len(self.task.classes)
+        return Confusion(*self._counted.through(lambda part: part[: many**2].reshape(many, many)))
+
+    def metrics(self, confidence: float = 0.95) -> Metrics:
+        """Return every metric by its name; one that cannot be computed with the reason."""
+        cells = self.confusion()
+        found = {
+            "accuracy": by_confusion.accuracy(cells, confidence),
+            "macro_f1": by_confusion.mean_f1(cells, confidence, by_support=False),
+            "weighted_f1": by_confusion.mean_f1(cells, confidence, by_support=True),
+        }
+        tops = (k for k in self.task.top if k <= self.task.depth)
+        return Metrics(found | {f"top_{k}_accuracy": self._top(k, confidence) for k in tops})
+
+    def by_class(self, confidence: float = 0.95) -> dict[str, Metrics]:
+        """Return precision, recall and F1 of each class against the rest, by class and name."""
+        cells = self.confusion()
+        return {name: _of_class(cells.against_rest(k), confidence) for k, name in enumerate(self.task.classes)}
+
+    def _top(self, k: int, confidence: float) -> Metric:
+        first = len(self.task.classes) ** 2
+        cells = WeighedCells(*self._counted.through(lambda part: part[first:]))
+        hits = np.arange(cells.rows.size) < k
+        return share(cells, hits, np.ones_like(hits), NO_SCORES if self.confusion().total else NO_ROW, confidence)
+
+
+def _of_class(cells: Confusion, confidence: float) -> Metrics:
+    measures = {"precision": by_confusion.precision, "recall": by_confusion.recall, "f1": by_confusion.f1}
+    return Metrics(
+        {name: measure(cells, confidence) if cells.total else Unavailable(NO_ROW) for name, measure in measures.items()}
+    )
+
+
+def _codes(given: ArrayLike, rows: int, many: int, name: str) -> Ints:
+    codes = np.asarray(given)
+    fits = codes.shape == (rows,) and codes.dtype.kind in "iu"
+    if not fits or (codes.size and not 0 <= codes.min() <= codes.max() <= many + 1):
+        raise ValueError(f"{name} must be one column of codes 0 to {many + 1}, as MulticlassTask.codes gives them")
+    return codes.astype(np.int64)
+
+
+def _table(given: ArrayLike, rows: int, many: int) -> NDArray[np.float64]:
+    scores = np.asarray(given)
+    if scores.shape != (rows, many) or scores.dtype.kind not in "biuf":
+        raise ValueError(f"scores must be numbers of shape {(rows, many)}, not {scores.dtype} of shape {scores.shape}")
+    return scores.astype(np.float64)

@@ -1,0 +1,87 @@
+"""What a model was worth, of the predictions whose labels are in, and what became of labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitor.stream.events import Nanos, SeriesKey
+
+DELAY_BOUNDS = (60, 600, 3600, 6 * 3600, 12 * 3600, *(86_400 * days for days in (1, 2, 3, 7, 14, 30, 90)))
+"""Upper bounds of label delays, seconds; one more counts what is beyond."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricTold:
+    """A metric of a window: a value with its interval, or the reason why there is none. `bounds` hold what binned scores leave open."""
+
+    name: str
+    value: float | None
+    lower: float | None
+    upper: float | None
+    rows: int
+    because: str | None = None
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCoverage:
+    """How many predictions of a class there were, and how many of them have a label."""
+
+    name: str
+    predictions: int
+    labelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceJudged:
+    """What predictions of [start, end) were worth by the labels that had come by an age: of each pane, so long after its end.
+
+    `final`: no later age is judged. `sampling` is the share of ids that are kept; `predictions` and `labelled` are of those.
+    `left_out` are labelled predictions that could not be counted, by reason. Delays are seconds from prediction to label.
+    """
+
+    key: SeriesKey
+    start: Nanos
+    end: Nanos
+    age: Nanos
+    final: bool
+    task: str
+    predictions: int
+    labelled: int
+    sampling: float
+    metrics: tuple[MetricTold, ...]
+    classes: tuple[ClassCoverage, ...] = ()
+    delay_median: float | None = None
+    delay_most: float | None = None  # nine of ten came sooner
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the predictions whose label is in."""
+        return self.labelled / self.predictions
+
+    def metric(self, name: str) -> MetricTold | None:
+        """One of the metrics."""
+        return next((each for each in self.metrics if each.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinCounted:
+    """Predictions and labels that came to be joined, by what became of them. Where ids are sampled, those kept."""
+
+    key: SeriesKey
+    side: str  # prediction or label
+    outcomes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelDelays:
+    """How long labels took from prediction to label: counts by `DELAY_BOUNDS` and one more, and their sum in seconds."""
+
+    key: SeriesKey
+    counts: tuple[int, ...]
+    seconds: float
+
+    def plus(self, other: "LabelDelays") -> "LabelDelays":
+        """Those of both."""
+        counts = tuple(one + two for one, two in zip(self.counts, other.counts, strict=True))
+        return LabelDelays(self.key, counts, self.seconds + other.seconds)

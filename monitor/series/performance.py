@@ -1,0 +1,403 @@
+"""The view of performance: predictions joined with the labels that come for them, counted by pane, judged at fixed ages.
+
+It waits for days where features wait for seconds, and has a clock of its own: the watermark, but no further than labels are read.
+A pane is judged when the clock has passed its end by an age; what a window comes to is the sum of its panes, each judged at that
+age. So windows of one age alone are ever beside each other.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from detectors.features import Ints
+from monitor.facts import DELAY_BOUNDS, ClassCoverage, Fact, JoinCounted, LabelDelays, PerformanceJudged, StateReset
+from monitor.series.records import Entry, Owner, Record
+from monitor.series.truth import Truth
+from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
+from monitor.stream.join import LABEL, Join, JoinSpec, Matched, Rows, Side, Stretch, at_level
+from monitor.stream.windows import WindowSpec, ends_between
+
+PERFORMANCE = "performance"  # the view's name
+STATE, PREDICTIONS, LABELS, PANE = "state", "predictions", "labels", "pane"
+PIECES = 32  # that a stretch is saved in before it is written anew
+DELAY_EDGES = 2.0 ** (np.arange(1, 28 * 8) / 8)  # seconds, 9 % apart: the median of a window is as exact as that
+MOST = 0.9  # of labels: the delay that so many have is told
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceSpec:
+    """What a series' performance is judged by: what is joined, at which ages, rising, and how labels are counted."""
+
+    join: JoinSpec
+    ages: tuple[Nanos, ...]
+    truth: Truth
+
+    @property
+    def fingerprint(self) -> str:
+        """What rows are kept under: when it changes they are worthless."""
+        join = self.join
+        return msgspec.json.encode([join.length, join.slide, join.wait, self.ages, self.truth]).decode()
+
+
+@dataclass(slots=True)
+class PaneTruth:
+    """What a pane, or a window, comes to at an age, and the level of the ids that are counted."""
+
+    level: int
+    counts: Any
+    predictions: Ints  # by predicted class, and those of none
+    labelled: Ints  # likewise
+    delays: Ints
+    matched: Matched | None = field(default=None, repr=False)
+
+    def add(self, other: "PaneTruth") -> None:
+        """Add another pane's."""
+        self.counts.add(other.counts)
+        self.predictions = self.predictions + other.predictions
+        self.labelled = self.labelled + other.labelled
+        self.delays = self.delays + other.delays
+
+
+class SavedPane(msgspec.Struct):
+    """A pane that later windows share, as it was judged: what comes late for it counts in none of them."""
+
+    number: int
+    start: Nanos
+    level: int
+    counts: bytes
+    predictions: list[int]
+    labelled: list[int]
+    delays: list[int]
+
+
+class SavedPerformance(msgspec.Struct):
+    """The view as saved, without its rows."""
+
+    fingerprint: str
+    clock: Nanos | None
+    origin: Nanos | None
+    judged: list[Nanos | None]
+    level: int
+    levels: dict[str, list[tuple[int, int, int]]]  # by side: number, level and labels found of each stretch
+    told: list[PerformanceJudged]
+
+
+class Performance:
+    """The performance of one series at work."""
+
+    def __init__(self, key: SeriesKey, spec: PerformanceSpec) -> None:
+        self.key = key
+        self.spec = spec
+        self.join = Join(spec.join)
+        self.clock: Nanos | None = None
+        self._windows = WindowSpec(spec.join.length, spec.join.slide, spec.join.wait)
+        self._owner = Owner(key, PERFORMANCE)
+        self._origin: Nanos | None = None
+        self._starts: list[Nanos] = []  # of the panes that hold predictions, rising
+        self._judged: list[Nanos | None] = [None] * len(spec.ages)  # until which end, by age
+        self._panes: dict[tuple[int, Nanos], PaneTruth] = {}  # of windows still to be judged, by age and start
+        self._unsaved: dict[tuple[int, Nanos], None] = {}  # of these, and those that are gone
+        self._told: dict[int, PerformanceJudged] = {}  # the last window, by age
+        self._gone: list[Entry] = []  # rows that the store still holds
+        self._changed = False
+
+    # --- events in ----------------------------------------------------------------------------------------------
+
+    def take(self, batch: JoinBatch) -> list[Fact]:
+        """Take decoded predictions and labels; those whose pane is judged are late."""
+        predictions, late = self._timely(batch.predictions, self.spec.join.wait)
+        labels, expired = self._timely(batch.labels, self.spec.join.wait + self.spec.join.early + self.spec.join.length)
+        self._changed = True
+        if predictions.size:
+            self._see(predictions)
+        self.join.add(predictions, labels)
+        of_predictions = {"ok": len(predictions), "late": late, "without_id": batch.anonymous}
+        of_labels = {"received": len(labels), "expired": expired}
+        return [*self._counted("prediction", of_predictions), *self._counted("label", of_labels)]
+
+    def _timely(self, rows: Rows, wait: Nanos) -> tuple[Rows, int]:
+        if self.clock is None or not rows.size:
+            return rows, 0
+        horizon = self._horizon(self.clock, wait)
+        timely = rows["time"] >= horizon
+        return (rows, 0) if timely.all() else (rows[timely], int(np.count_nonzero(~timely)))
+
+    def _horizon(self, clock: Nanos, age: Nanos) -> Nanos:
+        """The last end of a pane that the clock has passed by an age."""
+        return (clock - age) // self.spec.join.slide * self.spec.join.slide
+
+    def _see(self, predictions: Rows) -> None:
+        earliest = int(predictions["time"].min())
+        self._origin = earliest if self._origin is None else min(self._origin, earliest)
+        self._know_panes(predictions)
+
+    def _know_panes(self, predictions: Rows) -> None:
+        slide = self.spec.join.slide
+        for start in (np.unique(predictions["time"] // slide) * slide).tolist():
+            at = bisect_left(self._starts, start)
+            if at == len(self._starts) or self._starts[at] != start:
+                insort(self._starts, start)
+
+    def _counted(self, side: str, outcomes: Mapping[str, int]) -> list[Fact]:
+        known = {outcome: count for outcome, count in outcomes.items() if count}
+        return [JoinCounted(self.key, side, known)] if known else []
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def advance(self, clock: Nanos) -> list[Fact]:
+        """Judge what the clock has passed, and drop what nothing needs any more."""
+        if self.clock is not None and clock <= self.clock:
+            return []
+        self.clock, self._changed = clock, True
+        facts = [fact for end, number in self._due(clock) for fact in self._judge(end, number)]
+        self._judged = [self._horizon(clock, age) for age in self.spec.ages]
+        return [*facts, *self._forget(clock)]
+
+    def _due(self, clock: Nanos) -> list[tuple[Nanos, int]]:
+        """Ends of windows, each with the number of the age at which it is judged now, in the order of a clock that moves slowly."""
+        ages = self.spec.ages
+        due = [
+            (end, number)
+            for number, age in enumerate(ages)
+            for end in ends_between(self._starts, self._judged[number], self._horizon(clock, age), self._windows)
+        ]
+        return sorted(due, key=lambda each: (each[0] + ages[each[1]], each[1]))
+
+    def _judge(self, end: Nanos, number: int) -> list[Fact]:
+        """Judge the window that ends here, and tell what became of the labels of its last pane."""
+        join, age, facts = self.spec.join, self.spec.ages[number], list[Fact]()
+        start = end - join.length
+        level = self.join.level_of(start, end, age)
+        if number == len(self.spec.ages) - 1:
+            facts += self._close(self._pane(end - join.slide, number, level))
+        if self._origin is not None and start >= self._origin:
+            facts += self._tell(start, end, number, level)
+        for place in [place for place in self._panes if place[0] == number and place[1] < start + join.slide]:
+            del self._panes[place]
+            self._unsaved[place] = None
+        return facts
+
+    def _tell(self, start: Nanos, end: Nanos, number: int, level: int) -> list[Fact]:
+        first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        total = self._empty(level)
+        for pane in self._starts[first:last]:
+            total.add(self._pane(pane, number, level))
+        if not total.predictions.sum():
+            return []
+        judged = self._told[number] = self._fact(start, end, number, total)
+        return [judged]
+
+    def _fact(self, start: Nanos, end: Nanos, number: int, total: PaneTruth) -> PerformanceJudged:
+        truth = self.spec.truth
+        by_class = zip(truth.predicted_classes, total.predictions.tolist(), total.labelled.tolist(), strict=False)
+        return PerformanceJudged(
+            self.key,
+            start,
+            end,
+            self.spec.ages[number],
+            final=number == len(self.spec.ages) - 1,
+            task=truth.task,
+            predictions=int(total.predictions.sum()),
+            labelled=int(total.labelled.sum()),
+            sampling=0.5**total.level,
+            metrics=truth.told(total.counts),
+            classes=tuple(ClassCoverage(*each) for each in by_class),
+            delay_median=_quantile(total.delays, 0.5),
+            delay_most=_quantile(total.delays, MOST),
+            left_out=total.counts.left_out,
+        )
+
+    def _pane(self, start: Nanos, number: int, level: int) -> PaneTruth:
+        """What a pane comes to at an age, counted once for all windows that share it and are judged at one level."""
+        known = self._panes.get((number, start))
+        if known is None or known.level != level:
+            known = self._panes[number, start] = self._count(
+                self.join.matched(start, self.spec.ages[number], level), level
+            )
+            self._unsaved[number, start] = None
+        return known
+
+    def _count(self, matched: Matched, level: int) -> PaneTruth:
+        truth, labelled = self.spec.truth, matched.labelled
+        values = matched.predictions["value"]
+        classes, many = truth.predicted(values), len(truth.predicted_classes) + 1
+        return PaneTruth(
+            level,
+            truth.count(matched.labels[labelled], values[labelled], matched.weights[labelled]).packed(),
+            np.bincount(classes, minlength=many),
+            np.bincount(classes[labelled], minlength=many),
+            np.bincount(np.searchsorted(DELAY_EDGES, _delays(matched)), minlength=DELAY_EDGES.size + 1),
+            matched,
+        )
+
+    def _empty(self, level: int) -> PaneTruth:
+        none = np.zeros(len(self.spec.truth.predicted_classes) + 1, dtype=np.int64)
+        return PaneTruth(level, self.spec.truth.empty(), none, none, np.zeros(DELAY_EDGES.size + 1, dtype=np.int64))
+
+    def _close(self, pane: PaneTruth) -> list[Fact]:
+        """Tell what became of the labels of a pane that is judged for the last time."""
+        matched = pane.matched
+        if matched is None or not len(matched.predictions):
+            return []
+        for number, count in matched.found.items():
+            self.join.labels.stretches[number].matched += count
+        pane.matched = None
+        facts = self._counted("label", matched.tallies)
+        delays = _delays(matched)
+        if delays.size:
+            counts = np.bincount(np.searchsorted(DELAY_BOUNDS, delays), minlength=len(DELAY_BOUNDS) + 1)
+            facts.append(LabelDelays(self.key, tuple(counts.tolist()), float(delays.sum())))
+        return facts
+
+    def _forget(self, clock: Nanos) -> list[Fact]:
+        unmatched = 0
+        for side, number, stretch in self.join.forget(clock):
+            self._gone += [_piece(side, number, piece, None) for piece in range(stretch.pieces)]
+            if side is self.join.labels:
+                unmatched += max(0, stretch.count - stretch.matched)
+        needed_from = min(until for until in self._judged if until is not None) - self.spec.join.length
+        del self._starts[: bisect_left(self._starts, needed_from)]
+        return self._counted("label", {"unmatched": unmatched})
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def current(self) -> list[Fact]:
+        """The facts that say where things stand, for a reader that starts now."""
+        return list(self._told.values())
+
+    def changes(self) -> list[Record]:
+        """The records that changed since the last call: rows that came, not those that were there."""
+        return self._records(anew=1) if self._changed else []
+
+    def _records(self, *, anew: int) -> list[Record]:
+        gone, self._gone, self._changed = self._gone, [], False
+        pieces = (entry for side in self.join.sides for entry in _new_pieces(side, anew=anew))
+        return [self._owner.record(entry) for entry in [*gone, *pieces, *self._changed_panes(), self._entry()]]
+
+    def snapshot(self) -> list[Record]:
+        """All state as records."""
+        for _, _, stretch in self._stretches():
+            stretch.pieces, stretch.thinned = 0, True
+        self._gone, self._unsaved = [], dict.fromkeys(self._panes)
+        return self._records(anew=sum(len(side.stretches) for side in self.join.sides))
+
+    def _changed_panes(self) -> Iterator[Entry]:
+        for place in self._unsaved:
+            number, start = place
+            pane = self._panes.get(place)
+            row = start // self.spec.join.slide * len(self.spec.ages) + number
+            yield Entry(PANE, None if pane is None else _saved_pane(number, start, pane), row)
+        self._unsaved = {}
+
+    def _stretches(self) -> Iterator[tuple[Side, int, Stretch]]:
+        for side in self.join.sides:
+            for number, stretch in side.stretches.items():
+                yield side, number, stretch
+
+    def _entry(self) -> Entry:
+        levels: dict[str, list[tuple[int, int, int]]] = {}
+        for side, number, stretch in self._stretches():
+            levels.setdefault(_kind(side), []).append((number, stretch.level, stretch.matched))
+        told = list(self._told.values())
+        saved = SavedPerformance(
+            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told
+        )
+        return Entry(STATE, msgspec.json.encode(saved))
+
+    def restore(self, entries: Sequence[Entry]) -> list[Fact]:
+        """Take up saved state; what had to be dropped is said."""
+        states = [msgspec.json.decode(each.held, type=SavedPerformance) for each in entries if each.kind == STATE]
+        if not states:
+            return []
+        saved = states[0]
+        if saved.fingerprint != self.spec.fingerprint:
+            return [StateReset(self.key, "labels are joined or counted otherwise: the join starts anew")]
+        self.clock, self._origin, self._judged, self.join.level = saved.clock, saved.origin, saved.judged, saved.level
+        self._told = {self.spec.ages.index(each.age): each for each in saved.told}
+        for side in self.join.sides:
+            for number, level, matched in saved.levels.get(_kind(side), []):
+                side.stretches[number] = Stretch(level, matched=matched)
+        for entry in entries:
+            if entry.kind == PANE:
+                self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
+            elif entry.kind != STATE:
+                self._restore_piece(entry)
+        return []
+
+    def _restore_pane(self, saved: SavedPane) -> None:
+        counts = self.spec.truth.empty()
+        predictions, labelled, delays = (
+            np.array(each, dtype=np.int64) for each in (saved.predictions, saved.labelled, saved.delays)
+        )
+        restored = type(counts).from_bytes(counts.task, saved.counts).packed()
+        self._panes[saved.number, saved.start] = PaneTruth(saved.level, restored, predictions, labelled, delays)
+
+    def _restore_piece(self, entry: Entry) -> None:
+        assert entry.number is not None
+        side = self.join.labels if entry.kind == LABELS else self.join.predictions
+        number, piece = divmod(entry.number, PIECES)
+        stretch = side.stretches[number]
+        stretch.pieces = max(stretch.pieces, piece + 1)
+        rows = at_level(np.frombuffer(entry.held, dtype=side.dtype), stretch.level)
+        if rows.size:
+            stretch.add(rows)
+            stretch.unsaved.pop()
+        if side is self.join.predictions and rows.size:
+            self._know_panes(rows)
+
+
+def _saved_pane(number: int, start: Nanos, pane: PaneTruth) -> bytes:
+    cells = pane.predictions.tolist(), pane.labelled.tolist(), pane.delays.tolist()
+    return msgspec.msgpack.encode(SavedPane(number, start, pane.level, pane.counts.to_bytes(), *cells))
+
+
+def _kind(side: Side) -> str:
+    return LABELS if side.dtype == LABEL else PREDICTIONS
+
+
+def _new_pieces(side: Side, *, anew: int = 1) -> Iterator[Entry]:
+    """What of a side is not saved: the rows that came since, a piece a stretch; where there are many, all of it anew.
+
+    A stretch that was thinned is written anew too, so many at a time: until then rows that went are in the store, and passed over when
+    it is read.
+    """
+    for number, stretch in side.stretches.items():
+        if (stretch.thinned and anew) or (stretch.unsaved and stretch.pieces == PIECES):
+            anew -= stretch.thinned
+            yield from (_piece(side, number, piece, None) for piece in range(1, stretch.pieces))
+            yield _piece(side, number, 0, _bytes(list(stretch.rows)))
+            stretch.pieces, stretch.thinned = 1, False
+        elif stretch.unsaved:
+            yield _piece(side, number, stretch.pieces, _bytes(stretch.unsaved))
+            stretch.pieces += 1
+        stretch.unsaved = []
+
+
+def _bytes(parts: Sequence[Rows]) -> bytes:
+    return b"".join(rows.tobytes() for rows in parts)
+
+
+def _piece(side: Side, number: int, piece: int, payload: bytes | None) -> Entry:
+    return Entry(_kind(side), payload, number * PIECES + piece)
+
+
+def _delays(matched: Matched) -> Any:
+    """Seconds from each labelled prediction to its label."""
+    labelled = matched.labelled
+    return np.maximum(0, matched.times[labelled] - matched.predictions["time"][labelled]) / SECOND
+
+
+def _quantile(delays: Ints, share: float) -> float | None:
+    """A quantile of delays counted between `DELAY_EDGES`: the middle of the cell that holds it."""
+    total = int(delays.sum())
+    if not total:
+        return None
+    cell = int(np.searchsorted(delays.cumsum(), share * total))
+    if cell == 0:
+        return 0.0
+    lower, upper = DELAY_EDGES[min(cell, DELAY_EDGES.size) - 1], DELAY_EDGES[min(cell, DELAY_EDGES.size - 1)]
+    return float(np.sqrt(lower * upper))

@@ -1,0 +1,118 @@
+"""How labels of a model are counted: its task, and what its predictions and labels are as numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+import detectors
+from detectors.features import Floats, Ints
+from monitor.facts import MetricTold
+
+BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+METRICS = {  # by task; of classes also the share of labels among the few highest scores, once those are read
+    BINARY: (
+        "accuracy",
+        "balanced_accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "specificity",
+        "mcc",
+        "log_loss",
+        "brier",
+        "calibration_error",
+        "auroc",
+        "average_precision",
+    ),
+    MULTICLASS: ("accuracy", "macro_f1", "weighted_f1"),
+    REGRESSION: ("bias", "mae", "rmse", "mape", "smape", "quantile_loss", "r2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What labels are counted as. A score and a number are themselves; a class is its place in `classes`, the number of classes any other.
+
+    The library's task is made when it is needed: it takes long to import.
+    """
+
+    task: str
+    threshold: float = 0.5
+    positive: str = "1"
+    negative: str | None = None  # None: every other label is
+    classes: tuple[str, ...] = ()
+    weighted: bool = False
+    metrics: tuple[str, ...] = ()  # those told; none: all
+
+    @property
+    def label_classes(self) -> tuple[str, ...]:
+        """The classes that a label may have a name of; of numbers none."""
+        named = (self.positive,) if self.negative is None else (self.positive, self.negative)
+        return {BINARY: named, MULTICLASS: self.classes}.get(self.task, ())
+
+    @property
+    def label_values(self) -> tuple[float, ...]:
+        """What they are as numbers, then what any other is: NaN where that is refused."""
+        if self.task == BINARY:
+            return (1.0, 0.0) if self.negative is None else (1.0, 0.0, np.nan)
+        return (*map(float, range(len(self.classes))), np.nan)
+
+    def empty(self) -> Any:
+        """Counts of no rows."""
+        kinds: dict[str, Any] = {BINARY: detectors.BinaryCounts, MULTICLASS: detectors.MulticlassCounts}
+        return kinds.get(self.task, detectors.RegressionCounts).empty(task_of(self))
+
+    def count(self, labels: Floats, predictions: Floats, weights: Floats) -> Any:
+        """Counts of labelled rows, whose labels are known."""
+        counts, weight = self.empty(), weights if self.weighted else None
+        if self.task == MULTICLASS:
+            counts.update(labels.astype(np.int64), self._codes(predictions), weights=weight)
+        else:
+            counts.update(labels, predictions, weight)
+        return counts
+
+    def _codes(self, predictions: Floats) -> Ints:
+        return np.where(np.isnan(predictions), len(self.classes) + 1, predictions).astype(np.int64)
+
+    @property
+    def predicted_classes(self) -> Sequence[str]:
+        """What coverage is told apart by; nothing of numbers."""
+        return {BINARY: ("negative", "positive"), MULTICLASS: self.classes}.get(self.task, ())
+
+    def predicted(self, predictions: Floats) -> Ints:
+        """The predicted class of each row, one more where it has none."""
+        none = len(self.predicted_classes)
+        with np.errstate(invalid="ignore"):
+            if self.task == BINARY:
+                return np.where(np.isnan(predictions), none, predictions >= self.threshold).astype(np.int64)
+            if self.task == MULTICLASS:
+                return np.minimum(self._codes(predictions), none)
+        return np.zeros(len(predictions), dtype=np.int64)
+
+    def told(self, counts: Any) -> tuple[MetricTold, ...]:
+        """The metrics of counts, those asked for."""
+        found = counts.metrics()
+        return tuple(told(name, found[name]) for name in self.metrics or METRICS[self.task])
+
+
+def told(name: str, metric: Any) -> MetricTold:
+    """A metric as it is told."""
+    if isinstance(metric, detectors.Unavailable):
+        return MetricTold(name, None, None, None, metric.rows, metric.reason)
+    lower, upper = metric.interval or (None, None)
+    return MetricTold(name, metric.value, lower, upper, metric.rows, None, metric.bounds)
+
+
+@cache
+def task_of(truth: Truth) -> Any:
+    """The library's task: made once, for its bins take longer to make than rows to count."""
+    match truth.task:
+        case "binary":
+            return detectors.BinaryTask(threshold=truth.threshold, weighted=truth.weighted)
+        case "multiclass":
+            return detectors.MulticlassTask(truth.classes, weighted=truth.weighted)
+        case _:
+            return detectors.RegressionTask(weighted=truth.weighted)

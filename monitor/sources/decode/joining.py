@@ -1,0 +1,168 @@
+"""What of decoded rows is joined: predictions as numbers, and labels, inside their prediction or by themselves."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors import canonical
+from detectors.features import Floats
+from monitor.series.truth import MULTICLASS, REGRESSION, Truth
+from monitor.sources.formats.base import SeriesRows
+from monitor.sources.formats.fields import PREDICTION, CategoryTable, FieldMap, JoinedFields, Path, SeriesFields
+from monitor.stream.events import JoinBatch
+from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
+from monitor.stream.join import PREDICTION as PREDICTIONS
+
+SCORE, LABELLED, WEIGHT = "__score__", "__label__", "__weight__"  # columns beside those of a reference
+ID_MISSING, UNKNOWN, INVALID, WEIGHT_INVALID = "id_missing", "label_unknown", "label_invalid", "weight_invalid"
+
+
+def label_fields(truth: Truth, fields: FieldMap) -> JoinedFields:
+    """The columns of a label, where a topic has one."""
+    numeric: list[tuple[str, Path]] = []
+    categorical: list[tuple[str, Path, tuple[str, ...]]] = []
+    if fields.label and truth.task == REGRESSION:
+        numeric.append((LABELLED, fields.label))
+    elif fields.label:
+        categorical.append((LABELLED, fields.label, truth.label_classes))
+    if fields.label and fields.weight and truth.weighted:
+        numeric.append((WEIGHT, fields.weight))
+    return JoinedFields(tuple(numeric), tuple(categorical))
+
+
+def prediction_fields(truth: Truth, fields: FieldMap, names: Sequence[str]) -> JoinedFields:
+    """The columns of a prediction and of the label inside it, beside those of a reference that has these features."""
+    joined = label_fields(truth, fields)
+    if PREDICTION in names:
+        return joined
+    if truth.task == MULTICLASS:
+        return replace(joined, categorical=((SCORE, fields.prediction, truth.classes), *joined.categorical))
+    return replace(joined, numeric=((SCORE, fields.prediction), *joined.numeric))
+
+
+@dataclass(frozen=True, slots=True)
+class RowLabels:
+    """Labels of some rows: float64[n], NaN where there is none, which rows have one that is no label, and their weights."""
+
+    values: Floats
+    unknown: NDArray[np.bool_]
+    weights: Floats
+
+
+class LabelColumns:
+    """Where the labels of a series stand among its columns."""
+
+    def __init__(self, series: SeriesFields, truth: Truth) -> None:
+        self._numeric = {name: at for at, (name, _) in enumerate(series.numeric)}
+        self._categorical = {name: at for at, (name, _) in enumerate(series.categorical)}
+        self._values = np.array([*truth.label_values, np.nan])  # by code; the last is missing
+
+    @property
+    def there(self) -> bool:
+        """Whether labels are read at all."""
+        return LABELLED in self._numeric or LABELLED in self._categorical
+
+    def labels(self, part: SeriesRows) -> RowLabels:
+        """The labels of rows."""
+        if LABELLED in self._numeric:
+            values = part.numeric[:, self._numeric[LABELLED]]
+            unknown = np.zeros(len(values), dtype=np.bool_)
+        else:
+            codes = part.codes[:, self._categorical[LABELLED]]
+            values = self._values[codes]
+            unknown = np.isnan(values) & (codes != len(self._values) - 1)
+        return RowLabels(np.where(np.isinf(values), np.nan, values), unknown | np.isinf(values), self._weights(part))
+
+    def _weights(self, part: SeriesRows) -> Floats:
+        at = self._numeric.get(WEIGHT)
+        return np.ones(len(part.times)) if at is None else part.numeric[:, at].copy()
+
+
+class PredictionColumns:
+    """Where the predictions of a series stand among its columns, and the labels inside them."""
+
+    def __init__(self, series: SeriesFields, truth: Truth) -> None:
+        self._series = series
+        self._truth = truth
+        self._labels = LabelColumns(series, truth)
+        self._classes = CategoryTable(truth.classes)
+        name = PREDICTION if PREDICTION in {name for name, _ in (*series.numeric, *series.categorical)} else SCORE
+        numeric, categorical = ([name for name, _ in held] for held in (series.numeric, series.categorical))
+        self._number = numeric.index(name) if name in numeric else None
+        self._class = categorical.index(name) if name in categorical else None
+        self._by_code = None if self._class is None else self._meanings(series.tables[self._class])
+
+    def batch(self, part: SeriesRows, reasons: Counter[str]) -> JoinBatch:
+        """The rows that have an id; labels that are none of ours are counted."""
+        self._forgive_missing(part, reasons)
+        if part.ids is None or part.more is None:
+            return JoinBatch(self._series.key, no_rows(PREDICTIONS), no_rows(LABEL), len(part.times))
+        known = part.ids != 0
+        predictions = rows_of(PREDICTIONS, high=part.ids, low=part.more, time=part.times, value=self.values(part))
+        labels = self._inside(part, known, reasons) if self._labels.there else no_rows(LABEL)
+        return JoinBatch(self._series.key, predictions[known], labels, int(np.count_nonzero(~known)))
+
+    def _inside(self, part: SeriesRows, known: NDArray[np.bool_], reasons: Counter[str]) -> Rows:
+        assert part.ids is not None
+        held = self._labels.labels(part)
+        weights = np.where(np.isnan(held.weights), 1.0, held.weights)
+        reasons[UNKNOWN] += int(np.count_nonzero(held.unknown))
+        rows = rows_of(
+            LABEL, high=part.ids, low=part.more, time=part.times, offset=INLINE, value=held.values, weight=weights
+        )
+        return rows[known & ~np.isnan(held.values)]
+
+    def _forgive_missing(self, part: SeriesRows, reasons: Counter[str]) -> None:
+        """A label that is not there is no missing feature."""
+        numbers, codes = self._series.own
+        missing = int(np.isnan(part.numeric[:, numbers:]).sum())
+        for at, table in enumerate(self._series.tables[codes:], start=codes):
+            missing += int(np.count_nonzero(part.codes[:, at] == table.missing))
+        reasons["missing"] = max(0, reasons["missing"] - missing)
+
+    def without(self, part: SeriesRows) -> SeriesRows:
+        """The rows with the columns of their reference alone."""
+        numbers, codes = self._series.own
+        return replace(part, numeric=part.numeric[:, :numbers], codes=part.codes[:, :codes])
+
+    def values(self, part: SeriesRows) -> Floats:
+        """The prediction of each row as a number; NaN where there is none."""
+        if self._number is not None:
+            numbers = np.where(np.isinf(part.numeric[:, self._number]), np.nan, part.numeric[:, self._number])
+            return self._coded(numbers) if self._truth.task == MULTICLASS else numbers
+        assert self._class is not None
+        assert self._by_code is not None
+        return np.asarray(self._by_code[part.codes[:, self._class]])
+
+    def _coded(self, numbers: Floats) -> Floats:
+        """Numbers that name classes as the places of those."""
+        distinct, places = np.unique(numbers, return_inverse=True)
+        found = [np.nan if math.isnan(each) else float(self._place(canonical(each))) for each in distinct.tolist()]
+        return np.array(found, dtype=np.float64)[places]
+
+    def _place(self, text: str | None) -> int:
+        return min(self._classes[text], len(self._truth.classes))
+
+    def _meanings(self, table: CategoryTable) -> Floats:
+        """What each code of a category is as a prediction, unseen and missing ones last."""
+        if self._truth.task == MULTICLASS:
+            return np.array([*map(self._place, table.categories), len(self._truth.classes), np.nan], dtype=np.float64)
+        positive = CategoryTable((self._truth.positive,))
+        known = [as_number(text) if text not in positive else 1.0 for text in table.categories]
+        if self._truth.task != REGRESSION:
+            known = [0.0 if math.isnan(each) else each for each in known]
+        return np.array([*known, np.nan, np.nan])
+
+
+def as_number(value: Any) -> float:
+    """A number that may be written as text; NaN for all else."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan

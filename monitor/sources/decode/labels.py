@@ -1,0 +1,204 @@
+"""Messages of a topic of labels to rows to be joined: an id, a label, perhaps a weight and a time.
+
+A label without a time has its record's. A null label, or a message without a value whose key is the id, withdraws what was said.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.sketches.identity import wide_hashes_of
+from monitor.facts import EventsCounted, Fact
+from monitor.series.truth import REGRESSION, Truth
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.joining import (
+    ID_MISSING,
+    INVALID,
+    UNKNOWN,
+    WEIGHT_INVALID,
+    LabelColumns,
+    RowLabels,
+    as_number,
+    label_fields,
+)
+from monitor.sources.decode.mapping import Timer, event_times, map_rows
+from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
+from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
+from monitor.sources.formats.fields import FeatureSlots, FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.json.documents import dig
+from monitor.sources.formats.times import NOT_A_TIME
+from monitor.sources.formats.values import LATEST_NANOS
+from monitor.stream.clocks import TOLERANCE
+from monitor.stream.events import ANY_VERSION, JoinBatch, Nanos, SeriesKey
+from monitor.stream.join import LABEL, PREDICTION, no_rows, rows_of
+from monitor.stream.join import Rows as LabelRows
+
+LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
+
+
+class LabelDecoder(TopicDecoder):
+    """Labels of some models. A label is of every version of its model: it is the id that says which prediction it is of."""
+
+    def __init__(
+        self,
+        topic: str,
+        truths: Mapping[str, Truth],
+        series: Mapping[str, Sequence[SeriesKey]],
+        fields: FieldMap,
+        max_future: Nanos,
+        form: str = "json",
+        *,
+        tolerance: Nanos = TOLERANCE,
+    ) -> None:
+        held = [
+            SeriesFields(SeriesKey(model, ANY_VERSION), FeatureSlots(()), fields, label_fields(truth, fields))
+            for model, truth in truths.items()
+        ]
+        super().__init__(topic, held, fields, max_future, form, tolerance=tolerance)
+        self.readers[-1] = LabelReader(self.format, self._holds)
+        self._truths = truths
+        self._versions = series
+        self._columns = {each.key.model: LabelColumns(each, truths[each.key.model]) for each in held}
+
+    def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
+        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
+        counts, decoded = DecodeCounts(), Decoded()
+        latest = min(now + self.max_future, LATEST_NANOS)
+        empty = [place for place, value in enumerate(records.values) if value is None]
+        told: list[Told] = []
+        labels = [*self._withdrawn(records.only(empty), counts)] if empty else []
+        places = np.delete(np.arange(len(records.values)), empty)
+        left = records.only(places.tolist()) if empty else records
+        for reader in self.readers:
+            if not left.values:
+                break
+            read = reader.read(left, latest, counts)
+            labels += [each for part in read.rows for each in self._labels(part, left, counts.rejected)]
+            told.append((places[read.messages], read.times))
+            left, places = left.only(read.left), places[read.left]
+        self._see(records, told, decoded)
+        decoded.joins = [JoinBatch(key, no_rows(PREDICTION), part) for key, part in labels if part.size]
+        decoded.facts = self._facts(counts, decoded)
+        return decoded
+
+    def _facts(self, counts: DecodeCounts, decoded: Decoded) -> list[Fact]:
+        counts.fields.clear()
+        accepted = sum(
+            len(join.labels) for join in decoded.joins if join.key == self._versions[join.key.model][0]
+        )  # each once
+        facts = counts.facts(self.topic)
+        ahead = self._ahead({partition.index for partition in decoded.seen})
+        return [*facts, *ahead, *([EventsCounted(self.topic, "ok", accepted)] if accepted else [])]
+
+    def _labels(
+        self, part: SeriesRows, records: TopicRecords, rejected: Counter[str]
+    ) -> Iterable[tuple[SeriesKey, LabelRows]]:
+        """The labels of decoded rows, for each version of their model."""
+        model = part.series.key.model
+        if part.ids is None or part.more is None or part.messages is None:
+            rejected[ID_MISSING] += len(part.times)
+            return
+        held = self._columns[model].labels(part)
+        reasons = self._reasons(part, held, self._truths[model])
+        for place in np.flatnonzero(part.ids == 0).tolist():
+            reasons.setdefault(place, ID_MISSING)
+        rejected.update(reasons.values())
+        kept = np.ones(len(part.times), dtype=np.bool_)
+        kept[list(reasons)] = False
+        offsets = np.array(records.numbers, dtype=np.int64)[part.messages] if records.numbers else part.messages
+        columns = {"high": part.ids, "low": part.more, "time": part.times, "offset": offsets}
+        rows = rows_of(LABEL, **columns, value=held.values, weight=held.weights)[kept]
+        for key in self._versions[model]:
+            yield key, rows
+
+    def _reasons(self, part: SeriesRows, held: RowLabels, truth: Truth) -> dict[int, str]:
+        """Why rows have no label, by place; what is not there is withdrawn, and numbers written as text are put in."""
+        reasons = dict.fromkeys(np.flatnonzero(held.unknown).tolist(), UNKNOWN)
+        fields = part.series.fields
+        for place in np.flatnonzero(np.isnan(held.values) & ~held.unknown).tolist():
+            [value] = part.look(place, [fields.label])
+            if value is not None:
+                held.values[place] = as_number(value) if truth.task == REGRESSION else np.nan
+                if np.isnan(held.values[place]):
+                    reasons[place] = INVALID
+        wrong = ~((held.weights == 0) | ((held.weights >= LEAST_WEIGHT) & (held.weights <= MOST_WEIGHT)))
+        for place in np.flatnonzero(wrong).tolist():
+            [value] = part.look(place, [fields.weight])
+            if value is None:
+                held.weights[place] = 1.0
+            else:
+                reasons.setdefault(place, WEIGHT_INVALID)
+        return reasons
+
+    def _withdrawn(self, records: TopicRecords, counts: DecodeCounts) -> Iterable[tuple[SeriesKey, LabelRows]]:
+        """Messages without a value: their keys are the ids whose labels are taken back, of every model."""
+        ids = [self._id_of(key) for key in records.keys] if records.keys else [None] * len(records.values)
+        high, low = wide_hashes_of(np.array(ids, dtype=object), len(ids))
+        stamps = np.array(records.stamps or [0] * len(ids), dtype=np.int64)
+        kept = (high != 0) & (stamps > 0)
+        counts.rejected[ID_MISSING] += int(np.count_nonzero(~kept))
+        numbers = np.array(records.numbers or [0] * len(ids), dtype=np.int64)
+        columns = {"high": high, "low": low, "time": stamps, "offset": numbers}
+        rows = rows_of(LABEL, **columns, value=np.nan, weight=1.0)[kept]
+        for keys in self._versions.values():
+            for key in keys:
+                yield key, rows
+
+    def _timer(self, now: Nanos) -> Timer:
+        """A label without a time has its record's: of one that is explained, now."""
+        return partial(stamped_times, np.full(1, now))
+
+    def _id_of(self, key: bytes | None) -> object:
+        """The id that a record's key is: its text, the JSON text that it is, or what JSON holds at the path of ids."""
+        if not key:
+            return None
+        if key[:1] in b'"{':
+            try:
+                held = msgspec.json.decode(key)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                held = None
+            if held is not None:
+                return dig(held, self.fields.id) if isinstance(held, dict) else held
+        return key.decode(errors="replace")
+
+
+class LabelReader:
+    """Any format's rows; those without a time have that of their record."""
+
+    def __init__(self, decoder: Decoder, topic: TopicFields) -> None:
+        self._decoder = decoder
+        self._topic = topic
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read all messages: nothing is left."""
+        rows = self._decoder.decode(records.values)
+        stamps = np.array(records.stamps, dtype=np.int64) if records.stamps else None
+        mapped = map_rows(rows, self._topic, latest, counts, partial(stamped_times, stamps))
+        return Read(mapped.rows, mapped.messages, mapped.times, ())
+
+
+def stamped_times(
+    stamps: NDArray[np.int64] | None, rows: Rows, topic: TopicFields, latest: Nanos, rejected: Counter[str]
+) -> NDArray[np.int64]:
+    """The event time of each row, or its record's timestamp where it has none."""
+    reasons: Counter[str] = Counter()
+    times = event_times(rows, topic, latest, reasons)
+    missing = reasons.pop("timestamp_missing", 0)
+    rejected.update(reasons)
+    if not missing:
+        return times
+    without = _without_time(rows, topic)
+    usable = np.zeros(len(times), dtype=np.int64) if stamps is None else stamps[rows.messages]
+    filled = without & (usable > 0) & (usable <= latest)
+    if left := int(np.count_nonzero(without & ~filled)):
+        rejected["timestamp_missing"] += left
+    return np.where(filled, usable, np.where(without, NOT_A_TIME, times))
+
+
+def _without_time(rows: Rows, topic: TopicFields) -> NDArray[np.bool_]:
+    values = [rows.values(row, [topic.fields.timestamp])[0] for row in range(len(rows))]
+    return np.array([value is None or value != value for value in values], dtype=np.bool_)  # noqa: PLR0124 - NaN

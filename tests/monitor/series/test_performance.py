@@ -1,0 +1,250 @@
+"""Predictions joined with labels: against a plain join, in any order, through restarts, within a bound."""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.facts import Fact, JoinCounted, PerformanceJudged, StateReset
+from monitor.series.performance import Performance
+from monitor.series.records import Entry, Record, owned
+from monitor.series.truth import MULTICLASS, REGRESSION, Truth
+from monitor.stream.events import JoinBatch
+from monitor.stream.join import LABEL, PREDICTION, rows_of
+from tests.build import KEY, MINUTE, at, of, stored
+from tests.charted import seeded
+from tests.labelled import Scored, Told, batch_of, joined_plainly, make_performance, performance_spec
+
+Event = Scored | Told
+IDS = [f"r-{number}" for number in range(6)]
+WAIT = 10 * MINUTE
+SHAPES: list[dict[str, Any]] = [
+    {"wait": WAIT},
+    {"wait": WAIT, "ages": (2 * MINUTE, WAIT)},
+    {"wait": WAIT, "ages": (0, 3 * MINUTE, WAIT), "length": 3 * MINUTE, "slide": MINUTE},
+]
+END = at(90)
+
+scored = st.builds(
+    Scored,
+    st.sampled_from(IDS),
+    st.integers(0, 300).map(lambda second: at(second / 60)),
+    st.sampled_from([0.1, 0.7, 0.9]),
+)
+told = st.builds(
+    Told,
+    st.sampled_from(IDS),
+    st.integers(-700, 1200).map(lambda second: at(second / 60)),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 1.0, None]),
+)
+
+
+def fed(performance: Performance, events: Sequence[Event], cuts: Iterable[int] = ()) -> Performance:
+    """The events as batches, cut at some places."""
+    bounds = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
+    for first, last in pairwise(bounds):
+        performance.take(batch_of(events[first:last]))
+    return performance
+
+
+def judged(facts: Iterable[Fact]) -> list[PerformanceJudged]:
+    return of(facts, PerformanceJudged)
+
+
+def distinct(events: Iterable[Event]) -> list[Event]:
+    """Without labels of one id, time and offset that differ: no partition has two records at one offset."""
+    seen: dict[object, Event] = {}
+    for each in events:
+        seen.setdefault((each.id, each.time, each.offset) if isinstance(each, Told) else each, each)
+    return list(seen.values())
+
+
+def entries(held: Mapping[tuple[str, str], bytes]) -> list[Entry]:
+    """What a store hands back."""
+    return [owned(Record(kind, key, payload))[1] for (kind, key), payload in held.items()]
+
+
+def value(fact: PerformanceJudged, name: str) -> float | None:
+    metric = fact.metric(name)
+    assert metric is not None
+    assert (metric.value is None) == (metric.because is not None)
+    return metric.value
+
+
+@given(
+    st.sampled_from(SHAPES),
+    st.lists(scored | told, max_size=25),
+    st.randoms(use_true_random=False),
+    st.lists(st.integers(0, 25), max_size=4),
+)
+def test_what_is_joined_is_what_a_plain_join_finds_in_any_order_and_batching(
+    shape: dict[str, Any], events: list[Event], chance: random.Random, cuts: list[int]
+) -> None:
+    events = distinct(events)
+    shuffled = list(events)
+    chance.shuffle(shuffled)
+    facts = fed(make_performance(**shape), events).advance(END)
+
+    assert fed(make_performance(**shape), shuffled, cuts).advance(END) == facts
+    spec = performance_spec(**shape)
+    for fact in judged(facts):
+        starts = range(fact.start, fact.end, spec.join.slide)
+        pairs = [pair for start in starts for pair in joined_plainly(events, spec, start, fact.age).values()]
+        hits = [(score >= 0.5) == (label == 1) for score, label in pairs if label is not None]
+        assert (fact.predictions, fact.labelled) == (len(pairs), len(hits))
+        assert value(fact, "accuracy") == (pytest.approx(sum(hits) / len(hits)) if hits else None)
+
+
+@given(
+    st.sampled_from(SHAPES), st.lists(scored | told, max_size=20), st.lists(st.integers(0, 16), min_size=1, max_size=5)
+)
+def test_going_on_from_a_snapshot_is_never_having_stopped(
+    shape: dict[str, Any], events: list[Event], stops: list[int]
+) -> None:
+    """Whatever is saved, row by row, a restart takes up; and what comes after is the same."""
+    events = distinct(events)
+    straight, stopping = make_performance(**shape), make_performance(**shape)
+    held: dict[tuple[str, str], bytes] = {}
+    for number, each in enumerate(events):
+        assert stopping.take(batch_of([each])) == straight.take(batch_of([each]))
+        assert stopping.advance(at(number)) == straight.advance(at(number))
+        held = stored(stopping.changes(), held)
+        if number in stops:
+            stopping = make_performance(**shape)
+            assert stopping.restore(entries(held)) == []
+            assert stopping.current() == straight.current()
+
+    assert stopping.advance(END) == straight.advance(END)
+
+
+def test_another_make_of_the_join_starts_anew_and_says_so() -> None:
+    saved = fed(make_performance(), [Scored("r", at(0), 0.5)])
+
+    [reset] = make_performance(wait=WAIT).restore(entries(stored(saved.snapshot())))
+    assert isinstance(reset, StateReset)
+
+
+# --- within a bound ---------------------------------------------------------------------------------------------------
+
+TIGHT = 40_000  # bytes
+BOUND: dict[str, Any] = {"wait": WAIT, "memory": TIGHT}
+
+
+def crowd(rng: np.random.Generator, count: int, coverage: float = 0.7, accuracy: float = 0.8) -> JoinBatch:
+    """So many predictions of five minutes, most of them with a label."""
+    high, low = rng.integers(0, 2**64, size=(2, count), dtype=np.uint64)
+    times = at(1) + rng.integers(0, 5 * MINUTE, count)
+    positive = rng.random(count) < 0.5
+    right = rng.random(count) < accuracy
+    labelled = rng.random(count) < coverage
+    predictions = rows_of(PREDICTION, high=high, low=low, time=times, value=np.where(positive, 0.9, 0.1))
+    told_at, answers = times + rng.integers(0, 5 * MINUTE, count), (positive == right).astype(np.float64)
+    columns = {"high": high, "low": low, "time": told_at, "offset": np.arange(count), "value": answers}
+    return JoinBatch(KEY, predictions, rows_of(LABEL, **columns, weight=np.ones(count))[labelled])
+
+
+def pieces(batch: JoinBatch, rng: np.random.Generator, cuts: int) -> list[JoinBatch]:
+    """The rows of a batch in another order, as several."""
+    shuffled = [rows[rng.permutation(len(rows))] for rows in (batch.predictions, batch.labels)]
+    parts = [np.array_split(rows, cuts) for rows in shuffled]
+    return [JoinBatch(KEY, *both) for both in zip(*parts, strict=True)]
+
+
+def test_memory_stays_within_its_bound_whatever_comes() -> None:
+    rng = np.random.default_rng(seeded())
+    performance = make_performance(**BOUND)
+    for piece in pieces(crowd(rng, 20_000), rng, 50):
+        performance.take(piece)
+        assert performance.join.bytes <= TIGHT
+    assert performance.join.bytes > TIGHT / 4
+
+
+def test_which_ids_are_kept_depends_on_neither_order_nor_batching() -> None:
+    rng = np.random.default_rng(seeded())
+    batch = crowd(rng, 5_000)
+    first, second = make_performance(**BOUND), make_performance(**BOUND)
+    for piece in pieces(batch, rng, 7):
+        first.take(piece)
+    for piece in pieces(batch, rng, 31):
+        second.take(piece)
+    facts = judged(first.advance(END))
+
+    assert facts == judged(second.advance(END))
+    assert all(fact.sampling < 1 for fact in facts)
+
+
+def test_what_a_sample_says_is_right_on_average() -> None:
+    """Of 200 crowds, all sampled: coverage and accuracy are those of all predictions, as far as chance lets them be."""
+    rng = np.random.default_rng(seeded())
+    errors, covered, held = [], 0, 0
+    for _ in range(200):
+        performance = make_performance(**BOUND)
+        performance.take(crowd(rng, 3_000))
+        for fact in judged(performance.advance(END)):
+            accuracy = fact.metric("accuracy")
+            assert accuracy is not None
+            assert accuracy.value is not None
+            assert accuracy.lower is not None
+            assert accuracy.upper is not None
+            errors.append((accuracy.value - 0.8, fact.coverage - 0.7))
+            covered += accuracy.lower <= 0.8 <= accuracy.upper
+            held += 1
+
+    spread = np.std(errors, axis=0) / np.sqrt(len(errors))
+    assert (np.abs(np.mean(errors, axis=0)) < 4.5 * spread).all()
+    assert 0.90 < covered / held < 0.98
+
+
+def test_a_bound_join_goes_on_from_what_it_saved() -> None:
+    rng = np.random.default_rng(seeded())
+    straight, stopping = make_performance(**BOUND), make_performance(**BOUND)
+    held: dict[tuple[str, str], bytes] = {}
+    for number, piece in enumerate(pieces(crowd(rng, 8_000), rng, 60)):
+        straight.take(piece)
+        stopping.take(piece)
+        held = stored(stopping.changes(), held)
+        if number % 9 == 0:
+            stopping = make_performance(**BOUND)
+            assert stopping.restore(entries(held)) == []
+            assert stopping.join.bytes == straight.join.bytes
+
+    assert stopping.advance(END) == straight.advance(END)
+    assert sum(map(len, held.values())) < 3 * TIGHT
+
+
+def test_what_nothing_needs_any_more_is_dropped_and_its_rows_go() -> None:
+    performance = make_performance(**BOUND)
+    performance.take(crowd(np.random.default_rng(seeded()), 500))
+    held = stored(performance.changes())
+    told_of = of(performance.advance(at(600)), JoinCounted)
+    held = stored(performance.changes(), held)
+
+    assert performance.join.bytes == 0
+    assert [kind for kind, _ in held] == ["performance/state"]
+    assert {outcome for fact in told_of for outcome in fact.outcomes} == {"joined"}
+
+
+# --- other tasks ------------------------------------------------------------------------------------------------------
+
+
+def test_classes_and_numbers_are_counted_too() -> None:
+    events: list[Event] = [Scored("mark", at(-0.5), 0.0)]
+    events += [Scored(name, at(1), number) for name, number in zip("abcd", [0.0, 1.0, 2.0, 3.0], strict=True)]
+    events += [Told(name, at(2), 0, number) for name, number in zip("abc", [0.0, 2.0, 2.0], strict=True)]
+    classes = make_performance(wait=WAIT, truth=Truth(MULTICLASS, classes=("cat", "dog", "owl")))
+    numbers = make_performance(wait=WAIT, truth=Truth(REGRESSION, metrics=("mae", "bias")))
+
+    [of_classes] = judged(fed(classes, events).advance(END))
+    assert value(of_classes, "accuracy") == pytest.approx(2 / 3)
+    assert [(each.name, each.predictions) for each in of_classes.classes] == [("cat", 1), ("dog", 1), ("owl", 1)]
+    [of_numbers] = judged(fed(numbers, events).advance(END))
+    assert {each.name: each.value for each in of_numbers.metrics} == {
+        "mae": pytest.approx(1 / 3),
+        "bias": pytest.approx(-1 / 3),
+    }

@@ -1,0 +1,112 @@
+"""What is joined is the same, whichever reader reads it: compiled, typed, or as rows."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors import Reference
+from detectors.sketches.identity import SECOND, hashed, wide_hashes_of
+from monitor.series.truth import BINARY, MULTICLASS, Truth
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.joining import PredictionColumns, prediction_fields
+from monitor.sources.decode.labels import LabelDecoder
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.stream.events import MINUTE, JoinBatch, SeriesKey
+from tests.fakes import NOON
+
+KEYS = [SeriesKey("churn", "1"), SeriesKey("fraud", "*")]
+REFERENCE = Reference.fit({"age": np.arange(100.0), "plan": ["free", "pro"] * 50})
+IDS = ["r-1", 7, "é" * 40, "x" * 200, True, None, "", {"a": 1}]
+MORE = {  # fixed for good: saved joins hold such hashes
+    b"r-1": 0x775A72BE0E611C91,
+    b"7": 0x3E89D18C4C76DA6,
+    b"0b1c9f6e-4c0e-4b1a-9a53-8d8f2f8f4a10": 0x457D80B4F997490B,
+    b"x" * 200: 0x4953C7F973922A62,
+}
+TRUTH = Truth(BINARY, positive="yes", negative="no")
+
+
+def decoder(*keys: SeriesKey, fields: FieldMap, truth: Truth = TRUTH) -> TopicDecoder:
+    series = [
+        SeriesFields(key, REFERENCE.layout, fields, prediction_fields(truth, fields, REFERENCE.names)) for key in keys
+    ]
+    joined = {each.key: PredictionColumns(each, truth) for each in series}
+    return TopicDecoder("t", series, fields, MINUTE, joined=joined)
+
+
+def event(name: Any, score: Any, key: SeriesKey = KEYS[0], **more: Any) -> bytes:
+    features = {"age": 5.0, "plan": "pro"}
+    said = {"id": name, "ts": NOON // 10**6, "model": key.model, "version": key.version, "features": features}
+    return json.dumps(said | {"prediction": score} | more).encode()
+
+
+def records(values: list[bytes | None]) -> TopicRecords:
+    size = len(values)
+    return TopicRecords("t", [0] * size, values, (), {}, [None] * size, range(100, 100 + size), [NOON] * size)
+
+
+def told(joins: list[JoinBatch]) -> list[tuple[Any, ...]]:
+    """Rows in an order of their own: readers take turns."""
+    rows = [
+        (str(join.key), *row) for join in joins for part in (join.predictions, join.labels) for row in part.tolist()
+    ]
+    return sorted((tuple(None if each != each else each for each in row) for row in rows), key=repr)  # noqa: PLR0124 - NaN
+
+
+def test_more_bits_of_an_id_are_the_same_in_every_process() -> None:
+    assert {text: int(hashed([text], SECOND)[0]) for text in MORE} == MORE
+
+
+@pytest.mark.parametrize("keys", [KEYS[:1], KEYS], ids=["one series", "several"])
+def test_every_reader_finds_the_same_to_join(keys: list[SeriesKey]) -> None:
+    fields = FieldMap(label=("truth", "label"))
+    answers = ["yes", "no", None, "maybe", float("nan"), "yes", "no", "yes"]
+    values = [
+        event(name, score, keys[at % len(keys)], truth={"label": answers[at]})
+        for at, (name, score) in enumerate(zip(IDS, [0.1, 0.9, None, "0.5", 1, 2.0, 0.3, 0.4], strict=True))
+    ]
+    found = []
+    for skipped in range(3):  # the readers of JSON, the quickest first
+        each = decoder(*keys, fields=fields)
+        each.readers = each.readers[skipped:]
+        decoded = each.decode(records(values), NOON)
+        found.append(told(decoded.joins))
+        assert sum(join.anonymous for join in decoded.joins) == 3
+        assert sum(len(batch) for batch in decoded.batches) == len(values)
+        assert {batch.numeric.shape[1] for batch in decoded.batches} == {1}
+
+    assert found[0] == found[1] == found[2]
+    high, low = wide_hashes_of(np.array(IDS, dtype=object), len(IDS))
+    assert {row[1:3] for row in found[0]} == set(zip(high[:5].tolist(), low[:5].tolist(), strict=True))
+
+
+def test_every_reader_finds_the_same_labels_at_the_same_offsets() -> None:
+    answers = ["yes", "no", None, "maybe", float("nan"), True, "no", "yes"]
+    values: list[bytes | None] = [
+        json.dumps({"id": name, "ts": NOON // 10**6, "model": "churn", "label": answer}).encode()
+        for name, answer in zip(IDS, answers, strict=True)
+    ]
+    values.insert(2, None)
+    found = []
+    for skipped in range(3):
+        each = LabelDecoder(
+            "t", {"churn": TRUTH}, {"churn": [KEYS[0]]}, FieldMap(features=(), label=("label",)), MINUTE
+        )
+        each.readers = each.readers[skipped:]
+        found.append(told(each.decode(records(values), NOON).joins))
+
+    assert found[0] == found[1] == found[2]
+    assert sorted(row[4] for row in found[0]) == [100, 101, 103]
+
+
+def test_a_class_that_the_reference_does_not_predict_is_read_beside_it() -> None:
+    truth = Truth(MULTICLASS, classes=("1", "2", "x"))
+    decoded = decoder(KEYS[0], fields=FieldMap(), truth=truth).decode(
+        records([event(number, said) for number, said in enumerate([1, "2", "x", 2.0, "y", None])]), NOON
+    )
+
+    [join] = decoded.joins
+    np.testing.assert_array_equal(join.predictions["value"], [0, 1, 2, 1, 3, np.nan])
