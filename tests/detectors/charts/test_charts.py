@@ -437,25 +437,25 @@ def test_panes_before_a_gap_are_a_step_of_their_own(learnt: Reference) -> None:
 
 def test_increments_replayed_are_the_charts_own(learnt: Reference) -> None:
     """Under another budget as well, but for what it allows the reference's own error: a little more where it is stricter."""
-    rng = seeded()
+    rng, rows = seeded(), 2 * ROWS
     usual, strict = Charted(learnt, per_month=1.0), Charted(learnt, per_month=0.01)
     plans = usual.charts.design, strict.charts.design
     same, other = (Sums(plan.thresholds, len(learnt.names)) for plan in plans)
     least = plans[0].rows[plans[0].active[:, 0]].min()
     steady = (plans[0].slow == 0).all(axis=1) & (plans[0].shape_slow == 0)  # what is allowed else follows the budget
-    apart = 2 * float(plans[1].thresholds[0] - plans[0].thresholds[0]) * ROWS / least
+    apart = 2 * float(plans[1].thresholds[0] - plans[0].thresholds[0]) * rows / least
     assert apart < 0.1
-    for at in range(40):
-        table = mixed(rng, ROWS)
+    for at in range(50):
+        table = mixed(rng, rows)
         if at > 30:
-            shift(0.8)(table)
+            shift(0.2)(table)  # no pane is certain by itself: it would fill the sums
         point, expected = usual.feed(table), strict.feed(table)
         same.advance(point.increments)
         other.advance(point.increments)
         assert np.array_equal(same.values[:, :GAUSSIAN], point.values[:, :GAUSSIAN])
         assert np.allclose(same.values, point.values)
         assert np.nanmax(np.abs(point.increments - expected.increments)[steady]) <= apart
-    assert np.abs(other.values - expected.values)[steady].max() <= 40 * apart
+    assert np.abs(other.values - expected.values)[steady].max() <= 50 * apart
 
     assert usual.points[-1].any_firing
     assert plans[1].thresholds[0] > plans[0].thresholds[0] + 4
