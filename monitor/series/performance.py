@@ -184,8 +184,10 @@ class Performance:
     def _tell(self, start: Nanos, end: Nanos, number: int, level: int) -> list[Fact]:
         first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
         total = self._empty(level)
-        for pane in self._starts[first:last]:
-            total.add(self._pane(pane, number, level))
+        for pane_start in self._starts[first:last]:
+            pane = self._pane(pane_start, number, level)
+            pane.matched = None  # its rows are counted: later windows need no more
+            total.add(pane)
         if not total.predictions.sum():
             return []
         judged = self._told[number] = self._fact(start, end, number, total)
