@@ -117,7 +117,7 @@ class Charts:
         self.rates = RateCharts(self.design.rates, float(self.design.thresholds[-1]), quiet)
         self._carried = np.zeros((2, features, width))  # counts and expectation of values not judged yet
         self._carried_since = np.full(features, NEVER)
-        self._carried_worth = np.zeros((features, 3))  # what the carried values are worth, where rows come in groups
+        self._carried_error = np.zeros((features, 3))  # of the carried values' sums, squared, where rows come in groups
         self._subgroup: _Subgroup | None = None
         self.row_charts = RowCharts(self.design, quiet)
         self.duplicates = DuplicateChart(spec.per_month, self.design.subgroup_ns, quiet, spec.floors.duplicates)
@@ -194,11 +194,11 @@ class Charts:
         judged = self.judged = (
             np.zeros_like(self.judged) if holiday else self._carry(cells, level, start, worth, of_groups)
         )
-        effective = self._carried_worth if design.together else None
+        effective = self._effective if design.together else None
         counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit, effective)
         evidence = weigh(design, counted, judged)
         began = np.where(judged, self._carried_since, start)
-        self._carried[:, judged] = self._carried_worth[judged] = 0.0
+        self._carried[:, judged] = self._carried_error[judged] = 0.0
         self._carried_since[judged] = NEVER
         fired = self.features_firing
         self._advance(evidence, began)
@@ -279,8 +279,13 @@ class Charts:
         self._carried_since = np.where(self._carried_since == NEVER, start, self._carried_since)
         if of_groups is None:
             return np.asarray(rows_of(self._carried[0]) >= ENOUGH * self.design.design_effect)
-        self._carried_worth += rows[:, None] * of_groups[0]
-        return np.asarray(self._carried_worth.min(axis=1) >= ENOUGH * self.design.design_effect)
+        self._carried_error += rows[:, None] / of_groups[0]
+        return np.asarray(self._effective.min(axis=1) >= ENOUGH * self.design.design_effect)
+
+    @property
+    def _effective(self) -> Floats:
+        """How many rows what is carried is worth, float64[f, 3]: one of few groups spoils what it is pooled with."""
+        return np.asarray(np.square(rows_of(self._carried[0]))[:, None] / np.maximum(self._carried_error, TINY))
 
     def _settle(self, seen: WatchedSubgroup, found: "_Found", fired: Bools) -> tuple[LevelChange, ...]:
         """Follow the levels of what warns or fires, given what fired before; what has another level begins anew."""
@@ -320,7 +325,7 @@ class Charts:
         self._fires = None
         self.sums.values[places] = 0.0
         self._since[places] = self._risen[places] = NEVER
-        self._carried[:, places] = self._carried_worth[places] = 0.0
+        self._carried[:, places] = self._carried_error[places] = 0.0
         self._carried_since[places] = NEVER
         self._recovery.forget(which)
         self.rates.forget(which)
@@ -455,7 +460,7 @@ class Charts:
             | self.days.arrays()
             | self.duplicates.arrays()
             | self.passing.arrays()
-            | ({"worth_carried": self._carried_worth} if self.design.together else {})
+            | ({"worth_carried": self._carried_error} if self.design.together else {})
         )
 
     @property

@@ -5,7 +5,7 @@ m the sizes, K = Σm² / Σm is the size of the group of a row drawn at random, 
 Σm² is the second frequency moment (Alon, Matias and Szegedy 1996): each group's hash gives it one of 512 places and a sign; every
 row adds its sign there, and the squares of the places add up to Σm², unbiased, with a standard error of √(2 / 512), 6 %
 (Thorup and Zhang 2004). A single group that holds most rows is exact but for the others, which a sample of groups would miss.
-No hash is kept, so no group can be told from it.
+No hash is kept: ten bits of it are left, so a pane of a single group narrows down which it may be to one in a thousand.
 
 N. Alon, Y. Matias and M. Szegedy, The space complexity of approximating the frequency moments, STOC (1996).
 M. Thorup and Y. Zhang, Tabulation based 4-universal hashing with applications to second moment estimation, SODA (2004).
@@ -22,6 +22,7 @@ from detectors.features import Floats, Ints
 from detectors.sketches.ids import Hashes
 
 PLACES = 512
+FEWEST = 10  # one row in so many must say its group, or nothing is known of them
 HEAD = struct.Struct("<QB")  # rows with a group, bytes a place; then the places
 
 
@@ -34,20 +35,21 @@ def spread(hashes: Hashes) -> tuple[Ints, Ints]:
 def together(sums: NDArray[np.integer[Any]], grouped: Ints, rows: Ints) -> Floats:
     """Return how many rows the group of a row drawn at random has, float64[k], NaN where none has any.
 
-    `sums` int[k, 512] of `grouped` rows, int64[k] of `rows`; a row without a group is alone.
+    `sums` int[k, 512] of `grouped` rows, int64[k] of `rows`. Rows that do not say their group are taken to be of the groups that
+    others say, as many of each as there are: then all rows have 1 + (Σm² - g) n / g², g of n said. NaN where fewer than a tenth say it.
     """
-    squares = np.square(sums.astype(np.float64)).sum(axis=1)
-    found = np.maximum((squares + rows - grouped) / np.maximum(rows, 1), 1.0)
-    return np.where(grouped > 0, found, np.nan)
+    squares, said = np.square(sums.astype(np.float64)).sum(axis=1), np.maximum(grouped, 1)
+    found = 1 + np.maximum(squares - grouped, 0.0) * rows / np.square(said, dtype=np.float64)
+    return np.where(grouped * FEWEST >= np.maximum(rows, 1), found, np.nan)
 
 
 class GroupSizes:
     """The groups of some rows: `rows` that have one, and what they add up to by place, int64[512].
 
     >>> sessions = GroupSizes()
-    >>> sessions.update(np.array([7, 7, 7, 9, 0], dtype=np.uint64))  # of three rows, of one; the last row has none
-    >>> sessions.together(5)  # (9 + 1 + 1) / 5
-    2.2
+    >>> sessions.update(np.array([7, 7, 7, 9, 0], dtype=np.uint64))  # of three rows, of one; the last row says none
+    >>> sessions.together(4), sessions.together(5)  # (9 + 1) / 4, and as if a fifth row were as these
+    (2.5, 2.875)
     """
 
     __slots__ = ("rows", "sums")
@@ -63,7 +65,7 @@ class GroupSizes:
         self.rows += int(np.count_nonzero(signs))
 
     def together(self, rows: int) -> float:
-        """Return how many of `rows` the group of a row drawn at random has; NaN where none has any."""
+        """Return how many of `rows` the group of a row drawn at random has; NaN where too few say theirs."""
         return float(together(self.sums[None], np.array([self.rows]), np.array([rows]))[0])
 
     def plus(self, other: "GroupSizes") -> "GroupSizes":

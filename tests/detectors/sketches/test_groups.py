@@ -39,12 +39,26 @@ def sketched(rng: np.random.Generator, rows: int = 50) -> Sketch:
 
 def test_a_row_drawn_at_random_is_in_a_group_of_so_many() -> None:
     assert of("a", "a", "a", "b").together(4) == 10 / 4
-    assert of("a", "a", "a", None).together(4) == 10 / 4  # without a group it is alone
+    assert of("a", "a", "a", None).together(4) == 1 + 6 * 4 / 9  # one that says none is as the others
     assert of(1, 2, 3, 4).together(4) == 1
 
 
-def test_what_nobody_tells_is_not_known() -> None:
+def test_what_hardly_anybody_tells_is_not_known() -> None:
     assert np.isnan(of(None, None).together(2))
+    assert np.isnan(of("a", *[None] * 10).together(11))
+    assert of("a", "a", *[None] * 18).together(20) > 1
+
+
+def test_rows_that_say_no_group_do_not_make_groups_smaller() -> None:
+    """A client that stops to send its session's id changes nothing of how rows come together."""
+    rng = seeded()
+    sizes = rng.integers(5, 25, 2_000)
+    hashes = np.repeat(mixed(rng.integers(1, 2**64, sizes.size, dtype=np.uint64)), sizes)
+    whole = float(np.square(sizes).sum() / sizes.sum())
+    for silent in (0.2, 0.5, 0.8):
+        groups = GroupSizes()
+        groups.update(np.where(rng.random(hashes.size) < silent, np.uint64(0), hashes))
+        assert groups.together(hashes.size) == pytest.approx(whole, rel=0.4)
 
 
 def test_sizes_far_apart_are_told_within_a_few_errors() -> None:
