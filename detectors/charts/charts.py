@@ -39,6 +39,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.components import TINY
 from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import CHARTS, DRIFTS, GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.duplicates import DuplicateChart, DuplicatePoint

@@ -14,6 +14,8 @@ import pytest
 
 from detectors import CategoricalFeature, Reference
 from monitor.cli import main
+from tests import grouped
+from tests.charted import DAY, seeded
 
 ROWS = 2_000
 BEGIN = 1_763_870_700_000  # ms
@@ -266,6 +268,41 @@ def test_fit_says_whose_hours_it_learnt_and_how_many_holidays_it_knows(home: Pat
     assert calibration is not None
     assert calibration.timezone == "Europe/Berlin"
     assert calibration.windows < 300  # of 576
+
+
+def sessions(path: Path) -> None:
+    """A table of sessions."""
+    table = grouped.sessions(seeded(), 80, 30)
+    since_2000 = table["at"] + 11_000 * DAY
+    pq.write_table(pa.table({**table, "at": pa.array(since_2000, pa.timestamp("ns"))}), path)
+
+
+def test_fit_learns_the_sessions_that_a_column_names(home: Path, capsys: Output) -> None:
+    sessions(home / "visits.parquet")
+    assert fit("--timestamp", "at", "--group", "session", source="visits.parquet") == 0
+    said = capsys.readouterr().out
+    learnt = Reference.load(home / "out.json").calibration
+
+    assert learnt is not None
+    assert learnt.together > 5
+    assert f"about 300 rows each, of which a row's group has {learnt.together:.3g}" in said
+    assert "session" not in Reference.load(home / "out.json").names
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--timestamp", "at", "--group", "visit"], "--group: visits.parquet has no column visit; it has at, session,"),
+        (["--timestamp", "at", "--group", "at"], "--group: at is the --timestamp"),
+        (["--group", "session"], "--group needs --timestamp: rows come together in windows of event time"),
+        (["--timestamp", "at", "--group", "plan", "--columns", "plan"], "--columns: plan is the --group and cannot be"),
+    ],
+)
+def test_a_group_that_cannot_be_one_is_a_line(home: Path, capsys: Output, options: list[str], line: str) -> None:
+    sessions(home / "visits.parquet")
+    capsys.readouterr()  # the seed
+
+    assert refused(capsys, *options, source="visits.parquet").startswith(line)
 
 
 @pytest.mark.parametrize(("unit", "said"), [(24, True), (1, False)])
