@@ -2,13 +2,15 @@
 PYTHON ?= python3
 ROUNDS ?= 10
 SEEDS = --randomly-seed=$(or $(SEED),1) --hypothesis-seed=$(or $(SEED),1)
+WORKERS = --numprocesses=auto --maxprocesses=8 --dist=loadfile
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
 KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/formats/json/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
+.NOTPARALLEL:
+.PHONY: help setup demo test test-parallel test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +31,14 @@ $(COMPILED): $(STAMP) hatch_build.py $(KERNELS)
 demo: setup  ## drift found, paged and delivered on this machine within a minute, nothing installed
 	@$(BIN)/driftd demo
 
-test: setup  ## the tests; says what it skipped and how to install it
-	@$(BIN)/python -m pytest $(SEEDS)
+test: setup  ## the tests, by a worker a core and then the serial ones; says what it skipped and how to install it
+	@$(MAKE) --no-print-directory --keep-going test-parallel test-serial
+
+test-parallel: setup  ## of them those that share nothing: most
+	@$(BIN)/python -m pytest $(SEEDS) $(WORKERS) -m "not serial"
+
+test-serial: setup  ## of them those that start servers, daemons or browsers, or measure: one after the other
+	@$(BIN)/python -m pytest $(SEEDS) -m serial
 
 test-seeds: setup  ## the tests that draw, ROUNDS times with new seeds, several minutes each; fails if one failed
 	@.ci/test-seeds $(ROUNDS)

@@ -1,4 +1,4 @@
-"""Real parts as fixtures; a part that is missing skips its tests and says what installs it."""
+"""Real parts as fixtures; a part that is missing skips its tests and says what installs it. Which tests run one by one."""
 
 import gc
 import os
@@ -26,7 +26,8 @@ hypothesis.settings.load_profile("untimed")
 
 PARTS_REQUIRED = os.environ.get("REQUIRE_PARTS") == "1"
 MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus", "chromium": "chromium"}
-MISSING = pytest.StashKey[dict[str, MissingPart]]()
+PARTS = set(MARKERS.values())
+SERIAL_FOLDER = Path(__file__).parent / "integration"
 NODE = pytest.StashKey["ApacheKafka"]()
 
 
@@ -134,6 +135,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in MARKERS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARKERS[fixture])
+        if item.path.is_relative_to(SERIAL_FOLDER) or any(mark.name in PARTS for mark in item.iter_markers()):
+            item.add_marker("serial")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -143,7 +146,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
     try:
         return (yield)
     except MissingPart as missing:
-        raise _outcome(missing, item.config) from None
+        raise _outcome(missing, item) from None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -151,22 +154,24 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     try:
         return (yield)
     except MissingPart as missing:
-        raise _outcome(missing, item.config) from None
+        raise _outcome(missing, item) from None
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say once, at the end, what would have been tested with everything installed."""
-    missing = config.stash.get(MISSING, {})
-    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped"))
+    skipped = [dict(report.user_properties) for report in terminalreporter.getreports("skipped")]
+    missing = Counter(properties["missing"] for properties in skipped if "missing" in properties)
     if missing:
         terminalreporter.section("skipped because a part is missing")
-        for reason, part in missing.items():
-            terminalreporter.line(f"{reasons[reason]} skipped: {part.what}; install: {part.install}")
+        for part, count in missing.items():
+            terminalreporter.line(f"{count} skipped: {part}")
         terminalreporter.line("on Debian `make parts` installs them all")
 
 
-def _outcome(missing: MissingPart, config: pytest.Config) -> BaseException:
+def _outcome(missing: MissingPart, item: pytest.Item) -> BaseException:
     if PARTS_REQUIRED:
         return pytest.fail.Exception(f"REQUIRE_PARTS=1: {missing}", pytrace=False)
-    config.stash.setdefault(MISSING, {})[str(missing)] = missing
+    item.user_properties.append(
+        ("missing", f"{missing.what}; install: {missing.install}")
+    )  # a report may cross processes
     return pytest.skip.Exception(str(missing))

@@ -38,6 +38,7 @@ from monitor.clock import SystemClock
 from monitor.runtime.telemetry import configure_logging
 
 COUNT = 3_000
+pytestmark = pytest.mark.serial
 BUSY_LOOP = "main (cli.py);Loop.run (monitor/runtime/loop.py);Loop.turn (monitor/runtime/loop.py);"
 
 

@@ -13,7 +13,11 @@ from tests.parts.reader import Reader, numbered, produce, produce_apart, reading
 
 FEW = 4_000
 IN_ORDER = {"batch_num_messages": 100, "enable_idempotence": True}  # a retry on a new topic must not turn batches round
-LITTLE = {"queued.min.messages": 500, "fetch.message.max.bytes": 2_000}  # many fetches, so that a hold falls among them
+LITTLE = {
+    "queued.min.messages": 500,
+    "fetch.message.max.bytes": 2_000,
+    "fetch.min.bytes": 1,
+}  # many fetches, none waited for: a hold falls among them
 
 
 def two_partitions(broker: Any, topic: str, count: int = FEW) -> tuple[Partition, Partition]:

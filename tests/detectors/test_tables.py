@@ -332,15 +332,21 @@ def made(rows: int) -> dict[str, Any]:
     }
 
 
-@every_library
-def test_a_reference_is_that_of_the_command(library: str, tmp_path: Path) -> None:
-    written = pa.table(made(150_000))
-    pq.write_table(written, tmp_path / "train.parquet")
-    choice = FitChoice([tmp_path / "train.parquet"], tmp_path / "reference.json", timestamp="ts", prediction="few")
+@pytest.fixture(scope="module")
+def by_command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table, and the reference that the command makes of it."""
+    home = tmp_path_factory.mktemp("fitted")
+    pq.write_table(pa.table(made(150_000)), home / "train.parquet")
+    choice = FitChoice([home / "train.parquet"], home / "reference.json", timestamp="ts", prediction="few")
     assert fit(choice) == 0
-    command = Reference.load(tmp_path / "reference.json")
+    return home
+
+
+@every_library
+def test_a_reference_is_that_of_the_command(library: str, by_command: Path) -> None:
+    command = Reference.load(by_command / "reference.json")
     read = {"pandas": pd.read_parquet, "polars": pl.read_parquet, "pyarrow": pq.read_table}[library]
-    found = Reference.fit(read(tmp_path / "train.parquet"), timestamp="ts", prediction="few")
+    found = Reference.fit(read(by_command / "train.parquet"), timestamp="ts", prediction="few")
 
     assert command.calibration is not None
     assert found.hash == command.hash

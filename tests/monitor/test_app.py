@@ -341,6 +341,7 @@ def test_a_source_that_cannot_go_on_ends_the_daemon_and_lets_go_of_everything(ho
         urlopen(daemon.server.url, timeout=1)
 
 
+@pytest.mark.serial
 def test_making_a_daemon_takes_nothing_and_starting_it_takes_source_state_and_port(home: Path) -> None:
     """The constructor is given what was taken; no file, socket or thread is made by it."""
     of_home, clock = configuration(home), ManualClock(NOON)

@@ -74,9 +74,9 @@ def test_each_window_holds_what_its_own_sketch_would() -> None:
         assert (count - counts.sum(axis=1) == window.missing).all()
 
 
-@pytest.mark.parametrize("pieces", [3, 5_000])
-def test_neither_order_nor_chunks_matter(pieces: int) -> None:
-    times, table = rows(5_000, minutes=20)
+@pytest.mark.parametrize(("count", "pieces"), [(5_000, 3), (500, 500)], ids=["a few", "a row at a time"])
+def test_neither_order_nor_chunks_matter(count: int, pieces: int) -> None:
+    times, table = rows(count, minutes=20)
     reference = Reference.fit(table)
     order = np.argsort(times, kind="stable")
     sorted_table = {name: column[order] for name, column in table.items()}

@@ -769,6 +769,7 @@ def test_a_budget_that_cannot_be_held_is_refused_with_one_that_can(
     assert check(capsys, write(config, alerting={"false_alarms_per_month": nearest}), "--offline")[0] == 0
 
 
+@pytest.mark.serial
 @pytest.mark.slow
 @pytest.mark.parametrize(("models", "columns"), [(1, 20), (60, 80)])
 def test_the_estimate_comes_true(config: Path, models: int, columns: int) -> None:

@@ -5,6 +5,7 @@ import tracemalloc
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from detectors import Reference
 from detectors.calibration import Calibration
@@ -17,6 +18,8 @@ from monitor.stream.events import SECOND, SeriesKey
 from monitor.stream.windows import WindowSpec
 
 HOUR = 3600 * SECOND
+
+pytestmark = pytest.mark.serial
 
 
 def weekly(features: int) -> Reference:

@@ -110,6 +110,7 @@ def test_a_frequent_new_category_stands_out_of_any_number_of_others() -> None:
     assert len(found) <= TEXTS
 
 
+@pytest.mark.serial
 def test_memory_does_not_grow_with_what_comes() -> None:
     samples = seen(*(told("x" * LONGEST + str(at)) for at in range(200)))
     tracemalloc.start()

@@ -188,6 +188,7 @@ def test_a_file_that_turns_bad_is_refused_from_the_reading_thread(write: Write) 
         list(found)
 
 
+@pytest.mark.serial
 def test_chunks_that_nobody_reads_on_end_their_thread(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_lines, "CHUNK", 2)
     path = write("a.jsonl", "".join(json.dumps({"n": at}) + "\n" for at in range(10)))
