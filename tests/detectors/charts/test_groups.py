@@ -76,6 +76,37 @@ def test_rows_that_have_no_group_any_more_count_as_usual() -> None:
     assert found["untold"] != found["told"]
 
 
+@pytest.mark.parametrize("silent", [0.2, 0.5, 0.8])
+def test_rows_that_stop_to_say_their_session_change_nothing(silent: float) -> None:
+    """Were each taken for a session of its own, deviates would go up to three times as far."""
+    rng, mine = seeded(), charts()
+    table = sessions(rng, 400, 40, AFTER)
+    table["session"][rng.random(table["session"].size) < silent] = None
+    points = [
+        point
+        for start, sketch in panes(mine.reference, table)
+        for point in mine.update(sketch.tally(), start, start + WINDOW)
+    ]
+
+    assert 0.7 < deviates(points, mine).std() < 1.3
+
+
+def test_a_window_of_one_session_spoils_what_it_is_pooled_with() -> None:
+    """It is not judged alone, and waits for the next one: together they are worth little more than nothing."""
+    rng, mine = seeded(), charts()
+    table = sessions(rng, 600, 40, AFTER)
+    for name in ("session", "age", "plan"):
+        column = table[name].reshape(-1, 300)
+        column[::12] = column[::12, :1]
+    points = [
+        point
+        for start, sketch in panes(mine.reference, table)
+        for point in mine.update(sketch.tally(), start, start + WINDOW)
+    ]
+
+    assert deviates(points, mine).std() < 1.35
+
+
 def test_what_independent_rows_say_does_not_depend_on_their_sessions() -> None:
     rng, grouped = seeded(), charts()
     spread = deviates(follow(grouped, 400, 8, rng), grouped, "noise").std()
