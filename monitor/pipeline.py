@@ -138,7 +138,8 @@ class Pipeline:
         return facts
 
     def silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
-        """Take which partitions nobody answers for, each since when: for them event time stands."""
+        """Take which partitions nobody answers for, each since when: for them event time stands. It waits for no labels."""
+        silent = {partition: since for partition, since in silent.items() if partition.topic not in self._label_topics}
         facts: list[Fact] = []
         for view in self.views.values():
             self._changed[view] = None
@@ -175,8 +176,11 @@ class Pipeline:
         floor = self._labels.floor()
         if floor == NOWHERE:
             return []
-        clock = self.watermark.value if floor is None else min(floor, self.watermark.value)
-        return [fact for each in self.performance.values() for fact in each.advance(clock)]
+        facts = list[Fact]()
+        for key, each in self.performance.items():
+            read = self.watermark.value if floor is None else floor - self.series[key].spec.windows.lateness
+            facts += each.advance(min(read, self.watermark.value))
+        return facts
 
     def _wake(self, watermark: Nanos) -> list[View[Any]]:
         """The views of which the watermark has passed another pane. The others are not looked at."""
@@ -202,8 +206,8 @@ class Pipeline:
     def ahead(self) -> frozenset[Partition]:
         """Partitions that should not be read for now: the panes they fill wait for others, in memory."""
         ahead = self.watermark.ahead(self.most_ahead)
-        if not self._label_topics or self.watermark.value is None:
-            return ahead
+        if not self._label_topics or self.watermark.value is None or self.watermark.floor() is None:
+            return ahead  # where predictions pause, labels are read on: they wait in bounded memory
         return ahead | self._labels.ahead_of(self.watermark.value, self.most_ahead)
 
     # --- what people decide -----------------------------------------------------------------------------------

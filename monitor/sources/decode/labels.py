@@ -70,7 +70,7 @@ class LabelDecoder(TopicDecoder):
         latest = min(now + self.max_future, LATEST_NANOS)
         empty = [place for place, value in enumerate(records.values) if value is None]
         told: list[Told] = []
-        labels = [*self._withdrawn(records.only(empty), counts)] if empty else []
+        labels = [*self._withdrawn(records.only(empty), latest, counts)] if empty else []
         places = np.delete(np.arange(len(records.values)), empty)
         left = records.only(places.tolist()) if empty else records
         for reader in self.readers:
@@ -134,13 +134,17 @@ class LabelDecoder(TopicDecoder):
                 reasons.setdefault(place, WEIGHT_INVALID)
         return reasons
 
-    def _withdrawn(self, records: TopicRecords, counts: DecodeCounts) -> Iterable[tuple[SeriesKey, LabelRows]]:
+    def _withdrawn(
+        self, records: TopicRecords, latest: Nanos, counts: DecodeCounts
+    ) -> Iterable[tuple[SeriesKey, LabelRows]]:
         """Messages without a value: their keys are the ids whose labels are taken back, of every model."""
         ids = [self._id_of(key) for key in records.keys] if records.keys else [None] * len(records.values)
         high, low = wide_hashes_of(np.array(ids, dtype=object), len(ids))
         stamps = np.array(records.stamps or [0] * len(ids), dtype=np.int64)
-        kept = (high != 0) & (stamps > 0)
-        counts.rejected[ID_MISSING] += int(np.count_nonzero(~kept))
+        named, future = (high != 0) & (stamps > 0), stamps > latest
+        kept = named & ~future
+        counts.rejected[ID_MISSING] += int(np.count_nonzero(~named))
+        counts.rejected["timestamp_in_future"] += int(np.count_nonzero(named & future))
         numbers = np.array(records.numbers or [0] * len(ids), dtype=np.int64)
         columns = {"high": high, "low": low, "time": stamps, "offset": numbers}
         rows = rows_of(LABEL, **columns, value=np.nan, weight=1.0)[kept]

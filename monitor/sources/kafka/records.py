@@ -22,6 +22,8 @@ OFFSET: Any = Message.offset
 STAMP: Any = Message.timestamp
 ERROR: Any = Message.error
 
+BEYOND = 2**63 // MILLISECOND  # milliseconds: no time at all, as where a producer stamps in microseconds
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -37,7 +39,7 @@ class Taken:
 
     def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
         """The same with what tells labels apart: keys, offsets and timestamps."""
-        stamps = [max(0, time) * MILLISECOND for _, time in map(STAMP, self.messages)]
+        stamps = [time * MILLISECOND if 0 < time < BEYOND else 0 for _, time in map(STAMP, self.messages)]
         columns = list(map(KEY, self.messages)), list(map(OFFSET, self.messages)), stamps
         return TopicRecords(
             self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals, *columns

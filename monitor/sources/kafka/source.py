@@ -303,8 +303,9 @@ class KafkaSource:
                 "by somebody else: is a second driftd running?"
             )
         if self._unreachable:
-            silent = ", ".join(map(str, sorted(self._unreachable)))
-            return f"{silent}: no leader has answered for a minute, so event time stands still"
+            silent, labels = ", ".join(map(str, sorted(self._unreachable))), self._choice.label_topics
+            stands = "event time" if any(each.topic not in labels for each in self._unreachable) else "performance"
+            return f"{silent}: no leader has answered for a minute, so {stands} stands still"
         return None if self._reader.positions or self._missing else "no partition is assigned yet"
 
     def close(self) -> None:
