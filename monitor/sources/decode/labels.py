@@ -143,8 +143,9 @@ class LabelDecoder(TopicDecoder):
         stamps = np.array(records.stamps or [0] * len(ids), dtype=np.int64)
         named, future = (high != 0) & (stamps > 0), stamps > latest
         kept = named & ~future
-        counts.rejected[ID_MISSING] += int(np.count_nonzero(~named))
-        counts.rejected["timestamp_in_future"] += int(np.count_nonzero(named & future))
+        for reason, which in ((ID_MISSING, ~named), ("timestamp_in_future", named & future)):
+            if which.any():
+                counts.rejected[reason] += int(np.count_nonzero(which))
         numbers = np.array(records.numbers or [0] * len(ids), dtype=np.int64)
         columns = {"high": high, "low": low, "time": stamps, "offset": numbers}
         rows = rows_of(LABEL, **columns, value=np.nan, weight=1.0)[kept]

@@ -1,0 +1,69 @@
+"""Partitions of labels: what they hold up, and what they do not."""
+
+from monitor.alerting.alerts import AlertState
+
+from monitor.facts import AlertChanged
+from monitor.pipeline import Pipeline
+from monitor.stream.events import HOUR, MINUTE, SECOND, MicroBatch, Nanos, Partition
+from tests.build import make_spec, of
+from tests.fakes import NOON
+
+EVENTS, LABELS = Partition("events", 0), Partition("labels", 0)
+
+
+def pipeline() -> Pipeline:
+    return Pipeline([make_spec()], idle_after=30 * SECOND, label_topics=frozenset({"labels"}))
+
+
+def seen(mine: Pipeline, now: Nanos, **times: Nanos) -> None:
+    """Both partitions are assigned; those named have shown an event."""
+    shown = {Partition(topic, 0): at for topic, at in times.items()}
+    mine.ingest(MicroBatch(assigned=frozenset({EVENTS, LABELS}), seen=shown, read=frozenset(shown)), now)
+    mine.advance()
+
+
+def confirm(mine: Pipeline, partition: Partition, now: Nanos) -> None:
+    """Its leader says that nothing lies beyond what was read."""
+    mine.ingest(MicroBatch(assigned=frozenset({EVENTS, LABELS}), confirmed={partition: now}), now)
+    mine.advance()
+
+
+def run_ahead(mine: Pipeline, now: Nanos) -> None:
+    """Labels of a day later come, more than one: a single one would be taken for one of a wrong clock."""
+    for hours in (24, 25):
+        seen(mine, now, labels=NOON + hours * HOUR)
+
+
+def test_labels_that_run_ahead_of_predictions_wait_for_them() -> None:
+    mine = pipeline()
+    seen(mine, NOON, events=NOON, labels=NOON)
+    run_ahead(mine, NOON + SECOND)
+
+    assert LABELS in mine.ahead()
+
+
+def test_labels_are_read_on_where_predictions_pause() -> None:
+    """A model that is scored once a night has its labels by day."""
+    mine = pipeline()
+    seen(mine, NOON, events=NOON, labels=NOON)
+    for minute in range(5):
+        confirm(mine, EVENTS, NOON + minute * MINUTE)
+    run_ahead(mine, NOON + 5 * MINUTE)
+
+    assert LABELS not in mine.ahead()
+
+
+def test_a_leader_of_labels_that_is_away_is_no_matter_of_features() -> None:
+    mine = pipeline()
+    seen(mine, NOON, events=NOON, labels=NOON)
+    firing = {
+        partition: [
+            alert
+            for alert in of(mine.silence({partition: NOON}, NOON + 10 * MINUTE), AlertChanged)
+            if alert.after is AlertState.FIRING
+        ]
+        for partition in (LABELS, EVENTS)
+    }
+
+    assert not firing[LABELS]
+    assert firing[EVENTS]
