@@ -1,7 +1,6 @@
 """Partitions of labels: what they hold up, and what they do not."""
 
 from monitor.alerting.alerts import AlertState
-
 from monitor.facts import AlertChanged
 from monitor.pipeline import Pipeline
 from monitor.stream.events import HOUR, MINUTE, SECOND, MicroBatch, Nanos, Partition
@@ -12,19 +11,22 @@ EVENTS, LABELS = Partition("events", 0), Partition("labels", 0)
 
 
 def pipeline() -> Pipeline:
-    return Pipeline([make_spec()], idle_after=30 * SECOND, label_topics=frozenset({"labels"}))
+    """Both partitions are assigned at noon."""
+    mine = Pipeline([make_spec()], idle_after=30 * SECOND, label_topics=frozenset({"labels"}))
+    mine.ingest(MicroBatch(assigned=frozenset({EVENTS, LABELS})), NOON)
+    return mine
 
 
 def seen(mine: Pipeline, now: Nanos, **times: Nanos) -> None:
-    """Both partitions are assigned; those named have shown an event."""
+    """Those named have shown an event."""
     shown = {Partition(topic, 0): at for topic, at in times.items()}
-    mine.ingest(MicroBatch(assigned=frozenset({EVENTS, LABELS}), seen=shown, read=frozenset(shown)), now)
+    mine.ingest(MicroBatch(seen=shown, read=frozenset(shown)), now)
     mine.advance()
 
 
 def confirm(mine: Pipeline, partition: Partition, now: Nanos) -> None:
     """Its leader says that nothing lies beyond what was read."""
-    mine.ingest(MicroBatch(assigned=frozenset({EVENTS, LABELS}), confirmed={partition: now}), now)
+    mine.ingest(MicroBatch(confirmed={partition: now}), now)
     mine.advance()
 
 
