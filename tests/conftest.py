@@ -27,6 +27,7 @@ hypothesis.settings.load_profile("untimed")
 PARTS_REQUIRED = os.environ.get("REQUIRE_PARTS") == "1"
 MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": "prometheus", "chromium": "chromium"}
 PARTS = set(MARKERS.values())
+BROKERS = {"broker", "mock_broker"}
 SERIAL_FOLDER = Path(__file__).parent / "integration"
 NODE = pytest.StashKey["ApacheKafka"]()
 
@@ -135,8 +136,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in MARKERS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARKERS[fixture])
-        if item.path.is_relative_to(SERIAL_FOLDER) or any(mark.name in PARTS for mark in item.iter_markers()):
+        if is_serial(item):
             item.add_marker("serial")
+
+
+def is_serial(item: pytest.Item) -> bool:
+    """A daemon, a broker or another real part is in it: others beside it would change when things happen."""
+    return (
+        item.path.is_relative_to(SERIAL_FOLDER)
+        or any(mark.name in PARTS for mark in item.iter_markers())
+        or not BROKERS.isdisjoint(getattr(item, "fixturenames", ()))
+    )
 
 
 @pytest.hookimpl(wrapper=True)
