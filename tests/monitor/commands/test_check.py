@@ -683,6 +683,29 @@ def test_groups_that_only_the_mapping_or_only_the_reference_knows_are_a_warning(
     ]
 
 
+@pytest.mark.parametrize(
+    ("group", "features", "read_twice"),
+    [
+        ("features.age", "features", True),
+        ("age", "", True),
+        ("features.age.of", "features", True),
+        ("agent", "", False),
+    ],
+)
+def test_a_group_that_is_a_feature_as_well_is_a_warning(
+    config: Path, group: str, features: str, *, read_twice: bool
+) -> None:
+    fitted_sessions(config.parent / "r.json")
+    topics = [{"name": "predictions", "fields": {"group": group, "features": features}}]
+
+    said = [line for line in warned(config, topics=topics) if "fields.group" in line]
+    warning = (
+        f"topics.predictions.fields.group: {group} is also read as feature age of churn version 3, so the topic is read many "
+        "times slower; ignore: true of the feature mends that, or a reference without it"
+    )
+    assert said == read_twice * [warning]
+
+
 def fitted_sessions(path: Path, group: str | None = "session") -> Reference:
     """A reference of sessions, saved."""
     reference = grouped.fitted(grouped.sessions(seeded(), 60, 30), group)
