@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -409,6 +409,43 @@ def test_a_path_that_somebody_set_and_no_message_has_is_a_warning(
     assert [line for line in said.splitlines() if "none of 20" in line] == [
         "warning: topics.predictions.fields.model: none of 20 messages has info.modelNam",
         "warning: topics.predictions.fields.id: none of 20 messages has request",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        (lambda at: {"id": at}, "none of 40 rows has a text or a number at session, which alone is read as group"),
+        (lambda at: [at], "none of 40 rows has a text or a number at session, which alone is read as group"),
+        (lambda at: at if at < 12 else None, "12 of 40 rows have session; the others count as rows on their own"),
+        (lambda at: at if at < 12 else "", "12 of 40 rows have session; the others count as rows on their own"),
+        (lambda _: "unknown", "all 40 rows have the same session: rows of one group weigh as one row"),
+        (lambda at: f"s{at // 20}", None),
+        (lambda at: at if at < 37 else None, None),
+    ],
+    ids=["objects", "lists", "few", "empty", "one", "two", "most"],
+)
+def test_what_stands_at_the_path_of_a_group_is_looked_at(
+    config: Path, capsys: Output, mock_broker: "MockBroker", session: Callable[[int], Any], said: str | None
+) -> None:
+    topics = [{"name": "predictions", "fields": {"group": "session"}}]
+    rows = [json.loads(message(age=at, plan="pro")) | {"session": session(at)} for at in range(40)]
+    kafka = produced(mock_broker, *(json.dumps(row).encode() for row in rows))
+    code, found, problems = check(capsys, write(config, topics=topics, kafka=kafka))
+
+    assert (code, problems) == (0, [])
+    lines = [line for line in found.splitlines() if "fields.group" in line]
+    assert lines == ([] if said is None else [f"warning: topics.predictions.fields.group: {said}"])
+
+
+def test_ids_that_few_messages_have_are_a_warning(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    topics = [{"name": "predictions", "fields": {"id": "request"}}]
+    rows = [json.loads(message(age=at, plan="pro")) | {"request": at if at < 5 else {}} for at in range(20)]
+    kafka = produced(mock_broker, *(json.dumps(row).encode() for row in rows))
+    _, found, _ = check(capsys, write(config, topics=topics, kafka=kafka))
+
+    assert [line for line in found.splitlines() if "fields.id" in line] == [
+        "warning: topics.predictions.fields.id: 5 of 20 rows have request; of the others no repeats are seen"
     ]
 
 
