@@ -1,17 +1,19 @@
 """What would run but may not be meant: rules that can never fire, references that change inside, secrets in the open."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from detectors import DETECTORS
-from monitor.app import COMPILED
+from monitor.app import COMPILED, fields_of
 from monitor.commands.alarms import usual
 from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
 from monitor.explain.fewrows import few_rows
 from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
+from monitor.settings.schema import TopicSettings
+from monitor.sources.formats.fields import PREDICTION
 from monitor.targets.payloads import RETRAIN
 
 
@@ -62,6 +64,20 @@ def group_warnings(configuration: Configuration) -> Iterator[str]:
                 f"{spec.key.model} version {spec.key.version}: its reference knows groups of rows, but no topics.fields.group says "
                 "where events have theirs: every window counts as a usual one"
             )
+        yield from _grouped_by_features(named, spec)
+
+
+def _grouped_by_features(topics: Sequence[TopicSettings], spec: SeriesSpec) -> Iterator[str]:
+    """Topics of which a path is read twice, as what rows come together in and as a feature: the quick readers read it once."""
+    for topic in topics:
+        fields = fields_of(topic)
+        for name in spec.reference.names:
+            path, group = fields.feature_path(name), fields.group
+            if name != PREDICTION and all(one == other for one, other in zip(path, group, strict=False)):
+                yield (
+                    f"topics.{topic.name}.fields.group: {topic.fields.group} is also read as feature {name} of {spec.key.model} version "
+                    f"{spec.key.version}, so the topic is read many times slower; ignore: true of the feature mends that, or a reference without it"
+                )
 
 
 def rule_warnings(configuration: Configuration) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """What the mapping makes of a few messages of each topic: how many it takes, of which model, what they lack and bring."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from detectors.sketches.identity import hashes_of
 from monitor.app import build_decoder, client_properties
 from monitor.clock import SystemClock
 from monitor.commands.explain import Totals, explain_message
@@ -19,13 +22,17 @@ from monitor.sources.kafka.newest import Sample, SampleError, newest_of
 
 RARE = 1e-4  # a feature that is missing in all messages by chance, less often than this, is not there
 SHOWN = 10
+IDENTITIES = "id", "group"  # that are read as texts and numbers only
+WITHOUT = {"id": "of the others no repeats are seen", "group": "the others count as rows on their own"}
+OFTEN = 0.9  # a path that fewer rows have may not be the one that was meant
+MANY = 20  # rows of one group that make one wonder
 
 
 @dataclass(slots=True)
 class TopicSample:
     """What became of some messages of a topic. `lacking` and `unknown` are features, by series.
 
-    `absent` are the paths that are mapped and that no message has, by what they are of.
+    `absent` are the paths that are mapped and that no message has, by what they are of; `remarks` say so, and what else is odd there.
     """
 
     topic: str
@@ -35,6 +42,7 @@ class TopicSample:
     lacking: dict[str, list[str]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def words(self) -> str:
         """In a line."""
@@ -54,8 +62,8 @@ class TopicSample:
 
     def warnings(self) -> Iterator[str]:
         """What is taken all the same, but hardly as it was meant."""
-        for name, path in self.absent.items():
-            yield f"topics.{self.topic}.fields.{name}: none of {self.read:,} messages has {path}"
+        for remark in self.remarks:
+            yield f"topics.{self.topic}.fields.{remark}"
 
 
 def sample_topics(configuration: Configuration, topics: Sequence[str], patience: float) -> Iterator[TopicSample]:
@@ -90,27 +98,49 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
                 found.lacking[str(spec.key)] = lacking
                 found.problems.append(lacking_words(name, spec, seen, lacking))
     if totals.outcomes["ok"]:
-        found.absent = absent_paths(topic, decoder, values)
+        look_at_paths(found, topic, decoder, values)
     elif values:
         found.problems.append(nothing_taken(name, totals, values))
     return found
 
 
-def absent_paths(topic: TopicSettings, decoder: TopicDecoder, values: Sequence[bytes]) -> dict[str, str]:
-    """The paths of model, version, id and group that somebody has set and that no message has: an event without them is taken too."""
+def look_at_paths(found: TopicSample, topic: TopicSettings, decoder: TopicDecoder, values: Sequence[bytes]) -> None:
+    """Say what stands at the paths of model, version, id and group that somebody has set: an event without them is taken too."""
     said = {
         name: getattr(topic.fields, name)
-        for name in ("model", "version", "id", "group")
+        for name in ("model", "version", *IDENTITIES)
         if name in topic.fields.model_fields_set
     }
-    paths: dict[str, str] = {name: path for name, path in said.items() if isinstance(path, str) and path}
+    rows = list(_rows_of(decoder, values))
+    for name, path in said.items():
+        if not isinstance(path, str) or not path:
+            continue
+        held = [row.get(tuple(path.split("."))) for row in rows]
+        there = [value for value in held if value is not None]
+        if not there:
+            found.absent[name] = path
+            found.remarks.append(f"{name}: none of {found.read:,} messages has {path}")
+        elif name in IDENTITIES and (remark := _identity_remark(name, path, held)):
+            found.remarks.append(f"{name}: {remark}")
+
+
+def _rows_of(decoder: TopicDecoder, values: Sequence[bytes]) -> Iterator[Mapping[tuple[str, ...], object]]:
     for raw in values:
         with suppress(Rejected):
-            for row in decoder.format.inspect(raw):
-                paths = {name: path for name, path in paths.items() if row.get(tuple(path.split("."))) is None}
-        if not paths:
-            break
-    return paths
+            yield from decoder.format.inspect(raw)
+
+
+def _identity_remark(name: str, path: str, held: Sequence[object]) -> str | None:
+    """What is odd about the ids or the groups of some rows; None where nothing is."""
+    hashes = hashes_of(np.fromiter(held, dtype=object, count=len(held)), len(held))
+    known = hashes[hashes > 0]
+    if not known.size:
+        return f"none of {len(held):,} rows has a text or a number at {path}, which alone is read as {name}"
+    if known.size < OFTEN * len(held):
+        return f"{known.size:,} of {len(held):,} rows have {path}; {WITHOUT[name]}"
+    if name == "group" and known.size >= MANY and (known == known[0]).all():
+        return f"all {known.size:,} rows have the same {path}: rows of one group weigh as one row"
+    return None
 
 
 def absent_features(spec: SeriesSpec, seen: Totals, *, predicted: bool) -> list[str]:

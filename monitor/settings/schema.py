@@ -114,6 +114,15 @@ def _path_or_constant(value: Any) -> Any:
 PathOrConstant = Annotated[str | ConstantSettings, BeforeValidator(_path_or_constant)]
 
 
+def _lies(path: str, other: str) -> str | None:
+    """How a path stands to another in words; None where they are apart."""
+    if path == other:
+        return "is also"
+    if f"{other}.".startswith(f"{path}."):
+        return "holds"
+    return "lies below" if f"{path}.".startswith(f"{other}.") else None
+
+
 class FieldsSettings(Section):
     """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants.
 
@@ -132,10 +141,20 @@ class FieldsSettings(Section):
 
     @model_validator(mode="after")
     def _more_than_one_row(self) -> "FieldsSettings":
-        if self.group is not None and self.group == self.id:
+        """What rows come together in is nothing else, and holds and is held by nothing else but the features."""
+        if self.group is None:
+            return self
+        if self.group == self.id:
             raise ValueError(
                 f"group {self.group} is also the id, which each row has for itself; give another path to one of them"
             )
+        for name in ("id", "timestamp", "model", "version", "prediction", "label", "weight", "features"):
+            path = getattr(self, name)
+            lies = _lies(self.group, path) if isinstance(path, str) and path else None
+            if lies is not None and (name != "features" or lies != "lies below"):
+                raise ValueError(
+                    f"group {self.group} {lies} {path}, the path of {name}; give another path to one of them"
+                )
         return self
 
     @field_validator("timestamp", "model", "version", "prediction", "label", "weight", "group")

@@ -7,7 +7,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -412,6 +412,43 @@ def test_a_path_that_somebody_set_and_no_message_has_is_a_warning(
     ]
 
 
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        (lambda at: {"id": at}, "none of 40 rows has a text or a number at session, which alone is read as group"),
+        (lambda at: [at], "none of 40 rows has a text or a number at session, which alone is read as group"),
+        (lambda at: at if at < 12 else None, "12 of 40 rows have session; the others count as rows on their own"),
+        (lambda at: at if at < 12 else "", "12 of 40 rows have session; the others count as rows on their own"),
+        (lambda _: "unknown", "all 40 rows have the same session: rows of one group weigh as one row"),
+        (lambda at: f"s{at // 20}", None),
+        (lambda at: at if at < 37 else None, None),
+    ],
+    ids=["objects", "lists", "few", "empty", "one", "two", "most"],
+)
+def test_what_stands_at_the_path_of_a_group_is_looked_at(
+    config: Path, capsys: Output, mock_broker: "MockBroker", session: Callable[[int], Any], said: str | None
+) -> None:
+    topics = [{"name": "predictions", "fields": {"group": "session"}}]
+    rows = [json.loads(message(age=at, plan="pro")) | {"session": session(at)} for at in range(40)]
+    kafka = produced(mock_broker, *(json.dumps(row).encode() for row in rows))
+    code, found, problems = check(capsys, write(config, topics=topics, kafka=kafka))
+
+    assert (code, problems) == (0, [])
+    lines = [line for line in found.splitlines() if "fields.group" in line]
+    assert lines == ([] if said is None else [f"warning: topics.predictions.fields.group: {said}"])
+
+
+def test_ids_that_few_messages_have_are_a_warning(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
+    topics = [{"name": "predictions", "fields": {"id": "request"}}]
+    rows = [json.loads(message(age=at, plan="pro")) | {"request": at if at < 5 else {}} for at in range(20)]
+    kafka = produced(mock_broker, *(json.dumps(row).encode() for row in rows))
+    _, found, _ = check(capsys, write(config, topics=topics, kafka=kafka))
+
+    assert [line for line in found.splitlines() if "fields.id" in line] == [
+        "warning: topics.predictions.fields.id: 5 of 20 rows have request; of the others no repeats are seen"
+    ]
+
+
 def test_a_reference_of_other_columns_is_named(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
     messages = [message(years=at, plan="pro") for at in range(20)]
     code, _, problems = check(capsys, write(config, kafka=produced(mock_broker, *messages)))
@@ -681,6 +718,29 @@ def test_groups_that_only_the_mapping_or_only_the_reference_knows_are_a_warning(
             "`driftd reference fit --config` learns them"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("group", "features", "read_twice"),
+    [
+        ("features.age", "features", True),
+        ("age", "", True),
+        ("features.age.of", "features", True),
+        ("agent", "", False),
+    ],
+)
+def test_a_group_that_is_a_feature_as_well_is_a_warning(
+    config: Path, group: str, features: str, *, read_twice: bool
+) -> None:
+    fitted_sessions(config.parent / "r.json")
+    topics = [{"name": "predictions", "fields": {"group": group, "features": features}}]
+
+    said = [line for line in warned(config, topics=topics) if "fields.group" in line]
+    warning = (
+        f"topics.predictions.fields.group: {group} is also read as feature age of churn version 3, so the topic is read many "
+        "times slower; ignore: true of the feature mends that, or a reference without it"
+    )
+    assert said == read_twice * [warning]
 
 
 def fitted_sessions(path: Path, group: str | None = "session") -> Reference:

@@ -345,6 +345,51 @@ def test_a_rule_that_cannot_be_is_refused(config: Path, rule: dict[str, Any], sa
             "id",
             "topics[0].fields: group id is also the id, which each row has for itself; give another path to one of them",
         ),
+        (
+            "topics.0.fields.group",
+            "model",
+            "topics[0].fields: group model is also model, the path of model; give another path to one of them",
+        ),
+        (
+            "topics.0.fields.group",
+            "features",
+            "topics[0].fields: group features is also features, the path of features; give another path to one of them",
+        ),
+        (
+            "topics.0.fields.group",
+            "ts.user",
+            "topics[0].fields: group ts.user lies below ts, the path of timestamp; give another path to one of them",
+        ),
+        (
+            "topics.0.fields.group",
+            "id.user",
+            "topics[0].fields: group id.user lies below id, the path of id; give another path to one of them",
+        ),
+        (
+            "topics.0.fields.group",
+            "prediction",
+            "topics[0].fields: group prediction is also prediction, the path of prediction; give another path to one of them",
+        ),
+        (
+            "topics.0.fields.group",
+            "version",
+            "topics[0].fields: group version is also version, the path of version; give another path to one of them",
+        ),
+        (
+            "topics.0.fields",
+            {"group": "meta", "timestamp": "meta.ts"},
+            "topics[0].fields: group meta holds meta.ts, the path of timestamp; give another path to one of them",
+        ),
+        (
+            "topics.0.fields",
+            {"group": "payload", "features": "payload.inputs"},
+            "topics[0].fields: group payload holds payload.inputs, the path of features; give another path to one of them",
+        ),
+        (
+            "topics.0.fields",
+            {"group": "truth", "label": "truth"},
+            "topics[0].fields: group truth is also truth, the path of label; give another path to one of them",
+        ),
         ("topics.0.fields.model", "", "topics[0].fields.model: must be a dotted path such as meta.time (is '')"),
         (
             "topics.0.fields.model",
