@@ -496,5 +496,5 @@ def produce_unreadable(broker: Any, topic: str, records: int) -> None:
         message_max_bytes=50_000_000,
         batch_size=20_000_000,
         batch_num_messages=records,
-        linger_ms=5_000,  # sent when it is full: on a busy machine 200 ms made two batches of it
+        linger_ms=20_000,  # sent when it is full: on a busy machine 200 ms made two batches of it
     )
