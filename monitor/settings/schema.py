@@ -268,6 +268,7 @@ class ModelDefaults(Section):
     settle_after: PositiveDuration = parse_duration("7d")
     baseline: Baseline = "auto"
     features: dict[str, FeatureSettings] = Field(default_factory=dict)
+    group: str | None = None
     labels: LabelsSettings | None = None
     performance: PerformanceSettings | None = None
 
@@ -469,6 +470,25 @@ class Settings(BaseSettings):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{what}: {name!r} is there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _grouped(self) -> "Settings":
+        """A model's `group` is that of the topics which name none: rows are read once for all models."""
+        named = {model.group: model.name for model in self.models if model.group is not None}
+        if len(named) > 1:
+            told = ", ".join(f"{name} by {group}" for group, name in named.items())
+            raise ValueError(f"models: {told}: name their groups in topics.fields.group, a topic each")
+        for place, topic in enumerate(self.topics):
+            for group, name in named.items():
+                if topic.kind == "labels" or topic.fields.group == group:
+                    continue
+                if topic.fields.group is not None:
+                    raise ValueError(
+                        f"topics.{topic.name}.fields.group is {topic.fields.group}, that of {name} {group}"
+                    )
+                fields = FieldsSettings.model_validate(topic.fields.model_dump(exclude_unset=True) | {"group": group})
+                self.topics[place] = topic.model_copy(update={"fields": fields})
         return self
 
     @model_validator(mode="after")

@@ -817,3 +817,33 @@ def test_a_variable_that_others_set_or_the_file_names_is_none_of_ours(
     monkeypatch.setenv(name, value)
 
     assert load(config, {**MINIMAL, "http": {"token_env": "DRIFTD_HTTP_TOKEN"}})
+
+
+def grouped(*groups: str | None, fields: dict[str, str] | None = None) -> dict[str, Any]:
+    """Models with these groups, and a topic."""
+    models = [
+        {"name": f"m{at}", "reference": "r.json"} | ({} if group is None else {"group": group})
+        for at, group in enumerate(groups)
+    ]
+    return MINIMAL | {"models": models, "topics": [{"name": "predictions", "fields": fields or {}}]}
+
+
+def test_the_group_of_a_model_is_that_of_its_topics(config: Path) -> None:
+    found = load(config, grouped("user_id", None, "user_id", fields={"id": "key"}))
+
+    assert (found.topics[0].fields.group, found.topics[0].fields.id) == ("user_id", "key")
+    assert load(config, grouped(None)).topics[0].fields.group is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "fields", "said"),
+    [
+        (("user", "client"), {}, "m0 by user, m1 by client: name their groups in topics.fields.group, a topic each"),
+        (("user",), {"group": "client"}, "topics.predictions.fields.group is client, that of m0 user"),
+        (("id",), {}, "group id is also the id, which each row has for itself"),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(
+    config: Path, groups: tuple[str, ...], fields: dict[str, str], said: str
+) -> None:
+    assert said in refusal(config, grouped(*groups, fields=fields))
