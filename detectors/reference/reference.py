@@ -109,7 +109,7 @@ class Reference(Baseline):
 
         Raises:
             ValueError: No column, no row, columns of unequal length, an unknown kind, a column of times that is not
-                `timestamp`, or of what is neither number, text nor boolean; a `group` that no row has, or without times.
+                `timestamp`, or of what is neither number, text nor boolean; a `group` that hardly a row has, or without times.
             TypeError: The data is no table.
 
         >>> Reference.fit({"age": [20, 30, 40], "plan": ["free", "pro", None]}).names
@@ -139,7 +139,7 @@ class Reference(Baseline):
             group=group,
         )
         if group is not None and fitted.calibration is not None and not fitted.calibration.together:
-            raise ValueError(f"group {group}: no row says what it belongs to")
+            raise ValueError(f"group {group}: fewer than one row in ten says what it belongs to")
         return fitted
 
     @classmethod
