@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.calibration import Calibration
 from detectors.charts.charts import Charts
 from detectors.charts.compared import Comparison
 from detectors.charts.design import BudgetSpec
@@ -26,7 +27,7 @@ from detectors.reference.reference import Reference
 from detectors.results import Results, shown
 from detectors.sketches import Sketch
 from detectors.sketches.ids import Hashes
-from detectors.tables import Library, TableLike, columns_of, library_of, times_of
+from detectors.tables import Library, TableLike, column_of, library_of, times_of
 
 NO_VALUES: Mapping[str, float] = MappingProxyType({})
 
@@ -98,7 +99,7 @@ class BudgetMonitor:
         false_alarms_per_month: How often all charts together may cry wolf, a month of 30 days.
         timestamp: The column of event times of the chunks: datetimes, RFC 3339 texts or whole nanoseconds.
         prediction: The column of the model's output, where the chunks do not call it `__prediction__`.
-        group: The column of what rows come together in, sessions or users, of a reference that was fitted with one.
+        group: The column of what rows come together in, sessions or users: of a reference that was fitted with one, and then always.
         pane: The length of a pane, `5m` or a timedelta: the daemon's `slide`, or `window` where it has none. Absent: the window that the
             reference was calibrated with. Charts advance on subgroups: whole panes, at least as long as that window.
         lateness: How long to wait for rows that come late.
@@ -112,7 +113,7 @@ class BudgetMonitor:
 
     Raises:
         ValueError: The reference is not calibrated, or covers less time than one subgroup; a feature is unknown; a length
-            of time is no length.
+            of time is no length; only the reference knows groups, or only `group`.
         BudgetError: No threshold can hold this budget.
 
     References:
@@ -162,6 +163,7 @@ class BudgetMonitor:
         )
         lateness_ns = nanoseconds(lateness)
         _check(reference, spec, lateness_ns)
+        _check_group(calibration, group)
         if spec.subgroup_ns(calibration) > calibration.span_ns:
             raise ValueError(
                 f"subgroups of {show_duration(spec.subgroup_ns(calibration))} are longer than the reference, "
@@ -194,16 +196,16 @@ class BudgetMonitor:
             The alarms that opened or were resolved, in that order. What is open in all is in `alarms`.
 
         Raises:
-            ValueError: There is no column of event times, or it holds something else.
+            ValueError: There is no column of event times, or it holds something else; there is no column `group`.
         """
         self._library = library_of(chunk)
         times = times_of(chunk, self.timestamp)
+        groups = self._groups(chunk, times.size)
         numeric, codes = encode_table(self.reference.layout, chunk, self._prediction)
         timely = self._timely(times)
         if self._seen is None:
             return Alarms(library=self._library)
         horizon = (self._seen - self._lateness_ns) // self._pane_ns * self._pane_ns
-        groups = self._groups(chunk, times.size)
         groups = None if groups is None else groups[timely]
         return self._changes(self._fold(times[timely], numeric[timely], codes[timely], horizon, groups))
 
@@ -237,7 +239,7 @@ class BudgetMonitor:
         """What rows come together in, as hashes."""
         if self._group is None:
             return None
-        return groups_of(as_columns(columns_of(chunk, [self._group])).get(self._group), rows)
+        return groups_of(as_columns(column_of(chunk, self._group, "group"))[self._group], rows)
 
     # --- rows to panes ------------------------------------------------------------------------------------------
 
@@ -308,6 +310,16 @@ def _check(reference: Reference, spec: BudgetSpec, lateness_ns: int) -> None:
     unknown = [name for name in named if name not in reference.names]
     if unknown:
         raise ValueError(f"the reference has no feature {unknown[0]}; it has {', '.join(reference.names)}")
+
+
+def _check_group(calibration: Calibration, group: str | None) -> None:
+    """Raise ValueError for groups that only one side knows: windows would be weighed as the reference's usual one, or not at all."""
+    if group is None and calibration.together:
+        raise ValueError("the reference knows groups of rows, but no group= says where rows have theirs")
+    if group is not None and not calibration.together:
+        raise ValueError(
+            f"the reference knows no groups, so group={group} says nothing; Reference.fit(…, group={group}) learns them"
+        )
 
 
 def _compared(baseline: str | Mapping[str, str]) -> dict[str, Any]:

@@ -56,6 +56,14 @@ def library_of(data: TableLike) -> Library | None:
     return found
 
 
+def column_of(data: TableLike, name: str, option: str) -> dict[str, ArrayLike | Coded]:
+    """Return the one column that an option names, by its name. Raises ValueError where there is none."""
+    found = columns_of(data, [name])
+    if name not in found:
+        raise ValueError(f"there is no column {name}; there are {', '.join(_names(data))}; {option}= names it")
+    return found
+
+
 def times_of(data: TableLike, timestamp: str) -> Ints:
     """Return the event times of a table, int64[n] nanoseconds; the smallest integer, which numpy keeps for NaT, where there is none.
 
@@ -65,10 +73,7 @@ def times_of(data: TableLike, timestamp: str) -> Ints:
     >>> times_of({"ts": np.array(["2025-11-23T00:00", "NaT"], dtype="datetime64[m]")}, "ts").tolist()
     [1763856000000000000, -9223372036854775808]
     """
-    found = as_columns(columns_of(data, [timestamp]))
-    if timestamp not in found:
-        raise ValueError(f"there is no column {timestamp}; there are {', '.join(_names(data))}; timestamp= names it")
-    times = np.asarray(found[timestamp])
+    times = np.asarray(as_columns(column_of(data, timestamp, "timestamp"))[timestamp])
     if times.dtype.kind in "OU":
         times = np.array([_moment(timestamp, value) for value in times.tolist()], dtype="datetime64[ns]")
     if times.dtype.kind == "M":

@@ -239,6 +239,7 @@ def fit(
 ) -> Fitted:
     """Read the chunks twice; `group` names the column that says which rows come together. Raises ValueError naming the column or number that makes a reference impossible."""
     _check_window(timestamp, window_ns)
+    _check_group(group, timestamp, window_ns, prediction)
     grouped = False
     first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns))
     for chunk in _read(chunks, prediction, progress, before=0):
@@ -268,6 +269,18 @@ def _check_window(timestamp: str | None, window_ns: int | None) -> None:
         raise ValueError(f"window_ns is {window_ns}; a window is longer than zero")
     if timestamp is None:
         raise ValueError(f"window_ns is {window_ns}, but there are no timestamps to cut windows by")
+
+
+def _check_group(group: str | None, timestamp: str | None, window_ns: int | None, prediction: str | None) -> None:
+    if group is None:
+        return
+    if timestamp is None:
+        raise ValueError("group needs timestamp: rows come together in windows of event time")
+    if window_ns is None:
+        raise ValueError("group needs window: rows come together in windows of event time")
+    for what, name in (("timestamp", timestamp), ("prediction", prediction)):
+        if group == name:
+            raise ValueError(f"group {group} is the {what} and cannot be what rows come together in as well")
 
 
 def _learn(baseline: Baseline, tally: WindowTally | None, calendar: Holidays) -> tuple[Calibration | None, str]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from detectors.baseline import Baseline
 from detectors.calibration.calibration import Calibration
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, Source, calendar_of
-from detectors.columns import as_columns
+from detectors.columns import as_columns, refuse_time
 from detectors.compare import compare
 from detectors.distribution import Distributions, distributions_of
 from detectors.durations import LengthOfTime, nanoseconds
@@ -101,14 +101,15 @@ class Reference(Baseline):
             timezone: Whose hours and days the profile has, by its IANA name, `Europe/Berlin`. Absent: UTC's.
             holidays: Days that no ordinary one is to learn from: their dates, a file of them, or a country, `DE`, or a part of
                 one, `DE-BY`, by the package `holidays`.
-            group: The column of what rows come together in, sessions or users: no feature. Windows are then weighed by it.
+            group: The column of what rows come together in, sessions or users: no feature, texts or numbers. Windows are then weighed
+                by it, so it needs `timestamp`.
 
         Returns:
             The reference. Its `cold` says why there is no calibration, where there were times.
 
         Raises:
             ValueError: No column, no row, columns of unequal length, an unknown kind, a column of times that is not
-                `timestamp`, or of what is neither number, text nor boolean.
+                `timestamp`, or of what is neither number, text nor boolean; a `group` that hardly a row has, or without times.
             TypeError: The data is no table.
 
         >>> Reference.fit({"age": [20, 30, 40], "plan": ["free", "pro", None]}).names
@@ -126,7 +127,9 @@ class Reference(Baseline):
             columns[TIMES], timestamp = timestamps, TIMES
         refuse_strange(columns)
         window_ns = window_ns if window is None else nanoseconds(window)
-        return cls.fit_chunks(
+        if group is not None and group in columns:
+            refuse_time(group, as_columns({group: columns[group]})[group])
+        fitted = cls.fit_chunks(
             lambda: [columns],
             kinds=kinds,
             prediction=prediction,
@@ -135,6 +138,9 @@ class Reference(Baseline):
             calendar=calendar_of(holidays, timezone),
             group=group,
         )
+        if group is not None and fitted.calibration is not None and not fitted.calibration.together:
+            raise ValueError(f"group {group}: fewer than one row in ten says what it belongs to")
+        return fitted
 
     @classmethod
     def fit_chunks(

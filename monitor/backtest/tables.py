@@ -103,7 +103,9 @@ class Tables:
         numeric = {place for each in series for _, place in each.numeric} - categorical
         mixed, booleans = ({names[place] for place in places if place in names} for places in (numeric, logical))
         time, decimal = names[self._decoder.fields.timestamp], self._dialect.decimal
-        return Texts(mixed=mixed, booleans=booleans, time=time, decimal=decimal)
+        identities = {self._decoder.fields.id, self._decoder.fields.group} - numeric - categorical
+        exact = {names[place] for place in identities if place in names} - {time}
+        return Texts(mixed=mixed, booleans=booleans, exact=exact, time=time, decimal=decimal)
 
     def _layout(self, path: Path, names: Sequence[str]) -> dict[Place, str]:
         """Which column holds which path. Raises TableError for a file without event times, or with models unnamed."""

@@ -154,7 +154,7 @@ def profile(
     exclusions = iter((first, replace(first)))
 
     def passes() -> Iterator[Pieces]:
-        pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds)
+        pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds, read[len(wanted) :])
         return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
@@ -168,6 +168,8 @@ def profile(
         group=choice.group,
     )
     progress.done()
+    if choice.group is not None and reference.calibration is not None and not reference.calibration.together:
+        raise ConfigError(f"--group: fewer than one row in ten says in {choice.group} what it belongs to")
     if excluded:
         say(f"left out {first.rows:,} rows by --exclude")
     if time is not None and time.absent:
@@ -384,6 +386,10 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
                 raise ConfigError(f"{option}: {name} is the {other} and cannot be a feature as well")
         if name in shape.left_out and shape.left_out[name] not in INDEXES:
             raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and cannot be a feature")
+    if choice.group is not None and shape.left_out.get(choice.group, "") not in {"", *INDEXES}:
+        raise ConfigError(
+            f"--group: {choice.group} is {shape.left_out[choice.group]} and cannot say what rows come together in: texts and numbers can"
+        )
     for name in kinds:
         if choice.columns is not None and name not in {*choice.columns, choice.prediction}:
             raise ConfigError(f"--kind: {name} is not among --columns {','.join(choice.columns)}")

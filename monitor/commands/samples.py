@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from detectors.sketches.groups import FEWEST
 from detectors.sketches.identity import hashes_of
 from monitor.app import build_decoder, client_properties
 from monitor.clock import SystemClock
@@ -23,7 +24,8 @@ from monitor.sources.kafka.newest import Sample, SampleError, newest_of
 RARE = 1e-4  # a feature that is missing in all messages by chance, less often than this, is not there
 SHOWN = 10
 IDENTITIES = "id", "group"  # that are read as texts and numbers only
-WITHOUT = {"id": "of the others no repeats are seen", "group": "the others count as rows on their own"}
+WITHOUT = {"id": "of the others no repeats are seen", "group": "the others are taken to be of groups like these"}
+TOO_FEW = "a window of so few counts as a usual one"
 OFTEN = 0.9  # a path that fewer rows have may not be the one that was meant
 MANY = 20  # rows of one group that make one wonder
 
@@ -137,7 +139,8 @@ def _identity_remark(name: str, path: str, held: Sequence[object]) -> str | None
     if not known.size:
         return f"none of {len(held):,} rows has a text or a number at {path}, which alone is read as {name}"
     if known.size < OFTEN * len(held):
-        return f"{known.size:,} of {len(held):,} rows have {path}; {WITHOUT[name]}"
+        few = name == "group" and known.size * FEWEST < len(held)
+        return f"{known.size:,} of {len(held):,} rows have {path}; {TOO_FEW if few else WITHOUT[name]}"
     if name == "group" and known.size >= MANY and (known == known[0]).all():
         return f"all {known.size:,} rows have the same {path}: rows of one group weigh as one row"
     return None

@@ -14,6 +14,7 @@ from detectors import Alarms, BudgetMonitor, Reference
 from detectors.charts import BudgetError, BudgetSpec
 from monitor.facts import AlertChanged, AlertSeen, EventsCounted, Fact, SubgroupCharted
 from monitor.stream.events import SECOND, EventBatch, Partition
+from tests import grouped
 from tests.build import KEY, P0, MicroBatch, make_pipeline, make_spec, of
 from tests.charted import DAY, HOUR, MINUTE, MONDAY, seeded
 
@@ -242,6 +243,54 @@ def test_panes_longer_than_the_reference_are_refused(reference: Reference) -> No
 def test_what_cannot_be_meant_is_refused(reference: Reference, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         BudgetMonitor(reference, **changes)
+
+
+def test_groups_that_only_one_side_knows_are_refused(reference: Reference) -> None:
+    table = grouped.sessions(seeded(), 60, 30)
+    known = grouped.fitted(table)
+    monitor = BudgetMonitor(known, timestamp="at", group="sesion")
+
+    with pytest.raises(ValueError, match=r"there is no column sesion; there are at, session, .*; group= names it"):
+        monitor.update(table)
+    with pytest.raises(
+        ValueError, match="the reference knows groups of rows, but no group= says where rows have theirs"
+    ):
+        BudgetMonitor(known, timestamp="at")
+    with pytest.raises(ValueError, match="the reference knows no groups, so group=session says nothing"):
+        BudgetMonitor(reference, group="session")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"timestamp": None}, "group needs timestamp: rows come together in windows of event time"),
+        ({"timestamp": None, "timestamps": grouped.MONDAY + np.arange(600)}, "group needs window"),
+        ({"group": "at"}, "group at is the timestamp and cannot be what rows come together in as well"),
+        ({"prediction": "session"}, "group session is the prediction and cannot"),
+        ({"group": "sesion"}, "there is no column sesion to group rows by"),
+    ],
+    ids=str,
+)
+def test_a_group_without_windows_teaches_nothing_and_is_refused(changes: dict[str, Any], said: str) -> None:
+    table = grouped.sessions(seeded(), 2, 30)
+    with pytest.raises(ValueError, match=said):
+        Reference.fit(table, **({"timestamp": "at", "group": "session"} | changes))
+
+
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        (np.full(60 * grouped.ROWS, None), "group session: fewer than one row in ten says what it belongs to"),
+        (np.where(np.arange(60 * grouped.ROWS) % 20, np.nan, 7.0), "fewer than one row in ten"),
+        (np.full(60 * grouped.ROWS, np.nan), "group session: fewer than one row in ten says what it belongs to"),
+        (np.arange(60 * grouped.ROWS).view("datetime64[ns]"), r"session: datetime64\[ns\] is a time"),
+        (np.array([{"id": 1}] * (60 * grouped.ROWS)), "session: dict is neither number, text nor boolean"),
+    ],
+    ids=["null", "few", "nan", "time", "object"],
+)
+def test_a_group_that_no_row_has_is_refused(session: np.ndarray, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        grouped.fitted(grouped.sessions(seeded(), 60, 30) | {"session": session})
 
 
 def test_a_chunk_without_times_is_refused_by_name(reference: Reference) -> None:

@@ -34,6 +34,11 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
     return plain
 
 
+def exact(column: Any) -> NDArray[Any] | Coded:
+    """The same of what tells rows apart: whole numbers stay what they are, for as doubles those above 2^53 would fall together."""
+    return coded_texts(column) if pa.types.is_integer(column.type) and column.null_count else to_numpy(column)
+
+
 def _decimals(column: Any) -> NDArray[np.float64]:
     """Decimals as the nearest doubles. Arrow's own cast multiplies by a power of ten: 0.35 becomes 0.35000000000000003."""
     scale = 10.0**column.type.scale
@@ -52,7 +57,7 @@ def _is_coded(column: Any) -> bool:
 
 
 def coded_texts(column: Any) -> Coded:
-    """A column of texts as codes."""
+    """A column of texts, or of whole numbers, as codes."""
     return coded(pc.dictionary_encode(column))
 
 

@@ -27,12 +27,13 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What the texts of a file that has nothing else mean, by column. All others are categories."""
+    """What the texts of a file that has nothing else mean, by column, and which columns are ids. All others are categories."""
 
     numbers: Collection[str] = ()  # every one of them is a number
     mixed: Collection[str] = ()  # numbers; what is none stays a text
     parsed: Collection[str] = ()  # numbers, as people write them; what is none is missing
     booleans: Collection[str] = ()  # true and false, in any case
+    exact: Collection[str] = ()  # what tells rows apart: texts stay texts, whole numbers of any size what they are
     time: str | None = None
     decimal: str = "."
 

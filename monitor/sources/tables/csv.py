@@ -113,6 +113,8 @@ class CsvTable:
 
     def _meant(self, text: Any, name: str, texts: Texts) -> Column:
         """A column as what its texts mean."""
+        if name in texts.exact:
+            return arrow.coded_texts(arrow.without_words(text))
         if name in texts.booleans:
             return arrow.to_numpy(pc.utf8_lower(arrow.without_words(text)))
         if name in texts.numbers:

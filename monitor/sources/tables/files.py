@@ -58,9 +58,13 @@ def chunks(
     wanted: Sequence[str],
     time: TimeColumn | None,
     kinds: Mapping[str, Kind] = NO_KINDS,
+    exact: Sequence[str] = (),
 ) -> Iterator[Pieces]:
-    """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError."""
-    return ahead(chunks_of(paths, shape, wanted, time, kinds))
+    """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError.
+
+    `exact` are those that tell rows apart: no number of theirs becomes a double.
+    """
+    return ahead(chunks_of(paths, shape, wanted, time, kinds, exact))
 
 
 def ahead(pieces: Iterator[Pieces]) -> Iterator[Pieces]:
@@ -78,10 +82,11 @@ def chunks_of(
     wanted: Sequence[str],
     time: TimeColumn | None,
     kinds: Mapping[str, Kind] = NO_KINDS,
+    exact: Sequence[str] = (),
 ) -> Iterator[Pieces]:
     """The wanted columns, one chunk after the other. Raises TableError."""
     named = [*wanted, *([] if time is None else [time.name])]
-    read_as = shape.reading(kinds, None if time is None else time.name)
+    read_as = shape.reading(kinds, None if time is None else time.name, exact)
     for path in paths:
         with explained(path):
             for chunk, _ in table_of(path, shape.dialect).read(named, read_as):

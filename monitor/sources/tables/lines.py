@@ -47,7 +47,7 @@ class LinesTable:
         """Some thousand lines at a time."""
         whole, read = max(self._path.stat().st_size, 1), 0
         numbers = {*texts.numbers, *texts.parsed}
-        for columns, size in self._sized():
+        for columns, size in self._sized(texts.exact):
             read += size
             for name in numbers & columns.keys():
                 if columns[name].dtype.kind == "O":
@@ -57,7 +57,7 @@ class LinesTable:
     def _columns(self) -> Iterator[dict[str, NDArray[Any]]]:
         return (columns for columns, _ in self._sized())
 
-    def _sized(self) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
+    def _sized(self, exact: Collection[str] = ()) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
         """Columns of some lines, and how many bytes those were."""
         rows: list[dict[str, Any]] = []
         size = 0
@@ -69,10 +69,10 @@ class LinesTable:
                     continue
                 rows.append(self._row(text, count))
                 if len(rows) == CHUNK:
-                    yield _from_rows(rows), size
+                    yield _from_rows(rows, exact), size
                     rows, size = [], 0
         if rows:
-            yield _from_rows(rows), size
+            yield _from_rows(rows, exact), size
 
     def _row(self, text: bytes, count: int) -> dict[str, Any]:
         try:
@@ -91,12 +91,14 @@ class LinesTable:
             raise TableError(f"{self._path}: line {count} is no JSON: {error}; one object a line is read") from None
 
 
-def _from_rows(rows: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Objects to columns; numbers become float64, everything else stays as it is."""
+def _from_rows(rows: list[dict[str, Any]], exact: Collection[str] = ()) -> dict[str, NDArray[Any]]:
+    """Objects to columns; numbers become float64, those of `exact` columns and everything else stays as it is."""
     columns: dict[str, NDArray[Any]] = {}
     for name in dict.fromkeys(name for row in rows for name in row):
         values = [row.get(name) for row in rows]
-        if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
+        if name not in exact and all(
+            value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values
+        ):
             columns[name] = np.array([number(value, Counter()) for value in values], dtype=np.float64)
         else:
             columns[name] = np.fromiter(values, dtype=object, count=len(values))

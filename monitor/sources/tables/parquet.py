@@ -66,8 +66,12 @@ class ParquetTable:
                     columns |= dict(_flat(name, column))
                 rows += batch.num_rows
                 meant = {
-                    name: numbers_of(columns[name], texts.decimal) if name in numbers else arrow.to_numpy(columns[name])
-                    for name in names
+                    name: numbers_of(column, texts.decimal)
+                    if name in numbers
+                    else arrow.exact(column)
+                    if name in texts.exact
+                    else arrow.to_numpy(column)
+                    for name, column in ((name, columns[name]) for name in names)
                 }
                 yield meant, rows / whole
 

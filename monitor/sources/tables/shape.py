@@ -67,9 +67,9 @@ class Shape:
                 taken, other = ("numeric", "categorical") if self.numeric(name) else ("categorical", "numeric")
                 yield name, f"{name} holds {where}: {taken}; --kind {name}={other} says otherwise"
 
-    def reading(self, kinds: Mapping[str, Kind], time: str | None) -> Texts:
+    def reading(self, kinds: Mapping[str, Kind], time: str | None, exact: Collection[str] = ()) -> Texts:
         """What the texts of CSV files mean, where columns are of these kinds."""
-        numeric = {name for name in self.texts if self._is_numeric(name, kinds) and name != time}
+        numeric = {name for name in self.texts if self._is_numeric(name, kinds) and name not in {time, *exact}}
         read = {name for name in numeric if self.texts[name].plain}
         plain = read if self.dialect.decimal == "." else set()
         categories = {name: tally for name, tally in self.texts.items() if name not in numeric}
@@ -77,6 +77,7 @@ class Shape:
             numbers=plain,
             parsed=numeric - plain,
             booleans={name for name, tally in categories.items() if tally.only_booleans},
+            exact=exact,
             time=time,
             decimal=self.dialect.decimal,
         )

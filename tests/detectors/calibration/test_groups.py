@@ -8,7 +8,7 @@ import pytest
 from detectors import Reference
 from detectors.calibration import Calibration
 from detectors.calibration.groups import Together, within, worth
-from tests.charted import seeded
+from tests.charted import WINDOW, seeded
 from tests.grouped import fitted, sessions
 
 
@@ -61,7 +61,8 @@ def test_rows_that_say_no_group_are_taken_for_independent() -> None:
     table = sessions(seeded(), 80, 30)
     nobody = {**table, "session": np.full(table["at"].size, None)}
 
-    assert calibration(fitted(nobody)).together == 0
+    learnt = Reference.fit_chunks(lambda: [nobody], timestamp="at", window_ns=WINDOW, group="session")
+    assert calibration(learnt).together == 0
 
 
 def test_what_is_learnt_is_written_and_read() -> None:

@@ -417,13 +417,20 @@ def test_a_path_that_somebody_set_and_no_message_has_is_a_warning(
     [
         (lambda at: {"id": at}, "none of 40 rows has a text or a number at session, which alone is read as group"),
         (lambda at: [at], "none of 40 rows has a text or a number at session, which alone is read as group"),
-        (lambda at: at if at < 12 else None, "12 of 40 rows have session; the others count as rows on their own"),
-        (lambda at: at if at < 12 else "", "12 of 40 rows have session; the others count as rows on their own"),
+        (
+            lambda at: at if at < 12 else None,
+            "12 of 40 rows have session; the others are taken to be of groups like these",
+        ),
+        (lambda at: at if at < 3 else None, "3 of 40 rows have session; a window of so few counts as a usual one"),
+        (
+            lambda at: at if at < 12 else "",
+            "12 of 40 rows have session; the others are taken to be of groups like these",
+        ),
         (lambda _: "unknown", "all 40 rows have the same session: rows of one group weigh as one row"),
         (lambda at: f"s{at // 20}", None),
         (lambda at: at if at < 37 else None, None),
     ],
-    ids=["objects", "lists", "few", "empty", "one", "two", "most"],
+    ids=["objects", "lists", "few", "too few", "empty", "one", "two", "most"],
 )
 def test_what_stands_at_the_path_of_a_group_is_looked_at(
     config: Path, capsys: Output, mock_broker: "MockBroker", session: Callable[[int], Any], said: str | None

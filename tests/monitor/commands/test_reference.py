@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from detectors import CategoricalFeature, Reference
 from monitor.cli import main
@@ -256,6 +258,65 @@ def test_fit_names_the_profile_that_it_found(home: Path, capsys: Output) -> None
     said, _ = learnt(capsys)
 
     assert said == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each"
+
+
+def in_sessions(home: Path, session: Callable[[Any], Any]) -> None:
+    """h.parquet with a column `session`, from the whole numbers of sessions of ten rows."""
+    history(home, days=1)
+    found = pq.read_table(home / "h.parquet")
+    pq.write_table(found.append_column("session", session(np.arange(found.num_rows) // 10)), home / "h.parquet")
+
+
+GROUPED = "--timestamp", "ts", "--group", "session"
+MILLISECONDS = pa.timestamp("ms")
+
+
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        (lambda at: pa.nulls(at.size), "--group: fewer than one row in ten says in session what it belongs to"),
+        (
+            lambda at: pa.nulls(at.size, pa.string()),
+            "--group: fewer than one row in ten says in session what it belongs to",
+        ),
+        (lambda at: pa.array([""] * at.size), "--group: fewer than one row in ten says in session what it belongs to"),
+        (
+            lambda at: pa.array([b"%16d" % each for each in at], pa.binary(16)),
+            "--group: session is of type fixed_size_bin",
+        ),
+        (lambda at: pa.array(at, MILLISECONDS), "--group: session is a time and cannot say what rows come together in"),
+        (lambda at: pa.array([[each] for each in at]), "--group: session is nested and cannot say"),
+        (lambda at: pa.array([{"id": each} for each in at]), "--group: session is nested and cannot say"),
+    ],
+    ids=["null", "no text", "empty", "binary", "time", "list", "struct"],
+)
+def test_a_group_that_cannot_be_read_is_refused(
+    home: Path, capsys: Output, session: Callable[[Any], Any], said: str
+) -> None:
+    in_sessions(home, session)
+    capsys.readouterr()
+
+    assert refused(capsys, *GROUPED, source="h.parquet").startswith(said)
+
+
+def together(source: str) -> float:
+    assert fit(*GROUPED, source=source) == 0
+    calibration = Reference.load("out.json").calibration
+    assert calibration is not None
+    return calibration.together
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_whole_numbers_that_no_double_tells_apart_are_groups_apart(home: Path, ending: str) -> None:
+    """Of windows of twenty rows, two sessions of ten each; were they doubles, all sessions were one."""
+    in_sessions(home, lambda at: pa.array([None if each % 50 == 0 else 2**62 + int(each) for each in at], pa.int64()))
+    found = pq.read_table(home / "h.parquet")
+    if ending == "csv":
+        csv.write_csv(found, home / "h.csv")
+    if ending == "jsonl":
+        (home / "h.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found.to_pylist()))
+
+    assert together(f"h.{ending}") == pytest.approx(10, abs=1)
 
 
 def test_fit_says_whose_hours_it_learnt_and_how_many_holidays_it_knows(home: Path, capsys: Output) -> None:
