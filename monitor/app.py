@@ -84,6 +84,7 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
         for spec in configuration.specs
     ]
     joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
+    refuse_without_id(topic, fields, [each for each in series if each.key in truths])
     return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance_of(configuration), joined)
 
 
@@ -108,7 +109,7 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
     if fields.model_is is not None and fields.model_is not in series:
         raise ConfigError(f"topics.{topic.name}.fields.model: const {fields.model_is} takes no labels from this topic")
     try:
-        return LabelDecoder(
+        decoder = LabelDecoder(
             topic.name,
             truths,
             series,
@@ -119,12 +120,25 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
         )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
+    refuse_without_id(topic, fields, [*decoder.series.values()])
+    return decoder
 
 
 def fields_of(topic: TopicSettings) -> FieldMap:
     """Where a topic's messages keep what is needed. Those of labels have no features."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
     return fields if topic.kind != "labels" else replace(fields, features=(), label=fields.label or LABEL)
+
+
+def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[SeriesFields]) -> None:
+    """Raise ConfigError where labels are joined by an id that is not read."""
+    for series in joined:
+        if not series.id and fields.model_is in {None, series.key.model}:
+            where = ".".join(fields.id)
+            why = f"{where} is read as something else, such as a feature" if where else "there is none"
+            raise ConfigError(
+                f"topics.{topic.name}.fields.id: {why}, but models.{series.key.model}.labels are joined by it: map another path"
+            )
 
 
 def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequence[str]) -> None:

@@ -346,8 +346,7 @@ class Performance:
         stretch.pieces = max(stretch.pieces, piece + 1)
         rows = at_level(np.frombuffer(entry.held, dtype=side.dtype), stretch.level)
         if rows.size:
-            stretch.add(rows)
-            stretch.unsaved.pop()
+            stretch.hold(rows)
         if side is self.join.predictions and rows.size:
             self._know_panes(rows)
 

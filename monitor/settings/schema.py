@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from detectors.calibration.clocks import clock
 from detectors.charts.compared import Comparison
+from detectors.spellings import coded
 from monitor.alerting.rules import OUR_RULES
 from monitor.sections import Duration, Name, PositiveDuration, Section, Size, parse_duration, parse_size, show_duration
 from monitor.sources.formats.registry import format_of
@@ -239,8 +241,8 @@ class LabelsSettings(Section):
     def _in_time(self) -> "LabelsSettings":
         if self.ages[-1] > self.wait:
             raise ValueError(f"judge_at {show_duration(self.ages[-1])} is later than wait {show_duration(self.wait)}")
-        if self.positive == self.negative:
-            raise ValueError(f"positive and negative are both {self.positive!r}")
+        if self.negative is not None and same_value(self.positive, self.negative):
+            raise ValueError(f"positive {self.positive!r} and negative {self.negative!r} are the same label")
         return self
 
 
@@ -251,6 +253,19 @@ class PerformanceSettings(Section):
     metrics: list[str] = Field(default_factory=list)
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
     classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
+
+    @field_validator("classes")
+    @classmethod
+    def _different(cls, classes: list[str] | None) -> list[str] | None:
+        for first, second in combinations(classes or [], 2):
+            if same_value(first, second):
+                raise ValueError(f"{first!r} and {second!r} are the same class")
+        return classes
+
+
+def same_value(first: str, second: str) -> bool:
+    """Whether two labels are one, however spelled: 1, 1.0 and true."""
+    return first == second or second in coded((first,)) or first in coded((second,))
 
 
 class ModelDefaults(Section):
@@ -495,7 +510,7 @@ class Settings(BaseSettings):
     def _joined(self) -> "Settings":
         """Labels need a topic, and a topic of labels a model."""
         label_topics = [topic.name for topic in self.topics if topic.kind == "labels"]
-        inside = any(topic.fields.label for topic in self.event_topics)
+        inside = any(topic.fields.label for topic in self.topics if topic.kind == "predictions")
         if not self.event_topics:
             raise ValueError("topics: all are of kind labels; at least one must bring predictions or features")
         for model in self.models:
@@ -508,7 +523,7 @@ class Settings(BaseSettings):
                 )
             if model.labels is not None and not (label_topics or inside):
                 raise ValueError(
-                    f"models: {model.name}: labels come from nowhere: there is no topic of kind labels, and no topic maps fields.label"
+                    f"models: {model.name}: labels come from nowhere: there is no topic of kind labels, and no topic of kind predictions maps fields.label"
                 )
         if label_topics and not any(model.labels for model in self.models):
             raise ValueError(f"topics: {label_topics[0]} is of kind labels, but no model has a section labels")

@@ -74,8 +74,12 @@ class Stretch:
 
     def add(self, rows: Rows) -> None:
         """Take rows that are of its level, or above."""
-        self.fresh.append(rows)
-        self.unsaved.append(rows)
+        self.hold(rows)
+        _pile(self.unsaved, rows)
+
+    def hold(self, rows: Rows) -> None:
+        """Take such rows that are saved already."""
+        _pile(self.fresh, rows)
         self.sizes += rows.itemsize * np.bincount(levels_of(rows["high"]), minlength=LEVELS)
 
     def raise_to(self, level: int) -> None:
@@ -108,6 +112,13 @@ class Stretch:
     def count(self) -> int:
         """How many rows."""
         return sum(len(rows) for rows in self.rows)
+
+
+def _pile(parts: list[Rows], rows: Rows) -> None:
+    """Append rows; parts that are no longer are joined, for an array of one row takes five times the row."""
+    while parts and parts[-1].size <= rows.size:
+        rows = np.concatenate([parts.pop(), rows])
+    parts.append(rows)
 
 
 def at_level(rows: Rows, level: int) -> Rows:

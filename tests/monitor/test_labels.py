@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from detectors import Reference
-from monitor.app import Daemon
+from monitor.app import Daemon, build_decoders
 from monitor.configuration import Configuration, load
 from monitor.facts import StateReset
 from monitor.settings import ConfigError, load_settings
@@ -441,6 +441,20 @@ def test_labels_that_are_no_longer_configured_are_forgotten_and_that_is_said(
             {"models": [{key: value for key, value in MODEL.items() if key != "labels"}]},
             "no model has a section labels",
         ),
+        (
+            {"topics": [TOPICS[0], {"name": "features", "kind": "features", "fields": {"label": "truth"}}]},
+            "labels come from nowhere",
+        ),
+        ({"topics": [{"name": "predictions", "fields": {"id": "features.age"}}, TOPICS[1]]}, "features.age is read as"),
+        ({"topics": [TOPICS[0], {**TOPICS[1], "fields": {"id": "label"}}]}, "fields.id: label is read as"),
+        *(
+            ({"models": [{**MODEL, "labels": {"positive": one, "negative": other}}]}, "are the same label")
+            for one, other in [("1", "1.0"), ("1", "true"), ("TRUE", "1"), ("no", "no"), ("0.0", "0")]
+        ),
+        (
+            {"models": [{**MODEL, "performance": {"task": "multiclass", "classes": ["a", "1", "1.0"]}}]},
+            "'1' and '1.0' are the same class",
+        ),
         ({"topics": TOPICS[1:]}, "at least one must bring predictions"),
         ({"topics": [{"name": "features", "kind": "features"}, TOPICS[1]]}, "no topic is of kind predictions"),
         ({"models": [{**MODEL, "labels": {"topic": "truth"}}]}, "'truth' is no topic of kind labels"),
@@ -453,7 +467,7 @@ def test_labels_that_are_no_longer_configured_are_forgotten_and_that_is_said(
 )
 def test_what_cannot_be_joined_is_refused_in_one_line(home: Path, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        configuration(home, **changes)
+        build_decoders(configuration(home, **changes))
 
     assert words in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +14,15 @@ from detectors.features import Floats
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
 from monitor.sources.formats.base import SeriesRows
 from monitor.sources.formats.fields import PREDICTION, CategoryTable, FieldMap, JoinedFields, Path, SeriesFields
+from monitor.sources.formats.values import category, number
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
 
 SCORE, LABELLED, WEIGHT = "__score__", "__label__", "__weight__"  # columns beside those of a reference
 ID_MISSING, UNKNOWN, INVALID, WEIGHT_INVALID = "id_missing", "label_unknown", "label_invalid", "weight_invalid"
+LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
+UNUSABLE = "number_as_text", "wrong_type", "non_finite"  # reasons of what is there
 
 
 def label_fields(truth: Truth, fields: FieldMap) -> JoinedFields:
@@ -61,6 +64,7 @@ class LabelColumns:
         self._numeric = {name: at for at, (name, _) in enumerate(series.numeric)}
         self._categorical = {name: at for at, (name, _) in enumerate(series.categorical)}
         self._values = np.array([*truth.label_values, np.nan])  # by code; the last is missing
+        self._task = truth.task
 
     @property
     def there(self) -> bool:
@@ -77,6 +81,38 @@ class LabelColumns:
             values = self._values[codes]
             unknown = np.isnan(values) & (codes != len(self._values) - 1)
         return RowLabels(np.where(np.isinf(values), np.nan, values), unknown | np.isinf(values), self._weights(part))
+
+    def refused(self, part: SeriesRows, held: RowLabels, *, look: bool = True) -> dict[int, str]:
+        """Why rows have no label, by place. Numbers written as text are put in, and a weight that is absent is 1.
+
+        Not to `look` at messages again is to know that what has no value is absent.
+        """
+        reasons = dict.fromkeys(np.flatnonzero(held.unknown).tolist(), UNKNOWN)
+        for place, value in self._there(part, np.isnan(held.values) & ~held.unknown, part.series.fields.label, look):
+            held.values[place] = as_number(value) if self._task == REGRESSION else np.nan
+            if np.isnan(held.values[place]):
+                reasons[place] = INVALID
+        absent = np.isnan(held.weights)
+        for place, _ in self._there(part, absent, part.series.fields.weight, look):
+            absent[place] = False
+        held.weights[absent] = 1.0
+        fair = (held.weights == 0) | ((held.weights >= LEAST_WEIGHT) & (held.weights <= MOST_WEIGHT))
+        for place in np.flatnonzero(~fair).tolist():
+            reasons.setdefault(place, WEIGHT_INVALID)
+        return reasons
+
+    def _there(
+        self,
+        part: SeriesRows,
+        lacking: NDArray[np.bool_],
+        path: Path,
+        look: bool,  # noqa: FBT001 - of `refused`
+    ) -> Iterator[tuple[int, object]]:
+        """The rows that hold something at a path all the same, each with it."""
+        for place in np.flatnonzero(lacking).tolist() if look else ():
+            [value] = part.look(place, [path])
+            if value is not None:
+                yield place, value
 
     def _weights(self, part: SeriesRows) -> Floats:
         at = self._numeric.get(WEIGHT)
@@ -99,31 +135,44 @@ class PredictionColumns:
 
     def batch(self, part: SeriesRows, reasons: Counter[str]) -> JoinBatch:
         """The rows that have an id; labels that are none of ours are counted."""
-        self._forgive_missing(part, reasons)
+        look = any(reasons[reason] for reason in UNUSABLE)
+        self._uncount(part, reasons, look=look)
         if part.ids is None or part.more is None:
             return JoinBatch(self._series.key, no_rows(PREDICTIONS), no_rows(LABEL), len(part.times))
         known = part.ids != 0
         predictions = rows_of(PREDICTIONS, high=part.ids, low=part.more, time=part.times, value=self.values(part))
-        labels = self._inside(part, known, reasons) if self._labels.there else no_rows(LABEL)
+        labels = self._inside(part, known, reasons, look=look) if self._labels.there else no_rows(LABEL)
         return JoinBatch(self._series.key, predictions[known], labels, int(np.count_nonzero(~known)))
 
-    def _inside(self, part: SeriesRows, known: NDArray[np.bool_], reasons: Counter[str]) -> Rows:
+    def _inside(self, part: SeriesRows, known: NDArray[np.bool_], reasons: Counter[str], *, look: bool) -> Rows:
         assert part.ids is not None
         held = self._labels.labels(part)
-        weights = np.where(np.isnan(held.weights), 1.0, held.weights)
-        reasons[UNKNOWN] += int(np.count_nonzero(held.unknown))
-        rows = rows_of(
-            LABEL, high=part.ids, low=part.more, time=part.times, offset=INLINE, value=held.values, weight=weights
-        )
-        return rows[known & ~np.isnan(held.values)]
+        refused = self._labels.refused(part, held, look=look)
+        reasons.update(refused.values())
+        kept = known & ~np.isnan(held.values)
+        kept[list(refused)] = False
+        columns = {"high": part.ids, "low": part.more, "time": part.times, "offset": INLINE}
+        return rows_of(LABEL, **columns, value=held.values, weight=held.weights)[kept]
 
-    def _forgive_missing(self, part: SeriesRows, reasons: Counter[str]) -> None:
-        """A label that is not there is no missing feature."""
-        numbers, codes = self._series.own
-        missing = int(np.isnan(part.numeric[:, numbers:]).sum())
-        for at, table in enumerate(self._series.tables[codes:], start=codes):
-            missing += int(np.count_nonzero(part.codes[:, at] == table.missing))
-        reasons["missing"] = max(0, reasons["missing"] - missing)
+    def _uncount(self, part: SeriesRows, reasons: Counter[str], *, look: bool) -> None:
+        """Take back what was counted of columns that are no features: a label has reasons of its own, and none where it is absent."""
+        for name, path, lacking, read in self._lacking(part):
+            why: Counter[str] = Counter()
+            if not look:
+                why["missing"] = int(np.count_nonzero(lacking))
+            for place in np.flatnonzero(lacking).tolist() if look else ():
+                read(part.look(place, [path])[0], why)
+            for reason in ("missing",) if name == SCORE else why:
+                reasons[reason] = max(0, reasons[reason] - why[reason])
+
+    def _lacking(self, part: SeriesRows) -> Iterator[tuple[str, Path, NDArray[np.bool_], Callable[..., object]]]:
+        """Each column that is joined: its name and path, the rows without a value that can be counted, and how one is read."""
+        series = self._series
+        numbers, codes = series.own
+        for at, (name, path) in enumerate(series.numeric[numbers:], start=numbers):
+            yield name, path, ~np.isfinite(part.numeric[:, at]), number
+        for at, (name, path) in enumerate(series.categorical[codes:], start=codes):
+            yield name, path, part.codes[:, at] == series.tables[at].missing, category
 
     def without(self, part: SeriesRows) -> SeriesRows:
         """The rows with the columns of their reference alone."""
@@ -162,7 +211,7 @@ class PredictionColumns:
 def as_number(value: Any) -> float:
     """A number that may be written as text; NaN for all else."""
     try:
-        number = float(value) if isinstance(value, str | int | float) else math.nan
+        found = float(value) if isinstance(value, str | int | float) else math.nan
     except (ValueError, OverflowError):
         return math.nan
-    return number if math.isfinite(number) else math.nan
+    return found if math.isfinite(found) else math.nan

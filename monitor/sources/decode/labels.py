@@ -13,18 +13,9 @@ from numpy.typing import NDArray
 
 from detectors.sketches.identity import wide_hashes_of
 from monitor.facts import EventsCounted, Fact
-from monitor.series.truth import REGRESSION, Truth
+from monitor.series.truth import Truth
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode.joining import (
-    ID_MISSING,
-    INVALID,
-    UNKNOWN,
-    WEIGHT_INVALID,
-    LabelColumns,
-    RowLabels,
-    as_number,
-    label_fields,
-)
+from monitor.sources.decode.joining import ID_MISSING, LabelColumns, label_fields
 from monitor.sources.decode.mapping import Timer, event_times, map_rows
 from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
@@ -36,8 +27,6 @@ from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import ANY_VERSION, JoinBatch, Nanos, SeriesKey
 from monitor.stream.join import LABEL, PREDICTION, no_rows, rows_of
 from monitor.stream.join import Rows as LabelRows
-
-LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
 
 
 class LabelDecoder(TopicDecoder):
@@ -60,7 +49,6 @@ class LabelDecoder(TopicDecoder):
         ]
         super().__init__(topic, held, fields, max_future, form, tolerance=tolerance)
         self.readers[-1] = LabelReader(self.format, self._holds)
-        self._truths = truths
         self._versions = series
         self._columns = {each.key.model: LabelColumns(each, truths[each.key.model]) for each in held}
 
@@ -103,7 +91,7 @@ class LabelDecoder(TopicDecoder):
             rejected[ID_MISSING] += len(part.times)
             return
         held = self._columns[model].labels(part)
-        reasons = self._reasons(part, held, self._truths[model])
+        reasons = self._columns[model].refused(part, held)
         for place in np.flatnonzero(part.ids == 0).tolist():
             reasons.setdefault(place, ID_MISSING)
         rejected.update(reasons.values())
@@ -114,25 +102,6 @@ class LabelDecoder(TopicDecoder):
         rows = rows_of(LABEL, **columns, value=held.values, weight=held.weights)[kept]
         for key in self._versions[model]:
             yield key, rows
-
-    def _reasons(self, part: SeriesRows, held: RowLabels, truth: Truth) -> dict[int, str]:
-        """Why rows have no label, by place; what is not there is withdrawn, and numbers written as text are put in."""
-        reasons = dict.fromkeys(np.flatnonzero(held.unknown).tolist(), UNKNOWN)
-        fields = part.series.fields
-        for place in np.flatnonzero(np.isnan(held.values) & ~held.unknown).tolist():
-            [value] = part.look(place, [fields.label])
-            if value is not None:
-                held.values[place] = as_number(value) if truth.task == REGRESSION else np.nan
-                if np.isnan(held.values[place]):
-                    reasons[place] = INVALID
-        wrong = ~((held.weights == 0) | ((held.weights >= LEAST_WEIGHT) & (held.weights <= MOST_WEIGHT)))
-        for place in np.flatnonzero(wrong).tolist():
-            [value] = part.look(place, [fields.weight])
-            if value is None:
-                held.weights[place] = 1.0
-            else:
-                reasons.setdefault(place, WEIGHT_INVALID)
-        return reasons
 
     def _withdrawn(
         self, records: TopicRecords, latest: Nanos, counts: DecodeCounts

@@ -1,6 +1,7 @@
 """Predictions joined with labels: against a plain join, in any order, through restarts, within a bound."""
 
 import random
+import tracemalloc
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -216,6 +217,25 @@ def test_a_bound_join_goes_on_from_what_it_saved() -> None:
 
     assert stopping.advance(END) == straight.advance(END)
     assert sum(map(len, held.values())) < 3 * TIGHT
+
+
+def test_rows_that_come_one_at_a_time_take_no_more_memory_than_rows() -> None:
+    """Those that are not saved yet are kept twice: the free half of the bound is for that."""
+    whole = crowd(np.random.default_rng(seeded()), 10_000)
+    performance = make_performance(wait=WAIT)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for row in range(10_000):
+            performance.take(JoinBatch(KEY, whole.predictions[row : row + 1], whole.labels[row : row + 1]))
+        unsaved = tracemalloc.get_traced_memory()[0] - before
+        held = stored(performance.changes())
+        saved = tracemalloc.get_traced_memory()[0] - before - sum(map(len, held.values()))
+    finally:
+        tracemalloc.stop()
+
+    assert unsaved < 2.3 * performance.join.bytes
+    assert saved < 1.3 * performance.join.bytes
 
 
 def test_what_nothing_needs_any_more_is_dropped_and_its_rows_go() -> None:

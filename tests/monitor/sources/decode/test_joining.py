@@ -1,6 +1,7 @@
 """What is joined is the same, whichever reader reads it: compiled, typed, or as rows."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,13 +9,15 @@ import pytest
 
 from detectors import Reference
 from detectors.sketches.identity import SECOND, hashed, wide_hashes_of
-from monitor.series.truth import BINARY, MULTICLASS, Truth
+from monitor.facts import FieldsRejected
+from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.events import MINUTE, JoinBatch, SeriesKey
+from tests.build import of
 from tests.fakes import NOON
 
 KEYS = [SeriesKey("churn", "1"), SeriesKey("fraud", "*")]
@@ -81,6 +84,57 @@ def test_every_reader_finds_the_same_to_join(keys: list[SeriesKey]) -> None:
     assert found[0] == found[1] == found[2]
     high, low = wide_hashes_of(np.array(IDS, dtype=object), len(IDS))
     assert {row[1:3] for row in found[0]} == set(zip(high[:5].tolist(), low[:5].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("skipped", range(3))
+@pytest.mark.parametrize(
+    ("truth", "label", "found", "counted"),
+    [
+        (Truth(REGRESSION), "12.5", [12.5], {}),
+        (Truth(REGRESSION), "dear", [], {"label_invalid": 20}),
+        (Truth(REGRESSION), None, [], {}),
+        (TRUTH, {"a": 1}, [], {"label_invalid": 20}),
+        (Truth(REGRESSION, weighted=True), 3, [3.0], {}),
+    ],
+)
+def test_a_label_that_is_not_there_is_no_missing_feature_and_one_that_is_takes_none_from_them(
+    truth: Truth, label: object, found: list[float], counted: dict[str, int], skipped: int
+) -> None:
+    each = decoder(KEYS[0], fields=FieldMap(label=("label",), weight=("weight",)), truth=truth)
+    each.readers = each.readers[skipped:]
+    without = [event(number, 0.5, features={"plan": "pro"}) for number in range(20)]
+    labelled = [event(100 + number, 0.5, label=label) for number in range(20)]
+    decoded = each.decode(records([*without, *labelled]), NOON)
+
+    assert {fact.reason: fact.count for fact in of(decoded.facts, FieldsRejected)} == {"missing": 20} | counted
+    assert sum(len(join.labels) for join in decoded.joins) == 20 * len(found)
+    assert {row["value"] for join in decoded.joins for row in join.labels} == set(found)
+
+
+ANSWERS = [1, 1.0, "1", "1.0", True, "2.5", " 2", "", "nan", None, [1], "1e999"]
+
+
+@pytest.mark.parametrize("truth", [Truth(REGRESSION, weighted=True), Truth(BINARY, positive="1", negative="0")])
+@pytest.mark.parametrize("weight", [None, 2, "2", 0, -1, "heavy", [2]])
+def test_a_label_is_the_same_inside_its_prediction_and_by_itself(truth: Truth, weight: object) -> None:
+    fields = FieldMap(label=("label",), weight=("weight",))
+    alone = LabelDecoder("t", {"churn": truth}, {"churn": [KEYS[0]]}, replace(fields, features=()), MINUTE)
+    inside = decoder(KEYS[0], fields=fields, truth=truth)
+    values: list[bytes | None] = [
+        event(f"r-{number}", 0.5, label=answer, weight=weight) for number, answer in enumerate(ANSWERS)
+    ]
+    of_each = [
+        {
+            (row["high"], row["value"], row["weight"])
+            for join in each.decode(records(values), NOON).joins
+            for row in join.labels
+            if not np.isnan(row["value"])  # withdrawn: inside a prediction that says nothing
+        }
+        for each in (alone, inside)
+    ]
+
+    assert of_each[0] == of_each[1]
+    assert len(of_each[0]) >= (0 if weight in ("2", -1, "heavy", [2]) and truth.weighted else 3)
 
 
 def test_every_reader_finds_the_same_labels_at_the_same_offsets() -> None:
