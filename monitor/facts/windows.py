@@ -85,7 +85,10 @@ class WindowIds:
 
 @dataclass(frozen=True, slots=True)
 class WindowClosed:
-    """A window was closed and judged. `ids`: None where no row has one."""
+    """A window was closed and judged. `ids`: None where no row has one.
+
+    `group_rows`: how many rows the group of a row has, over those of the reference's usual window; None where either is not known.
+    """
 
     key: SeriesKey
     start: Nanos
@@ -93,6 +96,7 @@ class WindowClosed:
     rows: int
     quality: Sequence[FeatureQuality]
     ids: WindowIds | None = None
+    group_rows: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.quality, list):  # as msgspec reads a sequence

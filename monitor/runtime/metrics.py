@@ -99,6 +99,12 @@ METRICS: dict[str, Spec] = {
         "gauge", "Share of the rows with an id that repeat one in the same window; absent where no row has one", SERIES
     ),
     "driftd_duplicate_share_error": Spec("gauge", "Standard error of driftd_duplicate_share", SERIES),
+    "driftd_group_rows_ratio": Spec(
+        "gauge",
+        "How many rows the group of a row has in the last closed window, over the reference's usual window; above 1 its rows say "
+        "less than usual. Absent: too few rows have a group, or the reference knows none",
+        SERIES,
+    ),
     "driftd_window_end_timestamp_seconds": Spec("gauge", "Event time at which the last closed window ended", SERIES),
     "driftd_feature_missing_ratio": Spec("gauge", "Share of rows without a usable value", FEATURE),
     "driftd_feature_unseen_ratio": Spec("gauge", "Share of rows outside the reference's range or categories", FEATURE),
@@ -370,6 +376,7 @@ SERIES_PARTS = (
     "driftd_window_ids",
     "driftd_duplicate_share",
     "driftd_duplicate_share_error",
+    "driftd_group_rows_ratio",
     "driftd_window_end_timestamp_seconds",
     "driftd_window_length_seconds",
     "driftd_reference_info",
@@ -421,6 +428,7 @@ def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
         "driftd_window_ids": [] if ids is None else [(base, ids.distinct)],
         "driftd_duplicate_share": [] if ids is None else [(base, ids.share)],
         "driftd_duplicate_share_error": [] if ids is None else [(base, ids.error)],
+        "driftd_group_rows_ratio": [] if window is None or window.group_rows is None else [(base, window.group_rows)],
         "driftd_window_end_timestamp_seconds": [] if window is None else [(base, window.end / SECOND)],
         "driftd_window_length_seconds": [(base, series.length / SECOND)],
         "driftd_reference_info": [(f"{base},{info}", 1)],

@@ -1,5 +1,6 @@
 """The scores of a window of features: asked for, with thresholds, and what they make of each feature's state."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -8,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import DETECTORS, PackedSketch, ScoreColumns, Sketch
+from detectors import DETECTORS, PackedSketch, ScoreColumns, Sketch, Tally
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
@@ -62,8 +63,16 @@ class FeatureScoring(Scoring[Sketch]):
         for scorer in self._scorers:
             columns.append(scorer.columns(tally, columns))
         quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
-        closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, ids)
+        closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, ids, self._group_rows(tally))
         return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
+
+    def _group_rows(self, window: Tally) -> float | None:
+        """How many rows the group of a row has, over those of the reference's usual window; None where either is not known."""
+        calibration = self._reference.calibration
+        if calibration is None or not calibration.together or window.groups is None:
+            return None
+        found = window.groups.together(window.rows)
+        return None if math.isnan(found) else found / calibration.together
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""

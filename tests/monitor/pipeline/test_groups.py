@@ -1,5 +1,7 @@
 """Rows that come together in sessions, from events to charts."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -68,6 +70,26 @@ def test_the_charts_go_by_the_sessions() -> None:
         plain = EventBatch(KEY, batch.topic, batch.event_times, batch.numeric, batch.codes)
         different = charted(told, [batch], window) != charted(untold, [plain], window)
     assert different
+
+
+def group_rows(groups: Callable[[np.ndarray], np.ndarray | None]) -> list[float | None]:
+    """What two windows of 60 sessions, as the reference has them, say of the groups of their rows."""
+    pipeline, rng, facts = a_pipeline(), seeded(), []
+    for window in range(2):
+        batch = events(rng, window, 60)
+        assert batch.groups is not None
+        facts += feed(pipeline, replace(batch, groups=groups(batch.groups)), until=MIDNIGHT + window * WINDOW)
+    facts += feed(pipeline, until=MIDNIGHT + 2 * WINDOW)
+    return [fact.group_rows for fact in of(facts, WindowClosed)]
+
+
+def test_it_is_said_how_many_rows_come_together_beside_the_usual_window() -> None:
+    calibration = learnt().calibration
+    assert calibration is not None
+
+    assert group_rows(np.ones_like) == [pytest.approx(ROWS / calibration.together)] * 2
+    assert all(usual is not None and 0.4 < usual < 2.5 for usual in group_rows(lambda groups: groups))
+    assert group_rows(np.zeros_like) == group_rows(lambda _: None) == [None] * 2
 
 
 def test_going_on_from_a_snapshot_is_never_having_stopped() -> None:

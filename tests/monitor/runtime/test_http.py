@@ -99,6 +99,7 @@ WINDOW = WindowClosed(
     100,
     (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5)),
     WindowIds(80, 60.0, 0.25, 0.01),
+    3.5,
 )
 IDLE = SeriesKey("idle", "*")
 LEARNT = CalibrationLearnt(
