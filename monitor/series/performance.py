@@ -6,6 +6,7 @@ age. So windows of one age alone are ever beside each other.
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,6 +85,7 @@ class SavedPerformance(msgspec.Struct):
     level: int
     levels: dict[str, list[tuple[int, int, int]]]  # by side: number, level and labels found of each stretch
     told: list[PerformanceJudged]
+    removed: dict[int, int] = {}  # labels that were thinned out, by the number of their stretch
 
 
 class Performance:
@@ -256,14 +258,14 @@ class Performance:
         return facts
 
     def _forget(self, clock: Nanos) -> list[Fact]:
-        unmatched = 0
+        over: Counter[str] = Counter()
         for side, number, stretch in self.join.forget(clock):
             self._gone += [_piece(side, number, piece, None) for piece in range(stretch.pieces)]
             if side is self.join.labels:
-                unmatched += max(0, stretch.count - stretch.matched)
+                over += _left_over(stretch)
         needed_from = min(until for until in self._judged if until is not None) - self.spec.join.length
         del self._starts[: bisect_left(self._starts, needed_from)]
-        return self._counted("label", {"unmatched": unmatched})
+        return self._counted("label", over)
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -305,8 +307,9 @@ class Performance:
         for side, number, stretch in self._stretches():
             levels.setdefault(_kind(side), []).append((number, stretch.level, stretch.matched))
         told = list(self._told.values())
+        removed = {number: each.removed for number, each in self.join.labels.stretches.items() if each.removed}
         saved = SavedPerformance(
-            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told
+            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told, removed
         )
         return Entry(STATE, msgspec.json.encode(saved))
 
@@ -323,6 +326,8 @@ class Performance:
         for side in self.join.sides:
             for number, level, matched in saved.levels.get(_kind(side), []):
                 side.stretches[number] = Stretch(level, matched=matched)
+        for number, removed in saved.removed.items():
+            self.join.labels.stretches[number].removed = removed
         for entry in entries:
             if entry.kind == PANE:
                 self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
@@ -356,6 +361,12 @@ def _saved_pane(number: int, start: Nanos, pane: PaneTruth) -> bytes:
     return msgspec.msgpack.encode(SavedPane(number, start, pane.level, pane.counts.to_bytes(), *cells))
 
 
+def _left_over(stretch: Stretch) -> Counter[str]:
+    """What became of the labels of a stretch that no prediction found. Some of those found may have been thinned out since."""
+    kept = max(stretch.count, stretch.matched)
+    return Counter(unmatched=kept - stretch.matched, sampled_out=max(0, stretch.count + stretch.removed - kept))
+
+
 def _kind(side: Side) -> str:
     return LABELS if side.dtype == LABEL else PREDICTIONS
 
@@ -367,7 +378,7 @@ def _new_pieces(side: Side, *, anew: int = 1) -> Iterator[Entry]:
     it is read.
     """
     for number, stretch in side.stretches.items():
-        if (stretch.thinned and anew) or (stretch.unsaved and stretch.pieces == PIECES):
+        if (stretch.thinned and anew > 0) or (stretch.unsaved and stretch.pieces == PIECES):
             anew -= stretch.thinned
             yield from (_piece(side, number, piece, None) for piece in range(1, stretch.pieces))
             yield _piece(side, number, 0, _bytes(list(stretch.rows)))

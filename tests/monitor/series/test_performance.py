@@ -2,6 +2,7 @@
 
 import random
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -236,6 +237,29 @@ def test_rows_that_come_one_at_a_time_take_no_more_memory_than_rows() -> None:
 
     assert unsaved < 2.3 * performance.join.bytes
     assert saved < 1.3 * performance.join.bytes
+
+
+@pytest.mark.parametrize("stops", [(), (5, 20)])
+def test_what_became_of_labels_adds_up_to_those_that_came(stops: Sequence[int]) -> None:
+    rng = np.random.default_rng(seeded())
+    performance, facts = make_performance(**BOUND), list[Fact]()
+    held: dict[tuple[str, str], bytes] = {}
+    for number, piece in enumerate(pieces(crowd(rng, 8_000), rng, 40)):
+        facts += performance.take(piece)
+        if number == 10:  # some are judged before most come
+            facts += performance.advance(at(12))
+        held = stored(performance.changes(), held)
+        if number in stops:
+            performance = make_performance(**BOUND)
+            assert performance.restore(entries(held)) == []
+    facts += performance.advance(at(600))
+    outcomes: Counter[str] = Counter()
+    for fact in of(facts, JoinCounted):
+        outcomes.update(fact.outcomes if fact.side == "label" else {})
+
+    assert outcomes["sampled_out"] > outcomes["joined"] > 0
+    del outcomes["expired"]
+    assert outcomes.pop("received") == outcomes.total()
 
 
 def test_what_nothing_needs_any_more_is_dropped_and_its_rows_go() -> None:
