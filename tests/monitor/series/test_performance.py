@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.facts import Fact, JoinCounted, PerformanceJudged, StateReset
-from monitor.series.performance import Performance
+from monitor.series.performance import PIECES, PREDICTIONS, Performance
 from monitor.series.records import Entry, Record, owned
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
 from monitor.stream.events import JoinBatch
-from monitor.stream.join import LABEL, PREDICTION, rows_of
+from monitor.stream.join import LABEL, PREDICTION, no_rows, rows_of
 from tests.build import KEY, MINUTE, at, of, stored
 from tests.charted import seeded
 from tests.labelled import Scored, Told, batch_of, joined_plainly, make_performance, performance_spec
@@ -237,6 +237,35 @@ def test_rows_that_come_one_at_a_time_take_no_more_memory_than_rows() -> None:
 
     assert unsaved < 2.3 * performance.join.bytes
     assert saved < 1.3 * performance.join.bytes
+
+
+def test_what_was_thinned_is_written_anew_a_stretch_at_a_time() -> None:
+    """Also where another has as many pieces as it may, and is written anew for that."""
+    performance = make_performance(**BOUND)
+    stretch = performance.spec.join.stretch
+
+    def take(numbers: Sequence[int], count: int = 1, high: int = 1) -> None:
+        for number in numbers:
+            times = np.full(count, (at(0) // stretch + number) * stretch)
+            rows = rows_of(PREDICTION, high=np.full(count, high, dtype=np.uint64), time=times)
+            performance.take(JoinBatch(KEY, rows, no_rows(LABEL)))
+
+    for _ in range(PIECES):
+        take([0, 1])
+        performance.changes()
+    take([2, 3, 4], count=2)
+    performance.changes()
+    take([0], count=TIGHT // PREDICTION.itemsize, high=2**64 - 1)
+    take([1])
+    written = performance.changes()
+
+    assert performance.join.level > 0
+    anew = [
+        entry.number // PIECES - at(0) // stretch
+        for entry in entries(stored(written))
+        if entry.kind == PREDICTIONS and entry.number is not None and entry.number % PIECES == 0
+    ]
+    assert sorted(anew) == [0, 1]
 
 
 @pytest.mark.parametrize("stops", [(), (5, 20)])
