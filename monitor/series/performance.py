@@ -39,9 +39,18 @@ class PerformanceSpec:
 
     @property
     def fingerprint(self) -> str:
-        """What rows are kept under: when it changes they are worthless."""
+        """What panes and windows are kept under: when it changes they are worthless."""
         join = self.join
         return msgspec.json.encode([join.length, join.slide, join.wait, self.ages, self.truth]).decode()
+
+    def keeps_rows(self, fingerprint: str) -> bool:
+        """Whether rows that were kept under another fingerprint mean the same."""
+        return _of_rows(fingerprint) == _of_rows(self.fingerprint)
+
+
+def _of_rows(fingerprint: str) -> list[Any]:
+    length, slide, wait, _, truth = msgspec.json.decode(fingerprint)
+    return [length, slide, wait, *(truth[name] for name in ("task", "classes", "positive", "negative"))]
 
 
 @dataclass(slots=True)
@@ -319,21 +328,34 @@ class Performance:
         if not states:
             return []
         saved = states[0]
-        if saved.fingerprint != self.spec.fingerprint:
-            return [StateReset(self.key, "labels are joined or counted otherwise: the join starts anew")]
-        self.clock, self._origin, self._judged, self.join.level = saved.clock, saved.origin, saved.judged, saved.level
-        self._told = {self.spec.ages.index(each.age): each for each in saved.told}
+        if not self.spec.keeps_rows(saved.fingerprint):
+            return [StateReset(self.key, "labels are joined otherwise: the join starts anew")]
+        self.clock, self._origin, self.join.level = saved.clock, saved.origin, saved.level
+        self._restore_rows(saved, entries)
+        if saved.fingerprint == self.spec.fingerprint:
+            self._judged = saved.judged
+            self._told = {self.spec.ages.index(each.age): each for each in saved.told}
+            for entry in entries:
+                if entry.kind == PANE:
+                    self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
+            return []
+        if saved.clock is not None:
+            self._judged = [self._horizon(saved.clock, age) for age in self.spec.ages]
+        self._gone = [Entry(PANE, None, each.number) for each in entries if each.kind == PANE]
+        self._changed = True
+        return [
+            StateReset(self.key, "labels are counted otherwise: windows judged are forgotten, rows that wait are kept")
+        ]
+
+    def _restore_rows(self, saved: SavedPerformance, entries: Sequence[Entry]) -> None:
         for side in self.join.sides:
             for number, level, matched in saved.levels.get(_kind(side), []):
                 side.stretches[number] = Stretch(level, matched=matched)
         for number, removed in saved.removed.items():
             self.join.labels.stretches[number].removed = removed
         for entry in entries:
-            if entry.kind == PANE:
-                self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
-            elif entry.kind != STATE:
+            if entry.kind in {PREDICTIONS, LABELS}:
                 self._restore_piece(entry)
-        return []
 
     def _restore_pane(self, saved: SavedPane) -> None:
         counts = self.spec.truth.empty()

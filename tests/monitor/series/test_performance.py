@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from monitor.facts import Fact, JoinCounted, PerformanceJudged, StateReset
 from monitor.series.performance import PIECES, PREDICTIONS, Performance
 from monitor.series.records import Entry, Record, owned
-from monitor.series.truth import MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import LABEL, PREDICTION, no_rows, rows_of
 from tests.build import KEY, MINUTE, at, of, stored
@@ -130,6 +130,30 @@ def test_another_make_of_the_join_starts_anew_and_says_so() -> None:
 
     [reset] = make_performance(wait=WAIT).restore(entries(stored(saved.snapshot())))
     assert isinstance(reset, StateReset)
+
+
+@pytest.mark.parametrize("ages", [(WAIT,), (MINUTE, 2 * MINUTE, WAIT)])
+def test_labels_counted_otherwise_keep_the_rows_that_wait(ages: Sequence[int]) -> None:
+    """From the next window on all is as if it had always been counted so; what a restart finds then is the same."""
+    shape: dict[str, Any] = {"wait": WAIT, "length": 3 * MINUTE, "slide": MINUTE}
+    changed = shape | {"ages": ages, "truth": Truth(BINARY, threshold=0.8, metrics=("accuracy",))}
+    events: list[Event] = [Scored(f"r-{n}", at(n / 10), [0.1, 0.7, 0.9][n % 3]) for n in range(120)]
+    events += [Told(f"r-{n}", at(n / 10 + 1), n, float(n % 2)) for n in range(120)]
+    before, straight = make_performance(**shape, ages=(2 * MINUTE, WAIT)), make_performance(**changed)
+    for each in (before, straight):
+        fed(each, events).advance(at(16.5))
+    held = stored(before.changes())
+    after = make_performance(**changed)
+    [reset] = after.restore(entries(held))
+    held = stored(after.changes(), held)
+    again = make_performance(**changed)
+
+    assert isinstance(reset, StateReset)
+    assert again.restore(entries(held)) == []
+    expected = straight.advance(END)
+    assert len(judged(expected)) > 5
+    assert after.advance(END) == expected
+    assert again.advance(END) == expected
 
 
 # --- within a bound ---------------------------------------------------------------------------------------------------
