@@ -75,7 +75,7 @@ INSUFFICIENT_CAUSES = FEW_ROWS, FEW_VALUES = "few_rows", "few_values"
 PREDICTIONS_JOINED = "driftd_join_predictions_total", ("ok", "late", "without_id")
 LABELS_JOINED = (
     "driftd_labels_total",
-    ("received", "joined", "corrected", "withdrawn", "unmatched", "expired"),
+    ("received", "joined", "corrected", "withdrawn", "unmatched", "sampled_out", "expired"),
 )
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 

@@ -136,7 +136,8 @@ METRICS: dict[str, Spec] = {
     "driftd_labels_total": Spec(
         "counter",
         "Labels by what became of them: received; joined, corrected or withdrawn once their prediction was judged; "
-        "unmatched: no prediction has the id, or it was longer ago than is waited for; expired: too old when they came",
+        "unmatched: no prediction has the id, or it was longer ago than is waited for; sampled_out: thinned out, for "
+        "join_memory was too little; expired: too old when they came",
         (*SERIES, "outcome"),
     ),
     "driftd_join_predictions_total": Spec(

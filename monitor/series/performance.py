@@ -6,6 +6,7 @@ age. So windows of one age alone are ever beside each other.
 """
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,9 +39,18 @@ class PerformanceSpec:
 
     @property
     def fingerprint(self) -> str:
-        """What rows are kept under: when it changes they are worthless."""
+        """What panes and windows are kept under: when it changes they are worthless."""
         join = self.join
         return msgspec.json.encode([join.length, join.slide, join.wait, self.ages, self.truth]).decode()
+
+    def keeps_rows(self, fingerprint: str) -> bool:
+        """Whether rows that were kept under another fingerprint mean the same."""
+        return _of_rows(fingerprint) == _of_rows(self.fingerprint)
+
+
+def _of_rows(fingerprint: str) -> list[Any]:
+    length, slide, wait, _, truth = msgspec.json.decode(fingerprint)
+    return [length, slide, wait, *(truth[name] for name in ("task", "classes", "positive", "negative"))]
 
 
 @dataclass(slots=True)
@@ -84,6 +94,7 @@ class SavedPerformance(msgspec.Struct):
     level: int
     levels: dict[str, list[tuple[int, int, int]]]  # by side: number, level and labels found of each stretch
     told: list[PerformanceJudged]
+    removed: dict[int, int] = {}  # labels that were thinned out, by the number of their stretch
 
 
 class Performance:
@@ -256,14 +267,14 @@ class Performance:
         return facts
 
     def _forget(self, clock: Nanos) -> list[Fact]:
-        unmatched = 0
+        over: Counter[str] = Counter()
         for side, number, stretch in self.join.forget(clock):
             self._gone += [_piece(side, number, piece, None) for piece in range(stretch.pieces)]
             if side is self.join.labels:
-                unmatched += max(0, stretch.count - stretch.matched)
+                over += _left_over(stretch)
         needed_from = min(until for until in self._judged if until is not None) - self.spec.join.length
         del self._starts[: bisect_left(self._starts, needed_from)]
-        return self._counted("label", {"unmatched": unmatched})
+        return self._counted("label", over)
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -305,8 +316,9 @@ class Performance:
         for side, number, stretch in self._stretches():
             levels.setdefault(_kind(side), []).append((number, stretch.level, stretch.matched))
         told = list(self._told.values())
+        removed = {number: each.removed for number, each in self.join.labels.stretches.items() if each.removed}
         saved = SavedPerformance(
-            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told
+            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told, removed
         )
         return Entry(STATE, msgspec.json.encode(saved))
 
@@ -316,19 +328,34 @@ class Performance:
         if not states:
             return []
         saved = states[0]
-        if saved.fingerprint != self.spec.fingerprint:
-            return [StateReset(self.key, "labels are joined or counted otherwise: the join starts anew")]
-        self.clock, self._origin, self._judged, self.join.level = saved.clock, saved.origin, saved.judged, saved.level
-        self._told = {self.spec.ages.index(each.age): each for each in saved.told}
+        if not self.spec.keeps_rows(saved.fingerprint):
+            return [StateReset(self.key, "labels are joined otherwise: the join starts anew")]
+        self.clock, self._origin, self.join.level = saved.clock, saved.origin, saved.level
+        self._restore_rows(saved, entries)
+        if saved.fingerprint == self.spec.fingerprint:
+            self._judged = saved.judged
+            self._told = {self.spec.ages.index(each.age): each for each in saved.told}
+            for entry in entries:
+                if entry.kind == PANE:
+                    self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
+            return []
+        if saved.clock is not None:
+            self._judged = [self._horizon(saved.clock, age) for age in self.spec.ages]
+        self._gone = [Entry(PANE, None, each.number) for each in entries if each.kind == PANE]
+        self._changed = True
+        return [
+            StateReset(self.key, "labels are counted otherwise: windows judged are forgotten, rows that wait are kept")
+        ]
+
+    def _restore_rows(self, saved: SavedPerformance, entries: Sequence[Entry]) -> None:
         for side in self.join.sides:
             for number, level, matched in saved.levels.get(_kind(side), []):
                 side.stretches[number] = Stretch(level, matched=matched)
+        for number, removed in saved.removed.items():
+            self.join.labels.stretches[number].removed = removed
         for entry in entries:
-            if entry.kind == PANE:
-                self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
-            elif entry.kind != STATE:
+            if entry.kind in {PREDICTIONS, LABELS}:
                 self._restore_piece(entry)
-        return []
 
     def _restore_pane(self, saved: SavedPane) -> None:
         counts = self.spec.truth.empty()
@@ -356,6 +383,12 @@ def _saved_pane(number: int, start: Nanos, pane: PaneTruth) -> bytes:
     return msgspec.msgpack.encode(SavedPane(number, start, pane.level, pane.counts.to_bytes(), *cells))
 
 
+def _left_over(stretch: Stretch) -> Counter[str]:
+    """What became of the labels of a stretch that no prediction found. Some of those found may have been thinned out since."""
+    kept = max(stretch.count, stretch.matched)
+    return Counter(unmatched=kept - stretch.matched, sampled_out=max(0, stretch.count + stretch.removed - kept))
+
+
 def _kind(side: Side) -> str:
     return LABELS if side.dtype == LABEL else PREDICTIONS
 
@@ -367,7 +400,7 @@ def _new_pieces(side: Side, *, anew: int = 1) -> Iterator[Entry]:
     it is read.
     """
     for number, stretch in side.stretches.items():
-        if (stretch.thinned and anew) or (stretch.unsaved and stretch.pieces == PIECES):
+        if (stretch.thinned and anew > 0) or (stretch.unsaved and stretch.pieces == PIECES):
             anew -= stretch.thinned
             yield from (_piece(side, number, piece, None) for piece in range(1, stretch.pieces))
             yield _piece(side, number, 0, _bytes(list(stretch.rows)))

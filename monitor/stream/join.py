@@ -71,6 +71,7 @@ class Stretch:
     sizes: Ints = field(default_factory=lambda: np.zeros(LEVELS, dtype=np.int64))  # bytes by exact level
     thinned: bool = False  # since it was saved
     matched: int = 0  # labels that were found by a prediction
+    removed: int = 0  # rows that are of no level that is kept
 
     def add(self, rows: Rows) -> None:
         """Take rows that are of its level, or above."""
@@ -84,6 +85,7 @@ class Stretch:
 
     def raise_to(self, level: int) -> None:
         """Keep the ids of this level and above."""
+        before = self.count
         self.level = level
         self.thinned = True
         self.sizes[:level] = 0
@@ -91,6 +93,7 @@ class Stretch:
             [kept for rows in part if (kept := at_level(rows, level)).size]
             for part in (self.runs, self.fresh, self.unsaved)
         )
+        self.removed += before - self.count
 
     def sorted_runs(self, sort: Callable[[Rows], Rows]) -> list[Rows]:
         """All rows as sorted runs, each more than twice as long as the next: merging costs little, and so does looking."""
@@ -142,7 +145,9 @@ class Side:
             stretch = self.stretches.get(number)
             if stretch is None:
                 stretch = self.stretches[number] = Stretch(level)
-            ours = at_level(rows[numbers == number], stretch.level)
+            here = rows[numbers == number]
+            ours = at_level(here, stretch.level)
+            stretch.removed += here.size - ours.size
             if ours.size:
                 stretch.add(ours)
 

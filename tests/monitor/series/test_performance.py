@@ -2,6 +2,7 @@
 
 import random
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -12,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.facts import Fact, JoinCounted, PerformanceJudged, StateReset
-from monitor.series.performance import Performance
+from monitor.series.performance import PIECES, PREDICTIONS, Performance
 from monitor.series.records import Entry, Record, owned
-from monitor.series.truth import MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.stream.events import JoinBatch
-from monitor.stream.join import LABEL, PREDICTION, rows_of
+from monitor.stream.join import LABEL, PREDICTION, no_rows, rows_of
 from tests.build import KEY, MINUTE, at, of, stored
 from tests.charted import seeded
 from tests.labelled import Scored, Told, batch_of, joined_plainly, make_performance, performance_spec
@@ -131,6 +132,30 @@ def test_another_make_of_the_join_starts_anew_and_says_so() -> None:
     assert isinstance(reset, StateReset)
 
 
+@pytest.mark.parametrize("ages", [(WAIT,), (MINUTE, 2 * MINUTE, WAIT)])
+def test_labels_counted_otherwise_keep_the_rows_that_wait(ages: Sequence[int]) -> None:
+    """From the next window on all is as if it had always been counted so; what a restart finds then is the same."""
+    shape: dict[str, Any] = {"wait": WAIT, "length": 3 * MINUTE, "slide": MINUTE}
+    changed = shape | {"ages": ages, "truth": Truth(BINARY, threshold=0.8, metrics=("accuracy",))}
+    events: list[Event] = [Scored(f"r-{n}", at(n / 10), [0.1, 0.7, 0.9][n % 3]) for n in range(120)]
+    events += [Told(f"r-{n}", at(n / 10 + 1), n, float(n % 2)) for n in range(120)]
+    before, straight = make_performance(**shape, ages=(2 * MINUTE, WAIT)), make_performance(**changed)
+    for each in (before, straight):
+        fed(each, events).advance(at(16.5))
+    held = stored(before.changes())
+    after = make_performance(**changed)
+    [reset] = after.restore(entries(held))
+    held = stored(after.changes(), held)
+    again = make_performance(**changed)
+
+    assert isinstance(reset, StateReset)
+    assert again.restore(entries(held)) == []
+    expected = straight.advance(END)
+    assert len(judged(expected)) > 5
+    assert after.advance(END) == expected
+    assert again.advance(END) == expected
+
+
 # --- within a bound ---------------------------------------------------------------------------------------------------
 
 TIGHT = 40_000  # bytes
@@ -236,6 +261,58 @@ def test_rows_that_come_one_at_a_time_take_no_more_memory_than_rows() -> None:
 
     assert unsaved < 2.3 * performance.join.bytes
     assert saved < 1.3 * performance.join.bytes
+
+
+def test_what_was_thinned_is_written_anew_a_stretch_at_a_time() -> None:
+    """Also where another has as many pieces as it may, and is written anew for that."""
+    performance = make_performance(**BOUND)
+    stretch = performance.spec.join.stretch
+
+    def take(numbers: Sequence[int], count: int = 1, high: int = 1) -> None:
+        for number in numbers:
+            times = np.full(count, (at(0) // stretch + number) * stretch)
+            rows = rows_of(PREDICTION, high=np.full(count, high, dtype=np.uint64), time=times)
+            performance.take(JoinBatch(KEY, rows, no_rows(LABEL)))
+
+    for _ in range(PIECES):
+        take([0, 1])
+        performance.changes()
+    take([2, 3, 4], count=2)
+    performance.changes()
+    take([0], count=TIGHT // PREDICTION.itemsize, high=2**64 - 1)
+    take([1])
+    written = performance.changes()
+
+    assert performance.join.level > 0
+    anew = [
+        entry.number // PIECES - at(0) // stretch
+        for entry in entries(stored(written))
+        if entry.kind == PREDICTIONS and entry.number is not None and entry.number % PIECES == 0
+    ]
+    assert sorted(anew) == [0, 1]
+
+
+@pytest.mark.parametrize("stops", [(), (5, 20)])
+def test_what_became_of_labels_adds_up_to_those_that_came(stops: Sequence[int]) -> None:
+    rng = np.random.default_rng(seeded())
+    performance, facts = make_performance(**BOUND), list[Fact]()
+    held: dict[tuple[str, str], bytes] = {}
+    for number, piece in enumerate(pieces(crowd(rng, 8_000), rng, 40)):
+        facts += performance.take(piece)
+        if number == 10:  # some are judged before most come
+            facts += performance.advance(at(12))
+        held = stored(performance.changes(), held)
+        if number in stops:
+            performance = make_performance(**BOUND)
+            assert performance.restore(entries(held)) == []
+    facts += performance.advance(at(600))
+    outcomes: Counter[str] = Counter()
+    for fact in of(facts, JoinCounted):
+        outcomes.update(fact.outcomes if fact.side == "label" else {})
+
+    assert outcomes["sampled_out"] > outcomes["joined"] > 0
+    del outcomes["expired"]
+    assert outcomes.pop("received") == outcomes.total()
 
 
 def test_what_nothing_needs_any_more_is_dropped_and_its_rows_go() -> None:
