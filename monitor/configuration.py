@@ -39,7 +39,7 @@ from monitor.targets.secrets import SecretError, Secrets
 
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
-LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "labels", "performance")
+LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
 
 
 @dataclass(frozen=True, slots=True)
