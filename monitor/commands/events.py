@@ -23,7 +23,7 @@ from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.settings.schema import ModelSettings, TopicSettings
 from monitor.sources.decode.finding import FeatureFinder
-from monitor.sources.decode.learner import EventColumns, LearningDecoder
+from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
 from monitor.sources.decode.spool import Spool
 from monitor.sources.formats.fields import FieldMap
 from monitor.sources.formats.values import LATEST_NANOS
@@ -244,17 +244,21 @@ class ModelEvents:
 
     def _read(self, recorded: Recorded, within: Range, spool: Spool) -> Iterator[Pieces]:
         try:
-            for _ in recorded.pieces():
-                for decoder in self.decoders.values():
-                    for columns in decoder.drain():
-                        kept = self._within(columns, within)
-                        if kept.times.size:
-                            self.taken += kept.times.size
-                            self.grouped += 0 if kept.groups is None else int(np.count_nonzero(kept.groups))
-                            spool.write(kept)
-                            yield self._pieces(kept)
+            for columns in joined(self._drained(recorded, within)):
+                spool.write(columns)
+                yield self._pieces(columns)
         except EmptyRecordError as error:
             raise ValueError(str(error)) from None
+
+    def _drained(self, recorded: Recorded, within: Range) -> Iterator[EventColumns]:
+        for _ in recorded.pieces():
+            for decoder in self.decoders.values():
+                for columns in decoder.drain():
+                    kept = self._within(columns, within)
+                    if kept.times.size:
+                        self.taken += kept.times.size
+                        self.grouped += 0 if kept.groups is None else int(np.count_nonzero(kept.groups))
+                        yield kept
 
     def _within(self, columns: EventColumns, within: Range) -> EventColumns:
         if not within.limited:

@@ -24,6 +24,7 @@ from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, Ser
 
 LOOKED_THROUGH = 8_192  # messages: a feature that two in a thousand hold is among them, but for one time in ten million
 THEN_EVERY = 256  # of those after them
+JOINED = 32_768  # rows of a piece, where polls bring fewer
 MISSING = -1  # code; a category that is no code's is -2 and below
 REBUILT_FROM = 64  # texts read again in one batch: the decoder that knows them is worth making
 
@@ -51,6 +52,17 @@ class EventColumns:
         groups = None if self.groups is None else self.groups[which]
         return replace(self, times=self.times[which], numbers=numbers, codes=codes, groups=groups)
 
+    def continues(self, other: "EventColumns") -> bool:
+        """Whether another's rows can stand below these: of the same columns, and no text that is known to one of them alone."""
+        return (
+            self.numbers.keys() == other.numbers.keys()
+            and self.codes.keys() == other.codes.keys()
+            and self.narrow == other.narrow
+            and (self.groups is None) is (other.groups is None)
+            and not any(self.others.values())
+            and not any(other.others.values())
+        )
+
     def columns(self, finder: FeatureFinder) -> dict[str, Column]:
         """By name, as a reference is fitted on them."""
         narrow = {name: self.numbers[name].astype(kind) for name, kind in self.narrow.items()}
@@ -60,6 +72,35 @@ class EventColumns:
         values = (*finder.features[name].texts, *reversed(self.others[name]), None)
         codes = self.codes[name]
         return Coded(values, np.where(codes < 0, codes + len(values), codes))
+
+
+def joined(pieces: Iterable[EventColumns]) -> Iterator[EventColumns]:
+    """The same rows in fewer and longer pieces, which cost less a row."""
+    held: list[EventColumns] = []
+    rows = 0
+    for piece in pieces:
+        if held and (rows >= JOINED or not held[0].continues(piece)):
+            yield _below_each_other(held)
+            held, rows = [], 0
+        held.append(piece)
+        rows += piece.times.size
+    if held:
+        yield _below_each_other(held)
+
+
+def _below_each_other(held: Sequence[EventColumns]) -> EventColumns:
+    first = held[0]
+    if len(held) == 1:
+        return first
+    return replace(
+        first,
+        times=np.concatenate([each.times for each in held]),
+        numbers={name: np.concatenate([each.numbers[name] for each in held]) for name in first.numbers},
+        codes={name: np.concatenate([each.codes[name] for each in held]) for name in first.codes},
+        groups=None
+        if first.groups is None
+        else np.concatenate([each.groups for each in held if each.groups is not None]),
+    )
 
 
 class LearningDecoder(TopicDecoder):
@@ -79,6 +120,9 @@ class LearningDecoder(TopicDecoder):
         self.counts: Counter[str] = Counter()  # events by outcome
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
         self._looked = 0
+        self._last: tuple[str, str, bool] | None = (
+            None  # model and version of the row looked at before, and whether it is ours
+        )
         self._held: list[EventColumns] = []
         self._narrow: dict[str, np.dtype[Any]] = {}  # of the rows being decoded
         self._build(topic, fields)
@@ -141,8 +185,14 @@ class LearningDecoder(TopicDecoder):
             return []
 
     def _is_ours(self, row: Mapping[Path, object]) -> bool:
-        series = self._holds.series_of(row.get(self.fields.model), row.get(self.fields.version))
-        return series is not None and series.key == self._ours
+        model, version = row.get(self.fields.model), row.get(self.fields.version)
+        if self._last is not None and self._last[:2] == (model, version):
+            return self._last[2]
+        series = self._holds.series_of(model, version)
+        ours = series is not None and series.key == self._ours
+        if isinstance(model, str) and isinstance(version, str):
+            self._last = model, version, ours
+        return ours
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
         if rows.series.key == self._ours:

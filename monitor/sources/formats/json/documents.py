@@ -109,6 +109,11 @@ class Document(Mapping[Path, object]):
     def __getitem__(self, path: Path) -> Any:
         return dig(self._held, path)
 
+    def get(self, path: Path, default: Any = None) -> Any:
+        """The same: what is absent is None."""
+        del default
+        return dig(self._held, path)
+
     def __iter__(self) -> Iterator[Path]:
         return _leaves(self._held, ())
 
