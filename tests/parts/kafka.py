@@ -56,6 +56,7 @@ ONE_SMALL_NODE = {
     "num.io.threads": "2",
     "background.threads": "2",
     "log.cleaner.dedupe.buffer.size": "2097152",
+    "log.retention.ms": "-1",  # records are stamped with the times of their events, of years ago: nothing is to be too old
 }
 
 
