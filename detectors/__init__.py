@@ -118,33 +118,9 @@ __all__ = [
     "window_detectors",
 ]
 
-PERFORMANCE = frozenset(
-    {
-        "BinaryCounts",
-        "BinaryTask",
-        "ClassEstimator",
-        "Confusion",
-        "CostMatrix",
-        "EstimatedPerformance",
-        "Measured",
-        "Metric",
-        "Metrics",
-        "MulticlassCounts",
-        "MulticlassTask",
-        "NumberEstimator",
-        "RegressionCounts",
-        "RegressionTask",
-        "ReliabilityBin",
-        "ScoreEstimator",
-        "TaskMismatchError",
-        "Unavailable",
-        "truths",
-    }
-)
-
 
 def __getattr__(name: str) -> Any:
     """Read `detectors.performance` once it is asked for: scipy's distributions take long, and drift needs none of them."""
-    if name not in PERFORMANCE:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module("detectors.performance"), name)

@@ -144,8 +144,7 @@ class Charts:
         subgroup = self._subgroup or self._begin(number, start)
         ids = None if pane.ids is None else pane.ids.sample
         groups = pane.groups if self.design.together else None
-        cells = self.design.cells.merge(pane.counts)
-        self._subgroup = subgroup.plus(cells, pane.missing, pane.unseen, pane.rows, end, ids, groups)
+        self._subgroup = subgroup.plus(self.design.cells.merge(pane.counts), pane, end, ids, groups)
         if end % self.design.subgroup_ns == 0:
             points.append(self._complete())
         return points
@@ -195,12 +194,7 @@ class Charts:
         judged = self.judged = (
             np.zeros_like(self.judged) if holiday else self._carry(cells, level, start, worth, of_groups)
         )
-        effective = self._effective if design.together else None
-        counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit, effective)
-        evidence = weigh(design, counted, judged)
-        began = np.where(judged, self._carried_since, start)
-        self._carried[:, judged] = self._carried_error[judged] = 0.0
-        self._carried_since[judged] = NEVER
+        evidence, began = self._weigh_carried(judged, resting, lack_of_fit, start)
         fired = self.features_firing
         self._advance(evidence, began)
         events, of_rows = design.rates.events(cells, missing, unseen, rows)
@@ -282,6 +276,17 @@ class Charts:
             return np.asarray(rows_of(self._carried[0]) >= ENOUGH * self.design.design_effect)
         self._carried_error += rows[:, None] / of_groups[0]
         return np.asarray(self._effective.min(axis=1) >= ENOUGH * self.design.design_effect)
+
+    def _weigh_carried(
+        self, judged: Bools, resting: Floats, lack_of_fit: Floats, start: int
+    ) -> tuple[SubgroupEvidence, Ints]:
+        """Weigh what is carried of the judged features, which begin anew; and since when it was carried, int64[f]."""
+        effective = self._effective if self.design.together else None
+        counted = SubgroupCounts(self._carried[0], self._carried[1], resting, lack_of_fit, effective)
+        evidence, began = weigh(self.design, counted, judged), np.where(judged, self._carried_since, start)
+        self._carried[:, judged] = self._carried_error[judged] = 0.0
+        self._carried_since[judged] = NEVER
+        return evidence, began
 
     @property
     def _effective(self) -> Floats:
@@ -561,28 +566,18 @@ class _Subgroup:
         none = np.zeros(features, dtype=np.int64)
         return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none, covered)
 
-    def plus(
-        self,
-        cells: Ints,
-        missing: Ints,
-        unseen: Ints,
-        rows: int,
-        end: int,
-        ids: IdSample | None,
-        groups: GroupSizes | None,
-    ) -> "_Subgroup":
-        more = self.cells + cells, self.missing + missing, self.unseen + unseen
+    def plus(self, cells: Ints, pane: Tally, end: int, ids: IdSample | None, groups: GroupSizes | None) -> "_Subgroup":
         known = [each for each in (self.ids, ids) if each is not None]
         together = self.groups.plus(groups) if self.groups is not None and groups is not None else self.groups or groups
-        return _Subgroup(
-            self.number,
-            self.start,
-            end,
-            self.rows + rows,
-            *more,
-            self.covered,
-            merged(known) if known else None,
-            together,
+        return replace(
+            self,
+            end=end,
+            rows=self.rows + pane.rows,
+            cells=self.cells + cells,
+            missing=self.missing + pane.missing,
+            unseen=self.unseen + pane.unseen,
+            ids=merged(known) if known else None,
+            groups=together,
         )
 
     def packed(self) -> list[object]:

@@ -17,7 +17,7 @@ import detectors
 import driftd
 
 ROOT = Path(__file__).parents[2]
-GUIDES = [ROOT / "docs" / name for name in ("library.md", "performance.md")]
+GUIDES = {ROOT / "docs" / "library.md": 10, ROOT / "docs" / "performance.md": 3}  # at least so many that show an answer
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 BLOCK = re.compile(r"^```python\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 
@@ -55,7 +55,7 @@ def test_what_only_some_need_is_not_imported_before() -> None:
     assert not heavy & set(said.stdout.split())
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+@pytest.mark.parametrize("guide", list(GUIDES), ids=lambda path: path.name)
 def test_a_guide_says_what_happens(guide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     blocks = BLOCK.findall(guide.read_text(encoding="utf-8"))
@@ -66,7 +66,7 @@ def test_a_guide_says_what_happens(guide: Path, monkeypatch: pytest.MonkeyPatch)
         if expected:
             assert shown.rstrip() == expected.rstrip(), code
 
-    assert sum(bool(expected) for _, expected in blocks) >= 2
+    assert sum(bool(expected) for _, expected in blocks) >= GUIDES[guide]
 
 
 def test_the_notebook_says_what_happens(monkeypatch: pytest.MonkeyPatch) -> None:
