@@ -202,7 +202,10 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
             raise ConfigError(f"models.{model.name}.performance: needs labels; add a section labels to the model")
         return None
     join = JoinSpec(model.window, model.slide or model.window, labels.ages[-1], rows_within(labels.join_memory))
-    return PerformanceSpec(join, labels.ages, truth_of(settings, model, labels, reference))
+    topics = frozenset(
+        topic.name for topic in settings.topics if topic.kind == "labels" and labels.topic in {None, topic.name}
+    )
+    return PerformanceSpec(join, labels.ages, truth_of(settings, model, labels, reference), topics)
 
 
 def rows_within(memory: int) -> int:

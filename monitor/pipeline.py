@@ -173,13 +173,12 @@ class Pipeline:
         self._labels.advance()  # it is not asked how far, but who is idle
         if self._labels.idle != idle:
             self._dirty.add("labels")
-        floor = self._labels.floor()
-        if floor == NOWHERE:
-            return []
         facts = list[Fact]()
         for key, each in self.performance.items():
-            read = self.watermark.value if floor is None else floor - self.series[key].spec.windows.lateness
-            facts += each.advance(min(read, self.watermark.value))
+            floor = self._labels.floor(each.spec.topics)
+            if floor != NOWHERE:
+                read = self.watermark.value if floor is None else floor - self.series[key].spec.windows.lateness
+                facts += each.advance(min(read, self.watermark.value))
         return facts
 
     def _wake(self, watermark: Nanos) -> list[View[Any]]:

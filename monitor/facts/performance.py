@@ -66,7 +66,7 @@ class PerformanceJudged:
 
 @dataclass(frozen=True, slots=True)
 class JoinCounted:
-    """Predictions and labels that came to be joined, by what became of them. Where ids are sampled, those kept."""
+    """Predictions and labels that came to be joined, by what became of them. `received` and `ok` are all that came, also where ids are sampled."""
 
     key: SeriesKey
     side: str  # prediction or label

@@ -136,7 +136,7 @@ METRICS: dict[str, Spec] = {
     "driftd_labels_total": Spec(
         "counter",
         "Labels by what became of them: received; joined, corrected or withdrawn once their prediction was judged; "
-        "unmatched: no prediction has the id, or it was longer ago than is waited for; sampled_out: thinned out, for "
+        "unmatched: no prediction of this version has the id, or it was longer ago than is waited for; sampled_out: thinned out, for "
         "join_memory was too little; expired: too old when they came",
         (*SERIES, "outcome"),
     ),

@@ -31,11 +31,15 @@ MOST = 0.9  # of labels: the delay that so many have is told
 
 @dataclass(frozen=True, slots=True)
 class PerformanceSpec:
-    """What a series' performance is judged by: what is joined, at which ages, rising, and how labels are counted."""
+    """What a series' performance is judged by: what is joined, at which ages, rising, and how labels are counted.
+
+    `topics` are those of labels that it has some from, beside those inside its predictions.
+    """
 
     join: JoinSpec
     ages: tuple[Nanos, ...]
     truth: Truth
+    topics: frozenset[str] = frozenset()
 
     @property
     def fingerprint(self) -> str:
@@ -44,13 +48,15 @@ class PerformanceSpec:
         return msgspec.json.encode([join.length, join.slide, join.wait, self.ages, self.truth]).decode()
 
     def keeps_rows(self, fingerprint: str) -> bool:
-        """Whether rows that were kept under another fingerprint mean the same."""
-        return _of_rows(fingerprint) == _of_rows(self.fingerprint)
+        """Whether rows that were kept under another fingerprint mean the same. Labels read without their weights have none."""
+        (before, weighed), (now, weighs) = map(_of_rows, (fingerprint, self.fingerprint))
+        return before == now and weighed >= weighs
 
 
-def _of_rows(fingerprint: str) -> list[Any]:
+def _of_rows(fingerprint: str) -> tuple[list[Any], bool]:
     length, slide, wait, _, truth = msgspec.json.decode(fingerprint)
-    return [length, slide, wait, *(truth[name] for name in ("task", "classes", "positive", "negative"))]
+    same = [length, slide, wait, *(truth[name] for name in ("task", "classes", "positive", "negative"))]
+    return same, bool(truth["weighted"])
 
 
 @dataclass(slots=True)
@@ -95,6 +101,7 @@ class SavedPerformance(msgspec.Struct):
     levels: dict[str, list[tuple[int, int, int]]]  # by side: number, level and labels found of each stretch
     told: list[PerformanceJudged]
     removed: dict[int, int] = {}  # labels that were thinned out, by the number of their stretch
+    asked: dict[int, int] = {}  # highest level of predictions that asked for labels, likewise
 
 
 class Performance:
@@ -257,7 +264,9 @@ class Performance:
         if matched is None or not len(matched.predictions):
             return []
         for number, count in matched.found.items():
-            self.join.labels.stretches[number].matched += count
+            stretch = self.join.labels.stretches[number]
+            stretch.matched += count
+            stretch.asked = max(stretch.asked, pane.level)
         pane.matched = None
         facts = self._counted("label", matched.tallies)
         delays = _delays(matched)
@@ -316,9 +325,11 @@ class Performance:
         for side, number, stretch in self._stretches():
             levels.setdefault(_kind(side), []).append((number, stretch.level, stretch.matched))
         told = list(self._told.values())
-        removed = {number: each.removed for number, each in self.join.labels.stretches.items() if each.removed}
+        labels = self.join.labels.stretches.items()
+        removed = {number: each.removed for number, each in labels if each.removed}
+        asked = {number: each.asked for number, each in labels if each.asked}
         saved = SavedPerformance(
-            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told, removed
+            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told, removed, asked
         )
         return Entry(STATE, msgspec.json.encode(saved))
 
@@ -353,6 +364,8 @@ class Performance:
                 side.stretches[number] = Stretch(level, matched=matched)
         for number, removed in saved.removed.items():
             self.join.labels.stretches[number].removed = removed
+        for number, asked in saved.asked.items():
+            self.join.labels.stretches[number].asked = asked
         for entry in entries:
             if entry.kind in {PREDICTIONS, LABELS}:
                 self._restore_piece(entry)
@@ -384,9 +397,14 @@ def _saved_pane(number: int, start: Nanos, pane: PaneTruth) -> bytes:
 
 
 def _left_over(stretch: Stretch) -> Counter[str]:
-    """What became of the labels of a stretch that no prediction found. Some of those found may have been thinned out since."""
-    kept = max(stretch.count, stretch.matched)
-    return Counter(unmatched=kept - stretch.matched, sampled_out=max(0, stretch.count + stretch.removed - kept))
+    """What became of the labels of a stretch that no prediction found.
+
+    Those of ids whose predictions were thinned out where labels were looked for are sampled out, and not unmatched. Some of those found
+    may have been thinned out since.
+    """
+    unmatched = max(0, stretch.count_at(stretch.asked) - stretch.matched)
+    over = stretch.count + stretch.removed - stretch.matched - unmatched
+    return Counter(unmatched=unmatched, sampled_out=max(0, over))
 
 
 def _kind(side: Side) -> str:

@@ -72,6 +72,7 @@ class Stretch:
     thinned: bool = False  # since it was saved
     matched: int = 0  # labels that were found by a prediction
     removed: int = 0  # rows that are of no level that is kept
+    asked: int = 0  # highest level of predictions that looked for labels here: of lower ones some were thinned out
 
     def add(self, rows: Rows) -> None:
         """Take rows that are of its level, or above."""
@@ -115,6 +116,10 @@ class Stretch:
     def count(self) -> int:
         """How many rows."""
         return sum(len(rows) for rows in self.rows)
+
+    def count_at(self, level: int) -> int:
+        """How many rows are of ids of a level and above."""
+        return sum(len(at_level(rows, level)) for rows in self.rows)
 
 
 def _pile(parts: list[Rows], rows: Rows) -> None:

@@ -5,7 +5,7 @@ that nothing lies beyond our position. An event arrives after it happened, and a
 passes no frontier makes no such event late, whoever was polled first and whenever the daemon was started.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from monitor.stream.events import Nanos, Partition
@@ -136,9 +136,10 @@ class Watermark:
         frontiers = (clock.confirmed for clock in assigned if not clock.holds and clock.confirmed is not None)
         return min([reached, *frontiers])
 
-    def floor(self) -> Nanos | None:
-        """How far the partitions have come that anybody must wait for; None: nobody must. Before the first event that is nowhere."""
-        holding = [clock.seen for clock in self._assigned() if clock.holds]
+    def floor(self, topics: Collection[str] | None = None) -> Nanos | None:
+        """How far the partitions have come that anybody must wait for, of some topics; None: nobody must. Before the first event that is nowhere."""
+        ours = [clock for place, clock in self.partitions.items() if topics is None or place.topic in topics]
+        holding = [clock.seen for clock in ours if clock.assigned and clock.holds]
         if not holding:
             return None
         return NOWHERE if any(seen is None for seen in holding) else min(seen for seen in holding if seen is not None)

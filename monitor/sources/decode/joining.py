@@ -1,8 +1,7 @@
 """What of decoded rows is joined: predictions as numbers, and labels, inside their prediction or by themselves."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 from detectors import canonical
 from detectors.features import Floats
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
-from monitor.sources.formats.base import SeriesRows
+from monitor.sources.formats.base import DecodeCounts, SeriesRows
 from monitor.sources.formats.fields import PREDICTION, CategoryTable, FieldMap, JoinedFields, Path, SeriesFields
-from monitor.sources.formats.values import category, number
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
@@ -44,8 +42,9 @@ def prediction_fields(truth: Truth, fields: FieldMap, names: Sequence[str]) -> J
     if PREDICTION in names:
         return joined
     if truth.task == MULTICLASS:
-        return replace(joined, categorical=((SCORE, fields.prediction, truth.classes), *joined.categorical))
-    return replace(joined, numeric=((SCORE, fields.prediction), *joined.numeric))
+        categorical = (SCORE, fields.prediction, truth.classes), *joined.categorical
+        return replace(joined, categorical=categorical, scores=(0, 1))
+    return replace(joined, numeric=((SCORE, fields.prediction), *joined.numeric), scores=(1, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class LabelColumns:
             unknown = np.isnan(values) & (codes != len(self._values) - 1)
         return RowLabels(np.where(np.isinf(values), np.nan, values), unknown | np.isinf(values), self._weights(part))
 
-    def refused(self, part: SeriesRows, held: RowLabels, *, look: bool = True) -> dict[int, str]:
+    def refused(self, part: SeriesRows, held: RowLabels, *, look: bool) -> dict[int, str]:
         """Why rows have no label, by place. Numbers written as text are put in, and a weight that is absent is 1.
 
         Not to `look` at messages again is to know that what has no value is absent.
@@ -133,46 +132,24 @@ class PredictionColumns:
         self._class = categorical.index(name) if name in categorical else None
         self._by_code = None if self._class is None else self._meanings(series.tables[self._class])
 
-    def batch(self, part: SeriesRows, reasons: Counter[str]) -> JoinBatch:
+    def batch(self, part: SeriesRows, counts: DecodeCounts) -> JoinBatch:
         """The rows that have an id; labels that are none of ours are counted."""
-        look = any(reasons[reason] for reason in UNUSABLE)
-        self._uncount(part, reasons, look=look)
         if part.ids is None or part.more is None:
             return JoinBatch(self._series.key, no_rows(PREDICTIONS), no_rows(LABEL), len(part.times))
         known = part.ids != 0
         predictions = rows_of(PREDICTIONS, high=part.ids, low=part.more, time=part.times, value=self.values(part))
-        labels = self._inside(part, known, reasons, look=look) if self._labels.there else no_rows(LABEL)
+        labels = self._inside(part, known, counts) if self._labels.there else no_rows(LABEL)
         return JoinBatch(self._series.key, predictions[known], labels, int(np.count_nonzero(~known)))
 
-    def _inside(self, part: SeriesRows, known: NDArray[np.bool_], reasons: Counter[str], *, look: bool) -> Rows:
+    def _inside(self, part: SeriesRows, known: NDArray[np.bool_], counts: DecodeCounts) -> Rows:
         assert part.ids is not None
         held = self._labels.labels(part)
-        refused = self._labels.refused(part, held, look=look)
-        reasons.update(refused.values())
+        refused = self._labels.refused(part, held, look=any(counts.labels[reason] for reason in UNUSABLE))
+        counts.fields.update(refused.values())
         kept = known & ~np.isnan(held.values)
         kept[list(refused)] = False
         columns = {"high": part.ids, "low": part.more, "time": part.times, "offset": INLINE}
         return rows_of(LABEL, **columns, value=held.values, weight=held.weights)[kept]
-
-    def _uncount(self, part: SeriesRows, reasons: Counter[str], *, look: bool) -> None:
-        """Take back what was counted of columns that are no features: a label has reasons of its own, and none where it is absent."""
-        for name, path, lacking, read in self._lacking(part):
-            why: Counter[str] = Counter()
-            if not look:
-                why["missing"] = int(np.count_nonzero(lacking))
-            for place in np.flatnonzero(lacking).tolist() if look else ():
-                read(part.look(place, [path])[0], why)
-            for reason in ("missing",) if name == SCORE else why:
-                reasons[reason] = max(0, reasons[reason] - why[reason])
-
-    def _lacking(self, part: SeriesRows) -> Iterator[tuple[str, Path, NDArray[np.bool_], Callable[..., object]]]:
-        """Each column that is joined: its name and path, the rows without a value that can be counted, and how one is read."""
-        series = self._series
-        numbers, codes = series.own
-        for at, (name, path) in enumerate(series.numeric[numbers:], start=numbers):
-            yield name, path, ~np.isfinite(part.numeric[:, at]), number
-        for at, (name, path) in enumerate(series.categorical[codes:], start=codes):
-            yield name, path, part.codes[:, at] == series.tables[at].missing, category
 
     def without(self, part: SeriesRows) -> SeriesRows:
         """The rows with the columns of their reference alone."""

@@ -4,18 +4,19 @@ A label without a time has its record's. A null label, or a message without a va
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.columns import Coded
 from detectors.sketches.identity import wide_hashes_of
-from monitor.facts import EventsCounted, Fact
+from monitor.facts import EventsCounted
 from monitor.series.truth import Truth
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode.joining import ID_MISSING, LabelColumns, label_fields
+from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, RowLabels, label_fields
 from monitor.sources.decode.mapping import Timer, event_times, map_rows
 from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
@@ -58,54 +59,58 @@ class LabelDecoder(TopicDecoder):
         latest = min(now + self.max_future, LATEST_NANOS)
         empty = [place for place, value in enumerate(records.values) if value is None]
         told: list[Told] = []
-        labels = [*self._withdrawn(records.only(empty), latest, counts)] if empty else []
+        withdrawn = self._withdrawn(records.only(empty), latest, counts) if empty else no_rows(LABEL)
+        labels = list[tuple[str, LabelRows]]()
         places = np.delete(np.arange(len(records.values)), empty)
         left = records.only(places.tolist()) if empty else records
         for reader in self.readers:
             if not left.values:
                 break
             read = reader.read(left, latest, counts)
-            labels += [each for part in read.rows for each in self._labels(part, left, counts.rejected)]
+            labels += [self._labels(part, left, counts) for part in read.rows]
             told.append((places[read.messages], read.times))
             left, places = left.only(read.left), places[read.left]
         self._see(records, told, decoded)
-        decoded.joins = [JoinBatch(key, no_rows(PREDICTION), part) for key, part in labels if part.size]
-        decoded.facts = self._facts(counts, decoded)
+        accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
+        of_models = [*labels, *((model, withdrawn) for model in self._versions)]
+        decoded.joins = [
+            JoinBatch(key, no_rows(PREDICTION), rows)
+            for model, rows in of_models
+            if rows.size
+            for key in self._versions[model]
+        ]
+        decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
+        decoded.facts += [EventsCounted(self.topic, "ok", accepted)] if accepted else []
         return decoded
 
-    def _facts(self, counts: DecodeCounts, decoded: Decoded) -> list[Fact]:
-        counts.fields.clear()
-        accepted = sum(
-            len(join.labels) for join in decoded.joins if join.key == self._versions[join.key.model][0]
-        )  # each once
-        facts = counts.facts(self.topic)
-        ahead = self._ahead({partition.index for partition in decoded.seen})
-        return [*facts, *ahead, *([EventsCounted(self.topic, "ok", accepted)] if accepted else [])]
-
-    def _labels(
-        self, part: SeriesRows, records: TopicRecords, rejected: Counter[str]
-    ) -> Iterable[tuple[SeriesKey, LabelRows]]:
-        """The labels of decoded rows, for each version of their model."""
+    def _labels(self, part: SeriesRows, records: TopicRecords, counts: DecodeCounts) -> tuple[str, LabelRows]:
+        """A model, and the labels of decoded rows of it."""
         model = part.series.key.model
         if part.ids is None or part.more is None or part.messages is None:
-            rejected[ID_MISSING] += len(part.times)
-            return
-        held = self._columns[model].labels(part)
-        reasons = self._columns[model].refused(part, held)
-        for place in np.flatnonzero(part.ids == 0).tolist():
-            reasons.setdefault(place, ID_MISSING)
-        rejected.update(reasons.values())
+            counts.rejected[ID_MISSING] += len(part.times)
+            return model, no_rows(LABEL)
+        held, reasons = self._refused(part, counts)
+        counts.rejected.update(reasons.values())
         kept = np.ones(len(part.times), dtype=np.bool_)
         kept[list(reasons)] = False
         offsets = np.array(records.numbers, dtype=np.int64)[part.messages] if records.numbers else part.messages
         columns = {"high": part.ids, "low": part.more, "time": part.times, "offset": offsets}
-        rows = rows_of(LABEL, **columns, value=held.values, weight=held.weights)[kept]
-        for key in self._versions[model]:
-            yield key, rows
+        rows = rows_of(LABEL, **columns, value=held.values, weight=held.weights)
+        return model, np.asarray(rows[kept])
 
-    def _withdrawn(
-        self, records: TopicRecords, latest: Nanos, counts: DecodeCounts
-    ) -> Iterable[tuple[SeriesKey, LabelRows]]:
+    def _refused(self, part: SeriesRows, counts: DecodeCounts) -> tuple[RowLabels, dict[int, str]]:
+        """The labels of rows, and why some have none, by place."""
+        columns = self._columns[part.series.key.model]
+        held = columns.labels(part)
+        reasons = columns.refused(part, held, look=any(counts.labels[reason] for reason in UNUSABLE))
+        for place in np.flatnonzero(part.ids == 0).tolist():
+            reasons.setdefault(place, ID_MISSING)
+        return held, reasons
+
+    def _why_not(self, part: SeriesRows, counts: DecodeCounts) -> str | None:
+        return ID_MISSING if part.ids is None else next(iter(self._refused(part, counts)[1].values()), None)
+
+    def _withdrawn(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> LabelRows:
         """Messages without a value: their keys are the ids whose labels are taken back, of every model."""
         ids = [self._id_of(key) for key in records.keys] if records.keys else [None] * len(records.values)
         high, low = wide_hashes_of(np.array(ids, dtype=object), len(ids))
@@ -117,10 +122,7 @@ class LabelDecoder(TopicDecoder):
                 counts.rejected[reason] += int(np.count_nonzero(which))
         numbers = np.array(records.numbers or [0] * len(ids), dtype=np.int64)
         columns = {"high": high, "low": low, "time": stamps, "offset": numbers}
-        rows = rows_of(LABEL, **columns, value=np.nan, weight=1.0)[kept]
-        for keys in self._versions.values():
-            for key in keys:
-                yield key, rows
+        return np.asarray(rows_of(LABEL, **columns, value=np.nan, weight=1.0)[kept])
 
     def _timer(self, now: Nanos) -> Timer:
         """A label without a time has its record's: of one that is explained, now."""
@@ -174,5 +176,9 @@ def stamped_times(
 
 
 def _without_time(rows: Rows, topic: TopicFields) -> NDArray[np.bool_]:
-    values = [rows.values(row, [topic.fields.timestamp])[0] for row in range(len(rows))]
-    return np.array([value is None or value != value for value in values], dtype=np.bool_)  # noqa: PLR0124 - NaN
+    column = rows.column(topic.fields.timestamp)
+    if column is None:
+        return np.ones(len(rows), dtype=np.bool_)
+    values = column.values if isinstance(column, Coded) else column.tolist()
+    absent = np.array([value is None or value != value for value in values], dtype=np.bool_)  # noqa: PLR0124 - NaN
+    return absent[column.rows] if isinstance(column, Coded) else absent

@@ -79,7 +79,7 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
     valid = owners != REJECTED
     series = list(topic.series.values())
     present = [number for number in np.unique(owners).tolist() if number >= 0]
-    mapped = [_of_series(series[number], rows, owners == number, times, counts.fields) for number in present]
+    mapped = [_of_series(series[number], rows, owners == number, times, counts) for number in present]
     return Mapped(mapped, rows.messages[valid], times[valid])
 
 
@@ -152,16 +152,19 @@ def each_once(column: Column) -> tuple[list[Any], NDArray[np.int64]]:
 
 
 def _of_series(
-    series: SeriesFields, rows: Rows, ours: NDArray[np.bool_], times: NDArray[np.int64], reasons: Counter[str]
+    series: SeriesFields, rows: Rows, ours: NDArray[np.bool_], times: NDArray[np.int64], counts: DecodeCounts
 ) -> SeriesRows:
     if not ours.all():
         which = np.flatnonzero(ours)
         rows, times = rows.take(which), times[which]
     numeric = np.empty((len(rows), len(series.numeric)), order="F")
     codes = np.empty((len(rows), len(series.tables)), dtype=np.int32, order="F")
+    features, coded = series.counted
     for column, (_, path) in enumerate(series.numeric):
+        reasons = counts.fields if column < features else counts.labels
         numeric[:, column] = _numbers(rows.column(path), len(rows), reasons)
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
+        reasons = counts.fields if column < coded else counts.labels
         codes[:, column] = _codes(rows.column(path), table, len(rows), reasons)
     groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
     if series.wide:

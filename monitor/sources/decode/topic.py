@@ -120,7 +120,7 @@ class TopicDecoder:
             columns = self._joined.get(part.series.key)
             own.append(part if columns is None else columns.without(part))
             if columns is not None:
-                decoded.joins.append(columns.batch(part, counts.fields))
+                decoded.joins.append(columns.batch(part, counts))
         return own
 
     def _ahead(self, indexes: Iterable[int]) -> list[EventsAhead]:
@@ -136,9 +136,15 @@ class TopicDecoder:
             counts = DecodeCounts()
             mapped = map_rows(rows.take(np.array([at])), self._holds, latest, counts, self._timer(now))
             time = next(iter(mapped.times.tolist()), None)
-            series = next((part.series for part in mapped.rows), None)
-            yield Verdict(next(iter(counts.rejected), None), series, time)
+            part = next(iter(mapped.rows), None)
+            why = next(iter(counts.rejected), None if part is None else self._why_not(part, counts))
+            yield Verdict(why, None if part is None else part.series, time)
         yield from map(Verdict, rows.rejected)
+
+    def _why_not(self, part: SeriesRows, counts: DecodeCounts) -> str | None:
+        """Why a row that was read does not count all the same."""
+        del part, counts
+        return None
 
     def _timer(self, now: Nanos) -> Timer | None:
         """How rows that are explained get their times; None: as those that are read do."""

@@ -85,6 +85,7 @@ class DecodeCounts:
 
     rejected: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)  # of their columns, which are no features: no fact tells them
     unmonitored: int = 0
 
     def facts(self, topic: str) -> list[Fact]:

@@ -114,6 +114,7 @@ class JoinedFields:
 
     numeric: tuple[tuple[str, Path], ...] = ()
     categorical: tuple[tuple[str, Path, tuple[str, ...]], ...] = ()
+    scores: tuple[int, int] = (0, 0)  # how many of these, the first, are of predictions and not of labels
 
 
 class SeriesFields:
@@ -128,6 +129,11 @@ class SeriesFields:
         self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in layout.numeric]
         self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in layout.categorical]
         self.own = len(self.numeric), len(self.categorical)  # columns of the reference
+        scores = (0, 0) if joined is None else joined.scores
+        self.counted = (
+            self.own[0] + scores[0],
+            self.own[1] + scores[1],
+        )  # the first columns; those of labels are counted apart
         self.known = frozenset(layout.names) | fields.among_features
         spelled = isinstance(layout, Layout)  # what is still to be found is not yet known to be one value
         self.tables = [CategoryTable(feature.categories, spelled=spelled) for feature in layout.categorical]

@@ -1,11 +1,15 @@
 """Partitions of labels: what they hold up, and what they do not."""
 
+from dataclasses import replace
+
 from monitor.alerting.alerts import AlertState
-from monitor.facts import AlertChanged
+from monitor.facts import AlertChanged, PerformanceJudged
 from monitor.pipeline import Pipeline
-from monitor.stream.events import HOUR, MINUTE, SECOND, MicroBatch, Nanos, Partition
+from monitor.stream.events import HOUR, MINUTE, SECOND, JoinBatch, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.join import LABEL, no_rows
 from tests.build import make_spec, of
 from tests.fakes import NOON
+from tests.labelled import Scored, performance_spec, predictions
 
 EVENTS, LABELS = Partition("events", 0), Partition("labels", 0)
 
@@ -69,3 +73,27 @@ def test_a_leader_of_labels_that_is_away_is_no_matter_of_features() -> None:
 
     assert not firing[LABELS]
     assert firing[EVENTS]
+
+
+def test_a_topic_of_labels_holds_up_the_models_that_take_labels_from_it_and_no_other() -> None:
+    """One model has its labels inside its predictions, the other from a topic that is not read on."""
+    inside, beside = SeriesKey("inside", "1"), SeriesKey("beside", "1")
+    specs = [
+        replace(make_spec(key=inside), performance=performance_spec(wait=10 * MINUTE)),
+        replace(
+            make_spec(key=beside),
+            performance=replace(performance_spec(wait=10 * MINUTE), topics=frozenset({"labels"})),
+        ),
+    ]
+    mine = Pipeline(specs, idle_after=30 * SECOND, label_topics=frozenset({"labels"}))
+    mine.ingest(MicroBatch(assigned=frozenset({EVENTS, LABELS})), NOON)
+    rows = predictions([Scored("r-1", NOON, 0.9)])
+    joins = tuple(JoinBatch(key, rows, no_rows(LABEL)) for key in (inside, beside))
+    mine.ingest(MicroBatch(seen={EVENTS: NOON, LABELS: NOON}, joins=joins), NOON)
+    mine.ingest(MicroBatch(seen={EVENTS: NOON + HOUR}), NOON + SECOND)
+
+    assert [fact.key for fact in of(mine.advance(), PerformanceJudged)] == [inside]
+
+    mine.ingest(MicroBatch(seen={LABELS: NOON + HOUR}), NOON + SECOND)
+
+    assert [fact.key for fact in of(mine.advance(), PerformanceJudged)] == [beside]

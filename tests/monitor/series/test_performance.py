@@ -4,6 +4,7 @@ import random
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -313,6 +314,31 @@ def test_what_became_of_labels_adds_up_to_those_that_came(stops: Sequence[int]) 
     assert outcomes["sampled_out"] > outcomes["joined"] > 0
     del outcomes["expired"]
     assert outcomes.pop("received") == outcomes.total()
+
+
+def test_labels_of_predictions_that_were_thinned_out_are_no_mistake() -> None:
+    """A burst of predictions was thinned out; once it is over labels are kept whole, half of them of ids that are gone."""
+    performance, facts = make_performance(**BOUND), list[Fact]()
+    both = crowd(np.random.default_rng(seeded()), 10_000, coverage=0.1)
+    facts += performance.take(replace(both, labels=both.labels[:0]))
+    assert performance.join.level > 0
+    facts += performance.advance(at(2))
+    facts += performance.take(replace(both, predictions=both.predictions[:0]))
+    facts += performance.advance(at(600))
+    outcomes: Counter[str] = Counter()
+    for fact in of(facts, JoinCounted):
+        outcomes.update(fact.outcomes if fact.side == "label" else {})
+
+    assert outcomes["unmatched"] == 0
+    assert outcomes["joined"] > 0
+    assert outcomes.pop("received") == outcomes["joined"] + outcomes["sampled_out"]
+
+
+def test_labels_that_were_read_without_their_weights_begin_anew() -> None:
+    plain, weighted = (performance_spec(truth=Truth(BINARY, weighted=each)) for each in (False, True))
+
+    assert not weighted.keeps_rows(plain.fingerprint)
+    assert plain.keeps_rows(weighted.fingerprint)
 
 
 def test_what_nothing_needs_any_more_is_dropped_and_its_rows_go() -> None:

@@ -5,6 +5,7 @@
 #include "_table.hpp"
 #include "_times.hpp"
 
+#include <climits>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -51,6 +52,7 @@ struct Shape {
   std::vector<Categories> categories;  // one a categorical slot
   size_t numbers = 0, ids = 0, required = 0;
   ptrdiff_t identities = 1;  // columns of hashes
+  int features = INT_MAX, coded = INT_MAX;  // slots of numbers and categories before those of labels, counted apart
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
 };
@@ -114,8 +116,9 @@ class Reader {
   string_view model() const { return has_model_ ? model_ : UNNAMED; }
   string_view version() const { return version_; }
 
+  // Adds what was counted of features, then of labels.
   void count(int64_t* totals) const {
-    for (int reason = 0; reason < reasons; ++reason) totals[reason] += counts_[reason];
+    for (int reason = 0; reason < 2 * reasons; ++reason) totals[reason] += counts_[reason];
   }
 
  private:
@@ -204,13 +207,13 @@ class Reader {
   }
 
   bool without(int slot, Reason reason, double value = NOT_A_NUMBER) {
-    ++counts_[reason];
+    ++counts_[slot < shape_.features ? reason : reasons + reason];
     put(slot, value);
     return true;
   }
 
   bool without_code(int slot, Reason reason) {
-    ++counts_[reason];
+    ++counts_[slot < shape_.coded ? reason : reasons + reason];
     put_code(slot, shape_.categories[slot].unseen + 1);
     return true;
   }
@@ -324,7 +327,7 @@ class Reader {
   Cursor in_{nullptr, nullptr};
   ptrdiff_t row_ = 0;
   size_t filled_ = 0, required_ = 0;
-  int64_t counts_[reasons] = {};
+  int64_t counts_[2 * reasons] = {};
   int64_t time_ = 0;
   bool has_time_ = false, has_model_ = false, has_version_ = false;
   const Routes* until_known_ = nullptr;

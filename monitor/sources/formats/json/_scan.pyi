@@ -11,6 +11,8 @@ def shape(
     numbers: int,
     categories: list[tuple[dict[str, int], int]],
     modelless: bool,
+    features: int,
+    coded: int,
 ) -> Shape: ...
 def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(

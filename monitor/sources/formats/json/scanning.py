@@ -56,7 +56,7 @@ class TopicScanner:
         envelope = {path: (ENVELOPE[name], 0) for name, path in fields.envelope.items()}
         modelless = topic.unnamed is not None
         self._routes = _scan.routes(_routes(topic))
-        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless)
+        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0)
         self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
         self._identities = np.array([1 + series.wide + bool(series.group) for series in self._series], dtype=np.int64)
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
@@ -65,10 +65,11 @@ class TopicScanner:
         """Read messages; those that are odd are left."""
         values = list(records.values)
         scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
-        totals = np.zeros(len(REASONS), dtype=np.int64)
+        totals = np.zeros(2 * len(REASONS), dtype=np.int64)  # of features, then of labels
         scan = self._single if len(self._series) == 1 else self._each
         rows = scan(values, latest, scanned, totals)
-        counts.fields.update({reason: n for reason, n in zip(REASONS, totals.tolist(), strict=True) if n})
+        for told, found in zip((counts.fields, counts.labels), totals.reshape(2, -1).tolist(), strict=True):
+            told.update({reason: n for reason, n in zip(REASONS, found, strict=True) if n})
         counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
         odd = scanned.series == ODD
         times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
@@ -189,7 +190,8 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
     categories = [
         ({text: code for text, code in table.items() if text is not None}, table.unseen) for table in series.tables
     ]
-    return _scan.shape(_node(leaves, fields.features), len(series.numeric), categories, modelless)
+    root = _node(leaves, fields.features)
+    return _scan.shape(root, len(series.numeric), categories, modelless, *series.counted)
 
 
 def _node(leaves: Leaves, required: Path) -> tuple[bool, list[tuple[str, int, Any]]]:

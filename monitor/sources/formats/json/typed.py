@@ -109,7 +109,12 @@ class TypedReader:
         if kept.size < len(messages):
             numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
             ids, groups, more = (None if hashes is None else hashes[kept] for hashes in (ids, groups, more))
-        counts.fields["missing"] += _missing(series, numeric, codes)
+        numbers, coded = series.counted
+        missing = _missing(series, numeric, codes)
+        counts.fields["missing"] += int(missing[:numbers].sum() + missing[len(series.numeric) :][:coded].sum())
+        counts.labels["missing"] += int(
+            missing[numbers : len(series.numeric)].sum() + missing[len(series.numeric) + coded :].sum()
+        )
         held = [places[at] for at in kept.tolist()]
         look = partial(self._look_at, values, held)
         placed = None if not series.wide else np.array(held, dtype=np.intp)
@@ -173,6 +178,7 @@ def _columns(
     return numeric, codes.T, None if own is None else hashes_of(own, count), groups, None
 
 
-def _missing(series: SeriesFields, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> int:
-    without = (int(np.count_nonzero(codes[:, at] == table.missing)) for at, table in enumerate(series.tables))
-    return int(np.isnan(numeric).sum()) + sum(without)
+def _missing(series: SeriesFields, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How many rows lack each column, numbers first."""
+    without = [np.count_nonzero(codes[:, at] == table.missing) for at, table in enumerate(series.tables)]
+    return np.array([*np.isnan(numeric).sum(axis=0), *without], dtype=np.int64)

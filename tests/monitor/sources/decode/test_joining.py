@@ -9,7 +9,7 @@ import pytest
 
 from detectors import Reference
 from detectors.sketches.identity import SECOND, hashed, wide_hashes_of
-from monitor.facts import FieldsRejected
+from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
 from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
@@ -164,3 +164,64 @@ def test_a_class_that_the_reference_does_not_predict_is_read_beside_it() -> None
 
     [join] = decoded.joins
     np.testing.assert_array_equal(join.predictions["value"], [0, 1, 2, 1, 3, np.nan])
+
+
+@pytest.mark.parametrize("skipped", range(3))
+def test_a_feature_that_is_wrong_has_no_label_looked_for(skipped: int) -> None:
+    """Looking reads a message again: only a label that is there and cannot be used is a reason to."""
+    truth = Truth(REGRESSION)
+    looked: list[int] = []
+    plain = decoder(KEYS[0], fields=FieldMap(label=("label",)), truth=truth)
+    plain.readers = plain.readers[skipped:]
+    columns = plain._joined[KEYS[0]]
+    there = columns._labels._there
+
+    def counted(part: Any, lacking: Any, path: Any, look: bool) -> Any:
+        looked.append(int(np.count_nonzero(lacking)) if look else 0)
+        return there(part, lacking, path, look)
+
+    columns._labels._there = counted  # type: ignore[method-assign]
+    values: list[bytes | None] = [event(f"r-{at}", 1.0) for at in range(20)]
+    wrong = json.loads(values[3] or b"")
+    values[3] = json.dumps(wrong | {"features": {"age": "5.0", "plan": "pro"}}).encode()
+    decoded = plain.decode(records(values), NOON)
+
+    assert sum(looked) == 0
+    assert {fact.reason: fact.count for fact in decoded.facts if isinstance(fact, FieldsRejected)} == {
+        "number_as_text": 1
+    }
+
+
+def test_a_message_that_withdraws_from_several_models_is_one_event() -> None:
+    found = LabelDecoder(
+        "t",
+        {"churn": TRUTH, "fraud": TRUTH},
+        {"churn": [KEYS[0]], "fraud": [KEYS[1]]},
+        FieldMap(features=(), label=("label",)),
+        MINUTE,
+    )
+    decoded = found.decode(replace(records([None]), keys=[b"r-1"]), NOON)
+
+    assert [join.key for join in decoded.joins] == KEYS
+    assert [fact for fact in decoded.facts if isinstance(fact, EventsCounted)] == [EventsCounted("t", "ok", 1)]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"id": "r-1", "label": "yes"}, None),
+        ({"id": "r-1", "label": None}, None),
+        ({"id": "r-1", "label": "maybe"}, "label_unknown"),
+        ({"id": "r-1", "label": {"a": 1}}, "label_invalid"),
+        ({"label": "yes"}, "id_missing"),
+    ],
+)
+def test_what_becomes_of_a_label_is_explained_as_it_is_counted(said: dict[str, Any], why: str | None) -> None:
+    fields = FieldMap(features=(), label=("label",))
+    found = LabelDecoder("t", {"churn": TRUTH}, {"churn": [KEYS[0]]}, fields, MINUTE)
+    raw = json.dumps({"ts": NOON // 10**6, "model": "churn"} | said).encode()
+    [verdict] = found.verdicts(raw, NOON)
+    facts = found.decode(records([raw]), NOON).facts
+
+    assert verdict.reason == why
+    assert [fact.reason for fact in facts if isinstance(fact, EventsRejected)] == ([] if why is None else [why])
