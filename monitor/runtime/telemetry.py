@@ -160,8 +160,10 @@ class Telemetry:
                 self._say_alert(fact)
             case RetrainDecided() | WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
-            case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
+            case CalibrationLearning() | CalibrationLearnt() | BaselineTrails():
                 self._say_learning(fact)
+            case PerformanceJudged():
+                self._say_performance(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
@@ -222,10 +224,7 @@ class Telemetry:
         if fact.beyond > OUTGROWN:
             self._log.warning("baseline.outgrown", **about, beyond=round(fact.beyond, 3))
 
-    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt | BaselineTrails | PerformanceJudged) -> None:
-        if isinstance(fact, PerformanceJudged):
-            self._say_performance(fact)
-            return
+    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt | BaselineTrails) -> None:
         if isinstance(fact, BaselineTrails):
             self._say_baseline(fact)
             return

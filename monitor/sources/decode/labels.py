@@ -63,13 +63,9 @@ class LabelDecoder(TopicDecoder):
         labels = list[tuple[str, LabelRows]]()
         places = np.delete(np.arange(len(records.values)), empty)
         left = records.only(places.tolist()) if empty else records
-        for reader in self.readers:
-            if not left.values:
-                break
-            read = reader.read(left, latest, counts)
-            labels += [self._labels(part, left, counts) for part in read.rows]
-            told.append((places[read.messages], read.times))
-            left, places = left.only(read.left), places[read.left]
+        for read, of_these, messages in self._readings(left, places, latest, counts):
+            labels += [self._labels(part, of_these, counts) for part in read.rows]
+            told.append((messages, read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
         of_models = [*labels, *((model, withdrawn) for model in self._versions)]

@@ -15,7 +15,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Quick, Reader, Rows, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
@@ -83,14 +83,10 @@ class TopicDecoder:
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
         self._sample_unknown(records.values, counts, latest)
-        left, places, told = records, np.arange(len(records.values)), list[Told]()
-        for reader in self.readers:
-            if not left.values:
-                break
-            read = reader.read(left, latest, counts)
+        told = list[Told]()
+        for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             rows += read.rows
-            told.append((places[read.messages], read.times))
-            left, places = left.only(read.left), places[read.left]
+            told.append((places, read.times))
         self._see(records, told, decoded)
         rows = self._join(rows, decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
@@ -99,6 +95,17 @@ class TopicDecoder:
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def _readings(
+        self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
+    ) -> Iterator[tuple[Read, TopicRecords, NDArray[np.intp]]]:
+        """What each reader makes of what those before it left, with these records, and the places of the messages that it read."""
+        for reader in self.readers:
+            if not left.values:
+                return
+            read = reader.read(left, latest, counts)
+            yield read, left, places[read.messages]
+            left, places = left.only(read.left), places[read.left]
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
         """Rows on record, of one partition: all event times are in the past."""
