@@ -160,10 +160,8 @@ class Telemetry:
                 self._say_alert(fact)
             case RetrainDecided() | WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
-            case CalibrationLearning() | CalibrationLearnt() | BaselineTrails():
+            case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
-            case PerformanceJudged():
-                self._say_performance(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
@@ -224,7 +222,10 @@ class Telemetry:
         if fact.beyond > OUTGROWN:
             self._log.warning("baseline.outgrown", **about, beyond=round(fact.beyond, 3))
 
-    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt | BaselineTrails) -> None:
+    def _say_learning(self, fact: CalibrationLearning | CalibrationLearnt | BaselineTrails | PerformanceJudged) -> None:
+        if isinstance(fact, PerformanceJudged):
+            self._say_performance(fact)
+            return
         if isinstance(fact, BaselineTrails):
             self._say_baseline(fact)
             return
