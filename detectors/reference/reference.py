@@ -27,6 +27,7 @@ from detectors.reference import file as serial
 from detectors.reference import fit as fitting
 from detectors.reference.copies import Copy
 from detectors.reference.file import ReferenceFormatError
+from detectors.reference.grouping import GroupColumn
 from detectors.results import Scores
 from detectors.sketches import Sketch
 from detectors.tables import TableLike, columns_of, refuse_strange, times_of
@@ -153,7 +154,7 @@ class Reference(Baseline):
         window_ns: int | None = None,
         progress: Callable[[int], None] | None = None,
         calendar: Holidays = NO_HOLIDAYS,
-        group: str | None = None,
+        group: str | GroupColumn | None = None,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -172,7 +173,7 @@ class Reference(Baseline):
             window_ns=window_ns,
             progress=progress,
             calendar=calendar,
-            group=group,
+            group=GroupColumn(group) if isinstance(group, str) else group,
         )
         return cls(
             **fitted.baseline.parts(),

@@ -10,6 +10,7 @@ import numpy as np
 
 from detectors import Kind, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
+from detectors.reference.grouping import GroupColumn
 from monitor.app import fields_of, refuse_unknown_model
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
@@ -225,7 +226,7 @@ class ModelEvents:
                 window_ns=window,
                 progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
                 calendar=calendar,
-                group=GROUP if self._group else None,
+                group=GroupColumn(GROUP, hashed=True) if self._group else None,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error

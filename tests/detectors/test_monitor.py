@@ -260,6 +260,21 @@ def test_groups_that_only_one_side_knows_are_refused(reference: Reference) -> No
         BudgetMonitor(reference, group="session")
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_numbers_of_groups_weigh_as_their_texts(kind: type) -> None:
+    table = grouped.sessions(seeded(), 60, 30)
+    numbers = np.unique(table["session"], return_inverse=True)[1]
+    known = grouped.fitted(table)
+    judged = []
+    for session in (numbers.astype(kind), numbers.astype(str).astype(object)):
+        monitor = BudgetMonitor(known, timestamp="at", group="session")
+        monitor.update(table | {"session": session})
+        monitor.finish()
+        judged.append(monitor._charts.to_bytes())
+
+    assert judged[0] == judged[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -8,6 +8,9 @@ import pytest
 from detectors import Reference
 from detectors.calibration import Calibration
 from detectors.calibration.groups import Together, within, worth
+from detectors.columns import as_columns
+from detectors.reference.grouping import GroupColumn
+from detectors.sketches.identity import hashes_of
 from tests.charted import WINDOW, seeded
 from tests.grouped import fitted, sessions
 
@@ -41,13 +44,29 @@ def test_a_fit_without_groups_is_what_it_was() -> None:
     assert fitted(table).names == plain.names  # a session is no feature
 
 
-def test_numbers_and_texts_group_alike() -> None:
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, np.uint32, np.float64, np.float32, object])
+def test_numbers_and_texts_group_alike_and_zero_is_somebody(kind: type) -> None:
     table = sessions(seeded(), 60, 30)
     numbers = np.unique(table["session"], return_inverse=True)[1]
-    by_number = calibration(fitted({**table, "session": numbers}))
-    by_text = calibration(fitted({**table, "session": numbers.astype(str).astype(object)}))
+    by_number = fitted({**table, "session": numbers.astype(kind)})
+    by_text = fitted({**table, "session": numbers.astype(str).astype(object)})
 
-    assert by_number.together == by_text.together
+    assert by_number.hash == by_text.hash
+    somebody, nobody = (np.where(numbers < numbers.size // 60, each, numbers) for each in (0, None))
+    assert fitted({**table, "session": somebody.astype(kind)}).hash != fitted({**table, "session": nobody}).hash
+
+
+def test_what_events_hand_over_says_what_the_texts_say() -> None:
+    table = sessions(seeded(), 60, 30)
+    hashes = hashes_of(as_columns({"session": table["session"]})["session"], table["at"].size)
+    handed = Reference.fit_chunks(
+        lambda: [{**table, "session": hashes}],
+        timestamp="at",
+        window_ns=WINDOW,
+        group=GroupColumn("session", hashed=True),
+    )
+
+    assert handed.hash == fitted(table).hash
 
 
 def test_groups_that_never_come_together_teach_nothing() -> None:

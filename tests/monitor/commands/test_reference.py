@@ -319,6 +319,20 @@ def test_whole_numbers_that_no_double_tells_apart_are_groups_apart(home: Path, e
     assert together(f"h.{ending}") == pytest.approx(10, abs=1)
 
 
+def test_a_group_is_the_same_however_its_numbers_are_held(home: Path) -> None:
+    sessions(home / "visits.parquet")
+    found = pq.read_table(home / "visits.parquet")
+    numbers = found["session"].dictionary_encode().combine_chunks().indices
+    hashes = set()
+    for kind in (pa.int64(), pa.uint32(), pa.uint64(), pa.string()):
+        held = found.set_column(found.column_names.index("session"), "session", numbers.cast(kind))
+        pq.write_table(held, home / "visits.parquet")
+        assert fit("--timestamp", "at", "--group", "session", source="visits.parquet") == 0
+        hashes.add(Reference.load("out.json").hash)
+
+    assert len(hashes) == 1
+
+
 def test_fit_says_whose_hours_it_learnt_and_how_many_holidays_it_knows(home: Path, capsys: Output) -> None:
     history(home, days=2, rows_a_window=15)
     (home / "days.txt").write_text("2025-11-18 a day of the reference\n2025-12-25\n2020-01-01\n")
