@@ -245,7 +245,7 @@ def fit(
     if second.rows != first.rows:
         raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
     baseline, arrivals = second.baseline(), first.arrivals
-    calibration, cold = _learn(baseline, tally, calendar)
+    calibration, cold = _learn(baseline, tally, calendar, group)
     if cold and (batches := arrivals.batches(FEWEST_WINDOWS + CUT_OFF)):
         cold = f"{cold}; {batches}"
     return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold, second.sample.copies())
@@ -272,12 +272,18 @@ def _check_group(group: str | None, timestamp: str | None, window_ns: int | None
             raise ValueError(f"group {group} is the {what} and cannot be what rows come together in as well")
 
 
-def _learn(baseline: Baseline, tally: WindowTally | None, calendar: Holidays) -> tuple[Calibration | None, str]:
+def _learn(
+    baseline: Baseline, tally: WindowTally | None, calendar: Holidays, group: GroupColumn | None
+) -> tuple[Calibration | None, str]:
     """Return what the windows teach, or why they teach nothing."""
     if tally is None:
         return None, ""
+    counts = tally.counted()
+    if group is not None and counts.grouped is not None:
+        said = int(counts.grouped.sum())
+        counts = counts if group.enough(said, int(counts.rows.sum())) else counts.without_groups()
     try:
-        return calibrate(tally.counted(), tally.cells, baseline.counts, calendar), ""
+        return calibrate(counts, tally.cells, baseline.counts, calendar), ""
     except TooFewWindows as error:
         return None, str(error)
 

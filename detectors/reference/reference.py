@@ -110,7 +110,8 @@ class Reference(Baseline):
 
         Raises:
             ValueError: No column, no row, columns of unequal length, an unknown kind, a column of times that is not
-                `timestamp`, or of what is neither number, text nor boolean; a `group` that hardly a row has, or without times.
+                `timestamp`, or of what is neither number, text nor boolean; a `group` that fewer than one row in ten has, or
+                without times.
             TypeError: The data is no table.
 
         >>> Reference.fit({"age": [20, 30, 40], "plan": ["free", "pro", None]}).names
@@ -130,7 +131,7 @@ class Reference(Baseline):
         window_ns = window_ns if window is None else nanoseconds(window)
         if group is not None and group in columns:
             refuse_time(group, as_columns({group: columns[group]})[group])
-        fitted = cls.fit_chunks(
+        return cls.fit_chunks(
             lambda: [columns],
             kinds=kinds,
             prediction=prediction,
@@ -139,9 +140,6 @@ class Reference(Baseline):
             calendar=calendar_of(holidays, timezone),
             group=group,
         )
-        if group is not None and fitted.calibration is not None and not fitted.calibration.together:
-            raise ValueError(f"group {group}: fewer than one row in ten says what it belongs to")
-        return fitted
 
     @classmethod
     def fit_chunks(
@@ -162,7 +160,7 @@ class Reference(Baseline):
         values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
         with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
-        `group` names the column of what rows come together in. `calendar`: the holidays, and the zone whose hours and days the calibration has.
+        `group` is the column of what rows come together in, or its name. `calendar`: the holidays, and the zone whose hours and days the calibration has.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         fitted = fitting.fit(

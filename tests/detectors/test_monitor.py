@@ -295,9 +295,15 @@ def test_a_group_without_windows_teaches_nothing_and_is_refused(changes: dict[st
 @pytest.mark.parametrize(
     ("session", "said"),
     [
-        (np.full(60 * grouped.ROWS, None), "group session: fewer than one row in ten says what it belongs to"),
-        (np.where(np.arange(60 * grouped.ROWS) % 20, np.nan, 7.0), "fewer than one row in ten"),
-        (np.full(60 * grouped.ROWS, np.nan), "group session: fewer than one row in ten says what it belongs to"),
+        (
+            np.full(60 * grouped.ROWS, None),
+            "group session: 0 of 18,000 rows say what they belong to, fewer than one in ten",
+        ),
+        (np.where(np.arange(60 * grouped.ROWS) % 20, np.nan, 7.0), "900 of 18,000 rows say"),
+        (
+            np.full(60 * grouped.ROWS, np.nan),
+            "group session: 0 of 18,000 rows say what they belong to, fewer than one in ten",
+        ),
         (np.arange(60 * grouped.ROWS).view("datetime64[ns]"), r"session: datetime64\[ns\] is a time"),
         (np.array([{"id": 1}] * (60 * grouped.ROWS)), "session: dict is neither number, text nor boolean"),
     ],

@@ -12,7 +12,7 @@ from detectors.columns import as_columns
 from detectors.reference.grouping import GroupColumn
 from detectors.sketches.identity import hashes_of
 from tests.charted import WINDOW, seeded
-from tests.grouped import fitted, sessions
+from tests.grouped import ROWS, fitted, sessions
 
 
 def calibration(reference: Reference) -> Calibration:
@@ -76,12 +76,17 @@ def test_groups_that_never_come_together_teach_nothing() -> None:
     assert all(not any(learnt.alike) for learnt in calibration(fitted(alone)).features)
 
 
-def test_rows_that_say_no_group_are_taken_for_independent() -> None:
-    table = sessions(seeded(), 80, 30)
-    nobody = {**table, "session": np.full(table["at"].size, None)}
+@pytest.mark.parametrize("windows", [0, 7, 8])
+def test_rows_of_which_few_say_their_group_are_taken_for_independent(windows: int) -> None:
+    """Fewer than one row in ten, also where all rows of some windows say theirs."""
+    table, heard = sessions(seeded(), 80, 30), []
+    said = (np.arange(table["at"].size) // ROWS - 30) % 80 < windows
+    few = {**table, "session": np.where(said, table["session"], None)}
+    group = GroupColumn("session", few=lambda *numbers: heard.append(numbers))
 
-    learnt = Reference.fit_chunks(lambda: [nobody], timestamp="at", window_ns=WINDOW, group="session")
-    assert calibration(learnt).together == 0
+    learnt = Reference.fit_chunks(lambda: [few], timestamp="at", window_ns=WINDOW, group=group)
+    assert heard == ([] if windows == 8 else [(windows * ROWS, 80 * ROWS)])
+    assert (learnt.hash == fitted(few | {"session": table["session"]}, None).hash) == (windows < 8)
 
 
 def test_what_is_learnt_is_written_and_read() -> None:

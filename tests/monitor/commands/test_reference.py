@@ -274,12 +274,19 @@ MILLISECONDS = pa.timestamp("ms")
 @pytest.mark.parametrize(
     ("session", "said"),
     [
-        (lambda at: pa.nulls(at.size), "--group: fewer than one row in ten says in session what it belongs to"),
+        (lambda at: pa.nulls(at.size), "group session: 0 of 5,760 rows say what they belong to, fewer than one in ten"),
         (
             lambda at: pa.nulls(at.size, pa.string()),
-            "--group: fewer than one row in ten says in session what it belongs to",
+            "group session: 0 of 5,760 rows say what they belong to, fewer than one in ten",
         ),
-        (lambda at: pa.array([""] * at.size), "--group: fewer than one row in ten says in session what it belongs to"),
+        (
+            lambda at: pa.array([""] * at.size),
+            "group session: 0 of 5,760 rows say what they belong to, fewer than one in ten",
+        ),
+        (
+            lambda at: pa.array([f"s{each}" if 100 <= each < 140 else None for each in at]),
+            "group session: 400 of 5,760 rows say what they belong to, fewer than one in ten",
+        ),
         (
             lambda at: pa.array([b"%16d" % each for each in at], pa.binary(16)),
             "--group: session is of type fixed_size_bin",
@@ -288,7 +295,7 @@ MILLISECONDS = pa.timestamp("ms")
         (lambda at: pa.array([[each] for each in at]), "--group: session is nested and cannot say"),
         (lambda at: pa.array([{"id": each} for each in at]), "--group: session is nested and cannot say"),
     ],
-    ids=["null", "no text", "empty", "binary", "time", "list", "struct"],
+    ids=["null", "no text", "empty", "some windows", "binary", "time", "list", "struct"],
 )
 def test_a_group_that_cannot_be_read_is_refused(
     home: Path, capsys: Output, session: Callable[[Any], Any], said: str
