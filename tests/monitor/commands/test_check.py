@@ -727,6 +727,18 @@ def test_groups_that_only_the_mapping_or_only_the_reference_knows_are_a_warning(
     ]
 
 
+@pytest.mark.parametrize(("reads", "said"), [("session", 1), (None, 0)])
+def test_a_group_of_labels_is_nobodys(config: Path, reads: str | None, said: int) -> None:
+    """No row is read from labels: whether the reference knows groups or not, a group of theirs is as none."""
+    fitted_sessions(config.parent / "r.json", reads)
+    topics = [{"name": "predictions"}, {"name": "truth", "kind": "labels", "fields": {"group": "session"}}]
+    models = [{"name": "churn", "version": "3", "reference": "r.json", "labels": {}}]
+
+    found = [line for line in warned(config, topics=topics, models=models) if "fields.group" in line]
+    assert len(found) == said
+    assert all("but no topics.fields.group says" in line for line in found)
+
+
 @pytest.mark.parametrize(
     ("group", "features", "read_twice"),
     [
