@@ -22,7 +22,7 @@ from detectors.durations import LengthOfTime, nanoseconds, show_duration
 from detectors.encoding import encode_table
 from detectors.features import Bools, Floats, Ints
 from detectors.panes import NO_TIME, by_pane
-from detectors.reference.fit import groups_of
+from detectors.reference.grouping import groups_of
 from detectors.reference.reference import Reference
 from detectors.results import Results, shown
 from detectors.sketches import Sketch

@@ -1,6 +1,6 @@
 """Counts a reference by window on merged cells, its rows in any order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,10 @@ class WindowTally:
 
     def counted(self) -> WindowCounts:
         """Return all that was taken."""
-        sizes = None if self._groups is None else self._groups.together(self._rows)
-        return WindowCounts(self._window_ns, self._windows * self._window_ns, self._rows, self._counts, sizes)
+        counted = WindowCounts(self._window_ns, self._windows * self._window_ns, self._rows, self._counts)
+        if self._groups is None:
+            return counted
+        return replace(counted, together=self._groups.together(self._rows), grouped=self._groups.rows)
 
 
 class _Groups:
@@ -78,15 +80,15 @@ class _Groups:
 
     def __init__(self, windows: int) -> None:
         self._sums = np.zeros((windows, PLACES), dtype=np.int32)
-        self._rows = np.zeros(windows, dtype=np.int64)
+        self.rows = np.zeros(windows, dtype=np.int64)  # that have one
 
     def add(self, slots: Ints, hashes: Hashes) -> None:
         places, signs = spread(hashes)
         np.add.at(self._sums, (slots, places), signs.astype(np.int32))
-        self._rows += np.bincount(slots[signs != 0], minlength=self._rows.size)
+        self.rows += np.bincount(slots[signs != 0], minlength=self.rows.size)
 
     def together(self, rows: Ints) -> Floats:
-        return together(self._sums, self._rows, rows)
+        return together(self._sums, self.rows, rows)
 
 
 def most_windows(cells: MergedCells, window_ns: int) -> int:

@@ -1,6 +1,6 @@
 """What the reference's own windows held: the raw material of a calibration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ class WindowCounts:
 
     `starts` int64[k] rising nanoseconds; `rows` int64[k]; `cells` uint32[k, f, width] counts of usable values on merged
     cells, so that rows less their sum are missing. `together` float64[k]: how many rows the group of a row has, NaN where that
-    is not told; None where rows have no groups.
+    is not told; None where rows have no groups. `grouped` int64[k] rows say theirs.
     """
 
     window_ns: int
@@ -22,6 +22,11 @@ class WindowCounts:
     rows: Ints
     cells: NDArray[np.uint32]
     together: Floats | None = None
+    grouped: Ints | None = None
 
     def __len__(self) -> int:
         return self.starts.size
+
+    def without_groups(self) -> "WindowCounts":
+        """Return the same of rows that are on their own."""
+        return replace(self, together=None, grouped=None)

@@ -67,7 +67,7 @@ def weigh(design: ChartDesign, counted: SubgroupCounts, judged: Bools) -> Subgro
     active = design.active[:, :GAUSSIAN] & judged[:, None]
     increments = np.where(active, np.minimum(z - DRIFTS, design.caps), np.nan)
     z[~active] = 0.0
-    return SubgroupEvidence(z, effects, increments, active & _certain(design, counted, z, effects))
+    return SubgroupEvidence(z, effects, increments, active & _certain(design, z, effects))
 
 
 def _directions(design: ChartDesign, counted: SubgroupCounts, usable: Floats, z: Floats, effects: Floats) -> None:
@@ -169,8 +169,7 @@ def _tolerate_mass(
     tolerated[alone] -= design.mass_moved[alone]
 
 
-def _certain(design: ChartDesign, counted: SubgroupCounts, z: Floats, effects: Floats) -> Bools:
-    del counted
+def _certain(design: ChartDesign, z: Floats, effects: Floats) -> Bools:
     numeric, large = design.numeric, np.empty_like(effects, dtype=np.bool_)
     large[:, :4] = effects[:, :4] >= SIGMA_AT_ONCE
     large[:numeric, 4] = effects[:numeric, 4] >= SHAPE_AT_ONCE

@@ -10,15 +10,14 @@ from detectors.baseline import Baseline, CategoricalBaseline, NumericBaseline
 from detectors.calibration.calibration import FEWEST_WINDOWS, Calibration, TooFewWindows, calibrate
 from detectors.calibration.collect import Placed, WindowTally
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
-from detectors.columns import Coded, Column, as_codes, as_columns, as_written_floats, infer_kind, refuse_time
+from detectors.columns import Column, as_codes, as_columns, as_written_floats, infer_kind, refuse_time
 from detectors.encoding import PREDICTION
 from detectors.features import CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
 from detectors.layout import Layout
 from detectors.reference.arrivals import Arrivals, nanoseconds
 from detectors.reference.copies import Copy, RowSample
+from detectors.reference.grouping import GroupColumn
 from detectors.reference.profiles import CategoryProfile, NumericProfile
-from detectors.sketches.identity import hashes_of, mixed
-from detectors.sketches.ids import Hashes
 from detectors.sketches.placing import ColumnCells
 from detectors.spellings import CategoryCodes
 
@@ -170,7 +169,7 @@ class SecondPass:
         layout: Layout,
         timestamp: str | None = None,
         tally: WindowTally | None = None,
-        group: str | None = None,
+        group: GroupColumn | None = None,
     ) -> None:
         self.rows = 0
         self._layout = layout
@@ -200,7 +199,7 @@ class SecondPass:
     def _place(self, chunk: Mapping[str, Column]) -> Placed | None:
         if self._tally is None or self._timestamp is None or self._timestamp not in chunk:
             return None
-        groups = None if self._group is None else groups_of(chunk.get(self._group), rows_of(chunk))
+        groups = None if self._group is None else self._group.hashes(chunk.get(self._group.name), rows_of(chunk))
         return self._tally.place(nanoseconds(self._timestamp, chunk[self._timestamp]), groups)
 
     def baseline(self) -> Baseline:
@@ -208,17 +207,6 @@ class SecondPass:
         numeric = tuple(counts.counted() for counts in self._numeric.values())
         categorical = tuple(counts.counted() for counts in self._categorical.values())
         return Baseline(self._layout, self.rows, numeric, categorical)
-
-
-def groups_of(column: Column | None, rows: int) -> Hashes:
-    """Return which rows come together, as hashes; whole numbers of 64 bits without a sign are hashes, 0 is none."""
-    if not isinstance(column, np.ndarray) or column.dtype.kind not in "biuf":
-        return hashes_of(column, rows)
-    if column.dtype == np.uint64:
-        hashes = column.astype(np.uint64, copy=False)
-        return np.where(hashes > 0, mixed(hashes), 0).astype(np.uint64)
-    values, places = np.unique(column, return_inverse=True)
-    return hashes_of(Coded(tuple(values.tolist()), places), rows)
 
 
 def rows_of(chunk: Mapping[str, Column]) -> int:
@@ -235,19 +223,20 @@ def fit(
     window_ns: int | None,
     progress: Heard | None,
     calendar: Holidays = NO_HOLIDAYS,
-    group: str | None = None,
+    group: GroupColumn | None = None,
 ) -> Fitted:
-    """Read the chunks twice; `group` names the column that says which rows come together. Raises ValueError naming the column or number that makes a reference impossible."""
+    """Read the chunks twice; `group` is the column that says which rows come together. Raises ValueError naming the column or number that makes a reference impossible."""
     _check_window(timestamp, window_ns)
-    _check_group(group, timestamp, window_ns, prediction)
+    name = None if group is None else group.name
+    _check_group(name, timestamp, window_ns, prediction)
     grouped = False
     first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns))
     for chunk in _read(chunks, prediction, progress, before=0):
-        grouped |= group in chunk
-        first.add({name: column for name, column in chunk.items() if name != group})
+        grouped |= name in chunk
+        first.add({each: column for each, column in chunk.items() if each != name})
     _check(first, prediction)
     if group is not None and not grouped:
-        raise ValueError(f"there is no column {group} to group rows by; there are {', '.join(first.columns)}")
+        raise ValueError(f"there is no column {name} to group rows by; there are {', '.join(first.columns)}")
     layout = first.layout()
     tally = None if window_ns is None else first.arrivals.tally(layout, first.sampled(layout))
     second = SecondPass(first, layout, timestamp, tally, group)
@@ -256,7 +245,7 @@ def fit(
     if second.rows != first.rows:
         raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
     baseline, arrivals = second.baseline(), first.arrivals
-    calibration, cold = _learn(baseline, tally, calendar)
+    calibration, cold = _learn(baseline, tally, calendar, group)
     if cold and (batches := arrivals.batches(FEWEST_WINDOWS + CUT_OFF)):
         cold = f"{cold}; {batches}"
     return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold, second.sample.copies())
@@ -283,12 +272,18 @@ def _check_group(group: str | None, timestamp: str | None, window_ns: int | None
             raise ValueError(f"group {group} is the {what} and cannot be what rows come together in as well")
 
 
-def _learn(baseline: Baseline, tally: WindowTally | None, calendar: Holidays) -> tuple[Calibration | None, str]:
+def _learn(
+    baseline: Baseline, tally: WindowTally | None, calendar: Holidays, group: GroupColumn | None
+) -> tuple[Calibration | None, str]:
     """Return what the windows teach, or why they teach nothing."""
     if tally is None:
         return None, ""
+    counts = tally.counted()
+    if group is not None and counts.grouped is not None:
+        said = int(counts.grouped.sum())
+        counts = counts if group.enough(said, int(counts.rows.sum())) else counts.without_groups()
     try:
-        return calibrate(tally.counted(), tally.cells, baseline.counts, calendar), ""
+        return calibrate(counts, tally.cells, baseline.counts, calendar), ""
     except TooFewWindows as error:
         return None, str(error)
 

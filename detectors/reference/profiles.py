@@ -30,14 +30,10 @@ class BlockBuffer:
         self._held = np.empty(BLOCK)
         self._size = 0
 
-    def add(self, values: Floats) -> int:
-        """Take float64[n]; digest every block that is full. Returns how many values were finite; the rest is passed over."""
-        count = 0
+    def add(self, values: Floats) -> None:
+        """Take float64[n]; digest every block that is full. What is not finite is passed over."""
         for start in range(0, values.size, BLOCK):  # small pieces stay in the processor's cache
-            usable = finite(values[start : start + BLOCK])
-            count += usable.size
-            self._take(usable)
-        return count
+            self._take(finite(values[start : start + BLOCK]))
 
     def _take(self, values: Floats) -> None:
         room = BLOCK - self._size

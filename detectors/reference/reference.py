@@ -27,6 +27,7 @@ from detectors.reference import file as serial
 from detectors.reference import fit as fitting
 from detectors.reference.copies import Copy
 from detectors.reference.file import ReferenceFormatError
+from detectors.reference.grouping import GroupColumn
 from detectors.results import Scores
 from detectors.sketches import Sketch
 from detectors.tables import TableLike, columns_of, refuse_strange, times_of
@@ -109,7 +110,8 @@ class Reference(Baseline):
 
         Raises:
             ValueError: No column, no row, columns of unequal length, an unknown kind, a column of times that is not
-                `timestamp`, or of what is neither number, text nor boolean; a `group` that hardly a row has, or without times.
+                `timestamp`, or of what is neither number, text nor boolean; a `group` that fewer than one row in ten has, or
+                without times.
             TypeError: The data is no table.
 
         >>> Reference.fit({"age": [20, 30, 40], "plan": ["free", "pro", None]}).names
@@ -129,7 +131,7 @@ class Reference(Baseline):
         window_ns = window_ns if window is None else nanoseconds(window)
         if group is not None and group in columns:
             refuse_time(group, as_columns({group: columns[group]})[group])
-        fitted = cls.fit_chunks(
+        return cls.fit_chunks(
             lambda: [columns],
             kinds=kinds,
             prediction=prediction,
@@ -138,9 +140,6 @@ class Reference(Baseline):
             calendar=calendar_of(holidays, timezone),
             group=group,
         )
-        if group is not None and fitted.calibration is not None and not fitted.calibration.together:
-            raise ValueError(f"group {group}: fewer than one row in ten says what it belongs to")
-        return fitted
 
     @classmethod
     def fit_chunks(
@@ -153,7 +152,7 @@ class Reference(Baseline):
         window_ns: int | None = None,
         progress: Callable[[int], None] | None = None,
         calendar: Holidays = NO_HOLIDAYS,
-        group: str | None = None,
+        group: str | GroupColumn | None = None,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -161,7 +160,7 @@ class Reference(Baseline):
         values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
         with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
-        `group` names the column of what rows come together in. `calendar`: the holidays, and the zone whose hours and days the calibration has.
+        `group` is the column of what rows come together in, or its name. `calendar`: the holidays, and the zone whose hours and days the calibration has.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         fitted = fitting.fit(
@@ -172,7 +171,7 @@ class Reference(Baseline):
             window_ns=window_ns,
             progress=progress,
             calendar=calendar,
-            group=group,
+            group=GroupColumn(group) if isinstance(group, str) else group,
         )
         return cls(
             **fitted.baseline.parts(),

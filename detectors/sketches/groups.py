@@ -26,6 +26,11 @@ FEWEST = 10  # one row in so many must say its group, or nothing is known of the
 HEAD = struct.Struct("<QB")  # rows with a group, bytes a place; then the places
 
 
+def enough(said: int, rows: int) -> bool:
+    """Return whether of so many rows enough say their group that something is known of them all."""
+    return said * FEWEST >= max(rows, 1)
+
+
 def spread(hashes: Hashes) -> tuple[Ints, Ints]:
     """Return the place of each row's group and its sign, int64[n] each; of a row without one it is 0."""
     signs = 1 - 2 * (hashes & np.uint64(1)).astype(np.int64)

@@ -51,7 +51,7 @@ def few_rows_warnings(configuration: Configuration) -> Iterator[str]:
 
 def group_warnings(configuration: Configuration) -> Iterator[str]:
     """Groups of rows that only the mapping knows, or only the reference."""
-    named = [topic for topic in configuration.settings.topics if topic.fields.group]
+    named = [topic for topic in configuration.settings.event_topics if topic.fields.group]
     for spec in configuration.specs:
         calibration = spec.reference.calibration
         if calibration is not None and named and not calibration.together:

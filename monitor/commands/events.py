@@ -10,6 +10,7 @@ import numpy as np
 
 from detectors import Kind, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
+from detectors.reference.grouping import GroupColumn
 from monitor.app import fields_of, refuse_unknown_model
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
@@ -154,7 +155,7 @@ class ModelEvents:
     outside: int = 0
     excluded: Exclusion | None = None
     taken: int = 0
-    grouped: int = 0  # rows that say what they belong to
+    ungrouped: str = ""  # why rows are taken for independent, where a mapping says what they belong to
 
     @classmethod
     def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "ModelEvents":
@@ -225,7 +226,7 @@ class ModelEvents:
                 window_ns=window,
                 progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
                 calendar=calendar,
-                group=GROUP if self._group else None,
+                group=GroupColumn(GROUP, hashed=True, few=self._few) if self._group else None,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
@@ -257,7 +258,6 @@ class ModelEvents:
                     kept = self._within(columns, within)
                     if kept.times.size:
                         self.taken += kept.times.size
-                        self.grouped += 0 if kept.groups is None else int(np.count_nonzero(kept.groups))
                         yield kept
 
     def _within(self, columns: EventColumns, within: Range) -> EventColumns:
@@ -280,6 +280,10 @@ class ModelEvents:
         """What rows are grouped by, as the mapping calls it; empty where they are not."""
         return next((".".join(each.fields.group) for each in self.decoders.values() if each.fields.group), "")
 
+    def _few(self, said: int, events: int) -> None:
+        """Hear that too few say what they belong to."""
+        self.ungrouped = f"{said:,} of {events:,} events say what they belong to in {self._group}: too few, rows are taken for independent"
+
     # --- what is to be known ----------------------------------------------------------------------------------------
 
     def words(self) -> Iterator[str]:
@@ -289,8 +293,8 @@ class ModelEvents:
             yield f"left out {name}: {reason}"
         yield from list(finder.odd.values())[:SHOWN_LEFT_OUT]
         yield from self._refused()
-        if self._group and not self.grouped:
-            yield f"no event says what it belongs to in {self._group}: rows are taken for independent"
+        if self.ungrouped:
+            yield self.ungrouped
         if self.excluded is not None:
             yield f"left out {self.excluded.rows:,} rows by --exclude"
 

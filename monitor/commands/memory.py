@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from detectors import Reference
 from detectors.features import CategoricalFeature
+from detectors.sketches.groups import PLACES
 from monitor.pipeline import usual_lead
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.learning import NEEDED
 from monitor.series.series import SeriesSpec
 from monitor.series.tracks import KEPT_POINTS
+from monitor.settings.schema import TopicSettings
 from monitor.stream.events import Nanos
 from monitor.stream.windows import LOOSE, WindowSpec
 
@@ -27,6 +29,8 @@ REFERENCE_BYTES = 37  # a cell: edges, counts and means, the tables by which val
 CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and where the decoder finds it
 COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that sliding windows keep
 KEPT_BYTES = 2  # a cell of any other pane, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
+COUNTING_GROUPS = 8 * PLACES  # of a pane that is counted into, and of the sum, where events say what they belong to
+KEPT_GROUPS = 2 * PLACES  # of any other pane: no group has more than 32 767 rows of it; half to 127, more beyond
 TEXT_BYTES = 110  # a time series of /metrics; as much again while it is scraped
 COUNTING_LABELS = 40_000_000  # scipy, and the library that measures a model by its labels
 READING_BYTES = 60_000_000  # while catching up: the client's queue unpacked, and one poll decoded
@@ -43,10 +47,14 @@ def series_bytes(features: int, windows: int = KEPT_WINDOWS) -> int:
     return MODEL_BYTES + windows * WINDOW_BYTES + points + features * FEATURE_BYTES
 
 
-def pane_bytes(cells: int, panes: int, *, sliding: bool, kept: int = KEPT_BYTES) -> int:
-    """The open panes of one series: the last are counted into, the others kept small; and the sum of sliding windows."""
-    counting = min(panes, LOOSE)
-    return cells * ((counting + sliding) * COUNTING_BYTES + (panes - counting) * kept)
+def pane_bytes(cells: int, panes: int, *, sliding: bool, kept: int = KEPT_BYTES, grouped: bool = False) -> int:
+    """The open panes of one series: the last are counted into, the others kept small; and the sum of sliding windows.
+
+    `grouped`: events say what they belong to.
+    """
+    counting, small = min(panes, LOOSE) + sliding, panes - min(panes, LOOSE)
+    groups = grouped * (counting * COUNTING_GROUPS + small * KEPT_GROUPS)
+    return cells * (counting * COUNTING_BYTES + small * kept) + groups
 
 
 def open_panes(windows: WindowSpec) -> int:
@@ -90,11 +98,19 @@ def _categories(features: Sequence[CategoricalFeature]) -> Iterator[int]:
     return (len(feature.categories) for feature in features)
 
 
-def panes(specs: Sequence[SeriesSpec]) -> int:
+def grouped(topics: Sequence[TopicSettings]) -> bool:
+    """Whether events of some topic say what they belong to: panes then hold groups, whatever a reference knows of them."""
+    return any(topic.fields.group is not None for topic in topics)
+
+
+def panes(specs: Sequence[SeriesSpec], *, grouped: bool = False) -> int:
     """Bytes of all panes that are usually open."""
     return sum(
         pane_bytes(
-            spec.reference.layout.size, open_panes(spec.windows), sliding=spec.windows.slide < spec.windows.length
+            spec.reference.layout.size,
+            open_panes(spec.windows),
+            sliding=spec.windows.slide < spec.windows.length,
+            grouped=grouped,
         )
         for spec in specs
     )
@@ -105,10 +121,11 @@ def last_windows(specs: Sequence[SeriesSpec]) -> int:
     return sum(spec.reference.layout.size for spec in specs) * KEPT_BYTES
 
 
-def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nanos) -> int:
+def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nanos, *, grouped: bool = False) -> int:
     """Bytes of the panes that partitions may fill, at most, while another holds event time back."""
     lead = max_future + usual_lead([spec.windows for spec in specs], idle_after)
-    return sum(spec.reference.layout.size * -(-lead // spec.windows.slide) * KEPT_BYTES for spec in specs)
+    groups = grouped * KEPT_GROUPS
+    return sum((spec.reference.layout.size * KEPT_BYTES + groups) * -(-lead // spec.windows.slide) for spec in specs)
 
 
 def joins(specs: Sequence[SeriesSpec]) -> int:
@@ -117,7 +134,7 @@ def joins(specs: Sequence[SeriesSpec]) -> int:
     return 2 * sum(bounds) + (COUNTING_LABELS if bounds else 0)
 
 
-def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
+def steady(specs: Sequence[SeriesSpec], time_series: int, *, grouped: bool = False) -> int:
     """Bytes of a daemon that keeps up, its history full, while it is scraped."""
     series = sum(series_bytes(len(spec.reference.names)) for spec in specs)
     return (
@@ -125,7 +142,7 @@ def steady(specs: Sequence[SeriesSpec], time_series: int) -> int:
         + series
         + references(specs)
         + charts(specs)
-        + panes(specs)
+        + panes(specs, grouped=grouped)
         + last_windows(specs)
         + joins(specs)
         + 2 * TEXT_BYTES * time_series

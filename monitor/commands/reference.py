@@ -168,8 +168,6 @@ def profile(
         group=choice.group,
     )
     progress.done()
-    if choice.group is not None and reference.calibration is not None and not reference.calibration.together:
-        raise ConfigError(f"--group: fewer than one row in ten says in {choice.group} what it belongs to")
     if excluded:
         say(f"left out {first.rows:,} rows by --exclude")
     if time is not None and time.absent:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from detectors.calibration.clocks import clock
@@ -125,6 +133,11 @@ def _lies(path: str, other: str) -> str | None:
     return "lies below" if f"{path}.".startswith(f"{other}.") else None
 
 
+def _refuse_undotted(path: str | ConstantSettings | None) -> None:
+    if isinstance(path, str) and (not path or "" in path.split(".")):
+        raise ValueError("must be a dotted path such as meta.time")
+
+
 class FieldsSettings(Section):
     """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants.
 
@@ -162,8 +175,7 @@ class FieldsSettings(Section):
     @field_validator("timestamp", "model", "version", "prediction", "label", "weight", "group")
     @classmethod
     def _path(cls, path: str | ConstantSettings | None) -> str | ConstantSettings | None:
-        if isinstance(path, str) and (not path or "" in path.split(".")):
-            raise ValueError("must be a dotted path such as meta.time")
+        _refuse_undotted(path)
         return path
 
 
@@ -293,6 +305,12 @@ class ModelDefaults(Section):
         clock(timezone)
         return timezone
 
+    @field_validator("group")
+    @classmethod
+    def _path(cls, group: str | None) -> str | None:
+        _refuse_undotted(group)
+        return group
+
 
 class ModelSettings(ModelDefaults):
     """One monitored series: a model, and a version of it or all of them."""
@@ -418,6 +436,19 @@ class LogSettings(Section):
     format: Literal["json", "console"] = "json"
 
 
+def _grouped_by(topic: TopicSettings, group: str, key: str) -> FieldsSettings:
+    """The fields of a topic whose rows are grouped by what stands under a key of a model. Raises ValueError."""
+    if topic.fields.group is not None:
+        raise ValueError(
+            f"{key} is {group}, but topics.{topic.name}.fields.group is {topic.fields.group}; drop one of them"
+        )
+    try:
+        return FieldsSettings.model_validate(topic.fields.model_dump(exclude_unset=True) | {"group": group})
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{key}: in topics.{topic.name}, {problem}") from None
+
+
 class Settings(BaseSettings):
     """The whole configuration. Environment wins over the file: DRIFTD_KAFKA__GROUP_ID is kafka.group_id."""
 
@@ -490,21 +521,22 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _grouped(self) -> "Settings":
         """A model's `group` is that of the topics which name none: rows are read once for all models."""
-        named = {model.group: model.name for model in self.models if model.group is not None}
-        if len(named) > 1:
-            told = ", ".join(f"{name} by {group}" for group, name in named.items())
-            raise ValueError(f"models: {told}: name their groups in topics.fields.group, a topic each")
+        keys = {model.group: self._group_key(model) for model in self.models if model.group is not None}
+        if len(keys) > 1:
+            told = ", ".join(f"{key} is {group}" for group, key in keys.items())
+            raise ValueError(
+                f"{told}: rows are read once for all models; name their groups in topics.fields.group, a topic each"
+            )
         for place, topic in enumerate(self.topics):
-            for group, name in named.items():
-                if topic.kind == "labels" or topic.fields.group == group:
-                    continue
-                if topic.fields.group is not None:
-                    raise ValueError(
-                        f"topics.{topic.name}.fields.group is {topic.fields.group}, that of {name} {group}"
-                    )
-                fields = FieldsSettings.model_validate(topic.fields.model_dump(exclude_unset=True) | {"group": group})
-                self.topics[place] = topic.model_copy(update={"fields": fields})
+            for group, key in keys.items():
+                if topic.kind != "labels" and topic.fields.group != group:
+                    fields = _grouped_by(topic, group, key)
+                    self.topics[place] = topic.model_copy(update={"fields": fields})
         return self
+
+    def _group_key(self, model: ModelSettings) -> str:
+        """Where a model's group is named."""
+        return "defaults.group" if model.group == self.defaults.group else f"models.{model.name}.group"
 
     @model_validator(mode="after")
     def _joined(self) -> "Settings":

@@ -260,6 +260,21 @@ def test_groups_that_only_one_side_knows_are_refused(reference: Reference) -> No
         BudgetMonitor(reference, group="session")
 
 
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_numbers_of_groups_weigh_as_their_texts(kind: type) -> None:
+    table = grouped.sessions(seeded(), 60, 30)
+    numbers = np.unique(table["session"], return_inverse=True)[1]
+    known = grouped.fitted(table)
+    judged = []
+    for session in (numbers.astype(kind), numbers.astype(str).astype(object)):
+        monitor = BudgetMonitor(known, timestamp="at", group="session")
+        monitor.update(table | {"session": session})
+        monitor.finish()
+        judged.append(monitor._charts.to_bytes())
+
+    assert judged[0] == judged[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -280,9 +295,15 @@ def test_a_group_without_windows_teaches_nothing_and_is_refused(changes: dict[st
 @pytest.mark.parametrize(
     ("session", "said"),
     [
-        (np.full(60 * grouped.ROWS, None), "group session: fewer than one row in ten says what it belongs to"),
-        (np.where(np.arange(60 * grouped.ROWS) % 20, np.nan, 7.0), "fewer than one row in ten"),
-        (np.full(60 * grouped.ROWS, np.nan), "group session: fewer than one row in ten says what it belongs to"),
+        (
+            np.full(60 * grouped.ROWS, None),
+            "group session: 0 of 18,000 rows say what they belong to, fewer than one in ten",
+        ),
+        (np.where(np.arange(60 * grouped.ROWS) % 20, np.nan, 7.0), "900 of 18,000 rows say"),
+        (
+            np.full(60 * grouped.ROWS, np.nan),
+            "group session: 0 of 18,000 rows say what they belong to, fewer than one in ten",
+        ),
         (np.arange(60 * grouped.ROWS).view("datetime64[ns]"), r"session: datetime64\[ns\] is a time"),
         (np.array([{"id": 1}] * (60 * grouped.ROWS)), "session: dict is neither number, text nor boolean"),
     ],

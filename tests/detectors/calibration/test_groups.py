@@ -8,8 +8,11 @@ import pytest
 from detectors import Reference
 from detectors.calibration import Calibration
 from detectors.calibration.groups import Together, within, worth
+from detectors.columns import as_columns
+from detectors.reference.grouping import GroupColumn
+from detectors.sketches.identity import hashes_of
 from tests.charted import WINDOW, seeded
-from tests.grouped import fitted, sessions
+from tests.grouped import ROWS, fitted, sessions
 
 
 def calibration(reference: Reference) -> Calibration:
@@ -41,13 +44,29 @@ def test_a_fit_without_groups_is_what_it_was() -> None:
     assert fitted(table).names == plain.names  # a session is no feature
 
 
-def test_numbers_and_texts_group_alike() -> None:
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, np.uint32, np.float64, np.float32, object])
+def test_numbers_and_texts_group_alike_and_zero_is_somebody(kind: type) -> None:
     table = sessions(seeded(), 60, 30)
     numbers = np.unique(table["session"], return_inverse=True)[1]
-    by_number = calibration(fitted({**table, "session": numbers}))
-    by_text = calibration(fitted({**table, "session": numbers.astype(str).astype(object)}))
+    by_number = fitted({**table, "session": numbers.astype(kind)})
+    by_text = fitted({**table, "session": numbers.astype(str).astype(object)})
 
-    assert by_number.together == by_text.together
+    assert by_number.hash == by_text.hash
+    somebody, nobody = (np.where(numbers < numbers.size // 60, each, numbers) for each in (0, None))
+    assert fitted({**table, "session": somebody.astype(kind)}).hash != fitted({**table, "session": nobody}).hash
+
+
+def test_what_events_hand_over_says_what_the_texts_say() -> None:
+    table = sessions(seeded(), 60, 30)
+    hashes = hashes_of(as_columns({"session": table["session"]})["session"], table["at"].size)
+    handed = Reference.fit_chunks(
+        lambda: [{**table, "session": hashes}],
+        timestamp="at",
+        window_ns=WINDOW,
+        group=GroupColumn("session", hashed=True),
+    )
+
+    assert handed.hash == fitted(table).hash
 
 
 def test_groups_that_never_come_together_teach_nothing() -> None:
@@ -57,12 +76,17 @@ def test_groups_that_never_come_together_teach_nothing() -> None:
     assert all(not any(learnt.alike) for learnt in calibration(fitted(alone)).features)
 
 
-def test_rows_that_say_no_group_are_taken_for_independent() -> None:
-    table = sessions(seeded(), 80, 30)
-    nobody = {**table, "session": np.full(table["at"].size, None)}
+@pytest.mark.parametrize("windows", [0, 7, 8])
+def test_rows_of_which_few_say_their_group_are_taken_for_independent(windows: int) -> None:
+    """Fewer than one row in ten, also where all rows of some windows say theirs."""
+    table, heard = sessions(seeded(), 80, 30), []
+    said = (np.arange(table["at"].size) // ROWS - 30) % 80 < windows
+    few = {**table, "session": np.where(said, table["session"], None)}
+    group = GroupColumn("session", few=lambda *numbers: heard.append(numbers))
 
-    learnt = Reference.fit_chunks(lambda: [nobody], timestamp="at", window_ns=WINDOW, group="session")
-    assert calibration(learnt).together == 0
+    learnt = Reference.fit_chunks(lambda: [few], timestamp="at", window_ns=WINDOW, group=group)
+    assert heard == ([] if windows == 8 else [(windows * ROWS, 80 * ROWS)])
+    assert (learnt.hash == fitted(few | {"session": table["session"]}, None).hash) == (windows < 8)
 
 
 def test_what_is_learnt_is_written_and_read() -> None:

@@ -39,7 +39,7 @@ def test_what_varies_more_is_measured_and_not_underestimated(size: int) -> None:
 def test_what_depends_on_its_neighbour_varies_more_in_blocks() -> None:
     """Sums over blocks grow by (1 + phi) / (1 - phi) in the long run: 2 for a half; six windows are nearly there."""
     rng = seeded()
-    found = np.median([quick_sd(dependent(rng, 0.5)) for _ in range(30)])
+    found = np.median([quick_sd(dependent(rng, 0.5)) for _ in range(90)])
 
     assert 1.4 < found < 1.9
 

@@ -21,6 +21,7 @@ from monitor.app import COMPILED
 from monitor.cli import main
 from monitor.commands import memory
 from monitor.commands.cautions import warnings
+from monitor.commands.check import estimate
 from monitor.configuration import load
 from monitor.pipeline import Pipeline
 from monitor.series.series import SeriesSpec
@@ -256,6 +257,24 @@ def test_panes_are_counted_by_window_slide_and_lateness(config: Path) -> None:
     assert memory.panes([tumbling]) == cells * 2 * 8
     assert memory.open_panes(sliding.windows) == 63
     assert memory.panes([sliding]) == cells * (2 * 8 + 61 * 2 + 8)
+    assert memory.panes([tumbling], grouped=True) == memory.panes([tumbling]) + 2 * 4096
+    assert memory.panes([sliding], grouped=True) == memory.panes([sliding]) + 3 * 4096 + 61 * 1024
+
+
+@pytest.mark.parametrize("kind", ["predictions", "labels"])
+def test_groups_are_counted_where_events_have_them(config: Path, kind: str) -> None:
+    """A pane of labels holds none."""
+    topics = [{"name": "predictions"}, {"name": "more", "kind": kind}]
+    models = [{"name": "m", "reference": "r.json", "slide": "1m", "labels": {} if kind == "labels" else None}]
+    found = []
+    for fields in ({}, {"group": "session"}):
+        topics[1]["fields"] = fields
+        found.append(estimate(load(load_settings(write(config, topics=topics, models=models)), config.parent)))
+
+    one, other = found
+    assert (other.panes_bytes > one.panes_bytes) == (kind == "predictions")
+    assert other.memory_bytes - one.memory_bytes == other.panes_bytes - one.panes_bytes
+    assert (other.panes_ahead_bytes > one.panes_ahead_bytes) == (kind == "predictions")
 
 
 def test_panes_that_run_ahead_are_as_many_as_the_pipeline_lets_be_read(config: Path) -> None:
@@ -725,6 +744,18 @@ def test_groups_that_only_the_mapping_or_only_the_reference_knows_are_a_warning(
             "`driftd reference fit --config` learns them"
         )
     ]
+
+
+@pytest.mark.parametrize(("reads", "said"), [("session", 1), (None, 0)])
+def test_a_group_of_labels_is_nobodys(config: Path, reads: str | None, said: int) -> None:
+    """No row is read from labels: whether the reference knows groups or not, a group of theirs is as none."""
+    fitted_sessions(config.parent / "r.json", reads)
+    topics = [{"name": "predictions"}, {"name": "truth", "kind": "labels", "fields": {"group": "session"}}]
+    models = [{"name": "churn", "version": "3", "reference": "r.json", "labels": {}}]
+
+    found = [line for line in warned(config, topics=topics, models=models) if "fields.group" in line]
+    assert len(found) == said
+    assert all("but no topics.fields.group says" in line for line in found)
 
 
 @pytest.mark.parametrize(

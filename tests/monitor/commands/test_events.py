@@ -127,13 +127,23 @@ def test_rows_of_a_session_are_learnt_as_such(tmp_path: Path, capsys: Output, he
     assert ", of which a row's group has 1" in capsys.readouterr().out
 
 
-def test_events_without_their_group_are_said(tmp_path: Path, capsys: Output) -> None:
+@pytest.mark.parametrize(("said", "window"), [(0, "1m"), (599, "1m"), (600, "1m"), (599, "30m")])
+def test_events_of_which_few_say_their_group_are_on_their_own(
+    tmp_path: Path, capsys: Output, said: int, window: str
+) -> None:
+    """Also where whole windows say theirs, and where the reference is too short for a calibration."""
     topics = [{"name": "predictions", "fields": {"prediction": "output.score", "group": "client.session"}}]
-    fitted(write(tmp_path, topics=topics), "--input", lines(tmp_path, events()))
+    rows = sessions()
+    for row in rows[: 3000 - said] + rows[3000:]:
+        del row["client"]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    without = fitted(write(alone), "--input", lines(alone, rows), "--window", window)
+    capsys.readouterr()
+    reference = fitted(write(tmp_path, topics=topics), "--input", lines(tmp_path, rows), "--window", window)
 
-    assert (
-        "no event says what it belongs to in client.session: rows are taken for independent" in capsys.readouterr().err
-    )
+    line = f"{said} of 6,000 events say what they belong to in client.session: too few, rows are taken for independent"
+    assert (line in capsys.readouterr().err) == (reference.hash == without.hash) == (said < 600)
 
 
 def test_a_group_among_the_features_is_none_of_them(tmp_path: Path, capsys: Output) -> None:

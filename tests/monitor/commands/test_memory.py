@@ -10,6 +10,7 @@ import pytest
 from detectors import Reference
 from detectors.calibration import Calibration
 from detectors.charts import BudgetSpec, Charts
+from detectors.sketches import GroupSizes
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
 from monitor.series.judging import Judging
@@ -77,3 +78,12 @@ def test_profiles_take_what_is_estimated_and_charts_no_more() -> None:
     assert profiles >= 60 * 168 * 4 * calibration.cells.width
     assert profiles < read < profiles + 60 * memory.CHARTS_BYTES
     assert both - read < profiles / 2  # a copy would take as much again
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(100, 512), (30_000, 1024)])
+def test_groups_of_a_pane_take_what_is_estimated(rows: int, kept: int) -> None:
+    groups = GroupSizes()
+    groups.update(np.full(rows, 7, dtype=np.uint64))
+
+    assert groups.sums.nbytes == memory.COUNTING_GROUPS
+    assert groups.packed().sums.nbytes == kept <= memory.KEPT_GROUPS

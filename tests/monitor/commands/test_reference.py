@@ -274,12 +274,19 @@ MILLISECONDS = pa.timestamp("ms")
 @pytest.mark.parametrize(
     ("session", "said"),
     [
-        (lambda at: pa.nulls(at.size), "--group: fewer than one row in ten says in session what it belongs to"),
+        (lambda at: pa.nulls(at.size), "group session: 0 of 5,760 rows say what they belong to, fewer than one in ten"),
         (
             lambda at: pa.nulls(at.size, pa.string()),
-            "--group: fewer than one row in ten says in session what it belongs to",
+            "group session: 0 of 5,760 rows say what they belong to, fewer than one in ten",
         ),
-        (lambda at: pa.array([""] * at.size), "--group: fewer than one row in ten says in session what it belongs to"),
+        (
+            lambda at: pa.array([""] * at.size),
+            "group session: 0 of 5,760 rows say what they belong to, fewer than one in ten",
+        ),
+        (
+            lambda at: pa.array([f"s{each}" if 100 <= each < 140 else None for each in at]),
+            "group session: 400 of 5,760 rows say what they belong to, fewer than one in ten",
+        ),
         (
             lambda at: pa.array([b"%16d" % each for each in at], pa.binary(16)),
             "--group: session is of type fixed_size_bin",
@@ -288,7 +295,7 @@ MILLISECONDS = pa.timestamp("ms")
         (lambda at: pa.array([[each] for each in at]), "--group: session is nested and cannot say"),
         (lambda at: pa.array([{"id": each} for each in at]), "--group: session is nested and cannot say"),
     ],
-    ids=["null", "no text", "empty", "binary", "time", "list", "struct"],
+    ids=["null", "no text", "empty", "some windows", "binary", "time", "list", "struct"],
 )
 def test_a_group_that_cannot_be_read_is_refused(
     home: Path, capsys: Output, session: Callable[[Any], Any], said: str
@@ -317,6 +324,20 @@ def test_whole_numbers_that_no_double_tells_apart_are_groups_apart(home: Path, e
         (home / "h.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found.to_pylist()))
 
     assert together(f"h.{ending}") == pytest.approx(10, abs=1)
+
+
+def test_a_group_is_the_same_however_its_numbers_are_held(home: Path) -> None:
+    sessions(home / "visits.parquet")
+    found = pq.read_table(home / "visits.parquet")
+    numbers = found["session"].dictionary_encode().combine_chunks().indices
+    hashes = set()
+    for kind in (pa.int64(), pa.uint32(), pa.uint64(), pa.string()):
+        held = found.set_column(found.column_names.index("session"), "session", numbers.cast(kind))
+        pq.write_table(held, home / "visits.parquet")
+        assert fit("--timestamp", "at", "--group", "session", source="visits.parquet") == 0
+        hashes.add(Reference.load("out.json").hash)
+
+    assert len(hashes) == 1
 
 
 def test_fit_says_whose_hours_it_learnt_and_how_many_holidays_it_knows(home: Path, capsys: Output) -> None:

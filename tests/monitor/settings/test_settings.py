@@ -838,12 +838,47 @@ def test_the_group_of_a_model_is_that_of_its_topics(config: Path) -> None:
 @pytest.mark.parametrize(
     ("groups", "fields", "said"),
     [
-        (("user", "client"), {}, "m0 by user, m1 by client: name their groups in topics.fields.group, a topic each"),
-        (("user",), {"group": "client"}, "topics.predictions.fields.group is client, that of m0 user"),
-        (("id",), {}, "group id is also the id, which each row has for itself"),
+        (
+            ("user", "client"),
+            {},
+            "models.m0.group is user, models.m1.group is client: rows are read once for all models; name their groups in topics.fields.group, a topic each",
+        ),
+        (
+            ("user",),
+            {"group": "client"},
+            "models.m0.group is user, but topics.predictions.fields.group is client; drop one of them",
+        ),
+        (
+            ("id",),
+            {},
+            "models.m0.group: in topics.predictions, group id is also the id, which each row has for itself; give another path to one of them",
+        ),
+        (
+            ("ts",),
+            {},
+            "models.m0.group: in topics.predictions, group ts is also ts, the path of timestamp; give another path to one of them",
+        ),
+        ((None, "a..b"), {}, "models[1].group: must be a dotted path such as meta.time (is 'a..b')"),
+        (("",), {}, "models[0].group: must be a dotted path such as meta.time (is '')"),
     ],
 )
-def test_groups_that_cannot_be_are_refused(
-    config: Path, groups: tuple[str, ...], fields: dict[str, str], said: str
+def test_groups_that_cannot_be_are_refused_by_their_key(
+    config: Path, groups: tuple[str | None, ...], fields: dict[str, str], said: str
 ) -> None:
-    assert said in refusal(config, grouped(*groups, fields=fields))
+    assert refusal(config, grouped(*groups, fields=fields)) == said
+
+
+@pytest.mark.parametrize(
+    ("group", "fields", "said"),
+    [
+        ("ts", {}, "defaults.group: in topics.predictions, group ts is also ts, the path of timestamp; "),
+        ("user", {"group": "client"}, "defaults.group is user, but topics.predictions.fields.group is client; "),
+        ("a..b", {}, "defaults.group: must be a dotted path such as meta.time (is 'a..b')"),
+    ],
+)
+def test_a_group_of_all_models_is_refused_by_its_key(
+    config: Path, group: str, fields: dict[str, str], said: str
+) -> None:
+    found = grouped(None, None, fields=fields) | {"defaults": {"group": group}}
+
+    assert refusal(config, found).startswith(said)
