@@ -43,8 +43,10 @@ if TYPE_CHECKING:
         RegressionTask,
         ReliabilityBin,
         ScoreEstimator,
+        SelectionBias,
         TaskMismatchError,
         Unavailable,
+        selection_bias,
         truths,
     )
 
@@ -99,6 +101,7 @@ __all__ = [
     "ScoreEstimator",
     "Scorer",
     "Scores",
+    "SelectionBias",
     "Sketch",
     "Tally",
     "TaskMismatchError",
@@ -112,6 +115,7 @@ __all__ = [
     "ks",
     "missing",
     "psi",
+    "selection_bias",
     "truths",
     "unseen",
     "volume",

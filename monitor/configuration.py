@@ -19,7 +19,7 @@ from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
-from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, show_duration
 from monitor.settings.schema import (
     MOST_CLASSES,
@@ -40,6 +40,8 @@ from monitor.targets.secrets import SecretError, Secrets
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
+LATER_KEYS_OF_PERFORMANCE = ("costs", "quantile")
+MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,10 @@ class Configuration:
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
+            of_performance = told.get("performance") or {}
+            for name in LATER_KEYS_OF_PERFORMANCE:
+                if of_performance and of_performance[name] == PerformanceSettings.model_fields[name].get_default():
+                    del of_performance[name]
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
@@ -224,12 +230,34 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
         raise ConfigError(
             f"{key}.classes: must be {FEWEST_CLASSES} to {MOST_CLASSES} distinct classes, not {len(classes)}"
         )
-    for name in chosen.metrics:
-        if name not in METRICS[task]:
-            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(METRICS[task])}")
+    refuse_of_another_task(chosen, task, key)
     weighted = any(topic.fields.weight is not None for topic in settings.topics)
-    metrics = tuple(dict.fromkeys(chosen.metrics))
-    return Truth(task, chosen.threshold, labels.positive, labels.negative, classes, weighted=weighted, metrics=metrics)
+    return Truth(
+        task,
+        chosen.threshold,
+        labels.positive,
+        labels.negative,
+        classes,
+        weighted=weighted,
+        metrics=tuple(dict.fromkeys(chosen.metrics)),
+        ranges=quarters(predicted) if task == REGRESSION and isinstance(predicted, NumericBaseline) else (),
+        costs=None if chosen.costs is None else tuple(chosen.costs.model_dump().values()),
+        quantile=chosen.quantile,
+    )
+
+
+def refuse_of_another_task(chosen: PerformanceSettings, task: str, key: str) -> None:
+    """Raise ConfigError for a metric, or for what one needs, that its task does not have."""
+    if chosen.costs is not None and task != BINARY:
+        raise ConfigError(f"{key}.costs: are of task {BINARY}, and this one is {task}")
+    if chosen.quantile != MEDIAN and task != REGRESSION:
+        raise ConfigError(f"{key}.quantile: is of task {REGRESSION}, and this one is {task}")
+    there = METRICS[task] if chosen.costs is None else (*METRICS[task], MONEY)
+    for name in chosen.metrics:
+        if name == MONEY and name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} needs {key}.costs")
+        if name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(there)}")
 
 
 def usual_task(predicted: FeatureBaseline | None) -> str:

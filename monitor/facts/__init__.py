@@ -23,10 +23,13 @@ from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.performance import (
     DELAY_BOUNDS,
     ClassCoverage,
+    ClassTold,
+    CoverageTest,
     JoinCounted,
     LabelDelays,
     MetricTold,
     PerformanceJudged,
+    ReliabilityTold,
 )
 from monitor.facts.sources import (
     ForeignCommit,
@@ -118,6 +121,8 @@ __all__ = [
     "CheckpointFailed",
     "CheckpointSaved",
     "ClassCoverage",
+    "ClassTold",
+    "CoverageTest",
     "DaemonStarted",
     "DaemonStopped",
     "DecisionEnded",
@@ -150,6 +155,7 @@ __all__ = [
     "Qualities",
     "RateImproved",
     "RecordsSkipped",
+    "ReliabilityTold",
     "RetrainDecided",
     "SourceAnswered",
     "SourceTroubled",
