@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from monitor.explain.performance import figure, spelled
-from monitor.facts import PerformanceJudged
+from monitor.facts import MetricTold, PerformanceJudged
 from monitor.html import plots
-from monitor.html.figures import share
-from monitor.html.markup import Markup, tag
+from monitor.html.figures import NONE, share
+from monitor.html.markup import Inside, Markup, tag
 from monitor.html.plots import Scale, TimeAxis
 
 HIGH = 1000.0  # steps of a drawing
@@ -48,6 +48,16 @@ def coverage_plot(axis: TimeAxis, windows: Sequence[PerformanceJudged]) -> Marku
     described = f"Share of predictions with a label: last {last}"
     drawn = plots.drawing(described, scale, plots.line("score", points, scale))
     return plots.row("calm", label, [drawn, plots.level_words([(0.0, "all")])])
+
+
+def cell(metric: MetricTold | None) -> Inside:
+    """Return a metric with its interval, or why there is none."""
+    if metric is None or metric.value is None:
+        return NONE if metric is None else tag("span", NONE, title=metric.because)
+    if metric.lower is None or metric.upper is None:
+        return figure(metric.value)
+    reach = f" {figure(metric.lower)} to {figure(metric.upper)}"
+    return [figure(metric.value), tag("span", reach, class_="quiet small")]
 
 
 def scale_of(values: Sequence[float]) -> Scale:

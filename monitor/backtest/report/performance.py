@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from detectors.durations import show_duration
 from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import JudgedAge
-from monitor.explain.performance import bias_words, figure, spelled
-from monitor.facts import MetricTold, PerformanceJudged
+from monitor.explain.performance import bias_words, spelled
+from monitor.facts import PerformanceJudged
 from monitor.html import plots
-from monitor.html.figures import NONE, count, moment, plural, share
-from monitor.html.markup import Inside, Markup, table, tag
-from monitor.html.performance import coverage_plot, drawn_metrics, metric_plot
+from monitor.html.figures import count, moment, plural, share
+from monitor.html.markup import Markup, table, tag
+from monitor.html.performance import cell, coverage_plot, drawn_metrics, metric_plot
 
 DRAWN = 6  # metrics
 LISTED = 100  # windows
@@ -70,13 +70,3 @@ def labels_in(judged: PerformanceJudged) -> str:
     """Return how many labels are in, and whether they come at random."""
     biased = judged.coverage_test is not None and judged.coverage_test.beyond_chance
     return f"{share(judged.coverage)}{' *' if biased else ''}"
-
-
-def cell(metric: MetricTold | None) -> Inside:
-    """Return a metric with its interval, or why there is none."""
-    if metric is None or metric.value is None:
-        return NONE if metric is None else tag("span", NONE, title=metric.because)
-    if metric.lower is None or metric.upper is None:
-        return figure(metric.value)
-    reach = f" {figure(metric.lower)} to {figure(metric.upper)}"
-    return [figure(metric.value), tag("span", reach, class_="quiet small")]
