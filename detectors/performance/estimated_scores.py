@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from detectors.baseline import Baseline
 from detectors.encoding import PREDICTION
 from detectors.features import Floats, Ints, NumericFeature
+from detectors.performance.binary import BinaryCounts
 from detectors.performance.confusion import NO_PREDICTED, PER, CostMatrix
 from detectors.performance.counts import column
 from detectors.performance.curves import area_and_slope, precision_and_slope
@@ -117,6 +118,18 @@ class ScoreEstimator:
         counts = np.bincount(places, minlength=4 * feature.usable)
         return cls(feature, counts.reshape(2, feature.usable, 2), threshold)
 
+    @classmethod
+    def of_counts(cls, counts: BinaryCounts) -> "ScoreEstimator":
+        """Learn from counts of labelled scores, to tell what scores of the same task are worth.
+
+        Raises ValueError where only one label occurs.
+        """
+        edges, threshold = counts.task.edges, counts.task.threshold
+        above = np.append(edges, np.inf) >= threshold  # it is an edge, so a bin is wholly above or below
+        rows = np.pad(counts.histogram.astype(np.int64), ((0, 0), (0, 1)))
+        labelled = np.stack([np.where(above, 0, rows), np.where(above, rows, 0)], axis=2)
+        return cls(NumericFeature(PREDICTION, edges.copy(), discrete=False), labelled, threshold)
+
     @cached_property
     def _blocks(self) -> Ints:
         """Which block of equal chance each of the cells, cut at the threshold, is in, int64[2·cells]; empty ones go with those before."""
@@ -159,9 +172,12 @@ class ScoreEstimator:
         return np.where(whole > 0, rows / np.maximum(whole, 1), np.stack([~above, above], axis=1))
 
     def estimate(
-        self, window: Sketch | ArrayLike, confidence: float = 0.95, costs: CostMatrix | None = None
+        self, window: Sketch | BinaryCounts | ArrayLike, confidence: float = 0.95, costs: CostMatrix | None = None
     ) -> EstimatedPerformance:
-        """Return what a window is worth, by its sketch, or by its scores [n]; missing ones are left out."""
+        """Return what a window is worth, by its sketch, or by its scores [n]; missing ones are left out.
+
+        Of an estimator `of_counts` also by counts of the same task: their labels are not looked at.
+        """
         cells = self._cells(window)
         rows = int(cells.sum())
         mass = (cells[:, None] * self._sides).ravel()
@@ -174,8 +190,10 @@ class ScoreEstimator:
             return EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
         return EstimatedPerformance(guess.metrics(confidence, costs), rows, unknown / rows)
 
-    def _cells(self, window: Sketch | ArrayLike) -> Ints:
+    def _cells(self, window: Sketch | BinaryCounts | ArrayLike) -> Ints:
         """Rows by cell: under, the bins, over."""
+        if isinstance(window, BinaryCounts):
+            return np.append(window.histogram.sum(axis=0), 0)
         if isinstance(window, Sketch):
             return window.row(self.feature.name)[: self.feature.usable]
         scores = column(window, None, "scores")
