@@ -16,6 +16,7 @@ from detectors.calibration.holidays import HolidaysError, is_country, read_holid
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
+from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
@@ -187,6 +188,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             choices={name: feature_choice(feature) for name, feature in model.features.items() if not feature.ignore},
             plan=plan,
             learn_for=model.learn_for,
+            estimate=estimate_of(settings, model, reference),
             model_budget=settings.alerting.false_alarms_per_month,
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
@@ -198,14 +200,17 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
     """What a model's performance is judged by; None where it has no labels. Raises ConfigError."""
     labels = model.labels
     if labels is None:
-        if model.performance is not None:
-            raise ConfigError(f"models.{model.name}.performance: needs labels; add a section labels to the model")
+        if model.performance is not None and reference.performance is None:
+            raise ConfigError(
+                f"models.{model.name}.performance: needs labels; add a section labels to the model, or fit its reference with --label"
+            )
         return None
     join = JoinSpec(model.window, model.slide or model.window, labels.ages[-1], rows_within(labels.join_memory))
     topics = frozenset(
         topic.name for topic in settings.topics if topic.kind == "labels" and labels.topic in {None, topic.name}
     )
-    return PerformanceSpec(join, labels.ages, truth_of(settings, model, labels, reference), topics)
+    truth = truth_of(settings, model, labels, reference)
+    return PerformanceSpec(join, labels.ages, truth, topics, expectation(reference, truth))
 
 
 def rows_within(memory: int) -> int:
@@ -217,8 +222,11 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
     """How a model's labels are counted: as its configuration says, else as the prediction of its reference is. Raises ConfigError."""
     chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
     predicted = reference.features.get(PREDICTION)
+    known = reference.performance
     categories = predicted.categories if isinstance(predicted, CategoricalBaseline) else ()
-    task = chosen.task or usual_task(predicted)
+    if known is not None:
+        categories = known.classes or categories
+    task = chosen.task or (usual_task(predicted) if known is None else known.task)
     classes = tuple(chosen.classes or categories) if task == MULTICLASS else ()
     if task == MULTICLASS and not FEWEST_CLASSES <= len(set(classes)) == len(classes) <= MOST_CLASSES:
         raise ConfigError(
@@ -229,7 +237,23 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
             raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(METRICS[task])}")
     weighted = any(topic.fields.weight is not None for topic in settings.topics)
     metrics = tuple(dict.fromkeys(chosen.metrics))
-    return Truth(task, chosen.threshold, labels.positive, labels.negative, classes, weighted=weighted, metrics=metrics)
+    positive, negative = labels_of(labels, reference)
+    return Truth(task, chosen.threshold, positive, negative, classes, weighted=weighted, metrics=metrics)
+
+
+def labels_of(labels: LabelsSettings, reference: Reference) -> tuple[str, str | None]:
+    """The positive label and the other one: as configured, else as the reference's labels have them."""
+    known = reference.performance
+    if known is None or known.task != BINARY or {"positive", "negative"} & labels.model_fields_set:
+        return labels.positive, labels.negative
+    return known.positive, known.negative
+
+
+def estimate_of(settings: Settings, model: ModelSettings, reference: Reference) -> EstimateSpec | None:
+    """By what a model's performance is estimated before labels come; None where its reference has none. Raises ConfigError."""
+    if reference.performance is None:
+        return None
+    return estimate_spec(reference, truth_of(settings, model, model.labels or LabelsSettings(), reference))
 
 
 def usual_task(predicted: FeatureBaseline | None) -> str:

@@ -26,6 +26,8 @@ from monitor.facts.performance import (
     JoinCounted,
     LabelDelays,
     MetricTold,
+    PerformanceDifference,
+    PerformanceEstimated,
     PerformanceJudged,
 )
 from monitor.facts.sources import (
@@ -102,6 +104,7 @@ Fact = (
     | DaemonStarted
     | DaemonStopped
     | PerformanceJudged
+    | PerformanceEstimated
     | JoinCounted
     | LabelDelays
 )
@@ -146,6 +149,8 @@ __all__ = [
     "PartitionsAssigned",
     "PartitionsHeld",
     "PartitionsUnreachable",
+    "PerformanceDifference",
+    "PerformanceEstimated",
     "PerformanceJudged",
     "Qualities",
     "RateImproved",

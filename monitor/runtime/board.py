@@ -46,6 +46,7 @@ from monitor.facts import (
     PanesOpen,
     PartitionsHeld,
     PartitionsUnreachable,
+    PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
     RetrainDecided,
@@ -210,6 +211,9 @@ class Board:
     performance: Mapping[SeriesKey, Mapping[Nanos, PerformanceJudged]] = field(
         default_factory=dict
     )  # of series with labels: the last window judged, by age
+    estimated: Mapping[SeriesKey, PerformanceEstimated | None] = field(
+        default_factory=dict
+    )  # of series whose reference has labels: the last closed window, None before one
     delays: Mapping[SeriesKey, LabelDelays] = field(default_factory=dict)  # likewise, of all labels since the start
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
@@ -362,6 +366,8 @@ class Board:
                 self.tracks[key].add(fact)
             case PerformanceJudged() | JoinCounted() | LabelDelays():
                 self._perform(fact)
+            case PerformanceEstimated(key):
+                self.estimated = {**self.estimated, key: fact}
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):

@@ -16,13 +16,13 @@ from monitor.facts import (
     AlertSeen,
     BaselineTrails,
     LevelChanged,
-    MetricTold,
     PerformanceJudged,
     WindowClosed,
     WindowIds,
 )
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
+from monitor.runtime.estimated import difference_item, estimated, metric_item
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
@@ -34,7 +34,10 @@ def models(board: Board) -> Iterator[dict[str, Any]]:
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
         item = model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
-        yield item | {"performance": performance(board.performance.get(key))}
+        yield item | {
+            "performance": performance(board.performance.get(key)),
+            "estimated": estimated(board.estimated, key),
+        }
 
 
 Held = tuple[Mapping[str, LevelChanged], Mapping[str, BaselineTrails]]  # by feature: its level, and its recent past
@@ -102,20 +105,9 @@ def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
         ],
         "delay_seconds": {"median": judged.delay_median, "most": judged.delay_most},
         "left_out": judged.left_out,
-        "metrics": {metric.name: metric_item(metric) for metric in judged.metrics},
-    }
-
-
-def metric_item(metric: MetricTold) -> dict[str, Any]:
-    """A metric with its interval, or why there is none."""
-    interval = None if metric.lower is None or metric.upper is None else [metric.lower, metric.upper]
-    return {
-        "estimate": "realised",
-        "value": metric.value,
-        "interval": interval,
-        "bounds": metric.bounds,
-        "rows": metric.rows,
-        "because": metric.because,
+        "metrics": {metric.name: metric_item(metric, "realised") for metric in judged.metrics},
+        "estimated": {metric.name: metric_item(metric, "estimated") for metric in judged.estimated},
+        "difference": {each.name: difference_item(each) for each in judged.differences},
     }
 
 

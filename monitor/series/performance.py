@@ -16,6 +16,7 @@ import numpy as np
 
 from detectors.features import Ints
 from monitor.facts import DELAY_BOUNDS, ClassCoverage, Fact, JoinCounted, LabelDelays, PerformanceJudged, StateReset
+from monitor.series.estimating import EstimateSpec
 from monitor.series.records import Entry, Owner, Record
 from monitor.series.truth import Truth
 from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
@@ -40,6 +41,7 @@ class PerformanceSpec:
     ages: tuple[Nanos, ...]
     truth: Truth
     topics: frozenset[str] = frozenset()
+    expectation: EstimateSpec | None = None  # None: labelled rows are not estimated by their predictions
 
     @property
     def fingerprint(self) -> str:
@@ -229,6 +231,7 @@ class Performance:
             delay_median=_quantile(total.delays, 0.5),
             delay_most=_quantile(total.delays, MOST),
             left_out=total.counts.left_out,
+            estimated=() if self.spec.expectation is None else self.spec.expectation.told(total.counts)[0],
         )
 
     def _pane(self, start: Nanos, number: int, level: int) -> PaneTruth:
