@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
 from monitor.settings import ConfigError, Settings, masked, show_duration
+from monitor.settings.judges import decision_spec
 from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
@@ -40,6 +41,9 @@ from monitor.targets.secrets import SecretError, Secrets
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
+
+
+LATER_PERFORMANCE_KEYS = ("thresholds",)  # the same of the section performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,21 @@ class Configuration:
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
+            if told.get("performance"):
+                _drop_unused(told["performance"], LATER_PERFORMANCE_KEYS)
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
 
     def _from_base(self, path: str) -> str:
         return str(Path(path).relative_to(self.base)) if Path(path).is_relative_to(self.base) else path
+
+
+def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
+    """Drop these keys of a section performance where they are left at their defaults."""
+    for name in names:
+        if told[name] == PerformanceSettings.model_fields[name].get_default(call_default_factory=True):
+            del told[name]
 
 
 def load(
@@ -205,7 +218,9 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
     topics = frozenset(
         topic.name for topic in settings.topics if topic.kind == "labels" and labels.topic in {None, topic.name}
     )
-    return PerformanceSpec(join, labels.ages, truth_of(settings, model, labels, reference), topics)
+    truth = truth_of(settings, model, labels, reference)
+    decision = decision_spec(model, truth, reference, budget_of(settings, model))
+    return PerformanceSpec(join, labels.ages, truth, topics, decision)
 
 
 def rows_within(memory: int) -> int:
@@ -274,9 +289,8 @@ def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSp
     alerting, features = settings.alerting, model.features.items()
     if alerting.false_alarms_per_month is None:
         return None
-    versions = sum(other.name == model.name for other in settings.models)  # which share the model's budget
     return BudgetSpec(
-        per_month=alerting.false_alarms_per_month / versions,
+        per_month=alerting.false_alarms_per_month / versions_of(settings, model),
         pane_ns=model.slide or model.window,
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},
@@ -287,6 +301,17 @@ def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSp
         baseline=Comparison.parse(model.baseline),
         own_baselines={name: Comparison.parse(each.baseline) for name, each in features if each.baseline is not None},
     )
+
+
+def versions_of(settings: Settings, model: ModelSettings) -> int:
+    """How many versions share the model's budget."""
+    return sum(other.name == model.name for other in settings.models)
+
+
+def budget_of(settings: Settings, model: ModelSettings) -> float | None:
+    """False alarms a month of one version; None where there is no budget."""
+    budget = settings.alerting.false_alarms_per_month
+    return None if budget is None else budget / versions_of(settings, model)
 
 
 def refuse_impossible(key: str, reference: Reference, plan: BudgetSpec | None) -> None:
