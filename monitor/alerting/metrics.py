@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Source(StrEnum):
+class JudgedBy(StrEnum):
     """By what a metric is judged."""
 
     THRESHOLD = "threshold"  # an absolute one, of the configuration
@@ -26,7 +26,7 @@ class MetricEvidence:
     upper: float
     bound: float
     at_least: bool
-    by: tuple[Source, ...]
+    by: tuple[JudgedBy, ...]
     windows: int
     coverage: float
     size: bool = False  # the metric's size is meant

@@ -2,20 +2,20 @@
 
 import math
 
-from monitor.alerting.metrics import MetricEvidence, Source
+from monitor.alerting.metrics import MetricEvidence, JudgedBy
 from monitor.explain.figures import share
 
 MOST_DECIMALS, USUAL_DECIMALS = 6, 4
-JUDGES = {Source.CHART: "its chart", Source.BETS: "the e-detector"}
+JUDGES = {JudgedBy.CHART: "its chart", JudgedBy.BETS: "the e-detector"}
 
 
 def explain_metric(metric: MetricEvidence) -> str:
     """Say what a metric has become.
 
     >>> judged = dict(metric="accuracy", value=0.8412, lower=0.8304, upper=0.8513, windows=3, coverage=0.71)
-    >>> explain_metric(MetricEvidence(bound=0.9, at_least=True, by=(Source.THRESHOLD,), **judged))
+    >>> explain_metric(MetricEvidence(bound=0.9, at_least=True, by=(JudgedBy.THRESHOLD,), **judged))
     '0.84 (0.83 to 0.85) against at least 0.90, 71 % of labels in'
-    >>> explain_metric(MetricEvidence(bound=0.91, at_least=True, by=(Source.CHART, Source.BETS), usual=0.91, **judged))
+    >>> explain_metric(MetricEvidence(bound=0.91, at_least=True, by=(JudgedBy.CHART, JudgedBy.BETS), usual=0.91, **judged))
     '0.91 → 0.84 (0.83 to 0.85) by its chart and the e-detector, 71 % of labels in'
     """
     decimals = decimals_of(metric.upper - metric.lower)
@@ -23,7 +23,7 @@ def explain_metric(metric: MetricEvidence) -> str:
     held = f"{value} ({low} to {high})"
     judges = [JUDGES[each] for each in metric.by if each in JUDGES]
     by = f" by {' and '.join(judges)}" if judges else ""
-    if Source.THRESHOLD in metric.by:
+    if JudgedBy.THRESHOLD in metric.by:
         limit = f"{'at least' if metric.at_least else 'at most'} {written(metric.bound, decimals)}"
         size = " in size" if metric.size else ""
         held += f" against {limit}{size}{f', also{by}' if by else ''}"

@@ -20,7 +20,7 @@ from detectors.performance.bounded import LossSum, loss_of
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.budget import BY_PERFORMANCE
 from monitor.alerting.episodes import OPEN, Evidence, worst
-from monitor.alerting.metrics import MetricEvidence, Source, metric_feature
+from monitor.alerting.metrics import MetricEvidence, JudgedBy, metric_feature
 from monitor.alerting.rules import AlertRule, Severity, Signal
 from monitor.facts import AlertSeen, Fact, PerformanceJudged, StateReset, WindowSpan
 from monitor.series.alerts import Teller
@@ -42,7 +42,7 @@ class MetricJudge:
     """
 
     metric: str
-    source: Source
+    source: JudgedBy
     bound: MetricBound
     arl: float
     hold: int = 1
@@ -126,7 +126,7 @@ class Judge:
         self.since: Nanos | None = None  # end of the first window of the run
         self.told = 0.0  # how far beyond the bound it surely was, when that was told last
         self.grown = False
-        bets = spec.source is Source.BETS
+        bets = spec.source is JudgedBy.BETS
         self._design = BettingDesign(spec.limit, spec.arl) if bets else BoundDesign.of(spec.arl)
         self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
 
@@ -167,7 +167,7 @@ class Judge:
         return Signal.BREACH if self._is_wrong(metric) else Signal.CLEAR
 
     def _is_wrong(self, metric: Measured) -> bool:
-        if self.spec.source is not Source.CHART:
+        if self.spec.source is not JudgedBy.CHART:
             return self.spec.bound.beyond(metric.value) > 0
         deviate = self.spec.bound.deviate(metric.value, metric.interval)
         return deviate is None or deviate > DRIFT
@@ -187,7 +187,7 @@ class Judge:
         self.evidence = saved.bound or saved.bets or self.evidence
 
 
-class Decision:
+class PerformanceDecision:
     """The judges of one series and its incident."""
 
     def __init__(self, key: SeriesKey, spec: DecisionSpec, truth: Truth, interval: Nanos) -> None:

@@ -3,7 +3,7 @@
 from detectors import Reference
 from detectors.charts.budget import points_per_month
 from detectors.charts.metric_bounds import MetricBound
-from monitor.alerting.metrics import Source
+from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec, MetricJudge
 from monitor.series.truth import METRICS, Truth
@@ -40,7 +40,7 @@ def decision_spec(
 def _by_threshold(name: str, bound: MetricBound, threshold: MetricThresholdSettings, arl: float) -> MetricJudge:
     return MetricJudge(
         metric=name,
-        source=Source.THRESHOLD,
+        source=JudgedBy.THRESHOLD,
         bound=bound,
         arl=arl,
         hold=threshold.hold,

@@ -9,11 +9,11 @@ import pytest
 
 from detectors import BinaryCounts, BinaryTask
 from detectors.charts.metric_bounds import MetricBound
-from monitor.alerting.metrics import Source
+from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, PerformanceJudged, StateReset
-from monitor.series.deciding import Decision, DecisionSpec, MetricJudge
+from monitor.series.deciding import PerformanceDecision, DecisionSpec, MetricJudge
 from monitor.series.records import Entry
 from monitor.series.truth import BINARY, Truth
 from monitor.targets.payloads import Sender, notices
@@ -26,11 +26,11 @@ MONTH = 200.0  # windows
 
 def threshold(metric: str = "accuracy", limit: float = 0.9, **more: Any) -> MetricJudge:
     at_least = metric not in {"log_loss", "brier"}
-    return MetricJudge(metric, Source.THRESHOLD, MetricBound(limit, at_least), arl=5 * MONTH, **more)
+    return MetricJudge(metric, JudgedBy.THRESHOLD, MetricBound(limit, at_least), arl=5 * MONTH, **more)
 
 
-def make_decision(*judges: MetricJudge, truth: Truth | None = None) -> Decision:
-    return Decision(KEY, DecisionSpec(judges or (threshold(),), "hash"), truth or Truth(BINARY), MINUTE)
+def make_decision(*judges: MetricJudge, truth: Truth | None = None) -> PerformanceDecision:
+    return PerformanceDecision(KEY, DecisionSpec(judges or (threshold(),), "hash"), truth or Truth(BINARY), MINUTE)
 
 
 def counted(right: int, wrong: int) -> Any:
@@ -46,7 +46,7 @@ def judged(number: int, rows: int, *, length: int = 1, final: bool = True) -> Pe
     return PerformanceJudged(KEY, at(number), at(number + length), MINUTE, final, BINARY, 2 * rows, rows, 1.0, ())
 
 
-def taken(decision: Decision, windows: Sequence[tuple[int, int]], first: int = 0) -> list[Fact]:
+def taken(decision: PerformanceDecision, windows: Sequence[tuple[int, int]], first: int = 0) -> list[Fact]:
     """The facts of windows of so many rows that are right and wrong."""
     return [
         fact
@@ -140,7 +140,7 @@ def test_provisional_windows_decide_nothing() -> None:
     assert make_decision().take(judged(0, 1000, final=False), counted(*BAD)) == []
 
 
-def saved(decision: Decision) -> list[Entry]:
+def saved(decision: PerformanceDecision) -> list[Entry]:
     return decision.changes()
 
 
