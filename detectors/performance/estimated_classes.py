@@ -30,6 +30,8 @@ NAMES: Final = ("accuracy", "macro_f1", "weighted_f1")
 class ClassEstimator:
     """What predicted classes mean, by counts of the reference's labels.
 
+    The classes that its prediction has come first in the task of `labelled`; those behind are of labels alone.
+
     >>> from detectors import Reference
     >>> said, labels = ["a"] * 100 + ["b"] * 100, ["a"] * 90 + ["b"] * 10 + ["a"] * 40 + ["b"] * 60
     >>> reference = Reference.fit({"class": said}, prediction="class")
@@ -83,9 +85,10 @@ class ClassEstimator:
         """Predictions by class, and of other classes."""
         many = len(self.labelled.task.classes)
         if isinstance(window, Sketch):
-            counts = window.row(PREDICTION)
-        else:
-            counts = np.bincount(self.labelled.task.codes(window), minlength=many + 1)
+            counts = window.row(PREDICTION)[:-1]  # all but those that are missing
+            known, others = counts[:-1], int(counts[-1])
+            return np.pad(known, (0, many - known.size)), others
+        counts = np.bincount(self.labelled.task.codes(window), minlength=many + 1)
         return counts[:many], int(counts[many])
 
     def _metric(self, name: str, said: Ints, confidence: float) -> Metric:
