@@ -21,7 +21,7 @@ from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
 from monitor.settings import ConfigError, Settings, masked, show_duration
-from monitor.settings.judges import decision_spec
+from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
@@ -43,7 +43,7 @@ FEWEST_CLASSES = 2
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
 
 
-LATER_PERFORMANCE_KEYS = ("thresholds",)  # the same of the section performance
+LATER_PERFORMANCE_KEYS = ("thresholds", "watch")  # the same of the section performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +186,10 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             raise ConfigError(f"{where}: every feature is ignored")
         reference = reference.select(kept)
     rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
-    plan = chart_plan(settings, model, base)
-    refuse_impossible(f"models.{model.name}", reference, plan)
     performance = performance_spec(settings, model, whole)
+    share = PERFORMANCE_SHARE if performance is not None and performance.decision is not None else 0.0
+    plan = chart_plan(settings, model, base, 1 - share)
+    refuse_impossible(f"models.{model.name}", reference, plan)
     return SeriesSpec(
         key=SeriesKey(model.name, model.series_version),
         windows=WindowSpec(model.window, model.slide or model.window, model.lateness),
@@ -284,13 +285,14 @@ def holidays_of(model: ModelSettings, base: Path) -> tuple[int, ...] | None:
         raise ConfigError(f"models.{model.name}.{error}") from None
 
 
-def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSpec | None:
-    """What the budget asks of a model's charts; None where there is no budget."""
+def chart_plan(settings: Settings, model: ModelSettings, base: Path, share: float = 1.0) -> BudgetSpec | None:
+    """What the budget, or this share of it, asks of a model's charts; None where there is no budget."""
     alerting, features = settings.alerting, model.features.items()
-    if alerting.false_alarms_per_month is None:
+    budget = budget_of(settings, model)
+    if budget is None:
         return None
     return BudgetSpec(
-        per_month=alerting.false_alarms_per_month / versions_of(settings, model),
+        per_month=budget * share,
         pane_ns=model.slide or model.window,
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},

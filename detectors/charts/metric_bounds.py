@@ -1,7 +1,8 @@
 """Whether a metric lies on the wrong side of a bound: evidence that adds up from window to window.
 
 Of a window with the value v and an interval of 95 % the deviate is how many standard errors v lies beyond the bound, the standard
-error being the reach of the interval towards the bound: at 1.96 the whole interval is on the wrong side. Deviates add up in
+error being the reach of the interval towards the bound: at 1.96 the whole interval is on the wrong side. Where a reference says what the
+error is on the bound, it is that. Deviates add up in
 a CUSUM (Page 1954) less a drift of half a standard error; one window that says so by itself is heard at once (Lucas 1982, combined
 Shewhart-CUSUM). Each of the two has half of the false alarms.
 
@@ -22,33 +23,29 @@ SHORTEST = 20.0  # windows between false alarms that the formula still holds for
 
 @dataclass(frozen=True, slots=True)
 class MetricBound:
-    """A bound of a metric. `at_least`: lower values are wrong; `size`: the metric's size is meant, whatever its sign.
+    """A bound of a metric. `at_least`: lower values are wrong.
 
-    `spread`: how many times more than by their rows windows vary; `usual_error` is the standard error of those which that was
-    learnt from; `centre_error` is how uncertain the bound itself is, where it was measured.
+    `spread`: how many times more than by their rows windows vary; `usual_error` is the standard error of those that this was
+    learnt from. `unit`: the standard error of one row where the bound holds, if it is known: it takes the place of the interval.
     """
 
     value: float
     at_least: bool
-    size: bool = False
     spread: float = 1.0
     usual_error: float = 0.0
-    centre_error: float = 0.0
+    unit: float | None = None
 
-    def deviate(self, value: float, interval: Interval | None) -> float | None:
+    def deviate(self, metric: Measured) -> float | None:
         """Return how many standard errors a window lies beyond the bound, negative on the right side of it; None where nobody knows.
 
-        >>> round(MetricBound(0.9, at_least=True).deviate(0.85, (0.8265, 0.8708)), 1)
+        >>> round(MetricBound(0.9, at_least=True).deviate(Measured(0.85, 1000, None, (0.8265, 0.8708))), 1)
         4.7
         """
-        if interval is None:
-            return None
-        error = self._error(value, interval)
-        return self.beyond(value) / error if error > 0 else None
+        error = self._error(metric)
+        return None if error is None or error <= 0 else self.beyond(metric.value) / error
 
     def beyond(self, value: float) -> float:
         """Return how far a value lies beyond the bound, negative on the right side of it."""
-        value = abs(value) if self.size else value
         return self.value - value if self.at_least else value - self.value
 
     def surely_beyond(self, value: float, interval: Interval | None) -> float:
@@ -58,15 +55,17 @@ class MetricBound:
     def _reach(self, value: float, interval: Interval) -> float:
         """How far the interval reaches towards the bound; where it does not, how far it reaches away from it."""
         low, high = value - interval[0], interval[1] - value
-        if self.size and value < 0:
-            low, high = high, low
         near, far = (high, low) if self.at_least else (low, high)
         return near if near > 0 else far
 
-    def _error(self, value: float, interval: Interval) -> float:
-        error = self._reach(value, interval) / REACH
-        more = (self.spread**2 - 1) * max(error, self.usual_error) ** 2
-        return math.sqrt(error**2 + more + self.centre_error**2)
+    def _error(self, metric: Measured) -> float | None:
+        if self.unit is not None:
+            error = self.unit / math.sqrt(max(metric.rows, 1))
+        elif metric.interval is not None:
+            error = self._reach(metric.value, metric.interval) / REACH
+        else:
+            return None
+        return math.sqrt(error**2 + (self.spread**2 - 1) * max(error, self.usual_error) ** 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ class BoundEvidence:
 
     def plus(self, bound: MetricBound, metric: Measured) -> "BoundEvidence":
         """Return the evidence after one more window; what has no interval says nothing."""
-        deviate = bound.deviate(metric.value, metric.interval)
+        deviate = bound.deviate(metric)
         if deviate is None:
             return self
         total = max(0.0, self.total + deviate - DRIFT)

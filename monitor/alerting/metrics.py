@@ -29,7 +29,6 @@ class MetricEvidence:
     by: tuple[JudgedBy, ...]
     windows: int
     coverage: float
-    size: bool = False  # the metric's size is meant
     usual: float | None = None
 
 

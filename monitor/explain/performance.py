@@ -2,7 +2,7 @@
 
 import math
 
-from monitor.alerting.metrics import MetricEvidence, JudgedBy
+from monitor.alerting.metrics import JudgedBy, MetricEvidence
 from monitor.explain.figures import share
 
 MOST_DECIMALS, USUAL_DECIMALS = 6, 4
@@ -25,8 +25,7 @@ def explain_metric(metric: MetricEvidence) -> str:
     by = f" by {' and '.join(judges)}" if judges else ""
     if JudgedBy.THRESHOLD in metric.by:
         limit = f"{'at least' if metric.at_least else 'at most'} {written(metric.bound, decimals)}"
-        size = " in size" if metric.size else ""
-        held += f" against {limit}{size}{f', also{by}' if by else ''}"
+        held += f" against {limit}{f', also{by}' if by else ''}"
     else:
         usual = metric.bound if metric.usual is None else metric.usual
         held = f"{usual:.{decimals}f} → {held}{by}"

@@ -20,7 +20,7 @@ from detectors.performance.bounded import LossSum, loss_of
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.budget import BY_PERFORMANCE
 from monitor.alerting.episodes import OPEN, Evidence, worst
-from monitor.alerting.metrics import MetricEvidence, JudgedBy, metric_feature
+from monitor.alerting.metrics import JudgedBy, MetricEvidence, metric_feature
 from monitor.alerting.rules import AlertRule, Severity, Signal
 from monitor.facts import AlertSeen, Fact, PerformanceJudged, StateReset, WindowSpan
 from monitor.series.alerts import Teller
@@ -53,7 +53,7 @@ class MetricJudge:
     @property
     def name(self) -> str:
         """What it is called among the saved ones."""
-        return f"{self.metric}/{self.source.value}"
+        return f"{self.metric}/{self.source.value}/{'at_least' if self.bound.at_least else 'at_most'}"
 
     @property
     def rule(self) -> AlertRule:
@@ -68,10 +68,11 @@ class MetricJudge:
 
 @dataclass(frozen=True, slots=True)
 class DecisionSpec:
-    """Who judges the metrics of a series, and what its incident says of the reference."""
+    """Who judges the metrics of a series. `span`: of the reference's windows: whoever holds against them takes none that are shorter."""
 
     judges: tuple[MetricJudge, ...]
     reference: str  # its hash
+    span: Nanos = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,17 @@ class Judged:
         self.counts.add(later.counts)
         span = Span(self.span.start, later.span.end)
         return Judged(span, self.counts, self.predictions + later.predictions, self.labelled + later.labelled)
+
+    def saved(self) -> tuple[Span, bytes, int, int]:
+        """It as saved."""
+        return self.span, self.counts.to_bytes(), self.predictions, self.labelled
+
+    @classmethod
+    def restored(cls, saved: tuple[Span, bytes, int, int], truth: Truth) -> "Judged":
+        """It as it was."""
+        span, counts, predictions, labelled = saved
+        empty = truth.empty()
+        return cls(span, type(empty).from_bytes(empty.task, counts), predictions, labelled)
 
     @property
     def coverage(self) -> float:
@@ -114,7 +126,9 @@ class SavedDecision(msgspec.Struct):
     incident: SavedIncident
     reference: str
     window: WindowSpan | None = None
-    held: tuple[Span, bytes, int, int] | None = None  # windows of too few labels, counted together
+    held: list[
+        tuple[Span, bytes, int, int] | None
+    ] = []  # by bench: windows too short or of too few labels, counted together
 
 
 class Judge:
@@ -169,7 +183,7 @@ class Judge:
     def _is_wrong(self, metric: Measured) -> bool:
         if self.spec.source is not JudgedBy.CHART:
             return self.spec.bound.beyond(metric.value) > 0
-        deviate = self.spec.bound.deviate(metric.value, metric.interval)
+        deviate = self.spec.bound.deviate(metric)
         return deviate is None or deviate > DRIFT
 
     # --- state --------------------------------------------------------------------------------------------------
@@ -187,6 +201,29 @@ class Judge:
         self.evidence = saved.bound or saved.bets or self.evidence
 
 
+@dataclass(slots=True)
+class Bench:
+    """Judges who see the same windows: none shorter than `span`, nor of fewer labels than are enough."""
+
+    judges: list[Judge]
+    span: Nanos = 0
+    held: Judged | None = None  # what is counted together so far
+
+    def take(self, window: Judged) -> Judged | None:
+        """Take one more window; what is judged now is returned, if anything."""
+        window = window if self.held is None else self.held.plus(window)
+        short = window.span.end - window.span.start < self.span
+        self.held = window if short or window.labelled < FEWEST else None
+        if self.held is not None:
+            return None
+        metrics = window.counts.metrics()
+        for judge in self.judges:
+            metric = metrics[judge.spec.metric]
+            if isinstance(metric, Measured):
+                judge.take(metric, loss_of(window.counts, judge.spec.metric), window.span)
+        return window
+
+
 class PerformanceDecision:
     """The judges of one series and its incident."""
 
@@ -197,7 +234,10 @@ class PerformanceDecision:
         self.alert = IncidentAlert(teller_of(key, spec.reference, interval), ())
         self._key = key
         self._counted_until: Nanos | None = None
-        self._held: Judged | None = None
+        absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
+        relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
+        benches = Bench(absolute), Bench(relative, spec.span)
+        self._benches = [each for each in benches if each.judges]
         self._window: WindowSpan | None = None
         self.changed = True  # since it was last written
 
@@ -207,17 +247,14 @@ class PerformanceDecision:
         if not judged.final or overlaps:
             return []
         self._counted_until, self.changed = judged.end, True
-        window = Judged(Span(judged.start, judged.end), counts, judged.predictions, judged.labelled)
-        window = window if self._held is None else self._held.plus(window)
-        self._held = window if window.labelled < FEWEST else None
-        return [] if self._held is not None else self._judge(window)
+        facts: list[Fact] = []
+        for bench in self._benches:
+            copied = _copied(counts) if bench is not self._benches[-1] else counts
+            window = bench.take(Judged(Span(judged.start, judged.end), copied, judged.predictions, judged.labelled))
+            facts += [] if window is None else self._follow(window)
+        return facts
 
-    def _judge(self, window: Judged) -> list[Fact]:
-        metrics = window.counts.metrics()
-        for judge in self.judges:
-            metric = metrics[judge.spec.metric]
-            if isinstance(metric, Measured):
-                judge.take(metric, loss_of(window.counts, judge.spec.metric), window.span)
+    def _follow(self, window: Judged) -> list[Fact]:
         self._window = WindowSpan(window.span.start, window.span.end, window.labelled)
         evidence = self._evidence(window)
         since, states = self._standing()
@@ -266,14 +303,13 @@ class PerformanceDecision:
         return [self._row()] if changed else []
 
     def _row(self) -> Entry:
-        held = self._held
         saved = SavedDecision(
             self._counted_until,
             {each.spec.name: each.saved(self._made_under(each.spec)) for each in self.judges},
             SavedIncident.of(self.alert, {}),
             self.spec.reference,
             self._window,
-            None if held is None else (held.span, held.counts.to_bytes(), held.predictions, held.labelled),
+            [None if each.held is None else each.held.saved() for each in self._benches],
         )
         return Entry(DECISION, zlib.compress(msgspec.msgpack.encode(saved), 1))
 
@@ -285,10 +321,9 @@ class PerformanceDecision:
         self._counted_until, self._window = saved.counted_until, saved.window
         self.alert.features = tuple(saved.incident.alert.alerts)
         saved.incident.restore(self.alert)
-        if alike and saved.held is not None:
-            span, counts, predictions, labelled = saved.held
-            empty = self._truth.empty()
-            self._held = Judged(span, type(empty).from_bytes(empty.task, counts), predictions, labelled)
+        if alike and len(saved.held) == len(self._benches):
+            for bench, held in zip(self._benches, saved.held, strict=True):
+                bench.held = None if held is None else Judged.restored(held, self._truth)
         dropped = {name.partition("/")[0] for name, each in saved.judges.items() if not self._restore_judge(name, each)}
         return self._without({metric_feature(metric) for metric in dropped - self._active().keys()})
 
@@ -337,6 +372,12 @@ def forgotten(key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
     return alert.told(alert.incident.without(names, Span(window.start, window.end)), window)
 
 
+def _copied(counts: Any) -> Any:
+    copy = type(counts).empty(counts.task)
+    copy.add(counts)
+    return copy
+
+
 def _since(judge: Judge) -> Nanos:
     since = judge.since if judge.since is not None else judge.alert.since
     assert since is not None
@@ -371,7 +412,6 @@ def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
             by=tuple(each.spec.source for each in firing),
             windows=run.windows,
             coverage=window.coverage,
-            size=spec.bound.size,
             usual=spec.usual,
         ),
     )

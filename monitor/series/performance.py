@@ -25,7 +25,7 @@ from monitor.facts import (
     PerformanceJudged,
     StateReset,
 )
-from monitor.series.deciding import DECISION, PerformanceDecision, DecisionSpec, forgotten
+from monitor.series.deciding import DECISION, DecisionSpec, PerformanceDecision, forgotten
 from monitor.series.records import Entry, Owner, Record
 from monitor.series.truth import Truth
 from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
@@ -133,7 +133,9 @@ class Performance:
         self._told: dict[int, PerformanceJudged] = {}  # the last window, by age
         self._gone: list[Entry] = []  # rows that the store still holds
         self._changed = False
-        self.decision = None if spec.decision is None else PerformanceDecision(key, spec.decision, spec.truth, spec.join.length)
+        self.decision = (
+            None if spec.decision is None else PerformanceDecision(key, spec.decision, spec.truth, spec.join.length)
+        )
 
     # --- events in ----------------------------------------------------------------------------------------------
 

@@ -267,6 +267,7 @@ class PerformanceSettings(Section):
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
     classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
     thresholds: dict[str, MetricThresholdSettings] = Field(default_factory=dict)
+    watch: list[str] | None = None
 
     @field_validator("classes")
     @classmethod

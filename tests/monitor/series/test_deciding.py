@@ -13,7 +13,7 @@ from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, PerformanceJudged, StateReset
-from monitor.series.deciding import PerformanceDecision, DecisionSpec, MetricJudge
+from monitor.series.deciding import DecisionSpec, MetricJudge, PerformanceDecision
 from monitor.series.records import Entry
 from monitor.series.truth import BINARY, Truth
 from monitor.targets.payloads import Sender, notices
