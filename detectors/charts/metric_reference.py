@@ -30,9 +30,12 @@ class MetricReference:
 
     @classmethod
     def of(cls, value: float, windows: Sequence[Measured]) -> "MetricReference":
-        """Return that of windows in time order, whose standard errors are known. Raises ValueError for fewer than 30."""
+        """Return that of windows in time order, one of which has a standard error at least. Raises ValueError for fewer than 60."""
         rows = np.array([one.rows for one in windows], dtype=np.float64)
-        unit = float(np.median([one.standard_error or 0.0 for one in windows] * np.sqrt(rows)))
+        units = np.array([one.standard_error or 0.0 for one in windows]) * np.sqrt(rows)
+        if not (units > 0).any():
+            raise ValueError("no window has a standard error")
+        unit = float(np.median(units[units > 0]))
         deviates = (np.array([one.value for one in windows]) - value) * np.sqrt(rows) / unit
         return cls(value, unit, unit / float(np.sqrt(np.median(rows))), MetricVariation.of(deviates.tolist()))
 
@@ -91,15 +94,17 @@ def labelled_rows(counts: Any) -> int:
 def metric_references(
     performance: ReferencePerformance, metrics: Sequence[str], span_ns: int
 ) -> dict[str, MetricReference]:
-    """Return what each metric is in a reference; without those of which fewer than 30 windows say anything."""
+    """Return what each metric is in a reference; without those of which too few windows say what is usual."""
     whole = performance.metrics()
     windows = [counts.metrics() for counts in reference_windows(performance, span_ns)]
-    found = {}
+    found: dict[str, MetricReference] = {}
     for metric in metrics:
         centre, each = whole[metric], [one[metric] for one in windows]
-        known = [one for one in each if isinstance(one, Measured) and one.standard_error]
-        if isinstance(centre, Measured) and len(known) >= FEWEST:
-            found[metric] = MetricReference.of(centre.value, known)
+        known = [one for one in each if isinstance(one, Measured)]
+        certain = any(one.standard_error for one in known)
+        if isinstance(centre, Measured) and certain and len(known) >= FEWEST:
+            reference = MetricReference.of(centre.value, known)
+            found |= {metric: reference} if reference.variation.enough else {}
     return found
 
 

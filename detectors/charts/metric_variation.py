@@ -18,7 +18,8 @@ import numpy as np
 
 from detectors.features import Floats
 
-FEWEST: Final = 30  # windows
+FEWEST: Final = 60  # windows
+FEWEST_WORTH: Final = 10.0  # independent ones that they are worth
 MOST_MEMORY: Final = 0.97  # of φ
 SURE: Final = 1.645  # standard errors that what is estimated may be off
 
@@ -28,16 +29,23 @@ class MetricVariation:
     """What windows vary, in standard errors by their rows.
 
     `beyond`: what one window's true metric varies; 0 where that may be chance. `lasting`, at least 1: what sums of neighbours
-    vary, over what they would by their rows. `centre`: how uncertain the middle of all windows is.
+    vary, over what they would by their rows. `centre`: how uncertain the middle of all windows is. `worth`: how many independent
+    windows they are worth at least.
     """
 
     beyond: float = 0.0
     lasting: float = 1.0
     centre: float = 0.0
+    worth: float = float(FEWEST)
+
+    @property
+    def enough(self) -> bool:
+        """Whether the windows have seen their slow variation go up and down a few times: else nobody knows what is usual."""
+        return self.worth >= FEWEST_WORTH
 
     @classmethod
     def of(cls, deviates: Sequence[float]) -> "MetricVariation":
-        """Return that of the deviates of windows, in time order. Raises ValueError for fewer than 30.
+        """Return that of the deviates of windows, in time order. Raises ValueError for fewer than 60.
 
         >>> rng = np.random.default_rng(1)
         >>> MetricVariation.of(rng.standard_normal(200).tolist()).beyond
@@ -54,7 +62,7 @@ class MetricVariation:
         by_chance = 1 + SURE * math.sqrt(2 * likely / z.size)
         largest = max(1.0, variance) * (1 + math.sqrt(most / (2 * z.size))) ** 2
         beyond = math.sqrt(variance - 1) if variance > by_chance else 0.0
-        return cls(beyond, math.sqrt(largest * most), math.sqrt(max(1.0, variance) * most / z.size))
+        return cls(beyond, math.sqrt(largest * most), math.sqrt(max(1.0, variance) * most / z.size), z.size / most)
 
 
 def _memory(z: Floats) -> float:

@@ -66,6 +66,10 @@ def _labels_of(
 ) -> ReferencePerformance | None:
     """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError."""
     said = reference.performance
+    for name in chosen.watch or ():
+        if name not in METRICS[truth.task]:
+            there_is = ", ".join(METRICS[truth.task])
+            raise ConfigError(f"{key}.watch: {name!r} is none of task {truth.task}; there is {there_is}")
     if said is None or said.task != truth.task:
         if chosen.watch:
             what = "has no labels" if said is None else f"has labels of task {said.task}, not {truth.task}"

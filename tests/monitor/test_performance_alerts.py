@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detectors import Reference
+from detectors import LabelColumn, Reference
 from monitor.settings import ConfigError
 from monitor.stream.events import MINUTE, SECOND
+from tests.charted import seeded
 from tests.monitor.test_labels import (
     LABELS,
     MARK,
@@ -125,6 +126,62 @@ def test_another_threshold_ends_what_was_told_under_the_one_before(home: Path, s
     assert [fact.cause for fact in again.reset] == ["accuracy is judged otherwise: its alert starts anew"]
     [ended] = incidents(again)
     assert (ended["incident"], ended["state"]) == (incident["incident"], "resolved")
+
+
+def labelled_reference(home: Path, *, minutes: int = 120, rows: int = 60) -> None:
+    """A reference whose predictions are right nine times of ten, minute by minute."""
+    many = minutes * rows
+    right = seeded().random(many) < 0.9
+    table = {
+        "age": np.arange(many) % 100.0,
+        "score": np.full(many, 0.9),
+        "answer": np.where(right, "yes", "no"),
+        "at": (START - 3 * 24 * 60 * MINUTE + np.arange(many) * (MINUTE // rows)).astype("datetime64[ns]"),
+    }
+    reference = Reference.fit(
+        table, prediction="score", label=LabelColumn("answer", positive="yes"), timestamp="at", window="1m"
+    )
+    assert reference.performance is not None
+    assert reference.performance.starts.size == minutes
+    reference.save(home / "r.json")
+
+
+def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, started: list[LabelledDaemon]) -> None:
+    labelled_reference(home)
+    here = LabelledDaemon(
+        home, {PREDICTIONS: [], LABELS: []}, models=[MODEL | {"performance": {"watch": ["accuracy"]}}]
+    )
+    started.append(here)
+    here.source.append(PREDICTIONS, MARK)
+    for number, (right, wrong) in enumerate([(180, 20), (120, 80), (120, 80)]):
+        minute_of(here, number, right, wrong)
+    judged(here, 0)
+    assert incidents(here) == []
+
+    judged(here, 1)
+    judged(here, 2)
+    [incident] = incidents(here)
+    assert (incident["kind"], incident["severity"]) == ("performance", "critical")
+    [feature] = incident["features"]
+    assert feature["words"].startswith("0.9")
+    assert (
+        "by its chart and the e-detector" in feature["words"] or "by the e-detector and its chart" in feature["words"]
+    )
+    [alert] = [each for each in here.get("/api/v1/alerts") if each["rule"] == "performance"]
+    measured = alert["evidence"][0]["performance"]
+    assert set(measured["by"]) == {"chart", "e-detector"}
+    assert measured["reference"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: Path) -> None:
+    for watch, line in (
+        (["accuracy"], "performance.watch: the reference has no labels; fit it with --label"),
+        (["rmse"], "performance.watch: 'rmse' is none of task binary; there is accuracy, "),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            configuration(home, models=[MODEL | {"performance": {"watch": watch}}])
+        assert line in str(refused.value)
+        assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

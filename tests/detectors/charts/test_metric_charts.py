@@ -68,7 +68,7 @@ def test_a_bet_wins_nothing_on_average_where_the_loss_is_at_its_limit() -> None:
 
 def test_false_alarms_of_an_e_detector_are_rarer_than_its_guarantee_says() -> None:
     """Losses on the limit, once in 20 windows at most; also where each loss depends on all before but for its mean."""
-    rng = np.random.default_rng(seeded())
+    rng = seeded()
     fair = rng.binomial(30, 0.1, 4000)
     swings = np.where(
         np.arange(30 * 4000).reshape(4000, 30) % 2 == 0, 0.02, 0.1
@@ -81,7 +81,7 @@ def test_false_alarms_of_an_e_detector_are_rarer_than_its_guarantee_says() -> No
 
 def test_losses_between_the_ends_win_no_more_than_those_at_the_ends() -> None:
     """By convexity the bets on a sum are the least that any losses of this sum could have won."""
-    losses = np.random.default_rng(seeded()).random(200) * 0.4
+    losses = seeded().random(200) * 0.4
     design = BettingDesign(0.1, 1000.0)
     taken = design.take(np.zeros(stakes(0.1)[0].size), float(losses.sum()), losses.size)
     lost = stakes(0.1)[1]
@@ -105,7 +105,7 @@ def test_a_limit_that_is_no_loss_is_refused(limit: float) -> None:
 @pytest.mark.parametrize("world", ["independent", "dependent"])
 def test_false_pages_keep_to_the_budget_against_a_reference_of_a_month(world: str) -> None:
     """Two judges of 0.1 a month each, ten months: two pages are due at most, where losses depend on each other too."""
-    rng = np.random.default_rng(seeded())
+    rng = seeded()
     pages = 0
     for _ in range(10):
         drawn = dependent(rng, 2 * MONTH, 300) if world == "dependent" else rng.binomial(300, 0.1, 2 * MONTH)
@@ -116,7 +116,7 @@ def test_false_pages_keep_to_the_budget_against_a_reference_of_a_month(world: st
 
 
 def test_a_fall_of_five_points_is_heard_in_four_windows_by_the_chart_and_eight_by_the_e_detector() -> None:
-    rng = np.random.default_rng(seeded())
+    rng = seeded()
     by_chart, by_bets = [], []
     for _ in range(30):
         before, after = rng.binomial(1000, 0.1, 100), rng.binomial(1000, 0.15, 60)
@@ -129,7 +129,7 @@ def test_a_fall_of_five_points_is_heard_in_four_windows_by_the_chart_and_eight_b
 
 
 def test_variation_grows_with_what_neighbours_share() -> None:
-    rng = np.random.default_rng(seeded())
+    rng = seeded()
     noise = rng.standard_normal(2000)
     alone, shared = (MetricVariation.of(lfilter([1.0], [1.0, -memory], noise).tolist()) for memory in (0.0, 0.8))
 

@@ -185,7 +185,7 @@ def test_labels_counted_otherwise_drop_all_of_it() -> None:
 
 def test_a_fall_of_five_points_is_heard_within_four_windows_on_average() -> None:
     """At a threshold of 0.90, 1 000 labels a window; and hardly ever while the model keeps to it."""
-    rng = np.random.default_rng(seeded())
+    rng = seeded()
     waits, early = [], 0
     for _ in range(20):
         decision = make_decision()
