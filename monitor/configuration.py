@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
 from monitor.settings import ConfigError, Settings, masked, show_duration
+from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
@@ -41,6 +42,9 @@ from monitor.targets.secrets import SecretError, Secrets
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
+
+
+LATER_PERFORMANCE_KEYS = ("thresholds", "watch")  # the same of the section performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,21 @@ class Configuration:
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
+            if told.get("performance"):
+                _drop_unused(told["performance"], LATER_PERFORMANCE_KEYS)
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
 
     def _from_base(self, path: str) -> str:
         return str(Path(path).relative_to(self.base)) if Path(path).is_relative_to(self.base) else path
+
+
+def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
+    """Drop these keys of a section performance where they are left at their defaults."""
+    for name in names:
+        if told[name] == PerformanceSettings.model_fields[name].get_default(call_default_factory=True):
+            del told[name]
 
 
 def load(
@@ -174,9 +187,10 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             raise ConfigError(f"{where}: every feature is ignored")
         reference = reference.select(kept)
     rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
-    plan = chart_plan(settings, model, base)
-    refuse_impossible(f"models.{model.name}", reference, plan)
     performance = performance_spec(settings, model, whole)
+    share = PERFORMANCE_SHARE if performance is not None and performance.decision is not None else 0.0
+    plan = chart_plan(settings, model, base, 1 - share)
+    refuse_impossible(f"models.{model.name}", reference, plan)
     return SeriesSpec(
         key=SeriesKey(model.name, model.series_version),
         windows=WindowSpec(model.window, model.slide or model.window, model.lateness),
@@ -210,7 +224,8 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
         topic.name for topic in settings.topics if topic.kind == "labels" and labels.topic in {None, topic.name}
     )
     truth = truth_of(settings, model, labels, reference)
-    return PerformanceSpec(join, labels.ages, truth, topics, expectation(reference, truth))
+    decision = decision_spec(model, truth, reference, budget_of(settings, model))
+    return PerformanceSpec(join, labels.ages, truth, topics, decision, expectation(reference, truth))
 
 
 def rows_within(memory: int) -> int:
@@ -293,14 +308,14 @@ def holidays_of(model: ModelSettings, base: Path) -> tuple[int, ...] | None:
         raise ConfigError(f"models.{model.name}.{error}") from None
 
 
-def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSpec | None:
-    """What the budget asks of a model's charts; None where there is no budget."""
+def chart_plan(settings: Settings, model: ModelSettings, base: Path, share: float = 1.0) -> BudgetSpec | None:
+    """What the budget, or this share of it, asks of a model's charts; None where there is no budget."""
     alerting, features = settings.alerting, model.features.items()
-    if alerting.false_alarms_per_month is None:
+    budget = budget_of(settings, model)
+    if budget is None:
         return None
-    versions = sum(other.name == model.name for other in settings.models)  # which share the model's budget
     return BudgetSpec(
-        per_month=alerting.false_alarms_per_month / versions,
+        per_month=budget * share,
         pane_ns=model.slide or model.window,
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},
@@ -311,6 +326,17 @@ def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSp
         baseline=Comparison.parse(model.baseline),
         own_baselines={name: Comparison.parse(each.baseline) for name, each in features if each.baseline is not None},
     )
+
+
+def versions_of(settings: Settings, model: ModelSettings) -> int:
+    """How many versions share the model's budget."""
+    return sum(other.name == model.name for other in settings.models)
+
+
+def budget_of(settings: Settings, model: ModelSettings) -> float | None:
+    """False alarms a month of one version; None where there is no budget."""
+    budget = settings.alerting.false_alarms_per_month
+    return None if budget is None else budget / versions_of(settings, model)
 
 
 def refuse_impossible(key: str, reference: Reference, plan: BudgetSpec | None) -> None:

@@ -15,7 +15,7 @@ from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
-from monitor.alerting.rules import BUDGET_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE, Severity
 from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
@@ -544,6 +544,9 @@ def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Va
         for kind in KINDS if BUDGET_RULE in series.rules else ():
             alert = board.alerts.get((key, BUDGET_RULE, kind))
             yield (*_labels(key), kind.value), 0 if alert is None else told(alert)
+        if PERFORMANCE_RULE in series.rules:
+            alert = board.alerts.get((key, PERFORMANCE_RULE, IncidentKind.PERFORMANCE))
+            yield (*_labels(key), IncidentKind.PERFORMANCE.value), 0 if alert is None else told(alert)
         stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in BY_STREAM]
         yield (*_labels(key), IncidentKind.SERVICE.value), max(0 if alert is None else told(alert) for alert in stream)
 
