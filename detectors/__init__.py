@@ -12,6 +12,7 @@ from detectors.monitor import Alarm, Alarms, BudgetMonitor
 from detectors.plugins import DETECTORS, PluginError, window_detectors
 from detectors.protocols import DetailMetric, Detector, JudgedWindows, Scorer, WindowDetector
 from detectors.reference.file import ReferenceFormatError
+from detectors.reference.labels import LabelColumn
 from detectors.reference.reference import Reference
 from detectors.results import Scores
 from detectors.scores import DriftScore, ScoreColumns
@@ -78,6 +79,7 @@ __all__ = [
     "JudgedWindows",
     "Kind",
     "Ks",
+    "LabelColumn",
     "Layout",
     "LayoutMismatchError",
     "Measured",

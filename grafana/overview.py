@@ -38,7 +38,7 @@ OPEN_ROW = data_link("Open ${__data.fields.model}", OF_ROW)
 
 OF_A_SIZE = 'label_replace(max by (model, version) (driftd_incident_severity{{kind!="service"}}) == {}, "severity", "{}", "", "")'
 BY_SEVERITY = (
-    'count by (severity) (group by (model, version, rule, severity) (driftd_rule_info{rule!="drift"})'
+    'count by (severity) (group by (model, version, rule, severity) (driftd_rule_info{rule!~"drift|performance"})'
     " and on (model, version, rule) driftd_alert_state >= 2"
     f" or {OF_A_SIZE.format(2, 'critical')} or {OF_A_SIZE.format(1, 'warning')})"
 )
@@ -171,7 +171,7 @@ def _alerts() -> list[Any]:
             ALERT_STATES,
             Query(
                 "max by (model, version, rule) (driftd_alert_state) * on (model, version, rule) group_right ()"
-                ' group by (model, version, rule, severity) (driftd_rule_info{rule!="drift"})',
+                ' group by (model, version, rule, severity) (driftd_rule_info{rule!~"drift|performance"})',
                 "{{model}} · {{version}} · {{rule}} · {{severity}}",
             ),
             Query(

@@ -392,7 +392,7 @@ def build_board(configuration: Configuration) -> Board:
             spec.key: SeriesBoard(
                 spec.reference.hash,
                 spec.reference.rows,
-                {rule.name: rule.severity.value for rule in spec.judging.all_rules},
+                {rule.name: rule.severity.value for rule in spec.rules},
                 spec.windows.length,
                 spec.judging.calibration,
                 min_rows=spec.judging.min_rows,
@@ -401,10 +401,11 @@ def build_board(configuration: Configuration) -> Board:
             for spec in configuration.specs
         },
         performance={spec.key: {} for spec in configuration.specs if spec.performance is not None},
+        estimated={spec.key: None for spec in configuration.specs if spec.judging.estimate is not None},
     )
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
         targets=[(target.name, target.type) for target in configuration.targets],
-        rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.judging.all_rules],
+        rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
     return board

@@ -201,6 +201,11 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--group", metavar="COLUMN", help="what rows come together in, such as sessions; needs --timestamp"
     )
+    fit.add_argument("--label", metavar="COL", help="what came true, no feature; needs --prediction")
+    fit.add_argument("--task", choices=["binary", "multiclass", "regression"], help="(as the prediction is)")
+    fit.add_argument("--positive", metavar="VALUE", help="the label that a score speaks of (1)")
+    fit.add_argument("--negative", metavar="VALUE", help="the other one (any other)")
+    fit.add_argument("--threshold", type=float, metavar="0.5", help="a score from which on a prediction is positive")
     fit.add_argument("--timezone", metavar="Europe/Berlin", help="of the hours and days of the profile (UTC)")
     fit.add_argument(
         "--holidays", metavar="FILE|CC[-PART]", help="days that are no ordinary ones: a file of dates, or a country"
@@ -424,6 +429,11 @@ def _fit(options: argparse.Namespace) -> Exit:
             window=options.window,
             kinds=options.kind,
             group=options.group,
+            label=options.label,
+            task=options.task,
+            positive=options.positive,
+            negative=options.negative,
+            threshold=options.threshold,
             timezone=options.timezone,
             holidays=options.holidays,
             exclude=options.exclude,

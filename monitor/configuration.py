@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from detectors.calibration.holidays import HolidaysError, is_country, read_holid
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
+from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, show_duration
+from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
@@ -40,8 +42,10 @@ from monitor.targets.secrets import SecretError, Secrets
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
-LATER_KEYS_OF_PERFORMANCE = ("costs", "quantile")
 MEDIAN = 0.5
+
+
+LATER_PERFORMANCE_KEYS = ("thresholds", "watch", "costs", "quantile")  # the same of the section performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,21 @@ class Configuration:
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
-            of_performance = told.get("performance") or {}
-            for name in LATER_KEYS_OF_PERFORMANCE:
-                if of_performance and of_performance[name] == PerformanceSettings.model_fields[name].get_default():
-                    del of_performance[name]
+            if told.get("performance"):
+                _drop_unused(told["performance"], LATER_PERFORMANCE_KEYS)
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
 
     def _from_base(self, path: str) -> str:
         return str(Path(path).relative_to(self.base)) if Path(path).is_relative_to(self.base) else path
+
+
+def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
+    """Drop these keys of a section performance where they are left at their defaults."""
+    for name in names:
+        if told[name] == PerformanceSettings.model_fields[name].get_default(call_default_factory=True):
+            del told[name]
 
 
 def load(
@@ -179,9 +188,10 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             raise ConfigError(f"{where}: every feature is ignored")
         reference = reference.select(kept)
     rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
-    plan = chart_plan(settings, model, base)
-    refuse_impossible(f"models.{model.name}", reference, plan)
     performance = performance_spec(settings, model, whole)
+    share = PERFORMANCE_SHARE if performance is not None and performance.decision is not None else 0.0
+    plan = chart_plan(settings, model, base, 1 - share)
+    refuse_impossible(f"models.{model.name}", reference, plan)
     return SeriesSpec(
         key=SeriesKey(model.name, model.series_version),
         windows=WindowSpec(model.window, model.slide or model.window, model.lateness),
@@ -193,6 +203,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             choices={name: feature_choice(feature) for name, feature in model.features.items() if not feature.ignore},
             plan=plan,
             learn_for=model.learn_for,
+            estimate=estimate_of(settings, model, reference),
             model_budget=settings.alerting.false_alarms_per_month,
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
@@ -204,14 +215,18 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
     """What a model's performance is judged by; None where it has no labels. Raises ConfigError."""
     labels = model.labels
     if labels is None:
-        if model.performance is not None:
-            raise ConfigError(f"models.{model.name}.performance: needs labels; add a section labels to the model")
+        if model.performance is not None and reference.performance is None:
+            raise ConfigError(
+                f"models.{model.name}.performance: needs labels; add a section labels to the model, or fit its reference with --label"
+            )
         return None
     join = JoinSpec(model.window, model.slide or model.window, labels.ages[-1], rows_within(labels.join_memory))
     topics = frozenset(
         topic.name for topic in settings.topics if topic.kind == "labels" and labels.topic in {None, topic.name}
     )
-    return PerformanceSpec(join, labels.ages, truth_of(settings, model, labels, reference), topics)
+    truth = truth_of(settings, model, labels, reference)
+    decision = decision_spec(model, truth, reference, budget_of(settings, model))
+    return PerformanceSpec(join, labels.ages, truth, topics, decision, expectation(reference, truth))
 
 
 def rows_within(memory: int) -> int:
@@ -223,8 +238,11 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
     """How a model's labels are counted: as its configuration says, else as the prediction of its reference is. Raises ConfigError."""
     chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
     predicted = reference.features.get(PREDICTION)
+    known = reference.performance
     categories = predicted.categories if isinstance(predicted, CategoricalBaseline) else ()
-    task = chosen.task or usual_task(predicted)
+    if known is not None:
+        categories = known.classes or categories
+    task = chosen.task or (usual_task(predicted) if known is None else known.task)
     classes = tuple(chosen.classes or categories) if task == MULTICLASS else ()
     if task == MULTICLASS and not FEWEST_CLASSES <= len(set(classes)) == len(classes) <= MOST_CLASSES:
         raise ConfigError(
@@ -232,11 +250,12 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
         )
     refuse_of_another_task(chosen, task, key)
     weighted = any(topic.fields.weight is not None for topic in settings.topics)
+    positive, negative = labels_of(labels, reference)
     return Truth(
         task,
         chosen.threshold,
-        labels.positive,
-        labels.negative,
+        positive,
+        negative,
         classes,
         weighted=weighted,
         metrics=tuple(dict.fromkeys(chosen.metrics)),
@@ -258,6 +277,21 @@ def refuse_of_another_task(chosen: PerformanceSettings, task: str, key: str) -> 
             raise ConfigError(f"{key}.metrics: {name!r} needs {key}.costs")
         if name not in there:
             raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(there)}")
+
+
+def labels_of(labels: LabelsSettings, reference: Reference) -> tuple[str, str | None]:
+    """The positive label and the other one: as configured, else as the reference's labels have them."""
+    known = reference.performance
+    if known is None or known.task != BINARY or {"positive", "negative"} & labels.model_fields_set:
+        return labels.positive, labels.negative
+    return known.positive, known.negative
+
+
+def estimate_of(settings: Settings, model: ModelSettings, reference: Reference) -> EstimateSpec | None:
+    """By what a model's performance is estimated before labels come; None where its reference has none. Raises ConfigError."""
+    if reference.performance is None:
+        return None
+    return estimate_spec(reference, truth_of(settings, model, model.labels or LabelsSettings(), reference))
 
 
 def usual_task(predicted: FeatureBaseline | None) -> str:
@@ -297,14 +331,14 @@ def holidays_of(model: ModelSettings, base: Path) -> tuple[int, ...] | None:
         raise ConfigError(f"models.{model.name}.{error}") from None
 
 
-def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSpec | None:
-    """What the budget asks of a model's charts; None where there is no budget."""
+def chart_plan(settings: Settings, model: ModelSettings, base: Path, share: float = 1.0) -> BudgetSpec | None:
+    """What the budget, or this share of it, asks of a model's charts; None where there is no budget."""
     alerting, features = settings.alerting, model.features.items()
-    if alerting.false_alarms_per_month is None:
+    budget = budget_of(settings, model)
+    if budget is None:
         return None
-    versions = sum(other.name == model.name for other in settings.models)  # which share the model's budget
     return BudgetSpec(
-        per_month=alerting.false_alarms_per_month / versions,
+        per_month=budget * share,
         pane_ns=model.slide or model.window,
         floors=Floors(**alerting.effect_floor.model_dump()),
         own_floors={name: feature.effect_floor for name, feature in features if feature.effect_floor is not None},
@@ -315,6 +349,17 @@ def chart_plan(settings: Settings, model: ModelSettings, base: Path) -> BudgetSp
         baseline=Comparison.parse(model.baseline),
         own_baselines={name: Comparison.parse(each.baseline) for name, each in features if each.baseline is not None},
     )
+
+
+def versions_of(settings: Settings, model: ModelSettings) -> int:
+    """How many versions share the model's budget."""
+    return sum(other.name == model.name for other in settings.models)
+
+
+def budget_of(settings: Settings, model: ModelSettings) -> float | None:
+    """False alarms a month of one version; None where there is no budget."""
+    budget = settings.alerting.false_alarms_per_month
+    return None if budget is None else budget / versions_of(settings, model)
 
 
 def refuse_impossible(key: str, reference: Reference, plan: BudgetSpec | None) -> None:

@@ -23,6 +23,7 @@ from monitor.alerting.decisions import (
     acknowledgement,
     is_silenced,
 )
+from monitor.alerting.metrics import metric_feature
 from monitor.alerting.severity import is_worse
 from monitor.facts import (
     AlertChanged,
@@ -233,5 +234,7 @@ def features_in(alert: AlertSeen) -> list[str]:
 
 
 def features_of(spec: SeriesSpec) -> tuple[str, ...]:
-    """What can be decided of in a series: its features, its rows, and which of them repeat an id."""
-    return *spec.reference.names, volume.FEATURE, duplicates.FEATURE
+    """What can be decided of in a series: its features, its rows, which of them repeat an id, and the metrics that are watched."""
+    decision = None if spec.performance is None else spec.performance.decision
+    metrics = dict.fromkeys(metric_feature(each.metric) for each in (decision.judges if decision else ()))
+    return *spec.reference.names, volume.FEATURE, duplicates.FEATURE, *metrics

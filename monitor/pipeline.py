@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from monitor.facts import (
     StateReset,
     WatermarkAdvanced,
 )
+from monitor.series.deciding import forgotten
 from monitor.series.older import todays
 from monitor.series.performance import PERFORMANCE, Performance
 from monitor.series.performance import STATE as JOINED
@@ -37,7 +39,7 @@ from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rule
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import MicroBatch, Nanos, Partition
+from monitor.stream.events import MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.watermark import NOWHERE, Watermark
 from monitor.stream.windows import WindowSpec
 
@@ -178,7 +180,7 @@ class Pipeline:
             floor = self._labels.floor(each.spec.topics)
             if floor != NOWHERE:
                 read = self.watermark.value if floor is None else floor - self.series[key].spec.windows.lateness
-                facts += each.advance(min(read, self.watermark.value))
+                facts += self._followed(each.advance(min(read, self.watermark.value)))
         return facts
 
     def settle(self, until: Nanos) -> list[Fact]:
@@ -237,7 +239,8 @@ class Pipeline:
 
     def _open_incidents(self) -> dict[str, AlertSeen]:
         """Each alert that is open, by the id of its incident."""
-        seen = (fact for view in self.views.values() for operator in view.operators for fact in operator.current())
+        told = (fact for view in self.views.values() for operator in view.operators for fact in operator.current())
+        seen = chain(told, *(each.alerts() for each in self.performance.values()))
         return {alert.incident: alert for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN}
 
     def expire(self, now: Nanos) -> list[Fact]:
@@ -385,20 +388,29 @@ class Pipeline:
 
     def _restore_view(self, owner: Owner, entries: Sequence[Entry]) -> list[Fact]:
         """Take up one view. The ends of alerts whose rule was taken away come first."""
-        if owner.view == PERFORMANCE and owner.key in self.performance:
-            return self.performance[owner.key].restore(entries)
+        if owner.view == PERFORMANCE:
+            return self._ended(self._restore_performance(owner.key, entries))
         view = self.views.get((owner.key, owner.view))
         rules = {} if view is None else {rule.name: rule for rule in view.rules(entries)}
-        facts: list[Fact] = [*ends_of_removed_rules(owner.key, entries, rules)]
-        for ended in facts:
-            self._follow(ended)
+        facts = self._ended(ends_of_removed_rules(owner.key, entries, rules))
         if view is not None:
             return [*facts, *resets_of_removed_rules(owner.key, entries, rules), *view.restore(entries)]
-        if owner.view == PERFORMANCE and any(entry.kind == JOINED for entry in entries):
-            facts.append(StateReset(owner.key, "labels are no longer joined: what was kept of them is forgotten"))
-        elif any(entry.kind == STATE for entry in entries):
+        if any(entry.kind == STATE for entry in entries):
             facts.append(StateReset(owner.key, "no longer configured: its state is forgotten"))
         return facts
+
+    def _restore_performance(self, key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
+        if key in self.performance:
+            return self.performance[key].restore(entries)
+        reset = StateReset(key, "labels are no longer joined: what was kept of them is forgotten")
+        known = any(entry.kind == JOINED for entry in entries)
+        return [*forgotten(key, entries), *([reset] if known else [])]
+
+    def _ended(self, facts: Sequence[Fact]) -> list[Fact]:
+        """Keep the alerts that ended with their rule."""
+        for ended in facts:
+            self._follow(ended)
+        return list(facts)
 
 
 def saved_watermark(watermark: Watermark) -> SavedWatermark:

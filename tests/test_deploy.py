@@ -86,16 +86,16 @@ def test_an_alerts_labels_hold_identity_and_never_a_value(rule: dict[str, Any]) 
 
 
 def test_the_severity_of_drift_comes_from_the_rules_own_or_the_incidents_and_from_nothing_else() -> None:
-    """Neither a name nor a second alert decides it."""
+    """Neither a name nor a second alert of drift decides it."""
     (drifting,) = [rule for rule in RULES if rule["alert"] == "DriftdDriftFiring"]
     taken = [rule["alert"] for rule in RULES if "$labels" in rule["labels"]["severity"]]
 
-    assert taken == ["DriftdDriftFiring"]
+    assert taken == ["DriftdDriftFiring", "DriftdPerformanceFiring"]
     assert re.findall(r"\{(.*?)\}", drifting["expr"]) == [
-        'severity=~"critical|warning",rule!~"calibration|lateness|reachability"',
-        'kind!="service"',
-        'kind!="service"',
-        'kind!="service"',
+        'severity=~"critical|warning",rule!~"calibration|lateness|reachability|performance"',
+        'kind!~"performance|service"',
+        'kind!~"performance|service"',
+        'kind!~"performance|service"',
     ]
 
 

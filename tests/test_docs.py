@@ -24,6 +24,7 @@ from monitor.runtime.writing import Deciding
 from monitor.sections import parse_duration
 from monitor.settings import Settings
 from monitor.settings.schema import FeatureSettings
+from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.decode import naming
 from monitor.stream.events import HOUR
 from tests.documents import blocks
@@ -45,7 +46,7 @@ def keys_of(section: type[BaseModel], path: str) -> Iterator[str]:
         inner = section_in(field.annotation)
         if at == "defaults" or inner is None:
             yield at
-        elif inner is FeatureSettings:
+        elif inner in {FeatureSettings, MetricThresholdSettings}:
             yield from keys_of(inner, f"{at}.NAME.")
         elif at.endswith("thresholds"):
             yield at

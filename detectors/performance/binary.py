@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from detectors.columns import as_codes, as_columns
+from detectors.columns import Column, as_codes, as_columns
 from detectors.features import Bools, Floats, Ints
 from detectors.performance import confusion as by_confusion
 from detectors.performance.cells import NO_ROW
@@ -97,10 +97,14 @@ def truths(values: ArrayLike, positive: str = "1", negative: str | None = None) 
     >>> truths(["fraud", "fine", "maybe"], positive="fraud", negative="fine").tolist()
     [1.0, 0.0, 2.0]
     """
+    return truths_of(as_columns(columns_of({"labels": values}))["labels"], positive, negative)
+
+
+def truths_of(column: Column, positive: str, negative: str | None) -> Floats:
+    """Return the same of a column."""
     classes = (positive,) if negative is None else (positive, negative)
-    codes = as_codes(as_columns(columns_of({"labels": values}))["labels"], CategoryCodes(classes))
     meaning = [1.0, 0.0, np.nan] if negative is None else [1.0, 0.0, 2.0, np.nan]
-    return np.array(meaning)[codes]
+    return np.array(meaning)[as_codes(column, CategoryCodes(classes))]
 
 
 class BinaryCounts(Counts[BinaryTask]):

@@ -30,6 +30,8 @@ NAMES: Final = ("accuracy", "macro_f1", "weighted_f1")
 class ClassEstimator:
     """What predicted classes mean, by counts of the reference's labels.
 
+    The classes that its prediction has come first in the task of `labelled`; those behind are of labels alone.
+
     >>> from detectors import Reference
     >>> said, labels = ["a"] * 100 + ["b"] * 100, ["a"] * 90 + ["b"] * 10 + ["a"] * 40 + ["b"] * 60
     >>> reference = Reference.fit({"class": said}, prediction="class")
@@ -69,8 +71,11 @@ class ClassEstimator:
         leaning = self._confusion + PRIOR * common
         return np.asarray(leaning / leaning.sum(axis=0))
 
-    def estimate(self, window: Sketch | ArrayLike, confidence: float = 0.95) -> EstimatedPerformance:
-        """Return what a window is worth, by its sketch, or by its predicted classes [n]; missing and other ones are left out."""
+    def estimate(self, window: Sketch | MulticlassCounts | ArrayLike, confidence: float = 0.95) -> EstimatedPerformance:
+        """Return what a window is worth, by its sketch, or by its predicted classes [n]; missing and other ones are left out.
+
+        Or by counts of the same classes: their labels are not looked at.
+        """
         said, others = self._said(window)
         rows = int(said.sum())
         if not rows:
@@ -79,13 +84,16 @@ class ClassEstimator:
         metrics = {name: self._metric(name, said, confidence) for name in NAMES}
         return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others))
 
-    def _said(self, window: Sketch | ArrayLike) -> tuple[Ints, int]:
+    def _said(self, window: Sketch | MulticlassCounts | ArrayLike) -> tuple[Ints, int]:
         """Predictions by class, and of other classes."""
+        if isinstance(window, MulticlassCounts):
+            return window.confusion().rows.sum(axis=0), 0
         many = len(self.labelled.task.classes)
         if isinstance(window, Sketch):
-            counts = window.row(PREDICTION)
-        else:
-            counts = np.bincount(self.labelled.task.codes(window), minlength=many + 1)
+            counts = window.row(PREDICTION)[:-1]  # all but those that are missing
+            known, others = counts[:-1], int(counts[-1])
+            return np.pad(known, (0, many - known.size)), others
+        counts = np.bincount(self.labelled.task.codes(window), minlength=many + 1)
         return counts[:many], int(counts[many])
 
     def _metric(self, name: str, said: Ints, confidence: float) -> Metric:

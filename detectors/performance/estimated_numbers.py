@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike
 from detectors.baseline import Baseline
 from detectors.encoding import PREDICTION
 from detectors.features import Bools, Floats, Ints, NumericFeature
+from detectors.performance import exact
 from detectors.performance.counts import column
+from detectors.performance.exact import as_fraction, exact_sums
 from detectors.performance.intervals import normal_quantile
 from detectors.performance.measured import Measured, Metric, Unavailable
 from detectors.performance.metrics import EstimatedPerformance, Metrics
@@ -25,6 +27,64 @@ from detectors.sketches import Sketch
 
 ENOUGH: Final = 30  # rows of a group, for a variance
 NAMES: Final = ("bias", "mae", "rmse")
+
+POWERS: Final = 4  # sums by cell: of the error, its size, its square and the fourth power
+
+
+@dataclass(slots=True, eq=False)
+class ErrorCells:
+    """Errors of labelled rows by cell of the prediction (under, the bins, over), exactly: in whatever order they come.
+
+    `rows` int64[cells]; `sums` are of the error, its size, its square and its fourth power, for each cell after cell, in units of 2⁻¹⁰⁷⁴.
+    """
+
+    rows: Ints
+    sums: list[int]
+
+    @classmethod
+    def empty(cls, cells: int) -> "ErrorCells":
+        """Return cells of no rows."""
+        return cls(np.zeros(cells, dtype=np.int64), [0] * (POWERS * cells))
+
+    def add(self, feature: NumericFeature, labels: Floats, predictions: Floats) -> None:
+        """Take rows, float64[n] each; those without either are left out."""
+        kept = (np.abs(labels) <= MOST) & (np.abs(predictions) <= MOST)
+        errors = predictions[kept] - labels[kept]
+        cells = np.searchsorted(feature.edges, predictions[kept], side="left")
+        self.rows = self.rows + np.bincount(cells, minlength=self.rows.size)
+        values = np.concatenate([errors, np.abs(errors), errors**2, errors**4])
+        places = np.concatenate([cells + self.rows.size * power for power in range(POWERS)])
+        added = exact_sums(values, places, len(self.sums))
+        self.sums = [one + two for one, two in zip(self.sums, added, strict=True)]
+
+    def moments(self, groups: Ints) -> tuple[Floats, Floats]:
+        """Return mean and variance of error, size and square in each group of cells, float64[3, groups] each."""
+        many = int(groups[-1]) + 1
+        rows, totals = [0] * many, [[0] * many for _ in range(POWERS)]
+        for cell, (group, count) in enumerate(zip(groups.tolist(), self.rows.tolist(), strict=True)):
+            rows[group] += count
+            for power, total in enumerate(totals):
+                total[group] += self.sums[power * len(self.rows) + cell]
+        sums = [[as_fraction(each) for each in total] for total in totals]
+        squares = (sums[2], sums[2], sums[3])
+        means = [[float(s / n) for s, n in zip(part, rows, strict=True)] for part in sums[:3]]
+        apart = [
+            [max(0.0, float((two - one * one / n) / (n - 1))) for one, two, n in zip(part, square, rows, strict=True)]
+            for part, square in zip(sums[:3], squares, strict=True)
+        ]
+        return np.array(means), np.array(apart)
+
+    def to_bytes(self) -> bytes:
+        """Write them."""
+        return self.rows.astype("<i8").tobytes() + exact.to_bytes(self.sums)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, cells: int) -> "ErrorCells":
+        """Read what `to_bytes` wrote. Raises ValueError for anything else."""
+        rows = np.frombuffer(data[: 8 * cells], "<i8").astype(np.int64)
+        if rows.size != cells or (rows < 0).any():
+            raise ValueError(f"errors must be of {cells} cells")
+        return cls(rows, exact.from_bytes(data[8 * cells :], POWERS * cells))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,24 +120,19 @@ class NumberEstimator:
         if feature is None:
             raise ValueError("the reference has no prediction that is a number: name its column by prediction=…")
         truth = column(labels, None, "labels")
-        said = column(predictions, truth.size, "predictions")
-        kept = (np.abs(truth) <= MOST) & (np.abs(said) <= MOST)
-        if np.count_nonzero(kept) < ENOUGH:
-            raise ValueError(f"an estimate needs {ENOUGH} rows of the reference with a label and a prediction at least")
-        return cls._of(feature, truth[kept], said[kept])
+        errors = ErrorCells.empty(feature.usable)
+        errors.add(feature, truth, column(predictions, truth.size, "predictions"))
+        return cls.of(feature, errors)
 
     @classmethod
-    def _of(cls, feature: NumericFeature, labels: Floats, predictions: Floats) -> "NumberEstimator":
-        cells = np.searchsorted(feature.edges, predictions, side="left")
-        counts = np.bincount(cells, minlength=feature.usable)
-        groups = _grouped(counts)
-        rows = np.bincount(groups, weights=counts).astype(np.float64)
-        errors = predictions - labels
-        losses = np.array([errors, np.abs(errors), errors**2])
-        means = np.array([np.bincount(groups[cells], weights=loss) for loss in losses]) / rows
-        apart = (losses - means[:, groups[cells]]) ** 2
-        variances = np.array([np.bincount(groups[cells], weights=each) for each in apart]) / (rows - 1)
-        return cls(feature, groups, counts > 0, rows, means, variances)
+    def of(cls, feature: NumericFeature, errors: ErrorCells) -> "NumberEstimator":
+        """Learn from the errors of labelled rows by cell of the prediction. Raises ValueError for fewer than 30 rows."""
+        if errors.rows.sum() < ENOUGH:
+            raise ValueError(f"an estimate needs {ENOUGH} rows of the reference with a label and a prediction at least")
+        groups = _grouped(errors.rows)
+        rows = np.bincount(groups, weights=errors.rows).astype(np.float64)
+        means, variances = errors.moments(groups)
+        return cls(feature, groups, errors.rows > 0, rows, means, variances)
 
     def estimate(self, window: Sketch | ArrayLike, confidence: float = 0.95) -> EstimatedPerformance:
         """Return what a window is worth, by its sketch, or by its predictions [n]; missing ones are left out."""

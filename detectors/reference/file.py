@@ -48,12 +48,17 @@ def _categorical_head(feature: CategoricalBaseline) -> dict[str, Any]:
     return {"name": feature.name, "kind": "categorical", "categories": list(feature.categories)}
 
 
-def content_hash(head: dict[str, Any], features: Sequence[FeatureBaseline], calibration: dict[str, Any] | None) -> str:
+def content_hash(
+    head: dict[str, Any],
+    features: Sequence[FeatureBaseline],
+    calibration: dict[str, Any] | None,
+    performance: bytes | None = None,
+) -> str:
     """Return sixteen hexadecimal digits of the SHA-256 of a reference's content, however it is written down.
 
     What is short enters as JSON, with each feature's number of edges, so that it is plain where an array ends; the
     arrays enter as little-endian bytes, for to write a number as text takes a hundred times as long; the calibration
-    enters as the JSON of the quick writer.
+    enters as the JSON of the quick writer, what labels say as its bytes.
     """
     numbers = [feature for feature in features if isinstance(feature, NumericBaseline)]
     heads = [
@@ -68,6 +73,8 @@ def content_hash(head: dict[str, Any], features: Sequence[FeatureBaseline], cali
         digest.update(number.bin_means.astype("<f8").tobytes())
     if calibration is not None:
         digest.update(msgspec.json.encode(calibration, order="sorted", enc_hook=float))
+    if performance is not None:
+        digest.update(performance)
     return digest.hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +18,14 @@ from detectors.layout import Layout
 from detectors.reference.arrivals import Arrivals, nanoseconds
 from detectors.reference.copies import Copy, RowSample
 from detectors.reference.grouping import GroupColumn
+from detectors.reference.labels import LabelColumn
 from detectors.reference.profiles import CategoryProfile, NumericProfile
 from detectors.sketches.placing import ColumnCells
 from detectors.spellings import CategoryCodes
+
+if TYPE_CHECKING:
+    from detectors.reference.labelled import ReferencePerformance
+    from detectors.reference.labelling import LabelsSeen, LabelTally
 
 RawChunk = Mapping[str, ArrayLike]
 Heard = Callable[[int], None]
@@ -31,7 +37,7 @@ class Fitted:
     """What two passes found: the counts, when rows happened, how windows differ.
 
     `cold` says why there is no calibration, where there were timestamps and a window; `copies` are features that say what
-    the prediction says.
+    the prediction says; `performance` what its labels do.
     """
 
     baseline: Baseline
@@ -40,6 +46,7 @@ class Fitted:
     calibration: Calibration | None
     cold: str
     copies: tuple[Copy, ...]
+    performance: "ReferencePerformance | None"
 
 
 @dataclass(slots=True)
@@ -160,6 +167,40 @@ class CodeCounts:
         return CategoricalBaseline(self._feature.name, self._feature.categories, self._counts)
 
 
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """The labels of a table, where a column has them; `detectors.performance` is read for these alone."""
+
+    seen: "LabelsSeen | None" = None
+
+    @classmethod
+    def of(cls, column: LabelColumn | None) -> Self:
+        """Begin with a column, or with none."""
+        if column is None:
+            return cls()
+        from detectors.reference.labelling import LabelsSeen
+
+        return cls(LabelsSeen(column))
+
+    @property
+    def name(self) -> str | None:
+        """The column's."""
+        return None if self.seen is None else self.seen.column.name
+
+    def look(self, chunk: Mapping[str, Column]) -> None:
+        """Look at a chunk in the first pass."""
+        if self.seen is not None:
+            self.seen.look(chunk)
+
+    def tally(self, layout: Layout, columns: Iterable[str], window_ns: int | None) -> "LabelTally | None":
+        """Return what counts labels in the second pass. Raises ValueError where they cannot be counted."""
+        if self.seen is None:
+            return None
+        if not self.seen.there:
+            raise ValueError(f"there is no column {self.name} of labels; there are {', '.join(columns)}")
+        return self.seen.tally(next((each for each in layout.features if each.name == PREDICTION), None), window_ns)
+
+
 class SecondPass:
     """Every feature counted on its own, and by window where a tally is given."""
 
@@ -170,12 +211,16 @@ class SecondPass:
         timestamp: str | None = None,
         tally: WindowTally | None = None,
         group: GroupColumn | None = None,
+        labels: "LabelTally | None" = None,
+        label: str | None = None,
     ) -> None:
         self.rows = 0
         self._layout = layout
         self._timestamp = timestamp
         self._tally = tally
         self._group = group
+        self._labels = labels
+        self._label = label
         self.sample = RowSample(layout, first.rows)
         self._numeric = {feature.name: BinCounts(feature, *first.moments(feature.name)) for feature in layout.numeric}
         self._categorical = {feature.name: CodeCounts(feature) for feature in layout.categorical}
@@ -185,6 +230,7 @@ class SecondPass:
         rows = rows_of(chunk)
         placed = self._place(chunk)
         features: dict[str, BinCounts | CodeCounts] = {**self._numeric, **self._categorical}
+        said: Floats | Codes | None = None
         for at, (name, counts) in enumerate(features.items()):
             if name not in chunk:
                 counts.absent(rows)
@@ -192,15 +238,23 @@ class SecondPass:
                 continue
             column, cells = counts.add(chunk[name])
             self.sample.take(name, column, self.rows)
+            said = column if name == PREDICTION else said
             if placed is not None:
                 placed.add(at, cells)
+        if self._labels is not None and self._label is not None:
+            self._labels.add(chunk.get(self._label), said, self._times(chunk))
         self.rows += rows
 
+    def _times(self, chunk: Mapping[str, Column]) -> Ints | None:
+        if self._timestamp is None or self._timestamp not in chunk:
+            return None
+        return nanoseconds(self._timestamp, chunk[self._timestamp])
+
     def _place(self, chunk: Mapping[str, Column]) -> Placed | None:
-        if self._tally is None or self._timestamp is None or self._timestamp not in chunk:
+        if self._tally is None or (times := self._times(chunk)) is None:
             return None
         groups = None if self._group is None else self._group.hashes(chunk.get(self._group.name), rows_of(chunk))
-        return self._tally.place(nanoseconds(self._timestamp, chunk[self._timestamp]), groups)
+        return self._tally.place(times, groups)
 
     def baseline(self) -> Baseline:
         """Return all counts on the layout."""
@@ -224,22 +278,27 @@ def fit(
     progress: Heard | None,
     calendar: Holidays = NO_HOLIDAYS,
     group: GroupColumn | None = None,
+    label: LabelColumn | None = None,
 ) -> Fitted:
-    """Read the chunks twice; `group` is the column that says which rows come together. Raises ValueError naming the column or number that makes a reference impossible."""
+    """Read the chunks twice; `group` is the column that says which rows come together, `label` what came true. Raises ValueError naming the column or number that makes a reference impossible."""
     _check_window(timestamp, window_ns)
     name = None if group is None else group.name
     _check_group(name, timestamp, window_ns, prediction)
+    _check_label(label, {"timestamp": timestamp, "prediction": prediction, "group": name})
+    labelling = Labelling.of(label)
     grouped = False
     first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns))
     for chunk in _read(chunks, prediction, progress, before=0):
         grouped |= name in chunk
-        first.add({each: column for each, column in chunk.items() if each != name})
+        labelling.look(chunk)
+        first.add({each: column for each, column in chunk.items() if each not in {name, labelling.name}})
     _check(first, prediction)
     if group is not None and not grouped:
         raise ValueError(f"there is no column {name} to group rows by; there are {', '.join(first.columns)}")
     layout = first.layout()
     tally = None if window_ns is None else first.arrivals.tally(layout, first.sampled(layout))
-    second = SecondPass(first, layout, timestamp, tally, group)
+    labels = labelling.tally(layout, first.columns, window_ns)
+    second = SecondPass(first, layout, timestamp, tally, group, labels, labelling.name)
     for chunk in _read(chunks, prediction, progress, before=first.rows):
         second.add(chunk)
     if second.rows != first.rows:
@@ -248,7 +307,15 @@ def fit(
     calibration, cold = _learn(baseline, tally, calendar, group)
     if cold and (batches := arrivals.batches(FEWEST_WINDOWS + CUT_OFF)):
         cold = f"{cold}; {batches}"
-    return Fitted(baseline, arrivals.period, arrivals.rows_per_second, calibration, cold, second.sample.copies())
+    return Fitted(
+        baseline,
+        arrivals.period,
+        arrivals.rows_per_second,
+        calibration,
+        cold,
+        second.sample.copies(),
+        None if labels is None else labels.finished(),
+    )
 
 
 def _check_window(timestamp: str | None, window_ns: int | None) -> None:
@@ -270,6 +337,12 @@ def _check_group(group: str | None, timestamp: str | None, window_ns: int | None
     for what, name in (("timestamp", timestamp), ("prediction", prediction)):
         if group == name:
             raise ValueError(f"group {group} is the {what} and cannot be what rows come together in as well")
+
+
+def _check_label(label: LabelColumn | None, others: Mapping[str, str | None]) -> None:
+    for what, name in others.items():
+        if label is not None and label.name == name:
+            raise ValueError(f"label {name} is the {what} and cannot be what came true as well")
 
 
 def _learn(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ from detectors.columns import as_columns, refuse_time
 from detectors.compare import compare
 from detectors.distribution import Distributions, distributions_of
 from detectors.durations import LengthOfTime, nanoseconds
-from detectors.encoding import encode, window_of
+from detectors.encoding import PREDICTION, encode, window_of
 from detectors.features import Floats, Kind
 from detectors.layout import Layout
 from detectors.protocols import Detector
@@ -28,9 +28,13 @@ from detectors.reference import fit as fitting
 from detectors.reference.copies import Copy
 from detectors.reference.file import ReferenceFormatError
 from detectors.reference.grouping import GroupColumn
+from detectors.reference.labels import LabelColumn
 from detectors.results import Scores
 from detectors.sketches import Sketch
 from detectors.tables import TableLike, columns_of, refuse_strange, times_of
+
+if TYPE_CHECKING:
+    from detectors.reference.labelled import ReferencePerformance
 
 WINDOW_NS = 300 * 10**9  # that a calibration is learnt from, where nobody says otherwise
 TIMES = "__timestamps__"  # the column of event times, where they are handed over beside the data
@@ -49,7 +53,8 @@ class Reference(Baseline):
 
     `period` is the first and last event time in nanoseconds, `rows_per_second` the usual traffic, both None when no
     timestamps were given. `calibration` is what its own windows teach; None where there were no timestamps, no window, or
-    too few windows, and then `cold` says which. `copies` are features that say what the prediction says. Two references are the same when `hash` is.
+    too few windows, and then `cold` says which. `copies` are features that say what the prediction says; `performance` is what its
+    labels say of the prediction, None where it has none. Two references are the same when `hash` is.
 
     >>> reference = Reference.fit({"age": [20, 30, 40, 50], "plan": ["pro", "free", "free", None]})
     >>> reference.names
@@ -64,6 +69,7 @@ class Reference(Baseline):
     cold: str = ""
     copies: tuple[Copy, ...] = ()
     created_by: str = ""
+    performance: "ReferencePerformance | None" = None
 
     def __repr__(self) -> str:
         learnt = "cold" if self.calibration is None else self.calibration.kind
@@ -83,6 +89,7 @@ class Reference(Baseline):
         timezone: str | None = None,
         holidays: Source = (),
         group: str | None = None,
+        label: str | LabelColumn | None = None,
     ) -> Self:
         """Profile a table: numbers are numeric, text and booleans categorical, unless `kinds` says so.
 
@@ -104,6 +111,8 @@ class Reference(Baseline):
                 one, `DE-BY`, by the package `holidays`.
             group: The column of what rows come together in, sessions or users: no feature, texts or numbers. Windows are then weighed
                 by it, so it needs `timestamp`.
+            label: The column of what came true, no feature; it needs `prediction`. `LabelColumn("repaid", positive="yes")` says
+                how it is read. The reference then has a `performance`.
 
         Returns:
             The reference. Its `cold` says why there is no calibration, where there were times.
@@ -139,6 +148,7 @@ class Reference(Baseline):
             window_ns=window_ns,
             calendar=calendar_of(holidays, timezone),
             group=group,
+            label=label,
         )
 
     @classmethod
@@ -153,6 +163,7 @@ class Reference(Baseline):
         progress: Callable[[int], None] | None = None,
         calendar: Holidays = NO_HOLIDAYS,
         group: str | GroupColumn | None = None,
+        label: str | LabelColumn | None = None,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -160,7 +171,8 @@ class Reference(Baseline):
         values a column (all of them when fewer), counts are exact. `timestamp` names a column of int64 nanoseconds;
         with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
-        `group` is the column of what rows come together in, or its name. `calendar`: the holidays, and the zone whose hours and days the calibration has.
+        `group` is the column of what rows come together in, or its name, `label` that of what came true, of which the last 2016 windows
+        are kept. `calendar`: the holidays, and the zone whose hours and days the calibration has.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         fitted = fitting.fit(
@@ -172,6 +184,7 @@ class Reference(Baseline):
             progress=progress,
             calendar=calendar,
             group=GroupColumn(group) if isinstance(group, str) else group,
+            label=LabelColumn(label) if isinstance(label, str) else label,
         )
         return cls(
             **fitted.baseline.parts(),
@@ -181,13 +194,15 @@ class Reference(Baseline):
             cold=fitted.cold,
             copies=fitted.copies,
             created_by=_created_by(),
+            performance=fitted.performance,
         )
 
     @cached_property
     def hash(self) -> str:
         """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by`, `cold` and `copies`."""
         learnt = None if self.calibration is None else self.calibration.to_dict()
-        return serial.content_hash(self._head(), list(self.features.values()), learnt)
+        said = None if self.performance is None else self.performance.content()
+        return serial.content_hash(self._head(), list(self.features.values()), learnt, said)
 
     def encode(self, data: Mapping[str, ArrayLike]) -> tuple[Floats, NDArray[np.int32]]:
         """Return numeric float64[n, k] and codes int32[n, c] for `Sketch.update`; absent columns are all missing."""
@@ -270,7 +285,8 @@ class Reference(Baseline):
         kept = Baseline.of([feature for feature in self.features.values() if feature.name in wanted], self.rows)
         calibration = None if self.calibration is None else self.calibration.select(wanted, kept.layout)
         copies = tuple(copy for copy in self.copies if copy.feature in wanted)
-        return replace(self, **kept.parts(), calibration=calibration, copies=copies)
+        performance = self.performance if PREDICTION in wanted else None
+        return replace(self, **kept.parts(), calibration=calibration, copies=copies, performance=performance)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, `driftd.reference/1`; exact, since floats are written by repr."""
@@ -280,6 +296,7 @@ class Reference(Baseline):
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             **({"cold": self.cold} if self.cold else {}),
             **({"copies": [[copy.feature, copy.agreement] for copy in self.copies]} if self.copies else {}),
+            **({"performance": self.performance.to_dict()} if self.performance else {}),
             "features": [serial.feature_to_dict(feature) for feature in self.features.values()],
         }
 
@@ -315,6 +332,7 @@ class Reference(Baseline):
             cold=serial.typed(raw.get("cold", ""), str, "cold"),
             copies=_copies(raw.get("copies", []), kept.names),
             created_by=serial.typed(raw.get("created_by", ""), str, "created_by"),
+            performance=_performance(raw.get("performance"), kept),
         )
 
     def save(self, path: str | Path) -> None:
@@ -344,6 +362,14 @@ def _calibration(content: Any, layout: Layout) -> Calibration | None:
         return Calibration.from_dict(serial.typed(content, dict, "calibration"), layout)
     except ValueError as error:
         raise ReferenceFormatError(str(error)) from error
+
+
+def _performance(content: Any, kept: Baseline) -> "ReferencePerformance | None":
+    if content is None:
+        return None
+    from detectors.reference.labelled import ReferencePerformance
+
+    return ReferencePerformance.from_dict(content, {each.name: each for each in kept.layout.features}.get(PREDICTION))
 
 
 def _copies(content: Any, names: Sequence[str]) -> tuple[Copy, ...]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from monitor.alerting.rules import (
     BUDGET_RULE,
     LATENESS_RULE,
+    PERFORMANCE_RULE,
     REACHABILITY_RULE,
     SELF_CHECK_RULE,
     AlertRule,
@@ -24,5 +25,8 @@ BY_LATENESS = AlertRule(  # share of the events; as bad as the share is large
 )
 BY_REACHABILITY = AlertRule(  # seconds of silence
     name=REACHABILITY_RULE, detector=REACHABILITY_RULE, fire_above=60.0, clear_below=0.0, severity=Severity.CRITICAL
+)
+BY_PERFORMANCE = AlertRule(  # evidence over what is asked for
+    name=PERFORMANCE_RULE, detector=PERFORMANCE_RULE, fire_above=1.0, clear_below=1.0, severity=Severity.CRITICAL
 )
 BY_STREAM = (BY_LATENESS, BY_REACHABILITY)  # with a budget or without

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState, Span
+from monitor.alerting.metrics import MetricEvidence
 from monitor.alerting.rules import AlertRule, Severity
 from monitor.stream.events import Nanos
 
@@ -87,6 +88,7 @@ class Evidence:
     moving: bool = False  # it never stays at a level
     creeping: bool = False  # same, so slowly that it seemed to
     grown: bool = False  # it has just become twice as large as it was
+    measured: MetricEvidence | None = None  # of performance: the metric
 
     @property
     def excess(self) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState, Span
@@ -14,6 +15,7 @@ WAITING = {AlertState.FIRING: AlertState.PENDING, AlertState.RECOVERING: AlertSt
 WEEK, MONTH = 7 * DAY, 30 * DAY
 GROWN = 1.5  # times what was told, of what a test calls twice as large: one subgroup's effect varies
 MOST_ESCALATIONS = 100  # kept of one incident
+ALL_FIRING: Mapping[str, AlertState] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,20 @@ class Incident:
     news: tuple[Evidence, ...] = ()  # what the last subgroup is told again for
     known: Severity | None = None  # the severity before that
 
-    def follow(self, firing: Mapping[str, Nanos], evidence: Sequence[Evidence], at: Span) -> tuple[Episode, Episode]:
+    def follow(
+        self,
+        firing: Mapping[str, Nanos],
+        evidence: Sequence[Evidence],
+        at: Span,
+        states: Mapping[str, AlertState] = ALL_FIRING,
+    ) -> tuple[Episode, Episode]:
         """Take one subgroup of the charts: features that fire, each with the end of its first subgroup.
 
-        The episode before and after is returned.
+        `states`: of those that do something else, such as recover. The episode before and after is returned.
         """
         held_back = {each.feature for each in evidence if self._holds_back(each, at)}
         self.state.alerts = {
-            name: Alert(AlertState.PENDING if name in held_back else AlertState.FIRING, since=since)
+            name: Alert(AlertState.PENDING if name in held_back else states.get(name, AlertState.FIRING), since=since)
             for name, since in firing.items()
         }
         episodes = self._follow(at)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.stream.events import DAY, Nanos
 
-REASON = "drift"  # of every request: there is one reason so far
+REASON, PERFORMANCE_REASON = "drift", "performance"  # of requests
 WEEK: Nanos = 7 * DAY
 BROKEN_DATA = frozenset({"missing", "rows-", "rows+", "duplicates"})  # charts of what a model must not be trained on
 
@@ -43,6 +44,15 @@ class RetrainHistory:
         if len(recent) >= policy.max_per_week:
             return self, RetrainOutcome.WEEKLY_MAX
         return replace(self, requested=(*recent, at)), RetrainOutcome.REQUESTED
+
+
+def reason_of(kind: IncidentKind) -> str:
+    """Why an incident asks for retraining.
+
+    >>> reason_of(IncidentKind.PERFORMANCE), reason_of(IncidentKind.PREDICTION)
+    ('performance', 'drift')
+    """
+    return PERFORMANCE_REASON if kind is IncidentKind.PERFORMANCE else REASON
 
 
 def shows_broken_data(evidence: Sequence[Evidence]) -> bool:

@@ -12,7 +12,7 @@ from detectors.charts.point import ChartPoint
 from detectors.features import Bools
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
-from monitor.alerting.retraining import REASON, RetrainOutcome
+from monitor.alerting.retraining import RetrainOutcome, reason_of
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.inject import Plant
 from monitor.backtest.labelled import Judgements
@@ -315,7 +315,9 @@ class Findings:
                 self._follow(fact)
             case RetrainDecided():
                 alert = fact.alert
-                self.retrains.append(Retrain(alert.key, alert.rule, alert.window.end, REASON, fact.outcome.value))
+                self.retrains.append(
+                    Retrain(alert.key, alert.rule, alert.window.end, reason_of(alert.kind), fact.outcome.value)
+                )
             case _:
                 pass
 

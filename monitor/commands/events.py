@@ -19,7 +19,7 @@ from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
 from monitor.commands.records import files_of, holds_lines, range_of, range_of_topics, topic_of
-from monitor.commands.reference import FitChoice, check_output, hand_over, is_span, parse_kinds, say
+from monitor.commands.reference import FitChoice, check_output, hand_over, is_span, label_option, parse_kinds, say
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.settings.schema import ModelSettings, TopicSettings
@@ -88,6 +88,10 @@ def refuse_mapped(choice: FitChoice) -> None:
     ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")
+    if (how := label_option(choice)) is not None:
+        raise ConfigError(
+            f"{how}: labels are read from tables of predictions and labels, without --config, and not yet from events"
+        )
     if choice.kafka == bool(choice.inputs):
         raise ConfigError("reference fit --config needs --input FILE… or --kafka, and not both")
 

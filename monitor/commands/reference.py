@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from detectors import Kind, Reference
+from detectors import Kind, LabelColumn, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
 from detectors.encoding import PREDICTION
 from detectors.reference.reference import TIMES
@@ -20,6 +20,7 @@ from monitor.commands.progress import ProgressLine
 from monitor.commands.remarks import remarks
 from monitor.commands.selfreport import remedies, unseen
 from monitor.commands.show import print_document
+from monitor.commands.worth import worth
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.sources.decode.finding import is_identifier
@@ -47,6 +48,11 @@ class FitChoice:
     prediction: str | None = None
     timestamp: str | None = None
     group: str | None = None
+    label: str | None = None
+    task: str | None = None
+    positive: str | None = None
+    negative: str | None = None
+    threshold: float | None = None
     timestamp_unit: str = "ms"
     window: str | None = None
     kinds: list[str] | None = None
@@ -79,6 +85,7 @@ def fit(choice: FitChoice) -> Exit:
     window = parse_window(choice)
     calendar = parse_calendar(choice)
     refuse_timeless_group(choice)
+    label = parse_label(choice)
     excluded = parse_excluded(choice)
     check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
@@ -89,7 +96,7 @@ def fit(choice: FitChoice) -> Exit:
         progress.done()
         kinds = spread(given, shape, choice)
         wanted = features_of(choice, shape, kinds, given)
-        reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress)
+        reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress, label)
     except (TableError, ValueError) as error:
         raise ConfigError(str(error)) from None
     finally:
@@ -131,6 +138,8 @@ def hand_over(
     if (hidden := unseen(reference)) is not None:
         print(hidden)
     print(learnt(reference, window))
+    if (said := worth(reference)) is not None:
+        print(said)
     return Exit.OK
 
 
@@ -143,10 +152,12 @@ def profile(
     calendar: Holidays,
     excluded: list[ExcludedSpan],
     progress: ProgressLine,
+    label: LabelColumn | None = None,
 ) -> Reference:
     """Read the files twice. Raises TableError and ValueError."""
     settled = {**settled_kinds(shape, wanted), **kinds}
-    read = wanted if choice.group is None else [*wanted, choice.group]
+    exact = [] if choice.group is None else [choice.group]
+    read = [*wanted, *([] if label is None else [label.name]), *exact]
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
 
@@ -154,7 +165,7 @@ def profile(
     exclusions = iter((first, replace(first)))
 
     def passes() -> Iterator[Pieces]:
-        pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds, read[len(wanted) :])
+        pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds, exact)
         return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
@@ -166,6 +177,7 @@ def profile(
         progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
         calendar=calendar,
         group=choice.group,
+        label=label,
     )
     progress.done()
     if excluded:
@@ -236,7 +248,7 @@ def is_glob(text: str) -> bool:
 
 def can_be_feature(name: str, shape: Shape, choice: FitChoice) -> bool:
     """Whether nothing stands in the way of a column that only a glob names."""
-    if name == choice.timestamp or name in shape.left_out or name in excluded_columns(choice, shape):
+    if name in {choice.timestamp, choice.label} or name in shape.left_out or name in excluded_columns(choice, shape):
         return False
     return choice.columns is None or name in {*choice.columns, choice.prediction}
 
@@ -298,6 +310,38 @@ def refuse_timeless_group(choice: FitChoice) -> None:
         raise ConfigError(f"--group: {choice.group} is the --timestamp")
 
 
+def label_settings(choice: FitChoice) -> dict[str, str | float]:
+    """What the command line says of how labels are read."""
+    how = {"task": choice.task, "positive": choice.positive, "negative": choice.negative, "threshold": choice.threshold}
+    return {name: value for name, value in how.items() if value is not None}
+
+
+def label_option(choice: FitChoice) -> str | None:
+    """The first option about labels that was given."""
+    return "--label" if choice.label is not None else next((f"--{name}" for name in label_settings(choice)), None)
+
+
+def parse_label(choice: FitChoice) -> LabelColumn | None:
+    """`--label` with what says how it is read. Raises ConfigError."""
+    if choice.label is None:
+        if (option := label_option(choice)) is not None:
+            raise ConfigError(f"{option} needs --label: the column of what came true")
+        return None
+    if choice.prediction is None:
+        raise ConfigError("--label needs --prediction: labels are the truth of it")
+    for option, name in (
+        ("--prediction", choice.prediction),
+        ("--timestamp", choice.timestamp),
+        ("--group", choice.group),
+    ):
+        if choice.label == name:
+            raise ConfigError(f"--label: {name} is the {option}")
+    try:
+        return LabelColumn(choice.label, **label_settings(choice))  # type: ignore[arg-type]  # each of its own type
+    except ValueError as error:
+        raise ConfigError(f"--label {choice.label}: {error}") from None
+
+
 def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:
     """The spans of `--exclude`, where there is a timestamp to tell what lies in them. Raises ConfigError."""
     spans = [text for text in choice.exclude or () if is_span(text)]
@@ -319,7 +363,7 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: 
     wanted = []
     for name in shape.columns:
         if (
-            name in {choice.timestamp, choice.group}
+            name in {choice.timestamp, choice.group, choice.label}
             or name in without
             or (choice.columns is not None and name not in named)
         ):
@@ -373,7 +417,7 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
     """Raise ConfigError for a column that an option names and that is not there or cannot be what it is said to be."""
     asked = [("--columns", name) for name in choice.columns or ()] + [("--kind", name) for name in kinds]
     asked += [("--prediction", choice.prediction)] if choice.prediction is not None else []
-    beside = (("--timestamp", choice.timestamp), ("--group", choice.group))
+    beside = (("--timestamp", choice.timestamp), ("--group", choice.group), ("--label", choice.label))
     for option, name in [*asked, *((option, name) for option, name in beside if name is not None)]:
         if name not in shape.columns:
             found = ", ".join(shape.columns[:50])
@@ -384,10 +428,17 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
                 raise ConfigError(f"{option}: {name} is the {other} and cannot be a feature as well")
         if name in shape.left_out and shape.left_out[name] not in INDEXES:
             raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and cannot be a feature")
-    if choice.group is not None and shape.left_out.get(choice.group, "") not in {"", *INDEXES}:
-        raise ConfigError(
-            f"--group: {choice.group} is {shape.left_out[choice.group]} and cannot say what rows come together in: texts and numbers can"
-        )
+    check_beside(choice, shape)
     for name in kinds:
         if choice.columns is not None and name not in {*choice.columns, choice.prediction}:
             raise ConfigError(f"--kind: {name} is not among --columns {','.join(choice.columns)}")
+
+
+def check_beside(choice: FitChoice, shape: Shape) -> None:
+    """Raise ConfigError for a column beside the features that cannot be read."""
+    for option, name, meant in (
+        ("--group", choice.group, "cannot say what rows come together in: texts and numbers can"),
+        ("--label", choice.label, "cannot be what came true: texts, numbers and truth can"),
+    ):
+        if name is not None and shape.left_out.get(name, "") not in {"", *INDEXES}:
+            raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and {meant}")

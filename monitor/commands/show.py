@@ -13,6 +13,7 @@ from monitor.commands import selfreport
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
 from monitor.commands.selfreport import detectable, unseen
+from monitor.commands.worth import worth, worth_document
 from monitor.explain.documents import as_lines
 from monitor.explain.figures import apart, beside
 from monitor.settings import ConfigError, show_duration
@@ -68,6 +69,7 @@ def document(path: Path, reference: Reference) -> dict[str, Any]:
                 reference.features.values(), variations(reference), detectable(reference), strict=True
             )
         ],
+        **({} if (said := worth_document(reference)) is None else {"performance": said}),
         **selfreport.document(reference),
         "warnings": list(misgivings(reference)),
     }
@@ -148,7 +150,7 @@ def print_table(path: Path, reference: Reference) -> None:
         table.add_row(Text(name), feature.kind.value, histogram(feature), missing, *varies, Text(summary(feature)))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
-    for line in filter(None, (*misgivings(reference), unseen(reference))):
+    for line in filter(None, (worth(reference), *misgivings(reference), unseen(reference))):
         console.print(Text(line))
 
 

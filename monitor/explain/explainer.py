@@ -8,10 +8,12 @@ import numpy as np
 
 from detectors import Reference
 from detectors.charts import IncidentKind, duplicates
+from detectors.features import Ints
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import LATENESS_RULE, REACHABILITY_RULE
+from monitor.explain.performance import explain_metric
 from monitor.explain.samples import Samples
 from monitor.explain.stream import explain_late, explain_silence, late_cause
 from monitor.explain.words import explain, explain_days, explain_duplicates, explain_rows, explain_warnings
@@ -117,13 +119,16 @@ class Narrator:
         return worded
 
     def _worded(self, evidence: Evidence, known: str) -> Evidence:
-        words = evidence.words or known or self._made(evidence)
+        words = evidence.words or ("" if evidence.measured else known) or self._made(evidence)
         return replace(evidence, words=words, counts=b"") if words or evidence.counts else evidence
 
     def _made(self, evidence: Evidence) -> str:
+        if evidence.measured is not None:
+            return explain_metric(evidence.measured)
         counts = np.frombuffer(evidence.counts, dtype="<i8")
-        if not counts.size:
-            return ""
+        return self._of_counts(evidence, counts) if counts.size else ""
+
+    def _of_counts(self, evidence: Evidence, counts: Ints) -> str:
         if evidence.detector in {LATENESS_RULE, REACHABILITY_RULE}:
             return self._of_stream(evidence, *counts.tolist())
         if evidence.feature == volume.FEATURE:

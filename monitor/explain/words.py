@@ -8,7 +8,7 @@ from detectors.charts import IncidentKind
 from detectors.features import Ints
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
-from monitor.alerting.rules import BUDGET_RULE, LATENESS_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
+from monitor.alerting.rules import BUDGET_RULE, LATENESS_RULE, PERFORMANCE_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
 from monitor.explain.categories import category_parts
 from monitor.explain.figures import dated, plain, thousands
 from monitor.explain.numbers import number_parts
@@ -108,7 +108,7 @@ def summary(changed: AlertChanged) -> str:
         return _self_check(changed, name)
     if changed.rule in OF_STREAM:
         return _of_stream(changed, name, OF_STREAM[changed.rule])
-    if changed.rule != BUDGET_RULE:
+    if changed.rule not in {BUDGET_RULE, PERFORMANCE_RULE}:
         name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
     verbs = VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
     if changed.settled:
@@ -167,6 +167,7 @@ VERBS = {
     IncidentKind.DRIFT: _verbs("drifts", "drift", "drifting"),
     IncidentKind.DATA_QUALITY: _verbs("gets bad data", "get bad data", "getting bad data"),
     IncidentKind.PREDICTION: _verbs("predicts otherwise", "predict otherwise", "predicting otherwise"),
+    IncidentKind.PERFORMANCE: _verbs("performs worse", "perform worse", "performing worse"),
 }
 
 

@@ -28,6 +28,8 @@ from monitor.facts.performance import (
     JoinCounted,
     LabelDelays,
     MetricTold,
+    PerformanceDifference,
+    PerformanceEstimated,
     PerformanceJudged,
     ReliabilityTold,
 )
@@ -105,6 +107,7 @@ Fact = (
     | DaemonStarted
     | DaemonStopped
     | PerformanceJudged
+    | PerformanceEstimated
     | JoinCounted
     | LabelDelays
 )
@@ -151,6 +154,8 @@ __all__ = [
     "PartitionsAssigned",
     "PartitionsHeld",
     "PartitionsUnreachable",
+    "PerformanceDifference",
+    "PerformanceEstimated",
     "PerformanceJudged",
     "Qualities",
     "RateImproved",

@@ -1,6 +1,6 @@
 """What a model was worth, of the predictions whose labels are in, and what became of labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from monitor.stream.events import Nanos, SeriesKey
@@ -24,6 +24,21 @@ class MetricTold:
     because: str | None = None
     bounds: tuple[float, float] | None = None
     over_missing: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceDifference:
+    """What a metric was worth by labels, less what it was expected to be by predictions alone, with its 95 % interval."""
+
+    name: str
+    value: float
+    lower: float
+    upper: float
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the interval is all on one side of 0."""
+        return self.lower > 0 or self.upper < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,8 @@ class PerformanceJudged:
 
     `final`: no later age is judged. `sampling` is the share of ids that are kept; `predictions` and `labelled` are of those.
     `left_out` are labelled predictions that could not be counted, by reason. Delays are seconds from prediction to label.
+    `estimated` are metrics of the same labelled rows by their predictions and the reference's labels alone: where a realised one lies
+    outside their interval, labels follow predictions no longer as in the reference, beyond chance.
     """
 
     key: SeriesKey
@@ -96,6 +113,20 @@ class PerformanceJudged:
     coverage_test: CoverageTest | None = None  # None: nothing to compare
     by_class: tuple[ClassTold, ...] = ()
     reliability: tuple[ReliabilityTold, ...] = ()
+    estimated: tuple[MetricTold, ...] = ()
+
+    @property
+    def differences(self) -> Iterator[PerformanceDifference]:
+        """What was realised less what was estimated, of each metric that has both."""
+        for estimated in self.estimated:
+            realised = self.metric(estimated.name)
+            if realised is None or realised.value is None or estimated.value is None:
+                continue
+            if estimated.lower is not None and estimated.upper is not None:
+                apart = realised.value - estimated.value
+                yield PerformanceDifference(
+                    estimated.name, apart, realised.value - estimated.upper, realised.value - estimated.lower
+                )
 
     @property
     def coverage(self) -> float:
@@ -105,6 +136,22 @@ class PerformanceJudged:
     def metric(self, name: str) -> MetricTold | None:
         """One of the metrics."""
         return next((each for each in self.metrics if each.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceEstimated:
+    """What predictions of [start, end) are worth if labels follow them as in the reference: nobody has looked at labels of them.
+
+    `rows` are predictions with a value; `outside` is the share of them unlike any labelled row of the reference.
+    """
+
+    key: SeriesKey
+    start: Nanos
+    end: Nanos
+    task: str
+    rows: int
+    outside: float
+    metrics: tuple[MetricTold, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from detectors.distribution import distribution_of
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
-from monitor.alerting.retraining import REASON, RetrainOutcome
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.retraining import PERFORMANCE_REASON, REASON, RetrainOutcome, reason_of
+from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE
 from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
@@ -46,6 +46,7 @@ from monitor.facts import (
     PanesOpen,
     PartitionsHeld,
     PartitionsUnreachable,
+    PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
     RetrainDecided,
@@ -214,6 +215,9 @@ class Board:
     worth: Mapping[SeriesKey, tuple[PerformanceJudged, ...]] = field(
         default_factory=dict
     )  # likewise, the last windows of the last age, without tables
+    estimated: Mapping[SeriesKey, PerformanceEstimated | None] = field(
+        default_factory=dict
+    )  # of series whose reference has labels: the last closed window, None before one
     delays: Mapping[SeriesKey, LabelDelays] = field(default_factory=dict)  # likewise, of all labels since the start
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
@@ -250,8 +254,9 @@ class Board:
                 labels = key.model, key.version, rule, state.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 0
         for key in self.series:
-            for retrain in RetrainOutcome:
-                self.counters["driftd_retrain_requests_total"][key.model, REASON, retrain.value] += 0
+            reasons = (REASON, PERFORMANCE_REASON) if PERFORMANCE_RULE in self.series[key].rules else (REASON,)
+            for reason, retrain in product(reasons, RetrainOutcome):
+                self.counters["driftd_retrain_requests_total"][key.model, reason, retrain.value] += 0
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
         self._expect_decisions()
@@ -268,7 +273,8 @@ class Board:
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
-        for kind in (*(KINDS if BUDGET_RULE in series.rules else ()), IncidentKind.SERVICE):
+        performance = (IncidentKind.PERFORMANCE,) if PERFORMANCE_RULE in series.rules else ()
+        for kind in (*(KINDS if BUDGET_RULE in series.rules else ()), *performance, IncidentKind.SERVICE):
             self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 0
         if series.calibration != "cold" and BUDGET_RULE in series.rules:
             of = key.model, key.version
@@ -366,6 +372,8 @@ class Board:
                 self.tracks[key].add(fact)
             case PerformanceJudged() | JoinCounted() | LabelDelays():
                 self._perform(fact)
+            case PerformanceEstimated(key):
+                self.estimated = {**self.estimated, key: fact}
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):
@@ -480,7 +488,9 @@ class Board:
                 self.counters["driftd_alert_transitions_total"][labels] += 1
                 self.remember_resolved(fact)
             case RetrainDecided(alert, outcome):
-                self.counters["driftd_retrain_requests_total"][alert.key.model, REASON, outcome.value] += 1
+                self.counters["driftd_retrain_requests_total"][
+                    alert.key.model, reason_of(alert.kind), outcome.value
+                ] += 1
 
     def remember_resolved(self, alert: AlertChanged) -> None:
         """Keep an alert whose episode has ended. It may come twice: with the restored state, and when its end is told."""

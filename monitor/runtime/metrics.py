@@ -15,9 +15,9 @@ from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
-from monitor.alerting.rules import BUDGET_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE, Severity
 from monitor.alerting.table import DetectorScores
-from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceJudged
+from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -113,9 +113,21 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_performance": Spec(
         "gauge",
-        "What the model was worth in the last window judged, by the labels that had come; bounds are of a 95 % interval. Absent: "
-        "it cannot be said, /api/v1/models says why",
+        "What the model was worth in the last window judged, by the labels that had come (realised); or is worth in the last closed "
+        "window by the reference's labels (estimated). Bounds are of a 95 % interval. Absent: it cannot be said, /api/v1/models says why",
         (*SERIES, "metric", "estimate", "bound"),
+    ),
+    "driftd_performance_difference": Spec(
+        "gauge",
+        "What was realised in that window less what was estimated of the same labelled predictions; where lower and upper are on one "
+        "side of 0, labels follow predictions no longer as in the reference",
+        (*SERIES, "metric", "bound"),
+    ),
+    "driftd_estimate_outside_ratio": Spec(
+        "gauge",
+        "Share of the predictions of the last closed window that are unlike any labelled one of the reference: what is estimated of "
+        "them is said of their neighbours",
+        SERIES,
     ),
     "driftd_performance_window_end_timestamp_seconds": Spec(
         "gauge", "Event time at which the last window ended whose performance was judged", SERIES
@@ -454,8 +466,20 @@ def _of_performance(board: Board) -> Iterator[Family]:
     }
     for name, value in values.items():
         yield name, [_text(name, [(_labels(key), value(last)) for key, last in judged.items()])]
-    metrics = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _realised(last)]
+    metrics = [
+        ((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _told(last, "realised")
+    ]
+    metrics += [
+        ((*_labels(key), *labels), value)
+        for key, last in board.estimated.items()
+        if last is not None
+        for labels, value in _told(last, "estimated")
+    ]
     yield "driftd_performance", [_text("driftd_performance", metrics)]
+    apart = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _apart(last)]
+    yield "driftd_performance_difference", [_text("driftd_performance_difference", apart)]
+    outside = [(_labels(key), last.outside) for key, last in board.estimated.items() if last is not None and last.rows]
+    yield "driftd_estimate_outside_ratio", [_text("driftd_estimate_outside_ratio", outside)]
     by_class = [
         ((*_labels(key), each.name), each.labelled / each.predictions)
         for key, last in judged.items()
@@ -469,11 +493,19 @@ def _of_performance(board: Board) -> Iterator[Family]:
     yield "driftd_label_delay_seconds", _delays(board)
 
 
-def _realised(judged: PerformanceJudged) -> Iterator[tuple[tuple[str, str, str], float]]:
+def _told(
+    judged: PerformanceJudged | PerformanceEstimated, estimate: str
+) -> Iterator[tuple[tuple[str, str, str], float]]:
     for metric in judged.metrics:
         for bound, value in (("point", metric.value), ("lower", metric.lower), ("upper", metric.upper)):
             if value is not None:
-                yield (metric.name, "realised", bound), value
+                yield (metric.name, estimate, bound), value
+
+
+def _apart(judged: PerformanceJudged) -> Iterator[tuple[tuple[str, str], float]]:
+    for each in judged.differences:
+        for bound, value in (("point", each.value), ("lower", each.lower), ("upper", each.upper)):
+            yield (each.name, bound), value
 
 
 def _delays(board: Board) -> Iterator[bytes]:
@@ -521,6 +553,9 @@ def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Va
         for kind in KINDS if BUDGET_RULE in series.rules else ():
             alert = board.alerts.get((key, BUDGET_RULE, kind))
             yield (*_labels(key), kind.value), 0 if alert is None else told(alert)
+        if PERFORMANCE_RULE in series.rules:
+            alert = board.alerts.get((key, PERFORMANCE_RULE, IncidentKind.PERFORMANCE))
+            yield (*_labels(key), IncidentKind.PERFORMANCE.value), 0 if alert is None else told(alert)
         stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in BY_STREAM]
         yield (*_labels(key), IncidentKind.SERVICE.value), max(0 if alert is None else told(alert) for alert in stream)
 

@@ -16,7 +16,6 @@ from monitor.facts import (
     AlertSeen,
     BaselineTrails,
     LevelChanged,
-    MetricTold,
     PerformanceJudged,
     WindowClosed,
     WindowIds,
@@ -24,6 +23,7 @@ from monitor.facts import (
 from monitor.runtime import truths
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
+from monitor.runtime.estimated import difference_item, estimated, metric_item
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
@@ -35,7 +35,10 @@ def models(board: Board, *, tables: bool = False) -> Iterator[dict[str, Any]]:
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
         item = model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
-        yield item | {"performance": performance(board.performance.get(key), tables=tables)}
+        yield item | {
+            "performance": performance(board.performance.get(key), tables=tables),
+            "estimated": estimated(board.estimated, key),
+        }
 
 
 Held = tuple[Mapping[str, LevelChanged], Mapping[str, BaselineTrails]]  # by feature: its level, and its recent past
@@ -89,7 +92,7 @@ def performance(
     if judged is None:
         return None
     windows = [judged[age] for age in sorted(judged)]
-    return [performance_item(each) | (truths.tables(each, metric_item) if tables else {}) for each in windows]
+    return [performance_item(each) | (truths.tables(each) if tables else {}) for each in windows]
 
 
 def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
@@ -109,21 +112,9 @@ def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
         "selection_bias": truths.bias_item(judged),
         "delay_seconds": {"median": judged.delay_median, "most": judged.delay_most},
         "left_out": judged.left_out,
-        "metrics": {metric.name: metric_item(metric) for metric in judged.metrics},
-    }
-
-
-def metric_item(metric: MetricTold) -> dict[str, Any]:
-    """A metric with its interval, or why there is none."""
-    interval = None if metric.lower is None or metric.upper is None else [metric.lower, metric.upper]
-    return {
-        "estimate": "realised",
-        "value": metric.value,
-        "interval": interval,
-        "bounds": metric.bounds,
-        "over_missing": metric.over_missing,
-        "rows": metric.rows,
-        "because": metric.because,
+        "metrics": {metric.name: metric_item(metric, "realised") for metric in judged.metrics},
+        "estimated": {metric.name: metric_item(metric, "estimated") for metric in judged.estimated},
+        "difference": {each.name: difference_item(each) for each in judged.differences},
     }
 
 

@@ -1,10 +1,10 @@
 """What labels say of a model beside its metrics, as JSON: whether they come at random, tables by class and of reliability."""
 
-from collections.abc import Callable
 from typing import Any
 
-from monitor.explain.performance import bias_words
-from monitor.facts import ClassTold, MetricTold, PerformanceJudged, ReliabilityTold
+from monitor.explain.worth import bias_words
+from monitor.facts import ClassTold, PerformanceJudged, ReliabilityTold
+from monitor.runtime.estimated import metric_item
 
 
 def bias_item(judged: PerformanceJudged) -> dict[str, Any] | None:
@@ -21,23 +21,20 @@ def bias_item(judged: PerformanceJudged) -> dict[str, Any] | None:
     }
 
 
-Told = Callable[[MetricTold], dict[str, Any]]
-
-
-def tables(judged: PerformanceJudged, told: Told) -> dict[str, Any]:
-    """By class and of reliability, each where the task has it. `told` writes a metric."""
+def tables(judged: PerformanceJudged) -> dict[str, Any]:
+    """By class and of reliability, each where the task has it."""
     return {
-        "by_class": [class_item(each, told) for each in judged.by_class],
+        "by_class": [class_item(each) for each in judged.by_class],
         "reliability": [reliability_item(each) for each in judged.reliability],
     }
 
 
-def class_item(entry: ClassTold, told: Told) -> dict[str, Any]:
+def class_item(entry: ClassTold) -> dict[str, Any]:
     """One class against the rest."""
     return {
         "class": entry.name,
         "labels": entry.labels,
-        "metrics": {metric.name: told(metric) for metric in entry.metrics},
+        "metrics": {metric.name: metric_item(metric, "realised") for metric in entry.metrics},
     }
 
 

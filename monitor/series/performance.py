@@ -15,8 +15,19 @@ import msgspec
 import numpy as np
 
 from detectors.features import Ints
-from monitor.facts import DELAY_BOUNDS, ClassCoverage, Fact, JoinCounted, LabelDelays, PerformanceJudged, StateReset
+from monitor.facts import (
+    DELAY_BOUNDS,
+    AlertSeen,
+    ClassCoverage,
+    Fact,
+    JoinCounted,
+    LabelDelays,
+    PerformanceJudged,
+    StateReset,
+)
 from monitor.series import judged
+from monitor.series.deciding import DECISION, DecisionSpec, PerformanceDecision, forgotten
+from monitor.series.estimating import EstimateSpec
 from monitor.series.records import Entry, Owner, Record
 from monitor.series.truth import Truth
 from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
@@ -34,13 +45,15 @@ MOST = 0.9  # of labels: the delay that so many have is told
 class PerformanceSpec:
     """What a series' performance is judged by: what is joined, at which ages, rising, and how labels are counted.
 
-    `topics` are those of labels that it has some from, beside those inside its predictions.
+    `topics` are those of labels that it has some from, beside those inside its predictions. `decision`: who raises alerts; None: nobody.
     """
 
     join: JoinSpec
     ages: tuple[Nanos, ...]
     truth: Truth
     topics: frozenset[str] = frozenset()
+    decision: DecisionSpec | None = None
+    expectation: EstimateSpec | None = None  # None: labelled rows are not estimated by their predictions
 
     @property
     def fingerprint(self) -> str:
@@ -123,6 +136,9 @@ class Performance:
         self._told: dict[int, PerformanceJudged] = {}  # the last window, by age
         self._gone: list[Entry] = []  # rows that the store still holds
         self._changed = False
+        self.decision = (
+            None if spec.decision is None else PerformanceDecision(key, spec.decision, spec.truth, spec.join.length)
+        )
 
     # --- events in ----------------------------------------------------------------------------------------------
 
@@ -210,7 +226,8 @@ class Performance:
         if not total.predictions.sum():
             return []
         fact = self._told[number] = self._fact(start, end, number, total)
-        return [fact]
+        decided = [] if self.decision is None else self.decision.take(fact, total.counts)
+        return [fact, *decided]
 
     def _fact(self, start: Nanos, end: Nanos, number: int, total: PaneTruth) -> PerformanceJudged:
         truth, missing = self.spec.truth, total.predictions - total.labelled
@@ -233,6 +250,7 @@ class Performance:
             coverage_test=judged.coverage_test(truth.predicted_classes, total.predictions, total.labelled),
             by_class=judged.by_class(truth, total.counts, missing),
             reliability=judged.reliability(truth, total.counts),
+            estimated=() if self.spec.expectation is None else self.spec.expectation.told(total.counts)[0],
         )
 
     def _pane(self, start: Nanos, number: int, level: int) -> PaneTruth:
@@ -293,7 +311,11 @@ class Performance:
 
     def current(self) -> list[Fact]:
         """The facts that say where things stand, for a reader that starts now."""
-        return list(self._told.values())
+        return [*self._told.values(), *self.alerts()]
+
+    def alerts(self) -> list[AlertSeen]:
+        """Its incident, unless it is inactive."""
+        return [] if self.decision is None else self.decision.current()
 
     def changes(self) -> list[Record]:
         """The records that changed since the last call: rows that came, not those that were there."""
@@ -302,13 +324,17 @@ class Performance:
     def _records(self, *, anew: int) -> list[Record]:
         gone, self._gone, self._changed = self._gone, [], False
         pieces = (entry for side in self.join.sides for entry in _new_pieces(side, anew=anew))
-        return [self._owner.record(entry) for entry in [*gone, *pieces, *self._changed_panes(), self._entry()]]
+        decided = [] if self.decision is None else self.decision.changes()
+        entries = [*gone, *pieces, *self._changed_panes(), *decided, self._entry()]
+        return [self._owner.record(entry) for entry in entries]
 
     def snapshot(self) -> list[Record]:
         """All state as records."""
         for _, _, stretch in self._stretches():
             stretch.pieces, stretch.thinned = 0, True
         self._gone, self._unsaved = [], dict.fromkeys(self._panes)
+        if self.decision is not None:
+            self.decision.changed = True
         return self._records(anew=sum(len(side.stretches) for side in self.join.sides))
 
     def _changed_panes(self) -> Iterator[Entry]:
@@ -342,7 +368,17 @@ class Performance:
         states = [msgspec.json.decode(each.held, type=SavedPerformance) for each in entries if each.kind == STATE]
         if not states:
             return []
-        saved = states[0]
+        alike = states[0].fingerprint == self.spec.fingerprint
+        return [*self._restore(states[0], entries), *self._restore_decision(entries, alike=alike)]
+
+    def _restore_decision(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
+        if self.decision is not None:
+            return self.decision.restore(entries, alike=alike)
+        self._gone += [Entry(DECISION, None) for each in entries if each.kind == DECISION]
+        self._changed |= bool(self._gone)
+        return forgotten(self.key, entries)
+
+    def _restore(self, saved: SavedPerformance, entries: Sequence[Entry]) -> list[Fact]:
         if not self.spec.keeps_rows(saved.fingerprint):
             return [StateReset(self.key, "labels are joined otherwise: the join starts anew")]
         self.clock, self._origin, self.join.level = saved.clock, saved.origin, saved.level

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from detectors import Reference
+from monitor.alerting.budget import BY_PERFORMANCE
 from monitor.alerting.retraining import RetrainPolicy
+from monitor.alerting.rules import AlertRule
 from monitor.series.features import feature_view
 from monitor.series.judging import Judging
 from monitor.series.performance import PerformanceSpec
@@ -28,6 +30,12 @@ class SeriesSpec:
     def reference(self) -> Reference:
         """The reference that the series is held against."""
         return self.judging.reference
+
+    @property
+    def rules(self) -> tuple[AlertRule, ...]:
+        """All rules that it may have alerts of."""
+        decides = self.performance is not None and self.performance.decision is not None
+        return (*self.judging.all_rules, *((BY_PERFORMANCE,) if decides else ()))
 
 
 class Series:

@@ -23,6 +23,7 @@ from detectors.charts.compared import Comparison
 from detectors.spellings import coded
 from monitor.alerting.rules import OUR_RULES
 from monitor.sections import Duration, Name, PositiveDuration, Section, Size, parse_duration, parse_size, show_duration
+from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.formats.registry import format_of
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
@@ -276,6 +277,8 @@ class PerformanceSettings(Section):
     classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
     costs: CostsSettings | None = None
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    thresholds: dict[str, MetricThresholdSettings] = Field(default_factory=dict)
+    watch: list[str] | None = None
 
     @field_validator("classes")
     @classmethod

@@ -11,7 +11,8 @@ from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.ids import notice_id
 from monitor.alerting.incidents import Standing
-from monitor.alerting.retraining import REASON, RetrainOutcome
+from monitor.alerting.metrics import MetricEvidence
+from monitor.alerting.retraining import RetrainOutcome, reason_of
 from monitor.alerting.rules import Severity
 from monitor.explain.figures import utc
 from monitor.explain.words import escalation, summary
@@ -116,7 +117,7 @@ def data_of(
     data: dict[str, Any] = {
         "model": alert.key.model,
         "model_version": alert.key.version,
-        "reason": REASON,
+        "reason": reason_of(alert.kind),
         "kind": alert.kind.value,
         "incident": alert.incident,
         "severity": alert.severity.value,
@@ -180,8 +181,24 @@ def evidence_item(evidence: Evidence) -> dict[str, Any]:
         "severity": None if evidence.severity is None else evidence.severity.value,
         "moving": evidence.moving or None,
         "words": evidence.words or None,
+        "performance": None if evidence.measured is None else metric_item(evidence.measured),
     }
     return item | {name: value for name, value in more.items() if value is not None}
+
+
+def metric_item(metric: MetricEvidence) -> dict[str, Any]:
+    """A metric that is worse than it may be, as JSON."""
+    item = {
+        "metric": metric.metric,
+        "value": metric.value,
+        "lower": metric.lower,
+        "upper": metric.upper,
+        "at_least" if metric.at_least else "at_most": metric.bound,
+        "by": [each.value for each in metric.by],
+        "windows": metric.windows,
+        "coverage": metric.coverage,
+    }
+    return item if metric.usual is None else item | {"reference": metric.usual}
 
 
 def incident_item(name: str, key: SeriesKey, kind: IncidentKind, severity: Severity, about: Standing) -> dict[str, Any]:

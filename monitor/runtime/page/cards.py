@@ -124,6 +124,7 @@ def attended(board: Board, alert: Shown) -> Markup:
 ADVICE = {
     IncidentKind.DATA_QUALITY: "Look at what writes these columns: values are missing, unknown, repeated, or rows fail to come. Retraining on them would teach the model the fault.",
     IncidentKind.PREDICTION: "The model answers otherwise: see whether its inputs drift too (an incident of kind drift), or whether another version was released.",
+    IncidentKind.PERFORMANCE: "The model is wrong more often than it may be: see whether its inputs drift too, and whether labels are what they were. Where both are sound, train it anew.",
     IncidentKind.SERVICE: "The reference no longer says what is usual here: fit it anew on more or later days, with driftd reference fit.",
 }
 STREAM_ADVICE = {

@@ -257,7 +257,10 @@ def test_fit_names_the_profile_that_it_found(home: Path, capsys: Output) -> None
     history(home, daily=lambda rng, hours: rng.normal(size=hours.size) + np.sin(hours / 24 * 2 * np.pi))
     said, _ = learnt(capsys)
 
-    assert said == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each"
+    assert (
+        said
+        == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each, by hours of UTC (--timezone: people's)"
+    )
 
 
 def in_sessions(home: Path, session: Callable[[Any], Any]) -> None:
@@ -603,3 +606,50 @@ def test_one_batch_a_day_is_told_how_many_days_are_needed(tmp_path: Path, capsys
     said = capsys.readouterr().out
     assert "its rows come in 28 batches, one every day: about 52 of them are needed, which take 52 days" in said
     assert "try --window" not in said
+
+
+def test_labels_are_counted_and_told(train: Path, capsys: Output) -> None:
+    """`active` is what came true of `score`, which says nothing of it."""
+    settings = ["--prediction", "score", "--label", "active", "--timestamp", "ts", "--window", "10s"]
+    assert main(["reference", "fit", "--input", str(train), "--output", "r.json", *settings]) == 0
+    assert "labels: binary, 2,000 rows in 20 windows of 10s, accuracy 0." in capsys.readouterr().out
+
+    reference = Reference.load("r.json")
+    assert "active" not in reference.names
+    assert main(["reference", "show", "r.json"]) == 0
+    assert "labels: binary, 2,000 rows in 20 windows of 10s" in capsys.readouterr().out
+    assert main(["reference", "show", "r.json", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["performance"]
+    accuracy = reference.performance.metrics()["accuracy"]
+    assert told["metrics"]["accuracy"] == {"value": accuracy.value, "interval": list(accuracy.interval)}
+    assert (told["task"], told["rows"], told["window"], told["windows"]) == ("binary", 2000, "10s", 20)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_labels_are_the_same_in_three_formats(train: Path, ending: str) -> None:
+    settings = ["--prediction", "score", "--label", "active", "--positive", "true"]
+    path = str(train.with_suffix(f".{ending}"))
+    assert main(["reference", "fit", "--input", path, "--output", "r.json", *settings]) == 0
+    plain = table()
+    [positives] = [plain["active"].to_pylist().count(True)]
+
+    assert Reference.load("r.json").performance.total.histogram[1].sum() == positives
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--label", "active"], "--label needs --prediction: labels are the truth of it"),
+        (["--positive", "1"], "--positive needs --label: the column of what came true"),
+        (["--prediction", "score", "--label", "score"], "--label: score is the --prediction"),
+        (["--prediction", "score", "--label", "none"], "--label: train.parquet has no column none; it has "),
+        (["--prediction", "score", "--label", "plan"], "label plan: no row has the positive label '1'; it holds "),
+        (["--prediction", "score", "--label", "active", "--threshold", "2"], "threshold must be above 0 and at most 1"),
+        (["--prediction", "score", "--label", "active", "--columns", "active"], "--columns: active is the --label"),
+        (["--config", "x.yaml", "--label", "active"], "--label: labels are read from tables of predictions and labels"),
+    ],
+)
+def test_a_mistake_about_labels_is_one_line(train: Path, capsys: Output, options: list[str], words: str) -> None:
+    assert main(["reference", "fit", "--input", "train.parquet", "--output", "r.json", *options]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert words in error

@@ -1,0 +1,132 @@
+"""False pages of performance, and how soon a fall is heard: `python benchmarks/performance_alarms.py [SERIES]`.
+
+Each series has a reference of so many labelled windows and a month of 200 windows after it; nothing changes, or accuracy falls from 0.90 to
+0.85. Losses are independent; or each row's depends on the one before (AR 0.9 of a normal deviate, cut); or the accuracy of each
+window does on that of the one before (AR 0.9, two points of spread). The chart and the e-detector share a fifth of a budget of one a month.
+After each page both begin anew, which the daemon does only when an incident has ended.
+"""
+
+import math
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from scipy.signal import lfilter
+from scipy.special import ndtri
+from scipy.stats import chi2
+
+from detectors.charts.bets import BettingDesign, BettingEvidence
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence
+from detectors.charts.metric_reference import MetricReference
+from detectors.features import Ints
+from detectors.performance import Measured
+from detectors.performance.bounded import LossSum
+from detectors.performance.intervals import wilson
+
+MONTH, BUDGET, SHARE, JUDGES = 200, 1.0, 0.2, 2
+ARL = MONTH * JUDGES / (BUDGET * SHARE)
+World = Callable[[np.random.Generator, int, int, float], Ints]
+
+
+def deviates(rng: np.random.Generator, size: int) -> np.ndarray:
+    """An autoregression of memory 0.9 and variance 1."""
+    return lfilter([1.0], [1.0, -0.9], rng.standard_normal(size + 200) * math.sqrt(1 - 0.81))[200:]
+
+
+def independent(rng: np.random.Generator, windows: int, rows: int, wrong: float) -> Ints:
+    """Losses that know nothing of each other."""
+    return rng.binomial(rows, wrong, windows)
+
+
+def rows_depend(rng: np.random.Generator, windows: int, rows: int, wrong: float) -> Ints:
+    """Each row's loss depends on the one before."""
+    return (deviates(rng, windows * rows) > ndtri(1 - wrong)).reshape(windows, rows).sum(axis=1)
+
+
+def windows_depend(rng: np.random.Generator, windows: int, rows: int, wrong: float) -> Ints:
+    """The accuracy of each window depends on that of the one before."""
+    return rng.binomial(rows, np.clip(wrong + 0.02 * deviates(rng, windows), 0.001, 0.999))
+
+
+WORLDS: dict[str, World] = {
+    "independent": independent,
+    "rows depend": rows_depend,
+    "windows depend": windows_depend,
+}
+
+
+def measured(wrong: int, rows: int) -> Measured:
+    """A window's accuracy."""
+    value = 1 - wrong / rows
+    return Measured(value, rows, math.sqrt(value * (1 - value) / rows), wilson(value, rows, 0.95))
+
+
+def fired(reference: Ints, live: Ints, rows: int, *, first: bool = False) -> tuple[list[int], list[int]] | None:
+    """The windows in which the chart fires, and those of the e-detector, counted from 1; None where the reference says too little to judge."""
+    loss = float(reference.sum()) / (rows * reference.size)
+    known = MetricReference.of(1 - loss, [measured(each, rows) for each in reference.tolist()])
+    if not known.variation.enough:
+        return None
+    bound, design = known.bound(at_least=True), BoundDesign.of(ARL)
+    betting = BettingDesign(known.limit(loss, ARL), ARL)
+    evidence, bets = BoundEvidence(), BettingEvidence()
+    by_chart: list[int] = []
+    by_bets: list[int] = []
+    for number, each in enumerate(live.tolist(), start=1):
+        window = measured(each, rows)
+        evidence, bets = evidence.plus(bound, window), bets.plus(betting, window, LossSum(each, rows))
+        if evidence.score(design) > 1:
+            by_chart.append(number)
+            evidence = BoundEvidence()
+        if bets.score(betting) >= 1:
+            by_bets.append(number)
+            bets = BettingEvidence()
+        if first and by_chart and by_bets:
+            break
+    return by_chart, by_bets
+
+
+def false_pages(world: World, windows: int, series: int) -> str:
+    """Pages a month where nothing changes."""
+    counts, judged = np.zeros(2), 0
+    for seed in range(series):
+        drawn = world(np.random.default_rng(seed), windows + MONTH, 300, 0.1)
+        found = fired(drawn[:windows], drawn[windows:], 300)
+        judged += found is not None
+        counts += [len(each) for each in found or ((), ())]
+    pages = int(counts.sum())
+    lower = chi2.ppf(0.05, 2 * pages) / 2 / max(judged, 1) if pages else 0.0
+    rates = [f"{count / max(judged, 1):.2f}" for count in (*counts, pages)]
+    return f"{judged / series:.0%} | {' | '.join(rates)} | {lower:.2f}"
+
+
+def delays(world: World, windows: int, series: int) -> str:
+    """Windows until a fall is heard, 60 where it is not."""
+    waits = []
+    for seed in range(series):
+        rng = np.random.default_rng(seed)
+        found = fired(world(rng, windows, 1000, 0.1), world(rng, 60, 1000, 0.15), 1000, first=True)
+        if found is not None:
+            waits.append([[*each, 60][0] for each in found])
+    return " | ".join(f"{mean:.1f}" for mean in np.mean(waits, axis=0)) if waits else "– | –"
+
+
+def main() -> None:
+    """Print both tables."""
+    series = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    print(f"{series} series of a month, n = 300; budget {BUDGET:g} a month, of which {SHARE:g} here\n")
+    print("| losses | windows of the reference | judged | chart | e-detector | both | lower 95 % bound |")
+    print("|---|---|---|---|---|---|---|")
+    for (name, world), windows in product(WORLDS.items(), (60, 200)):
+        print(f"| {name} | {windows} | {false_pages(world, windows, series)} |", flush=True)
+    print("\n| losses | windows of the reference | chart | e-detector |\n|---|---|---|---|")
+    for (name, world), windows in product(WORLDS.items(), (60, 200)):
+        print(f"| {name} | {windows} | {delays(world, windows, series)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What a metric is in the labelled windows of a reference: its middle, how much windows vary, and which loss they may have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import NormalDist
+from typing import Any, Final
+
+import numpy as np
+
+from detectors.charts.metric_bounds import MetricBound
+from detectors.charts.metric_variation import FEWEST, SURE, MetricVariation
+from detectors.performance.bounded import loss_of
+from detectors.performance.measured import Measured
+from detectors.reference.labelled import AnyCounts, ReferencePerformance
+
+MOST_WINDOWS: Final = 250  # the last ones: enough for a variance, and each takes milliseconds
+FEWEST_ROWS: Final = 50  # labelled ones of a window
+MOST_LIMIT: Final = 0.99  # loss that is betted against
+
+
+@dataclass(frozen=True, slots=True)
+class MetricReference:
+    """A metric of a reference. `value` is that of all its rows, `unit` the standard error of one row, `error` that of a usual window."""
+
+    value: float
+    unit: float
+    error: float
+    variation: MetricVariation
+
+    @classmethod
+    def of(cls, value: float, windows: Sequence[Measured]) -> "MetricReference":
+        """Return that of windows in time order, one of which has a standard error at least. Raises ValueError for fewer than 60."""
+        rows = np.array([one.rows for one in windows], dtype=np.float64)
+        units = np.array([one.standard_error or 0.0 for one in windows]) * np.sqrt(rows)
+        if not (units > 0).any():
+            raise ValueError("no window has a standard error")
+        unit = float(np.median(units[units > 0]))
+        deviates = (np.array([one.value for one in windows]) - value) * np.sqrt(rows) / unit
+        return cls(value, unit, unit / float(np.sqrt(np.median(rows))), MetricVariation.of(deviates.tolist()))
+
+    def bound(self, *, at_least: bool) -> MetricBound:
+        """Return what a chart holds windows against: the middle, as far on the wrong side as it may lie."""
+        off = SURE * self.variation.centre * self.error
+        value = self.value - off if at_least else self.value + off
+        return MetricBound(value, at_least, self.variation.lasting, self.error, self.unit)
+
+    def limit(self, loss: float, arl: float) -> float:
+        """Return the mean loss that windows have at most, but once in `arl` of them; `loss` is that of all rows.
+
+        What windows vary beyond their rows is how their true loss varies, to which the e-detector's null has to give room.
+        """
+        reach = NormalDist().inv_cdf(1 - 1 / (2 * max(arl, 2.0)))
+        beyond = reach * self.variation.beyond * self.error
+        return min(loss + beyond + SURE * self.variation.centre * self.error, MOST_LIMIT)
+
+
+def reference_windows(performance: ReferencePerformance, span_ns: int) -> list[AnyCounts]:
+    """Return the windows of a reference, so many together that none is shorter than `span_ns`, nor has fewer than 50 labelled rows."""
+    times = max(1, -(-span_ns // max(performance.window_ns, 1)))
+    length = times * performance.window_ns
+    recent = zip(
+        performance.starts[-MOST_WINDOWS * times :].tolist(), performance.windows[-MOST_WINDOWS * times :], strict=True
+    )
+    found: list[AnyCounts] = []
+    held: Any = None
+    for _, together in groupby(recent, key=lambda each: each[0] // length):
+        for _, counts in together:
+            held = _copied(counts) if held is None else _plus(held, counts)
+        if labelled_rows(held) >= FEWEST_ROWS:
+            found.append(held)
+            held = None
+    return found
+
+
+def _copied(counts: Any) -> Any:
+    return _plus(type(counts).empty(counts.task), counts)
+
+
+def _plus(counts: Any, more: Any) -> Any:
+    counts.add(more)
+    return counts
+
+
+def labelled_rows(counts: Any) -> int:
+    """Return how many labelled rows were counted."""
+    return (
+        int(counts.cells[: counts.task.cells].sum())
+        if not hasattr(counts.task, "classes")
+        else counts.confusion().total
+    )
+
+
+def metric_references(
+    performance: ReferencePerformance, metrics: Sequence[str], span_ns: int
+) -> dict[str, MetricReference]:
+    """Return what each metric is in a reference; without those of which too few windows say what is usual."""
+    whole = performance.metrics()
+    windows = [counts.metrics() for counts in reference_windows(performance, span_ns)]
+    found: dict[str, MetricReference] = {}
+    for metric in metrics:
+        centre, each = whole[metric], [one[metric] for one in windows]
+        known = [one for one in each if isinstance(one, Measured)]
+        certain = any(one.standard_error for one in known)
+        if isinstance(centre, Measured) and certain and len(known) >= FEWEST:
+            reference = MetricReference.of(centre.value, known)
+            found |= {metric: reference} if reference.variation.enough else {}
+    return found
+
+
+def usual_loss(performance: ReferencePerformance, metric: str) -> float | None:
+    """Return the mean of the loss of a metric over all rows of a reference; None where it is the mean of no bounded one."""
+    loss = loss_of(performance.total, metric)
+    return None if loss is None or not loss.rows else loss.loss / loss.rows

@@ -1,0 +1,289 @@
+"""What a reference's labels say of its predictions, as a value and in the file."""
+
+import base64
+import json
+import struct
+import zlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from detectors.features import CategoricalFeature, Floats, Ints, NumericFeature
+from detectors.performance.binary import BinaryCounts, BinaryTask
+from detectors.performance.estimated_classes import ClassEstimator
+from detectors.performance.estimated_numbers import ErrorCells, NumberEstimator
+from detectors.performance.estimated_scores import ScoreEstimator
+from detectors.performance.metrics import Metrics
+from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
+from detectors.performance.regression import RegressionCounts, RegressionTask
+from detectors.reference import file as serial
+from detectors.reference.file import ReferenceFormatError
+
+HEAD: Final = struct.Struct("<qI")  # of a window: where it starts, and the length of its counts
+HUNDREDTHS: Final = np.arange(1, 101) / 100
+AnyCounts = BinaryCounts | MulticlassCounts | RegressionCounts
+Estimator = ScoreEstimator | ClassEstimator | NumberEstimator
+
+
+def score_edges(feature: NumericFeature, threshold: float) -> Floats:
+    """Return the upper ends of the cells that labelled scores are counted in: those of the prediction, cut at every threshold that may be asked for."""
+    return np.union1d(feature.edges, np.nextafter([*HUNDREDTHS, threshold], 0.0))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReferencePerformance:
+    """What the predictions of a reference were worth by its labels, in counts.
+
+    `total` are the counts of all labelled rows; their task says how they are counted. `cells` are those that an estimate
+    without labels is made from: of scores rows int64[2, C] by label and cell of `score_edges`, of numbers the errors by
+    cell of the prediction; of classes the total has them. `positive` and `negative` are the labels of scores as they were spelled.
+    `windows` are the reference's own, `window_ns` long and starting at `starts` int64[k] nanoseconds, rising: those with labels, the last 2016;
+    none where its rows have no time.
+
+    >>> from detectors import LabelColumn, Reference
+    >>> table = {"score": np.arange(1, 100) / 100, "paid": np.arange(1, 100) > 30}
+    >>> reference = Reference.fit(table, prediction="score", label=LabelColumn("paid"))
+    >>> reference.performance
+    <ReferencePerformance: binary, 99 labelled rows, 0 windows>
+    >>> round(reference.performance.metrics()["recall"].value, 2)
+    0.72
+    >>> round(reference.performance.estimator().estimate([0.9, 0.4]).metrics["accuracy"].value, 1)
+    0.5
+    """
+
+    prediction: NumericFeature | CategoricalFeature
+    total: AnyCounts
+    cells: Ints | ErrorCells | None = None
+    positive: str = "1"
+    negative: str | None = None
+    window_ns: int = 0
+    starts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    written: tuple[bytes, ...] = ()  # the windows' counts, as `Counts.to_bytes` has them
+
+    def __repr__(self) -> str:
+        return f"<ReferencePerformance: {self.task}, {self.rows} labelled rows, {self.starts.size} windows>"
+
+    @property
+    def task(self) -> str:
+        """How it is counted: binary, multiclass or regression."""
+        match self.total:
+            case BinaryCounts():
+                return "binary"
+            case MulticlassCounts():
+                return "multiclass"
+            case _:
+                return "regression"
+
+    @property
+    def rows(self) -> int:
+        """Rows that have a prediction and a label that could be counted."""
+        match self.total:
+            case MulticlassCounts():
+                return self.total.confusion().total
+            case _:
+                return int(self.total.cells.sum())
+
+    @property
+    def threshold(self) -> float:
+        """From which score on a prediction is positive; 0.5 where there are no scores."""
+        return self.total.task.threshold if isinstance(self.total, BinaryCounts) else 0.5
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, those of the prediction first; none of scores and numbers."""
+        return self.total.task.classes if isinstance(self.total, MulticlassCounts) else ()
+
+    @cached_property
+    def windows(self) -> tuple[AnyCounts, ...]:
+        """The counts of each of the reference's own windows, in the order of `starts`."""
+        return tuple(type(self.total).from_bytes(self.total.task, each) for each in self.written)  # type: ignore[arg-type]  # the task is theirs
+
+    def metrics(self) -> Metrics:
+        """Return every metric of all labelled rows."""
+        return self.total.metrics()
+
+    def at(self, threshold: float) -> "ReferencePerformance":
+        """Return the same at another operating threshold of scores.
+
+        Raises ValueError for one that is no hundredth, nor the one that it was fitted with: what lies on its two sides was not counted apart.
+        """
+        if not isinstance(self.total, BinaryCounts) or threshold == self.threshold:
+            return self
+        task = BinaryTask(threshold=threshold)
+        if not np.isin(task.edges, self.total.task.edges).all():
+            raise ValueError(
+                f"the reference's labels were counted for thresholds of whole hundredths and {self.threshold}, not {threshold}: "
+                "fit it with this one"
+            )
+        moved = tuple(_moved(each, task).to_bytes() for each in self.windows if isinstance(each, BinaryCounts))
+        return replace(self, total=_moved(self.total, task), written=moved)
+
+    def estimator(self, threshold: float | None = None) -> Estimator:
+        """Return what tells the worth of windows without labels.
+
+        Raises ValueError where the labels do not suffice for one, and for a threshold as `at` does.
+        """
+        asked = self.threshold if threshold is None else threshold
+        if isinstance(self.total, MulticlassCounts):
+            return ClassEstimator(self.total)
+        assert isinstance(self.prediction, NumericFeature)
+        if isinstance(self.cells, ErrorCells):
+            return NumberEstimator.of(self.prediction, self.cells)
+        assert self.cells is not None
+        return ScoreEstimator(self.prediction, self._sides(self.prediction, self.cells, asked), asked)
+
+    def expectation(self, threshold: float | None = None) -> ScoreEstimator | ClassEstimator | None:
+        """Return what tells the worth of labelled rows by their predictions alone, from counts of the same task; None of numbers, whose counts hold none.
+
+        Raises ValueError as `estimator` does.
+        """
+        match self.total:
+            case BinaryCounts():
+                moved = self.at(self.threshold if threshold is None else threshold).total
+                assert isinstance(moved, BinaryCounts)
+                return ScoreEstimator.of_counts(moved)
+            case MulticlassCounts():
+                return ClassEstimator(self.total)
+            case _:
+                return None
+
+    def _sides(self, feature: NumericFeature, cells: Ints, threshold: float) -> Ints:
+        """Labelled rows by label, cell of the prediction and side of the threshold, int64[2, cells, 2]."""
+        edges, below = score_edges(feature, self.threshold), np.nextafter(threshold, 0.0)
+        if below not in edges:
+            self.at(threshold)
+        upper, lower = np.append(edges, np.inf), np.append(-np.inf, edges)
+        places = np.searchsorted(feature.edges, upper, side="left") * 2 + (lower >= below)
+        sides = [np.bincount(places, weights=each, minlength=2 * feature.usable) for each in cells]
+        return np.array(sides).astype(np.int64).reshape(2, feature.usable, 2)
+
+    # --- in the file ------------------------------------------------------------------------------------------------
+
+    def head(self) -> dict[str, Any]:
+        """Return what is short."""
+        own: dict[str, Any] = {"task": self.task, "window_ns": self.window_ns}
+        if self.task == "binary":
+            own |= {"threshold": self.threshold, "positive": self.positive, "negative": self.negative}
+        return own | ({"classes": list(self.classes)} if self.classes else {})
+
+    def blobs(self) -> dict[str, bytes]:
+        """Return what is long, by its key."""
+        windows = zip(self.starts.tolist(), self.written, strict=True)
+        return {
+            "total": self.total.to_bytes(),
+            "cells": _cells_to_bytes(self.cells),
+            "windows": b"".join(HEAD.pack(start, len(each)) + each for start, each in windows),
+        }
+
+    def content(self) -> bytes:
+        """Return what enters the hash of the reference, however it is packed in the file."""
+        blobs = self.blobs()
+        lengths = {name: len(blob) for name, blob in blobs.items()}
+        return json.dumps({**self.head(), **lengths}, sort_keys=True).encode() + b"".join(blobs.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: what is long in base64 of zlib."""
+        packed = {name: base64.b64encode(zlib.compress(blob, 9)).decode() for name, blob in self.blobs().items()}
+        return {**self.head(), **packed}
+
+    @classmethod
+    def from_dict(cls, content: Any, prediction: NumericFeature | CategoricalFeature | None) -> "ReferencePerformance":
+        """Read the JSON form. Raises ReferenceFormatError saying in one line what is wrong."""
+        raw = serial.typed(content, dict, "performance")
+        try:
+            return cls._read(raw, prediction)
+        except ReferenceFormatError:
+            raise
+        except (ValueError, zlib.error, struct.error, OverflowError) as error:
+            raise ReferenceFormatError(f"performance: {error}") from error
+
+    @classmethod
+    def _read(
+        cls, raw: dict[str, Any], prediction: NumericFeature | CategoricalFeature | None
+    ) -> "ReferencePerformance":
+        if prediction is None:
+            raise ReferenceFormatError("performance is of a reference without a prediction")
+        total, window_ns = _empty(raw), serial.integer(raw.get("window_ns", 0), "performance.window_ns")
+        total = type(total).from_bytes(total.task, _blob(raw, "total"))  # type: ignore[arg-type]  # the task is theirs
+        starts, written = _windows(_blob(raw, "windows"))
+        performance = cls(
+            prediction,
+            total,
+            _cells_from_bytes(_blob(raw, "cells"), total, prediction, raw),
+            serial.typed(raw.get("positive", "1"), str, "performance.positive"),
+            None if raw.get("negative") is None else serial.typed(raw["negative"], str, "performance.negative"),
+            window_ns,
+            starts,
+            written,
+        )
+        _ = performance.windows  # damaged ones are found here, not on the way
+        return performance
+
+
+def _moved(counts: BinaryCounts, task: BinaryTask) -> BinaryCounts:
+    """Counts on the edges of another task, all of which are theirs; sums do not depend on the threshold."""
+    places = np.searchsorted(task.edges, counts.task.edges, side="left")
+    rows = [np.bincount(places, weights=each, minlength=task.edges.size) for each in counts.histogram]
+    return BinaryCounts(task, np.array(rows).astype(np.int64).ravel(), list(counts.sums), counts.refused.copy())
+
+
+def _empty(raw: dict[str, Any]) -> AnyCounts:
+    match serial.get(raw, "task", "performance"):
+        case "binary":
+            return BinaryCounts.empty(
+                BinaryTask(threshold=serial.number(raw.get("threshold"), "performance.threshold"))
+            )
+        case "multiclass":
+            classes = serial.typed(serial.get(raw, "classes", "performance"), list, "performance.classes")
+            named = tuple(serial.typed(each, str, "performance.classes") for each in classes)
+            return MulticlassCounts.empty(MulticlassTask(named))
+        case "regression":
+            return RegressionCounts.empty(RegressionTask())
+        case other:
+            raise ReferenceFormatError(
+                f"performance.task is {serial.shown(other)}; this version reads binary, multiclass, regression"
+            )
+
+
+def _blob(raw: dict[str, Any], key: str) -> bytes:
+    text = serial.typed(serial.get(raw, key, "performance"), str, f"performance.{key}")
+    return zlib.decompress(base64.b64decode(text, validate=True))
+
+
+def _windows(blob: bytes) -> tuple[Ints, tuple[bytes, ...]]:
+    starts, written, at = [], [], 0
+    while at < len(blob):
+        start, length = HEAD.unpack_from(blob, at)
+        at += HEAD.size + length
+        starts.append(start)
+        written.append(blob[at - length : at])
+    if at != len(blob) or sorted(set(starts)) != starts:
+        raise ValueError("windows are cut off, or their starts do not rise")
+    return np.array(starts, dtype=np.int64), tuple(written)
+
+
+def _cells_to_bytes(cells: Ints | ErrorCells | None) -> bytes:
+    if isinstance(cells, ErrorCells):
+        return cells.to_bytes()
+    return b"" if cells is None else cells.astype("<i8").tobytes()
+
+
+def _cells_from_bytes(
+    data: bytes, total: AnyCounts, prediction: NumericFeature | CategoricalFeature, raw: dict[str, Any]
+) -> Ints | ErrorCells | None:
+    if isinstance(prediction, CategoricalFeature) != isinstance(total, MulticlassCounts):
+        raise ValueError(f"task {raw['task']} is of another kind of prediction than the reference has")
+    if isinstance(prediction, CategoricalFeature):
+        if raw["classes"][: len(prediction.categories)] != list(prediction.categories):
+            raise ValueError("classes do not begin with those of the prediction")
+        return None
+    if isinstance(total, RegressionCounts):
+        return ErrorCells.from_bytes(data, prediction.usable)
+    assert isinstance(total, BinaryCounts)
+    counts = np.frombuffer(data, dtype="<i8").astype(np.int64)
+    many = score_edges(prediction, total.task.threshold).size + 1
+    if counts.size != 2 * many or (counts < 0).any():
+        raise ValueError(f"cells must be {2 * many} counts, none below zero")
+    return counts.reshape(2, many)

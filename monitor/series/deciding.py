@@ -1,0 +1,428 @@
+"""Whether a model has become worse: windows judged for the last time in, an incident of kind `performance` out.
+
+Each metric has judges: an absolute threshold, a chart against the reference's labelled windows, an e-detector. Windows that overlap
+one that was counted are passed over; windows of few labels are counted together until they hold enough.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from detectors.calibration.arl import DRIFT
+from detectors.charts import IncidentKind
+from detectors.charts.bets import BettingDesign, BettingEvidence
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.performance import Measured
+from detectors.performance.bounded import LossSum, loss_of
+from monitor.alerting.alerts import Alert, AlertState, Span
+from monitor.alerting.budget import BY_PERFORMANCE
+from monitor.alerting.episodes import OPEN, Evidence, worst
+from monitor.alerting.metrics import JudgedBy, MetricEvidence, metric_feature
+from monitor.alerting.rules import AlertRule, Severity, Signal
+from monitor.facts import AlertSeen, Fact, PerformanceJudged, StateReset, WindowSpan
+from monitor.series.alerts import Teller
+from monitor.series.incident import IncidentAlert, SavedIncident
+from monitor.series.records import Entry
+from monitor.series.truth import Truth
+from monitor.stream.events import Nanos, SeriesKey
+
+DECISION = "decision"  # kind of the row
+FEWEST = 50  # labelled rows of a window that is judged by itself
+GROWN = 2.0  # times what was told
+
+
+@dataclass(frozen=True, slots=True)
+class MetricJudge:
+    """A metric and what it is held against. `arl`: windows between false alarms; `severity` None: by how much worse it is.
+
+    `usual`: the metric in the reference. Of an e-detector the bound is the metric at the loss that it bets against.
+    """
+
+    metric: str
+    source: JudgedBy
+    bound: MetricBound
+    arl: float
+    hold: int = 1
+    keep_firing_for: int = 2
+    severity: Severity | None = Severity.CRITICAL
+    usual: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called among the saved ones."""
+        return f"{self.metric}/{self.source.value}/{'at_least' if self.bound.at_least else 'at_most'}"
+
+    @property
+    def rule(self) -> AlertRule:
+        """Its hysteresis."""
+        return replace(BY_PERFORMANCE, hold=self.hold, keep_firing_for=self.keep_firing_for)
+
+    @property
+    def limit(self) -> float:
+        """The loss that an e-detector bets against."""
+        return 1 - self.bound.value if self.bound.at_least else self.bound.value
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSpec:
+    """Who judges the metrics of a series. `span`: of the reference's windows: whoever holds against them takes none that are shorter."""
+
+    judges: tuple[MetricJudge, ...]
+    reference: str  # its hash
+    span: Nanos = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A window, or a few of them, as the judges see it."""
+
+    span: Span
+    counts: Any
+    predictions: int
+    labelled: int
+
+    def plus(self, later: "Judged") -> "Judged":
+        """Both together."""
+        self.counts.add(later.counts)
+        span = Span(self.span.start, later.span.end)
+        return Judged(span, self.counts, self.predictions + later.predictions, self.labelled + later.labelled)
+
+    def saved(self) -> tuple[Span, bytes, int, int]:
+        """It as saved."""
+        return self.span, self.counts.to_bytes(), self.predictions, self.labelled
+
+    @classmethod
+    def restored(cls, saved: tuple[Span, bytes, int, int], truth: Truth) -> "Judged":
+        """It as it was."""
+        span, counts, predictions, labelled = saved
+        empty = truth.empty()
+        return cls(span, type(empty).from_bytes(empty.task, counts), predictions, labelled)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the predictions with a label."""
+        return self.labelled / self.predictions
+
+
+class SavedJudge(msgspec.Struct):
+    """A judge as saved."""
+
+    made_under: str
+    alert: Alert
+    since: Nanos | None
+    told: float
+    bound: BoundEvidence | None = None
+    bets: BettingEvidence | None = None
+
+
+class SavedDecision(msgspec.Struct):
+    """All of it as saved."""
+
+    counted_until: Nanos | None
+    judges: dict[str, SavedJudge]
+    incident: SavedIncident
+    reference: str
+    window: WindowSpan | None = None
+    held: list[
+        tuple[Span, bytes, int, int] | None
+    ] = []  # by bench: windows too short or of too few labels, counted together
+
+
+class Judge:
+    """One judge at work."""
+
+    def __init__(self, spec: MetricJudge) -> None:
+        self.spec = spec
+        self.alert = Alert()
+        self.since: Nanos | None = None  # end of the first window of the run
+        self.told = 0.0  # how far beyond the bound it surely was, when that was told last
+        self.grown = False
+        bets = spec.source is JudgedBy.BETS
+        self._design = BettingDesign(spec.limit, spec.arl) if bets else BoundDesign.of(spec.arl)
+        self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
+
+    @property
+    def score(self) -> float:
+        """The evidence over what is asked for."""
+        if isinstance(self.evidence, BettingEvidence):
+            assert isinstance(self._design, BettingDesign)
+            return self.evidence.score(self._design)
+        assert isinstance(self._design, BoundDesign)
+        return self.evidence.score(self._design)
+
+    def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
+        """Take one more window."""
+        open_before = self.alert.state in OPEN
+        self._add(metric, loss)
+        if self.evidence.run.windows == 1:
+            self.since = at.end
+        self.alert = self.alert.step(self.spec.rule, self._signal(metric), at)
+        surely = self.spec.bound.surely_beyond(metric.value, metric.interval)
+        self.grown = open_before and surely >= GROWN * self.told > 0
+        if self.alert.state in OPEN and (self.grown or not open_before):
+            self.told = max(surely, abs(self.spec.bound.beyond(self.evidence.run.value)))
+        if open_before and self.alert.state is AlertState.INACTIVE:
+            self.evidence, self.told = self.evidence.forgotten(), 0.0
+
+    def _add(self, metric: Measured, loss: LossSum | None) -> None:
+        if isinstance(self.evidence, BoundEvidence):
+            self.evidence = self.evidence.plus(self.spec.bound, metric)
+        elif loss is not None:
+            assert isinstance(self._design, BettingDesign)
+            self.evidence = self.evidence.plus(self._design, metric, loss)
+
+    def _signal(self, metric: Measured) -> Signal:
+        """Evidence opens an alert; a window that is right by itself is one on the way to its end."""
+        if self.alert.state not in OPEN:
+            return Signal.BREACH if self.score > 1 else Signal.CLEAR
+        return Signal.BREACH if self._is_wrong(metric) else Signal.CLEAR
+
+    def _is_wrong(self, metric: Measured) -> bool:
+        if self.spec.source is not JudgedBy.CHART:
+            return self.spec.bound.beyond(metric.value) > 0
+        deviate = self.spec.bound.deviate(metric)
+        return deviate is None or deviate > DRIFT
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def saved(self, made_under: str) -> SavedJudge:
+        """It as saved."""
+        bound, bets = (
+            self.evidence if isinstance(self.evidence, kind) else None for kind in (BoundEvidence, BettingEvidence)
+        )
+        return SavedJudge(made_under, self.alert, self.since, self.told, bound, bets)  # type: ignore[arg-type]
+
+    def restore(self, saved: SavedJudge) -> None:
+        """Take it up again."""
+        self.alert, self.since, self.told = saved.alert, saved.since, saved.told
+        self.evidence = saved.bound or saved.bets or self.evidence
+
+
+@dataclass(slots=True)
+class Bench:
+    """Judges who see the same windows: none shorter than `span`, nor of fewer labels than are enough."""
+
+    judges: list[Judge]
+    span: Nanos = 0
+    held: Judged | None = None  # what is counted together so far
+
+    def take(self, window: Judged) -> Judged | None:
+        """Take one more window; what is judged now is returned, if anything."""
+        window = window if self.held is None else self.held.plus(window)
+        short = window.span.end - window.span.start < self.span
+        self.held = window if short or window.labelled < FEWEST else None
+        if self.held is not None:
+            return None
+        metrics = window.counts.metrics()
+        for judge in self.judges:
+            metric = metrics[judge.spec.metric]
+            if isinstance(metric, Measured):
+                judge.take(metric, loss_of(window.counts, judge.spec.metric), window.span)
+        return window
+
+
+class PerformanceDecision:
+    """The judges of one series and its incident."""
+
+    def __init__(self, key: SeriesKey, spec: DecisionSpec, truth: Truth, interval: Nanos) -> None:
+        self.spec = spec
+        self._truth = truth
+        self.judges = [Judge(each) for each in spec.judges]
+        self.alert = IncidentAlert(teller_of(key, spec.reference, interval), ())
+        self._key = key
+        self._counted_until: Nanos | None = None
+        absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
+        relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
+        benches = Bench(absolute), Bench(relative, spec.span)
+        self._benches = [each for each in benches if each.judges]
+        self._window: WindowSpan | None = None
+        self.changed = True  # since it was last written
+
+    def take(self, judged: PerformanceJudged, counts: Any) -> list[Fact]:
+        """Take a window that was judged, and its counts, which are ours from now on."""
+        overlaps = self._counted_until is not None and judged.start < self._counted_until
+        if not judged.final or overlaps:
+            return []
+        self._counted_until, self.changed = judged.end, True
+        facts: list[Fact] = []
+        for bench in self._benches:
+            copied = _copied(counts) if bench is not self._benches[-1] else counts
+            window = bench.take(Judged(Span(judged.start, judged.end), copied, judged.predictions, judged.labelled))
+            facts += [] if window is None else self._follow(window)
+        return facts
+
+    def _follow(self, window: Judged) -> list[Fact]:
+        self._window = WindowSpan(window.span.start, window.span.end, window.labelled)
+        evidence = self._evidence(window)
+        since, states = self._standing()
+        episodes = self.alert.incident.follow(since, evidence, window.span, states)
+        return self.alert.told(episodes, self._window)
+
+    def _active(self) -> dict[str, list[Judge]]:
+        """The judges that are not inactive, by metric."""
+        found: dict[str, list[Judge]] = {}
+        for judge in self.judges:
+            if judge.alert.state is not AlertState.INACTIVE:
+                found.setdefault(judge.spec.metric, []).append(judge)
+        return found
+
+    def _standing(self) -> tuple[dict[str, Nanos], dict[str, AlertState]]:
+        """Since when each metric is wrong that is, and how its alert stands."""
+        since, states = {}, {}
+        for metric, judges in self._active().items():
+            name = metric_feature(metric)
+            states[name] = worst(each.alert.state for each in judges)
+            since[name] = min(_since(each) for each in judges if each.alert.state is states[name])
+        return since, states
+
+    def _evidence(self, window: Judged) -> list[Evidence]:
+        """The metrics that are wrong, the worst in front."""
+        found = [
+            _evidence_of([each for each in judges if each.alert.state in OPEN], window)
+            for judges in self._active().values()
+            if any(each.alert.state in OPEN for each in judges)
+        ]
+        return sorted(found, key=lambda each: (-each.excess, each.feature))
+
+    def current(self) -> list[AlertSeen]:
+        """The incident, unless it is inactive."""
+        return self.alert.current()
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def _made_under(self, judge: MetricJudge) -> str:
+        """What a judge is made under: when it changes, what speaks for it says nothing any more."""
+        return msgspec.json.encode([judge, replace(self._truth, metrics=())]).decode()
+
+    def changes(self) -> list[Entry]:
+        """A row of it, if it changed."""
+        changed, self.changed = self.changed, False
+        return [self._row()] if changed else []
+
+    def _row(self) -> Entry:
+        saved = SavedDecision(
+            self._counted_until,
+            {each.spec.name: each.saved(self._made_under(each.spec)) for each in self.judges},
+            SavedIncident.of(self.alert, {}),
+            self.spec.reference,
+            self._window,
+            [None if each.held is None else each.held.saved() for each in self._benches],
+        )
+        return Entry(DECISION, zlib.compress(msgspec.msgpack.encode(saved), 1))
+
+    def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
+        """Take it up again; what was made under another threshold is dropped, and its end told. `alike`: counts mean the same."""
+        saved = saved_decision(entries)
+        if saved is None:
+            return []
+        self._counted_until, self._window = saved.counted_until, saved.window
+        self.alert.features = tuple(saved.incident.alert.alerts)
+        saved.incident.restore(self.alert)
+        if alike and len(saved.held) == len(self._benches):
+            for bench, held in zip(self._benches, saved.held, strict=True):
+                bench.held = None if held is None else Judged.restored(held, self._truth)
+        dropped = {name.partition("/")[0] for name, each in saved.judges.items() if not self._restore_judge(name, each)}
+        return self._without({metric_feature(metric) for metric in dropped - self._active().keys()})
+
+    def _restore_judge(self, name: str, saved: SavedJudge) -> bool:
+        for judge in self.judges:
+            if judge.spec.name == name and saved.made_under == self._made_under(judge.spec):
+                judge.restore(saved)
+                return True
+        return saved.alert.state not in OPEN
+
+    def _without(self, features: set[str]) -> list[Fact]:
+        """Forget what was told of these metrics, whose judges are gone."""
+        named = sorted(features & self.alert.incident.state.alerts.keys())
+        if not named:
+            return []
+        self.changed = True
+        window = self._window or WindowSpan(0, 0, 0)
+        episodes = self.alert.incident.without(named, Span(window.start, window.end))
+        said = ", ".join(name.strip("_") for name in named)
+        reset = StateReset(self._key, f"{said} is judged otherwise: its alert starts anew")
+        return [reset, *self.alert.told(episodes, window)]
+
+
+def teller_of(key: SeriesKey, reference: str, interval: Nanos) -> Teller:
+    """Who tells of the incident of performance of a series."""
+    return Teller(key, BY_PERFORMANCE, reference, interval, kind=IncidentKind.PERFORMANCE)
+
+
+def saved_decision(entries: Sequence[Entry]) -> SavedDecision | None:
+    """What is saved of it."""
+    for entry in entries:
+        if entry.kind == DECISION:
+            return msgspec.msgpack.decode(zlib.decompress(entry.held), type=SavedDecision)
+    return None
+
+
+def forgotten(key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
+    """The end of an incident that was open when nobody judged the series' performance any more."""
+    saved = saved_decision(entries)
+    if saved is None or saved.incident.alert.episode.state not in OPEN:
+        return []
+    alert = IncidentAlert(teller_of(key, saved.reference, 0), tuple(saved.incident.alert.alerts))
+    saved.incident.restore(alert)
+    window = saved.window or WindowSpan(0, 0, 0)
+    names = list(alert.incident.state.alerts)
+    return alert.told(alert.incident.without(names, Span(window.start, window.end)), window)
+
+
+def _copied(counts: Any) -> Any:
+    copy = type(counts).empty(counts.task)
+    copy.add(counts)
+    return copy
+
+
+def _since(judge: Judge) -> Nanos:
+    since = judge.since if judge.since is not None else judge.alert.since
+    assert since is not None
+    return since
+
+
+def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
+    """What speaks for it that a metric is wrong: by the first of its judges that fires; which others do is said too."""
+    first = firing[0]
+    spec, run = first.spec, first.evidence.run
+    low, high = run.interval
+    severities = [each.spec.severity or by_size(each.spec, run) for each in firing]
+    return Evidence(
+        feature=metric_feature(spec.metric),
+        detector=BY_PERFORMANCE.detector,
+        score=first.score,
+        threshold=1.0,
+        pvalue=None,
+        rows=int(run.rows),
+        chart=spec.source.value,
+        since=min(_since(each) for each in firing),
+        effect=run.value - (spec.bound.value if spec.usual is None else spec.usual),
+        severity=Severity.CRITICAL if Severity.CRITICAL in severities else severities[0],
+        grown=any(each.grown for each in firing),
+        measured=MetricEvidence(
+            metric=spec.metric,
+            value=run.value,
+            lower=low,
+            upper=high,
+            bound=spec.bound.value,
+            at_least=spec.bound.at_least,
+            by=tuple(each.spec.source for each in firing),
+            windows=run.windows,
+            coverage=window.coverage,
+            usual=spec.usual,
+        ),
+    )
+
+
+NOTABLE_POINTS, NOTABLE_RISE = 0.02, 0.1  # of a share or an area, and of a loss: critical
+
+
+def by_size(judge: MetricJudge, run: Pooled) -> Severity:
+    """How bad it is that a metric is worse than in the reference."""
+    usual = judge.bound.value if judge.usual is None else judge.usual
+    worse = usual - run.value if judge.bound.at_least else abs(run.value) - abs(usual)
+    notable = NOTABLE_POINTS if judge.bound.at_least else NOTABLE_RISE * abs(usual)
+    return Severity.CRITICAL if worse >= notable else Severity.WARNING

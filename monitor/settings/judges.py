@@ -1,0 +1,174 @@
+"""Who judges a model's metrics: thresholds of the configuration, and what the reference's labels give to hold them against."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from detectors import Reference
+from detectors.charts.budget import points_per_month
+from detectors.charts.metric_bounds import MetricBound
+from detectors.charts.metric_reference import MetricReference, metric_references, usual_loss
+from detectors.reference.labelled import ReferencePerformance
+from monitor.alerting.metrics import JudgedBy
+from monitor.alerting.rules import Severity
+from monitor.series.deciding import DecisionSpec, MetricJudge
+from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
+from monitor.settings.loading import ConfigError
+from monitor.settings.schema import ModelSettings, PerformanceSettings
+from monitor.settings.thresholds import MetricThresholdSettings
+
+LOSSES = frozenset({"log_loss", "brier", "calibration_error", "bias", "mae", "rmse", "mape", "smape", "quantile_loss"})
+BOTH_WAYS = frozenset({"bias"})  # wrong on both sides
+WITHIN = {
+    "mcc": (-1.0, 1.0),
+    "r2": (float("-inf"), 1.0),
+}  # what a metric that should be large may be; others lie between 0 and 1
+LOSSES_WITHIN = {"brier": (0.0, 1.0), "calibration_error": (0.0, 1.0), "smape": (0.0, 2.0)}  # others are above 0
+USUAL_BUDGET = 1.0  # false alarms a month where there is no budget
+PERFORMANCE_SHARE = 0.2  # of the budget, where performance is watched
+WATCHED = {
+    BINARY: ("accuracy", "auroc", "brier"),
+    MULTICLASS: ("accuracy", "macro_f1"),
+    REGRESSION: ("mae", "rmse", "bias"),
+}  # against the reference's, where nobody names others
+QUIET = 3  # windows like the reference's that end an alert
+TO_SHOW = 1.0  # windows between false alarms, until all judges are known
+
+
+def decision_spec(
+    model: ModelSettings, truth: Truth, reference: Reference, per_month: float | None
+) -> DecisionSpec | None:
+    """Who judges a model's metrics, of so many false alarms a month; None where nobody does. Raises ConfigError.
+
+    They share a fifth of the budget. Without one thresholds alone judge, as with one false alarm a month.
+    """
+    chosen = model.performance or PerformanceSettings()
+    said = _labels_of(f"models.{model.name}.performance", chosen, truth, reference)
+    known = {} if said is None or per_month is None else _known(said, chosen, truth, model.window)
+    bounds = _thresholds(f"models.{model.name}.performance.thresholds", chosen, truth)
+    by_threshold = [_by_threshold(name, bound, chosen.thresholds[name], known.get(name)) for name, bound in bounds]
+    watching = _watching(chosen, truth)
+    charts = [_by_chart(name, known[name], at_least) for name in watching if name in known for at_least in _sides(name)]
+    bets = [name for name in watching if name in known and said is not None and usual_loss(said, name) is not None]
+    bets = [] if truth.weighted else bets
+    judges = len(by_threshold) + len(charts) + len(bets)
+    if not judges:
+        return None
+    arl = points_per_month(model.window) * judges / ((per_month or USUAL_BUDGET) * PERFORMANCE_SHARE)
+    found = [*by_threshold, *charts]
+    if said is not None:
+        found += [_by_bets(name, known[name], usual_loss(said, name) or 0.0, arl) for name in bets]
+    span = said.window_ns if said is not None and known else 0
+    return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span)
+
+
+def _labels_of(
+    key: str, chosen: PerformanceSettings, truth: Truth, reference: Reference
+) -> ReferencePerformance | None:
+    """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError."""
+    said = reference.performance
+    for name in chosen.watch or ():
+        if name not in METRICS[truth.task]:
+            there_is = ", ".join(METRICS[truth.task])
+            raise ConfigError(f"{key}.watch: {name!r} is none of task {truth.task}; there is {there_is}")
+    if said is None or said.task != truth.task:
+        if chosen.watch:
+            what = "has no labels" if said is None else f"has labels of task {said.task}, not {truth.task}"
+            raise ConfigError(f"{key}.watch: the reference {what}; fit it with --label")
+        return None
+    try:
+        return said.at(truth.threshold) if truth.task == BINARY else said
+    except ValueError as error:
+        raise ConfigError(f"{key}.threshold: {error}") from None
+
+
+def _watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
+    """The metrics that are held against the reference's."""
+    return chosen.metrics or WATCHED[truth.task] if chosen.watch is None else chosen.watch
+
+
+def _known(
+    said: ReferencePerformance, chosen: PerformanceSettings, truth: Truth, window: int
+) -> dict[str, MetricReference]:
+    """What the reference says of each metric that is asked for."""
+    asked = dict.fromkeys((*_watching(chosen, truth), *chosen.thresholds))
+    return metric_references(said, list(asked), window) if asked else {}
+
+
+def _sides(name: str) -> Sequence[bool]:
+    """Whether a metric is wrong where it is small, or large, or either."""
+    return (True, False) if name in BOTH_WAYS else (name not in LOSSES,)
+
+
+def _by_threshold(
+    name: str, bound: MetricBound, threshold: MetricThresholdSettings, known: MetricReference | None
+) -> MetricJudge:
+    """What windows vary beyond their rows counts here too, where the reference knows it."""
+    if known is not None:
+        bound = replace(bound, spread=known.variation.lasting, usual_error=known.error)
+    return MetricJudge(
+        metric=name,
+        source=JudgedBy.THRESHOLD,
+        bound=bound,
+        arl=TO_SHOW,
+        hold=threshold.hold,
+        keep_firing_for=threshold.keep_firing_for,
+        severity=Severity(threshold.severity),
+    )
+
+
+def _by_chart(name: str, known: MetricReference, at_least: bool) -> MetricJudge:  # noqa: FBT001 - a side
+    return MetricJudge(
+        metric=name,
+        source=JudgedBy.CHART,
+        bound=known.bound(at_least=at_least),
+        arl=TO_SHOW,
+        keep_firing_for=QUIET,
+        severity=None,
+        usual=known.value,
+    )
+
+
+def _by_bets(name: str, known: MetricReference, loss: float, arl: float) -> MetricJudge:
+    limit = known.limit(loss, arl)
+    at_least = name not in LOSSES
+    return MetricJudge(
+        metric=name,
+        source=JudgedBy.BETS,
+        bound=MetricBound(1 - limit if at_least else limit, at_least),
+        arl=arl,
+        keep_firing_for=QUIET,
+        severity=None,
+        usual=known.value,
+    )
+
+
+def _thresholds(key: str, chosen: PerformanceSettings, truth: Truth) -> list[tuple[str, MetricBound]]:
+    """The bounds of all thresholds, by metric: two of one that is wrong both ways. Raises ConfigError."""
+    found = []
+    for name, threshold in chosen.thresholds.items():
+        bound = _bound(f"{key}.{name}", name, threshold, truth)
+        found += [(name, bound)]
+        if name in BOTH_WAYS:
+            found += [(name, MetricBound(-bound.value, at_least=True))]
+    return found
+
+
+def _bound(key: str, name: str, threshold: MetricThresholdSettings, truth: Truth) -> MetricBound:
+    """The bound of a threshold. Raises ConfigError for one that this metric cannot have."""
+    if name not in METRICS[truth.task]:
+        raise ConfigError(f"{key}: is no metric of task {truth.task}; there is {', '.join(METRICS[truth.task])}")
+    wanted, other = ("at_most", "at_least") if name in LOSSES else ("at_least", "at_most")
+    limit = getattr(threshold, wanted)
+    if limit is None:
+        better = "smaller" if name in LOSSES else "larger"
+        raise ConfigError(f"{key}.{other}: {better} is better; give {wanted}")
+    low, high = LOSSES_WITHIN.get(name, (0.0, float("inf"))) if name in LOSSES else WITHIN.get(name, (0.0, 1.0))
+    if not low < limit < high:
+        raise ConfigError(f"{key}.{wanted}: {limit:g} must be {_between(low, high)}")
+    return MetricBound(limit, at_least=name not in LOSSES)
+
+
+def _between(low: float, high: float) -> str:
+    if high == float("inf"):
+        return f"above {low:g}"
+    return f"below {high:g}" if low == float("-inf") else f"between {low:g} and {high:g}"

@@ -1,0 +1,226 @@
+"""Alerts on performance: evidence over windows, one incident, through restarts and changed thresholds."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors import BinaryCounts, BinaryTask
+from detectors.charts.metric_bounds import MetricBound
+from monitor.alerting.metrics import JudgedBy
+from monitor.alerting.rules import Severity
+from monitor.explain.explainer import Explainer
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, PerformanceJudged, StateReset
+from monitor.series.deciding import DecisionSpec, MetricJudge, PerformanceDecision
+from monitor.series.records import Entry
+from monitor.series.truth import BINARY, Truth
+from monitor.targets.payloads import Sender, notices
+from tests.build import KEY, MINUTE, REFERENCE, at, of
+from tests.charted import seeded
+from tests.fakes import subscriber
+
+MONTH = 200.0  # windows
+
+
+def threshold(metric: str = "accuracy", limit: float = 0.9, **more: Any) -> MetricJudge:
+    at_least = metric not in {"log_loss", "brier"}
+    return MetricJudge(metric, JudgedBy.THRESHOLD, MetricBound(limit, at_least), arl=5 * MONTH, **more)
+
+
+def make_decision(*judges: MetricJudge, truth: Truth | None = None) -> PerformanceDecision:
+    return PerformanceDecision(KEY, DecisionSpec(judges or (threshold(),), "hash"), truth or Truth(BINARY), MINUTE)
+
+
+def counted(right: int, wrong: int) -> Any:
+    """So many rows that are right and wrong, half of each label."""
+    counts = BinaryCounts.empty(BinaryTask())
+    labels = np.arange(right + wrong) % 2
+    scores = np.where(np.arange(right + wrong) < right, labels, 1 - labels) * 0.8 + 0.1
+    counts.update(labels, scores)
+    return counts
+
+
+def judged(number: int, rows: int, *, length: int = 1, final: bool = True) -> PerformanceJudged:
+    return PerformanceJudged(KEY, at(number), at(number + length), MINUTE, final, BINARY, 2 * rows, rows, 1.0, ())
+
+
+def taken(decision: PerformanceDecision, windows: Sequence[tuple[int, int]], first: int = 0) -> list[Fact]:
+    """The facts of windows of so many rows that are right and wrong."""
+    return [
+        fact
+        for number, (right, wrong) in enumerate(windows, start=first)
+        for fact in decision.take(judged(number, right + wrong), counted(right, wrong))
+    ]
+
+
+def changes(facts: Sequence[Fact]) -> list[AlertChanged]:
+    return of(facts, AlertChanged)
+
+
+GOOD, BAD, POOR = (920, 80), (800, 200), (887, 113)
+
+
+def test_a_window_that_says_so_by_itself_opens_an_incident_at_once() -> None:
+    [opened] = changes(taken(make_decision(), [GOOD, GOOD, BAD, BAD]))
+
+    assert (opened.rule, opened.kind.value, opened.opened, opened.severity) == (
+        "performance",
+        "performance",
+        True,
+        Severity.CRITICAL,
+    )
+    assert opened.since == opened.window.end == at(3)
+    [evidence] = opened.evidence
+    assert evidence.feature == "__accuracy__"
+    assert evidence.measured is not None
+    assert evidence.measured.value == pytest.approx(0.8)
+    assert evidence.measured.lower < 0.8 < evidence.measured.upper < 0.9 == evidence.measured.bound
+    assert evidence.measured.coverage == 0.5
+    assert evidence.effect == pytest.approx(-0.1)
+
+
+def test_a_point_estimate_beyond_the_threshold_opens_nothing_but_many_of_them_do() -> None:
+    """0.887 of 1 000 is within chance of 0.9; six such windows in a row are not."""
+    decision = make_decision()
+    assert changes(taken(decision, [POOR, POOR])) == []
+
+    [opened] = changes(taken(decision, [POOR] * 10, first=2))
+    [evidence] = opened.evidence
+    assert evidence.measured is not None
+    assert evidence.measured.windows > 3
+    assert evidence.since == at(1)
+    assert evidence.measured.upper < 0.9
+
+
+def test_it_ends_after_windows_on_the_right_side_in_a_row_and_begins_by_new_evidence_alone() -> None:
+    decision = make_decision()
+    facts = taken(decision, [BAD, GOOD, BAD, GOOD, GOOD, POOR])
+
+    opened, recovering, again, recovering_again, closed = changes(facts)
+    assert opened.opened
+    assert closed.closed
+    assert closed.window.end == at(5)
+    assert {each.incident for each in (opened, recovering, again, recovering_again, closed)} == {opened.incident}
+    assert decision.current() == []
+
+
+def test_hold_asks_for_so_many_windows_in_a_row() -> None:
+    decision = make_decision(threshold(hold=3))
+
+    facts = taken(decision, [BAD, BAD])
+    assert [fact.state.name for fact in of(facts, AlertSeen)] == ["PENDING", "PENDING"]
+    assert changes(taken(decision, [BAD], first=2))[0].opened
+
+
+def test_a_metric_that_joins_and_one_that_becomes_twice_as_bad_escalate_the_incident() -> None:
+    decision = make_decision(threshold(), threshold("brier", 0.3))
+
+    facts = taken(decision, [BAD, BAD, (500, 500), (500, 500)])
+    [opened] = [fact for fact in changes(facts) if fact.opened]
+    [escalated] = of(facts, AlertEscalated)
+    assert {each.feature for each in escalated.new} == {"__accuracy__", "__brier__"}
+    assert escalated.alert.incident == opened.incident
+
+
+def test_windows_of_few_labels_are_counted_together_and_overlapping_ones_once() -> None:
+    decision = make_decision()
+    assert taken(decision, [(10, 12)] * 2) == []
+    [opened] = changes(taken(decision, [(10, 12)], first=2))
+    assert (opened.window.start, opened.window.end, opened.window.rows) == (at(0), at(3), 66)
+
+    sliding = make_decision()
+    facts = [fact for n in range(6) for fact in sliding.take(judged(n, 1000, length=3), counted(*BAD))]
+    assert [each.window.end for each in changes(facts)] == [at(3)]
+    assert len(of(facts, AlertSeen)) == 2
+
+
+def test_provisional_windows_decide_nothing() -> None:
+    assert make_decision().take(judged(0, 1000, final=False), counted(*BAD)) == []
+
+
+def saved(decision: PerformanceDecision) -> list[Entry]:
+    return decision.changes()
+
+
+@pytest.mark.parametrize("stop", range(1, 9))
+def test_going_on_from_what_was_saved_is_never_having_stopped(stop: int) -> None:
+    windows = [GOOD, POOR, (10, 5), POOR, BAD, (500, 500), GOOD, GOOD, BAD, GOOD]
+    straight = make_decision(threshold(), threshold("recall", 0.85))
+    facts = taken(straight, windows)
+    before, after = (make_decision(threshold(), threshold("recall", 0.85)) for _ in range(2))
+    first = taken(before, windows[:stop])
+    assert after.restore(saved(before), alike=True) == []
+
+    assert after.current() == before.current()
+    assert first + taken(after, windows[stop:], first=stop) == facts
+
+
+def test_a_changed_threshold_drops_what_is_made_under_it_alone() -> None:
+    before = make_decision(threshold(), threshold("recall", 0.9))
+    assert changes(taken(before, [BAD]))
+    entries = saved(before)
+
+    changed = make_decision(threshold(limit=0.7), threshold("recall", 0.9))
+    reset, seen = changed.restore(entries, alike=True)
+    assert isinstance(reset, StateReset)
+    assert isinstance(seen, AlertSeen)
+    assert [each.feature for each in changed.current()[0].evidence] == ["__recall__"]
+
+    gone = make_decision(threshold(limit=0.7), threshold("recall", 0.7))
+    [ended] = changes(gone.restore(entries, alike=True))
+    assert ended.closed
+    assert gone.current() == []
+
+
+def test_labels_counted_otherwise_drop_all_of_it() -> None:
+    before = make_decision()
+    taken(before, [BAD])
+
+    after = make_decision(truth=Truth(BINARY, threshold=0.6))
+    [ended] = changes(after.restore(saved(before), alike=False))
+    assert ended.closed
+
+
+def test_a_fall_of_five_points_is_heard_within_four_windows_on_average() -> None:
+    """At a threshold of 0.90, 1 000 labels a window; and hardly ever while the model keeps to it."""
+    rng = seeded()
+    waits, early = [], 0
+    for _ in range(20):
+        decision = make_decision()
+        windows = [(1000 - wrong, wrong) for wrong in rng.binomial(1000, [0.10] * 5 + [0.15] * 20).tolist()]
+        opened = [fact for fact in changes(taken(decision, windows)) if fact.opened]
+        early += opened[0].window.end <= at(5)
+        waits.append(opened[0].window.end // MINUTE - at(5) // MINUTE)
+    assert early <= 6
+    assert np.mean([wait for wait in waits if wait > 0]) <= 4
+
+
+def told(facts: Sequence[Fact]) -> list[dict[str, Any]]:
+    """What a webhook that wants all is told of these facts."""
+    explained = Explainer({KEY: REFERENCE}).explain(facts)
+    return [json.loads(each.notice.data) for each in notices(explained, [subscriber("people")], Sender("c0nf16", "1"))]
+
+
+def test_a_webhook_is_told_metric_value_interval_bound_coverage_and_by_what() -> None:
+    decision = make_decision()
+    firing, resolved = told(taken(decision, [BAD, GOOD, GOOD]))
+
+    assert (firing["kind"], firing["reason"], firing["alert"]["rule"]) == ("performance", "performance", "performance")
+    assert firing["summary"].endswith(": accuracy 0.80 (0.77 to 0.82) against at least 0.90, 50 % of labels in")
+    [evidence] = firing["evidence"]
+    measured = evidence["performance"]
+    assert measured | {"lower": 0, "upper": 0} == {
+        "metric": "accuracy",
+        "value": 0.8,
+        "lower": 0,
+        "upper": 0,
+        "at_least": 0.9,
+        "by": ["threshold"],
+        "windows": 1,
+        "coverage": 0.5,
+    }
+    assert measured["lower"] < 0.8 < measured["upper"]
+    assert resolved["incident"] == firing["incident"]
+    assert resolved["summary"].startswith("churn/3 no longer performs worse")

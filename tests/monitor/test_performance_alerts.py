@@ -1,0 +1,213 @@
+"""Alerts on performance from configuration to page and webhook: a daemon whose loop is turned by hand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detectors import LabelColumn, Reference
+from monitor.settings import ConfigError
+from monitor.stream.events import MINUTE, SECOND
+from tests.charted import seeded
+from tests.monitor.test_labels import (
+    LABELS,
+    MARK,
+    MODEL,
+    PREDICTIONS,
+    START,
+    LabelledDaemon,
+    configuration,
+    labelled,
+    predicted,
+    time,
+)
+
+THRESHOLDS = {"accuracy": {"at_least": 0.9}}
+OF = 'model="churn",version="*"'
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    columns = {"age": [float(n) for n in range(100)], "score": np.linspace(0, 1, 100)}
+    Reference.fit(columns, prediction="score").save(tmp_path / "r.json")
+    return tmp_path
+
+
+@pytest.fixture
+def started() -> Iterator[list[LabelledDaemon]]:
+    running: list[LabelledDaemon] = []
+    yield running
+    for each in running:
+        each.kill()
+
+
+def model_with(thresholds: Any, **more: Any) -> dict[str, Any]:
+    return {**MODEL, "performance": {"thresholds": thresholds, **more}}
+
+
+def begin(home: Path, started: list[LabelledDaemon], thresholds: Any = THRESHOLDS) -> LabelledDaemon:
+    started.append(LabelledDaemon(home, {PREDICTIONS: [], LABELS: []}, models=[model_with(thresholds)]))
+    return started[-1]
+
+
+def restarted(home: Path, started: list[LabelledDaemon], thresholds: Any = THRESHOLDS) -> LabelledDaemon:
+    """Another daemon that goes on from what the last one saved before it was killed."""
+    before = started.pop()
+    before.daemon.loop.save()
+    before.kill()
+    log, keys = before.source.log, before.source.keys[LABELS]
+    started.append(LabelledDaemon(home, log, keys=keys, models=[model_with(thresholds)]))
+    return started[-1]
+
+
+def minute_of(here: LabelledDaemon, number: int, right: int, wrong: int) -> None:
+    """A minute of predictions, so many of them right, all of them labelled."""
+    first = START + number * MINUTE
+    ids = range(number * 1000, number * 1000 + right + wrong)
+    here.source.append(PREDICTIONS, [predicted(each, 0.9, first + n) for n, each in enumerate(ids)])
+    here.labels([labelled(each, "yes" if n < right else "no", first + SECOND) for n, each in enumerate(ids)])
+
+
+def incidents(here: LabelledDaemon) -> list[Any]:
+    """Those of performance."""
+    return [each for each in here.get("/api/v1/incidents") if each["kind"] == "performance"]
+
+
+def judged(here: LabelledDaemon, number: int) -> None:
+    """Event time comes so far that this minute is judged."""
+    here.turn()
+    here.source.append(PREDICTIONS, time(START + (number + 11) * MINUTE))
+    here.turn()
+    here.turn()
+
+
+def test_an_incident_of_performance_opens_is_shown_everywhere_survives_a_kill_and_ends(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    here = begin(home, started)
+    here.source.append(PREDICTIONS, MARK)
+    minute_of(here, 0, 190, 10)
+    minute_of(here, 1, 140, 60)
+    judged(here, 0)
+    assert here.metric("driftd_incident_open")[f'{{{OF},kind="performance"}}'] == 0
+
+    judged(here, 1)
+    assert here.metric("driftd_incident_open")[f'{{{OF},kind="performance"}}'] == 1
+    assert here.metric("driftd_alert_state")[f'{{{OF},rule="performance"}}'] == 2
+    assert here.metric("driftd_retrain_requests_total")['{model="churn",reason="performance",outcome="requested"}'] == 1
+    [incident] = incidents(here)
+    assert (incident["kind"], incident["state"], incident["severity"]) == ("performance", "open", "critical")
+    [feature] = incident["features"]
+    assert feature["feature"] == "__accuracy__"
+    assert feature["words"] == "0.70 (0.63 to 0.76) against at least 0.90, 100 % of labels in"
+    _, _, page = here.daemon.surface.answer(f"/incident?id={incident['incident']}", "")
+    assert b"against at least 0.9" in page
+
+    again = restarted(home, started)
+    assert [each["incident"] for each in incidents(again)] == [incident["incident"]]
+    for number in (20, 21):
+        minute_of(again, number, 190, 10)
+        judged(again, number)
+    assert again.metric("driftd_incident_open")[f'{{{OF},kind="performance"}}'] == 0
+    [ended] = incidents(again)
+    assert (ended["incident"], ended["state"]) == (incident["incident"], "resolved")
+
+
+def test_another_threshold_ends_what_was_told_under_the_one_before(home: Path, started: list[LabelledDaemon]) -> None:
+    here = begin(home, started)
+    here.source.append(PREDICTIONS, MARK)
+    minute_of(here, 0, 140, 60)
+    judged(here, 0)
+    [incident] = incidents(here)
+
+    again = restarted(home, started, {"accuracy": {"at_least": 0.6}})
+    assert [fact.cause for fact in again.reset] == ["accuracy is judged otherwise: its alert starts anew"]
+    [ended] = incidents(again)
+    assert (ended["incident"], ended["state"]) == (incident["incident"], "resolved")
+
+
+def labelled_reference(home: Path, *, minutes: int = 120, rows: int = 60) -> None:
+    """A reference whose predictions are right nine times of ten, minute by minute."""
+    many = minutes * rows
+    right = seeded().random(many) < 0.9
+    table = {
+        "age": np.arange(many) % 100.0,
+        "score": np.full(many, 0.9),
+        "answer": np.where(right, "yes", "no"),
+        "at": (START - 3 * 24 * 60 * MINUTE + np.arange(many) * (MINUTE // rows)).astype("datetime64[ns]"),
+    }
+    reference = Reference.fit(
+        table, prediction="score", label=LabelColumn("answer", positive="yes"), timestamp="at", window="1m"
+    )
+    assert reference.performance is not None
+    assert reference.performance.starts.size == minutes
+    reference.save(home / "r.json")
+
+
+def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, started: list[LabelledDaemon]) -> None:
+    labelled_reference(home)
+    here = LabelledDaemon(
+        home, {PREDICTIONS: [], LABELS: []}, models=[MODEL | {"performance": {"watch": ["accuracy"]}}]
+    )
+    started.append(here)
+    here.source.append(PREDICTIONS, MARK)
+    for number, (right, wrong) in enumerate([(180, 20), (120, 80), (120, 80)]):
+        minute_of(here, number, right, wrong)
+    judged(here, 0)
+    assert incidents(here) == []
+
+    judged(here, 1)
+    judged(here, 2)
+    [incident] = incidents(here)
+    assert (incident["kind"], incident["severity"]) == ("performance", "critical")
+    [feature] = incident["features"]
+    assert feature["words"].startswith("0.9")
+    assert (
+        "by its chart and the e-detector" in feature["words"] or "by the e-detector and its chart" in feature["words"]
+    )
+    [alert] = [each for each in here.get("/api/v1/alerts") if each["rule"] == "performance"]
+    measured = alert["evidence"][0]["performance"]
+    assert set(measured["by"]) == {"chart", "e-detector"}
+    assert measured["reference"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: Path) -> None:
+    for watch, line in (
+        (["accuracy"], "performance.watch: the reference has no labels; fit it with --label"),
+        (["rmse"], "performance.watch: 'rmse' is none of task binary; there is accuracy, "),
+    ):
+        with pytest.raises(ConfigError) as refused:
+            configuration(home, models=[MODEL | {"performance": {"watch": watch}}])
+        assert line in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "line"),
+    [
+        ({"accuracy": {"at_most": 0.9}}, "accuracy.at_most: larger is better; give at_least"),
+        ({"log_loss": {"at_least": 0.9}}, "log_loss.at_least: smaller is better; give at_most"),
+        ({"accuracy": {"at_least": 90}}, "accuracy.at_least: 90 must be between 0 and 1"),
+        ({"rmse": {"at_most": 3.0}}, "rmse: is no metric of task binary; there is accuracy, "),
+        ({"log_loss": {"at_most": 0}}, "log_loss.at_most: 0 must be above 0"),
+        ({"accuracy": {}}, "accuracy: takes one of at_least and at_most"),
+        ({"accuracy": {"at_least": 0.9, "at_most": 1}}, "accuracy: takes one of at_least and at_most"),
+        ({"accuracy": {"at_least": 0.9, "for": 0}}, "accuracy.for"),
+        ({"accuracy": 0.9}, "accuracy"),
+    ],
+)
+def test_a_threshold_that_cannot_be_is_told_in_one_line(home: Path, thresholds: Any, line: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        configuration(home, models=[model_with(thresholds)])
+    assert line in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_hash_of_a_configuration_without_thresholds_is_what_it_was(home: Path) -> None:
+    plain = configuration(home, models=[{**MODEL, "performance": {"task": "binary"}}])
+    none = configuration(home, models=[model_with({}, task="binary")])
+    some = configuration(home, models=[model_with(THRESHOLDS, task="binary")])
+
+    assert plain.config_hash == none.config_hash != some.config_hash
