@@ -20,7 +20,7 @@ from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
-from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, show_duration
 from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
@@ -42,9 +42,10 @@ from monitor.targets.secrets import SecretError, Secrets
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
+MEDIAN = 0.5
 
 
-LATER_PERFORMANCE_KEYS = ("thresholds", "watch")  # the same of the section performance
+LATER_PERFORMANCE_KEYS = ("thresholds", "watch", "costs", "quantile")  # the same of the section performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,13 +248,21 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
         raise ConfigError(
             f"{key}.classes: must be {FEWEST_CLASSES} to {MOST_CLASSES} distinct classes, not {len(classes)}"
         )
-    for name in chosen.metrics:
-        if name not in METRICS[task]:
-            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(METRICS[task])}")
+    refuse_of_another_task(chosen, task, key)
     weighted = any(topic.fields.weight is not None for topic in settings.topics)
-    metrics = tuple(dict.fromkeys(chosen.metrics))
     positive, negative = labels_of(labels, reference)
-    return Truth(task, chosen.threshold, positive, negative, classes, weighted=weighted, metrics=metrics)
+    return Truth(
+        task,
+        chosen.threshold,
+        positive,
+        negative,
+        classes,
+        weighted=weighted,
+        metrics=tuple(dict.fromkeys(chosen.metrics)),
+        ranges=quarters(predicted) if task == REGRESSION and isinstance(predicted, NumericBaseline) else (),
+        costs=None if chosen.costs is None else tuple(chosen.costs.model_dump().values()),
+        quantile=chosen.quantile,
+    )
 
 
 def labels_of(labels: LabelsSettings, reference: Reference) -> tuple[str, str | None]:
@@ -269,6 +278,20 @@ def estimate_of(settings: Settings, model: ModelSettings, reference: Reference) 
     if reference.performance is None:
         return None
     return estimate_spec(reference, truth_of(settings, model, model.labels or LabelsSettings(), reference))
+
+
+def refuse_of_another_task(chosen: PerformanceSettings, task: str, key: str) -> None:
+    """Raise ConfigError for a metric, or for what one needs, that its task does not have."""
+    if chosen.costs is not None and task != BINARY:
+        raise ConfigError(f"{key}.costs: are of task {BINARY}, and this one is {task}")
+    if chosen.quantile != MEDIAN and task != REGRESSION:
+        raise ConfigError(f"{key}.quantile: is of task {REGRESSION}, and this one is {task}")
+    there = METRICS[task] if chosen.costs is None else (*METRICS[task], MONEY)
+    for name in chosen.metrics:
+        if name == MONEY and name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} needs {key}.costs")
+        if name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(there)}")
 
 
 def usual_task(predicted: FeatureBaseline | None) -> str:

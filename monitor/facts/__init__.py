@@ -23,12 +23,15 @@ from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.performance import (
     DELAY_BOUNDS,
     ClassCoverage,
+    ClassTold,
+    CoverageTest,
     JoinCounted,
     LabelDelays,
     MetricTold,
     PerformanceDifference,
     PerformanceEstimated,
     PerformanceJudged,
+    ReliabilityTold,
 )
 from monitor.facts.sources import (
     ForeignCommit,
@@ -121,6 +124,8 @@ __all__ = [
     "CheckpointFailed",
     "CheckpointSaved",
     "ClassCoverage",
+    "ClassTold",
+    "CoverageTest",
     "DaemonStarted",
     "DaemonStopped",
     "DecisionEnded",
@@ -155,6 +160,7 @@ __all__ = [
     "Qualities",
     "RateImproved",
     "RecordsSkipped",
+    "ReliabilityTold",
     "RetrainDecided",
     "SourceAnswered",
     "SourceTroubled",

@@ -11,7 +11,10 @@ DELAY_BOUNDS = (60, 600, 3600, 6 * 3600, 12 * 3600, *(86_400 * days for days in 
 
 @dataclass(frozen=True, slots=True)
 class MetricTold:
-    """A metric of a window: a value with its interval, or the reason why there is none. `bounds` hold what binned scores leave open."""
+    """A metric of a window: a value with its interval, or the reason why there is none. `bounds` hold what binned scores leave open.
+
+    `over_missing` is between what the value lies once the missing labels are in, whatever they are; None where that is not known.
+    """
 
     name: str
     value: float | None
@@ -20,6 +23,7 @@ class MetricTold:
     rows: int
     because: str | None = None
     bounds: tuple[float, float] | None = None
+    over_missing: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,47 @@ class PerformanceDifference:
 
 @dataclass(frozen=True, slots=True)
 class ClassCoverage:
-    """How many predictions of a class there were, and how many of them have a label."""
+    """How many predictions of a class, or within a range of numbers, there were, and how many of them have a label."""
 
     name: str
     predictions: int
     labelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageTest:
+    """Whether labels come at random: how likely it is by chance that coverage differs so between classes, and whose differs most."""
+
+    pvalue: float
+    level: float
+    name: str
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether coverage differs beyond chance: selection bias."""
+        return self.pvalue <= self.level
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTold:
+    """The metrics of one class against the rest, and how many labels say it."""
+
+    name: str
+    labels: int
+    metrics: tuple[MetricTold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityTold:
+    """The labelled predictions with a score in (above, upto]: their mean score, and the share of positives with its interval."""
+
+    above: float
+    upto: float
+    rows: int
+    predicted: float
+    observed: float
+    lower: float
+    upper: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +111,9 @@ class PerformanceJudged:
     delay_most: float | None = None  # nine of ten came sooner
     left_out: Mapping[str, int] = field(default_factory=dict)
     estimated: tuple[MetricTold, ...] = ()
+    coverage_test: CoverageTest | None = None  # None: nothing to compare
+    by_class: tuple[ClassTold, ...] = ()
+    reliability: tuple[ReliabilityTold, ...] = ()
 
     @property
     def differences(self) -> Iterator[PerformanceDifference]:

@@ -37,6 +37,7 @@ def metric_item(metric: MetricTold, estimate: str) -> dict[str, Any]:
         "value": metric.value,
         "interval": interval,
         "bounds": metric.bounds,
+        "over_missing": metric.over_missing,
         "rows": metric.rows,
         "because": metric.because,
     }

@@ -136,8 +136,14 @@ METRICS: dict[str, Spec] = {
     "driftd_label_coverage_ratio": Spec("gauge", "Share of the predictions of that window with a label", SERIES),
     "driftd_label_class_coverage_ratio": Spec(
         "gauge",
-        "The same of one predicted class; where classes differ, labels do not come at random",
+        "The same of one predicted class, or range of predicted numbers; where they differ, labels do not come at random",
         (*SERIES, "class"),
+    ),
+    "driftd_label_selection_bias": Spec(
+        "gauge",
+        "1: coverage differs between predicted classes beyond chance in that window, labels do not come at random. Absent: fewer than "
+        "two classes were predicted",
+        SERIES,
     ),
     "driftd_label_sampling_ratio": Spec(
         "gauge",
@@ -481,6 +487,9 @@ def _of_performance(board: Board) -> Iterator[Family]:
         if each.predictions
     ]
     yield "driftd_label_class_coverage_ratio", [_text("driftd_label_class_coverage_ratio", by_class)]
+    tests = [(_labels(key), last.coverage_test) for key, last in judged.items()]
+    biased = [(labels, int(test.beyond_chance)) for labels, test in tests if test is not None]
+    yield "driftd_label_selection_bias", [_text("driftd_label_selection_bias", biased)]
     yield "driftd_label_delay_seconds", _delays(board)
 
 

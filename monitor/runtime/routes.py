@@ -20,6 +20,7 @@ from monitor.facts import (
     WindowClosed,
     WindowIds,
 )
+from monitor.runtime import truths
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.runtime.estimated import difference_item, estimated, metric_item
@@ -27,15 +28,15 @@ from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 
-def models(board: Board) -> Iterator[dict[str, Any]]:
-    """`GET /api/v1/models`: every series as its last closed window shows it."""
+def models(board: Board, *, tables: bool = False) -> Iterator[dict[str, Any]]:
+    """`GET /api/v1/models`: every series as its last closed window shows it. `tables`: with what labels say of each class and score."""
     rules: dict[SeriesKey, list[str]] = {}
     for key, rule in sorted({(key, rule) for key, rule, _ in board.alerts}):
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
         item = model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
         yield item | {
-            "performance": performance(board.performance.get(key)),
+            "performance": performance(board.performance.get(key), tables=tables),
             "estimated": estimated(board.estimated, key),
         }
 
@@ -78,15 +79,20 @@ def model(
 
 def one_model(board: Board, name: str) -> list[dict[str, Any]]:
     """`GET /api/v1/models/{model}`: each version of a model. Raises KeyError saying what there is."""
-    found = [item for item in models(board) if item["model"] == name]
+    found = [item for item in models(board, tables=True) if item["model"] == name]
     if not found:
         raise KeyError(f"there is {', '.join(dict.fromkeys(key.model for key in board.series))}")
     return found
 
 
-def performance(judged: Mapping[Nanos, PerformanceJudged] | None) -> list[dict[str, Any]] | None:
+def performance(
+    judged: Mapping[Nanos, PerformanceJudged] | None, *, tables: bool = False
+) -> list[dict[str, Any]] | None:
     """What a model was worth in the last window judged at each age; null where it has no labels."""
-    return None if judged is None else [performance_item(judged[age]) for age in sorted(judged)]
+    if judged is None:
+        return None
+    windows = [judged[age] for age in sorted(judged)]
+    return [performance_item(each) | (truths.tables(each) if tables else {}) for each in windows]
 
 
 def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
@@ -103,6 +109,7 @@ def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
         "classes": [
             {"class": each.name, "predictions": each.predictions, "labelled": each.labelled} for each in judged.classes
         ],
+        "selection_bias": truths.bias_item(judged),
         "delay_seconds": {"median": judged.delay_median, "most": judged.delay_most},
         "left_out": judged.left_out,
         "metrics": {metric.name: metric_item(metric, "realised") for metric in judged.metrics},
