@@ -265,20 +265,6 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
     )
 
 
-def refuse_of_another_task(chosen: PerformanceSettings, task: str, key: str) -> None:
-    """Raise ConfigError for a metric, or for what one needs, that its task does not have."""
-    if chosen.costs is not None and task != BINARY:
-        raise ConfigError(f"{key}.costs: are of task {BINARY}, and this one is {task}")
-    if chosen.quantile != MEDIAN and task != REGRESSION:
-        raise ConfigError(f"{key}.quantile: is of task {REGRESSION}, and this one is {task}")
-    there = METRICS[task] if chosen.costs is None else (*METRICS[task], MONEY)
-    for name in chosen.metrics:
-        if name == MONEY and name not in there:
-            raise ConfigError(f"{key}.metrics: {name!r} needs {key}.costs")
-        if name not in there:
-            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(there)}")
-
-
 def labels_of(labels: LabelsSettings, reference: Reference) -> tuple[str, str | None]:
     """The positive label and the other one: as configured, else as the reference's labels have them."""
     known = reference.performance
@@ -292,6 +278,20 @@ def estimate_of(settings: Settings, model: ModelSettings, reference: Reference) 
     if reference.performance is None:
         return None
     return estimate_spec(reference, truth_of(settings, model, model.labels or LabelsSettings(), reference))
+
+
+def refuse_of_another_task(chosen: PerformanceSettings, task: str, key: str) -> None:
+    """Raise ConfigError for a metric, or for what one needs, that its task does not have."""
+    if chosen.costs is not None and task != BINARY:
+        raise ConfigError(f"{key}.costs: are of task {BINARY}, and this one is {task}")
+    if chosen.quantile != MEDIAN and task != REGRESSION:
+        raise ConfigError(f"{key}.quantile: is of task {REGRESSION}, and this one is {task}")
+    there = METRICS[task] if chosen.costs is None else (*METRICS[task], MONEY)
+    for name in chosen.metrics:
+        if name == MONEY and name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} needs {key}.costs")
+        if name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(there)}")
 
 
 def usual_task(predicted: FeatureBaseline | None) -> str:

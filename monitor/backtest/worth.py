@@ -5,7 +5,7 @@ from typing import Any
 
 from detectors.durations import show_duration
 from monitor.backtest.result import JudgedAge, Model
-from monitor.explain.worth import bias_words, metric_words
+from monitor.explain.performance import bias_words, metric_words
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.targets.payloads import rfc3339
 

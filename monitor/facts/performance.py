@@ -110,10 +110,10 @@ class PerformanceJudged:
     delay_median: float | None = None
     delay_most: float | None = None  # nine of ten came sooner
     left_out: Mapping[str, int] = field(default_factory=dict)
+    estimated: tuple[MetricTold, ...] = ()
     coverage_test: CoverageTest | None = None  # None: nothing to compare
     by_class: tuple[ClassTold, ...] = ()
     reliability: tuple[ReliabilityTold, ...] = ()
-    estimated: tuple[MetricTold, ...] = ()
 
     @property
     def differences(self) -> Iterator[PerformanceDifference]:

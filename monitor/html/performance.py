@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from monitor.explain.worth import figure, spelled
+from monitor.explain.performance import figure, spelled
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.html import plots
 from monitor.html.figures import NONE, share

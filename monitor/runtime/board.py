@@ -212,12 +212,12 @@ class Board:
     performance: Mapping[SeriesKey, Mapping[Nanos, PerformanceJudged]] = field(
         default_factory=dict
     )  # of series with labels: the last window judged, by age
-    worth: Mapping[SeriesKey, tuple[PerformanceJudged, ...]] = field(
-        default_factory=dict
-    )  # likewise, the last windows of the last age, without tables
     estimated: Mapping[SeriesKey, PerformanceEstimated | None] = field(
         default_factory=dict
     )  # of series whose reference has labels: the last closed window, None before one
+    worth: Mapping[SeriesKey, tuple[PerformanceJudged, ...]] = field(
+        default_factory=dict
+    )  # likewise, the last windows of the last age, without tables
     delays: Mapping[SeriesKey, LabelDelays] = field(default_factory=dict)  # likewise, of all labels since the start
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent

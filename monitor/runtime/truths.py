@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from monitor.explain.worth import bias_words
+from monitor.explain.performance import bias_words
 from monitor.facts import ClassTold, PerformanceJudged, ReliabilityTold
 from monitor.runtime.estimated import metric_item
+
+REALISED = "realised"
 
 
 def bias_item(judged: PerformanceJudged) -> dict[str, Any] | None:
@@ -34,7 +36,7 @@ def class_item(entry: ClassTold) -> dict[str, Any]:
     return {
         "class": entry.name,
         "labels": entry.labels,
-        "metrics": {metric.name: metric_item(metric, "realised") for metric in entry.metrics},
+        "metrics": {metric.name: metric_item(metric, REALISED) for metric in entry.metrics},
     }
 
 

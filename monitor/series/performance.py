@@ -247,10 +247,10 @@ class Performance:
             delay_median=_quantile(total.delays, 0.5),
             delay_most=_quantile(total.delays, MOST),
             left_out=total.counts.left_out,
+            estimated=() if self.spec.expectation is None else self.spec.expectation.told(total.counts)[0],
             coverage_test=judged.coverage_test(truth.predicted_classes, total.predictions, total.labelled),
             by_class=judged.by_class(truth, total.counts, missing),
             reliability=judged.reliability(truth, total.counts),
-            estimated=() if self.spec.expectation is None else self.spec.expectation.told(total.counts)[0],
         )
 
     def _pane(self, start: Nanos, number: int, level: int) -> PaneTruth:

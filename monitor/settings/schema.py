@@ -275,10 +275,10 @@ class PerformanceSettings(Section):
     metrics: list[str] = Field(default_factory=list)
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
     classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
-    costs: CostsSettings | None = None
-    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
     thresholds: dict[str, MetricThresholdSettings] = Field(default_factory=dict)
     watch: list[str] | None = None
+    costs: CostsSettings | None = None
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @field_validator("classes")
     @classmethod

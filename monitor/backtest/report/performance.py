@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from detectors.durations import show_duration
 from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import JudgedAge
-from monitor.explain.worth import bias_words, spelled
+from monitor.explain.performance import bias_words, spelled
 from monitor.facts import PerformanceJudged
 from monitor.html import plots
 from monitor.html.figures import count, moment, plural, share

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from detectors.durations import show_duration
 from monitor.explain.figures import dated
-from monitor.explain.worth import bias_words, coverage_words, figure, metric_words, spelled
+from monitor.explain.performance import bias_words, coverage_words, figure, metric_words, spelled
 from monitor.facts import ClassTold, PerformanceJudged, ReliabilityTold
 from monitor.html import plots
 from monitor.html.figures import NONE, count, plural

@@ -165,10 +165,10 @@ FACTS: list[Fact] = [
         classes=(ClassCoverage("positive", 4, 3),),
         delay_median=60.0,
         left_out={"score_outside": 1},
+        estimated=(MetricTold("accuracy", 0.9, 0.8, 0.95, 8),),
         coverage_test=CoverageTest(0.5, 0.001, "positive"),
         by_class=(ClassTold("positive", 3, (MetricTold("recall", 0.75, 0.4, 0.9, 8, over_missing=(0.6, 0.8)),)),),
         reliability=(ReliabilityTold(0.7, 0.8, 8, 0.75, 0.75, 0.4, 0.9),),
-        estimated=(MetricTold("accuracy", 0.9, 0.8, 0.95, 8),),
     ),
     PerformanceEstimated(
         CHURN, NOON - 5 * MINUTE, NOON, "binary", 100, 0.25, (MetricTold("accuracy", 0.9, 0.8, 0.95, 100),)
