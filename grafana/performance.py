@@ -79,6 +79,28 @@ def of_model(model: str) -> list[Any]:
             ),
         ),
         timeseries(
+            "Realised less estimated",
+            "What labels said of predictions less what was expected of the very same ones, dashed the ends of its 95 % interval. All of it on one "
+            "side of 0, window after window, is a hint that the concept drifts: the same inputs mean something else by now. none: "
+            "the model has no labels, or its reference has none.",
+            Short,
+            Query(
+                or_none(f"max by (metric, bound) (driftd_performance_difference{of_metric})", "metric"),
+                "{{metric}} {{bound}}",
+            ),
+            width=12,
+            dashed=".* (lower|upper)$",
+            minimum=None,
+        ),
+        timeseries(
+            "Predictions unlike any labelled row",
+            "Share of the predictions of the last window where the reference has no labelled row. Where it is large, estimates without "
+            "labels say little. none: the reference has no labels.",
+            PercentUnit,
+            Query(or_none(f"max by (model) (driftd_estimate_outside_ratio{model})", "model"), "unlike"),
+            width=12,
+        ),
+        timeseries(
             "What the model was worth: $metric",
             "The metric of the last window judged, by the labels that had come at the last age; dashed the ends of its 95 % "
             "interval, for rows that do not depend on each other. Realised is from labels, estimated is what it is held to be before they "
