@@ -131,19 +131,20 @@ def _least_of_weights(p: Floats, before: Floats, misses: Floats) -> Floats:
 
 def precision_and_slope(mass: Floats) -> tuple[float, Floats]:
     """Return Σ p·T / (T + F) / P, where scores of one bin are ties, and its gradient at each cell of [2, B]; P is not 0."""
-    negatives, positives = mass[:, ::-1]
-    hits, misses = np.cumsum(positives), np.cumsum(negatives)
-    whole = np.where(hits + misses > 0, hits + misses, 1.0)
-    shares, precisions = positives / positives.sum(), hits / whole
-    average = float((shares * precisions).sum())
-    rising = (precisions - average) / positives.sum() + _from_here(shares * misses / whole**2)
-    falling = -_from_here(shares * hits / whole**2)
-    return average, np.array([falling, rising])[:, ::-1]
-
-
-def _from_here(parts: Floats) -> Floats:
-    """Sums from each place to the end."""
-    return np.asarray(np.cumsum(parts[::-1])[::-1])
+    falling = mass[:, ::-1]
+    misses, hits = running = np.cumsum(falling, axis=1)
+    whole = misses + hits
+    whole[whole == 0] = 1.0
+    positives = hits[-1]
+    shares, precisions = falling[1] / positives, hits / whole
+    average = float(shares @ precisions)
+    parts = running[::-1] * (
+        shares / whole**2
+    )  # what a negative costs, then what a positive brings all that score less
+    slope = np.cumsum(parts[:, ::-1], axis=1)  # from each place to the end, lowest scores first
+    slope[0] *= -1
+    slope[1] += ((precisions - average) / positives)[::-1]
+    return average, slope
 
 
 def _widened(low: float, high: float) -> Interval:

@@ -10,7 +10,6 @@ whether labels now follow another law (concept drift), nor scores that the refer
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -20,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from detectors.baseline import Baseline
 from detectors.encoding import PREDICTION
-from detectors.features import Floats, Ints, NumericFeature
+from detectors.features import Bools, Floats, Ints, NumericFeature
 from detectors.performance.binary import BinaryCounts
 from detectors.performance.confusion import NO_PREDICTED, PER, CostMatrix
 from detectors.performance.counts import column
@@ -30,49 +29,41 @@ from detectors.performance.measured import Interval, Measured, Metric, Unavailab
 from detectors.performance.metrics import EstimatedPerformance, Metrics
 from detectors.sketches import Sketch
 
-STEP: Final = (
-    1e-30  # of derivatives along the imaginary axis, which nothing is lost to (Squire and Trapp, SIAM Review 40, 1998)
-)
 PRIOR: Final = 1.0  # rows by which a chance leans on the score itself
 
 
-def _accuracy(tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return (tn + tp) / (tn + fp + fn + tp)
+Sloped = tuple[
+    float, float, float
+]  # a metric, and what it gains when a row below, and one above the threshold turns positive
+RATIOS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "specificity", "mcc")
 
 
-def _recall(_tn: complex, _fp: complex, fn: complex, tp: complex) -> complex:
-    return tp / (fn + tp)
+def ratios(tn: float, fp: float, fn: float, tp: float) -> dict[str, Sloped]:
+    """Return the metrics of a confusion, each with its slopes; both labels have rows, a metric without a value is left out.
 
-
-def _specificity(tn: complex, fp: complex, _fn: complex, _tp: complex) -> complex:
-    return tn / (tn + fp)
-
-
-def _balanced(tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return (tp / (fn + tp) + tn / (tn + fp)) / 2
-
-
-def _precision(_tn: complex, fp: complex, _fn: complex, tp: complex) -> complex:
-    return tp / (fp + tp)
-
-
-def _f1(_tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return 2 * tp / (2 * tp + fp + fn)
-
-
-def _matthews(tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return complex(tp * tn - fp * fn) / ((tp + fp) ** 0.5 * (tp + fn) ** 0.5 * (tn + fp) ** 0.5 * (tn + fn) ** 0.5)
-
-
-RATIOS: Final[dict[str, Callable[[complex, complex, complex, complex], complex]]] = {
-    "accuracy": _accuracy,
-    "balanced_accuracy": _balanced,
-    "precision": _precision,
-    "recall": _recall,
-    "f1": _f1,
-    "specificity": _specificity,
-    "mcc": _matthews,
-}
+    Below the threshold a true negative turns into a false negative, above it a false positive into a true one: what is
+    predicted stays as it is.
+    """
+    positives, negatives, said, rows = tp + fn, tn + fp, tp + fp, tn + fp + fn + tp
+    recall = tp / positives, -tp / positives**2, fn / positives**2
+    specificity = tn / negatives, -fp / negatives**2, tn / negatives**2
+    both = positives + said
+    low, mid, high = ((one + two) / 2 for one, two in zip(recall, specificity, strict=True))
+    found = {
+        "accuracy": ((tp + tn) / rows, -1 / rows, 1 / rows),
+        "balanced_accuracy": (low, mid, high),
+        "recall": recall,
+        "f1": (2 * tp / both, -2 * tp / both**2, 2 * (both - tp) / both**2),
+        "specificity": specificity,
+    }
+    if said:
+        found["precision"] = tp / said, 0.0, 1 / said
+    if said and said < rows:
+        spread = math.sqrt(said) * math.sqrt(positives) * math.sqrt(negatives) * math.sqrt(rows - said)
+        matthews = (tp * tn - fp * fn) / spread
+        lost = matthews * (1 / positives - 1 / negatives) / 2  # by the spread, which grows
+        found["mcc"] = matthews, -said / spread - lost, (rows - said) / spread - lost
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +148,16 @@ class ScoreEstimator:
         chances = (positives + PRIOR * scores) / (rows + PRIOR)
         return chances, chances * (1 - chances) / (rows + PRIOR)
 
+    @cached_property
+    def _of_cells(self) -> Floats:
+        """The chance of a positive in each cell, float64[2·cells]."""
+        return np.asarray(self._chances[0][self._blocks])
+
+    @cached_property
+    def _unseen(self) -> Bools:
+        """Which cells the reference has no labelled row of, bool[cells]."""
+        return np.asarray(self.labelled.sum(axis=(0, 2)) == 0)
+
     @property
     def _scores(self) -> Floats:
         """About the score of each cell, cut, between 0 and 1."""
@@ -182,11 +183,12 @@ class ScoreEstimator:
         cells = self._cells(window)
         rows = int(cells.sum())
         mass = (cells[:, None] * self._sides).ravel()
-        chances, variances = self._chances
-        expected = np.array([mass * (1 - chances[self._blocks]), mass * chances[self._blocks]])
-        guess = _Expectation(mass, expected, self._blocks, chances, variances, rows)
+        positive = mass * self._of_cells
+        guess = _Expectation(
+            mass, np.array([mass - positive, positive]), self._of_cells, self._blocks, self._chances[1], rows
+        )
         names = [*RATIOS, "auroc", "average_precision", *([] if costs is None else ["cost_per_1000"])]
-        unknown = int(cells[self.labelled.sum(axis=(0, 2)) == 0].sum())
+        unknown = int(cells[self._unseen].sum())
         if not rows:
             return EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
         return EstimatedPerformance(guess.metrics(confidence, costs), rows, unknown / rows)
@@ -208,43 +210,35 @@ class _Expectation:
 
     mass: Floats
     expected: Floats
+    chances: Floats  # of a positive, by cell
     blocks: Ints
-    chances: Floats
-    variances: Floats
+    variances: Floats  # of a chance, by block
     rows: int
 
     def metrics(self, confidence: float, costs: CostMatrix | None) -> Metrics:
-        found: dict[str, Metric] = {name: self._ratio(name, confidence) for name in RATIOS}
+        confusion = self.expected.reshape(2, -1, 2).sum(axis=1)
+        sloped = ratios(*confusion.ravel().tolist())
+        why = NO_PREDICTED if "precision" not in sloped else "all predictions are of one class"
+        found: dict[str, Metric] = {
+            name: self._of_sides(name, sloped[name], confidence) if name in sloped else Unavailable(why, self.rows)
+            for name in RATIOS
+        }
         for name, curve in (("auroc", area_and_slope), ("average_precision", precision_and_slope)):
             value, slope = curve(self.expected)
             found[name] = self._measured(name, value, self._error(slope[1] - slope[0]), confidence)
         if costs is not None:
-            found["cost_per_1000"] = self._money(costs, confidence)
+            by_cell = PER * costs.by_cell / self.rows
+            below, above = (by_cell[1] - by_cell[0]).tolist()
+            money = float((confusion * by_cell).sum())
+            found["cost_per_1000"] = self._of_sides("cost_per_1000", (money, below, above), confidence)
         return Metrics(found)
 
-    @cached_property
-    def _confusion(self) -> Floats:
-        """Expected rows by label and prediction, [2, 2]."""
-        return np.asarray(self.expected.reshape(2, -1, 2).sum(axis=1))
-
-    def _ratio(self, name: str, confidence: float) -> Metric:
-        values = self._confusion.ravel().tolist()
-        said = values[0] + values[2], values[1] + values[3]
-        if name in {"precision", "mcc"} and not said[1]:
-            return Unavailable(NO_PREDICTED, self.rows)
-        if name == "mcc" and not said[0]:
-            return Unavailable("all predictions are of one class", self.rows)
-        value = complex(RATIOS[name](*values)).real
-        slope = [
-            RATIOS[name](*(c + 1j * STEP * (k == at) for k, c in enumerate(values))).imag / STEP for at in range(4)
-        ]
-        return self._measured(name, value, self._error_of_sides(slope[2] - slope[0], slope[3] - slope[1]), confidence)
-
-    def _money(self, costs: CostMatrix, confidence: float) -> Metric:
-        by_cell = PER * costs.by_cell / self.rows
-        value = float((self._confusion * by_cell).sum())
-        error = self._error_of_sides(*(by_cell[1] - by_cell[0]).tolist())
-        return self._measured("cost_per_1000", value, error, confidence)
+    def _of_sides(self, name: str, sloped: Sloped, confidence: float) -> Metric:
+        """A metric of the confusion: only the side of the threshold decides what a row that turns positive gains it."""
+        value, below, above = sloped
+        low, between, high = self._by_side
+        error = math.sqrt(max(0.0, low * below**2 + 2 * between * below * above + high * above**2))
+        return self._measured(name, value, error, confidence)
 
     def _measured(self, name: str, value: float, error: float, confidence: float) -> Metric:
         return Measured(value, self.rows, error, _interval(name, value, error, self.rows, confidence))
@@ -252,26 +246,22 @@ class _Expectation:
     @cached_property
     def _chance(self) -> Floats:
         """The variance of the number of positives in each cell, were chances known, [2·cells]."""
-        chances = self.chances[self.blocks]
-        return np.asarray(self.mass * chances * (1 - chances))
+        return np.asarray(self.expected[1] * (1 - self.chances))
 
     def _error(self, turned: Floats) -> float:
         """The standard error of what gains `turned` [2·cells] by a row that turns from negative to positive."""
-        learnt = np.bincount(self.blocks, weights=self.mass * turned, minlength=self.chances.size)
-        return float(np.sqrt((self._chance * turned**2).sum() + (learnt**2 * self.variances).sum()))
+        learnt = np.bincount(self.blocks, weights=self.mass * turned, minlength=self.variances.size)
+        return math.sqrt(self._chance @ turned**2 + self.variances @ learnt**2)
 
     @cached_property
-    def _by_side(self) -> tuple[Floats, Floats]:
-        """Of what the threshold alone tells apart: that variance on each side of it, [2], and the matrix [2, 2] of what blocks are learnt from."""
-        many = self.chances.size
-        mass = np.array([np.bincount(self.blocks[at::2], weights=self.mass[at::2], minlength=many) for at in range(2)])
-        return self._chance.reshape(-1, 2).sum(axis=0), np.asarray((mass * self.variances) @ mass.T)
-
-    def _error_of_sides(self, below: float, above: float) -> float:
-        """The same where only the side of the threshold decides what is gained."""
-        chance, learnt = self._by_side
-        turned = np.array([below, above])
-        return math.sqrt(float(chance @ turned**2 + turned @ learnt @ turned))
+    def _by_side(self) -> tuple[float, float, float]:
+        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above."""
+        many = self.variances.size
+        places = 2 * self.blocks + np.arange(self.mass.size) % 2
+        learnt = np.bincount(places, weights=self.mass, minlength=2 * many).reshape(many, 2)
+        chance = self._chance.reshape(-1, 2).sum(axis=0)
+        spread = (learnt * self.variances[:, None]).T @ learnt
+        return float(chance[0] + spread[0, 0]), float(spread[0, 1]), float(chance[1] + spread[1, 1])
 
 
 def _interval(name: str, value: float, error: float, rows: int, confidence: float) -> Interval:

@@ -15,6 +15,7 @@ from detectors import (
     Sketch,
     Unavailable,
 )
+from detectors.performance.estimated_scores import ratios
 from tests.charted import seeded
 
 CAR_LOAN = Path(__file__).parents[3] / "examples" / "car_loan"
@@ -173,3 +174,15 @@ def test_counts_of_labelled_scores_are_estimated_as_the_scores_are() -> None:
     assert told.metrics == estimator.estimate(later).metrics
     for name, metric in told.metrics.items():
         assert metric.value == pytest.approx(by_scores.metrics[name].value, abs=0.02)
+
+
+@pytest.mark.parametrize("confusion", [(50.0, 7.0, 11.0, 32.0), (90.0, 0.5, 3.0, 6.5), (5.0, 60.0, 0.25, 30.0)])
+def test_slopes_are_what_a_row_that_turns_positive_brings(confusion: tuple[float, ...]) -> None:
+    tn, fp, fn, tp = confusion
+    step = 1e-6
+    below = ratios(tn - step, fp, fn + step, tp)
+    above = ratios(tn, fp - step, fn, tp + step)
+
+    for name, (value, *slopes) in ratios(tn, fp, fn, tp).items():
+        measured = [(turned[name][0] - value) / step for turned in (below, above)]
+        assert slopes == pytest.approx(measured, rel=1e-4, abs=1e-7), name
