@@ -57,10 +57,11 @@ def auroc(cells: ScoreCells, confidence: float) -> Metric:
 
 def area_and_slope(mass: Floats) -> tuple[float, Floats]:
     """Return the area with scores of one bin as ties, and its gradient at each cell of [2, B]; both labels have rows."""
-    totals = mass.sum(axis=1)[:, None]
-    lower = (np.cumsum(mass, axis=1) - mass / 2) / totals
-    placements = np.array([1 - lower[1], lower[0]])  # of negatives among positives, and the other way round
-    area = float((mass[1] * placements[1]).sum() / totals[1, 0])
+    running = np.cumsum(mass, axis=1)
+    totals = running[:, -1:]
+    placements = ((running - mass / 2) / totals)[::-1]  # of negatives among positives, and the other way round
+    placements[0] = 1 - placements[0]
+    area = float(mass[1] @ placements[1] / totals[1, 0])
     return area, (placements - area) / totals
 
 

@@ -123,7 +123,7 @@ class ScoreEstimator:
         return cls(NumericFeature(PREDICTION, edges.copy(), discrete=False), labelled, threshold)
 
     @cached_property
-    def _blocks(self) -> Ints:
+    def blocks(self) -> Ints:
         """Which block of equal chance each of the cells, cut at the threshold, is in, int64[2·cells]; empty ones go with those before."""
         from scipy import optimize
 
@@ -135,23 +135,33 @@ class ScoreEstimator:
         return np.asarray(blocks[np.maximum(np.cumsum(some) - 1, 0)])
 
     @cached_property
-    def _chances(self) -> tuple[Floats, Floats]:
+    def learnt(self) -> tuple[Floats, Floats]:
         """The chance of a positive in each block, and its variance, float64[blocks].
 
         Chances never fall as scores rise (isotonic regression; Zadrozny and Elkan, KDD 2002). A block of few rows leans on the
         score itself, which counts as one row, so that no chance is 0 or 1 for want of rows.
         """
         positives, rows = (
-            np.bincount(self._blocks, weights=part.ravel()) for part in (self.labelled[1], self.labelled.sum(axis=0))
+            np.bincount(self.blocks, weights=part.ravel()) for part in (self.labelled[1], self.labelled.sum(axis=0))
         )
-        scores = np.bincount(self._blocks, weights=self.labelled.sum(axis=0).ravel() * self._scores) / rows
+        scores = np.bincount(self.blocks, weights=self.labelled.sum(axis=0).ravel() * self._scores) / rows
         chances = (positives + PRIOR * scores) / (rows + PRIOR)
         return chances, chances * (1 - chances) / (rows + PRIOR)
 
     @cached_property
-    def _of_cells(self) -> Floats:
+    def chances(self) -> Floats:
         """The chance of a positive in each cell, float64[2·cells]."""
-        return np.asarray(self._chances[0][self._blocks])
+        return np.asarray(self.learnt[0][self.blocks])
+
+    @cached_property
+    def sides(self) -> Floats:
+        """Which side of the threshold each cell is on, as 0 and 1, float64[2·cells, 2]."""
+        return np.tile(np.eye(2), (self.feature.usable, 1))
+
+    @cached_property
+    def blocks_of_sides(self) -> Ints:
+        """Blocks, told apart by side, int64[2·cells]."""
+        return np.asarray(2 * self.blocks + np.arange(self.blocks.size) % 2)
 
     @cached_property
     def _unseen(self) -> Bools:
@@ -166,7 +176,7 @@ class ScoreEstimator:
         return np.repeat(middles, 2).clip(0.001, 0.999)
 
     @cached_property
-    def _sides(self) -> Floats:
+    def _shares(self) -> Floats:
         """Which share of a cell's rows lies on each side of the threshold, float64[cells, 2]."""
         rows = self.labelled.sum(axis=0)
         whole = rows.sum(axis=1, keepdims=True)
@@ -182,11 +192,9 @@ class ScoreEstimator:
         """
         cells = self._cells(window)
         rows = int(cells.sum())
-        mass = (cells[:, None] * self._sides).ravel()
-        positive = mass * self._of_cells
-        guess = _Expectation(
-            mass, np.array([mass - positive, positive]), self._of_cells, self._blocks, self._chances[1], rows
-        )
+        mass = (cells[:, None] * self._shares).ravel()
+        positive = mass * self.chances
+        guess = _Expectation(self, mass, np.array([mass - positive, positive]), rows)
         names = [*RATIOS, "auroc", "average_precision", *([] if costs is None else ["cost_per_1000"])]
         unknown = int(cells[self._unseen].sum())
         if not rows:
@@ -208,15 +216,13 @@ class ScoreEstimator:
 class _Expectation:
     """The rows of a window by cell, cut at the threshold, and what is expected of them, [negative or positive, 2·cells]."""
 
+    by: "ScoreEstimator"
     mass: Floats
     expected: Floats
-    chances: Floats  # of a positive, by cell
-    blocks: Ints
-    variances: Floats  # of a chance, by block
     rows: int
 
     def metrics(self, confidence: float, costs: CostMatrix | None) -> Metrics:
-        confusion = self.expected.reshape(2, -1, 2).sum(axis=1)
+        confusion = self.expected @ self.by.sides
         sloped = ratios(*confusion.ravel().tolist())
         why = NO_PREDICTED if "precision" not in sloped else "all predictions are of one class"
         found: dict[str, Metric] = {
@@ -246,21 +252,20 @@ class _Expectation:
     @cached_property
     def _chance(self) -> Floats:
         """The variance of the number of positives in each cell, were chances known, [2·cells]."""
-        return np.asarray(self.expected[1] * (1 - self.chances))
+        return np.asarray(self.expected[1] * (1 - self.by.chances))
 
     def _error(self, turned: Floats) -> float:
         """The standard error of what gains `turned` [2·cells] by a row that turns from negative to positive."""
-        learnt = np.bincount(self.blocks, weights=self.mass * turned, minlength=self.variances.size)
-        return math.sqrt(self._chance @ turned**2 + self.variances @ learnt**2)
+        variances = self.by.learnt[1]
+        learnt = np.bincount(self.by.blocks, weights=self.mass * turned, minlength=variances.size)
+        return math.sqrt(self._chance @ turned**2 + variances @ learnt**2)
 
     @cached_property
     def _by_side(self) -> tuple[float, float, float]:
         """The variance of the number of positives below the threshold, its covariance with that above, and the variance above."""
-        many = self.variances.size
-        places = 2 * self.blocks + np.arange(self.mass.size) % 2
-        learnt = np.bincount(places, weights=self.mass, minlength=2 * many).reshape(many, 2)
-        chance = self._chance.reshape(-1, 2).sum(axis=0)
-        spread = (learnt * self.variances[:, None]).T @ learnt
+        variances, chance = self.by.learnt[1], self._chance @ self.by.sides
+        learnt = np.bincount(self.by.blocks_of_sides, weights=self.mass, minlength=2 * variances.size).reshape(-1, 2)
+        spread = (learnt * variances[:, None]).T @ learnt
         return float(chance[0] + spread[0, 0]), float(spread[0, 1]), float(chance[1] + spread[1, 1])
 
 
