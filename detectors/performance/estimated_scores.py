@@ -10,6 +10,7 @@ whether labels now follow another law (concept drift), nor scores that the refer
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -159,9 +160,9 @@ class ScoreEstimator:
         return np.tile(np.eye(2), (self.feature.usable, 1))
 
     @cached_property
-    def blocks_of_sides(self) -> Ints:
-        """Blocks, told apart by side, int64[2·cells]."""
-        return np.asarray(2 * self.blocks + np.arange(self.blocks.size) % 2)
+    def starts(self) -> Ints:
+        """The first cell of each block, int64[blocks]."""
+        return np.flatnonzero(np.diff(self.blocks, prepend=-1))
 
     @cached_property
     def _unseen(self) -> Bools:
@@ -190,16 +191,28 @@ class ScoreEstimator:
 
         Of an estimator `of_counts` also by counts of the same task: their labels are not looked at.
         """
-        cells = self._cells(window)
-        rows = int(cells.sum())
-        mass = (cells[:, None] * self._shares).ravel()
-        positive = mass * self.chances
-        guess = _Expectation(self, mass, np.array([mass - positive, positive]), rows)
+        return self.estimate_each([window], confidence, costs)[0]
+
+    def estimate_each(
+        self,
+        windows: Sequence[Sketch | BinaryCounts | ArrayLike],
+        confidence: float = 0.95,
+        costs: CostMatrix | None = None,
+    ) -> list[EstimatedPerformance]:
+        """Return what each of several windows is worth: so many at once take less time than one after the other."""
         names = [*RATIOS, "auroc", "average_precision", *([] if costs is None else ["cost_per_1000"])]
-        unknown = int(cells[self._unseen].sum())
-        if not rows:
-            return EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
-        return EstimatedPerformance(guess.metrics(confidence, costs), rows, unknown / rows)
+        cells = np.array([self._cells(window) for window in windows]).reshape(-1, self.feature.usable)
+        rows, outside = cells.sum(axis=1), cells[:, self._unseen].sum(axis=1)
+        mass = (cells[rows > 0, :, None] * self._shares).reshape(-1, 2 * self.feature.usable)
+        positive = mass * self.chances
+        expected = _Expectation(self, mass, np.stack([mass - positive, positive], axis=1), rows[rows > 0].tolist())
+        found = iter(expected.metrics(confidence, costs))
+        return [
+            EstimatedPerformance(next(found), many, unknown / many)
+            if many
+            else EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
+            for many, unknown in zip(rows.tolist(), outside.tolist(), strict=True)
+        ]
 
     def _cells(self, window: Sketch | BinaryCounts | ArrayLike) -> Ints:
         """Rows by cell: under, the bins, over."""
@@ -214,59 +227,79 @@ class ScoreEstimator:
 
 @dataclass(frozen=True, eq=False)
 class _Expectation:
-    """The rows of a window by cell, cut at the threshold, and what is expected of them, [negative or positive, 2·cells]."""
+    """The rows of W windows by cell, cut at the threshold, [W, 2·cells], and what is expected of them, [W, negative or positive, 2·cells]."""
 
     by: "ScoreEstimator"
     mass: Floats
     expected: Floats
-    rows: int
+    rows: list[int]
 
-    def metrics(self, confidence: float, costs: CostMatrix | None) -> Metrics:
-        confusion = self.expected @ self.by.sides
-        sloped = ratios(*confusion.ravel().tolist())
-        why = NO_PREDICTED if "precision" not in sloped else "all predictions are of one class"
-        found: dict[str, Metric] = {
-            name: self._of_sides(name, sloped[name], confidence) if name in sloped else Unavailable(why, self.rows)
-            for name in RATIOS
+    def metrics(self, confidence: float, costs: CostMatrix | None) -> list[Metrics]:
+        """The metrics of each window."""
+        confusions = (self.expected @ self.by.sides).reshape(-1, 4).tolist()
+        spreads = self._by_side.tolist()
+        curves = {
+            name: self._of_curve(*curve(self.expected))
+            for name, curve in (("auroc", area_and_slope), ("average_precision", precision_and_slope))
         }
-        for name, curve in (("auroc", area_and_slope), ("average_precision", precision_and_slope)):
-            value, slope = curve(self.expected)
-            found[name] = self._measured(name, value, self._error(slope[1] - slope[0]), confidence)
-        if costs is not None:
-            by_cell = PER * costs.by_cell / self.rows
-            below, above = (by_cell[1] - by_cell[0]).tolist()
-            money = float((confusion * by_cell).sum())
-            found["cost_per_1000"] = self._of_sides("cost_per_1000", (money, below, above), confidence)
-        return Metrics(found)
+        found = []
+        for at, rows in enumerate(self.rows):
+            told = _of_sides(confusions[at], spreads[at], costs)
+            told |= {name: values[at] for name, values in curves.items()}
+            found.append(Metrics({name: _measured(name, each, rows, confidence) for name, each in told.items()}))
+        return found
 
-    def _of_sides(self, name: str, sloped: Sloped, confidence: float) -> Metric:
-        """A metric of the confusion: only the side of the threshold decides what a row that turns positive gains it."""
-        value, below, above = sloped
-        low, between, high = self._by_side
-        error = math.sqrt(max(0.0, low * below**2 + 2 * between * below * above + high * above**2))
-        return self._measured(name, value, error, confidence)
-
-    def _measured(self, name: str, value: float, error: float, confidence: float) -> Metric:
-        return Measured(value, self.rows, error, _interval(name, value, error, self.rows, confidence))
+    def _of_curve(self, values: Floats, slope: Floats) -> list[tuple[float, float]]:
+        """The value of each window, and its standard error."""
+        turned = slope[:, 1] - slope[:, 0]  # what is gained by a row that turns from negative to positive
+        learnt = self._in_blocks(self.mass * turned)
+        errors = np.sqrt((self._chance * turned**2).sum(axis=1) + learnt**2 @ self.by.learnt[1])
+        return list(zip(values.tolist(), errors.tolist(), strict=True))
 
     @cached_property
     def _chance(self) -> Floats:
-        """The variance of the number of positives in each cell, were chances known, [2·cells]."""
-        return np.asarray(self.expected[1] * (1 - self.by.chances))
+        """The variance of the number of positives in each cell, were chances known, [W, 2·cells]."""
+        return np.asarray(self.expected[:, 1] * (1 - self.by.chances))
 
-    def _error(self, turned: Floats) -> float:
-        """The standard error of what gains `turned` [2·cells] by a row that turns from negative to positive."""
-        variances = self.by.learnt[1]
-        learnt = np.bincount(self.by.blocks, weights=self.mass * turned, minlength=variances.size)
-        return math.sqrt(self._chance @ turned**2 + variances @ learnt**2)
+    def _in_blocks(self, cells: Floats) -> Floats:
+        """Sums over the cells of each block, [W, blocks]."""
+        return np.asarray(np.add.reduceat(cells, self.by.starts, axis=1))
 
-    @cached_property
-    def _by_side(self) -> tuple[float, float, float]:
-        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above."""
-        variances, chance = self.by.learnt[1], self._chance @ self.by.sides
-        learnt = np.bincount(self.by.blocks_of_sides, weights=self.mass, minlength=2 * variances.size).reshape(-1, 2)
-        spread = (learnt * variances[:, None]).T @ learnt
-        return float(chance[0] + spread[0, 0]), float(spread[0, 1]), float(chance[1] + spread[1, 1])
+    @property
+    def _by_side(self) -> Floats:
+        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above, [W, 3]."""
+        chance, variances = self._chance @ self.by.sides, self.by.learnt[1]
+        below, above = (self._in_blocks(self.mass * side) for side in self.by.sides.T)
+        spreads = below**2 @ variances, (below * above) @ variances, above**2 @ variances
+        return np.stack([spreads[0] + chance[:, 0], spreads[1], spreads[2] + chance[:, 1]], axis=1)
+
+
+def _of_sides(
+    confusion: list[float], spread: list[float], costs: CostMatrix | None
+) -> dict[str, tuple[float, float] | str]:
+    """The metrics of an expected confusion with their standard errors, or why there is none: only the side of the threshold decides what is gained."""
+    sloped = ratios(*confusion)
+    why = NO_PREDICTED if "precision" not in sloped else "all predictions are of one class"
+    if costs is not None:
+        by_cell = (PER * costs.by_cell / sum(confusion)).ravel().tolist()
+        money = sum(cost * rows for cost, rows in zip(by_cell, confusion, strict=True))
+        sloped["cost_per_1000"] = money, by_cell[2] - by_cell[0], by_cell[3] - by_cell[1]
+    low, between, high = spread
+    return {
+        name: (sloped[name][0], _error(low, between, high, *sloped[name][1:])) if name in sloped else why
+        for name in (*RATIOS, *(["cost_per_1000"] if costs is not None else []))
+    }
+
+
+def _error(low: float, between: float, high: float, below: float, above: float) -> float:
+    return math.sqrt(max(0.0, low * below**2 + 2 * between * below * above + high * above**2))
+
+
+def _measured(name: str, found: tuple[float, float] | str, rows: int, confidence: float) -> Metric:
+    if isinstance(found, str):
+        return Unavailable(found, rows)
+    value, error = found
+    return Measured(value, rows, error, _interval(name, value, error, rows, confidence))
 
 
 def _interval(name: str, value: float, error: float, rows: int, confidence: float) -> Interval:
