@@ -186,3 +186,23 @@ def test_slopes_are_what_a_row_that_turns_positive_brings(confusion: tuple[float
     for name, (value, *slopes) in ratios(tn, fp, fn, tp).items():
         measured = [(turned[name][0] - value) / step for turned in (below, above)]
         assert slopes == pytest.approx(measured, rel=1e-4, abs=1e-7), name
+
+
+def test_several_windows_at_once_are_each_estimated_as_by_itself() -> None:
+    random = seeded()
+    estimator = learnt(*drawn(random, 2000, 1, 1))
+    windows = [drawn(random, rows, 2, 1.2)[1] for rows in (500, 0, 40)]
+    costs = CostMatrix(false_positive=1.0, false_negative=5.0)
+
+    together = estimator.estimate_each(windows, costs=costs)
+    assert together[1].rows == 0
+    for told, window in zip(together, windows, strict=True):
+        alone = estimator.estimate(window, costs=costs)
+        assert (told.rows, told.outside) == (alone.rows, alone.outside)
+        for name, metric in told.metrics.items():
+            if isinstance(metric, Measured):
+                assert metric.value == pytest.approx(alone.metrics[name].value, rel=1e-12)
+                assert metric.interval == pytest.approx(alone.metrics[name].interval, rel=1e-9)
+            else:
+                assert metric == alone.metrics[name]
+    assert estimator.estimate_each([]) == []
