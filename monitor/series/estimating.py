@@ -4,17 +4,18 @@ It sees what other inputs do to a model, and not that they mean something else b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
 
+import detectors
 from detectors import Reference, Sketch
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, MetricTold, PerformanceEstimated
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.series.truth import METRICS, Truth, told
+from monitor.series.truth import METRICS, MONEY, Truth, told
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import ClosedWindow
 
@@ -31,13 +32,15 @@ class EstimateSpec:
     estimator: Any = field(default=None, compare=False)
     because: str | None = None
     metrics: tuple[str, ...] = ()
+    costs: tuple[float, ...] | None = None  # of scores, as those of a cost matrix
     fingerprint: str = ""  # what an estimate that was saved must have been made under
 
     def told(self, window: Any) -> tuple[tuple[MetricTold, ...], int, float]:
         """The metrics of a window, its predictions, and the share of them that are unlike any labelled one of the reference."""
         if self.because is not None:
             return self.nothing(self.because, 0), 0, 0.0
-        found = self.estimator.estimate(window)
+        costs = {} if self.costs is None else {"costs": detectors.CostMatrix(*self.costs)}
+        found = self.estimator.estimate(window, **costs)
         if found.rows < FEWEST:
             return self.nothing(f"{found.rows} predictions, fewer than {FEWEST}", found.rows), found.rows, found.outside
         return tuple(self._metric(name, found) for name in self.names), found.rows, found.outside
@@ -50,7 +53,7 @@ class EstimateSpec:
     @property
     def names(self) -> tuple[str, ...]:
         """The metrics that are told."""
-        return self.metrics or METRICS[self.task]
+        return self.metrics or (METRICS[self.task] if self.costs is None else (*METRICS[self.task], MONEY))
 
     def nothing(self, because: str, rows: int) -> tuple[MetricTold, ...]:
         """Each metric absent, for one reason."""
@@ -116,15 +119,14 @@ def estimate_spec(reference: Reference, truth: Truth) -> EstimateSpec | None:
     performance = reference.performance
     if performance is None:
         return None
-    fingerprint = msgspec.json.encode([truth.threshold, truth.metrics]).decode()
+    spec = _spec_of(truth)
     if truth.task != performance.task:
         because = f"labels of the reference are of task {performance.task}, the model is of {truth.task}"
-        return EstimateSpec(truth.task, None, because, truth.metrics, fingerprint)
+        return replace(spec, because=because)
     try:
-        estimator = performance.estimator(truth.threshold)
+        return replace(spec, estimator=performance.estimator(truth.threshold))
     except ValueError as error:
-        return EstimateSpec(truth.task, None, str(error), truth.metrics, fingerprint)
-    return EstimateSpec(truth.task, estimator, None, truth.metrics, fingerprint)
+        return replace(spec, because=str(error))
 
 
 def expectation(reference: Reference, truth: Truth) -> EstimateSpec | None:
@@ -136,7 +138,14 @@ def expectation(reference: Reference, truth: Truth) -> EstimateSpec | None:
         estimator = performance.expectation(truth.threshold)
     except ValueError:
         return None
-    return None if estimator is None else EstimateSpec(truth.task, estimator, None, truth.metrics)
+    return None if estimator is None else replace(_spec_of(truth), estimator=estimator)
+
+
+def _spec_of(truth: Truth) -> EstimateSpec:
+    made_by = [truth.threshold, truth.metrics, *([] if truth.costs is None else [truth.costs])]
+    return EstimateSpec(
+        truth.task, metrics=truth.metrics, costs=truth.costs, fingerprint=msgspec.json.encode(made_by).decode()
+    )
 
 
 def _same_labels(performance: Any, truth: Truth) -> bool:
