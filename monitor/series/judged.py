@@ -6,7 +6,7 @@ from typing import Any
 import detectors
 from detectors.features import Ints
 from monitor.facts import ClassTold, CoverageTest, MetricTold, ReliabilityTold
-from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, Truth, told
+from monitor.series.truth import BINARY, MULTICLASS, Truth, told
 
 MOST_CLASSES = 50  # of a table by class, those with the most labels
 
@@ -15,9 +15,8 @@ def metrics_told(truth: Truth, counts: Any, missing: Ints) -> tuple[MetricTold, 
     """The metrics asked for, with so many labels missing by predicted class (the last: of none)."""
     costs = costs_of(truth)
     found = counts.metrics() if costs is None else counts.metrics(costs=costs)
-    usual = METRICS[truth.task] if costs is None else (*METRICS[truth.task], MONEY)
     bounds = _over_missing(truth, counts, missing)
-    return tuple(told(name, found[name], bounds.get(name)) for name in truth.metrics or usual)
+    return tuple(told(name, found[name], bounds.get(name)) for name in truth.names)
 
 
 def costs_of(truth: Truth) -> Any:
