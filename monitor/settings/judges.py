@@ -10,7 +10,8 @@ from detectors.charts.metric_reference import MetricReference, metric_references
 from detectors.reference.labelled import ReferencePerformance
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
-from monitor.series.deciding import DecisionSpec, MetricJudge
+from monitor.series.deciding import DecisionSpec
+from monitor.series.metric_judge import MetricJudge
 from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
 from monitor.settings.loading import ConfigError
 from monitor.settings.schema import ModelSettings, PerformanceSettings
@@ -58,7 +59,7 @@ def decision_spec(
     if said is not None:
         found += [_by_bets(name, known[name], usual_loss(said, name) or 0.0, arl) for name in bets]
     span = said.window_ns if said is not None and known else 0
-    return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span)
+    return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span, model.settle_after)
 
 
 def _labels_of(

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from detectors import LabelColumn, Reference
+from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
+from monitor.facts import AlertChanged, DecisionMade, DecisionRefused
 from monitor.settings import ConfigError
-from monitor.stream.events import MINUTE, SECOND
+from monitor.stream.events import MINUTE, SECOND, SeriesKey
+from tests.build import of
 from tests.charted import seeded
 from tests.monitor.test_labels import (
     LABELS,
@@ -171,6 +174,30 @@ def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, start
     measured = alert["evidence"][0]["performance"]
     assert set(measured["by"]) == {"chart", "e-detector"}
     assert measured["reference"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_people_decide_of_a_metric_as_of_a_feature(home: Path, started: list[LabelledDaemon]) -> None:
+    labelled_reference(home)
+    here = LabelledDaemon(
+        home, {PREDICTIONS: [], LABELS: []}, models=[MODEL | {"performance": {"watch": ["accuracy"]}}]
+    )
+    started.append(here)
+    here.source.append(PREDICTIONS, MARK)
+    minute_of(here, 0, 90, 110)
+    judged(here, 0)
+    [incident] = incidents(here)
+    pipeline, now = here.daemon.pipeline, here.clock.now()
+
+    def decided(name: str, wish: Wish) -> list[Any]:
+        return pipeline.decide(Asked(name, wish, "ann"), now)
+
+    metric = Scope("churn", features=("__accuracy__",))
+    assert isinstance(decided("s", Silence(metric, MINUTE))[0], DecisionMade)
+    assert isinstance(decided("n", Silence(Scope("churn", features=("__rmse__",)), MINUTE))[0], DecisionRefused)
+    assert isinstance(decided("k", Ack(incident["incident"]))[0], DecisionMade)
+    facts = decided("a", Accept(metric, None))
+    assert [(fact.incident, fact.closed) for fact in of(facts, AlertChanged)] == [(incident["incident"], True)]
+    assert pipeline.performance[SeriesKey("churn", "*")].alerts() == []
 
 
 def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: Path) -> None:
