@@ -44,8 +44,10 @@ if TYPE_CHECKING:
         RegressionTask,
         ReliabilityBin,
         ScoreEstimator,
+        SelectionBias,
         TaskMismatchError,
         Unavailable,
+        selection_bias,
         truths,
     )
 
@@ -101,6 +103,7 @@ __all__ = [
     "ScoreEstimator",
     "Scorer",
     "Scores",
+    "SelectionBias",
     "Sketch",
     "Tally",
     "TaskMismatchError",
@@ -114,6 +117,7 @@ __all__ = [
     "ks",
     "missing",
     "psi",
+    "selection_bias",
     "truths",
     "unseen",
     "volume",

@@ -3,6 +3,7 @@
 from typing import Any
 
 import budget
+import performance
 from grafana_foundation_sdk.builders.dashboard import Dashboard, QueryVariable, Row
 from grafana_foundation_sdk.models.units import EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
 from panels import (
@@ -41,6 +42,7 @@ def model_page() -> Dashboard:
         ("Which features, since when", _features()),
         ("Detectors", _detectors()),
         ("Data quality", _quality()),
+        ("By labels: what the model was worth", performance.of_model(MODEL)),
         ("Alerts, webhooks, retraining", _consequences()),
     ):
         page.with_row(Row(title))
@@ -55,7 +57,8 @@ def _variables() -> list[QueryVariable]:
     version = variable("version", "Version", f"label_values({versions}, version)")
     detector = variable("detector", "Detector", f"label_values({scoped(f'driftd_drift_score{MODEL}')}, detector)")
     feature = variable("feature", "Feature", f"label_values({scoped(f'driftd_drift_state{MODEL}')}, feature)")
-    return [model, version, with_all(detector), with_all(feature)]
+    metric = variable("metric", "Metric", f"label_values({scoped(f'driftd_performance{MODEL}')}, metric)")
+    return [model, version, with_all(detector), with_all(feature), with_all(metric)]
 
 
 def _now() -> list[Any]:
@@ -272,6 +275,7 @@ def _quality() -> list[Any]:
                 or_none(leading(f"max by (feature) (driftd_trailing_shift_sigma{FEATURES})"), "feature"), "{{feature}}"
             ),
             minimum=None,
+            width=6,
         ),
         timeseries(
             "Compared with its recent past: days held",
@@ -279,12 +283,22 @@ def _quality() -> list[Any]:
             "at midnight; what comes while the feature warns is kept apart.",
             Seconds,
             Query(or_none(leading(f"max by (feature) (driftd_trailing_seconds{FEATURES})"), "feature"), "{{feature}}"),
+            width=6,
         ),
         timeseries(
             "Rows in the window",
             "Traffic of this model, window by window. Read a score beside it: a dip in rows widens every threshold.",
             Short,
             Query(f"max(driftd_window_rows{MODEL})", "rows"),
+            width=6,
+        ),
+        timeseries(
+            "Rows a group, beside the reference's",
+            "How many rows the group of a row has in the window, over the reference's usual window. Above 1 rows say less than usual; a "
+            "leap is groups that have become one. none: rows have no group, or the reference knows none.",
+            Short,
+            Query(or_none(f"max by (model) (driftd_group_rows_ratio{MODEL})", "model"), "× the usual"),
+            width=6,
         ),
         table_of(
             "Reference",

@@ -401,6 +401,7 @@ def build_board(configuration: Configuration) -> Board:
             for spec in configuration.specs
         },
         performance={spec.key: {} for spec in configuration.specs if spec.performance is not None},
+        estimated={spec.key: None for spec in configuration.specs if spec.judging.estimate is not None},
     )
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],

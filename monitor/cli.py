@@ -142,6 +142,15 @@ def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
     arguments.add_list(
         backtest, "--input", arguments.files, default=[], metavar="FILE", help="JSONL, Parquet or CSV, in order of time"
     )
+    arguments.add_list(
+        backtest,
+        "--labels",
+        arguments.files,
+        default=[],
+        metavar="FILE",
+        help="JSONL, Parquet or CSV with what came true, in order of time (with --kafka topics of labels are read)",
+    )
+    backtest.add_argument("--label-topic", help="the topic whose messages the labels are (the first of kind labels)")
     backtest.add_argument("--kafka", action="store_true", help="read the configured topics instead of files")
     backtest.add_argument("--topic", help="the topic whose messages these are (the first; with --kafka all)")
     backtest.add_argument("--from", dest="first", metavar="TIME", help="leave out what is earlier")
@@ -392,6 +401,8 @@ def _backtest(options: argparse.Namespace) -> Exit:
             first=options.first,
             until=options.until,
             shown=options.show,
+            labels=options.labels,
+            label_topic=options.label_topic,
         )
     )
 

@@ -16,10 +16,11 @@ from detectors.calibration.holidays import HolidaysError, is_country, read_holid
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
+from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
-from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, show_duration
 from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
@@ -41,9 +42,10 @@ from monitor.targets.secrets import SecretError, Secrets
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
+MEDIAN = 0.5
 
 
-LATER_PERFORMANCE_KEYS = ("thresholds", "watch")  # the same of the section performance
+LATER_PERFORMANCE_KEYS = ("thresholds", "watch", "costs", "quantile")  # the same of the section performance
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             choices={name: feature_choice(feature) for name, feature in model.features.items() if not feature.ignore},
             plan=plan,
             learn_for=model.learn_for,
+            estimate=estimate_of(settings, model, reference),
             model_budget=settings.alerting.false_alarms_per_month,
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
@@ -212,8 +215,10 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
     """What a model's performance is judged by; None where it has no labels. Raises ConfigError."""
     labels = model.labels
     if labels is None:
-        if model.performance is not None:
-            raise ConfigError(f"models.{model.name}.performance: needs labels; add a section labels to the model")
+        if model.performance is not None and reference.performance is None:
+            raise ConfigError(
+                f"models.{model.name}.performance: needs labels; add a section labels to the model, or fit its reference with --label"
+            )
         return None
     join = JoinSpec(model.window, model.slide or model.window, labels.ages[-1], rows_within(labels.join_memory))
     topics = frozenset(
@@ -221,7 +226,7 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
     )
     truth = truth_of(settings, model, labels, reference)
     decision = decision_spec(model, truth, reference, budget_of(settings, model))
-    return PerformanceSpec(join, labels.ages, truth, topics, decision)
+    return PerformanceSpec(join, labels.ages, truth, topics, decision, expectation(reference, truth))
 
 
 def rows_within(memory: int) -> int:
@@ -233,19 +238,60 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
     """How a model's labels are counted: as its configuration says, else as the prediction of its reference is. Raises ConfigError."""
     chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
     predicted = reference.features.get(PREDICTION)
+    known = reference.performance
     categories = predicted.categories if isinstance(predicted, CategoricalBaseline) else ()
-    task = chosen.task or usual_task(predicted)
+    if known is not None:
+        categories = known.classes or categories
+    task = chosen.task or (usual_task(predicted) if known is None else known.task)
     classes = tuple(chosen.classes or categories) if task == MULTICLASS else ()
     if task == MULTICLASS and not FEWEST_CLASSES <= len(set(classes)) == len(classes) <= MOST_CLASSES:
         raise ConfigError(
             f"{key}.classes: must be {FEWEST_CLASSES} to {MOST_CLASSES} distinct classes, not {len(classes)}"
         )
-    for name in chosen.metrics:
-        if name not in METRICS[task]:
-            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(METRICS[task])}")
+    refuse_of_another_task(chosen, task, key)
     weighted = any(topic.fields.weight is not None for topic in settings.topics)
-    metrics = tuple(dict.fromkeys(chosen.metrics))
-    return Truth(task, chosen.threshold, labels.positive, labels.negative, classes, weighted=weighted, metrics=metrics)
+    positive, negative = labels_of(labels, reference)
+    return Truth(
+        task,
+        chosen.threshold,
+        positive,
+        negative,
+        classes,
+        weighted=weighted,
+        metrics=tuple(dict.fromkeys(chosen.metrics)),
+        ranges=quarters(predicted) if task == REGRESSION and isinstance(predicted, NumericBaseline) else (),
+        costs=None if chosen.costs is None else tuple(chosen.costs.model_dump().values()),
+        quantile=chosen.quantile,
+    )
+
+
+def labels_of(labels: LabelsSettings, reference: Reference) -> tuple[str, str | None]:
+    """The positive label and the other one: as configured, else as the reference's labels have them."""
+    known = reference.performance
+    if known is None or known.task != BINARY or {"positive", "negative"} & labels.model_fields_set:
+        return labels.positive, labels.negative
+    return known.positive, known.negative
+
+
+def estimate_of(settings: Settings, model: ModelSettings, reference: Reference) -> EstimateSpec | None:
+    """By what a model's performance is estimated before labels come; None where its reference has none. Raises ConfigError."""
+    if reference.performance is None:
+        return None
+    return estimate_spec(reference, truth_of(settings, model, model.labels or LabelsSettings(), reference))
+
+
+def refuse_of_another_task(chosen: PerformanceSettings, task: str, key: str) -> None:
+    """Raise ConfigError for a metric, or for what one needs, that its task does not have."""
+    if chosen.costs is not None and task != BINARY:
+        raise ConfigError(f"{key}.costs: are of task {BINARY}, and this one is {task}")
+    if chosen.quantile != MEDIAN and task != REGRESSION:
+        raise ConfigError(f"{key}.quantile: is of task {REGRESSION}, and this one is {task}")
+    there = METRICS[task] if chosen.costs is None else (*METRICS[task], MONEY)
+    for name in chosen.metrics:
+        if name == MONEY and name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} needs {key}.costs")
+        if name not in there:
+            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(there)}")
 
 
 def usual_task(predicted: FeatureBaseline | None) -> str:

@@ -183,6 +183,10 @@ class Pipeline:
                 facts += self._followed(each.advance(min(read, self.watermark.value)))
         return facts
 
+    def settle(self, until: Nanos) -> list[Fact]:
+        """Judge the performance of windows as far as this, where neither events nor labels follow: a record has ended."""
+        return [fact for each in self.performance.values() for fact in each.advance(until)]
+
     def _wake(self, watermark: Nanos) -> list[View[Any]]:
         """The views of which the watermark has passed another pane. The others are not looked at."""
         woken = []

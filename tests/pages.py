@@ -24,6 +24,9 @@ from monitor.facts import (
     AlertSeen,
     CalibrationLearning,
     CheckpointSaved,
+    ClassCoverage,
+    ClassTold,
+    CoverageTest,
     DecisionsStand,
     DeliveryTried,
     EventsCounted,
@@ -33,6 +36,9 @@ from monitor.facts import (
     FeaturesTracked,
     LagMeasured,
     LateShare,
+    MetricTold,
+    PerformanceJudged,
+    ReliabilityTold,
     TrackPoint,
     WatermarkAdvanced,
     WindowClosed,
@@ -135,6 +141,40 @@ OVER = AlertChanged(
     "abc",
     about=Standing(NOON - 2 * DAY + 10 * MINUTE, members=(replace(AGE, feature="basket_total"),)),
 )
+
+
+def judged(key: SeriesKey, count: int = 40, *, biased: bool = False) -> list[PerformanceJudged]:
+    """Hours of which labels have told, a week and a day ago: accuracy falls from 0.91 to 0.84, and most positives have a label."""
+    return [
+        judged_at(key, NOON - age - (count - 1 - at) * HOUR, age, at / max(1, count - 1), biased=biased)
+        for age in (DAY, 7 * DAY)
+        for at in range(count)
+    ]
+
+
+def judged_at(key: SeriesKey, end: Nanos, age: Nanos, fallen: float, *, biased: bool) -> PerformanceJudged:
+    """One hour."""
+    right = 0.91 - 0.07 * fallen
+    return PerformanceJudged(
+        key,
+        end - HOUR,
+        end,
+        age,
+        final=age == 7 * DAY,
+        task="binary",
+        predictions=1000,
+        labelled=710,
+        sampling=1.0,
+        metrics=(
+            MetricTold("accuracy", right, right - 0.03, right + 0.02, 710, over_missing=(0.6, 0.9)),
+            MetricTold("auroc", right + 0.05, right + 0.03, right + 0.06, 710),
+            MetricTold("mcc", None, None, None, 710, "all predictions are of one class"),
+        ),
+        classes=(ClassCoverage("negative", 600, 390), ClassCoverage("positive", 400, 320)),
+        coverage_test=CoverageTest(1e-7 if biased else 0.4, 0.001, "positive"),
+        reliability=(ReliabilityTold(0.8, 0.9, 300, 0.84, 0.79, 0.74, 0.83),),
+        by_class=(ClassTold("positive", 320, (MetricTold("recall", 0.8, 0.75, 0.84, 320),) * 3),),
+    )
 
 
 ROWS_NEAR = 0.08  # how near the number of rows always is

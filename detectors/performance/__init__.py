@@ -3,6 +3,7 @@
 from detectors.performance.binary import BinaryCounts, BinaryTask, truths
 from detectors.performance.confusion import Confusion, CostMatrix
 from detectors.performance.counts import TaskMismatchError
+from detectors.performance.coverage import SelectionBias, selection_bias
 from detectors.performance.estimated_classes import ClassEstimator
 from detectors.performance.estimated_numbers import NumberEstimator
 from detectors.performance.estimated_scores import ScoreEstimator
@@ -29,7 +30,9 @@ __all__ = [
     "RegressionTask",
     "ReliabilityBin",
     "ScoreEstimator",
+    "SelectionBias",
     "TaskMismatchError",
     "Unavailable",
+    "selection_bias",
     "truths",
 ]

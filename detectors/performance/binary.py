@@ -193,13 +193,16 @@ class BinaryCounts(Counts[BinaryTask]):
             found["cost_per_1000"] = by_confusion.money(cells, costs, confidence)
         return Metrics(found if cells.total else dict.fromkeys(found, Unavailable(NO_ROW)))
 
-    def bounds_over_missing(self, negative: int, positive: int) -> dict[str, Interval | Unavailable]:
+    def bounds_over_missing(
+        self, negative: int, positive: int, costs: CostMatrix | None = None
+    ) -> dict[str, Interval | Unavailable]:
         """Return between what each metric lies once the labels of so many negative and positive predictions have come.
 
         Labels that come late seldom come at random: where those of one class come first, metrics of what is there are
-        off, and no count of rows says so. These bounds hold whatever the missing labels are.
+        off, and no count of rows says so. These bounds hold whatever the missing labels are, of weight 1. Of log loss, Brier,
+        calibration and areas there are none: they depend on the scores whose labels are missing.
         """
-        return by_confusion.bounds_over_missing(self.confusion(), negative, positive)
+        return by_confusion.bounds_over_missing(self.confusion(), negative, positive, costs)
 
     def reliability(self, confidence: float = 0.95) -> list[ReliabilityBin]:
         """Return the reliability diagram as a table: the bins that hold rows."""

@@ -204,7 +204,10 @@ MEASURES: Final = {
 }
 
 
-def bounds_over_missing(confusion: Confusion, negative: int, positive: int) -> dict[str, Interval | Unavailable]:
+Bounds = dict[str, Interval | Unavailable]
+
+
+def bounds_over_missing(confusion: Confusion, negative: int, positive: int, costs: CostMatrix | None = None) -> Bounds:
     """Return between what each metric of two classes lies once the labels of some predictions have come, whatever they are.
 
     `negative` and `positive` are the predictions that wait for a label. No metric is better than where all of them are
@@ -217,7 +220,25 @@ def bounds_over_missing(confusion: Confusion, negative: int, positive: int) -> d
     """
     wrong, right = np.array([[0, positive], [negative, 0]]), np.array([[negative, 0], [0, positive]])
     worst, best = confusion.plus(wrong), confusion.plus(right)
-    return {name: _between(measure(worst, 0.95), measure(best, 0.95)) for name, measure in MEASURES.items()}
+    bounds = {name: _between(measure(worst, 0.95), measure(best, 0.95)) for name, measure in MEASURES.items()}
+    return bounds if costs is None else bounds | {"cost_per_1000": _money_between(confusion, negative, positive, costs)}
+
+
+def _money_between(confusion: Confusion, negative: int, positive: int, costs: CostMatrix) -> Interval | Unavailable:
+    """Each missing label is that which costs least, or most."""
+    rows = confusion.mass.sum() + negative + positive
+    if not rows:
+        return Unavailable(NO_ROW)
+    known, waiting = float((confusion.mass * costs.by_cell).sum()), np.array([negative, positive])
+    least, most = (float((waiting * ends).sum()) for ends in (costs.by_cell.min(axis=0), costs.by_cell.max(axis=0)))
+    return PER * (known + least) / float(rows), PER * (known + most) / float(rows)
+
+
+def right_over_missing(confusion: Confusion, missing: Ints) -> Bounds:
+    """Return between what accuracy lies, of any number of classes, with so many labels missing by predicted class, int64[K]."""
+    wrong, right = np.zeros_like(confusion.rows), np.diag(missing)
+    wrong[1, 0], wrong[0, 1:] = missing[0], missing[1:]
+    return {"accuracy": _between(*(accuracy(confusion.plus(more), 0.95) for more in (wrong, right)))}
 
 
 def _between(low: Metric, high: Metric) -> Interval | Unavailable:

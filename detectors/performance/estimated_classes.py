@@ -71,8 +71,11 @@ class ClassEstimator:
         leaning = self._confusion + PRIOR * common
         return np.asarray(leaning / leaning.sum(axis=0))
 
-    def estimate(self, window: Sketch | ArrayLike, confidence: float = 0.95) -> EstimatedPerformance:
-        """Return what a window is worth, by its sketch, or by its predicted classes [n]; missing and other ones are left out."""
+    def estimate(self, window: Sketch | MulticlassCounts | ArrayLike, confidence: float = 0.95) -> EstimatedPerformance:
+        """Return what a window is worth, by its sketch, or by its predicted classes [n]; missing and other ones are left out.
+
+        Or by counts of the same classes: their labels are not looked at.
+        """
         said, others = self._said(window)
         rows = int(said.sum())
         if not rows:
@@ -81,8 +84,10 @@ class ClassEstimator:
         metrics = {name: self._metric(name, said, confidence) for name in NAMES}
         return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others))
 
-    def _said(self, window: Sketch | ArrayLike) -> tuple[Ints, int]:
+    def _said(self, window: Sketch | MulticlassCounts | ArrayLike) -> tuple[Ints, int]:
         """Predictions by class, and of other classes."""
+        if isinstance(window, MulticlassCounts):
+            return window.confusion().rows.sum(axis=0), 0
         many = len(self.labelled.task.classes)
         if isinstance(window, Sketch):
             counts = window.row(PREDICTION)[:-1]  # all but those that are missing

@@ -9,6 +9,7 @@ from negative to positive. And p is of few rows: Σ p·(1 − p)/n·(Σ m·d)² 
 whether labels now follow another law (concept drift), nor scores that the reference did not have: their share is told.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike
 from detectors.baseline import Baseline
 from detectors.encoding import PREDICTION
 from detectors.features import Floats, Ints, NumericFeature
+from detectors.performance.binary import BinaryCounts
 from detectors.performance.confusion import NO_PREDICTED, PER, CostMatrix
 from detectors.performance.counts import column
 from detectors.performance.curves import area_and_slope, precision_and_slope
@@ -117,6 +119,18 @@ class ScoreEstimator:
         counts = np.bincount(places, minlength=4 * feature.usable)
         return cls(feature, counts.reshape(2, feature.usable, 2), threshold)
 
+    @classmethod
+    def of_counts(cls, counts: BinaryCounts) -> "ScoreEstimator":
+        """Learn from counts of labelled scores, to tell what scores of the same task are worth.
+
+        Raises ValueError where only one label occurs.
+        """
+        edges, threshold = counts.task.edges, counts.task.threshold
+        above = np.append(edges, np.inf) >= threshold  # it is an edge, so a bin is wholly above or below
+        rows = np.pad(counts.histogram.astype(np.int64), ((0, 0), (0, 1)))
+        labelled = np.stack([np.where(above, 0, rows), np.where(above, rows, 0)], axis=2)
+        return cls(NumericFeature(PREDICTION, edges.copy(), discrete=False), labelled, threshold)
+
     @cached_property
     def _blocks(self) -> Ints:
         """Which block of equal chance each of the cells, cut at the threshold, is in, int64[2·cells]; empty ones go with those before."""
@@ -159,9 +173,12 @@ class ScoreEstimator:
         return np.where(whole > 0, rows / np.maximum(whole, 1), np.stack([~above, above], axis=1))
 
     def estimate(
-        self, window: Sketch | ArrayLike, confidence: float = 0.95, costs: CostMatrix | None = None
+        self, window: Sketch | BinaryCounts | ArrayLike, confidence: float = 0.95, costs: CostMatrix | None = None
     ) -> EstimatedPerformance:
-        """Return what a window is worth, by its sketch, or by its scores [n]; missing ones are left out."""
+        """Return what a window is worth, by its sketch, or by its scores [n]; missing ones are left out.
+
+        Of an estimator `of_counts` also by counts of the same task: their labels are not looked at.
+        """
         cells = self._cells(window)
         rows = int(cells.sum())
         mass = (cells[:, None] * self._sides).ravel()
@@ -174,8 +191,10 @@ class ScoreEstimator:
             return EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
         return EstimatedPerformance(guess.metrics(confidence, costs), rows, unknown / rows)
 
-    def _cells(self, window: Sketch | ArrayLike) -> Ints:
+    def _cells(self, window: Sketch | BinaryCounts | ArrayLike) -> Ints:
         """Rows by cell: under, the bins, over."""
+        if isinstance(window, BinaryCounts):
+            return np.append(window.histogram.sum(axis=0), 0)
         if isinstance(window, Sketch):
             return window.row(self.feature.name)[: self.feature.usable]
         scores = column(window, None, "scores")
@@ -183,7 +202,7 @@ class ScoreEstimator:
         return np.bincount(cells, minlength=self.feature.usable)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class _Expectation:
     """The rows of a window by cell, cut at the threshold, and what is expected of them, [negative or positive, 2·cells]."""
 
@@ -198,48 +217,61 @@ class _Expectation:
         found: dict[str, Metric] = {name: self._ratio(name, confidence) for name in RATIOS}
         for name, curve in (("auroc", area_and_slope), ("average_precision", precision_and_slope)):
             value, slope = curve(self.expected)
-            found[name] = self._measured(name, value, slope, confidence)
+            found[name] = self._measured(name, value, self._error(slope[1] - slope[0]), confidence)
         if costs is not None:
             found["cost_per_1000"] = self._money(costs, confidence)
         return Metrics(found)
 
+    @cached_property
     def _confusion(self) -> Floats:
         """Expected rows by label and prediction, [2, 2]."""
         return np.asarray(self.expected.reshape(2, -1, 2).sum(axis=1))
 
     def _ratio(self, name: str, confidence: float) -> Metric:
-        cells = self._confusion()
-        said = cells.sum(axis=0)
+        values = self._confusion.ravel().tolist()
+        said = values[0] + values[2], values[1] + values[3]
         if name in {"precision", "mcc"} and not said[1]:
             return Unavailable(NO_PREDICTED, self.rows)
         if name == "mcc" and not said[0]:
             return Unavailable("all predictions are of one class", self.rows)
-        values = cells.ravel().tolist()
         value = complex(RATIOS[name](*values)).real
         slope = [
             RATIOS[name](*(c + 1j * STEP * (k == at) for k, c in enumerate(values))).imag / STEP for at in range(4)
         ]
-        return self._measured(name, value, self._spread(np.array(slope).reshape(2, 2)), confidence)
-
-    def _spread(self, slope: Floats) -> Floats:
-        """A slope by label and prediction at each cell, [2, 2·cells]."""
-        return np.asarray(np.tile(slope, self.mass.size // 2))
+        return self._measured(name, value, self._error_of_sides(slope[2] - slope[0], slope[3] - slope[1]), confidence)
 
     def _money(self, costs: CostMatrix, confidence: float) -> Metric:
         by_cell = PER * costs.by_cell / self.rows
-        value = float((self._confusion() * by_cell).sum())
-        return self._measured("cost_per_1000", value, self._spread(by_cell), confidence)
+        value = float((self._confusion * by_cell).sum())
+        error = self._error_of_sides(*(by_cell[1] - by_cell[0]).tolist())
+        return self._measured("cost_per_1000", value, error, confidence)
 
-    def _measured(self, name: str, value: float, slope: Floats, confidence: float) -> Metric:
-        error = self._error(slope)
+    def _measured(self, name: str, value: float, error: float, confidence: float) -> Metric:
         return Measured(value, self.rows, error, _interval(name, value, error, self.rows, confidence))
 
-    def _error(self, slope: Floats) -> float:
-        turned = slope[1] - slope[0]
+    @cached_property
+    def _chance(self) -> Floats:
+        """The variance of the number of positives in each cell, were chances known, [2·cells]."""
         chances = self.chances[self.blocks]
-        labels = float((self.mass * chances * (1 - chances) * turned**2).sum())
+        return np.asarray(self.mass * chances * (1 - chances))
+
+    def _error(self, turned: Floats) -> float:
+        """The standard error of what gains `turned` [2·cells] by a row that turns from negative to positive."""
         learnt = np.bincount(self.blocks, weights=self.mass * turned, minlength=self.chances.size)
-        return float(np.sqrt(labels + (learnt**2 * self.variances).sum()))
+        return float(np.sqrt((self._chance * turned**2).sum() + (learnt**2 * self.variances).sum()))
+
+    @cached_property
+    def _by_side(self) -> tuple[Floats, Floats]:
+        """Of what the threshold alone tells apart: that variance on each side of it, [2], and the matrix [2, 2] of what blocks are learnt from."""
+        many = self.chances.size
+        mass = np.array([np.bincount(self.blocks[at::2], weights=self.mass[at::2], minlength=many) for at in range(2)])
+        return self._chance.reshape(-1, 2).sum(axis=0), np.asarray((mass * self.variances) @ mass.T)
+
+    def _error_of_sides(self, below: float, above: float) -> float:
+        """The same where only the side of the threshold decides what is gained."""
+        chance, learnt = self._by_side
+        turned = np.array([below, above])
+        return math.sqrt(float(chance @ turned**2 + turned @ learnt @ turned))
 
 
 def _interval(name: str, value: float, error: float, rows: int, confidence: float) -> Interval:

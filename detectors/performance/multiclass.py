@@ -12,13 +12,14 @@ from detectors.performance import confusion as by_confusion
 from detectors.performance.cells import NO_ROW, WeighedCells, share
 from detectors.performance.confusion import Confusion
 from detectors.performance.counts import Counts
-from detectors.performance.measured import Metric, Unavailable
+from detectors.performance.measured import Interval, Metric, Unavailable
 from detectors.performance.metrics import Metrics
 from detectors.spellings import CategoryCodes
 from detectors.tables import columns_of
 
 MOST_CLASSES: Final = 256  # the square of it is counted
 NO_SCORES = "no scores of classes"
+OF_CLASS: Final = ("precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,32 @@ class MulticlassCounts(Counts[MulticlassTask]):
         cells = self.confusion()
         return {name: _of_class(cells.against_rest(k), confidence) for k, name in enumerate(self.task.classes)}
 
+    def bounds_over_missing(self, missing: ArrayLike) -> dict[str, Interval | Unavailable]:
+        """Return between what accuracy lies once labels have come, with so many missing by predicted class, int [K].
+
+        Means of F1 have no bounds here: which labels are the worst for one class depends on the others.
+        """
+        return by_confusion.right_over_missing(self.confusion(), self._by_class(missing))
+
+    def by_class_over_missing(self, missing: ArrayLike) -> dict[str, dict[str, Interval | Unavailable]]:
+        """Return the same of precision, recall and F1 of each class against the rest."""
+        counts, cells = self._by_class(missing), self.confusion()
+        others = int(counts.sum()) - counts
+        bounds = (
+            by_confusion.bounds_over_missing(cells.against_rest(k), *waiting)
+            for k, waiting in enumerate(zip(others.tolist(), counts.tolist(), strict=True))
+        )
+        return {
+            name: {metric: every[metric] for metric in OF_CLASS}
+            for name, every in zip(self.task.classes, bounds, strict=True)
+        }
+
+    def _by_class(self, missing: ArrayLike) -> Ints:
+        counts = np.asarray(missing)
+        if counts.shape != (len(self.task.classes),) or counts.dtype.kind not in "iu" or (counts < 0).any():
+            raise ValueError(f"missing must be {len(self.task.classes)} counts, one of each class")
+        return counts.astype(np.int64)
+
     def _top(self, k: int, confidence: float) -> Metric:
         first = len(self.task.classes) ** 2
         cells = WeighedCells(*self._counted.through(lambda part: part[first:]))
@@ -143,9 +170,11 @@ class MulticlassCounts(Counts[MulticlassTask]):
 
 
 def _of_class(cells: Confusion, confidence: float) -> Metrics:
-    measures = {"precision": by_confusion.precision, "recall": by_confusion.recall, "f1": by_confusion.f1}
     return Metrics(
-        {name: measure(cells, confidence) if cells.total else Unavailable(NO_ROW) for name, measure in measures.items()}
+        {
+            name: by_confusion.MEASURES[name](cells, confidence) if cells.total else Unavailable(NO_ROW)
+            for name in OF_CLASS
+        }
     )
 
 

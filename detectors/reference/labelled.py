@@ -83,7 +83,7 @@ class ReferencePerformance:
             case MulticlassCounts():
                 return self.total.confusion().total
             case _:
-                return int(self.total.cells[: self.total.task.cells].sum())
+                return int(self.total.cells.sum())
 
     @property
     def threshold(self) -> float:
@@ -133,6 +133,21 @@ class ReferencePerformance:
             return NumberEstimator.of(self.prediction, self.cells)
         assert self.cells is not None
         return ScoreEstimator(self.prediction, self._sides(self.prediction, self.cells, asked), asked)
+
+    def expectation(self, threshold: float | None = None) -> ScoreEstimator | ClassEstimator | None:
+        """Return what tells the worth of labelled rows by their predictions alone, from counts of the same task; None of numbers, whose counts hold none.
+
+        Raises ValueError as `estimator` does.
+        """
+        match self.total:
+            case BinaryCounts():
+                moved = self.at(self.threshold if threshold is None else threshold).total
+                assert isinstance(moved, BinaryCounts)
+                return ScoreEstimator.of_counts(moved)
+            case MulticlassCounts():
+                return ClassEstimator(self.total)
+            case _:
+                return None
 
     def _sides(self, feature: NumericFeature, cells: Ints, threshold: float) -> Ints:
         """Labelled rows by label, cell of the prediction and side of the threshold, int64[2, cells, 2]."""

@@ -108,6 +108,8 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         expected_since_learnt=since_learnt(findings),
         open_share=open_share,
         pictures=findings.pictures.all(),
+        performance=None if spec.performance is None else findings.judgements.by_age(),
+        labels=dict(sorted(findings.judgements.labels.items())),
     )
 
 
@@ -261,6 +263,8 @@ def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:
         yield f"{key}: events overlap the time its reference was made from, where nothing can be found"
     for reason in findings.sweep.unreachable:
         yield f"{key}: sweep: {reason}"
+    if not_judged := findings.judgements.hint(findings.spec.performance):
+        yield f"{key}: {not_judged}"
 
 
 def until_when(findings: SeriesFindings) -> str:

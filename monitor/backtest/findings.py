@@ -15,6 +15,7 @@ from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome, reason_of
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.inject import Plant
+from monitor.backtest.labelled import Judgements
 from monitor.backtest.pictures import Pictures
 from monitor.backtest.replay import Turn
 from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain, TopicEvents
@@ -31,6 +32,8 @@ from monitor.facts import (
     EventsRejected,
     Fact,
     FieldsRejected,
+    JoinCounted,
+    PerformanceJudged,
     RetrainDecided,
     SubgroupCharted,
     WindowClosed,
@@ -119,6 +122,7 @@ class SeriesFindings:
     learnt: CalibrationLearnt | None = None
     begun_at: Nanos | None = None  # the start of the first
     opened_at: Nanos = 0  # the start of the newest window
+    judgements: Judgements = field(default_factory=Judgements)
     named: dict[tuple[str, IncidentKind], dict[str, Nanos]] = field(
         default_factory=dict
     )  # by alert: whom it names, and since when
@@ -217,8 +221,10 @@ class Findings:
         budget: float | None,
         budgets: Sequence[float],
         shown: Sequence[str] = (),
+        label_topics: frozenset[str] = frozenset(),
     ) -> None:
         self.budget = budget
+        self._label_topics = label_topics
         self.series: dict[SeriesKey, SeriesFindings] = {}
         for spec in specs:
             planted = [plant for plant in plants if plant.key == spec.key]
@@ -242,8 +248,9 @@ class Findings:
         for topic, late in turn.late_live.items():
             self.topics[topic].late_live += late
         for fact in turn.facts:
-            self._hear_of_topic(fact, turn.behind)
-            self._hear(fact)
+            if not self._of_labels(fact):
+                self._hear_of_topic(fact, turn.behind)
+                self._hear(fact)
         for fact in turn.advanced:
             self._draw(fact)
 
@@ -262,6 +269,19 @@ class Findings:
                 self.series[fact.key].pictures.learn(fact.reference)
             case _:
                 pass
+
+    def _of_labels(self, fact: Fact) -> bool:
+        """Whether a fact is of labels, which are no events."""
+        match fact:
+            case EventsCounted(topic=topic) | EventsAhead(partition=Partition(topic=topic)):
+                return topic in self._label_topics
+            case PerformanceJudged():
+                self.series[fact.key].judgements.take(fact)
+            case JoinCounted(side="label"):
+                self.series[fact.key].judgements.labels.update(fact.outcomes)
+            case _:
+                return False
+        return True
 
     def _hear_of_topic(self, fact: Fact, behind: Mapping[Partition, Nanos]) -> None:
         match fact:

@@ -6,6 +6,7 @@ from typing import Any
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES, SELF_CHECK_RULE
+from monitor.backtest import worth
 from monitor.backtest.result import (
     AlertEpisode,
     BacktestResult,
@@ -174,6 +175,8 @@ def _model(model: Model) -> dict[str, Any]:
         ],
         "distributions": [_picture(picture) for picture in model.pictures],
         "sweep": [_sweep(row) for row in model.sweep],
+        "performance": worth.ages(model),
+        "labels": None if model.performance is None else dict(model.labels),
     }
 
 
@@ -228,6 +231,7 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
         yield f"  {rfc3339(rule.fired_at)} {rule.rule}{kind}: {_reasons(rule)}; {until}"
     if len(alerts) > SHOWN_ALERTS:
         yield f"  and {len(alerts) - SHOWN_ALERTS} more"
+    yield from worth.lines(model)
     if len(model.sweep) > 1:
         pages = ", ".join(f"{amount(row.per_month)}: {row.pages}" for row in model.sweep)
         yield f"  pages by false_alarms_per_month: {pages}"

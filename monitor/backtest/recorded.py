@@ -64,6 +64,7 @@ class Lines:
         self._decoder = decoder
         self._partition = Partition(decoder.topic, 0)
         self._now: Nanos = 0  # the largest event time seen
+        self._read = 0  # messages
         self.notes: Sequence[str] = ()
 
     def hold(self, partitions: frozenset[Partition]) -> None:
@@ -77,7 +78,10 @@ class Lines:
         for path in self._paths:
             for block, values in blocks(path):
                 read += block
-                decoded = self._decoder.decode(TopicRecords(self._decoder.topic, [0] * len(values), values), self._now)
+                numbers = range(self._read, self._read + len(values))
+                records = TopicRecords(self._decoder.topic, [0] * len(values), values, numbers=numbers)
+                decoded = self._decoder.decode(records, self._now)
+                self._read += len(values)
                 self._now = max(self._now, *decoded.seen.values(), 0)
                 yield piece_of(decoded, self._partition, new, len(values), min(1.0, read / whole))
                 new = frozenset()
@@ -85,7 +89,8 @@ class Lines:
 
 def piece_of(decoded: Decoded, partition: Partition, assigned: frozenset[Partition], events: int, done: float) -> Piece:
     """What a decoder made of events of one partition."""
-    arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read=frozenset({partition}), assigned=assigned)
+    read = frozenset({partition})
+    arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read=read, assigned=assigned, joins=tuple(decoded.joins))
     return Piece(arrived, decoded.facts, events, done)
 
 

@@ -14,7 +14,7 @@ from monitor.explain.explainer import Explainer
 from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
-from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ class Range:
             return batch
         named = tuple(unseen for unseen in batch.unseen_categories if first <= unseen.event_time < until)
         return replace(batch.where(counts), unseen_categories=named)
+
+    def predicted(self, batch: JoinBatch) -> JoinBatch:
+        """The predictions that count, with all labels."""
+        times = batch.predictions["time"]
+        counts = (times >= (self.first or -LATEST_NANOS)) & (times < (self.until or LATEST_NANOS))
+        return replace(batch, predictions=batch.predictions[counts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +72,15 @@ class Replay:
     """
 
     def __init__(
-        self, pipeline: Pipeline, recorded: Recorded, plants: Sequence[Plant] = (), within: Range = Range()
+        self,
+        pipeline: Pipeline,
+        recorded: Recorded,
+        plants: Sequence[Plant] = (),
+        within: Range = Range(),
+        label_topics: frozenset[str] = frozenset(),
     ) -> None:
+        self._label_topics = label_topics
+        self._ended: set[Partition] = set()
         self._pipeline = pipeline
         self._recorded = recorded
         self._plants = plants
@@ -86,28 +99,51 @@ class Replay:
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
             late_live = self._late_live(arrived.batches)
-            if piece.finished:
-                arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(piece.finished, LATEST_NANOS)})
+            if over := self._over(piece.finished):
+                arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(over, LATEST_NANOS)})
             for part in map(self._named, slices(arrived, self._slide)):
                 take(self._turn(part, piece.done))
-            self._recorded.hold(self._pipeline.ahead())
+            self._recorded.hold(self._ahead())
             take(Turn(piece.facts, (), outside, piece.events, piece.done, late_live=late_live))
         take(self._finish())
+
+    def _over(self, finished: frozenset[Partition]) -> frozenset[Partition]:
+        """The partitions that nobody waits for any more. The last of the events is not among them: with it event time ends."""
+        self._ended |= finished
+        return finished if self._events_follow else frozenset(each for each in finished if self._of_labels(each))
+
+    @property
+    def _events_follow(self) -> bool:
+        return any(each not in self._ended for each in self._partitions if not self._of_labels(each))
+
+    def _of_labels(self, partition: Partition) -> bool:
+        return partition.topic in self._label_topics
+
+    def _ahead(self) -> frozenset[Partition]:
+        """Partitions that run ahead. Once all events are read no label waits for them."""
+        ahead = self._pipeline.ahead()
+        return ahead if self._events_follow else frozenset(each for each in ahead if not self._of_labels(each))
 
     def _counted(self, arrived: MicroBatch) -> tuple[MicroBatch, int]:
         """What is to be counted of a micro-batch, changed as planted, and how many events were outside."""
         before = sum(map(len, arrived.batches))
         batches: Iterable[EventBatch] = arrived.batches
-        seen = arrived.seen
+        seen, joins = arrived.seen, arrived.joins
         if self._within.limited:
-            first, until = self._within.first, self._within.until
             batches = [batch for batch in map(self._within.within, batches) if len(batch)]
-            seen = {partition: time if until is None else min(time, until) for partition, time in seen.items()}
-            seen = {partition: time for partition, time in seen.items() if first is None or time >= first}
+            seen = {place: time for place, time in map(self._shown, seen.items()) if time is not None}
+            joins = tuple(map(self._within.predicted, joins))
         for plant in self._plants:
             batches = [plant.into(batch) for batch in batches]
         kept = tuple(batches)
-        return replace(arrived, batches=kept, seen=seen), before - sum(map(len, kept))
+        return replace(arrived, batches=kept, seen=seen, joins=joins), before - sum(map(len, kept))
+
+    def _shown(self, each: tuple[Partition, Nanos]) -> tuple[Partition, Nanos | None]:
+        """How far a partition has shown event time, as far as that counts; labels come after what they are of."""
+        (place, time), first, until = each, self._within.first, self._within.until
+        if self._of_labels(place):
+            return each
+        return place, None if first is not None and time < first else min(time, until or LATEST_NANOS)
 
     def _late_live(self, batches: Iterable[EventBatch]) -> Mapping[str, int]:
         """Events by topic that would be late live. Of several partitions at once nobody knows the order."""
@@ -130,10 +166,13 @@ class Replay:
             for view in self._pipeline.views.values()
             if view.windows.panes
         ]
+        settled = self._now if self._label_topics else LATEST_NANOS  # labels inside their predictions are all there
         if not ends:
-            return Turn((), (), 0, 0, 1.0)
+            return Turn(self._pipeline.settle(settled), (), 0, 0, 1.0)
         self._now = max(self._now, *ends)
-        return self._turn(MicroBatch(seen=dict.fromkeys(self._partitions, max(ends))), 1.0)
+        events = [each for each in self._partitions if not self._of_labels(each)]
+        turn = self._turn(MicroBatch(seen=dict.fromkeys(events, max(ends))), 1.0)
+        return replace(turn, facts=[*turn.facts, *self._pipeline.settle(settled)])
 
     def _turn(self, arrived: MicroBatch, done: float) -> Turn:
         self._explainer.see(arrived.batches)
@@ -162,7 +201,8 @@ def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
         end = LATEST_NANOS if number == numbers[-1] else (number + 1) * length
         seen = {partition: min(time, end) for partition, time in arrived.seen.items()}
         assigned = arrived.assigned if number == numbers[0] else frozenset()
-        yield replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned)
+        joins = arrived.joins if number == numbers[0] else ()
+        yield replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned, joins=joins)
 
 
 def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]:

@@ -9,7 +9,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.ids import incident_id
 from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
-from monitor.facts import CalibrationLearning, CalibrationLearnt, WindowSpan
+from monitor.facts import CalibrationLearning, CalibrationLearnt, PerformanceJudged, WindowSpan
 from monitor.facts.alerts import NOTHING
 from monitor.stream.events import Nanos, SeriesKey
 
@@ -158,6 +158,20 @@ class SweepRow:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedAge:
+    """What a model was worth, by the labels that had come by an age: how many windows were judged, and these, or every so many of them."""
+
+    age: Nanos
+    windows: int
+    judged: tuple[PerformanceJudged, ...]
+
+    @property
+    def final(self) -> bool:
+        """Whether no later age is judged."""
+        return self.judged[-1].final
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One series over the whole time.
 
@@ -200,6 +214,8 @@ class Model:
     open_share: float = 0.0
     pictures: tuple[Picture, ...] = ()  # those that alarmed first
     not_shown: tuple[str, ...] = ()  # features that came less near to a page than those of `tracks`
+    performance: tuple[JudgedAge, ...] | None = None  # None: it has no labels, or none were read
+    labels: Mapping[str, int] = field(default_factory=dict)  # what became of them
 
 
 @dataclass(frozen=True, slots=True)

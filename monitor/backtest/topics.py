@@ -7,7 +7,7 @@ from monitor.facts import Fact, RecordsSkipped
 from monitor.sources.base import SourceError
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.kafka.range import EmptyRangeError, KafkaRange, RangePoll
-from monitor.stream.events import EventBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition
 
 
 class TopicRange:
@@ -43,11 +43,13 @@ class TopicRange:
     def _piece(self, poll: RangePoll) -> Piece:
         self._skipped += poll.skipped
         batches: list[EventBatch] = []
+        joins: list[JoinBatch] = []
         facts: list[Fact] = []
         seen: dict[Partition, Nanos] = {}
         for records in poll.records:
             decoded = self._decoders[records.topic].decode(records, self._now)
             batches += decoded.batches
+            joins += decoded.joins
             facts += decoded.facts
             seen |= decoded.seen
         self._now = max(self._now, *seen.values(), 0)
@@ -55,7 +57,9 @@ class TopicRange:
             Partition(records.topic, index) for records in poll.records for index in set(records.partitions)
         )
         events = sum(len(records.values) for records in poll.records)
-        return Piece(MicroBatch(tuple(batches), seen, read=read), facts, events, poll.done, poll.finished)
+        return Piece(
+            MicroBatch(tuple(batches), seen, read=read, joins=tuple(joins)), facts, events, poll.done, poll.finished
+        )
 
     def hold(self, partitions: frozenset[Partition]) -> None:
         """Read nothing more of these, and of all others, until told otherwise."""

@@ -3,15 +3,17 @@
 import fnmatch
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from monitor.app import VERSION, build_decoder
+from monitor.app import VERSION, build_decoder, label_topics
 from monitor.backtest.assembly import CommandRun, NothingFound, assemble
 from monitor.backtest.findings import Findings
 from monitor.backtest.inject import InjectError, Plant, parse_plants
+from monitor.backtest.labelled import with_labels
 from monitor.backtest.output import as_json, summary
+from monitor.backtest.paired import Paired
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range, Replay, Turn
 from monitor.backtest.result import BacktestResult
@@ -19,11 +21,12 @@ from monitor.backtest.sweep import BUDGETS
 from monitor.commands.dialect import dialect_of
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
-from monitor.commands.records import files_of, range_of, range_of_topics, topic_of
+from monitor.commands.records import files_of, label_topic_of, range_of, range_of_topics, topic_of
 from monitor.configuration import Configuration, load
 from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
-from monitor.settings import ConfigError, load_settings
+from monitor.series.series import SeriesSpec
+from monitor.settings import ConfigError, Settings, load_settings
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.targets.payloads import rfc3339
@@ -48,15 +51,19 @@ class BacktestChoice:
     until: str | None = None
     delimiter: str = ","
     decimal: str = "."
+    labels: list[Path] = field(default_factory=list)
+    label_topic: str | None = None
 
     @property
     def command(self) -> str:
         """The same as one would type it."""
         budgets = None if self.budgets is None else ",".join(f"{budget:g}" for budget in self.budgets)
         words = ["driftd", "backtest", "--config", str(self.config), *(["--kafka"] if self.kafka else [])]
-        for option, values in (("--input", self.inputs), ("--inject", self.inject), ("--show", self.shown)):
+        lists = (("--input", self.inputs), ("--labels", self.labels), ("--inject", self.inject), ("--show", self.shown))
+        for option, values in lists:
             words += [option, *map(str, values)] if values else []
-        options = (("--topic", self.topic), ("--from", self.first), ("--until", self.until), ("--budget", budgets))
+        topics = (("--topic", self.topic), ("--label-topic", self.label_topic))
+        options = (*topics, ("--from", self.first), ("--until", self.until), ("--budget", budgets))
         words += [word for option, value in options if value is not None for word in (option, value)]
         written = (("--delimiter", self.delimiter, ","), ("--decimal", self.decimal, "."))
         words += [word for option, value, usual in written if value != usual for word in (option, value)]
@@ -67,6 +74,8 @@ def backtest(choice: BacktestChoice) -> Exit:
     """Replay, and write what was found; where there was nothing to judge, say why. Raises ConfigError."""
     settings = load_settings(choice.config)
     configuration = load(settings, choice.config.resolve().parent, needs_secrets=False)
+    labels = label_topics_of(choice, settings)
+    configuration = replace(configuration, specs=tuple(labelled_specs(choice, configuration, labels)))
     within = range_of(choice.first, choice.until)
     check_outputs(choice)
     try:
@@ -76,12 +85,19 @@ def backtest(choice: BacktestChoice) -> Exit:
     recorded = record_of(choice, configuration, within)
     refuse_unknown(choice.shown, configuration)
     budget = settings.alerting.false_alarms_per_month
-    findings = Findings(configuration.specs, plants, budget, choice.budgets or BUDGETS, choice.shown)
+    findings = Findings(configuration.specs, plants, budget, choice.budgets or BUDGETS, choice.shown, labels)
     run = CommandRun(
         VERSION, str(choice.config), configuration.config_hash, choice.command, inputs_of(choice, configuration)
     )
     try:
-        result = replayed(configuration, recorded, plants, Range() if choice.kafka else within, findings, run)
+        replay = Replay(
+            Pipeline(configuration.specs, settings.idle_after, settings.max_future, labels),
+            recorded,
+            plants,
+            Range() if choice.kafka else within,
+            labels,
+        )
+        result = replayed(replay, recorded, plants, findings, run)
     except NothingFound as nothing:
         print(f"driftd: {nothing}", file=sys.stderr)
         return Exit.NO
@@ -92,16 +108,9 @@ def backtest(choice: BacktestChoice) -> Exit:
 
 
 def replayed(
-    configuration: Configuration,
-    recorded: Recorded,
-    plants: Sequence[Plant],
-    within: Range,
-    findings: Findings,
-    run: CommandRun,
+    replay: Replay, recorded: Recorded, plants: Sequence[Plant], findings: Findings, run: CommandRun
 ) -> BacktestResult:
     """Read the record to its end. Raises NothingFound and ConfigError."""
-    settings = configuration.settings
-    pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
     progress, events = ProgressLine(terminal=sys.stderr.isatty()), 0
 
     def take(turn: Turn) -> None:
@@ -112,7 +121,7 @@ def replayed(
 
     calm_collector()
     try:
-        Replay(pipeline, recorded, plants, within).run(take)
+        replay.run(take)
     except EmptyRecordError as nothing:
         raise NothingFound(str(nothing)) from None
     except RecordedError as error:
@@ -137,7 +146,7 @@ def check_outputs(choice: BacktestChoice) -> None:
     for option, output in (("--report", choice.report), ("--json", choice.json)):
         if output is None:
             continue
-        if any(output.resolve() == path.resolve() for path in (*choice.inputs, choice.config)):
+        if any(output.resolve() == path.resolve() for path in (*choice.inputs, *choice.labels, choice.config)):
             raise ConfigError(f"{option} {output}: is one of the inputs")
         if output.is_dir():
             raise ConfigError(f"{option} {output}: is a directory; name a file")
@@ -162,8 +171,37 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
         raise ConfigError("backtest needs --input FILE… or --kafka, and not both")
     if choice.kafka:
         return topic_range(choice, configuration, within)
+    dialect = dialect_of(choice.delimiter, choice.decimal)
     decoder = undated(build_decoder(configuration, topic_of(configuration.settings, choice.topic)))
-    return files_of(choice.inputs, decoder, dialect_of(choice.delimiter, choice.decimal))
+    events = files_of(choice.inputs, decoder, dialect)
+    if not choice.labels:
+        return events
+    decoder = undated(build_decoder(configuration, label_topic_of(configuration.settings, choice.label_topic)))
+    return Paired(events, files_of(choice.labels, decoder, dialect, "--labels"))
+
+
+def label_topics_of(choice: BacktestChoice, settings: Settings) -> frozenset[str]:
+    """The topics that labels are read from. Raises ConfigError."""
+    if choice.kafka and choice.labels:
+        raise ConfigError("--labels FILE… goes with --input FILE…; with --kafka the topics of labels are read")
+    if choice.label_topic is not None and not choice.labels:
+        raise ConfigError(f"--label-topic {choice.label_topic}: needs --labels FILE…")
+    if choice.kafka:
+        return label_topics(settings)
+    return frozenset({label_topic_of(settings, choice.label_topic).name}) if choice.labels else frozenset()
+
+
+def labelled_specs(
+    choice: BacktestChoice, configuration: Configuration, topics: frozenset[str]
+) -> Iterator[SeriesSpec]:
+    """The series, with performance where labels of theirs are read; where they are not, that is said."""
+    settings = configuration.settings
+    events = settings.event_topics if choice.kafka and choice.topic is None else [topic_of(settings, choice.topic)]
+    inside = any(topic.kind == "predictions" and topic.fields.label for topic in events)
+    for before, spec in zip(configuration.specs, with_labels(configuration.specs, topics, inside=inside), strict=True):
+        if before.performance is not None and spec.performance is None:
+            print(f"driftd: {spec.key}: none of its labels are read; --labels FILE… names them", file=sys.stderr)
+        yield spec
 
 
 def undated(decoder: TopicDecoder) -> TopicDecoder:
@@ -176,14 +214,19 @@ def topic_range(choice: BacktestChoice, configuration: Configuration, within: Ra
     """A range of the configured topics, or of one. Raises ConfigError."""
     settings = configuration.settings
     topics = settings.event_topics if choice.topic is None else [topic_of(settings, choice.topic)]
+    topics = [*topics, *(topic for topic in settings.topics if topic.kind == "labels")]
     decoders = {topic.name: undated(build_decoder(configuration, topic)) for topic in topics}
-    return range_of_topics(settings, decoders, within)
+    waits = [
+        spec.performance.join.wait + spec.performance.join.length for spec in configuration.specs if spec.performance
+    ]
+    longer = dict.fromkeys(label_topics(settings), max(waits, default=0))
+    return range_of_topics(settings, decoders, within, longer)
 
 
 def inputs_of(choice: BacktestChoice, configuration: Configuration) -> tuple[str, ...]:
     """What was read, for the report."""
     if not choice.kafka:
-        return tuple(map(str, choice.inputs))
+        return tuple(map(str, (*choice.inputs, *choice.labels)))
     names = [topic.name for topic in configuration.settings.event_topics] if choice.topic is None else [choice.topic]
     return tuple(f"{name} at {configuration.settings.kafka.bootstrap_servers}" for name in names)
 

@@ -42,9 +42,15 @@ def _in_groups(calibration: Calibration) -> str:
 
 
 def _by_the_calendar(calibration: Calibration) -> str:
-    """Whose hours these are, and how many days were left out; nothing of UTC and of ordinary days."""
-    begin = "" if calibration.timezone is None else f", by the clocks of {calibration.timezone}"
-    return begin + (f", {days} holidays known" if (days := len(calibration.holidays)) else "")
+    """Whose hours a profile has, and how many days were left out; nothing of ordinary days."""
+    return _hours(calibration) + (f", {days} holidays known" if (days := len(calibration.holidays)) else "")
+
+
+def _hours(calibration: Calibration) -> str:
+    """Whose clocks the hours follow. Those of UTC need a hint: all that follows people's hours moves when their clocks change."""
+    if calibration.timezone is not None:
+        return f", by the clocks of {calibration.timezone}"
+    return ", by hours of UTC (--timezone: people's)" if calibration.profile != "none" else ""
 
 
 def _why_cold(reference: Reference, window_ns: int | None) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from confluent_kafka import KafkaException
 
@@ -34,6 +35,16 @@ def time_of(option: str, text: str | None) -> Nanos | None:
         raise ConfigError(f"{option} {text}: is no time such as 2026-11-01 or 2026-11-01T12:00:00Z") from None
 
 
+def label_topic_of(settings: Settings, name: str | None) -> TopicSettings:
+    """A configured topic of labels, the first if none is named. Raises ConfigError."""
+    topics = {topic.name: topic for topic in settings.topics if topic.kind == "labels"}
+    if not topics:
+        raise ConfigError("--labels: no topic is of kind labels; add one that says how labels are mapped")
+    if name is not None and name not in topics:
+        raise ConfigError(f"--label-topic {name}: is no configured topic of labels; there is {', '.join(topics)}")
+    return topics[name] if name is not None else next(iter(topics.values()))
+
+
 def topic_of(settings: Settings, name: str | None) -> TopicSettings:
     """A configured topic, the first if none is named. Raises ConfigError."""
     topics = {topic.name: topic for topic in settings.event_topics}
@@ -42,16 +53,16 @@ def topic_of(settings: Settings, name: str | None) -> TopicSettings:
     return topics[name] if name is not None else next(iter(topics.values()))
 
 
-def files_of(paths: Sequence[Path], decoder: TopicDecoder, dialect: Dialect) -> Recorded:
-    """Recorded files. Raises ConfigError."""
-    if holds_lines(paths):
+def files_of(paths: Sequence[Path], decoder: TopicDecoder, dialect: Dialect, option: str = "--input") -> Recorded:
+    """Recorded files, as an option names them. Raises ConfigError."""
+    if holds_lines(paths, option):
         return Lines(paths, decoder)
     from monitor.backtest.tables import Tables
 
     return Tables(paths, decoder, dialect)
 
 
-def holds_lines(paths: Sequence[Path]) -> bool:
+def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:
     """Whether files hold messages a line each, or are tables. Raises ConfigError for anything else, and for both."""
     if (why := next(filter(None, map(packed, paths)), None)) is not None:
         raise ConfigError(why)
@@ -63,13 +74,18 @@ def holds_lines(paths: Sequence[Path]) -> bool:
     odd = next((path for path in paths if path.suffix.lower() not in LINES | TABLES), None)
     if odd is not None:
         raise ConfigError(
-            f"--input {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet and .csv are"
+            f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet and .csv are"
         )
-    raise ConfigError("--input: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
+    raise ConfigError(f"{option}: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
 
 
-def range_of_topics(settings: Settings, decoders: Mapping[str, TopicDecoder], within: Range) -> Recorded:
-    """A range of some topics. Raises ConfigError."""
+def range_of_topics(
+    settings: Settings,
+    decoders: Mapping[str, TopicDecoder],
+    within: Range,
+    longer: Mapping[str, Nanos] = MappingProxyType({}),
+) -> Recorded:
+    """A range of some topics; of those in `longer` so much more. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
     from monitor.sources.kafka.range import KafkaRange
 
@@ -82,6 +98,6 @@ def range_of_topics(settings: Settings, decoders: Mapping[str, TopicDecoder], wi
         startup_timeout=kafka.startup_timeout / SECOND,
     )
     try:
-        return TopicRange(KafkaRange(wanted, within.first, within.until), decoders)
+        return TopicRange(KafkaRange(wanted, within.first, within.until, longer), decoders)
     except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None

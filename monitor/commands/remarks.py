@@ -22,7 +22,10 @@ def remarks(reference: Reference, kinds: Mapping[str, Kind]) -> Iterator[str]:
             held = f"{feature.bins // 2 + 1} whole numbers" if feature.discrete else "whole numbers"
             yield f"{name} holds {held} and is named as a code is: --kind {name}=categorical counts them as categories"
         if name.lower() in TARGET_WORDS:
-            yield f"{name} is named as a target is, which events do not hold; --exclude {name} leaves it out"
+            yield (
+                f"{name} is named as a target is, which events do not hold; --exclude {name} leaves it out, "
+                f"--label {name} counts what predictions were worth by it"
+            )
         if (only := constant(reference, name)) is not None:
             yield f"{name} holds nothing but {only}: any other value will be new; --exclude {name} leaves it out"
 

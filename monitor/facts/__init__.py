@@ -23,10 +23,15 @@ from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.performance import (
     DELAY_BOUNDS,
     ClassCoverage,
+    ClassTold,
+    CoverageTest,
     JoinCounted,
     LabelDelays,
     MetricTold,
+    PerformanceDifference,
+    PerformanceEstimated,
     PerformanceJudged,
+    ReliabilityTold,
 )
 from monitor.facts.sources import (
     ForeignCommit,
@@ -102,6 +107,7 @@ Fact = (
     | DaemonStarted
     | DaemonStopped
     | PerformanceJudged
+    | PerformanceEstimated
     | JoinCounted
     | LabelDelays
 )
@@ -118,6 +124,8 @@ __all__ = [
     "CheckpointFailed",
     "CheckpointSaved",
     "ClassCoverage",
+    "ClassTold",
+    "CoverageTest",
     "DaemonStarted",
     "DaemonStopped",
     "DecisionEnded",
@@ -146,10 +154,13 @@ __all__ = [
     "PartitionsAssigned",
     "PartitionsHeld",
     "PartitionsUnreachable",
+    "PerformanceDifference",
+    "PerformanceEstimated",
     "PerformanceJudged",
     "Qualities",
     "RateImproved",
     "RecordsSkipped",
+    "ReliabilityTold",
     "RetrainDecided",
     "SourceAnswered",
     "SourceTroubled",

@@ -66,14 +66,15 @@ def tick_text(time: Nanos, before: Nanos | None, *, year: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From 0 to `top`, drawn in `unit` steps for one; what is above leaves the picture.
+    """From `base` to `top`, drawn in `unit` steps for one; what is above leaves the picture.
 
     `growing`: even up to 1, above by factors, a factor of ten as high as what is below 1: so 1 is seen beside 85.
     """
 
     top: float
-    unit: int = 1000
+    unit: float = 1000
     growing: bool = False
+    base: float = 0.0
 
     def down(self, value: float) -> int:
         """How far from the top a value stands, in steps; negative above it."""
@@ -85,11 +86,11 @@ class Scale:
 
     @property
     def high(self) -> int:
-        """Steps from the top to 0."""
+        """Steps from the top to the base."""
         return round(self._drawn(self.top) * self.unit)
 
     def _drawn(self, value: float) -> float:
-        return 1 + math.log10(value) if self.growing and value > 1 else value
+        return 1 + math.log10(value) if self.growing and value > 1 else value - self.base
 
 
 def nice_top(highest: float) -> float:
@@ -134,6 +135,12 @@ def dots(class_: str, points: Iterable[Point], scale: Scale) -> Markup:
     return tag("path", class_=f"dots {class_}", d="".join(spots))
 
 
+def intervals(bars: Iterable[tuple[float, float, float]], scale: Scale) -> Markup:
+    """Return a bar from the lower to the upper end at each place."""
+    drawn = (f"M{round(across * ACROSS)},{scale.down(lower)}V{scale.down(upper)}" for across, lower, upper in bars)
+    return tag("path", class_="intervals", d="".join(drawn))
+
+
 def level(class_: str, value: float, scale: Scale) -> Markup:
     """Return a line across the whole plot."""
     return tag("path", class_=f"level {class_}", d=f"M0,{scale.down(value)}H{ACROSS}")
@@ -161,6 +168,7 @@ def drawing(described: str, scale: Scale, inside: Inside) -> Markup:
         aria_label=described,
         data_unit=scale.unit,
         data_growing=scale.growing,
+        data_base=scale.base or None,
     )
 
 

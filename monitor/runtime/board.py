@@ -46,6 +46,7 @@ from monitor.facts import (
     PanesOpen,
     PartitionsHeld,
     PartitionsUnreachable,
+    PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
     RetrainDecided,
@@ -73,6 +74,7 @@ WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried":
 )  # of the webhooks' own counter, which is older and knows three
 INSUFFICIENT_CAUSES = FEW_ROWS, FEW_VALUES = "few_rows", "few_values"
 PREDICTIONS_JOINED = "driftd_join_predictions_total", ("ok", "late", "without_id")
+KEPT_JUDGED = 120  # windows whose performance was judged
 LABELS_JOINED = (
     "driftd_labels_total",
     ("received", "joined", "corrected", "withdrawn", "unmatched", "sampled_out", "expired"),
@@ -210,6 +212,12 @@ class Board:
     performance: Mapping[SeriesKey, Mapping[Nanos, PerformanceJudged]] = field(
         default_factory=dict
     )  # of series with labels: the last window judged, by age
+    estimated: Mapping[SeriesKey, PerformanceEstimated | None] = field(
+        default_factory=dict
+    )  # of series whose reference has labels: the last closed window, None before one
+    worth: Mapping[SeriesKey, tuple[PerformanceJudged, ...]] = field(
+        default_factory=dict
+    )  # likewise, the last windows of the last age, without tables
     delays: Mapping[SeriesKey, LabelDelays] = field(default_factory=dict)  # likewise, of all labels since the start
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
@@ -364,6 +372,8 @@ class Board:
                 self.tracks[key].add(fact)
             case PerformanceJudged() | JoinCounted() | LabelDelays():
                 self._perform(fact)
+            case PerformanceEstimated(key):
+                self.estimated = {**self.estimated, key: fact}
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):
@@ -375,6 +385,9 @@ class Board:
         match fact:
             case PerformanceJudged(key=key, age=age):
                 self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
+                if fact.final:
+                    slim = replace(fact, by_class=(), reliability=())
+                    self.worth = {**self.worth, key: (*self.worth.get(key, ()), slim)[-KEPT_JUDGED:]}
             case JoinCounted(key, side, outcomes):
                 metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
                 for outcome, count in outcomes.items():

@@ -17,7 +17,7 @@ from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE, Severity
 from monitor.alerting.table import DetectorScores
-from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceJudged
+from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -113,9 +113,21 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_performance": Spec(
         "gauge",
-        "What the model was worth in the last window judged, by the labels that had come; bounds are of a 95 % interval. Absent: "
-        "it cannot be said, /api/v1/models says why",
+        "What the model was worth in the last window judged, by the labels that had come (realised); or is worth in the last closed "
+        "window by the reference's labels (estimated). Bounds are of a 95 % interval. Absent: it cannot be said, /api/v1/models says why",
         (*SERIES, "metric", "estimate", "bound"),
+    ),
+    "driftd_performance_difference": Spec(
+        "gauge",
+        "What was realised in that window less what was estimated of the same labelled predictions; where lower and upper are on one "
+        "side of 0, labels follow predictions no longer as in the reference",
+        (*SERIES, "metric", "bound"),
+    ),
+    "driftd_estimate_outside_ratio": Spec(
+        "gauge",
+        "Share of the predictions of the last closed window that are unlike any labelled one of the reference: what is estimated of "
+        "them is said of their neighbours",
+        SERIES,
     ),
     "driftd_performance_window_end_timestamp_seconds": Spec(
         "gauge", "Event time at which the last window ended whose performance was judged", SERIES
@@ -124,8 +136,14 @@ METRICS: dict[str, Spec] = {
     "driftd_label_coverage_ratio": Spec("gauge", "Share of the predictions of that window with a label", SERIES),
     "driftd_label_class_coverage_ratio": Spec(
         "gauge",
-        "The same of one predicted class; where classes differ, labels do not come at random",
+        "The same of one predicted class, or range of predicted numbers; where they differ, labels do not come at random",
         (*SERIES, "class"),
+    ),
+    "driftd_label_selection_bias": Spec(
+        "gauge",
+        "1: coverage differs between predicted classes beyond chance in that window, labels do not come at random. Absent: fewer than "
+        "two classes were predicted",
+        SERIES,
     ),
     "driftd_label_sampling_ratio": Spec(
         "gauge",
@@ -448,8 +466,20 @@ def _of_performance(board: Board) -> Iterator[Family]:
     }
     for name, value in values.items():
         yield name, [_text(name, [(_labels(key), value(last)) for key, last in judged.items()])]
-    metrics = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _realised(last)]
+    metrics = [
+        ((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _told(last, "realised")
+    ]
+    metrics += [
+        ((*_labels(key), *labels), value)
+        for key, last in board.estimated.items()
+        if last is not None
+        for labels, value in _told(last, "estimated")
+    ]
     yield "driftd_performance", [_text("driftd_performance", metrics)]
+    apart = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _apart(last)]
+    yield "driftd_performance_difference", [_text("driftd_performance_difference", apart)]
+    outside = [(_labels(key), last.outside) for key, last in board.estimated.items() if last is not None and last.rows]
+    yield "driftd_estimate_outside_ratio", [_text("driftd_estimate_outside_ratio", outside)]
     by_class = [
         ((*_labels(key), each.name), each.labelled / each.predictions)
         for key, last in judged.items()
@@ -457,14 +487,25 @@ def _of_performance(board: Board) -> Iterator[Family]:
         if each.predictions
     ]
     yield "driftd_label_class_coverage_ratio", [_text("driftd_label_class_coverage_ratio", by_class)]
+    tests = [(_labels(key), last.coverage_test) for key, last in judged.items()]
+    biased = [(labels, int(test.beyond_chance)) for labels, test in tests if test is not None]
+    yield "driftd_label_selection_bias", [_text("driftd_label_selection_bias", biased)]
     yield "driftd_label_delay_seconds", _delays(board)
 
 
-def _realised(judged: PerformanceJudged) -> Iterator[tuple[tuple[str, str, str], float]]:
+def _told(
+    judged: PerformanceJudged | PerformanceEstimated, estimate: str
+) -> Iterator[tuple[tuple[str, str, str], float]]:
     for metric in judged.metrics:
         for bound, value in (("point", metric.value), ("lower", metric.lower), ("upper", metric.upper)):
             if value is not None:
-                yield (metric.name, "realised", bound), value
+                yield (metric.name, estimate, bound), value
+
+
+def _apart(judged: PerformanceJudged) -> Iterator[tuple[tuple[str, str], float]]:
+    for each in judged.differences:
+        for bound, value in (("point", each.value), ("lower", each.lower), ("upper", each.upper)):
+            yield (each.name, bound), value
 
 
 def _delays(board: Board) -> Iterator[bytes]:

@@ -16,25 +16,29 @@ from monitor.facts import (
     AlertSeen,
     BaselineTrails,
     LevelChanged,
-    MetricTold,
     PerformanceJudged,
     WindowClosed,
     WindowIds,
 )
+from monitor.runtime import truths
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
+from monitor.runtime.estimated import difference_item, estimated, metric_item
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 
-def models(board: Board) -> Iterator[dict[str, Any]]:
-    """`GET /api/v1/models`: every series as its last closed window shows it."""
+def models(board: Board, *, tables: bool = False) -> Iterator[dict[str, Any]]:
+    """`GET /api/v1/models`: every series as its last closed window shows it. `tables`: with what labels say of each class and score."""
     rules: dict[SeriesKey, list[str]] = {}
     for key, rule in sorted({(key, rule) for key, rule, _ in board.alerts}):
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
         item = model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
-        yield item | {"performance": performance(board.performance.get(key))}
+        yield item | {
+            "performance": performance(board.performance.get(key), tables=tables),
+            "estimated": estimated(board.estimated, key),
+        }
 
 
 Held = tuple[Mapping[str, LevelChanged], Mapping[str, BaselineTrails]]  # by feature: its level, and its recent past
@@ -75,15 +79,20 @@ def model(
 
 def one_model(board: Board, name: str) -> list[dict[str, Any]]:
     """`GET /api/v1/models/{model}`: each version of a model. Raises KeyError saying what there is."""
-    found = [item for item in models(board) if item["model"] == name]
+    found = [item for item in models(board, tables=True) if item["model"] == name]
     if not found:
         raise KeyError(f"there is {', '.join(dict.fromkeys(key.model for key in board.series))}")
     return found
 
 
-def performance(judged: Mapping[Nanos, PerformanceJudged] | None) -> list[dict[str, Any]] | None:
+def performance(
+    judged: Mapping[Nanos, PerformanceJudged] | None, *, tables: bool = False
+) -> list[dict[str, Any]] | None:
     """What a model was worth in the last window judged at each age; null where it has no labels."""
-    return None if judged is None else [performance_item(judged[age]) for age in sorted(judged)]
+    if judged is None:
+        return None
+    windows = [judged[age] for age in sorted(judged)]
+    return [performance_item(each) | (truths.tables(each) if tables else {}) for each in windows]
 
 
 def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
@@ -100,22 +109,12 @@ def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
         "classes": [
             {"class": each.name, "predictions": each.predictions, "labelled": each.labelled} for each in judged.classes
         ],
+        "selection_bias": truths.bias_item(judged),
         "delay_seconds": {"median": judged.delay_median, "most": judged.delay_most},
         "left_out": judged.left_out,
-        "metrics": {metric.name: metric_item(metric) for metric in judged.metrics},
-    }
-
-
-def metric_item(metric: MetricTold) -> dict[str, Any]:
-    """A metric with its interval, or why there is none."""
-    interval = None if metric.lower is None or metric.upper is None else [metric.lower, metric.upper]
-    return {
-        "estimate": "realised",
-        "value": metric.value,
-        "interval": interval,
-        "bounds": metric.bounds,
-        "rows": metric.rows,
-        "because": metric.because,
+        "metrics": {metric.name: metric_item(metric, "realised") for metric in judged.metrics},
+        "estimated": {metric.name: metric_item(metric, "estimated") for metric in judged.estimated},
+        "difference": {each.name: difference_item(each) for each in judged.differences},
     }
 
 

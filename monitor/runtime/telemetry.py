@@ -45,6 +45,7 @@ from monitor.facts import (
     OffsetsLost,
     PartitionsAssigned,
     PartitionsUnreachable,
+    PerformanceEstimated,
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
@@ -80,6 +81,7 @@ UNSPOKEN = frozenset(
         DecisionsStand,
         JoinCounted,
         LabelDelays,
+        PerformanceEstimated,
     }
 )
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}

@@ -13,6 +13,7 @@ from monitor.series.adwin import AdwinOperator
 from monitor.series.alerts import Teller
 from monitor.series.charts import ChartBudget
 from monitor.series.effects import EffectBudget
+from monitor.series.estimating import Estimating
 from monitor.series.history import History, VolumeScorer
 from monitor.series.incident import IncidentAlert
 from monitor.series.judging import Judging
@@ -53,8 +54,9 @@ def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Op
         *budgets,
     ]
     rules = [Rules(_alerts(key, judging))] if judging.rules else []
+    estimating = [] if judging.estimate is None else [Estimating(key, judging.estimate)]
     stream = LateEvents(key, reference.hash, judging.window_length), Reachability(key, reference.hash)
-    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets, *stream]
+    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets, *stream, *estimating]
 
 
 def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectBudget | Learning]:

@@ -8,6 +8,7 @@ from detectors.charts import BudgetSpec, adwin_delta
 from detectors.univariate import adwin, volume
 from monitor.alerting.budget import BY_CHARTS, BY_EFFECT, BY_SELF_CHECK, BY_STREAM
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
+from monitor.series.estimating import EstimateSpec
 from monitor.stream.events import SECOND, Nanos
 
 VOLUME = "volume"  # the detector that judges the number of rows
@@ -32,6 +33,7 @@ class Judging:
     choices: Mapping[str, FeatureChoice] = field(default_factory=dict)
     plan: BudgetSpec | None = None  # None: no budget, explicit rules alone
     learn_for: Nanos = 0  # of live traffic, after which a cold reference calibrates itself; 0: it does not
+    estimate: EstimateSpec | None = None  # None: the reference has no labels
     model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
 
     @property

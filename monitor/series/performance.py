@@ -25,7 +25,9 @@ from monitor.facts import (
     PerformanceJudged,
     StateReset,
 )
+from monitor.series import judged
 from monitor.series.deciding import DECISION, DecisionSpec, PerformanceDecision, forgotten
+from monitor.series.estimating import EstimateSpec
 from monitor.series.records import Entry, Owner, Record
 from monitor.series.truth import Truth
 from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
@@ -51,12 +53,13 @@ class PerformanceSpec:
     truth: Truth
     topics: frozenset[str] = frozenset()
     decision: DecisionSpec | None = None
+    expectation: EstimateSpec | None = None  # None: labelled rows are not estimated by their predictions
 
     @property
     def fingerprint(self) -> str:
         """What panes and windows are kept under: when it changes they are worthless."""
         join = self.join
-        return msgspec.json.encode([join.length, join.slide, join.wait, self.ages, self.truth]).decode()
+        return msgspec.json.encode([join.length, join.slide, join.wait, self.ages, self.truth.as_known()]).decode()
 
     def keeps_rows(self, fingerprint: str) -> bool:
         """Whether rows that were kept under another fingerprint mean the same. Labels read without their weights have none."""
@@ -222,12 +225,12 @@ class Performance:
             total.add(pane)
         if not total.predictions.sum():
             return []
-        judged = self._told[number] = self._fact(start, end, number, total)
-        decided = [] if self.decision is None else self.decision.take(judged, total.counts)
-        return [judged, *decided]
+        fact = self._told[number] = self._fact(start, end, number, total)
+        decided = [] if self.decision is None else self.decision.take(fact, total.counts)
+        return [fact, *decided]
 
     def _fact(self, start: Nanos, end: Nanos, number: int, total: PaneTruth) -> PerformanceJudged:
-        truth = self.spec.truth
+        truth, missing = self.spec.truth, total.predictions - total.labelled
         by_class = zip(truth.predicted_classes, total.predictions.tolist(), total.labelled.tolist(), strict=False)
         return PerformanceJudged(
             self.key,
@@ -239,11 +242,15 @@ class Performance:
             predictions=int(total.predictions.sum()),
             labelled=int(total.labelled.sum()),
             sampling=0.5**total.level,
-            metrics=truth.told(total.counts),
+            metrics=judged.metrics_told(truth, total.counts, missing),
             classes=tuple(ClassCoverage(*each) for each in by_class),
             delay_median=_quantile(total.delays, 0.5),
             delay_most=_quantile(total.delays, MOST),
             left_out=total.counts.left_out,
+            estimated=() if self.spec.expectation is None else self.spec.expectation.told(total.counts)[0],
+            coverage_test=judged.coverage_test(truth.predicted_classes, total.predictions, total.labelled),
+            by_class=judged.by_class(truth, total.counts, missing),
+            reliability=judged.reliability(truth, total.counts),
         )
 
     def _pane(self, start: Nanos, number: int, level: int) -> PaneTruth:

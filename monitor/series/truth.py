@@ -1,13 +1,15 @@
 """How labels of a model are counted: its task, and what its predictions and labels are as numbers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 import detectors
+from detectors.baseline import NumericBaseline
 from detectors.features import Floats, Ints
 from monitor.facts import MetricTold
 
@@ -30,6 +32,12 @@ METRICS = {  # by task; of classes also the share of labels among the few highes
     MULTICLASS: ("accuracy", "macro_f1", "weighted_f1"),
     REGRESSION: ("bias", "mae", "rmse", "mape", "smape", "quantile_loss", "r2"),
 }
+MONEY = "cost_per_1000"  # of two classes, where costs are known
+LATER: Mapping[str, Any] = {
+    "ranges": (),
+    "costs": None,
+    "quantile": 0.5,
+}  # keys of a truth that came later, as they are unless used
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class Truth:
     classes: tuple[str, ...] = ()
     weighted: bool = False
     metrics: tuple[str, ...] = ()  # those told; none: all
+    ranges: tuple[float, ...] = ()  # of predicted numbers, by which coverage is told apart: where they end, rising
+    costs: tuple[float, ...] | None = (
+        None  # of true and false negatives' and positives' rows, as those of a cost matrix
+    )
+    quantile: float = 0.5  # of the quantile loss
 
     @property
     def label_classes(self) -> tuple[str, ...]:
@@ -79,8 +92,8 @@ class Truth:
 
     @property
     def predicted_classes(self) -> Sequence[str]:
-        """What coverage is told apart by; nothing of numbers."""
-        return {BINARY: ("negative", "positive"), MULTICLASS: self.classes}.get(self.task, ())
+        """What coverage is told apart by: classes, of numbers ranges."""
+        return {BINARY: ("negative", "positive"), MULTICLASS: self.classes}.get(self.task, range_names(self.ranges))
 
     def predicted(self, predictions: Floats) -> Ints:
         """The predicted class of each row, one more where it has none."""
@@ -90,20 +103,42 @@ class Truth:
                 return np.where(np.isnan(predictions), none, predictions >= self.threshold).astype(np.int64)
             if self.task == MULTICLASS:
                 return np.minimum(self._codes(predictions), none)
-        return np.zeros(len(predictions), dtype=np.int64)
+        return np.where(np.isnan(predictions), none, np.searchsorted(self.ranges, predictions)).astype(np.int64)
 
-    def told(self, counts: Any) -> tuple[MetricTold, ...]:
-        """The metrics of counts, those asked for."""
-        found = counts.metrics()
-        return tuple(told(name, found[name]) for name in self.metrics or METRICS[self.task])
+    def as_known(self) -> dict[str, Any]:
+        """What tells it apart from others; what came later only where it is used, so that what was saved before is still known."""
+        return {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
 
 
-def told(name: str, metric: Any) -> MetricTold:
+def told(name: str, metric: Any, over_missing: tuple[float, float] | None = None) -> MetricTold:
     """A metric as it is told."""
     if isinstance(metric, detectors.Unavailable):
-        return MetricTold(name, None, None, None, metric.rows, metric.reason)
+        return MetricTold(name, None, None, None, metric.rows, metric.reason, None, over_missing)
     lower, upper = metric.interval or (None, None)
-    return MetricTold(name, metric.value, lower, upper, metric.rows, None, metric.bounds)
+    return MetricTold(name, metric.value, lower, upper, metric.rows, None, metric.bounds, over_missing)
+
+
+def quarters(predicted: NumericBaseline) -> tuple[float, ...]:
+    """Where predictions of a reference end that are a quarter of them, a half, three quarters; fewer where many are alike.
+
+    They are ends of its bins, written with no more digits than tell them apart.
+    """
+    seen = predicted.counts[: predicted.bins + 1].cumsum()
+    if not seen.size or not predicted.count:
+        return ()
+    places = np.searchsorted(seen, np.array([0.25, 0.5, 0.75]) * predicted.count)
+    ends = np.unique(predicted.edges[np.minimum(places, predicted.bins)])
+    ends = ends[(ends >= predicted.min) & (ends < predicted.max)].tolist()
+    rounded = (tuple(float(f"{end:.{digits}g}") for end in ends) for digits in range(3, 18))
+    return next(each for each in rounded if len(set(each)) == len(each))
+
+
+def range_names(ends: Sequence[float]) -> tuple[str, ...]:
+    """Ranges of numbers in words."""
+    if not ends:
+        return ()
+    texts = [f"{end:g}" if float(f"{end:g}") == end else repr(end) for end in ends]
+    return (f"up to {texts[0]}", *(f"{one} to {two}" for one, two in pairwise(texts)), f"above {texts[-1]}")
 
 
 @cache
@@ -115,4 +150,4 @@ def task_of(truth: Truth) -> Any:
         case "multiclass":
             return detectors.MulticlassTask(truth.classes, weighted=truth.weighted)
         case _:
-            return detectors.RegressionTask(weighted=truth.weighted)
+            return detectors.RegressionTask(quantile=truth.quantile, weighted=truth.weighted)

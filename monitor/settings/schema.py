@@ -259,6 +259,15 @@ class LabelsSettings(Section):
         return self
 
 
+class CostsSettings(Section):
+    """What a prediction costs, by what it is and by what came true."""
+
+    true_negative: float = Field(default=0.0, allow_inf_nan=False)
+    false_positive: float = Field(default=0.0, allow_inf_nan=False)
+    false_negative: float = Field(default=0.0, allow_inf_nan=False)
+    true_positive: float = Field(default=0.0, allow_inf_nan=False)
+
+
 class PerformanceSettings(Section):
     """What a model's performance is, once labels are there."""
 
@@ -268,6 +277,8 @@ class PerformanceSettings(Section):
     classes: Annotated[list[str], Field(min_length=2, max_length=MOST_CLASSES)] | None = None
     thresholds: dict[str, MetricThresholdSettings] = Field(default_factory=dict)
     watch: list[str] | None = None
+    costs: CostsSettings | None = None
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @field_validator("classes")
     @classmethod

@@ -167,6 +167,38 @@ def test_a_whole_topic_needs_no_times(mock_broker: "MockBroker", tmp_path: Path)
     assert backtest(tmp_path, "--kafka") == backtest(tmp_path, "--input", tmp_path / "events.jsonl")
 
 
+def test_topics_of_labels_tell_what_files_of_labels_tell(mock_broker: "MockBroker", tmp_path: Path) -> None:
+    """Labels run far ahead of event time, or behind it: of either kind of record the same windows come to the same."""
+    configure(tmp_path, mock_broker.bootstrap, "predictions")
+    settings = yaml.safe_load((tmp_path / "driftd.yaml").read_text())
+    settings["topics"].append({"name": "outcomes", "kind": "labels"})
+    settings["models"][0]["labels"] = {"judge_at": ["20m", "1h"], "wait": "1h"}
+    (tmp_path / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    rng = np.random.default_rng(SEED)
+    scores = rng.random(20_000)
+    told = [
+        (time, json.dumps(json.loads(raw) | {"id": str(at), "prediction": score}).encode())
+        for at, ((time, raw), score) in enumerate(zip(events(), scores.tolist(), strict=False))
+    ]
+    come = (START + STEP * np.arange(20_000) + rng.exponential(900_000, 20_000)).astype(int)
+    labels = [
+        (time, json.dumps({"id": str(at), "ts": time, "model": "m", "label": int(scores[at] > 0.4)}).encode())
+        for at, time in sorted(enumerate(come.tolist()), key=lambda each: each[1])
+    ]
+    for name, messages, partitions in (("predictions", told, 4), ("outcomes", labels, 3)):
+        mock_broker.create_topic(name, partitions)
+        produce(mock_broker.bootstrap, name, messages, partitions)
+        (tmp_path / f"{name}.jsonl").write_bytes(b"\n".join(raw for _, raw in messages))
+
+    read = backtest(tmp_path, "--kafka")
+    files = backtest(tmp_path, "--input", tmp_path / "predictions.jsonl", "--labels", tmp_path / "outcomes.jsonl")
+
+    assert read["events"] == files["events"]
+    performance = read["models"][0]["performance"]
+    assert performance == files["models"][0]["performance"]
+    assert [each["windows"] > 50 for each in performance] == [True, True]
+
+
 def test_a_broker_that_is_away_is_one_line(tmp_path: Path, capsys: Output) -> None:
     (port,) = free_ports(1)
     configure(tmp_path, f"127.0.0.1:{port}", "predictions", startup_timeout="1s")

@@ -47,7 +47,8 @@ class Traffic(Thread):
         while not self.stopping.wait(0.05):
             for model, shift in (("churn", 1.5), ("fraud", 0.0)):
                 for value in rng.normal(shift, 1, 20):
-                    producer.produce(TOPIC, event(model, float(value), str(rng.choice(["a", "b"]))))
+                    more = {"label": int(rng.integers(0, 2)), "id": str(rng.integers(2**60))}
+                    producer.produce(TOPIC, event(model, float(value), str(rng.choice(["a", "b"])), **more))
             producer.produce(TOPIC, b"{not json")
             producer.produce(TOPIC, event("churn", "1.5", "a"))
             producer.produce(TOPIC, event("nobody's", 1.0, "a"))
@@ -55,10 +56,10 @@ class Traffic(Thread):
         producer.flush(5)
 
 
-def event(model: str, value: Any, plan: str) -> bytes:
+def event(model: str, value: Any, plan: str, **more: Any) -> bytes:
     features = {"x": value, "plan": plan}
     stamp = time.time_ns() // 1_000_000
-    about = {"id": str(stamp), "ts": stamp, "model": model, "version": "1"}
+    about = {"id": str(stamp), "ts": stamp, "model": model, "version": "1"} | more
     return msgspec.json.encode(about | {"features": features, "prediction": 0.5})
 
 
@@ -72,9 +73,9 @@ def settings(home: Path, bootstrap: str) -> dict[str, Any]:
     rule = {"name": "psi-high", "detector": "psi", "features": ["x"], "fire_above": 0.25, "clear_below": 0.1}
     return {
         "kafka": {"bootstrap_servers": bootstrap, "start_from": "earliest"},
-        "topics": [{"name": TOPIC}],
+        "topics": [{"name": TOPIC, "fields": {"label": "label"}}],
         "defaults": {"window": "1s", "lateness": "200ms", "min_rows": 50, "reference": "m.json", "version": "1"},
-        "models": [{"name": "churn"}, {"name": "fraud", "reference": "cold.json"}],
+        "models": [{"name": "churn", "labels": {"wait": "2s"}}, {"name": "fraud", "reference": "cold.json"}],
         "alerting": {"rules": [{**rule, "severity": "critical"}]},
         "webhooks": [{"name": "trainer", "url": "http://127.0.0.1:9/", "types": ["*"], "secret_file": "secret"}],
         "checkpoint_interval": "500ms",
@@ -95,6 +96,7 @@ def test_every_dashboard_and_rule_query_returns_data_and_the_metrics_are_clean(
     daemon.wait_for(lambda: daemon.metric("driftd_alert_state", model="churn", rule="psi-high") == 2)
     server.wait_for("count_over_time(driftd_alert_state[1m]) > 8", seconds=60)
     server.wait_for("driftd_incident_open > 0", seconds=60)
+    server.wait_for("driftd_performance", seconds=60)
     server.wait_for('ALERTS{alertname="DriftdDriftFiring", alertstate="firing", severity="critical"}', seconds=60)
 
     text = daemon.text("/metrics")

@@ -471,3 +471,132 @@ def test_what_cannot_be_joined_is_refused_in_one_line(home: Path, changes: dict[
 
     assert words in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
+
+
+# --- labels that are missing ------------------------------------------------------------------------------------------
+
+
+def test_labels_that_come_for_one_class_alone_are_told_with_what_the_others_may_come_to(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    """Chargebacks come, good payments stay silent."""
+    here = begin(home, started)
+    told = judged_of(
+        here,
+        [predicted(n, 0.9 if n < 20 else 0.1, START + n) for n in range(120)],
+        [labelled(n, "yes" if n < 15 else "no", START) for n in range(20)],
+    )
+    of = '{model="churn",version="*"}'
+    bias, accuracy = told["selection_bias"], told["metrics"]["accuracy"]
+
+    assert here.metric("driftd_label_selection_bias") == {of: 1}
+    assert (bias["beyond_chance"], bias["class"], bias["level"]) == (True, "positive", 0.001)
+    assert bias["words"].startswith(
+        "labels do not come at random: 100 % of the predictions positive have one, 0 % of negative"
+    )
+    assert accuracy["value"] == 0.75
+    assert accuracy["over_missing"] == [pytest.approx(15 / 120), pytest.approx(115 / 120)]
+    assert told["metrics"]["precision"]["over_missing"] == [0.75, 0.75]
+    assert told["metrics"]["auroc"]["over_missing"] is None
+    assert [(each["rows"], each["observed"]) for each in told["reliability"]] == [(20, 0.75)]
+    assert "reliability" not in here.get("/api/v1/models")[0]["performance"][-1]
+
+
+def test_labels_that_come_at_random_are_told_as_such(home: Path, started: list[LabelledDaemon]) -> None:
+    here = begin(home, started)
+    events = [predicted(n, 0.9 if n % 2 else 0.1, START + n) for n in range(40)]
+    told = judged_of(here, events, [labelled(n, "yes", START) for n in range(20)])
+
+    assert told["selection_bias"] == {
+        "beyond_chance": False,
+        "pvalue": 1.0,
+        "level": 0.001,
+        "class": told["selection_bias"]["class"],
+        "words": None,
+    }
+    assert list(here.metric("driftd_label_selection_bias").values()) == [0]
+
+
+def test_numbers_are_told_apart_by_quarters_of_the_reference(home: Path, started: list[LabelledDaemon]) -> None:
+    Reference.fit(
+        {"age": [float(n) for n in range(400)], "price": [float(n % 80) for n in range(400)]}, prediction="price"
+    ).save(home / "r.json")
+    here = begin(home, started, models=[MODEL | {"labels": {"wait": "10m"}, "performance": {"quantile": 0.9}}])
+    told = judged_of(
+        here,
+        [predicted(n, float(n), START + n) for n in range(80)],
+        [labelled(n, float(n) + 1, START) for n in range(60, 80)],
+    )
+
+    assert [(each["class"], each["predictions"], each["labelled"]) for each in told["classes"]] == [
+        ("up to 19", 20, 0),
+        ("19 to 39", 20, 0),
+        ("39 to 59", 20, 0),
+        ("above 59", 20, 20),
+    ]
+    assert told["selection_bias"]["class"] == "above 59"
+    assert told["metrics"]["quantile_loss"]["value"] == pytest.approx(0.9)
+    assert told["metrics"]["mae"]["over_missing"] is None
+
+
+def test_each_class_and_what_predictions_cost_are_told(home: Path, started: list[LabelledDaemon]) -> None:
+    costs = {"false_positive": 1, "false_negative": 25}
+    paid = begin(home, started, models=[MODEL | {"performance": {"metrics": ["cost_per_1000"], "costs": costs}}])
+    events = [predicted(n, score, START + n) for n, score in enumerate([0.9, 0.8, 0.1, 0.1])]
+    told = judged_of(paid, events, [labelled(n, answer, START) for n, answer in enumerate(["yes", "no", "yes"])])
+
+    money = told["metrics"]["cost_per_1000"]
+    assert money["value"] == pytest.approx(26_000 / 3)
+    assert money["over_missing"] == [pytest.approx(26_000 / 4), pytest.approx(51_000 / 4)]
+    assert set(told["metrics"]) == {"cost_per_1000"}
+
+
+def test_a_table_by_class_is_told_with_what_missing_labels_leave_open(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    animals = {"age": [float(n) for n in range(99)], "animal": ["cat", "dog", "owl"] * 33}
+    Reference.fit(animals, prediction="animal").save(home / "r.json")
+    here = begin(home, started, models=[MODEL | {"labels": {"wait": "10m"}}])
+    told = judged_of(
+        here,
+        [predicted(n, animal, START + n) for n, animal in enumerate(["cat", "cat", "dog", "owl"])],
+        [labelled(n, animal, START) for n, animal in enumerate(["cat", "dog", "dog"])],
+    )
+
+    cat = told["by_class"][0]
+    assert (cat["class"], cat["labels"]) == ("cat", 1)
+    assert cat["metrics"]["precision"]["value"] == 0.5
+    assert cat["metrics"]["recall"]["over_missing"] == [0.5, 1.0]
+    assert told["metrics"]["accuracy"]["over_missing"] == [0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("performance", "words"),
+    [
+        (
+            {"task": "regression", "costs": {"false_positive": 1}},
+            "costs: are of task binary, and this one is regression",
+        ),
+        ({"quantile": 0.9}, "quantile: is of task regression, and this one is binary"),
+        ({"metrics": ["cost_per_1000"]}, "'cost_per_1000' needs models.churn.performance.costs"),
+        ({"costs": {"false_alarm": 1}}, "costs.false_alarm"),
+        ({"costs": {"false_positive": float("inf")}}, "costs.false_positive"),
+        ({"quantile": 1}, "quantile"),
+    ],
+)
+def test_what_a_task_does_not_have_is_refused(home: Path, performance: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        configuration(home, models=[MODEL | {"performance": performance}])
+
+    assert words in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_keys_of_performance_that_are_not_used_change_no_hash(home: Path) -> None:
+    plain = MODEL | {"performance": {"threshold": 0.4}}
+    hashes = {
+        configuration(home, models=[plain | {"performance": {"threshold": 0.4, **more}}]).config_hash
+        for more in ({}, {"quantile": 0.5}, {"costs": None})
+    }
+
+    assert len(hashes) == 1

@@ -8,6 +8,7 @@ from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
 from monitor.backtest.report.parts import ModelPart, title
+from monitor.backtest.report.performance import performance
 from monitor.backtest.report.pictures import pictures
 from monitor.backtest.report.timeline import timeline, tracks, windows_words
 from monitor.backtest.result import BacktestResult, Model
@@ -171,6 +172,7 @@ def section(part: ModelPart) -> Markup:
         chapter("Timeline", timeline(part)),
         chapter("Alerts", alerts(part)),
         planted,
+        chapter("Performance", worth) if (worth := performance(part)) is not None else None,
         chapter("How near each feature came to a page", tracks(part)),
         chapter("Features beside their reference", pictures(part)),
         chapter("False alarms, expected and seen", judgement.false_alarms(part)),

@@ -14,6 +14,7 @@ class Plot {
     this.path = svg.querySelector(".line").getAttribute("d");
     this.high = svg.viewBox.baseVal.height;
     this.unit = Number(svg.dataset.unit);
+    this.base = Number(svg.dataset.base ?? 0);
     this.growing = "growing" in svg.dataset; // even up to 1, above by factors of ten
     this.output = box.querySelector(".read");
   }
@@ -26,7 +27,7 @@ class Plot {
     const apart = near ? Math.abs(near[0] - across) : Infinity;
     if (apart > this.reach()) return null;
     const drawn = (this.high - near[1]) / this.unit;
-    return this.growing && drawn > 1 ? 10 ** (drawn - 1) : drawn;
+    return this.growing && drawn > 1 ? 10 ** (drawn - 1) : this.base + drawn;
   }
   reach() { // half of the widest step that is still drawn as a line, and never less than a pixel or so
     if (this.far === undefined) {

@@ -12,6 +12,7 @@ from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page import cards, service
 from monitor.runtime.page.frame import ago, frame, incident_address, model_link, section
 from monitor.runtime.page.history import sparkline
+from monitor.runtime.page.worth import in_a_cell
 from monitor.runtime.routes import ended
 from monitor.runtime.troubles import troubles
 from monitor.stream.events import Nanos
@@ -38,7 +39,7 @@ def first_page(board: Board, status: DaemonStatus, models: Sequence[ModelGlance]
         tag("p", summary(board, models, opened, now), class_="lead"),
         service.troubles(wrong),
         section("Open incidents", open_cards(board, opened, now), "incidents") if opened else None,
-        section("Models", models_table(models), "models"),
+        section("Models", models_table(models, board), "models"),
         section("Ended lately", ended_table(board), "ended") if board.resolved else None,
         section("Events", service.sources(board, now), "events"),
         section("Who is told", service.targets(health), "targets"),
@@ -78,12 +79,15 @@ def open_cards(board: Board, opened: Sequence[AlertSeen], now: Nanos) -> list[In
 HEADS = ("Model", "State", "Nearest feature", "#Of threshold", "Lately", "#Drifting", "Last window (UTC)", "#Rows")
 
 
-def models_table(models: Sequence[ModelGlance]) -> Markup:
-    """Return all models, the worst first."""
+def models_table(models: Sequence[ModelGlance], board: Board) -> Markup:
+    """Return all models, the worst first; what they were worth where any has labels."""
+    rows = [model_row(model) for model in models]
+    if board.performance:
+        rows = [[*row, in_a_cell(board.performance.get(model.key))] for row, model in zip(rows, models, strict=True)]
     return table(
         "Models, the worst first; the line is the nearest feature's score ÷ threshold, red at 1",
-        HEADS,
-        map(model_row, models),
+        (*HEADS, "By labels") if board.performance else HEADS,
+        rows,
         class_="models",
     )
 

@@ -25,7 +25,7 @@ from monitor.sources.formats.json.documents import dig
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.clocks import TOLERANCE
-from monitor.stream.events import ANY_VERSION, JoinBatch, Nanos, SeriesKey
+from monitor.stream.events import ANY_VERSION, JoinBatch, Nanos, Partition, SeriesKey
 from monitor.stream.join import LABEL, PREDICTION, no_rows, rows_of
 from monitor.stream.join import Rows as LabelRows
 
@@ -51,6 +51,7 @@ class LabelDecoder(TopicDecoder):
         super().__init__(topic, held, fields, max_future, form, tolerance=tolerance)
         self.readers[-1] = LabelReader(self.format, self._holds)
         self._versions = series
+        self._recorded = 0  # rows on record that were read
         self._columns = {each.key.model: LabelColumns(each, truths[each.key.model]) for each in held}
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
@@ -68,15 +69,29 @@ class LabelDecoder(TopicDecoder):
             told.append((messages, read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
-        of_models = [*labels, *((model, withdrawn) for model in self._versions)]
+        self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts)
+        decoded.facts += [EventsCounted(self.topic, "ok", accepted)] if accepted else []
+        return decoded
+
+    def _tell(self, decoded: Decoded, labels: Sequence[tuple[str, LabelRows]], counts: DecodeCounts) -> None:
         decoded.joins = [
             JoinBatch(key, no_rows(PREDICTION), rows)
-            for model, rows in of_models
+            for model, rows in labels
             if rows.size
             for key in self._versions[model]
         ]
         decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
-        decoded.facts += [EventsCounted(self.topic, "ok", accepted)] if accepted else []
+
+    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
+        """Rows on record, of one partition."""
+        counts, decoded = DecodeCounts(), Decoded()
+        mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
+        if mapped.times.size:
+            decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
+        numbers = range(self._recorded, self._recorded + len(rows))
+        self._recorded += len(rows)
+        records = TopicRecords(self.topic, (), (), numbers=numbers)
+        self._tell(decoded, [self._labels(part, records, counts) for part in mapped.rows], counts)
         return decoded
 
     def _labels(self, part: SeriesRows, records: TopicRecords, counts: DecodeCounts) -> tuple[str, LabelRows]:

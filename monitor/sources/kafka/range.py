@@ -1,7 +1,8 @@
 """A range of time of some topics: looked up by the broker's timestamps, assigned by hand, nothing committed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -38,9 +39,19 @@ class RangePoll:
 
 
 class KafkaRange:
-    """The records whose timestamps at the broker lie in [first, until); None: from the beginning, to the end."""
+    """The records whose timestamps at the broker lie in [first, until); None: from the beginning, to the end.
 
-    def __init__(self, choice: KafkaChoice, first: Nanos | None, until: Nanos | None) -> None:
+    Topics that are in `longer` are read so much further.
+    """
+
+    def __init__(
+        self,
+        choice: KafkaChoice,
+        first: Nanos | None,
+        until: Nanos | None,
+        longer: Mapping[str, Nanos] = MappingProxyType({}),
+    ) -> None:
+        self._longer = longer
         self._choice = choice
         self._first = first
         self._until = until
@@ -84,7 +95,7 @@ class KafkaRange:
         partitions = self._partitions()
         bounds = {each: ask_bounds(self._consumer, each, self._patience) for each in partitions}
         self._refuse_without_times([each for each, (low, high) in bounds.items() if low < high])
-        first, until = self._offsets_at(self._first, partitions), self._offsets_at(self._until, partitions)
+        first, until = self._offsets_at(self._first, partitions), self._untils(partitions)
         starts = {}
         for partition, (low, high) in bounds.items():
             start = max(low, first.get(partition, low if self._first is None else high))
@@ -136,6 +147,14 @@ class KafkaRange:
         for partition, error in refused.items():
             raise SourceError(f"kafka: {partition}: {error.str()}")
         return offsets
+
+    def _untils(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """The offsets at which the range ends, where it does."""
+        found: dict[Partition, int] = {}
+        for more in sorted({self._longer.get(each.topic, 0) for each in partitions} if self._until is not None else ()):
+            of_these = [each for each in partitions if self._longer.get(each.topic, 0) == more]
+            found |= self._offsets_at(None if self._until is None else self._until + more, of_these)
+        return found
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

@@ -156,3 +156,20 @@ def test_a_reference_that_teaches_nothing_is_refused() -> None:
         ScoreEstimator.fit(Reference.fit({"age": scores}), np.ones(50), scores)
     with pytest.raises(ValueError, match="no prediction that is a number"):
         ScoreEstimator.fit(Reference.fit({"s": ["a", "b"]}, prediction="s"), [1, 0], [0.5, 0.5])
+
+
+def test_counts_of_labelled_scores_are_estimated_as_the_scores_are() -> None:
+    """By their scores alone: what labels they have makes no difference."""
+    random = seeded()
+    labels, scores = drawn(random, 5000, 1, 1)
+    learning, window = BinaryCounts.empty(BinaryTask()), BinaryCounts.empty(BinaryTask())
+    learning.update(labels, scores)
+    estimator = ScoreEstimator.of_counts(learning)
+    later = drawn(random, 2000, 2, 1.2)[1]
+    window.update(np.zeros(2000), later)
+
+    told, by_scores = estimator.estimate(window), learnt(labels, scores).estimate(later)
+    assert told.rows == by_scores.rows == 2000
+    assert told.metrics == estimator.estimate(later).metrics
+    for name, metric in told.metrics.items():
+        assert metric.value == pytest.approx(by_scores.metrics[name].value, abs=0.02)

@@ -153,13 +153,16 @@ def test_the_result_has_what_the_contract_promises(home: Path, backtest: Callabl
     assert found["expected_false_alarms"] >= 71 / 24 / 30
 
 
+NAMED_OUTSIDE = {"rejected", "fields_rejected", "models[].thresholds", "open_share", "models[].labels"}
+
+
 def keys_in(value: Any, path: str) -> Iterator[str]:
     """Every key with its path; `[]` is a list, and what has names of its own below it is not entered."""
     if isinstance(value, list):
         each = [value[0]] if value and path not in {"alerts[].evidence", "alerts[].joined"} else [None]
         for one in each:
             yield from keys_in(one, f"{path}[]")
-    elif isinstance(value, dict) and path not in {"rejected", "fields_rejected", "models[].thresholds", "open_share"}:
+    elif isinstance(value, dict) and path not in NAMED_OUTSIDE:
         for name, one in value.items():
             yield from keys_in(one, f"{path}.{name}".lstrip("."))
     else:
@@ -205,7 +208,11 @@ def test_a_feature_of_an_explicit_rule_is_shown_as_it_was_in_the_window(
 
 def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     twice = [f"age:shift=5sd@{day(2)}..{day(2.25)}", f"age:shift=5sd@{day(2.75)}..{day(2.9)}"]  # within the cooldown
-    backtest(written(home, events(96)), "--inject", *twice)
+    settings = yaml.safe_load((home / "driftd.yaml").read_text())
+    settings["topics"][0]["fields"], settings["models"][0]["labels"] = {"label": "label"}, {"wait": "1h"}
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    labelled = [each | {"id": str(n), "prediction": 0.9, "label": n % 2} for n, each in enumerate(events(96))]
+    backtest(written(home, labelled), "--inject", *twice)
     found = json.loads((home / "out.json").read_bytes())
     section = BACKTEST_MD.read_text(encoding="utf-8").split("`--json OUT.json`")[1].split("\n## ")[0]
     rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]

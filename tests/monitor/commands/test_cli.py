@@ -165,6 +165,7 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
     assert {(action.option_strings or [action.dest])[0] for action in lists} == {
         "files",
         "--input",
+        "--labels",
         "--inject",
         "--budget",
         "--columns",

@@ -257,7 +257,10 @@ def test_fit_names_the_profile_that_it_found(home: Path, capsys: Output) -> None
     history(home, daily=lambda rng, hours: rng.normal(size=hours.size) + np.sin(hours / 24 * 2 * np.pi))
     said, _ = learnt(capsys)
 
-    assert said == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each"
+    assert (
+        said
+        == "calibration: daily profile from 4,318 windows of 5m over 2.1 weeks, about 20 rows each, by hours of UTC (--timezone: people's)"
+    )
 
 
 def in_sessions(home: Path, session: Callable[[Any], Any]) -> None:

@@ -30,6 +30,8 @@ from monitor.facts import (
     CalibrationLearnt,
     CheckpointSaved,
     ClassCoverage,
+    ClassTold,
+    CoverageTest,
     EventsCounted,
     EventsRejected,
     Fact,
@@ -42,7 +44,9 @@ from monitor.facts import (
     LateShare,
     MetricTold,
     PartitionsUnreachable,
+    PerformanceEstimated,
     PerformanceJudged,
+    ReliabilityTold,
     SourceTroubled,
     SubgroupCharted,
     WatermarkAdvanced,
@@ -155,12 +159,19 @@ FACTS: list[Fact] = [
         labelled=8,
         sampling=0.5,
         metrics=(
-            MetricTold("accuracy", 0.75, 0.4, 0.9, 8),
+            MetricTold("accuracy", 0.75, 0.4, 0.9, 8, over_missing=(0.6, 0.8)),
             MetricTold("auroc", None, None, None, 8, "no positive label"),
         ),
         classes=(ClassCoverage("positive", 4, 3),),
         delay_median=60.0,
         left_out={"score_outside": 1},
+        estimated=(MetricTold("accuracy", 0.9, 0.8, 0.95, 8),),
+        coverage_test=CoverageTest(0.5, 0.001, "positive"),
+        by_class=(ClassTold("positive", 3, (MetricTold("recall", 0.75, 0.4, 0.9, 8, over_missing=(0.6, 0.8)),)),),
+        reliability=(ReliabilityTold(0.7, 0.8, 8, 0.75, 0.75, 0.4, 0.9),),
+    ),
+    PerformanceEstimated(
+        CHURN, NOON - 5 * MINUTE, NOON, "binary", 100, 0.25, (MetricTold("accuracy", 0.9, 0.8, 0.95, 100),)
     ),
     JoinCounted(CHURN, "label", {"joined": 8}),
     JoinCounted(CHURN, "prediction", {"ok": 10}),
@@ -349,10 +360,12 @@ ACCURACY = {
     "value": 0.75,
     "interval": [0.4, 0.9],
     "bounds": None,
+    "over_missing": [0.6, 0.8],
     "rows": 8,
     "because": None,
 }
-NONE = {"value": None, "interval": None}
+ESTIMATED = ACCURACY | {"estimate": "estimated", "value": 0.9, "interval": [0.8, 0.95]}
+NONE = {"value": None, "interval": None, "over_missing": None}
 
 
 def test_models_have_the_documented_shape(scene: Scene) -> None:
@@ -407,14 +420,43 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
                 "coverage": 0.8,
                 "sampling": 0.5,
                 "classes": [{"class": "positive", "predictions": 4, "labelled": 3}],
+                "selection_bias": {
+                    "beyond_chance": False,
+                    "pvalue": 0.5,
+                    "level": 0.001,
+                    "class": "positive",
+                    "words": None,
+                },
                 "delay_seconds": {"median": 60.0, "most": None},
                 "left_out": {"score_outside": 1},
                 "metrics": {"accuracy": ACCURACY, "auroc": {**ACCURACY, **NONE, "because": "no positive label"}},
+                "estimated": {"accuracy": ESTIMATED},
+                "difference": {
+                    "accuracy": {
+                        "value": pytest.approx(-0.15),
+                        "interval": pytest.approx([-0.2, -0.05]),
+                        "beyond_chance": True,
+                    }
+                },
             }
         ],
+        "estimated": {
+            "task": "binary",
+            "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z"},
+            "predictions": 100,
+            "outside_ratio": 0.25,
+            "assumption": "labels follow predictions as in the reference: no concept drift",
+            "metrics": {"accuracy": {**ESTIMATED, "rows": 100}},
+        },
     }
+    [told] = churn["performance"]
+    told["by_class"] = [{"class": "positive", "labels": 3, "metrics": {"recall": ACCURACY}}]
+    told["reliability"] = [
+        {"above": 0.7, "upto": 0.8, "rows": 8, "predicted": 0.75, "observed": 0.75, "interval": [0.4, 0.9]}
+    ]
     assert scene.json("/api/v1/models/churn") == [churn]
     assert idle["performance"] is None
+    assert idle["estimated"] == {"because": "the reference has no labels; `driftd reference fit --label` counts them"}
     assert (idle["window"], idle["features"], idle["alerts"]) == (None, [], [])
     assert idle["learning"] == {
         "words": "learning 3.5/14 d",

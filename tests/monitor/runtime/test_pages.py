@@ -51,6 +51,7 @@ from tests.pages import (
     Scene,
     closed,
     column,
+    judged,
     quiet_day,
     usual_day,
     window,
@@ -303,6 +304,42 @@ def test_a_models_page_has_every_feature_the_worst_first(made: Any) -> None:
     assert sorted(names) == sorted([*FEATURES, volume.FEATURE])
     assert page.count('<li><div class="plot') == len(FEATURES) + 1
     assert {scene.get(f"/feature?model=churn&version=3&name={each}")[0] for each in names} == {200}
+
+
+def test_a_models_page_says_what_it_was_worth_by_the_labels_that_came(made: Any) -> None:
+    scene = made(usual_day, *judged(CHURN))
+    page = scene.get(MODEL)[2]
+    said = words(page)
+
+    assert (
+        "accuracy 0.91 → 0.84 (0.81 to 0.86), AUROC 0.96 → 0.89 (0.87 to 0.90); window to 2026-11-16 12:00 UTC, 71 % of labels in."
+        in said.replace("\u202f", " ")
+    )
+    assert "Provisional, after 1d: accuracy 0.84" in said
+    assert "Selection bias" not in said
+    assert "Reliability in that window" in said
+    assert "Each class against the rest" in said
+    assert page.count('class="intervals"') == 2
+    assert 'title="all predictions are of one class"' not in page  # what has no value is not drawn
+    assert "accuracy 0.84" in read(scene, "/")
+
+
+def test_labels_that_do_not_come_at_random_are_said_on_the_page(made: Any) -> None:
+    said = read(made(usual_day, *judged(CHURN, biased=True)), MODEL).replace("\u202f", " ")
+
+    assert (
+        "Selection bias. Labels do not come at random: 80 % of the predictions positive have one, 65 % of negative; metrics are "
+        "those of the labels that are in. Whatever the missing ones are: accuracy 0.60 to 0.90."
+    ) in said
+
+
+def test_a_model_that_waits_for_labels_says_so_and_one_without_says_nothing(made: Any) -> None:
+    first, *_ = judged(CHURN, 1)  # after a day, provisional
+    waiting, none = made(usual_day, first), made(usual_day)
+
+    assert "; provisional, after 1d." in read(waiting, MODEL)
+    assert "What it was worth" not in read(none, MODEL)
+    assert "By labels" not in read(none, "/")
 
 
 def test_a_features_page_has_its_scores_and_both_histories(made: Any) -> None:

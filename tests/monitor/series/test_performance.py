@@ -341,6 +341,16 @@ def test_labels_that_were_read_without_their_weights_begin_anew() -> None:
     assert plain.keeps_rows(weighted.fingerprint)
 
 
+def test_what_was_saved_before_there_were_costs_and_ranges_is_known_still() -> None:
+    plain = performance_spec()
+
+    assert plain.fingerprint == (
+        '[60000000000,60000000000,86400000000000,[86400000000000],{"task":"binary","threshold":0.5,"positive":"1",'
+        '"negative":null,"classes":[],"weighted":false,"metrics":[]}]'
+    )
+    assert performance_spec(truth=Truth(BINARY, costs=(0.0, 1.0, 25.0, 0.0))).fingerprint != plain.fingerprint
+
+
 def test_what_nothing_needs_any_more_is_dropped_and_its_rows_go() -> None:
     performance = make_performance(**BOUND)
     performance.take(crowd(np.random.default_rng(seeded()), 500))

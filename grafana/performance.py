@@ -1,0 +1,95 @@
+"""What the model's page shows of labels: what the model was worth, with intervals, and how much of the truth is in."""
+
+from typing import Any
+
+from grafana_foundation_sdk.models.units import EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
+from panels import BLUE, GREEN, GREY, ORANGE, Query, mapping, tiles, timeseries
+from words import or_none
+
+AT_RANDOM = mapping({-1: ("no labels", GREY), 0: ("yes", GREEN), 1: ("no: biased", ORANGE)})
+SHARE = ((None, GREY), (0, ORANGE), (0.5, BLUE))
+
+
+def of_model(model: str) -> list[Any]:
+    """One model's performance, realised by labels and estimated without; `model` selects its series."""
+    of_metric = model.replace("}", ', metric=~"$metric"}')
+    delays = f"sum by (le) (increase(driftd_label_delay_seconds_bucket{model}[$__range]))"
+    return [
+        tiles(
+            "Labels in",
+            "Share of the predictions of the last window judged that have a label. What the model was worth is told of those alone.",
+            PercentUnit,
+            Query(f"max(driftd_label_coverage_ratio{model}) or vector(-1)"),
+            thresholds=SHARE,
+            width=6,
+            mappings=mapping({-1: ("no labels", GREY)}),
+        ),
+        tiles(
+            "Do labels come at random?",
+            "Whether labels come as often for one predicted class as for another, as far as chance tells. Where they do not, the metrics are "
+            "off by what no interval knows; over_missing in GET /api/v1/models says by how much at most.",
+            NoUnit,
+            Query(f"max(driftd_label_selection_bias{model}) or vector(-1)"),
+            width=6,
+            mappings=AT_RANDOM,
+        ),
+        tiles(
+            "Ids that are kept",
+            "Share of the ids that were joined in that window. Below 100 % join_memory was too little, and intervals are wider.",
+            PercentUnit,
+            Query(f"max(driftd_label_sampling_ratio{model}) or vector(-1)"),
+            thresholds=((None, GREY), (0, ORANGE), (1, GREEN)),
+            width=6,
+            mappings=mapping({-1: ("no labels", GREY)}),
+        ),
+        tiles(
+            "Age of what is told",
+            "Time since the end of the last window whose performance was judged. Much more than wait and a few windows: labels "
+            "are not read, or no prediction comes.",
+            Seconds,
+            Query(f"time() - max(driftd_performance_window_end_timestamp_seconds{model}) or vector(-1)"),
+            width=6,
+            mappings=mapping({-1: ("no labels", GREY)}),
+        ),
+        timeseries(
+            "Labels in, by predicted class",
+            "Share of the predictions of each class, or of each range of a number, that have a label. Lines that part are labels that "
+            "do not come at random: chargebacks come, good payments stay silent. none: the model has no labels.",
+            PercentUnit,
+            Query(or_none(f"max by (class) (driftd_label_class_coverage_ratio{model})", "class"), "{{class}}"),
+            limit=1,
+        ),
+        timeseries(
+            "How long labels take",
+            "Time from a prediction to its label, of the labels joined in the chosen time: half of them came sooner than the "
+            "median. Choose wait by the upper line. none: no label was joined.",
+            Seconds,
+            Query(or_none(f"histogram_quantile(0.5, {delays})", "class"), "median"),
+            Query(or_none(f"histogram_quantile(0.9, {delays})", "class"), "nine of ten"),
+            dashed="nine of ten",
+        ),
+        timeseries(
+            "Labels by what became of them",
+            "Labels a second: received, and once their predictions are judged joined, corrected or withdrawn; unmatched ones have no prediction of "
+            "this version, expired ones came too late, sampled_out ones did not fit into join_memory.",
+            EventsPerSecond,
+            Query(
+                or_none(f"sum by (outcome) (rate(driftd_labels_total{model}[$__rate_interval]))", "outcome"),
+                "{{outcome}}",
+            ),
+        ),
+        timeseries(
+            "What the model was worth: $metric",
+            "The metric of the last window judged, by the labels that had come at the last age; dashed the ends of its 95 % "
+            "interval, for rows that do not depend on each other. Realised is from labels, estimated is what it is held to be before they "
+            "come. It belongs to predictions made wait (seven days) earlier. none: the model has no labels.",
+            Short,
+            Query(
+                or_none(f"max by (estimate, bound) (driftd_performance{of_metric})", "estimate"),
+                "{{estimate}} {{bound}}",
+            ),
+            dashed=".* (lower|upper)$",
+            minimum=None,
+            repeat="metric",
+        ),
+    ]

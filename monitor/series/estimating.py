@@ -1,0 +1,145 @@
+"""What predictions are worth before labels come: expected from each closed window of features by the reference's labels.
+
+It sees what other inputs do to a model, and not that they mean something else by now. So it is shown, and beside it what labels say.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from detectors import Reference, Sketch
+from monitor.alerting.table import ScoreTable
+from monitor.facts import Fact, MetricTold, PerformanceEstimated
+from monitor.series.operators import Operator
+from monitor.series.records import Entry
+from monitor.series.truth import METRICS, Truth, told
+from monitor.stream.events import SeriesKey
+from monitor.stream.windows import ClosedWindow
+
+ESTIMATE: Final = "estimate"
+FEWEST: Final = 30  # predictions of a window: below it normal intervals do not hold
+NOT_ESTIMATED: Final = "not estimated without labels"
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateSpec:
+    """By what a series' performance is estimated: an estimator of the library, or why there is none. `metrics` are those told; none: all."""
+
+    task: str
+    estimator: Any = field(default=None, compare=False)
+    because: str | None = None
+    metrics: tuple[str, ...] = ()
+    fingerprint: str = ""  # what an estimate that was saved must have been made under
+
+    def told(self, window: Any) -> tuple[tuple[MetricTold, ...], int, float]:
+        """The metrics of a window, its predictions, and the share of them that are unlike any labelled one of the reference."""
+        if self.because is not None:
+            return self.nothing(self.because, 0), 0, 0.0
+        found = self.estimator.estimate(window)
+        if found.rows < FEWEST:
+            return self.nothing(f"{found.rows} predictions, fewer than {FEWEST}", found.rows), found.rows, found.outside
+        return tuple(self._metric(name, found) for name in self.names), found.rows, found.outside
+
+    def _metric(self, name: str, found: Any) -> MetricTold:
+        if name not in found.metrics:
+            return MetricTold(name, None, None, None, found.rows, NOT_ESTIMATED)
+        return told(name, found.metrics[name])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that are told."""
+        return self.metrics or METRICS[self.task]
+
+    def nothing(self, because: str, rows: int) -> tuple[MetricTold, ...]:
+        """Each metric absent, for one reason."""
+        return tuple(MetricTold(name, None, None, None, rows, because) for name in self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedEstimate:
+    """The last estimate as saved."""
+
+    fingerprint: str
+    last: PerformanceEstimated
+
+
+class Estimating(Operator[Sketch]):
+    """The estimate of one series, as of its last closed window."""
+
+    name = ESTIMATE
+    kinds = (ESTIMATE,)
+
+    def __init__(self, key: SeriesKey, spec: EstimateSpec) -> None:
+        self.last: PerformanceEstimated | None = None
+        self._key = key
+        self._spec = spec
+        self._changed = False
+
+    def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
+        """Estimate a closed window by its predictions."""
+        del scores
+        metrics, rows, outside = self._spec.told(window.sketch)
+        self.last = PerformanceEstimated(self._key, window.start, window.end, self._spec.task, rows, outside, metrics)
+        self._changed = True
+        return [self.last]
+
+    def current(self) -> list[Fact]:
+        """The last estimate."""
+        return [] if self.last is None else [self.last]
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def changes(self) -> list[Entry]:
+        """The last estimate, if it changed."""
+        changed, self._changed = self._changed, False
+        return self.snapshot() if changed else []
+
+    def snapshot(self) -> list[Entry]:
+        """A row of the last estimate."""
+        if self.last is None:
+            return [Entry(ESTIMATE, None)]
+        return [Entry(ESTIMATE, msgspec.msgpack.encode(SavedEstimate(self._spec.fingerprint, self.last)))]
+
+    def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
+        """Take up the last estimate, if it would be made in the same way today."""
+        for entry in entries if alike else ():
+            saved = msgspec.msgpack.decode(entry.held, type=SavedEstimate)
+            if saved.fingerprint == self._spec.fingerprint:
+                self.last = saved.last
+        return []
+
+
+def estimate_spec(reference: Reference, truth: Truth) -> EstimateSpec | None:
+    """By what a model is estimated; None where its reference has no labels."""
+    performance = reference.performance
+    if performance is None:
+        return None
+    fingerprint = msgspec.json.encode([truth.threshold, truth.metrics]).decode()
+    if truth.task != performance.task:
+        because = f"labels of the reference are of task {performance.task}, the model is of {truth.task}"
+        return EstimateSpec(truth.task, None, because, truth.metrics, fingerprint)
+    try:
+        estimator = performance.estimator(truth.threshold)
+    except ValueError as error:
+        return EstimateSpec(truth.task, None, str(error), truth.metrics, fingerprint)
+    return EstimateSpec(truth.task, estimator, None, truth.metrics, fingerprint)
+
+
+def expectation(reference: Reference, truth: Truth) -> EstimateSpec | None:
+    """By what rows whose labels are in are estimated from their predictions alone; None where that would not be of the same rows, or is not known."""
+    performance = reference.performance
+    if performance is None or truth.weighted or not _same_labels(performance, truth):
+        return None
+    try:
+        estimator = performance.expectation(truth.threshold)
+    except ValueError:
+        return None
+    return None if estimator is None else EstimateSpec(truth.task, estimator, None, truth.metrics)
+
+
+def _same_labels(performance: Any, truth: Truth) -> bool:
+    if truth.task != performance.task:
+        return False
+    return bool(truth.task != "multiclass" or truth.classes == performance.classes)

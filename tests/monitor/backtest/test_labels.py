@@ -1,0 +1,241 @@
+"""Labels in `driftd backtest`: what a model would have been told to be worth, on a clock that is the record's."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.backtest.labelled import MOST, Judgements
+from monitor.cli import main
+from monitor.facts import PerformanceJudged
+from monitor.stream.events import HOUR, MINUTE
+from tests.build import KEY
+from tests.charted import seeded
+
+Output = pytest.CaptureFixture[str]
+BEGIN = 1_793_491_200_000  # 2026-11-01
+LENGTH = HOUR // 10**6
+ROWS = 20  # an hour
+HOURS = 40
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A model of scores, judged when its windows are three hours old, and ten."""
+    score = np.linspace(0, 1, 200)
+    Reference.fit({"age": np.arange(200.0), "score": score}, prediction="score").save(tmp_path / "r.json")
+    configure(tmp_path)
+    return tmp_path
+
+
+def configure(home: Path, **changes: Any) -> None:
+    model = {
+        "name": "churn",
+        "reference": "r.json",
+        "window": "1h",
+        "lateness": "1m",
+        "min_rows": 1,
+        "labels": {"wait": "10h", "judge_at": ["3h", "10h"]},
+    }
+    settings = {
+        "topics": [{"name": "predictions"}, {"name": "outcomes", "kind": "labels"}],
+        "models": [model | changes.pop("model", {})],
+        "state": str(home / "state"),
+        **changes,
+    }
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+
+
+def told() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Events in the order of time, and labels, of which some are late, some corrected, and some never come."""
+    rng = seeded()
+    events, labels = [], []
+    for n in range(HOURS * ROWS):
+        at, score = BEGIN + n * (LENGTH // ROWS), round(float(rng.random()), 3)
+        events.append({"id": f"r-{n}", "ts": at, "model": "churn", "features": {"age": 50.0}, "prediction": score})
+        for _ in range(int(rng.integers(0, 3))):
+            when = at + int(rng.exponential(4 * LENGTH))
+            labels.append({"id": f"r-{n}", "ts": when, "model": "churn", "label": int(rng.random() < score)})
+    return events, sorted(labels, key=lambda label: label["ts"])
+
+
+def written(home: Path, name: str, rows: list[dict[str, Any]]) -> Path:
+    (home / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return home / name
+
+
+@pytest.fixture
+def backtest(home: Path, capsys: Output) -> Callable[..., dict[str, Any]]:
+    """The model's part of the JSON; `said` is what is printed."""
+
+    def run(events: Path, *options: str | Path) -> dict[str, Any]:
+        command = ["backtest", "--config", str(home / "driftd.yaml"), "--input", str(events), *map(str, options)]
+        code = main([*command, "--json", str(home / "out.json"), "--report", str(home / "out.html")])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        found = json.loads((home / "out.json").read_bytes())
+        return found["models"][0] | {"events_read": found["events"], "said": printed.out, "hints": printed.err}
+
+    return run
+
+
+def as_anybody_would(
+    events: list[dict[str, Any]], labels: list[dict[str, Any]], age: int
+) -> dict[int, tuple[int, int, int]]:
+    """By window: predictions, those with a label that had come by the age, and right ones."""
+    last: dict[str, dict[int, int]] = defaultdict(dict)
+    for label in labels:
+        last[label["id"]][label["ts"]] = label["label"]
+    found: dict[int, tuple[int, int, int]] = {}
+    for event in events:
+        start = event["ts"] // LENGTH * LENGTH
+        known = {ts: label for ts, label in last[event["id"]].items() if ts <= start + LENGTH + age * LENGTH}
+        predictions, labelled, right = found.get(start, (0, 0, 0))
+        hit = bool(known) and known[max(known)] == (event["prediction"] >= 0.5)
+        found[start] = predictions + 1, labelled + bool(known), right + hit
+    return found
+
+
+def windows(found: dict[str, Any], age: str) -> dict[str, tuple[int, int, float | None]]:
+    [of_age] = [each for each in found["performance"] if each["age"] == age]
+    return {each["start"]: (each["predictions"], each["labelled"], accuracy(each)) for each in of_age["judged"]}
+
+
+def accuracy(window: dict[str, Any]) -> float | None:
+    return next(each["value"] for each in window["metrics"] if each["metric"] == "accuracy")
+
+
+def test_windows_are_judged_by_the_labels_that_had_come_by_their_age(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    reach = max(events[-1]["ts"], labels[-1]["ts"])
+
+    for age in (3, 10):
+        expected = {
+            f"{np.datetime64(start, 'ms')}".split(".", maxsplit=1)[0] + "Z": (
+                many,
+                known,
+                pytest.approx(right / known, abs=1e-6) if known else None,
+            )
+            for start, (many, known, right) in as_anybody_would(events, labels, age).items()
+            if start + (1 + age) * LENGTH <= reach
+        }
+        assert windows(found, f"{age}h") == expected
+    assert [(each["age"], each["provisional"]) for each in found["performance"]] == [("3h", True), ("10h", False)]
+    assert found["events_read"]["ok"] == len(events)
+    assert found["labels"]["received"] == len(labels)
+    assert "performance by labels of 10h" in found["said"]
+
+
+def test_tables_and_labels_inside_their_predictions_tell_the_same(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    """Of a Parquet file, and where every event has its label."""
+    events, _ = told()
+    labels = [{"id": each["id"], "ts": each["ts"], "model": "churn", "label": n % 2} for n, each in enumerate(events)]
+    lines = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    for name, rows in (("e.parquet", events), ("l.parquet", labels)):
+        pq.write_table(pa.Table.from_pylist(rows), home / name)
+    tables = backtest(home / "e.parquet", "--labels", home / "l.parquet")
+    configure(home, topics=[{"name": "predictions", "fields": {"label": "label"}}])
+    inside = [event | {"label": label["label"]} for event, label in zip(events, labels, strict=True)]
+    within = backtest(written(home, "i.jsonl", inside))
+
+    assert windows(tables, "10h") == windows(lines, "10h")
+    assert dict(islice(windows(within, "10h").items(), len(windows(lines, "10h")))) == windows(lines, "10h")
+    assert len(windows(within, "10h")) == HOURS  # nothing can come after the record's end
+
+
+def test_an_end_leaves_out_predictions_and_no_labels_that_come_for_the_others(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    files = written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels)
+    whole, cut = backtest(*files), backtest(*files, "--until", "2026-11-01T20:00:00Z")
+
+    assert len(windows(cut, "10h")) == 20
+    assert windows(cut, "10h") == dict(islice(windows(whole, "10h").items(), 20))
+
+
+def test_the_report_tells_performance_with_its_intervals(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    events, labels = told()
+    chargebacks = [each for each in labels if each["label"]]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", chargebacks))
+    report = (home / "out.html").read_text()
+
+    assert "<h3>Performance</h3>" in report
+    assert "10h after the prediction" in report
+    assert "3h after the prediction, provisional" in report
+    assert 'class="intervals"' in report
+    assert "&lt;svg" not in report
+    assert found["labels"]["received"] == len(chargebacks)
+
+
+def test_where_no_label_is_read_that_is_said(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    events, _ = told()
+    found = backtest(written(home, "e.jsonl", events))
+
+    assert "churn/*: none of its labels are read; --labels FILE… names them" in found["hints"]
+    assert (found["performance"], found["labels"]) == (None, None)
+
+
+def test_a_record_that_ends_before_any_window_is_old_enough_says_so(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    configure(home, model={"labels": {"wait": "9d"}})
+    events, labels = told()
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels[:5]))
+
+    assert found["performance"] == []
+    assert "churn/*: no window is 9d old when the record ends" in found["hints"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--kafka", "--labels", "l.jsonl"], "with --kafka the topics of labels are read"),
+        (["--input", "e.jsonl", "--label-topic", "outcomes"], "--label-topic outcomes: needs --labels FILE…"),
+        (
+            ["--input", "e.jsonl", "--labels", "l.jsonl", "--label-topic", "predictions"],
+            "--label-topic predictions: is no configured topic of labels; there is outcomes",
+        ),
+        (["--input", "e.jsonl", "--labels", "l.txt"], "--labels l.txt: .txt is no format known here"),
+        (["--input", "e.jsonl", "--labels", "gone.jsonl"], "gone.jsonl: does not exist"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(
+    home: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, options: list[str], words: str
+) -> None:
+    monkeypatch.chdir(home)
+    events, labels = told()
+    written(home, "e.jsonl", events)
+    written(home, "l.jsonl", labels)
+
+    assert main(["backtest", "--config", "driftd.yaml", *options]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
+
+
+def test_windows_are_thinned_evenly_and_counted() -> None:
+    judgements = Judgements()
+    for n in range(3 * MOST):
+        at = n * MINUTE
+        judgements.take(PerformanceJudged(KEY, at, at + MINUTE, HOUR, True, "binary", 1, 1, 1.0, ()))
+    [judged] = judgements.by_age()
+    apart = {two.start - one.start for one, two in zip(judged.judged, judged.judged[1:], strict=False)}
+
+    assert judged.windows == 3 * MOST
+    assert len(judged.judged) < MOST
+    assert len(apart) == 1
