@@ -22,6 +22,7 @@ from monitor.alerting.rules import Severity
 from monitor.facts import AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.incident import IncidentAlert, SavedIncident
+from monitor.series.judged import measured
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
 from monitor.series.records import Entry
 from monitor.series.truth import Truth
@@ -91,6 +92,7 @@ class Bench:
     """Judges who see the same windows: none shorter than `span`, nor of fewer labels than are enough."""
 
     judges: list[Judge]
+    truth: Truth
     span: Nanos = 0
     held: Judged | None = None  # what is counted together so far
 
@@ -101,7 +103,7 @@ class Bench:
         self.held = window if short or window.labelled < FEWEST else None
         if self.held is not None:
             return None
-        metrics = window.counts.metrics()
+        metrics = measured(self.truth, window.counts)
         for judge in self.judges:
             metric = metrics[judge.spec.metric]
             if isinstance(metric, Measured):
@@ -121,7 +123,7 @@ class PerformanceDecision:
         self._counted_until: Nanos | None = None
         absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
         relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
-        benches = Bench(absolute), Bench(relative, spec.span)
+        benches = Bench(absolute, truth), Bench(relative, truth, spec.span)
         self._benches = [each for each in benches if each.judges]
         self._window: WindowSpan | None = None
         self.changed = True  # since it was last written
@@ -208,7 +210,7 @@ class PerformanceDecision:
 
     def _made_under(self, judge: MetricJudge) -> str:
         """What a judge is made under: when it changes, what speaks for it says nothing any more."""
-        return msgspec.json.encode([judge, replace(self._truth, metrics=())]).decode()
+        return msgspec.json.encode([judge, replace(self._truth, metrics=(), ranges=())]).decode()
 
     def changes(self) -> list[Entry]:
         """A row of it, if it changed."""

@@ -211,6 +211,20 @@ def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: 
         assert "\n" not in str(refused.value)
 
 
+def test_money_has_thresholds_too(home: Path, started: list[LabelledDaemon]) -> None:
+    costs = {"false_positive": 1.0, "false_negative": 5.0}
+    model = model_with({"cost_per_1000": {"at_most": 100}}, costs=costs)
+    started.append(LabelledDaemon(home, {PREDICTIONS: [], LABELS: []}, models=[model]))
+    here = started[0]
+    here.source.append(PREDICTIONS, MARK)
+    minute_of(here, 0, 120, 80)
+    judged(here, 0)
+
+    [incident] = incidents(here)
+    assert incident["features"][0]["feature"] == "__cost_per_1000__"
+    assert " against at most 100, " in incident["features"][0]["words"]
+
+
 @pytest.mark.parametrize(
     ("thresholds", "line"),
     [
