@@ -58,9 +58,9 @@ def decision_spec(
     known = {} if said is None or per_month is None else _known(said, chosen, truth, model.window)
     bounds = _thresholds(f"models.{model.name}.performance.thresholds", chosen, truth)
     by_threshold = [_by_threshold(name, bound, chosen.thresholds[name], known.get(name)) for name, bound in bounds]
-    watching = _watching(chosen, truth)
-    charts = [_by_chart(name, known[name], at_least) for name in watching if name in known for at_least in _sides(name)]
-    bets = [name for name in watching if name in known and said is not None and usual_loss(said, name) is not None]
+    watched = watching(chosen, truth)
+    charts = [_by_chart(name, known[name], at_least) for name in watched if name in known for at_least in _sides(name)]
+    bets = [name for name in watched if name in known and said is not None and usual_loss(said, name) is not None]
     bets = [] if truth.weighted else bets
     judges = len(by_threshold) + len(charts) + len(bets)
     if not judges:
@@ -93,7 +93,7 @@ def _labels_of(
         raise ConfigError(f"{key}.threshold: {error}") from None
 
 
-def _watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
+def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
     """The metrics that are held against the reference's."""
     return chosen.metrics or WATCHED[truth.task] if chosen.watch is None else chosen.watch
 
@@ -102,7 +102,7 @@ def _known(
     said: ReferencePerformance, chosen: PerformanceSettings, truth: Truth, window: int
 ) -> dict[str, MetricReference]:
     """What the reference says of each metric that is asked for."""
-    asked = dict.fromkeys((*_watching(chosen, truth), *chosen.thresholds))
+    asked = dict.fromkeys((*watching(chosen, truth), *chosen.thresholds))
     if isinstance(said.total, RegressionCounts) and said.total.task.quantile != truth.quantile:
         asked.pop(QUANTILE_LOSS, None)  # the reference's is of another quantile
     return metric_references(said, list(asked), window, partial(measured, truth)) if asked else {}

@@ -9,6 +9,7 @@ import pytest
 
 from detectors import LabelColumn, Reference
 from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
+from monitor.commands.judges import judges_words
 from monitor.facts import AlertChanged, DecisionMade, DecisionRefused
 from monitor.settings import ConfigError
 from monitor.stream.events import MINUTE, SECOND, SeriesKey
@@ -198,6 +199,23 @@ def test_people_decide_of_a_metric_as_of_a_feature(home: Path, started: list[Lab
     facts = decided("a", Accept(metric, None))
     assert [(fact.incident, fact.closed) for fact in of(facts, AlertChanged)] == [(incident["incident"], True)]
     assert pipeline.performance[SeriesKey("churn", "*")].alerts() == []
+
+
+def test_check_says_who_judges_what_and_what_the_reference_says_too_little_of(home: Path) -> None:
+    labelled_reference(home)
+    [spec] = configuration(home, models=[model_with(THRESHOLDS)]).specs
+    [model] = configuration(home, models=[model_with(THRESHOLDS)]).settings.models
+    said = [line.split("performance: ")[1] for line in judges_words(spec, model)]
+    assert "accuracy at least 0.9 by a threshold" in said
+    assert [line.rpartition(" by ")[2] for line in said if line.startswith("accuracy")][1:] == [
+        "a chart against the reference",
+        "the e-detector",
+    ]
+
+    labelled_reference(home, minutes=20)
+    few = configuration(home, models=[MODEL])
+    [line] = judges_words(few.specs[0], few.settings.models[0])
+    assert "accuracy, auroc, brier: no chart, for the reference's 20 windows" in line
 
 
 def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: Path) -> None:
