@@ -364,7 +364,7 @@ ACCURACY = {
     "rows": 8,
     "because": None,
 }
-ESTIMATED = ACCURACY | {"estimate": "estimated", "value": 0.9, "interval": [0.8, 0.95]}
+ESTIMATED = ACCURACY | {"estimate": "estimated", "value": 0.9, "interval": [0.8, 0.95], "over_missing": None}
 NONE = {"value": None, "interval": None, "over_missing": None}
 
 
