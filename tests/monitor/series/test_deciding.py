@@ -18,12 +18,13 @@ from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset
 from monitor.series.deciding import DecisionSpec, PerformanceDecision
 from monitor.series.metric_judge import MetricJudge
-from monitor.series.records import Entry
+from monitor.series.records import Entry, Record, owned
 from monitor.series.truth import BINARY, Truth
 from monitor.targets.payloads import Sender, notices
-from tests.build import KEY, MINUTE, REFERENCE, at, of
+from tests.build import KEY, MINUTE, REFERENCE, at, of, stored
 from tests.charted import seeded
 from tests.fakes import subscriber
+from tests.labelled import Scored, Told, batch_of, make_performance
 
 MONTH = 200.0  # windows
 
@@ -297,3 +298,28 @@ def test_what_no_metric_is_of_is_not_accepted() -> None:
     taken(decision, [BAD])
     assert decision.accept(("age",), None, at(1)) == []
     assert decision.current()
+
+
+@pytest.mark.parametrize("slide", [MINUTE, 3 * MINUTE])
+def test_a_view_that_is_killed_at_any_save_says_what_one_says_that_never_stopped(slide: int) -> None:
+    """Rows, windows and the incident are one state: after each minute the view is made anew from what was saved."""
+    rng = seeded()
+    shape: dict[str, Any] = {"length": 3 * MINUTE, "slide": slide, "wait": 2 * MINUTE}
+    spec = DecisionSpec((threshold(), chart(), bets()), "hash")
+    straight, stopping = (make_performance(**shape, decision=spec) for _ in range(2))
+    held: dict[tuple[str, str], bytes] = {}
+    facts: list[list[Fact]] = [[], []]
+    for number in range(30):
+        right = rng.random(40) < (0.95 if number < 9 or number > 18 else 0.6)
+        ids = [f"r-{number}-{n}" for n in range(40)]
+        events = [Scored(name, at(number + n / 50), 0.9) for n, name in enumerate(ids)]
+        labels = [Told(name, at(number + 1), n, float(right[n])) for n, name in enumerate(ids)]
+        for each, said in zip((straight, stopping), facts, strict=True):
+            said += [*each.take(batch_of([*events, *labels])), *each.advance(at(number))]
+        held = stored(stopping.changes(), held)
+        stopping = make_performance(**shape, decision=spec)
+        assert stopping.restore([owned(Record(kind, key, payload))[1] for (kind, key), payload in held.items()]) == []
+        assert stopping.current() == straight.current()
+
+    assert facts[0] == facts[1]
+    assert changes(facts[0])[0].opened
