@@ -167,7 +167,7 @@ def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, start
     [incident] = incidents(here)
     assert (incident["kind"], incident["severity"]) == ("performance", "critical")
     [feature] = incident["features"]
-    assert feature["words"].startswith("0.9")
+    assert " → 0.60 (" in feature["words"]
     assert (
         "by its chart and the e-detector" in feature["words"] or "by the e-detector and its chart" in feature["words"]
     )
