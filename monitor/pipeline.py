@@ -235,6 +235,9 @@ class Pipeline:
             for view in series.views.values() if scope.holds(key) else ():
                 self._changed[view] = None
                 facts += self._followed(view.accept(scope.features, decision.until, decision.event_time))
+            if key in self.performance and scope.holds(key):
+                accepted = self.performance[key].accept(scope.features, decision.until, decision.event_time)
+                facts += self._followed(accepted)
         return facts
 
     def _open_incidents(self) -> dict[str, AlertSeen]:

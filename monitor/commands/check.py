@@ -15,6 +15,7 @@ from monitor.commands.calibration import learnt
 from monitor.commands.cautions import warnings
 from monitor.commands.connections import Connections, connect
 from monitor.commands.exits import Exit
+from monitor.commands.judges import judges_words
 from monitor.commands.run import with_absolute_state
 from monitor.commands.time_series import time_series
 from monitor.configuration import Configuration, load
@@ -105,9 +106,10 @@ def print_lines(lines: Iterator[str]) -> None:
 
 def meaning(checked: Checked) -> Iterator[str]:
     """What a configuration means and costs."""
-    for spec in checked.configuration.specs:
+    for spec, model in zip(checked.configuration.specs, checked.configuration.settings.models, strict=True):
         yield describe(spec)
         yield from compared_words(spec)
+        yield from judges_words(spec, model)
         yield from alarms.section(spec, [rule for rule in checked.raised if rule.spec is spec])
     yield from estimate_words(checked.estimate)
     for line in checked.warnings:
