@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/formats/json/
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short parts lock dashboards clean
+.PHONY: help setup demo test test-parallel test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills parts lock dashboards clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ check: setup  ## lint, format, types, dependency rule: what CI runs before the t
 
 schedules: setup  ## one log read in 10 000 random ways, each giving the same facts, about ten minutes
 	@$(BIN)/python -m tests.monitor.pipeline.test_schedules 10000 $(or $(SEED),1)
+
+streams: setup  ## performance by 1 000 random streams of predictions and labels, each metric that of its definition (and scikit-learn's where installed), some minutes
+	@$(BIN)/python -m tests.monitor.pipeline.test_label_streams 1000 $(or $(SEED),1)
+
+kills: setup  ## predictions and labels through a daemon that is killed a hundred times, some minutes
+	@KILLS=100 $(BIN)/python -m pytest -q --timeout=3600 tests/integration/test_labels.py
 
 sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, about a minute
 	@.ci/sanitize

@@ -149,9 +149,11 @@ class RegressionCounts(Counts[RegressionTask]):
 
     def _root(self, confidence: float) -> Metric:
         square = self._mean("square", confidence)
-        if isinstance(square, Unavailable) or not square.value or not square.standard_error:
+        if isinstance(square, Unavailable):
             return square
         value = math.sqrt(square.value)
+        if not value or not square.standard_error:
+            return Measured(value, square.rows, square.standard_error)
         error = square.standard_error / (2 * value)
         factor = math.exp(normal_quantile(confidence) * error / value)
         return Measured(value, square.rows, error, (value / factor, value * factor))

@@ -168,11 +168,16 @@ class Replay:
         ]
         settled = self._now if self._label_topics else LATEST_NANOS  # labels inside their predictions are all there
         if not ends:
-            return Turn(self._pipeline.settle(settled), (), 0, 0, 1.0)
+            return self._settle(settled)
         self._now = max(self._now, *ends)
         events = [each for each in self._partitions if not self._of_labels(each)]
-        turn = self._turn(MicroBatch(seen=dict.fromkeys(events, max(ends))), 1.0)
-        return replace(turn, facts=[*turn.facts, *self._pipeline.settle(settled)])
+        turn, last = self._turn(MicroBatch(seen=dict.fromkeys(events, max(ends))), 1.0), self._settle(settled)
+        return replace(turn, facts=[*turn.facts, *last.facts], advanced=[*turn.advanced, *last.advanced])
+
+    def _settle(self, until: Nanos) -> Turn:
+        """Judge performance as far as the record tells it."""
+        advanced = self._pipeline.settle(until)
+        return Turn(self._explainer.explain(advanced), (), 0, 0, 1.0, advanced)
 
     def _turn(self, arrived: MicroBatch, done: float) -> Turn:
         self._explainer.see(arrived.batches)

@@ -1,10 +1,11 @@
 """Words of performance: what a metric was, against what, how many labels are in, and whether they come at random."""
 
 import math
+from collections.abc import Iterator
 
 from detectors.figures import share
 from monitor.alerting.metrics import JudgedBy, MetricEvidence
-from monitor.facts import ClassCoverage, PerformanceJudged
+from monitor.facts import ClassCoverage, PerformanceEstimated, PerformanceJudged
 
 MOST_DECIMALS, USUAL_DECIMALS = 6, 4
 LARGE = 10.0  # numbers from here on need no decimals
@@ -78,10 +79,27 @@ def metric_words(first: PerformanceJudged, last: PerformanceJudged, name: str) -
     before, now = first.metric(name), last.metric(name)
     if now is None or now.value is None:
         return ""
-    told = spelled(name)
     then = "" if first is last or before is None or before.value is None else f"{figure(before.value)} → "
-    reach = "" if now.lower is None or now.upper is None else f" ({figure(now.lower)} to {figure(now.upper)})"
-    return f"{told} {then}{figure(now.value)}{reach}"
+    return f"{spelled(name)} {then}{_with_interval(now.value, now.lower, now.upper)}"
+
+
+def _with_interval(value: float, lower: float | None, upper: float | None) -> str:
+    reach = "" if lower is None or upper is None else f" ({figure(lower)} to {figure(upper)})"
+    return f"{figure(value)}{reach}"
+
+
+def estimate_words(estimated: PerformanceEstimated) -> Iterator[str]:
+    """Each metric that labels are expected to say, with its interval."""
+    for metric in estimated.metrics:
+        if metric.value is not None:
+            yield f"{spelled(metric.name)} {_with_interval(metric.value, metric.lower, metric.upper)}"
+
+
+def difference_words(judged: PerformanceJudged) -> Iterator[str]:
+    """What labels said less what was expected of the same predictions, of each metric where that is beyond chance."""
+    for apart in judged.differences:
+        if apart.beyond_chance:
+            yield f"{spelled(apart.name)} {_with_interval(apart.value, apart.lower, apart.upper)}"
 
 
 def spelled(name: str) -> str:

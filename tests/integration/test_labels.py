@@ -1,6 +1,7 @@
 """Labels over Kafka: `driftd run` as a process, killed while it reads, tells what a plain join of the same messages tells."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 BEGIN_MS = 1_763_870_700_000
 COUNT, STEP_MS = 3_000, 100  # five minutes of predictions
 WAIT_MS = 10 * 60_000
+KILLS = int(os.environ.get("KILLS", "6"))  # `make kills` has a hundred
 OF = {"model": "m", "version": "*"}
 
 
@@ -107,9 +109,9 @@ def test_a_daemon_killed_again_and_again_tells_what_a_plain_join_tells(
     messages = Messages(rng, mock_broker.bootstrap)
     daemon = make(tmp_path, mock_broker.bootstrap)
     daemons.append(daemon)
-    parts, of_labels = COUNT // 6, -(-len(messages.told) // 6)
-    for part in range(6):
-        messages.predict(part * parts, (part + 1) * parts)
+    parts, of_labels = COUNT // KILLS, -(-len(messages.told) // KILLS)
+    for part in range(KILLS):
+        messages.predict(part * parts, COUNT if part == KILLS - 1 else (part + 1) * parts)
         messages.tell(part * of_labels, (part + 1) * of_labels)
         messages.flush()
         daemon.start()

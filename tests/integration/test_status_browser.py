@@ -9,7 +9,7 @@ import pytest
 from monitor.facts import AlertSeen
 from monitor.stream.events import SeriesKey
 from tests.integration.test_report_browser import CONTRAST, HOSTILE, SCHEMES, wider_than_the_page
-from tests.pages import DRIFTING, HEALTHY, OVER, Scene, closed, quiet_day, usual_day
+from tests.pages import DRIFTING, HEALTHY, OVER, Scene, closed, judged, quiet_day, usual_day
 from tests.parts.axe import axe_core
 from tests.parts.chromium import Chromium, Page
 
@@ -28,7 +28,7 @@ EVERY_PAGE = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 
 @pytest.fixture(scope="module")
 def troubled() -> Iterator[Scene]:
-    scene = usual_day(troubled=True)
+    scene = usual_day(*judged(DRIFTING.key, biased=True), troubled=True)
     yield scene
     scene.close()
 

@@ -15,7 +15,7 @@ from monitor.runtime.page import cards
 from monitor.runtime.page.frame import ago, feature_link, frame, section, step, title
 from monitor.runtime.page.history import features_plots, legend, longest, share_words
 from monitor.runtime.page.index import MOODS, state
-from monitor.runtime.page.worth import worth
+from monitor.runtime.page.worth import performance
 from monitor.series.scoring import DRIFT, INSUFFICIENT, OK, WARNING
 from monitor.stream.events import Nanos
 
@@ -36,7 +36,6 @@ def model_page(
         if history.ends
         else tag("p", "No two windows have closed yet.", class_="quiet")
     )
-    judged = board.performance.get(model.key)
     body = [
         tag("h1", title(model.key)),
         tag("p", state(model), class_="lead"),
@@ -49,9 +48,7 @@ def model_page(
         if model.incidents
         else None,
         section("How near features came to an alert", [legend(history), near] if history.ends else near, "near"),
-        section("What it was worth", worth(board.worth.get(model.key, ()), judged), "worth")
-        if judged is not None
-        else None,
+        performance(board, model.key),
         section("Rows a window", rows_plot(recent), "rows"),
         section("Features", features_table(board, model), "features"),
     ]

@@ -4,18 +4,47 @@ from collections.abc import Mapping, Sequence
 
 from detectors.durations import show_duration
 from monitor.explain.figures import dated
-from monitor.explain.performance import bias_words, coverage_words, figure, metric_words, spelled
-from monitor.facts import ClassTold, PerformanceJudged, ReliabilityTold
+from monitor.explain.performance import (
+    bias_words,
+    coverage_words,
+    difference_words,
+    estimate_words,
+    figure,
+    metric_words,
+    spelled,
+)
+from monitor.facts import ClassTold, PerformanceEstimated, PerformanceJudged, ReliabilityTold
 from monitor.html import plots
 from monitor.html.figures import NONE, count, plural
 from monitor.html.markup import Inside, Markup, name, table, tag
 from monitor.html.performance import cell, coverage_plot, drawn_metrics, metric_plot
 from monitor.html.plots import TimeAxis
-from monitor.stream.events import Nanos
+from monitor.runtime.board import Board
+from monitor.runtime.page.frame import section
+from monitor.stream.events import Nanos, SeriesKey
 
 DRAWN = 4  # metrics
 IN_WORDS = 3
 OF_CLASS = ("precision", "recall", "f1")
+
+
+def performance(board: Board, key: SeriesKey) -> Markup | None:
+    """Return the section of a model: by labels, and before they come; None where it has neither."""
+    judged, estimated = board.performance.get(key), board.estimated.get(key)
+    if judged is None and estimated is None:
+        return None
+    by_labels = [] if judged is None else worth(board.worth.get(key, ()), judged)
+    return section("What it was worth", [*by_labels[:1], before_labels(estimated), *by_labels[1:]], "worth")
+
+
+def before_labels(estimated: PerformanceEstimated | None) -> Markup | None:
+    """Return what labels are expected to say of the last window."""
+    if estimated is None:
+        return None
+    told = [*estimate_words(estimated)][:IN_WORDS]
+    words = ", ".join(told) or next(iter(each.because or "" for each in estimated.metrics), "nothing can be told")
+    if_so = "if labels follow predictions as in the reference (no concept drift)"
+    return tag("p", f"Estimated without labels: {words}; window to {dated(estimated.end)} UTC, {if_so}.")
 
 
 def worth(windows: Sequence[PerformanceJudged], by_age: Mapping[Nanos, PerformanceJudged]) -> list[Inside]:
@@ -32,6 +61,7 @@ def worth(windows: Sequence[PerformanceJudged], by_age: Mapping[Nanos, Performan
             tag("p", f"Provisional, after {show_duration(each.age)}: {sentence(None, each)}.", class_="quiet")
             for each in earlier
         ],
+        concept(last),
         caution(last),
         drawings(windows),
         classes_table(last.by_class),
@@ -56,6 +86,15 @@ def in_a_cell(judged: Mapping[Nanos, PerformanceJudged] | None) -> Inside:
         f"{spelled(told[0].name)} {figure(told[0].value)}",
         tag("span", f", {coverage_words(final[0])}", class_="quiet small"),
     ]
+
+
+def concept(last: PerformanceJudged) -> Markup | None:
+    """Return where labels said otherwise than was expected of the same predictions."""
+    words = ", ".join([*difference_words(last)][:IN_WORDS])
+    if not words:
+        return None
+    said = f"Realised less estimated of the same predictions: {words}; one window in twenty says so by chance."
+    return tag("p", tag("b", "A hint of concept drift. "), said, class_="caution")
 
 
 def caution(last: PerformanceJudged) -> Markup | None:

@@ -133,3 +133,13 @@ def test_the_largest_and_smallest_numbers_break_nothing(labels: list[float]) -> 
 def test_a_task_that_cannot_be_is_refused(task: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=rf"^{next(iter(task))} must be"):
         RegressionTask(**task)
+
+
+def test_one_row_has_a_root_mean_square_error_and_no_interval() -> None:
+    """It was the square of it; so where all errors are of one size."""
+    for labels, predictions, rmse in (([1.0], [4.0], 3.0), ([1.0, 2.0], [3.0, 0.0], 2.0), ([1.0], [1.0], 0.0)):
+        counts = RegressionCounts.empty(RegressionTask())
+        counts.update(labels, predictions)
+        found = counts.metrics()["rmse"]
+        assert isinstance(found, Measured)
+        assert (found.value, found.interval) == (rmse, None)

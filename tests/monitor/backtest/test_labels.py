@@ -182,6 +182,25 @@ def test_the_report_tells_performance_with_its_intervals(home: Path, backtest: C
     assert found["labels"]["received"] == len(chargebacks)
 
 
+def test_a_fall_of_performance_is_an_alert_as_it_would_be_live(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    """From the middle on labels are the other way round."""
+    limits = {"thresholds": {"accuracy": {"at_least": 0.9}}}
+    configure(home, model={"performance": limits, "labels": {"wait": "3h"}})
+    events = [each | {"prediction": 0.9 if n % 2 else 0.1} for n, each in enumerate(told()[0])]
+    labels = [
+        {"id": each["id"], "ts": each["ts"], "model": "churn", "label": (n + (n > HOURS * ROWS // 2)) % 2}
+        for n, each in enumerate(events)
+    ]
+    backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    found = json.loads((home / "out.json").read_bytes())
+
+    [alert] = [each for each in found["alerts"] if each["rule"] == "performance"]
+    assert "against at least 0.9" in alert["evidence"][0]["words"]
+    assert "2026-11-01T20:00:00Z" < alert["fired_at"] <= "2026-11-02T00:00:00Z"
+
+
 def test_where_no_label_is_read_that_is_said(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     events, _ = told()
     found = backtest(written(home, "e.jsonl", events))

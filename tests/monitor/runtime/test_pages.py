@@ -26,7 +26,9 @@ from monitor.facts import (
     Fact,
     LagMeasured,
     LevelChanged,
+    MetricTold,
     PartitionsUnreachable,
+    PerformanceEstimated,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -322,6 +324,22 @@ def test_a_models_page_says_what_it_was_worth_by_the_labels_that_came(made: Any)
     assert page.count('class="intervals"') == 2
     assert 'title="all predictions are of one class"' not in page  # what has no value is not drawn
     assert "accuracy 0.84" in read(scene, "/")
+
+
+def test_what_is_expected_without_labels_stands_beside_and_where_labels_said_otherwise(made: Any) -> None:
+    expected = (MetricTold("accuracy", 0.95, 0.94, 0.96, 100),)
+    estimated = PerformanceEstimated(CHURN, NOON - HOUR, NOON, "binary", 100, 0.0, expected)
+    *_, last = judged(CHURN)
+    apart = replace(last, estimated=expected)
+    said = read(made(usual_day, estimated, apart), MODEL).replace("\u202f", " ")
+    alone = read(made(usual_day, estimated), MODEL)
+
+    assert (
+        "Estimated without labels: accuracy 0.95 (0.94 to 0.96); window to 2026-11-23 12:00 UTC, if labels follow predictions"
+        in said
+    )
+    assert "A hint of concept drift. Realised less estimated of the same predictions: accuracy −0.11 (−0.1" in said
+    assert "Estimated without labels: accuracy 0.95" in alone
 
 
 def test_labels_that_do_not_come_at_random_are_said_on_the_page(made: Any) -> None:
