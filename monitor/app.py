@@ -80,6 +80,7 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
             spec.reference.layout,
             fields,
             prediction_fields(truths[spec.key], fields, spec.reference.names) if spec.key in truths else None,
+            served=topic.kind == "predictions",
         )
         for spec in configuration.specs
     ]

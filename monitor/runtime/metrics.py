@@ -18,6 +18,7 @@ from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE, Severity
 from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
+from monitor.runtime import requests
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -161,6 +162,9 @@ METRICS: dict[str, Spec] = {
     "driftd_join_predictions_total": Spec(
         "counter", "Predictions that wait for labels, and those that cannot: late, without_id", (*SERIES, "outcome")
     ),
+    "driftd_request_latency_seconds": Spec("histogram", "What the requests took that predictions answered", SERIES),
+    "driftd_requests_total": Spec("counter", "Requests by whether they failed: ok, error", (*SERIES, "outcome")),
+    "driftd_request_error_ratio": Spec("gauge", "Share of the requests of the last closed window that failed", SERIES),
     "driftd_calibration_info": Spec(
         "gauge",
         "1; week or day: the reference follows these hours; pooled: all hours alike; learnt_…: taught by live traffic; cold: effect sizes alone",
@@ -329,6 +333,8 @@ class Exposition:
             yield name, [_text(name, counter.items())]
         yield "driftd_checkpoint_duration_seconds", _histogram(board.checkpoint_durations)
         yield from _of_performance(board)
+        windows = {key: series.window.requests for key, series in board.series.items() if series.window is not None}
+        yield from requests.families(board.requests, {key: each for key, each in windows.items() if each is not None})
 
     def _written(self, board: Board) -> list[dict[str, bytes]]:
         """The text of every series, written anew where another window was closed."""

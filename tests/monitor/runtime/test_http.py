@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import prometheus_client.openmetrics.parser as openmetrics
 import prometheus_client.parser as classic
 import pytest
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from detectors import DriftScore, Sketch
 from detectors.charts import IncidentKind
 from detectors.reference.live import Difference
+from detectors.sketches.served import BINS
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.incidents import Escalation, Standing
@@ -47,11 +49,13 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     ReliabilityTold,
+    RequestsServed,
     SourceTroubled,
     SubgroupCharted,
     WatermarkAdvanced,
     WindowClosed,
     WindowIds,
+    WindowRequests,
     WindowScored,
     WindowSpan,
 )
@@ -104,6 +108,7 @@ WINDOW = WindowClosed(
     (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5)),
     WindowIds(80, 60.0, 0.25, 0.01),
     3.5,
+    WindowRequests(100, 0.1, 0.2, 0.25, 0.51234, 100, 4),
 )
 IDLE = SeriesKey("idle", "*")
 LEARNT = CalibrationLearnt(
@@ -176,6 +181,7 @@ FACTS: list[Fact] = [
     JoinCounted(CHURN, "label", {"joined": 8}),
     JoinCounted(CHURN, "prediction", {"ok": 10}),
     LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
+    RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
 ]
 
 
@@ -379,6 +385,10 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "model": "churn",
         "version": "3",
         "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100, "ids": ids},
+        "requests": {
+            "latency_seconds": {"requests": 100, "p50": 0.1, "p90": 0.2, "p95": 0.25, "p99": 0.5123},
+            "errors": {"requests": 100, "failed": 4, "ratio": 0.04},
+        },
         "calibration": "day",
         "learning": None,
         "learnt": None,
