@@ -26,6 +26,12 @@ class RequestCounts:
     seconds: float = 0.0
     told: int = 0
     failed: int = 0
+    outcomes: bool = False  # whether it is read at all which of them fail
+
+    @classmethod
+    def begun(cls, *, latency: bool, error: bool) -> "RequestCounts":
+        """None yet, of those that are read: a first one is then seen as an increase."""
+        return cls((0,) * (LATENCY_BOUNDS.size + 1) if latency else (), outcomes=error)
 
     def plus(self, more: RequestsServed) -> "RequestCounts":
         """These and more."""
@@ -33,7 +39,13 @@ class RequestCounts:
         if more.latencies is not None:
             came = within(more.latencies, LATENCY_BOUNDS)
             latencies = tuple(map(sum, zip(latencies, came, strict=True))) if latencies else tuple(came)
-        return RequestCounts(latencies, self.seconds + more.seconds, self.told + more.told, self.failed + more.failed)
+        return RequestCounts(
+            latencies,
+            self.seconds + more.seconds,
+            self.told + more.told,
+            self.failed + more.failed,
+            outcomes=self.outcomes or bool(more.told),
+        )
 
 
 Family = tuple[str, list[bytes]]
@@ -48,7 +60,7 @@ def families(
     outcomes = [
         (f"{_base(key)},{label('outcome', outcome)}", count)
         for key, each in requests.items()
-        if each.told
+        if each.outcomes
         for outcome, count in zip(OUTCOMES, (each.told - each.failed, each.failed), strict=True)
     ]
     yield "driftd_requests_total", [lines("driftd_requests_total", outcomes)]

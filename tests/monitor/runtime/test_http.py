@@ -184,6 +184,17 @@ FACTS: list[Fact] = [
     RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
 ]
 
+FROZEN = AlertSeen(
+    CHURN,
+    "frozen",
+    Severity.WARNING,
+    AlertState.FIRING,
+    NOON,
+    1,
+    (Evidence("age", "frozen", 300.0, 200.0, None, 300, since=NOON),),
+    IncidentKind.SERVICE,
+)
+
 
 class Scene:
     """A board behind a real server."""
@@ -642,7 +653,7 @@ def samples(family: Any) -> dict[tuple[str, ...], float]:
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) -> None:
-    scene.telemetry.record(FACTS)
+    scene.telemetry.record([*FACTS, FROZEN])
 
     found = families(scene, style)
 
@@ -653,6 +664,29 @@ def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) ->
         assert (family.type, family.documentation) == (spec.kind, spec.help)
         labels = {frozenset(sample.labels) - {"le"} for sample in family.samples}
         assert labels == {frozenset(spec.labels)}, name
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_what_is_frozen_is_named_with_since_when_and_gone_once_it_varies(scene: Scene, style: str) -> None:
+    scene.telemetry.record([*FACTS, FROZEN])
+    name = "driftd_frozen_since_timestamp_seconds"
+    assert samples(families(scene, style)[name]) == {("churn", "3", "age"): NOON / SECOND}
+
+    scene.telemetry.record([replace(FROZEN, state=AlertState.INACTIVE, evidence=())])
+    assert samples(families(scene, style)[name]) == {}
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_requests_are_counted_in_buckets_that_are_powers_of_two(scene: Scene, style: str) -> None:
+    scene.telemetry.record([*FACTS, RequestsServed(CHURN, np.bincount([1], minlength=BINS), 0.000001, 3, 0)])
+
+    found = families(scene, style)
+    family = found["driftd_request_latency_seconds"]
+    below = {each.labels["le"]: each.value for each in family.samples if each.name.endswith("_bucket")}
+    assert (below["0.0009765625"], below["0.5"], below["1.0"], below["64.0"], below["+Inf"]) == (1, 2, 3, 3, 3)
+    assert len(below) == 18
+    assert samples(found["driftd_requests"]) == {("churn", "3", "ok"): 4, ("churn", "3", "error"): 1}
+    assert samples(found["driftd_request_error_ratio"]) == {("churn", "3"): 0.04}
 
 
 @pytest.mark.parametrize("style", FORMATS)
