@@ -83,12 +83,12 @@ def estimate(configuration: Configuration) -> Estimate:
     """Memory and time series that this configuration will need."""
     specs, settings = configuration.specs, configuration.settings
     series = time_series(configuration)
-    grouped = memory.grouped(settings.event_topics)
-    ahead = memory.panes_ahead(specs, settings.idle_after, settings.max_future, grouped=grouped)
+    more = {"grouped": memory.grouped(settings.event_topics), "served": memory.served(settings.event_topics)}
+    ahead = memory.panes_ahead(specs, settings.idle_after, settings.max_future, **more)
     return Estimate(
-        memory_bytes=memory.steady(specs, series, grouped=grouped),
+        memory_bytes=memory.steady(specs, series, **more),
         references_bytes=memory.references(specs),
-        panes_bytes=memory.panes(specs, grouped=grouped),
+        panes_bytes=memory.panes(specs, **more),
         catching_up_bytes=memory.READING_BYTES + ahead,
         panes_ahead_bytes=ahead,
         time_series=series,
