@@ -19,7 +19,15 @@ from panels import GREEN, GREY, ORANGE, RED, SOURCE, YELLOW, mapping
 from queries import scoped
 
 TAG = "driftd"
-OURS = ("drift", "calibration", "performance", "lateness", "reachability")  # rules that nobody configured
+OURS = (
+    "drift",
+    "calibration",
+    "performance",
+    "lateness",
+    "reachability",
+    "frozen",
+    "no_data",
+)  # rules that nobody configured
 DRIFT_STATES = mapping({-1: ("no verdict", GREY), 0: ("ok", GREEN), 1: ("warning", ORANGE), 2: ("drift", RED)})
 INCIDENTS = mapping({0: ("none", GREEN), 1: ("open", ORANGE), 2: ("escalated", RED)})
 ALERT_STATES = mapping({0: ("inactive", GREEN), 1: ("pending", YELLOW), 2: ("firing", RED), 3: ("recovering", ORANGE)})

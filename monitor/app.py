@@ -26,6 +26,7 @@ from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
+from monitor.runtime.requests import RequestCounts
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.series.truth import Truth
@@ -80,6 +81,7 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
             spec.reference.layout,
             fields,
             prediction_fields(truths[spec.key], fields, spec.reference.names) if spec.key in truths else None,
+            served=topic.kind == "predictions",
         )
         for spec in configuration.specs
     ]
@@ -385,6 +387,14 @@ def patience(configuration: Configuration) -> dict[SeriesKey, Nanos]:
     return {key: spec.length + spec.slide + spec.lateness + idle for key, spec in windows.items()}
 
 
+def requests_begun(configuration: Configuration) -> dict[SeriesKey, RequestCounts]:
+    """The counters of requests of every series, where some topic says how these were served."""
+    fields = [topic.fields for topic in configuration.settings.topics]
+    latency, error = (any(getattr(each, name) is not None for each in fields) for name in ("latency", "error"))
+    begun = RequestCounts.begun(latency=latency, error=error)
+    return {spec.key: begun for spec in configuration.specs} if latency or error else {}
+
+
 def build_board(configuration: Configuration) -> Board:
     """A board on which every series and counter stands, and nothing has happened yet."""
     board = Board(
@@ -402,6 +412,7 @@ def build_board(configuration: Configuration) -> Board:
         },
         performance={spec.key: {} for spec in configuration.specs if spec.performance is not None},
         estimated={spec.key: None for spec in configuration.specs if spec.judging.estimate is not None},
+        requests=requests_begun(configuration),
     )
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],

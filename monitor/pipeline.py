@@ -39,7 +39,7 @@ from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rule
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.events import MINUTE, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.watermark import NOWHERE, Watermark
 from monitor.stream.windows import WindowSpec
 
@@ -92,6 +92,8 @@ class Pipeline:
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
         self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()})
         self._dirty: set[str] = set()
+        self._came_at: Nanos | None = None  # processing time: the last events, or that we began
+        self._looked_at: int | None = None  # minute of event time at which all views were looked at
         self._order = {view: number for number, view in enumerate(self.views.values())}
         self._changed: dict[View[Any], None] = {}  # since the last checkpoint
         self._late: dict[View[Any], None] = {}  # those to which late events came, not judged yet
@@ -105,6 +107,8 @@ class Pipeline:
     def ingest(self, arrived: MicroBatch, now: Nanos) -> list[Fact]:
         """Fold a micro-batch into its panes. Event time moves on in `advance`, after all of it is counted."""
         facts: list[Fact] = []
+        if arrived.batches:
+            self._came_at = now
         for batch in arrived.batches:
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
@@ -165,7 +169,29 @@ class Pipeline:
         for view in woken:
             view.seal_until(self.watermark.value)
             self._sleep(view)
+        if self.watermark.value // MINUTE != self._looked_at:
+            facts += self._judge_time(self.watermark.value)
         return [*facts, *self._judge_performance()]
+
+    def rest(self, now: Nanos) -> list[Fact]:
+        """Take that time goes on though nothing comes: where every partition is at its end and idle, as processing time does."""
+        if self._came_at is None or now < self._came_at:  # since we began, or the clock was set back
+            self._came_at = now
+        if self.watermark.value is None or self.watermark.floor() is not None:
+            return []
+        return self._judge_time(self.watermark.value + now - self._came_at)
+
+    def _judge_time(self, clock: Nanos) -> list[Fact]:
+        """Let every view have how far time has come."""
+        self._looked_at = clock // MINUTE
+        facts = list[Fact]()
+        for view in self.views.values():
+            found = view.judge_time(clock)
+            if found:
+                self._changed[view] = None
+                view.changed()
+                facts += self._followed(found)
+        return facts
 
     def _judge_performance(self) -> list[Fact]:
         """Judge the predictions whose labels have had their time: event time is here no further than labels are read."""
@@ -235,6 +261,9 @@ class Pipeline:
             for view in series.views.values() if scope.holds(key) else ():
                 self._changed[view] = None
                 facts += self._followed(view.accept(scope.features, decision.until, decision.event_time))
+            if key in self.performance and scope.holds(key):
+                accepted = self.performance[key].accept(scope.features, decision.until, decision.event_time)
+                facts += self._followed(accepted)
         return facts
 
     def _open_incidents(self) -> dict[str, AlertSeen]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detectors.sketches.identity import wide_hashes_of
+from monitor.series.deciding import DecisionSpec
 from monitor.series.performance import Performance, PerformanceSpec
 from monitor.series.truth import BINARY, Truth
 from monitor.stream.events import JoinBatch, Nanos
@@ -42,10 +43,14 @@ def performance_spec(
     ages: Sequence[Nanos] = (),
     memory: int = AMPLE,
     truth: Truth | None = None,
+    decision: DecisionSpec | None = None,
 ) -> PerformanceSpec:
     """Windows of a minute, judged after a day."""
     return PerformanceSpec(
-        JoinSpec(length, slide or length, wait, memory), tuple(ages) or (wait,), truth or Truth(BINARY)
+        JoinSpec(length, slide or length, wait, memory),
+        tuple(ages) or (wait,),
+        truth or Truth(BINARY),
+        decision=decision,
     )
 
 

@@ -1,6 +1,6 @@
 """What a metric is in the labelled windows of a reference: its middle, how much windows vary, and which loss they may have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import NormalDist
@@ -11,9 +11,10 @@ import numpy as np
 from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_variation import FEWEST, SURE, MetricVariation
 from detectors.performance.bounded import loss_of
-from detectors.performance.measured import Measured
+from detectors.performance.measured import Measured, Metric
 from detectors.reference.labelled import AnyCounts, ReferencePerformance
 
+Measure = Callable[[Any], Mapping[str, Metric]]
 MOST_WINDOWS: Final = 250  # the last ones: enough for a variance, and each takes milliseconds
 FEWEST_ROWS: Final = 50  # labelled ones of a window
 MOST_LIMIT: Final = 0.99  # loss that is betted against
@@ -92,11 +93,14 @@ def labelled_rows(counts: Any) -> int:
 
 
 def metric_references(
-    performance: ReferencePerformance, metrics: Sequence[str], span_ns: int
+    performance: ReferencePerformance, metrics: Sequence[str], span_ns: int, measure: Measure
 ) -> dict[str, MetricReference]:
-    """Return what each metric is in a reference; without those of which too few windows say what is usual."""
-    whole = performance.metrics()
-    windows = [counts.metrics() for counts in reference_windows(performance, span_ns)]
+    """Return what each metric is in a reference; without those of which too few windows say what is usual.
+
+    `measure`: from counts to metrics.
+    """
+    whole = measure(performance.total)
+    windows = [measure(counts) for counts in reference_windows(performance, span_ns)]
     found: dict[str, MetricReference] = {}
     for metric in metrics:
         centre, each = whole[metric], [one[metric] for one in windows]

@@ -55,13 +55,14 @@ def auroc(cells: ScoreCells, confidence: float) -> Metric:
     return Measured(min(1.0, value), rows, error, _area_interval(cells, bounds, error, confidence), bounds)
 
 
-def area_and_slope(mass: Floats) -> tuple[float, Floats]:
-    """Return the area with scores of one bin as ties, and its gradient at each cell of [2, B]; both labels have rows."""
-    totals = mass.sum(axis=1)[:, None]
-    lower = (np.cumsum(mass, axis=1) - mass / 2) / totals
-    placements = np.array([1 - lower[1], lower[0]])  # of negatives among positives, and the other way round
-    area = float((mass[1] * placements[1]).sum() / totals[1, 0])
-    return area, (placements - area) / totals
+def area_and_slope(mass: Floats) -> tuple[Floats, Floats]:
+    """Return the area with scores of one bin as ties, and its gradient at each cell of [..., 2, B]; both labels have rows."""
+    running = np.cumsum(mass, axis=-1)
+    totals = running[..., -1:]
+    placements = ((running - mass / 2) / totals)[..., ::-1, :]  # of negatives among positives, and the other way round
+    placements[..., 0, :] = 1 - placements[..., 0, :]
+    area = (mass[..., 1, :] * placements[..., 1, :]).sum(axis=-1) / totals[..., 1, 0]
+    return area, (placements - area[..., None, None]) / totals
 
 
 def _delong(cells: ScoreCells) -> float | None:
@@ -129,21 +130,19 @@ def _least_of_weights(p: Floats, before: Floats, misses: Floats) -> Floats:
     return np.asarray(p - misses * np.log1p(ratios))
 
 
-def precision_and_slope(mass: Floats) -> tuple[float, Floats]:
-    """Return Σ p·T / (T + F) / P, where scores of one bin are ties, and its gradient at each cell of [2, B]; P is not 0."""
-    negatives, positives = mass[:, ::-1]
-    hits, misses = np.cumsum(positives), np.cumsum(negatives)
-    whole = np.where(hits + misses > 0, hits + misses, 1.0)
-    shares, precisions = positives / positives.sum(), hits / whole
-    average = float((shares * precisions).sum())
-    rising = (precisions - average) / positives.sum() + _from_here(shares * misses / whole**2)
-    falling = -_from_here(shares * hits / whole**2)
-    return average, np.array([falling, rising])[:, ::-1]
-
-
-def _from_here(parts: Floats) -> Floats:
-    """Sums from each place to the end."""
-    return np.asarray(np.cumsum(parts[::-1])[::-1])
+def precision_and_slope(mass: Floats) -> tuple[Floats, Floats]:
+    """Return Σ p·T / (T + F) / P, where scores of one bin are ties, and its gradient at each cell of [..., 2, B]; P is not 0."""
+    above = np.cumsum(mass[..., ::-1], axis=-1)[..., ::-1]  # rows of this score or more
+    whole = above[..., 0, :] + above[..., 1, :]
+    whole[whole == 0] = 1.0
+    positives = above[..., 1, :1]
+    shares, precisions = mass[..., 1, :] / positives, above[..., 1, :] / whole
+    average = (shares * precisions).sum(axis=-1)
+    parts = above[..., ::-1, :] * (shares / whole**2)[..., None, :]
+    slope = np.cumsum(parts, axis=-1)  # of a negative, then a positive: to all that score no more
+    slope[..., 0, :] *= -1
+    slope[..., 1, :] += (precisions - average[..., None]) / positives
+    return average, slope
 
 
 def _widened(low: float, high: float) -> Interval:

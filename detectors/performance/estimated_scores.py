@@ -10,7 +10,7 @@ whether labels now follow another law (concept drift), nor scores that the refer
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from detectors.baseline import Baseline
 from detectors.encoding import PREDICTION
-from detectors.features import Floats, Ints, NumericFeature
+from detectors.features import Bools, Floats, Ints, NumericFeature
 from detectors.performance.binary import BinaryCounts
 from detectors.performance.confusion import NO_PREDICTED, PER, CostMatrix
 from detectors.performance.counts import column
@@ -30,49 +30,41 @@ from detectors.performance.measured import Interval, Measured, Metric, Unavailab
 from detectors.performance.metrics import EstimatedPerformance, Metrics
 from detectors.sketches import Sketch
 
-STEP: Final = (
-    1e-30  # of derivatives along the imaginary axis, which nothing is lost to (Squire and Trapp, SIAM Review 40, 1998)
-)
 PRIOR: Final = 1.0  # rows by which a chance leans on the score itself
 
 
-def _accuracy(tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return (tn + tp) / (tn + fp + fn + tp)
+Sloped = tuple[
+    float, float, float
+]  # a metric, and what it gains when a row below, and one above the threshold turns positive
+RATIOS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "specificity", "mcc")
 
 
-def _recall(_tn: complex, _fp: complex, fn: complex, tp: complex) -> complex:
-    return tp / (fn + tp)
+def ratios(tn: float, fp: float, fn: float, tp: float) -> dict[str, Sloped]:
+    """Return the metrics of a confusion, each with its slopes; both labels have rows, a metric without a value is left out.
 
-
-def _specificity(tn: complex, fp: complex, _fn: complex, _tp: complex) -> complex:
-    return tn / (tn + fp)
-
-
-def _balanced(tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return (tp / (fn + tp) + tn / (tn + fp)) / 2
-
-
-def _precision(_tn: complex, fp: complex, _fn: complex, tp: complex) -> complex:
-    return tp / (fp + tp)
-
-
-def _f1(_tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return 2 * tp / (2 * tp + fp + fn)
-
-
-def _matthews(tn: complex, fp: complex, fn: complex, tp: complex) -> complex:
-    return complex(tp * tn - fp * fn) / ((tp + fp) ** 0.5 * (tp + fn) ** 0.5 * (tn + fp) ** 0.5 * (tn + fn) ** 0.5)
-
-
-RATIOS: Final[dict[str, Callable[[complex, complex, complex, complex], complex]]] = {
-    "accuracy": _accuracy,
-    "balanced_accuracy": _balanced,
-    "precision": _precision,
-    "recall": _recall,
-    "f1": _f1,
-    "specificity": _specificity,
-    "mcc": _matthews,
-}
+    Below the threshold a true negative turns into a false negative, above it a false positive into a true one: what is
+    predicted stays as it is.
+    """
+    positives, negatives, said, rows = tp + fn, tn + fp, tp + fp, tn + fp + fn + tp
+    recall = tp / positives, -tp / positives**2, fn / positives**2
+    specificity = tn / negatives, -fp / negatives**2, tn / negatives**2
+    both = positives + said
+    low, mid, high = ((one + two) / 2 for one, two in zip(recall, specificity, strict=True))
+    found = {
+        "accuracy": ((tp + tn) / rows, -1 / rows, 1 / rows),
+        "balanced_accuracy": (low, mid, high),
+        "recall": recall,
+        "f1": (2 * tp / both, -2 * tp / both**2, 2 * (both - tp) / both**2),
+        "specificity": specificity,
+    }
+    if said:
+        found["precision"] = tp / said, 0.0, 1 / said
+    if said and said < rows:
+        spread = math.sqrt(said) * math.sqrt(positives) * math.sqrt(negatives) * math.sqrt(rows - said)
+        matthews = (tp * tn - fp * fn) / spread
+        lost = matthews * (1 / positives - 1 / negatives) / 2  # by the spread, which grows
+        found["mcc"] = matthews, -said / spread - lost, (rows - said) / spread - lost
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +124,7 @@ class ScoreEstimator:
         return cls(NumericFeature(PREDICTION, edges.copy(), discrete=False), labelled, threshold)
 
     @cached_property
-    def _blocks(self) -> Ints:
+    def blocks(self) -> Ints:
         """Which block of equal chance each of the cells, cut at the threshold, is in, int64[2·cells]; empty ones go with those before."""
         from scipy import optimize
 
@@ -144,18 +136,38 @@ class ScoreEstimator:
         return np.asarray(blocks[np.maximum(np.cumsum(some) - 1, 0)])
 
     @cached_property
-    def _chances(self) -> tuple[Floats, Floats]:
+    def learnt(self) -> tuple[Floats, Floats]:
         """The chance of a positive in each block, and its variance, float64[blocks].
 
         Chances never fall as scores rise (isotonic regression; Zadrozny and Elkan, KDD 2002). A block of few rows leans on the
         score itself, which counts as one row, so that no chance is 0 or 1 for want of rows.
         """
         positives, rows = (
-            np.bincount(self._blocks, weights=part.ravel()) for part in (self.labelled[1], self.labelled.sum(axis=0))
+            np.bincount(self.blocks, weights=part.ravel()) for part in (self.labelled[1], self.labelled.sum(axis=0))
         )
-        scores = np.bincount(self._blocks, weights=self.labelled.sum(axis=0).ravel() * self._scores) / rows
+        scores = np.bincount(self.blocks, weights=self.labelled.sum(axis=0).ravel() * self._scores) / rows
         chances = (positives + PRIOR * scores) / (rows + PRIOR)
         return chances, chances * (1 - chances) / (rows + PRIOR)
+
+    @cached_property
+    def chances(self) -> Floats:
+        """The chance of a positive in each cell, float64[2·cells]."""
+        return np.asarray(self.learnt[0][self.blocks])
+
+    @cached_property
+    def sides(self) -> Floats:
+        """Which side of the threshold each cell is on, as 0 and 1, float64[2·cells, 2]."""
+        return np.tile(np.eye(2), (self.feature.usable, 1))
+
+    @cached_property
+    def starts(self) -> Ints:
+        """The first cell of each block, int64[blocks]."""
+        return np.flatnonzero(np.diff(self.blocks, prepend=-1))
+
+    @cached_property
+    def _unseen(self) -> Bools:
+        """Which cells the reference has no labelled row of, bool[cells]."""
+        return np.asarray(self.labelled.sum(axis=(0, 2)) == 0)
 
     @property
     def _scores(self) -> Floats:
@@ -165,7 +177,7 @@ class ScoreEstimator:
         return np.repeat(middles, 2).clip(0.001, 0.999)
 
     @cached_property
-    def _sides(self) -> Floats:
+    def _shares(self) -> Floats:
         """Which share of a cell's rows lies on each side of the threshold, float64[cells, 2]."""
         rows = self.labelled.sum(axis=0)
         whole = rows.sum(axis=1, keepdims=True)
@@ -179,17 +191,28 @@ class ScoreEstimator:
 
         Of an estimator `of_counts` also by counts of the same task: their labels are not looked at.
         """
-        cells = self._cells(window)
-        rows = int(cells.sum())
-        mass = (cells[:, None] * self._sides).ravel()
-        chances, variances = self._chances
-        expected = np.array([mass * (1 - chances[self._blocks]), mass * chances[self._blocks]])
-        guess = _Expectation(mass, expected, self._blocks, chances, variances, rows)
+        return self.estimate_each([window], confidence, costs)[0]
+
+    def estimate_each(
+        self,
+        windows: Sequence[Sketch | BinaryCounts | ArrayLike],
+        confidence: float = 0.95,
+        costs: CostMatrix | None = None,
+    ) -> list[EstimatedPerformance]:
+        """Return what each of several windows is worth: so many at once take less time than one after the other."""
         names = [*RATIOS, "auroc", "average_precision", *([] if costs is None else ["cost_per_1000"])]
-        unknown = int(cells[self.labelled.sum(axis=(0, 2)) == 0].sum())
-        if not rows:
-            return EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
-        return EstimatedPerformance(guess.metrics(confidence, costs), rows, unknown / rows)
+        cells = np.array([self._cells(window) for window in windows]).reshape(-1, self.feature.usable)
+        rows, outside = cells.sum(axis=1), cells[:, self._unseen].sum(axis=1)
+        mass = (cells[rows > 0, :, None] * self._shares).reshape(-1, 2 * self.feature.usable)
+        positive = mass * self.chances
+        expected = _Expectation(self, mass, np.stack([mass - positive, positive], axis=1), rows[rows > 0].tolist())
+        found = iter(expected.metrics(confidence, costs))
+        return [
+            EstimatedPerformance(next(found), many, unknown / many)
+            if many
+            else EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
+            for many, unknown in zip(rows.tolist(), outside.tolist(), strict=True)
+        ]
 
     def _cells(self, window: Sketch | BinaryCounts | ArrayLike) -> Ints:
         """Rows by cell: under, the bins, over."""
@@ -204,74 +227,79 @@ class ScoreEstimator:
 
 @dataclass(frozen=True, eq=False)
 class _Expectation:
-    """The rows of a window by cell, cut at the threshold, and what is expected of them, [negative or positive, 2·cells]."""
+    """The rows of W windows by cell, cut at the threshold, [W, 2·cells], and what is expected of them, [W, negative or positive, 2·cells]."""
 
+    by: "ScoreEstimator"
     mass: Floats
     expected: Floats
-    blocks: Ints
-    chances: Floats
-    variances: Floats
-    rows: int
+    rows: list[int]
 
-    def metrics(self, confidence: float, costs: CostMatrix | None) -> Metrics:
-        found: dict[str, Metric] = {name: self._ratio(name, confidence) for name in RATIOS}
-        for name, curve in (("auroc", area_and_slope), ("average_precision", precision_and_slope)):
-            value, slope = curve(self.expected)
-            found[name] = self._measured(name, value, self._error(slope[1] - slope[0]), confidence)
-        if costs is not None:
-            found["cost_per_1000"] = self._money(costs, confidence)
-        return Metrics(found)
+    def metrics(self, confidence: float, costs: CostMatrix | None) -> list[Metrics]:
+        """The metrics of each window."""
+        confusions = (self.expected @ self.by.sides).reshape(-1, 4).tolist()
+        spreads = self._by_side.tolist()
+        curves = {
+            name: self._of_curve(*curve(self.expected))
+            for name, curve in (("auroc", area_and_slope), ("average_precision", precision_and_slope))
+        }
+        found = []
+        for at, rows in enumerate(self.rows):
+            told = _of_sides(confusions[at], spreads[at], costs)
+            told |= {name: values[at] for name, values in curves.items()}
+            found.append(Metrics({name: _measured(name, each, rows, confidence) for name, each in told.items()}))
+        return found
 
-    @cached_property
-    def _confusion(self) -> Floats:
-        """Expected rows by label and prediction, [2, 2]."""
-        return np.asarray(self.expected.reshape(2, -1, 2).sum(axis=1))
-
-    def _ratio(self, name: str, confidence: float) -> Metric:
-        values = self._confusion.ravel().tolist()
-        said = values[0] + values[2], values[1] + values[3]
-        if name in {"precision", "mcc"} and not said[1]:
-            return Unavailable(NO_PREDICTED, self.rows)
-        if name == "mcc" and not said[0]:
-            return Unavailable("all predictions are of one class", self.rows)
-        value = complex(RATIOS[name](*values)).real
-        slope = [
-            RATIOS[name](*(c + 1j * STEP * (k == at) for k, c in enumerate(values))).imag / STEP for at in range(4)
-        ]
-        return self._measured(name, value, self._error_of_sides(slope[2] - slope[0], slope[3] - slope[1]), confidence)
-
-    def _money(self, costs: CostMatrix, confidence: float) -> Metric:
-        by_cell = PER * costs.by_cell / self.rows
-        value = float((self._confusion * by_cell).sum())
-        error = self._error_of_sides(*(by_cell[1] - by_cell[0]).tolist())
-        return self._measured("cost_per_1000", value, error, confidence)
-
-    def _measured(self, name: str, value: float, error: float, confidence: float) -> Metric:
-        return Measured(value, self.rows, error, _interval(name, value, error, self.rows, confidence))
+    def _of_curve(self, values: Floats, slope: Floats) -> list[tuple[float, float]]:
+        """The value of each window, and its standard error."""
+        turned = slope[:, 1] - slope[:, 0]  # what is gained by a row that turns from negative to positive
+        learnt = self._in_blocks(self.mass * turned)
+        errors = np.sqrt((self._chance * turned**2).sum(axis=1) + learnt**2 @ self.by.learnt[1])
+        return list(zip(values.tolist(), errors.tolist(), strict=True))
 
     @cached_property
     def _chance(self) -> Floats:
-        """The variance of the number of positives in each cell, were chances known, [2·cells]."""
-        chances = self.chances[self.blocks]
-        return np.asarray(self.mass * chances * (1 - chances))
+        """The variance of the number of positives in each cell, were chances known, [W, 2·cells]."""
+        return np.asarray(self.expected[:, 1] * (1 - self.by.chances))
 
-    def _error(self, turned: Floats) -> float:
-        """The standard error of what gains `turned` [2·cells] by a row that turns from negative to positive."""
-        learnt = np.bincount(self.blocks, weights=self.mass * turned, minlength=self.chances.size)
-        return float(np.sqrt((self._chance * turned**2).sum() + (learnt**2 * self.variances).sum()))
+    def _in_blocks(self, cells: Floats) -> Floats:
+        """Sums over the cells of each block, [W, blocks]."""
+        return np.asarray(np.add.reduceat(cells, self.by.starts, axis=1))
 
-    @cached_property
-    def _by_side(self) -> tuple[Floats, Floats]:
-        """Of what the threshold alone tells apart: that variance on each side of it, [2], and the matrix [2, 2] of what blocks are learnt from."""
-        many = self.chances.size
-        mass = np.array([np.bincount(self.blocks[at::2], weights=self.mass[at::2], minlength=many) for at in range(2)])
-        return self._chance.reshape(-1, 2).sum(axis=0), np.asarray((mass * self.variances) @ mass.T)
+    @property
+    def _by_side(self) -> Floats:
+        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above, [W, 3]."""
+        chance, variances = self._chance @ self.by.sides, self.by.learnt[1]
+        below, above = (self._in_blocks(self.mass * side) for side in self.by.sides.T)
+        spreads = below**2 @ variances, (below * above) @ variances, above**2 @ variances
+        return np.stack([spreads[0] + chance[:, 0], spreads[1], spreads[2] + chance[:, 1]], axis=1)
 
-    def _error_of_sides(self, below: float, above: float) -> float:
-        """The same where only the side of the threshold decides what is gained."""
-        chance, learnt = self._by_side
-        turned = np.array([below, above])
-        return math.sqrt(float(chance @ turned**2 + turned @ learnt @ turned))
+
+def _of_sides(
+    confusion: list[float], spread: list[float], costs: CostMatrix | None
+) -> dict[str, tuple[float, float] | str]:
+    """The metrics of an expected confusion with their standard errors, or why there is none: only the side of the threshold decides what is gained."""
+    sloped = ratios(*confusion)
+    why = NO_PREDICTED if "precision" not in sloped else "all predictions are of one class"
+    if costs is not None:
+        by_cell = (PER * costs.by_cell / sum(confusion)).ravel().tolist()
+        money = sum(cost * rows for cost, rows in zip(by_cell, confusion, strict=True))
+        sloped["cost_per_1000"] = money, by_cell[2] - by_cell[0], by_cell[3] - by_cell[1]
+    low, between, high = spread
+    return {
+        name: (sloped[name][0], _error(low, between, high, *sloped[name][1:])) if name in sloped else why
+        for name in (*RATIOS, *(["cost_per_1000"] if costs is not None else []))
+    }
+
+
+def _error(low: float, between: float, high: float, below: float, above: float) -> float:
+    return math.sqrt(max(0.0, low * below**2 + 2 * between * below * above + high * above**2))
+
+
+def _measured(name: str, found: tuple[float, float] | str, rows: int, confidence: float) -> Metric:
+    if isinstance(found, str):
+        return Unavailable(found, rows)
+    value, error = found
+    return Measured(value, rows, error, _interval(name, value, error, rows, confidence))
 
 
 def _interval(name: str, value: float, error: float, rows: int, confidence: float) -> Interval:

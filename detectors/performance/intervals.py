@@ -6,6 +6,7 @@ method, which is the infinitesimal jackknife (Efron, The Jackknife, the Bootstra
 """
 
 import math
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -14,6 +15,7 @@ from detectors.features import Floats
 from detectors.performance.measured import Interval
 
 
+@cache
 def normal_quantile(confidence: float) -> float:
     """Return how many standard errors an interval reaches to both sides. Raises ValueError unless 0 < confidence < 1.
 

@@ -26,6 +26,11 @@ class Measured:
     bounds: Interval | None = None
 
     def __post_init__(self) -> None:
+        numbers = self.value, self.standard_error or 0.0, *(self.interval or ()), *(self.bounds or ())
+        if not all(map(math.isfinite, numbers)):
+            self._refuse()
+
+    def _refuse(self) -> None:
         for name, numbers in (
             ("value", (self.value,)),
             ("standard_error", (self.standard_error or 0.0,)),

@@ -11,12 +11,16 @@ from detectors.features import Ints
 from detectors.layout import Layout
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Ids
+from detectors.sketches.served import ServedCounts
+from detectors.sketches.unvaried import Unvaried
 
 HEADER = struct.Struct(
     "<4sBB8sQ"
-)  # magic, version, bytes a count, layout id, rows; then the counts, ids and groups as the version says, then the CRC-32
+)  # magic, version, bytes a count, layout id, rows; then the counts, and what else the version says, then the CRC-32
 MAGIC = b"dSKc"
-VERSION, WITH_IDS, WITH_GROUPS = 1, 2, 3  # the last: the length of the ids, the ids, the groups
+VERSION, WITH_IDS, WITH_GROUPS, WITH_MORE = 1, 2, 3, 4  # the third: the length of the ids, the ids, the groups
+# The last: of ids, groups, requests and unvaried columns each the length, then what it is; of what there is not, no length but NONE.
+NONE = 0xFFFFFFFF
 LENGTH = struct.Struct("<I")
 
 
@@ -26,24 +30,50 @@ class PackedSketch:
     `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond.
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried")
 
     def __init__(
-        self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None, groups: GroupSizes | None = None
+        self,
+        layout: Layout,
+        rows: int,
+        counts: Ints,
+        ids: Ids | None = None,
+        groups: GroupSizes | None = None,
+        served: ServedCounts | None = None,
+        unvaried: Unvaried | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
         self.ids = None if ids is None else ids.whole()
         self.groups = None if groups is None else groups.packed()
+        self.served = None if served is None else served.packed()
+        self.unvaried = (
+            unvaried if unvaried is not None and unvaried.columns.size else None
+        )  # else there is nothing to keep
         kind = np.min_scalar_type(int(counts.max()))
         self.counts: NDArray[Any] = counts.astype(counts.dtype if kind.itemsize == counts.itemsize else kind)
 
     def to_bytes(self) -> bytes:
         """Write the counts with layout, version and checksum; `Sketch.from_bytes` reads them."""
         width = self.counts.itemsize
-        version, ids = (VERSION, b"") if self.ids is None else (WITH_IDS, self.ids.sample.to_bytes())
-        if self.groups is not None:
-            version, ids = WITH_GROUPS, LENGTH.pack(len(ids)) + ids + self.groups.to_bytes()
+        version, more = self._more()
         head = HEADER.pack(MAGIC, version, width, bytes.fromhex(self.layout.id), self.rows)
-        body = head + self.counts.astype(f"<u{width}", copy=False).tobytes() + ids
+        body = head + self.counts.astype(f"<u{width}", copy=False).tobytes() + more
         return body + struct.pack("<I", zlib.crc32(body))
+
+    def _more(self) -> tuple[int, bytes]:
+        """What stands behind the counts, and the version that says so: the oldest that can."""
+        ids = None if self.ids is None else self.ids.sample.to_bytes()
+        if self.served is not None or self.unvaried is not None:
+            parts = (
+                ids,
+                *(None if part is None else part.to_bytes() for part in (self.groups, self.served, self.unvaried)),
+            )
+            return WITH_MORE, b"".join(_with_length(part) for part in parts)
+        if self.groups is not None:
+            return WITH_GROUPS, LENGTH.pack(len(ids or b"")) + (ids or b"") + self.groups.to_bytes()
+        return (VERSION, b"") if ids is None else (WITH_IDS, ids)
+
+
+def _with_length(part: bytes | None) -> bytes:
+    return LENGTH.pack(NONE) if part is None else LENGTH.pack(len(part)) + part

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -12,7 +13,19 @@ from detectors.layout import Layout, LayoutMismatchError
 from detectors.sketches.counting import count
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Hashes, Ids, IdSample
-from detectors.sketches.packed import HEADER, LENGTH, MAGIC, VERSION, WITH_GROUPS, WITH_IDS, PackedSketch
+from detectors.sketches.packed import (
+    HEADER,
+    LENGTH,
+    MAGIC,
+    NONE,
+    VERSION,
+    WITH_GROUPS,
+    WITH_IDS,
+    WITH_MORE,
+    PackedSketch,
+)
+from detectors.sketches.served import Served, ServedCounts
+from detectors.sketches.unvaried import Unvaried
 
 MOST = np.iinfo(np.int64).max
 
@@ -22,7 +35,8 @@ class Sketch:
 
     `counts` is int64[layout.size], a ragged [features x cells] matrix; every row of events adds one to each feature's
     row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one; `groups` what the rows
-    belong to, sessions or users, None where that is not told.
+    belong to, sessions or users, None where that is not told. `served` is how their requests were, None where that is not told;
+    `unvaried` which columns hold one value alone, None where nobody has watched, or all vary.
 
     >>> from detectors import CategoricalFeature
     >>> sketch = Sketch.empty(Layout((), (CategoricalFeature("plan", ("free", "pro")),)))
@@ -31,21 +45,31 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried")
 
     def __init__(
-        self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None, groups: GroupSizes | None = None
+        self,
+        layout: Layout,
+        rows: int,
+        counts: Ints,
+        ids: Ids | None = None,
+        groups: GroupSizes | None = None,
+        served: ServedCounts | None = None,
+        unvaried: Unvaried | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
         self.counts = counts
         self.ids = ids
         self.groups = groups
+        self.served = served
+        self.unvaried = unvaried
 
     @classmethod
-    def empty(cls, layout: Layout) -> Self:
-        """Return a sketch of no rows."""
-        return cls(layout, 0, np.zeros(layout.size, dtype=np.int64))
+    def empty(cls, layout: Layout, *, watched: bool = False) -> Self:
+        """Return a sketch of no rows; `watched`: it notes which columns hold one value alone."""
+        unvaried = Unvaried.of(layout) if watched else None
+        return cls(layout, 0, np.zeros(layout.size, dtype=np.int64), unvaried=unvaried)
 
     def update(self, numeric: Floats, codes: NDArray[np.int32]) -> None:
         """Count a batch: numeric float64[n, k] with NaN as missing, codes int32[n, c] as `Reference.encode` gives them.
@@ -55,6 +79,8 @@ class Sketch:
         """
         count(self.layout, numeric, codes, self.counts)
         self.rows += len(numeric)
+        if self.unvaried is not None:
+            self.unvaried.update(numeric, codes)
 
     def identify(self, hashes: Hashes) -> None:
         """Take the ids of rows that were counted, uint64[n] hashes; 0 is none."""
@@ -70,13 +96,21 @@ class Sketch:
         if self.groups is not None:
             self.groups.update(hashes)
 
+    def serve(self, served: Served) -> None:
+        """Take how the requests of rows that were counted were served, int16[n, 2]."""
+        if self.served is None:
+            self.served = ServedCounts()
+        self.served.update(served)
+
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
+        self.unvaried = self._unvaried_with(other)
         self.counts += other.counts
         self.rows += other.rows
         self.ids = _both(self.ids, other.ids)
         self.groups = _all(self.groups, other.groups)
+        self.served = _sum(self.served, other.served)
 
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
@@ -87,26 +121,39 @@ class Sketch:
             self.ids = self.ids.less(part.ids)
         if self.groups is not None and part.groups is not None:
             self.groups = self.groups.less(part.groups)
+        if self.served is not None and part.served is not None:
+            self.served = self.served.less(part.served)
+        self.unvaried = None  # what has varied may have been what is taken out
 
     def merge(self, other: "Sketch") -> "Sketch":
         """Return the sketch of both together: integer addition, so order never matters."""
         self.layout.same_as(other.layout)
         ids, groups = _both(self.ids, other.ids), _all(self.groups, other.groups)
-        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups)
+        more = _sum(self.served, other.served), self._unvaried_with(other)
+        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups, *more)
+
+    def _unvaried_with(self, other: "Sketch | PackedSketch") -> Unvaried | None:
+        if not self.rows or not other.rows:
+            held = self.unvaried if self.rows else other.unvaried
+            return None if held is None else held.copy()
+        return None if self.unvaried is None or other.unvaried is None else self.unvaried.plus(other.unvaried)
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
-        return Sketch(self.layout, self.rows, self.counts.copy(), _both(self.ids, None), _all(self.groups, None))
+        parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried
+        return Sketch(self.layout, self.rows, self.counts.copy(), *parts)
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
-        return PackedSketch(self.layout, self.rows, self.counts, self.ids, self.groups)
+        parts = self.ids, self.groups, self.served, self.unvaried
+        return PackedSketch(self.layout, self.rows, self.counts, *parts)
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
         counts = kept.counts.astype(np.int64)
-        return cls(kept.layout, kept.rows, counts, _both(kept.ids, None), _all(kept.groups, None))
+        parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried
+        return cls(kept.layout, kept.rows, counts, *parts)
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
@@ -149,36 +196,85 @@ class Sketch:
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the sketch is damaged: its checksum does not fit")
         _, version, width, layout_id, rows = HEADER.unpack_from(data)
-        if not VERSION <= version <= WITH_GROUPS:
-            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_GROUPS}")
+        if not VERSION <= version <= WITH_MORE:
+            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_MORE}")
         if layout_id.hex() != layout.id:
             raise LayoutMismatchError(f"the sketch belongs to layout {layout_id.hex()}, not to {layout.id}")
         body = data[HEADER.size : -4]
-        ids, groups = None, None
+        behind = Behind()
         if version > VERSION:
             body, rest = body[: width * layout.size], body[width * layout.size :]
-            ids, groups = _behind(version, rest)
+            behind = _behind(version, rest, layout)
         if width not in {1, 2, 4, 8} or len(body) != width * layout.size:
             raise ValueError(f"the sketch should have {layout.size} counts of 1, 2, 4 or 8 bytes")
         counts = np.frombuffer(body, dtype=f"<u{width}").astype(np.int64)
         if rows > MOST or (counts < 0).any() or (np.add.reduceat(counts, layout.offsets[:-1]) != rows).any():
             raise ValueError(f"the sketch is damaged: its counts do not add up to {rows} rows")
-        if ids is not None and ids.sample.rows > rows:
-            raise ValueError(f"the sketch is damaged: more ids than its {rows} rows")
-        if groups is not None and groups.rows > rows:
-            raise ValueError(f"the sketch is damaged: more rows of groups than its {rows} rows")
-        return cls(layout, rows, counts, ids, groups)
+        for what, told in behind.rows.items():
+            if told > rows:
+                raise ValueError(f"the sketch is damaged: more {what} than its {rows} rows")
+        return cls(layout, rows, counts, behind.ids, behind.groups, behind.served, behind.unvaried)
 
 
-def _behind(version: int, data: bytes) -> tuple[Ids | None, GroupSizes | None]:
-    """The ids and the groups behind the counts. Raises ValueError for damaged bytes."""
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind the counts."""
+
+    ids: Ids | None = None
+    groups: GroupSizes | None = None
+    served: ServedCounts | None = None
+    unvaried: Unvaried | None = None
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows each of them tells of."""
+        return {
+            "ids": 0 if self.ids is None else self.ids.sample.rows,
+            "rows of groups": 0 if self.groups is None else self.groups.rows,
+            "requests": 0 if self.served is None else max(self.served.timed, self.served.told),
+        }
+
+
+def _behind(version: int, data: bytes, layout: Layout) -> Behind:
+    """What stands behind the counts. Raises ValueError for damaged bytes."""
     if version == WITH_IDS:
-        return Ids((IdSample.from_bytes(data),)), None
-    if len(data) < LENGTH.size:
-        raise ValueError("the sketch is damaged: it ends before its groups")
-    last = LENGTH.size + LENGTH.unpack_from(data)[0]
-    ids = Ids((IdSample.from_bytes(data[LENGTH.size : last]),)) if last > LENGTH.size else None
-    return ids, GroupSizes.from_bytes(data[last:])
+        return Behind(_ids(data))
+    if version == WITH_GROUPS:
+        [named], sizes = _parts(data, 1)
+        return Behind(_ids(named) if named else None, GroupSizes.from_bytes(sizes))
+    [ids, groups, served, unvaried], rest = _parts(data, 4)
+    if rest:
+        raise ValueError("the sketch is damaged: it goes on behind its end")
+    return Behind(
+        None if ids is None else _ids(ids),
+        None if groups is None else GroupSizes.from_bytes(groups),
+        None if served is None else ServedCounts.from_bytes(served),
+        None if unvaried is None else Unvaried.from_bytes(layout, unvaried),
+    )
+
+
+def _parts(data: bytes, count: int) -> tuple[list[bytes | None], bytes]:
+    """So many parts with their lengths, None for one that is not there, and what follows. Raises ValueError for damaged bytes."""
+    parts: list[bytes | None] = []
+    for _ in range(count):
+        size = LENGTH.unpack_from(data)[0] if len(data) >= LENGTH.size else len(data)
+        if size != NONE and size > len(data) - LENGTH.size:
+            raise ValueError("the sketch is damaged: it ends too early")
+        last = LENGTH.size + (0 if size == NONE else size)
+        parts.append(None if size == NONE else data[LENGTH.size : last])
+        data = data[last:]
+    return parts, data
+
+
+def _ids(data: bytes) -> Ids:
+    return Ids((IdSample.from_bytes(data),))
+
+
+def _sum(one: ServedCounts | None, other: ServedCounts | None) -> ServedCounts | None:
+    if one is None or other is None:
+        found = one if other is None else other
+        return None if found is None else found.copy()
+    return one.plus(other)
 
 
 def _all(one: GroupSizes | None, other: GroupSizes | None) -> GroupSizes | None:
@@ -199,10 +295,10 @@ class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
     `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `ids` are those
-    of the rows, None where no row had one; `groups` what they belong to.
+    of the rows, None where no row had one; `groups` what they belong to, `served` how their requests were served.
     """
 
-    __slots__ = ("all", "counts", "groups", "ids", "layout", "missing", "rows", "some", "unseen", "usable")
+    __slots__ = ("all", "counts", "groups", "ids", "layout", "missing", "rows", "served", "some", "unseen", "usable")
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
@@ -210,6 +306,7 @@ class Tally:
         self.counts = sketch.counts
         self.ids = sketch.ids
         self.groups = sketch.groups
+        self.served = sketch.served
         self.missing = sketch.missing
         self.usable = self.rows - self.missing
         self.unseen = sketch.unseen

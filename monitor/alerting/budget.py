@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from monitor.alerting.rules import (
     BUDGET_RULE,
+    FROZEN_RULE,
     LATENESS_RULE,
+    NO_DATA_RULE,
     PERFORMANCE_RULE,
     REACHABILITY_RULE,
     SELF_CHECK_RULE,
@@ -29,4 +31,10 @@ BY_REACHABILITY = AlertRule(  # seconds of silence
 BY_PERFORMANCE = AlertRule(  # evidence over what is asked for
     name=PERFORMANCE_RULE, detector=PERFORMANCE_RULE, fire_above=1.0, clear_below=1.0, severity=Severity.CRITICAL
 )
-BY_STREAM = (BY_LATENESS, BY_REACHABILITY)  # with a budget or without
+BY_FREEZE = AlertRule(  # rows of one value over those that chance does not bring
+    name=FROZEN_RULE, detector=FROZEN_RULE, fire_above=1.0, clear_below=1.0, severity=Severity.CRITICAL
+)
+BY_NO_DATA = AlertRule(  # seconds without an event; how many are too many is the model's own
+    name=NO_DATA_RULE, detector=NO_DATA_RULE, fire_above=0.0, clear_below=0.0, severity=Severity.CRITICAL
+)
+BY_STREAM = (BY_LATENESS, BY_REACHABILITY, BY_FREEZE, BY_NO_DATA)  # with a budget or without

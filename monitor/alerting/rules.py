@@ -11,7 +11,10 @@ from detectors.charts import IncidentKind
 BUDGET_RULE, SELF_CHECK_RULE = "drift", "calibration"  # the budget's own; the first is also its charts' detector
 LATENESS_RULE, REACHABILITY_RULE = "lateness", "reachability"  # those of the stream
 PERFORMANCE_RULE = "performance"  # that of what models are worth
-OUR_RULES = frozenset({BUDGET_RULE, SELF_CHECK_RULE, LATENESS_RULE, REACHABILITY_RULE, PERFORMANCE_RULE})
+FROZEN_RULE, NO_DATA_RULE = "frozen", "no_data"  # same
+OUR_RULES = frozenset(
+    {BUDGET_RULE, SELF_CHECK_RULE, LATENESS_RULE, REACHABILITY_RULE, FROZEN_RULE, NO_DATA_RULE, PERFORMANCE_RULE}
+)
 INCIDENT_RULES = OUR_RULES - {SELF_CHECK_RULE}  # those that are told as incidents
 
 OF_QUALITY = frozenset({"missing", "unseen", "volume"})  # detectors of explicit rules

@@ -10,6 +10,7 @@ from detectors import FeatureBaseline, PackedSketch, Reference
 from detectors.distribution import distribution_of
 from detectors.features import Ints
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import FROZEN_RULE
 from monitor.backtest.result import Picture
 from monitor.stream.events import Nanos
 
@@ -63,7 +64,8 @@ class Pictures:
             known = self._alarms.get(entry.feature)
             room = known is not None or len(self._alarms) < MOST
             if room and entry.feature in self._features and (known is None or entry.excess > known.excess):
-                counts = entry.counts or self._last(entry.feature)
+                own = b"" if entry.detector == FROZEN_RULE else entry.counts  # of a freeze they are its value
+                counts = own or self._last(entry.feature)
                 if counts:
                     feature = self._features[entry.feature]
                     self._alarms[entry.feature] = Kept(entry.excess, feature, counts, at, rule)

@@ -15,6 +15,7 @@ from monitor.commands.calibration import learnt
 from monitor.commands.cautions import warnings
 from monitor.commands.connections import Connections, connect
 from monitor.commands.exits import Exit
+from monitor.commands.judges import judges_words
 from monitor.commands.run import with_absolute_state
 from monitor.commands.time_series import time_series
 from monitor.configuration import Configuration, load
@@ -82,12 +83,12 @@ def estimate(configuration: Configuration) -> Estimate:
     """Memory and time series that this configuration will need."""
     specs, settings = configuration.specs, configuration.settings
     series = time_series(configuration)
-    grouped = memory.grouped(settings.event_topics)
-    ahead = memory.panes_ahead(specs, settings.idle_after, settings.max_future, grouped=grouped)
+    more = {"grouped": memory.grouped(settings.event_topics), "served": memory.served(settings.event_topics)}
+    ahead = memory.panes_ahead(specs, settings.idle_after, settings.max_future, **more)
     return Estimate(
-        memory_bytes=memory.steady(specs, series, grouped=grouped),
+        memory_bytes=memory.steady(specs, series, **more),
         references_bytes=memory.references(specs),
-        panes_bytes=memory.panes(specs, grouped=grouped),
+        panes_bytes=memory.panes(specs, **more),
         catching_up_bytes=memory.READING_BYTES + ahead,
         panes_ahead_bytes=ahead,
         time_series=series,
@@ -105,9 +106,10 @@ def print_lines(lines: Iterator[str]) -> None:
 
 def meaning(checked: Checked) -> Iterator[str]:
     """What a configuration means and costs."""
-    for spec in checked.configuration.specs:
+    for spec, model in zip(checked.configuration.specs, checked.configuration.settings.models, strict=True):
         yield describe(spec)
         yield from compared_words(spec)
+        yield from judges_words(spec, model)
         yield from alarms.section(spec, [rule for rule in checked.raised if rule.spec is spec])
     yield from estimate_words(checked.estimate)
     for line in checked.warnings:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from detectors import Reference
 from detectors.features import CategoricalFeature
 from detectors.sketches.groups import PLACES
+from detectors.sketches.served import BINS
 from monitor.pipeline import usual_lead
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.learning import NEEDED
@@ -31,6 +32,8 @@ COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that
 KEPT_BYTES = 2  # a cell of any other pane, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
 COUNTING_GROUPS = 8 * PLACES  # of a pane that is counted into, and of the sum, where events say what they belong to
 KEPT_GROUPS = 2 * PLACES  # of any other pane: no group has more than 32 767 rows of it; half to 127, more beyond
+COUNTING_SERVED = 8 * BINS  # of a pane that is counted into, and of the sum, where events say how requests were served
+KEPT_SERVED = 2 * BINS  # of any other pane
 TEXT_BYTES = 110  # a time series of /metrics; as much again while it is scraped
 COUNTING_LABELS = 40_000_000  # scipy, and the library that measures a model by its labels
 READING_BYTES = 60_000_000  # while catching up: the client's queue unpacked, and one poll decoded
@@ -47,14 +50,17 @@ def series_bytes(features: int, windows: int = KEPT_WINDOWS) -> int:
     return MODEL_BYTES + windows * WINDOW_BYTES + points + features * FEATURE_BYTES
 
 
-def pane_bytes(cells: int, panes: int, *, sliding: bool, kept: int = KEPT_BYTES, grouped: bool = False) -> int:
+def pane_bytes(
+    cells: int, panes: int, *, sliding: bool, kept: int = KEPT_BYTES, grouped: bool = False, served: bool = False
+) -> int:
     """The open panes of one series: the last are counted into, the others kept small; and the sum of sliding windows.
 
-    `grouped`: events say what they belong to.
+    `grouped`: events say what they belong to; `served`: how requests were served.
     """
     counting, small = min(panes, LOOSE) + sliding, panes - min(panes, LOOSE)
     groups = grouped * (counting * COUNTING_GROUPS + small * KEPT_GROUPS)
-    return cells * (counting * COUNTING_BYTES + small * kept) + groups
+    requests = served * (counting * COUNTING_SERVED + small * KEPT_SERVED)
+    return cells * (counting * COUNTING_BYTES + small * kept) + groups + requests
 
 
 def open_panes(windows: WindowSpec) -> int:
@@ -103,7 +109,12 @@ def grouped(topics: Sequence[TopicSettings]) -> bool:
     return any(topic.fields.group is not None for topic in topics)
 
 
-def panes(specs: Sequence[SeriesSpec], *, grouped: bool = False) -> int:
+def served(topics: Sequence[TopicSettings]) -> bool:
+    """Whether events of some topic say how requests were served: panes then hold what they took."""
+    return any(topic.fields.latency is not None or topic.fields.error is not None for topic in topics)
+
+
+def panes(specs: Sequence[SeriesSpec], *, grouped: bool = False, served: bool = False) -> int:
     """Bytes of all panes that are usually open."""
     return sum(
         pane_bytes(
@@ -111,6 +122,7 @@ def panes(specs: Sequence[SeriesSpec], *, grouped: bool = False) -> int:
             open_panes(spec.windows),
             sliding=spec.windows.slide < spec.windows.length,
             grouped=grouped,
+            served=served,
         )
         for spec in specs
     )
@@ -121,10 +133,17 @@ def last_windows(specs: Sequence[SeriesSpec]) -> int:
     return sum(spec.reference.layout.size for spec in specs) * KEPT_BYTES
 
 
-def panes_ahead(specs: Sequence[SeriesSpec], idle_after: Nanos, max_future: Nanos, *, grouped: bool = False) -> int:
+def panes_ahead(
+    specs: Sequence[SeriesSpec],
+    idle_after: Nanos,
+    max_future: Nanos,
+    *,
+    grouped: bool = False,
+    served: bool = False,
+) -> int:
     """Bytes of the panes that partitions may fill, at most, while another holds event time back."""
     lead = max_future + usual_lead([spec.windows for spec in specs], idle_after)
-    groups = grouped * KEPT_GROUPS
+    groups = grouped * KEPT_GROUPS + served * KEPT_SERVED
     return sum((spec.reference.layout.size * KEPT_BYTES + groups) * -(-lead // spec.windows.slide) for spec in specs)
 
 
@@ -134,7 +153,7 @@ def joins(specs: Sequence[SeriesSpec]) -> int:
     return 2 * sum(bounds) + (COUNTING_LABELS if bounds else 0)
 
 
-def steady(specs: Sequence[SeriesSpec], time_series: int, *, grouped: bool = False) -> int:
+def steady(specs: Sequence[SeriesSpec], time_series: int, *, grouped: bool = False, served: bool = False) -> int:
     """Bytes of a daemon that keeps up, its history full, while it is scraped."""
     series = sum(series_bytes(len(spec.reference.names)) for spec in specs)
     return (
@@ -142,7 +161,7 @@ def steady(specs: Sequence[SeriesSpec], time_series: int, *, grouped: bool = Fal
         + series
         + references(specs)
         + charts(specs)
-        + panes(specs, grouped=grouped)
+        + panes(specs, grouped=grouped, served=served)
         + last_windows(specs)
         + joins(specs)
         + 2 * TEXT_BYTES * time_series

@@ -44,7 +44,7 @@ def time_series(configuration: Configuration) -> int:
 
 def fill(board: Board, spec: SeriesSpec) -> None:
     """Judge a window of a series that holds its reference, so that every feature has scores."""
-    scoring, operators = build(spec.key, replace(spec.judging, min_rows=1))
+    scoring, operators = build(spec.key, spec.windows, replace(spec.judging, min_rows=1))
     length, sketch = spec.windows.length, spec.reference.sketch
     for number in range(SELF_LEARNT_VOLUME):  # windows before, so that the number of rows has a score
         scoring.history.add(WindowClosed(spec.key, (number - 1) * length, number * length, sketch.rows, ()))

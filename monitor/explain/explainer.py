@@ -12,11 +12,11 @@ from detectors.features import Ints
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import LATENESS_RULE, REACHABILITY_RULE
+from monitor.alerting.rules import FROZEN_RULE, NO_DATA_RULE, REACHABILITY_RULE
 from monitor.explain.performance import explain_metric
 from monitor.explain.samples import Samples
-from monitor.explain.stream import explain_late, explain_silence, late_cause
-from monitor.explain.words import explain, explain_days, explain_duplicates, explain_rows, explain_warnings
+from monitor.explain.stream import explain_frozen, explain_late, explain_pause, explain_silence, late_cause
+from monitor.explain.words import OF_STREAM, explain, explain_days, explain_duplicates, explain_rows, explain_warnings
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
 from monitor.stream.events import FEATURES, EventBatch, Nanos, Partition, SeriesKey
 
@@ -129,7 +129,7 @@ class Narrator:
         return self._of_counts(evidence, counts) if counts.size else ""
 
     def _of_counts(self, evidence: Evidence, counts: Ints) -> str:
-        if evidence.detector in {LATENESS_RULE, REACHABILITY_RULE}:
+        if evidence.detector in OF_STREAM:
             return self._of_stream(evidence, *counts.tolist())
         if evidence.feature == volume.FEATURE:
             return explain_rows(*counts.tolist())
@@ -141,8 +141,17 @@ class Narrator:
         feature = self._features[evidence.feature]
         return explain(feature, feature.counts, counts, evidence.chart, self.samples)
 
+    def _of_freeze(self, evidence: Evidence, value: float, rows: int) -> str:
+        """At which value a feature stands still; one that is no longer there says nothing."""
+        feature = self._features.get(evidence.feature)
+        return "" if feature is None else explain_frozen(feature, value, rows)
+
     def _of_stream(self, evidence: Evidence, *counts: int) -> str:
-        """What is wrong with a topic, or with a partition."""
+        """What is wrong with a topic, a partition, or a feature that stands still."""
+        if evidence.detector == FROZEN_RULE:
+            return self._of_freeze(evidence, float(np.frombuffer(evidence.counts, "<f8")[0]), counts[1])
+        if evidence.detector == NO_DATA_RULE:
+            return explain_pause(*counts)
         if evidence.detector == REACHABILITY_RULE:
             return explain_silence(*counts)
         behind, (late, events) = self._behind(), counts

@@ -8,6 +8,7 @@ from monitor.alerting.metrics import JudgedBy, MetricEvidence
 from monitor.facts import ClassCoverage, PerformanceEstimated, PerformanceJudged
 
 MOST_DECIMALS, USUAL_DECIMALS = 6, 4
+LARGE = 10.0  # numbers from here on need no decimals
 JUDGES = {JudgedBy.CHART: "its chart", JudgedBy.BETS: "the e-detector"}
 
 
@@ -20,7 +21,7 @@ def explain_metric(metric: MetricEvidence) -> str:
     >>> explain_metric(MetricEvidence(bound=0.91, at_least=True, by=(JudgedBy.CHART, JudgedBy.BETS), usual=0.91, **judged))
     '0.91 → 0.84 (0.83 to 0.85) by its chart and the e-detector, 71 % of labels in'
     """
-    decimals = decimals_of(metric.upper - metric.lower)
+    decimals = max(decimals_of(metric.upper - metric.lower), USUAL_DECIMALS // 2 if abs(metric.value) < LARGE else 0)
     value, low, high = (f"{number:.{decimals}f}" for number in (metric.value, metric.lower, metric.upper))
     held = f"{value} ({low} to {high})"
     judges = [JUDGES[each] for each in metric.by if each in JUDGES]

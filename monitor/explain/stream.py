@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from monitor.explain.figures import dated, share, thousands
+from detectors.baseline import CategoricalBaseline, FeatureBaseline
+from monitor.explain.figures import dated, plain, share, thousands
+from monitor.explain.samples import legible
 from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
 
 DISORDER = "they are out of order within a partition by more than the lateness"
@@ -28,6 +30,21 @@ def explain_late(late: int, events: int, cause: str) -> str:
     """
     words = f"{share(late / events)} of {thousands(events)} events too late to be counted"
     return f"{words}: {cause}" if cause else words
+
+
+def explain_frozen(feature: FeatureBaseline, value: float, rows: int) -> str:
+    """Say at which value a feature stands still, and in how many rows."""
+    named = legible(feature.categories[int(value)]) if isinstance(feature, CategoricalBaseline) else plain(value)
+    return f"is {named} in each of {thousands(rows)} rows"
+
+
+def explain_pause(since: int, most: int) -> str:
+    """Say since when, in seconds, no event has come, and how long a pause may be.
+
+    >>> explain_pause(0, 5400)
+    'have not come since 1970-01-01 00:00; a pause of 90 minutes is not usual here'
+    """
+    return f"have not come since {dated(since * SECOND)}; a pause of {most * SECOND / MINUTE:.3g} minutes is not usual here"
 
 
 def explain_silence(since: int) -> str:

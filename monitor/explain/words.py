@@ -8,7 +8,15 @@ from detectors.charts import IncidentKind
 from detectors.features import Ints
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
-from monitor.alerting.rules import BUDGET_RULE, LATENESS_RULE, PERFORMANCE_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
+from monitor.alerting.rules import (
+    BUDGET_RULE,
+    FROZEN_RULE,
+    LATENESS_RULE,
+    NO_DATA_RULE,
+    PERFORMANCE_RULE,
+    REACHABILITY_RULE,
+    SELF_CHECK_RULE,
+)
 from monitor.explain.categories import category_parts
 from monitor.explain.figures import dated, plain, thousands
 from monitor.explain.numbers import number_parts
@@ -182,6 +190,8 @@ def _self_check(changed: AlertChanged, name: str) -> str:
 OF_STREAM = {  # what a model does, and when it is over
     LATENESS_RULE: ("misses many events", "gets its events in time again"),
     REACHABILITY_RULE: ("is not judged", "is judged again: every partition answers"),
+    FROZEN_RULE: ("is frozen", "varies again"),
+    NO_DATA_RULE: ("gets no data", "gets data again"),
 }
 
 
@@ -191,15 +201,20 @@ def _of_stream(changed: AlertChanged, name: str, words: tuple[str, str], told: s
     if changed.after not in OPEN:
         return f"{name} {over}"
     head = f"{name} {does} since {dated(changed.since)}{told}"
-    return _listed(head, [f"{each.feature} {legible(each.words, LONGEST_SUMMARY)}" for each in changed.evidence])
+    return _listed(
+        head, [f"{_known(each.feature)} {legible(each.words, LONGEST_SUMMARY)}" for each in changed.evidence]
+    )
 
 
 def _one(evidence: Evidence) -> str:
     words = evidence.words or f"{evidence.detector} {plain(evidence.score)} > {plain(evidence.threshold)}"
-    name = evidence.feature
-    known = name.strip("_") if name.startswith("__") else name  # __prediction__, __volume__
     pace = " (keeps moving)" if evidence.moving else ""
-    return f"{legible(known, LONGEST_NAME)} {legible(words, LONGEST_SUMMARY)}{pace}"
+    return f"{legible(_known(evidence.feature), LONGEST_NAME)} {legible(words, LONGEST_SUMMARY)}{pace}"
+
+
+def _known(name: str) -> str:
+    """What people call a feature: __prediction__ and __volume__ without their marks."""
+    return name.strip("_") if name.startswith("__") else name
 
 
 def _listed(head: str, items: Sequence[str]) -> str:

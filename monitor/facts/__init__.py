@@ -33,6 +33,7 @@ from monitor.facts.performance import (
     PerformanceJudged,
     ReliabilityTold,
 )
+from monitor.facts.requests import RequestsServed, WindowRequests
 from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,
@@ -110,6 +111,7 @@ Fact = (
     | PerformanceEstimated
     | JoinCounted
     | LabelDelays
+    | RequestsServed
 )
 
 __all__ = [
@@ -161,6 +163,7 @@ __all__ = [
     "RateImproved",
     "RecordsSkipped",
     "ReliabilityTold",
+    "RequestsServed",
     "RetrainDecided",
     "SourceAnswered",
     "SourceTroubled",
@@ -171,6 +174,7 @@ __all__ = [
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",
+    "WindowRequests",
     "WindowScored",
     "WindowSpan",
 ]

@@ -8,6 +8,7 @@ from typing import overload
 from detectors import Baseline, PackedSketch, Tally
 from detectors.charts import ChartPoint
 from monitor.alerting.table import ScoreTable
+from monitor.facts.requests import WindowRequests
 from monitor.stream.events import Nanos, SeriesKey
 
 
@@ -97,6 +98,7 @@ class WindowClosed:
     quality: Sequence[FeatureQuality]
     ids: WindowIds | None = None
     group_rows: float | None = None
+    requests: WindowRequests | None = None  # None where nothing is told of them
 
     def __post_init__(self) -> None:
         if isinstance(self.quality, list):  # as msgspec reads a sequence

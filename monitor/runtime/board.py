@@ -49,6 +49,7 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
+    RequestsServed,
     RetrainDecided,
     SourceAnswered,
     SourceTroubled,
@@ -60,6 +61,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
+from monitor.runtime.requests import RequestCounts
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.scoring import DRIFT, INSUFFICIENT
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
@@ -219,6 +221,9 @@ class Board:
         default_factory=dict
     )  # likewise, the last windows of the last age, without tables
     delays: Mapping[SeriesKey, LabelDelays] = field(default_factory=dict)  # likewise, of all labels since the start
+    requests: Mapping[SeriesKey, RequestCounts] = field(
+        default_factory=dict
+    )  # of series that tell of them, since the start
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
@@ -374,6 +379,8 @@ class Board:
                 self._perform(fact)
             case PerformanceEstimated(key):
                 self.estimated = {**self.estimated, key: fact}
+            case RequestsServed(key):
+                self.requests = {**self.requests, key: self.requests.get(key, RequestCounts()).plus(fact)}
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):

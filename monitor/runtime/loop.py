@@ -21,6 +21,7 @@ from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 
 CLOCK_JUMP: Nanos = SECOND  # more than that between wall clock and monotonic clock from one turn to the next
+REST: Nanos = 10 * SECOND  # processing time from one look at who gets nothing to the next
 POLL = 0.1  # seconds; a stop is noticed as soon
 COLLECT_AFTER = 200_000  # container objects: a batch makes tens of thousands, all freed by their reference counts
 
@@ -64,6 +65,7 @@ class Loop:
         self._rows = RowsWatch(series.spec for series in pipeline.series.values())
         self._silent: dict[Partition, Nanos] = {}  # since when
         self._silence_told: Nanos = 0
+        self._rested_at: Nanos = 0
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
@@ -93,7 +95,8 @@ class Loop:
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         facts += self._pipeline.ingest(arrived, now)
-        facts += self._explainer.explain([*self._pipeline.advance(), *self._silence(poll, now), *self._decide(now)])
+        advanced = [*self._pipeline.advance(), *self._silence(poll, now), *self._rest(now), *self._decide(now)]
+        facts += self._explainer.explain(advanced)
         facts += self._rows.see(facts)
         facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
@@ -107,6 +110,13 @@ class Loop:
         if told:
             self._silent, self._silence_told = told[-1], now
         return [each for silent in told for each in self._pipeline.silence(silent, now)]
+
+    def _rest(self, now: Nanos) -> list[Fact]:
+        """Let the pipeline have, now and then, that time goes on though nothing comes."""
+        if abs(now - self._rested_at) < REST:
+            return []
+        self._rested_at = now
+        return self._pipeline.rest(now)
 
     def _decide(self, now: Nanos) -> list[Fact]:
         """Take what people ask for, between polls; end what they decided for so long."""

@@ -15,9 +15,10 @@ from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
-from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, FROZEN_RULE, PERFORMANCE_RULE, Severity
 from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
+from monitor.runtime import requests
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -160,6 +161,14 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_join_predictions_total": Spec(
         "counter", "Predictions that wait for labels, and those that cannot: late, without_id", (*SERIES, "outcome")
+    ),
+    "driftd_request_latency_seconds": Spec("histogram", "What the requests took that predictions answered", SERIES),
+    "driftd_requests_total": Spec("counter", "Requests by whether they failed: ok, error", (*SERIES, "outcome")),
+    "driftd_request_error_ratio": Spec("gauge", "Share of the requests of the last closed window that failed", SERIES),
+    "driftd_frozen_since_timestamp_seconds": Spec(
+        "gauge",
+        "Event time since which the feature is frozen: one value in every row, where the reference has more; absent of all that varies",
+        FEATURE,
     ),
     "driftd_calibration_info": Spec(
         "gauge",
@@ -329,6 +338,8 @@ class Exposition:
             yield name, [_text(name, counter.items())]
         yield "driftd_checkpoint_duration_seconds", _histogram(board.checkpoint_durations)
         yield from _of_performance(board)
+        windows = {key: series.window.requests for key, series in board.series.items() if series.window is not None}
+        yield from requests.families(board.requests, {key: each for key, each in windows.items() if each is not None})
 
     def _written(self, board: Board) -> list[dict[str, bytes]]:
         """The text of every series, written anew where another window was closed."""
@@ -537,6 +548,7 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_alert_state", (rules | {labels: int(worst(found)) for labels, found in states.items()}).items()
     yield "driftd_incident_open", _of_incidents(board, how_open)
     yield "driftd_incident_severity", _of_incidents(board, how_bad)
+    yield "driftd_frozen_since_timestamp_seconds", _frozen(board)
     trailing = [((*_labels(key), feature), trails) for (key, feature), trails in board.trailing.items()]
     yield "driftd_trailing_seconds", [(labels, trails.days * DAY / SECOND) for labels, trails in trailing]
     shifts = [(labels, trails.shift) for labels, trails in trailing if trails.shift is not None]
@@ -545,6 +557,14 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_calibration_suspect", [(labels, int(suspect)) for labels, suspect in board.suspect.items()]
     yield "driftd_allowance_ratio", board.widened.items()
     yield "driftd_holiday", [(labels, int(holiday)) for labels, holiday in board.holiday.items()]
+
+
+def _frozen(board: Board) -> Iterator[Value]:
+    """Since when each frozen feature is."""
+    for (key, rule, _), alert in board.alerts.items():
+        for each in alert.evidence if rule == FROZEN_RULE and alert.state in OPEN else ():
+            if each.since is not None:
+                yield (*_labels(key), each.feature), each.since / SECOND
 
 
 def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Value]:

@@ -24,6 +24,7 @@ from monitor.runtime import truths
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.runtime.estimated import difference_item, estimated, metric_item
+from monitor.runtime.requests import document
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
@@ -64,6 +65,7 @@ def model(
         "model": key.model,
         "version": key.version,
         "window": None if window is None else window_item(window) | {"ids": ids_item(window.ids)},
+        "requests": None if window is None else document(window.requests),
         "calibration": series.calibration,
         "learning": None if series.learning is None else learning_item(series.learning),
         "learnt": None if series.learnt is None else {"at": rfc3339(series.learnt.at), **learnt_item(series.learnt)},

@@ -49,6 +49,7 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    RequestsServed,
     RetrainDecided,
     SourceTroubled,
     StateReset,
@@ -82,8 +83,10 @@ UNSPOKEN = frozenset(
         JoinCounted,
         LabelDelays,
         PerformanceEstimated,
+        RequestsServed,
     }
 )
+ABSENT = frozenset({"missing", "latency_missing"})  # reasons of what is not there: counted, and nothing to complain of
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
@@ -174,7 +177,7 @@ class Telemetry:
                 self._complain(logging.ERROR, "checkpoint.failed", error=error)
             case EventsRejected(topic, reason, count):
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
-            case FieldsRejected(topic, reason, count) if reason != "missing":
+            case FieldsRejected(topic, reason, count) if reason not in ABSENT:
                 self._complain(logging.WARNING, "fields.rejected", topic=topic, reason=reason, count=count)
             case _:
                 self._say_source(fact)

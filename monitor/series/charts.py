@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,12 +42,12 @@ from monitor.facts import (
 from monitor.series.alerts import Teller
 from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, onsets
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
-from monitor.series.operators import Operator
+from monitor.series.operators import NOWHERE, Elsewhere, Operator
 from monitor.series.records import Entry
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
-NAME = "charts"
+NAME, HELD = "charts", "held"
 RATES = CHARTS.index("missing")  # the first of the charts of rates
 MOST_WORDED = 50  # features of an incident, those in front, whose counts are kept for words
 STAYING = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED, LevelStep.TAKEN})
@@ -57,9 +58,16 @@ class ChartBudget(Operator[Sketch]):
     """The charts of one series with its incidents, one of each kind, and its self-check."""
 
     name = NAME
-    kinds = (NAME, INCIDENT)
+    kinds = (NAME, INCIDENT, HELD)
 
-    def __init__(self, key: SeriesKey, reference: Reference, plan: BudgetSpec, calibration: str) -> None:
+    def __init__(
+        self,
+        key: SeriesKey,
+        reference: Reference,
+        plan: BudgetSpec,
+        calibration: str,
+        elsewhere: Elsewhere = NOWHERE,
+    ) -> None:
         self.charts = Charts(reference, plan)
         self._key = key
         self._reference = reference
@@ -71,6 +79,8 @@ class ChartBudget(Operator[Sketch]):
         self.check = IncidentAlert(Teller(key, BY_SELF_CHECK, *told, IncidentKind.SERVICE), {EVERY_FEATURE})
         self._alerts = (*self.incidents.values(), self.check)
         self._matters: Matters = {}
+        self._elsewhere = elsewhere
+        self._held: frozenset[str] = frozenset()  # of which it is told elsewhere, or was when they began to fire
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
         self._uncharted: Sketch | None = None  # what came since the last subgroup
         self._changed = True
@@ -94,7 +104,7 @@ class ChartBudget(Operator[Sketch]):
         self._suspect(point)
         span = Span(point.start, point.end)
         found: dict[IncidentKind, list[FiringFeature]] = {kind: [] for kind in self.incidents}
-        kept = matters(self._reader.read(point), self._matters, point.end)
+        kept = matters(self._not_held(self._reader.read(point)), self._matters, point.end)
         self._matters = begun(kept, self._matters, point.end)
         for each in kept:
             found[each.kind].append(each)
@@ -106,6 +116,12 @@ class ChartBudget(Operator[Sketch]):
         doubts = [evidence_of_self_check(point)] if point.suspect else []
         doubted = {EVERY_FEATURE: self.check.incident.since(span)} if point.suspect else {}
         return [*episodes, self.check.incident.follow(doubted, doubts, span)]
+
+    def _not_held(self, firing: Sequence[FiringFeature]) -> list[FiringFeature]:
+        """What fires and is not told elsewhere: what is held is so until it fires no more."""
+        held = frozenset(self._elsewhere.features) | (self._held & {each.feature for each in firing})
+        self._held = held
+        return [each for each in firing if each.feature not in held] if held else list(firing)
 
     def _settled(self, changes: Sequence[LevelChange]) -> None:
         """Let the incidents know which of their features stay at a new level."""
@@ -209,14 +225,18 @@ class ChartBudget(Operator[Sketch]):
 
     def changes(self) -> list[Entry]:
         """The charts, if any pane came, and the incidents, if they changed."""
-        charts = [Entry(NAME, self.charts.to_bytes())] if self._changed else []
+        charts = [Entry(NAME, self.charts.to_bytes()), self._held_row()] if self._changed else []
         incidents, before = incident_entry(self._alerts, self._matters), self._written
         self._changed, self._written = False, incidents
         return charts if incidents == before else [*charts, incidents]
 
     def snapshot(self) -> list[Entry]:
         """A row of the charts, a row of all incidents."""
-        return [Entry(NAME, self.charts.to_bytes()), incident_entry(self._alerts, self._matters)]
+        held = [self._held_row()] if self._held else []
+        return [Entry(NAME, self.charts.to_bytes()), *held, incident_entry(self._alerts, self._matters)]
+
+    def _held_row(self) -> Entry:
+        return Entry(HELD, msgspec.json.encode(sorted(self._held)) if self._held else None)
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the charts, unless their reference has changed, and the incidents in any case."""
@@ -225,6 +245,8 @@ class ChartBudget(Operator[Sketch]):
         for entry in entries if alike else ():
             if entry.kind == NAME:
                 facts += self._restore(entry.held)
+            elif entry.kind == HELD:
+                self._held = frozenset(msgspec.json.decode(entry.held, type=list[str]))
         return facts
 
     def _restore(self, charts: bytes) -> list[Fact]:

@@ -5,65 +5,31 @@ one that was counted are passed over; windows of few labels are counted together
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from detectors.calibration.arl import DRIFT
-from detectors.charts import IncidentKind
-from detectors.charts.bets import BettingDesign, BettingEvidence
-from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.charts import IncidentKind, LevelStep
 from detectors.performance import Measured
-from detectors.performance.bounded import LossSum, loss_of
-from monitor.alerting.alerts import Alert, AlertState, Span
+from detectors.performance.bounded import loss_of
+from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_PERFORMANCE
 from monitor.alerting.episodes import OPEN, Evidence, worst
 from monitor.alerting.metrics import JudgedBy, MetricEvidence, metric_feature
-from monitor.alerting.rules import AlertRule, Severity, Signal
-from monitor.facts import AlertSeen, Fact, PerformanceJudged, StateReset, WindowSpan
+from monitor.alerting.rules import Severity
+from monitor.facts import AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.incident import IncidentAlert, SavedIncident
+from monitor.series.judged import measured
+from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
 from monitor.series.records import Entry
 from monitor.series.truth import Truth
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.events import DAY, Nanos, SeriesKey
 
 DECISION = "decision"  # kind of the row
 FEWEST = 50  # labelled rows of a window that is judged by itself
-GROWN = 2.0  # times what was told
-
-
-@dataclass(frozen=True, slots=True)
-class MetricJudge:
-    """A metric and what it is held against. `arl`: windows between false alarms; `severity` None: by how much worse it is.
-
-    `usual`: the metric in the reference. Of an e-detector the bound is the metric at the loss that it bets against.
-    """
-
-    metric: str
-    source: JudgedBy
-    bound: MetricBound
-    arl: float
-    hold: int = 1
-    keep_firing_for: int = 2
-    severity: Severity | None = Severity.CRITICAL
-    usual: float | None = None
-
-    @property
-    def name(self) -> str:
-        """What it is called among the saved ones."""
-        return f"{self.metric}/{self.source.value}/{'at_least' if self.bound.at_least else 'at_most'}"
-
-    @property
-    def rule(self) -> AlertRule:
-        """Its hysteresis."""
-        return replace(BY_PERFORMANCE, hold=self.hold, keep_firing_for=self.keep_firing_for)
-
-    @property
-    def limit(self) -> float:
-        """The loss that an e-detector bets against."""
-        return 1 - self.bound.value if self.bound.at_least else self.bound.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +39,7 @@ class DecisionSpec:
     judges: tuple[MetricJudge, ...]
     reference: str  # its hash
     span: Nanos = 0
+    settle_ns: Nanos = DAY * 7  # after which a metric that stays worse than the reference's is how it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +74,6 @@ class Judged:
         return self.labelled / self.predictions
 
 
-class SavedJudge(msgspec.Struct):
-    """A judge as saved."""
-
-    made_under: str
-    alert: Alert
-    since: Nanos | None
-    told: float
-    bound: BoundEvidence | None = None
-    bets: BettingEvidence | None = None
-
-
 class SavedDecision(msgspec.Struct):
     """All of it as saved."""
 
@@ -131,81 +87,12 @@ class SavedDecision(msgspec.Struct):
     ] = []  # by bench: windows too short or of too few labels, counted together
 
 
-class Judge:
-    """One judge at work."""
-
-    def __init__(self, spec: MetricJudge) -> None:
-        self.spec = spec
-        self.alert = Alert()
-        self.since: Nanos | None = None  # end of the first window of the run
-        self.told = 0.0  # how far beyond the bound it surely was, when that was told last
-        self.grown = False
-        bets = spec.source is JudgedBy.BETS
-        self._design = BettingDesign(spec.limit, spec.arl) if bets else BoundDesign.of(spec.arl)
-        self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
-
-    @property
-    def score(self) -> float:
-        """The evidence over what is asked for."""
-        if isinstance(self.evidence, BettingEvidence):
-            assert isinstance(self._design, BettingDesign)
-            return self.evidence.score(self._design)
-        assert isinstance(self._design, BoundDesign)
-        return self.evidence.score(self._design)
-
-    def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
-        """Take one more window."""
-        open_before = self.alert.state in OPEN
-        self._add(metric, loss)
-        if self.evidence.run.windows == 1:
-            self.since = at.end
-        self.alert = self.alert.step(self.spec.rule, self._signal(metric), at)
-        surely = self.spec.bound.surely_beyond(metric.value, metric.interval)
-        self.grown = open_before and surely >= GROWN * self.told > 0
-        if self.alert.state in OPEN and (self.grown or not open_before):
-            self.told = max(surely, abs(self.spec.bound.beyond(self.evidence.run.value)))
-        if open_before and self.alert.state is AlertState.INACTIVE:
-            self.evidence, self.told = self.evidence.forgotten(), 0.0
-
-    def _add(self, metric: Measured, loss: LossSum | None) -> None:
-        if isinstance(self.evidence, BoundEvidence):
-            self.evidence = self.evidence.plus(self.spec.bound, metric)
-        elif loss is not None:
-            assert isinstance(self._design, BettingDesign)
-            self.evidence = self.evidence.plus(self._design, metric, loss)
-
-    def _signal(self, metric: Measured) -> Signal:
-        """Evidence opens an alert; a window that is right by itself is one on the way to its end."""
-        if self.alert.state not in OPEN:
-            return Signal.BREACH if self.score > 1 else Signal.CLEAR
-        return Signal.BREACH if self._is_wrong(metric) else Signal.CLEAR
-
-    def _is_wrong(self, metric: Measured) -> bool:
-        if self.spec.source is not JudgedBy.CHART:
-            return self.spec.bound.beyond(metric.value) > 0
-        deviate = self.spec.bound.deviate(metric)
-        return deviate is None or deviate > DRIFT
-
-    # --- state --------------------------------------------------------------------------------------------------
-
-    def saved(self, made_under: str) -> SavedJudge:
-        """It as saved."""
-        bound, bets = (
-            self.evidence if isinstance(self.evidence, kind) else None for kind in (BoundEvidence, BettingEvidence)
-        )
-        return SavedJudge(made_under, self.alert, self.since, self.told, bound, bets)  # type: ignore[arg-type]
-
-    def restore(self, saved: SavedJudge) -> None:
-        """Take it up again."""
-        self.alert, self.since, self.told = saved.alert, saved.since, saved.told
-        self.evidence = saved.bound or saved.bets or self.evidence
-
-
 @dataclass(slots=True)
 class Bench:
     """Judges who see the same windows: none shorter than `span`, nor of fewer labels than are enough."""
 
     judges: list[Judge]
+    truth: Truth
     span: Nanos = 0
     held: Judged | None = None  # what is counted together so far
 
@@ -216,7 +103,7 @@ class Bench:
         self.held = window if short or window.labelled < FEWEST else None
         if self.held is not None:
             return None
-        metrics = window.counts.metrics()
+        metrics = measured(self.truth, window.counts)
         for judge in self.judges:
             metric = metrics[judge.spec.metric]
             if isinstance(metric, Measured):
@@ -236,7 +123,7 @@ class PerformanceDecision:
         self._counted_until: Nanos | None = None
         absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
         relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
-        benches = Bench(absolute), Bench(relative, spec.span)
+        benches = Bench(absolute, truth), Bench(relative, truth, spec.span)
         self._benches = [each for each in benches if each.judges]
         self._window: WindowSpan | None = None
         self.changed = True  # since it was last written
@@ -256,10 +143,38 @@ class PerformanceDecision:
 
     def _follow(self, window: Judged) -> list[Fact]:
         self._window = WindowSpan(window.span.start, window.span.end, window.labelled)
+        settled = self._settle(window.span)
         evidence = self._evidence(window)
         since, states = self._standing()
         episodes = self.alert.incident.follow(since, evidence, window.span, states)
-        return self.alert.told(episodes, self._window)
+        return [*settled, *self.alert.told(episodes, self._window)]
+
+    def _settle(self, at: Span) -> list[LevelChanged]:
+        """Hold what has stayed worse than the reference for long to what it has become, unless a threshold is broken."""
+        names = []
+        for metric, judges in self._active().items():
+            absolute = any(each.spec.source is JudgedBy.THRESHOLD for each in judges)
+            if not absolute and any(each.settles(at, self.spec.settle_ns) for each in judges):
+                names += [metric_feature(metric)] if _accepted(judges, None) else []
+        self.alert.incident.settle(names)
+        return [LevelChanged(self._key, at.end, name, LevelStep.SETTLED) for name in names]
+
+    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
+        """Take these metrics, all where none is named, as they are for how they should be; thresholds stand."""
+        names = [
+            metric_feature(metric)
+            for metric in dict.fromkeys(each.spec.metric for each in self.judges)
+            if (not features or metric_feature(metric) in features)
+            and _accepted([each for each in self.judges if each.spec.metric == metric], until)
+        ]
+        if not names:
+            return []
+        self.changed = True
+        self.alert.incident.settle(names)
+        over = set(names) - {metric_feature(metric) for metric in self._active()}
+        episodes = self.alert.incident.without(over, Span(at, at))
+        changes = [LevelChanged(self._key, at, name, LevelStep.ACCEPTED, until) for name in names]
+        return [*changes, *self.alert.told(episodes, WindowSpan(at, at, 0))]
 
     def _active(self) -> dict[str, list[Judge]]:
         """The judges that are not inactive, by metric."""
@@ -275,7 +190,7 @@ class PerformanceDecision:
         for metric, judges in self._active().items():
             name = metric_feature(metric)
             states[name] = worst(each.alert.state for each in judges)
-            since[name] = min(_since(each) for each in judges if each.alert.state is states[name])
+            since[name] = min(since_of(each) for each in judges if each.alert.state is states[name])
         return since, states
 
     def _evidence(self, window: Judged) -> list[Evidence]:
@@ -295,7 +210,7 @@ class PerformanceDecision:
 
     def _made_under(self, judge: MetricJudge) -> str:
         """What a judge is made under: when it changes, what speaks for it says nothing any more."""
-        return msgspec.json.encode([judge, replace(self._truth, metrics=())]).decode()
+        return msgspec.json.encode([judge, replace(self._truth, metrics=(), ranges=())]).decode()
 
     def changes(self) -> list[Entry]:
         """A row of it, if it changed."""
@@ -372,16 +287,15 @@ def forgotten(key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
     return alert.told(alert.incident.without(names, Span(window.start, window.end)), window)
 
 
+def _accepted(judges: Sequence[Judge], until: Nanos | None) -> list[Judge]:
+    """Those that now hold a metric to what it is."""
+    return [judge for judge in judges if judge.accept(until)]
+
+
 def _copied(counts: Any) -> Any:
     copy = type(counts).empty(counts.task)
     copy.add(counts)
     return copy
-
-
-def _since(judge: Judge) -> Nanos:
-    since = judge.since if judge.since is not None else judge.alert.since
-    assert since is not None
-    return since
 
 
 def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
@@ -398,8 +312,8 @@ def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
         pvalue=None,
         rows=int(run.rows),
         chart=spec.source.value,
-        since=min(_since(each) for each in firing),
-        effect=run.value - (spec.bound.value if spec.usual is None else spec.usual),
+        since=min(since_of(each) for each in firing),
+        effect=run.value - spec.where - first.shift,
         severity=Severity.CRITICAL if Severity.CRITICAL in severities else severities[0],
         grown=any(each.grown for each in firing),
         measured=MetricEvidence(
@@ -407,22 +321,11 @@ def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
             value=run.value,
             lower=low,
             upper=high,
-            bound=spec.bound.value,
+            bound=first.bound.value,
             at_least=spec.bound.at_least,
             by=tuple(each.spec.source for each in firing),
             windows=run.windows,
             coverage=window.coverage,
-            usual=spec.usual,
+            usual=None if spec.usual is None else spec.usual + first.shift,
         ),
     )
-
-
-NOTABLE_POINTS, NOTABLE_RISE = 0.02, 0.1  # of a share or an area, and of a loss: critical
-
-
-def by_size(judge: MetricJudge, run: Pooled) -> Severity:
-    """How bad it is that a metric is worse than in the reference."""
-    usual = judge.bound.value if judge.usual is None else judge.usual
-    worse = usual - run.value if judge.bound.at_least else abs(run.value) - abs(usual)
-    notable = NOTABLE_POINTS if judge.bound.at_least else NOTABLE_RISE * abs(usual)
-    return Severity.CRITICAL if worse >= notable else Severity.WARNING

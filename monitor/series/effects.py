@@ -16,7 +16,7 @@ from monitor.facts import Fact, WindowSpan
 from monitor.series.accepted import ACCEPTED, AcceptedLevels
 from monitor.series.alerts import calling
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
-from monitor.series.operators import Operator
+from monitor.series.operators import NOWHERE, Elsewhere, Operator
 from monitor.series.records import Entry
 from monitor.stream.events import Nanos
 from monitor.stream.windows import ClosedWindow
@@ -32,7 +32,12 @@ class EffectBudget(Operator[Sketch]):
     kinds = (INCIDENT, ACCEPTED)
 
     def __init__(
-        self, reference: Reference, alert: IncidentAlert, min_rows: int, holidays: Holidays = NO_HOLIDAYS
+        self,
+        reference: Reference,
+        alert: IncidentAlert,
+        min_rows: int,
+        holidays: Holidays = NO_HOLIDAYS,
+        elsewhere: Elsewhere = NOWHERE,
     ) -> None:
         self.alert = alert
         self._reference = reference
@@ -41,6 +46,7 @@ class EffectBudget(Operator[Sketch]):
         self._levels_changed = False
         self._written: Entry | None = None  # the row of the incident that the store holds
         self._holidays = holidays
+        self._elsewhere = elsewhere
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let the incident take one window; one of a holiday says nothing of ordinary days."""
@@ -49,6 +55,7 @@ class EffectBudget(Operator[Sketch]):
         alert, incident = self.alert, self.alert.incident
         self._levels_changed |= self._levels.see(window.sketch, window.end, max(FEWEST_ROWS, self._min_rows))
         called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])
+        called = {name: score for name, score in called.items() if name not in self._elsewhere.features}
         span = Span(window.start, window.end)
         episodes = incident.step(called, span)
         evidence = alert.state.evidence()

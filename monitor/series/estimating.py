@@ -12,9 +12,10 @@ import msgspec
 from detectors import Reference, Sketch
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, MetricTold, PerformanceEstimated
+from monitor.series.judged import costs_of
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.series.truth import METRICS, Truth, told
+from monitor.series.truth import Truth, told
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import ClosedWindow
 
@@ -25,36 +26,37 @@ NOT_ESTIMATED: Final = "not estimated without labels"
 
 @dataclass(frozen=True, slots=True)
 class EstimateSpec:
-    """By what a series' performance is estimated: an estimator of the library, or why there is none. `metrics` are those told; none: all."""
+    """By what a series' performance is estimated: an estimator of the library, or why there is none; `truth` says which metrics are told."""
 
-    task: str
+    truth: Truth
     estimator: Any = field(default=None, compare=False)
     because: str | None = None
-    metrics: tuple[str, ...] = ()
-    fingerprint: str = ""  # what an estimate that was saved must have been made under
+
+    @property
+    def fingerprint(self) -> str:
+        """What an estimate that was saved must have been made under."""
+        return msgspec.json.encode([self.truth.threshold, self.truth.metrics, self.truth.costs]).decode()
 
     def told(self, window: Any) -> tuple[tuple[MetricTold, ...], int, float]:
         """The metrics of a window, its predictions, and the share of them that are unlike any labelled one of the reference."""
         if self.because is not None:
-            return self.nothing(self.because, 0), 0, 0.0
-        found = self.estimator.estimate(window)
+            return self._nothing(self.because, 0), 0, 0.0
+        costs = costs_of(self.truth)
+        found = self.estimator.estimate(window) if costs is None else self.estimator.estimate(window, costs=costs)
         if found.rows < FEWEST:
-            return self.nothing(f"{found.rows} predictions, fewer than {FEWEST}", found.rows), found.rows, found.outside
-        return tuple(self._metric(name, found) for name in self.names), found.rows, found.outside
+            because = f"{found.rows} predictions, fewer than {FEWEST}"
+            return self._nothing(because, found.rows), found.rows, found.outside
+        return tuple(_metric(name, found) for name in self.truth.names), found.rows, found.outside
 
-    def _metric(self, name: str, found: Any) -> MetricTold:
-        if name not in found.metrics:
-            return MetricTold(name, None, None, None, found.rows, NOT_ESTIMATED)
-        return told(name, found.metrics[name])
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The metrics that are told."""
-        return self.metrics or METRICS[self.task]
-
-    def nothing(self, because: str, rows: int) -> tuple[MetricTold, ...]:
+    def _nothing(self, because: str, rows: int) -> tuple[MetricTold, ...]:
         """Each metric absent, for one reason."""
-        return tuple(MetricTold(name, None, None, None, rows, because) for name in self.names)
+        return tuple(MetricTold(name, None, None, None, rows, because) for name in self.truth.names)
+
+
+def _metric(name: str, found: Any) -> MetricTold:
+    if name not in found.metrics:
+        return MetricTold(name, None, None, None, found.rows, NOT_ESTIMATED)
+    return told(name, found.metrics[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ class Estimating(Operator[Sketch]):
         """Estimate a closed window by its predictions."""
         del scores
         metrics, rows, outside = self._spec.told(window.sketch)
-        self.last = PerformanceEstimated(self._key, window.start, window.end, self._spec.task, rows, outside, metrics)
+        self.last = PerformanceEstimated(
+            self._key, window.start, window.end, self._spec.truth.task, rows, outside, metrics
+        )
         self._changed = True
         return [self.last]
 
@@ -116,15 +120,13 @@ def estimate_spec(reference: Reference, truth: Truth) -> EstimateSpec | None:
     performance = reference.performance
     if performance is None:
         return None
-    fingerprint = msgspec.json.encode([truth.threshold, truth.metrics]).decode()
     if truth.task != performance.task:
         because = f"labels of the reference are of task {performance.task}, the model is of {truth.task}"
-        return EstimateSpec(truth.task, None, because, truth.metrics, fingerprint)
+        return EstimateSpec(truth, because=because)
     try:
-        estimator = performance.estimator(truth.threshold)
+        return EstimateSpec(truth, performance.estimator(truth.threshold))
     except ValueError as error:
-        return EstimateSpec(truth.task, None, str(error), truth.metrics, fingerprint)
-    return EstimateSpec(truth.task, estimator, None, truth.metrics, fingerprint)
+        return EstimateSpec(truth, because=str(error))
 
 
 def expectation(reference: Reference, truth: Truth) -> EstimateSpec | None:
@@ -136,7 +138,7 @@ def expectation(reference: Reference, truth: Truth) -> EstimateSpec | None:
         estimator = performance.expectation(truth.threshold)
     except ValueError:
         return None
-    return None if estimator is None else EstimateSpec(truth.task, estimator, None, truth.metrics)
+    return None if estimator is None else EstimateSpec(truth, estimator)
 
 
 def _same_labels(performance: Any, truth: Truth) -> bool:

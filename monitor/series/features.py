@@ -14,11 +14,13 @@ from monitor.series.alerts import Teller
 from monitor.series.charts import ChartBudget
 from monitor.series.effects import EffectBudget
 from monitor.series.estimating import Estimating
+from monitor.series.frozen import Frozen
 from monitor.series.history import History, VolumeScorer
 from monitor.series.incident import IncidentAlert
 from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
 from monitor.series.learning import LEARNT, Learning, Lesson
+from monitor.series.nodata import NoData
 from monitor.series.operators import Operator
 from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
@@ -36,17 +38,18 @@ def feature_view(windows: WindowSpec, judging: Judging) -> ViewSpec[Sketch]:
         windows=windows,
         sketches=LayoutSketches(judging.reference.layout),
         fingerprint=f"{judging.reference.hash}:{windows.length}:{windows.slide}",
-        build=lambda key: build(key, judging),
+        build=lambda key: build(key, windows, judging),
         rules=judging.all_rules,
         rules_after=lambda kinds: judging.all_rules if not judging.learns or LEARNT in kinds else judging.first_rules,
     )
 
 
-def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Operator[Sketch]]]:
+def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[FeatureScoring, Sequence[Operator[Sketch]]]:
     """The scoring of a series, and its operators in the order in which they are asked. What is not configured is not there."""
     reference, history = judging.reference, History(judging.window_length)
     bank = AdwinOperator(key, reference, judging.adwin_delta, judging.min_rows)
-    budgets = _budgets(key, judging)
+    frozen = Frozen(key, reference, judging.window_length, judging.min_rows)
+    budgets = _budgets(key, judging, frozen)
     scorers = [
         *(DetectorScorer(detector, reference, judging.min_rows) for detector in window_detectors().values()),
         bank,
@@ -55,24 +58,28 @@ def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Op
     ]
     rules = [Rules(_alerts(key, judging))] if judging.rules else []
     estimating = [] if judging.estimate is None else [Estimating(key, judging.estimate)]
-    stream = LateEvents(key, reference.hash, judging.window_length), Reachability(key, reference.hash)
-    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets, *stream, *estimating]
+    stream = (
+        LateEvents(key, reference.hash, judging.window_length),
+        Reachability(key, reference.hash),
+        NoData(key, windows, judging),
+    )
+    return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *budgets, *stream, *estimating]
 
 
-def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectBudget | Learning]:
+def _budgets(key: SeriesKey, judging: Judging, frozen: Frozen) -> Sequence[ChartBudget | EffectBudget | Learning]:
     reference, plan = judging.reference, judging.plan
     if plan is None:
         return []
 
     def charts(of: Reference, calibration: str) -> ChartBudget:
-        return ChartBudget(key, of, plan, calibration)
+        return ChartBudget(key, of, plan, calibration, frozen)
 
     if reference.calibration is not None:
         return [charts(reference, judging.calibration)]
     teller = Teller(key, BY_EFFECT, reference.hash, judging.window_length, judging.calibration)
     rules = judging.rules_for(BY_EFFECT)
     calendar = plan.calendar(None)
-    effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows, calendar)
+    effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows, calendar, frozen)
     learn = partial(calibrate, holidays=calendar)
     lesson = Lesson(judging.learn_for, judging.window_length, charts, learn, plan.settle_ns)
     return [Learning(key, reference, effects, lesson) if judging.learns else effects]

@@ -6,18 +6,23 @@ from typing import Any
 import detectors
 from detectors.features import Ints
 from monitor.facts import ClassTold, CoverageTest, MetricTold, ReliabilityTold
-from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, Truth, told
+from monitor.series.truth import BINARY, MULTICLASS, Truth, told
 
 MOST_CLASSES = 50  # of a table by class, those with the most labels
 
 
 def metrics_told(truth: Truth, counts: Any, missing: Ints) -> tuple[MetricTold, ...]:
     """The metrics asked for, with so many labels missing by predicted class (the last: of none)."""
-    costs = costs_of(truth)
-    found = counts.metrics() if costs is None else counts.metrics(costs=costs)
-    usual = METRICS[truth.task] if costs is None else (*METRICS[truth.task], MONEY)
+    found = measured(truth, counts)
     bounds = _over_missing(truth, counts, missing)
-    return tuple(told(name, found[name], bounds.get(name)) for name in truth.metrics or usual)
+    return tuple(told(name, found[name], bounds.get(name)) for name in truth.names)
+
+
+def measured(truth: Truth, counts: Any) -> Mapping[str, Any]:
+    """Every metric of counts."""
+    costs = costs_of(truth)
+    found: Mapping[str, Any] = counts.metrics() if costs is None else counts.metrics(costs=costs)
+    return found
 
 
 def costs_of(truth: Truth) -> Any:

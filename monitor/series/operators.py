@@ -27,6 +27,23 @@ class Scored:
     counts: PackedSketch | None = None
 
 
+class Elsewhere(Protocol):
+    """Features of which another operator tells something that is not to be told twice."""
+
+    @property
+    def features(self) -> Collection[str]:
+        """Those of which it is told now."""
+
+
+class Nothing:
+    """None of them."""
+
+    features: Collection[str] = ()
+
+
+NOWHERE = Nothing()
+
+
 class Saved(Protocol):
     """Whoever has state to save. `kinds` are those of its rows, and nobody else's in the view."""
 
@@ -88,6 +105,11 @@ class Operator(Saved, Protocol[S]):
     def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
         """Take the partitions whose leaders are silent at `now`, each since when; processing time."""
         del silent, now
+        return []
+
+    def on_time(self, clock: Nanos, newest: Nanos | None) -> list[Fact]:
+        """Take how far event time has come, and the end of the newest pane that is held, sealed or not; None: there is none."""
+        del clock, newest
         return []
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:

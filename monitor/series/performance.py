@@ -7,7 +7,7 @@ age. So windows of one age alone are ever beside each other.
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -306,6 +306,13 @@ class Performance:
         needed_from = min(until for until in self._judged if until is not None) - self.spec.join.length
         del self._starts[: bisect_left(self._starts, needed_from)]
         return self._counted("label", over)
+
+    # --- what people decide -------------------------------------------------------------------------------------
+
+    def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
+        """Take these metrics as they are for how they should be."""
+        self._changed |= self.decision is not None
+        return [] if self.decision is None else self.decision.accept(features, until, at)
 
     # --- state --------------------------------------------------------------------------------------------------
 

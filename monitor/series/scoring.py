@@ -14,7 +14,7 @@ from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
 from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
-from monitor.facts import Fact, FeaturesTracked, Qualities, WindowClosed, WindowIds, WindowScored
+from monitor.facts import Fact, FeaturesTracked, Qualities, WindowClosed, WindowIds, WindowRequests, WindowScored
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
@@ -63,7 +63,8 @@ class FeatureScoring(Scoring[Sketch]):
         for scorer in self._scorers:
             columns.append(scorer.columns(tally, columns))
         quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
-        closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, ids, self._group_rows(tally))
+        more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
+        closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
         return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
 
     def _group_rows(self, window: Tally) -> float | None:

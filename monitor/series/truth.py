@@ -73,6 +73,11 @@ class Truth:
             return (1.0, 0.0) if self.negative is None else (1.0, 0.0, np.nan)
         return (*map(float, range(len(self.classes))), np.nan)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that are told."""
+        return self.metrics or (METRICS[self.task] if self.costs is None else (*METRICS[self.task], MONEY))
+
     def empty(self) -> Any:
         """Counts of no rows."""
         kinds: dict[str, Any] = {BINARY: detectors.BinaryCounts, MULTICLASS: detectors.MulticlassCounts}

@@ -93,6 +93,15 @@ class View(Generic[S]):
         self._changed = True
         return [fact for operator in self.operators for fact in operator.on_silence(silent, now)]
 
+    def changed(self) -> None:
+        """What its operators hold is to be saved."""
+        self._changed = True
+
+    def judge_time(self, clock: Nanos) -> list[Fact]:
+        """Let the operators take how far event time has come."""
+        newest = self.windows.newest
+        return [fact for operator in self.operators for fact in operator.on_time(clock, newest)]
+
     def close(self, end: Nanos) -> list[Fact]:
         """Seal the pane that ends here, and close the window that does."""
         self._open_rows = 0

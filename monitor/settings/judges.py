@@ -2,27 +2,39 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from detectors import Reference
 from detectors.charts.budget import points_per_month
 from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_reference import MetricReference, metric_references, usual_loss
+from detectors.performance import RegressionCounts
 from detectors.reference.labelled import ReferencePerformance
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
-from monitor.series.deciding import DecisionSpec, MetricJudge
-from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
+from monitor.series.deciding import DecisionSpec
+from monitor.series.judged import measured
+from monitor.series.metric_judge import MetricJudge
+from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth
 from monitor.settings.loading import ConfigError
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 from monitor.settings.thresholds import MetricThresholdSettings
 
-LOSSES = frozenset({"log_loss", "brier", "calibration_error", "bias", "mae", "rmse", "mape", "smape", "quantile_loss"})
+LOSSES = frozenset(
+    {"log_loss", "brier", "calibration_error", "bias", "mae", "rmse", "mape", "smape", "quantile_loss", MONEY}
+)
 BOTH_WAYS = frozenset({"bias"})  # wrong on both sides
 WITHIN = {
     "mcc": (-1.0, 1.0),
     "r2": (float("-inf"), 1.0),
 }  # what a metric that should be large may be; others lie between 0 and 1
-LOSSES_WITHIN = {"brier": (0.0, 1.0), "calibration_error": (0.0, 1.0), "smape": (0.0, 2.0)}  # others are above 0
+QUANTILE_LOSS = "quantile_loss"
+LOSSES_WITHIN = {
+    MONEY: (float("-inf"), float("inf")),
+    "brier": (0.0, 1.0),
+    "calibration_error": (0.0, 1.0),
+    "smape": (0.0, 2.0),
+}  # others are above 0
 USUAL_BUDGET = 1.0  # false alarms a month where there is no budget
 PERFORMANCE_SHARE = 0.2  # of the budget, where performance is watched
 WATCHED = {
@@ -46,9 +58,9 @@ def decision_spec(
     known = {} if said is None or per_month is None else _known(said, chosen, truth, model.window)
     bounds = _thresholds(f"models.{model.name}.performance.thresholds", chosen, truth)
     by_threshold = [_by_threshold(name, bound, chosen.thresholds[name], known.get(name)) for name, bound in bounds]
-    watching = _watching(chosen, truth)
-    charts = [_by_chart(name, known[name], at_least) for name in watching if name in known for at_least in _sides(name)]
-    bets = [name for name in watching if name in known and said is not None and usual_loss(said, name) is not None]
+    watched = watching(chosen, truth)
+    charts = [_by_chart(name, known[name], at_least) for name in watched if name in known for at_least in _sides(name)]
+    bets = [name for name in watched if name in known and said is not None and usual_loss(said, name) is not None]
     bets = [] if truth.weighted else bets
     judges = len(by_threshold) + len(charts) + len(bets)
     if not judges:
@@ -58,7 +70,7 @@ def decision_spec(
     if said is not None:
         found += [_by_bets(name, known[name], usual_loss(said, name) or 0.0, arl) for name in bets]
     span = said.window_ns if said is not None and known else 0
-    return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span)
+    return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span, model.settle_after)
 
 
 def _labels_of(
@@ -67,8 +79,8 @@ def _labels_of(
     """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError."""
     said = reference.performance
     for name in chosen.watch or ():
-        if name not in METRICS[truth.task]:
-            there_is = ", ".join(METRICS[truth.task])
+        if name not in metrics_of(truth):
+            there_is = ", ".join(metrics_of(truth))
             raise ConfigError(f"{key}.watch: {name!r} is none of task {truth.task}; there is {there_is}")
     if said is None or said.task != truth.task:
         if chosen.watch:
@@ -81,7 +93,7 @@ def _labels_of(
         raise ConfigError(f"{key}.threshold: {error}") from None
 
 
-def _watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
+def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
     """The metrics that are held against the reference's."""
     return chosen.metrics or WATCHED[truth.task] if chosen.watch is None else chosen.watch
 
@@ -90,8 +102,10 @@ def _known(
     said: ReferencePerformance, chosen: PerformanceSettings, truth: Truth, window: int
 ) -> dict[str, MetricReference]:
     """What the reference says of each metric that is asked for."""
-    asked = dict.fromkeys((*_watching(chosen, truth), *chosen.thresholds))
-    return metric_references(said, list(asked), window) if asked else {}
+    asked = dict.fromkeys((*watching(chosen, truth), *chosen.thresholds))
+    if isinstance(said.total, RegressionCounts) and said.total.task.quantile != truth.quantile:
+        asked.pop(QUANTILE_LOSS, None)  # the reference's is of another quantile
+    return metric_references(said, list(asked), window, partial(measured, truth)) if asked else {}
 
 
 def _sides(name: str) -> Sequence[bool]:
@@ -153,10 +167,15 @@ def _thresholds(key: str, chosen: PerformanceSettings, truth: Truth) -> list[tup
     return found
 
 
+def metrics_of(truth: Truth) -> Sequence[str]:
+    """The metrics that a task has."""
+    return METRICS[truth.task] if truth.costs is None else (*METRICS[truth.task], MONEY)
+
+
 def _bound(key: str, name: str, threshold: MetricThresholdSettings, truth: Truth) -> MetricBound:
     """The bound of a threshold. Raises ConfigError for one that this metric cannot have."""
-    if name not in METRICS[truth.task]:
-        raise ConfigError(f"{key}: is no metric of task {truth.task}; there is {', '.join(METRICS[truth.task])}")
+    if name not in metrics_of(truth):
+        raise ConfigError(f"{key}: is no metric of task {truth.task}; there is {', '.join(metrics_of(truth))}")
     wanted, other = ("at_most", "at_least") if name in LOSSES else ("at_least", "at_most")
     limit = getattr(threshold, wanted)
     if limit is None:

@@ -125,6 +125,28 @@ def _path_or_constant(value: Any) -> Any:
 PathOrConstant = Annotated[str | ConstantSettings, BeforeValidator(_path_or_constant)]
 
 
+class LatencySettings(Section):
+    """Where a message says what its request took, and in which unit."""
+
+    path: str
+    unit: Literal["s", "ms", "us", "ns"] = "s"
+
+
+class ErrorSettings(Section):
+    """Where a message says whether its request failed, and texts there that are no error."""
+
+    path: str
+    fine: list[str] = Field(default_factory=list)
+
+
+def _path_and_more(section: type[Section]) -> BeforeValidator:
+    return BeforeValidator(lambda value: section.model_validate(value) if isinstance(value, Mapping) else value)
+
+
+PathOrLatency = Annotated[str | LatencySettings, _path_and_more(LatencySettings)]
+PathOrError = Annotated[str | ErrorSettings, _path_and_more(ErrorSettings)]
+
+
 def _lies(path: str, other: str) -> str | None:
     """How a path stands to another in words; None where they are apart."""
     if path == other:
@@ -154,6 +176,15 @@ class FieldsSettings(Section):
     prediction: str = "prediction"
     label: str | None = None
     weight: str | None = None
+    latency: PathOrLatency | None = None
+    error: PathOrError | None = None
+
+    @model_validator(mode="after")
+    def _of_their_own(self) -> "FieldsSettings":
+        """What a request took, and whether it failed, stand where nothing else does."""
+        _refuse_shared("latency", _places(self))
+        _refuse_shared("error", _places(self))
+        return self
 
     @model_validator(mode="after")
     def _more_than_one_row(self) -> "FieldsSettings":
@@ -173,11 +204,28 @@ class FieldsSettings(Section):
                 )
         return self
 
-    @field_validator("timestamp", "model", "version", "prediction", "label", "weight", "group")
+    @field_validator("timestamp", "model", "version", "prediction", "label", "weight", "group", "latency", "error")
     @classmethod
-    def _path(cls, path: str | ConstantSettings | None) -> str | ConstantSettings | None:
-        _refuse_undotted(path)
+    def _path(cls, path: Any) -> Any:
+        _refuse_undotted(path.path if isinstance(path, LatencySettings | ErrorSettings) else path)
         return path
+
+
+def _places(fields: FieldsSettings) -> dict[str, str]:
+    """The path of everything that has one, by what stands there; the message itself is nobody's."""
+    held = {name: getattr(fields, name) for name in FieldsSettings.model_fields}
+    paths = {name: getattr(each, "path", each) for name, each in held.items()}
+    return {name: path for name, path in paths.items() if isinstance(path, str) and path}
+
+
+def _refuse_shared(name: str, places: Mapping[str, str]) -> None:
+    """Raise ValueError where something else stands at a path, or above or below it; below the features one may."""
+    for other, path in places.items() if name in places else ():
+        lies = _lies(places[name], path) if other != name else None
+        if lies is not None and (other != "features" or lies != "lies below"):
+            raise ValueError(
+                f"{name} {places[name]} {lies} {path}, the path of {other}; give another path to one of them"
+            )
 
 
 class TopicSettings(Section):
@@ -194,6 +242,16 @@ class TopicSettings(Section):
     def _there_is(cls, name: str) -> str:
         format_of(name)
         return name
+
+    @model_validator(mode="after")
+    def _of_predictions(self) -> "TopicSettings":
+        """A request is answered with a prediction, and with nothing else."""
+        for name in ("latency", "error"):
+            if self.kind != "predictions" and getattr(self.fields, name) is not None:
+                raise ValueError(
+                    f"fields.{name} is of a request for a prediction, but the topic is of kind {self.kind}"
+                )
+        return self
 
 
 class ThresholdSettings(Section):

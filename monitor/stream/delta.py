@@ -28,6 +28,7 @@ class PaneRows:
     codes: NDArray[np.int32]
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
+    served: NDArray[np.int16] | None = None
 
     @property
     def rows(self) -> int:
@@ -41,6 +42,8 @@ class PaneRows:
             sketch.identify(self.ids)
         if self.groups is not None:
             sketch.assign(self.groups)
+        if self.served is not None:
+            sketch.serve(self.served)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,29 +122,35 @@ def _panes(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     first, last = int(batch.event_times.min()), int(batch.event_times.max())
     start = first - first % slide
     if last < start + slide:
-        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids, batch.groups)}
+        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids, batch.groups, batch.served)}
     return _shared_out(batch, slide)
+
+
+Rest = tuple[NDArray[np.uint64] | None, NDArray[np.uint64] | None, NDArray[np.int16] | None]  # what not every batch has
+
+
+def _some(rest: Rest, which: NDArray[np.intp] | slice) -> Rest:
+    ids, groups, served = rest
+    return (
+        None if ids is None else ids[which],
+        None if groups is None else groups[which],
+        None if served is None else served[which],
+    )
 
 
 def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     """Share out a batch that belongs to several panes: sorted by pane once, then run by run."""
-    times, numeric, codes, ids, groups = batch.event_times, batch.numeric, batch.codes, batch.ids, batch.groups
+    times, numeric, codes, rest = batch.event_times, batch.numeric, batch.codes, (batch.ids, batch.groups, batch.served)
     starts = times - times % slide
     steps = np.diff(starts)
     if (steps < 0).any():
         order = np.argsort(starts, kind="stable")
         times, starts, numeric, codes = times[order], starts[order], numeric[order], codes[order]
-        ids, groups = (None if each is None else each[order] for each in (ids, groups))
+        rest = _some(rest, order)
         steps = np.diff(starts)
     bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
     earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
     return {
-        int(starts[first]): PaneRows(
-            least,
-            numeric[first:end],
-            codes[first:end],
-            None if ids is None else ids[first:end],
-            None if groups is None else groups[first:end],
-        )
+        int(starts[first]): PaneRows(least, numeric[first:end], codes[first:end], *_some(rest, slice(first, end)))
         for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
     }

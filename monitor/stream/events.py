@@ -67,7 +67,7 @@ class EventBatch:
     category codes. Columns stand in the order of the series' layout. `unseen_categories` are a few of the new categories, for
     display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
     `ids` uint64[n] are hashes of the events' ids, 0 where one has none; None where none are read. `groups` the same of what events
-    belong to.
+    belong to; `served` int16[n, 2] how the requests that they answered were served, None where nothing is told.
     """
 
     key: SeriesKey
@@ -80,6 +80,7 @@ class EventBatch:
     view: str = FEATURES
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
+    served: NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.event_times)
@@ -94,6 +95,7 @@ class EventBatch:
             unseen_categories=(),
             ids=None if self.ids is None else self.ids[which],
             groups=None if self.groups is None else self.groups[which],
+            served=None if self.served is None else self.served[which],
         )
 
 

@@ -32,6 +32,9 @@ class AdditiveSketch(Counted, Protocol):
     def assign(self, hashes: NDArray[np.uint64]) -> None:
         """Take what the same rows belong to, as hashes; 0 is nothing."""
 
+    def serve(self, served: NDArray[np.int16]) -> None:
+        """Take how the requests of the same rows were served."""
+
     def add(self, other: Any, /) -> None:
         """Add the counts of another, loose or put away."""
 
@@ -70,7 +73,7 @@ class LayoutSketches:
 
     def empty(self) -> Sketch:
         """Return a sketch of no rows."""
-        return Sketch.empty(self.layout)
+        return Sketch.empty(self.layout, watched=True)
 
     def unpacked(self, kept: PackedSketch) -> Sketch:
         """Return a sketch of counts that were put away."""

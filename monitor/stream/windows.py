@@ -139,6 +139,11 @@ class Windows(Generic[S]):
         """The watermark at which more will be sealed; None: at any."""
         return None if self.sealed_until is None else self.sealed_until + self.spec.slide + self.spec.lateness
 
+    @property
+    def newest(self) -> Nanos | None:
+        """The end of the newest pane that is held."""
+        return self._starts[-1] + self.spec.slide if self._starts else None
+
     def _horizon(self, watermark: Nanos) -> Nanos:
         """The last end of a pane that the watermark has passed by the lateness."""
         horizon = watermark - self.spec.lateness

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detectors import LabelColumn, Reference
+from detectors import CostMatrix, LabelColumn, Reference
 from monitor.stream.events import MINUTE
 from tests.charted import seeded
 from tests.monitor.test_labels import (
@@ -156,6 +156,17 @@ def test_only_the_metrics_asked_for_are_estimated_at_the_threshold_asked_for(
     expected = reference.performance.estimator(0.3).estimate(scores).metrics
     assert list(metrics) == ["recall"]
     assert metrics["recall"]["value"] == expected["recall"].value
+
+
+def test_costs_are_estimated_too(tmp_path: Path, reference: Reference, started: list[LabelledDaemon]) -> None:
+    costs = {"false_positive": 1.0, "false_negative": 5.0}
+    here = begin(tmp_path, started, performance={"costs": costs})
+    scores = np.tile(SCORES, 5)
+    metrics = closed(here, scores)["metrics"]
+
+    expected = reference.performance.estimator().estimate(scores, costs=CostMatrix(**costs)).metrics
+    assert metrics["cost_per_1000"]["value"] == pytest.approx(expected["cost_per_1000"].value)
+    assert metrics["accuracy"]["value"] == expected["accuracy"].value
 
 
 def test_classes_and_numbers_are_estimated_too(tmp_path: Path, started: list[LabelledDaemon]) -> None:

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from detectors import LabelColumn, Reference
+from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
+from monitor.commands.judges import judges_words
+from monitor.facts import AlertChanged, DecisionMade, DecisionRefused
 from monitor.settings import ConfigError
-from monitor.stream.events import MINUTE, SECOND
+from monitor.stream.events import MINUTE, SECOND, SeriesKey
+from tests.build import of
 from tests.charted import seeded
 from tests.monitor.test_labels import (
     LABELS,
@@ -163,7 +167,7 @@ def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, start
     [incident] = incidents(here)
     assert (incident["kind"], incident["severity"]) == ("performance", "critical")
     [feature] = incident["features"]
-    assert feature["words"].startswith("0.9")
+    assert " → 0.60 (" in feature["words"]
     assert (
         "by its chart and the e-detector" in feature["words"] or "by the e-detector and its chart" in feature["words"]
     )
@@ -171,6 +175,47 @@ def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, start
     measured = alert["evidence"][0]["performance"]
     assert set(measured["by"]) == {"chart", "e-detector"}
     assert measured["reference"] == pytest.approx(0.9, abs=0.03)
+
+
+def test_people_decide_of_a_metric_as_of_a_feature(home: Path, started: list[LabelledDaemon]) -> None:
+    labelled_reference(home)
+    here = LabelledDaemon(
+        home, {PREDICTIONS: [], LABELS: []}, models=[MODEL | {"performance": {"watch": ["accuracy"]}}]
+    )
+    started.append(here)
+    here.source.append(PREDICTIONS, MARK)
+    minute_of(here, 0, 90, 110)
+    judged(here, 0)
+    [incident] = incidents(here)
+    pipeline, now = here.daemon.pipeline, here.clock.now()
+
+    def decided(name: str, wish: Wish) -> list[Any]:
+        return pipeline.decide(Asked(name, wish, "ann"), now)
+
+    metric = Scope("churn", features=("__accuracy__",))
+    assert isinstance(decided("s", Silence(metric, MINUTE))[0], DecisionMade)
+    assert isinstance(decided("n", Silence(Scope("churn", features=("__rmse__",)), MINUTE))[0], DecisionRefused)
+    assert isinstance(decided("k", Ack(incident["incident"]))[0], DecisionMade)
+    facts = decided("a", Accept(metric, None))
+    assert [(fact.incident, fact.closed) for fact in of(facts, AlertChanged)] == [(incident["incident"], True)]
+    assert pipeline.performance[SeriesKey("churn", "*")].alerts() == []
+
+
+def test_check_says_who_judges_what_and_what_the_reference_says_too_little_of(home: Path) -> None:
+    labelled_reference(home)
+    [spec] = configuration(home, models=[model_with(THRESHOLDS)]).specs
+    [model] = configuration(home, models=[model_with(THRESHOLDS)]).settings.models
+    said = [line.split("performance: ")[1] for line in judges_words(spec, model)]
+    assert "accuracy at least 0.9 by a threshold" in said
+    assert [line.rpartition(" by ")[2] for line in said if line.startswith("accuracy")][1:] == [
+        "a chart against the reference",
+        "the e-detector",
+    ]
+
+    labelled_reference(home, minutes=20)
+    few = configuration(home, models=[MODEL])
+    [line] = judges_words(few.specs[0], few.settings.models[0])
+    assert "accuracy, auroc, brier: no chart, for the reference's 20 windows" in line
 
 
 def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: Path) -> None:
@@ -182,6 +227,20 @@ def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: 
             configuration(home, models=[MODEL | {"performance": {"watch": watch}}])
         assert line in str(refused.value)
         assert "\n" not in str(refused.value)
+
+
+def test_money_has_thresholds_too(home: Path, started: list[LabelledDaemon]) -> None:
+    costs = {"false_positive": 1.0, "false_negative": 5.0}
+    model = model_with({"cost_per_1000": {"at_most": 100}}, costs=costs)
+    started.append(LabelledDaemon(home, {PREDICTIONS: [], LABELS: []}, models=[model]))
+    here = started[0]
+    here.source.append(PREDICTIONS, MARK)
+    minute_of(here, 0, 120, 80)
+    judged(here, 0)
+
+    [incident] = incidents(here)
+    assert incident["features"][0]["feature"] == "__cost_per_1000__"
+    assert " against at most 100, " in incident["features"][0]["words"]
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,19 @@ def again(pipeline: Pipeline, turn: Turn) -> Turn:
 def meaning(state: Pipeline | dict[tuple[str, str], bytes]) -> dict[tuple[str, str], Any]:
     """Saved state, JSON as what it says: 0 and 0.0 are the same."""
     held = stored(state.snapshot()) if isinstance(state, Pipeline) else state
-    binary = {"adwin", "fed", "pane", "report", "incident", "lateness", "reachability", "track", "track_hour"}
+    binary = {
+        "adwin",
+        "fed",
+        "pane",
+        "report",
+        "incident",
+        "lateness",
+        "reachability",
+        "frozen",
+        "no_data",
+        "track",
+        "track_hour",
+    }
     return {place: row if place[0] in binary else json.loads(row) for place, row in held.items()}
 
 

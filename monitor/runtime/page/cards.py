@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE, LATENESS_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
+from monitor.alerting.rules import (
+    BUDGET_RULE,
+    FROZEN_RULE,
+    LATENESS_RULE,
+    NO_DATA_RULE,
+    REACHABILITY_RULE,
+    SELF_CHECK_RULE,
+)
 from monitor.explain.words import OF_STREAM, VERBS
 from monitor.facts import AlertChanged, AlertSeen
 from monitor.html.evidence import said
@@ -129,6 +136,8 @@ ADVICE = {
 }
 STREAM_ADVICE = {
     LATENESS_RULE: "Raise lateness to how late events come, or idle_after; see which producer writes late.",
+    NO_DATA_RULE: "See whether the model is still asked, and whether its producer writes to the topic: no window is judged meanwhile.",
+    FROZEN_RULE: "Look at what gives this value: a cache, a feed or a default that is stuck. The drift of what is frozen is not told beside it; nothing is to be trained for it.",
     REACHABILITY_RULE: "Bring the broker, or the way to it, back: windows close by themselves once it answers.",
 }
 DRIFT_ADVICE = "See the first feature below: how it is now beside the reference, and since when. Was it meant (a campaign, a release, a new market), or has something upstream changed?"

@@ -14,7 +14,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
 from monitor.sources.formats.times import NOT_A_TIME, times_of
-from monitor.sources.formats.values import Rejected, category, number
+from monitor.sources.formats.values import Rejected, number
 from monitor.stream.events import Nanos
 
 UNMONITORED, REJECTED = -1, -2  # beside the number of a series
@@ -159,13 +159,10 @@ def _of_series(
         rows, times = rows.take(which), times[which]
     numeric = np.empty((len(rows), len(series.numeric)), order="F")
     codes = np.empty((len(rows), len(series.tables)), dtype=np.int32, order="F")
-    features, coded = series.counted
     for column, (_, path) in enumerate(series.numeric):
-        reasons = counts.fields if column < features else counts.labels
-        numeric[:, column] = _numbers(rows.column(path), len(rows), reasons)
+        numeric[:, column] = _numbers(rows.column(path), len(rows), counts.of_number(series, column))
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
-        reasons = counts.fields if column < coded else counts.labels
-        codes[:, column] = _codes(rows.column(path), table, len(rows), reasons)
+        codes[:, column] = _codes(rows.column(path), table, len(rows), counts.of_category(series, column))
     groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
     if series.wide:
         ids, more = wide_hashes_of(rows.column(series.id), len(rows))
@@ -207,7 +204,7 @@ def _codes(column: Column | None, table: CategoryTable, rows: int, reasons: Coun
         reasons["missing"] += rows
         return table.missing
     if not isinstance(column, Coded) and column.dtype.kind == "O":
-        return np.array([table[category(value, reasons)] for value in column.tolist()], dtype=np.int32)
+        return np.array([table.read(value, reasons) for value in column.tolist()], dtype=np.int32)
     texts, of_row = distinct(column)
     codes = np.array([table[text] for text in texts], dtype=np.int32)[of_row]
     reasons["missing"] += int(np.count_nonzero(codes == table.missing))

@@ -14,6 +14,7 @@ from monitor.facts import EventsAhead, Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
+from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
@@ -88,12 +89,12 @@ class TopicDecoder:
             rows += read.rows
             told.append((places, read.times))
         self._see(records, told, decoded)
-        rows = self._join(rows, decoded, counts)
+        rows = self._join(self._serve(rows, decoded, counts), decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
         for at, most in self._unseen.places(len(rows), len(records.values), now).items():
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
-        decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
+        decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
 
     def _readings(
@@ -113,10 +114,17 @@ class TopicDecoder:
         mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
-        own = self._join(mapped.rows, decoded, counts)
+        own = self._join(self._serve(mapped.rows, decoded, counts), decoded, counts)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
-        decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
+        decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def _serve(self, rows: Sequence[SeriesRows], decoded: Decoded, counts: DecodeCounts) -> list[SeriesRows]:
+        """Set apart how requests were served: what is left are the columns of references, and what is joined."""
+        served = [part if not part.series.serves else serve(part, counts) for part in rows]
+        decoded.facts += [part.fact for part in served if isinstance(part, ServedPart)]
+        counts.fields.update(reasons(counts))
+        return [part.rows if isinstance(part, ServedPart) else part for part in served]
 
     def _join(self, rows: list[SeriesRows], decoded: Decoded, counts: DecodeCounts) -> list[SeriesRows]:
         """Set apart what is joined with labels: what is left are the columns of references."""
@@ -182,7 +190,9 @@ class TopicDecoder:
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
         columns = rows.times, rows.numeric, rows.codes
-        return EventBatch(rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids, groups=rows.groups)
+        return EventBatch(
+            rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids, groups=rows.groups, served=rows.served
+        )
 
 
 def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence[int], NDArray[np.int64]]:

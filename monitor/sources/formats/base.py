@@ -86,7 +86,26 @@ class DecodeCounts:
     rejected: Counter[str] = field(default_factory=Counter)
     fields: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)  # of their columns, which are no features: no fact tells them
+    latencies: Counter[str] = field(default_factory=Counter)  # same: of what requests took
+    errors: Counter[str] = field(default_factory=Counter)  # same: of whether they failed
     unmonitored: int = 0
+
+    @property
+    def of_columns(self) -> tuple[Counter[str], ...]:
+        """Those of columns, by what they hold: features, labels, latencies, errors."""
+        return self.fields, self.labels, self.latencies, self.errors
+
+    def of_number(self, series: SeriesFields, column: int) -> Counter[str]:
+        """Those of a column of numbers."""
+        if column == series.latency:
+            return self.latencies
+        return self.fields if column < series.counted[0] else self.labels
+
+    def of_category(self, series: SeriesFields, column: int) -> Counter[str]:
+        """Those of a column of categories."""
+        if column == series.error:
+            return self.errors
+        return self.fields if column < series.counted[1] else self.labels
 
     def facts(self, topic: str) -> list[Fact]:
         """As facts, none for nothing."""
@@ -109,7 +128,8 @@ class SeriesRows:
 
     `ids` uint64[n] are hashes of the rows' ids, 0 where a row has none; None where no id is read. `groups` the same of what
     rows belong to. Where rows are joined, `more` uint64[n] are further bits of their ids, and `messages` int64[n] the place of
-    each row's message.
+    each row's message. `served` int16[n, 2] is what the requests took and whether they failed, as `detectors.service` has it; None
+    where neither is read.
     `look` gives the values of a row at some paths, for words; it may have to read the message again.
     """
 
@@ -122,6 +142,7 @@ class SeriesRows:
     groups: NDArray[np.uint64] | None = None
     more: NDArray[np.uint64] | None = None
     messages: NDArray[np.intp] | None = None
+    served: NDArray[np.int16] | None = None
 
 
 @dataclass(frozen=True, slots=True)

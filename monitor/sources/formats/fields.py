@@ -1,5 +1,6 @@
 """Where a topic's messages keep what is needed: paths, the columns of each series, and whose a message is."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from detectors import Layout, canonical
-from detectors.spellings import coded
-from monitor.sources.formats.values import UNITS, Rejected, version_text
-from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
+from detectors.spellings import TRUTH, coded
+from monitor.sources.formats.values import UNITS, Rejected, category, version_text
+from monitor.stream.events import ANY_VERSION, SECOND, Nanos, SeriesKey
 
 Path = tuple[str, ...]
 """Keys, outermost first."""
 
 PREDICTION = "__prediction__"
+LATENCY, ERROR = "__latency__", "__error__"  # of the request that was answered with the prediction
+FINE, FAILED = 0, 1  # codes of errors
+NO_FAILURES = 100, 500  # the first status of a protocol such as HTTP, and the first that is a failure of the server
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class FieldMap:
     """Where a topic's messages keep what is needed: paths of keys. An empty path is the message itself.
 
     `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up. An empty `group`: rows are
-    on their own.
+    on their own. `latency_unit` in seconds; `fine` are texts at the path of errors that are none.
     """
 
     timestamp: Path = ("ts",)
@@ -34,6 +38,10 @@ class FieldMap:
     group: Path = ()
     label: Path = ()
     weight: Path = ()
+    latency: Path = ()
+    latency_unit: float = 1.0
+    error: Path = ()
+    fine: tuple[str, ...] = ()
     unit: Nanos = UNITS["ms"]
     model_is: str | None = None
     version_is: str | None = None
@@ -43,13 +51,16 @@ class FieldMap:
         """From dotted paths; `{"const": TEXT}` stands for a constant."""
         dotted = {name: said for name, said in paths.items() if isinstance(said, str)}
         split: dict[str, Any] = {name: tuple(path.split(".")) if path else () for name, path in dotted.items()}
-        split |= {f"{name}_is": said["const"] for name, said in paths.items() if isinstance(said, Mapping)}
+        for name, said in paths.items():
+            if isinstance(said, Mapping):
+                split |= _told(name, said)
         return cls(**split, unit=unit)
 
     @property
     def among_features(self) -> frozenset[str]:
         """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
-        mapped = (self.prediction, self.id, self.group, self.label, self.weight, *self.envelope.values())
+        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error
+        mapped = (*own, *self.envelope.values())
         return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
 
     @property
@@ -65,6 +76,16 @@ class FieldMap:
     def feature_path(self, name: str) -> Path:
         """Where a column of the reference stands in the message."""
         return self.prediction if name == PREDICTION else (*self.features, name)
+
+
+def _told(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """What a field says that is more than a path."""
+    if "const" in said:
+        return {f"{name}_is": said["const"]}
+    path: dict[str, Any] = {name: tuple(said["path"].split("."))}
+    if name == "latency":
+        return path | {"latency_unit": UNITS[said["unit"]] / SECOND}
+    return path | {"fine": tuple(said["fine"])}
 
 
 class CategoryTable(dict[Any, int]):
@@ -85,6 +106,31 @@ class CategoryTable(dict[Any, int]):
             return self.unseen
         text = canonical(value)
         return self.unseen if text is None else self.get(text, self.unseen)
+
+    def read(self, value: Any, reasons: Counter[str]) -> int:
+        """The code of a value as it came; why it is none is counted."""
+        return self[category(value, reasons)]
+
+
+class ErrorTable(CategoryTable):
+    """Whether a value says that a request failed: codes FINE and FAILED.
+
+    It did not where the value is absent, null, false, 0, empty, a status from 100 to 499, or one of the `fine` texts. All else says
+    that it did: true, a status of 500 or more, any other number, any other text, an object or a list that is not empty.
+    """
+
+    def __init__(self, fine: Iterable[str] = ()) -> None:
+        super().__init__([])
+        nothing = ("", "0", *(word for word, flag in TRUTH.items() if flag == "0"))
+        self.update(dict.fromkeys((*nothing, *map(str, range(*NO_FAILURES)), *fine), FINE))
+        self.unseen, self.missing = FAILED, FAILED + 1
+        self[None] = self.missing
+
+    def read(self, value: Any, reasons: Counter[str]) -> int:
+        """The same; of an object or a list by whether it holds anything."""
+        if isinstance(value, Mapping | list):
+            return FAILED if value else FINE
+        return super().read(value, reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +164,19 @@ class JoinedFields:
 
 
 class SeriesFields:
-    """The columns of one series in the order of its reference, those that are joined after them, and where its messages keep them."""
+    """The columns of one series in the order of its reference, those that are joined after them, and where its messages keep them.
+
+    Where its requests are `served`, what they took and whether they failed stand last.
+    """
 
     def __init__(
-        self, key: SeriesKey, layout: Layout | FeatureSlots, fields: FieldMap, joined: JoinedFields | None = None
+        self,
+        key: SeriesKey,
+        layout: Layout | FeatureSlots,
+        fields: FieldMap,
+        joined: JoinedFields | None = None,
+        *,
+        served: bool = False,
     ) -> None:
         self.key = key
         self.fields = fields
@@ -141,9 +196,28 @@ class SeriesFields:
             self.numeric += joined.numeric
             self.categorical += [(name, path) for name, path, _ in joined.categorical]
             self.tables += [CategoryTable(classes) for _, _, classes in joined.categorical]
+        self.latency: int | None = None
+        self.error: int | None = None  # their columns, among the numbers and among the categories
+        if served:
+            self._serve()
         self.id = self._own_id()
         self.group = fields.group
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
+
+    def _serve(self) -> None:
+        """Add the columns of what requests took, and of whether they failed, where a path leads to them."""
+        if self.fields.latency:
+            self.latency = len(self.numeric)
+            self.numeric.append((LATENCY, self.fields.latency))
+        if self.fields.error:
+            self.error = len(self.categorical)
+            self.categorical.append((ERROR, self.fields.error))
+            self.tables.append(ErrorTable(self.fields.fine))
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is read how requests were served."""
+        return self.latency is not None or self.error is not None
 
     @property
     def wide(self) -> bool:

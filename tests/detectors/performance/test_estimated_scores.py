@@ -15,6 +15,7 @@ from detectors import (
     Sketch,
     Unavailable,
 )
+from detectors.performance.estimated_scores import ratios
 from tests.charted import seeded
 
 CAR_LOAN = Path(__file__).parents[3] / "examples" / "car_loan"
@@ -173,3 +174,35 @@ def test_counts_of_labelled_scores_are_estimated_as_the_scores_are() -> None:
     assert told.metrics == estimator.estimate(later).metrics
     for name, metric in told.metrics.items():
         assert metric.value == pytest.approx(by_scores.metrics[name].value, abs=0.02)
+
+
+@pytest.mark.parametrize("confusion", [(50.0, 7.0, 11.0, 32.0), (90.0, 0.5, 3.0, 6.5), (5.0, 60.0, 0.25, 30.0)])
+def test_slopes_are_what_a_row_that_turns_positive_brings(confusion: tuple[float, ...]) -> None:
+    tn, fp, fn, tp = confusion
+    step = 1e-6
+    below = ratios(tn - step, fp, fn + step, tp)
+    above = ratios(tn, fp - step, fn, tp + step)
+
+    for name, (value, *slopes) in ratios(tn, fp, fn, tp).items():
+        measured = [(turned[name][0] - value) / step for turned in (below, above)]
+        assert slopes == pytest.approx(measured, rel=1e-4, abs=1e-7), name
+
+
+def test_several_windows_at_once_are_each_estimated_as_by_itself() -> None:
+    random = seeded()
+    estimator = learnt(*drawn(random, 2000, 1, 1))
+    windows = [drawn(random, rows, 2, 1.2)[1] for rows in (500, 0, 40)]
+    costs = CostMatrix(false_positive=1.0, false_negative=5.0)
+
+    together = estimator.estimate_each(windows, costs=costs)
+    assert together[1].rows == 0
+    for told, window in zip(together, windows, strict=True):
+        alone = estimator.estimate(window, costs=costs)
+        assert (told.rows, told.outside) == (alone.rows, alone.outside)
+        for name, metric in told.metrics.items():
+            if isinstance(metric, Measured):
+                assert metric.value == pytest.approx(alone.metrics[name].value, rel=1e-12)
+                assert metric.interval == pytest.approx(alone.metrics[name].interval, rel=1e-9)
+            else:
+                assert metric == alone.metrics[name]
+    assert estimator.estimate_each([]) == []

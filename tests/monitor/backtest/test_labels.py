@@ -258,3 +258,29 @@ def test_windows_are_thinned_evenly_and_counted() -> None:
     assert judged.windows == 3 * MOST
     assert len(judged.judged) < MOST
     assert len(apart) == 1
+
+
+def test_a_threshold_that_is_broken_is_an_incident_of_performance(home: Path, capsys: Output) -> None:
+    """Scores say nothing of these labels: accuracy is that of a coin."""
+    configure(home, model={"performance": {"thresholds": {"accuracy": {"at_least": 0.9}}}})
+    rng = seeded()
+    scores, answers = rng.random(HOURS * ROWS), rng.integers(0, 2, HOURS * ROWS)
+    events = [
+        {"id": f"r-{n}", "ts": BEGIN + n * (LENGTH // ROWS), "model": "churn", "features": {"age": 50.0}}
+        | {"prediction": round(float(score), 3)}
+        for n, score in enumerate(scores)
+    ]
+    labels = [
+        {"id": event["id"], "ts": event["ts"], "model": "churn", "label": int(answer)}
+        for event, answer in zip(events, answers, strict=True)
+    ]
+    paths = [written(home, "events.jsonl", events), written(home, "labels.jsonl", labels)]
+    command = ["backtest", "--config", home / "driftd.yaml", "--input", paths[0], "--labels", paths[1]]
+    assert main([*map(str, command), "--json", str(home / "out.json"), "--report", str(home / "out.html")]) == 0
+
+    found = json.loads((home / "out.json").read_bytes())
+    [incident] = [each for each in found["incidents"] if each["kind"] == "performance"]
+    assert "against at least 0.90" in incident["features"][0]["words"]
+    assert [each["reason"] for each in (*found["retrains"], *found["suppressed"])][-1] == "performance"
+    assert "against at least 0.90" in capsys.readouterr().out
+    assert "against at least 0.90" in (home / "out.html").read_text()

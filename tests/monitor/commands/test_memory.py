@@ -51,8 +51,21 @@ def test_charts_that_follow_the_week_take_what_is_estimated() -> None:
     both, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert [operator.name for operator in plain.features.operators] == ["adwin", "lateness", "reachability"]
-    assert [operator.name for operator in charted.features.operators] == ["adwin", "charts", "lateness", "reachability"]
+    assert [operator.name for operator in plain.features.operators] == [
+        "adwin",
+        "frozen",
+        "lateness",
+        "reachability",
+        "no_data",
+    ]
+    assert [operator.name for operator in charted.features.operators] == [
+        "adwin",
+        "frozen",
+        "charts",
+        "lateness",
+        "reachability",
+        "no_data",
+    ]
     assert memory.charts([without]) == 0
     assert 1 / 4 < (both - 2 * other) / memory.charts([spec]) < 1  # without the calibration, and what a step leaves
 

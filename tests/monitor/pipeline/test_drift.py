@@ -651,8 +651,8 @@ def test_a_calibration_that_does_not_fit_the_traffic_is_an_alert_of_its_own() ->
 
 
 def test_charts_are_built_for_calibrated_references_alone(learnt: Reference, cold: Reference) -> None:
-    stream = ["lateness", "reachability"]
-    assert operators(charted(learnt).pipeline) == ["adwin", "charts", *stream]
-    assert operators(charted(cold).pipeline) == ["adwin", "effects", *stream]
-    assert operators(make_pipeline(reference=learnt, length=WINDOW)) == ["adwin", *stream]
+    stream = ["lateness", "reachability", "no_data"]
+    assert operators(charted(learnt).pipeline) == ["adwin", "frozen", "charts", *stream]
+    assert operators(charted(cold).pipeline) == ["adwin", "frozen", "effects", *stream]
+    assert operators(make_pipeline(reference=learnt, length=WINDOW)) == ["adwin", "frozen", *stream]
     assert make_spec(reference=cold, length=WINDOW).judging.calibration == "cold"

@@ -491,6 +491,14 @@ def test_the_budget_of_a_reference_that_learns_has_the_rules_of_both() -> None:
     learning = make_spec(reference=training(), length=HOUR, plan=BudgetSpec(), learn_for=DAY).judging
     cold = make_spec(reference=training(), length=HOUR, plan=BudgetSpec()).judging
 
-    assert [rule.name for rule in learning.all_rules] == ["drift", "drift", "calibration", "lateness", "reachability"]
-    assert [rule.name for rule in learning.first_rules] == ["drift", "lateness", "reachability"]
+    assert [rule.name for rule in learning.all_rules] == [
+        "drift",
+        "drift",
+        "calibration",
+        "lateness",
+        "reachability",
+        "frozen",
+        "no_data",
+    ]
+    assert [rule.name for rule in learning.first_rules] == ["drift", "lateness", "reachability", "frozen", "no_data"]
     assert cold.all_rules == cold.first_rules == learning.first_rules

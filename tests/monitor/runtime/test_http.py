@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import prometheus_client.openmetrics.parser as openmetrics
 import prometheus_client.parser as classic
 import pytest
@@ -17,6 +18,7 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 from detectors import DriftScore, Sketch
 from detectors.charts import IncidentKind
 from detectors.reference.live import Difference
+from detectors.sketches.served import BINS
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.incidents import Escalation, Standing
@@ -47,11 +49,13 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     ReliabilityTold,
+    RequestsServed,
     SourceTroubled,
     SubgroupCharted,
     WatermarkAdvanced,
     WindowClosed,
     WindowIds,
+    WindowRequests,
     WindowScored,
     WindowSpan,
 )
@@ -104,6 +108,7 @@ WINDOW = WindowClosed(
     (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5)),
     WindowIds(80, 60.0, 0.25, 0.01),
     3.5,
+    WindowRequests(100, 0.1, 0.2, 0.25, 0.51234, 100, 4),
 )
 IDLE = SeriesKey("idle", "*")
 LEARNT = CalibrationLearnt(
@@ -176,7 +181,19 @@ FACTS: list[Fact] = [
     JoinCounted(CHURN, "label", {"joined": 8}),
     JoinCounted(CHURN, "prediction", {"ok": 10}),
     LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
+    RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
 ]
+
+FROZEN = AlertSeen(
+    CHURN,
+    "frozen",
+    Severity.WARNING,
+    AlertState.FIRING,
+    NOON,
+    1,
+    (Evidence("age", "frozen", 300.0, 200.0, None, 300, since=NOON),),
+    IncidentKind.SERVICE,
+)
 
 
 class Scene:
@@ -379,6 +396,10 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
         "model": "churn",
         "version": "3",
         "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100, "ids": ids},
+        "requests": {
+            "latency_seconds": {"requests": 100, "p50": 0.1, "p90": 0.2, "p95": 0.25, "p99": 0.5123},
+            "errors": {"requests": 100, "failed": 4, "ratio": 0.04},
+        },
         "calibration": "day",
         "learning": None,
         "learnt": None,
@@ -632,7 +653,7 @@ def samples(family: Any) -> dict[tuple[str, ...], float]:
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) -> None:
-    scene.telemetry.record(FACTS)
+    scene.telemetry.record([*FACTS, FROZEN])
 
     found = families(scene, style)
 
@@ -643,6 +664,29 @@ def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) ->
         assert (family.type, family.documentation) == (spec.kind, spec.help)
         labels = {frozenset(sample.labels) - {"le"} for sample in family.samples}
         assert labels == {frozenset(spec.labels)}, name
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_what_is_frozen_is_named_with_since_when_and_gone_once_it_varies(scene: Scene, style: str) -> None:
+    scene.telemetry.record([*FACTS, FROZEN])
+    name = "driftd_frozen_since_timestamp_seconds"
+    assert samples(families(scene, style)[name]) == {("churn", "3", "age"): NOON / SECOND}
+
+    scene.telemetry.record([replace(FROZEN, state=AlertState.INACTIVE, evidence=())])
+    assert samples(families(scene, style)[name]) == {}
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_requests_are_counted_in_buckets_that_are_powers_of_two(scene: Scene, style: str) -> None:
+    scene.telemetry.record([*FACTS, RequestsServed(CHURN, np.bincount([1], minlength=BINS), 0.000001, 3, 0)])
+
+    found = families(scene, style)
+    family = found["driftd_request_latency_seconds"]
+    below = {each.labels["le"]: each.value for each in family.samples if each.name.endswith("_bucket")}
+    assert (below["0.0009765625"], below["0.5"], below["1.0"], below["64.0"], below["+Inf"]) == (1, 2, 3, 3, 3)
+    assert len(below) == 18
+    assert samples(found["driftd_requests"]) == {("churn", "3", "ok"): 4, ("churn", "3", "error"): 1}
+    assert samples(found["driftd_request_error_ratio"]) == {("churn", "3"): 0.04}
 
 
 @pytest.mark.parametrize("style", FORMATS)

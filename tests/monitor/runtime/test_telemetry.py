@@ -6,12 +6,14 @@ from itertools import product
 from threading import Thread
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import structlog
 
 from detectors import DriftScore
 from detectors.charts import IncidentKind, LevelStep
 from detectors.reference.live import Difference
+from detectors.sketches.served import BINS
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, Scope, Silence
 from monitor.alerting.episodes import Evidence
@@ -61,6 +63,7 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    RequestsServed,
     RetrainDecided,
     SourceAnswered,
     SourceTroubled,
@@ -177,6 +180,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         JUDGED,
         JoinCounted(CHURN, "label", {"joined": 3}),
         LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
+        RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
     )
 }
 

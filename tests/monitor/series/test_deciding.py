@@ -2,24 +2,29 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from detectors import BinaryCounts, BinaryTask
+from detectors.charts import LevelStep
 from detectors.charts.metric_bounds import MetricBound
+from monitor.alerting.alerts import AlertState
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
-from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, PerformanceJudged, StateReset
-from monitor.series.deciding import DecisionSpec, MetricJudge, PerformanceDecision
-from monitor.series.records import Entry
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset
+from monitor.series.deciding import DecisionSpec, PerformanceDecision
+from monitor.series.metric_judge import MetricJudge
+from monitor.series.records import Entry, Record, owned
 from monitor.series.truth import BINARY, Truth
 from monitor.targets.payloads import Sender, notices
-from tests.build import KEY, MINUTE, REFERENCE, at, of
+from tests.build import KEY, MINUTE, REFERENCE, at, of, stored
 from tests.charted import seeded
 from tests.fakes import subscriber
+from tests.labelled import Scored, Told, batch_of, make_performance
 
 MONTH = 200.0  # windows
 
@@ -224,3 +229,97 @@ def test_a_webhook_is_told_metric_value_interval_bound_coverage_and_by_what() ->
     assert measured["lower"] < 0.8 < measured["upper"]
     assert resolved["incident"] == firing["incident"]
     assert resolved["summary"].startswith("churn/3 no longer performs worse")
+
+
+def chart(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
+    bound = MetricBound(usual, at_least=True, unit=0.3)
+    return MetricJudge(metric, JudgedBy.CHART, bound, arl=5 * MONTH, keep_firing_for=3, severity=None, usual=usual)
+
+
+def bets(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
+    return replace(chart(metric, usual), source=JudgedBy.BETS, bound=MetricBound(usual - 0.01, at_least=True))
+
+
+def test_chart_and_e_detector_are_both_named_where_both_fire() -> None:
+    [opened] = [fact for fact in changes(taken(make_decision(chart(), bets()), [GOOD, BAD, BAD, BAD])) if fact.opened]
+    seen = of(taken(make_decision(chart(), bets()), [GOOD, BAD, BAD, BAD]), AlertSeen)[-1]
+
+    assert opened.severity is Severity.CRITICAL
+    [evidence] = seen.evidence
+    assert evidence.measured is not None
+    assert evidence.measured.by == (JudgedBy.CHART, JudgedBy.BETS)
+    assert evidence.measured.usual == 0.92
+
+
+def test_what_is_a_little_worse_than_the_reference_is_a_warning() -> None:
+    slightly = (907, 93)
+    [opened] = changes(taken(make_decision(chart()), [slightly] * 20))[:1]
+    assert opened.severity is Severity.WARNING
+
+
+def test_what_stays_worse_settles_and_pages_again_when_it_moves_from_there() -> None:
+    decision = PerformanceDecision(
+        KEY, DecisionSpec((chart(), bets()), "hash", settle_ns=5 * MINUTE), Truth(BINARY), MINUTE
+    )
+    facts = taken(decision, [BAD] * 12)
+    opened, settled = changes(facts)
+    assert settled.settled
+    assert settled.window.end == opened.since + 5 * MINUTE
+    assert [(fact.feature, fact.step) for fact in of(facts, LevelChanged)] == [("__accuracy__", LevelStep.SETTLED)]
+
+    worse = changes(taken(decision, [(700, 300)] * 3, first=2000))
+    assert worse[0].opened
+
+
+def test_a_threshold_never_settles_and_is_not_accepted() -> None:
+    spec = DecisionSpec((threshold(), chart()), "hash", settle_ns=5 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+    assert [fact.opened for fact in changes(taken(decision, [BAD] * 12))] == [True]
+
+    assert changes(decision.accept((), None, at(12))) == []
+    assert decision.current()[0].state is AlertState.FIRING
+
+
+def test_what_is_accepted_for_a_time_is_held_to_the_reference_again_after_it() -> None:
+    decision = make_decision(chart())
+    taken(decision, [BAD, BAD])
+    [ended] = changes(decision.accept(("__accuracy__",), at(2000), at(2)))
+    assert ended.closed
+    again = make_decision(chart())
+    again.restore(saved(decision), alike=True)
+
+    for each in (decision, again):
+        facts = changes(taken(each, [BAD] * 8, first=1995))
+        assert [fact.window.end for fact in facts if fact.opened] == [at(2000)]
+
+
+def test_what_no_metric_is_of_is_not_accepted() -> None:
+    decision = make_decision(chart())
+    taken(decision, [BAD])
+    assert decision.accept(("age",), None, at(1)) == []
+    assert decision.current()
+
+
+@pytest.mark.parametrize("slide", [MINUTE, 3 * MINUTE])
+def test_a_view_that_is_killed_at_any_save_says_what_one_says_that_never_stopped(slide: int) -> None:
+    """Rows, windows and the incident are one state: after each minute the view is made anew from what was saved."""
+    rng = seeded()
+    shape: dict[str, Any] = {"length": 3 * MINUTE, "slide": slide, "wait": 2 * MINUTE}
+    spec = DecisionSpec((threshold(), chart(), bets()), "hash")
+    straight, stopping = (make_performance(**shape, decision=spec) for _ in range(2))
+    held: dict[tuple[str, str], bytes] = {}
+    facts: list[list[Fact]] = [[], []]
+    for number in range(30):
+        right = rng.random(40) < (0.95 if number < 9 or number > 18 else 0.6)
+        ids = [f"r-{number}-{n}" for n in range(40)]
+        events = [Scored(name, at(number + n / 50), 0.9) for n, name in enumerate(ids)]
+        labels = [Told(name, at(number + 1), n, float(right[n])) for n, name in enumerate(ids)]
+        for each, said in zip((straight, stopping), facts, strict=True):
+            said += [*each.take(batch_of([*events, *labels])), *each.advance(at(number))]
+        held = stored(stopping.changes(), held)
+        stopping = make_performance(**shape, decision=spec)
+        assert stopping.restore([owned(Record(kind, key, payload))[1] for (kind, key), payload in held.items()]) == []
+        assert stopping.current() == straight.current()
+
+    assert facts[0] == facts[1]
+    assert changes(facts[0])[0].opened

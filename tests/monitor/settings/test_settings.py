@@ -142,6 +142,8 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
         "group": None,
         "label": None,
         "weight": None,
+        "latency": None,
+        "error": None,
     }
     assert (found["topics"][0]["kind"], found["topics"][0]["timestamp_unit"]) == ("predictions", "ms")
     model = found["models"][0]

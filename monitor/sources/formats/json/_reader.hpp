@@ -24,6 +24,7 @@ constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
 enum class Kind { node, number, category, timestamp, model, version, id, wide_id };
 enum Reason { missing, number_as_text, wrong_type, non_finite, reasons };
+enum Counted { of_features, of_labels, of_latency, of_error, counted };
 
 struct Node;
 
@@ -53,6 +54,7 @@ struct Shape {
   size_t numbers = 0, ids = 0, required = 0;
   ptrdiff_t identities = 1;  // columns of hashes
   int features = INT_MAX, coded = INT_MAX;  // slots of numbers and categories before those of labels, counted apart
+  int latency = -1, error = -1;             // slots of what the request took, and whether it failed: each counted apart
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
 };
@@ -116,9 +118,9 @@ class Reader {
   string_view model() const { return has_model_ ? model_ : UNNAMED; }
   string_view version() const { return version_; }
 
-  // Adds what was counted of features, then of labels.
+  // Adds what was counted of features, then of labels, of latencies, of errors.
   void count(int64_t* totals) const {
-    for (int reason = 0; reason < 2 * reasons; ++reason) totals[reason] += counts_[reason];
+    for (int reason = 0; reason < counted * reasons; ++reason) totals[reason] += counts_[reason];
   }
 
  private:
@@ -129,7 +131,7 @@ class Reader {
     filled_ = required_ = 0;
     has_time_ = has_model_ = has_version_ = false;
     version_ = {};
-    std::fill(counts_, counts_ + reasons, 0);
+    std::fill(counts_, counts_ + counted * reasons, 0);
     in_.space();
     return *in_.at == '{' && object(shape_.root, 1);
   }
@@ -207,13 +209,15 @@ class Reader {
   }
 
   bool without(int slot, Reason reason, double value = NOT_A_NUMBER) {
-    ++counts_[slot < shape_.features ? reason : reasons + reason];
+    const Counted of = slot == shape_.latency ? of_latency : slot < shape_.features ? of_features : of_labels;
+    ++counts_[of * reasons + reason];
     put(slot, value);
     return true;
   }
 
   bool without_code(int slot, Reason reason) {
-    ++counts_[slot < shape_.coded ? reason : reasons + reason];
+    const Counted of = slot == shape_.error ? of_error : slot < shape_.coded ? of_features : of_labels;
+    ++counts_[of * reasons + reason];
     put_code(slot, shape_.categories[slot].unseen + 1);
     return true;
   }
@@ -244,7 +248,8 @@ class Reader {
       case 'f': return in_.literal("false") && coded(slot, "false");
       case '"': return in_.string(text, scratch_) && coded(slot, text);
       case '{':
-      case '[': return in_.skip(depth) && without_code(slot, wrong_type);
+      case '[':  // an error may be an object: whether it holds anything is decided elsewhere
+        return slot != shape_.error && in_.skip(depth) && without_code(slot, wrong_type);
       case 'N': return in_.literal("NaN") && without_code(slot, non_finite);
       case 'I': return in_.literal("Infinity") && without_code(slot, non_finite);
       default: break;
@@ -327,7 +332,7 @@ class Reader {
   Cursor in_{nullptr, nullptr};
   ptrdiff_t row_ = 0;
   size_t filled_ = 0, required_ = 0;
-  int64_t counts_[2 * reasons] = {};
+  int64_t counts_[counted * reasons] = {};
   int64_t time_ = 0;
   bool has_time_ = false, has_model_ = false, has_version_ = false;
   const Routes* until_known_ = nullptr;

@@ -130,9 +130,9 @@ void add_all(Categories& categories, PyObject* description) {
 PyObject* make_shape(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *root, *categories;
-    int numbers, modelless, features, coded;
-    checked(PyArg_ParseTuple(arguments, "O!iO!pii", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories, &modelless,
-                             &features, &coded));
+    int numbers, modelless, features, coded, latency, error;
+    checked(PyArg_ParseTuple(arguments, "O!iO!piiii", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories, &modelless,
+                             &features, &coded, &latency, &error));
     auto shape = std::make_unique<Shape>();
     build(*shape, shape->root, root);
     shape->required -= shape->root.required;
@@ -140,6 +140,8 @@ PyObject* make_shape(PyObject*, PyObject* arguments) {
     shape->modelless = modelless != 0;
     shape->features = features;
     shape->coded = coded;
+    shape->latency = latency;
+    shape->error = error;
     shape->categories.resize(PyList_Size(categories));
     for (size_t at = 0; at < shape->categories.size(); ++at)
       add_all(shape->categories[at], checked(PyList_GetItem(categories, at)));
@@ -236,7 +238,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
     const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
-    const Buffer ids_buffer(ids, sizeof(uint64_t), count * shape.identities), totals_buffer(totals, sizeof(int64_t), 2 * reasons);
+    const Buffer ids_buffer(ids, sizeof(uint64_t), count * shape.identities), totals_buffer(totals, sizeof(int64_t), counted * reasons);
     const std::vector<string_view> messages = bytes_of(values);
     const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
     const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), ids_buffer.as<uint64_t>(), count};
@@ -344,7 +346,7 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
     const Buffer series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
     const Buffer ids_buffer(ids, sizeof(uint64_t), 0);
-    const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), 2 * reasons);
+    const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), counted * reasons);
     const std::vector<string_view> messages = bytes_of(values);
     const Scan scanning{messages, nullptr, series_buffer.as<int32_t>()};
     const auto groups = groups_of(shapes, sizes_buffer, numbers_buffer, codes_buffer, ids_buffer, unit, latest);

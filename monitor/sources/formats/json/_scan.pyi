@@ -13,6 +13,8 @@ def shape(
     modelless: bool,
     features: int,
     coded: int,
+    latency: int,
+    error: int,
 ) -> Shape: ...
 def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(

@@ -28,6 +28,7 @@ except ImportError:  # installed without a compiler
 
 COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
 UNMONITORED, ODD = -1, -2
+NOWHERE = -1  # the slot of a column that there is not
 REASONS = ("missing", "number_as_text", "wrong_type", "non_finite")
 NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID, WIDE_ID = range(8)  # the last of ids that are joined
 ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
@@ -56,7 +57,7 @@ class TopicScanner:
         envelope = {path: (ENVELOPE[name], 0) for name, path in fields.envelope.items()}
         modelless = topic.unnamed is not None
         self._routes = _scan.routes(_routes(topic))
-        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0)
+        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE)
         self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
         self._identities = np.array([1 + series.wide + bool(series.group) for series in self._series], dtype=np.int64)
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
@@ -65,10 +66,10 @@ class TopicScanner:
         """Read messages; those that are odd are left."""
         values = list(records.values)
         scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
-        totals = np.zeros(2 * len(REASONS), dtype=np.int64)  # of features, then of labels
+        totals = np.zeros(len(counts.of_columns) * len(REASONS), dtype=np.int64)
         scan = self._single if len(self._series) == 1 else self._each
         rows = scan(values, latest, scanned, totals)
-        for told, found in zip((counts.fields, counts.labels), totals.reshape(2, -1).tolist(), strict=True):
+        for told, found in zip(counts.of_columns, totals.reshape(-1, len(REASONS)).tolist(), strict=True):
             told.update({reason: n for reason, n in zip(REASONS, found, strict=True) if n})
         counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
         odd = scanned.series == ODD
@@ -191,7 +192,8 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
         ({text: code for text, code in table.items() if text is not None}, table.unseen) for table in series.tables
     ]
     root = _node(leaves, fields.features)
-    return _scan.shape(root, len(series.numeric), categories, modelless, *series.counted)
+    served = (NOWHERE if at is None else at for at in (series.latency, series.error))
+    return _scan.shape(root, len(series.numeric), categories, modelless, *series.counted, *served)
 
 
 def _node(leaves: Leaves, required: Path) -> tuple[bool, list[tuple[str, int, Any]]]:

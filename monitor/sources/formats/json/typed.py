@@ -109,12 +109,10 @@ class TypedReader:
         if kept.size < len(messages):
             numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
             ids, groups, more = (None if hashes is None else hashes[kept] for hashes in (ids, groups, more))
-        numbers, coded = series.counted
-        missing = _missing(series, numeric, codes)
-        counts.fields["missing"] += int(missing[:numbers].sum() + missing[len(series.numeric) :][:coded].sum())
-        counts.labels["missing"] += int(
-            missing[numbers : len(series.numeric)].sum() + missing[len(series.numeric) + coded :].sum()
-        )
+        for column, rows in enumerate(np.isnan(numeric).sum(axis=0).tolist()):
+            counts.of_number(series, column)["missing"] += rows
+        for column, table in enumerate(series.tables):
+            counts.of_category(series, column)["missing"] += int(np.count_nonzero(codes[:, column] == table.missing))
         held = [places[at] for at in kept.tolist()]
         look = partial(self._look_at, values, held)
         placed = None if not series.wide else np.array(held, dtype=np.intp)
@@ -176,9 +174,3 @@ def _columns(
         ids, more = wide_hashes_of(own, count)
         return numeric, codes.T, ids, groups, more
     return numeric, codes.T, None if own is None else hashes_of(own, count), groups, None
-
-
-def _missing(series: SeriesFields, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> NDArray[np.int64]:
-    """How many rows lack each column, numbers first."""
-    without = [np.count_nonzero(codes[:, at] == table.missing) for at, table in enumerate(series.tables)]
-    return np.array([*np.isnan(numeric).sum(axis=0), *without], dtype=np.int64)

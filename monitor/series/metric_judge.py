@@ -1,0 +1,184 @@
+"""One judge of a metric: an absolute threshold, a chart against the reference's labelled windows, or an e-detector against their loss."""
+
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from detectors.calibration.arl import DRIFT
+from detectors.charts.bets import LEAST_LIMIT, MOST_LIMIT, BettingDesign, BettingEvidence
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.performance import Measured
+from detectors.performance.bounded import LossSum
+from monitor.alerting.alerts import Alert, AlertState, Span
+from monitor.alerting.budget import BY_PERFORMANCE
+from monitor.alerting.episodes import OPEN
+from monitor.alerting.metrics import JudgedBy
+from monitor.alerting.rules import AlertRule, Severity, Signal
+from monitor.stream.events import Nanos
+
+GROWN = 2.0  # times what was told
+WARNING = 0.5  # of the evidence that is asked for
+NOTABLE_POINTS, NOTABLE_RISE = 0.02, 0.1  # of a share or an area, and of a loss: critical
+
+
+@dataclass(frozen=True, slots=True)
+class MetricJudge:
+    """A metric and what it is held against. `arl`: windows between false alarms; `severity` None: by how much worse it is.
+
+    `usual`: the metric in the reference. Of an e-detector the bound is the metric at the loss that it bets against.
+    """
+
+    metric: str
+    source: JudgedBy
+    bound: MetricBound
+    arl: float
+    hold: int = 1
+    keep_firing_for: int = 2
+    severity: Severity | None = Severity.CRITICAL
+    usual: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called among the saved ones."""
+        return f"{self.metric}/{self.source.value}/{'at_least' if self.bound.at_least else 'at_most'}"
+
+    @property
+    def rule(self) -> AlertRule:
+        """Its hysteresis."""
+        return replace(BY_PERFORMANCE, hold=self.hold, keep_firing_for=self.keep_firing_for)
+
+    @property
+    def where(self) -> float:
+        """Where the metric is when nothing has changed: in the reference, or on the threshold."""
+        return self.bound.value if self.usual is None else self.usual
+
+
+class SavedJudge(msgspec.Struct):
+    """A judge as saved."""
+
+    made_under: str
+    alert: Alert
+    since: Nanos | None
+    told: float
+    bound: BoundEvidence | None = None
+    bets: BettingEvidence | None = None
+    shift: float = 0.0
+    until: Nanos | None = None
+
+
+class Judge:
+    """One judge at work."""
+
+    def __init__(self, spec: MetricJudge) -> None:
+        self.spec = spec
+        self.alert = Alert()
+        self.since: Nanos | None = None  # end of the first window of the run
+        self.told = 0.0  # how far beyond the bound it surely was, when that was told last
+        self.grown = False
+        self.shift = 0.0  # from the reference to the level that it is held to, where that was accepted or has settled
+        self.until: Nanos | None = None  # so long
+        self._chart = BoundDesign.of(spec.arl)
+        bets = spec.source is JudgedBy.BETS
+        self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
+
+    @property
+    def bound(self) -> MetricBound:
+        """What the metric is held against now."""
+        return replace(self.spec.bound, value=self.spec.bound.value + self.shift)
+
+    @property
+    def _bets(self) -> BettingDesign:
+        bound = self.bound
+        limit = 1 - bound.value if bound.at_least else bound.value
+        return BettingDesign(min(max(limit, LEAST_LIMIT), MOST_LIMIT), self.spec.arl)
+
+    @property
+    def score(self) -> float:
+        """The evidence over what is asked for."""
+        if isinstance(self.evidence, BettingEvidence):
+            return self.evidence.score(self._bets)
+        return self.evidence.score(self._chart)
+
+    def accept(self, until: Nanos | None) -> bool:
+        """Take the metric as it has been since it began to be wrong for how it should be; a threshold never does."""
+        run = self.evidence.run
+        quiet = self.alert.state not in OPEN and self.score <= WARNING
+        if self.spec.source is JudgedBy.THRESHOLD or quiet or not run.windows:
+            return False
+        self.shift, self.until = run.value - self.spec.where, until
+        self._begin_anew()
+        return True
+
+    def _begin_anew(self) -> None:
+        self.evidence = type(self.evidence)()
+        self.alert, self.since, self.told = Alert(), None, 0.0
+
+    def settles(self, at: Span, after: Nanos) -> bool:
+        """Whether it has been wrong for so long that this is how it is."""
+        absolute = self.spec.source is JudgedBy.THRESHOLD
+        return not absolute and self.alert.state is AlertState.FIRING and at.end - since_of(self) >= after
+
+    def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
+        """Take one more window."""
+        if self.until is not None and at.end >= self.until:
+            self.shift, self.until = 0.0, None
+            self._begin_anew()
+        open_before = self.alert.state in OPEN
+        self._add(metric, loss)
+        if self.evidence.run.windows == 1:
+            self.since = at.end
+        self.alert = self.alert.step(self.spec.rule, self._signal(metric), at)
+        surely = self.bound.surely_beyond(metric.value, metric.interval)
+        self.grown = open_before and surely >= GROWN * self.told > 0
+        if self.alert.state in OPEN and (self.grown or not open_before):
+            self.told = max(surely, abs(self.bound.beyond(self.evidence.run.value)))
+        if open_before and self.alert.state is AlertState.INACTIVE:
+            self.evidence, self.told = self.evidence.forgotten(), 0.0
+
+    def _add(self, metric: Measured, loss: LossSum | None) -> None:
+        if isinstance(self.evidence, BoundEvidence):
+            self.evidence = self.evidence.plus(self.bound, metric)
+        elif loss is not None:
+            self.evidence = self.evidence.plus(self._bets, metric, loss)
+
+    def _signal(self, metric: Measured) -> Signal:
+        """Evidence opens an alert; a window that is right by itself is one on the way to its end."""
+        if self.alert.state not in OPEN:
+            return Signal.BREACH if self.score > 1 else Signal.CLEAR
+        return Signal.BREACH if self._is_wrong(metric) else Signal.CLEAR
+
+    def _is_wrong(self, metric: Measured) -> bool:
+        if self.spec.source is not JudgedBy.CHART:
+            return self.bound.beyond(metric.value) > 0
+        deviate = self.bound.deviate(metric)
+        return deviate is None or deviate > DRIFT
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def saved(self, made_under: str) -> SavedJudge:
+        """It as saved."""
+        bound, bets = (
+            self.evidence if isinstance(self.evidence, kind) else None for kind in (BoundEvidence, BettingEvidence)
+        )
+        return SavedJudge(made_under, self.alert, self.since, self.told, bound, bets, self.shift, self.until)  # type: ignore[arg-type]
+
+    def restore(self, saved: SavedJudge) -> None:
+        """Take it up again."""
+        self.alert, self.since, self.told = saved.alert, saved.since, saved.told
+        self.evidence = saved.bound or saved.bets or self.evidence
+        self.shift, self.until = saved.shift, saved.until
+
+
+def since_of(judge: Judge) -> Nanos:
+    """When it began: the end of the first window that speaks for it."""
+    since = judge.since if judge.since is not None else judge.alert.since
+    assert since is not None
+    return since
+
+
+def by_size(judge: MetricJudge, run: Pooled) -> Severity:
+    """How bad it is that a metric is worse than in the reference."""
+    usual = judge.where
+    worse = usual - run.value if judge.bound.at_least else abs(run.value) - abs(usual)
+    notable = NOTABLE_POINTS if judge.bound.at_least else NOTABLE_RISE * abs(usual)
+    return Severity.CRITICAL if worse >= notable else Severity.WARNING

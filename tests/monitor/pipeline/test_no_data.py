@@ -1,0 +1,150 @@
+"""A model that gets no events for longer than is its own is an incident, by event time, or as time goes on where all is read."""
+
+import pytest
+
+from monitor.alerting.rules import NO_DATA_RULE
+from monitor.explain.explainer import Explainer
+from monitor.explain.words import summary
+from monitor.facts import AlertChanged, Fact, RetrainDecided
+from monitor.pipeline import Pipeline
+from monitor.stream.events import MicroBatch
+from tests.build import (
+    DAY,
+    HOUR,
+    KEY,
+    MINUTE,
+    OTHER_KEY,
+    P0,
+    REFERENCE,
+    at,
+    feed,
+    make_batch,
+    make_pipeline,
+    make_spec,
+    of,
+    restored,
+)
+
+WEEK, STEP = 7 * 24 * 60, 30  # minutes
+
+
+def two() -> Pipeline:
+    return make_pipeline(make_spec(length=STEP * MINUTE), make_spec(key=OTHER_KEY, length=STEP * MINUTE))
+
+
+def minutes(pipeline: Pipeline, numbers: range, *, both: bool = True) -> list[Fact]:
+    """In every window an event of one model; and of the other, where it gets any."""
+    facts: list[Fact] = []
+    for number in numbers:
+        batches = [make_batch([at(number)], key=OTHER_KEY), *([make_batch([at(number)])] if both else [])]
+        facts += feed(pipeline, *batches, until=at(number + STEP))
+    return facts
+
+
+def changes(facts: list[Fact]) -> list[AlertChanged]:
+    return [fact for fact in of(facts, AlertChanged) if fact.rule == NO_DATA_RULE]
+
+
+def test_once_it_is_known_three_windows_without_an_event_are_told_once_and_end_with_the_next() -> None:
+    pipeline = two()
+    assert changes(minutes(pipeline, range(0, WEEK + 60, STEP))) == []
+    begun, facts = WEEK + 60, minutes(pipeline, range(WEEK + 60, WEEK + 60 + 12 * 60, STEP), both=False)
+    facts = Explainer({KEY: REFERENCE}).explain(facts)
+
+    (opened,) = changes(facts)
+    assert (opened.key, opened.opened, opened.kind.value, opened.severity.value) == (KEY, True, "service", "critical")
+    assert opened.window.end == at(begun + 3 * STEP)
+    assert summary(opened).startswith("churn/3 gets no data since 2025-11-30 01:")
+    assert summary(opened).endswith(
+        "events have not come since 2025-11-30 01:00; a pause of 90 minutes is not usual here"
+    )
+    (ended,) = changes(minutes(pipeline, range(begun + 12 * 60, begun + 12 * 60 + 60, STEP)))
+    assert (ended.closed, ended.incident) == (True, opened.incident)
+    assert of(facts, RetrainDecided) == []
+
+
+def test_in_its_first_week_six_hours_are_waited_for() -> None:
+    pipeline = two()
+    minutes(pipeline, range(0, 600, STEP))
+
+    assert changes(minutes(pipeline, range(600, 960, STEP), both=False)) == []
+    assert [fact.opened for fact in changes(minutes(pipeline, range(960, 1200, STEP), both=False))] == [True]
+
+
+def test_nights_are_its_own_once_they_have_come_twice_and_one_outage_is_not() -> None:
+    pipeline, told = two(), []
+    for day in range(8):
+        noon = day * 24 * 60
+        found = minutes(pipeline, range(noon, noon + 960, STEP))
+        found += minutes(pipeline, range(noon + 960, noon + 1440, STEP), both=False)
+        told += [day for fact in changes(found) if fact.opened]
+    assert told == [0, 1]  # eight hours: the second night is the first that was there before
+
+    later = 8 * 24 * 60
+    found = minutes(pipeline, range(later, later + 960, STEP))
+    found += minutes(pipeline, range(later + 960, later + 960 + 1440, STEP), both=False)
+    assert [fact.opened for fact in changes(found)] == [True]  # sixteen hours more
+
+
+def test_a_pause_that_was_jumped_over_is_told_with_its_end() -> None:
+    """As from a backlog: event time goes from before it to behind it at once."""
+    slow, quick = two(), two()
+    for pipeline in (slow, quick):
+        minutes(pipeline, range(0, 60, STEP))
+    step_by_step = minutes(slow, range(60, 60 + 12 * 60, STEP), both=False)
+    back = 60 + 12 * 60
+    step_by_step += minutes(slow, range(back, back + STEP, STEP))
+    at_once = feed(quick, make_batch([at(back)]), until=at(back + STEP))
+
+    expected, found = ([fact for fact in changes(facts) if fact.key == KEY] for facts in (step_by_step, at_once))
+    assert expected == found
+    assert [fact.opened for fact in found] == [True, False]
+
+
+def idle(pipeline: Pipeline, now: int) -> list[Fact]:
+    """The only partition is at its end, and silent."""
+    pipeline.ingest(MicroBatch(confirmed={P0: now}), now)
+    return pipeline.advance()
+
+
+def test_where_nothing_comes_at_all_time_goes_on_as_the_clock_does() -> None:
+    pipeline, began = two(), at(5000)
+    feed(pipeline, make_batch([at(0), at(1)]), make_batch([at(0), at(1)], key=OTHER_KEY), until=at(STEP), now=began)
+    feed(pipeline, make_batch([at(31)]), make_batch([at(31)], key=OTHER_KEY), until=at(2 * STEP + 1), now=began)
+
+    assert changes(pipeline.rest(began + 12 * HOUR)) == []  # nobody knows whether all is read
+    idle(pipeline, began + HOUR)
+    assert changes(pipeline.rest(began + 6 * HOUR)) == []
+    told = changes(pipeline.rest(began + 7 * HOUR))
+    assert sorted(str(fact.key) for fact in told) == ["churn/3", "churn/4"]
+    assert pipeline.rest(began + 30 * DAY) == []
+
+    fresh = two()
+    restored(pipeline, fresh)
+    facts = feed(fresh, make_batch([at(30 * 60)]), until=at(30 * 60 + STEP), now=began + 31 * DAY)
+    assert [(fact.closed, str(fact.key)) for fact in changes(facts)] == [(True, "churn/3")]
+
+
+def test_a_restart_begins_the_silence_anew_where_nothing_comes() -> None:
+    pipeline = two()
+    feed(pipeline, make_batch([at(0), at(1)]), until=at(STEP), now=at(20))
+    fresh = two()
+    restored(pipeline, fresh)
+    later = at(20) + 2 * DAY
+    fresh.rest(later)
+    feed(fresh, until=at(STEP + 1), now=later)
+    idle(fresh, later + HOUR)
+
+    assert changes(fresh.rest(later + HOUR)) == []
+    assert [fact.opened for fact in changes(fresh.rest(later + 8 * HOUR))] == [True]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_model_that_never_had_an_event_is_waited_for(restarts: bool) -> None:
+    pipeline = two()
+    facts = minutes(pipeline, range(0, 2 * 24 * 60, STEP), both=False)
+    if restarts:
+        fresh = two()
+        restored(pipeline, fresh)
+        facts += minutes(fresh, range(2 * 24 * 60, 3 * 24 * 60, STEP), both=False)
+    assert [fact for fact in changes(facts) if fact.key == KEY] == []
