@@ -22,7 +22,7 @@ SET_UP = "docs/set-up.md"
 PAGES = (
     "README.md",
     SET_UP,
-    *(f"docs/{name}.md" for name in ("read-an-alert", "accept-a-change", "tune", "operate", "contract")),
+    *(f"docs/{name}.md" for name in ("read-an-alert", "accept-a-change", "tune", "operate", "contract", "performance")),
 )
 TYPED = {page: [one for one in blocks(ROOT / page, page) if one.is_typed or one.remark] for page in PAGES}
 LEFT_BY_A_WALK = shutil.ignore_patterns("state", "token", "webhook.secret", "*.json", "*.txt", "*.log", "__pycache__")
