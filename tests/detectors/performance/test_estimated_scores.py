@@ -131,7 +131,7 @@ def test_scores_of_which_the_reference_says_nothing_have_no_estimate() -> None:
     for estimator in (reference.performance.estimator(), reference.performance.expectation()):
         told = estimator.estimate(random.uniform(0.55, 0.95, 1000))
         assert told.outside == 1
-        assert told.open > 0.2
+        assert told.open > 0.05
         assert all(isinstance(metric, Unavailable) and metric.rows == 1000 for metric in told.metrics.values())
         assert "the reference has no labelled rows like these" in told.metrics["auroc"].reason
 
