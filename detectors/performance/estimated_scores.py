@@ -180,6 +180,11 @@ class ScoreEstimator:
         """Which cells the reference has no labelled row of, bool[cells]."""
         return np.asarray(self.labelled.sum(axis=(0, 2)) == 0)
 
+    @cached_property
+    def unlike(self) -> Ints:
+        """These cells, cut at the threshold, int64[k]."""
+        return np.flatnonzero(np.repeat(self.unseen, 2))
+
     @property
     def _scores(self) -> Floats:
         """About the score of each cell, cut, between 0 and 1."""
@@ -216,10 +221,19 @@ class ScoreEstimator:
         In a cell that it cuts as many as in the reference are where those were, and twice as many; not all that come between scores that
         the reference has. A cell of one score alone has that one.
         """
+        cut, share, few = self._sided
+        there = cells[:, cut].sum(axis=1) - few
+        return np.maximum(there - share * cells.sum(axis=1), 0.0)
+
+    @cached_property
+    def _sided(self) -> tuple[slice, float, float]:
+        """The cell that the threshold cuts, if any, as a slice, and of how many rows of it the side is known: a share of all, and so many."""
+        [places] = np.nonzero(self._cut)
+        cut = slice(places[0], places[0] + 1) if places.size else slice(0, 0)
         labelled = self.labelled.sum(axis=(0, 2))
-        usual = 2 * cells.sum(axis=1, keepdims=True) * labelled / labelled.sum() + FEW
-        known = np.where(labelled > 0, np.inf if self.feature.discrete else usual, 0.0)
-        return np.asarray(np.maximum(cells - known, 0.0) @ self._cut)
+        if not labelled[cut].any():
+            return cut, 0.0, 0.0
+        return cut, 1.0 if self.feature.discrete else 2 * float(labelled[cut].sum() / labelled.sum()), float(FEW)
 
     def estimate(
         self, window: Sketch | BinaryCounts | ArrayLike, confidence: float = 0.95, costs: CostMatrix | None = None
@@ -275,7 +289,7 @@ class _Expectation:
     def metrics(self, unsided: list[float], confidence: float, costs: CostMatrix | None) -> list[Metrics]:
         """The metrics of each window, of which so many rows may be on either side of the threshold."""
         confusions = (self.expected @ self.by.sides).reshape(-1, 4).tolist()
-        spreads, opens = self._by_side.tolist(), (self._open_rows @ self.by.sides).tolist()
+        spreads, opens = self._by_side.tolist(), (self._open_rows @ self.by.sides[self.by.unlike]).tolist()
         curves = {
             "auroc": self._of_curve(*area_and_slope(self.expected)),
             "average_precision": self._of_curve(*precision_and_slope(self.expected)),
@@ -283,9 +297,9 @@ class _Expectation:
         found = []
         for at, rows in enumerate(self.rows):
             told = _of_sides(confusions[at], spreads[at], opens[at], costs)
-            told = {
-                name: _unsided(name, each, unsided[at], rows, self._rarer[at], costs) for name, each in told.items()
-            }
+            if unsided[at]:
+                rarer = self._rarer[at]
+                told = {name: _unsided(name, each, unsided[at], rows, rarer, costs) for name, each in told.items()}
             told |= {name: values[at] for name, values in curves.items()}
             open_share = self.open[at]
             found.append(
@@ -307,17 +321,23 @@ class _Expectation:
 
     @cached_property
     def _open_rows(self) -> Floats:
-        """How many rows of each cell may have either label, [W, 2·cells]."""
-        return self.mass * self.by.open
+        """How many rows of each cell without a labelled one may have either label, [W, k]."""
+        return self.mass[:, self.by.unlike] * self.by.open[self.by.unlike]
 
     def _of_curve(self, values: Floats, slope: Floats) -> list[Estimate]:
         """The value of each window, its standard error, and what is left open: also how rows of a cell without a labelled one are ordered."""
         turned = slope[:, 1] - slope[:, 0]  # what is gained by a row that turns from negative to positive
         learnt = self._in_blocks(self.mass * turned)
         errors = np.sqrt((self._chance * turned**2).sum(axis=1) + learnt**2 @ self.by.learnt[1])
-        pairs = self.expected.prod(axis=1) @ np.repeat(self.by.unseen, 2) / self.expected.sum(axis=2).prod(axis=1)
-        reach = (self._open_rows * np.abs(turned)).sum(axis=1) + pairs / 2
+        reach = (self._open_rows * np.abs(turned[:, self.by.unlike])).sum(axis=1) + self._unordered
         return list(zip(values.tolist(), errors.tolist(), reach.tolist(), strict=True))
+
+    @cached_property
+    def _unordered(self) -> Floats:
+        """Half the share of pairs of a positive and a negative that are both in one cell without a labelled row, [W]."""
+        pairs = self.expected[:, :, self.by.unlike].prod(axis=1).sum(axis=1)
+        totals = self.expected.sum(axis=2)
+        return np.asarray(pairs / (2 * totals[:, 0] * totals[:, 1]))
 
     @cached_property
     def _chance(self) -> Floats:
@@ -381,6 +401,8 @@ def _measured(name: str, found: Estimate | str, rows: int, open_share: float, co
     if open_share > MOST_OPEN:
         return Unavailable(uncovered(open_share), rows)
     low, high = _interval(name, value, error, rows, confidence)
+    if not reach:
+        return Measured(value, rows, error, (low, high))
     least, most = LIMITS.get(name, (0.0, 1.0))
     return Measured(value, rows, error, (max(least, low - reach), min(most, high + reach)))
 
