@@ -166,14 +166,24 @@ class ScoreEstimator:
         return np.asarray(self.learnt[0][self.blocks])
 
     @cached_property
+    def parts(self) -> Ints:
+        """The cells, cut at the threshold, that rows can be in, int64[k]: about half, for it cuts one."""
+        return np.flatnonzero(self._shares)
+
+    @cached_property
+    def chances_of_parts(self) -> Floats:
+        """The chance of a positive in each of these, float64[k]."""
+        return np.asarray(self.chances[self.parts])
+
+    @cached_property
     def sides(self) -> Floats:
-        """Which side of the threshold each cell is on, as 0 and 1, float64[2·cells, 2]."""
-        return np.tile(np.eye(2), (self.feature.usable, 1))
+        """Which side of the threshold each of these is on, as 0 and 1, float64[k, 2]."""
+        return np.eye(2)[self.parts % 2]
 
     @cached_property
     def starts(self) -> Ints:
-        """The first cell of each block, int64[blocks]."""
-        return np.flatnonzero(np.diff(self.blocks, prepend=-1))
+        """The first of these in each block, int64[blocks]."""
+        return np.flatnonzero(np.diff(self.blocks[self.parts], prepend=-1))
 
     @cached_property
     def unseen(self) -> Bools:
@@ -182,8 +192,8 @@ class ScoreEstimator:
 
     @cached_property
     def unlike(self) -> Ints:
-        """These cells, cut at the threshold, int64[k]."""
-        return np.flatnonzero(np.repeat(self.unseen, 2))
+        """Which parts are of these, places in `parts`."""
+        return np.flatnonzero(self.unseen[self.parts // 2])
 
     @property
     def _scores(self) -> Floats:
@@ -209,11 +219,11 @@ class ScoreEstimator:
 
     @cached_property
     def open(self) -> Floats:
-        """By how much the chance of a positive may be another one for want of labelled rows, float64[2·cells]."""
+        """By how much the chance of a positive may be another one for want of labelled rows, float64[k] of `parts`."""
         some = self.labelled.sum(axis=0).ravel() > 0
         chances, before = self.chances[some], np.cumsum(some)
         below, above = np.append(0.0, chances)[before], np.append(chances, 1.0)[before]
-        return np.where(some, 0.0, np.maximum(above - below, 0.0))
+        return np.where(some, 0.0, np.maximum(above - below, 0.0))[self.parts]
 
     def unsided(self, cells: Ints) -> Floats:
         """How many rows of windows, int64[W, cells], may be on either side of the threshold, float64[W].
@@ -254,8 +264,8 @@ class ScoreEstimator:
         names = [*RATIOS, *CURVES, *([] if costs is None else ["cost_per_1000"])]
         cells = np.array([self._cells(window) for window in windows]).reshape(-1, self.feature.usable)
         rows, outside = cells.sum(axis=1), cells[:, self.unseen].sum(axis=1)
-        mass = (cells[rows > 0, :, None] * self._shares).reshape(-1, 2 * self.feature.usable)
-        positive = mass * self.chances
+        mass = cells[rows > 0][:, self.parts // 2] * self._shares.ravel()[self.parts]
+        positive = mass * self.chances_of_parts
         expected = _Expectation(self, mass, np.stack([mass - positive, positive], axis=1), rows[rows > 0].tolist())
         unsided = self.unsided(cells[rows > 0]).tolist()
         found = zip(expected.metrics(unsided, confidence, costs), expected.open, strict=True)
@@ -279,7 +289,7 @@ class ScoreEstimator:
 
 @dataclass(frozen=True, eq=False)
 class _Expectation:
-    """The rows of W windows by cell, cut at the threshold, [W, 2·cells], and what is expected of them, [W, negative or positive, 2·cells]."""
+    """The rows of W windows by cell, cut at the threshold (`parts`), [W, k], and what is expected of them, [W, negative or positive, k]."""
 
     by: "ScoreEstimator"
     mass: Floats
@@ -321,7 +331,7 @@ class _Expectation:
 
     @cached_property
     def _open_rows(self) -> Floats:
-        """How many rows of each cell without a labelled one may have either label, [W, k]."""
+        """How many rows of each cell without a labelled one may have either label, [W, unlike]."""
         return self.mass[:, self.by.unlike] * self.by.open[self.by.unlike]
 
     def _of_curve(self, values: Floats, slope: Floats) -> list[Estimate]:
@@ -341,8 +351,8 @@ class _Expectation:
 
     @cached_property
     def _chance(self) -> Floats:
-        """The variance of the number of positives in each cell, were chances known, [W, 2·cells]."""
-        return np.asarray(self.expected[:, 1] * (1 - self.by.chances))
+        """The variance of the number of positives in each cell, were chances known, [W, k]."""
+        return np.asarray(self.expected[:, 1] * (1 - self.by.chances_of_parts))
 
     def _in_blocks(self, cells: Floats) -> Floats:
         """Sums over the cells of each block, [W, blocks]."""
