@@ -174,6 +174,7 @@ def make_result(**changes: Any) -> BacktestResult:
         events=EventCounts(ok=3_225_600, late=240, rejected=31, unmonitored=5),
         rejected={"timestamp": 20, "json": 11},
         fields_rejected={"wrong_type": 812},
+        labels_rejected={},
         windows=8060,
         models=(make_model(), a_cold_model()),
         alerts=(early, episode(), still),

@@ -1,6 +1,7 @@
 """Metrics that counts of labels by predictions decide: accuracy, precision, recall, F1, Matthews correlation, money."""
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,9 +47,10 @@ class Confusion(WeighedCells):
 
     __slots__ = ()
 
-    def against_rest(self, k: int) -> "Confusion":
-        """Return the same rows by class k and not k."""
-        return Confusion(*self.through(lambda part: _collapsed(part, k)))
+    def against_rest(self, classes: Sequence[int]) -> list["Confusion"]:
+        """Return the same rows by class k and not k, of each of these classes."""
+        parts = self.through(lambda part: _collapsed(part, np.array(classes, dtype=np.int64)))
+        return [Confusion(*cells) for cells in zip(*parts, strict=True)]
 
     def plus(self, more: Ints) -> "Confusion":
         """Return these rows and more, of weight 1."""
@@ -59,9 +61,10 @@ class Confusion(WeighedCells):
         return Confusion(self.rows, self.mass + 0.5, self.squares + 0.5)
 
 
-def _collapsed(cells: NDArray[Any], k: int) -> NDArray[Any]:
-    hit, label, said = cells[k, k], cells[k].sum(), cells[:, k].sum()
-    return np.array([[cells.sum() - label - said + hit, said - hit], [label - hit, hit]])
+def _collapsed(cells: NDArray[Any], classes: Ints) -> NDArray[Any]:
+    hit, label, said = cells[classes, classes], cells.sum(axis=1)[classes], cells.sum(axis=0)[classes]
+    table = np.array([[cells.sum() - label - said + hit, said - hit], [label - hit, hit]])
+    return table.transpose(2, 0, 1)
 
 
 ALL = np.ones((2, 2), np.bool_)
@@ -207,8 +210,14 @@ MEASURES: Final = {
 Bounds = dict[str, Interval | Unavailable]
 
 
-def bounds_over_missing(confusion: Confusion, negative: int, positive: int, costs: CostMatrix | None = None) -> Bounds:
-    """Return between what each metric of two classes lies once the labels of some predictions have come, whatever they are.
+def bounds_over_missing(
+    confusion: Confusion,
+    negative: int,
+    positive: int,
+    costs: CostMatrix | None = None,
+    names: Collection[str] = MEASURES,
+) -> Bounds:
+    """Return between what each of these metrics of two classes lies once the labels of some predictions have come, whatever they are.
 
     `negative` and `positive` are the predictions that wait for a label. No metric is better than where all of them are
     right, or worse than where all are wrong (Manski, Nonparametric bounds on treatment effects, American Economic Review
@@ -220,7 +229,7 @@ def bounds_over_missing(confusion: Confusion, negative: int, positive: int, cost
     """
     wrong, right = np.array([[0, positive], [negative, 0]]), np.array([[negative, 0], [0, positive]])
     worst, best = confusion.plus(wrong), confusion.plus(right)
-    bounds = {name: _between(measure(worst, 0.95), measure(best, 0.95)) for name, measure in MEASURES.items()}
+    bounds = {name: _between(MEASURES[name](worst, 0.95), MEASURES[name](best, 0.95)) for name in names}
     return bounds if costs is None else bounds | {"cost_per_1000": _money_between(confusion, negative, positive, costs)}
 
 

@@ -18,7 +18,7 @@ from detectors.features import Floats, Ints
 from detectors.performance.confusion import f1_and_slope
 from detectors.performance.intervals import logit_or_wilson
 from detectors.performance.measured import Measured, Metric, Unavailable
-from detectors.performance.metrics import EstimatedPerformance, Metrics
+from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, uncovered
 from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
 from detectors.sketches import Sketch
 
@@ -81,8 +81,12 @@ class ClassEstimator:
         if not rows:
             return EstimatedPerformance(Metrics(dict.fromkeys(NAMES, Unavailable("no predicted class"))), 0, 0.0)
         unknown = int(said[self._confusion.sum(axis=0) == 0].sum()) + others
+        share = (unknown - others) / rows
+        if share > MOST_OPEN:
+            nothing = dict.fromkeys(NAMES, Unavailable(uncovered(share), rows))
+            return EstimatedPerformance(Metrics(nothing), rows, unknown / (rows + others), share)
         metrics = {name: self._metric(name, said, confidence) for name in NAMES}
-        return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others))
+        return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others), share)
 
     def _said(self, window: Sketch | MulticlassCounts | ArrayLike) -> tuple[Ints, int]:
         """Predictions by class, and of other classes."""
@@ -106,4 +110,12 @@ class ClassEstimator:
         spread = (self._chances * slope**2).sum(axis=0) - (self._chances * slope).sum(axis=0) ** 2
         known = self._confusion.sum(axis=0) + PRIOR
         error = float(np.sqrt(((said + said**2 / known) * np.maximum(spread, 0.0)).sum()))
-        return Measured(value, rows, error, logit_or_wilson(value, error, rows, confidence))
+        reach = self._reach(name, said)
+        low, high = logit_or_wilson(value, error, rows, confidence)
+        return Measured(value, rows, error, (max(0.0, low - reach), min(1.0, high + reach)))
+
+    def _reach(self, name: str, said: Ints) -> float:
+        """How far off a metric may be, for predicted classes without a labelled row may come to anything."""
+        unlike = (said > 0) & (self._confusion.sum(axis=0) == 0)
+        of_rows = float(said[unlike].sum() / said.sum())
+        return max(of_rows, float(unlike.mean())) if name == "macro_f1" else of_rows

@@ -8,6 +8,7 @@ realised mean is off by Σ m·v + Σ m²·v/n, over the square of all rows.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from detectors.performance.counts import column
 from detectors.performance.exact import as_fraction, exact_sums
 from detectors.performance.intervals import normal_quantile
 from detectors.performance.measured import Measured, Metric, Unavailable
-from detectors.performance.metrics import EstimatedPerformance, Metrics
+from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, uncovered
 from detectors.performance.regression import MOST
 from detectors.sketches import Sketch
 
@@ -140,8 +141,16 @@ class NumberEstimator:
         rows = int(cells.sum())
         if not rows:
             return EstimatedPerformance(Metrics(dict.fromkeys(NAMES, Unavailable("no prediction"))), 0, 0.0)
+        share = int(cells[self._beyond].sum()) / rows
         metrics = dict(zip(NAMES, self._metrics(cells, normal_quantile(confidence)), strict=True))
-        return EstimatedPerformance(Metrics(metrics), rows, int(cells[~self.seen].sum()) / rows)
+        if share > MOST_OPEN:
+            metrics = dict.fromkeys(NAMES, Unavailable(uncovered(share), rows))
+        return EstimatedPerformance(Metrics(metrics), rows, int(cells[~self.seen].sum()) / rows, share)
+
+    @cached_property
+    def _beyond(self) -> Bools:
+        """Which cells lie below the first or above the last one with a labelled row, bool[cells]: how far off those are nothing says."""
+        return np.asarray(~(np.logical_or.accumulate(self.seen) & np.logical_or.accumulate(self.seen[::-1])[::-1]))
 
     def _metrics(self, cells: Ints, reach: float) -> Iterator[Metric]:
         mass, rows = np.bincount(self.groups, weights=cells), int(cells.sum())

@@ -7,6 +7,10 @@ reference. With m(s) rows of the window, m·p positives and m·(1 − p) negativ
 Two things make the realised metric another one. Labels fall by chance: Σ m·p·(1 − p)·d², with d what a metric gains when a row of s turns
 from negative to positive. And p is of few rows: Σ p·(1 − p)/n·(Σ m·d)² over the blocks of n rows that share a p. Nothing here knows
 whether labels now follow another law (concept drift), nor scores that the reference did not have: their share is told.
+
+Of a cell without a labelled row p lies between that of the labelled cells on its two sides, as chances never fall; beyond the last one up to 1, and
+before the first one down to 0. What that leaves open of a metric, Σ m·(upper − lower)·|d|, its interval reaches further by; where it is much there is no
+estimate. Nor is there one by the threshold where too many rows are in a cell that it cuts, and on which side they are is not known.
 """
 
 import math
@@ -27,15 +31,22 @@ from detectors.performance.counts import column
 from detectors.performance.curves import area_and_slope, precision_and_slope
 from detectors.performance.intervals import fisher, logit_or_wilson, normal_quantile
 from detectors.performance.measured import Interval, Measured, Metric, Unavailable
-from detectors.performance.metrics import EstimatedPerformance, Metrics
+from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, uncovered
 from detectors.sketches import Sketch
 
 PRIOR: Final = 1.0  # rows by which a chance leans on the score itself
+MOST_UNSIDED: Final = (
+    0.1  # of a window's rows, that may be on either side of the threshold: half of them are counted wrongly at most
+)
+FEW: Final = 3  # rows that come to be in a cell by chance
 
 
 Sloped = tuple[
     float, float, float
 ]  # a metric, and what it gains when a row below, and one above the threshold turns positive
+CURVES: Final = ("auroc", "average_precision")
+LIMITS: Final = {"mcc": (-1.0, 1.0), "cost_per_1000": (-math.inf, math.inf)}
+Estimate = tuple[float, float, float]  # its standard error, and how far off it may be for want of labelled rows
 RATIOS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "specificity", "mcc")
 
 
@@ -155,19 +166,34 @@ class ScoreEstimator:
         return np.asarray(self.learnt[0][self.blocks])
 
     @cached_property
+    def parts(self) -> Ints:
+        """The cells, cut at the threshold, that rows can be in, int64[k]: about half, for it cuts one."""
+        return np.flatnonzero(self._shares)
+
+    @cached_property
+    def chances_of_parts(self) -> Floats:
+        """The chance of a positive in each of these, float64[k]."""
+        return np.asarray(self.chances[self.parts])
+
+    @cached_property
     def sides(self) -> Floats:
-        """Which side of the threshold each cell is on, as 0 and 1, float64[2·cells, 2]."""
-        return np.tile(np.eye(2), (self.feature.usable, 1))
+        """Which side of the threshold each of these is on, as 0 and 1, float64[k, 2]."""
+        return np.eye(2)[self.parts % 2]
 
     @cached_property
     def starts(self) -> Ints:
-        """The first cell of each block, int64[blocks]."""
-        return np.flatnonzero(np.diff(self.blocks, prepend=-1))
+        """The first of these in each block, int64[blocks]."""
+        return np.flatnonzero(np.diff(self.blocks[self.parts], prepend=-1))
 
     @cached_property
-    def _unseen(self) -> Bools:
+    def unseen(self) -> Bools:
         """Which cells the reference has no labelled row of, bool[cells]."""
         return np.asarray(self.labelled.sum(axis=(0, 2)) == 0)
+
+    @cached_property
+    def unlike(self) -> Ints:
+        """Which parts are of these, places in `parts`."""
+        return np.flatnonzero(self.unseen[self.parts // 2])
 
     @property
     def _scores(self) -> Floats:
@@ -178,11 +204,46 @@ class ScoreEstimator:
 
     @cached_property
     def _shares(self) -> Floats:
-        """Which share of a cell's rows lies on each side of the threshold, float64[cells, 2]."""
+        """Which share of a cell's rows lies on each side of the threshold, float64[cells, 2]; half where it cuts a cell without a labelled row."""
         rows = self.labelled.sum(axis=0)
         whole = rows.sum(axis=1, keepdims=True)
-        above = np.append(self.feature.edges, self.feature.edges[-1]) >= self.threshold
-        return np.where(whole > 0, rows / np.maximum(whole, 1), np.stack([~above, above], axis=1))
+        above = np.append(-np.inf, self.feature.edges) >= np.nextafter(self.threshold, -np.inf)
+        sides = np.where(self._cut[:, None], 0.5, np.stack([~above, above], axis=1))
+        return np.where(whole > 0, rows / np.maximum(whole, 1), sides)
+
+    @cached_property
+    def _cut(self) -> Bools:
+        """Which cell holds scores of both sides of the threshold, bool[cells]: one, or none."""
+        lower, upper = np.append(-np.inf, self.feature.edges), np.append(self.feature.edges, np.inf)
+        return np.asarray((lower < np.nextafter(self.threshold, -np.inf)) & (upper >= self.threshold))
+
+    @cached_property
+    def open(self) -> Floats:
+        """By how much the chance of a positive may be another one for want of labelled rows, float64[k] of `parts`."""
+        some = self.labelled.sum(axis=0).ravel() > 0
+        chances, before = self.chances[some], np.cumsum(some)
+        below, above = np.append(0.0, chances)[before], np.append(chances, 1.0)[before]
+        return np.where(some, 0.0, np.maximum(above - below, 0.0))[self.parts]
+
+    def unsided(self, cells: Ints) -> Floats:
+        """How many rows of windows, int64[W, cells], may be on either side of the threshold, float64[W].
+
+        In a cell that it cuts as many as in the reference are where those were, and twice as many; not all that come between scores that
+        the reference has. A cell of one score alone has that one.
+        """
+        cut, share, few = self._sided
+        there = cells[:, cut].sum(axis=1) - few
+        return np.maximum(there - share * cells.sum(axis=1), 0.0)
+
+    @cached_property
+    def _sided(self) -> tuple[slice, float, float]:
+        """The cell that the threshold cuts, if any, as a slice, and of how many rows of it the side is known: a share of all, and so many."""
+        [places] = np.nonzero(self._cut)
+        cut = slice(places[0], places[0] + 1) if places.size else slice(0, 0)
+        labelled = self.labelled.sum(axis=(0, 2))
+        if not labelled[cut].any():
+            return cut, 0.0, 0.0
+        return cut, 1.0 if self.feature.discrete else 2 * float(labelled[cut].sum() / labelled.sum()), float(FEW)
 
     def estimate(
         self, window: Sketch | BinaryCounts | ArrayLike, confidence: float = 0.95, costs: CostMatrix | None = None
@@ -200,18 +261,19 @@ class ScoreEstimator:
         costs: CostMatrix | None = None,
     ) -> list[EstimatedPerformance]:
         """Return what each of several windows is worth: so many at once take less time than one after the other."""
-        names = [*RATIOS, "auroc", "average_precision", *([] if costs is None else ["cost_per_1000"])]
+        names = [*RATIOS, *CURVES, *([] if costs is None else ["cost_per_1000"])]
         cells = np.array([self._cells(window) for window in windows]).reshape(-1, self.feature.usable)
-        rows, outside = cells.sum(axis=1), cells[:, self._unseen].sum(axis=1)
-        mass = (cells[rows > 0, :, None] * self._shares).reshape(-1, 2 * self.feature.usable)
-        positive = mass * self.chances
+        rows, outside = cells.sum(axis=1), cells[:, self.unseen].sum(axis=1)
+        mass = cells[rows > 0][:, self.parts // 2] * self._shares.ravel()[self.parts]
+        positive = mass * self.chances_of_parts
         expected = _Expectation(self, mass, np.stack([mass - positive, positive], axis=1), rows[rows > 0].tolist())
-        found = iter(expected.metrics(confidence, costs))
+        unsided = self.unsided(cells[rows > 0]).tolist()
+        found = zip(expected.metrics(unsided, confidence, costs), expected.open, strict=True)
+        nothing = Metrics(dict.fromkeys(names, Unavailable("no score"))), 0.0
+        each = ((*(next(found) if many else nothing), many) for many in rows.tolist())
         return [
-            EstimatedPerformance(next(found), many, unknown / many)
-            if many
-            else EstimatedPerformance(Metrics(dict.fromkeys(names, Unavailable("no score"))), 0, 0.0)
-            for many, unknown in zip(rows.tolist(), outside.tolist(), strict=True)
+            EstimatedPerformance(metrics, many, unlike / max(many, 1), share)
+            for (metrics, share, many), unlike in zip(each, outside.tolist(), strict=True)
         ]
 
     def _cells(self, window: Sketch | BinaryCounts | ArrayLike) -> Ints:
@@ -227,39 +289,70 @@ class ScoreEstimator:
 
 @dataclass(frozen=True, eq=False)
 class _Expectation:
-    """The rows of W windows by cell, cut at the threshold, [W, 2·cells], and what is expected of them, [W, negative or positive, 2·cells]."""
+    """The rows of W windows by cell, cut at the threshold (`parts`), [W, k], and what is expected of them, [W, negative or positive, k]."""
 
     by: "ScoreEstimator"
     mass: Floats
     expected: Floats
     rows: list[int]
 
-    def metrics(self, confidence: float, costs: CostMatrix | None) -> list[Metrics]:
-        """The metrics of each window."""
+    def metrics(self, unsided: list[float], confidence: float, costs: CostMatrix | None) -> list[Metrics]:
+        """The metrics of each window, of which so many rows may be on either side of the threshold."""
         confusions = (self.expected @ self.by.sides).reshape(-1, 4).tolist()
-        spreads = self._by_side.tolist()
+        spreads, opens = self._by_side.tolist(), (self._open_rows @ self.by.sides[self.by.unlike]).tolist()
         curves = {
-            name: self._of_curve(*curve(self.expected))
-            for name, curve in (("auroc", area_and_slope), ("average_precision", precision_and_slope))
+            "auroc": self._of_curve(*area_and_slope(self.expected)),
+            "average_precision": self._of_curve(*precision_and_slope(self.expected)),
         }
         found = []
         for at, rows in enumerate(self.rows):
-            told = _of_sides(confusions[at], spreads[at], costs)
+            told = _of_sides(confusions[at], spreads[at], opens[at], costs)
+            if unsided[at]:
+                rarer = self._rarer[at]
+                told = {name: _unsided(name, each, unsided[at], rows, rarer, costs) for name, each in told.items()}
             told |= {name: values[at] for name, values in curves.items()}
-            found.append(Metrics({name: _measured(name, each, rows, confidence) for name, each in told.items()}))
+            open_share = self.open[at]
+            found.append(
+                Metrics({name: _measured(name, each, rows, open_share, confidence) for name, each in told.items()})
+            )
         return found
 
-    def _of_curve(self, values: Floats, slope: Floats) -> list[tuple[float, float]]:
-        """The value of each window, and its standard error."""
+    @cached_property
+    def open(self) -> list[float]:
+        """Which share of the rows of each window may have either label."""
+        shares: list[float] = (self._open_rows.sum(axis=1) / self.rows).tolist()
+        return shares
+
+    @cached_property
+    def _rarer(self) -> list[float]:
+        """How many rows of the rarer label are expected of each window."""
+        rows: list[float] = self.expected.sum(axis=2).min(axis=1).tolist()
+        return rows
+
+    @cached_property
+    def _open_rows(self) -> Floats:
+        """How many rows of each cell without a labelled one may have either label, [W, unlike]."""
+        return self.mass[:, self.by.unlike] * self.by.open[self.by.unlike]
+
+    def _of_curve(self, values: Floats, slope: Floats) -> list[Estimate]:
+        """The value of each window, its standard error, and what is left open: also how rows of a cell without a labelled one are ordered."""
         turned = slope[:, 1] - slope[:, 0]  # what is gained by a row that turns from negative to positive
         learnt = self._in_blocks(self.mass * turned)
         errors = np.sqrt((self._chance * turned**2).sum(axis=1) + learnt**2 @ self.by.learnt[1])
-        return list(zip(values.tolist(), errors.tolist(), strict=True))
+        reach = (self._open_rows * np.abs(turned[:, self.by.unlike])).sum(axis=1) + self._unordered
+        return list(zip(values.tolist(), errors.tolist(), reach.tolist(), strict=True))
+
+    @cached_property
+    def _unordered(self) -> Floats:
+        """Half the share of pairs of a positive and a negative that are both in one cell without a labelled row, [W]."""
+        pairs = self.expected[:, :, self.by.unlike].prod(axis=1).sum(axis=1)
+        totals = self.expected.sum(axis=2)
+        return np.asarray(pairs / (2 * totals[:, 0] * totals[:, 1]))
 
     @cached_property
     def _chance(self) -> Floats:
-        """The variance of the number of positives in each cell, were chances known, [W, 2·cells]."""
-        return np.asarray(self.expected[:, 1] * (1 - self.by.chances))
+        """The variance of the number of positives in each cell, were chances known, [W, k]."""
+        return np.asarray(self.expected[:, 1] * (1 - self.by.chances_of_parts))
 
     def _in_blocks(self, cells: Floats) -> Floats:
         """Sums over the cells of each block, [W, blocks]."""
@@ -275,31 +368,53 @@ class _Expectation:
 
 
 def _of_sides(
-    confusion: list[float], spread: list[float], costs: CostMatrix | None
-) -> dict[str, tuple[float, float] | str]:
-    """The metrics of an expected confusion with their standard errors, or why there is none: only the side of the threshold decides what is gained."""
+    confusion: list[float], spread: list[float], may_turn: list[float], costs: CostMatrix | None
+) -> dict[str, Estimate | str]:
+    """The metrics of an expected confusion, or why there is none: only the side of the threshold decides what is gained."""
     sloped = ratios(*confusion)
     why = NO_PREDICTED if "precision" not in sloped else "all predictions are of one class"
     if costs is not None:
         by_cell = (PER * costs.by_cell / sum(confusion)).ravel().tolist()
         money = sum(cost * rows for cost, rows in zip(by_cell, confusion, strict=True))
         sloped["cost_per_1000"] = money, by_cell[2] - by_cell[0], by_cell[3] - by_cell[1]
-    low, between, high = spread
     return {
-        name: (sloped[name][0], _error(low, between, high, *sloped[name][1:])) if name in sloped else why
+        name: _estimate(spread, may_turn, *sloped[name]) if name in sloped else why
         for name in (*RATIOS, *(["cost_per_1000"] if costs is not None else []))
     }
 
 
-def _error(low: float, between: float, high: float, below: float, above: float) -> float:
-    return math.sqrt(max(0.0, low * below**2 + 2 * between * below * above + high * above**2))
+def _estimate(spread: list[float], may_turn: list[float], value: float, below: float, above: float) -> Estimate:
+    low, between, high = spread
+    variance = low * below**2 + 2 * between * below * above + high * above**2
+    return value, math.sqrt(max(0.0, variance)), may_turn[0] * abs(below) + may_turn[1] * abs(above)
 
 
-def _measured(name: str, found: tuple[float, float] | str, rows: int, confidence: float) -> Metric:
+def _unsided(
+    name: str, found: Estimate | str, unsided: float, rows: int, rarer: float, costs: CostMatrix | None
+) -> Estimate | str:
+    """A metric by the threshold, of which so many rows may be on either side: half of them are counted on each."""
+    if unsided > MOST_UNSIDED * rows:
+        share = 100 * unsided / rows
+        return f"{share:.3g} % of the scores may be on either side of the threshold: the reference has too few near it"
+    if isinstance(found, str):
+        return found
+    value, error, reach = found
+    if name == "cost_per_1000" and costs is not None:
+        return value, error, reach + unsided / 2 * PER * float(np.ptp(costs.by_cell)) / rows
+    return value, error, reach + unsided / 2 / (rows if name == "accuracy" else rarer)
+
+
+def _measured(name: str, found: Estimate | str, rows: int, open_share: float, confidence: float) -> Metric:
     if isinstance(found, str):
         return Unavailable(found, rows)
-    value, error = found
-    return Measured(value, rows, error, _interval(name, value, error, rows, confidence))
+    value, error, reach = found
+    if open_share > MOST_OPEN:
+        return Unavailable(uncovered(open_share), rows)
+    low, high = _interval(name, value, error, rows, confidence)
+    if not reach:
+        return Measured(value, rows, error, (low, high))
+    least, most = LIMITS.get(name, (0.0, 1.0))
+    return Measured(value, rows, error, (max(least, low - reach), min(most, high + reach)))
 
 
 def _interval(name: str, value: float, error: float, rows: int, confidence: float) -> Interval:

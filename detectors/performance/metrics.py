@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from detectors.performance.measured import Measured, Metric
 from detectors.results import Results
@@ -50,15 +50,29 @@ class Metrics(dict[str, Metric]):
         return self.table._repr_html_()
 
 
+MOST_OPEN: Final = 0.05  # of a window's rows: about the reach of the interval of a few hundred rows
+
+
+def uncovered(share: float) -> str:
+    """Say why a window is not estimated of which that share may come to anything.
+
+    >>> uncovered(0.414)
+    'what 41.4 % of the rows come to is not known: the reference has no labelled rows like these'
+    """
+    return f"what {100 * share:.3g} % of the rows come to is not known: the reference has no labelled rows like these"
+
+
 @dataclass(frozen=True, slots=True)
 class EstimatedPerformance:
     """What a window without labels is worth, if labels follow predictions as in the reference (no concept drift).
 
     `metrics` have the interval of the realised metric of these very rows. `rows` have a prediction; `outside` is the share
     of them whose like the reference has no labelled row of: what is said of those is said of the others, or of their
-    neighbours.
+    neighbours. `open` is the share of them that may come to anything, as far as those labelled rows go; where it is large metrics are
+    absent, and say so.
     """
 
     metrics: Metrics
     rows: int
     outside: float
+    open: float = 0.0

@@ -1,5 +1,6 @@
 """A predicted class and what came true: labels by predictions, and how far down the scores the label stood."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -131,10 +132,11 @@ class MulticlassCounts(Counts[MulticlassTask]):
         tops = (k for k in self.task.top if k <= self.task.depth)
         return Metrics(found | {f"top_{k}_accuracy": self._top(k, confidence) for k in tops})
 
-    def by_class(self, confidence: float = 0.95) -> dict[str, Metrics]:
-        """Return precision, recall and F1 of each class against the rest, by class and name."""
-        cells = self.confusion()
-        return {name: _of_class(cells.against_rest(k), confidence) for k, name in enumerate(self.task.classes)}
+    def by_class(self, confidence: float = 0.95, classes: Sequence[str] | None = None) -> dict[str, Metrics]:
+        """Return precision, recall and F1 of each of these classes against the rest, of all by default, by class and name."""
+        names, places = self._named(classes)
+        found = self.confusion().against_rest(places)
+        return {name: _of_class(cells, confidence) for name, cells in zip(names, found, strict=True)}
 
     def bounds_over_missing(self, missing: ArrayLike) -> dict[str, Interval | Unavailable]:
         """Return between what accuracy lies once labels have come, with so many missing by predicted class, int [K].
@@ -143,18 +145,27 @@ class MulticlassCounts(Counts[MulticlassTask]):
         """
         return by_confusion.right_over_missing(self.confusion(), self._by_class(missing))
 
-    def by_class_over_missing(self, missing: ArrayLike) -> dict[str, dict[str, Interval | Unavailable]]:
-        """Return the same of precision, recall and F1 of each class against the rest."""
-        counts, cells = self._by_class(missing), self.confusion()
-        others = int(counts.sum()) - counts
-        bounds = (
-            by_confusion.bounds_over_missing(cells.against_rest(k), *waiting)
-            for k, waiting in enumerate(zip(others.tolist(), counts.tolist(), strict=True))
-        )
+    def by_class_over_missing(
+        self, missing: ArrayLike, classes: Sequence[str] | None = None
+    ) -> dict[str, dict[str, Interval | Unavailable]]:
+        """Return the same of precision, recall and F1 of each of these classes against the rest, of all by default."""
+        names, places = self._named(classes)
+        counts = self._by_class(missing)[places]
+        others = int(np.sum(missing)) - counts
+        each = zip(names, self.confusion().against_rest(places), others.tolist(), counts.tolist(), strict=True)
         return {
-            name: {metric: every[metric] for metric in OF_CLASS}
-            for name, every in zip(self.task.classes, bounds, strict=True)
+            name: by_confusion.bounds_over_missing(cells, *waiting, names=OF_CLASS) for name, cells, *waiting in each
         }
+
+    def _named(self, classes: Sequence[str] | None) -> tuple[Sequence[str], list[int]]:
+        """Classes and their places. Raises ValueError for one that is none of the task."""
+        if classes is None:
+            return self.task.classes, list(range(len(self.task.classes)))
+        places = {name: place for place, name in enumerate(self.task.classes)}
+        unknown = [name for name in classes if name not in places]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is no class of the task")
+        return classes, [places[name] for name in classes]
 
     def _by_class(self, missing: ArrayLike) -> Ints:
         counts = np.asarray(missing)

@@ -55,6 +55,7 @@ def assemble(run: CommandRun, findings: Findings, notes: Sequence[str]) -> Backt
         events=findings.counts,
         rejected=dict(sorted(findings.rejected.items())),
         fields_rejected=dict(sorted(findings.fields.items())),
+        labels_rejected=dict(sorted(findings.labels_rejected.items())),
         windows=findings.windows,
         models=models,
         alerts=tuple(sorted(findings.alerts, key=lambda one: (one.fired_at, one.key, one.rule))),
@@ -220,6 +221,8 @@ def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
     counts = findings.counts
     for topic in topics_of(findings):
         yield from stream_hints(topic)
+    for name, labels in sorted(findings.label_topics.items()):
+        yield from labels.hints(name)
     if counts.unmonitored:
         yield f"{counts.unmonitored:,} events are of models that are not configured"
     for series in findings.series.values():
@@ -263,8 +266,11 @@ def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:
         yield f"{key}: events overlap the time its reference was made from, where nothing can be found"
     for reason in findings.sweep.unreachable:
         yield f"{key}: sweep: {reason}"
-    if not_judged := findings.judgements.hint(findings.spec.performance):
-        yield f"{key}: {not_judged}"
+    for hunt in findings.hunts:
+        if findings.spec.performance is not None and hunt.plant.unjoined:
+            yield f"{key}: --inject {hunt.plant.text}: performance is told of the predictions without that change"
+    for hint in findings.judgements.hints(findings.spec.performance):
+        yield f"{key}: {hint}"
 
 
 def until_when(findings: SeriesFindings) -> str:

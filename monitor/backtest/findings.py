@@ -15,7 +15,7 @@ from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome, reason_of
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.inject import Plant
-from monitor.backtest.labelled import Judgements
+from monitor.backtest.labelled import Judgements, LabelsRead
 from monitor.backtest.pictures import Pictures
 from monitor.backtest.replay import Turn
 from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain, TopicEvents
@@ -224,7 +224,7 @@ class Findings:
         label_topics: frozenset[str] = frozenset(),
     ) -> None:
         self.budget = budget
-        self._label_topics = label_topics
+        self.label_topics = {topic: LabelsRead() for topic in label_topics}
         self.series: dict[SeriesKey, SeriesFindings] = {}
         for spec in specs:
             planted = [plant for plant in plants if plant.key == spec.key]
@@ -273,8 +273,14 @@ class Findings:
     def _of_labels(self, fact: Fact) -> bool:
         """Whether a fact is of labels, which are no events."""
         match fact:
-            case EventsCounted(topic=topic) | EventsAhead(partition=Partition(topic=topic)):
-                return topic in self._label_topics
+            case EventsCounted(topic=topic, outcome=outcome, count=count) if topic in self.label_topics:
+                self.label_topics[topic].outcomes[outcome] += count
+            case EventsRejected(topic, reason, count) | FieldsRejected(topic, reason, count) if (
+                topic in self.label_topics
+            ):
+                self.label_topics[topic].reasons[reason] += count
+            case EventsAhead(partition=Partition(topic=topic)):
+                return topic in self.label_topics
             case PerformanceJudged():
                 self.series[fact.key].judgements.take(fact)
             case JoinCounted(side="label"):
@@ -338,6 +344,11 @@ class Findings:
         if isinstance(fact, AlertChanged) and fact.closed and number is not None:
             self.alerts[number] = replace(self.alerts[number], resolved_at=fact.window.end, settled=fact.settled)
             del self._open[place]
+
+    @property
+    def labels_rejected(self) -> Counter[str]:
+        """Labels of topics of their own that could not be used, by reason."""
+        return sum((labels.reasons for labels in self.label_topics.values()), Counter[str]())
 
     def open_share(self, key: SeriesKey) -> float:
         """Time with an incident of the budget open over the time judged."""

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import CategoricalFeature, NumericFeature, Reference
+from detectors.encoding import PREDICTION
 from monitor.series.series import SeriesSpec
+from monitor.series.truth import MULTICLASS
+from monitor.sources.decode.joining import meanings
 from monitor.sources.formats.fields import CategoryTable
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
-from monitor.stream.events import EventBatch, Nanos, SeriesKey, UnseenCategory
+from monitor.stream.events import EventBatch, JoinBatch, Nanos, SeriesKey, UnseenCategory
 
 KINDS = ("shift", "scale", "times", "missing", "constant", "category", "swap")
 FORM = re.compile(rf"(?P<where>.+):(?P<kind>{'|'.join(KINDS)})=(?P<value>.+)@(?P<when>[^@]+)")
@@ -22,6 +25,8 @@ PERCENT = 100
 Draw = Callable[[int], NDArray[np.float64]]
 Edit = Callable[[NDArray[np.float64], NDArray[np.int32], Draw], None]
 """Changes rows in place: numeric float64[n, k], codes int32[n, c]; `Draw` gives so many numbers from [0, 1)."""
+Remade = Callable[[NDArray[np.float64], Draw], NDArray[np.float64]]
+"""Predictions float64[n] that wait for labels, as a change makes them."""
 
 
 class InjectError(ValueError):
@@ -30,7 +35,11 @@ class InjectError(ValueError):
 
 @dataclass(slots=True)
 class Plant:
-    """One planted change. `features` are those it touches, the one named first; `rows` counts the events changed."""
+    """One planted change. `features` are those it touches, the one named first; `rows` counts the events changed.
+
+    `remade` is what it makes of predictions that wait for labels; None: it leaves them, or cannot say it of them alone. A share of them is
+    another draw than that of the events.
+    """
 
     text: str
     key: SeriesKey
@@ -40,10 +49,13 @@ class Plant:
     change: Edit
     unseen_category: tuple[int, str] | None = None  # column and text of a category that the reference does not know
     rows: int = 0
+    remade: Remade | None = None
     _rng: np.random.Generator = field(init=False)
+    _joined: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(crc32(self.text.encode()))  # the same change on the same events, always
+        self._joined = np.random.default_rng(crc32(self.text.encode()))
 
     def into(self, batch: EventBatch) -> EventBatch:
         """The batch with the change in the events that it concerns."""
@@ -58,6 +70,20 @@ class Plant:
         numeric[concerned], codes[concerned] = changed_numeric, changed_codes
         return replace(batch, numeric=numeric, codes=codes)
 
+    def joined(self, batch: JoinBatch) -> JoinBatch:
+        """What is joined with labels, with the change in the predictions that it concerns."""
+        if self.remade is None or batch.key != self.key:
+            return batch
+        concerned = self._within(batch.predictions["time"])
+        predictions = batch.predictions.copy()
+        predictions["value"][concerned] = self.remade(predictions["value"][concerned], self._joined.random)
+        return replace(batch, predictions=predictions)
+
+    @property
+    def unjoined(self) -> bool:
+        """Whether predictions change that wait for labels unchanged."""
+        return PREDICTION in self.features and self.remade is None
+
     def named_in(self, batch: EventBatch) -> EventBatch:
         """The batch with the name of the category that it got by the change, if it got one."""
         if self.unseen_category is None or not len(times := batch.event_times[self._concerned(batch)]):
@@ -69,8 +95,11 @@ class Plant:
     def _concerned(self, batch: EventBatch) -> NDArray[np.bool_]:
         if batch.key != self.key:
             return np.zeros(len(batch), dtype=np.bool_)
+        return self._within(batch.event_times)
+
+    def _within(self, times: NDArray[np.int64]) -> NDArray[np.bool_]:
         until = LATEST_NANOS if self.until is None else self.until
-        return np.asarray((batch.event_times >= self.at) & (batch.event_times < until))
+        return np.asarray((times >= self.at) & (times < until))
 
 
 def parse_plants(texts: Sequence[str], specs: Sequence[SeriesSpec]) -> list[Plant]:
@@ -89,7 +118,8 @@ def _parse(text: str, specs: Sequence[SeriesSpec]) -> Plant:
         unseen_category = _unseen_category(spec.reference, feature, parts["kind"], parts["value"])
     except InjectError as error:
         raise InjectError(f"--inject {text}: {error}") from None
-    return Plant(text, spec.key, features, begins, ends, change, unseen_category)
+    remade = remaking(spec, features, change)
+    return Plant(text, spec.key, features, begins, ends, change, unseen_category, remade=remade)
 
 
 def _where(text: str, specs: Sequence[SeriesSpec]) -> tuple[SeriesSpec, str]:
@@ -121,6 +151,44 @@ def _time(text: str) -> Nanos:
         return parse_time(text)
     except Rejected:
         raise InjectError(f"{text!r} is no time such as 2026-11-01 or 2026-11-01T12:00:00Z") from None
+
+
+def remaking(spec: SeriesSpec, features: Sequence[str], change: Edit) -> Remade | None:
+    """What a change of the prediction alone makes of predictions that wait for labels; None for any other."""
+    if spec.performance is None or tuple(features) != (PREDICTION,):
+        return None
+    reference, truth = spec.reference, spec.performance.truth
+    profile = reference.features[PREDICTION]
+    if isinstance(profile, NumericFeature):
+        return None if truth.task == MULTICLASS else _remade_numbers(reference, profile, change)
+    return _remade_classes(reference, profile, meanings(truth, profile.categories), change)
+
+
+def _remade_numbers(reference: Reference, profile: NumericFeature, change: Edit) -> Remade:
+    column = reference.numeric.index(profile)
+
+    def remade(values: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
+        numeric = np.full((len(values), len(reference.numeric)), np.nan)
+        numeric[:, column] = values
+        change(numeric, np.empty((len(values), 0), dtype=np.int32), draw)
+        return np.where(np.isfinite(numeric[:, column]), numeric[:, column], np.nan)
+
+    return remade
+
+
+def _remade_classes(
+    reference: Reference, profile: CategoricalFeature, by_code: NDArray[np.float64], change: Edit
+) -> Remade:
+    """What is not changed stays as it is: several categories may mean one prediction."""
+    column = reference.categorical.index(profile)
+
+    def remade(values: NDArray[np.float64], draw: Draw) -> NDArray[np.float64]:
+        codes = np.full((len(values), len(reference.categorical)), -1, dtype=np.int32)
+        change(np.empty((len(values), 0)), codes, draw)
+        changed = codes[:, column]
+        return np.where(changed < 0, values, by_code[changed])
+
+    return remade
 
 
 # --- what is changed ------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos
 
+MANY_REJECTED = 0.01  # of the labels
 MOST = 500  # windows kept of each age; every second is let go once there are as many
 
 
@@ -46,8 +47,39 @@ class Judgements:
         """As values, the earliest age first."""
         return tuple(JudgedAge(age, self.counts[age], tuple(self.windows[age])) for age in sorted(self.windows))
 
-    def hint(self, spec: PerformanceSpec | None) -> str:
-        """That no window was judged, where labels were read; else empty."""
-        if spec is None or self.windows:
-            return ""
-        return f"no window is {show_duration(spec.ages[0])} old when the record ends: its performance is not judged (labels.wait, judge_at)"
+    def hints(self, spec: PerformanceSpec | None) -> Iterator[str]:
+        """That no window was judged, or none with a label, where labels were read."""
+        if spec is None:
+            return
+        if not self.windows:
+            age = show_duration(spec.ages[0])
+            yield f"no window is {age} old when the record ends: its performance is not judged (labels.wait, judge_at)"
+        elif not any(each.labelled for judged in self.windows.values() for each in judged):
+            yield f"{self._why_none()}: no window could be judged"
+
+    def _why_none(self) -> str:
+        received, withdrawn = self.labels["received"], self.labels["withdrawn"]
+        if withdrawn:
+            return f"its labels are withdrawn, {withdrawn:,} of {received:,} where a prediction waits: nothing stands at fields.label"
+        if received:
+            return f"none of its {received:,} labels found a prediction (fields.id of both topics, labels.wait)"
+        return "no label is of this model"
+
+
+@dataclass(slots=True)
+class LabelsRead:
+    """What became of the messages of a topic of labels: by outcome, and of those that could not be used by reason."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def hints(self, topic: str) -> Iterator[str]:
+        """That many could not be used."""
+        rejected, unmonitored, read = self.outcomes["rejected"], self.outcomes["unmonitored"], self.outcomes.total()
+        if rejected > MANY_REJECTED * read:
+            many = "none" if rejected == read else f"{rejected:,}"
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.most_common(3))
+            could = "could" if rejected == read else "could not"
+            yield f"{topic}: {many} of {read:,} labels {could} be used: {reasons}; `driftd explain --topic {topic}` shows why"
+        if unmonitored > MANY_REJECTED * read:
+            yield f"{topic}: {unmonitored:,} of {read:,} labels are of models that have none configured"

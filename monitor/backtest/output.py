@@ -52,6 +52,7 @@ def document(result: BacktestResult) -> dict[str, Any]:
         "topics": [_topic(item) for item in result.topics],
         "rejected": dict(result.rejected),
         "fields_rejected": dict(result.fields_rejected),
+        "labels_rejected": dict(result.labels_rejected),
         "windows": result.windows,
         "alerts": [_alert(item) for item in result.alerts],
         "incidents": [_incident(item) for item in result.alerts if item.rule in INCIDENT_RULES],

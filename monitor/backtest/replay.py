@@ -135,6 +135,7 @@ class Replay:
             joins = tuple(map(self._within.predicted, joins))
         for plant in self._plants:
             batches = [plant.into(batch) for batch in batches]
+            joins = tuple(map(plant.joined, joins))
         kept = tuple(batches)
         return replace(arrived, batches=kept, seen=seen, joins=joins), before - sum(map(len, kept))
 

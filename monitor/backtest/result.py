@@ -242,6 +242,7 @@ class BacktestResult:
     events: EventCounts
     rejected: Mapping[str, int]
     fields_rejected: Mapping[str, int]
+    labels_rejected: Mapping[str, int]
     windows: int
     models: tuple[Model, ...]
     alerts: tuple[AlertEpisode, ...]

@@ -55,10 +55,10 @@ def by_class(truth: Truth, counts: Any, missing: Ints) -> tuple[ClassTold, ...]:
     if truth.task != MULTICLASS:
         return ()
     labels = counts.confusion().rows.sum(axis=1)
-    bounds = {} if truth.weighted else counts.by_class_over_missing(missing[:-1])
     most = sorted((-labels).argsort(kind="stable")[:MOST_CLASSES].tolist())
-    every = counts.by_class()
     names = [truth.classes[at] for at in most]
+    bounds = {} if truth.weighted else counts.by_class_over_missing(missing[:-1], names)
+    every = counts.by_class(classes=names)
     return tuple(
         ClassTold(name, rows, tuple(_of_class(every[name], _known(bounds.get(name, {})))))
         for name, rows in zip(names, labels[most].tolist(), strict=True)

@@ -25,7 +25,7 @@ from tests.monitor.test_labels import (
 
 PLAIN: dict[str, Any] = {name: value for name, value in MODEL.items() if name != "labels"}
 OF = 'model="churn",version="*"'
-SCORES = np.arange(5, 100, 5) / 100
+SCORES = np.arange(5, 85, 5) / 100
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ def test_a_window_is_estimated_when_it_closes_without_any_label(
     expected = reference.performance.estimator().estimate(scores)
 
     assert told["assumption"] == "labels follow predictions as in the reference: no concept drift"
-    assert (told["task"], told["predictions"]) == ("binary", 95)
-    assert told["outside_ratio"] == expected.outside == pytest.approx(5 * 5 / 95)
+    assert (told["task"], told["predictions"]) == ("binary", 80)
+    assert told["outside_ratio"] == expected.outside == pytest.approx(5 * 2 / 80)
     for name in ("accuracy", "f1", "auroc", "recall"):
         metric = expected.metrics[name]
         assert told["metrics"][name]["value"] == metric.value
@@ -124,8 +124,13 @@ def test_a_reference_without_labels_is_the_reason_why_nothing_is_estimated(
 @pytest.mark.parametrize(
     ("model", "scores", "because"),
     [
-        ({}, SCORES, "19 predictions, fewer than 30"),
+        ({}, SCORES, "16 predictions, fewer than 30"),
         ({}, [None] * 50, "0 predictions, fewer than 30"),
+        (
+            {"performance": {"metrics": ["accuracy", "auroc"]}},
+            np.full(60, 0.9),
+            "the reference has no labelled rows like these",
+        ),
         ({"performance": {"threshold": 0.1234}}, np.tile(SCORES, 5), "whole hundredths and 0.5, not 0.1234"),
         ({"performance": {"task": "regression"}}, np.tile(SCORES, 5), "labels of the reference are of task binary"),
     ],
@@ -213,6 +218,25 @@ def test_where_labels_mean_something_else_realised_and_estimated_part(
     )
     point = f'{{{OF},metric="accuracy",bound="point"}}'
     assert here.metric("driftd_performance_difference")[point] == pytest.approx(difference["value"])
+
+
+def test_where_the_reference_has_no_such_scores_nothing_hints_at_concept_drift(
+    tmp_path: Path, reference: Reference, started: list[LabelledDaemon]
+) -> None:
+    """Of scores that it never had nobody knows what its labels would say."""
+    here = begin(tmp_path, started, labels=MODEL["labels"] | {"wait": "10m"})  # type: ignore[operator]
+    closed(here, np.full(100, 0.9))
+    here.labels([labelled(n, "yes", START + MINUTE) for n in range(100)])
+    here.turn()
+    here.source.append(PREDICTIONS, time(START + 11 * MINUTE))
+    here.turn()
+    here.turn()
+    told = here.get("/api/v1/models/churn")[0]["performance"][-1]
+
+    assert told["metrics"]["accuracy"]["value"] == 1
+    assert "no labelled rows like these" in told["estimated"]["accuracy"]["because"]
+    assert told["difference"] == {}
+    assert here.metric("driftd_performance_difference") == {}
 
 
 def test_labels_that_are_weighed_have_no_estimate_beside_them(

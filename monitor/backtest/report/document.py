@@ -269,6 +269,7 @@ def inputs(result: BacktestResult) -> Markup:
     outcomes += [("of no configured model", events.unmonitored), ("outside the time asked for", events.outside)]
     rows = [[word, count(number), part_of(number, events.read)] for word, number in outcomes]
     reasons = [*reason_rows("event", result.rejected), *reason_rows("field", result.fields_rejected)]
+    reasons += reason_rows("label", result.labels_rejected)
     why = table("What was rejected, and why", ("Reason", "What", "#Count"), reasons) if reasons else None
     shown = table("Events by outcome", ("Outcome", "#Events", "#Share"), rows)
     return tag("section", tag("h2", "Events read", id="events"), shown, why, aria_labelledby="events")

@@ -130,7 +130,7 @@ class PredictionColumns:
         numeric, categorical = ([name for name, _ in held] for held in (series.numeric, series.categorical))
         self._number = numeric.index(name) if name in numeric else None
         self._class = categorical.index(name) if name in categorical else None
-        self._by_code = None if self._class is None else self._meanings(series.tables[self._class])
+        self._by_code = None if self._class is None else meanings(truth, series.tables[self._class].categories)
 
     def batch(self, part: SeriesRows, counts: DecodeCounts) -> JoinBatch:
         """The rows that have an id; labels that are none of ours are counted."""
@@ -174,15 +174,17 @@ class PredictionColumns:
     def _place(self, text: str | None) -> int:
         return min(self._classes[text], len(self._truth.classes))
 
-    def _meanings(self, table: CategoryTable) -> Floats:
-        """What each code of a category is as a prediction, unseen and missing ones last."""
-        if self._truth.task == MULTICLASS:
-            return np.array([*map(self._place, table.categories), len(self._truth.classes), np.nan], dtype=np.float64)
-        positive = CategoryTable((self._truth.positive,))
-        known = [as_number(text) if text not in positive else 1.0 for text in table.categories]
-        if self._truth.task != REGRESSION:
-            known = [0.0 if math.isnan(each) else each for each in known]
-        return np.array([*known, np.nan, np.nan])
+
+def meanings(truth: Truth, categories: Sequence[str]) -> Floats:
+    """What each code of a category is as a prediction, unseen and missing ones last."""
+    if truth.task == MULTICLASS:
+        classes, many = CategoryTable(truth.classes), len(truth.classes)
+        return np.array([*(min(classes[text], many) for text in categories), many, np.nan], dtype=np.float64)
+    positive = CategoryTable((truth.positive,))
+    known = [as_number(text) if text not in positive else 1.0 for text in categories]
+    if truth.task != REGRESSION:
+        known = [0.0 if math.isnan(each) else each for each in known]
+    return np.array([*known, np.nan, np.nan])
 
 
 def as_number(value: Any) -> float:

@@ -69,11 +69,12 @@ class LabelDecoder(TopicDecoder):
             told.append((messages, read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
-        self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts)
-        decoded.facts += [EventsCounted(self.topic, "ok", accepted)] if accepted else []
+        self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts, accepted)
         return decoded
 
-    def _tell(self, decoded: Decoded, labels: Sequence[tuple[str, LabelRows]], counts: DecodeCounts) -> None:
+    def _tell(
+        self, decoded: Decoded, labels: Sequence[tuple[str, LabelRows]], counts: DecodeCounts, accepted: int
+    ) -> None:
         decoded.joins = [
             JoinBatch(key, no_rows(PREDICTION), rows)
             for model, rows in labels
@@ -81,6 +82,7 @@ class LabelDecoder(TopicDecoder):
             for key in self._versions[model]
         ]
         decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
+        decoded.facts += [EventsCounted(self.topic, "ok", accepted)] if accepted else []
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
         """Rows on record, of one partition."""
@@ -91,7 +93,8 @@ class LabelDecoder(TopicDecoder):
         numbers = range(self._recorded, self._recorded + len(rows))
         self._recorded += len(rows)
         records = TopicRecords(self.topic, (), (), numbers=numbers)
-        self._tell(decoded, [self._labels(part, records, counts) for part in mapped.rows], counts)
+        labels = [self._labels(part, records, counts) for part in mapped.rows]
+        self._tell(decoded, labels, counts, sum(len(rows) for _, rows in labels))
         return decoded
 
     def _labels(self, part: SeriesRows, records: TopicRecords, counts: DecodeCounts) -> tuple[str, LabelRows]:

@@ -52,6 +52,23 @@ def test_a_sketch_says_what_its_classes_say() -> None:
     assert (estimator.estimate(live).rows, estimator.estimate(live).outside) == (3, 0.25)
 
 
+def test_a_class_without_labels_may_come_to_anything() -> None:
+    """A few of them widen the interval; of many nothing is told."""
+    random = seeded()
+    labels, said = drawn(random, 2000, 0.5, 0.3, 0.2)
+    known = said != "c"
+    estimator = ClassEstimator.fit(Reference.fit({"y": said}, prediction="y"), labels[known], said[known])
+    some = np.repeat(["a", "b", "c"], [60, 38, 2])
+
+    few, none = (estimator.estimate(window).metrics["accuracy"] for window in (some, some[:98]))
+    assert np.ptp(few.interval) == pytest.approx(np.ptp(none.interval) + 0.04, abs=0.01)
+    many = estimator.estimate(np.repeat(["a", "c"], 50))
+    assert (many.outside, many.open) == (0.5, 0.5)
+    assert {metric.reason for metric in many.metrics.values()} == {
+        "what 50 % of the rows come to is not known: the reference has no labelled rows like these"
+    }
+
+
 def test_what_cannot_be_estimated_says_why() -> None:
     labels, said = drawn(seeded(), 200, 0.5, 0.3, 0.2)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detectors import NumberEstimator, Reference, RegressionCounts, RegressionTask, Sketch, Unavailable
+from detectors import Measured, NumberEstimator, Reference, RegressionCounts, RegressionTask, Sketch, Unavailable
 from tests.charted import seeded
 
 WINDOWS, LEAST = 300, 0.84  # of 300 intervals that hold with 93 %: 6 sigma below
@@ -47,6 +47,16 @@ def test_a_sketch_says_what_its_numbers_say() -> None:
 
     assert estimator.estimate(window) == estimator.estimate(live)
     assert (estimator.estimate(live).rows, estimator.estimate(live).outside) == (3, pytest.approx(1 / 3))
+
+
+def test_numbers_beyond_all_that_has_labels_may_be_off_by_anything() -> None:
+    random = seeded()
+    estimator = learnt(*drawn(random, 2000, 1, 5))
+
+    assert isinstance(estimator.estimate(random.uniform(1.1, 4.9, 100)).metrics["mae"], Measured)
+    beyond = estimator.estimate(np.concatenate([np.full(90, 3.0), np.full(10, 50.0)]))
+    assert beyond.open == 0.1
+    assert all("what 10 % of the rows come to" in metric.reason for metric in beyond.metrics.values())
 
 
 def test_groups_have_enough_rows_and_lose_none() -> None:

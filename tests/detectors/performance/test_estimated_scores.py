@@ -9,6 +9,7 @@ from detectors import (
     BinaryCounts,
     BinaryTask,
     CostMatrix,
+    LabelColumn,
     Measured,
     Reference,
     ScoreEstimator,
@@ -116,7 +117,65 @@ def test_scores_that_the_reference_did_not_have_are_told() -> None:
     estimated = estimator.estimate(np.array([0.1, 0.1, 0.5, 0.9]))
     assert estimated.outside == 0.75
     assert estimator.estimate(np.array([0.3, 0.5])).outside == 0
-    assert isinstance(estimated.metrics["accuracy"], Measured)
+    assert estimator.estimate(np.array([0.1, *np.full(99, 0.5)])).outside == 0.01
+
+
+def test_scores_of_which_the_reference_says_nothing_have_no_estimate() -> None:
+    """All are predicted positive, the reference had none of those: nothing is told, and not that none is found."""
+    random = seeded()
+    labels, scores = drawn(random, 4000, 2, 2)
+    known = scores < 0.45
+    reference = Reference.fit(
+        {"s": scores[known], "y": labels[known]}, prediction="s", label=LabelColumn("y", positive="1")
+    )
+    for estimator in (reference.performance.estimator(), reference.performance.expectation()):
+        told = estimator.estimate(random.uniform(0.55, 0.95, 1000))
+        assert told.outside == 1
+        assert told.open > 0.05
+        assert all(isinstance(metric, Unavailable) and metric.rows == 1000 for metric in told.metrics.values())
+        assert "the reference has no labelled rows like these" in told.metrics["auroc"].reason
+
+
+def test_few_scores_beyond_the_reference_leave_open_so_much_more() -> None:
+    """A tenth lies beyond its scores, on either side of the threshold: the interval holds whatever those are."""
+    random = seeded()
+    labels, scores = drawn(random, 4000, 2, 2)
+    known = scores < 0.45
+    estimator = learnt(labels[known], scores[known])
+    live = np.concatenate([random.uniform(0.1, 0.44, 950), random.uniform(0.46, 0.49, 50)])
+
+    told = estimator.estimate(live)
+    assert 0 < told.open <= 0.05
+    low, high = told.metrics["recall"].interval
+    assert low == 0  # nothing is predicted positive
+    assert high > 0.2
+    inside = estimator.estimate(live[:950]).metrics["accuracy"]
+    assert np.ptp(told.metrics["accuracy"].interval) > np.ptp(inside.interval) + 2 * told.open
+
+
+def test_scores_come_to_be_where_the_reference_has_a_gap_about_the_threshold() -> None:
+    """A model that was sure is no longer: on which side its scores are, a cell of the reference cannot say."""
+    random = seeded()
+    scores = np.concatenate([random.uniform(0, 0.3, 2000), random.uniform(0.7, 1, 2000)])
+    labels = (random.random(4000) < scores).astype(int)
+    estimator = learnt(labels, scores)
+
+    unsure = estimator.estimate(random.uniform(0.4, 0.48, 1000)).metrics
+    assert "either side of the threshold" in unsure["recall"].reason
+    assert isinstance(estimator.estimate(scores[::4]).metrics["recall"], Measured)
+    assert isinstance(estimator.estimate(random.choice(scores, 40)).metrics["recall"], Measured)
+
+
+def test_few_labels_on_many_cells_leave_little_open() -> None:
+    """Between labelled rows a chance lies between theirs."""
+    random = seeded()
+    labels, scores = drawn(random, 8000, 1, 1)
+    reference = Reference.fit({"s": scores}, prediction="s")
+    told = ScoreEstimator.fit(reference, labels[::20], scores[::20]).estimate(scores)
+
+    assert told.outside > 0.1
+    assert told.open < 0.05
+    assert isinstance(told.metrics["f1"], Measured)
 
 
 def test_what_cannot_be_estimated_says_why() -> None:

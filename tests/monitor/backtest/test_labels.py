@@ -203,6 +203,116 @@ def test_a_fall_of_performance_is_an_alert_as_it_would_be_live(
     assert "2026-11-01T20:00:00Z" < alert["fired_at"] <= "2026-11-02T00:00:00Z"
 
 
+def test_labels_that_cannot_be_read_are_no_events_and_are_said(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    file = written(home, "l.jsonl", labels)
+    file.write_text(file.read_text() + "{broken\n" * 50)
+    found = backtest(written(home, "e.jsonl", events), "--labels", file)
+    whole = json.loads((home / "out.json").read_bytes())
+
+    assert (whole["rejected"], whole["labels_rejected"]) == ({}, {"malformed_json": 50})
+    assert found["events_read"]["rejected"] == 0
+    assert f"outcomes: 50 of {len(labels) + 50:,} labels could not be used: malformed_json 50" in found["hints"]
+    assert "malformed_json" in (home / "out.html").read_text()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_file_of_which_no_label_can_be_read_is_said(
+    home: Path, backtest: Callable[..., dict[str, Any]], form: str
+) -> None:
+    """Its ids are called otherwise."""
+    events, labels = told()
+    odd = [{"ref": each["id"], "ts": each["ts"], "model": "churn", "label": each["label"]} for each in labels]
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(odd), home / "l.parquet")
+    else:
+        written(home, "l.jsonl", odd)
+    found = backtest(written(home, "e.jsonl", events), "--labels", home / f"l.{form}")
+
+    assert f"outcomes: none of {len(odd):,} labels could be used: id_missing {len(odd):,}" in found["hints"]
+    assert "`driftd explain --topic outcomes` shows why" in found["hints"]
+    assert "churn/*: no label is of this model" in found["hints"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_labels_that_are_read_say_nothing(home: Path, backtest: Callable[..., dict[str, Any]], form: str) -> None:
+    events, labels = told()
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(labels), home / "l.parquet")
+    else:
+        written(home, "l.jsonl", labels)
+    found = backtest(written(home, "e.jsonl", events), "--labels", home / f"l.{form}")
+
+    assert "labels" not in found["hints"].replace("test_labels", "")
+    assert json.loads((home / "out.json").read_bytes())["labels_rejected"] == {}
+
+
+def test_labels_without_a_value_are_withdrawn_and_that_is_said(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    odd = [{"id": each["id"], "ts": each["ts"], "model": "churn", "outcome": each["label"]} for each in labels]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", odd))
+
+    assert "churn/*: its labels are withdrawn" in found["hints"]
+    assert "nothing stands at fields.label" in found["hints"]
+
+
+def test_labels_of_other_ids_find_no_prediction_and_that_is_said(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    others = [each | {"id": f"x{each['id']}"} for each in labels]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", others))
+
+    assert f"churn/*: none of its {len(labels):,} labels found a prediction" in found["hints"]
+
+
+@pytest.mark.parametrize(
+    ("change", "accuracy_after"), [("constant=0.9", 0.5), ("times=0.01", 0.5), ("missing=100%", None), ("shift=0sd", 1)]
+)
+def test_a_change_planted_in_predictions_is_in_what_they_were_worth(
+    home: Path, backtest: Callable[..., dict[str, Any]], change: str, accuracy_after: float | None
+) -> None:
+    """Every prediction was right until then; half of the labels are positive."""
+    events = [each | {"prediction": 0.7 if n % 2 else 0.1} for n, each in enumerate(told()[0])]
+    labels = [{"id": each["id"], "ts": each["ts"], "label": n % 2, "model": "churn"} for n, each in enumerate(events)]
+    files = written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels)
+    found = windows(backtest(*files, "--inject", f"__prediction__:{change}@2026-11-01T12:00:00Z"), "10h")
+
+    before = [each[2] for start, each in found.items() if start < "2026-11-01T12"]
+    after = [each[2] for start, each in found.items() if start >= "2026-11-01T12"]
+    assert before == [1] * 12
+    assert after
+    assert after == [accuracy_after] * len(after)
+
+
+@pytest.mark.parametrize(("change", "accuracy_after"), [("constant=no", 0.5), ("constant=maybe", None)])
+def test_so_it_is_of_predicted_classes(
+    home: Path, backtest: Callable[..., dict[str, Any]], change: str, accuracy_after: float | None
+) -> None:
+    """One that is none of the reference's is no prediction that could be right."""
+    table = {"age": np.arange(200.0), "answer": ["no", "yes"] * 100}
+    Reference.fit(table, prediction="answer").save(home / "r.json")
+    events = [each | {"prediction": "yes" if n % 2 else "no"} for n, each in enumerate(told()[0])]
+    labels = [{"id": e["id"], "ts": e["ts"], "label": e["prediction"], "model": "churn"} for e in events]
+    files = written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels)
+    found = windows(backtest(*files, "--inject", f"__prediction__:{change}@2026-11-01T12:00:00Z"), "10h")
+
+    assert {each[2] for start, each in found.items() if start < "2026-11-01T12"} == {1}
+    assert {each[2] for start, each in found.items() if start >= "2026-11-01T12"} == {accuracy_after}
+
+
+def test_a_change_that_the_join_cannot_see_is_said(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    events, labels = told()
+    files = written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels)
+    found = backtest(*files, "--inject", "__prediction__:swap=age@2026-11-01T12:00:00Z")
+
+    assert "performance is told of the predictions without that change" in found["hints"]
+
+
 def test_where_no_label_is_read_that_is_said(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     events, _ = told()
     found = backtest(written(home, "e.jsonl", events))
