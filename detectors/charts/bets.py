@@ -23,7 +23,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.charts.metric_bounds import Pooled
+from detectors.charts.metric_bounds import SHORTEST, Pooled
 from detectors.features import Floats
 from detectors.performance.bounded import LossSum
 from detectors.performance.measured import Measured
@@ -46,7 +46,7 @@ def stakes(limit: float) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class BettingDesign:
-    """Bets against a mean loss of at most `limit`, which sound a false alarm once in `arl` windows at most.
+    """Bets against a mean loss of at most `limit`, which sound a false alarm once in `arl` windows at most, and once in 20 where that is fewer.
 
     Raises ValueError for a limit that is not between 0 and 1.
     """
@@ -61,7 +61,7 @@ class BettingDesign:
     @property
     def alarm(self) -> float:
         """Log of the winnings that sound the alarm."""
-        return math.log(max(self.arl, 1.0))
+        return math.log(max(self.arl, SHORTEST))
 
     def take(self, winnings: Floats, loss: float, rows: float) -> Floats:
         """Return the log winnings of each bet after a window of so many rows with this sum of losses. Raises ValueError for losses beyond [0, 1].

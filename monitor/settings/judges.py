@@ -53,10 +53,11 @@ def decision_spec(
 
     They share a fifth of the budget. Without one thresholds alone judge, as with one false alarm a month.
     """
-    chosen = model.performance or PerformanceSettings()
-    said = _labels_of(f"models.{model.name}.performance", chosen, truth, reference)
+    chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
+    bounds = _thresholds(f"{key}.thresholds", chosen, truth)
+    _refuse_unknown(f"{key}.watch", chosen, truth)
+    said = _labels_of(key, chosen, truth, reference)
     known = {} if said is None or per_month is None else _known(said, chosen, truth, model.window)
-    bounds = _thresholds(f"models.{model.name}.performance.thresholds", chosen, truth)
     by_threshold = [_by_threshold(name, bound, chosen.thresholds[name], known.get(name)) for name, bound in bounds]
     watched = watching(chosen, truth)
     charts = [_by_chart(name, known[name], at_least) for name in watched if name in known for at_least in _sides(name)]
@@ -73,15 +74,19 @@ def decision_spec(
     return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span, model.settle_after)
 
 
+def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None:
+    """Raise ConfigError for a metric to be watched that the task does not have."""
+    for name in chosen.watch or ():
+        if name not in metrics_of(truth):
+            there_is = ", ".join(metrics_of(truth))
+            raise ConfigError(f"{key}: {name!r} is none of task {truth.task}; there is {there_is}")
+
+
 def _labels_of(
     key: str, chosen: PerformanceSettings, truth: Truth, reference: Reference
 ) -> ReferencePerformance | None:
     """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError."""
     said = reference.performance
-    for name in chosen.watch or ():
-        if name not in metrics_of(truth):
-            there_is = ", ".join(metrics_of(truth))
-            raise ConfigError(f"{key}.watch: {name!r} is none of task {truth.task}; there is {there_is}")
     if said is None or said.task != truth.task:
         if chosen.watch:
             what = "has no labels" if said is None else f"has labels of task {said.task}, not {truth.task}"

@@ -229,6 +229,20 @@ def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: 
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("metric", ["acuracy", "rmse", "cost_per_1000"])
+def test_a_metric_that_is_none_is_told_in_one_line_beside_a_reference_with_labels_too(home: Path, metric: str) -> None:
+    labelled_reference(home)
+    named: list[dict[str, Any]] = [
+        {"watch": [metric]},
+        {"metrics": [metric]},
+        {"thresholds": {metric: {"at_least": 0.9}}},
+    ]
+    for performance in named:
+        with pytest.raises(ConfigError, match=f"{metric}.* (is none|is no metric|needs) ") as refused:
+            configuration(home, models=[MODEL | {"performance": performance}])
+        assert "\n" not in str(refused.value)
+
+
 def test_money_has_thresholds_too(home: Path, started: list[LabelledDaemon]) -> None:
     costs = {"false_positive": 1.0, "false_negative": 5.0}
     model = model_with({"cost_per_1000": {"at_most": 100}}, costs=costs)

@@ -79,6 +79,14 @@ def test_false_alarms_of_an_e_detector_are_rarer_than_its_guarantee_says() -> No
         assert len(betted(wrong, 30, 0.1, arl=20.0)) <= 4000 / 20 + 4 * math.sqrt(4000 / 20)
 
 
+@pytest.mark.parametrize("arl", [0.07, 0.9, 1.0, 1.5])
+def test_a_budget_beyond_all_sense_is_kept_as_the_charts_keep_it(arl: float) -> None:
+    """More than one false alarm in twenty windows has no meaning: evidence is asked for all the same."""
+    evidence = BettingEvidence().plus(BettingDesign(0.1, arl), window(3, 30), LossSum(3, 30))
+
+    assert evidence.score(BettingDesign(0.1, arl)) == evidence.score(BettingDesign(0.1, 20.0)) < 1
+
+
 def test_losses_between_the_ends_win_no_more_than_those_at_the_ends() -> None:
     """By convexity the bets on a sum are the least that any losses of this sum could have won."""
     losses = seeded().random(200) * 0.4
