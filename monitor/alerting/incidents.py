@@ -93,6 +93,11 @@ class Incident:
         self.due, self.news = tuple(name for name in self.due if name not in features), ()
         return self._follow(at)
 
+    def forget(self, features: Collection[str]) -> None:
+        """Forget that people were told of these: what is said of them from now on is another thing, and does not wait."""
+        self.told -= frozenset(features)
+        self.heard = {name: heard for name, heard in self.heard.items() if name not in features}
+
     def step(self, scores: Mapping[str, DriftScore], at: Span) -> tuple[Episode, Episode]:
         """Take one window of a cold reference, whose effect sizes go through the states of a rule."""
         self.state.advance(scores, at)

@@ -25,7 +25,7 @@ from monitor.series.incident import IncidentAlert, SavedIncident
 from monitor.series.judged import measured
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
 from monitor.series.records import Entry
-from monitor.series.truth import Truth
+from monitor.series.truth import MEDIAN, MONEY, QUANTILE_LOSS, Truth
 from monitor.stream.events import DAY, Nanos, SeriesKey
 
 DECISION = "decision"  # kind of the row
@@ -134,12 +134,14 @@ class PerformanceDecision:
         if not judged.final or overlaps:
             return []
         self._counted_until, self.changed = judged.end, True
-        facts: list[Fact] = []
-        for bench in self._benches:
-            copied = _copied(counts) if bench is not self._benches[-1] else counts
-            window = bench.take(Judged(Span(judged.start, judged.end), copied, judged.predictions, judged.labelled))
-            facts += [] if window is None else self._follow(window)
-        return facts
+        span = Span(judged.start, judged.end)
+        copies = [counts, *(_copied(counts) for _ in self._benches[1:])]
+        taken = [
+            bench.take(Judged(span, each, judged.predictions, judged.labelled))
+            for bench, each in zip(self._benches, copies, strict=True)
+        ]
+        windows = [each for each in taken if each is not None]
+        return self._follow(max(windows, key=lambda each: each.labelled)) if windows else []
 
     def _follow(self, window: Judged) -> list[Fact]:
         self._window = WindowSpan(window.span.start, window.span.end, window.labelled)
@@ -209,8 +211,14 @@ class PerformanceDecision:
     # --- state --------------------------------------------------------------------------------------------------
 
     def _made_under(self, judge: MetricJudge) -> str:
-        """What a judge is made under: when it changes, what speaks for it says nothing any more."""
-        return msgspec.json.encode([judge, replace(self._truth, metrics=(), ranges=())]).decode()
+        """What a judge is made under: when it changes, what speaks for it says nothing any more.
+
+        That is what is configured and what it is held against; not what follows from it, the budget and who else judges, such as
+        how much evidence is asked for.
+        """
+        absolute = judge.source is JudgedBy.THRESHOLD
+        against = judge.bound.value if absolute else self.spec.reference
+        return msgspec.json.encode([judge.name, against, _counted(self._truth, judge.metric)]).decode()
 
     def changes(self) -> list[Entry]:
         """A row of it, if it changed."""
@@ -257,6 +265,7 @@ class PerformanceDecision:
         self.changed = True
         window = self._window or WindowSpan(0, 0, 0)
         episodes = self.alert.incident.without(named, Span(window.start, window.end))
+        self.alert.incident.forget(named)
         said = ", ".join(name.strip("_") for name in named)
         reset = StateReset(self._key, f"{said} is judged otherwise: its alert starts anew")
         return [reset, *self.alert.told(episodes, window)]
@@ -290,6 +299,13 @@ def forgotten(key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
 def _accepted(judges: Sequence[Judge], until: Nanos | None) -> list[Judge]:
     """Those that now hold a metric to what it is."""
     return [judge for judge in judges if judge.accept(until)]
+
+
+def _counted(truth: Truth, metric: str) -> Truth:
+    """How rows are counted, as far as a metric depends on it."""
+    costs = truth.costs if metric == MONEY else None
+    quantile = truth.quantile if metric == QUANTILE_LOSS else MEDIAN
+    return replace(truth, metrics=(), ranges=(), costs=costs, quantile=quantile)
 
 
 def _copied(counts: Any) -> Any:

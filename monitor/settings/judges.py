@@ -15,7 +15,7 @@ from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec
 from monitor.series.judged import measured
 from monitor.series.metric_judge import MetricJudge
-from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, QUANTILE_LOSS, REGRESSION, Truth
 from monitor.settings.loading import ConfigError
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 from monitor.settings.thresholds import MetricThresholdSettings
@@ -28,7 +28,6 @@ WITHIN = {
     "mcc": (-1.0, 1.0),
     "r2": (float("-inf"), 1.0),
 }  # what a metric that should be large may be; others lie between 0 and 1
-QUANTILE_LOSS = "quantile_loss"
 LOSSES_WITHIN = {
     MONEY: (float("-inf"), float("inf")),
     "brier": (0.0, 1.0),

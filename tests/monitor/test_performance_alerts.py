@@ -1,16 +1,19 @@
 """Alerts on performance from configuration to page and webhook: a daemon whose loop is turned by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from detectors import LabelColumn, Reference
+from detectors import BinaryCounts, BinaryTask, LabelColumn, Reference
+from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
+from monitor.alerting.metrics import JudgedBy
 from monitor.commands.judges import judges_words
-from monitor.facts import AlertChanged, DecisionMade, DecisionRefused
+from monitor.facts import AlertChanged, DecisionMade, DecisionRefused, PerformanceJudged
+from monitor.series.deciding import PerformanceDecision
 from monitor.settings import ConfigError
 from monitor.stream.events import MINUTE, SECOND, SeriesKey
 from tests.build import of
@@ -241,6 +244,59 @@ def test_a_metric_that_is_none_is_told_in_one_line_beside_a_reference_with_label
         with pytest.raises(ConfigError, match=f"{metric}.* (is none|is no metric|needs) ") as refused:
             configuration(home, models=[MODEL | {"performance": performance}])
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"thresholds": {**THRESHOLDS, "recall": {"at_least": 0.5}}},
+        {"watch": ["accuracy", "brier"]},
+        {"metrics": ["accuracy", "recall"]},
+        {"thresholds": {"accuracy": {"at_least": 0.9, "severity": "warning", "keep_firing_for": 3}}},
+        {"costs": {"false_positive": 1.0, "false_negative": 5.0}},
+        {"budget": 0.2},
+        {"budget": 6.0},
+        {"versions": ["1", "2"]},
+    ],
+)
+def test_what_is_open_stays_open_when_others_judge_too_or_the_budget_is_another(
+    home: Path, change: dict[str, Any]
+) -> None:
+    """It is what is judged that counts, not how much evidence is asked for."""
+    labelled_reference(home)
+    before, after = (decision_of(home, **each) for each in ({}, change))
+    for window in range(4):
+        before.take(*fallen(window, rows=400, right=240))
+    assert {each.spec.source for each in before.judges if each.alert.state is AlertState.FIRING} == set(JudgedBy)
+    before.accept(("__accuracy__",), None, START)
+    before.take(*fallen(4, rows=400, right=160))
+    [told] = before.current()
+
+    assert after.restore(before.changes(), alike=True) == []
+    [still] = after.current()
+    assert (still.state, still.since, still.evidence) == (told.state, told.since, told.evidence)
+    levels = {each.spec.name: each.shift for each in after.judges if each.spec.metric == "accuracy"}
+    assert levels == {each.spec.name: each.shift for each in before.judges}
+
+
+def decision_of(home: Path, budget: float = 1.0, versions: Sequence[str] = (), **changes: Any) -> PerformanceDecision:
+    """Who judges a model that is configured so."""
+    performance = {"watch": ["accuracy"], "thresholds": THRESHOLDS} | changes
+    model = MODEL | {"performance": performance}
+    models = [model | {"version": each} for each in versions] or [model]
+    spec = configuration(home, models=models, alerting={"false_alarms_per_month": budget}).specs[0].performance
+    assert spec is not None
+    assert spec.decision is not None
+    return PerformanceDecision(SeriesKey("churn", "1"), spec.decision, spec.truth, MINUTE)
+
+
+def fallen(number: int, rows: int, right: int) -> tuple[PerformanceJudged, BinaryCounts]:
+    """A window and its counts: so many of its rows are right."""
+    counts = BinaryCounts.empty(BinaryTask())
+    counts.update(np.arange(rows) < right, np.full(rows, 0.9))
+    start = START + number * MINUTE
+    key = SeriesKey("churn", "1")
+    return PerformanceJudged(key, start, start + MINUTE, MINUTE, True, "binary", rows, rows, 1.0, ()), counts
 
 
 def test_money_has_thresholds_too(home: Path, started: list[LabelledDaemon]) -> None:

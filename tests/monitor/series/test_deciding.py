@@ -179,6 +179,36 @@ def test_a_changed_threshold_drops_what_is_made_under_it_alone() -> None:
     assert gone.current() == []
 
 
+def test_a_page_under_another_threshold_does_not_wait_for_the_day_of_the_one_before() -> None:
+    before = make_decision()
+    assert changes(taken(before, [BAD]))
+    changed = make_decision(threshold(limit=0.85))
+    assert changes(changed.restore(saved(before), alike=True))[0].closed
+
+    assert changes(taken(changed, [BAD], first=1))[0].opened
+
+
+def test_judges_who_see_other_windows_are_told_together() -> None:
+    """A threshold that warns and a chart fire in one window: people hear of both, as bad as the worse of them, at once."""
+    for judges in (
+        [threshold(severity=Severity.WARNING), chart()],
+        [threshold("recall", 0.95, severity=Severity.WARNING), chart()],
+    ):
+        [opened] = changes(taken(make_decision(*judges), [BAD]))
+        assert (opened.opened, opened.severity) == (True, Severity.CRITICAL)
+        assert {each.feature for each in opened.evidence} == {f"__{each.metric}__" for each in judges}
+    assert {each for one in opened.evidence for each in one.measured.by} == {JudgedBy.THRESHOLD, JudgedBy.CHART}  # type: ignore[union-attr]
+
+
+def test_a_window_that_ends_one_bench_and_begins_another_closes_nothing() -> None:
+    """The chart counts two windows as one, the threshold each by itself."""
+    spec = DecisionSpec((threshold(), chart()), "hash", span=2 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+
+    facts = changes(taken(decision, [BAD, GOOD, GOOD, GOOD]))
+    assert len({fact.incident for fact in facts}) == 1
+
+
 def test_labels_counted_otherwise_drop_all_of_it() -> None:
     before = make_decision()
     taken(before, [BAD])
