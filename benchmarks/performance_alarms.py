@@ -19,7 +19,7 @@ from scipy.signal import lfilter
 from scipy.special import ndtri
 from scipy.stats import chi2
 
-from detectors.charts.bets import BettingDesign, BettingEvidence
+from detectors.charts.bets import BettingEvidence
 from detectors.charts.metric_bounds import BoundDesign, BoundEvidence
 from detectors.charts.metric_reference import MetricReference
 from detectors.features import Ints
@@ -72,7 +72,7 @@ def fired(reference: Ints, live: Ints, rows: int, *, first: bool = False) -> tup
     if not known.variation.enough:
         return None
     bound, design = known.bound(at_least=True), BoundDesign.of(ARL)
-    betting = BettingDesign(known.limit(loss, ARL), ARL)
+    betting = known.bets(loss, ARL)
     evidence, bets = BoundEvidence(), BettingEvidence()
     by_chart: list[int] = []
     by_bets: list[int] = []

@@ -35,6 +35,11 @@ class MetricBound:
     usual_error: float = 0.0
     unit: float | None = None
 
+    @property
+    def usual_rows(self) -> float:
+        """Rows of a usual window, where they are known."""
+        return math.inf if self.unit is None or self.usual_error <= 0 else (self.unit / self.usual_error) ** 2
+
     def deviate(self, metric: Measured) -> float | None:
         """Return how many standard errors a window lies beyond the bound, negative on the right side of it; None where nobody knows.
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 
+from detectors.charts.bets import LEAST_LIMIT, BettingDesign
 from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_variation import FEWEST, SURE, MetricVariation
 from detectors.performance.bounded import loss_of
@@ -46,14 +46,15 @@ class MetricReference:
         value = self.value - off if at_least else self.value + off
         return MetricBound(value, at_least, self.variation.lasting, self.error, self.unit)
 
-    def limit(self, loss: float, arl: float) -> float:
-        """Return the mean loss that windows have at most, but once in `arl` of them; `loss` is that of all rows.
+    def bets(self, loss: float, arl: float) -> BettingDesign:
+        """Return bets against the mean loss, as large as it may be; `loss` is that of all rows. Windows are worth what they vary."""
+        limit = min(loss + SURE * self.variation.centre * self.error, MOST_LIMIT)
+        return BettingDesign(max(limit, LEAST_LIMIT), arl, self.variation.lasting, self.usual_rows)
 
-        What windows vary beyond their rows is how their true loss varies, to which the e-detector's null has to give room.
-        """
-        reach = NormalDist().inv_cdf(1 - 1 / (2 * max(arl, 2.0)))
-        beyond = reach * self.variation.beyond * self.error
-        return min(loss + beyond + SURE * self.variation.centre * self.error, MOST_LIMIT)
+    @property
+    def usual_rows(self) -> float:
+        """Rows of a usual window."""
+        return (self.unit / self.error) ** 2
 
 
 def reference_windows(performance: ReferencePerformance, span_ns: int) -> list[AnyCounts]:

@@ -90,7 +90,8 @@ class Judge:
     def _bets(self) -> BettingDesign:
         bound = self.bound
         limit = 1 - bound.value if bound.at_least else bound.value
-        return BettingDesign(min(max(limit, LEAST_LIMIT), MOST_LIMIT), self.spec.arl)
+        limit = min(max(limit, LEAST_LIMIT), MOST_LIMIT)
+        return BettingDesign(limit, self.spec.arl, bound.spread, bound.usual_rows)
 
     @property
     def score(self) -> float:

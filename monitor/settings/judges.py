@@ -147,12 +147,13 @@ def _by_chart(name: str, known: MetricReference, at_least: bool) -> MetricJudge:
 
 
 def _by_bets(name: str, known: MetricReference, loss: float, arl: float) -> MetricJudge:
-    limit = known.limit(loss, arl)
+    limit = known.bets(loss, arl).limit
     at_least = name not in LOSSES
+    bound = replace(known.bound(at_least=at_least), value=1 - limit if at_least else limit)
     return MetricJudge(
         metric=name,
         source=JudgedBy.BETS,
-        bound=MetricBound(1 - limit if at_least else limit, at_least),
+        bound=bound,
         arl=arl,
         keep_firing_for=QUIET,
         severity=None,
