@@ -68,7 +68,7 @@ def measured(wrong: int, rows: int) -> Measured:
 def fired(reference: Ints, live: Ints, rows: int, *, first: bool = False) -> tuple[list[int], list[int]] | None:
     """The windows in which the chart fires, and those of the e-detector, counted from 1; None where the reference says too little to judge."""
     loss = float(reference.sum()) / (rows * reference.size)
-    known = MetricReference.of(1 - loss, [measured(each, rows) for each in reference.tolist()])
+    known = MetricReference.of([measured(each, rows) for each in reference.tolist()])
     if not known.variation.enough:
         return None
     bound, design = known.bound(at_least=True), BoundDesign.of(ARL)

@@ -319,7 +319,7 @@ def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
     first = firing[0]
     spec, run = first.spec, first.evidence.run
     low, high = run.interval
-    severities = [each.spec.severity or by_size(each.spec, run) for each in firing]
+    severities = [each.spec.severity or by_size(each) for each in firing]
     return Evidence(
         feature=metric_feature(spec.metric),
         detector=BY_PERFORMANCE.detector,

@@ -6,7 +6,7 @@ import msgspec
 
 from detectors.calibration.arl import DRIFT
 from detectors.charts.bets import LEAST_LIMIT, MOST_LIMIT, BettingDesign, BettingEvidence
-from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound
 from detectors.performance import Measured
 from detectors.performance.bounded import LossSum
 from monitor.alerting.alerts import Alert, AlertState, Span
@@ -17,15 +17,15 @@ from monitor.alerting.rules import AlertRule, Severity, Signal
 from monitor.stream.events import Nanos
 
 GROWN = 2.0  # times what was told
+BIAS = "bias"  # wrong both ways: as bad as it is large
 WARNING = 0.5  # of the evidence that is asked for
-NOTABLE_POINTS, NOTABLE_RISE = 0.02, 0.1  # of a share or an area, and of a loss: critical
 
 
 @dataclass(frozen=True, slots=True)
 class MetricJudge:
     """A metric and what it is held against. `arl`: windows between false alarms; `severity` None: by how much worse it is.
 
-    `usual`: the metric in the reference. Of an e-detector the bound is the metric at the loss that it bets against.
+    `usual`: the metric in the reference, `notable`: by how much it must be worse to be critical. Of an e-detector the bound is the metric at the loss that it bets against.
     """
 
     metric: str
@@ -36,6 +36,7 @@ class MetricJudge:
     keep_firing_for: int = 2
     severity: Severity | None = Severity.CRITICAL
     usual: float | None = None
+    notable: float = 0.02
 
     @property
     def name(self) -> str:
@@ -177,9 +178,10 @@ def since_of(judge: Judge) -> Nanos:
     return since
 
 
-def by_size(judge: MetricJudge, run: Pooled) -> Severity:
-    """How bad it is that a metric is worse than in the reference."""
-    usual = judge.where
-    worse = usual - run.value if judge.bound.at_least else abs(run.value) - abs(usual)
-    notable = NOTABLE_POINTS if judge.bound.at_least else NOTABLE_RISE * abs(usual)
-    return Severity.CRITICAL if worse >= notable else Severity.WARNING
+def by_size(judge: Judge) -> Severity:
+    """How bad it is that a metric is worse than in the reference, or than the level that it is held to; of bias its size says so."""
+    spec, now = judge.spec, judge.evidence.run.value
+    usual = spec.where + judge.shift
+    now, usual = (abs(now), abs(usual)) if spec.metric == BIAS else (now, usual)
+    worse = usual - now if spec.bound.at_least and spec.metric != BIAS else now - usual
+    return Severity.CRITICAL if worse >= spec.notable else Severity.WARNING

@@ -41,6 +41,14 @@ WATCHED = {
     MULTICLASS: ("accuracy", "macro_f1"),
     REGRESSION: ("mae", "rmse", "bias"),
 }  # against the reference's, where nobody names others
+BY_ROWS = frozenset(
+    {"calibration_error"}
+)  # larger the fewer rows a window has, so that no other window says what is usual
+NOTABLE_POINTS, NOTABLE_RISE, NOTABLE_ERROR = (
+    0.02,
+    0.1,
+    0.02,
+)  # worse by that: critical; of the size, of one row's error
 QUIET = 3  # windows like the reference's that end an alert
 TO_SHOW = 1.0  # windows between false alarms, until all judges are known
 
@@ -79,6 +87,8 @@ def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None
         if name not in metrics_of(truth):
             there_is = ", ".join(metrics_of(truth))
             raise ConfigError(f"{key}: {name!r} is none of task {truth.task}; there is {there_is}")
+        if name in BY_ROWS:
+            raise ConfigError(f"{key}: {name} is larger the fewer rows a window has; give it one of thresholds")
 
 
 def _labels_of(
@@ -99,7 +109,9 @@ def _labels_of(
 
 def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
     """The metrics that are held against the reference's."""
-    return chosen.metrics or WATCHED[truth.task] if chosen.watch is None else chosen.watch
+    if chosen.watch is not None:
+        return chosen.watch
+    return [name for name in chosen.metrics or WATCHED[truth.task] if name not in BY_ROWS]
 
 
 def _known(
@@ -143,7 +155,23 @@ def _by_chart(name: str, known: MetricReference, at_least: bool) -> MetricJudge:
         keep_firing_for=QUIET,
         severity=None,
         usual=known.value,
+        notable=notable(name, known),
     )
+
+
+def notable(name: str, known: MetricReference) -> float:
+    """By how much a metric must be worse than in the reference to be critical, in its own unit.
+
+    A share or an area by two points. A loss by a tenth of what it is; bias, which may be none, by a tenth of a row's error; money, which may be none
+    too, by a fiftieth of that at least. R² by a tenth of what it leaves unexplained.
+    """
+    if name == "bias":
+        return NOTABLE_RISE * known.unit
+    if name == "r2":
+        return NOTABLE_RISE * (1 - known.value)
+    if name in LOSSES:
+        return max(NOTABLE_RISE * abs(known.value), NOTABLE_ERROR * known.unit)
+    return NOTABLE_POINTS
 
 
 def _by_bets(name: str, known: MetricReference, loss: float, arl: float) -> MetricJudge:
@@ -158,6 +186,7 @@ def _by_bets(name: str, known: MetricReference, loss: float, arl: float) -> Metr
         keep_firing_for=QUIET,
         severity=None,
         usual=known.value,
+        notable=notable(name, known),
     )
 
 

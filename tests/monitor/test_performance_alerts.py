@@ -299,6 +299,14 @@ def fallen(number: int, rows: int, right: int) -> tuple[PerformanceJudged, Binar
     return PerformanceJudged(key, start, start + MINUTE, MINUTE, True, "binary", rows, rows, 1.0, ()), counts
 
 
+def test_what_is_larger_in_few_rows_is_watched_by_nobody_and_says_so_where_it_is_asked_for(home: Path) -> None:
+    labelled_reference(home)
+    judges = decision_of(home, watch=None, metrics=["accuracy", "calibration_error"]).judges
+    assert {each.spec.metric for each in judges} == {"accuracy"}
+    with pytest.raises(ConfigError, match=r"watch: calibration_error is larger the fewer rows a window has"):
+        decision_of(home, watch=["calibration_error"])
+
+
 def test_money_has_thresholds_too(home: Path, started: list[LabelledDaemon]) -> None:
     costs = {"false_positive": 1.0, "false_negative": 5.0}
     model = model_with({"cost_per_1000": {"at_most": 100}}, costs=costs)

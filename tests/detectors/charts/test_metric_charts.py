@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 from scipy.signal import lfilter
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
+from detectors import BinaryCounts, BinaryTask
 from detectors.charts.bets import BettingDesign, BettingEvidence, stakes
 from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
 from detectors.charts.metric_reference import MetricReference
@@ -28,7 +29,7 @@ def window(wrong: int, rows: int) -> Measured:
 
 
 def learnt(wrong: Ints, rows: int) -> MetricReference:
-    return MetricReference.of(1 - float(wrong.sum()) / (rows * wrong.size), [window(n, rows) for n in wrong.tolist()])
+    return MetricReference.of([window(n, rows) for n in wrong.tolist()])
 
 
 def charted(wrong: Ints, rows: int, bound: MetricBound, arl: float = ARL) -> list[int]:
@@ -135,6 +136,34 @@ def test_false_pages_keep_to_the_budget_where_live_windows_have_other_rows(live:
         pages += len(charted(now, live, reference.bound(at_least=True)))
         pages += len(betted(now, live, reference.bets(1 - reference.value, ARL)))
     assert pages <= 10  # of a Poisson of 2 once in 100 000
+
+
+def ranked(rng: np.random.Generator, rows: int, positives: float) -> Measured:
+    """The AUROC of a window in which so many of the labels are positive by chance."""
+    labels = rng.random(rows) < positives
+    counts = BinaryCounts.empty(BinaryTask())
+    counts.update(labels, ndtr(rng.standard_normal(rows) + 1.2 * labels - 0.6))
+    found = counts.metrics()["auroc"]
+    assert isinstance(found, Measured)
+    return found
+
+
+def test_an_area_under_a_curve_is_no_worse_where_positives_become_rarer() -> None:
+    """The scores tell the labels apart as well as before; fewer positives say less about it, which is chance."""
+    rng = seeded()
+    windows = [ranked(rng, 300, 0.3) for _ in range(60)]
+    bound = MetricReference.of(windows, own_error=True).bound(at_least=True)
+    evidence, design, fired = BoundEvidence(), BoundDesign.of(ARL), 0
+    for _ in range(3 * MONTH):
+        evidence = evidence.plus(bound, ranked(rng, 300, 0.07))
+        if evidence.score(design) > 1:
+            evidence, fired = BoundEvidence(), fired + 1
+    assert fired <= 4  # of a Poisson of 0.3 once in 50 000
+
+
+def test_what_is_larger_in_few_rows_is_held_against_windows_and_not_against_all_rows() -> None:
+    windows = [Measured(0.05, 300, 0.01, (0.03, 0.07))] * 59 + [Measured(0.02, 3000, 0.003, (0.014, 0.026))]
+    assert MetricReference.of(windows).value == pytest.approx((59 * 0.05 + 10 * 0.02) / 69)
 
 
 def test_a_fall_of_five_points_is_heard_in_four_windows_by_the_chart_and_eight_by_the_e_detector() -> None:

@@ -11,15 +11,19 @@ import pytest
 from detectors import BinaryCounts, BinaryTask
 from detectors.charts import LevelStep
 from detectors.charts.metric_bounds import MetricBound
-from monitor.alerting.alerts import AlertState
+from detectors.charts.metric_reference import MetricReference
+from detectors.charts.metric_variation import MetricVariation
+from detectors.performance import Measured
+from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset
 from monitor.series.deciding import DecisionSpec, PerformanceDecision
-from monitor.series.metric_judge import MetricJudge
+from monitor.series.metric_judge import Judge, MetricJudge, by_size
 from monitor.series.records import Entry, Record, owned
 from monitor.series.truth import BINARY, Truth
+from monitor.settings.judges import notable
 from monitor.targets.payloads import Sender, notices
 from tests.build import KEY, MINUTE, REFERENCE, at, of, stored
 from tests.charted import seeded
@@ -285,6 +289,42 @@ def test_what_is_a_little_worse_than_the_reference_is_a_warning() -> None:
     slightly = (907, 93)
     [opened] = changes(taken(make_decision(chart()), [slightly] * 20))[:1]
     assert opened.severity is Severity.WARNING
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e5])
+@pytest.mark.parametrize(
+    ("metric", "usual", "now", "severity"),
+    [
+        ("bias", 0.0, -0.03, Severity.WARNING),
+        ("bias", 0.0, 0.03, Severity.WARNING),
+        ("bias", 0.0, -0.3, Severity.CRITICAL),
+        ("bias", 0.0, 0.3, Severity.CRITICAL),
+        ("bias", 1.0, 0.5, Severity.WARNING),  # better
+        ("mae", 1.0, 1.05, Severity.WARNING),
+        ("mae", 1.0, 1.2, Severity.CRITICAL),
+        ("cost_per_1000", 0.0, 0.01, Severity.WARNING),
+        ("cost_per_1000", -1.0, -0.5, Severity.CRITICAL),
+    ],
+)
+def test_how_bad_it_is_does_not_depend_on_the_unit_of_the_target(
+    unit: float, metric: str, usual: float, now: float, severity: Severity
+) -> None:
+    known = MetricReference(usual * unit, unit, 0.1 * unit, MetricVariation())
+    bound = MetricBound(usual * unit, at_least=now < usual, unit=unit)
+    spec = MetricJudge(metric, JudgedBy.CHART, bound, 1000.0, usual=usual * unit, notable=notable(metric, known))
+    judge = Judge(spec)
+    judge.take(Measured(now * unit, 500, unit), None, Span(at(0), at(1)))
+
+    assert by_size(judge) is severity
+
+
+def test_how_bad_it_is_counts_from_the_level_that_it_is_held_to() -> None:
+    judge = Judge(chart())
+    judge.take(Measured(0.8, 1000, 0.01), None, Span(at(0), at(1)))
+    assert by_size(judge) is Severity.CRITICAL
+    assert judge.accept(None)
+    judge.take(Measured(0.79, 1000, 0.01), None, Span(at(1), at(2)))
+    assert by_size(judge) is Severity.WARNING
 
 
 def test_what_stays_worse_settles_and_pages_again_when_it_moves_from_there() -> None:
