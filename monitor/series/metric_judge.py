@@ -1,12 +1,13 @@
 """One judge of a metric: an absolute threshold, a chart against the reference's labelled windows, or an e-detector against their loss."""
 
+import math
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from detectors.calibration.arl import DRIFT
 from detectors.charts.bets import LEAST_LIMIT, MOST_LIMIT, BettingDesign, BettingEvidence
 from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound
+from detectors.charts.metric_recovery import MetricRecovery
 from detectors.performance import Measured
 from detectors.performance.bounded import LossSum
 from monitor.alerting.alerts import Alert, AlertState, Span
@@ -65,6 +66,7 @@ class SavedJudge(msgspec.Struct):
     bets: BettingEvidence | None = None
     shift: float = 0.0
     until: Nanos | None = None
+    recovery: MetricRecovery = MetricRecovery()
 
 
 class Judge:
@@ -78,6 +80,7 @@ class Judge:
         self.grown = False
         self.shift = 0.0  # from the reference to the level that it is held to, where that was accepted or has settled
         self.until: Nanos | None = None  # so long
+        self.recovery = MetricRecovery()
         self._chart = BoundDesign.of(spec.arl)
         bets = spec.source is JudgedBy.BETS
         self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
@@ -113,7 +116,7 @@ class Judge:
 
     def _begin_anew(self) -> None:
         self.evidence = type(self.evidence)()
-        self.alert, self.since, self.told = Alert(), None, 0.0
+        self.alert, self.since, self.told, self.recovery = Alert(), None, 0.0, MetricRecovery()
 
     def settles(self, at: Span, after: Nanos) -> bool:
         """Whether it has been wrong for so long that this is how it is."""
@@ -135,7 +138,7 @@ class Judge:
         if self.alert.state in OPEN and (self.grown or not open_before):
             self.told = max(surely, abs(self.bound.beyond(self.evidence.run.value)))
         if open_before and self.alert.state is AlertState.INACTIVE:
-            self.evidence, self.told = self.evidence.forgotten(), 0.0
+            self.evidence, self.told, self.recovery = self.evidence.forgotten(), 0.0, MetricRecovery()
 
     def _add(self, metric: Measured, loss: LossSum | None) -> None:
         if isinstance(self.evidence, BoundEvidence):
@@ -144,31 +147,36 @@ class Judge:
             self.evidence = self.evidence.plus(self._bets, metric, loss)
 
     def _signal(self, metric: Measured) -> Signal:
-        """Evidence opens an alert; a window that is right by itself is one on the way to its end."""
+        """Evidence opens an alert, and evidence ends it; between the two nothing is said."""
+        breaches = self.score > 1
+        if self.alert.state in OPEN or breaches:
+            self.recovery = self.recovery.plus(self._deviate(metric))
         if self.alert.state not in OPEN:
-            return Signal.BREACH if self.score > 1 else Signal.CLEAR
-        return Signal.BREACH if self._is_wrong(metric) else Signal.CLEAR
+            return Signal.BREACH if breaches else Signal.CLEAR
+        if self.recovery.is_wrong:
+            return Signal.BREACH
+        return Signal.CLEAR if self.recovery.is_over else Signal.DEADBAND
 
-    def _is_wrong(self, metric: Measured) -> bool:
-        if self.spec.source is not JudgedBy.CHART:
-            return self.bound.beyond(metric.value) > 0
+    def _deviate(self, metric: Measured) -> float:
+        """How far a window lies beyond the bound; of one that has no error its side counts."""
         deviate = self.bound.deviate(metric)
-        return deviate is None or deviate > DRIFT
+        return math.copysign(1.0, self.bound.beyond(metric.value) or -1.0) if deviate is None else deviate
 
     # --- state --------------------------------------------------------------------------------------------------
 
     def saved(self, made_under: str) -> SavedJudge:
         """It as saved."""
-        bound, bets = (
-            self.evidence if isinstance(self.evidence, kind) else None for kind in (BoundEvidence, BettingEvidence)
-        )
-        return SavedJudge(made_under, self.alert, self.since, self.told, bound, bets, self.shift, self.until)  # type: ignore[arg-type]
+        found = self.evidence
+        bound = found if isinstance(found, BoundEvidence) else None
+        bets = found if isinstance(found, BettingEvidence) else None
+        standing = self.alert, self.since, self.told
+        return SavedJudge(made_under, *standing, bound, bets, self.shift, self.until, self.recovery)
 
     def restore(self, saved: SavedJudge) -> None:
         """Take it up again."""
         self.alert, self.since, self.told = saved.alert, saved.since, saved.told
         self.evidence = saved.bound or saved.bets or self.evidence
-        self.shift, self.until = saved.shift, saved.until
+        self.shift, self.until, self.recovery = saved.shift, saved.until, saved.recovery
 
 
 def since_of(judge: Judge) -> Nanos:

@@ -114,7 +114,7 @@ def test_an_incident_of_performance_opens_is_shown_everywhere_survives_a_kill_an
 
     again = restarted(home, started)
     assert [each["incident"] for each in incidents(again)] == [incident["incident"]]
-    for number in (20, 21):
+    for number in (20, 21, 22):
         minute_of(again, number, 190, 10)
         judged(again, number)
     assert again.metric("driftd_incident_open")[f'{{{OF},kind="performance"}}'] == 0

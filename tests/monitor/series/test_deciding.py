@@ -14,7 +14,10 @@ from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_reference import MetricReference
 from detectors.charts.metric_variation import MetricVariation
 from detectors.performance import Measured
+from detectors.performance.bounded import LossSum
+from detectors.performance.intervals import wilson
 from monitor.alerting.alerts import AlertState, Span
+from monitor.alerting.episodes import OPEN
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
@@ -36,6 +39,15 @@ MONTH = 200.0  # windows
 def threshold(metric: str = "accuracy", limit: float = 0.9, **more: Any) -> MetricJudge:
     at_least = metric not in {"log_loss", "brier"}
     return MetricJudge(metric, JudgedBy.THRESHOLD, MetricBound(limit, at_least), arl=5 * MONTH, **more)
+
+
+def chart(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
+    bound = MetricBound(usual, at_least=True, unit=0.3)
+    return MetricJudge(metric, JudgedBy.CHART, bound, arl=5 * MONTH, keep_firing_for=3, severity=None, usual=usual)
+
+
+def bets(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
+    return replace(chart(metric, usual), source=JudgedBy.BETS, bound=MetricBound(usual - 0.01, at_least=True))
 
 
 def make_decision(*judges: MetricJudge, truth: Truth | None = None) -> PerformanceDecision:
@@ -265,15 +277,6 @@ def test_a_webhook_is_told_metric_value_interval_bound_coverage_and_by_what() ->
     assert resolved["summary"].startswith("churn/3 no longer performs worse")
 
 
-def chart(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
-    bound = MetricBound(usual, at_least=True, unit=0.3)
-    return MetricJudge(metric, JudgedBy.CHART, bound, arl=5 * MONTH, keep_firing_for=3, severity=None, usual=usual)
-
-
-def bets(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
-    return replace(chart(metric, usual), source=JudgedBy.BETS, bound=MetricBound(usual - 0.01, at_least=True))
-
-
 def test_chart_and_e_detector_are_both_named_where_both_fire() -> None:
     [opened] = [fact for fact in changes(taken(make_decision(chart(), bets()), [GOOD, BAD, BAD, BAD])) if fact.opened]
     seen = of(taken(make_decision(chart(), bets()), [GOOD, BAD, BAD, BAD]), AlertSeen)[-1]
@@ -325,6 +328,43 @@ def test_how_bad_it_is_counts_from_the_level_that_it_is_held_to() -> None:
     assert judge.accept(None)
     judge.take(Measured(0.79, 1000, 0.01), None, Span(at(1), at(2)))
     assert by_size(judge) is Severity.WARNING
+
+
+def measured_of(wrong: int, rows: int) -> tuple[Measured, LossSum]:
+    """The accuracy of a window, and its loss."""
+    value = 1 - wrong / rows
+    return Measured(value, rows, None, wilson(value, rows, 0.95)), LossSum(wrong, rows)
+
+
+@pytest.mark.parametrize(
+    ("judge", "accuracy", "rows"),
+    [
+        (threshold(), 0.89, 1000),
+        (threshold(), 0.87, 300),
+        (chart(), 0.905, 1000),
+        (bets(), 0.89, 1000),
+    ],
+)
+def test_a_slight_fault_that_lasts_is_one_alert(judge: MetricJudge, accuracy: float, rows: int) -> None:
+    """A month of hours: some lie on the right side by chance, which ends nothing."""
+    rng, begun = seeded(), 0
+    for _ in range(3):
+        working = Judge(judge)
+        for number, wrong in enumerate(rng.binomial(rows, 1 - accuracy, 720).tolist()):
+            before = working.alert.state in OPEN
+            working.take(*measured_of(wrong, rows), Span(at(number), at(number + 1)))
+            begun += working.alert.state in OPEN and not before
+    assert 3 <= begun <= 6
+
+
+@pytest.mark.parametrize("judge", [threshold(), chart(), bets()])
+@pytest.mark.parametrize("fallen", [0.85, 0.88])
+def test_what_is_as_it_was_again_ends_within_a_few_windows(judge: MetricJudge, fallen: float) -> None:
+    working = Judge(judge)
+    for number, wrong in enumerate(seeded().binomial(1000, [1 - fallen] * 60 + [0.07] * 40).tolist()):
+        working.take(*measured_of(wrong, 1000), Span(at(number), at(number + 1)))
+        assert working.alert.state in OPEN or not 20 < number < 60
+    assert working.alert.state not in OPEN
 
 
 def test_what_stays_worse_settles_and_pages_again_when_it_moves_from_there() -> None:
