@@ -17,7 +17,7 @@ MOST_RIGHT = -2.0  # deviate: one window on the right side says no more
 class MetricRecovery:
     """What speaks for it that it is over. `level`: the mean deviate of `windows` windows since it began.
 
-    >>> wrong = MetricRecovery().plus(4.0).plus(4.0)
+    >>> wrong = MetricRecovery().plus(4.0).plus(4.0).plus(4.0).plus(4.0)
     >>> wrong.is_wrong, wrong.plus(-1.0).is_over, wrong.plus(-1.0).plus(-1.0).is_over
     (True, False, True)
     """

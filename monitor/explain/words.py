@@ -21,6 +21,7 @@ from monitor.explain.categories import category_parts
 from monitor.explain.figures import dated, plain, thousands
 from monitor.explain.numbers import number_parts
 from monitor.explain.parts import Part, Reading, material, missing_part
+from monitor.explain.performance import spelled
 from monitor.explain.samples import Samples, legible
 from monitor.explain.values import value_part
 from monitor.facts import AlertChanged, AlertEscalated
@@ -123,6 +124,9 @@ def summary(changed: AlertChanged) -> str:
         head = f"{name} has settled at a new level, {verbs.participle} since {dated(changed.since)}; it pages when it moves from there"
         stay = set(changed.about.settled)
         return _listed(head, [_one(each) for each in changed.about.members if each.feature in stay])
+    if changed.silent:
+        metrics = ", ".join(spelled(each.strip("_")) for each in changed.about.silent)
+        return f"{name} is no longer known to be {verbs.participle}, which it was since {dated(changed.since)}: labels say nothing of {metrics} any more"
     if changed.closed:
         return f"{name} {verbs.over}: it did from {dated(changed.since)} to {dated(end)}"
     if changed.after is AlertState.INACTIVE:

@@ -30,6 +30,8 @@ from monitor.stream.events import DAY, Nanos, SeriesKey
 
 DECISION = "decision"  # kind of the row
 FEWEST = 50  # labelled rows of a window that is judged by itself
+LONGEST = DAY * 90  # that few labels are counted together
+SILENT = 3  # windows without a word at least, before an alert ends that nobody can judge any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,15 @@ class Bench:
 
     def take(self, window: Judged) -> Judged | None:
         """Take one more window; what is judged now is returned, if anything."""
-        window = window if self.held is None else self.held.plus(window)
+        if self.held is None and not window.labelled:
+            return None
+        labelled = window.labelled
+        if self.held is not None and window.span.end - self.held.span.start <= max(LONGEST, self.span):
+            window = self.held.plus(window)
         short = window.span.end - window.span.start < self.span
         self.held = window if short or window.labelled < FEWEST else None
         if self.held is not None:
+            self._gather(window.span.end if labelled else None)
             return None
         metrics = measured(self.truth, window.counts)
         for judge in self.judges:
@@ -109,6 +116,11 @@ class Bench:
             if isinstance(metric, Measured):
                 judge.take(metric, loss_of(window.counts, judge.spec.metric), window.span)
         return window
+
+    def _gather(self, at: Nanos | None) -> None:
+        """Labels came, too few yet to say anything."""
+        for judge in self.judges:
+            judge.heard = judge.heard if at is None else at
 
 
 class PerformanceDecision:
@@ -119,7 +131,7 @@ class PerformanceDecision:
         self._truth = truth
         self.judges = [Judge(each) for each in spec.judges]
         self.alert = IncidentAlert(teller_of(key, spec.reference, interval), ())
-        self._key = key
+        self._key, self._interval = key, interval
         self._counted_until: Nanos | None = None
         absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
         relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
@@ -141,7 +153,19 @@ class PerformanceDecision:
             for bench, each in zip(self._benches, copies, strict=True)
         ]
         windows = [each for each in taken if each is not None]
-        return self._follow(max(windows, key=lambda each: each.labelled)) if windows else []
+        facts = self._follow(max(windows, key=lambda each: each.labelled)) if windows else []
+        return [*facts, *self._fall_silent(span)]
+
+    def _fall_silent(self, at: Span) -> list[Fact]:
+        """End what labels have said nothing of for as long as it would take to settle."""
+        after = max(self.spec.settle_ns, SILENT * max(self.spec.span, self._interval))
+        silent = {judge.spec.metric for judge in self.judges if judge.falls_silent(at.end, after)}
+        names = sorted(map(metric_feature, silent - self._active().keys()))
+        names = [name for name in names if name in self.alert.state.alerts]
+        if not names:
+            return []
+        self.alert.incident.fall_silent(names)
+        return self.alert.told(self.alert.incident.without(names, at), WindowSpan(at.start, at.end, 0))
 
     def _follow(self, window: Judged) -> list[Fact]:
         self._window = WindowSpan(window.span.start, window.span.end, window.labelled)

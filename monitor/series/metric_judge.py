@@ -67,6 +67,7 @@ class SavedJudge(msgspec.Struct):
     shift: float = 0.0
     until: Nanos | None = None
     recovery: MetricRecovery = MetricRecovery()
+    heard: Nanos | None = None
 
 
 class Judge:
@@ -81,6 +82,7 @@ class Judge:
         self.shift = 0.0  # from the reference to the level that it is held to, where that was accepted or has settled
         self.until: Nanos | None = None  # so long
         self.recovery = MetricRecovery()
+        self.heard: Nanos | None = None  # end of the last window whose labels said something of it, or may come to
         self._chart = BoundDesign.of(spec.arl)
         bets = spec.source is JudgedBy.BETS
         self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
@@ -118,6 +120,15 @@ class Judge:
         self.evidence = type(self.evidence)()
         self.alert, self.since, self.told, self.recovery = Alert(), None, 0.0, MetricRecovery()
 
+    def falls_silent(self, at: Nanos, after: Nanos) -> bool:
+        """End an alert of which labels have said nothing for so long: whether it is still wrong nobody knows. Whether it did is returned."""
+        if self.heard is None:
+            self.heard = at
+        silent = self.alert.state is not AlertState.INACTIVE and at - self.heard >= after
+        if silent:
+            self._begin_anew()
+        return silent
+
     def settles(self, at: Span, after: Nanos) -> bool:
         """Whether it has been wrong for so long that this is how it is."""
         absolute = self.spec.source is JudgedBy.THRESHOLD
@@ -128,6 +139,7 @@ class Judge:
         if self.until is not None and at.end >= self.until:
             self.shift, self.until = 0.0, None
             self._begin_anew()
+        self.heard = at.end
         open_before = self.alert.state in OPEN
         self._add(metric, loss)
         if self.evidence.run.windows == 1:
@@ -170,13 +182,14 @@ class Judge:
         bound = found if isinstance(found, BoundEvidence) else None
         bets = found if isinstance(found, BettingEvidence) else None
         standing = self.alert, self.since, self.told
-        return SavedJudge(made_under, *standing, bound, bets, self.shift, self.until, self.recovery)
+        return SavedJudge(made_under, *standing, bound, bets, self.shift, self.until, self.recovery, self.heard)
 
     def restore(self, saved: SavedJudge) -> None:
         """Take it up again."""
         self.alert, self.since, self.told = saved.alert, saved.since, saved.told
         self.evidence = saved.bound or saved.bets or self.evidence
         self.shift, self.until, self.recovery = saved.shift, saved.until, saved.recovery
+        self.heard = saved.heard
 
 
 def since_of(judge: Judge) -> Nanos:

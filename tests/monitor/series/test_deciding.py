@@ -367,6 +367,56 @@ def test_what_is_as_it_was_again_ends_within_a_few_windows(judge: MetricJudge, f
     assert working.alert.state not in OPEN
 
 
+def emptied(decision: PerformanceDecision, rows: int, windows: int, first: int) -> list[Fact]:
+    """The facts of windows without any positive label."""
+    facts: list[Fact] = []
+    for number in range(first, first + windows):
+        counts = BinaryCounts.empty(BinaryTask())
+        counts.update(np.zeros(rows), np.full(rows, 0.1))
+        told = replace(judged(number, rows), predictions=500)
+        facts += decision.take(told, counts)
+    return facts
+
+
+@pytest.mark.parametrize(("metric", "rows"), [("accuracy", 0), ("recall", 0), ("recall", 500)])
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_labels_say_nothing_of_any_more_ends_and_says_that_nobody_knows(
+    metric: str, rows: int, *, stop: bool
+) -> None:
+    spec = DecisionSpec((threshold(metric), threshold("specificity", 0.1), chart(metric)), "hash", settle_ns=9 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+    [opened] = changes(taken(decision, [BAD]))
+    assert emptied(decision, rows, 8, first=1) == [] or decision.current()[0].state is AlertState.FIRING
+    if stop:
+        entries = saved(decision)
+        decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+        decision.restore(entries, alike=True)
+
+    facts = emptied(decision, rows, 3, first=9)
+    [ended] = changes(facts)
+    assert (ended.incident, ended.closed, ended.window.end) == (opened.incident, True, at(10))
+    [notice] = told(facts)
+    assert notice["summary"].endswith(f": labels say nothing of {metric} any more")
+    assert decision.current() == []
+    assert changes(taken(decision, [BAD, BAD], first=2000))[0].opened
+
+
+def test_labels_that_come_slowly_are_gathered_and_end_nothing() -> None:
+    spec = DecisionSpec((threshold(),), "hash", settle_ns=5 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+    taken(decision, [BAD])
+
+    assert changes(taken(decision, [(1, 1)] * 100, first=1)) == []
+
+
+def test_labels_begin_to_be_counted_together_with_the_first_of_them() -> None:
+    decision = make_decision()
+    emptied(decision, 0, 50, first=0)
+
+    [opened] = changes(taken(decision, [(100, 100)], first=50))
+    assert (opened.window.start, opened.window.end) == (at(50), at(51))
+
+
 def test_what_stays_worse_settles_and_pages_again_when_it_moves_from_there() -> None:
     decision = PerformanceDecision(
         KEY, DecisionSpec((chart(), bets()), "hash", settle_ns=5 * MINUTE), Truth(BINARY), MINUTE
