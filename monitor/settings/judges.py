@@ -63,7 +63,11 @@ def decision_spec(
     chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
     bounds = _thresholds(f"{key}.thresholds", chosen, truth)
     _refuse_unknown(f"{key}.watch", chosen, truth)
-    said = _labels_of(key, chosen, truth, reference)
+    said = _labels_of(f"{key}.watch", chosen, truth, reference)
+    if chosen.watch and per_month is None:
+        raise ConfigError(
+            f"{key}.watch: needs alerting.false_alarms_per_month, from which it follows how much evidence is asked for"
+        )
     known = {} if said is None or per_month is None else _known(said, chosen, truth, model.window)
     by_threshold = [_by_threshold(name, bound, chosen.thresholds[name], known.get(name)) for name, bound in bounds]
     watched = watching(chosen, truth)
@@ -94,17 +98,23 @@ def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None
 def _labels_of(
     key: str, chosen: PerformanceSettings, truth: Truth, reference: Reference
 ) -> ReferencePerformance | None:
-    """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError."""
-    said = reference.performance
-    if said is None or said.task != truth.task:
-        if chosen.watch:
-            what = "has no labels" if said is None else f"has labels of task {said.task}, not {truth.task}"
-            raise ConfigError(f"{key}.watch: the reference {what}; fit it with --label")
-        return None
+    """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError where they are asked for."""
     try:
-        return said.at(truth.threshold) if truth.task == BINARY else said
+        return labels_as(truth, reference)
     except ValueError as error:
-        raise ConfigError(f"{key}.threshold: {error}") from None
+        if chosen.watch:
+            raise ConfigError(f"{key}: {error}") from None
+        return None
+
+
+def labels_as(truth: Truth, reference: Reference) -> ReferencePerformance:
+    """The labels of a reference, counted as the model's are. Raises ValueError, with what there is instead."""
+    said = reference.performance
+    if said is None:
+        raise ValueError("the reference has no labels; fit it with --label")
+    if said.task != truth.task:
+        raise ValueError(f"the reference has labels of task {said.task}, not {truth.task}; fit it with --label")
+    return said.at(truth.threshold) if truth.task == BINARY else said
 
 
 def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:

@@ -11,6 +11,7 @@ from detectors import BinaryCounts, BinaryTask, LabelColumn, Reference
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
 from monitor.alerting.metrics import JudgedBy
+from monitor.commands.cautions import watch_warnings
 from monitor.commands.judges import judges_words
 from monitor.facts import AlertChanged, DecisionMade, DecisionRefused, PerformanceJudged
 from monitor.series.deciding import PerformanceDecision
@@ -305,6 +306,34 @@ def test_what_is_larger_in_few_rows_is_watched_by_nobody_and_says_so_where_it_is
     assert {each.spec.metric for each in judges} == {"accuracy"}
     with pytest.raises(ConfigError, match=r"watch: calibration_error is larger the fewer rows a window has"):
         decision_of(home, watch=["calibration_error"])
+
+
+def test_a_metric_to_be_watched_that_cannot_be_is_warned_of(home: Path) -> None:
+    labelled_reference(home, minutes=20)
+    asked = configuration(home, models=[MODEL | {"performance": {"watch": ["accuracy"]}}])
+    [line] = watch_warnings(asked)
+    assert line.startswith("models.churn.performance.watch: accuracy: no chart, for the reference's 20 windows with ")
+    assert list(watch_warnings(configuration(home, models=[MODEL]))) == []
+
+
+def test_to_watch_without_a_budget_or_at_a_threshold_that_was_not_counted_is_refused(home: Path) -> None:
+    labelled_reference(home)
+    rule = {"name": "r", "detector": "psi", "fire_above": 0.2, "clear_below": 0.1}
+    for performance, alerting, line in (
+        ({"watch": ["accuracy"]}, {"false_alarms_per_month": None, "rules": [rule]}, "watch: needs alerting.false_"),
+        ({"watch": ["accuracy"], "threshold": 0.537}, {}, "watch: the reference's labels were counted for thresholds"),
+    ):
+        with pytest.raises(ConfigError, match=line):
+            configuration(home, models=[MODEL | {"performance": performance}], alerting=alerting)
+
+
+@pytest.mark.parametrize("performance", [{}, {"watch": []}, {"thresholds": THRESHOLDS}])
+def test_a_model_at_another_threshold_than_the_reference_starts_where_none_is_to_be_watched(
+    home: Path, performance: dict[str, Any]
+) -> None:
+    labelled_reference(home)
+    asked = configuration(home, models=[MODEL | {"performance": {"threshold": 0.537} | performance}])
+    assert all("chart against" not in line for line in judges_words(asked.specs[0], asked.settings.models[0]))
 
 
 def test_money_has_thresholds_too(home: Path, started: list[LabelledDaemon]) -> None:
