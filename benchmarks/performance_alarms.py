@@ -19,7 +19,7 @@ from scipy.signal import lfilter
 from scipy.special import ndtri
 from scipy.stats import chi2
 
-from detectors.charts.bets import BettingDesign, BettingEvidence
+from detectors.charts.bets import BettingEvidence
 from detectors.charts.metric_bounds import BoundDesign, BoundEvidence
 from detectors.charts.metric_reference import MetricReference
 from detectors.features import Ints
@@ -68,11 +68,11 @@ def measured(wrong: int, rows: int) -> Measured:
 def fired(reference: Ints, live: Ints, rows: int, *, first: bool = False) -> tuple[list[int], list[int]] | None:
     """The windows in which the chart fires, and those of the e-detector, counted from 1; None where the reference says too little to judge."""
     loss = float(reference.sum()) / (rows * reference.size)
-    known = MetricReference.of(1 - loss, [measured(each, rows) for each in reference.tolist()])
+    known = MetricReference.of([measured(each, rows) for each in reference.tolist()])
     if not known.variation.enough:
         return None
     bound, design = known.bound(at_least=True), BoundDesign.of(ARL)
-    betting = BettingDesign(known.limit(loss, ARL), ARL)
+    betting = known.bets(loss, ARL)
     evidence, bets = BoundEvidence(), BettingEvidence()
     by_chart: list[int] = []
     by_bets: list[int] = []

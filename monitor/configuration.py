@@ -20,7 +20,7 @@ from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
-from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
+from monitor.series.truth import BINARY, MEDIAN, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, show_duration
 from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
@@ -42,7 +42,6 @@ from monitor.targets.secrets import SecretError, Secrets
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
 LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
-MEDIAN = 0.5
 
 
 LATER_PERFORMANCE_KEYS = ("thresholds", "watch", "costs", "quantile")  # the same of the section performance

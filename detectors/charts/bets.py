@@ -15,6 +15,10 @@ log(1 + λ(x − m)) is concave in x, so it lies above its chord over [0, 1]: wi
 
 Betting by the right side needs nothing but sum and rows, and gives up nothing where losses are 0 or 1. Then λ = (q − m) / (m(1 − m))
 is the likelihood ratio of q against m, and the bets are named by their q.
+
+Of windows that vary more than their rows explain, m is no bound for each, and many rows would see so plainly. Where a reference says that
+sums of its windows vary V times as much as by their n₀ rows, a window of n rows is betted on as if it had 1 / (1/n + (V − 1) / min(n, n₀)): the
+rows that vary as much by themselves, as the charts have it. e to a power of at most 1 has a mean of at most 1 still, so the law holds as it stands.
 """
 
 import math
@@ -23,7 +27,7 @@ from typing import Final
 
 import numpy as np
 
-from detectors.charts.metric_bounds import Pooled
+from detectors.charts.metric_bounds import SHORTEST, Pooled
 from detectors.features import Floats
 from detectors.performance.bounded import LossSum
 from detectors.performance.measured import Measured
@@ -46,13 +50,15 @@ def stakes(limit: float) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class BettingDesign:
-    """Bets against a mean loss of at most `limit`, which sound a false alarm once in `arl` windows at most.
+    """Bets against a mean loss of at most `limit`, which sound a false alarm once in `arl` windows at most, and once in 20 where that is fewer.
 
     Raises ValueError for a limit that is not between 0 and 1.
     """
 
     limit: float
     arl: float
+    spread: float = 1.0  # √V
+    usual_rows: float = math.inf  # n₀
 
     def __post_init__(self) -> None:
         if not LEAST_LIMIT <= self.limit <= MOST_LIMIT:
@@ -61,7 +67,7 @@ class BettingDesign:
     @property
     def alarm(self) -> float:
         """Log of the winnings that sound the alarm."""
-        return math.log(max(self.arl, 1.0))
+        return math.log(max(self.arl, SHORTEST))
 
     def take(self, winnings: Floats, loss: float, rows: float) -> Floats:
         """Return the log winnings of each bet after a window of so many rows with this sum of losses. Raises ValueError for losses beyond [0, 1].
@@ -74,8 +80,20 @@ class BettingDesign:
         """
         if not 0 <= loss <= rows * (1 + 1e-12):
             raise ValueError(f"losses of {rows} rows sum up to {loss}: they lie beyond [0, 1]")
+        if not rows:
+            return np.logaddexp(0.0, winnings)
         won, lost = stakes(self.limit)
-        return np.logaddexp(0.0, winnings) + loss * won + max(rows - loss, 0.0) * lost
+        said = loss * won + max(rows - loss, 0.0) * lost
+        return np.logaddexp(0.0, winnings) + said * self.worth(rows) / rows
+
+    def worth(self, rows: float) -> float:
+        """Return the rows that would vary by themselves as much as a window of so many does.
+
+        >>> plain, wide = BettingDesign(0.1, 1000.0), BettingDesign(0.1, 1000.0, spread=1.5, usual_rows=300)
+        >>> plain.worth(10_000), round(wide.worth(10_000)), round(wide.worth(300))
+        (10000.0, 234, 133)
+        """
+        return 1 / (1 / rows + (self.spread**2 - 1) / min(rows, self.usual_rows))
 
 
 NOTHING: Floats = np.full(BETS, -np.inf)  # log winnings before the first bet

@@ -26,7 +26,8 @@ class MetricBound:
     """A bound of a metric. `at_least`: lower values are wrong.
 
     `spread`: how many times more than by their rows windows vary; `usual_error` is the standard error of those that this was
-    learnt from. `unit`: the standard error of one row where the bound holds, if it is known: it takes the place of the interval.
+    learnt from. `unit`: the standard error of one row where the bound holds, if it is known: it takes the place of the interval,
+    or, of a metric whose error depends on more than rows (`own_error`), of a shorter one.
     """
 
     value: float
@@ -34,6 +35,12 @@ class MetricBound:
     spread: float = 1.0
     usual_error: float = 0.0
     unit: float | None = None
+    own_error: bool = False
+
+    @property
+    def usual_rows(self) -> float:
+        """Rows of a usual window, where they are known."""
+        return math.inf if self.unit is None or self.usual_error <= 0 else (self.unit / self.usual_error) ** 2
 
     def deviate(self, metric: Measured) -> float | None:
         """Return how many standard errors a window lies beyond the bound, negative on the right side of it; None where nobody knows.
@@ -59,11 +66,13 @@ class MetricBound:
         return near if near > 0 else far
 
     def _error(self, metric: Measured) -> float | None:
-        if self.unit is not None:
-            error = self.unit / math.sqrt(max(metric.rows, 1))
-        elif metric.interval is not None:
-            error = self._reach(metric.value, metric.interval) / REACH
+        own = None if metric.interval is None else self._reach(metric.value, metric.interval) / REACH
+        known = None if self.unit is None else self.unit / math.sqrt(max(metric.rows, 1))
+        if known is None or (self.own_error and own is not None):
+            error = own if known is None or own is None else max(known, own)
         else:
+            error = known
+        if error is None:
             return None
         return math.sqrt(error**2 + (self.spread**2 - 1) * max(error, self.usual_error) ** 2)
 

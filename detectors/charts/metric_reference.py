@@ -3,17 +3,32 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
 
+from detectors.charts.bets import LEAST_LIMIT, BettingDesign
 from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_variation import FEWEST, SURE, MetricVariation
 from detectors.performance.bounded import loss_of
 from detectors.performance.measured import Measured, Metric
 from detectors.reference.labelled import AnyCounts, ReferencePerformance
 
+MEANS: Final = frozenset(
+    {
+        "accuracy",
+        "precision",
+        "recall",
+        "specificity",
+        "log_loss",
+        "brier",
+        "bias",
+        "mae",
+        "mape",
+        "smape",
+        "quantile_loss",
+    }
+)  # over the rows that they are of: their error follows from how many there are
 Measure = Callable[[Any], Mapping[str, Metric]]
 MOST_WINDOWS: Final = 250  # the last ones: enough for a variance, and each takes milliseconds
 FEWEST_ROWS: Final = 50  # labelled ones of a window
@@ -22,38 +37,46 @@ MOST_LIMIT: Final = 0.99  # loss that is betted against
 
 @dataclass(frozen=True, slots=True)
 class MetricReference:
-    """A metric of a reference. `value` is that of all its rows, `unit` the standard error of one row, `error` that of a usual window."""
+    """A metric of a reference.
+
+    `value` is the mean of its windows by their rows: some metrics are larger or smaller the fewer rows they are of. `unit` is the
+    standard error of one row, `error` that of a usual window. `own_error`: the error depends on more than rows.
+    """
 
     value: float
     unit: float
     error: float
     variation: MetricVariation
+    own_error: bool = False
 
     @classmethod
-    def of(cls, value: float, windows: Sequence[Measured]) -> "MetricReference":
+    def of(cls, windows: Sequence[Measured], *, own_error: bool = False) -> "MetricReference":
         """Return that of windows in time order, one of which has a standard error at least. Raises ValueError for fewer than 60."""
         rows = np.array([one.rows for one in windows], dtype=np.float64)
         units = np.array([one.standard_error or 0.0 for one in windows]) * np.sqrt(rows)
         if not (units > 0).any():
             raise ValueError("no window has a standard error")
         unit = float(np.median(units[units > 0]))
-        deviates = (np.array([one.value for one in windows]) - value) * np.sqrt(rows) / unit
-        return cls(value, unit, unit / float(np.sqrt(np.median(rows))), MetricVariation.of(deviates.tolist()))
+        values = np.array([one.value for one in windows])
+        value = float(np.average(values, weights=np.maximum(rows, 1)))
+        variation = MetricVariation.of(((values - value) * np.sqrt(rows) / unit).tolist())
+        return cls(value, unit, unit / float(np.sqrt(np.median(rows))), variation, own_error)
 
     def bound(self, *, at_least: bool) -> MetricBound:
         """Return what a chart holds windows against: the middle, as far on the wrong side as it may lie."""
         off = SURE * self.variation.centre * self.error
         value = self.value - off if at_least else self.value + off
-        return MetricBound(value, at_least, self.variation.lasting, self.error, self.unit)
+        return MetricBound(value, at_least, self.variation.lasting, self.error, self.unit, self.own_error)
 
-    def limit(self, loss: float, arl: float) -> float:
-        """Return the mean loss that windows have at most, but once in `arl` of them; `loss` is that of all rows.
+    def bets(self, loss: float, arl: float) -> BettingDesign:
+        """Return bets against the mean loss, as large as it may be; `loss` is that of all rows. Windows are worth what they vary."""
+        limit = min(loss + SURE * self.variation.centre * self.error, MOST_LIMIT)
+        return BettingDesign(max(limit, LEAST_LIMIT), arl, self.variation.lasting, self.usual_rows)
 
-        What windows vary beyond their rows is how their true loss varies, to which the e-detector's null has to give room.
-        """
-        reach = NormalDist().inv_cdf(1 - 1 / (2 * max(arl, 2.0)))
-        beyond = reach * self.variation.beyond * self.error
-        return min(loss + beyond + SURE * self.variation.centre * self.error, MOST_LIMIT)
+    @property
+    def usual_rows(self) -> float:
+        """Rows of a usual window."""
+        return (self.unit / self.error) ** 2
 
 
 def reference_windows(performance: ReferencePerformance, span_ns: int) -> list[AnyCounts]:
@@ -99,15 +122,14 @@ def metric_references(
 
     `measure`: from counts to metrics.
     """
-    whole = measure(performance.total)
     windows = [measure(counts) for counts in reference_windows(performance, span_ns)]
     found: dict[str, MetricReference] = {}
     for metric in metrics:
-        centre, each = whole[metric], [one[metric] for one in windows]
-        known = [one for one in each if isinstance(one, Measured)]
+        known = [each for each in (one[metric] for one in windows) if isinstance(each, Measured)]
         certain = any(one.standard_error for one in known)
-        if isinstance(centre, Measured) and certain and len(known) >= FEWEST:
-            reference = MetricReference.of(centre.value, known)
+        if certain and len(known) >= FEWEST:
+            own = performance.total.task.weighted or metric not in MEANS
+            reference = MetricReference.of(known, own_error=own)
             found |= {metric: reference} if reference.variation.enough else {}
     return found
 

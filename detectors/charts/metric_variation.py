@@ -5,8 +5,7 @@ With φ, corrected for the bias of few windows (Kendall, Biometrika 41, 1954), s
 those of independent ones, and k windows are worth k / τ.
 
 A chart adds windows up, so it is given the largest variation of sums that the windows do not speak against: an underestimate would cost the
-budget more than an overestimate costs delay. An e-detector asks how far one window's own mean may lie off: it is given what is found, where that is
-no chance.
+budget more than an overestimate costs delay. So is an e-detector, whose bets add up too.
 """
 
 import math
@@ -28,12 +27,10 @@ SURE: Final = 1.645  # standard errors that what is estimated may be off
 class MetricVariation:
     """What windows vary, in standard errors by their rows.
 
-    `beyond`: what one window's true metric varies; 0 where that may be chance. `lasting`, at least 1: what sums of neighbours
-    vary, over what they would by their rows. `centre`: how uncertain the middle of all windows is. `worth`: how many independent
+    `lasting`, at least 1: what sums of neighbours vary, over what they would by their rows. `centre`: how uncertain the middle of all windows is. `worth`: how many independent
     windows they are worth at least.
     """
 
-    beyond: float = 0.0
     lasting: float = 1.0
     centre: float = 0.0
     worth: float = float(FEWEST)
@@ -48,10 +45,10 @@ class MetricVariation:
         """Return that of the deviates of windows, in time order. Raises ValueError for fewer than 60.
 
         >>> rng = np.random.default_rng(1)
-        >>> MetricVariation.of(rng.standard_normal(200).tolist()).beyond
-        0.0
-        >>> round(MetricVariation.of((2 * rng.standard_normal(2000)).tolist()).beyond, 1)  # √(2² − 1)
-        1.8
+        >>> round(MetricVariation.of(rng.standard_normal(2000).tolist()).lasting, 1)
+        1.1
+        >>> round(MetricVariation.of((2 * rng.standard_normal(2000)).tolist()).lasting, 1)
+        2.1
         """
         z = np.asarray(deviates, dtype=np.float64)
         if z.size < FEWEST:
@@ -59,10 +56,8 @@ class MetricVariation:
         found = _memory(z)
         likely, most = (_times(each) for each in (_surely(found, z.size), found + SURE * _error(found, z.size)))
         variance = float(np.square(z).mean()) * z.size / max(z.size - likely, z.size / 4)
-        by_chance = 1 + SURE * math.sqrt(2 * likely / z.size)
         largest = max(1.0, variance) * (1 + math.sqrt(most / (2 * z.size))) ** 2
-        beyond = math.sqrt(variance - 1) if variance > by_chance else 0.0
-        return cls(beyond, math.sqrt(largest * most), math.sqrt(max(1.0, variance) * most / z.size), z.size / most)
+        return cls(math.sqrt(largest * most), math.sqrt(max(1.0, variance) * most / z.size), z.size / most)
 
 
 def _memory(z: Floats) -> float:

@@ -30,7 +30,7 @@ class Escalation:
 class Standing:
     """What an incident is, beside its alert. `members`: every feature that was ever part of it, each as last seen.
 
-    `severity` None: that of the rule.
+    `severity` None: that of the rule. `silent`: those that ended because nobody can judge them any more.
     """
 
     opened_at: Nanos | None = None
@@ -38,6 +38,7 @@ class Standing:
     settled: tuple[str, ...] = ()
     members: tuple[Evidence, ...] = ()
     severity: Severity | None = None
+    silent: tuple[str, ...] = ()  # members that nobody can judge any more
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Incident:
     evidence: tuple[Evidence, ...] = field(default=())  # what fires, the feature to look at first in front
     members: dict[str, Evidence] = field(default_factory=dict)  # of the incident that is open, or was last
     settled: tuple[str, ...] = ()  # members that stay at a new level
+    silent: tuple[str, ...] = ()  # members of which nothing is heard any more
     escalations: tuple[Escalation, ...] = ()
     severity: Severity | None = None  # the worst that people were told of; None where the rule says it
     heard: dict[str, Nanos] = field(default_factory=dict)  # when people were last told of a feature, in the last month
@@ -93,6 +95,11 @@ class Incident:
         self.due, self.news = tuple(name for name in self.due if name not in features), ()
         return self._follow(at)
 
+    def forget(self, features: Collection[str]) -> None:
+        """Forget that people were told of these: what is said of them from now on is another thing, and does not wait."""
+        self.told -= frozenset(features)
+        self.heard = {name: heard for name, heard in self.heard.items() if name not in features}
+
     def step(self, scores: Mapping[str, DriftScore], at: Span) -> tuple[Episode, Episode]:
         """Take one window of a cold reference, whose effect sizes go through the states of a rule."""
         self.state.advance(scores, at)
@@ -106,6 +113,11 @@ class Incident:
         """Note which of its features stay at a new level from now on."""
         if self.open:
             self.settled += tuple(name for name in features if name in self.members and name not in self.settled)
+
+    def fall_silent(self, features: Sequence[str]) -> None:
+        """Note which of its features nobody can judge any more."""
+        if self.open:
+            self.silent += tuple(name for name in features if name not in self.silent)
 
     @property
     def open(self) -> bool:
@@ -137,6 +149,7 @@ class Incident:
             self.told = frozenset()
         self.opened_at = at.end
         self.members, self.settled, self.escalations, self.severity, self.due = {}, (), (), None, ()
+        self.silent = ()
         self.largest = {}
         self.heard = {name: heard for name, heard in self.heard.items() if at.end - heard < MONTH}
 
@@ -219,7 +232,8 @@ class Incident:
     @property
     def standing(self) -> Standing:
         """What is known of it besides its alert."""
-        return Standing(self.opened_at, self.escalations, self.settled, tuple(self.members.values()), self.severity)
+        members = tuple(self.members.values())
+        return Standing(self.opened_at, self.escalations, self.settled, members, self.severity, self.silent)
 
 
 def _severity(evidence: Evidence) -> Severity:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from detectors import DETECTORS
 from monitor.app import COMPILED, fields_of
 from monitor.commands.alarms import usual
+from monitor.commands.judges import unwatched
 from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
 from monitor.explain.fewrows import few_rows
@@ -29,6 +30,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     yield from few_rows_warnings(configuration)
     yield from group_warnings(configuration)
     yield from rule_warnings(configuration)
+    yield from watch_warnings(configuration)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
@@ -78,6 +80,16 @@ def _grouped_by_features(topics: Sequence[TopicSettings], spec: SeriesSpec) -> I
                     f"topics.{topic.name}.fields.group: {topic.fields.group} is also read as feature {name} of {spec.key.model} version "
                     f"{spec.key.version}, so the topic is read many times slower; ignore: true of the feature mends that, or a reference without it"
                 )
+
+
+def watch_warnings(configuration: Configuration) -> Iterator[str]:
+    """Metrics that are asked for by name to be held against the reference, and cannot be."""
+    models = {model.name: model for model in configuration.settings.models}
+    for spec in configuration.specs:
+        model = models[spec.key.model]
+        if model.performance is not None and model.performance.watch:
+            for line in unwatched(spec, model):
+                yield f"models.{model.name}.performance.watch: {line}"
 
 
 def rule_warnings(configuration: Configuration) -> Iterator[str]:

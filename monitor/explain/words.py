@@ -21,6 +21,7 @@ from monitor.explain.categories import category_parts
 from monitor.explain.figures import dated, plain, thousands
 from monitor.explain.numbers import number_parts
 from monitor.explain.parts import Part, Reading, material, missing_part
+from monitor.explain.performance import spelled
 from monitor.explain.samples import Samples, legible
 from monitor.explain.values import value_part
 from monitor.facts import AlertChanged, AlertEscalated
@@ -111,7 +112,6 @@ def explain_days(days: int, firings: int, due: int, out: int, out_due: int, alar
 def summary(changed: AlertChanged) -> str:
     """One line of at most 200 characters: who drifts since when (UTC), the strongest features, how many more."""
     name = f"{legible(changed.key.model, LONGEST_NAME)}/{legible(changed.key.version, LONGEST_NAME // 2)}"
-    end = changed.window.end
     if changed.rule == SELF_CHECK_RULE:
         return _self_check(changed, name)
     if changed.rule in OF_STREAM:
@@ -123,11 +123,19 @@ def summary(changed: AlertChanged) -> str:
         head = f"{name} has settled at a new level, {verbs.participle} since {dated(changed.since)}; it pages when it moves from there"
         stay = set(changed.about.settled)
         return _listed(head, [_one(each) for each in changed.about.members if each.feature in stay])
-    if changed.closed:
-        return f"{name} {verbs.over}: it did from {dated(changed.since)} to {dated(end)}"
-    if changed.after is AlertState.INACTIVE:
-        return f"{name} {verbs.never} after all"
+    if changed.closed or changed.after is AlertState.INACTIVE:
+        return _over(changed, name, verbs)
     return _listed(_head(changed, name, verbs), [_one(evidence) for evidence in changed.evidence])
+
+
+def _over(changed: AlertChanged, name: str, verbs: "Verbs") -> str:
+    """The same of what is over, or of which nobody knows any more whether it is."""
+    if changed.silent:
+        metrics = legible(", ".join(spelled(each.strip("_")) for each in changed.about.silent), LONGEST_NAME)
+        return f"{name} may still be {verbs.participle}, as since {dated(changed.since)}, but nobody knows: labels say nothing of {metrics} any more"
+    if changed.closed:
+        return f"{name} {verbs.over}: it did from {dated(changed.since)} to {dated(changed.window.end)}"
+    return f"{name} {verbs.never} after all"
 
 
 def escalation(escalated: AlertEscalated) -> str:

@@ -84,6 +84,11 @@ class AlertChanged:
         """Whether it ended because what had changed has become what is usual."""
         return self.closed and bool(self.about.settled)
 
+    @property
+    def silent(self) -> bool:
+        """Whether it ended because nobody can say any more whether it goes on."""
+        return self.closed and bool(self.about.silent)
+
 
 @dataclass(frozen=True, slots=True)
 class AlertEscalated:

@@ -25,11 +25,13 @@ from monitor.series.incident import IncidentAlert, SavedIncident
 from monitor.series.judged import measured
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
 from monitor.series.records import Entry
-from monitor.series.truth import Truth
+from monitor.series.truth import MEDIAN, MONEY, QUANTILE_LOSS, Truth
 from monitor.stream.events import DAY, Nanos, SeriesKey
 
 DECISION = "decision"  # kind of the row
 FEWEST = 50  # labelled rows of a window that is judged by itself
+LONGEST = DAY * 90  # that few labels are counted together
+SILENT = 3  # windows without a word at least, before an alert ends that nobody can judge any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,15 @@ class Bench:
 
     def take(self, window: Judged) -> Judged | None:
         """Take one more window; what is judged now is returned, if anything."""
-        window = window if self.held is None else self.held.plus(window)
+        if self.held is None and not window.labelled:
+            return None
+        labelled = window.labelled
+        if self.held is not None and window.span.end - self.held.span.start <= max(LONGEST, self.span):
+            window = self.held.plus(window)
         short = window.span.end - window.span.start < self.span
         self.held = window if short or window.labelled < FEWEST else None
         if self.held is not None:
+            self._gather(window.span.end if labelled else None)
             return None
         metrics = measured(self.truth, window.counts)
         for judge in self.judges:
@@ -109,6 +116,11 @@ class Bench:
             if isinstance(metric, Measured):
                 judge.take(metric, loss_of(window.counts, judge.spec.metric), window.span)
         return window
+
+    def _gather(self, at: Nanos | None) -> None:
+        """Labels came, too few yet to say anything."""
+        for judge in self.judges:
+            judge.heard = judge.heard if at is None else at
 
 
 class PerformanceDecision:
@@ -119,7 +131,7 @@ class PerformanceDecision:
         self._truth = truth
         self.judges = [Judge(each) for each in spec.judges]
         self.alert = IncidentAlert(teller_of(key, spec.reference, interval), ())
-        self._key = key
+        self._key, self._interval = key, interval
         self._counted_until: Nanos | None = None
         absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
         relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
@@ -134,12 +146,26 @@ class PerformanceDecision:
         if not judged.final or overlaps:
             return []
         self._counted_until, self.changed = judged.end, True
-        facts: list[Fact] = []
-        for bench in self._benches:
-            copied = _copied(counts) if bench is not self._benches[-1] else counts
-            window = bench.take(Judged(Span(judged.start, judged.end), copied, judged.predictions, judged.labelled))
-            facts += [] if window is None else self._follow(window)
-        return facts
+        span = Span(judged.start, judged.end)
+        copies = [counts, *(_copied(counts) for _ in self._benches[1:])]
+        taken = [
+            bench.take(Judged(span, each, judged.predictions, judged.labelled))
+            for bench, each in zip(self._benches, copies, strict=True)
+        ]
+        windows = [each for each in taken if each is not None]
+        facts = self._follow(max(windows, key=lambda each: each.labelled)) if windows else []
+        return [*facts, *self._fall_silent(span)]
+
+    def _fall_silent(self, at: Span) -> list[Fact]:
+        """End what labels have said nothing of for as long as it would take to settle."""
+        after = max(self.spec.settle_ns, SILENT * max(self.spec.span, self._interval))
+        silent = {judge.spec.metric for judge in self.judges if judge.falls_silent(at.end, after)}
+        names = sorted(map(metric_feature, silent - self._active().keys()))
+        names = [name for name in names if name in self.alert.state.alerts]
+        if not names:
+            return []
+        self.alert.incident.fall_silent(names)
+        return self.alert.told(self.alert.incident.without(names, at), WindowSpan(at.start, at.end, 0))
 
     def _follow(self, window: Judged) -> list[Fact]:
         self._window = WindowSpan(window.span.start, window.span.end, window.labelled)
@@ -209,8 +235,14 @@ class PerformanceDecision:
     # --- state --------------------------------------------------------------------------------------------------
 
     def _made_under(self, judge: MetricJudge) -> str:
-        """What a judge is made under: when it changes, what speaks for it says nothing any more."""
-        return msgspec.json.encode([judge, replace(self._truth, metrics=(), ranges=())]).decode()
+        """What a judge is made under: when it changes, what speaks for it says nothing any more.
+
+        That is what is configured and what it is held against; not what follows from it, the budget and who else judges, such as
+        how much evidence is asked for.
+        """
+        absolute = judge.source is JudgedBy.THRESHOLD
+        against = judge.bound.value if absolute else self.spec.reference
+        return msgspec.json.encode([judge.name, against, _counted(self._truth, judge.metric)]).decode()
 
     def changes(self) -> list[Entry]:
         """A row of it, if it changed."""
@@ -257,6 +289,7 @@ class PerformanceDecision:
         self.changed = True
         window = self._window or WindowSpan(0, 0, 0)
         episodes = self.alert.incident.without(named, Span(window.start, window.end))
+        self.alert.incident.forget(named)
         said = ", ".join(name.strip("_") for name in named)
         reset = StateReset(self._key, f"{said} is judged otherwise: its alert starts anew")
         return [reset, *self.alert.told(episodes, window)]
@@ -292,6 +325,13 @@ def _accepted(judges: Sequence[Judge], until: Nanos | None) -> list[Judge]:
     return [judge for judge in judges if judge.accept(until)]
 
 
+def _counted(truth: Truth, metric: str) -> Truth:
+    """How rows are counted, as far as a metric depends on it."""
+    costs = truth.costs if metric == MONEY else None
+    quantile = truth.quantile if metric == QUANTILE_LOSS else MEDIAN
+    return replace(truth, metrics=(), ranges=(), costs=costs, quantile=quantile)
+
+
 def _copied(counts: Any) -> Any:
     copy = type(counts).empty(counts.task)
     copy.add(counts)
@@ -303,7 +343,7 @@ def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
     first = firing[0]
     spec, run = first.spec, first.evidence.run
     low, high = run.interval
-    severities = [each.spec.severity or by_size(each.spec, run) for each in firing]
+    severities = [each.spec.severity or by_size(each) for each in firing]
     return Evidence(
         feature=metric_feature(spec.metric),
         detector=BY_PERFORMANCE.detector,

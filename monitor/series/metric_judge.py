@@ -1,12 +1,13 @@
 """One judge of a metric: an absolute threshold, a chart against the reference's labelled windows, or an e-detector against their loss."""
 
+import math
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from detectors.calibration.arl import DRIFT
 from detectors.charts.bets import LEAST_LIMIT, MOST_LIMIT, BettingDesign, BettingEvidence
-from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound
+from detectors.charts.metric_recovery import MetricRecovery
 from detectors.performance import Measured
 from detectors.performance.bounded import LossSum
 from monitor.alerting.alerts import Alert, AlertState, Span
@@ -17,15 +18,15 @@ from monitor.alerting.rules import AlertRule, Severity, Signal
 from monitor.stream.events import Nanos
 
 GROWN = 2.0  # times what was told
+BIAS = "bias"  # wrong both ways: as bad as it is large
 WARNING = 0.5  # of the evidence that is asked for
-NOTABLE_POINTS, NOTABLE_RISE = 0.02, 0.1  # of a share or an area, and of a loss: critical
 
 
 @dataclass(frozen=True, slots=True)
 class MetricJudge:
     """A metric and what it is held against. `arl`: windows between false alarms; `severity` None: by how much worse it is.
 
-    `usual`: the metric in the reference. Of an e-detector the bound is the metric at the loss that it bets against.
+    `usual`: the metric in the reference, `notable`: by how much it must be worse to be critical. Of an e-detector the bound is the metric at the loss that it bets against.
     """
 
     metric: str
@@ -36,6 +37,7 @@ class MetricJudge:
     keep_firing_for: int = 2
     severity: Severity | None = Severity.CRITICAL
     usual: float | None = None
+    notable: float = 0.02
 
     @property
     def name(self) -> str:
@@ -64,6 +66,8 @@ class SavedJudge(msgspec.Struct):
     bets: BettingEvidence | None = None
     shift: float = 0.0
     until: Nanos | None = None
+    recovery: MetricRecovery = MetricRecovery()
+    heard: Nanos | None = None
 
 
 class Judge:
@@ -77,6 +81,8 @@ class Judge:
         self.grown = False
         self.shift = 0.0  # from the reference to the level that it is held to, where that was accepted or has settled
         self.until: Nanos | None = None  # so long
+        self.recovery = MetricRecovery()
+        self.heard: Nanos | None = None  # end of the last window whose labels said something of it, or may come to
         self._chart = BoundDesign.of(spec.arl)
         bets = spec.source is JudgedBy.BETS
         self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
@@ -90,7 +96,8 @@ class Judge:
     def _bets(self) -> BettingDesign:
         bound = self.bound
         limit = 1 - bound.value if bound.at_least else bound.value
-        return BettingDesign(min(max(limit, LEAST_LIMIT), MOST_LIMIT), self.spec.arl)
+        limit = min(max(limit, LEAST_LIMIT), MOST_LIMIT)
+        return BettingDesign(limit, self.spec.arl, bound.spread, bound.usual_rows)
 
     @property
     def score(self) -> float:
@@ -111,7 +118,16 @@ class Judge:
 
     def _begin_anew(self) -> None:
         self.evidence = type(self.evidence)()
-        self.alert, self.since, self.told = Alert(), None, 0.0
+        self.alert, self.since, self.told, self.recovery = Alert(), None, 0.0, MetricRecovery()
+
+    def falls_silent(self, at: Nanos, after: Nanos) -> bool:
+        """End an alert of which labels have said nothing for so long: whether it is still wrong nobody knows. Whether it did is returned."""
+        if self.heard is None:
+            self.heard = at
+        silent = self.alert.state is not AlertState.INACTIVE and at - self.heard >= after
+        if silent:
+            self._begin_anew()
+        return silent
 
     def settles(self, at: Span, after: Nanos) -> bool:
         """Whether it has been wrong for so long that this is how it is."""
@@ -123,6 +139,7 @@ class Judge:
         if self.until is not None and at.end >= self.until:
             self.shift, self.until = 0.0, None
             self._begin_anew()
+        self.heard = at.end
         open_before = self.alert.state in OPEN
         self._add(metric, loss)
         if self.evidence.run.windows == 1:
@@ -133,7 +150,7 @@ class Judge:
         if self.alert.state in OPEN and (self.grown or not open_before):
             self.told = max(surely, abs(self.bound.beyond(self.evidence.run.value)))
         if open_before and self.alert.state is AlertState.INACTIVE:
-            self.evidence, self.told = self.evidence.forgotten(), 0.0
+            self.evidence, self.told, self.recovery = self.evidence.forgotten(), 0.0, MetricRecovery()
 
     def _add(self, metric: Measured, loss: LossSum | None) -> None:
         if isinstance(self.evidence, BoundEvidence):
@@ -142,31 +159,37 @@ class Judge:
             self.evidence = self.evidence.plus(self._bets, metric, loss)
 
     def _signal(self, metric: Measured) -> Signal:
-        """Evidence opens an alert; a window that is right by itself is one on the way to its end."""
+        """Evidence opens an alert, and evidence ends it; between the two nothing is said."""
+        breaches = self.score > 1
+        if self.alert.state in OPEN or breaches:
+            self.recovery = self.recovery.plus(self._deviate(metric))
         if self.alert.state not in OPEN:
-            return Signal.BREACH if self.score > 1 else Signal.CLEAR
-        return Signal.BREACH if self._is_wrong(metric) else Signal.CLEAR
+            return Signal.BREACH if breaches else Signal.CLEAR
+        if self.recovery.is_wrong:
+            return Signal.BREACH
+        return Signal.CLEAR if self.recovery.is_over else Signal.DEADBAND
 
-    def _is_wrong(self, metric: Measured) -> bool:
-        if self.spec.source is not JudgedBy.CHART:
-            return self.bound.beyond(metric.value) > 0
+    def _deviate(self, metric: Measured) -> float:
+        """How far a window lies beyond the bound; of one that has no error its side counts."""
         deviate = self.bound.deviate(metric)
-        return deviate is None or deviate > DRIFT
+        return math.copysign(1.0, self.bound.beyond(metric.value) or -1.0) if deviate is None else deviate
 
     # --- state --------------------------------------------------------------------------------------------------
 
     def saved(self, made_under: str) -> SavedJudge:
         """It as saved."""
-        bound, bets = (
-            self.evidence if isinstance(self.evidence, kind) else None for kind in (BoundEvidence, BettingEvidence)
-        )
-        return SavedJudge(made_under, self.alert, self.since, self.told, bound, bets, self.shift, self.until)  # type: ignore[arg-type]
+        found = self.evidence
+        bound = found if isinstance(found, BoundEvidence) else None
+        bets = found if isinstance(found, BettingEvidence) else None
+        standing = self.alert, self.since, self.told
+        return SavedJudge(made_under, *standing, bound, bets, self.shift, self.until, self.recovery, self.heard)
 
     def restore(self, saved: SavedJudge) -> None:
         """Take it up again."""
         self.alert, self.since, self.told = saved.alert, saved.since, saved.told
         self.evidence = saved.bound or saved.bets or self.evidence
-        self.shift, self.until = saved.shift, saved.until
+        self.shift, self.until, self.recovery = saved.shift, saved.until, saved.recovery
+        self.heard = saved.heard
 
 
 def since_of(judge: Judge) -> Nanos:
@@ -176,9 +199,10 @@ def since_of(judge: Judge) -> Nanos:
     return since
 
 
-def by_size(judge: MetricJudge, run: Pooled) -> Severity:
-    """How bad it is that a metric is worse than in the reference."""
-    usual = judge.where
-    worse = usual - run.value if judge.bound.at_least else abs(run.value) - abs(usual)
-    notable = NOTABLE_POINTS if judge.bound.at_least else NOTABLE_RISE * abs(usual)
-    return Severity.CRITICAL if worse >= notable else Severity.WARNING
+def by_size(judge: Judge) -> Severity:
+    """How bad it is that a metric is worse than in the reference, or than the level that it is held to; of bias its size says so."""
+    spec, now = judge.spec, judge.evidence.run.value
+    usual = spec.where + judge.shift
+    now, usual = (abs(now), abs(usual)) if spec.metric == BIAS else (now, usual)
+    worse = usual - now if spec.bound.at_least and spec.metric != BIAS else now - usual
+    return Severity.CRITICAL if worse >= spec.notable else Severity.WARNING

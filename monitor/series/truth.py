@@ -33,10 +33,12 @@ METRICS = {  # by task; of classes also the share of labels among the few highes
     REGRESSION: ("bias", "mae", "rmse", "mape", "smape", "quantile_loss", "r2"),
 }
 MONEY = "cost_per_1000"  # of two classes, where costs are known
+QUANTILE_LOSS = "quantile_loss"
+MEDIAN = 0.5  # the quantile of its loss, unless another is asked for
 LATER: Mapping[str, Any] = {
     "ranges": (),
     "costs": None,
-    "quantile": 0.5,
+    "quantile": MEDIAN,
 }  # keys of a truth that came later, as they are unless used
 
 
@@ -58,7 +60,7 @@ class Truth:
     costs: tuple[float, ...] | None = (
         None  # of true and false negatives' and positives' rows, as those of a cost matrix
     )
-    quantile: float = 0.5  # of the quantile loss
+    quantile: float = MEDIAN  # of the quantile loss
 
     @property
     def label_classes(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec
 from monitor.series.judged import measured
 from monitor.series.metric_judge import MetricJudge
-from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, QUANTILE_LOSS, REGRESSION, Truth
 from monitor.settings.loading import ConfigError
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 from monitor.settings.thresholds import MetricThresholdSettings
@@ -28,7 +28,6 @@ WITHIN = {
     "mcc": (-1.0, 1.0),
     "r2": (float("-inf"), 1.0),
 }  # what a metric that should be large may be; others lie between 0 and 1
-QUANTILE_LOSS = "quantile_loss"
 LOSSES_WITHIN = {
     MONEY: (float("-inf"), float("inf")),
     "brier": (0.0, 1.0),
@@ -42,6 +41,14 @@ WATCHED = {
     MULTICLASS: ("accuracy", "macro_f1"),
     REGRESSION: ("mae", "rmse", "bias"),
 }  # against the reference's, where nobody names others
+BY_ROWS = frozenset(
+    {"calibration_error"}
+)  # larger the fewer rows a window has, so that no other window says what is usual
+NOTABLE_POINTS, NOTABLE_RISE, NOTABLE_ERROR = (
+    0.02,
+    0.1,
+    0.02,
+)  # worse by that: critical; of the size, of one row's error
 QUIET = 3  # windows like the reference's that end an alert
 TO_SHOW = 1.0  # windows between false alarms, until all judges are known
 
@@ -53,10 +60,15 @@ def decision_spec(
 
     They share a fifth of the budget. Without one thresholds alone judge, as with one false alarm a month.
     """
-    chosen = model.performance or PerformanceSettings()
-    said = _labels_of(f"models.{model.name}.performance", chosen, truth, reference)
+    chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
+    bounds = _thresholds(f"{key}.thresholds", chosen, truth)
+    _refuse_unknown(f"{key}.watch", chosen, truth)
+    said = _labels_of(f"{key}.watch", chosen, truth, reference)
+    if chosen.watch and per_month is None:
+        raise ConfigError(
+            f"{key}.watch: needs alerting.false_alarms_per_month, from which it follows how much evidence is asked for"
+        )
     known = {} if said is None or per_month is None else _known(said, chosen, truth, model.window)
-    bounds = _thresholds(f"models.{model.name}.performance.thresholds", chosen, truth)
     by_threshold = [_by_threshold(name, bound, chosen.thresholds[name], known.get(name)) for name, bound in bounds]
     watched = watching(chosen, truth)
     charts = [_by_chart(name, known[name], at_least) for name in watched if name in known for at_least in _sides(name)]
@@ -73,29 +85,43 @@ def decision_spec(
     return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span, model.settle_after)
 
 
-def _labels_of(
-    key: str, chosen: PerformanceSettings, truth: Truth, reference: Reference
-) -> ReferencePerformance | None:
-    """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError."""
-    said = reference.performance
+def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None:
+    """Raise ConfigError for a metric to be watched that the task does not have."""
     for name in chosen.watch or ():
         if name not in metrics_of(truth):
             there_is = ", ".join(metrics_of(truth))
-            raise ConfigError(f"{key}.watch: {name!r} is none of task {truth.task}; there is {there_is}")
-    if said is None or said.task != truth.task:
-        if chosen.watch:
-            what = "has no labels" if said is None else f"has labels of task {said.task}, not {truth.task}"
-            raise ConfigError(f"{key}.watch: the reference {what}; fit it with --label")
-        return None
+            raise ConfigError(f"{key}: {name!r} is none of task {truth.task}; there is {there_is}")
+        if name in BY_ROWS:
+            raise ConfigError(f"{key}: {name} is larger the fewer rows a window has; give it one of thresholds")
+
+
+def _labels_of(
+    key: str, chosen: PerformanceSettings, truth: Truth, reference: Reference
+) -> ReferencePerformance | None:
+    """The labels of a reference, counted as the model's are; None where it has none of this kind. Raises ConfigError where they are asked for."""
     try:
-        return said.at(truth.threshold) if truth.task == BINARY else said
+        return labels_as(truth, reference)
     except ValueError as error:
-        raise ConfigError(f"{key}.threshold: {error}") from None
+        if chosen.watch:
+            raise ConfigError(f"{key}: {error}") from None
+        return None
+
+
+def labels_as(truth: Truth, reference: Reference) -> ReferencePerformance:
+    """The labels of a reference, counted as the model's are. Raises ValueError, with what there is instead."""
+    said = reference.performance
+    if said is None:
+        raise ValueError("the reference has no labels; fit it with --label")
+    if said.task != truth.task:
+        raise ValueError(f"the reference has labels of task {said.task}, not {truth.task}; fit it with --label")
+    return said.at(truth.threshold) if truth.task == BINARY else said
 
 
 def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
     """The metrics that are held against the reference's."""
-    return chosen.metrics or WATCHED[truth.task] if chosen.watch is None else chosen.watch
+    if chosen.watch is not None:
+        return chosen.watch
+    return [name for name in chosen.metrics or WATCHED[truth.task] if name not in BY_ROWS]
 
 
 def _known(
@@ -139,20 +165,38 @@ def _by_chart(name: str, known: MetricReference, at_least: bool) -> MetricJudge:
         keep_firing_for=QUIET,
         severity=None,
         usual=known.value,
+        notable=notable(name, known),
     )
 
 
+def notable(name: str, known: MetricReference) -> float:
+    """By how much a metric must be worse than in the reference to be critical, in its own unit.
+
+    A share or an area by two points. A loss by a tenth of what it is; bias, which may be none, by a tenth of a row's error; money, which may be none
+    too, by a fiftieth of that at least. R² by a tenth of what it leaves unexplained.
+    """
+    if name == "bias":
+        return NOTABLE_RISE * known.unit
+    if name == "r2":
+        return NOTABLE_RISE * (1 - known.value)
+    if name in LOSSES:
+        return max(NOTABLE_RISE * abs(known.value), NOTABLE_ERROR * known.unit)
+    return NOTABLE_POINTS
+
+
 def _by_bets(name: str, known: MetricReference, loss: float, arl: float) -> MetricJudge:
-    limit = known.limit(loss, arl)
+    limit = known.bets(loss, arl).limit
     at_least = name not in LOSSES
+    bound = replace(known.bound(at_least=at_least), value=1 - limit if at_least else limit)
     return MetricJudge(
         metric=name,
         source=JudgedBy.BETS,
-        bound=MetricBound(1 - limit if at_least else limit, at_least),
+        bound=bound,
         arl=arl,
         keep_firing_for=QUIET,
         severity=None,
         usual=known.value,
+        notable=notable(name, known),
     )
 
 

@@ -1,16 +1,20 @@
 """Alerts on performance from configuration to page and webhook: a daemon whose loop is turned by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from detectors import LabelColumn, Reference
+from detectors import BinaryCounts, BinaryTask, LabelColumn, Reference
+from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
+from monitor.alerting.metrics import JudgedBy
+from monitor.commands.cautions import watch_warnings
 from monitor.commands.judges import judges_words
-from monitor.facts import AlertChanged, DecisionMade, DecisionRefused
+from monitor.facts import AlertChanged, DecisionMade, DecisionRefused, PerformanceJudged
+from monitor.series.deciding import PerformanceDecision
 from monitor.settings import ConfigError
 from monitor.stream.events import MINUTE, SECOND, SeriesKey
 from tests.build import of
@@ -111,7 +115,7 @@ def test_an_incident_of_performance_opens_is_shown_everywhere_survives_a_kill_an
 
     again = restarted(home, started)
     assert [each["incident"] for each in incidents(again)] == [incident["incident"]]
-    for number in (20, 21):
+    for number in (20, 21, 22):
         minute_of(again, number, 190, 10)
         judged(again, number)
     assert again.metric("driftd_incident_open")[f'{{{OF},kind="performance"}}'] == 0
@@ -227,6 +231,109 @@ def test_to_watch_what_the_reference_does_not_know_is_refused_in_one_line(home: 
             configuration(home, models=[MODEL | {"performance": {"watch": watch}}])
         assert line in str(refused.value)
         assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("metric", ["acuracy", "rmse", "cost_per_1000"])
+def test_a_metric_that_is_none_is_told_in_one_line_beside_a_reference_with_labels_too(home: Path, metric: str) -> None:
+    labelled_reference(home)
+    named: list[dict[str, Any]] = [
+        {"watch": [metric]},
+        {"metrics": [metric]},
+        {"thresholds": {metric: {"at_least": 0.9}}},
+    ]
+    for performance in named:
+        with pytest.raises(ConfigError, match=f"{metric}.* (is none|is no metric|needs) ") as refused:
+            configuration(home, models=[MODEL | {"performance": performance}])
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"thresholds": {**THRESHOLDS, "recall": {"at_least": 0.5}}},
+        {"watch": ["accuracy", "brier"]},
+        {"metrics": ["accuracy", "recall"]},
+        {"thresholds": {"accuracy": {"at_least": 0.9, "severity": "warning", "keep_firing_for": 3}}},
+        {"costs": {"false_positive": 1.0, "false_negative": 5.0}},
+        {"budget": 0.2},
+        {"budget": 6.0},
+        {"versions": ["1", "2"]},
+    ],
+)
+def test_what_is_open_stays_open_when_others_judge_too_or_the_budget_is_another(
+    home: Path, change: dict[str, Any]
+) -> None:
+    """It is what is judged that counts, not how much evidence is asked for."""
+    labelled_reference(home)
+    before, after = (decision_of(home, **each) for each in ({}, change))
+    for window in range(4):
+        before.take(*fallen(window, rows=400, right=240))
+    assert {each.spec.source for each in before.judges if each.alert.state is AlertState.FIRING} == set(JudgedBy)
+    before.accept(("__accuracy__",), None, START)
+    before.take(*fallen(4, rows=400, right=160))
+    [told] = before.current()
+
+    assert after.restore(before.changes(), alike=True) == []
+    [still] = after.current()
+    assert (still.state, still.since, still.evidence) == (told.state, told.since, told.evidence)
+    levels = {each.spec.name: each.shift for each in after.judges if each.spec.metric == "accuracy"}
+    assert levels == {each.spec.name: each.shift for each in before.judges}
+
+
+def decision_of(home: Path, budget: float = 1.0, versions: Sequence[str] = (), **changes: Any) -> PerformanceDecision:
+    """Who judges a model that is configured so."""
+    performance = {"watch": ["accuracy"], "thresholds": THRESHOLDS} | changes
+    model = MODEL | {"performance": performance}
+    models = [model | {"version": each} for each in versions] or [model]
+    spec = configuration(home, models=models, alerting={"false_alarms_per_month": budget}).specs[0].performance
+    assert spec is not None
+    assert spec.decision is not None
+    return PerformanceDecision(SeriesKey("churn", "1"), spec.decision, spec.truth, MINUTE)
+
+
+def fallen(number: int, rows: int, right: int) -> tuple[PerformanceJudged, BinaryCounts]:
+    """A window and its counts: so many of its rows are right."""
+    counts = BinaryCounts.empty(BinaryTask())
+    counts.update(np.arange(rows) < right, np.full(rows, 0.9))
+    start = START + number * MINUTE
+    key = SeriesKey("churn", "1")
+    return PerformanceJudged(key, start, start + MINUTE, MINUTE, True, "binary", rows, rows, 1.0, ()), counts
+
+
+def test_what_is_larger_in_few_rows_is_watched_by_nobody_and_says_so_where_it_is_asked_for(home: Path) -> None:
+    labelled_reference(home)
+    judges = decision_of(home, watch=None, metrics=["accuracy", "calibration_error"]).judges
+    assert {each.spec.metric for each in judges} == {"accuracy"}
+    with pytest.raises(ConfigError, match=r"watch: calibration_error is larger the fewer rows a window has"):
+        decision_of(home, watch=["calibration_error"])
+
+
+def test_a_metric_to_be_watched_that_cannot_be_is_warned_of(home: Path) -> None:
+    labelled_reference(home, minutes=20)
+    asked = configuration(home, models=[MODEL | {"performance": {"watch": ["accuracy"]}}])
+    [line] = watch_warnings(asked)
+    assert line.startswith("models.churn.performance.watch: accuracy: no chart, for the reference's 20 windows with ")
+    assert list(watch_warnings(configuration(home, models=[MODEL]))) == []
+
+
+def test_to_watch_without_a_budget_or_at_a_threshold_that_was_not_counted_is_refused(home: Path) -> None:
+    labelled_reference(home)
+    rule = {"name": "r", "detector": "psi", "fire_above": 0.2, "clear_below": 0.1}
+    for performance, alerting, line in (
+        ({"watch": ["accuracy"]}, {"false_alarms_per_month": None, "rules": [rule]}, "watch: needs alerting.false_"),
+        ({"watch": ["accuracy"], "threshold": 0.537}, {}, "watch: the reference's labels were counted for thresholds"),
+    ):
+        with pytest.raises(ConfigError, match=line):
+            configuration(home, models=[MODEL | {"performance": performance}], alerting=alerting)
+
+
+@pytest.mark.parametrize("performance", [{}, {"watch": []}, {"thresholds": THRESHOLDS}])
+def test_a_model_at_another_threshold_than_the_reference_starts_where_none_is_to_be_watched(
+    home: Path, performance: dict[str, Any]
+) -> None:
+    labelled_reference(home)
+    asked = configuration(home, models=[MODEL | {"performance": {"threshold": 0.537} | performance}])
+    assert all("chart against" not in line for line in judges_words(asked.specs[0], asked.settings.models[0]))
 
 
 def test_money_has_thresholds_too(home: Path, started: list[LabelledDaemon]) -> None:

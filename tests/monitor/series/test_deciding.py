@@ -11,15 +11,22 @@ import pytest
 from detectors import BinaryCounts, BinaryTask
 from detectors.charts import LevelStep
 from detectors.charts.metric_bounds import MetricBound
-from monitor.alerting.alerts import AlertState
+from detectors.charts.metric_reference import MetricReference
+from detectors.charts.metric_variation import MetricVariation
+from detectors.performance import Measured
+from detectors.performance.bounded import LossSum
+from detectors.performance.intervals import wilson
+from monitor.alerting.alerts import AlertState, Span
+from monitor.alerting.episodes import OPEN
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset
 from monitor.series.deciding import DecisionSpec, PerformanceDecision
-from monitor.series.metric_judge import MetricJudge
+from monitor.series.metric_judge import Judge, MetricJudge, by_size
 from monitor.series.records import Entry, Record, owned
 from monitor.series.truth import BINARY, Truth
+from monitor.settings.judges import notable
 from monitor.targets.payloads import Sender, notices
 from tests.build import KEY, MINUTE, REFERENCE, at, of, stored
 from tests.charted import seeded
@@ -32,6 +39,15 @@ MONTH = 200.0  # windows
 def threshold(metric: str = "accuracy", limit: float = 0.9, **more: Any) -> MetricJudge:
     at_least = metric not in {"log_loss", "brier"}
     return MetricJudge(metric, JudgedBy.THRESHOLD, MetricBound(limit, at_least), arl=5 * MONTH, **more)
+
+
+def chart(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
+    bound = MetricBound(usual, at_least=True, unit=0.3)
+    return MetricJudge(metric, JudgedBy.CHART, bound, arl=5 * MONTH, keep_firing_for=3, severity=None, usual=usual)
+
+
+def bets(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
+    return replace(chart(metric, usual), source=JudgedBy.BETS, bound=MetricBound(usual - 0.01, at_least=True))
 
 
 def make_decision(*judges: MetricJudge, truth: Truth | None = None) -> PerformanceDecision:
@@ -179,6 +195,36 @@ def test_a_changed_threshold_drops_what_is_made_under_it_alone() -> None:
     assert gone.current() == []
 
 
+def test_a_page_under_another_threshold_does_not_wait_for_the_day_of_the_one_before() -> None:
+    before = make_decision()
+    assert changes(taken(before, [BAD]))
+    changed = make_decision(threshold(limit=0.85))
+    assert changes(changed.restore(saved(before), alike=True))[0].closed
+
+    assert changes(taken(changed, [BAD], first=1))[0].opened
+
+
+def test_judges_who_see_other_windows_are_told_together() -> None:
+    """A threshold that warns and a chart fire in one window: people hear of both, as bad as the worse of them, at once."""
+    for judges in (
+        [threshold(severity=Severity.WARNING), chart()],
+        [threshold("recall", 0.95, severity=Severity.WARNING), chart()],
+    ):
+        [opened] = changes(taken(make_decision(*judges), [BAD]))
+        assert (opened.opened, opened.severity) == (True, Severity.CRITICAL)
+        assert {each.feature for each in opened.evidence} == {f"__{each.metric}__" for each in judges}
+    assert {each for one in opened.evidence for each in one.measured.by} == {JudgedBy.THRESHOLD, JudgedBy.CHART}  # type: ignore[union-attr]
+
+
+def test_a_window_that_ends_one_bench_and_begins_another_closes_nothing() -> None:
+    """The chart counts two windows as one, the threshold each by itself."""
+    spec = DecisionSpec((threshold(), chart()), "hash", span=2 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+
+    facts = changes(taken(decision, [BAD, GOOD, GOOD, GOOD]))
+    assert len({fact.incident for fact in facts}) == 1
+
+
 def test_labels_counted_otherwise_drop_all_of_it() -> None:
     before = make_decision()
     taken(before, [BAD])
@@ -231,15 +277,6 @@ def test_a_webhook_is_told_metric_value_interval_bound_coverage_and_by_what() ->
     assert resolved["summary"].startswith("churn/3 no longer performs worse")
 
 
-def chart(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
-    bound = MetricBound(usual, at_least=True, unit=0.3)
-    return MetricJudge(metric, JudgedBy.CHART, bound, arl=5 * MONTH, keep_firing_for=3, severity=None, usual=usual)
-
-
-def bets(metric: str = "accuracy", usual: float = 0.92) -> MetricJudge:
-    return replace(chart(metric, usual), source=JudgedBy.BETS, bound=MetricBound(usual - 0.01, at_least=True))
-
-
 def test_chart_and_e_detector_are_both_named_where_both_fire() -> None:
     [opened] = [fact for fact in changes(taken(make_decision(chart(), bets()), [GOOD, BAD, BAD, BAD])) if fact.opened]
     seen = of(taken(make_decision(chart(), bets()), [GOOD, BAD, BAD, BAD]), AlertSeen)[-1]
@@ -255,6 +292,129 @@ def test_what_is_a_little_worse_than_the_reference_is_a_warning() -> None:
     slightly = (907, 93)
     [opened] = changes(taken(make_decision(chart()), [slightly] * 20))[:1]
     assert opened.severity is Severity.WARNING
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e5])
+@pytest.mark.parametrize(
+    ("metric", "usual", "now", "severity"),
+    [
+        ("bias", 0.0, -0.03, Severity.WARNING),
+        ("bias", 0.0, 0.03, Severity.WARNING),
+        ("bias", 0.0, -0.3, Severity.CRITICAL),
+        ("bias", 0.0, 0.3, Severity.CRITICAL),
+        ("bias", 1.0, 0.5, Severity.WARNING),  # better
+        ("mae", 1.0, 1.05, Severity.WARNING),
+        ("mae", 1.0, 1.2, Severity.CRITICAL),
+        ("cost_per_1000", 0.0, 0.01, Severity.WARNING),
+        ("cost_per_1000", -1.0, -0.5, Severity.CRITICAL),
+    ],
+)
+def test_how_bad_it_is_does_not_depend_on_the_unit_of_the_target(
+    unit: float, metric: str, usual: float, now: float, severity: Severity
+) -> None:
+    known = MetricReference(usual * unit, unit, 0.1 * unit, MetricVariation())
+    bound = MetricBound(usual * unit, at_least=now < usual, unit=unit)
+    spec = MetricJudge(metric, JudgedBy.CHART, bound, 1000.0, usual=usual * unit, notable=notable(metric, known))
+    judge = Judge(spec)
+    judge.take(Measured(now * unit, 500, unit), None, Span(at(0), at(1)))
+
+    assert by_size(judge) is severity
+
+
+def test_how_bad_it_is_counts_from_the_level_that_it_is_held_to() -> None:
+    judge = Judge(chart())
+    judge.take(Measured(0.8, 1000, 0.01), None, Span(at(0), at(1)))
+    assert by_size(judge) is Severity.CRITICAL
+    assert judge.accept(None)
+    judge.take(Measured(0.79, 1000, 0.01), None, Span(at(1), at(2)))
+    assert by_size(judge) is Severity.WARNING
+
+
+def measured_of(wrong: int, rows: int) -> tuple[Measured, LossSum]:
+    """The accuracy of a window, and its loss."""
+    value = 1 - wrong / rows
+    return Measured(value, rows, None, wilson(value, rows, 0.95)), LossSum(wrong, rows)
+
+
+@pytest.mark.parametrize(
+    ("judge", "accuracy", "rows"),
+    [
+        (threshold(), 0.89, 1000),
+        (threshold(), 0.87, 300),
+        (chart(), 0.905, 1000),
+        (bets(), 0.89, 1000),
+    ],
+)
+def test_a_slight_fault_that_lasts_is_one_alert(judge: MetricJudge, accuracy: float, rows: int) -> None:
+    """A month of hours: some lie on the right side by chance, which ends nothing."""
+    rng, begun = seeded(), 0
+    for _ in range(3):
+        working = Judge(judge)
+        for number, wrong in enumerate(rng.binomial(rows, 1 - accuracy, 720).tolist()):
+            before = working.alert.state in OPEN
+            working.take(*measured_of(wrong, rows), Span(at(number), at(number + 1)))
+            begun += working.alert.state in OPEN and not before
+    assert 3 <= begun <= 6
+
+
+@pytest.mark.parametrize("judge", [threshold(), chart(), bets()])
+@pytest.mark.parametrize("fallen", [0.85, 0.88])
+def test_what_is_as_it_was_again_ends_within_a_few_windows(judge: MetricJudge, fallen: float) -> None:
+    working = Judge(judge)
+    for number, wrong in enumerate(seeded().binomial(1000, [1 - fallen] * 60 + [0.07] * 40).tolist()):
+        working.take(*measured_of(wrong, 1000), Span(at(number), at(number + 1)))
+        assert working.alert.state in OPEN or not 20 < number < 60
+    assert working.alert.state not in OPEN
+
+
+def emptied(decision: PerformanceDecision, rows: int, windows: int, first: int) -> list[Fact]:
+    """The facts of windows without any positive label."""
+    facts: list[Fact] = []
+    for number in range(first, first + windows):
+        counts = BinaryCounts.empty(BinaryTask())
+        counts.update(np.zeros(rows), np.full(rows, 0.1))
+        told = replace(judged(number, rows), predictions=500)
+        facts += decision.take(told, counts)
+    return facts
+
+
+@pytest.mark.parametrize(("metric", "rows"), [("accuracy", 0), ("recall", 0), ("recall", 500)])
+@pytest.mark.parametrize("stop", [False, True])
+def test_what_labels_say_nothing_of_any_more_ends_and_says_that_nobody_knows(
+    metric: str, rows: int, *, stop: bool
+) -> None:
+    spec = DecisionSpec((threshold(metric), threshold("specificity", 0.1), chart(metric)), "hash", settle_ns=9 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+    [opened] = changes(taken(decision, [BAD]))
+    assert emptied(decision, rows, 8, first=1) == [] or decision.current()[0].state is AlertState.FIRING
+    if stop:
+        entries = saved(decision)
+        decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+        decision.restore(entries, alike=True)
+
+    facts = emptied(decision, rows, 3, first=9)
+    [ended] = changes(facts)
+    assert (ended.incident, ended.closed, ended.window.end) == (opened.incident, True, at(10))
+    [notice] = told(facts)
+    assert notice["summary"].endswith(f": labels say nothing of {metric} any more")
+    assert decision.current() == []
+    assert changes(taken(decision, [BAD, BAD], first=2000))[0].opened
+
+
+def test_labels_that_come_slowly_are_gathered_and_end_nothing() -> None:
+    spec = DecisionSpec((threshold(),), "hash", settle_ns=5 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+    taken(decision, [BAD])
+
+    assert changes(taken(decision, [(1, 1)] * 100, first=1)) == []
+
+
+def test_labels_begin_to_be_counted_together_with_the_first_of_them() -> None:
+    decision = make_decision()
+    emptied(decision, 0, 50, first=0)
+
+    [opened] = changes(taken(decision, [(100, 100)], first=50))
+    assert (opened.window.start, opened.window.end) == (at(50), at(51))
 
 
 def test_what_stays_worse_settles_and_pages_again_when_it_moves_from_there() -> None:
