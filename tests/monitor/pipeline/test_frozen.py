@@ -180,7 +180,7 @@ def test_who_accepts_a_freeze_hears_no_more_of_it_until_it_varies() -> None:
     )
     assert [fact.closed for fact in changes(told)] == [True]
     assert changes(traffic.panes(5, age=40.0)) == []
-    traffic.panes(40)
+    traffic.panes(80)
     assert [names(fact) for fact in changes(traffic.panes(20, age=41.0)) if fact.opened] == [["age"]]
 
 
