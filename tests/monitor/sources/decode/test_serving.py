@@ -37,7 +37,7 @@ LATENCIES: list[tuple[Any, float | None, str | None]] = [  # milliseconds as the
     (None, None, "latency_missing"),
     (NOTHING, None, "latency_missing"),
 ]
-ERRORS: list[tuple[Any, bool]] = [
+ERRORS: list[Any] = [
     *((fine, False) for fine in (NOTHING, None, False, 0, 0.0, "", "0", "false", "False", 100, 200, 404.0, 499, "200")),
     *((fine, False) for fine in ({}, [], "ok")),
     *(
@@ -45,6 +45,7 @@ ERRORS: list[tuple[Any, bool]] = [
         for failed in (True, 1, -1, 99, 500, 503, "503", 404.5, 1e9, "true", "timeout", "OK", " ", "é" * 90)
     ),
     *((failed, True) for failed in ({"code": 5}, ["x"], {"a": {}})),
+    pytest.param(10**540, True, id="541 digits"),
 ]
 NO_ERRORS = [float("nan"), float("inf")]
 TRUTH = Truth(BINARY, positive="yes", negative="no")
@@ -112,6 +113,15 @@ def test_an_error_is_what_is_no_success(said: Any, failed: bool, skipped: int) -
     assert reasons(decoded) == {}
     [fact] = of(decoded.facts, RequestsServed)
     assert (fact.told, fact.failed) == (2, 2 * failed)
+
+
+@pytest.mark.parametrize("skipped", range(3))
+def test_a_broken_latency_is_no_more_than_a_day_of_the_sum(skipped: int) -> None:
+    decoded = read(decoder(skipped=skipped), [event(ms=1.7e308), event(ms=1.7e308), event(ms=500)])
+
+    [fact] = of(decoded.facts, RequestsServed)
+    assert fact.seconds == 2 * 24 * 60 * 60 + 0.5
+    assert fact.latencies.sum() == 3
 
 
 @pytest.mark.parametrize("skipped", range(3))
