@@ -37,7 +37,7 @@ LATENCIES: list[tuple[Any, float | None, str | None]] = [  # milliseconds as the
     (None, None, "latency_missing"),
     (NOTHING, None, "latency_missing"),
 ]
-ERRORS: list[Any] = [
+ERRORS: list[tuple[Any, bool]] = [
     *((fine, False) for fine in (NOTHING, None, False, 0, 0.0, "", "0", "false", "False", 100, 200, 404.0, 499, "200")),
     *((fine, False) for fine in ({}, [], "ok")),
     *(
@@ -45,7 +45,7 @@ ERRORS: list[Any] = [
         for failed in (True, 1, -1, 99, 500, 503, "503", 404.5, 1e9, "true", "timeout", "OK", " ", "é" * 90)
     ),
     *((failed, True) for failed in ({"code": 5}, ["x"], {"a": {}})),
-    pytest.param(10**540, True, id="541 digits"),
+    (10**540, True),
 ]
 NO_ERRORS = [float("nan"), float("inf")]
 TRUTH = Truth(BINARY, positive="yes", negative="no")
@@ -105,7 +105,7 @@ def test_a_latency_is_seconds_or_counted_under_its_reason(
 
 
 @pytest.mark.parametrize("skipped", range(3))
-@pytest.mark.parametrize(("said", "failed"), ERRORS, ids=repr)
+@pytest.mark.parametrize(("said", "failed"), ERRORS, ids=lambda said: repr(said)[:20])
 def test_an_error_is_what_is_no_success(said: Any, failed: bool, skipped: int) -> None:
     decoded = read(decoder(skipped=skipped), [event(ms=1, error=said)] * 2)
 
