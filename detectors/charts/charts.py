@@ -302,7 +302,7 @@ class Charts:
         fires = Fires(self.firing, since, firing & ~fired, found.z, found.effects, judged)
         uneasy = self.warning | firing
         changes = self._taken(self.levels.follow(seen, uneasy, fires))
-        self._begin_anew(changes)
+        self._begin_anew([change.place for change in changes])
         if self.trailing.follow(seen, uneasy, firing, self.levels.held):
             self.levels.rebase()
         return tuple(changes)
@@ -321,10 +321,15 @@ class Charts:
         self.levels.rebase()
         return [replace(each, step=LevelStep.TAKEN) if each.place in lasts else each for each in changes]
 
-    def _begin_anew(self, changes: Sequence[LevelChange]) -> None:
-        if not changes:
+    def set_back(self, places: Sequence[int]) -> None:
+        """Forget what the charts of these features have heard: what was counted says nothing of drift."""
+        which = np.isin(self.levels.watch.places, places)
+        self.levels.watch.forget(which)
+        self._begin_anew(places)
+
+    def _begin_anew(self, places: Sequence[int]) -> None:
+        if not places:
             return
-        places = [change.place for change in changes]
         which = np.zeros(self.judged.size, dtype=np.bool_)
         which[places] = True
         self._firing[places] = self._open[places] = False
@@ -344,7 +349,7 @@ class Charts:
         names = self.reference.names
         places = [place for place, name in enumerate(names) if not features or name in features]
         changes = self._taken(self.levels.accept(places, until, at))
-        self._begin_anew(changes)
+        self._begin_anew([change.place for change in changes])
         return changes
 
     def _advance(self, evidence: SubgroupEvidence, began: Ints) -> None:

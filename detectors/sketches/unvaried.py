@@ -5,11 +5,12 @@ category that the reference does not know nobody can say whether it is one. Two 
 where their values are the same: so neither order nor grouping matters.
 """
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.features import Codes, Floats, Ints
+from detectors.features import Bools, Codes, Floats, Ints
 from detectors.layout import Layout
 
 ROW = np.dtype([("column", "<u4"), ("value", "<f8")])
@@ -25,12 +26,13 @@ class Unvaried:
     ([0], [1.0])
     """
 
-    __slots__ = ("columns", "layout", "values")
+    __slots__ = ("_unseen", "columns", "layout", "values")
 
     def __init__(self, layout: Layout, columns: Ints, values: Floats) -> None:
         self.layout = layout
         self.columns = columns
         self.values = values
+        self._unseen = np.array([len(each.categories) for each in layout.categorical], dtype=np.int64)
 
     @classmethod
     def of(cls, layout: Layout) -> Self:
@@ -38,20 +40,17 @@ class Unvaried:
         return cls(layout, np.arange(len(layout.names)), np.full(len(layout.names), np.nan))
 
     def update(self, numeric: Floats, codes: Codes) -> None:
-        """Take some rows, as they are counted. Costs next to nothing once every column has varied."""
+        """Take some rows, as they are counted. Costs little, however many columns never vary."""
         if not self.columns.size or not len(numeric):
             return
         numbers = len(self.layout.numeric)
-        ends = numeric[0] != numeric[-1]  # of most columns two rows are enough; NaN says nothing
-        ends &= ~np.isnan(numeric[0]) & ~np.isnan(numeric[-1])
-        values = self.values.copy()
-        kept = np.ones(self.columns.size, dtype=np.bool_)
-        for place, column in enumerate(self.columns.tolist()):
-            if column < numbers:
-                found = np.inf if ends[column] else _number(numeric[:, column])
-            else:
-                found = _code(codes[:, column - numbers], len(self.layout.categorical[column - numbers].categories))
-            values[place], kept[place] = _together(values[place], found)
+        split = int(np.searchsorted(self.columns, numbers))
+        first, second = self.columns[:split], self.columns[split:] - numbers
+        parts = (
+            _of_numbers(numeric, first, self.values[:split]),
+            _of_codes(codes, second, self.values[split:], self._unseen[second]),
+        )
+        values, kept = (np.concatenate(each) for each in zip(*parts, strict=True))
         self.columns, self.values = self.columns[kept], values[kept]
 
     def plus(self, other: "Unvaried") -> "Unvaried":
@@ -83,24 +82,29 @@ class Unvaried:
         return cls(layout, columns, rows["value"].astype(np.float64))
 
 
-def _number(column: Floats) -> float:
-    """The one finite value of a column; NaN where it has none, inf where it has several."""
-    known = column[np.isfinite(column)]
-    if not known.size:
-        return np.nan
-    return float(known[0]) if (known == known[0]).all() else np.inf
+def _of_numbers(numeric: Floats, columns: Ints, values: Floats) -> tuple[Floats, Bools]:
+    """The values of these columns after more rows, and which still hold one alone: of most, the two ends are enough."""
+    expected = np.where(np.isnan(values), numeric[0, columns], values)
+    ends = numeric[-1, columns]
+    kept = (ends == expected) | ~np.isfinite(ends) | ~np.isfinite(expected)
+    block = numeric[:, columns[kept]]
+    return _alone(block, np.isfinite(block), values, kept)
 
 
-def _code(column: Codes, unseen: int) -> float:
-    """The same of codes: a category that is not known may be several."""
-    known = column[column <= unseen]
-    if not known.size:
-        return np.nan
-    return float(known[0]) if known[0] != unseen and (known == known[0]).all() else np.inf
+def _of_codes(codes: Codes, columns: Ints, values: Floats, unseen: Ints) -> tuple[Floats, Bools]:
+    """The same of categories: one that is not known may be several."""
+    block = codes[:, columns]
+    several = (block == unseen).any(axis=0)
+    kept = ~several
+    return _alone(block[:, kept], block[:, kept] < unseen[kept], values, kept)
 
 
-def _together(one: float, other: float) -> tuple[float, bool]:
-    """The value of both, and whether it is one."""
-    if np.isnan(one) or np.isnan(other):
-        return (other if np.isnan(one) else one), other != np.inf
-    return one, one == other
+def _alone(block: NDArray[Any], known: Bools, values: Floats, kept: Bools) -> tuple[Floats, Bools]:
+    """Take the rows of those columns that may still hold one value, which stands where `known`."""
+    before = values[kept]
+    first = block[known.argmax(axis=0), np.arange(before.size)]
+    expected = np.where(np.isnan(before) & known.any(axis=0), first, before)
+    values, kept = values.copy(), kept.copy()
+    values[kept] = expected
+    kept[kept] = ((block == expected) | ~known).all(axis=0)
+    return values, kept

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,7 +46,7 @@ from monitor.series.records import Entry
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
-NAME, HELD = "charts", "held"
+NAME = "charts"
 RATES = CHARTS.index("missing")  # the first of the charts of rates
 MOST_WORDED = 50  # features of an incident, those in front, whose counts are kept for words
 STAYING = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED, LevelStep.TAKEN})
@@ -58,7 +57,7 @@ class ChartBudget(Operator[Sketch]):
     """The charts of one series with its incidents, one of each kind, and its self-check."""
 
     name = NAME
-    kinds = (NAME, INCIDENT, HELD)
+    kinds = (NAME, INCIDENT)
 
     def __init__(
         self,
@@ -80,7 +79,6 @@ class ChartBudget(Operator[Sketch]):
         self._alerts = (*self.incidents.values(), self.check)
         self._matters: Matters = {}
         self._elsewhere = elsewhere
-        self._held: frozenset[str] = frozenset()  # of which it is told elsewhere, or was when they began to fire
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
         self._uncharted: Sketch | None = None  # what came since the last subgroup
         self._changed = True
@@ -104,7 +102,7 @@ class ChartBudget(Operator[Sketch]):
         self._suspect(point)
         span = Span(point.start, point.end)
         found: dict[IncidentKind, list[FiringFeature]] = {kind: [] for kind in self.incidents}
-        kept = matters(self._not_held(self._reader.read(point)), self._matters, point.end)
+        kept = matters(self._not_elsewhere(point), self._matters, point.end)
         self._matters = begun(kept, self._matters, point.end)
         for each in kept:
             found[each.kind].append(each)
@@ -117,11 +115,22 @@ class ChartBudget(Operator[Sketch]):
         doubted = {EVERY_FEATURE: self.check.incident.since(span)} if point.suspect else {}
         return [*episodes, self.check.incident.follow(doubted, doubts, span)]
 
-    def _not_held(self, firing: Sequence[FiringFeature]) -> list[FiringFeature]:
-        """What fires and is not told elsewhere: what is held is so until it fires no more."""
-        held = frozenset(self._elsewhere.features) | (self._held & {each.feature for each in firing})
-        self._held = held
-        return [each for each in firing if each.feature not in held] if held else list(firing)
+    def _not_elsewhere(self, point: ChartPoint) -> list[FiringFeature]:
+        """What fires and is not told elsewhere, nor may yet be; the charts of what is told there are set back.
+
+        What was told here before stays; but the subgroup before what is told there may be half of it.
+        """
+        alerts = [alert.state.alerts for alert in self.incidents.values()]
+        told = {
+            name
+            for name, since in self._elsewhere.told(point.start).items()
+            if all(name not in each or (each[name].since or since) >= since for each in alerts)
+        }
+        awaited = {name for name in self._elsewhere.awaited() if not any(name in each for each in alerts)}
+        if told:
+            self.charts.set_back([self._reference.names.index(name) for name in told])
+            self._suspects = {name: counts for name, counts in self._suspects.items() if name not in told}
+        return [each for each in self._reader.read(point) if each.feature not in told | awaited]
 
     def _settled(self, changes: Sequence[LevelChange]) -> None:
         """Let the incidents know which of their features stay at a new level."""
@@ -225,18 +234,14 @@ class ChartBudget(Operator[Sketch]):
 
     def changes(self) -> list[Entry]:
         """The charts, if any pane came, and the incidents, if they changed."""
-        charts = [Entry(NAME, self.charts.to_bytes()), self._held_row()] if self._changed else []
+        charts = [Entry(NAME, self.charts.to_bytes())] if self._changed else []
         incidents, before = incident_entry(self._alerts, self._matters), self._written
         self._changed, self._written = False, incidents
         return charts if incidents == before else [*charts, incidents]
 
     def snapshot(self) -> list[Entry]:
         """A row of the charts, a row of all incidents."""
-        held = [self._held_row()] if self._held else []
-        return [Entry(NAME, self.charts.to_bytes()), *held, incident_entry(self._alerts, self._matters)]
-
-    def _held_row(self) -> Entry:
-        return Entry(HELD, msgspec.json.encode(sorted(self._held)) if self._held else None)
+        return [Entry(NAME, self.charts.to_bytes()), incident_entry(self._alerts, self._matters)]
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the charts, unless their reference has changed, and the incidents in any case."""
@@ -245,8 +250,6 @@ class ChartBudget(Operator[Sketch]):
         for entry in entries if alike else ():
             if entry.kind == NAME:
                 facts += self._restore(entry.held)
-            elif entry.kind == HELD:
-                self._held = frozenset(msgspec.json.decode(entry.held, type=list[str]))
         return facts
 
     def _restore(self, charts: bytes) -> list[Fact]:

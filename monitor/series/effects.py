@@ -46,7 +46,7 @@ class EffectBudget(Operator[Sketch]):
         self._levels_changed = False
         self._written: Entry | None = None  # the row of the incident that the store holds
         self._holidays = holidays
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let the incident take one window; one of a holiday says nothing of ordinary days."""
@@ -55,7 +55,8 @@ class EffectBudget(Operator[Sketch]):
         alert, incident = self.alert, self.alert.incident
         self._levels_changed |= self._levels.see(window.sketch, window.end, max(FEWEST_ROWS, self._min_rows))
         called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])
-        called = {name: score for name, score in called.items() if name not in self._elsewhere.features}
+        frozen = self.elsewhere.told(window.start)
+        called = {name: score for name, score in called.items() if name not in frozen}
         span = Span(window.start, window.end)
         episodes = incident.step(called, span)
         evidence = alert.state.evidence()

@@ -72,6 +72,7 @@ def _budgets(key: SeriesKey, judging: Judging, frozen: Frozen) -> Sequence[Chart
         return []
 
     def charts(of: Reference, calibration: str) -> ChartBudget:
+        frozen.learnt(of)
         return ChartBudget(key, of, plan, calibration, frozen)
 
     if reference.calibration is not None:

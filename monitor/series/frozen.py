@@ -1,13 +1,17 @@
 """Whether predictions and features are frozen: one value in row after row, where the reference has more. An incident of the service.
 
-A freeze is a cache, a feed or a server that is stuck, not the world: nothing is to be trained for it, and the budget's charts
-leave it alone (`held` in charts.py). What decides, for a value whose cell has the share p of the reference's rows:
+A freeze is a cache, a feed or a server that is stuck, not the world: nothing is to be trained for it, and the budget leaves it alone
+(`Elsewhere` in operators.py): charts are set back while it lasts, so that nothing need be held afterwards. What decides:
 
-1. Chance. n rows in one cell have the chance pⁿ. It has to be below 1e-9, n as many as independent rows would be worth: less where
-   rows of a window share a level (calibration), or come together in groups. And no fewer than `min_rows`.
-2. What is usual. A weekday is one value all day, a rate of exchange all morning. So nine in ten of the panes before must have varied,
-   at least 12 of them; a freeze that has ended counts among these. Predictions, and features that vary inside the windows of a
-   calibrated reference, are trusted whatever came before. What follows the hours of the day must stand still for a day.
+1. The reference. n rows in a cell that holds the share p of its rows have the chance pⁿ. It has to be below 1e-9, n as many as
+   independent rows would be worth: less where rows of a window share a level (calibration), or come together in groups. And no
+   fewer than `min_rows`. What is one value in all of the reference is never frozen.
+2. Its own past. The same of the last thousand rows or so: 1 - p is the share of rows beside the commonest cell of their pane. A rate
+   that has fallen makes long runs likely, and what stands still for a day after a day has a p of 1.
+3. What is usual. Nine in ten of the panes before must have varied, at least 12 of them; the panes of every run that the reference
+   makes unlikely, told or not, are counted once it has ended. Predictions, and features that vary inside the windows of a
+   calibrated reference, need no such past, but what they have of one counts as for all. What follows the hours of the day must
+   stand still for a day.
 
 It follows from sealed panes alone, and outlives a restart. Nothing resolves for want of data: a pane without a value says nothing.
 """
@@ -29,7 +33,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import FROZEN_RULE, Severity
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import Teller
-from monitor.series.incident import IncidentAlert, incident_row, restore_row
+from monitor.series.incident import IncidentAlert, incident_row, restore_row, without_counts
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
 from monitor.stream.events import DAY, HOUR, Nanos, SeriesKey
@@ -38,6 +42,8 @@ from monitor.stream.windows import SealedPane
 CHANCE = 1e-9  # of a freeze that is none
 PANES, USUALLY = 12, 0.9  # panes that were looked at, and the share of them that varied
 REMEMBERED = 1024  # panes; then what is older counts half
+RECENT = 1024.0  # rows of its own past, on average; what is older fades
+AWAITED = 2  # times `min_rows`: for so many rows of one value nothing else is told of it, since it may become a freeze
 ALIKE, SLOW = (
     0.25,
     0.5,
@@ -47,7 +53,7 @@ RUNS = "runs"  # kind of the row of what stands still
 
 @dataclass(slots=True)
 class Run:
-    """One value in pane after pane. `worth`: so many independent rows; `told`: it is a freeze; `accepted`: somebody has said that it is well so."""
+    """One value in pane after pane. `worth`: so many independent rows; `told`: it is a freeze; `accepted`: somebody has said that it is well so, until then."""
 
     value: float
     since: Nanos
@@ -57,6 +63,7 @@ class Run:
     panes: int = 0
     told: bool = False
     accepted: bool = False
+    until: Nanos | None = None
 
     def goes_on(self, end: Nanos, rows: int, worth: float) -> None:
         """Take one more pane."""
@@ -65,11 +72,13 @@ class Run:
 
 @dataclass(slots=True)
 class SavedRuns:
-    """What stands still, by feature, and how many panes each feature was looked at in and varied in."""
+    """What stands still, by feature, how many panes each feature was looked at in and varied in, and what else is known of its past."""
 
     runs: dict[str, Run] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     varied: dict[str, int] = field(default_factory=dict)
+    recent: dict[str, tuple[float, float]] = field(default_factory=dict)  # rows, and those beside the commonest cell
+    over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last freeze that has ended
 
 
 class Frozen(Operator[Sketch]):
@@ -86,14 +95,33 @@ class Frozen(Operator[Sketch]):
         self._usual = UsualValues(reference)
         self._min_rows = min_rows
         self.runs: dict[int, Run] = {}  # by column
-        self._seen: Ints = np.zeros(len(reference.names), dtype=np.int64)  # panes that were looked at
+        count = len(reference.names)
+        self._seen: Ints = np.zeros(count, dtype=np.int64)  # panes that were looked at
         self._varied: Ints = self._seen.copy()  # and those of them in which it varied
+        self._recent: Floats = np.zeros((2, count))  # rows of late, and those beside the commonest cell of their pane
+        self._over: dict[int, tuple[Nanos, Nanos]] = {}  # since when and until when it was frozen last
         self._changed = self._moved = True  # runs; the incident
 
-    @property
-    def features(self) -> frozenset[str]:
-        """What is frozen now."""
-        return frozenset(self._reference.names[column] for column, run in self.runs.items() if run.told)
+    def told(self, after: Nanos) -> dict[str, Nanos]:
+        """What is frozen, or was after this, each with when it began to stand still."""
+        over = {column: since for column, (since, end) in self._over.items() if end > after}
+        return self._named(over | {column: run.since for column, run in self.runs.items() if run.told})
+
+    def awaited(self) -> dict[str, Nanos]:
+        """What stands still and may yet be told of."""
+        runs = self.runs.items()
+        return self._named({column: run.since for column, run in runs if not run.told and self._may_be(column, run)})
+
+    def _named(self, columns: dict[int, Nanos]) -> dict[str, Nanos]:
+        return {self._reference.names[column]: since for column, since in columns.items()}
+
+    def _may_be(self, column: int, run: Run) -> bool:
+        soon = run.rows <= AWAITED * self._min_rows
+        return soon and self._varies(column) and math.isfinite(self._needed(column, run.value))
+
+    def learnt(self, reference: Reference) -> None:
+        """Go by this reference of the same layout, which live traffic has taught."""
+        self._usual = UsualValues(reference)
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane."""
@@ -113,47 +141,64 @@ class Frozen(Operator[Sketch]):
         varied = usable > 0
         if unvaried is not None:
             varied[unvaried.columns] = False
-        self._count(varied)
         for column in [column for column in self.runs if varied[column]]:
-            self._end(column)
-        for column, value in () if unvaried is None else zip(unvaried.columns.tolist(), unvaried.values, strict=True):
-            if usable[column]:
-                self._stand(column, float(value), pane, int(usable[column]))
+            self._end(column, pane.end)
+        self._count(varied, np.where(varied, usable, 0), np.where(varied, usable - commonest(pane.sketch), 0))
+        if unvaried is None:
+            return
+        stands = self._usual.several[unvaried.columns] & (usable[unvaried.columns] > 0)
+        columns, values = unvaried.columns[stands].tolist(), unvaried.values[stands].tolist()
+        for column, value in zip(columns, values, strict=True):
+            self._stand(column, value, pane, int(usable[column]))
 
-    def _count(self, varied: Bools) -> None:
+    def _count(self, varied: Bools, rows: Ints, others: Ints) -> None:
         self._seen += varied
         self._varied += varied
         old = self._seen >= REMEMBERED
         self._seen[old] //= 2
         self._varied[old] //= 2
+        self._recent = self._recent * (RECENT / (RECENT + rows)) + np.stack([rows, others])
 
-    def _end(self, column: int) -> None:
-        """It varies again, or stands at another value: what was told is from now on among what it does."""
+    def _end(self, column: int, at: Nanos) -> None:
+        """It varies again, or stands at another value: what it did is from now on among what it does.
+
+        The pane in which it does so may still be of both, so a freeze ends with that.
+        """
         run = self.runs.pop(column)
-        self._seen[column] += run.panes if run.told else 0
+        if run.told:
+            self._over[column] = run.since, at
+        if run.told or self._is_unlikely(column, run):
+            self._seen[column] += run.panes
+        self._recent[:, column] *= RECENT / (RECENT + run.rows)
+        self._recent[0, column] += run.rows
 
     def _stand(self, column: int, value: float, pane: SealedPane[Sketch], rows: int) -> None:
         run = self.runs.get(column)
         if run is not None and run.value != value:
-            self._end(column)
+            self._end(column, pane.start)
             run = None
         if run is None:
             run = self.runs[column] = Run(value, pane.start, pane.start)
-        worth = self._usual.worth(column, rows, pane.sketch)
-        run.goes_on(pane.end, rows, worth)
-        if run.told:
-            return
-        needed = self._usual.needed(column, value)
-        if run.worth >= needed and run.rows >= self._min_rows and run.end - run.since >= self._usual.least[column]:
-            if self._varies(column):
-                run.told = True
-            elif worth >= needed:
-                self._seen[column] += 1  # a pane of one value, which is how it is
+        run.goes_on(pane.end, rows, self._usual.worth(column, rows, pane.sketch))
+        if run.until is not None and pane.end > run.until:
+            run.accepted, run.until = False, None
+        if not run.told and self._is_unlikely(column, run) and self._varies(column):
+            run.told = run.worth >= self._needed(column, value)
+
+    def _is_unlikely(self, column: int, run: Run) -> bool:
+        """Whether the reference does not explain so long a run."""
+        long = run.rows >= self._min_rows and run.end - run.since >= self._usual.least[column]
+        return bool(long and run.worth >= self._usual.needed(column, run.value))
+
+    def _needed(self, column: int, value: float) -> float:
+        """So many independent rows as neither the reference nor its own past makes likely."""
+        rows, others = self._recent[:, column].tolist()
+        return max(self._usual.needed(column, value), rows_needed((rows - others + 1) / (rows + 1)) if rows else 0.0)
 
     def _varies(self, column: int) -> bool:
         """Whether it does as a rule."""
-        seen = int(self._seen[column])
-        return bool(self._usual.trusted[column]) or (seen >= PANES and int(self._varied[column]) >= USUALLY * seen)
+        seen, least = int(self._seen[column]), 0 if self._usual.trusted[column] else PANES
+        return seen >= least and int(self._varied[column]) >= USUALLY * seen
 
     def _in_order(self, found: tuple[int, Run]) -> tuple[bool, Nanos, str]:
         column, run = found
@@ -166,7 +211,7 @@ class Frozen(Operator[Sketch]):
             feature=name,
             detector=FROZEN_RULE,
             score=float(run.rows),
-            threshold=float(max(self._min_rows, math.ceil(self._usual.needed(column, run.value)))),
+            threshold=float(max(self._min_rows, math.ceil(self._needed(column, run.value)))),
             pvalue=None,
             rows=run.rows,
             chart=FROZEN_RULE,
@@ -176,14 +221,13 @@ class Frozen(Operator[Sketch]):
         )
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
-        """Let these features stand still until they vary again: until then it is nobody's incident."""
-        del until
+        """Let these features stand still until they vary again, or until then: meanwhile it is nobody's incident."""
         accepted = {column for column, run in self.runs.items() if run.told and not run.accepted}
         accepted = {column for column in accepted if not features or self._reference.names[column] in features}
         if not accepted:
             return []
         for column in accepted:
-            self.runs[column].accepted = True
+            self.runs[column].accepted, self.runs[column].until = True, until
         self._changed = self._moved = True
         names = {self._reference.names[column] for column in accepted}
         return [*self.alert.told(self.alert.incident.without(names, Span(at, at)), WindowSpan(at, at, 0))]
@@ -208,15 +252,18 @@ class Frozen(Operator[Sketch]):
     def _runs(self) -> Entry:
         names = self._reference.names
         seen, varied = (dict(zip(names, each.tolist(), strict=True)) for each in (self._seen, self._varied))
-        return Entry(
-            RUNS, msgspec.json.encode(SavedRuns({names[at]: run for at, run in self.runs.items()}, seen, varied))
-        )
+        recent = dict(zip(names, zip(*self._recent.tolist(), strict=True), strict=True))
+        runs = {names[column]: run for column, run in self.runs.items()}
+        over = {names[column]: span for column, span in self._over.items()}
+        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, seen, varied, recent, over)))
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
-        """Take up the incident; what stood still where panes are those that they were."""
+        """Take up the incident; what stood still, and at which value, where panes are those that they were."""
         for entry in entries:
             if entry.kind == FROZEN_RULE:
                 restore_row(entry, self.alert)
+                if not alike:
+                    without_counts(self.alert.incident)
             elif alike:
                 self._restore(msgspec.json.decode(entry.held, type=SavedRuns))
         return []
@@ -226,6 +273,8 @@ class Frozen(Operator[Sketch]):
         self.runs = {places[name]: run for name, run in saved.runs.items()}
         for name, column in places.items():
             self._seen[column], self._varied[column] = saved.seen[name], saved.varied[name]
+            self._recent[:, column] = saved.recent.get(name, (0.0, 0.0))
+        self._over = {places[name]: over for name, over in saved.over.items()}
 
 
 class UsualValues:
@@ -239,14 +288,15 @@ class UsualValues:
         self._shared: Floats = np.array([each.overdispersion[0] for each in learnt] or np.zeros(count))
         self.least: Ints = np.array([DAY if each.season else 0 for each in learnt] or np.zeros(count), dtype=np.int64)
         steady = [each.overdispersion[0] < ALIKE and each.slow[0] < SLOW for each in learnt] or [False] * count
+        counts = [reference.features[name] for name in reference.names]
+        self.several: Bools = np.array([np.count_nonzero(each.counts[: each.usable]) > 1 for each in counts])
         self.trusted: Bools = np.array(steady) | (np.array(reference.names) == PREDICTION)
 
     def needed(self, column: int, value: float) -> float:
         """So many independent rows of one value that chance does not bring; inf where the reference has no other."""
         counts, cell = self._cells(column, value)
         rows = int(counts.sum())
-        share = (int(counts[cell]) + 1) / (rows + 1)
-        return math.log(CHANCE) / math.log(share) if share < 1 else math.inf
+        return rows_needed((int(counts[cell]) + 1) / (rows + 1))
 
     def _cells(self, column: int, value: float) -> tuple[Ints, int]:
         """The counts of a feature's values, and the cell of one."""
@@ -261,3 +311,15 @@ class UsualValues:
         together = math.nan if sketch.groups is None else sketch.groups.together(sketch.rows)
         shared = float(self._sd[column]) ** 2 * (1 + float(self._shared[column]) * rows)
         return rows / max(1.0, shared, 0.0 if math.isnan(together) else together)
+
+
+def rows_needed(share: float) -> float:
+    """So many independent rows of what has this share that chance does not bring; inf where there is nothing else."""
+    return math.log(CHANCE) / math.log(share) if share < 1 else math.inf
+
+
+def commonest(sketch: Sketch) -> Ints:
+    """The rows in the cell of each feature that has most of them, int64[f], those without a value left out."""
+    counts = sketch.counts.copy()
+    counts[sketch.layout.tails.index] = 0
+    return np.asarray(np.maximum.reduceat(counts, sketch.layout.offsets[:-1]))

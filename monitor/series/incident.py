@@ -145,7 +145,7 @@ def restore_incidents(entries: Sequence[Entry], alerts: Sequence[IncidentAlert],
         if alert.name in saved:
             saved[alert.name].restore(alert)
             if not alike:
-                _without_counts(alert.incident)
+                without_counts(alert.incident)
     return {(name, each.kind): began for each in saved.values() for name, began in each.matters.items()}
 
 
@@ -161,6 +161,7 @@ def restore_row(entry: Entry, alert: IncidentAlert) -> None:
         saved.restore(alert)
 
 
-def _without_counts(incident: Incident) -> None:
+def without_counts(incident: Incident) -> None:
+    """Leave out what words would be made of: counts of another layout say nothing."""
     incident.evidence = tuple(replace(each, counts=b"") for each in incident.evidence)
     incident.members = {name: replace(each, counts=b"") for name, each in incident.members.items()}

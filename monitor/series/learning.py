@@ -122,7 +122,7 @@ class Learning(Operator[Sketch]):
     def _take(self, number: int, window: Sketch) -> list[Fact]:
         start = number * self._lesson.window_ns
         end, told = start + self._lesson.window_ns, list[Fact]()
-        material = self._choose()
+        material = self._choose(start)
         if material is None:
             return [self._progress(end)]
         material.add(start, window)
@@ -150,13 +150,14 @@ class Learning(Operator[Sketch]):
         """Whether a calibration is worth trying."""
         return material.elapsed >= self._lesson.learn_for and len(material) >= NEEDED and material.ready
 
-    def _choose(self) -> Material | None:
+    def _choose(self, start: Nanos) -> Material | None:
         """What the next window belongs to; None while something is accepted for a time, which is not how things usually are.
 
         An alert, waiting ones too, sets what follows apart until a day has passed without: what comes at some hours comes again
-        tomorrow, and then it is usual; the other hours alone are not.
+        tomorrow, and then it is usual; the other hours alone are not. So does what is told elsewhere of the window that starts here.
         """
         standing = self.effects.standing().keys() - self.effects.settled
+        standing |= self.effects.elsewhere.told(start).keys()
         if self.effects.excepted:
             self._throw_away()
             return None

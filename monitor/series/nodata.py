@@ -4,9 +4,10 @@ Empty windows are not judged, so a model that nobody asks any more has no verdic
 it on; where every partition is at its end and idle, it goes on as processing time does. What is too long:
 
 - three windows and the lateness, and 20 times the mean distance of rows, where the reference knows their rate;
-- half as long again as the second longest pause of the last 28 days: nights and weekends are its own once they have come twice,
-  one outage is not;
-- as long as it has been watched for less than a week, six hours and two windows.
+- half as long again as the second longest pause of the last 28 days: nights are its own once they have come twice, one outage is not;
+- at these hours of the week, half as long again as a pause of the same hours that has come once: a weekend;
+- as long as it has been watched for less than a week, three days, which a weekend is not. Six hours and two windows where the reference
+  has a week of windows of its own, and half as long again as all that these leave out.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from detectors import Sketch
+from detectors import Reference, Sketch
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import Span
 from monitor.alerting.budget import BY_NO_DATA
@@ -33,7 +34,7 @@ from monitor.stream.windows import SealedPane, WindowSpec
 EVENTS = "__events__"  # what the incident is of
 PAUSES = "pauses"  # kind of the row of what is its own
 KEPT, MONTH, WEEK = 8, 28 * DAY, 7 * DAY  # pauses kept, and for how long they count
-UNWATCHED: Nanos = 6 * HOUR
+UNWATCHED, WEEKEND = 6 * HOUR, 3 * DAY
 MEAN_DISTANCES = 20  # of independent arrivals, one pause in e²⁰ is longer
 LONGER = 1.5  # times its own pause
 
@@ -58,6 +59,16 @@ class Pauses:
         lengths = sorted((length for end, length in self.longest if at - end < MONTH), reverse=True)
         return lengths[1] if len(lengths) > 1 else 0
 
+    def of_the_week(self, last: Nanos) -> Nanos:
+        """How long one may be that begins here, by those that came at the same hours of the weeks before."""
+        most = 0
+        for end, length in self.longest:
+            again = end + -(-(last - end) // WEEK) * WEEK  # when it would end next
+            begins_here = again - length <= last + (LONGER - 1) * length
+            if begins_here and again - end <= MONTH:
+                most = max(most, again - last + round((LONGER - 1) * length))
+        return most
+
 
 class NoData(Operator[Sketch]):
     """The incident of a model without events."""
@@ -75,14 +86,15 @@ class NoData(Operator[Sketch]):
         self._least = max(
             3 * windows.length + windows.lateness, 0 if not rate else round(MEAN_DISTANCES * SECOND / rate)
         )
-        self._unwatched = max(self._least, UNWATCHED + 2 * windows.length)
+        self._unwatched = max(self._least, _unwatched(reference) + 2 * windows.length)
         self._changed = self._moved = True  # pauses; the incident
 
     def limit(self, last: Nanos) -> Nanos:
         """How long it may be without an event after this one."""
         pauses = self.pauses
         watched = pauses.begun is not None and last - pauses.begun >= WEEK
-        return max(self._least if watched else self._unwatched, round(LONGER * pauses.own(last)))
+        own = max(round(LONGER * pauses.own(last)), pauses.of_the_week(last))
+        return max(self._least if watched else self._unwatched, own)
 
     def on_time(self, clock: Nanos, newest: Nanos | None) -> list[Fact]:
         """Take how far time has come, and the end of the newest pane, sealed or not."""
@@ -153,3 +165,12 @@ class NoData(Operator[Sketch]):
             else:
                 self.pauses = msgspec.json.decode(entry.held, type=Pauses)
         return []
+
+
+def _unwatched(reference: Reference) -> Nanos:
+    """How long the first pauses may be: what a week of the reference's windows leaves out may be one of them."""
+    calibration = reference.calibration
+    if calibration is None or calibration.span_ns < WEEK:
+        return WEEKEND
+    left_out = calibration.span_ns - calibration.windows * calibration.window_ns
+    return int(min(max(UNWATCHED, round(LONGER * left_out)), WEEKEND))

@@ -28,17 +28,26 @@ class Scored:
 
 
 class Elsewhere(Protocol):
-    """Features of which another operator tells something that is not to be told twice."""
+    """Features of which another operator tells something that is not to be told twice, each with when that began."""
 
-    @property
-    def features(self) -> Collection[str]:
-        """Those of which it is told now."""
+    def told(self, after: Nanos) -> Mapping[str, Nanos]:
+        """Those of which it is told now, or was after this."""
+
+    def awaited(self) -> Mapping[str, Nanos]:
+        """Those of which it may yet be told."""
 
 
 class Nothing:
     """None of them."""
 
-    features: Collection[str] = ()
+    def told(self, after: Nanos) -> Mapping[str, Nanos]:
+        """None."""
+        del after
+        return {}
+
+    def awaited(self) -> Mapping[str, Nanos]:
+        """None."""
+        return {}
 
 
 NOWHERE = Nothing()

@@ -13,6 +13,7 @@ from monitor.sources.formats.fields import FAILED, SeriesFields
 
 LATENCY_MISSING, LATENCY_INVALID, ERROR_INVALID = "latency_missing", "latency_invalid", "error_invalid"
 MISSING = "missing"
+LONGEST = 86_400.0  # seconds: what takes longer is added as a day, or one broken number would be all of the sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def serve(part: SeriesRows, counts: DecodeCounts) -> ServedPart:
     if series.latency is not None:
         durations = part.numeric[:, series.latency] * series.fields.latency_unit
         served[:, 0] = bins_of(durations)
-        seconds = float(durations[served[:, 0] != UNKNOWN].sum())
+        seconds = float(np.minimum(durations[served[:, 0] != UNKNOWN], LONGEST).sum())
         counts.latencies[LATENCY_INVALID] += int(
             np.count_nonzero(durations < 0) - np.count_nonzero(durations == -np.inf)
         )

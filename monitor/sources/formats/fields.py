@@ -127,9 +127,11 @@ class ErrorTable(CategoryTable):
         self[None] = self.missing
 
     def read(self, value: Any, reasons: Counter[str]) -> int:
-        """The same; of an object or a list by whether it holds anything."""
+        """The same; of an object or a list by whether it holds anything. A number that nobody can write is no status."""
         if isinstance(value, Mapping | list):
             return FAILED if value else FINE
+        if isinstance(value, int) and canonical(value) is None:
+            return FAILED
         return super().read(value, reasons)
 
 

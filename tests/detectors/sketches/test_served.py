@@ -111,3 +111,21 @@ def test_a_quantile_lies_within_a_bin_of_the_exact_one(seed: int) -> None:
     assert ServedCounts().quantile(0.5) is None
     assert sum(within(counts.latencies, np.exp2(np.arange(-10, 7)))) == 501
     assert np.isin(np.exp2(np.arange(-10, 7)), BOUNDS).all()
+
+
+@pytest.mark.parametrize("size", [1, 3, 40])
+def test_columns_that_hold_one_value_are_those_that_anybody_would_count(size: int) -> None:
+    rng, columns = seeded(), Unvaried.of(REFERENCE.layout)
+    numeric = np.where(rng.random((40, 2)) < [0.02, 0.9], rng.integers(0, 2, (40, 2)), 7.0)
+    numeric[rng.random((40, 2)) < 0.3] = np.nan
+    codes = np.where(rng.random((40, 1)) < 0.01, 1, 0).astype(np.int32)
+    codes[rng.random((40, 1)) < 0.3] = 3
+    for begin in range(0, 40, size):
+        columns.update(numeric[begin : begin + size], codes[begin : begin + size])
+
+    expected = {}
+    for at, column in enumerate([*numeric.T, np.where(codes[:, 0] == 3, np.nan, codes[:, 0])]):
+        values = set(column[~np.isnan(column)].tolist())
+        if len(values) < 2 and not (at == 2 and 2.0 in values):
+            expected[at] = values.pop() if values else np.nan
+    assert repr(dict(zip(columns.columns.tolist(), columns.values.tolist(), strict=True))) == repr(expected)

@@ -1,5 +1,6 @@
 """What is frozen is told as frozen, once, and not as drift beside it; it ends when it varies again."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from monitor.alerting.decisions import Accept, Asked, Scope
 from monitor.alerting.rules import BUDGET_RULE, FROZEN_RULE, Severity
 from monitor.explain.explainer import Explainer
 from monitor.explain.words import summary
-from monitor.facts import AlertChanged, AlertEscalated, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.pipeline import Pipeline
 from monitor.stream.events import EventBatch
 from tests.build import KEY, MIDNIGHT, feed, make_pipeline, of, restored
@@ -20,6 +21,7 @@ from tests.charted import WINDOW, fitted, seeded
 
 ROWS = 300  # a pane
 Table = dict[str, np.ndarray]
+Law = Callable[[np.random.Generator, int], Table]
 
 
 def rows_of(rng: np.random.Generator, count: int) -> Table:
@@ -38,6 +40,11 @@ def learnt() -> Reference:
 
 
 @cache
+def of_few_rows() -> Reference:
+    return fitted(np.random.default_rng(5), rows_of(np.random.default_rng(5), 30_000), 30)
+
+
+@cache
 def cold() -> Reference:
     return Reference.fit(rows_of(np.random.default_rng(5), 20_000))
 
@@ -45,30 +52,47 @@ def cold() -> Reference:
 class Traffic:
     """Panes of five minutes, of which some columns may stand still."""
 
-    def __init__(self, reference: Reference, pipeline: Pipeline | None = None) -> None:
+    def __init__(
+        self, reference: Reference, pipeline: Pipeline | None = None, law: Law = rows_of, rows: int = ROWS
+    ) -> None:
         budget = BudgetSpec(pane_ns=WINDOW, per_month=0.05)
         self.reference = reference
         self.pipeline = pipeline or make_pipeline(
             reference=reference, length=WINDOW, plan=budget, min_rows=200, max_per_week=1000
         )
-        self.rng, self.number = seeded(), 0
+        self.rng, self.number, self.law, self.rows = seeded(), 0, law, rows
         self.explainer = Explainer({KEY: reference})
 
     def panes(self, count: int, *, last: float = 1.0, batches: int = 1, **frozen: Any) -> list[Fact]:
         """So many panes; of the `last` part of their rows these columns have one value."""
         found: list[Fact] = []
         for _ in range(count):
-            table = rows_of(self.rng, ROWS)
+            table, rows = self.law(self.rng, self.rows), self.rows
             for name, value in frozen.items():
-                table[name][round((1 - last) * ROWS) :] = value
+                table[name][round((1 - last) * rows) :] = value
             start = MIDNIGHT + self.number * WINDOW
             self.number += 1
-            times = start + np.arange(ROWS, dtype=np.int64) * (WINDOW // ROWS)
+            times = start + np.arange(rows, dtype=np.int64) * (WINDOW // rows)
             batch = EventBatch(KEY, "predictions", times, *self.reference.encode(table))
-            for part in np.array_split(self.rng.permutation(ROWS) if batches > 1 else np.arange(ROWS), batches):
+            for part in np.array_split(self.rng.permutation(rows) if batches > 1 else np.arange(rows), batches):
                 found += feed(self.pipeline, batch.where(part), until=start)
             found += feed(self.pipeline, until=start + WINDOW)
         return self.explainer.explain(found)
+
+
+def answers(share: float) -> Law:
+    """Predictions of which a share is yes."""
+
+    def law(rng: np.random.Generator, count: int) -> Table:
+        return rows_of(rng, count) | {"__prediction__": np.where(rng.random(count) < share, "yes", "no")}
+
+    return law
+
+
+@cache
+def answering(rows: int) -> Reference:
+    rng = np.random.default_rng(5)
+    return fitted(rng, answers(0.1)(rng, 300_000), rows)
 
 
 def changes(facts: list[Fact], rule: str = FROZEN_RULE) -> list[AlertChanged]:
@@ -123,6 +147,114 @@ def test_a_drift_after_a_freeze_is_told_again() -> None:
 
     assert [names(fact) for fact in changes(found, BUDGET_RULE) if fact.opened] == [["age"]]
     assert changes(found) == []
+
+
+def shifted(rng: np.random.Generator, count: int) -> Table:
+    table = rows_of(rng, count)
+    return table | {"age": table["age"] + 25.0}
+
+
+def test_a_drift_that_follows_a_freeze_at_once_is_told_a_pane_later() -> None:
+    """A feed that is repaired with another scale: the pane in which it begins may be half of each, the next is not."""
+    traffic = Traffic(learnt())
+    traffic.panes(3)
+    traffic.panes(6, age=40.0)
+    traffic.law = shifted
+    found = traffic.panes(2)
+
+    assert [(fact.closed, fact.rule) for fact in of(found, AlertChanged) if fact.opened or fact.closed] == [
+        (True, FROZEN_RULE),
+        (False, BUDGET_RULE),
+    ]
+    assert len(of(found, RetrainDecided)) == 1
+
+
+def test_a_drift_that_was_told_before_a_freeze_stays_open_through_it_and_after() -> None:
+    traffic = Traffic(learnt())
+    traffic.panes(3)
+    traffic.law = shifted
+    assert [fact.opened for fact in changes(traffic.panes(4), BUDGET_RULE)] == [True]
+    found = traffic.panes(6, age=40.0)
+    found += traffic.panes(30)
+
+    assert [fact.closed for fact in changes(found)] == [False, True]
+    assert [fact for fact in changes(found, BUDGET_RULE) if fact.opened or fact.closed] == []
+
+
+def test_with_few_rows_a_freeze_is_told_once_it_is_certain_and_nothing_is_told_or_trained_before() -> None:
+    traffic = Traffic(of_few_rows(), rows=30)
+    traffic.panes(30)
+    found = traffic.panes(60, __prediction__=0.9)
+
+    (opened,) = changes(found)
+    assert (opened.opened, opened.evidence[0].rows) == (True, 210)
+    assert changes(found, BUDGET_RULE) == []
+    assert of(found, RetrainDecided) == []
+
+
+@pytest.mark.parametrize(("rows", "share"), [(300, 0.01), (30, 0.002)])
+def test_a_rate_that_falls_is_drift_though_runs_of_the_other_value_grow_long(rows: int, share: float) -> None:
+    """They are what so low a rate brings; the first of few rows may be told, before anybody can know."""
+    traffic = Traffic(answering(rows), law=answers(0.1), rows=rows)
+    traffic.panes(40)
+    traffic.law = answers(share)
+    found = traffic.panes(300)
+
+    drift = [fact for fact in changes(found, BUDGET_RULE) if fact.opened]
+    assert [names(fact) for fact in drift] == [["__prediction__"]]
+    assert [fact.outcome.value for fact in of(found, RetrainDecided)] == ["requested"]
+    assert len([fact for fact in changes(found) if fact.opened]) <= 2
+    assert [fact for fact in changes(found, BUDGET_RULE) if fact.closed] == []
+
+
+def test_predictions_that_are_one_value_every_night_are_told_once_at_most() -> None:
+    rng = np.random.default_rng(5)
+    traffic = Traffic(Reference.fit(answers(0.2)(rng, 20_000)), law=answers(0.3), rows=60)
+    found = list[Fact]()
+    for _ in range(5):
+        found += traffic.panes(108, __prediction__="no")
+        found += traffic.panes(180)
+
+    assert [fact.opened for fact in changes(found)] == [True, False]
+
+
+def test_what_is_one_value_in_all_of_the_reference_is_never_frozen() -> None:
+    traffic = Traffic(learnt())
+    traffic.panes(9)
+    found = traffic.panes(60, only=2.0)
+
+    assert changes(found) == []
+    assert [fact.kind.value for fact in changes(found, BUDGET_RULE) if fact.opened] == ["data_quality"]
+
+
+def test_a_freeze_outlives_a_reference_that_no_longer_has_its_category() -> None:
+    """Its code is of the other layout; the incident stays open, and says nothing until something varies."""
+    traffic = Traffic(learnt())
+    traffic.panes(3)
+    traffic.panes(3, plan="pro")
+    table = rows_of(np.random.default_rng(6), 90_000)
+    fewer = table | {"plan": np.where(table["plan"] == "pro", "free", table["plan"])}
+    after = Traffic(fitted(np.random.default_rng(6), fewer, ROWS))
+    restored(traffic.pipeline, after.pipeline)
+    after.number = traffic.number
+
+    (open_one,) = [
+        fact for fact in of(after.explainer.explain(after.pipeline.current()), AlertSeen) if fact.rule == FROZEN_RULE
+    ]
+    assert [(each.feature, each.words) for each in open_one.evidence] == [("plan", "")]
+    after.law = lambda rng, count: rows_of(rng, count) | {"plan": rng.choice(np.array(["free", "basic"]), count)}
+    assert [fact.closed for fact in changes(after.panes(2))] == [True]
+
+
+def test_who_accepts_a_freeze_for_a_time_hears_of_it_when_that_is_over() -> None:
+    traffic = Traffic(learnt())
+    traffic.panes(2)
+    traffic.panes(2, age=40.0)
+    wish = Accept(Scope("churn", features=("age",)), 20 * WINDOW)
+    traffic.pipeline.decide(Asked("a", wish, "ana", "meant"), MIDNIGHT)
+
+    assert changes(traffic.panes(20, age=40.0)) == []
+    assert [names(fact) for fact in changes(traffic.panes(2, age=40.0)) if fact.opened] == [["age"]]
 
 
 def test_what_moves_into_one_bin_is_no_freeze() -> None:
@@ -180,7 +312,7 @@ def test_who_accepts_a_freeze_hears_no_more_of_it_until_it_varies() -> None:
     )
     assert [fact.closed for fact in changes(told)] == [True]
     assert changes(traffic.panes(5, age=40.0)) == []
-    traffic.panes(40)
+    traffic.panes(80)
     assert [names(fact) for fact in changes(traffic.panes(20, age=41.0)) if fact.opened] == [["age"]]
 
 

@@ -502,3 +502,48 @@ def test_the_budget_of_a_reference_that_learns_has_the_rules_of_both() -> None:
     ]
     assert [rule.name for rule in learning.first_rules] == ["drift", "lateness", "reachability", "frozen", "no_data"]
     assert cold.all_rules == cold.first_rules == learning.first_rules
+
+
+class Freezing(Traffic):
+    """The same, of which x0 may stand still."""
+
+    frozen = False
+
+    def drawn(self, hour: int, shift: dict[str, float]) -> list[EventBatch]:
+        [batch] = super().drawn(hour, shift)
+        if self.frozen:
+            batch.numeric[:, 0] = 0.3
+        return [batch]
+
+
+def test_what_came_while_a_feature_was_frozen_is_not_taken_for_usual() -> None:
+    traffic = Freezing(3, rows=400)
+    traffic.hours(30)
+    traffic.frozen = True
+    traffic.hours(20)
+    traffic.frozen = False
+    traffic.hours(14)
+    assert traffic.learning.charts is None  # sixty hours, of which twenty count for nothing
+
+    traffic.hours(50)
+    assert traffic.learning.charts is not None
+    calibration = traffic.learning.charts.charts.reference.calibration
+    assert calibration is not None
+    assert calibration.features[0].slow[1] < 1
+    assert [alert.evidence[0].feature for alert in pages(traffic.hours(24, x0=0.7))] == ["x0"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_nothing_is_told_of_a_freeze_that_is_over_whoever_has_learnt_and_restarts(restarts: bool) -> None:
+    traffic = Freezing(3, rows=400)
+    traffic.hours(70)
+    assert traffic.learning.charts is not None
+    traffic.frozen = True
+    found = traffic.hours(6)
+    traffic.frozen = False
+    found += traffic.hours(1)
+    if restarts:
+        traffic.restart()
+    found += traffic.hours(30)
+
+    assert pages(found) == []

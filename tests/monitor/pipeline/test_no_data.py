@@ -1,7 +1,9 @@
 """A model that gets no events for longer than is its own is an incident, by event time, or as time goes on where all is read."""
 
+import numpy as np
 import pytest
 
+from detectors import Reference
 from monitor.alerting.rules import NO_DATA_RULE
 from monitor.explain.explainer import Explainer
 from monitor.explain.words import summary
@@ -24,6 +26,7 @@ from tests.build import (
     of,
     restored,
 )
+from tests.charted import seeded
 
 WEEK, STEP = 7 * 24 * 60, 30  # minutes
 
@@ -63,27 +66,59 @@ def test_once_it_is_known_three_windows_without_an_event_are_told_once_and_end_w
     assert of(facts, RetrainDecided) == []
 
 
-def test_in_its_first_week_six_hours_are_waited_for() -> None:
-    pipeline = two()
-    minutes(pipeline, range(0, 600, STEP))
+def test_in_its_first_week_three_days_are_waited_for() -> None:
+    pipeline, began, days = two(), 600, 3 * 24 * 60 + 2 * STEP
+    minutes(pipeline, range(0, began, STEP))
 
-    assert changes(minutes(pipeline, range(600, 960, STEP), both=False)) == []
-    assert [fact.opened for fact in changes(minutes(pipeline, range(960, 1200, STEP), both=False))] == [True]
+    assert changes(minutes(pipeline, range(began, began + days, STEP), both=False)) == []
+    assert [
+        fact.opened for fact in changes(minutes(pipeline, range(began + days, began + days + 120, STEP), both=False))
+    ]
 
 
-def test_nights_are_its_own_once_they_have_come_twice_and_one_outage_is_not() -> None:
+def office_hours(day: int) -> range:
+    """Eight to six on weekdays; the first day is a Sunday."""
+    return range(day * 24 * 60 + 8 * 60, day * 24 * 60 + 18 * 60, STEP)
+
+
+@pytest.mark.parametrize("first", [0, 3, 5])
+def test_nights_and_weekends_are_nobodys_incident_from_the_first_on_whatever_day_it_begins(first: int) -> None:
     pipeline, told = two(), []
-    for day in range(8):
-        noon = day * 24 * 60
-        found = minutes(pipeline, range(noon, noon + 960, STEP))
-        found += minutes(pipeline, range(noon + 960, noon + 1440, STEP), both=False)
-        told += [day for fact in changes(found) if fact.opened]
-    assert told == [0, 1]  # eight hours: the second night is the first that was there before
+    for day in range(first, first + 16):
+        worked = office_hours(day) if day % 7 in range(1, 6) else range(0)
+        for number in range(day * 24 * 60, (day + 1) * 24 * 60, STEP):
+            told += changes(minutes(pipeline, range(number, number + STEP, STEP), both=number in worked))
+    assert told == []
 
-    later = 8 * 24 * 60
-    found = minutes(pipeline, range(later, later + 960, STEP))
-    found += minutes(pipeline, range(later + 960, later + 960 + 1440, STEP), both=False)
-    assert [fact.opened for fact in changes(found)] == [True]  # sixteen hours more
+    later = (first + 16 + (1 - first - 29) % 7) * 24 * 60  # a Monday, of which the morning is missing
+    told = changes(minutes(pipeline, range((first + 16) * 24 * 60, later, STEP), both=False))
+    told += changes(minutes(pipeline, range(later, later + 5 * 24 * 60, STEP), both=False))
+    assert [fact.opened for fact in told] == [True]
+
+
+def test_one_outage_is_no_pause_of_its_own() -> None:
+    pipeline = two()
+    minutes(pipeline, range(0, 8 * 24 * 60, STEP))
+    told = []
+    for day in (8, 10):
+        noon = day * 24 * 60
+        told += changes(minutes(pipeline, range(noon, noon + 600, STEP), both=False))
+        told += changes(minutes(pipeline, range(noon + 600, noon + 48 * 60, STEP)))
+    assert [fact.opened for fact in told] == [True, False, True, False]
+
+
+def test_a_reference_without_a_pause_is_waited_for_as_long_only_as_it_is_unwatched() -> None:
+    rows = 8 * 24 * 60
+    table = {"age": seeded().normal(size=rows)}
+    times = at(0) + np.arange(rows) * MINUTE
+    gap = (np.arange(rows) // 60) % 24 < 18
+    steady = Reference.fit(table, timestamps=times, window_ns=HOUR)
+    nights = Reference.fit({"age": table["age"][gap]}, timestamps=times[gap], window_ns=HOUR)
+    waits = [
+        make_pipeline(reference=each, length=STEP * MINUTE).series[KEY].features.operator(NO_DATA_RULE).limit(at(0))
+        for each in (steady, nights, REFERENCE)
+    ]
+    assert waits == [7 * HOUR, 64 * HOUR, 3 * DAY + HOUR]  # seven nights of six hours, half as long again
 
 
 def test_a_pause_that_was_jumped_over_is_told_with_its_end() -> None:
@@ -91,8 +126,8 @@ def test_a_pause_that_was_jumped_over_is_told_with_its_end() -> None:
     slow, quick = two(), two()
     for pipeline in (slow, quick):
         minutes(pipeline, range(0, 60, STEP))
-    step_by_step = minutes(slow, range(60, 60 + 12 * 60, STEP), both=False)
-    back = 60 + 12 * 60
+    back = 60 + 4 * 24 * 60
+    step_by_step = minutes(slow, range(60, back, STEP), both=False)
     step_by_step += minutes(slow, range(back, back + STEP, STEP))
     at_once = feed(quick, make_batch([at(back)]), until=at(back + STEP))
 
@@ -114,8 +149,8 @@ def test_where_nothing_comes_at_all_time_goes_on_as_the_clock_does() -> None:
 
     assert changes(pipeline.rest(began + 12 * HOUR)) == []  # nobody knows whether all is read
     idle(pipeline, began + HOUR)
-    assert changes(pipeline.rest(began + 6 * HOUR)) == []
-    told = changes(pipeline.rest(began + 7 * HOUR))
+    assert changes(pipeline.rest(began + 3 * DAY)) == []
+    told = changes(pipeline.rest(began + 3 * DAY + HOUR))
     assert sorted(str(fact.key) for fact in told) == ["churn/3", "churn/4"]
     assert pipeline.rest(began + 30 * DAY) == []
 
@@ -136,7 +171,7 @@ def test_a_restart_begins_the_silence_anew_where_nothing_comes() -> None:
     idle(fresh, later + HOUR)
 
     assert changes(fresh.rest(later + HOUR)) == []
-    assert [fact.opened for fact in changes(fresh.rest(later + 8 * HOUR))] == [True]
+    assert [fact.opened for fact in changes(fresh.rest(later + 3 * DAY + 2 * HOUR))] == [True]
 
 
 @pytest.mark.parametrize("restarts", [False, True])

@@ -45,6 +45,7 @@ ERRORS: list[tuple[Any, bool]] = [
         for failed in (True, 1, -1, 99, 500, 503, "503", 404.5, 1e9, "true", "timeout", "OK", " ", "é" * 90)
     ),
     *((failed, True) for failed in ({"code": 5}, ["x"], {"a": {}})),
+    (10**540, True),
 ]
 NO_ERRORS = [float("nan"), float("inf")]
 TRUTH = Truth(BINARY, positive="yes", negative="no")
@@ -104,7 +105,7 @@ def test_a_latency_is_seconds_or_counted_under_its_reason(
 
 
 @pytest.mark.parametrize("skipped", range(3))
-@pytest.mark.parametrize(("said", "failed"), ERRORS, ids=repr)
+@pytest.mark.parametrize(("said", "failed"), ERRORS, ids=lambda said: repr(said)[:20])
 def test_an_error_is_what_is_no_success(said: Any, failed: bool, skipped: int) -> None:
     decoded = read(decoder(skipped=skipped), [event(ms=1, error=said)] * 2)
 
@@ -112,6 +113,15 @@ def test_an_error_is_what_is_no_success(said: Any, failed: bool, skipped: int) -
     assert reasons(decoded) == {}
     [fact] = of(decoded.facts, RequestsServed)
     assert (fact.told, fact.failed) == (2, 2 * failed)
+
+
+@pytest.mark.parametrize("skipped", range(3))
+def test_a_broken_latency_is_no_more_than_a_day_of_the_sum(skipped: int) -> None:
+    decoded = read(decoder(skipped=skipped), [event(ms=1.7e308), event(ms=1.7e308), event(ms=500)])
+
+    [fact] = of(decoded.facts, RequestsServed)
+    assert fact.seconds == 2 * 24 * 60 * 60 + 0.5
+    assert fact.latencies.sum() == 3
 
 
 @pytest.mark.parametrize("skipped", range(3))
