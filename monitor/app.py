@@ -28,6 +28,8 @@ from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
+from monitor.series.contract import ContractSpec
+from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
@@ -85,7 +87,13 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     ]
     joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
     refuse_without_id(topic, fields, [each for each in series if each.key in truths])
-    return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance_of(configuration), joined)
+    future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
+    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs))
+
+
+def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
+    """The data contracts of those series that have one."""
+    return {spec.key: spec.contract for spec in specs if spec.contract is not None}
 
 
 def tolerance_of(configuration: Configuration) -> Nanos:
@@ -157,10 +165,20 @@ def topic_decoder(
     max_future: Nanos,
     tolerance: Nanos,
     joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
+    contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
-        return TopicDecoder(topic.name, series, fields, max_future, topic.format, tolerance=tolerance, joined=joined)
+        return TopicDecoder(
+            topic.name,
+            series,
+            fields,
+            max_future,
+            topic.format,
+            tolerance=tolerance,
+            joined=joined,
+            contracts=contracts,
+        )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 

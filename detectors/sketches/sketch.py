@@ -12,7 +12,17 @@ from detectors.layout import Layout, LayoutMismatchError
 from detectors.sketches.counting import count
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Hashes, Ids, IdSample
-from detectors.sketches.packed import HEADER, LENGTH, MAGIC, VERSION, WITH_GROUPS, WITH_IDS, PackedSketch
+from detectors.sketches.packed import (
+    HEADER,
+    LENGTH,
+    MAGIC,
+    VERSION,
+    WITH_GROUPS,
+    WITH_IDS,
+    WITH_VIOLATIONS,
+    PackedSketch,
+)
+from detectors.sketches.violations import Violations, all_violations
 
 MOST = np.iinfo(np.int64).max
 
@@ -22,7 +32,8 @@ class Sketch:
 
     `counts` is int64[layout.size], a ragged [features x cells] matrix; every row of events adds one to each feature's
     row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one; `groups` what the rows
-    belong to, sessions or users, None where that is not told.
+    belong to, sessions or users, None where that is not told. `violations` are the rules of a data contract that rows break, those
+    rows among them that are counted nowhere else; None where none does.
 
     >>> from detectors import CategoricalFeature
     >>> sketch = Sketch.empty(Layout((), (CategoricalFeature("plan", ("free", "pro")),)))
@@ -31,16 +42,23 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows", "violations")
 
     def __init__(
-        self, layout: Layout, rows: int, counts: Ints, ids: Ids | None = None, groups: GroupSizes | None = None
+        self,
+        layout: Layout,
+        rows: int,
+        counts: Ints,
+        ids: Ids | None = None,
+        groups: GroupSizes | None = None,
+        violations: Violations | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
         self.counts = counts
         self.ids = ids
         self.groups = groups
+        self.violations = violations
 
     @classmethod
     def empty(cls, layout: Layout) -> Self:
@@ -70,6 +88,10 @@ class Sketch:
         if self.groups is not None:
             self.groups.update(hashes)
 
+    def violate(self, found: Violations) -> None:
+        """Take the rules of a data contract that rows break, those of rows that are not counted included."""
+        self.violations = all_violations(self.violations, found)
+
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
@@ -77,6 +99,7 @@ class Sketch:
         self.rows += other.rows
         self.ids = _both(self.ids, other.ids)
         self.groups = _all(self.groups, other.groups)
+        self.violations = all_violations(self.violations, other.violations)
 
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
@@ -87,26 +110,30 @@ class Sketch:
             self.ids = self.ids.less(part.ids)
         if self.groups is not None and part.groups is not None:
             self.groups = self.groups.less(part.groups)
+        if self.violations is not None and part.violations is not None:
+            self.violations = self.violations.less(part.violations)
 
     def merge(self, other: "Sketch") -> "Sketch":
         """Return the sketch of both together: integer addition, so order never matters."""
         self.layout.same_as(other.layout)
         ids, groups = _both(self.ids, other.ids), _all(self.groups, other.groups)
-        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups)
+        violations = all_violations(self.violations, other.violations)
+        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups, violations)
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
-        return Sketch(self.layout, self.rows, self.counts.copy(), _both(self.ids, None), _all(self.groups, None))
+        ids, groups = _both(self.ids, None), _all(self.groups, None)
+        return Sketch(self.layout, self.rows, self.counts.copy(), ids, groups, self.violations)
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
-        return PackedSketch(self.layout, self.rows, self.counts, self.ids, self.groups)
+        return PackedSketch(self.layout, self.rows, self.counts, self.ids, self.groups, self.violations)
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
         counts = kept.counts.astype(np.int64)
-        return cls(kept.layout, kept.rows, counts, _both(kept.ids, None), _all(kept.groups, None))
+        return cls(kept.layout, kept.rows, counts, _both(kept.ids, None), _all(kept.groups, None), kept.violations)
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
@@ -149,15 +176,15 @@ class Sketch:
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the sketch is damaged: its checksum does not fit")
         _, version, width, layout_id, rows = HEADER.unpack_from(data)
-        if not VERSION <= version <= WITH_GROUPS:
-            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_GROUPS}")
+        if not VERSION <= version <= WITH_VIOLATIONS:
+            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_VIOLATIONS}")
         if layout_id.hex() != layout.id:
             raise LayoutMismatchError(f"the sketch belongs to layout {layout_id.hex()}, not to {layout.id}")
         body = data[HEADER.size : -4]
-        ids, groups = None, None
+        ids, groups, violations = None, None, None
         if version > VERSION:
             body, rest = body[: width * layout.size], body[width * layout.size :]
-            ids, groups = _behind(version, rest)
+            ids, groups, violations = _behind(version, rest)
         if width not in {1, 2, 4, 8} or len(body) != width * layout.size:
             raise ValueError(f"the sketch should have {layout.size} counts of 1, 2, 4 or 8 bytes")
         counts = np.frombuffer(body, dtype=f"<u{width}").astype(np.int64)
@@ -167,18 +194,27 @@ class Sketch:
             raise ValueError(f"the sketch is damaged: more ids than its {rows} rows")
         if groups is not None and groups.rows > rows:
             raise ValueError(f"the sketch is damaged: more rows of groups than its {rows} rows")
-        return cls(layout, rows, counts, ids, groups)
+        return cls(layout, rows, counts, ids, groups, violations)
 
 
-def _behind(version: int, data: bytes) -> tuple[Ids | None, GroupSizes | None]:
-    """The ids and the groups behind the counts. Raises ValueError for damaged bytes."""
+def _behind(version: int, data: bytes) -> tuple[Ids | None, GroupSizes | None, Violations | None]:
+    """The ids, the groups and the violations behind the counts. Raises ValueError for damaged bytes."""
     if version == WITH_IDS:
-        return Ids((IdSample.from_bytes(data),)), None
+        return Ids((IdSample.from_bytes(data),)), None, None
+    first, rest = _cut(data)
+    ids = Ids((IdSample.from_bytes(first),)) if first else None
+    if version == WITH_GROUPS:
+        return ids, GroupSizes.from_bytes(rest), None
+    second, last = _cut(rest)
+    return ids, GroupSizes.from_bytes(second) if second else None, Violations.from_bytes(last)
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes]:
+    """The bytes whose length stands before them, and those behind. Raises ValueError for damaged bytes."""
     if len(data) < LENGTH.size:
         raise ValueError("the sketch is damaged: it ends before its groups")
     last = LENGTH.size + LENGTH.unpack_from(data)[0]
-    ids = Ids((IdSample.from_bytes(data[LENGTH.size : last]),)) if last > LENGTH.size else None
-    return ids, GroupSizes.from_bytes(data[last:])
+    return data[LENGTH.size : last], data[last:]
 
 
 def _all(one: GroupSizes | None, other: GroupSizes | None) -> GroupSizes | None:

@@ -1,6 +1,7 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
 from monitor.facts.alerts import AlertChanged, AlertEscalated, AlertSeen, LevelChanged, RetrainDecided
+from monitor.facts.contract import ContractBroken, ContractSample
 from monitor.facts.daemon import (
     CheckpointFailed,
     CheckpointSaved,
@@ -104,6 +105,7 @@ Fact = (
     | PerformanceJudged
     | JoinCounted
     | LabelDelays
+    | ContractBroken
 )
 
 __all__ = [
@@ -118,6 +120,8 @@ __all__ = [
     "CheckpointFailed",
     "CheckpointSaved",
     "ClassCoverage",
+    "ContractBroken",
+    "ContractSample",
     "DaemonStarted",
     "DaemonStopped",
     "DecisionEnded",

@@ -5,6 +5,7 @@ from typing import Any
 
 from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
+from monitor.series.contract import ContractSpec
 from monitor.series.features import feature_view
 from monitor.series.judging import Judging
 from monitor.series.performance import PerformanceSpec
@@ -23,6 +24,7 @@ class SeriesSpec:
     retraining: RetrainPolicy
     others: tuple[ViewSpec[Any], ...] = ()
     performance: PerformanceSpec | None = None  # None: no labels are joined
+    contract: ContractSpec | None = None  # None: none is checked
 
     @property
     def reference(self) -> Reference:

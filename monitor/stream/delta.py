@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, SeriesKey
 from monitor.stream.sketches import AdditiveSketch, SketchSpec
+from monitor.stream.violations import RowViolations
 
 
 @dataclass(
@@ -28,19 +29,33 @@ class PaneRows:
     codes: NDArray[np.int32]
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
+    violations: RowViolations | None = None
 
     @property
     def rows(self) -> int:
         """How many events."""
         return len(self.numeric)
 
+    @property
+    def excluded(self) -> int:
+        """How many of them are counted as violations alone."""
+        return 0 if self.violations is None else self.violations.exclusions
+
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Count them into the pane's sketch."""
-        sketch.update(self.numeric, self.codes)
-        if self.ids is not None:
-            sketch.identify(self.ids)
-        if self.groups is not None:
-            sketch.assign(self.groups)
+        numeric, codes, ids, groups = self.numeric, self.codes, self.ids, self.groups
+        if self.violations is not None:
+            if (found := self.violations.counted()) is not None:
+                sketch.violate(found)
+            if self.violations.excluded is not None:
+                kept = ~self.violations.excluded
+                numeric, codes = numeric[kept], codes[kept]
+                ids, groups = (None if each is None else each[kept] for each in (ids, groups))
+        sketch.update(numeric, codes)
+        if ids is not None:
+            sketch.identify(ids)
+        if groups is not None:
+            sketch.assign(groups)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +68,13 @@ class PaneCounts:
     @property
     def rows(self) -> int:
         """How many events."""
-        return self.sketch.rows
+        return self.sketch.rows + self.excluded
+
+    @property
+    def excluded(self) -> int:
+        """How many of them are counted as violations alone."""
+        violations = self.sketch.violations
+        return 0 if violations is None else violations.excluded
 
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Add the counts to the pane's sketch."""
@@ -119,19 +140,21 @@ def _panes(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     first, last = int(batch.event_times.min()), int(batch.event_times.max())
     start = first - first % slide
     if last < start + slide:
-        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids, batch.groups)}
+        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids, batch.groups, batch.violations)}
     return _shared_out(batch, slide)
 
 
 def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     """Share out a batch that belongs to several panes: sorted by pane once, then run by run."""
     times, numeric, codes, ids, groups = batch.event_times, batch.numeric, batch.codes, batch.ids, batch.groups
+    violations = batch.violations
     starts = times - times % slide
     steps = np.diff(starts)
     if (steps < 0).any():
         order = np.argsort(starts, kind="stable")
         times, starts, numeric, codes = times[order], starts[order], numeric[order], codes[order]
         ids, groups = (None if each is None else each[order] for each in (ids, groups))
+        violations = None if violations is None else violations.where(order)
         steps = np.diff(starts)
     bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
     earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
@@ -142,6 +165,7 @@ def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
             codes[first:end],
             None if ids is None else ids[first:end],
             None if groups is None else groups[first:end],
+            None if violations is None else violations.where(slice(first, end)),
         )
         for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
     }

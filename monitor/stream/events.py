@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.stream.violations import RowViolations
+
 Nanos = int
 """Event or processing time: nanoseconds since the Unix epoch, UTC."""
 
@@ -67,7 +69,7 @@ class EventBatch:
     category codes. Columns stand in the order of the series' layout. `unseen_categories` are a few of the new categories, for
     display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
     `ids` uint64[n] are hashes of the events' ids, 0 where one has none; None where none are read. `groups` the same of what events
-    belong to.
+    belong to. `violations` are the rules of a data contract that rows break; None where none does.
     """
 
     key: SeriesKey
@@ -80,6 +82,7 @@ class EventBatch:
     view: str = FEATURES
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
+    violations: RowViolations | None = None
 
     def __len__(self) -> int:
         return len(self.event_times)
@@ -94,6 +97,7 @@ class EventBatch:
             unseen_categories=(),
             ids=None if self.ids is None else self.ids[which],
             groups=None if self.groups is None else self.groups[which],
+            violations=None if self.violations is None else self.violations.where(which),
         )
 
 

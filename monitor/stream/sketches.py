@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Layout, PackedSketch, Sketch
+from detectors.sketches.violations import Violations
 
 
 class Counted(Protocol):
@@ -31,6 +32,13 @@ class AdditiveSketch(Counted, Protocol):
 
     def assign(self, hashes: NDArray[np.uint64]) -> None:
         """Take what the same rows belong to, as hashes; 0 is nothing."""
+
+    @property
+    def violations(self) -> Violations | None:
+        """Rows by the rule of a contract that they break."""
+
+    def violate(self, found: Violations) -> None:
+        """Take the rules of a contract that rows break, those rows included that are not counted."""
 
     def add(self, other: Any, /) -> None:
         """Add the counts of another, loose or put away."""

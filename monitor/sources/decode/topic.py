@@ -10,8 +10,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.facts import EventsAhead, Fact
+from monitor.facts import ContractBroken, EventsAhead, Fact
+from monitor.series.contract import ContractSpec
 from monitor.sources.base import TopicRecords
+from monitor.sources.decode.broken import BrokenSampler
+from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
 from monitor.sources.decode.unseen import UnseenSampler, spread
@@ -25,6 +28,7 @@ from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Par
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+WRONG_TYPE = "wrong_type"  # why a field is unusable: an object, or a list
 UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
 
 
@@ -60,6 +64,7 @@ class TopicDecoder:
         *,
         tolerance: Nanos = TOLERANCE,
         joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
+        contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
     ) -> None:
         self.topic = topic
         self._joined = joined
@@ -72,6 +77,12 @@ class TopicDecoder:
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
+        self._contracts = {
+            key: RowContract(self._holds.series[key], contract)
+            for key, contract in contracts.items()
+            if key in self._holds.series
+        }
+        self._broken = BrokenSampler()
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:
@@ -84,8 +95,10 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         self._sample_unknown(records.values, counts, latest)
         told = list[Told]()
+        objects = 0
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
-            rows += read.rows
+            before, objects = objects, counts.fields[WRONG_TYPE]
+            rows += self._check(read.rows, decoded, now, objects=objects > before)
             told.append((places, read.times))
         self._see(records, told, decoded)
         rows = self._join(rows, decoded, counts)
@@ -93,8 +106,23 @@ class TopicDecoder:
         for at, most in self._unseen.places(len(rows), len(records.values), now).items():
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
-        decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
+        decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def _check(
+        self, rows: Sequence[SeriesRows], decoded: Decoded, now: Nanos, *, objects: bool
+    ) -> Sequence[SeriesRows]:
+        """Hold rows against the contract of their series, where it has one. `objects`: some stood where values are expected."""
+        return rows if not self._contracts else [self._checked(part, decoded, now, objects=objects) for part in rows]
+
+    def _checked(self, part: SeriesRows, decoded: Decoded, now: Nanos, *, objects: bool) -> SeriesRows:
+        contract = self._contracts.get(part.series.key)
+        found = None if contract is None else contract.check(part, objects=objects)
+        if contract is None or found is None:
+            return part
+        samples = tuple(self._broken.samples(part, contract, found, now))
+        decoded.facts.append(ContractBroken(part.series.key, found.counts, samples))
+        return replace(part, violations=found)
 
     def _readings(
         self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
@@ -113,9 +141,10 @@ class TopicDecoder:
         mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
-        own = self._join(mapped.rows, decoded, counts)
+        held = self._check(mapped.rows, decoded, LATEST_NANOS, objects=True)
+        own = self._join([*held], decoded, counts)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
-        decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
+        decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
 
     def _join(self, rows: list[SeriesRows], decoded: Decoded, counts: DecodeCounts) -> list[SeriesRows]:
@@ -182,7 +211,16 @@ class TopicDecoder:
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
         columns = rows.times, rows.numeric, rows.codes
-        return EventBatch(rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids, groups=rows.groups)
+        ids, groups = rows.ids, rows.groups
+        return EventBatch(
+            rows.series.key,
+            self.topic,
+            *columns,
+            offsets=offsets,
+            ids=ids,
+            groups=groups,
+            violations=rows.violations,
+        )
 
 
 def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence[int], NDArray[np.int64]]:

@@ -13,6 +13,7 @@ from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.stream.events import Nanos
+from monitor.stream.violations import RowViolations
 
 TOMBSTONE = (
     "tombstone"  # a message without a value, as compacted topics have them: no event, and nothing is wrong with it
@@ -110,7 +111,8 @@ class SeriesRows:
     `ids` uint64[n] are hashes of the rows' ids, 0 where a row has none; None where no id is read. `groups` the same of what
     rows belong to. Where rows are joined, `more` uint64[n] are further bits of their ids, and `messages` int64[n] the place of
     each row's message.
-    `look` gives the values of a row at some paths, for words; it may have to read the message again.
+    `look` gives the values of a row at some paths, for words; it may have to read the message again, as may `reread`, which gives
+    rows, rising, with their values as they came; None: by `look`. `violations` are the rules of a contract that rows break.
     """
 
     series: SeriesFields
@@ -122,6 +124,8 @@ class SeriesRows:
     groups: NDArray[np.uint64] | None = None
     more: NDArray[np.uint64] | None = None
     messages: NDArray[np.intp] | None = None
+    reread: Callable[[NDArray[np.intp]], Rows] | None = None
+    violations: RowViolations | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ constexpr int32_t UNMONITORED = -1, ODD = -2;
 constexpr size_t MAX_BYTES = 1 << 20;
 constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanoseconds
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
+constexpr uint64_t UNUSABLE_BITS = 0x7FF8000000000001;  // a NaN that says: something is there, but no number (values.py)
 constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none: no UTF-8, so none can
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
@@ -218,6 +219,12 @@ class Reader {
     return true;
   }
 
+  static double unusable() {
+    double value;
+    std::memcpy(&value, &UNUSABLE_BITS, sizeof value);
+    return value;
+  }
+
   bool number(int slot, int depth) {
     Number found;
     string_view text;
@@ -225,9 +232,9 @@ class Reader {
       case 'n': return in_.literal("null") && without(slot, missing);
       case 't': return in_.literal("true") && with(slot, 1);
       case 'f': return in_.literal("false") && with(slot, 0);
-      case '"': return in_.string(text, scratch_) && without(slot, number_as_text);
+      case '"': return in_.string(text, scratch_) && without(slot, number_as_text, unusable());
       case '{':
-      case '[': return in_.skip(depth) && without(slot, wrong_type);
+      case '[': return in_.skip(depth) && without(slot, wrong_type, unusable());
       case 'N': return in_.literal("NaN") && without(slot, non_finite);
       case 'I': return in_.literal("Infinity") && without(slot, non_finite, INFINITE);
       default: break;

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
+from monitor.sources.formats.json.documents import reread
 from monitor.sources.formats.json.structs import plan_series
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.stream.events import ANY_VERSION, Nanos
@@ -90,7 +91,7 @@ class TopicScanner:
         columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
         placed = np.flatnonzero(scanned.series >= 0) if self._series[0].wide else None
         known, groups, more = _identities(self._series[0], ids[:, :rows])
-        return [SeriesRows(*columns, known, groups, more, placed)]
+        return [SeriesRows(*columns, known, groups, more, placed, partial(self._reread, values, scanned, 0))]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -105,8 +106,8 @@ class TopicScanner:
         _scan.scan_each(self._shapes, values, self._unit, latest, *arrays)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
-        look = partial(self._look_at, values, scanned)
-        return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, look))
+        again = partial(self._look_at, values, scanned), partial(self._reread, values, scanned)
+        return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, *again))
 
     def _cut(
         self,
@@ -118,6 +119,7 @@ class TopicScanner:
         codes: NDArray[np.int32],
         ids: NDArray[np.uint64],
         look: Callable[[int, int, Iterable[Path]], Sequence[object]],
+        again: Callable[[int, NDArray[np.intp]], Rows],
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = first = 0
@@ -131,7 +133,7 @@ class TopicScanner:
                 columns = series, times[row : row + taken], numeric, coded, partial(look, place)
                 placed = order[row : row + taken] if series.wide else None
                 known, groups, more = _identities(series, found)
-                yield SeriesRows(*columns, known, groups, more, placed)
+                yield SeriesRows(*columns, known, groups, more, placed, partial(again, place))
             row += taken
             first += size * identities
             number += size * width
@@ -142,6 +144,10 @@ class TopicScanner:
     ) -> Sequence[object]:
         """Read the message that gave a row of a series again."""
         return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
+
+    def _reread(self, values: Sequence[bytes | None], scanned: Scanned, series: int, rows: NDArray[np.intp]) -> Rows:
+        """The rows of a series with their values as they came."""
+        return reread(values, np.flatnonzero(scanned.series == series), rows)
 
 
 def _identities(series: SeriesFields, ids: NDArray[np.uint64]) -> tuple[Hashes | None, Hashes | None, Hashes | None]:

@@ -1,0 +1,46 @@
+"""What a value that breaks a contract is called: of each rule a few, read again."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from detectors.contract.report import SHOWN
+from detectors.contract.values import each_once, shown
+from detectors.sketches.violations import Rule
+from monitor.explain.samples import legible
+from monitor.facts import ContractSample
+from monitor.series.contract import ID, TIME
+from monitor.sources.decode.contract import RowContract, raw_columns
+from monitor.sources.formats.base import SeriesRows
+from monitor.stream.events import MINUTE, Nanos
+from monitor.stream.violations import RowViolations
+
+SILENT = "required", "max_missing"  # there is nothing to show
+
+
+class BrokenSampler:
+    """Of each rule at most three values a minute, so that its cost is bounded whatever comes. Ids are not shown."""
+
+    def __init__(self) -> None:
+        self._shown: dict[Rule, int] = {}
+        self._since: Nanos = 0
+
+    def samples(
+        self, part: SeriesRows, contract: RowContract, found: RowViolations, now: Nanos
+    ) -> Iterator[ContractSample]:
+        """Some values, in words."""
+        if abs(now - self._since) >= MINUTE:
+            self._shown, self._since = {}, now
+        for rule, broken in zip(found.rules, found.rows, strict=True):
+            left = SHOWN - self._shown.get(rule, 0)
+            names = contract.columns_of(rule)
+            if left <= 0 or rule[1] in SILENT or ID in names or TIME in names:
+                continue
+            rows = np.flatnonzero(broken)[:left]
+            self._shown[rule] = self._shown.get(rule, 0) + rows.size
+            columns = [
+                each_once(column)
+                for column in raw_columns(part, rows, [contract.path(name) for name in names]).values()
+            ]
+            for row in range(rows.size):
+                yield ContractSample(rule, legible(" beside ".join(shown(column, row) for column in columns)))
