@@ -52,7 +52,7 @@ class NumberColumn:
         self._at = at
         self._rules = rules
         self._typeless = rules.rules.type is None and not rules.asks_words
-        self._plain = (rules.rules.is_number and rules.rules.values is None or self._typeless) and not compared
+        self._plain = ((rules.rules.is_number and rules.rules.values is None) or self._typeless) and not compared
         self._words = not rules.rules.is_number and rules.rules.type is not ColumnType.TIME and rules.asks_words
         timed = rules.rules.type is ColumnType.TIME
         self._rereads = self._words or timed  # a text may be what is asked for
