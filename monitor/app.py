@@ -20,7 +20,7 @@ from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
-from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
@@ -34,6 +34,7 @@ from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import Source
+from monitor.sources.decode.contract import seen_by
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
@@ -94,6 +95,13 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
 def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
     """The data contracts of those series that have one."""
     return {spec.key: spec.contract for spec in specs if spec.contract is not None}
+
+
+def contract_columns(configuration: Configuration, spec: SeriesSpec) -> frozenset[str]:
+    """The columns of a contract that the mapping of some topic sees."""
+    layout = spec.reference.layout
+    topics = configuration.settings.event_topics
+    return frozenset(name for topic in topics for name in seen_by(SeriesFields(spec.key, layout, fields_of(topic))))
 
 
 def tolerance_of(configuration: Configuration) -> Nanos:
@@ -420,6 +428,12 @@ def build_board(configuration: Configuration) -> Board:
         },
         performance={spec.key: {} for spec in configuration.specs if spec.performance is not None},
     )
+    for spec in configuration.specs:
+        if spec.contract is not None:
+            seen = contract_columns(configuration, spec)
+            held = spec.contract.contract.version, tuple(spec.contract.rules(seen)), tuple(spec.contract.left_out(seen))
+            topics = [topic.name for topic in configuration.settings.event_topics]
+            board.expect_contract(spec.key, ContractBoard(*held, spec.contract.exclude), topics)
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
         targets=[(target.name, target.type) for target in configuration.targets],

@@ -235,14 +235,15 @@ class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
     `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `ids` are those
-    of the rows, None where no row had one; `groups` what they belong to.
+    of the rows, None where no row had one; `groups` what they belong to. `arrived` are the rows and those that are left out of them.
     """
 
-    __slots__ = ("all", "counts", "groups", "ids", "layout", "missing", "rows", "some", "unseen", "usable")
+    __slots__ = ("all", "arrived", "counts", "groups", "ids", "layout", "missing", "rows", "some", "unseen", "usable")
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
+        self.arrived = sketch.rows + (0 if sketch.violations is None else sketch.violations.excluded)
         self.counts = sketch.counts
         self.ids = sketch.ids
         self.groups = sketch.groups

@@ -88,6 +88,7 @@ class WindowClosed:
     """A window was closed and judged. `ids`: None where no row has one.
 
     `group_rows`: how many rows the group of a row has, over those of the reference's usual window; None where either is not known.
+    `violations`: columns and rules of a data contract with the rows that break them, of which `excluded` are none of `rows`.
     """
 
     key: SeriesKey
@@ -97,6 +98,8 @@ class WindowClosed:
     quality: Sequence[FeatureQuality]
     ids: WindowIds | None = None
     group_rows: float | None = None
+    violations: tuple[tuple[str, str, int], ...] = ()
+    excluded: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.quality, list):  # as msgspec reads a sequence

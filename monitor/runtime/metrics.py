@@ -143,6 +143,12 @@ METRICS: dict[str, Spec] = {
     "driftd_join_predictions_total": Spec(
         "counter", "Predictions that wait for labels, and those that cannot: late, without_id", (*SERIES, "outcome")
     ),
+    "driftd_contract_violations_total": Spec(
+        "counter",
+        "Events that break a rule of the model's data contract, by the contract's column and rule, late ones included; an event may "
+        "break several",
+        (*SERIES, "field", "rule"),
+    ),
     "driftd_calibration_info": Spec(
         "gauge",
         "1; week or day: the reference follows these hours; pooled: all hours alike; learnt_…: taught by live traffic; cold: effect sizes alone",

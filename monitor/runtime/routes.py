@@ -34,7 +34,7 @@ def models(board: Board) -> Iterator[dict[str, Any]]:
         rules.setdefault(key, []).append(rule)
     for key, series in board.series.items():
         item = model(key, series, board.watermark, rules.get(key, []), held_by(board, key))
-        yield item | {"performance": performance(board.performance.get(key))}
+        yield item | {"performance": performance(board.performance.get(key)), "contract": contract(board, key)}
 
 
 Held = tuple[Mapping[str, LevelChanged], Mapping[str, BaselineTrails]]  # by feature: its level, and its recent past
@@ -79,6 +79,30 @@ def one_model(board: Board, name: str) -> list[dict[str, Any]]:
     if not found:
         raise KeyError(f"there is {', '.join(dict.fromkeys(key.model for key in board.series))}")
     return found
+
+
+def contract(board: Board, key: SeriesKey) -> dict[str, Any] | None:
+    """What of the last window breaks the data contract, by its columns and rules; null where the model has none."""
+    shown, window = board.contracts.get(key), board.series[key].window
+    if shown is None:
+        return None
+    rows = 0 if window is None else window.rows + window.excluded
+    return {
+        "version": shown.version,
+        "rows": rows,
+        "excluded": None if not shown.exclude else 0 if window is None else window.excluded,
+        "violations": [
+            {
+                "field": column,
+                "rule": rule,
+                "count": count,
+                "share": count / max(rows, 1),
+                "samples": list(board.broken.get((key, (column, rule)), ())),
+            }
+            for column, rule, count in (() if window is None else window.violations)
+        ],
+        "not_checked": list(shown.left_out),
+    }
 
 
 def performance(judged: Mapping[Nanos, PerformanceJudged] | None) -> list[dict[str, Any]] | None:

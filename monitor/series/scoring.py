@@ -64,6 +64,9 @@ class FeatureScoring(Scoring[Sketch]):
             columns.append(scorer.columns(tally, columns))
         quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, ids, self._group_rows(tally))
+        if (broken := window.sketch.violations) is not None:
+            found = tuple((column, rule, count) for (column, rule), count in sorted(broken.counts.items()))
+            closed = replace(closed, violations=found, excluded=broken.excluded)
         return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
 
     def _group_rows(self, window: Tally) -> float | None:
