@@ -18,9 +18,10 @@ from detectors.contract import ColumnRules, ColumnType, Ordering
 from detectors.contract.contract import SIGNS
 from detectors.contract.judging import JudgedRows, Ordered, RowRules
 from detectors.contract.values import EXACT, each_once
-from detectors.features import LARGEST, Bools, Floats
+from detectors.features import Bools, Floats
 from detectors.sketches.violations import Rule
 from monitor.series.contract import ID, SHARE, TIME, ContractSpec
+from monitor.sources.decode.contract_numbers import NumberBlock, is_plain
 from monitor.sources.formats.base import SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields
 from monitor.sources.formats.values import unusable
@@ -48,11 +49,10 @@ Look = Callable[[SeriesRows, bool], Found | None]
 class NumberColumn:
     """A column that is decoded to numbers."""
 
-    def __init__(self, at: int, rules: RowRules, *, compared: bool) -> None:
+    def __init__(self, at: int, rules: RowRules) -> None:
         self._at = at
         self._rules = rules
         self._typeless = rules.rules.type is None and not rules.asks_words
-        self._plain = ((rules.rules.is_number and rules.rules.values is None) or self._typeless) and not compared
         self._words = not rules.rules.is_number and rules.rules.type is not ColumnType.TIME and rules.asks_words
         timed = rules.rules.type is ColumnType.TIME
         self._rereads = self._words or timed  # a text may be what is asked for
@@ -64,24 +64,12 @@ class NumberColumn:
         """Judge it."""
         del objects
         values = part.numeric[:, self._at]
-        if self._plain and self._kept(values):
-            return None
         judged, there = self._rules.judge(values), unusable(values)
         if not self._rereads:
             wrong = judged.wrong | there if self._rules.rules.is_number else judged.wrong
             judged = JudgedRows(judged.missing & ~there, wrong, judged.broken, judged.ordered)
             there = np.zeros(0, dtype=np.bool_)
         return Found(judged, self._unsure(values, there))
-
-    def _kept(self, values: Floats) -> bool:
-        """Whether all are there and within bounds, at a glance."""
-        least, most = values.min(), values.max()  # NaN where there is one
-        rules = self._rules
-        if not (least > max(-LARGEST, -LARGEST if rules.least is None else rules.least) and most < LARGEST):
-            return False
-        if rules.most is not None and most > rules.most:
-            return False
-        return rules.rules.type is not ColumnType.INTEGER or bool((np.rint(values) == values).all())
 
     def _unsure(self, values: Floats, there: Bools) -> Unsure:
         unsure = there if there.size else np.zeros(values.size, dtype=np.bool_)
@@ -112,6 +100,7 @@ class CodeColumn:
                 spellings[code].add(self._verdict(text))
         verdicts = [next(iter(found)) if len(found) == 1 else self.UNSURE for found in spellings.values()]
         self._verdicts = np.array([*verdicts, self._of_unseen(table), self.MISSING], dtype=np.uint8)
+        self._known_kept = not any(verdicts)
         self._with_objects = self._verdicts.copy()
         self._with_objects[self._missing] = self.UNSURE
 
@@ -138,7 +127,10 @@ class CodeColumn:
 
     def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
         """Judge it."""
-        flags = (self._with_objects if objects else self._verdicts)[part.codes[:, self._at]]
+        codes = part.codes[:, self._at]
+        if self._known_kept and codes.max() < self._missing - 1:
+            return None
+        flags = (self._with_objects if objects else self._verdicts)[codes]
         if not flags.any():
             return None
         missing, wrong, unknown, odd, unsure = (
@@ -212,10 +204,17 @@ class RowContract:
             each for each in spec.contract.comparisons if each.left in self.seen and each.right in self.seen
         ]
         compared = {name for each in self._comparisons for name in (each.left, each.right)}
+        plain = {
+            name: at
+            for at, (name, _) in enumerate(series.numeric[: series.own[0]])
+            if name in spec.contract.columns and name not in compared and is_plain(spec.contract.columns[name])
+        }
+        numbers = {at: (name, RowRules(spec.contract.columns[name])) for name, at in plain.items()}
+        self._numbers = NumberBlock(numbers, series.own[0])
         self._columns = [
-            Checked(name, self.seen[name], each, look_of(series, name, each, compared=name in compared))
+            Checked(name, self.seen[name], each, look_of(series, name, each))
             for name, rules in spec.contract.columns.items()
-            if name in self.seen and (asks(rules) or name in compared)
+            if name in self.seen and name not in plain and (asks(rules) or name in compared)
             for each in (RowRules(rules),)
         ]
 
@@ -232,13 +231,14 @@ class RowContract:
         """The rules that rows break; None where all keep them. `objects` may stand where a category is expected."""
         found = {column: known for column in self._columns if (known := column.look(part, objects)) is not None}
         judged = dict(self._judged(part, found))
-        broken = dict(chain(*(_broken(column, each) for column, each in judged.items())))
+        broken = self._numbers.broken(part)
+        broken |= dict(chain(*(_broken(column, each) for column, each in judged.items())))
         ordered = {column.name: each.ordered for column, each in judged.items()}
         broken |= {(each.left, str(each)): rows for each, rows in self._compare(ordered)}
         broken = {rule: rows for rule, rows in broken.items() if rows.any()}
         if not broken:
             return None
-        rows = np.array(list(broken.values()))
+        rows = np.stack(list(broken.values()))
         return RowViolations(tuple(broken), rows, self._excluded(tuple(broken), rows))
 
     def _excluded(self, rules: tuple[Rule, ...], rows: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
@@ -293,13 +293,13 @@ def seen_by(series: SeriesFields) -> dict[str, Path]:
     return seen | {TIME: series.fields.timestamp}
 
 
-def look_of(series: SeriesFields, name: str, rules: RowRules, *, compared: bool) -> Look:
+def look_of(series: SeriesFields, name: str, rules: RowRules) -> Look:
     """How a column of the contract is judged."""
     if name in {ID, TIME}:
         return IdColumn(rules) if name == ID else TimeColumn(rules)
     numeric = [name for name, _ in series.numeric]
     if name in numeric:
-        return NumberColumn(numeric.index(name), rules, compared=compared)
+        return NumberColumn(numeric.index(name), rules)
     if rules.rules.type is not None and rules.rules.type.is_ordered:
         return RawColumn()
     at = [name for name, _ in series.categorical].index(name)
