@@ -200,10 +200,10 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             plan=plan,
             learn_for=model.learn_for,
             model_budget=settings.alerting.false_alarms_per_month,
+            contract=contract_spec(model, base),
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
         performance=performance,
-        contract=contract_spec(model, base),
     )
 
 

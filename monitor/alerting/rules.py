@@ -10,7 +10,8 @@ from detectors.charts import IncidentKind
 
 BUDGET_RULE, SELF_CHECK_RULE = "drift", "calibration"  # the budget's own; the first is also its charts' detector
 LATENESS_RULE, REACHABILITY_RULE = "lateness", "reachability"  # those of the stream
-OUR_RULES = frozenset({BUDGET_RULE, SELF_CHECK_RULE, LATENESS_RULE, REACHABILITY_RULE})
+CONTRACT_RULE = "contract"  # that of a data contract
+OUR_RULES = frozenset({BUDGET_RULE, SELF_CHECK_RULE, LATENESS_RULE, REACHABILITY_RULE, CONTRACT_RULE})
 INCIDENT_RULES = OUR_RULES - {SELF_CHECK_RULE}  # those that are told as incidents
 
 OF_QUALITY = frozenset({"missing", "unseen", "volume"})  # detectors of explicit rules

@@ -8,17 +8,34 @@ import numpy as np
 
 from detectors import Reference
 from detectors.charts import IncidentKind, duplicates
+from detectors.sketches.violations import Rule
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import LATENESS_RULE, REACHABILITY_RULE
+from monitor.alerting.rules import CONTRACT_RULE, LATENESS_RULE, REACHABILITY_RULE
 from monitor.explain.samples import Samples
 from monitor.explain.stream import explain_late, explain_silence, late_cause
-from monitor.explain.words import explain, explain_days, explain_duplicates, explain_rows, explain_warnings
-from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
+from monitor.explain.words import (
+    explain,
+    explain_broken,
+    explain_days,
+    explain_duplicates,
+    explain_rows,
+    explain_warnings,
+)
+from monitor.facts import (
+    AlertChanged,
+    AlertEscalated,
+    AlertSeen,
+    CalibrationLearnt,
+    ContractBroken,
+    Fact,
+    RetrainDecided,
+)
 from monitor.stream.events import FEATURES, EventBatch, Nanos, Partition, SeriesKey
 
 WARNINGS = 2  # numbers that tell of warnings: seen, due
+NAMED = 2  # values that break a rule
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
 Alert = TypeVar("Alert", AlertSeen, AlertChanged)
 Subject = tuple[str, IncidentKind]  # of an alert: its rule, and what it is about
@@ -45,6 +62,14 @@ class Explainer:
         worded: Worded = {}
         held = list(facts)  # for identities to last
         return [self._explained(fact, worded) for fact in held]
+
+    def hear(self, facts: Iterable[Fact]) -> None:
+        """Keep a few of the values that break contracts."""
+        for fact in facts:
+            if isinstance(fact, ContractBroken):
+                broken = self._narrators[fact.key].broken
+                for sample in fact.samples:
+                    broken[sample.rule] = (*broken.get(sample.rule, ()), sample.words)[-NAMED:]
 
     def _explained(self, fact: Fact, worded: Worded) -> Fact:
         match fact:
@@ -85,6 +110,7 @@ class Narrator:
 
     def __init__(self, reference: Reference, behind: Behind = dict) -> None:
         self.samples = Samples(reference.layout)
+        self.broken: dict[Rule, tuple[str, ...]] = {}  # the last values that break a contract
         self._behind = behind
         self.learn(reference)
 
@@ -124,7 +150,7 @@ class Narrator:
         counts = np.frombuffer(evidence.counts, dtype="<i8")
         if not counts.size:
             return ""
-        if evidence.detector in {LATENESS_RULE, REACHABILITY_RULE}:
+        if evidence.detector in {LATENESS_RULE, REACHABILITY_RULE, CONTRACT_RULE}:
             return self._of_stream(evidence, *counts.tolist())
         if evidence.feature == volume.FEATURE:
             return explain_rows(*counts.tolist())
@@ -137,7 +163,11 @@ class Narrator:
         return explain(feature, feature.counts, counts, evidence.chart, self.samples)
 
     def _of_stream(self, evidence: Evidence, *counts: int) -> str:
-        """What is wrong with a topic, or with a partition."""
+        """What is wrong with a topic, with a partition, or with a column of a contract."""
+        if evidence.detector == CONTRACT_RULE:
+            count, rows, allowed = counts
+            samples = self.broken.get((evidence.feature, evidence.chart), ())
+            return explain_broken(evidence.chart, count, rows, allowed, samples)
         if evidence.detector == REACHABILITY_RULE:
             return explain_silence(*counts)
         behind, (late, events) = self._behind(), counts

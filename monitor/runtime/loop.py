@@ -92,6 +92,7 @@ class Loop:
         if self._clock_jumped(now):
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
+        self._explainer.hear(facts)
         facts += self._pipeline.ingest(arrived, now)
         facts += self._explainer.explain([*self._pipeline.advance(), *self._silence(poll, now), *self._decide(now)])
         facts += self._rows.see(facts)

@@ -15,7 +15,7 @@ from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
-from monitor.alerting.rules import BUDGET_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, Severity
 from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceJudged
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
@@ -516,8 +516,8 @@ def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Va
     """What is told of the incidents of each series by kind, of several the most."""
     for key, series in board.series.items():
         for kind in KINDS if BUDGET_RULE in series.rules else ():
-            alert = board.alerts.get((key, BUDGET_RULE, kind))
-            yield (*_labels(key), kind.value), 0 if alert is None else told(alert)
+            alerts = [board.alerts.get((key, rule, kind)) for rule in (BUDGET_RULE, CONTRACT_RULE)]
+            yield (*_labels(key), kind.value), max(0 if alert is None else told(alert) for alert in alerts)
         stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in BY_STREAM]
         yield (*_labels(key), IncidentKind.SERVICE.value), max(0 if alert is None else told(alert) for alert in stream)
 

@@ -14,6 +14,7 @@ from monitor.series.alerts import Teller
 from monitor.series.charts import ChartBudget
 from monitor.series.effects import EffectBudget
 from monitor.series.history import History, VolumeScorer
+from monitor.series.holding import ContractHeld
 from monitor.series.incident import IncidentAlert
 from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
@@ -54,7 +55,16 @@ def build(key: SeriesKey, judging: Judging) -> tuple[FeatureScoring, Sequence[Op
     ]
     rules = [Rules(_alerts(key, judging))] if judging.rules else []
     stream = LateEvents(key, reference.hash, judging.window_length), Reachability(key, reference.hash)
-    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *budgets, *stream]
+    held = [apart(ContractHeld(key, judging), budgets)] if judging.contract_rules else []
+    return FeatureScoring(key, judging, scorers, history), [bank, *rules, *held, *budgets, *stream]
+
+
+def apart(contract: ContractHeld, budgets: Sequence[ChartBudget | EffectBudget | Learning]) -> ContractHeld:
+    """The contract's incident beside that of bad data: of a column that one of them tells of the other is silent."""
+    for each in budgets:
+        if isinstance(each, ChartBudget):
+            contract.told_already, each.told_already = each.quality_told, contract.told
+    return contract
 
 
 def _budgets(key: SeriesKey, judging: Judging) -> Sequence[ChartBudget | EffectBudget | Learning]:

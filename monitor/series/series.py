@@ -24,7 +24,11 @@ class SeriesSpec:
     retraining: RetrainPolicy
     others: tuple[ViewSpec[Any], ...] = ()
     performance: PerformanceSpec | None = None  # None: no labels are joined
-    contract: ContractSpec | None = None  # None: none is checked
+
+    @property
+    def contract(self) -> ContractSpec | None:
+        """The data contract that its events are held against; None: none is checked."""
+        return self.judging.contract
 
     @property
     def reference(self) -> Reference:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE, LATENESS_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
+from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, LATENESS_RULE, REACHABILITY_RULE, SELF_CHECK_RULE
 from monitor.explain.words import OF_STREAM, VERBS
 from monitor.facts import AlertChanged, AlertSeen
 from monitor.html.evidence import said
@@ -128,6 +128,7 @@ ADVICE = {
 }
 STREAM_ADVICE = {
     LATENESS_RULE: "Raise lateness to how late events come, or idle_after; see which producer writes late.",
+    CONTRACT_RULE: "See which producer writes what the contract forbids; driftd contract check tells it of a file. If it was meant, edit the contract.",
     REACHABILITY_RULE: "Bring the broker, or the way to it, back: windows close by themselves once it answers.",
 }
 DRIFT_ADVICE = "See the first feature below: how it is now beside the reference, and since when. Was it meant (a campaign, a release, a new market), or has something upstream changed?"
