@@ -140,7 +140,7 @@ class CodeColumn:
         return Found(judged, unsure if unsure.any() else None)
 
 
-class TimeColumn:
+class EventTimeColumn:
     """The event time, which every row has."""
 
     def __init__(self, rules: RowRules) -> None:
@@ -185,7 +185,7 @@ def nothing_judged(rows: int) -> JudgedRows:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedColumn:
     """One column of a contract that rows are held against: where messages have it, and what its columns tell."""
 
     name: str
@@ -212,7 +212,7 @@ class RowContract:
         numbers = {at: (name, RowRules(spec.contract.columns[name])) for name, at in plain.items()}
         self._numbers = NumberBlock(numbers, series.own[0])
         self._columns = [
-            Checked(name, self.seen[name], each, look_of(series, name, each))
+            CheckedColumn(name, self.seen[name], each, look_of(series, name, each))
             for name, rules in spec.contract.columns.items()
             if name in self.seen and name not in plain and (asks(rules) or name in compared)
             for each in (RowRules(rules),)
@@ -254,7 +254,9 @@ class RowContract:
         compared = next((each for each in self._comparisons if (each.left, str(each)) == (name, said)), None)
         return [name] if compared is None else [compared.left, compared.right]
 
-    def _judged(self, part: SeriesRows, found: Mapping[Checked, Found]) -> Iterator[tuple[Checked, JudgedRows]]:
+    def _judged(
+        self, part: SeriesRows, found: Mapping[CheckedColumn, Found]
+    ) -> Iterator[tuple[CheckedColumn, JudgedRows]]:
         """What is found of each column, the rows read again of which columns do not tell."""
         unsure = [known.unsure for known in found.values() if known.unsure is not None]
         if not unsure:
@@ -296,7 +298,7 @@ def seen_by(series: SeriesFields) -> dict[str, Path]:
 def look_of(series: SeriesFields, name: str, rules: RowRules) -> Look:
     """How a column of the contract is judged."""
     if name in {ID, TIME}:
-        return IdColumn(rules) if name == ID else TimeColumn(rules)
+        return IdColumn(rules) if name == ID else EventTimeColumn(rules)
     numeric = [name for name, _ in series.numeric]
     if name in numeric:
         return NumberColumn(numeric.index(name), rules)
@@ -350,7 +352,7 @@ def _put(before: Bools | None, size: int, rows: NDArray[np.intp], now: Bools | N
     return found
 
 
-def _broken(column: Checked, judged: JudgedRows) -> Iterator[tuple[Rule, Bools]]:
+def _broken(column: CheckedColumn, judged: JudgedRows) -> Iterator[tuple[Rule, Bools]]:
     """What of a column is broken, as `driftd contract check` calls it."""
     rules = column.rules.rules
     if rules.type is not None:

@@ -30,6 +30,8 @@ from monitor.facts import (
     CalibrationLearnt,
     CheckpointSaved,
     ClassCoverage,
+    ContractBroken,
+    ContractSample,
     EventsCounted,
     EventsRejected,
     Fact,
@@ -51,7 +53,7 @@ from monitor.facts import (
     WindowScored,
     WindowSpan,
 )
-from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.http import MOST_CONNECTIONS, Connection, Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
@@ -100,6 +102,7 @@ WINDOW = WindowClosed(
     (FeatureQuality("age", 0.1, 0.2, -1.5), FeatureQuality(ODD, 0.0, 0.5)),
     WindowIds(80, 60.0, 0.25, 0.01),
     3.5,
+    (("age", "max", 2),),
 )
 IDLE = SeriesKey("idle", "*")
 LEARNT = CalibrationLearnt(
@@ -163,6 +166,7 @@ FACTS: list[Fact] = [
         left_out={"score_outside": 1},
     ),
     JoinCounted(CHURN, "label", {"joined": 8}),
+    ContractBroken(CHURN, {("age", "max"): 2}, (ContractSample(("age", "max"), "130"),)),
     JoinCounted(CHURN, "prediction", {"ok": 10}),
     LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
 ]
@@ -180,6 +184,8 @@ class Scene:
                 SeriesKey("idle", "*"): SeriesBoard("def", 10),
             }
         )
+        shown = ContractBoard("2", (("age", "max"),), ("__id__: unique asks of all events before",))
+        board.expect_contract(CHURN, shown, ["t"])
         board.expect(topics=["t"], targets=[("trainer", "webhook"), ("board", "kanban")], rules=[(CHURN, "drift")])
         self.telemetry = Telemetry(board, self.clock.now)
         status = DaemonStatus(
@@ -396,6 +402,13 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
             },
         ],
         "alerts": ["drift"],
+        "contract": {
+            "version": "2",
+            "rows": 100,
+            "excluded": None,
+            "violations": [{"field": "age", "rule": "max", "count": 2, "share": 0.02, "samples": ["130"]}],
+            "not_checked": ["__id__: unique asks of all events before"],
+        },
         "performance": [
             {
                 "age": "7d",

@@ -29,6 +29,8 @@ from monitor.facts import (
     CheckpointFailed,
     CheckpointSaved,
     ClassCoverage,
+    ContractBroken,
+    ContractSample,
     DaemonStarted,
     DaemonStopped,
     DecisionEnded,
@@ -174,6 +176,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         DaemonStopped(),
         JUDGED,
         JoinCounted(CHURN, "label", {"joined": 3}),
+        ContractBroken(CHURN, {("age", "max"): 2}, (ContractSample(("age", "max"), "130"),)),
         LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
     )
 }
