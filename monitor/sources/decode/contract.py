@@ -211,6 +211,7 @@ class RowContract:
         }
         numbers = {at: (name, RowRules(spec.contract.columns[name])) for name, at in plain.items()}
         self._numbers = NumberBlock(numbers, series.own[0])
+        series.bounds = self._numbers.bounds
         self._columns = [
             CheckedColumn(name, self.seen[name], each, look_of(series, name, each))
             for name, rules in spec.contract.columns.items()

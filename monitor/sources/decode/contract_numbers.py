@@ -15,6 +15,7 @@ from monitor.sources.formats.values import unusable
 
 MISSING, WRONG, LOW, HIGH = range(4)
 CHUNK = 1024  # rows at a time: what twenty columns of them take stays in the cache of a core
+NOBODY = np.empty(0, dtype=np.intp)
 ALMOST = float(np.nextafter(LARGEST, 0))  # the largest number that is not missing
 
 
@@ -49,14 +50,27 @@ class NumberBlock:
         if not self.rules:
             return {}
         block = part.numeric.T[: self._width]
-        found = [odd for first in range(0, block.shape[1], CHUNK) for odd in self._odd(block, first)]
-        if not found:
+        columns, rows = self._suspects(block) if part.suspects is None else part.suspects
+        if not columns.size:
             return {}
-        columns, rows = (np.concatenate(each) for each in zip(*found, strict=True))
         cells = self._kinds(block[columns, rows], columns)
         rules = self._places[:, columns]
         cells &= rules >= 0
         return self._spread(rules[cells], np.broadcast_to(rows, cells.shape)[cells], block.shape[1])
+
+    @property
+    def bounds(self) -> list[tuple[float, float, bool]]:
+        """What each number is to lie within, for those who read it."""
+        least, most = self._least[:, 0].tolist(), self._most[:, 0].tolist()
+        return list(zip(least, most, self._is_whole.tolist(), strict=True)) if self.rules else []
+
+    def _suspects(self, block: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Columns and rows of the cells that are not within bounds."""
+        found = [odd for first in range(0, block.shape[1], CHUNK) for odd in self._odd(block, first)]
+        if not found:
+            return NOBODY, NOBODY
+        columns, rows = (np.concatenate(each) for each in zip(*found, strict=True))
+        return columns, rows
 
     def _odd(self, block: Floats, first: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Columns and rows of the cells of a chunk that are not within bounds."""

@@ -71,17 +71,17 @@ class TopicDecoder:
         self.fields = fields
         self.max_future = max_future
         self._holds = TopicFields(series, fields)
+        self._contracts = {  # first: who reads numbers asks for their bounds
+            key: RowContract(self._holds.series[key], contract)
+            for key, contract in contracts.items()
+            if key in self._holds.series
+        }
         self.format = decoder_of(form, self._holds)
         quick = self.format.readers if isinstance(self.format, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
-        self._contracts = {
-            key: RowContract(self._holds.series[key], contract)
-            for key, contract in contracts.items()
-            if key in self._holds.series
-        }
         self._broken = BrokenSampler()
 
     @property

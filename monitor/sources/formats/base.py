@@ -112,7 +112,8 @@ class SeriesRows:
     rows belong to. Where rows are joined, `more` uint64[n] are further bits of their ids, and `messages` int64[n] the place of
     each row's message.
     `look` gives the values of a row at some paths, for words; it may have to read the message again, as may `reread`, which gives
-    rows, rising, with their values as they came; None: by `look`. `violations` are the rules of a contract that rows break.
+    rows, rising, with their values as they came; None: by `look`. `suspects` are columns and rows of the numbers that are not within
+    the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break.
     """
 
     series: SeriesFields
@@ -125,6 +126,7 @@ class SeriesRows:
     more: NDArray[np.uint64] | None = None
     messages: NDArray[np.intp] | None = None
     reread: Callable[[NDArray[np.intp]], Rows] | None = None
+    suspects: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
     violations: RowViolations | None = None
 
 

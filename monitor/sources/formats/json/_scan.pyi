@@ -13,6 +13,7 @@ def shape(
     modelless: bool,
     features: int,
     coded: int,
+    bounds: list[tuple[float, float, bool]],
 ) -> Shape: ...
 def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(
@@ -27,6 +28,7 @@ def scan(
     codes: NDArray[np.int32],
     ids: NDArray[np.uint64],
     totals: NDArray[np.int64],
+    suspects: list[bytes],
 ) -> int: ...
 def route(
     shape: Shape,
@@ -48,4 +50,5 @@ def scan_each(
     ids: NDArray[np.uint64],
     sizes: NDArray[np.int64],
     totals: NDArray[np.int64],
+    suspects: list[bytes],
 ) -> None: ...
