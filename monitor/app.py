@@ -20,7 +20,7 @@ from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
-from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
@@ -29,10 +29,13 @@ from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
+from monitor.series.contract import ContractSpec
+from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import Source
+from monitor.sources.decode.contract import seen_by
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
@@ -87,7 +90,20 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     ]
     joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
     refuse_without_id(topic, fields, [each for each in series if each.key in truths])
-    return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance_of(configuration), joined)
+    future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
+    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs))
+
+
+def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
+    """The data contracts of those series that have one."""
+    return {spec.key: spec.contract for spec in specs if spec.contract is not None}
+
+
+def contract_columns(configuration: Configuration, spec: SeriesSpec) -> frozenset[str]:
+    """The columns of a contract that the mapping of some topic sees."""
+    layout = spec.reference.layout
+    topics = configuration.settings.event_topics
+    return frozenset(name for topic in topics for name in seen_by(SeriesFields(spec.key, layout, fields_of(topic))))
 
 
 def tolerance_of(configuration: Configuration) -> Nanos:
@@ -159,10 +175,20 @@ def topic_decoder(
     max_future: Nanos,
     tolerance: Nanos,
     joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
+    contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
-        return TopicDecoder(topic.name, series, fields, max_future, topic.format, tolerance=tolerance, joined=joined)
+        return TopicDecoder(
+            topic.name,
+            series,
+            fields,
+            max_future,
+            topic.format,
+            tolerance=tolerance,
+            joined=joined,
+            contracts=contracts,
+        )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 
@@ -414,6 +440,12 @@ def build_board(configuration: Configuration) -> Board:
         estimated={spec.key: None for spec in configuration.specs if spec.judging.estimate is not None},
         requests=requests_begun(configuration),
     )
+    for spec in configuration.specs:
+        if spec.contract is not None:
+            seen = contract_columns(configuration, spec)
+            held = spec.contract.contract.version, tuple(spec.contract.rules(seen)), tuple(spec.contract.left_out(seen))
+            topics = [topic.name for topic in configuration.settings.event_topics]
+            board.expect_contract(spec.key, ContractBoard(*held, spec.contract.exclude), topics)
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
         targets=[(target.name, target.type) for target in configuration.targets],

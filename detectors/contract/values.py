@@ -20,6 +20,7 @@ TIMES = "Mm"  # numpy's kinds: moments and spans
 SCALARS = (str, bool, int, float, np.generic, Decimal)
 NOT_A_TIME = int(np.iinfo(np.int64).min)  # how numpy stores NaT
 LATEST = 2**63 - 1
+LAST_EXACT = 2**63 - 1024  # the float before 2^63
 NONE = type(None)
 EXACT = 2.0**53  # up to here a float tells whole numbers apart
 MOST_SHOWN = 40  # characters of a value
@@ -194,8 +195,10 @@ def _epochs(column: NDArray[Any], unit: int, missing: Bools) -> Ints:
     """Numbers in a unit as nanoseconds, int64[n]; those too far away stay at the ends."""
     bound = LATEST // unit
     if column.dtype.kind == "f":
-        whole = np.floor(np.where(missing, 0.0, np.clip(column, -float(bound), float(bound))))
-        rest = np.where(missing, 0.0, np.clip(column, -float(bound), float(bound))) - whole
+        last = float(min(bound, LAST_EXACT))  # as a float 2^63 - 1 is 2^63, which is no int64
+        clipped = np.where(missing, 0.0, np.clip(column, -last, last))
+        whole = np.floor(clipped)
+        rest = clipped - whole
         kept = np.clip(whole.astype(np.int64), -bound, bound - 1)
         return np.asarray(kept * unit + np.rint(rest * unit).astype(np.int64))
     return np.asarray(np.clip(column, -bound if column.dtype.kind == "i" else 0, bound).astype(np.int64) * unit)

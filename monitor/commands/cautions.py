@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from detectors import DETECTORS
-from monitor.app import COMPILED, fields_of
+from monitor.app import COMPILED, contract_columns, fields_of
 from monitor.commands.alarms import usual
 from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
@@ -29,6 +29,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     yield from few_rows_warnings(configuration)
     yield from group_warnings(configuration)
     yield from rule_warnings(configuration)
+    yield from contract_warnings(configuration)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
@@ -96,6 +97,14 @@ def rule_warnings(configuration: Configuration) -> Iterator[str]:
                         f"alerting.rules.{applied.name}: features: {pattern!r} matches nothing of {spec.key.model} "
                         f"that {applied.detector} can judge"
                     )
+
+
+def contract_warnings(configuration: Configuration) -> Iterator[str]:
+    """What a contract asks that the daemon does not check."""
+    for spec in configuration.specs:
+        if spec.contract is not None:
+            for words in spec.contract.left_out(contract_columns(configuration, spec)):
+                yield f"models.{spec.key.model}.contract: {words}; not checked live, `driftd contract check` does"
 
 
 def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:

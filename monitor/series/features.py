@@ -16,6 +16,7 @@ from monitor.series.effects import EffectBudget
 from monitor.series.estimating import Estimating
 from monitor.series.frozen import Frozen
 from monitor.series.history import History, VolumeScorer
+from monitor.series.holding import ContractHeld
 from monitor.series.incident import IncidentAlert
 from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
@@ -63,7 +64,16 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
         Reachability(key, reference.hash),
         NoData(key, windows, judging),
     )
-    return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *budgets, *stream, *estimating]
+    held = [apart(ContractHeld(key, judging), budgets)] if judging.contract_rules else []
+    return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *held, *budgets, *stream, *estimating]
+
+
+def apart(contract: ContractHeld, budgets: Sequence[ChartBudget | EffectBudget | Learning]) -> ContractHeld:
+    """The contract's incident beside that of bad data: of a column that one of them tells of the other is silent."""
+    for each in budgets:
+        if isinstance(each, ChartBudget):
+            contract.told_already, each.told_already = each.quality_told, contract.told
+    return contract
 
 
 def _budgets(key: SeriesKey, judging: Judging, frozen: Frozen) -> Sequence[ChartBudget | EffectBudget | Learning]:

@@ -65,6 +65,9 @@ class FeatureScoring(Scoring[Sketch]):
         quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
         more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
+        if (broken := window.sketch.violations) is not None:
+            found = tuple((column, rule, count) for (column, rule), count in sorted(broken.counts.items()))
+            closed = replace(closed, violations=found, excluded=broken.excluded)
         return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
 
     def _group_rows(self, window: Tally) -> float | None:

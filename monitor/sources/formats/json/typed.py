@@ -18,7 +18,7 @@ from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
 from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
-from monitor.sources.formats.json.documents import UNREADABLE, refusal
+from monitor.sources.formats.json.documents import UNREADABLE, refusal, reread
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
 from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, version_text
@@ -116,7 +116,9 @@ class TypedReader:
         held = [places[at] for at in kept.tolist()]
         look = partial(self._look_at, values, held)
         placed = None if not series.wide else np.array(held, dtype=np.intp)
-        return [SeriesRows(series, stamped, numeric, codes, look, ids, groups, more, placed)]
+        return [
+            SeriesRows(series, stamped, numeric, codes, look, ids, groups, more, placed, partial(reread, values, held))
+        ]
 
     def _look_at(self, values: Values, places: Sequence[int], row: int, paths: Iterable[Path]) -> Sequence[object]:
         return self._look(values[places[row]], paths)
