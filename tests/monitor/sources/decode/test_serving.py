@@ -20,7 +20,7 @@ from tests.fakes import NOON
 
 KEYS = [SeriesKey("churn", "1"), SeriesKey("fraud", "*")]
 REFERENCE = Reference.fit({"age": np.arange(100.0), "plan": ["free", "pro"] * 50})
-NOTHING = object()  # absent
+NOTHING = Ellipsis  # absent; told alike by every worker, as an object by its address is not
 LATENCIES: list[tuple[Any, float | None, str | None]] = [  # milliseconds as they come, seconds, what is wrong
     (0, 0.0, None),
     (250, 0.25, None),
