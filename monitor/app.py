@@ -29,7 +29,7 @@ from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
-from monitor.series.contract import ContractSpec
+from monitor.series.contract import ContractSpec, of_rows
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
@@ -99,11 +99,31 @@ def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
     return {spec.key: spec.contract for spec in specs if spec.contract is not None}
 
 
-def contract_columns(configuration: Configuration, spec: SeriesSpec) -> frozenset[str]:
-    """The columns of a contract that the mapping of some topic sees."""
-    layout = spec.reference.layout
-    topics = configuration.settings.event_topics
-    return frozenset(name for topic in topics for name in seen_by(SeriesFields(spec.key, layout, fields_of(topic))))
+def contract_columns(configuration: Configuration, spec: SeriesSpec) -> dict[str, frozenset[str]]:
+    """The columns of a series that each topic's mapping sees, by topic; of topics that may bring its events."""
+    layout, seen = spec.reference.layout, dict[str, frozenset[str]]()
+    for topic in configuration.settings.event_topics:
+        fields = fields_of(topic)
+        if fields.model_is in {None, spec.key.model}:
+            seen[topic.name] = frozenset(seen_by(SeriesFields(spec.key, layout, fields)))
+    return seen
+
+
+def not_checked(contract: ContractSpec, seen: Mapping[str, frozenset[str]]) -> list[str]:
+    """What of a contract is not checked live, in words: of all topics, or of the one that it is of."""
+    said: dict[str, list[str]] = {}
+    for topic, columns in seen.items():
+        for words in contract.left_out(columns):
+            said.setdefault(words, []).append(topic)
+    return [words if len(topics) == len(seen) else f"{', '.join(topics)}: {words}" for words, topics in said.items()]
+
+
+def contract_board(configuration: Configuration, spec: SeriesSpec, contract: ContractSpec) -> ContractBoard:
+    """What is shown of the contract of a series."""
+    seen = contract_columns(configuration, spec)
+    rules = {rule: 0 for columns in seen.values() for rule in contract.rules(columns)}
+    version, left_out = contract.contract.version, tuple(not_checked(contract, seen))
+    return ContractBoard(version, tuple(of_rows(rules)), left_out, contract.exclude)
 
 
 def tolerance_of(configuration: Configuration) -> Nanos:
@@ -145,7 +165,9 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
 def fields_of(topic: TopicSettings) -> FieldMap:
     """Where a topic's messages keep what is needed. Those of labels have no features."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
-    return fields if topic.kind != "labels" else replace(fields, features=(), label=fields.label or LABEL)
+    if topic.kind == "labels":
+        return replace(fields, features=(), label=fields.label or LABEL)
+    return replace(fields, predicts=topic.kind == "predictions")
 
 
 def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[SeriesFields]) -> None:
@@ -442,10 +464,8 @@ def build_board(configuration: Configuration) -> Board:
     )
     for spec in configuration.specs:
         if spec.contract is not None:
-            seen = contract_columns(configuration, spec)
-            held = spec.contract.contract.version, tuple(spec.contract.rules(seen)), tuple(spec.contract.left_out(seen))
             topics = [topic.name for topic in configuration.settings.event_topics]
-            board.expect_contract(spec.key, ContractBoard(*held, spec.contract.exclude), topics)
+            board.expect_contract(spec.key, contract_board(configuration, spec, spec.contract), topics)
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
         targets=[(target.name, target.type) for target in configuration.targets],

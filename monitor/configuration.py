@@ -217,19 +217,23 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             learn_for=model.learn_for,
             estimate=estimate_of(settings, model, reference),
             model_budget=settings.alerting.false_alarms_per_month,
-            contract=contract_spec(model, base),
+            contract=contract_spec(settings, model, base),
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
         performance=performance,
     )
 
 
-def contract_spec(model: ModelSettings, base: Path) -> ContractSpec | None:
+def contract_spec(settings: Settings, model: ModelSettings, base: Path) -> ContractSpec | None:
     """The data contract that a model's events are held against. Raises ConfigError."""
     told = model.contract
     if told is None:
         return None
     key, path = f"models.{model.name}.contract", base / told.path
+    if told.exclude and settings.alerting.false_alarms_per_month is None:
+        raise ConfigError(
+            f"{key}.exclude: true needs a budget, alerting.false_alarms_per_month: without one nobody is told of what is left out"
+        )
     if not path.is_file():
         raise ConfigError(f"{key}: {path} does not exist; make it with `driftd contract infer`")
     try:

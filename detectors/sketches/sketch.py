@@ -193,6 +193,11 @@ class Sketch:
         beyond[: self.layout.starts.size] += self.counts[self.layout.starts]
         return np.asarray(beyond)
 
+    @property
+    def arrived(self) -> int:
+        """The rows, and those that are left out of them."""
+        return self.rows + (0 if self.violations is None else self.violations.excluded)
+
     def tally(self) -> "Tally":
         """Return what several detectors ask for, worked out once."""
         return Tally(self)
@@ -337,7 +342,7 @@ class Tally:
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
-        self.arrived = sketch.rows + (0 if sketch.violations is None else sketch.violations.excluded)
+        self.arrived = sketch.arrived
         self.counts = sketch.counts
         self.ids = sketch.ids
         self.groups = sketch.groups

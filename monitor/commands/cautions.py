@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from detectors import DETECTORS
-from monitor.app import COMPILED, contract_columns, fields_of
+from monitor.app import COMPILED, contract_columns, fields_of, not_checked
 from monitor.commands.alarms import usual
 from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
@@ -103,7 +103,7 @@ def contract_warnings(configuration: Configuration) -> Iterator[str]:
     """What a contract asks that the daemon does not check."""
     for spec in configuration.specs:
         if spec.contract is not None:
-            for words in spec.contract.left_out(contract_columns(configuration, spec)):
+            for words in not_checked(spec.contract, contract_columns(configuration, spec)):
                 yield f"models.{spec.key.model}.contract: {words}; not checked live, `driftd contract check` does"
 
 

@@ -1,10 +1,10 @@
 """A data contract that is checked live: what of it can be, and what it excludes."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from detectors.contract import Contract
-from detectors.sketches.violations import Rule
+from detectors.sketches.violations import Rule, Violations
 
 ID, TIME = "__id__", "__time__"  # of an event, beside its features and `__prediction__`
 LEFT = "unique", "monotone"  # rules that ask of all rows before, in their order
@@ -38,6 +38,24 @@ class ContractSpec:
         for comparison in self.contract.comparisons:
             if not {comparison.left, comparison.right} <= set(seen):
                 yield f"{comparison}: one of the two is not seen"
+
+
+def broken_in(contract: ContractSpec | None, found: Violations, rows: int) -> Iterator[tuple[str, str, int]]:
+    """What of so many rows breaks a contract, by column and rule: a share that may be missing where it is exceeded."""
+    for (column, rule), count in sorted(found.counts.items()):
+        if rule != SHARE or count > _agreed(contract, column) * rows:
+            yield column, rule, count
+
+
+def _agreed(contract: ContractSpec | None, column: str) -> float:
+    """The share of rows that may lack a column; all of them, where none is agreed any more."""
+    rules = None if contract is None else contract.contract.columns.get(column)
+    return 1.0 if rules is None or rules.max_missing is None else rules.max_missing
+
+
+def of_rows(counts: Mapping[Rule, int]) -> dict[Rule, int]:
+    """The rules that a row alone breaks."""
+    return {rule: count for rule, count in counts.items() if rule[1] != SHARE}
 
 
 def is_asked(said: object) -> bool:

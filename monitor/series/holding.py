@@ -93,7 +93,7 @@ class ContractHeld(Operator[Sketch]):
         counts = Counter({(column, rule): count for column, rule, count in found.counts})
         if violations is not None:
             counts.update(violations.counts)
-        rows = found.rows + pane.sketch.rows + (0 if violations is None else violations.excluded)
+        rows = found.rows + pane.sketch.arrived
         held = [(column, rule, count) for (column, rule), count in sorted(counts.items())]
         self._subgroup = Subgroup(number, found.start, pane.end, rows, held)
 

@@ -10,12 +10,14 @@ import yaml
 
 from detectors import Reference
 from detectors.contract import infer, written
-from monitor.app import Daemon
+from monitor.app import Daemon, build_board, build_decoders
 from monitor.cli import main
 from monitor.commands.cautions import warnings
 from monitor.configuration import Configuration, load
+from monitor.facts import ContractBroken
 from monitor.settings import ConfigError, load_settings
-from monitor.stream.events import SECOND, Partition
+from monitor.sources.base import TopicRecords
+from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.fakes import NOON, ListSource, ManualClock
 
 P0 = Partition("predictions", 0)
@@ -41,10 +43,10 @@ def home(tmp_path: Path) -> Path:
 def configured(home: Path, contract: Any, **changes: Any) -> Configuration:
     settings = {
         "topics": [{"name": "predictions"}],
-        "models": [MODEL | ({} if contract is None else {"contract": contract}) | changes],
+        "models": [MODEL | ({} if contract is None else {"contract": contract})],
         "state": str(home / "state"),
         "http": {"port": 0},
-    }
+    } | changes
     (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
     return load(load_settings(home / "driftd.yaml"), home, {})
 
@@ -209,3 +211,51 @@ def test_a_contract_counts_in_the_hash_where_there_is_one(home: Path) -> None:
 
     assert len({without, plain, excluding}) == 3
     assert plain == configured(home, {"path": "c.yaml"}).config_hash
+
+
+def test_leaving_out_needs_somebody_who_is_told(home: Path) -> None:
+    with pytest.raises(ConfigError, match=r"models.churn.contract.exclude: true needs a budget"):
+        configured(home, {"path": "c.yaml", "exclude": True}, alerting={"false_alarms_per_month": None})
+
+
+def test_each_topic_says_what_of_a_contract_it_does_not_see(home: Path) -> None:
+    """One maps no id, and one brings features alone: of neither is missed what it cannot have."""
+    topics = [
+        {"name": "predictions"},
+        {"name": "other", "fields": {"id": ""}},
+        {"name": "features", "kind": "features"},
+    ]
+    Reference.fit({"age": [1.0, 2.0] * 50, "plan": ["free", "pro"] * 50, "y": [0.0, 1.0] * 50}, prediction="y").save(
+        home / "r.json"
+    )
+    rules = RULES | {"columns": RULES["columns"] | {"__prediction__": {"type": "number", "required": True}}}
+    (home / "c.yaml").write_text(yaml.safe_dump(rules))
+    configuration = configured(home, "c.yaml", topics=topics)
+
+    board = build_board(configuration)
+    decoders = build_decoders(configuration)
+    batch = [event(1, 5, "pro", id=1)]
+    found = {
+        name: [
+            rule
+            for fact in decoder.decode(TopicRecords(name, [0], batch), NOON + 60 * SECOND).facts
+            if isinstance(fact, ContractBroken)
+            for rule in fact.counts
+        ]
+        for name, decoder in decoders.items()
+    }
+
+    said = [
+        "other: __id__: is no feature, id or time that its events are mapped to",
+        "features: __prediction__: is no feature, id or time that its events are mapped to",
+    ]
+    assert list(board.contracts[SeriesKey("churn", "*")].left_out) == said
+    warned = [line for line in warnings(configuration) if line.startswith("models.churn.contract")]
+    assert warned == [
+        f"models.churn.contract: {words}; not checked live, `driftd contract check` does" for words in said
+    ]
+    assert found == {
+        "predictions": [("__prediction__", "required")],
+        "other": [("__prediction__", "required")],
+        "features": [],
+    }

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from detectors import Reference
 from detectors.contract import Check, Contract, contract_from
-from detectors.sketches.violations import Rule
+from detectors.sketches.violations import Rule, Violations
 from monitor.commands.contract_rows import paths_of, slots_of
 from monitor.facts import ContractBroken
-from monitor.series.contract import LEFT, ContractSpec
+from monitor.series.contract import LEFT, ContractSpec, broken_in
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.raw import RawDecoder
 from monitor.sources.decode.topic import TopicDecoder
@@ -56,7 +56,9 @@ events = st.fixed_dictionaries(
     optional={"id": values, "prediction": values},
 )
 BOUNDS = {"min": st.sampled_from([-1, 0, 0.5, 1]), "max": st.sampled_from([1, 2, 1e300])}
-SOME = st.lists(st.sampled_from(["free", "pro", "gold", "1", 1, True, "0", "03", 2.5]), min_size=1, max_size=3)
+SOME = st.lists(
+    st.sampled_from(["free", "pro", "gold", "1", 1, True, "0", "03", 2.5, 2**53 + 1]), min_size=1, max_size=3
+)
 COMMON = {"required": st.just(True)} | {"max_missing": st.sampled_from([0, 0.5])}
 PATTERN = st.sampled_from(["[a-z]+", "[0-9]*", "1|true|.*Z", "(?i)TRUE"])
 rules = st.one_of(
@@ -105,12 +107,12 @@ def decoder(contract: Contract, way: str = "compiled") -> TopicDecoder:
 
 def live(found: TopicDecoder, batches: list[list[bytes]]) -> Counter[Rule]:
     counts: Counter[Rule] = Counter()
+    rows, contract = 0, ContractSpec(found.contracts[KEY])
     for batch in batches:
-        decoded = found.decode(TopicRecords("t", [0] * len(batch), batch), NOON)
-        for fact in decoded.facts:
-            if isinstance(fact, ContractBroken):
-                counts.update(fact.counts)
-    return counts
+        for part in found.decode(TopicRecords("t", [0] * len(batch), batch), NOON).batches:
+            rows += len(part)
+            counts.update({} if part.violations is None else part.violations.counts)
+    return Counter({(column, rule): count for column, rule, count in broken_in(contract, Violations(counts), rows)})
 
 
 def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tuple[Counter[Rule], Counter[Rule]]:
@@ -127,7 +129,6 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
     changes = {change.column: change.change for change in report.schema}
     apart = {rule for rule in counts if changes.get(rule[0]) == "gone" and rule[1] in {"required", "max_missing"}}
     apart |= {rule for rule in counts if changes.get(rule[0]) == "type" and rule[1] == "type"}
-    apart |= {rule for rule in counts if rule[1] == "max_missing" and rule not in told}
     return told, Counter({rule: count for rule, count in counts.items() if rule not in apart})
 
 
@@ -136,6 +137,17 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
 @example(said={"a": {"type": "number"}}, held=[{"features": {"a": "1"}}, {"features": {"a": None}}], cut=0)
 @example(said={"code": {"matches": "[0-9]*"}}, held=[{"features": {"code": [1]}}, {"features": {"code": 1.5}}], cut=1)
 @example(said={"a": {"type": "time", "unit": "ns"}}, held=[{"features": {"a": 1e300}}], cut=0)
+@example(said={"a": {"type": "integer", "values": [2**53 + 1]}}, held=[{"features": {"a": 2**53 + 1}}], cut=0)
+@example(
+    said={"flag": {"type": "text", "required": True}},
+    held=[{"features": {"flag": 10**400}}, {"features": {}, "prediction": [1]}],
+    cut=1,
+)
+@example(
+    said={"a": {"type": "time", "unit": "s"}, "b": {"type": "time", "unit": "ns"}},
+    held=[{"features": {"a": 2**53 + 1, "b": 2**63}}, {"features": {"a": "2026-11-23T12:00:00Z", "b": "x"}}],
+    cut=1,
+)
 @example(
     said={"a": {"type": "time"}, "b": {"type": "time", "unit": "ns"}},
     held=[{"features": {"a": TS, "b": TS * 10**6 + 1}}],
@@ -182,3 +194,19 @@ def test_rows_are_masked_as_they_lie_in_the_batch() -> None:
         ("a", "max"): [False, True, False, False, True],
     }
     assert found.violations.where(np.array([1, 0])).counts == {("a", "max"): 1}
+
+
+def test_a_model_has_samples_of_its_own() -> None:
+    """Two models with one rule on one topic: the values of one are not shown in place of the other's."""
+    fields, contract = FieldMap(), ContractSpec(contract_of({"a": {"type": "number", "max": 5}}))
+    keys = [SeriesKey(name, "3") for name in ("churn", "fraud")]
+    series = [SeriesFields(key, REFERENCE.layout, fields) for key in keys]
+    found = TopicDecoder("t", series, fields, 600 * SECOND, contracts=dict.fromkeys(keys, contract))
+    batch = messages([{"model": key.model, "features": {"a": 9}} for key in keys for _ in range(5)])
+
+    decoded = found.decode(TopicRecords("t", [0] * 10, batch), NOON)
+
+    assert {fact.key.model: len(fact.samples) for fact in decoded.facts if isinstance(fact, ContractBroken)} == {
+        "churn": 3,
+        "fraud": 3,
+    }

@@ -14,17 +14,17 @@ from monitor.facts import ContractSample
 from monitor.series.contract import ID, TIME
 from monitor.sources.decode.contract import RowContract, raw_columns
 from monitor.sources.formats.base import SeriesRows
-from monitor.stream.events import MINUTE, Nanos
+from monitor.stream.events import MINUTE, Nanos, SeriesKey
 from monitor.stream.violations import RowViolations
 
 SILENT = "required", "max_missing"  # there is nothing to show
 
 
 class BrokenSampler:
-    """Of each rule at most three values a minute, so that its cost is bounded whatever comes. Ids are not shown."""
+    """Of each rule of a series at most three values a minute, so that its cost is bounded whatever comes. Ids are not shown."""
 
     def __init__(self) -> None:
-        self._shown: dict[Rule, int] = {}
+        self._shown: dict[tuple[SeriesKey, Rule], int] = {}
         self._since: Nanos = 0
 
     def samples(
@@ -36,7 +36,7 @@ class BrokenSampler:
         wanted = {
             rule: rows
             for rule, broken in zip(found.rules, found.rows, strict=True)
-            if (rows := self._wanted(rule, contract, broken)).size
+            if (rows := self._wanted((part.series.key, rule), contract, broken)).size
         }
         if not wanted:
             return
@@ -49,11 +49,11 @@ class BrokenSampler:
             for row in np.searchsorted(rows, those).tolist():
                 yield ContractSample(rule, legible(" beside ".join(shown(column, row) for column in columns)))
 
-    def _wanted(self, rule: Rule, contract: RowContract, broken: Bools) -> NDArray[np.intp]:
+    def _wanted(self, of: tuple[SeriesKey, Rule], contract: RowContract, broken: Bools) -> NDArray[np.intp]:
         """The rows of which a rule's values are to be shown."""
-        left = SHOWN - self._shown.get(rule, 0)
+        left, rule = SHOWN - self._shown.get(of, 0), of[1]
         if left <= 0 or rule[1] in SILENT or not {ID, TIME}.isdisjoint(contract.columns_of(rule)):
             return np.empty(0, dtype=np.intp)
         rows = np.flatnonzero(broken)[:left]
-        self._shown[rule] = self._shown.get(rule, 0) + rows.size
+        self._shown[of] = self._shown.get(of, 0) + rows.size
         return rows

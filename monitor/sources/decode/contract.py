@@ -23,7 +23,7 @@ from detectors.sketches.violations import Rule
 from monitor.series.contract import ID, SHARE, TIME, ContractSpec
 from monitor.sources.decode.contract_numbers import NumberBlock, is_plain
 from monitor.sources.formats.base import SeriesRows, only_rows
-from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields
+from monitor.sources.formats.fields import PREDICTION, CategoryTable, Path, SeriesFields
 from monitor.sources.formats.values import unusable
 from monitor.stream.violations import RowViolations
 
@@ -74,7 +74,7 @@ class NumberColumn:
     def _unsure(self, values: Floats, there: Bools) -> Unsure:
         unsure = there if there.size else np.zeros(values.size, dtype=np.bool_)
         if self._exact:
-            unsure = unsure | (np.abs(values) > EXACT)
+            unsure = unsure | (np.abs(values) >= EXACT)
         if self._typeless:
             unsure = unsure | np.isinf(values)  # of a whole number beyond all floats, which is there
         if self._flags:
@@ -207,7 +207,10 @@ class RowContract:
         plain = {
             name: at
             for at, (name, _) in enumerate(series.numeric[: series.own[0]])
-            if name in spec.contract.columns and name not in compared and is_plain(spec.contract.columns[name])
+            if name in self.seen
+            and name in spec.contract.columns
+            and name not in compared
+            and is_plain(spec.contract.columns[name])
         }
         numbers = {at: (name, RowRules(spec.contract.columns[name])) for name, at in plain.items()}
         self._numbers = NumberBlock(numbers, series.own[0])
@@ -291,6 +294,8 @@ def seen_by(series: SeriesFields) -> dict[str, Path]:
     """The columns that the mapping of a series sees, and where messages have them."""
     numbers, codes = series.own
     seen = dict([*series.numeric[:numbers], *series.categorical[:codes]])
+    if not series.fields.predicts:
+        seen.pop(PREDICTION, None)
     if series.id:
         seen[ID] = series.id
     return seen | {TIME: series.fields.timestamp}

@@ -10,8 +10,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.contract import Contract
 from monitor.facts import ContractBroken, EventsAhead, Fact
-from monitor.series.contract import ContractSpec
+from monitor.series.contract import ContractSpec, of_rows
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
@@ -90,6 +91,11 @@ class TopicDecoder:
         """The series that its messages may be of."""
         return self._holds.series
 
+    @property
+    def contracts(self) -> Mapping[SeriesKey, Contract]:
+        """The data contracts that its events are held against."""
+        return {key: held.spec.contract for key, held in self._contracts.items()}
+
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
@@ -122,7 +128,8 @@ class TopicDecoder:
         if contract is None or found is None:
             return part
         samples = tuple(self._broken.samples(part, contract, found, now))
-        decoded.facts.append(ContractBroken(part.series.key, found.counts, samples))
+        if counts := of_rows(found.counts):
+            decoded.facts.append(ContractBroken(part.series.key, counts, samples))
         return replace(part, violations=found)
 
     def _readings(

@@ -27,6 +27,7 @@ class FieldMap:
 
     `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up. An empty `group`: rows are
     on their own. `latency_unit` in seconds; `fine` are texts at the path of errors that are none.
+    Not `predicts`: rows have features alone.
     """
 
     timestamp: Path = ("ts",)
@@ -42,6 +43,7 @@ class FieldMap:
     latency_unit: float = 1.0
     error: Path = ()
     fine: tuple[str, ...] = ()
+    predicts: bool = True
     unit: Nanos = UNITS["ms"]
     model_is: str | None = None
     version_is: str | None = None

@@ -7,19 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detectors import Reference
+from detectors import Reference, Sketch
+from detectors.calibration import calibrate
 from detectors.charts import BudgetSpec, IncidentKind
 from detectors.contract import contract_from
+from detectors.sketches.violations import Violations
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import CONTRACT_RULE
 from monitor.explain.explainer import Explainer
-from monitor.facts import AlertChanged, AlertSeen, EventsCounted, Fact, WindowClosed
+from monitor.facts import AlertChanged, AlertSeen, ContractBroken, EventsCounted, Fact, WindowClosed
 from monitor.pipeline import Pipeline
 from monitor.series.contract import ContractSpec
+from monitor.series.lateness import LateEvents
+from monitor.series.material import Material
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
-from monitor.stream.events import MINUTE, SECOND, MicroBatch, Partition, SeriesKey
+from monitor.stream.events import HOUR, MINUTE, SECOND, MicroBatch, Partition, SeriesKey
+from monitor.stream.windows import SealedPane
 from tests.build import make_spec, of, restored
 from tests.charted import seeded
 from tests.fakes import NOON
@@ -149,8 +154,20 @@ def test_a_window_says_what_it_holds(known: Reference) -> None:
 
     [window] = of(scene.play(usual(rng)), WindowClosed)
 
-    assert window.violations == (("age", "min", 40), ("plan", "max_missing", 1), ("plan", "values", 1))
+    assert window.violations == (("age", "min", 40), ("plan", "values", 1))
     assert (window.rows, window.excluded) == (ROWS + 2, 0)
+
+
+def test_what_may_be_missing_now_and_then_breaks_nothing_until_too_much_is(known: Reference) -> None:
+    rng, scene = seeded(), Scene(known)
+    some, many = (
+        [(age, None) if at < rows else (age, plan) for at, (age, plan) in enumerate(usual(rng))] for rows in (20, 21)
+    )
+
+    facts = [*scene.play(some), *scene.play(many), *scene.play(usual(rng))]
+
+    assert of(facts, ContractBroken) == []
+    assert [window.violations for window in of(facts, WindowClosed)] == [(), (("plan", "max_missing", 21),)]
 
 
 def test_rows_that_break_the_contract_can_be_left_out(known: Reference) -> None:
@@ -163,7 +180,7 @@ def test_rows_that_break_the_contract_can_be_left_out(known: Reference) -> None:
 
     assert outcomes == {"ok": ROWS + 2 - 41, "excluded": 41}
     assert (window.rows, window.excluded) == (ROWS + 2 - 41, 41)
-    assert window.violations == (("age", "min", 40), ("plan", "max_missing", 1), ("plan", "values", 1))
+    assert window.violations == (("age", "min", 40), ("plan", "values", 1))
 
 
 def test_windows_of_nothing_but_excluded_rows_are_judged_all_the_same(known: Reference) -> None:
@@ -197,3 +214,36 @@ def test_going_on_from_a_snapshot_is_never_having_stopped(known: Reference) -> N
     assert [(change.since, change.after) for change in found] == [(change.since, change.after) for change in expected]
     assert expected
     assert of(second.pipeline.current(), AlertSeen)
+
+
+def test_rows_that_are_left_out_came_in_time(known: Reference) -> None:
+    """Nine in ten rows are left out, one in a hundred is late: that is no share of late events that matters."""
+    rng = seeded()
+    late = LateEvents(KEY, known.hash, MINUTE)
+    for minute in range(40):
+        sketch = Sketch.empty(known.layout)
+        sketch.update(rng.uniform(0, 100, (100, 1)), np.zeros((100, 1), dtype=np.int32))
+        sketch.violate(Violations({("age", "max"): 900}, 900))
+        late.on_late({"t": 10}, 0, minute * MINUTE)
+        late.on_pane(SealedPane(minute * MINUTE, (minute + 1) * MINUTE, sketch))
+
+    assert not late.alert.incident.open
+
+
+def test_rows_that_are_left_out_are_traffic_that_is_learnt(known: Reference) -> None:
+    """Hours of which nothing is kept teach how many rows come, and nothing of features."""
+    rng, learnt = seeded(), []
+    for left_out in (0, 30):
+        material = Material(known, HOUR, 0)
+        for hour in range(200):
+            sketch, out = Sketch.empty(known.layout), hour % 7 == 3 and hour < 7 * left_out
+            if not out:
+                sketch.update(rng.uniform(0, 100, (500, 1)), rng.integers(0, 2, (500, 1), dtype=np.int32))
+            else:
+                sketch.violate(Violations({("age", "type"): 500}, 500))
+            material.add(hour * HOUR, sketch)
+        learnt.append(calibrate(*material.counted(), material.total.counts))
+
+    assert learnt[1].arrival_rate.sd == pytest.approx(learnt[0].arrival_rate.sd)
+    assert learnt[1].rows == learnt[0].rows
+    assert learnt[1].windows < learnt[0].windows
