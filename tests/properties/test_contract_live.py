@@ -143,6 +143,8 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
     held=[{"features": {"flag": 10**400}}, {"features": {}, "prediction": [1]}],
     cut=1,
 )
+@example(said={"flag": {"max_missing": 0}}, held=[{"features": {"flag": 10**400}}, {"prediction": [1]}], cut=1)
+@example(said={"a": {"values": [0, 1, 2]}}, held=[{"features": {"a": a}} for a in (0, 1, True, False, 0.0)], cut=2)
 @example(
     said={"a": {"type": "time", "unit": "s"}, "b": {"type": "time", "unit": "ns"}},
     held=[{"features": {"a": 2**53 + 1, "b": 2**63}}, {"features": {"a": "2026-11-23T12:00:00Z", "b": "x"}}],

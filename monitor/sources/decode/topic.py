@@ -30,7 +30,7 @@ from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Par
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-WRONG_TYPE = "wrong_type"  # why a field is unusable: an object, or a list
+ODD = "wrong_type", "non_finite"  # why a field is unusable: an object or a list, a number beyond all others
 UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
 
 
@@ -104,7 +104,7 @@ class TopicDecoder:
         told = list[Told]()
         objects = 0
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
-            before, objects = objects, counts.fields[WRONG_TYPE]
+            before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             rows += self._check(read.rows, decoded, now, objects=objects > before)
             told.append((places, read.times))
         self._see(records, told, decoded)

@@ -90,6 +90,10 @@ def _told(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
     return path | {"fine": tuple(said["fine"])}
 
 
+class BeyondError(ValueError):
+    """A number is beyond all floats: it is no category."""
+
+
 class CategoryTable(dict[Any, int]):
     """Category text to code. What is not in it is worked out and not kept: events must not grow memory.
 
@@ -107,7 +111,9 @@ class CategoryTable(dict[Any, int]):
         if isinstance(value, str):
             return self.unseen
         text = canonical(value)
-        return self.unseen if text is None else self.get(text, self.unseen)
+        if text is None:
+            raise BeyondError
+        return self.get(text, self.unseen)
 
     def read(self, value: Any, reasons: Counter[str]) -> int:
         """The code of a value as it came; why it is none is counted."""

@@ -63,7 +63,10 @@ def category(value: Any, reasons: Counter[str]) -> str | None:
     if not isinstance(value, str | int | float):
         reasons["wrong_type"] += 1
         return None
-    return canonical(value)
+    text = canonical(value)
+    if text is None:  # a whole number beyond all floats
+        reasons["non_finite"] += 1
+    return text
 
 
 def is_writable(text: str) -> bool:
