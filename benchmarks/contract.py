@@ -1,7 +1,7 @@
 """What a data contract costs: events a second decoded, counted and judged with one, over those without one.
 
 Fed from memory, by the time that one core works, batch by batch in turn within a run: each batch goes to a daemon's parts with the contract that
-`driftd contract infer` writes of the reference, and to the same parts without. What counts is the ratio of the rates, over the second
+`driftd contract infer` writes of the reference, or one with a rule of another kind (OTHERS), and to the same parts without. What counts is the ratio of the rates, over the second
 half of the events.
 """
 
@@ -55,24 +55,61 @@ class Parts:
         self.broken += sum(sum(fact.counts.values()) for fact in decoded.facts if isinstance(fact, ContractBroken))
 
 
-def contract_of(home: Path, kind: str) -> str:
-    """The contract that is inferred from the reference: its types, ranges, values, and what may be missing."""
+OTHERS: dict[str, tuple[str, Any]] = {  # by name: what is asked, beside what is inferred
+    "values": (
+        "feature_00 is one of twelve whole numbers",
+        {"columns": {"feature_00": {"type": "integer", "values": [*range(12)]}}},
+    ),
+    "id": ("an id is a text", {"columns": {"__id__": {"type": "text", "required": True}}}),
+    "pattern": ("an id matches a pattern", {"columns": {"__id__": {"matches": "request-[0-9]+"}}}),
+    "comparison": (
+        "feature_01 >= feature_02",
+        {
+            "columns": {"feature_01": {"type": "number"}, "feature_02": {"type": "number"}},
+            "comparisons": ["feature_01 >= feature_02"],
+        },
+    ),
+}
+
+
+def small_numbers(produced: list[bytes]) -> list[bytes]:
+    """The same events with a whole number from 0 to 11 for the first feature."""
+    import msgspec
+
+    changed = []
+    for at, raw in enumerate(produced):
+        event = msgspec.json.decode(raw)
+        event["features"]["feature_00"] = at % 12
+        changed.append(msgspec.json.encode(event))
+    return changed
+
+
+def contract_of(home: Path, kind: str, other: str | None = None) -> str:
+    """The contract that is inferred from the reference: its types, ranges, values, and what may be missing; or with another rule."""
+    import yaml
+
     from detectors import Reference
     from detectors.contract import infer, written
 
     config(home, "nowhere:9092", kind)
     path = home / "contract.yaml"
-    path.write_text(written(infer(Reference.load(home / "bench.json")), "bench.json"), encoding="utf-8")
+    text = written(infer(Reference.load(home / "bench.json")), "bench.json")
+    if other is not None:
+        said, more = yaml.safe_load(text), OTHERS[other][1]
+        text = yaml.safe_dump(said | more | {"columns": said["columns"] | more["columns"]})
+    path.write_text(text, encoding="utf-8")
     return path.name
 
 
-def run(kind: str, count: int) -> tuple[Figures, Figures, int]:
+def run(kind: str, count: int, other: str | None = None) -> tuple[Figures, Figures, int]:
     """Read all events both ways; events a second without and with a contract, and how often it was broken."""
     produced = events(count, kind=kind)
+    if other == "values":
+        produced = small_numbers(produced)
     now = (BEGIN_MS + count) * MILLI + 10**12
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
-        contract = contract_of(home, kind)
+        contract = contract_of(home, kind, other)
         ways = Parts(home, kind), Parts(home, kind, contract=contract)
         for number, at in enumerate(range(0, count, BATCH)):
             if at == count // 2:  # the first values of each rule have been shown: three a minute
@@ -88,16 +125,16 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--events", type=int, default=EVENTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--kind", choices=KINDS, action="append")
+    parser.add_argument("--kind", choices=[*KINDS, *OTHERS], action="append")
     chosen = parser.parse_args()
     count, rounds = QUICK if chosen.quick else (chosen.events, chosen.rounds)
     figures: dict[str, Any] = {}
-    for kind in chosen.kind or KINDS:
-        found = [run(kind, count) for _ in range(rounds)]
+    for kind in chosen.kind or [*KINDS, *OTHERS]:
+        found = [run(*((kind, count) if kind in KINDS else ("numeric", count, kind))) for _ in range(rounds)]
         plain, held = ([each[way]["rate"] for each in found] for way in (0, 1))
         against = ratio(held, plain)
         figures[kind] = {"without": spread(plain), "with": spread(held), "ratio": against, "broken": found[-1][2]}
-        print(f"{kind:<12} {KINDS[kind]}")
+        print(f"{kind:<12} {KINDS[kind] if kind in KINDS else OTHERS[kind][0]}")
         print(f"  without a contract  {said(spread(plain))} events/s")
         print(f"  with                {said(spread(held))} events/s, broken {found[-1][2] / count:.3%} times an event")
         print(f"  with ÷ without      {said(against, 3)}")

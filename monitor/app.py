@@ -35,7 +35,7 @@ from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import Source
-from monitor.sources.decode.contract import seen_by
+from monitor.sources.decode.contract import seen_by, slow_columns
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
@@ -116,6 +116,14 @@ def not_checked(contract: ContractSpec, seen: Mapping[str, frozenset[str]]) -> l
         for words in contract.left_out(columns):
             said.setdefault(words, []).append(topic)
     return [words if len(topics) == len(seen) else f"{', '.join(topics)}: {words}" for words, topics in said.items()]
+
+
+def slow_contract(configuration: Configuration, spec: SeriesSpec, contract: ContractSpec) -> list[str]:
+    """The columns of a contract for which every event of some topic is read again."""
+    layout, found = spec.reference.layout, dict[str, None]()
+    for topic in configuration.settings.event_topics:
+        found |= dict.fromkeys(slow_columns(SeriesFields(spec.key, layout, fields_of(topic)), contract))
+    return list(found)
 
 
 def contract_board(configuration: Configuration, spec: SeriesSpec, contract: ContractSpec) -> ContractBoard:

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from detectors import DETECTORS
-from monitor.app import COMPILED, contract_columns, fields_of, not_checked
+from monitor.app import COMPILED, contract_columns, fields_of, not_checked, slow_contract
 from monitor.commands.alarms import usual
 from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
@@ -105,6 +105,8 @@ def contract_warnings(configuration: Configuration) -> Iterator[str]:
         if spec.contract is not None:
             for words in not_checked(spec.contract, contract_columns(configuration, spec)):
                 yield f"models.{spec.key.model}.contract: {words}; not checked live, `driftd contract check` does"
+            for name in slow_contract(configuration, spec, spec.contract):
+                yield f"models.{spec.key.model}.contract: {name}: every event is read again for it, at several times the cost"
 
 
 def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:

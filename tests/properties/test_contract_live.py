@@ -3,12 +3,14 @@
 import itertools
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from detectors import Reference
 from detectors.contract import Check, Contract, contract_from
@@ -17,8 +19,10 @@ from monitor.commands.contract_rows import paths_of, slots_of
 from monitor.facts import ContractBroken
 from monitor.series.contract import LEFT, ContractSpec, broken_in
 from monitor.sources.base import TopicRecords
+from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.raw import RawDecoder
 from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.base import DecodeCounts, Rows
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
 from monitor.sources.formats.json import look
 from monitor.sources.formats.json.typed import typed_reader
@@ -212,3 +216,32 @@ def test_a_model_has_samples_of_its_own() -> None:
         "churn": 3,
         "fraud": 3,
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "again"),
+    [
+        ({"a": {"type": "integer", "values": list(range(10))}}, [2]),  # true may be meant by 1, and is read again
+        ({"a": {"type": "integer", "values": [1, 2, True]}}, []),
+        ({"__id__": {"type": "text", "required": True}}, [3]),
+        ({"__id__": {"matches": "[0-9]+"}}, [0, 1, 2, 3]),
+    ],
+)
+def test_only_what_columns_do_not_tell_is_read_again(said: dict[str, dict[str, Any]], again: list[int]) -> None:
+    fields = FieldMap()
+    series = [SeriesFields(KEY, REFERENCE.layout, fields)]
+    found = TopicDecoder("t", series, fields, 600 * SECOND, contracts={KEY: ContractSpec(contract_of(said))})
+    batch = messages(
+        [{"features": {"a": a}} | ({} if at == 3 else {"id": f"{at}"}) for at, a in enumerate([1, 0, True, 2])]
+    )
+    [part] = found.readers[0].read(TopicRecords("t", [0] * 4, batch), NOON + 600 * SECOND, DecodeCounts()).rows
+    asked: list[int] = []
+
+    def reread(rows: NDArray[np.intp]) -> Rows:
+        asked.extend(rows.tolist())
+        assert part.reread is not None
+        return part.reread(rows)
+
+    RowContract(series[0], ContractSpec(contract_of(said))).check(replace(part, reread=reread), objects=False)
+
+    assert asked == again

@@ -50,36 +50,46 @@ class NumberColumn:
     """A column that is decoded to numbers."""
 
     def __init__(self, at: int, rules: RowRules) -> None:
-        self._at = at
+        self.at = at
         self._rules = rules
         self._typeless = rules.rules.type is None and not rules.asks_words
         self._words = not rules.rules.is_number and rules.rules.type is not ColumnType.TIME and rules.asks_words
         timed = rules.rules.type is ColumnType.TIME
         self._rereads = self._words or timed  # a text may be what is asked for
         self._exact = self._rereads or rules.rules.values is not None  # a float must tell each value from the next
-        self._flags = timed or any(rules.is_unknown(one) != rules.is_unknown(other) for one, other in FLAGS)
-        self._flags = self._flags or any(rules.is_odd(one) != rules.is_odd(other) for one, other in FLAGS)
+        self.flags = timed or any(rules.is_unknown(one) != rules.is_unknown(other) for one, other in FLAGS)
+        self.flags = self.flags or any(rules.is_odd(one) != rules.is_odd(other) for one, other in FLAGS)
 
     def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
         """Judge it."""
         del objects
-        values = part.numeric[:, self._at]
+        values = part.numeric[:, self.at]
         judged, there = self._rules.judge(values), unusable(values)
         if not self._rereads:
             wrong = judged.wrong | there if self._rules.rules.is_number else judged.wrong
             judged = JudgedRows(judged.missing & ~there, wrong, judged.broken, judged.ordered)
             there = np.zeros(0, dtype=np.bool_)
-        return Found(judged, self._unsure(values, there))
+        return Found(judged, self._unsure(part, values, there))
 
-    def _unsure(self, values: Floats, there: Bools) -> Unsure:
+    def _unsure(self, part: SeriesRows, values: Floats, there: Bools) -> Unsure:
         unsure = there if there.size else np.zeros(values.size, dtype=np.bool_)
         if self._exact:
             unsure = unsure | (np.abs(values) >= EXACT)
         if self._typeless:
             unsure = unsure | np.isinf(values)  # of a whole number beyond all floats, which is there
-        if self._flags:
-            unsure = unsure | (values == 0) | (values == 1)  # or true and false
+        if self.flags:
+            unsure = unsure | self._truths(part, values)
         return unsure if unsure.any() else None
+
+    def _truths(self, part: SeriesRows, values: Floats) -> Bools:
+        """The rows that may hold a truth value: those that whoever read them says, else all of 0 and 1."""
+        may = (values == 0) | (values == 1)
+        if part.suspects is None:
+            return np.asarray(may)
+        columns, rows = part.suspects
+        told = np.zeros(values.size, dtype=np.bool_)
+        told[rows[columns == self.at]] = True
+        return np.asarray(may & told)
 
 
 FLAGS = ("1", "true"), ("0", "false")
@@ -156,12 +166,13 @@ class IdColumn:
     """The id of a row, of which a hash is read: that there is one, and no more."""
 
     def __init__(self, rules: RowRules) -> None:
-        self._all = rules.asks_words or rules.rules.is_number
+        told = rules.rules.type in {None, ColumnType.TEXT}  # whatever has a hash is a text
+        self.reads_all = rules.rules.values is not None or rules.rules.matches is not None or not told
 
     def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
         """Judge it."""
         del objects
-        unsure = np.ones(len(part.times), dtype=np.bool_) if self._all or part.ids is None else part.ids == 0
+        unsure = np.ones(len(part.times), dtype=np.bool_) if self.reads_all or part.ids is None else part.ids == 0
         return Found(nothing_judged(unsure.size), unsure) if unsure.any() else None
 
 
@@ -214,18 +225,26 @@ class RowContract:
         }
         numbers = {at: (name, RowRules(spec.contract.columns[name])) for name, at in plain.items()}
         self._numbers = NumberBlock(numbers, series.own[0])
-        series.bounds = self._numbers.bounds
         self._columns = [
             CheckedColumn(name, self.seen[name], each, look_of(series, name, each))
             for name, rules in spec.contract.columns.items()
             if name in self.seen and name not in plain and (asks(rules) or name in compared)
             for each in (RowRules(rules),)
         ]
+        looks = [column.look for column in self._columns]
+        series.bounds = self._numbers.bounds(
+            [each.at for each in looks if isinstance(each, NumberColumn) and each.flags]
+        )
 
     @property
     def rules(self) -> list[Rule]:
         """All that may be broken."""
         return list(self.spec.rules(self.seen))
+
+    @property
+    def columns(self) -> list[CheckedColumn]:
+        """Those of which not only bounds of numbers are asked."""
+        return self._columns
 
     def path(self, name: str) -> Path:
         """Where messages have a column."""
@@ -282,6 +301,16 @@ class RowContract:
             left, right = ordered.get(each.left), ordered.get(each.right)
             if left is not None and right is not None:
                 yield each, left.known & right.known & ~SIGNS[each.sign](left.values, right.values)
+
+
+def slow_columns(series: SeriesFields, spec: ContractSpec) -> list[str]:
+    """The columns of which every event is read again, at several times the cost."""
+    return [column.name for column in RowContract(series, spec).columns if reads_all(column.look)]
+
+
+def reads_all(look: Look) -> bool:
+    """Whether it is told nothing by what was decoded."""
+    return isinstance(look, RawColumn) or (isinstance(look, IdColumn) and look.reads_all)
 
 
 def asks(rules: ColumnRules) -> bool:

@@ -1,6 +1,6 @@
 """All numbers of a contract at once: what lies within bounds is not looked at further, what does not is told apart cell by cell."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +58,11 @@ class NumberBlock:
         cells &= rules >= 0
         return self._spread(rules[cells], np.broadcast_to(rows, cells.shape)[cells], block.shape[1])
 
-    @property
-    def bounds(self) -> list[tuple[float, float, bool]]:
-        """What each number is to lie within, for those who read it."""
+    def bounds(self, flags: Collection[int]) -> list[tuple[float, float, bool, bool]]:
+        """What each number is to lie within, for those who read it; of the columns `flags` truth values are told as well."""
         least, most = self._least[:, 0].tolist(), self._most[:, 0].tolist()
-        return list(zip(least, most, self._is_whole.tolist(), strict=True)) if self.rules else []
+        told = [at in flags for at in range(self._width)]
+        return list(zip(least, most, self._is_whole.tolist(), told, strict=True)) if self.rules or flags else []
 
     def _suspects(self, block: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Columns and rows of the cells that are not within bounds."""

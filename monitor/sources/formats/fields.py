@@ -210,8 +210,8 @@ class SeriesFields:
             self._serve()
         self.id = self._own_id()
         self.group = fields.group
-        self.bounds: Sequence[tuple[float, float, bool]] = ()
-        """Of each number of the reference, where a contract asks: above what and up to what, and whether it is whole."""
+        self.bounds: Sequence[tuple[float, float, bool, bool]] = ()
+        """Of each number of the reference, where a contract asks: above what and up to what, whether it is whole, and no truth value."""
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
 
     def _serve(self) -> None:

@@ -53,7 +53,7 @@ struct Categories {
 // What a number is to lie within; a contract looks at those that do not, and at those that are none.
 struct Bounds {
   double least, most;  // above, and not above
-  bool whole;
+  bool whole, flags;   // whether it is whole; whether truth values are looked at, too
 
   bool holds(double value) const { return value > least && value <= most && (!whole || std::nearbyint(value) == value); }
 };
@@ -229,6 +229,13 @@ class Reader {
     return true;
   }
 
+  bool flag(int slot, double value) {
+    put(slot, value);
+    if (static_cast<size_t>(slot) < shape_.bounds.size() && shape_.bounds[slot].flags && shape_.bounds[slot].holds(value))
+      suspects_.push_back((static_cast<int64_t>(slot) << 32) + row_);
+    return true;
+  }
+
   bool without(int slot, Reason reason, double value = NOT_A_NUMBER) {
     const Counted of = slot == shape_.latency ? of_latency : slot < shape_.features ? of_features : of_labels;
     ++counts_[of * reasons + reason];
@@ -254,8 +261,8 @@ class Reader {
     string_view text;
     switch (*in_.at) {
       case 'n': return in_.literal("null") && without(slot, missing);
-      case 't': return in_.literal("true") && with(slot, 1);
-      case 'f': return in_.literal("false") && with(slot, 0);
+      case 't': return in_.literal("true") && flag(slot, 1);
+      case 'f': return in_.literal("false") && flag(slot, 0);
       case '"': return in_.string(text, scratch_) && without(slot, number_as_text, unusable());
       case '{':
       case '[': return in_.skip(depth) && without(slot, wrong_type, unusable());

@@ -127,13 +127,13 @@ void add_all(Categories& categories, PyObject* description) {
     categories.codes.add(text_of(text), int_of(code));
 }
 
-// Bounds of numbers from [(above, not above, whole), …].
+// Bounds of numbers from [(above, not above, whole, truth values too), …].
 void add_bounds(Shape& shape, PyObject* listed) {
   for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) {
     double least, most;
-    int whole;
-    checked(PyArg_ParseTuple(checked(PyList_GetItem(listed, at)), "ddp", &least, &most, &whole));
-    shape.bounds.push_back({least, most, whole != 0});
+    int whole, flags;
+    checked(PyArg_ParseTuple(checked(PyList_GetItem(listed, at)), "ddpp", &least, &most, &whole, &flags));
+    shape.bounds.push_back({least, most, whole != 0, flags != 0});
   }
 }
 

@@ -15,7 +15,7 @@ def shape(
     coded: int,
     latency: int,
     error: int,
-    bounds: list[tuple[float, float, bool]],
+    bounds: list[tuple[float, float, bool, bool]],
 ) -> Shape: ...
 def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(
