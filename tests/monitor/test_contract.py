@@ -259,3 +259,14 @@ def test_each_topic_says_what_of_a_contract_it_does_not_see(home: Path) -> None:
         "other": [("__prediction__", "required")],
         "features": [],
     }
+
+
+def test_what_needs_every_event_as_it_came_is_said_to_be_slow(home: Path) -> None:
+    rules = RULES | {
+        "columns": {"plan": {"type": "number"}, "age": {"type": "integer"}, "__id__": {"matches": "[0-9]+"}}
+    }
+    (home / "c.yaml").write_text(yaml.safe_dump(rules))
+
+    warned = [line for line in warnings(configured(home, "c.yaml")) if "at several times the cost" in line]
+
+    assert [line.split(": ")[1] for line in warned] == ["__id__", "plan"]

@@ -199,13 +199,14 @@ def test_without_a_budget_nobody_is_paged(known: Reference) -> None:
     assert told(scene, [broken(rng, 0.5, "?") for _ in range(5)]) == []
 
 
-def test_going_on_from_a_snapshot_is_never_having_stopped(known: Reference) -> None:
+@pytest.mark.parametrize("exclude", [False, True])
+def test_going_on_from_a_snapshot_is_never_having_stopped(known: Reference, *, exclude: bool) -> None:
     rng = seeded()
     windows = [broken(rng, 0.02 if at < 6 else 0.4, -1.0) for at in range(9)]
-    whole, first = Scene(known), Scene(known)
+    whole, first = Scene(known, exclude=exclude), Scene(known, exclude=exclude)
     expected = told(whole, windows)
     found = told(first, windows[:5])
-    second = Scene(known)
+    second = Scene(known, exclude=exclude)
     restored(first.pipeline, second.pipeline, NOON)
     second.window = first.window
 
