@@ -20,7 +20,7 @@ from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
-from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
@@ -29,10 +29,13 @@ from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
+from monitor.series.contract import ContractSpec, of_rows
+from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import Source
+from monitor.sources.decode.contract import seen_by, slow_columns
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
@@ -87,7 +90,48 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     ]
     joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
     refuse_without_id(topic, fields, [each for each in series if each.key in truths])
-    return topic_decoder(topic, series, fields, configuration.settings.max_future, tolerance_of(configuration), joined)
+    future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
+    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs))
+
+
+def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
+    """The data contracts of those series that have one."""
+    return {spec.key: spec.contract for spec in specs if spec.contract is not None}
+
+
+def contract_columns(configuration: Configuration, spec: SeriesSpec) -> dict[str, frozenset[str]]:
+    """The columns of a series that each topic's mapping sees, by topic; of topics that may bring its events."""
+    layout, seen = spec.reference.layout, dict[str, frozenset[str]]()
+    for topic in configuration.settings.event_topics:
+        fields = fields_of(topic)
+        if fields.model_is in {None, spec.key.model}:
+            seen[topic.name] = frozenset(seen_by(SeriesFields(spec.key, layout, fields)))
+    return seen
+
+
+def not_checked(contract: ContractSpec, seen: Mapping[str, frozenset[str]]) -> list[str]:
+    """What of a contract is not checked live, in words: of all topics, or of the one that it is of."""
+    said: dict[str, list[str]] = {}
+    for topic, columns in seen.items():
+        for words in contract.left_out(columns):
+            said.setdefault(words, []).append(topic)
+    return [words if len(topics) == len(seen) else f"{', '.join(topics)}: {words}" for words, topics in said.items()]
+
+
+def slow_contract(configuration: Configuration, spec: SeriesSpec, contract: ContractSpec) -> list[str]:
+    """The columns of a contract for which every event of some topic is read again."""
+    layout, found = spec.reference.layout, dict[str, None]()
+    for topic in configuration.settings.event_topics:
+        found |= dict.fromkeys(slow_columns(SeriesFields(spec.key, layout, fields_of(topic)), contract))
+    return list(found)
+
+
+def contract_board(configuration: Configuration, spec: SeriesSpec, contract: ContractSpec) -> ContractBoard:
+    """What is shown of the contract of a series."""
+    seen = contract_columns(configuration, spec)
+    rules = {rule: 0 for columns in seen.values() for rule in contract.rules(columns)}
+    version, left_out = contract.contract.version, tuple(not_checked(contract, seen))
+    return ContractBoard(version, tuple(of_rows(rules)), left_out, contract.exclude)
 
 
 def tolerance_of(configuration: Configuration) -> Nanos:
@@ -129,7 +173,9 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
 def fields_of(topic: TopicSettings) -> FieldMap:
     """Where a topic's messages keep what is needed. Those of labels have no features."""
     fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
-    return fields if topic.kind != "labels" else replace(fields, features=(), label=fields.label or LABEL)
+    if topic.kind == "labels":
+        return replace(fields, features=(), label=fields.label or LABEL)
+    return replace(fields, predicts=topic.kind == "predictions")
 
 
 def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[SeriesFields]) -> None:
@@ -159,10 +205,20 @@ def topic_decoder(
     max_future: Nanos,
     tolerance: Nanos,
     joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
+    contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
-        return TopicDecoder(topic.name, series, fields, max_future, topic.format, tolerance=tolerance, joined=joined)
+        return TopicDecoder(
+            topic.name,
+            series,
+            fields,
+            max_future,
+            topic.format,
+            tolerance=tolerance,
+            joined=joined,
+            contracts=contracts,
+        )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
 
@@ -414,6 +470,10 @@ def build_board(configuration: Configuration) -> Board:
         estimated={spec.key: None for spec in configuration.specs if spec.judging.estimate is not None},
         requests=requests_begun(configuration),
     )
+    for spec in configuration.specs:
+        if spec.contract is not None:
+            topics = [topic.name for topic in configuration.settings.event_topics]
+            board.expect_contract(spec.key, contract_board(configuration, spec, spec.contract), topics)
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
         targets=[(target.name, target.type) for target in configuration.targets],

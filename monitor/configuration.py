@@ -14,14 +14,16 @@ from detectors.calibration import Calibration
 from detectors.calibration.clocks import named
 from detectors.calibration.holidays import HolidaysError, is_country, read_holidays
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
+from detectors.contract import ContractError, contract_from
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
+from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import BINARY, MEDIAN, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
-from monitor.settings import ConfigError, Settings, masked, show_duration
+from monitor.settings import ConfigError, Settings, masked, read_yaml, show_duration
 from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
     MOST_CLASSES,
@@ -41,7 +43,17 @@ from monitor.targets.secrets import SecretError, Secrets
 
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
-LATER_KEYS = ("learn_for", "timezone", "holidays", "settle_after", "baseline", "group", "labels", "performance")
+LATER_KEYS = (
+    "learn_for",
+    "timezone",
+    "holidays",
+    "settle_after",
+    "baseline",
+    "group",
+    "labels",
+    "performance",
+    "contract",
+)
 
 
 LATER_PERFORMANCE_KEYS = ("thresholds", "watch", "costs", "quantile")  # the same of the section performance
@@ -204,10 +216,31 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             learn_for=model.learn_for,
             estimate=estimate_of(settings, model, reference),
             model_budget=settings.alerting.false_alarms_per_month,
+            contract=contract_spec(settings, model, base),
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
         performance=performance,
     )
+
+
+def contract_spec(settings: Settings, model: ModelSettings, base: Path) -> ContractSpec | None:
+    """The data contract that a model's events are held against. Raises ConfigError."""
+    told = model.contract
+    if told is None:
+        return None
+    key, path = f"models.{model.name}.contract", base / told.path
+    if told.exclude and settings.alerting.false_alarms_per_month is None:
+        raise ConfigError(
+            f"{key}.exclude: true needs a budget, alerting.false_alarms_per_month: without one nobody is told of what is left out"
+        )
+    if not path.is_file():
+        raise ConfigError(f"{key}: {path} does not exist; make it with `driftd contract infer`")
+    try:
+        return ContractSpec(contract_from(read_yaml(path)), told.exclude)
+    except ContractError as error:
+        raise ConfigError(f"{key}: {path}: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
 
 
 def performance_spec(settings: Settings, model: ModelSettings, reference: Reference) -> PerformanceSpec | None:

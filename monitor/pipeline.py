@@ -17,7 +17,7 @@ from detectors.charts import IncidentKind
 from monitor.alerting.decisions import Accept, Asked, Decision
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
-from monitor.alerting.rules import BUDGET_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, Severity
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
@@ -311,7 +311,7 @@ class Pipeline:
         model, policy = alert.key.model, self.series[alert.key].spec.retraining
         onset = alert.since if alert.onset is None else alert.onset
         broken = (
-            alert.rule == BUDGET_RULE and alert.kind is IncidentKind.DATA_QUALITY
+            alert.rule in {BUDGET_RULE, CONTRACT_RULE} and alert.kind is IncidentKind.DATA_QUALITY
         )  # your own rules ask as they are told
         if broken or shows_broken_data(alert.evidence):
             return RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, data_from=onset, data_to=alert.window.end)

@@ -380,8 +380,10 @@ def calibrate(
     """
     all_middles, timezone = counts.starts + counts.window_ns // 2, holidays.timezone
     off = holidays.hold(all_middles)
-    kept = ~off
-    kept[[0, -1] if kept.size else []] = False
+    whole = ~off
+    whole[[0, -1] if whole.size else []] = False
+    kept = whole & (counts.rows > 0)
+    came = (counts.rows if counts.arrived is None else counts.arrived)[whole].astype(np.float64)
     middles, starts = all_middles[kept], counts.starts[kept]
     rows, held = counts.rows[kept].astype(np.float64), counts.cells[kept]
     _refuse_too_few(starts, rows, counts)
@@ -411,7 +413,7 @@ def calibrate(
         span_ns=int(starts[-1] - starts[0]) + counts.window_ns,
         cells=cells,
         features=with_recent(rated, own, {each.feature for each in unlike.wandering}),
-        arrival_rate=arrival_rate(rows, middles, counts.window_ns, timezone),
+        arrival_rate=arrival_rate(came, all_middles[whole], counts.window_ns, timezone),
         unsteady=unlike,
         timezone=timezone,
         holidays=_within_reach(holidays, all_middles),

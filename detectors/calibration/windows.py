@@ -14,7 +14,8 @@ class WindowCounts:
 
     `starts` int64[k] rising nanoseconds; `rows` int64[k]; `cells` uint32[k, f, width] counts of usable values on merged
     cells, so that rows less their sum are missing. `together` float64[k]: how many rows the group of a row has, NaN where that
-    is not told; None where rows have no groups. `grouped` int64[k] rows say theirs.
+    is not told; None where rows have no groups. `grouped` int64[k] rows say theirs. `arrived` int64[k] are the rows and those that are left
+    out of them, None where none is; then a window may have no row.
     """
 
     window_ns: int
@@ -23,6 +24,7 @@ class WindowCounts:
     cells: NDArray[np.uint32]
     together: Floats | None = None
     grouped: Ints | None = None
+    arrived: Ints | None = None
 
     def __len__(self) -> int:
         return self.starts.size

@@ -168,6 +168,7 @@ class Charts:
             covered=subgroup.covered,
             ids=subgroup.ids,
             groups=subgroup.groups,
+            excluded=subgroup.excluded,
         )
 
     def judge(
@@ -182,8 +183,12 @@ class Charts:
         covered: int | None = None,
         ids: IdSample | None = None,
         groups: GroupSizes | None = None,
+        excluded: int = 0,
     ) -> ChartPoint:
-        """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all."""
+        """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all.
+
+        `excluded` rows came besides.
+        """
         design = self.design
         duplicates, worth = self.duplicates.follow(ids, start)
         of_groups = None if not design.together else design.worth(np.nan if groups is None else groups.together(rows))
@@ -211,7 +216,7 @@ class Charts:
             self._recover(evidence, end)
             lost = np.stack([missing, unseen]).T
             changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), found, fired)
-            self.row_charts.follow(rows, start, end, covered)
+            self.row_charts.follow(rows + excluded, start, end, covered)
             self._follow_day(evidence, start)
         improved = self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows)
         seen = _Judged(start, end, rows, improved, changes, duplicates, holiday=holiday)
@@ -565,6 +570,7 @@ class _Subgroup:
     covered: int  # nanoseconds
     ids: IdSample | None = None
     groups: GroupSizes | None = None
+    excluded: int = 0  # rows that came besides
 
     @classmethod
     def empty(cls, number: int, start: int, features: int, width: int, covered: int) -> "_Subgroup":
@@ -583,12 +589,14 @@ class _Subgroup:
             unseen=self.unseen + pane.unseen,
             ids=merged(known) if known else None,
             groups=together,
+            excluded=self.excluded + pane.arrived - pane.rows,
         )
 
     def packed(self) -> list[object]:
         arrays = (self.cells.tobytes(), self.missing.tobytes(), self.unseen.tobytes())
         ids, groups = (b"" if part is None else part.to_bytes() for part in (self.ids, self.groups))
-        return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids, *([groups] if groups else [])]
+        behind = [groups, self.excluded] if self.excluded else [groups] if groups else []
+        return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids, *behind]
 
     @classmethod
     def unpacked(cls, saved: list[Any], width: int) -> "_Subgroup":
@@ -596,4 +604,5 @@ class _Subgroup:
         number, start, end, rows, covered = saved[:5]
         ids = IdSample.from_bytes(saved[8]) if saved[8:] and saved[8] else None  # earlier versions had none
         groups = GroupSizes.from_bytes(saved[9]) if saved[9:] and saved[9] else None
-        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered, ids, groups)
+        excluded = saved[10] if saved[10:] else 0
+        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered, ids, groups, excluded)

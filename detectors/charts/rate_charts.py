@@ -7,7 +7,7 @@ e^S over them is then below 1 as that of one is.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,8 @@ class RateCharts:
     def __init__(self, rates: Rates, threshold: float, quiet: int) -> None:
         self.rates = rates
         self.threshold = threshold
-        self._up = _Side(rates, slice(None), 1, threshold, quiet)
-        self._down = _Side(rates, slice(2 * rates.features, None), -1, threshold, quiet)
+        self._up = RateSide(rates, slice(None), 1, threshold, quiet)
+        self._down = RateSide(rates, slice(2 * rates.features, None), -1, threshold, quiet)
         self.values = np.zeros((rates.features, KINDS), order="F")  # where the charts stand
         self._fires: tuple[Bools, Bools, Bools] | None = None  # of both sides, and what follows for the charts
 
@@ -94,10 +94,26 @@ class RateCharts:
         return {"rates": self.values} | self._up.arrays("up") | self._down.arrays("down")
 
 
-class _Side:
+class SideRates(Protocol):
+    """What one direction asks of its rates."""
+
+    features: int
+    size: int
+    dispersion: Floats
+    begins: Ints
+    mass_features: Ints
+    several: Floats
+    rises: Floats
+    falls: Floats
+    highest: Floats
+    held: Held
+    hourly: Ints
+
+
+class RateSide:
     """One direction of some of the rates."""
 
-    def __init__(self, rates: Rates, which: slice, way: int, threshold: float, quiet: int) -> None:
+    def __init__(self, rates: "SideRates", which: slice, way: int, threshold: float, quiet: int) -> None:
         self._rates, self._which, self._way = rates, which, way
         self._threshold = threshold
         self._odds: Floats = (UP if way > 0 else DOWN)[:, None]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from detectors.columns import Column
-from detectors.contract.column import ColumnCheck, Ordered
+from detectors.contract.column import ColumnCheck
 from detectors.contract.contract import SIGNS, Contract, Ordering
+from detectors.contract.judging import Ordered
 from detectors.contract.report import BrokenRows, ContractReport, ContractViolation, Place, SchemaChange
 from detectors.contract.values import shown
 from detectors.features import Ints

@@ -1,39 +1,24 @@
 """One column against its rules, whole chunks at a time, through all sources."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.columns import Column
 from detectors.contract.contract import ColumnRules, ColumnType
+from detectors.contract.judging import Ordered, RowRules
 from detectors.contract.repeats import Seen, keys_of
 from detectors.contract.report import BrokenRows, ContractViolation, Place, SchemaChange, ValueSample
 from detectors.contract.values import (
     Words,
     each_once,
     is_number_text,
-    is_truth,
     kind_of,
-    nothing_in,
     numbers_in,
     shown,
-    times_in,
-    words_in,
 )
 from detectors.features import Bools
-from detectors.precision import is_written, last_before, last_of
-from detectors.spellings import CategoryCodes, plain
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ordered:
-    """Values that come one after the other, and which rows have one, bool[n]."""
-
-    values: NDArray[np.int64] | NDArray[np.float64]
-    known: Bools
 
 
 @dataclass(slots=True)
@@ -67,14 +52,9 @@ class ColumnCheck:
     unjudged: int = 0
 
     def __post_init__(self) -> None:
-        self._codes = None if self.rules.values is None else CategoryCodes(self.rules.values)
-        self._pattern = None if self.rules.matches is None else re.compile(self.rules.matches)
-        names_numbers = any(map(is_number_text, self.rules.values or ()))
-        self._texts_alone = self.rules.type is ColumnType.TEXT and not names_numbers
+        self._row_rules = RowRules(self.rules)
 
-    _codes: CategoryCodes | None = field(init=False)
-    _pattern: re.Pattern[str] | None = field(init=False)
-    _texts_alone: bool = field(init=False)
+    _row_rules: RowRules = field(init=False)
 
     def absent(self, place: Place) -> None:
         """Take rows of a chunk that has no such column."""
@@ -87,7 +67,12 @@ class ColumnCheck:
         value = _shower(column)
         state.there = True
         state.rows += place.rows.size
-        missing, wrong, ordered = self._typed(column, place, value)
+        judged = self._row_rules.judge(column)
+        for rule, broken in judged.broken.items():
+            self._break(rule, broken, place, value)
+        if judged.words is not None and self._row_rules.texts_alone and state.only_numbers:
+            self._hear_numbers(judged.words, place, value)
+        missing, wrong = judged.missing, judged.wrong
         state.missing.add(missing, place, lambda _: "nothing")
         if not state.wrong_kind and wrong.any():
             state.wrong_kind = self._kind_of_wrong(column, int(np.argmax(wrong)))
@@ -95,54 +80,11 @@ class ColumnCheck:
         state.present += int(np.count_nonzero(~missing))
         if self.rules.unique:
             self._unique(column, place, value)
-        if self.rules.monotone and ordered is not None:
-            self._monotone(ordered, place, value)
-        return ordered
+        if self.rules.monotone and judged.ordered is not None:
+            self._monotone(judged.ordered, place, value)
+        return judged.ordered
 
     # --- the rules --------------------------------------------------------------------------------------------------
-
-    def _typed(self, column: Column, place: Place, value: Callable[[int], str]) -> tuple[Bools, Bools, Ordered | None]:
-        """What is missing, what is of another type, and the values in order; the rules of the type are judged."""
-        if self.rules.is_number:
-            return self._as_numbers(column, place, value)
-        if self.rules.type is ColumnType.TIME:
-            times = times_in(column, self.rules.unit or "ms")
-            return times.missing, times.wrong, Ordered(times.values, ~times.missing & ~times.wrong)
-        return (*self._as_words(column, place, value), None)
-
-    def _as_numbers(
-        self, column: Column, place: Place, value: Callable[[int], str]
-    ) -> tuple[Bools, Bools, Ordered | None]:
-        numbers = numbers_in(column)
-        wrong, values = numbers.wrong, numbers.values
-        if self.rules.type is ColumnType.INTEGER:
-            with np.errstate(invalid="ignore"):
-                wrong = wrong | ((np.rint(values) != values) & ~numbers.missing)
-        known = ~numbers.missing & ~wrong
-        if self.rules.min is not None:
-            self._break("min", known & ~(values > _before(self.rules.min)), place, value)
-        if self.rules.max is not None:
-            self._break("max", known & (values > _last(self.rules.max)), place, value)
-        if self._codes is not None:
-            self._break("values", known & words_in(column).which(self._is_unknown), place, value)
-        return numbers.missing, wrong, Ordered(values, known)
-
-    def _as_words(self, column: Column, place: Place, value: Callable[[int], str]) -> tuple[Bools, Bools]:
-        if self.rules.type is None and self._codes is None and self._pattern is None:
-            return nothing_in(column), np.zeros(column.size, dtype=np.bool_)
-        words = words_in(column)
-        missing, wrong = words.missing, words.wrong
-        if self.rules.type is ColumnType.BOOLEAN:
-            wrong = wrong | words.which(lambda text: not is_truth(text))
-        if self._texts_alone and self.state.only_numbers:
-            self._hear_numbers(words, place, value)
-        typeless = self.rules.type is None  # then whatever has no text is none of the values, and matches nothing
-        known, textless = ~missing & ~wrong, words.wrong & typeless
-        if self._codes is not None:
-            self._break("values", known & words.which(self._is_unknown) | textless, place, value)
-        if self._pattern is not None:
-            self._break("matches", known & words.which(self._is_odd) | textless, place, value)
-        return missing, wrong & (not typeless)
 
     def _hear_numbers(self, words: Words, place: Place, value: Callable[[int], str]) -> None:
         """Notice whether a column of texts holds nothing but numbers."""
@@ -151,12 +93,6 @@ class ColumnCheck:
             if self.state.numbers_first is None:
                 row = int(np.argmin(words.missing))
                 self.state.numbers_first = ValueSample(place.source, int(place.rows[row]), value(row))
-
-    def _is_unknown(self, text: str) -> bool:
-        return self._codes is not None and text not in self._codes
-
-    def _is_odd(self, text: str) -> bool:
-        return self._pattern is not None and self._pattern.fullmatch(plain(text)) is None
 
     def _unique(self, column: Column, place: Place, value: Callable[[int], str]) -> None:
         keys, known = keys_of(column)
@@ -198,7 +134,7 @@ class ColumnCheck:
         self.missing.merge(state.missing)
         if state.present and state.wrong.count == state.present:
             self._retype(state.wrong_kind, state.wrong.samples[0])
-        elif self._texts_alone and state.present and state.only_numbers and state.numbers_first is not None:
+        elif self._row_rules.texts_alone and state.present and state.only_numbers and state.numbers_first is not None:
             self._retype("numbers", state.numbers_first)
         elif state.wrong.count:
             self.broken.setdefault("type", BrokenRows()).merge(state.wrong)
@@ -236,15 +172,3 @@ def _shower(column: Column) -> Callable[[int], str]:
 
 def _too_large(column: Column) -> Bools:
     return np.asarray(np.isfinite(numbers_in(column).values))
-
-
-def _last(bound: float) -> float:
-    """The largest double that is this value: a decimal that a single can hold may come as that single."""
-    value = np.array([bound])
-    return float(last_of(value)[0]) if is_written(value) else bound
-
-
-def _before(bound: float) -> float:
-    """The largest double below it."""
-    value = np.array([bound])
-    return float(last_before(value)[0]) if is_written(value) else float(np.nextafter(bound, -np.inf))

@@ -21,7 +21,7 @@ SCALARS = (str, bool, int, float, np.generic, Decimal)
 NOT_A_TIME = int(np.iinfo(np.int64).min)  # how numpy stores NaT
 LATEST = 2**63 - 1
 NONE = type(None)
-EXACT = 2.0**53  # up to here a float tells whole numbers apart
+EXACT = 2.0**53  # below it a float tells whole numbers apart: 2^53 + 1 becomes 2^53
 MOST_SHOWN = 40  # characters of a value
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
@@ -59,7 +59,7 @@ def _exact_floats(values: list[Any]) -> Floats | None:
     except OverflowError:
         return None
     with np.errstate(invalid="ignore"):
-        return None if (np.abs(numbers) > EXACT).any() else numbers
+        return None if (np.abs(numbers) >= EXACT).any() else numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,14 +191,25 @@ def times_in(column: Column, unit: str) -> Times:
 
 
 def _epochs(column: NDArray[Any], unit: int, missing: Bools) -> Ints:
-    """Numbers in a unit as nanoseconds, int64[n]; those too far away stay at the ends."""
+    """Numbers in a unit as nanoseconds, int64[n]; those too far away stay at the ends, as `_time` has it of each."""
     bound = LATEST // unit
+    with np.errstate(invalid="ignore"):
+        far = (column >= bound) & ~missing
+        far |= (column <= -bound) & ~missing if column.dtype.kind in "if" else False
+    near = _near_epochs(column, unit, missing | far)
+    if far.any():
+        values, which = np.unique(column[far], return_inverse=True)
+        near[far] = np.array([_time(value, unit) for value in values.tolist()], dtype=np.int64)[which]
+    return near
+
+
+def _near_epochs(column: NDArray[Any], unit: int, left: Bools) -> Ints:
+    """The same of numbers that are not far away; those `left` are any."""
     if column.dtype.kind == "f":
-        whole = np.floor(np.where(missing, 0.0, np.clip(column, -float(bound), float(bound))))
-        rest = np.where(missing, 0.0, np.clip(column, -float(bound), float(bound))) - whole
-        kept = np.clip(whole.astype(np.int64), -bound, bound - 1)
-        return np.asarray(kept * unit + np.rint(rest * unit).astype(np.int64))
-    return np.asarray(np.clip(column, -bound if column.dtype.kind == "i" else 0, bound).astype(np.int64) * unit)
+        near = np.where(left, 0.0, column)
+        whole = np.floor(near)
+        return np.asarray(whole.astype(np.int64) * unit + np.rint((near - whole) * unit).astype(np.int64))
+    return np.asarray(np.where(left, 0, column).astype(np.int64) * unit)
 
 
 def _nanos(column: NDArray[Any]) -> Ints:

@@ -13,13 +13,21 @@ from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Ids
 from detectors.sketches.served import ServedCounts
 from detectors.sketches.unvaried import Unvaried
+from detectors.sketches.violations import Violations
 
 HEADER = struct.Struct(
     "<4sBB8sQ"
 )  # magic, version, bytes a count, layout id, rows; then the counts, and what else the version says, then the CRC-32
 MAGIC = b"dSKc"
-VERSION, WITH_IDS, WITH_GROUPS, WITH_MORE = 1, 2, 3, 4  # the third: the length of the ids, the ids, the groups
-# The last: of ids, groups, requests and unvaried columns each the length, then what it is; of what there is not, no length but NONE.
+VERSION, WITH_IDS, WITH_GROUPS, WITH_MORE, WITH_VIOLATIONS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+)  # the third: the length of the ids, the ids, the groups
+# 4: of ids, groups, requests and unvaried columns each the length, then what it is; of what there is not, no length but NONE.
+# 5: the same, with what breaks a contract behind them.
 NONE = 0xFFFFFFFF
 LENGTH = struct.Struct("<I")
 
@@ -30,7 +38,7 @@ class PackedSketch:
     `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond.
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried", "violations")
 
     def __init__(
         self,
@@ -41,9 +49,11 @@ class PackedSketch:
         groups: GroupSizes | None = None,
         served: ServedCounts | None = None,
         unvaried: Unvaried | None = None,
+        violations: Violations | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
+        self.violations = violations
         self.ids = None if ids is None else ids.whole()
         self.groups = None if groups is None else groups.packed()
         self.served = None if served is None else served.packed()
@@ -64,12 +74,12 @@ class PackedSketch:
     def _more(self) -> tuple[int, bytes]:
         """What stands behind the counts, and the version that says so: the oldest that can."""
         ids = None if self.ids is None else self.ids.sample.to_bytes()
-        if self.served is not None or self.unvaried is not None:
-            parts = (
-                ids,
-                *(None if part is None else part.to_bytes() for part in (self.groups, self.served, self.unvaried)),
-            )
-            return WITH_MORE, b"".join(_with_length(part) for part in parts)
+        parts = [self.groups, self.served, self.unvaried]
+        if self.violations is not None or self.served is not None or self.unvaried is not None:
+            held = [ids, *(None if part is None else part.to_bytes() for part in parts)]
+            if self.violations is None:
+                return WITH_MORE, b"".join(map(_with_length, held))
+            return WITH_VIOLATIONS, b"".join(map(_with_length, [*held, self.violations.to_bytes()]))
         if self.groups is not None:
             return WITH_GROUPS, LENGTH.pack(len(ids or b"")) + (ids or b"") + self.groups.to_bytes()
         return (VERSION, b"") if ids is None else (WITH_IDS, ids)

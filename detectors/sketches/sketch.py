@@ -22,10 +22,12 @@ from detectors.sketches.packed import (
     WITH_GROUPS,
     WITH_IDS,
     WITH_MORE,
+    WITH_VIOLATIONS,
     PackedSketch,
 )
 from detectors.sketches.served import Served, ServedCounts
 from detectors.sketches.unvaried import Unvaried
+from detectors.sketches.violations import Violations, all_violations
 
 MOST = np.iinfo(np.int64).max
 
@@ -36,7 +38,8 @@ class Sketch:
     `counts` is int64[layout.size], a ragged [features x cells] matrix; every row of events adds one to each feature's
     row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one; `groups` what the rows
     belong to, sessions or users, None where that is not told. `served` is how their requests were, None where that is not told;
-    `unvaried` which columns hold one value alone, None where nobody has watched, or all vary.
+    `unvaried` which columns hold one value alone, None where nobody has watched, or all vary. `violations` are the rules of a data
+    contract that rows break, those rows among them that are counted nowhere else; None where none does.
 
     >>> from detectors import CategoricalFeature
     >>> sketch = Sketch.empty(Layout((), (CategoricalFeature("plan", ("free", "pro")),)))
@@ -45,7 +48,7 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried", "violations")
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Sketch:
         groups: GroupSizes | None = None,
         served: ServedCounts | None = None,
         unvaried: Unvaried | None = None,
+        violations: Violations | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
@@ -64,6 +68,7 @@ class Sketch:
         self.groups = groups
         self.served = served
         self.unvaried = unvaried
+        self.violations = violations
 
     @classmethod
     def empty(cls, layout: Layout, *, watched: bool = False) -> Self:
@@ -102,6 +107,10 @@ class Sketch:
             self.served = ServedCounts()
         self.served.update(served)
 
+    def violate(self, found: Violations) -> None:
+        """Take the rules of a data contract that rows break, those of rows that are not counted included."""
+        self.violations = all_violations(self.violations, found)
+
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
@@ -111,6 +120,7 @@ class Sketch:
         self.ids = _both(self.ids, other.ids)
         self.groups = _all(self.groups, other.groups)
         self.served = _sum(self.served, other.served)
+        self.violations = all_violations(self.violations, other.violations)
 
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
@@ -124,13 +134,16 @@ class Sketch:
         if self.served is not None and part.served is not None:
             self.served = self.served.less(part.served)
         self.unvaried = None  # what has varied may have been what is taken out
+        if self.violations is not None and part.violations is not None:
+            self.violations = self.violations.less(part.violations)
 
     def merge(self, other: "Sketch") -> "Sketch":
         """Return the sketch of both together: integer addition, so order never matters."""
         self.layout.same_as(other.layout)
         ids, groups = _both(self.ids, other.ids), _all(self.groups, other.groups)
         more = _sum(self.served, other.served), self._unvaried_with(other)
-        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups, *more)
+        violations = all_violations(self.violations, other.violations)
+        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups, *more, violations)
 
     def _unvaried_with(self, other: "Sketch | PackedSketch") -> Unvaried | None:
         if not self.rows or not other.rows:
@@ -140,19 +153,19 @@ class Sketch:
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
-        parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried
+        parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried, self.violations
         return Sketch(self.layout, self.rows, self.counts.copy(), *parts)
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
-        parts = self.ids, self.groups, self.served, self.unvaried
+        parts = self.ids, self.groups, self.served, self.unvaried, self.violations
         return PackedSketch(self.layout, self.rows, self.counts, *parts)
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
         counts = kept.counts.astype(np.int64)
-        parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried
+        parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried, kept.violations
         return cls(kept.layout, kept.rows, counts, *parts)
 
     def row(self, name: str) -> Ints:
@@ -180,6 +193,11 @@ class Sketch:
         beyond[: self.layout.starts.size] += self.counts[self.layout.starts]
         return np.asarray(beyond)
 
+    @property
+    def arrived(self) -> int:
+        """The rows, and those that are left out of them."""
+        return self.rows + (0 if self.violations is None else self.violations.excluded)
+
     def tally(self) -> "Tally":
         """Return what several detectors ask for, worked out once."""
         return Tally(self)
@@ -196,8 +214,8 @@ class Sketch:
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the sketch is damaged: its checksum does not fit")
         _, version, width, layout_id, rows = HEADER.unpack_from(data)
-        if not VERSION <= version <= WITH_MORE:
-            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_MORE}")
+        if not VERSION <= version <= WITH_VIOLATIONS:
+            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_VIOLATIONS}")
         if layout_id.hex() != layout.id:
             raise LayoutMismatchError(f"the sketch belongs to layout {layout_id.hex()}, not to {layout.id}")
         body = data[HEADER.size : -4]
@@ -213,7 +231,7 @@ class Sketch:
         for what, told in behind.rows.items():
             if told > rows:
                 raise ValueError(f"the sketch is damaged: more {what} than its {rows} rows")
-        return cls(layout, rows, counts, behind.ids, behind.groups, behind.served, behind.unvaried)
+        return cls(layout, rows, counts, behind.ids, behind.groups, behind.served, behind.unvaried, behind.violations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +242,20 @@ class Behind:
     groups: GroupSizes | None = None
     served: ServedCounts | None = None
     unvaried: Unvaried | None = None
+    violations: Violations | None = None
+
+    @property
+    def excluded(self) -> int:
+        """Rows that are counted as violations alone."""
+        return 0 if self.violations is None else self.violations.excluded
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows each of them tells of."""
+        """How many of the counted rows each of them tells of; requests are of rows that are left out as well."""
         return {
             "ids": 0 if self.ids is None else self.ids.sample.rows,
             "rows of groups": 0 if self.groups is None else self.groups.rows,
-            "requests": 0 if self.served is None else max(self.served.timed, self.served.told),
+            "requests": 0 if self.served is None else max(self.served.timed, self.served.told) - self.excluded,
         }
 
 
@@ -242,7 +266,7 @@ def _behind(version: int, data: bytes, layout: Layout) -> Behind:
     if version == WITH_GROUPS:
         [named], sizes = _parts(data, 1)
         return Behind(_ids(named) if named else None, GroupSizes.from_bytes(sizes))
-    [ids, groups, served, unvaried], rest = _parts(data, 4)
+    [ids, groups, served, unvaried, *broken], rest = _parts(data, 4 if version == WITH_MORE else 5)
     if rest:
         raise ValueError("the sketch is damaged: it goes on behind its end")
     return Behind(
@@ -250,6 +274,7 @@ def _behind(version: int, data: bytes, layout: Layout) -> Behind:
         None if groups is None else GroupSizes.from_bytes(groups),
         None if served is None else ServedCounts.from_bytes(served),
         None if unvaried is None else Unvaried.from_bytes(layout, unvaried),
+        *(None if part is None else Violations.from_bytes(part) for part in broken),
     )
 
 
@@ -295,14 +320,29 @@ class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
     `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `ids` are those
-    of the rows, None where no row had one; `groups` what they belong to, `served` how their requests were served.
+    of the rows, None where no row had one; `groups` what they belong to, `served` how their requests were served. `arrived` are the
+    rows and those that are left out of them.
     """
 
-    __slots__ = ("all", "counts", "groups", "ids", "layout", "missing", "rows", "served", "some", "unseen", "usable")
+    __slots__ = (
+        "all",
+        "arrived",
+        "counts",
+        "groups",
+        "ids",
+        "layout",
+        "missing",
+        "rows",
+        "served",
+        "some",
+        "unseen",
+        "usable",
+    )
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
+        self.arrived = sketch.arrived
         self.counts = sketch.counts
         self.ids = sketch.ids
         self.groups = sketch.groups

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from monitor.alerting.rules import (
     BUDGET_RULE,
+    CONTRACT_RULE,
     FROZEN_RULE,
     LATENESS_RULE,
     NO_DATA_RULE,
@@ -22,6 +23,7 @@ BY_EFFECT = replace(BY_CHARTS, clear_below=0.5, hold=3, keep_firing_for=3)
 BY_SELF_CHECK = AlertRule(
     name=SELF_CHECK_RULE, detector=SELF_CHECK_RULE, fire_above=1.0, clear_below=0.5, severity=Severity.WARNING
 )
+BY_CONTRACT = replace(BY_CHARTS, name=CONTRACT_RULE, detector=CONTRACT_RULE)  # by the same charts of rates
 BY_LATENESS = AlertRule(  # share of the events; as bad as the share is large
     name=LATENESS_RULE, detector=LATENESS_RULE, fire_above=0.05, clear_below=0.025, severity=Severity.CRITICAL
 )

@@ -12,8 +12,18 @@ BUDGET_RULE, SELF_CHECK_RULE = "drift", "calibration"  # the budget's own; the f
 LATENESS_RULE, REACHABILITY_RULE = "lateness", "reachability"  # those of the stream
 PERFORMANCE_RULE = "performance"  # that of what models are worth
 FROZEN_RULE, NO_DATA_RULE = "frozen", "no_data"  # same
+CONTRACT_RULE = "contract"  # that of a data contract
 OUR_RULES = frozenset(
-    {BUDGET_RULE, SELF_CHECK_RULE, LATENESS_RULE, REACHABILITY_RULE, FROZEN_RULE, NO_DATA_RULE, PERFORMANCE_RULE}
+    {
+        BUDGET_RULE,
+        SELF_CHECK_RULE,
+        LATENESS_RULE,
+        REACHABILITY_RULE,
+        FROZEN_RULE,
+        NO_DATA_RULE,
+        PERFORMANCE_RULE,
+        CONTRACT_RULE,
+    }
 )
 INCIDENT_RULES = OUR_RULES - {SELF_CHECK_RULE}  # those that are told as incidents
 

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from detectors import DETECTORS
-from monitor.app import COMPILED, fields_of
+from monitor.app import COMPILED, contract_columns, fields_of, not_checked, slow_contract
 from monitor.commands.alarms import usual
 from monitor.commands.judges import unwatched
 from monitor.commands.selfreport import told
@@ -31,6 +31,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     yield from group_warnings(configuration)
     yield from rule_warnings(configuration)
     yield from watch_warnings(configuration)
+    yield from contract_warnings(configuration)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
@@ -108,6 +109,16 @@ def rule_warnings(configuration: Configuration) -> Iterator[str]:
                         f"alerting.rules.{applied.name}: features: {pattern!r} matches nothing of {spec.key.model} "
                         f"that {applied.detector} can judge"
                     )
+
+
+def contract_warnings(configuration: Configuration) -> Iterator[str]:
+    """What a contract asks that the daemon does not check."""
+    for spec in configuration.specs:
+        if spec.contract is not None:
+            for words in not_checked(spec.contract, contract_columns(configuration, spec)):
+                yield f"models.{spec.key.model}.contract: {words}; not checked live, `driftd contract check` does"
+            for name in slow_contract(configuration, spec, spec.contract):
+                yield f"models.{spec.key.model}.contract: {name}: every event is read again for it, at several times the cost"
 
 
 def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:

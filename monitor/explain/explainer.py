@@ -9,18 +9,36 @@ import numpy as np
 from detectors import Reference
 from detectors.charts import IncidentKind, duplicates
 from detectors.features import Ints
+from detectors.sketches.violations import Rule
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import FROZEN_RULE, NO_DATA_RULE, REACHABILITY_RULE
+from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE, NO_DATA_RULE, REACHABILITY_RULE
 from monitor.explain.performance import explain_metric
 from monitor.explain.samples import Samples
 from monitor.explain.stream import explain_frozen, explain_late, explain_pause, explain_silence, late_cause
-from monitor.explain.words import OF_STREAM, explain, explain_days, explain_duplicates, explain_rows, explain_warnings
-from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, CalibrationLearnt, Fact, RetrainDecided
+from monitor.explain.words import (
+    OF_STREAM,
+    explain,
+    explain_broken,
+    explain_days,
+    explain_duplicates,
+    explain_rows,
+    explain_warnings,
+)
+from monitor.facts import (
+    AlertChanged,
+    AlertEscalated,
+    AlertSeen,
+    CalibrationLearnt,
+    ContractBroken,
+    Fact,
+    RetrainDecided,
+)
 from monitor.stream.events import FEATURES, EventBatch, Nanos, Partition, SeriesKey
 
 WARNINGS = 2  # numbers that tell of warnings: seen, due
+NAMED = 2  # values that break a rule
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
 Alert = TypeVar("Alert", AlertSeen, AlertChanged)
 Subject = tuple[str, IncidentKind]  # of an alert: its rule, and what it is about
@@ -47,6 +65,14 @@ class Explainer:
         worded: Worded = {}
         held = list(facts)  # for identities to last
         return [self._explained(fact, worded) for fact in held]
+
+    def hear(self, facts: Iterable[Fact]) -> None:
+        """Keep a few of the values that break contracts."""
+        for fact in facts:
+            if isinstance(fact, ContractBroken):
+                broken = self._narrators[fact.key].broken
+                for sample in fact.samples:
+                    broken[sample.rule] = (*broken.get(sample.rule, ()), sample.words)[-NAMED:]
 
     def _explained(self, fact: Fact, worded: Worded) -> Fact:
         match fact:
@@ -87,6 +113,7 @@ class Narrator:
 
     def __init__(self, reference: Reference, behind: Behind = dict) -> None:
         self.samples = Samples(reference.layout)
+        self.broken: dict[Rule, tuple[str, ...]] = {}  # the last values that break a contract
         self._behind = behind
         self.learn(reference)
 
@@ -129,6 +156,8 @@ class Narrator:
         return self._of_counts(evidence, counts) if counts.size else ""
 
     def _of_counts(self, evidence: Evidence, counts: Ints) -> str:
+        if evidence.detector == CONTRACT_RULE:
+            return self._of_contract(evidence, *counts.tolist())
         if evidence.detector in OF_STREAM:
             return self._of_stream(evidence, *counts.tolist())
         if evidence.feature == volume.FEATURE:
@@ -140,6 +169,11 @@ class Narrator:
             return explain_warnings(*numbers) if len(numbers) == WARNINGS else explain_days(*numbers)
         feature = self._features[evidence.feature]
         return explain(feature, feature.counts, counts, evidence.chart, self.samples)
+
+    def _of_contract(self, evidence: Evidence, count: int, rows: int, allowed: int) -> str:
+        """What breaks a rule of a data contract, with a few of its values."""
+        samples = self.broken.get((evidence.feature, evidence.chart), ())
+        return explain_broken(evidence.chart, count, rows, allowed, samples)
 
     def _of_freeze(self, evidence: Evidence, value: float, rows: int) -> str:
         """At which value a feature stands still; one that is no longer there says nothing."""

@@ -10,6 +10,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.rules import (
     BUDGET_RULE,
+    CONTRACT_RULE,
     FROZEN_RULE,
     LATENESS_RULE,
     NO_DATA_RULE,
@@ -18,7 +19,7 @@ from monitor.alerting.rules import (
     SELF_CHECK_RULE,
 )
 from monitor.explain.categories import category_parts
-from monitor.explain.figures import dated, plain, thousands
+from monitor.explain.figures import dated, plain, share, thousands
 from monitor.explain.numbers import number_parts
 from monitor.explain.parts import Part, Reading, material, missing_part
 from monitor.explain.performance import spelled
@@ -116,9 +117,9 @@ def summary(changed: AlertChanged) -> str:
         return _self_check(changed, name)
     if changed.rule in OF_STREAM:
         return _of_stream(changed, name, OF_STREAM[changed.rule])
-    if changed.rule not in {BUDGET_RULE, PERFORMANCE_RULE}:
+    if changed.rule not in {BUDGET_RULE, CONTRACT_RULE, PERFORMANCE_RULE}:
         name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
-    verbs = VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
+    verbs = _verbs_of(changed)
     if changed.settled:
         head = f"{name} has settled at a new level, {verbs.participle} since {dated(changed.since)}; it pages when it moves from there"
         stay = set(changed.about.settled)
@@ -147,7 +148,7 @@ def escalation(escalated: AlertEscalated) -> str:
         return _of_stream(
             replace(changed, evidence=(*escalated.new, *known)), name, OF_STREAM[changed.rule], told=", new"
         )
-    head = _head(changed, name, VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])) + ", new"
+    head = _head(changed, name, _verbs_of(changed)) + ", new"
     rest = [_one(each) for each in changed.evidence if each.feature not in new]
     return _listed(head, [*(_one(each) for each in escalated.new), *rest])
 
@@ -185,6 +186,28 @@ VERBS = {
     IncidentKind.PREDICTION: _verbs("predicts otherwise", "predict otherwise", "predicting otherwise"),
     IncidentKind.PERFORMANCE: _verbs("performs worse", "perform worse", "performing worse"),
 }
+
+
+BREAKS = _verbs("breaks its data contract", "break its data contract", "breaking its data contract")
+
+
+def _verbs_of(changed: AlertChanged) -> Verbs:
+    return BREAKS if changed.rule == CONTRACT_RULE else VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
+
+
+def explain_broken(rule: str, count: int, rows: int, allowed: int, samples: Sequence[str] = ()) -> str:
+    """Say how many rows break a rule of a contract; `allowed` is in millionths.
+
+    >>> explain_broken("max", 30, 1000, 0, ["7.5"])
+    'max broken by 3 % of rows, such as 7.5'
+    >>> explain_broken("max_missing", 30, 1000, 10_000)
+    'missing in 3 % of rows, 1 % allowed'
+    """
+    missing = {"required": ", which is required", "max_missing": f", {share(allowed / 1e6)} allowed"}
+    if rule in missing:
+        return f"missing in {share(count / rows)} of rows{missing[rule]}"
+    such = f", such as {' and '.join(samples)}" if samples else ""
+    return f"{rule} broken by {share(count / max(rows, 1))} of rows{such}"
 
 
 def _self_check(changed: AlertChanged, name: str) -> str:

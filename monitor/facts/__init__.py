@@ -1,6 +1,7 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
 from monitor.facts.alerts import AlertChanged, AlertEscalated, AlertSeen, LevelChanged, RetrainDecided
+from monitor.facts.contract import ContractBroken, ContractSample
 from monitor.facts.daemon import (
     CheckpointFailed,
     CheckpointSaved,
@@ -112,6 +113,7 @@ Fact = (
     | JoinCounted
     | LabelDelays
     | RequestsServed
+    | ContractBroken
 )
 
 __all__ = [
@@ -127,6 +129,8 @@ __all__ = [
     "CheckpointSaved",
     "ClassCoverage",
     "ClassTold",
+    "ContractBroken",
+    "ContractSample",
     "CoverageTest",
     "DaemonStarted",
     "DaemonStopped",

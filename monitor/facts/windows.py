@@ -89,6 +89,7 @@ class WindowClosed:
     """A window was closed and judged. `ids`: None where no row has one.
 
     `group_rows`: how many rows the group of a row has, over those of the reference's usual window; None where either is not known.
+    `violations`: columns and rules of a data contract with the rows that break them, of which `excluded` are none of `rows`.
     """
 
     key: SeriesKey
@@ -99,6 +100,8 @@ class WindowClosed:
     ids: WindowIds | None = None
     group_rows: float | None = None
     requests: WindowRequests | None = None  # None where nothing is told of them
+    violations: tuple[tuple[str, str, int], ...] = ()
+    excluded: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.quality, list):  # as msgspec reads a sequence

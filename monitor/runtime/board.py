@@ -10,6 +10,7 @@ import numpy as np
 from detectors import Baseline, Distribution, PackedSketch
 from detectors.charts import KINDS, IncidentKind, LevelStep
 from detectors.distribution import distribution_of
+from detectors.sketches.violations import Rule
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
@@ -26,6 +27,7 @@ from monitor.facts import (
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
+    ContractBroken,
     DecisionMade,
     DecisionsStand,
     DeliveryTried,
@@ -81,7 +83,19 @@ LABELS_JOINED = (
     "driftd_labels_total",
     ("received", "joined", "corrected", "withdrawn", "unmatched", "sampled_out", "expired"),
 )
+VIOLATIONS = "driftd_contract_violations_total"
+SAMPLES = 3  # of a rule
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
+
+
+@dataclass(frozen=True, slots=True)
+class ContractBoard:
+    """The data contract of a series: its version, the rules that are asked of each event, and in words what is not."""
+
+    version: str
+    rules: tuple[Rule, ...]
+    left_out: tuple[str, ...] = ()
+    exclude: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +238,10 @@ class Board:
     requests: Mapping[SeriesKey, RequestCounts] = field(
         default_factory=dict
     )  # of series that tell of them, since the start
+    contracts: Mapping[SeriesKey, ContractBoard] = field(default_factory=dict)  # of series that have one
+    broken: Mapping[tuple[SeriesKey, Rule], tuple[str, ...]] = field(
+        default_factory=dict
+    )  # the last few values, in words
     lags: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
@@ -381,12 +399,29 @@ class Board:
                 self.estimated = {**self.estimated, key: fact}
             case RequestsServed(key):
                 self.requests = {**self.requests, key: self.requests.get(key, RequestCounts()).plus(fact)}
+            case ContractBroken(key):
+                self._break(fact)
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):
                 self.counters["driftd_decisions_total"][decision.model, decision.asked.kind] += not repeated
             case _:
                 self._note_service(fact)
+
+    def _break(self, fact: ContractBroken) -> None:
+        for (column, rule), count in fact.counts.items():
+            self.counters[VIOLATIONS][fact.key.model, fact.key.version, column, rule] += count
+        for sample in fact.samples:
+            kept = self.broken.get((fact.key, sample.rule), ())
+            self.broken = {**self.broken, (fact.key, sample.rule): (*kept, sample.words)[-SAMPLES:]}
+
+    def expect_contract(self, key: SeriesKey, shown: ContractBoard, topics: Iterable[str]) -> None:
+        """Begin the counters of a contract at zero; `topics` may bring its events."""
+        self.contracts = {**self.contracts, key: shown}
+        for column, rule in shown.rules:
+            self.counters[VIOLATIONS][key.model, key.version, column, rule] += 0
+        for topic in topics if shown.exclude else ():
+            self.counters["driftd_events_total"][topic, "excluded"] += 0
 
     def _perform(self, fact: PerformanceJudged | JoinCounted | LabelDelays) -> None:
         match fact:

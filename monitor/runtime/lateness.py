@@ -55,7 +55,7 @@ class Lateness:
         """Say where many events are late, and the share now and then; `behind` is how far each partition trails the watermark."""
         counted: dict[str, list[int]] = {}
         for fact in facts:
-            if isinstance(fact, EventsCounted) and fact.outcome in {"ok", "late"}:
+            if isinstance(fact, EventsCounted) and fact.outcome in {"ok", "excluded", "late"}:
                 counts = counted.setdefault(fact.topic, [0, 0])
                 counts[0] += fact.count
                 counts[1] += fact.count if fact.outcome == "late" else 0

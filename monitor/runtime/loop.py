@@ -94,6 +94,7 @@ class Loop:
         if self._clock_jumped(now):
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
+        self._explainer.hear(facts)
         facts += self._pipeline.ingest(arrived, now)
         advanced = [*self._pipeline.advance(), *self._silence(poll, now), *self._rest(now), *self._decide(now)]
         facts += self._explainer.explain(advanced)

@@ -15,7 +15,7 @@ from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
-from monitor.alerting.rules import BUDGET_RULE, FROZEN_RULE, PERFORMANCE_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, FROZEN_RULE, PERFORMANCE_RULE, Severity
 from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime import requests
@@ -169,6 +169,12 @@ METRICS: dict[str, Spec] = {
         "gauge",
         "Event time since which the feature is frozen: one value in every row, where the reference has more; absent of all that varies",
         FEATURE,
+    ),
+    "driftd_contract_violations_total": Spec(
+        "counter",
+        "Events that break a rule of the model's data contract, by the contract's column and rule, late ones included; an event may "
+        "break several",
+        (*SERIES, "field", "rule"),
     ),
     "driftd_calibration_info": Spec(
         "gauge",
@@ -571,8 +577,8 @@ def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Va
     """What is told of the incidents of each series by kind, of several the most."""
     for key, series in board.series.items():
         for kind in KINDS if BUDGET_RULE in series.rules else ():
-            alert = board.alerts.get((key, BUDGET_RULE, kind))
-            yield (*_labels(key), kind.value), 0 if alert is None else told(alert)
+            alerts = [board.alerts.get((key, rule, kind)) for rule in (BUDGET_RULE, CONTRACT_RULE)]
+            yield (*_labels(key), kind.value), max(0 if alert is None else told(alert) for alert in alerts)
         if PERFORMANCE_RULE in series.rules:
             alert = board.alerts.get((key, PERFORMANCE_RULE, IncidentKind.PERFORMANCE))
             yield (*_labels(key), IncidentKind.PERFORMANCE.value), 0 if alert is None else told(alert)

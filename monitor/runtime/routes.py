@@ -39,6 +39,7 @@ def models(board: Board, *, tables: bool = False) -> Iterator[dict[str, Any]]:
         yield item | {
             "performance": performance(board.performance.get(key), tables=tables),
             "estimated": estimated(board.estimated, key),
+            "contract": contract(board, key),
         }
 
 
@@ -85,6 +86,30 @@ def one_model(board: Board, name: str) -> list[dict[str, Any]]:
     if not found:
         raise KeyError(f"there is {', '.join(dict.fromkeys(key.model for key in board.series))}")
     return found
+
+
+def contract(board: Board, key: SeriesKey) -> dict[str, Any] | None:
+    """What of the last window breaks the data contract, by its columns and rules; null where the model has none."""
+    shown, window = board.contracts.get(key), board.series[key].window
+    if shown is None:
+        return None
+    rows = 0 if window is None else window.rows + window.excluded
+    return {
+        "version": shown.version,
+        "rows": rows,
+        "excluded": None if not shown.exclude else 0 if window is None else window.excluded,
+        "violations": [
+            {
+                "field": column,
+                "rule": rule,
+                "count": count,
+                "share": count / max(rows, 1),
+                "samples": list(board.broken.get((key, (column, rule)), ())),
+            }
+            for column, rule, count in (() if window is None else window.violations)
+        ],
+        "not_checked": list(shown.left_out),
+    }
 
 
 def performance(

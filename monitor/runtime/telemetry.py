@@ -22,6 +22,7 @@ from monitor.facts import (
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
+    ContractBroken,
     DaemonStarted,
     DaemonStopped,
     DecisionEnded,
@@ -259,6 +260,13 @@ class Telemetry:
         else:
             self._log.log(level, f"target.{fact.outcome}", target=fact.target, type=fact.type, **said)
 
+    def _say_broken(self, fact: ContractBroken) -> None:
+        """The rules of a contract that events break; each once in a while."""
+        words = {rule: [each.words for each in fact.samples if each.rule == rule] for rule in fact.counts}
+        for rule, count in fact.counts.items():
+            about = {"model": fact.key.model, "version": fact.key.version, "field": rule[0], "rule": rule[1]}
+            self._complain(logging.WARNING, "contract.broken", **about, count=count, values=words[rule])
+
     def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded) -> None:
         log = self._log
         match fact:
@@ -302,6 +310,8 @@ class Telemetry:
                 log.info("daemon.started", url=url, brokers=brokers, **about)
             case DaemonStopped():
                 log.info("daemon.stopped")
+            case ContractBroken():
+                self._say_broken(fact)
             case PartitionsAssigned(offsets):
                 log.info("source.assigned", partitions={str(partition): offset for partition, offset in offsets})
             case TopicsMissing(topics):
@@ -343,7 +353,7 @@ class Telemetry:
             *(
                 str(value)
                 for name, value in what.items()
-                if name not in {"count", "detail", "ours", "found", "seconds"}
+                if name not in {"count", "values", "detail", "ours", "found", "seconds"}
             ),
         )
         now = self._now()

@@ -121,7 +121,7 @@ def _of_late_events(board: Board) -> Iterator[Trouble]:
 
 def _of_lost_events(outcomes: Mapping[str, Mapping[str, float]]) -> Iterator[Trouble]:
     for topic, counts in sorted(outcomes.items()):
-        every = sum(counts.get(outcome, 0.0) for outcome in ("ok", "late", "rejected", "unmonitored"))
+        every = sum(counts.get(outcome, 0.0) for outcome in ("ok", "excluded", "late", "rejected", "unmonitored"))
         if every < FEW:
             continue
         if (refused := counts.get("rejected", 0.0) / every) > MOST:

@@ -1,6 +1,6 @@
 """The budget by control charts: sealed panes in, an incident of each kind out, and a check of the calibration."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +82,7 @@ class ChartBudget(Operator[Sketch]):
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
         self._uncharted: Sketch | None = None  # what came since the last subgroup
         self._changed = True
+        self.told_already: Callable[[], Collection[str]] = tuple  # features whose data another incident calls bad
         self._begun = False  # whether it has been told what features are compared with
         self._written: Entry | None = None  # the row of the incidents that the store holds
 
@@ -104,8 +105,10 @@ class ChartBudget(Operator[Sketch]):
         found: dict[IncidentKind, list[FiringFeature]] = {kind: [] for kind in self.incidents}
         kept = matters(self._not_elsewhere(point), self._matters, point.end)
         self._matters = begun(kept, self._matters, point.end)
+        quality, others = self.incidents[IncidentKind.DATA_QUALITY].state.alerts, self.told_already()
         for each in kept:
-            found[each.kind].append(each)
+            if each.kind is not IncidentKind.DATA_QUALITY or each.feature in quality or each.feature not in others:
+                found[each.kind].append(each)
         self._settled(point.changes)
         episodes = [
             self.incidents[kind].incident.follow(onsets(firing), self._counted(evidence_of_charts(firing, point)), span)
@@ -131,6 +134,10 @@ class ChartBudget(Operator[Sketch]):
             self.charts.set_back([self._reference.names.index(name) for name in told])
             self._suspects = {name: counts for name, counts in self._suspects.items() if name not in told}
         return [each for each in self._reader.read(point) if each.feature not in told | awaited]
+
+    def quality_told(self) -> Collection[str]:
+        """The features whose data its incident calls bad."""
+        return self.incidents[IncidentKind.DATA_QUALITY].state.alerts
 
     def _settled(self, changes: Sequence[LevelChange]) -> None:
         """Let the incidents know which of their features stay at a new level."""

@@ -16,6 +16,7 @@ from monitor.series.effects import EffectBudget
 from monitor.series.estimating import Estimating
 from monitor.series.frozen import Frozen
 from monitor.series.history import History, VolumeScorer
+from monitor.series.holding import ContractHeld
 from monitor.series.incident import IncidentAlert
 from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
@@ -49,7 +50,8 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
     reference, history = judging.reference, History(judging.window_length)
     bank = AdwinOperator(key, reference, judging.adwin_delta, judging.min_rows)
     frozen = Frozen(key, reference, judging.window_length, judging.min_rows)
-    budgets = _budgets(key, judging, frozen)
+    contract = ContractHeld(key, judging) if judging.contract_rules else None
+    budgets = _budgets(key, judging, frozen, contract)
     scorers = [
         *(DetectorScorer(detector, reference, judging.min_rows) for detector in window_detectors().values()),
         bank,
@@ -63,17 +65,27 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
         Reachability(key, reference.hash),
         NoData(key, windows, judging),
     )
-    return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *budgets, *stream, *estimating]
+    held = [] if contract is None else [contract]
+    return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *held, *budgets, *stream, *estimating]
 
 
-def _budgets(key: SeriesKey, judging: Judging, frozen: Frozen) -> Sequence[ChartBudget | EffectBudget | Learning]:
+def apart(charts: ChartBudget, contract: ContractHeld | None) -> ChartBudget:
+    """The incident of bad data beside the contract's: of a column that one of them tells of the other is silent."""
+    if contract is not None:
+        contract.told_already, charts.told_already = charts.quality_told, contract.told
+    return charts
+
+
+def _budgets(
+    key: SeriesKey, judging: Judging, frozen: Frozen, contract: ContractHeld | None
+) -> Sequence[ChartBudget | EffectBudget | Learning]:
     reference, plan = judging.reference, judging.plan
     if plan is None:
         return []
 
     def charts(of: Reference, calibration: str) -> ChartBudget:
         frozen.learnt(of)
-        return ChartBudget(key, of, plan, calibration, frozen)
+        return apart(ChartBudget(key, of, plan, calibration, frozen), contract)
 
     if reference.calibration is not None:
         return [charts(reference, judging.calibration)]

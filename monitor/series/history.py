@@ -33,7 +33,7 @@ class History:
 
     def add(self, window: WindowClosed) -> None:
         """Keep a window, without its details; the oldest goes where there is no room."""
-        brief = WindowClosed(window.key, window.start, window.end, window.rows, ())
+        brief = WindowClosed(window.key, window.start, window.end, window.rows, (), excluded=window.excluded)
         gone = self._recall(brief)
         if gone is not None:
             self._changed[gone.end] = None
@@ -45,7 +45,7 @@ class History:
         for each, sign in ((window, 1), (gone, -1)):
             if each is not None and each.end - each.start == self._length:
                 self._alike += sign
-                self._rows += sign * each.rows
+                self._rows += sign * (each.rows + each.excluded)
         return gone
 
     def changes(self) -> list[Entry]:
@@ -79,7 +79,7 @@ class VolumeScorer:
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
         del scored  # rows alone count
-        return volume.columns(window.rows, self.expected_rows)
+        return volume.columns(window.arrived, self.expected_rows)
 
     @property
     def expected_rows(self) -> float | None:

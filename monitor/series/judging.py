@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from detectors import Reference
 from detectors.charts import BudgetSpec, adwin_delta
 from detectors.univariate import adwin, volume
-from monitor.alerting.budget import BY_CHARTS, BY_EFFECT, BY_SELF_CHECK, BY_STREAM
+from monitor.alerting.budget import BY_CHARTS, BY_CONTRACT, BY_EFFECT, BY_SELF_CHECK, BY_STREAM
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
+from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec
 from monitor.stream.events import SECOND, Nanos
 
@@ -34,6 +35,7 @@ class Judging:
     plan: BudgetSpec | None = None  # None: no budget, explicit rules alone
     learn_for: Nanos = 0  # of live traffic, after which a cold reference calibrates itself; 0: it does not
     estimate: EstimateSpec | None = None  # None: the reference has no labels
+    contract: ContractSpec | None = None  # that events are held against
     model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
 
     @property
@@ -63,10 +65,15 @@ class Judging:
         """The budget's own rules; none without a budget."""
         if self.plan is None:
             return ()
-        by_charts = (BY_CHARTS, BY_SELF_CHECK)
+        by_charts = (BY_CHARTS, BY_SELF_CHECK, *self.contract_rules)
         if self.reference.calibration is not None:
             return by_charts
-        return (BY_EFFECT, *by_charts) if self.learns else (BY_EFFECT,)
+        return (BY_EFFECT, *by_charts) if self.learns else (BY_EFFECT, *self.contract_rules)
+
+    @property
+    def contract_rules(self) -> tuple[AlertRule, ...]:
+        """The rule of a data contract, where there is one and a budget."""
+        return () if self.contract is None or self.plan is None else (BY_CONTRACT,)
 
     @property
     def learns(self) -> bool:
@@ -76,7 +83,7 @@ class Judging:
     @property
     def first_rules(self) -> tuple[AlertRule, ...]:
         """All rules as long as nothing is learnt: then the budget's are those of effect sizes."""
-        return (*self.rules, BY_EFFECT, *BY_STREAM) if self.learns else self.all_rules
+        return (*self.rules, BY_EFFECT, *self.contract_rules, *BY_STREAM) if self.learns else self.all_rules
 
     @property
     def all_rules(self) -> tuple[AlertRule, ...]:

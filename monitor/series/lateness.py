@@ -90,7 +90,7 @@ class LateEvents(Operator[Sketch]):
         """Take a sealed pane, which may end a span."""
         counts, self._changed = self.counts, True
         counts.begun = pane.start if counts.begun is None else counts.begun
-        counts.rows, counts.end = counts.rows + pane.sketch.rows, pane.end
+        counts.rows, counts.end = counts.rows + pane.sketch.arrived, pane.end
         if not counts.whole:
             return []
         facts = self._judge(counts.events)

@@ -25,7 +25,7 @@ LEVEL = 1  # zlib
 class SavedWindow:
     """One window: its rows, and its counts compressed. `width` 0: a sketch, else bytes a count of its cells.
 
-    `together`: how many rows the group of a row has, None where rows have none.
+    `together`: how many rows the group of a row has, None where rows have none. `excluded` rows came besides.
     """
 
     of: int  # which material
@@ -33,6 +33,7 @@ class SavedWindow:
     width: int
     counts: bytes
     together: float | None = None
+    excluded: int = 0
 
 
 @dataclass(slots=True)
@@ -127,7 +128,9 @@ class Material:
         rows = np.array([window.rows for window in windows], dtype=np.int64)
         together = np.array([window.together for window in windows], dtype=np.float64)  # NaN of those without groups
         known = None if np.isnan(together).all() else together
-        return WindowCounts(self._window_ns, starts, rows, counts, known), cells
+        excluded = np.array([window.excluded for window in windows], dtype=np.int64)
+        arrived = rows + excluded if excluded.any() else None
+        return WindowCounts(self._window_ns, starts, rows, counts, known, arrived=arrived), cells
 
     # --- windows ------------------------------------------------------------------------------------------------
 
@@ -140,18 +143,19 @@ class Material:
         self._changed[start] = None
 
     def _whole(self, window: Sketch) -> SavedWindow:
-        return SavedWindow(self.number, window.rows, 0, zlib.compress(window.to_bytes(), LEVEL), _together(window))
+        packed = zlib.compress(window.to_bytes(), LEVEL)
+        return SavedWindow(self.number, window.rows, 0, packed, _together(window), window.arrived - window.rows)
 
     def _merged(self, window: Sketch) -> SavedWindow:
         assert self.cells is not None
         counts = self.cells.merge(window.counts)[self.cells.held]
         width = _narrowest(counts)
         packed = zlib.compress(counts.astype(f"<u{width}").tobytes(), LEVEL)
-        return SavedWindow(self.number, window.rows, width, packed, _together(window))
+        return SavedWindow(self.number, window.rows, width, packed, _together(window), window.arrived - window.rows)
 
     def _choose_cells(self) -> None:
         """Choose cells by live and training counts alike, and put the windows kept whole on them."""
-        rows = float(np.median([window.rows for window in self._windows.values()]))
+        rows = float(np.median([window.rows for window in self._windows.values() if window.rows] or [1]))
         self.cells = MergedCells.of(self._reference.layout, _alike(self._reference.counts, self.total.counts), rows)
         for start, window in list(self._windows.items()):
             whole = Sketch.from_bytes(self._reference.layout, zlib.decompress(window.counts))

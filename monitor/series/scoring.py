@@ -15,6 +15,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
 from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
 from monitor.facts import Fact, FeaturesTracked, Qualities, WindowClosed, WindowIds, WindowRequests, WindowScored
+from monitor.series.contract import broken_in
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
@@ -51,6 +52,7 @@ class FeatureScoring(Scoring[Sketch]):
         self._key = key
         self._scorers = scorers
         self._reference = judging.reference
+        self._contract = judging.contract
         self._asking = Asking(judging)
         self._tracks = TrackKeeper(len(self._asking.features))
         self._changed = False
@@ -65,6 +67,9 @@ class FeatureScoring(Scoring[Sketch]):
         quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
         more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
+        if (broken := window.sketch.violations) is not None:
+            found = tuple(broken_in(self._contract, broken, tally.arrived))
+            closed = replace(closed, violations=found, excluded=broken.excluded)
         return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
 
     def _group_rows(self, window: Tally) -> float | None:

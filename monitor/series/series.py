@@ -7,6 +7,7 @@ from detectors import Reference
 from monitor.alerting.budget import BY_PERFORMANCE
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
+from monitor.series.contract import ContractSpec
 from monitor.series.features import feature_view
 from monitor.series.judging import Judging
 from monitor.series.performance import PerformanceSpec
@@ -25,6 +26,11 @@ class SeriesSpec:
     retraining: RetrainPolicy
     others: tuple[ViewSpec[Any], ...] = ()
     performance: PerformanceSpec | None = None  # None: no labels are joined
+
+    @property
+    def contract(self) -> ContractSpec | None:
+        """The data contract that its events are held against; None: none is checked."""
+        return self.judging.contract
 
     @property
     def reference(self) -> Reference:

@@ -73,9 +73,12 @@ class View(Generic[S]):
         late = self.windows.add(delta.panes)
         self._changed = self._changed or self.windows.origin != origin
         facts: list[Fact] = []
+        excluded = sum(part.excluded for start, part in delta.panes.items() if not self.windows.is_sealed(start))
         if delta.rows > late:
             self._open_rows += delta.rows - late
-            facts.append(EventsCounted(delta.topic, "ok", delta.rows - late, self.key))
+            facts.append(EventsCounted(delta.topic, "ok", delta.rows - late - excluded, self.key))
+        if excluded:
+            facts.append(EventsCounted(delta.topic, "excluded", excluded, self.key))
         if late:
             facts.append(EventsCounted(delta.topic, "late", late, self.key))
             self.late[delta.topic] = self.late.get(delta.topic, 0) + late

@@ -352,6 +352,17 @@ def same_value(first: str, second: str) -> bool:
     return first == second or second in coded((first,)) or first in coded((second,))
 
 
+class ContractSettings(Section):
+    """A data contract that events are held against; `exclude`: rows that break it are not counted for drift."""
+
+    path: Path
+    exclude: bool = False
+
+
+def _contract(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str | Path) else value
+
+
 class ModelDefaults(Section):
     """Every key of a model that can have a default for all of them."""
 
@@ -370,6 +381,7 @@ class ModelDefaults(Section):
     group: str | None = None
     labels: LabelsSettings | None = None
     performance: PerformanceSettings | None = None
+    contract: Annotated[ContractSettings, BeforeValidator(_contract)] | None = None
 
     @field_validator("timezone")
     @classmethod

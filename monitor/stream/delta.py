@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, SeriesKey
 from monitor.stream.sketches import AdditiveSketch, SketchSpec
+from monitor.stream.violations import RowViolations
 
 
 @dataclass(
@@ -29,21 +30,35 @@ class PaneRows:
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
     served: NDArray[np.int16] | None = None
+    violations: RowViolations | None = None
 
     @property
     def rows(self) -> int:
         """How many events."""
         return len(self.numeric)
 
+    @property
+    def excluded(self) -> int:
+        """How many of them are counted as violations alone."""
+        return 0 if self.violations is None else self.violations.exclusions
+
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Count them into the pane's sketch."""
-        sketch.update(self.numeric, self.codes)
-        if self.ids is not None:
-            sketch.identify(self.ids)
-        if self.groups is not None:
-            sketch.assign(self.groups)
+        numeric, codes, ids, groups = self.numeric, self.codes, self.ids, self.groups
+        if self.violations is not None:
+            if (found := self.violations.counted()) is not None:
+                sketch.violate(found)
+            if self.violations.excluded is not None:
+                kept = np.flatnonzero(~self.violations.excluded)
+                numeric, codes = numeric[kept], codes[kept]
+                ids, groups, _ = _some((ids, groups, None), kept)
+        sketch.update(numeric, codes)
+        if ids is not None:
+            sketch.identify(ids)
+        if groups is not None:
+            sketch.assign(groups)
         if self.served is not None:
-            sketch.serve(self.served)
+            sketch.serve(self.served)  # of all rows: how requests were served is no drift
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +71,13 @@ class PaneCounts:
     @property
     def rows(self) -> int:
         """How many events."""
-        return self.sketch.rows
+        return self.sketch.rows + self.excluded
+
+    @property
+    def excluded(self) -> int:
+        """How many of them are counted as violations alone."""
+        violations = self.sketch.violations
+        return 0 if violations is None else violations.excluded
 
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Add the counts to the pane's sketch."""
@@ -122,7 +143,8 @@ def _panes(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     first, last = int(batch.event_times.min()), int(batch.event_times.max())
     start = first - first % slide
     if last < start + slide:
-        return {start: PaneRows(first, batch.numeric, batch.codes, batch.ids, batch.groups, batch.served)}
+        rest = batch.ids, batch.groups, batch.served, batch.violations
+        return {start: PaneRows(first, batch.numeric, batch.codes, *rest)}
     return _shared_out(batch, slide)
 
 
@@ -141,16 +163,24 @@ def _some(rest: Rest, which: NDArray[np.intp] | slice) -> Rest:
 def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     """Share out a batch that belongs to several panes: sorted by pane once, then run by run."""
     times, numeric, codes, rest = batch.event_times, batch.numeric, batch.codes, (batch.ids, batch.groups, batch.served)
+    violations = batch.violations
     starts = times - times % slide
     steps = np.diff(starts)
     if (steps < 0).any():
         order = np.argsort(starts, kind="stable")
         times, starts, numeric, codes = times[order], starts[order], numeric[order], codes[order]
         rest = _some(rest, order)
+        violations = None if violations is None else violations.where(order)
         steps = np.diff(starts)
     bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
     earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
     return {
-        int(starts[first]): PaneRows(least, numeric[first:end], codes[first:end], *_some(rest, slice(first, end)))
+        int(starts[first]): PaneRows(
+            least,
+            numeric[first:end],
+            codes[first:end],
+            *_some(rest, slice(first, end)),
+            None if violations is None else violations.where(slice(first, end)),
+        )
         for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
     }

@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.stream.violations import RowViolations
+
 Nanos = int
 """Event or processing time: nanoseconds since the Unix epoch, UTC."""
 
@@ -67,7 +69,8 @@ class EventBatch:
     category codes. Columns stand in the order of the series' layout. `unseen_categories` are a few of the new categories, for
     display alone. `offsets` are the records of the poll they came from; `view` says which view of the series counts them.
     `ids` uint64[n] are hashes of the events' ids, 0 where one has none; None where none are read. `groups` the same of what events
-    belong to; `served` int16[n, 2] how the requests that they answered were served, None where nothing is told.
+    belong to; `served` int16[n, 2] how the requests that they answered were served, None where nothing is told. `violations` are the
+    rules of a data contract that rows break; None where none does.
     """
 
     key: SeriesKey
@@ -81,6 +84,7 @@ class EventBatch:
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
     served: NDArray[np.int16] | None = None
+    violations: RowViolations | None = None
 
     def __len__(self) -> int:
         return len(self.event_times)
@@ -96,6 +100,7 @@ class EventBatch:
             ids=None if self.ids is None else self.ids[which],
             groups=None if self.groups is None else self.groups[which],
             served=None if self.served is None else self.served[which],
+            violations=None if self.violations is None else self.violations.where(which),
         )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Layout, PackedSketch, Sketch
+from detectors.sketches.violations import Violations
 
 
 class Counted(Protocol):
@@ -34,6 +35,13 @@ class AdditiveSketch(Counted, Protocol):
 
     def serve(self, served: NDArray[np.int16]) -> None:
         """Take how the requests of the same rows were served."""
+
+    @property
+    def violations(self) -> Violations | None:
+        """Rows by the rule of a contract that they break."""
+
+    def violate(self, found: Violations) -> None:
+        """Take the rules of a contract that rows break, those rows included that are not counted."""
 
     def add(self, other: Any, /) -> None:
         """Add the counts of another, loose or put away."""

@@ -75,13 +75,17 @@ class Windows(Generic[S]):
         """Add to panes, by their starts; the number of late events is returned."""
         late = 0
         for start, part in panes.items():
-            if self.sealed_until is not None and start < self.sealed_until:
+            if self.is_sealed(start):
                 late += part.rows
                 continue
             self.origin = part.earliest if self.origin is None else min(self.origin, part.earliest)
             part.add_to(self._pane(start))
             self.touched.add(start)
         return late
+
+    def is_sealed(self, start: Nanos) -> bool:
+        """Whether what comes for the pane that starts here is late."""
+        return self.sealed_until is not None and start < self.sealed_until
 
     def _pane(self, start: Nanos) -> S:
         """The pane to count into. Only the two touched last are held in 64 bits, however many are open."""

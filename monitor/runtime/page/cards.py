@@ -8,6 +8,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import (
     BUDGET_RULE,
+    CONTRACT_RULE,
     FROZEN_RULE,
     LATENESS_RULE,
     NO_DATA_RULE,
@@ -138,6 +139,7 @@ STREAM_ADVICE = {
     LATENESS_RULE: "Raise lateness to how late events come, or idle_after; see which producer writes late.",
     NO_DATA_RULE: "See whether the model is still asked, and whether its producer writes to the topic: no window is judged meanwhile.",
     FROZEN_RULE: "Look at what gives this value: a cache, a feed or a default that is stuck. The drift of what is frozen is not told beside it; nothing is to be trained for it.",
+    CONTRACT_RULE: "See which producer writes what the contract forbids; driftd contract check tells it of a file. If it was meant, edit the contract.",
     REACHABILITY_RULE: "Bring the broker, or the way to it, back: windows close by themselves once it answers.",
 }
 DRIFT_ADVICE = "See the first feature below: how it is now beside the reference, and since when. Was it meant (a campaign, a release, a new market), or has something upstream changed?"

@@ -14,7 +14,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
 from monitor.sources.formats.times import NOT_A_TIME, times_of
-from monitor.sources.formats.values import Rejected, number
+from monitor.sources.formats.values import UNUSABLE, Rejected, number
 from monitor.stream.events import Nanos
 
 UNMONITORED, REJECTED = -1, -2  # beside the number of a series
@@ -166,9 +166,9 @@ def _of_series(
     groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
     if series.wide:
         ids, more = wide_hashes_of(rows.column(series.id), len(rows))
-        return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, rows.messages)
+        return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, rows.messages, rows.take)
     own = hashes_of(rows.column(series.id), len(rows)) if series.id else None
-    return SeriesRows(series, times, numeric, codes, rows.values, own, groups)
+    return SeriesRows(series, times, numeric, codes, rows.values, own, groups, reread=rows.take)
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:
@@ -186,7 +186,7 @@ def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray
     if column.dtype.kind in "OUT":
         return np.array([number(value, reasons) for value in column.tolist()], dtype=np.float64)
     reasons["wrong_type"] += rows
-    return np.nan
+    return UNUSABLE
 
 
 def _each_number(column: Coded, reasons: Counter[str]) -> NDArray[np.float64]:

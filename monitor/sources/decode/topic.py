@@ -10,8 +10,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.facts import EventsAhead, Fact
+from detectors.contract import Contract
+from monitor.facts import ContractBroken, EventsAhead, Fact
+from monitor.series.contract import ContractSpec, of_rows
 from monitor.sources.base import TopicRecords
+from monitor.sources.decode.broken import BrokenSampler
+from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
 from monitor.sources.decode.serving import ServedPart, reasons, serve
@@ -26,6 +30,7 @@ from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Par
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+ODD = "wrong_type", "non_finite"  # why a field is unusable: an object or a list, a number beyond all others
 UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
 
 
@@ -61,23 +66,35 @@ class TopicDecoder:
         *,
         tolerance: Nanos = TOLERANCE,
         joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
+        contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
     ) -> None:
         self.topic = topic
         self._joined = joined
         self.fields = fields
         self.max_future = max_future
         self._holds = TopicFields(series, fields)
+        self._contracts = {  # first: who reads numbers asks for their bounds
+            key: RowContract(self._holds.series[key], contract)
+            for key, contract in contracts.items()
+            if key in self._holds.series
+        }
         self.format = decoder_of(form, self._holds)
         quick = self.format.readers if isinstance(self.format, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
+        self._broken = BrokenSampler()
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:
         """The series that its messages may be of."""
         return self._holds.series
+
+    @property
+    def contracts(self) -> Mapping[SeriesKey, Contract]:
+        """The data contracts that its events are held against."""
+        return {key: held.spec.contract for key, held in self._contracts.items()}
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
@@ -85,8 +102,10 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         self._sample_unknown(records.values, counts, latest)
         told = list[Told]()
+        objects = 0
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
-            rows += read.rows
+            before, objects = objects, sum(counts.fields[reason] for reason in ODD)
+            rows += self._check(read.rows, decoded, now, objects=objects > before)
             told.append((places, read.times))
         self._see(records, told, decoded)
         rows = self._join(self._serve(rows, decoded, counts), decoded, counts)
@@ -96,6 +115,22 @@ class TopicDecoder:
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def _check(
+        self, rows: Sequence[SeriesRows], decoded: Decoded, now: Nanos, *, objects: bool
+    ) -> Sequence[SeriesRows]:
+        """Hold rows against the contract of their series, where it has one. `objects`: some stood where values are expected."""
+        return rows if not self._contracts else [self._checked(part, decoded, now, objects=objects) for part in rows]
+
+    def _checked(self, part: SeriesRows, decoded: Decoded, now: Nanos, *, objects: bool) -> SeriesRows:
+        contract = self._contracts.get(part.series.key)
+        found = None if contract is None else contract.check(part, objects=objects)
+        if contract is None or found is None:
+            return part
+        samples = tuple(self._broken.samples(part, contract, found, now))
+        if counts := of_rows(found.counts):
+            decoded.facts.append(ContractBroken(part.series.key, counts, samples))
+        return replace(part, violations=found)
 
     def _readings(
         self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
@@ -114,7 +149,8 @@ class TopicDecoder:
         mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
-        own = self._join(self._serve(mapped.rows, decoded, counts), decoded, counts)
+        held = self._check(mapped.rows, decoded, LATEST_NANOS, objects=True)
+        own = self._join(self._serve(held, decoded, counts), decoded, counts)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
@@ -191,7 +227,14 @@ class TopicDecoder:
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
         columns = rows.times, rows.numeric, rows.codes
         return EventBatch(
-            rows.series.key, self.topic, *columns, offsets=offsets, ids=rows.ids, groups=rows.groups, served=rows.served
+            rows.series.key,
+            self.topic,
+            *columns,
+            offsets=offsets,
+            ids=rows.ids,
+            groups=rows.groups,
+            served=rows.served,
+            violations=rows.violations,
         )
 
 

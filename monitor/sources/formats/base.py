@@ -13,6 +13,7 @@ from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.stream.events import Nanos
+from monitor.stream.violations import RowViolations
 
 TOMBSTONE = (
     "tombstone"  # a message without a value, as compacted topics have them: no event, and nothing is wrong with it
@@ -130,7 +131,9 @@ class SeriesRows:
     rows belong to. Where rows are joined, `more` uint64[n] are further bits of their ids, and `messages` int64[n] the place of
     each row's message. `served` int16[n, 2] is what the requests took and whether they failed, as `detectors.service` has it; None
     where neither is read.
-    `look` gives the values of a row at some paths, for words; it may have to read the message again.
+    `look` gives the values of a row at some paths, for words; it may have to read the message again, as may `reread`, which gives
+    rows, rising, with their values as they came; None: by `look`. `suspects` are columns and rows of the numbers that are not within
+    the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break.
     """
 
     series: SeriesFields
@@ -142,6 +145,9 @@ class SeriesRows:
     groups: NDArray[np.uint64] | None = None
     more: NDArray[np.uint64] | None = None
     messages: NDArray[np.intp] | None = None
+    reread: Callable[[NDArray[np.intp]], Rows] | None = None
+    suspects: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+    violations: RowViolations | None = None
     served: NDArray[np.int16] | None = None
 
 

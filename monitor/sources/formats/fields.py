@@ -27,6 +27,7 @@ class FieldMap:
 
     `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up. An empty `group`: rows are
     on their own. `latency_unit` in seconds; `fine` are texts at the path of errors that are none.
+    Not `predicts`: rows have features alone.
     """
 
     timestamp: Path = ("ts",)
@@ -42,6 +43,7 @@ class FieldMap:
     latency_unit: float = 1.0
     error: Path = ()
     fine: tuple[str, ...] = ()
+    predicts: bool = True
     unit: Nanos = UNITS["ms"]
     model_is: str | None = None
     version_is: str | None = None
@@ -88,6 +90,10 @@ def _told(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
     return path | {"fine": tuple(said["fine"])}
 
 
+class BeyondError(ValueError):
+    """A number is beyond all floats: it is no category."""
+
+
 class CategoryTable(dict[Any, int]):
     """Category text to code. What is not in it is worked out and not kept: events must not grow memory.
 
@@ -105,7 +111,9 @@ class CategoryTable(dict[Any, int]):
         if isinstance(value, str):
             return self.unseen
         text = canonical(value)
-        return self.unseen if text is None else self.get(text, self.unseen)
+        if text is None:
+            raise BeyondError
+        return self.get(text, self.unseen)
 
     def read(self, value: Any, reasons: Counter[str]) -> int:
         """The code of a value as it came; why it is none is counted."""
@@ -204,6 +212,8 @@ class SeriesFields:
             self._serve()
         self.id = self._own_id()
         self.group = fields.group
+        self.bounds: Sequence[tuple[float, float, bool, bool]] = ()
+        """Of each number of the reference, where a contract asks: above what and up to what, whether it is whole, and no truth value."""
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
 
     def _serve(self) -> None:

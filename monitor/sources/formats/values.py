@@ -6,7 +6,10 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from detectors import canonical
+from detectors.features import Bools, Floats
 from monitor.stream.events import SECOND, Nanos
 
 EARLIEST: Nanos = 946_684_800 * SECOND  # 2000-01-01; age is no reason to reject, a wrong unit is
@@ -14,6 +17,8 @@ LATEST_NANOS = (1 << 63) - 1
 UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LEAP = re.compile(r"(.*:[0-9]{2}:)60(|[.,Z+-].*)")
+UNUSABLE = float(np.uint64(0x7FF8000000000001).view(np.float64))
+"""The NaN of a number that is there but is none: a text, an object. `_reader.hpp` writes the same; whoever does not ask sees a NaN."""
 HALF_A_CHARACTER = "its name holds half a character, which cannot be written"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,10 +34,10 @@ def number(value: Any, reasons: Counter[str]) -> float:
         return math.nan
     if isinstance(value, str):
         reasons["number_as_text"] += 1
-        return math.nan
+        return UNUSABLE
     if not isinstance(value, int | float):
         reasons["wrong_type"] += 1
-        return math.nan
+        return UNUSABLE
     try:
         as_float = float(value)
     except OverflowError:
@@ -40,6 +45,11 @@ def number(value: Any, reasons: Counter[str]) -> float:
     if not math.isfinite(as_float):
         reasons["non_finite"] += 1
     return as_float
+
+
+def unusable(values: Floats) -> Bools:
+    """Which numbers are none though something is there, bool[n]."""
+    return np.asarray(values.view(np.uint64) == np.float64(UNUSABLE).view(np.uint64))
 
 
 def category(value: Any, reasons: Counter[str]) -> str | None:
@@ -53,7 +63,10 @@ def category(value: Any, reasons: Counter[str]) -> str | None:
     if not isinstance(value, str | int | float):
         reasons["wrong_type"] += 1
         return None
-    return canonical(value)
+    text = canonical(value)
+    if text is None:  # a whole number beyond all floats
+        reasons["non_finite"] += 1
+    return text
 
 
 def is_writable(text: str) -> bool:

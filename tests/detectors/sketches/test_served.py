@@ -1,5 +1,8 @@
 """How requests were served, and which columns hold one value: sums that neither order nor grouping changes, written and read."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,9 @@ from detectors import Reference
 from detectors.sketches import Sketch
 from detectors.sketches.served import BINS, BOUNDS, ServedCounts, bins_of, within
 from detectors.sketches.unvaried import Unvaried
+from detectors.sketches.violations import Violations
+from monitor.stream.delta import PaneRows
+from monitor.stream.violations import RowViolations
 from tests.charted import seeded
 
 REFERENCE = Reference.fit({"age": np.arange(100.0), "income": np.arange(100.0), "plan": ["free", "pro"] * 50})
@@ -129,3 +135,44 @@ def test_columns_that_hold_one_value_are_those_that_anybody_would_count(size: in
         if len(values) < 2 and not (at == 2 and 2.0 in values):
             expected[at] = values.pop() if values else np.nan
     assert repr(dict(zip(columns.columns.tolist(), columns.values.tolist(), strict=True))) == repr(expected)
+
+
+def test_a_format_is_the_oldest_that_says_all_and_all_are_read() -> None:
+    """Nobody who does not hold events against a contract gets bytes that the version before cannot read."""
+    rows = rows_of(seeded(), 50)
+    plain, whole = Sketch.empty(REFERENCE.layout), counted(rows)
+    plain.update(*rows[:2])
+    broken = counted(rows)
+    broken.violate(Violations({("age", "max"): 3, ("plan", "values"): 1}, 4))
+    alone = Sketch.empty(REFERENCE.layout)
+    alone.violate(Violations({("age", "max"): 3}, 3))
+
+    assert [sketch.to_bytes()[4] for sketch in (plain, whole, broken, alone)] == [1, 4, 5, 5]
+    for sketch in (plain, whole, broken, alone):
+        read = Sketch.from_bytes(REFERENCE.layout, sketch.to_bytes())
+        assert read.to_bytes() == sketch.to_bytes()
+        assert (read.violations, read.arrived) == (sketch.violations, sketch.arrived)
+
+
+def test_requests_of_rows_that_are_left_out_are_served_all_the_same() -> None:
+    numeric, codes, served = rows_of(seeded(), 20)
+    excluded = np.arange(20) < 15
+    violations = RowViolations((("age", "max"),), excluded[None, :], excluded)
+    sketch = Sketch.empty(REFERENCE.layout, watched=True)
+
+    PaneRows(0, numeric, codes, served=served, violations=violations).add_to(sketch)
+    read = Sketch.from_bytes(REFERENCE.layout, sketch.to_bytes())
+
+    assert (read.rows, read.arrived) == (5, 20)
+    assert read.served is not None
+    assert read.served.told == int((served[:, 1] >= 0).sum())
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_violations_that_are_cut_off_are_refused(size: int) -> None:
+    sketch = counted(rows_of(seeded(), 10))
+    sketch.violate(Violations({("age", "max"): 3}, 3))
+    body = sketch.to_bytes()[: -4 - size]
+
+    with pytest.raises(ValueError, match="damaged"):
+        Sketch.from_bytes(REFERENCE.layout, body + struct.pack("<I", zlib.crc32(body)))

@@ -33,6 +33,8 @@ from monitor.facts import (
     CheckpointSaved,
     ClassCoverage,
     ClassTold,
+    ContractBroken,
+    ContractSample,
     CoverageTest,
     EventsCounted,
     EventsRejected,
@@ -59,7 +61,7 @@ from monitor.facts import (
     WindowScored,
     WindowSpan,
 )
-from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.http import MOST_CONNECTIONS, Connection, Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
@@ -109,6 +111,7 @@ WINDOW = WindowClosed(
     WindowIds(80, 60.0, 0.25, 0.01),
     3.5,
     WindowRequests(100, 0.1, 0.2, 0.25, 0.51234, 100, 4),
+    (("age", "max", 2),),
 )
 IDLE = SeriesKey("idle", "*")
 LEARNT = CalibrationLearnt(
@@ -179,6 +182,7 @@ FACTS: list[Fact] = [
         CHURN, NOON - 5 * MINUTE, NOON, "binary", 100, 0.25, (MetricTold("accuracy", 0.9, 0.8, 0.95, 100),)
     ),
     JoinCounted(CHURN, "label", {"joined": 8}),
+    ContractBroken(CHURN, {("age", "max"): 2}, (ContractSample(("age", "max"), "130"),)),
     JoinCounted(CHURN, "prediction", {"ok": 10}),
     LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
     RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
@@ -208,6 +212,8 @@ class Scene:
                 SeriesKey("idle", "*"): SeriesBoard("def", 10),
             }
         )
+        shown = ContractBoard("2", (("age", "max"),), ("__id__: unique asks of all events before",))
+        board.expect_contract(CHURN, shown, ["t"])
         board.expect(topics=["t"], targets=[("trainer", "webhook"), ("board", "kanban")], rules=[(CHURN, "drift")])
         self.telemetry = Telemetry(board, self.clock.now)
         status = DaemonStatus(
@@ -430,6 +436,13 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
             },
         ],
         "alerts": ["drift"],
+        "contract": {
+            "version": "2",
+            "rows": 100,
+            "excluded": None,
+            "violations": [{"field": "age", "rule": "max", "count": 2, "share": 0.02, "samples": ["130"]}],
+            "not_checked": ["__id__: unique asks of all events before"],
+        },
         "performance": [
             {
                 "age": "7d",

@@ -25,6 +25,15 @@ def test_a_share_above_a_twentieth_is_said_once_and_its_end_once() -> None:
     assert said(lateness, 3_000, 0, at(0) + 4 * SECOND) == [(False, True)]
 
 
+def test_events_that_a_contract_leaves_out_came_in_time() -> None:
+    facts: list[Fact] = [*counted(50, 20), EventsCounted("predictions", "excluded", 930)]
+
+    (fact,) = Lateness().see(facts, {}, at(0))
+
+    assert isinstance(fact, LateShare)
+    assert fact.share == 0.02
+
+
 def test_a_few_events_are_no_share() -> None:
     (fact,) = Lateness().see(counted(10, 40), {}, at(0))
     assert isinstance(fact, LateShare)

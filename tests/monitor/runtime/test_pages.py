@@ -179,6 +179,15 @@ def counted(outcome: str, ok: int = 60) -> Callable[[], Scene]:
     return made
 
 
+def a_few_rejected() -> Scene:
+    """Of a hundred events two; the others break a contract that leaves them out."""
+    scene = quiet_day()
+    scene.telemetry.record(
+        [EventsCounted("predictions", "excluded", 9_800), EventsCounted("predictions", "rejected", 200)]
+    )
+    return scene
+
+
 def silent() -> Scene:
     return made_silent(range(2, 7))
 
@@ -225,6 +234,7 @@ DAYS: dict[
     ),
     counted("rejected"): (BLIND, "99.4 % of the last minutes' events of predictions are rejected", False),
     counted("unmonitored", ok=1): (BLIND, "of the last minutes' events of predictions are of no model that is", False),
+    a_few_rejected: ("All is quiet", "", True),
     counted("unmonitored"): ("All is quiet", "", True),  # somebody else's are no fault
     silent: (BLIND, "the leaders of 5 partitions of predictions do not answer: 2, 3, 4 and 2 more", False),
     too_few_rows: ("No incident is open; 2 of 4 models are judged", "", True),

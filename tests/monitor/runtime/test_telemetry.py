@@ -31,6 +31,8 @@ from monitor.facts import (
     CheckpointFailed,
     CheckpointSaved,
     ClassCoverage,
+    ContractBroken,
+    ContractSample,
     DaemonStarted,
     DaemonStopped,
     DecisionEnded,
@@ -179,6 +181,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         DaemonStopped(),
         JUDGED,
         JoinCounted(CHURN, "label", {"joined": 3}),
+        ContractBroken(CHURN, {("age", "max"): 2}, (ContractSample(("age", "max"), "130"),)),
         LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
         RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
     )

@@ -6,6 +6,7 @@
 #include "_times.hpp"
 
 #include <climits>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <memory>
@@ -19,6 +20,7 @@ constexpr int32_t UNMONITORED = -1, ODD = -2;
 constexpr size_t MAX_BYTES = 1 << 20;
 constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanoseconds
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
+constexpr uint64_t UNUSABLE_BITS = 0x7FF8000000000001;  // a NaN that says: something is there, but no number (values.py)
 constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none: no UTF-8, so none can
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
@@ -48,6 +50,14 @@ struct Categories {
   int32_t unseen = 0;  // the code of what is in none; that of what is missing is next
 };
 
+// What a number is to lie within; a contract looks at those that do not, and at those that are none.
+struct Bounds {
+  double least, most;  // above, and not above
+  bool whole, flags;   // whether it is whole; whether truth values are looked at, too
+
+  bool holds(double value) const { return value > least && value <= most && (!whole || std::nearbyint(value) == value); }
+};
+
 struct Shape {
   Node root;
   std::vector<Categories> categories;  // one a categorical slot
@@ -55,6 +65,7 @@ struct Shape {
   ptrdiff_t identities = 1;  // columns of hashes
   int features = INT_MAX, coded = INT_MAX;  // slots of numbers and categories before those of labels, counted apart
   int latency = -1, error = -1;             // slots of what the request took, and whether it failed: each counted apart
+  std::vector<Bounds> bounds;  // of the first slots of numbers; none without a contract
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
 };
@@ -99,14 +110,22 @@ class Reader {
   // Reads a message into the given row; false: odd.
   bool read(const char* begin, const char* end, ptrdiff_t row) {
     row_ = row;
+    before_ = suspects_.size();
     until_known_ = nullptr;
     for (ptrdiff_t slot = 0; columns_.ids && slot < shape_.identities; ++slot) columns_.ids[slot * columns_.rows + row] = 0;
-    if (!root(begin, end)) return false;
-    if (!in_.ends() || required_ != shape_.required) return false;
-    if (shape_.envelope && !enveloped()) return false;
+    if (!root(begin, end) || !in_.ends() || required_ != shape_.required || (shape_.envelope && !enveloped())) {
+      forget();
+      return false;
+    }
     if (filled_ != shape_.numbers + shape_.categories.size()) fill(shape_.root);
     return true;
   }
+
+  // Lets go of what the last message has told: its row is used again.
+  void forget() { suspects_.resize(before_); }
+
+  // Numbers that are not within their bounds: slot times 2^32 plus row.
+  const std::vector<int64_t>& suspects() const { return suspects_; }
 
   // Reads as far as time and series are known, or to the end; false: odd. What stands behind is not looked at.
   bool read_envelope(const char* begin, const char* end, const Routes& routes) {
@@ -195,6 +214,8 @@ class Reader {
 
   void put(int slot, double value) {
     columns_.numbers[slot * columns_.rows + row_] = value;
+    if (static_cast<size_t>(slot) < shape_.bounds.size() && !shape_.bounds[slot].holds(value))
+      suspects_.push_back((static_cast<int64_t>(slot) << 32) + row_);
     ++filled_;
   }
 
@@ -205,6 +226,13 @@ class Reader {
 
   bool with(int slot, double value) {
     put(slot, value);
+    return true;
+  }
+
+  bool flag(int slot, double value) {
+    put(slot, value);
+    if (static_cast<size_t>(slot) < shape_.bounds.size() && shape_.bounds[slot].flags && shape_.bounds[slot].holds(value))
+      suspects_.push_back((static_cast<int64_t>(slot) << 32) + row_);
     return true;
   }
 
@@ -222,16 +250,22 @@ class Reader {
     return true;
   }
 
+  static double unusable() {
+    double value;
+    std::memcpy(&value, &UNUSABLE_BITS, sizeof value);
+    return value;
+  }
+
   bool number(int slot, int depth) {
     Number found;
     string_view text;
     switch (*in_.at) {
       case 'n': return in_.literal("null") && without(slot, missing);
-      case 't': return in_.literal("true") && with(slot, 1);
-      case 'f': return in_.literal("false") && with(slot, 0);
-      case '"': return in_.string(text, scratch_) && without(slot, number_as_text);
+      case 't': return in_.literal("true") && flag(slot, 1);
+      case 'f': return in_.literal("false") && flag(slot, 0);
+      case '"': return in_.string(text, scratch_) && without(slot, number_as_text, unusable());
       case '{':
-      case '[': return in_.skip(depth) && without(slot, wrong_type);
+      case '[': return in_.skip(depth) && without(slot, wrong_type, unusable());
       case 'N': return in_.literal("NaN") && without(slot, non_finite);
       case 'I': return in_.literal("Infinity") && without(slot, non_finite, INFINITE);
       default: break;
@@ -331,6 +365,8 @@ class Reader {
   uint64_t message_ = 0;
   Cursor in_{nullptr, nullptr};
   ptrdiff_t row_ = 0;
+  std::vector<int64_t> suspects_;
+  size_t before_ = 0;  // how many there were before this message
   size_t filled_ = 0, required_ = 0;
   int64_t counts_[counted * reasons] = {};
   int64_t time_ = 0;

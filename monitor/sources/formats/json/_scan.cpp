@@ -127,12 +127,31 @@ void add_all(Categories& categories, PyObject* description) {
     categories.codes.add(text_of(text), int_of(code));
 }
 
+// Bounds of numbers from [(above, not above, whole, truth values too), …].
+void add_bounds(Shape& shape, PyObject* listed) {
+  for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) {
+    double least, most;
+    int whole, flags;
+    checked(PyArg_ParseTuple(checked(PyList_GetItem(listed, at)), "ddpp", &least, &most, &whole, &flags));
+    shape.bounds.push_back({least, most, whole != 0, flags != 0});
+  }
+}
+
+// Appends numbers as bytes to a list.
+void append_to(PyObject* list, const std::vector<int64_t>& numbers) {
+  PyObject* bytes = checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(numbers.data()),
+                                                      static_cast<Py_ssize_t>(numbers.size() * sizeof(int64_t))));
+  const int failed = PyList_Append(list, bytes);
+  Py_DECREF(bytes);
+  if (failed != 0) throw Failed();
+}
+
 PyObject* make_shape(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *root, *categories;
+    PyObject *root, *categories, *bounds;
     int numbers, modelless, features, coded, latency, error;
-    checked(PyArg_ParseTuple(arguments, "O!iO!piiii", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories, &modelless,
-                             &features, &coded, &latency, &error));
+    checked(PyArg_ParseTuple(arguments, "O!iO!piiiiO!", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories, &modelless,
+                             &features, &coded, &latency, &error, &PyList_Type, &bounds));
     auto shape = std::make_unique<Shape>();
     build(*shape, shape->root, root);
     shape->required -= shape->root.required;
@@ -142,6 +161,7 @@ PyObject* make_shape(PyObject*, PyObject* arguments) {
     shape->coded = coded;
     shape->latency = latency;
     shape->error = error;
+    add_bounds(*shape, bounds);
     shape->categories.resize(PyList_Size(categories));
     for (size_t at = 0; at < shape->categories.size(); ++at)
       add_all(shape->categories[at], checked(PyList_GetItem(categories, at)));
@@ -229,10 +249,10 @@ const Routes& routes_of(PyObject* object) {
 // All messages by the shape of the only series.
 PyObject* scan(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *shape_object, *routes_object, *values, *times, *series, *numbers, *codes, *ids, *totals;
+    PyObject *shape_object, *routes_object, *values, *times, *series, *numbers, *codes, *ids, *totals, *suspects;
     long long unit, latest;
-    checked(PyArg_ParseTuple(arguments, "OOO!LLOOOOOO", &shape_object, &routes_object, &PyList_Type, &values, &unit,
-                             &latest, &times, &series, &numbers, &codes, &ids, &totals));
+    checked(PyArg_ParseTuple(arguments, "OOO!LLOOOOOOO!", &shape_object, &routes_object, &PyList_Type, &values, &unit,
+                             &latest, &times, &series, &numbers, &codes, &ids, &totals, &PyList_Type, &suspects));
     const Shape& shape = *shape_of(shape_object);
     const Py_ssize_t count = PyList_Size(values);
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
@@ -251,11 +271,15 @@ PyObject* scan(PyObject*, PyObject* arguments) {
         if (!scanning.read(reader, at, row)) continue;
         scanning.times[at] = reader.time();
         scanning.series[at] = router.find(reader.model(), reader.version());
-        if (scanning.series[at] < 0) continue;
+        if (scanning.series[at] < 0) {
+          reader.forget();
+          continue;
+        }
         reader.count(totals_buffer.as<int64_t>());
         ++row;
       }
     }
+    append_to(suspects, reader.suspects());
     return PyLong_FromSsize_t(row);
   });
 }
@@ -338,10 +362,10 @@ bool scan_groups(const Scan& scanning, const std::vector<std::unique_ptr<Group>>
 // memory. `sizes` becomes the rows of each series.
 PyObject* scan_each(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *shapes, *values, *series, *numbers, *codes, *ids, *sizes, *totals;
+    PyObject *shapes, *values, *series, *numbers, *codes, *ids, *sizes, *totals, *suspects;
     long long unit, latest;
-    checked(PyArg_ParseTuple(arguments, "O!O!LLOOOOOO", &PyList_Type, &shapes, &PyList_Type, &values, &unit, &latest,
-                             &series, &numbers, &codes, &ids, &sizes, &totals));
+    checked(PyArg_ParseTuple(arguments, "O!O!LLOOOOOOO!", &PyList_Type, &shapes, &PyList_Type, &values, &unit, &latest,
+                             &series, &numbers, &codes, &ids, &sizes, &totals, &PyList_Type, &suspects));
     const Py_ssize_t count = PyList_Size(values), most = PyList_Size(shapes);
     const Buffer series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
@@ -354,7 +378,11 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
       PyErr_SetString(PyExc_ValueError, "a series has more messages than were told");
       throw Failed();
     }
-    for (Py_ssize_t at = 0; at < most; ++at) sizes_buffer.as<int64_t>()[at] = groups[at] ? groups[at]->row : 0;
+    const std::vector<int64_t> none;
+    for (Py_ssize_t at = 0; at < most; ++at) {
+      sizes_buffer.as<int64_t>()[at] = groups[at] ? groups[at]->row : 0;
+      append_to(suspects, groups[at] ? groups[at]->reader.suspects() : none);
+    }
     Py_RETURN_NONE;
   });
 }

@@ -15,6 +15,7 @@ def shape(
     coded: int,
     latency: int,
     error: int,
+    bounds: list[tuple[float, float, bool, bool]],
 ) -> Shape: ...
 def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(
@@ -29,6 +30,7 @@ def scan(
     codes: NDArray[np.int32],
     ids: NDArray[np.uint64],
     totals: NDArray[np.int64],
+    suspects: list[bytes],
 ) -> int: ...
 def route(
     shape: Shape,
@@ -50,4 +52,5 @@ def scan_each(
     ids: NDArray[np.uint64],
     sizes: NDArray[np.int64],
     totals: NDArray[np.int64],
+    suspects: list[bytes],
 ) -> None: ...

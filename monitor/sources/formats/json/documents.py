@@ -170,6 +170,13 @@ def read_documents(values: Sequence[bytes | None]) -> DocumentRows:
     return DocumentRows({}, np.array(messages, dtype=np.intp), rejected, documents=documents)
 
 
+def reread(
+    values: Sequence[bytes | None], places: Sequence[int] | NDArray[np.intp], rows: NDArray[np.intp]
+) -> DocumentRows:
+    """Rows with their values as they came, given the place of each row's message among the values."""
+    return read_documents([values[places[row]] for row in rows.tolist()])
+
+
 def read_document(raw: bytes | None) -> dict[str, Any]:
     """A message as an object. Raises Rejected."""
     reason = refusal(raw)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
+from monitor.sources.formats.json.documents import reread
 from monitor.sources.formats.json.structs import plan_series
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.stream.events import ANY_VERSION, Nanos
@@ -57,7 +58,7 @@ class TopicScanner:
         envelope = {path: (ENVELOPE[name], 0) for name, path in fields.envelope.items()}
         modelless = topic.unnamed is not None
         self._routes = _scan.routes(_routes(topic))
-        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE)
+        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE, [])
         self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
         self._identities = np.array([1 + series.wide + bool(series.group) for series in self._series], dtype=np.int64)
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
@@ -83,7 +84,8 @@ class TopicScanner:
         numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
         ids = np.empty((int(self._identities[0]), count), dtype=np.uint64)
         arrays = scanned.times, scanned.series, numeric, codes, ids, totals
-        rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays)
+        suspects = list[bytes]()
+        rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays, suspects)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
@@ -91,7 +93,8 @@ class TopicScanner:
         columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
         placed = np.flatnonzero(scanned.series >= 0) if self._series[0].wide else None
         known, groups, more = _identities(self._series[0], ids[:, :rows])
-        return [SeriesRows(*columns, known, groups, more, placed)]
+        again = partial(self._reread, values, scanned, 0)
+        return [SeriesRows(*columns, known, groups, more, placed, again, _cells(self._series[0], suspects[0]))]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -103,11 +106,12 @@ class TopicScanner:
         ids = np.empty(int(sizes @ self._identities), dtype=np.uint64)
         arrays = scanned.series, numbers, codes, ids, sizes, totals
         order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
-        _scan.scan_each(self._shapes, values, self._unit, latest, *arrays)
+        suspects = list[bytes]()
+        _scan.scan_each(self._shapes, values, self._unit, latest, *arrays, suspects)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
-        look = partial(self._look_at, values, scanned)
-        return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, look))
+        again = partial(self._look_at, values, scanned), partial(self._reread, values, scanned)
+        return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, suspects, *again))
 
     def _cut(
         self,
@@ -118,7 +122,9 @@ class TopicScanner:
         numbers: NDArray[np.float64],
         codes: NDArray[np.int32],
         ids: NDArray[np.uint64],
+        suspects: list[bytes],
         look: Callable[[int, int, Iterable[Path]], Sequence[object]],
+        again: Callable[[int, NDArray[np.intp]], Rows],
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = first = 0
@@ -132,7 +138,8 @@ class TopicScanner:
                 columns = series, times[row : row + taken], numeric, coded, partial(look, place)
                 placed = order[row : row + taken] if series.wide else None
                 known, groups, more = _identities(series, found)
-                yield SeriesRows(*columns, known, groups, more, placed)
+                cells = _cells(series, suspects[place])
+                yield SeriesRows(*columns, known, groups, more, placed, partial(again, place), cells)
             row += taken
             first += size * identities
             number += size * width
@@ -143,6 +150,18 @@ class TopicScanner:
     ) -> Sequence[object]:
         """Read the message that gave a row of a series again."""
         return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
+
+    def _reread(self, values: Sequence[bytes | None], scanned: Scanned, series: int, rows: NDArray[np.intp]) -> Rows:
+        """The rows of a series with their values as they came."""
+        return reread(values, np.flatnonzero(scanned.series == series), rows)
+
+
+def _cells(series: SeriesFields, found: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Columns and rows of the numbers that are not within bounds; None where there are no bounds."""
+    if not series.bounds:
+        return None
+    cells = np.frombuffer(found, dtype=np.int64)
+    return cells >> 32, cells & 0xFFFFFFFF
 
 
 def _identities(series: SeriesFields, ids: NDArray[np.uint64]) -> tuple[Hashes | None, Hashes | None, Hashes | None]:
@@ -192,8 +211,9 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
         ({text: code for text, code in table.items() if text is not None}, table.unseen) for table in series.tables
     ]
     root = _node(leaves, fields.features)
-    served = (NOWHERE if at is None else at for at in (series.latency, series.error))
-    return _scan.shape(root, len(series.numeric), categories, modelless, *series.counted, *served)
+    latency, error = (NOWHERE if at is None else at for at in (series.latency, series.error))
+    counted = *series.counted, latency, error
+    return _scan.shape(root, len(series.numeric), categories, modelless, *counted, list(series.bounds))
 
 
 def _node(leaves: Leaves, required: Path) -> tuple[bool, list[tuple[str, int, Any]]]:

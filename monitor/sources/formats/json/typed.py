@@ -17,8 +17,8 @@ from detectors.sketches.identity import hashes_of, wide_hashes_of
 from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
-from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
-from monitor.sources.formats.json.documents import UNREADABLE, refusal
+from monitor.sources.formats.fields import BeyondError, Path, SeriesFields, TopicFields
+from monitor.sources.formats.json.documents import UNREADABLE, refusal, reread
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
 from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import Rejected, version_text
@@ -96,8 +96,10 @@ class TypedReader:
         counts: DecodeCounts,
     ) -> list[SeriesRows]:
         messages, places = _typed(plan, values, places)
-        if not messages:
+        columns, messages, places = _fitting(series, plan, messages, places)
+        if columns is None:
             return []
+        numeric, codes, ids, groups, more = columns
         stamps, models, versions = plan.envelopes(messages)
         times[places] = stamped = self._times(stamps, latest)
         ours = self._ours(series, models, versions)
@@ -105,7 +107,6 @@ class TypedReader:
         kept = np.flatnonzero((stamped != NOT_A_TIME) & ours)
         if not kept.size:
             return []
-        numeric, codes, ids, groups, more = _columns(series, plan, messages)
         if kept.size < len(messages):
             numeric, codes, stamped = numeric[kept], codes[kept], stamped[kept]
             ids, groups, more = (None if hashes is None else hashes[kept] for hashes in (ids, groups, more))
@@ -116,7 +117,9 @@ class TypedReader:
         held = [places[at] for at in kept.tolist()]
         look = partial(self._look_at, values, held)
         placed = None if not series.wide else np.array(held, dtype=np.intp)
-        return [SeriesRows(series, stamped, numeric, codes, look, ids, groups, more, placed)]
+        return [
+            SeriesRows(series, stamped, numeric, codes, look, ids, groups, more, placed, partial(reread, values, held))
+        ]
 
     def _look_at(self, values: Values, places: Sequence[int], row: int, paths: Iterable[Path]) -> Sequence[object]:
         return self._look(values[places[row]], paths)
@@ -154,9 +157,29 @@ def _typed(plan: StructPlan, values: Values, places: list[int]) -> tuple[list[An
     return messages, typed
 
 
-def _columns(
-    series: SeriesFields, plan: StructPlan, messages: Sequence[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.int32], Hashes | None, Hashes | None, Hashes | None]:
+Columns = tuple[NDArray[np.float64], NDArray[np.int32], Hashes | None, Hashes | None, Hashes | None]
+
+
+def _fitting(
+    series: SeriesFields, plan: StructPlan, messages: list[Any], places: list[int]
+) -> tuple[Columns | None, list[Any], list[int]]:
+    """Structs to matrices, without those that hold a number beyond all floats; and these structs and places. None of none."""
+    try:
+        return (_columns(series, plan, messages) if messages else None), messages, places
+    except BeyondError:
+        kept = [at for at, message in enumerate(messages) if _fits(series, plan, message)]
+    return _fitting(series, plan, [messages[at] for at in kept], [places[at] for at in kept])
+
+
+def _fits(series: SeriesFields, plan: StructPlan, message: object) -> bool:
+    try:
+        _columns(series, plan, [message])
+    except BeyondError:
+        return False
+    return True
+
+
+def _columns(series: SeriesFields, plan: StructPlan, messages: Sequence[Any]) -> Columns:
     """Structs to matrices: numeric float64[n, k] (column-major), codes int32[n, c]; hashes of ids, of groups and more of ids, uint64[n]."""
     columns = plan.columns(messages)
     count, width = len(messages), len(series.numeric)

@@ -1,0 +1,399 @@
+"""Decoded rows against a data contract (HOT): by their columns where these tell, by the values as they came where not.
+
+A column of the decoder tells a number, and that something is there which is none; of a category its code. What it does not
+tell – which spelling of a category a row had, a text that the reference does not know, a whole number above 2⁵³ – is read
+again, those rows alone. Either way the rules are those of `driftd contract check` (`RowRules`), and so are the answers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Column
+from detectors.contract import ColumnRules, ColumnType, Ordering
+from detectors.contract.contract import SIGNS
+from detectors.contract.judging import JudgedRows, Ordered, RowRules
+from detectors.contract.values import EXACT, each_once
+from detectors.features import Bools, Floats
+from detectors.sketches.violations import Rule
+from monitor.series.contract import ID, SHARE, TIME, ContractSpec
+from monitor.sources.decode.contract_numbers import NumberBlock, is_plain
+from monitor.sources.formats.base import SeriesRows, only_rows
+from monitor.sources.formats.fields import PREDICTION, CategoryTable, Path, SeriesFields
+from monitor.sources.formats.values import unusable
+from monitor.stream.violations import RowViolations
+
+Unsure = Bools | None
+"""The rows that are to be read again; None: no row."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What the columns tell of some rows, and which rows they do not tell of, bool[n]."""
+
+    judged: JudgedRows
+    unsure: Unsure = None
+
+
+Look = Callable[[SeriesRows, bool], Found | None]
+"""Judges a column of rows, None where all keep it; told whether objects stand where a category is expected."""
+
+
+# --- what the columns tell ----------------------------------------------------------------------------------------------
+
+
+class NumberColumn:
+    """A column that is decoded to numbers."""
+
+    def __init__(self, at: int, rules: RowRules) -> None:
+        self.at = at
+        self._rules = rules
+        self._typeless = rules.rules.type is None and not rules.asks_words
+        self._words = not rules.rules.is_number and rules.rules.type is not ColumnType.TIME and rules.asks_words
+        timed = rules.rules.type is ColumnType.TIME
+        self._rereads = self._words or timed  # a text may be what is asked for
+        self._exact = self._rereads or rules.rules.values is not None  # a float must tell each value from the next
+        self.flags = timed or any(rules.is_unknown(one) != rules.is_unknown(other) for one, other in FLAGS)
+        self.flags = self.flags or any(rules.is_odd(one) != rules.is_odd(other) for one, other in FLAGS)
+
+    def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
+        """Judge it."""
+        del objects
+        values = part.numeric[:, self.at]
+        judged, there = self._rules.judge(values), unusable(values)
+        if not self._rereads:
+            wrong = judged.wrong | there if self._rules.rules.is_number else judged.wrong
+            judged = JudgedRows(judged.missing & ~there, wrong, judged.broken, judged.ordered)
+            there = np.zeros(0, dtype=np.bool_)
+        return Found(judged, self._unsure(part, values, there))
+
+    def _unsure(self, part: SeriesRows, values: Floats, there: Bools) -> Unsure:
+        unsure = there if there.size else np.zeros(values.size, dtype=np.bool_)
+        if self._exact:
+            unsure = unsure | (np.abs(values) >= EXACT)
+        if self._typeless:
+            unsure = unsure | np.isinf(values)  # of a whole number beyond all floats, which is there
+        if self.flags:
+            unsure = unsure | self._truths(part, values)
+        return unsure if unsure.any() else None
+
+    def _truths(self, part: SeriesRows, values: Floats) -> Bools:
+        """The rows that may hold a truth value: those that whoever read them says, else all of 0 and 1."""
+        may = (values == 0) | (values == 1)
+        if part.suspects is None:
+            return np.asarray(may)
+        columns, rows = part.suspects
+        told = np.zeros(values.size, dtype=np.bool_)
+        told[rows[columns == self.at]] = True
+        return np.asarray(may & told)
+
+
+FLAGS = ("1", "true"), ("0", "false")
+
+
+class CodeColumn:
+    """A column that is decoded to codes: each code's verdict is found once, unless spellings of it differ."""
+
+    MISSING, WRONG, UNKNOWN, ODD, UNSURE = 1, 2, 4, 8, 16
+
+    def __init__(self, at: int, rules: RowRules, table: CategoryTable) -> None:
+        self._at = at
+        self._rules = rules
+        self._missing = table.missing
+        spellings: dict[int, set[int]] = {code: set() for code in range(table.unseen)}
+        for text, code in table.items():
+            if text is not None and code < table.unseen:
+                spellings[code].add(self._verdict(text))
+        verdicts = [next(iter(found)) if len(found) == 1 else self.UNSURE for found in spellings.values()]
+        self._verdicts = np.array([*verdicts, self._of_unseen(table), self.MISSING], dtype=np.uint8)
+        self._known_kept = not any(verdicts)
+        self._with_objects = self._verdicts.copy()
+        self._with_objects[self._missing] = self.UNSURE
+
+    def _verdict(self, text: str) -> int:
+        if not self._rules.asks_words:
+            return 0
+        judged = self._rules.judge(np.array([text, None], dtype=object)[:1])
+        broken = judged.broken
+        return (
+            self.MISSING * bool(judged.missing[0])
+            + self.WRONG * bool(judged.wrong[0])
+            + self.UNKNOWN * bool("values" in broken and broken["values"][0])
+            + self.ODD * bool("matches" in broken and broken["matches"][0])
+        )
+
+    def _of_unseen(self, table: CategoryTable) -> int:
+        """Of a text that the reference does not know."""
+        rules = self._rules.rules
+        if rules.type is ColumnType.BOOLEAN or rules.matches is not None:
+            return self.UNSURE
+        if rules.values is None:
+            return 0
+        return self.UNKNOWN if self._rules.knows_only(table.keys()) else self.UNSURE
+
+    def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
+        """Judge it."""
+        codes = part.codes[:, self._at]
+        if self._known_kept and codes.max() < self._missing - 1:
+            return None
+        flags = (self._with_objects if objects else self._verdicts)[codes]
+        if not flags.any():
+            return None
+        missing, wrong, unknown, odd, unsure = (
+            (flags & bit).astype(np.bool_) for bit in (self.MISSING, self.WRONG, self.UNKNOWN, self.ODD, self.UNSURE)
+        )
+        judged = JudgedRows(missing, wrong, {"values": unknown, "matches": odd})
+        return Found(judged, unsure if unsure.any() else None)
+
+
+class EventTimeColumn:
+    """The event time, which every row has."""
+
+    def __init__(self, rules: RowRules) -> None:
+        self._rules = rules
+
+    def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
+        """Judge it."""
+        del objects
+        return Found(self._rules.judge(part.times.view("datetime64[ns]")))
+
+
+class IdColumn:
+    """The id of a row, of which a hash is read: that there is one, and no more."""
+
+    def __init__(self, rules: RowRules) -> None:
+        told = rules.rules.type in {None, ColumnType.TEXT}  # whatever has a hash is a text
+        self.reads_all = rules.rules.values is not None or rules.rules.matches is not None or not told
+
+    def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
+        """Judge it."""
+        del objects
+        unsure = np.ones(len(part.times), dtype=np.bool_) if self.reads_all or part.ids is None else part.ids == 0
+        return Found(nothing_judged(unsure.size), unsure) if unsure.any() else None
+
+
+class RawColumn:
+    """A column of which only the values as they came tell."""
+
+    def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
+        """Judge nothing yet."""
+        del objects
+        rows = len(part.times)
+        return Found(nothing_judged(rows), np.ones(rows, dtype=np.bool_))
+
+
+def nothing_judged(rows: int) -> JudgedRows:
+    """So many rows of which nothing is known."""
+    nothing = np.zeros(rows, dtype=np.bool_)
+    return JudgedRows(nothing, nothing)
+
+
+# --- a contract ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedColumn:
+    """One column of a contract that rows are held against: where messages have it, and what its columns tell."""
+
+    name: str
+    path: Path
+    rules: RowRules
+    look: Look
+
+
+class RowContract:
+    """The contract of one series, at work on decoded rows."""
+
+    def __init__(self, series: SeriesFields, spec: ContractSpec) -> None:
+        self.spec = spec
+        self.seen = seen_by(series)
+        self._comparisons = [
+            each for each in spec.contract.comparisons if each.left in self.seen and each.right in self.seen
+        ]
+        compared = {name for each in self._comparisons for name in (each.left, each.right)}
+        plain = {
+            name: at
+            for at, (name, _) in enumerate(series.numeric[: series.own[0]])
+            if name in self.seen
+            and name in spec.contract.columns
+            and name not in compared
+            and is_plain(spec.contract.columns[name])
+        }
+        numbers = {at: (name, RowRules(spec.contract.columns[name])) for name, at in plain.items()}
+        self._numbers = NumberBlock(numbers, series.own[0])
+        self._columns = [
+            CheckedColumn(name, self.seen[name], each, look_of(series, name, each))
+            for name, rules in spec.contract.columns.items()
+            if name in self.seen and name not in plain and (asks(rules) or name in compared)
+            for each in (RowRules(rules),)
+        ]
+        looks = [column.look for column in self._columns]
+        series.bounds = self._numbers.bounds(
+            [each.at for each in looks if isinstance(each, NumberColumn) and each.flags]
+        )
+
+    @property
+    def rules(self) -> list[Rule]:
+        """All that may be broken."""
+        return list(self.spec.rules(self.seen))
+
+    @property
+    def columns(self) -> list[CheckedColumn]:
+        """Those of which not only bounds of numbers are asked."""
+        return self._columns
+
+    def path(self, name: str) -> Path:
+        """Where messages have a column."""
+        return self.seen[name]
+
+    def check(self, part: SeriesRows, *, objects: bool = True) -> RowViolations | None:
+        """The rules that rows break; None where all keep them. `objects` may stand where a category is expected."""
+        found = {column: known for column in self._columns if (known := column.look(part, objects)) is not None}
+        judged = dict(self._judged(part, found))
+        broken = self._numbers.broken(part)
+        broken |= dict(chain(*(_broken(column, each) for column, each in judged.items())))
+        ordered = {column.name: each.ordered for column, each in judged.items()}
+        broken |= {(each.left, str(each)): rows for each, rows in self._compare(ordered)}
+        broken = {rule: rows for rule, rows in broken.items() if rows.any()}
+        if not broken:
+            return None
+        rows = np.stack(list(broken.values()))
+        return RowViolations(tuple(broken), rows, self._excluded(tuple(broken), rows))
+
+    def _excluded(self, rules: tuple[Rule, ...], rows: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+        """The rows that are counted as violations alone: a value that may be missing now and then excludes none."""
+        if not self.spec.exclude:
+            return None
+        excluded = rows[[rule != SHARE for _, rule in rules]].any(axis=0)
+        return np.asarray(excluded) if excluded.any() else None
+
+    def columns_of(self, rule: Rule) -> list[str]:
+        """The columns that a rule asks of."""
+        name, said = rule
+        compared = next((each for each in self._comparisons if (each.left, str(each)) == (name, said)), None)
+        return [name] if compared is None else [compared.left, compared.right]
+
+    def _judged(
+        self, part: SeriesRows, found: Mapping[CheckedColumn, Found]
+    ) -> Iterator[tuple[CheckedColumn, JudgedRows]]:
+        """What is found of each column, the rows read again of which columns do not tell."""
+        unsure = [known.unsure for known in found.values() if known.unsure is not None]
+        if not unsure:
+            yield from ((column, known.judged) for column, known in found.items())
+            return
+        rows = np.flatnonzero(np.logical_or.reduce(unsure))
+        again = raw_columns(part, rows, [column.path for column, known in found.items() if known.unsure is not None])
+        for column, known in found.items():
+            if known.unsure is None:
+                yield column, known.judged
+                continue
+            those = np.flatnonzero(known.unsure)
+            values = only_rows(again[column.path], np.searchsorted(rows, those))
+            judged = column.rules.judge(each_once(values))
+            yield column, patched(known.judged, those, judged)
+
+    def _compare(self, ordered: Mapping[str, Ordered | None]) -> Iterator[tuple[Ordering, Bools]]:
+        for each in self._comparisons:
+            left, right = ordered.get(each.left), ordered.get(each.right)
+            if left is not None and right is not None:
+                yield each, left.known & right.known & ~SIGNS[each.sign](left.values, right.values)
+
+
+def slow_columns(series: SeriesFields, spec: ContractSpec) -> list[str]:
+    """The columns of which every event is read again, at several times the cost."""
+    return [column.name for column in RowContract(series, spec).columns if reads_all(column.look)]
+
+
+def reads_all(look: Look) -> bool:
+    """Whether it is told nothing by what was decoded."""
+    return isinstance(look, RawColumn) or (isinstance(look, IdColumn) and look.reads_all)
+
+
+def asks(rules: ColumnRules) -> bool:
+    """Whether a row alone can break any of these rules."""
+    given = rules.type, rules.min, rules.max, rules.values, rules.matches, rules.max_missing
+    return rules.required or any(each is not None for each in given)
+
+
+def seen_by(series: SeriesFields) -> dict[str, Path]:
+    """The columns that the mapping of a series sees, and where messages have them."""
+    numbers, codes = series.own
+    seen = dict([*series.numeric[:numbers], *series.categorical[:codes]])
+    if not series.fields.predicts:
+        seen.pop(PREDICTION, None)
+    if series.id:
+        seen[ID] = series.id
+    return seen | {TIME: series.fields.timestamp}
+
+
+def look_of(series: SeriesFields, name: str, rules: RowRules) -> Look:
+    """How a column of the contract is judged."""
+    if name in {ID, TIME}:
+        return IdColumn(rules) if name == ID else EventTimeColumn(rules)
+    numeric = [name for name, _ in series.numeric]
+    if name in numeric:
+        return NumberColumn(numeric.index(name), rules)
+    if rules.rules.type is not None and rules.rules.type.is_ordered:
+        return RawColumn()
+    at = [name for name, _ in series.categorical].index(name)
+    return CodeColumn(at, rules, series.tables[at])
+
+
+def raw_columns(part: SeriesRows, rows: NDArray[np.intp], paths: list[Path]) -> dict[Path, Column]:
+    """The values of some rows at some paths as they came."""
+    nothing = np.full(rows.size, None, dtype=object)
+    if part.reread is not None:
+        again = part.reread(rows)
+        if len(again) == rows.size:
+            return {path: _or(again.column(path), nothing) for path in paths}
+    values = [part.look(row, paths) for row in rows.tolist()]
+    return {
+        path: np.fromiter((each[at] for each in values), dtype=object, count=rows.size) for at, path in enumerate(paths)
+    }
+
+
+def _or(column: Column | None, otherwise: Column) -> Column:
+    return otherwise if column is None else column
+
+
+def patched(judged: JudgedRows, rows: NDArray[np.intp], known: JudgedRows) -> JudgedRows:
+    """Rows with some of them judged anew."""
+    broken = {
+        rule: _put(judged.broken.get(rule), judged.missing.size, rows, known.broken.get(rule))
+        for rule in judged.broken.keys() | known.broken.keys()
+    }
+    ordered = known.ordered
+    if ordered is not None:
+        before = judged.ordered
+        nothing: Any = np.zeros(judged.missing.size, dtype=ordered.values.dtype)
+        values = nothing if before is None else before.values.copy()
+        values[rows] = ordered.values
+        known_rows = _put(None if before is None else before.known, judged.missing.size, rows, ordered.known)
+        ordered = Ordered(values, known_rows)
+    missing, wrong = (
+        _put(before, judged.missing.size, rows, now)
+        for before, now in ((judged.missing, known.missing), (judged.wrong, known.wrong))
+    )
+    return JudgedRows(missing, wrong, broken, ordered)
+
+
+def _put(before: Bools | None, size: int, rows: NDArray[np.intp], now: Bools | None) -> Bools:
+    found = np.zeros(size, dtype=np.bool_) if before is None else before.copy()
+    found[rows] = False if now is None else now
+    return found
+
+
+def _broken(column: CheckedColumn, judged: JudgedRows) -> Iterator[tuple[Rule, Bools]]:
+    """What of a column is broken, as `driftd contract check` calls it."""
+    rules = column.rules.rules
+    if rules.type is not None:
+        yield (column.name, "type"), judged.wrong
+    if rules.required:
+        yield (column.name, "required"), judged.missing
+    elif rules.max_missing is not None:
+        yield (column.name, SHARE), judged.missing
+    yield from (((column.name, rule), rows) for rule, rows in judged.broken.items())

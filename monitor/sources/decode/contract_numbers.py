@@ -1,0 +1,112 @@
+"""All numbers of a contract at once: what lies within bounds is not looked at further, what does not is told apart cell by cell."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.contract import ColumnRules, ColumnType
+from detectors.contract.judging import RowRules
+from detectors.features import LARGEST, Bools, Floats
+from detectors.sketches.violations import Rule
+from monitor.series.contract import SHARE
+from monitor.sources.formats.base import SeriesRows
+from monitor.sources.formats.values import unusable
+
+MISSING, WRONG, LOW, HIGH = range(4)
+CHUNK = 1024  # rows at a time: what twenty columns of them take stays in the cache of a core
+NOBODY = np.empty(0, dtype=np.intp)
+ALMOST = float(np.nextafter(LARGEST, 0))  # the largest number that is not missing
+
+
+def is_plain(rules: ColumnRules) -> bool:
+    """Whether numbers alone decide."""
+    return rules.is_number and rules.values is None
+
+
+class NumberBlock:
+    """The columns of numbers of a series, with what a contract asks of each; those that it does not ask of are passed over."""
+
+    def __init__(self, columns: Mapping[int, tuple[str, RowRules]], width: int) -> None:
+        self._width = width
+        least, most = np.full((width, 1), -LARGEST), np.full((width, 1), ALMOST)
+        self._places = np.full((4, width), -1)  # of the rule that a cell breaks, by kind and column
+        self.rules: list[Rule] = []
+        for at, (name, rules) in columns.items():
+            least[at] = -LARGEST if rules.least is None else max(rules.least, -LARGEST)
+            most[at] = ALMOST if rules.most is None else min(rules.most, ALMOST)
+            for kind, rule in asked(rules.rules).items():
+                self._places[kind, at] = len(self.rules)
+                self.rules.append((name, rule))
+        self._least, self._most = least, most
+        self._whole = np.array(
+            [at for at, (_, rules) in columns.items() if rules.rules.type is ColumnType.INTEGER], dtype=np.intp
+        )
+        self._is_whole = np.zeros(width, dtype=np.bool_)
+        self._is_whole[self._whole] = True
+
+    def broken(self, part: SeriesRows) -> dict[Rule, Bools]:
+        """The rows that break each rule that any does, bool[n]."""
+        if not self.rules:
+            return {}
+        block = part.numeric.T[: self._width]
+        columns, rows = self._suspects(block) if part.suspects is None else part.suspects
+        if not columns.size:
+            return {}
+        cells = self._kinds(block[columns, rows], columns)
+        rules = self._places[:, columns]
+        cells &= rules >= 0
+        return self._spread(rules[cells], np.broadcast_to(rows, cells.shape)[cells], block.shape[1])
+
+    def bounds(self, flags: Collection[int]) -> list[tuple[float, float, bool, bool]]:
+        """What each number is to lie within, for those who read it; of the columns `flags` truth values are told as well."""
+        least, most = self._least[:, 0].tolist(), self._most[:, 0].tolist()
+        told = [at in flags for at in range(self._width)]
+        return list(zip(least, most, self._is_whole.tolist(), told, strict=True)) if self.rules or flags else []
+
+    def _suspects(self, block: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Columns and rows of the cells that are not within bounds."""
+        found = [odd for first in range(0, block.shape[1], CHUNK) for odd in self._odd(block, first)]
+        if not found:
+            return NOBODY, NOBODY
+        columns, rows = (np.concatenate(each) for each in zip(*found, strict=True))
+        return columns, rows
+
+    def _odd(self, block: Floats, first: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Columns and rows of the cells of a chunk that are not within bounds."""
+        chunk = block[:, first : first + CHUNK]
+        kept = chunk > self._least
+        kept &= chunk <= self._most
+        if self._whole.size:
+            numbers = chunk[self._whole]
+            kept[self._whole] &= np.rint(numbers) == numbers
+        if not kept.all():
+            columns, rows = np.divmod(np.flatnonzero(~kept), kept.shape[1])  # half of what `nonzero` takes
+            yield columns, rows + first
+
+    def _kinds(self, values: Floats, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """What is wrong with each of some cells, bool[4, m]."""
+        wrong, finite = unusable(values), np.abs(values) < LARGEST
+        if self._whole.size:
+            wrong |= finite & self._is_whole[columns] & (np.rint(values) != values)
+        known = finite & ~wrong
+        low, high = known & (values <= self._least[columns, 0]), known & (values > self._most[columns, 0])
+        return np.array([~finite & ~wrong, wrong, low, high])
+
+    def _spread(self, rules: NDArray[np.intp], rows: NDArray[np.intp], size: int) -> dict[Rule, Bools]:
+        present = np.flatnonzero(np.bincount(rules, minlength=len(self.rules)))
+        found = np.zeros((present.size, size), dtype=np.bool_)
+        found[np.searchsorted(present, rules), rows] = True
+        return {self.rules[rule]: found[at] for at, rule in enumerate(present.tolist())}
+
+
+def asked(rules: ColumnRules) -> dict[int, str]:
+    """What is asked of a number, by what may be wrong with it."""
+    found = {WRONG: "type"}
+    if rules.required or rules.max_missing is not None:
+        found[MISSING] = "required" if rules.required else SHARE
+    if rules.min is not None:
+        found[LOW] = "min"
+    if rules.max is not None:
+        found[HIGH] = "max"
+    return found

@@ -1,0 +1,247 @@
+"""Laws of the contract on a stream: whatever reads it and however it is cut, it says what `contract check` says of the same events."""
+
+import itertools
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from detectors import Reference
+from detectors.contract import Check, Contract, contract_from
+from detectors.sketches.violations import Rule, Violations
+from monitor.commands.contract_rows import paths_of, slots_of
+from monitor.facts import ContractBroken
+from monitor.series.contract import LEFT, ContractSpec, broken_in
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.contract import RowContract
+from monitor.sources.decode.raw import RawDecoder
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.base import DecodeCounts, Rows
+from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.json import look
+from monitor.sources.formats.json.typed import typed_reader
+from monitor.stream.events import SECOND, SeriesKey
+from tests.fakes import NOON
+
+TS = NOON // 1_000_000
+KEY = SeriesKey("churn", "3")
+REFERENCE = Reference.fit(
+    {
+        "a": [1.0, 2.0, 3.0] * 3,
+        "b": [1.0, 2.0, 3.0] * 3,
+        "plan": ["free", "pro", "Zürich"] * 3,
+        "code": ["1", "2", "03"] * 3,
+        "flag": ["true", "false", "true"] * 3,
+        "y": [1.0, 2.0, 3.0] * 3,
+    },
+    prediction="y",
+)
+NAMES = ["a", "b", "plan", "code", "flag", "__prediction__"]
+
+texts = st.sampled_from(["", "free", "pro", "gold", "1", "1.0", "2", "true", "True", "0", "03", "2026-11-23T12:00:00Z"])
+values = st.one_of(
+    texts,
+    st.integers(-3, 3),
+    st.sampled_from([0.5, 1.0, 2.0, -0.0, 1e300, 2**53 + 1, -(2**63), 10**400, TS, 1.7976931348623157e308]),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.booleans(),
+    st.none(),
+    st.sampled_from([[], {}, [1], {"a": 1}]),
+    st.text(max_size=3),
+)
+events = st.fixed_dictionaries(
+    {"features": st.dictionaries(st.sampled_from([*NAMES[:5], "other"]), values, max_size=6)},
+    optional={"id": values, "prediction": values},
+)
+BOUNDS = {"min": st.sampled_from([-1, 0, 0.5, 1]), "max": st.sampled_from([1, 2, 1e300])}
+SOME = st.lists(
+    st.sampled_from(["free", "pro", "gold", "1", 1, True, "0", "03", 2.5, 2**53 + 1]), min_size=1, max_size=3
+)
+COMMON = {"required": st.just(True)} | {"max_missing": st.sampled_from([0, 0.5])}
+PATTERN = st.sampled_from(["[a-z]+", "[0-9]*", "1|true|.*Z", "(?i)TRUE"])
+rules = st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["number", "integer"])}, optional={**COMMON, **BOUNDS, "values": SOME}
+    ),
+    st.fixed_dictionaries({}, optional={**COMMON, "values": SOME, "matches": PATTERN}),
+    st.fixed_dictionaries({"type": st.just("text")}, optional={**COMMON, "values": SOME, "matches": PATTERN}),
+    st.fixed_dictionaries({"type": st.just("boolean")}, optional={**COMMON, "values": SOME}),
+    st.fixed_dictionaries({"type": st.just("time")}, optional={**COMMON, "unit": st.sampled_from(["s", "ns"])}),
+).filter(lambda said: not (said.get("required") and said.get("max_missing")))
+contracts = st.dictionaries(st.sampled_from([*NAMES, "__id__", "__time__"]), rules, min_size=1, max_size=5)
+
+
+def ordered(said: dict[str, dict[str, Any]]) -> list[str]:
+    """Every comparison that makes sense between two of the columns."""
+    kinds = {name: "time" if each.get("type") == "time" else "number" for name, each in said.items()}
+    comparable = [name for name, each in said.items() if each.get("type") in {"number", "integer", "time"}]
+    pairs = itertools.combinations(comparable, 2)
+    return [f"{one} >= {other}" for one, other in pairs if kinds[one] == kinds[other]]
+
+
+def contract_of(said: dict[str, dict[str, Any]]) -> Contract:
+    columns = {
+        name: {rule: each for rule, each in held.items() if not (rule == "min" and held.get("max", 9e300) < each)}
+        for name, held in said.items()
+    }
+    return contract_from({"format": "driftd.contract/1", "columns": columns, "comparisons": ordered(said)})
+
+
+def messages(said: list[dict[str, Any]]) -> list[bytes]:
+    return [
+        json.dumps({"ts": TS + at, "model": "churn", "version": "3", **each}).encode() for at, each in enumerate(said)
+    ]
+
+
+def decoder(contract: Contract, way: str = "compiled") -> TopicDecoder:
+    fields = FieldMap()
+    series = [SeriesFields(KEY, REFERENCE.layout, fields)]
+    found = TopicDecoder("t", series, fields, 600 * SECOND, contracts={KEY: ContractSpec(contract)})
+    if way != "compiled":
+        typed = typed_reader(TopicFields(series, fields), look)
+        found.readers[:-1] = [] if typed is None or way == "lenient" else [typed]
+    return found
+
+
+def live(found: TopicDecoder, batches: list[list[bytes]]) -> Counter[Rule]:
+    counts: Counter[Rule] = Counter()
+    rows, contract = 0, ContractSpec(found.contracts[KEY])
+    for batch in batches:
+        for part in found.decode(TopicRecords("t", [0] * len(batch), batch), NOON).batches:
+            rows += len(part)
+            counts.update({} if part.violations is None else part.violations.counts)
+    return Counter({(column, rule): count for column, rule, count in broken_in(contract, Violations(counts), rows)})
+
+
+def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tuple[Counter[Rule], Counter[Rule]]:
+    """What `contract check` says, and what of the counts it says in another way: as a change of schema, or as a share."""
+    raw, check = RawDecoder("t", [KEY], KEY, slots_of(contract), FieldMap()), Check(contract)
+    raw.decode(TopicRecords("t", [0] * len(batch), batch), NOON)
+    for held in raw.drain():
+        columns = held.columns(paths_of(contract, FieldMap()))
+        if "__time__" in contract.columns:
+            columns["__time__"] = held.times.view("datetime64[ns]")
+        check.add("file", columns, held.numbers)
+    report = check.report()
+    told = Counter({(each.column, each.rule): each.count for each in report.violations if each.rule not in LEFT})
+    changes = {change.column: change.change for change in report.schema}
+    apart = {rule for rule in counts if changes.get(rule[0]) == "gone" and rule[1] in {"required", "max_missing"}}
+    apart |= {rule for rule in counts if changes.get(rule[0]) == "type" and rule[1] == "type"}
+    return told, Counter({rule: count for rule, count in counts.items() if rule not in apart})
+
+
+@settings(max_examples=300, deadline=None)
+@given(said=contracts, held=st.lists(events, min_size=1, max_size=12), cut=st.integers(0, 12))
+@example(said={"a": {"type": "number"}}, held=[{"features": {"a": "1"}}, {"features": {"a": None}}], cut=0)
+@example(said={"code": {"matches": "[0-9]*"}}, held=[{"features": {"code": [1]}}, {"features": {"code": 1.5}}], cut=1)
+@example(said={"a": {"type": "time", "unit": "ns"}}, held=[{"features": {"a": 1e300}}], cut=0)
+@example(said={"a": {"type": "integer", "values": [2**53 + 1]}}, held=[{"features": {"a": 2**53 + 1}}], cut=0)
+@example(
+    said={"flag": {"type": "text", "required": True}},
+    held=[{"features": {"flag": 10**400}}, {"features": {}, "prediction": [1]}],
+    cut=1,
+)
+@example(said={"flag": {"max_missing": 0}}, held=[{"features": {"flag": 10**400}}, {"prediction": [1]}], cut=1)
+@example(said={"a": {"values": [0, 1, 2]}}, held=[{"features": {"a": a}} for a in (0, 1, True, False, 0.0)], cut=2)
+@example(
+    said={"a": {"type": "time", "unit": "s"}, "b": {"type": "time", "unit": "ns"}},
+    held=[{"features": {"a": 2**53 + 1, "b": 2**63}}, {"features": {"a": "2026-11-23T12:00:00Z", "b": "x"}}],
+    cut=1,
+)
+@example(
+    said={"a": {"type": "time"}, "b": {"type": "time", "unit": "ns"}},
+    held=[{"features": {"a": TS, "b": TS * 10**6 + 1}}],
+    cut=0,
+)
+def test_a_stream_is_told_what_contract_check_tells(
+    said: dict[str, dict[str, Any]], held: list[dict[str, Any]], cut: int
+) -> None:
+    contract, batch = contract_of(said), messages(held)
+    found = {way: live(decoder(contract, way), [batch]) for way in ("compiled", "typed", "lenient")}
+
+    assert found["compiled"] == found["typed"] == found["lenient"]
+    assert found["compiled"] == live(decoder(contract), [batch[:cut], batch[cut:]])
+    told, counted = checked(contract, batch, found["compiled"])
+    assert counted == told
+
+
+@pytest.mark.parametrize("way", ["compiled", "typed", "lenient"])
+def test_a_sample_is_the_value_as_it_came_and_never_an_id(way: str) -> None:
+    said = {"a": {"type": "number", "max": 2}, "plan": {"values": ["free"]}, "__id__": {"matches": "[0-9]+"}}
+    batch = messages([{"id": "secret", "features": {"a": "3,5", "plan": "gold\n"}}, {"features": {"a": 7}}])
+
+    decoded = decoder(contract_of(said), way).decode(TopicRecords("t", [0, 0], batch), NOON)
+
+    samples = [each for fact in decoded.facts if isinstance(fact, ContractBroken) for each in fact.samples]
+    assert {(each.rule, each.words) for each in samples} == {
+        (("a", "type"), "'3,5'"),
+        (("a", "max"), "7"),
+        (("plan", "values"), "'gold\\n'"),
+    }
+
+
+def test_rows_are_masked_as_they_lie_in_the_batch() -> None:
+    batch = messages([{"features": {"a": value}} for value in (1, 9, 2, "9", 9)])
+    [found] = (
+        decoder(contract_of({"a": {"type": "number", "max": 5}}))
+        .decode(TopicRecords("t", [0] * 5, batch), NOON)
+        .batches
+    )
+
+    assert found.violations is not None
+    assert dict(zip(found.violations.rules, found.violations.rows.tolist(), strict=True)) == {
+        ("a", "type"): [False, False, False, True, False],
+        ("a", "max"): [False, True, False, False, True],
+    }
+    assert found.violations.where(np.array([1, 0])).counts == {("a", "max"): 1}
+
+
+def test_a_model_has_samples_of_its_own() -> None:
+    """Two models with one rule on one topic: the values of one are not shown in place of the other's."""
+    fields, contract = FieldMap(), ContractSpec(contract_of({"a": {"type": "number", "max": 5}}))
+    keys = [SeriesKey(name, "3") for name in ("churn", "fraud")]
+    series = [SeriesFields(key, REFERENCE.layout, fields) for key in keys]
+    found = TopicDecoder("t", series, fields, 600 * SECOND, contracts=dict.fromkeys(keys, contract))
+    batch = messages([{"model": key.model, "features": {"a": 9}} for key in keys for _ in range(5)])
+
+    decoded = found.decode(TopicRecords("t", [0] * 10, batch), NOON)
+
+    assert {fact.key.model: len(fact.samples) for fact in decoded.facts if isinstance(fact, ContractBroken)} == {
+        "churn": 3,
+        "fraud": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "again"),
+    [
+        ({"a": {"type": "integer", "values": list(range(10))}}, [2]),  # true may be meant by 1, and is read again
+        ({"a": {"type": "integer", "values": [1, 2, True]}}, []),
+        ({"__id__": {"type": "text", "required": True}}, [3]),
+        ({"__id__": {"matches": "[0-9]+"}}, [0, 1, 2, 3]),
+    ],
+)
+def test_only_what_columns_do_not_tell_is_read_again(said: dict[str, dict[str, Any]], again: list[int]) -> None:
+    fields = FieldMap()
+    series = [SeriesFields(KEY, REFERENCE.layout, fields)]
+    found = TopicDecoder("t", series, fields, 600 * SECOND, contracts={KEY: ContractSpec(contract_of(said))})
+    batch = messages(
+        [{"features": {"a": a}} | ({} if at == 3 else {"id": f"{at}"}) for at, a in enumerate([1, 0, True, 2])]
+    )
+    [part] = found.readers[0].read(TopicRecords("t", [0] * 4, batch), NOON + 600 * SECOND, DecodeCounts()).rows
+    asked: list[int] = []
+
+    def reread(rows: NDArray[np.intp]) -> Rows:
+        asked.extend(rows.tolist())
+        assert part.reread is not None
+        return part.reread(rows)
+
+    RowContract(series[0], ContractSpec(contract_of(said))).check(replace(part, reread=reread), objects=False)
+
+    assert asked == again
