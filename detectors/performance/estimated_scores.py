@@ -233,7 +233,7 @@ class ScoreEstimator:
         """
         cut, share, few = self._sided
         there = cells[:, cut].sum(axis=1) - few
-        return np.maximum(there - share * cells.sum(axis=1), 0.0)
+        return np.asarray(np.maximum(there - share * cells.sum(axis=1), 0.0))
 
     @cached_property
     def _sided(self) -> tuple[slice, float, float]:

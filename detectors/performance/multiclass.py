@@ -154,7 +154,8 @@ class MulticlassCounts(Counts[MulticlassTask]):
         others = int(np.sum(missing)) - counts
         each = zip(names, self.confusion().against_rest(places), others.tolist(), counts.tolist(), strict=True)
         return {
-            name: by_confusion.bounds_over_missing(cells, *waiting, names=OF_CLASS) for name, cells, *waiting in each
+            name: by_confusion.bounds_over_missing(cells, other, own, names=OF_CLASS)
+            for name, cells, other, own in each
         }
 
     def _named(self, classes: Sequence[str] | None) -> tuple[Sequence[str], list[int]]:
