@@ -2,7 +2,7 @@
 
 Each series has a reference of so many labelled windows and a month of 200 windows after it; nothing changes, or accuracy falls from 0.90 to
 0.85. Losses are independent; or each row's depends on the one before (AR 0.9 of a normal deviate, cut); or the accuracy of each
-window does on that of the one before (AR 0.9, two points of spread). The chart and the e-detector share a fifth of a budget of one a month.
+window does on that of the one before (AR 0.9, two points of spread); or windows differ by 0.7 points, and live ones have 10 000 rows. The chart and the e-detector share a fifth of a budget of one a month.
 After each page both begin anew, which the daemon does only when an incident has ended.
 """
 
@@ -52,6 +52,11 @@ def windows_depend(rng: np.random.Generator, windows: int, rows: int, wrong: flo
     return rng.binomial(rows, np.clip(wrong + 0.02 * deviates(rng, windows), 0.001, 0.999))
 
 
+def windows_differ(rng: np.random.Generator, windows: int, rows: int, wrong: float) -> Ints:
+    """Each window has an accuracy of its own, less apart than 300 rows can see and plainly apart in thousands."""
+    return rng.binomial(rows, np.clip(rng.normal(wrong, 0.007, windows), 0.001, 0.999))
+
+
 WORLDS: dict[str, World] = {
     "independent": independent,
     "rows depend": rows_depend,
@@ -65,8 +70,14 @@ def measured(wrong: int, rows: int) -> Measured:
     return Measured(value, rows, math.sqrt(value * (1 - value) / rows), wilson(value, rows, 0.95))
 
 
-def fired(reference: Ints, live: Ints, rows: int, *, first: bool = False) -> tuple[list[int], list[int]] | None:
-    """The windows in which the chart fires, and those of the e-detector, counted from 1; None where the reference says too little to judge."""
+def fired(
+    reference: Ints, live: Ints, rows: int, *, now: int | None = None, first: bool = False
+) -> tuple[list[int], list[int]] | None:
+    """The windows in which the chart fires, and those of the e-detector, counted from 1; None where the reference says too little to judge.
+
+    `now`: rows of a live window, where they are others.
+    """
+    now = now or rows
     loss = float(reference.sum()) / (rows * reference.size)
     known = MetricReference.of([measured(each, rows) for each in reference.tolist()])
     if not known.variation.enough:
@@ -77,8 +88,8 @@ def fired(reference: Ints, live: Ints, rows: int, *, first: bool = False) -> tup
     by_chart: list[int] = []
     by_bets: list[int] = []
     for number, each in enumerate(live.tolist(), start=1):
-        window = measured(each, rows)
-        evidence, bets = evidence.plus(bound, window), bets.plus(betting, window, LossSum(each, rows))
+        window = measured(each, now)
+        evidence, bets = evidence.plus(bound, window), bets.plus(betting, window, LossSum(each, now))
         if evidence.score(design) > 1:
             by_chart.append(number)
             evidence = BoundEvidence()
@@ -90,12 +101,14 @@ def fired(reference: Ints, live: Ints, rows: int, *, first: bool = False) -> tup
     return by_chart, by_bets
 
 
-def false_pages(world: World, windows: int, series: int) -> str:
+def false_pages(world: World, windows: int, series: int, now: int | None = None) -> str:
     """Pages a month where nothing changes."""
     counts, judged = np.zeros(2), 0
     for seed in range(series):
-        drawn = world(np.random.default_rng(seed), windows + MONTH, 300, 0.1)
-        found = fired(drawn[:windows], drawn[windows:], 300)
+        rng = np.random.default_rng(seed)
+        drawn = world(rng, windows + MONTH, 300, 0.1)
+        live = drawn[windows:] if now is None else world(rng, MONTH, now, 0.1)
+        found = fired(drawn[:windows], live, 300, now=now)
         judged += found is not None
         counts += [len(each) for each in found or ((), ())]
     pages = int(counts.sum())
@@ -123,6 +136,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for (name, world), windows in product(WORLDS.items(), (60, 200)):
         print(f"| {name} | {windows} | {false_pages(world, windows, series)} |", flush=True)
+    for windows in (60, 200):
+        pages = false_pages(windows_differ, windows, series, 10_000)
+        print(f"| windows differ, 10 000 rows live | {windows} | {pages} |", flush=True)
     print("\n| losses | windows of the reference | chart | e-detector |\n|---|---|---|---|")
     for (name, world), windows in product(WORLDS.items(), (60, 200)):
         print(f"| {name} | {windows} | {delays(world, windows, series)} |", flush=True)
