@@ -21,6 +21,7 @@ from monitor.backtest.result import (
 from monitor.explain.documents import as_lines
 from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
+from monitor.explain.performance import spelled
 from monitor.facts import CalibrationLearnt
 from monitor.stream.events import SECOND, Nanos
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
@@ -257,8 +258,9 @@ def headline(model: Model, alerts: Sequence[AlertEpisode]) -> str:
 
 
 def entry_words(entry: Evidence) -> str:
-    """A feature's part in a few words."""
-    return f"{entry.feature} {entry.words or f'{entry.detector} {entry.score:.3g} above {entry.threshold:.3g}'}"
+    """A feature's part, or a metric's, in a few words."""
+    name = entry.feature if entry.measured is None else spelled(entry.measured.metric)
+    return f"{name} {entry.words or f'{entry.detector} {entry.score:.3g} above {entry.threshold:.3g}'}"
 
 
 def expected_words(model: Model, by_rules: float) -> str:
