@@ -358,7 +358,7 @@ def test_a_slight_fault_that_lasts_is_one_alert(judge: MetricJudge, accuracy: fl
 
 
 @pytest.mark.parametrize("judge", [threshold(), chart(), bets()])
-@pytest.mark.parametrize("fallen", [0.85, 0.88])
+@pytest.mark.parametrize("fallen", [0.85, 0.87])
 def test_what_is_as_it_was_again_ends_within_a_few_windows(judge: MetricJudge, fallen: float) -> None:
     working = Judge(judge)
     for number, wrong in enumerate(seeded().binomial(1000, [1 - fallen] * 60 + [0.07] * 40).tolist()):
