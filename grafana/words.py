@@ -22,6 +22,7 @@ TAG = "driftd"
 OURS = (
     "drift",
     "calibration",
+    "contract",
     "performance",
     "lateness",
     "reachability",
