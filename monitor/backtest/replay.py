@@ -14,6 +14,7 @@ from monitor.explain.explainer import Explainer
 from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
+from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, borne_out
 from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition
 
 
@@ -91,6 +92,7 @@ class Replay:
         self._partitions: set[Partition] = set()
         self._orders = {place: RecordOrder(view.spec.windows) for place, view in pipeline.views.items()}
         self._now: Nanos = 0
+        self._labelled = np.empty(0, dtype=np.int64)  # the latest times of labels
 
     def run(self, take: Callable[[Turn], None]) -> None:
         """Hand on what each pane led to. Raises RecordedError."""
@@ -98,6 +100,7 @@ class Replay:
             arrived, outside = self._counted(piece.arrived)
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
+            self._note_labels(arrived.joins)
             late_live = self._late_live(arrived.batches)
             if over := self._over(piece.finished):
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(over, LATEST_NANOS)})
@@ -167,13 +170,26 @@ class Replay:
             for view in self._pipeline.views.values()
             if view.windows.panes
         ]
-        settled = self._now if self._label_topics else LATEST_NANOS  # labels inside their predictions are all there
+        settled = self._told_until(max(ends, default=self._now))
         if not ends:
             return self._settle(settled)
         self._now = max(self._now, *ends)
         events = [each for each in self._partitions if not self._of_labels(each)]
         turn, last = self._turn(MicroBatch(seen=dict.fromkeys(events, max(ends))), 1.0), self._settle(settled)
         return replace(turn, facts=[*turn.facts, *last.facts], advanced=[*turn.advanced, *last.advanced])
+
+    def _note_labels(self, joins: Iterable[JoinBatch]) -> None:
+        times = [batch.labels["time"] for batch in joins if batch.labels.size]
+        self._labelled = np.unique(np.concatenate([self._labelled, *times]))[-NEIGHBOURS:]
+
+    def _told_until(self, end: Nanos) -> Nanos:
+        """How far labels tell what predictions until `end` were worth. Labels inside their predictions are all there.
+
+        The latest of all partitions bear each other out: neither their order nor one clock that runs fast decides.
+        """
+        if not self._label_topics:
+            return LATEST_NANOS
+        return max(end, borne_out(self._labelled, TOLERANCE)) if self._labelled.size else end
 
     def _settle(self, until: Nanos) -> Turn:
         """Judge performance as far as the record tells it."""

@@ -170,6 +170,20 @@ def test_an_end_leaves_out_predictions_and_no_labels_that_come_for_the_others(
     assert windows(cut, "10h") == dict(islice(windows(whole, "10h").items(), 20))
 
 
+def test_a_label_from_a_clock_that_runs_fast_lets_nothing_be_judged_before_its_time(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    early = [each for each in labels if each["ts"] <= BEGIN + HOURS * LENGTH]
+    stray = early[-1] | {"ts": BEGIN + 9_000 * LENGTH}
+    record = written(home, "e.jsonl", events)
+    plain = backtest(record, "--labels", written(home, "l.jsonl", early))
+    strayed = backtest(record, "--labels", written(home, "l.jsonl", [*early, stray]))
+
+    assert 0 < len(windows(plain, "10h")) < HOURS
+    assert windows(strayed, "10h") == windows(plain, "10h")
+
+
 def test_the_report_tells_performance_with_its_intervals(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     events, labels = told()
     chargebacks = [each for each in labels if each["label"]]
