@@ -106,7 +106,7 @@ class BudgetMonitor:
         floors: Changes too small to be of interest, of all features.
         effect_floors: The same by feature: sigma, or share of a category.
         importance: By feature: alarms of the more important come first.
-        settle_after: How long a changed level has to last, and 100 subgroups at least, until the charts go on from there and
+        settle_after: How long a changed level has to last, and 28 subgroups at least, until the charts go on from there and
             its alarm is resolved.
         baseline: What features are compared with, or the same by feature: `reference`; `trailing 28d`, its own last days; `auto`, which
             is that where the reference says that it wanders by nature.

@@ -217,7 +217,7 @@ class Charts:
             lost = np.stack([missing, unseen]).T
             changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), found, fired)
             self.row_charts.follow(rows + excluded, start, end, covered)
-            self._follow_day(evidence, start)
+            self._follow_day(evidence, start, [change.place for change in changes])
         improved = self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows)
         seen = _Judged(start, end, rows, improved, changes, duplicates, holiday=holiday)
         return self._point(seen, found, self._warnings(evidence, rates.firing))
@@ -260,9 +260,11 @@ class Charts:
             widened=float(np.exp(self.passing.common[0])),
         )
 
-    def _follow_day(self, evidence: SubgroupEvidence, start: int) -> None:
-        firing = np.append(self.features_firing, self.row_charts.firing.any())
-        self.days.follow(evidence.z, self.judged, firing, start)
+    def _follow_day(self, evidence: SubgroupEvidence, start: int, levelled: Sequence[int]) -> None:
+        """Put the day on trial; the evidence of what has another level since this subgroup was weighed against the one before."""
+        firing, judged = np.append(self.features_firing, self.row_charts.firing.any()), self.judged.copy()
+        judged[levelled] = False
+        self.days.follow(evidence.z, judged, firing, start)
 
     def _carry(
         self, cells: Ints, hourly: Floats, start: int, worth: float, of_groups: tuple[Floats, Floats] | None
@@ -345,6 +347,7 @@ class Charts:
         self._carried_since[places] = NEVER
         self._recovery.forget(which)
         self.rates.forget(which)
+        self.days.forget(places)
 
     def accept(self, features: Collection[str], until: int | None, at: int) -> list[LevelChange]:
         """Take what was seen of these features since they warned, of all where none is named, for how they should be.

@@ -17,6 +17,7 @@ References: M. R. Reynolds and Z. G. Stoumbos, A CUSUM chart for monitoring a pr
 Quality Technology 31 (1999).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +122,11 @@ class DayCheck:
         self.today[1:] += (alarmed and not before, alarmed * self._length, self._length)
         self.began |= firing & ~self.firing
         self.firing[:] = firing
+
+    def forget(self, places: Sequence[int]) -> None:
+        """Forget what was out of these features: they are held to another level, and no longer come back to where they were."""
+        for array in (self.sums, self.tolerated, self.counts, self.firing, self.began, self.out):
+            array[places] = 0
 
     def _close(self) -> None:
         """Judge the day that is over."""

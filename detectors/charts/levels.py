@@ -1,6 +1,6 @@
 """Levels: what has changed and stays so becomes a second baseline, beside the reference; from there the charts go on.
 
-1. A level has lasted when its feature has fired for `settle_ns`, and for 100 subgroups at least, and does not move. The counts of
+1. A level has lasted when its feature has fired for `settle_ns`, and for 28 subgroups at least, and does not move. The counts of
    that time are kept in stretches, of a seventh each: of a week, days. How far each lies from the reference, along the direction
    of the whole change, is a number a stretch; its slope over the stretches, by least squares, is held against Student's t with
    the stretches' own variation, so that days that differ by nature are no trend. One that is proven and would, at this pace, be
@@ -34,7 +34,7 @@ from detectors.charts.design import CHARTS, ChartDesign
 from detectors.charts.watch import BLOCKS, NEVER, Watch, WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
 
-LEAST_SUBGROUPS = 100
+LEAST_SUBGROUPS = 28  # four a stretch
 STRETCHES = 7  # that a level has to last
 FEWEST_STRETCHES = 4  # that say whether something moves
 SURE = 0.995  # on either side, that it moves

@@ -98,6 +98,18 @@ def test_what_stays_is_no_variation() -> None:
     assert (days.check.seen.firings, days.check.seen.alarmed) == (0, 1.0)
 
 
+def test_what_settles_does_not_come_back() -> None:
+    """Three features that have moved, each held to its new level from a day of its own on."""
+    days = Days()
+    for day in range(20):
+        firing = tuple(range(max(day - 10, 0) // 2, 3))
+        days.day(firing=firing)
+        days.check.forget([place for place in range(3) if place not in firing])
+
+    assert not days.check.suspect
+    assert days.check.seen.out == 0
+
+
 def test_all_that_moves_on_one_day_is_one_trial() -> None:
     alone, together = Days(), Days()
     for days, odd in ((alone, (3,)), (together, tuple(range(FEATURES)))):
