@@ -255,6 +255,7 @@ class Charts:
             creeping=self.levels.creeping,
             duplicates=seen.duplicates,
             grown=self.levels.grown,
+            turned=self.levels.turned,
             sizes=self.levels.sizes,
             trailing=self.trailing.news(),
             widened=float(np.exp(self.passing.common[0])),

@@ -33,7 +33,8 @@ class FiringFeature:
     `score` is the chart's sum over its threshold. `detectable` is the smallest lasting shift found within a day, sigma.
     `size` is the effect over the last subgroups, not of one alone, and `usual` the reference's rate where it is of missing or
     unseen values. `moving`: it never stays at a level; `creeping`: same, so slowly that it seemed to have settled. `grown`: it has
-    just become twice as large as it was.
+    just become twice as large as it was; `turned` the end of the subgroup in which it began to move the other way, where
+    `chart` has just proven that.
     """
 
     feature: str
@@ -46,6 +47,7 @@ class FiringFeature:
     moving: bool = False
     creeping: bool = False
     grown: bool = False
+    turned: int | None = None
     size: float = 0.0
     usual: float = 0.0
     numeric: bool = True
@@ -87,7 +89,9 @@ class FiringReader:
                 weights = np.where(firing[place], strong[place], 0.0)
                 sizes = np.minimum(np.abs(point.effects[place]) * IN_SIGMA, MOST_SIGMA)
                 weight = float(self.importance[place]) * float((weights * sizes).max())
-                found = self._feature(point, place, int(weights.argmax()), firing[place])
+                turned = point.turned.get(place, -1)
+                chart = turned if turned >= 0 and charts[turned] else int(weights.argmax())
+                found = self._feature(point, place, chart, firing[place])
                 ranked.append((-weight, self.layout.names[place], found))
         features = [found for _, _, found in sorted(ranked, key=lambda entry: entry[:2])]
         return [*self._duplicates(point), *features, *self._rows(point)]
@@ -107,6 +111,7 @@ class FiringReader:
             moving=place in point.moving or place in point.creeping,
             creeping=place in point.creeping,
             grown=place in point.grown,
+            turned=self._first(int(point.since[place, chart])) if point.turned.get(place) == chart else None,
             size=float(point.sizes[place][chart]) if place in point.sizes else effect,
             usual=float(self.usual_rates[place, RATES.index(name)]) if name in RATES and len(self.usual_rates) else 0.0,
             numeric=place < len(self.layout.numeric),

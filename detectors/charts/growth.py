@@ -1,4 +1,4 @@
-"""Sizes of what fires, over some subgroups; and whether a change has become twice as large as it was.
+"""Sizes of what fires, over some subgroups; whether a change has become twice as large as it was, or has turned.
 
 1. Size. An effect of one subgroup is as noisy as its rows are few: its mean, later ones weighing more.
 2. As it was. Over the first subgroups in which a chart fires the mean effect and the mean deviate are learnt; they are what
@@ -6,6 +6,8 @@
 3. Twice as large. From then on a CUSUM (Page 1954) of the deviate less twice that of before, √n taken into account, against the
    chart's own threshold: what is not twice as large reaches it no more often than nothing would. Where it is reached and the
    effect has been twice as large on average since the sum left 0, the change has grown. Then the new size is learnt.
+4. Turned. Where a mean was higher and a chart now proves that it is lower, or a spread was wider and is now narrower, that is another
+   change, however large the sum of the one before still is. Its size is that of this subgroup, and is learnt on from there.
 """
 
 import numpy as np
@@ -13,12 +15,14 @@ import numpy as np
 from detectors.charts.budget import DRIFT
 from detectors.charts.design import CLIP
 from detectors.charts.watch import NEVER, Watch
-from detectors.features import Bools, Floats, some
+from detectors.features import Bools, Floats, Ints, some
 
 LEARNING = 12  # subgroups
 TWICE = 2.0
 SMALLEST = 0.5  # deviate: of less nothing is known to be twice as large
 MOST = 0.6  # of the threshold, that one subgroup may add
+OPPOSITE = (1, 0, 3, 2)  # of location and scale, up and down: the chart that looks the other way
+NONE = -1
 
 
 def follow(
@@ -43,6 +47,21 @@ def follow(
     watch.level_effect += (effects - watch.level_effect) * more
     watch.level_rows += (rows - watch.level_rows) * more
     return _grown(watch, fires & ~learning, np.clip(z, -CLIP, None), effects, rows, limits)
+
+
+def turn(watch: Watch, effects: Floats, firing: Bools, judged: Bools) -> Ints:
+    """Return the chart that newly fires of what was known to have changed the other way, int64[k], or `NONE`; to be asked before `follow`."""
+    two_ways = len(OPPOSITE)
+    fires, size = (firing & judged)[watch.places, :two_ways], effects[watch.places, :two_ways]
+    turned = fires & (watch.learnt[:, :two_ways] == 0) & (watch.learnt[:, OPPOSITE] > 0) & (size > 0)
+    return np.where(turned.any(axis=1), np.where(turned, size, -np.inf).argmax(axis=1), NONE)
+
+
+def resize(watch: Watch, turned: Ints, effects: Floats) -> None:
+    """Take the effects of this subgroup, float64[f, c], for the sizes of what has turned."""
+    rows = np.flatnonzero(turned != NONE)
+    for chart in (turned[rows], np.take(OPPOSITE, turned[rows])):
+        watch.sizes[rows, chart] = effects[watch.places[rows], chart]
 
 
 def _grown(watch: Watch, judged: Bools, z: Floats, effects: Floats, rows: int, limits: Floats) -> Bools:

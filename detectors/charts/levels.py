@@ -99,6 +99,7 @@ class Levels:
         self._plain = design.plain
         self.lasting = max(settle_ns, LEAST_SUBGROUPS * design.subgroup_ns)
         self.grown: frozenset[int] = frozenset()
+        self.turned: dict[int, int] = {}  # by place, the chart that newly proves the opposite of what was known
         self._limits = np.full(len(CHARTS), float(design.thresholds[0]))
         self._limits[CHARTS.index("shape")] = design.thresholds[CHARTS.index("shape")]
         self.watch = Watch(max(self.lasting // STRETCHES, 1), design.cells.width, len(CHARTS))
@@ -181,10 +182,15 @@ class Levels:
 
     def _grow(self, seen: WatchedSubgroup, fires: Fires) -> frozenset[int]:
         """Which features have just become twice as large as they were; what keeps moving says so once a month."""
-        watch = self.watch
+        watch, self.turned = self.watch, {}
         if not watch.places.size:
             return frozenset()
+        turned = growth.turn(watch, fires.effects, fires.firing, fires.judged)
+        self.turned = {
+            place: chart for place, chart in zip(watch.places.tolist(), turned.tolist(), strict=True) if chart >= 0
+        }
         grown = growth.follow(watch, (fires.z, fires.effects), (fires.firing, fires.judged), seen.rows, self._limits)
+        growth.resize(watch, turned, fires.effects)
         watch.told_at = np.where(watch.fired == seen.end, seen.end, watch.told_at)
         grown &= ~watch.moving | (seen.end - watch.told_at >= MONTH_NS)
         watch.told_at = np.where(grown, seen.end, watch.told_at)

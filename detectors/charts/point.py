@@ -53,6 +53,9 @@ class ChartPoint:
     changes: tuple[LevelChange, ...] = ()  # features that are held to another level from now on
     moving: frozenset[int] = frozenset()  # places of features that fire and keep moving
     grown: frozenset[int] = frozenset()  # same: of those that have just become twice as large as they were
+    turned: Mapping[int, int] = field(
+        default_factory=dict
+    )  # by place: the chart that newly proves the opposite of what was known
     sizes: Mapping[int, Floats] = field(
         default_factory=dict
     )  # by place of what fires: effects float64[c] over the last subgroups

@@ -87,7 +87,7 @@ class Evidence:
     severity: Severity | None = None  # how bad it is by its size; None: as the rule has it
     moving: bool = False  # it never stays at a level
     creeping: bool = False  # same, so slowly that it seemed to
-    grown: bool = False  # it has just become twice as large as it was
+    grown: bool = False  # it has just become twice as large as it was, or has turned the other way
     measured: MetricEvidence | None = None  # of performance: the metric
 
     @property

@@ -149,7 +149,9 @@ class ChartBudget(Operator[Sketch]):
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
         uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
         names = {self._reference.names[place] for place in uneasy}
-        grown = {self._reference.names[place] for place in point.grown}  # which words are of from here on
+        grown = {
+            self._reference.names[place] for place in {*point.grown, *point.turned}
+        }  # which words are of from here on
         for name in self._suspects.keys() - (names - grown):
             del self._suspects[name]
         if self._uncharted is not None:

@@ -34,13 +34,13 @@ def evidence_of_charts(firing: Iterable[FiringFeature], point: ChartPoint) -> li
             pvalue=each.pvalue,
             rows=point.rows,
             chart=each.chart,
-            since=each.since,
+            since=each.since if each.turned is None else each.turned,
             effect=each.effect,
             resolution=each.detectable,
             severity=severity_of(each.chart, each.size, usual=each.usual, numeric=each.numeric),
             moving=each.moving,
             creeping=each.creeping,
-            grown=each.grown,
+            grown=each.grown or each.turned is not None,
             counts=_of_rows(each.feature, point),
         )
         for each in firing

@@ -9,9 +9,11 @@ import pytest
 from detectors import Reference
 from detectors.charts import LevelStep
 from detectors.charts.charts import MAGIC
+from detectors.charts.design import CHARTS
+from detectors.charts.firing import FiringReader
 from tests.charted import WINDOW, Charted, mixed, reference, seeded
 
-LASTING = 100  # subgroups, the least there may be
+LASTING = 100  # subgroups
 Change = Callable[[dict[str, np.ndarray]], None]
 
 
@@ -139,6 +141,25 @@ def test_what_has_doubled_says_so_once(learnt: Reference) -> None:
 
     assert sum(place in point.grown for point in stream.points) == 1
     assert stream.points[-1].sizes[place].max() > 1.2
+
+
+def test_what_turns_the_other_way_says_so_at_once_however_long_it_was_the_one(learnt: Reference) -> None:
+    """A unit that changes while the mean is already off: the sum of the change before takes weeks to fall."""
+    stream = Stream(learnt)
+    place = stream.place("normal")
+    stream.panes(60, shift(1.0))
+    assert not any(point.turned for point in stream.points)
+    stream.panes(3, shift(-2.0))
+    turned = [point for point in stream.points if place in point.turned]
+
+    assert len(turned) == 1
+    assert CHARTS[turned[0].turned[place]] == "location-"
+    assert turned[0].sizes[place][CHARTS.index("location-")] > 1.5
+    assert turned[0].firing[place, CHARTS.index("location+")]
+    told = next(each for each in FiringReader.of(stream.charts.design).read(turned[0]) if each.feature == "normal")
+    assert (told.chart, told.effect < -1.5) == ("location-", True)
+    assert told.turned is not None
+    assert told.turned > stream.at - 4 * WINDOW > told.since
 
 
 def test_people_accept_at_once_and_until_then(learnt: Reference) -> None:

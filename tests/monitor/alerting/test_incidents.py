@@ -1,5 +1,6 @@
 """When people are told of an incident, and when the same is not told again."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -160,6 +161,16 @@ def test_what_has_doubled_is_told() -> None:
         news(incident, hour(3), seen("age", effect=0.25, grown=True)) == []
     )  # twice its least, but no more than was told
     assert news(incident, hour(4), seen("age", effect=0.4, grown=True)) == ["age"]
+
+
+def test_what_has_turned_is_told_however_far_it_went_the_other_way() -> None:
+    """Once each way: what goes up and down is held against what was told of that way."""
+    incident = opened(seen("age", effect=1.5))
+    down = seen("age", since=5, effect=-0.8, chart="location-", grown=True)
+
+    assert news(incident, hour(5), down) == ["age"]
+    assert news(incident, hour(6), seen("age", since=6, effect=1.6, grown=True)) == []
+    assert news(incident, hour(7), replace(down, effect=-1.0)) == []
 
 
 def test_a_note_opens_nothing_until_it_is_more() -> None:
