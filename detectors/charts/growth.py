@@ -7,22 +7,26 @@
    chart's own threshold: what is not twice as large reaches it no more often than nothing would. Where it is reached and the
    effect has been twice as large on average since the sum left 0, the change has grown. Then the new size is learnt.
 4. Turned. Where a mean was higher and a chart now proves that it is lower, or a spread was wider and is now narrower, that is another
-   change, however large the sum of the one before still is. Its size is that of this subgroup, and is learnt on from there.
+   change, however large the sum of the one before still is. What follows the hours of the day does so twice a day: so it has to last a
+   day, or to be half as large again as what was known and clear in each subgroup. Its size is that of this subgroup, and is learnt on from there.
 """
 
 import numpy as np
 
 from detectors.charts.budget import DRIFT
 from detectors.charts.design import CLIP
-from detectors.charts.watch import NEVER, Watch
+from detectors.charts.watch import NEVER, TOLD, Watch
 from detectors.features import Bools, Floats, Ints, some
 
 LEARNING = 12  # subgroups
 TWICE = 2.0
 SMALLEST = 0.5  # deviate: of less nothing is known to be twice as large
 MOST = 0.6  # of the threshold, that one subgroup may add
-OPPOSITE = (1, 0, 3, 2)  # of location and scale, up and down: the chart that looks the other way
+PAIRS = ((0, 1), (2, 3))  # of location and scale: the charts that look up and down
 NONE = -1
+LASTS_NS = 86_400 * 10**9  # that a turn has to last, or to be
+LARGER = 1.5  # times as large as what was known,
+CLEAR = 3.0  # deviate, where that was so clear in each subgroup that it is no sum of ups and downs
 
 
 def follow(
@@ -49,18 +53,39 @@ def follow(
     return _grown(watch, fires & ~learning, np.clip(z, -CLIP, None), effects, rows, limits)
 
 
-def turn(watch: Watch, effects: Floats, firing: Bools, judged: Bools) -> Ints:
-    """Return the chart that newly fires of what was known to have changed the other way, int64[k], or `NONE`; to be asked before `follow`."""
-    two_ways = len(OPPOSITE)
-    fires, size = (firing & judged)[watch.places, :two_ways], effects[watch.places, :two_ways]
-    turned = fires & (watch.learnt[:, :two_ways] == 0) & (watch.learnt[:, OPPOSITE] > 0) & (size > 0)
-    return np.where(turned.any(axis=1), np.where(turned, size, -np.inf).argmax(axis=1), NONE)
+def turn(watch: Watch, evidence: tuple[Floats, Floats], state: tuple[Bools, Bools], start: int, end: int) -> Ints:
+    """Take the subgroup [start, end), as `follow` does and before it.
+
+    Return the chart that has just proven the opposite of what was known, int64[k], or `NONE`.
+    """
+    (firing, judged), (z, effects) = ((part[watch.places] for part in parts) for parts in (state, evidence))
+    found = np.full(watch.places.size, NONE)
+    for pair, charts in enumerate(PAIRS):
+        known = watch.learnt[:, charts]
+        older = np.take(charts, known.argmax(axis=1))
+        other = older ^ 1
+        opposes = (known.max(axis=1) > 0) & (_at(effects, other) > 0)
+        since, looked = watch.opposed[:, pair], judged[:, charts[0]]
+        since = np.where(looked, np.where(opposes, np.where(since == NEVER, start, since), NEVER), since)
+        fires = opposes & looked & (since != TOLD) & (_at(firing, other) > 0)
+        larger = _at(effects, other) >= LARGER * _at(watch.level_effect, older)
+        usual = _at(watch.level_z, older)
+        larger &= (usual >= CLEAR) & (_at(z, other) >= LARGER * usual)  # of few rows an effect is large by chance
+        turned = fires & ((end - np.where(fires, since, end) >= LASTS_NS) | larger)
+        watch.opposed[:, pair] = np.where(turned, TOLD, since)
+        found = np.where(turned & (found == NONE), other, found)
+    return found
+
+
+def _at(part: Floats | Bools, charts: Ints) -> Floats:
+    """One chart of each feature, of [k, c], by int64[k]."""
+    return np.take_along_axis(part, charts[:, None], axis=1)[:, 0].astype(np.float64)
 
 
 def resize(watch: Watch, turned: Ints, effects: Floats) -> None:
     """Take the effects of this subgroup, float64[f, c], for the sizes of what has turned."""
     rows = np.flatnonzero(turned != NONE)
-    for chart in (turned[rows], np.take(OPPOSITE, turned[rows])):
+    for chart in (turned[rows], turned[rows] ^ 1):  # and the one that looks the other way
         watch.sizes[rows, chart] = effects[watch.places[rows], chart]
 
 

@@ -185,11 +185,12 @@ class Levels:
         watch, self.turned = self.watch, {}
         if not watch.places.size:
             return frozenset()
-        turned = growth.turn(watch, fires.effects, fires.firing, fires.judged)
+        evidence, state = (fires.z, fires.effects), (fires.firing, fires.judged)
+        turned = growth.turn(watch, evidence, state, seen.start, seen.end)
         self.turned = {
             place: chart for place, chart in zip(watch.places.tolist(), turned.tolist(), strict=True) if chart >= 0
         }
-        grown = growth.follow(watch, (fires.z, fires.effects), (fires.firing, fires.judged), seen.rows, self._limits)
+        grown = growth.follow(watch, evidence, state, seen.rows, self._limits)
         growth.resize(watch, turned, fires.effects)
         watch.told_at = np.where(watch.fired == seen.end, seen.end, watch.told_at)
         grown &= ~watch.moving | (seen.end - watch.told_at >= MONTH_NS)

@@ -11,7 +11,7 @@ from detectors.features import Bools, Floats, Ints
 
 BLOCKS = 8  # seven whole ones and the one that goes on
 SETTLED = 2  # the first look is enough, unless it finds a move
-NEVER = np.iinfo(np.int64).min
+NEVER, TOLD = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,8 @@ class WatchedSubgroup:
 LIFE = ("places", "fired", "subgroups", "checked", "steady", "held", "moving", "told_at")
 COUNTS = ("counts", "expected", "events", "rows")
 SIZES = ("seen", "sizes", "learnt", "level_z", "level_effect", "level_rows", "sums", "run", "run_effect")
-KEPT = LIFE + COUNTS + SIZES
+TURNS = ("opposed",)
+KEPT = LIFE + COUNTS + SIZES + TURNS
 
 
 class Watch:
@@ -66,6 +67,9 @@ class Watch:
         self.sums: Floats = none
         self.run: Ints = none.astype(np.int64)
         self.run_effect: Floats = none
+        self.opposed: Ints = np.empty(
+            (0, 2), dtype=np.int64
+        )  # of location and scale: since when it is the other way than was known, or TOLD
 
     def follow(self, seen: WatchedSubgroup, uneasy: Bools, firing: Bools) -> None:
         """Take one subgroup, of features that warn or fire; the others are forgotten."""
@@ -135,10 +139,13 @@ class Watch:
         """Read what `packed` gave. Raises ValueError where it is of another make."""
         self.block = saved["block"]
         for name, array in self._arrays().items():
+            if name not in saved and name in TURNS:  # of an earlier version: nothing has turned yet
+                setattr(self, name, np.full((self.places.size, *array.shape[1:]), NEVER))
+                continue
             read = np.frombuffer(saved[name], dtype=array.dtype).reshape(-1, *array.shape[1:]).copy()
             setattr(self, name, read)
 
 
 def _empty(name: str) -> int:
     """What an array holds of a feature that is newly watched."""
-    return {"fired": NEVER, "checked": -1, "steady": SETTLED, "told_at": NEVER}.get(name, 0)
+    return {"fired": NEVER, "checked": -1, "steady": SETTLED, "told_at": NEVER, "opposed": NEVER}.get(name, 0)
