@@ -410,3 +410,17 @@ def test_a_threshold_that_is_broken_is_an_incident_of_performance(home: Path, ca
     assert [each["reason"] for each in (*found["retrains"], *found["suppressed"])][-1] == "performance"
     assert "against at least 0.90" in capsys.readouterr().out
     assert "against at least 0.90" in (home / "out.html").read_text()
+
+
+def test_columns_are_said_to_be_what_they_are_mapped_as(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    """An id and a label are no features, and labels have no prediction."""
+    events, labels = told()
+    for name, rows in (("e.parquet", events), ("l.parquet", labels)):
+        pq.write_table(pa.Table.from_pylist(rows), home / name)
+
+    backtest(home / "e.parquet", "--labels", home / "l.parquet")
+
+    hints = json.loads((home / "out.json").read_bytes())["hints"]
+    said = {hint.split(": ")[0].rpartition("/")[2]: hint.split(": ")[1] for hint in hints if "timestamp from" in hint}
+    assert said["l.parquet"] == "timestamp from ts, model from model, id from id, label from label"
+    assert "id from id, prediction from prediction, 1 features" in said["e.parquet"]
