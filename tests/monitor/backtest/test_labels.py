@@ -424,3 +424,28 @@ def test_columns_are_said_to_be_what_they_are_mapped_as(home: Path, backtest: Ca
     said = {hint.split(": ")[0].rpartition("/")[2]: hint.split(": ")[1] for hint in hints if "timestamp from" in hint}
     assert said["l.parquet"] == "timestamp from ts, model from model, id from id, label from label"
     assert "id from id, prediction from prediction, 1 features" in said["e.parquet"]
+
+
+@pytest.mark.parametrize("negative", [None, "no"])
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_words_are_the_same_label_in_small_letters_and_in_capitals(
+    home: Path, backtest: Callable[..., dict[str, Any]], form: str, negative: str | None
+) -> None:
+    """People type Yes, yes and YES; another word is the other label, or none."""
+    events, labels = told()
+    plain = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    words = {1: ("yes", "Yes", "YES"), 0: ("no", "No", "NO")}
+    spelled = [label | {"label": words[label["label"]][n % 3]} for n, label in enumerate(labels)]
+    told_by = {"wait": "10h", "judge_at": ["3h", "10h"], "positive": "yes"} | (
+        {"negative": negative} if negative else {}
+    )
+    configure(home, model={"labels": told_by})
+    file = written(home, "l.jsonl", spelled)
+    if form == "parquet":
+        file = home / "l.parquet"
+        pq.write_table(pa.Table.from_pylist(spelled), file)
+
+    found = backtest(home / "e.jsonl", "--labels", file)
+
+    assert found["performance"] == plain["performance"]
+    assert found["labels"] == plain["labels"]
