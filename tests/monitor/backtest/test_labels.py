@@ -247,7 +247,7 @@ def test_a_file_of_which_no_label_can_be_read_is_said(
 
     assert f"outcomes: none of {len(odd):,} labels could be used: id_missing {len(odd):,}" in found["hints"]
     assert "`driftd explain --topic outcomes` shows why" in found["hints"]
-    assert "churn/*: no label is of this model" in found["hints"]
+    assert "churn/*: no label that could be used is of this model" in found["hints"]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
