@@ -165,10 +165,11 @@ def test_a_task_page_says_when_it_is_needed_and_what_to_look_at(task: str) -> No
     assert "```console" in page
 
 
-def test_the_configuration_of_the_walk_is_that_of_the_example() -> None:
-    (said,) = [one.text for one in blocks(ROOT / "docs/set-up.md", "set-up") if one.language == "yaml"]
+@pytest.mark.parametrize(("page", "example"), [("set-up", "car_loan"), ("flights", "flights")])
+def test_the_configuration_of_a_walk_is_that_of_its_example(page: str, example: str) -> None:
+    (said,) = [one.text for one in blocks(ROOT / f"docs/{page}.md", page) if one.language == "yaml"]
 
-    assert yaml.safe_load(said) == yaml.safe_load(text("examples/car_loan/driftd.yaml"))
+    assert yaml.safe_load(said) == yaml.safe_load(text(f"examples/{example}/driftd.yaml"))
 
 
 def test_every_drawing_is_named_for_those_who_do_not_see_it() -> None:

@@ -102,9 +102,25 @@ def truths(values: ArrayLike, positive: str = "1", negative: str | None = None) 
 
 def truths_of(column: Column, positive: str, negative: str | None) -> Floats:
     """Return the same of a column."""
-    classes = (positive,) if negative is None else (positive, negative)
-    meaning = [1.0, 0.0, np.nan] if negative is None else [1.0, 0.0, 2.0, np.nan]
-    return np.array(meaning)[as_codes(column, CategoryCodes(classes))]
+    labels = two_labels(positive, negative)
+    meaning = [*labels.values(), 0.0 if negative is None else 2.0, np.nan]
+    return np.array(meaning)[as_codes(column, CategoryCodes(tuple(labels)))]
+
+
+def two_labels(positive: str, negative: str | None = None) -> dict[str, float]:
+    """Return the texts that are one of two labels, and which, 1 or 0: a word is the same in small letters, in capitals and with one in front.
+
+    >>> two_labels("yes", "No")
+    {'yes': 1.0, 'No': 0.0, 'YES': 1.0, 'Yes': 1.0, 'no': 0.0, 'NO': 0.0}
+    >>> two_labels("A", "a"), two_labels("1")
+    ({'A': 1.0, 'a': 0.0}, {'1': 1.0})
+    """
+    own = {positive: 1.0} if negative is None else {positive: 1.0, negative: 0.0}
+    found = dict(own)
+    for text, label in own.items():
+        for other in (text.lower(), text.upper(), text.capitalize()):
+            found.setdefault(other, label)
+    return found
 
 
 class BinaryCounts(Counts[BinaryTask]):

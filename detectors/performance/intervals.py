@@ -14,6 +14,8 @@ import numpy as np
 from detectors.features import Floats
 from detectors.performance.measured import Interval
 
+MOST_LOG_ODDS = 700.0  # that an interval reaches: beyond, exp is no float
+
 
 @cache
 def normal_quantile(confidence: float) -> float:
@@ -61,13 +63,8 @@ def logit(share: float, error: float, confidence: float) -> Interval:
     So it stays between 0 and 1 (Pepe, The Statistical Evaluation of Medical Tests for
     Classification and Prediction, 2003, ch. 5, for areas under curves).
     """
-    reach = normal_quantile(confidence) * error / (share * (1 - share))
-    centre = math.log(share / (1 - share))
-    return _expit(centre - reach), _expit(centre + reach)
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(max(x, -700.0)) / (1 + math.exp(max(x, -700.0)))
+    times = math.exp(min(normal_quantile(confidence) * error / (share * (1 - share)), MOST_LOG_ODDS))
+    return share / (share + (1 - share) * times), share / (share + (1 - share) / times)
 
 
 def logit_or_wilson(share: float, error: float, rows: float, confidence: float) -> Interval:

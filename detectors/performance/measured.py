@@ -26,8 +26,8 @@ class Measured:
     bounds: Interval | None = None
 
     def __post_init__(self) -> None:
-        numbers = self.value, self.standard_error or 0.0, *(self.interval or ()), *(self.bounds or ())
-        if not all(map(math.isfinite, numbers)):
+        both = sum(self.interval or ()) + sum(self.bounds or ())
+        if not math.isfinite(self.value + (self.standard_error or 0.0) + both):
             self._refuse()
 
     def _refuse(self) -> None:

@@ -62,10 +62,10 @@ class LabelsSeen:
     def _refuse_one_sided(self) -> None:
         name, positive = self.column.name, self.column.positive
         truth = truths_of(np.array(self.names, dtype=object), positive, self.column.negative)
-        shown = ", ".join(self.names[:SHOWN]) or "nothing"
+        shown = ", ".join(map(repr, self.names[:SHOWN])) or "nothing"
         if not (truth == 1).any():
             raise ValueError(
-                f"label {name}: no row has the positive label {positive!r}; it holds {shown}: name it by positive"
+                f"label {name}: no row has the positive label {positive!r}; it holds {shown}: name it by positive (--positive)"
             )
         if not (truth == 0).any():
             raise ValueError(f"label {name}: no row has a negative label; it holds {shown}")

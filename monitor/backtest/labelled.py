@@ -63,7 +63,7 @@ class Judgements:
             return f"its labels are withdrawn, {withdrawn:,} of {received:,} where a prediction waits: nothing stands at fields.label"
         if received:
             return f"none of its {received:,} labels found a prediction (fields.id of both topics, labels.wait)"
-        return "no label is of this model"
+        return "no label that could be used is of this model"
 
 
 @dataclass(slots=True)

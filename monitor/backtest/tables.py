@@ -10,6 +10,7 @@ from detectors import Kind
 from detectors.columns import BOOLEANS, Coded, Column, distinct
 from monitor.backtest.recorded import Piece, RecordedError, piece_of, size_of
 from monitor.sources.decode.finding import FeatureFinder
+from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import PREDICTION, FieldMap
@@ -25,6 +26,7 @@ from monitor.stream.events import Partition, SeriesKey
 TIME_NAMES = ("timestamp", "ts")
 PEEKED = 1000  # values of a column that tell what it holds
 SHOWN = 30  # columns in an error
+ROLES = "id", "group", "label", "weight", "latency", "error"  # what a column may be, where it is mapped
 
 
 class Tables:
@@ -122,7 +124,8 @@ class Tables:
                 f"it has {', '.join(names[:SHOWN])}"
             )
         if path == self._paths[0]:
-            self._notes[mapped_words(path, held, fields)] = None
+            of_labels = isinstance(self._decoder, LabelDecoder)
+            self._notes[mapped_words(path, held, fields, labels=of_labels)] = None
         for place, key in self._wanted():
             if place not in held:
                 self._notes[f"{path} has no column {'.'.join(place)}: missing in its rows of {key}"] = None
@@ -159,13 +162,19 @@ def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place])
     return held
 
 
-def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap) -> str:
-    """What is read from which column, in a line; features that stand under their own names are counted."""
+def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap, *, labels: bool = False) -> str:
+    """What is read from which column, in a line; features that stand under their own names are counted. `labels`: rows are of labels."""
     constants = {"model": fields.model_is, "version": fields.version_is}
-    envelope = {**fields.envelope, "prediction": fields.prediction}
-    said = [f"{name} from {held.get(place, 'none')}" for name, place in envelope.items()]
+    places = {**fields.envelope, **{role: getattr(fields, role) for role in ROLES if getattr(fields, role) in held}}
+    always = {"id": fields.id, "label": fields.label} if labels else {"prediction": fields.prediction}
+    places |= always
+    if labels:
+        places.pop("version", None)  # a label is one of every version
+    said = [f"{name} from {held.get(place, 'none')}" for name, place in places.items()]
     said += [f"{name} is {constant}" for name, constant in constants.items() if constant is not None]
-    features = {place: name for place, name in held.items() if place not in envelope.values()}
+    if labels:
+        return f"{path}: {', '.join(said)}"
+    features = {place: name for place, name in held.items() if place not in places.values()}
     renamed = [
         f"{'.'.join(place)} from {name}" for place, name in features.items() if place[-1] != name.rpartition(".")[2]
     ]

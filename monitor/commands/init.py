@@ -316,7 +316,7 @@ def written(
     yield "    fields:"
     yield f"      timestamp: {_text(found.timestamp)}{unsure.get('timestamp', '')}"
     if found.identifier is not None:
-        yield f"      id: {_text(found.identifier)}"
+        yield f"      id: {_text(found.identifier)}{unsure.get('id', '')}"
     if found.group is not None:
         yield f"      # group: {_text(found.group)}  # if rows of one share their values, windows weigh by it: docs/tune.md#sessions"
     constant = f"{{const: {_text(topic)}}}  # no message names its model"

@@ -11,6 +11,7 @@ import numpy as np
 import detectors
 from detectors.baseline import NumericBaseline
 from detectors.features import Floats, Ints
+from detectors.performance.binary import two_labels
 from monitor.facts import MetricTold
 
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
@@ -64,16 +65,19 @@ class Truth:
 
     @property
     def label_classes(self) -> tuple[str, ...]:
-        """The classes that a label may have a name of; of numbers none."""
-        named = (self.positive,) if self.negative is None else (self.positive, self.negative)
-        return {BINARY: named, MULTICLASS: self.classes}.get(self.task, ())
+        """What a label may be called; of numbers nothing."""
+        return {BINARY: tuple(self._two), MULTICLASS: self.classes}.get(self.task, ())
 
     @property
     def label_values(self) -> tuple[float, ...]:
         """What they are as numbers, then what any other is: NaN where that is refused."""
         if self.task == BINARY:
-            return (1.0, 0.0) if self.negative is None else (1.0, 0.0, np.nan)
+            return (*self._two.values(), 0.0 if self.negative is None else np.nan)
         return (*map(float, range(len(self.classes))), np.nan)
+
+    @property
+    def _two(self) -> dict[str, float]:
+        return two_labels(self.positive, self.negative)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,14 +18,17 @@ from tests.integration.daemon import ROOT
 from tests.parts.mock import MockBroker
 from tests.parts.ports import free_ports
 
-SET_UP = "docs/set-up.md"
+SET_UP, FLIGHTS = "docs/set-up.md", "docs/flights.md"
 PAGES = (
     "README.md",
     SET_UP,
     *(f"docs/{name}.md" for name in ("read-an-alert", "accept-a-change", "tune", "operate", "contract", "performance")),
+    FLIGHTS,
 )
 TYPED = {page: [one for one in blocks(ROOT / page, page) if one.is_typed or one.remark] for page in PAGES}
-LEFT_BY_A_WALK = shutil.ignore_patterns("state", "token", "webhook.secret", "*.json", "*.txt", "*.log", "__pycache__")
+LEFT_BY_A_WALK = shutil.ignore_patterns(
+    "state", "token", "webhook.secret", "*.json", "*.contract.yaml", "*.txt", "*.log", "__pycache__"
+)
 AT_MOST_NOT_RUN = 7  # of systemd, containers, and hosts that are not here
 
 
@@ -50,7 +53,7 @@ class Desk:
         return text
 
     def go_through(self, page: str) -> None:
-        if page == SET_UP:  # it begins in the clone's folder; the pages after it go on where it ends
+        if page in {SET_UP, FLIGHTS}:  # they begin in the clone's folder; the pages after them go on where they end
             self.shell.run(f"cd {self.clone}")
         for block in TYPED[page]:
             if block.remark == "file":

@@ -19,7 +19,9 @@ MOST_NAMED = 5
 LONGEST_NAME = 128  # of a model
 NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 NEARLY_ALL = 0.99  # of the values of a time are one
+SHOWN_OF_A_VALUE = 40  # characters
 OWN = 0.9  # of the values of an event's id are different ones
+ENOUGH_FOR_IDS = 100  # words that come once each, from which on what is called otherwise is an id
 
 Row = Mapping[str, Any]
 Leaves = Mapping[Path, list[Any]]
@@ -55,7 +57,7 @@ def guess(rows: Sequence[Row], now: Nanos) -> Guess:
     rest = {path: values for path, values in leaves.items() if path != timestamp}
     model, models = _model(rest, unsure)
     version = _version(rest, model)
-    identifier = _identifier(rest)
+    identifier = _identifier(rest, unsure)
     envelope = {path for path in (timestamp, model, version, identifier) if path is not None}
     features = _features_object(leaves, envelope)
     prediction = _prediction(rest, envelope, features, unsure)
@@ -116,6 +118,7 @@ def _time(leaves: Leaves, now: Nanos, unsure: dict[str, str]) -> tuple[Path, str
         raise NothingLikeEvents(
             "no value of the messages could be an event time: epochs since 2000 and RFC 3339 texts are"
             + "".join(f"; {_dotted(path)} is one, but no path leads to a key with a dot in it" for path in [*able][:1])
+            + ("" if able else _called_a_time(leaves))
         )
     path = min(found, key=lambda each: _unlikely(each, found[each][0]))
     unit, times = found[path]
@@ -124,6 +127,15 @@ def _time(leaves: Leaves, now: Nanos, unsure: dict[str, str]) -> tuple[Path, str
     elif not _is_called_a_time(path):
         unsure["timestamp"] = "is not called like a time: its values look like one"
     return path, unit, times
+
+
+def _called_a_time(leaves: Leaves) -> str:
+    """What is called a time and is none, with a value of it, for who is to write it otherwise."""
+    named = [(path, values[0]) for path, values in leaves.items() if values and _is_called_a_time(path)]
+    return "".join(
+        f"; {_dotted(path)} is called one and holds {str(value)[:SHOWN_OF_A_VALUE]!r}: write it as 2026-11-23T10:00:00Z"
+        for path, value in named[:1]
+    )
 
 
 def _unlikely(path: Path, unit: str) -> tuple[bool, bool, int, bool, int]:
@@ -217,10 +229,32 @@ def _version(leaves: Leaves, model: Path | None) -> Path | None:
     return min(able, key=lambda path: path[:-1] != model[:-1] if model else False, default=None)
 
 
-def _identifier(leaves: Leaves) -> Path | None:
+def _identifier(leaves: Leaves, unsure: dict[str, str]) -> Path | None:
     """Where messages have an id of their own: one that many share is a customer's, or a model's."""
     able = [path for path in _called(leaves, naming.IDS) if not _inside(path)]
-    return next((path for path in able if len(set(leaves[path])) >= OWN * len(leaves[path])), None)
+    found = next((path for path in able if len(set(leaves[path])) >= OWN * len(leaves[path])), None)
+    if found is None:
+        like = [path for path, values in leaves.items() if not _inside(path) and _are_ids(values)]
+        found = next(filter(_can_be_mapped, like), None)
+        if found is not None:
+            unsure["id"] = "is not called like an id: each of its values comes once"
+    return found
+
+
+def _are_ids(values: Sequence[Any]) -> bool:
+    """Whether values are words that come once each, and neither numbers nor times."""
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) < ENOUGH_FOR_IDS or len(texts) < len(values) or len(set(texts)) < len(texts):
+        return False
+    return not any(" " in text or _is_number_or_time(text) for text in texts)
+
+
+def _is_number_or_time(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return _as_time(text, TEXT) is not None
+    return True
 
 
 def _group(leaves: Leaves) -> str | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from detectors import canonical
 from detectors.features import Floats
+from detectors.performance.binary import two_labels
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
 from monitor.sources.formats.fields import PREDICTION, CategoryTable, FieldMap, JoinedFields, Path, SeriesFields
@@ -180,7 +181,7 @@ def meanings(truth: Truth, categories: Sequence[str]) -> Floats:
     if truth.task == MULTICLASS:
         classes, many = CategoryTable(truth.classes), len(truth.classes)
         return np.array([*(min(classes[text], many) for text in categories), many, np.nan], dtype=np.float64)
-    positive = CategoryTable((truth.positive,))
+    positive = CategoryTable(tuple(two_labels(truth.positive)))
     known = [as_number(text) if text not in positive else 1.0 for text in categories]
     if truth.task != REGRESSION:
         known = [0.0 if math.isnan(each) else each for each in known]

@@ -210,8 +210,17 @@ def test_what_cannot_be_counted_is_refused(changes: dict[str, object], words: st
 def test_labels_of_one_class_are_refused() -> None:
     table = scored(300)
     table["paid"][:] = 1
-    with pytest.raises(ValueError, match="no row has a negative label; it holds 1"):
+    with pytest.raises(ValueError, match="no row has a negative label; it holds '1'"):
         fitted(table)
+
+
+def test_labels_are_shown_with_the_spaces_that_they_end_in() -> None:
+    table = {"p": [0.9, 0.8, 0.1], "y": ["YES ", "YES ", "NO"]}
+
+    with pytest.raises(
+        ValueError, match=r"no row has .* 'yes'; it holds 'YES ', 'NO': name it by positive \(--positive\)"
+    ):
+        Reference.fit(table, prediction="p", label=LabelColumn("y", positive="yes"))
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,24 @@ def test_a_feature_of_an_explicit_rule_is_shown_as_it_was_in_the_window(
     assert (age["feature"], age["rule"], age["rows"]["current"]) == ("age", RULE["name"], ROWS)
 
 
+def test_a_feature_that_breaks_a_contract_is_shown_as_it_was_in_the_window(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    """Its evidence counts rows that break a rule, and not values."""
+    contract = {"format": "driftd.contract/1", "version": "1", "columns": {"age": {"type": "number", "max": 60}}}
+    (home / "c.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
+    configure(
+        home,
+        alerting={"false_alarms_per_month": 1},
+        models=[{"name": "churn", "version": "3", "contract": "c.yaml"}],
+    )
+
+    found = backtest(written(home, events(96)), "--inject", f"age:shift=3sd@{day(2)}..{day(3)}")
+
+    assert "contract" in {one["rule"] for one in found["alerts"]}
+    assert {one["feature"] for one in found["models"][0]["distributions"]} == {"age"}
+
+
 def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     twice = [f"age:shift=5sd@{day(2)}..{day(2.25)}", f"age:shift=5sd@{day(2.75)}..{day(2.9)}"]  # within the cooldown
     settings = yaml.safe_load((home / "driftd.yaml").read_text())

@@ -247,7 +247,7 @@ def test_a_file_of_which_no_label_can_be_read_is_said(
 
     assert f"outcomes: none of {len(odd):,} labels could be used: id_missing {len(odd):,}" in found["hints"]
     assert "`driftd explain --topic outcomes` shows why" in found["hints"]
-    assert "churn/*: no label is of this model" in found["hints"]
+    assert "churn/*: no label that could be used is of this model" in found["hints"]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
@@ -410,3 +410,42 @@ def test_a_threshold_that_is_broken_is_an_incident_of_performance(home: Path, ca
     assert [each["reason"] for each in (*found["retrains"], *found["suppressed"])][-1] == "performance"
     assert "against at least 0.90" in capsys.readouterr().out
     assert "against at least 0.90" in (home / "out.html").read_text()
+
+
+def test_columns_are_said_to_be_what_they_are_mapped_as(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    """An id and a label are no features, and labels have no prediction."""
+    events, labels = told()
+    for name, rows in (("e.parquet", events), ("l.parquet", labels)):
+        pq.write_table(pa.Table.from_pylist(rows), home / name)
+
+    backtest(home / "e.parquet", "--labels", home / "l.parquet")
+
+    hints = json.loads((home / "out.json").read_bytes())["hints"]
+    said = {hint.split(": ")[0].rpartition("/")[2]: hint.split(": ")[1] for hint in hints if "timestamp from" in hint}
+    assert said["l.parquet"] == "timestamp from ts, model from model, id from id, label from label"
+    assert "id from id, prediction from prediction, 1 features" in said["e.parquet"]
+
+
+@pytest.mark.parametrize("negative", [None, "no"])
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_words_are_the_same_label_in_small_letters_and_in_capitals(
+    home: Path, backtest: Callable[..., dict[str, Any]], form: str, negative: str | None
+) -> None:
+    """People type Yes, yes and YES; another word is the other label, or none."""
+    events, labels = told()
+    plain = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    words = {1: ("yes", "Yes", "YES"), 0: ("no", "No", "NO")}
+    spelled = [label | {"label": words[label["label"]][n % 3]} for n, label in enumerate(labels)]
+    told_by = {"wait": "10h", "judge_at": ["3h", "10h"], "positive": "yes"} | (
+        {"negative": negative} if negative else {}
+    )
+    configure(home, model={"labels": told_by})
+    file = written(home, "l.jsonl", spelled)
+    if form == "parquet":
+        file = home / "l.parquet"
+        pq.write_table(pa.Table.from_pylist(spelled), file)
+
+    found = backtest(home / "e.jsonl", "--labels", file)
+
+    assert found["performance"] == plain["performance"]
+    assert found["labels"] == plain["labels"]

@@ -3,7 +3,7 @@
 import io
 import json
 import runpy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +202,7 @@ def test_flat_events_without_a_model_are_of_the_one_that_is_made_up(home: Path) 
         (b'{"ts": 1763899200}\n', "no value of the messages could be a feature"),
         (b'{"ts": 1' + b"0" * 400 + b', "x": 1}\n', "no value of the messages could be an event time"),
         (b'{"ts\\ud800": 1763899200, "x": 1}\n', "no value of the messages could be an event time"),
+        (b'{"Scored At": "01.03.2026 00:04", "x": 1}\n', "Scored At is called one and holds '01.03.2026 00:04'"),
         (b'{"a.ts": 1763899200, "x": 1}\n', "a.ts is one, but no path leads to a key with a dot in it"),
     ],
 )
@@ -243,6 +244,35 @@ def test_a_broker_that_is_not_there_is_said_in_a_line(
 
     assert main(["init", "--kafka", "127.0.0.1:1", "--topic", "t"]) == 2
     assert "--kafka 127.0.0.1:1: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        (lambda at: f"O-{at}", "Order No"),
+        (lambda at: f"O-{at // 2}", None),  # some come twice
+        (lambda at: f"{at},5", None),  # numbers
+        (lambda at: f"note {at}", None),  # what people write
+        (lambda at: at, None),  # a counter may be an input
+    ],
+    ids=["words", "twice", "numbers", "sentences", "counter"],
+)
+def test_words_that_come_once_each_are_an_id_whatever_they_are_called(
+    word: Callable[[int], str | int], found: str | None
+) -> None:
+    rows = [{"ts": NOON_S + at, "Order No": word(at), "x": at % 7} for at in range(200)]
+
+    guessed = guess(rows, SystemClock().now())
+
+    assert guessed.identifier == found
+    assert ("Order No" in guessed.names) == (found is None)
+    assert ("id" in guessed.unsure) == (found is not None)
+
+
+def test_few_words_are_no_ids() -> None:
+    rows = [{"ts": NOON_S + at, "city": f"city-{at}", "x": at % 7} for at in range(50)]
+
+    assert guess(rows, SystemClock().now()).identifier is None
 
 
 def test_no_values_at_all_are_no_events() -> None:
