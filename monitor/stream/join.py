@@ -251,11 +251,11 @@ class Join:
 
     def matched(self, start: Nanos, age: Nanos, level: int) -> Matched:
         """The predictions of the pane that begins here, with the labels stamped by its end and an age. Of an id that came twice the first counts."""
-        predictions, early, until = (
-            self._predictions(start, level),
-            start - self.spec.early,
-            start + self.spec.slide + age,
-        )
+        return self.match(self._predictions(start, level), start, age)
+
+    def match(self, predictions: Rows, start: Nanos, age: Nanos) -> Matched:
+        """Any predictions of the pane that begins here, one an id and sorted by hash, with the labels stamped by its end and an age."""
+        early, until = start - self.spec.early, start + self.spec.slide + age
         found: Counter[int] = Counter()
         places, labels = [np.empty(0, dtype=np.int64)], [no_rows(LABEL)]
         for number, run in self.labels.runs(early, until + 1):
@@ -273,7 +273,7 @@ class Join:
             first, last = np.searchsorted(run["time"], [start, end])
             parts.append(at_level(run[first:last], level))
         rows = by_hash_and_time(np.concatenate(parts)) if parts else no_rows(PREDICTION)
-        return rows[_firsts(rows)]
+        return rows[firsts(rows)]
 
 
 def look_up(run: Rows, predictions: Rows) -> tuple[Ints, Rows]:
@@ -299,10 +299,15 @@ def by_hash(rows: Rows) -> Rows:
 
 def by_hash_and_time(rows: Rows) -> Rows:
     """Rows sorted by hash, time and value."""
-    return rows[np.lexsort((rows["value"], rows["time"], rows["low"], rows["high"]))]
+    return rows[order_by_hash_and_time(rows)]
 
 
-def _firsts(rows: Rows) -> Bools:
+def order_by_hash_and_time(rows: Rows) -> Ints:
+    """The order of rows by hash, time and value, int64[n]."""
+    return np.lexsort((rows["value"], rows["time"], rows["low"], rows["high"]))
+
+
+def firsts(rows: Rows) -> Bools:
     """bool[n]: the first row of its id, of sorted ones."""
     different = (rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
     return np.concatenate([np.ones(min(1, rows.size), np.bool_), different])

@@ -12,12 +12,20 @@ from detectors import canonical
 from detectors.features import Floats
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
-from monitor.sources.formats.fields import PREDICTION, CategoryTable, FieldMap, JoinedFields, Path, SeriesFields
+from monitor.sources.formats.fields import (
+    LABELLED,
+    PREDICTION,
+    CategoryTable,
+    FieldMap,
+    JoinedFields,
+    Path,
+    SeriesFields,
+)
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
 
-SCORE, LABELLED, WEIGHT = "__score__", "__label__", "__weight__"  # columns beside those of a reference
+SCORE, WEIGHT = "__score__", "__weight__"  # columns beside those of a reference
 ID_MISSING, UNKNOWN, INVALID, WEIGHT_INVALID = "id_missing", "label_unknown", "label_invalid", "weight_invalid"
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
 UNUSABLE = "number_as_text", "wrong_type", "non_finite"  # reasons of what is there
