@@ -110,6 +110,7 @@ def spelled(name: str) -> str:
     """
     known = {"auroc": "AUROC", "f1": "F1", "mcc": "MCC", "mae": "MAE", "rmse": "RMSE", "mape": "MAPE", "smape": "SMAPE"}
     known |= {"macro_f1": "macro F1", "weighted_f1": "weighted F1", "r2": "R²", "brier": "Brier score"}
+    known |= {"r2_reference": "R² against the reference"}
     return known.get(name, name.replace("_", " "))
 
 

@@ -43,6 +43,7 @@ class FieldMap:
     latency: Path = ()
     latency_unit: float = 1.0
     error: Path = ()
+    scores: Path = ()
     fine: tuple[str, ...] = ()
     predicts: bool = True
     unit: Nanos = UNITS["ms"]
@@ -62,7 +63,7 @@ class FieldMap:
     @property
     def among_features(self) -> frozenset[str]:
         """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
-        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error
+        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error, self.scores
         mapped = (*own, *self.envelope.values())
         return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
 

@@ -410,3 +410,84 @@ def test_a_threshold_that_is_broken_is_an_incident_of_performance(home: Path, ca
     assert [each["reason"] for each in (*found["retrains"], *found["suppressed"])][-1] == "performance"
     assert "against at least 0.90" in capsys.readouterr().out
     assert "against at least 0.90" in (home / "out.html").read_text()
+
+
+def test_scores_of_classes_and_the_reference_s_labels_give_more_metrics(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    rng = seeded()
+    names = [f"c{k}" for k in range(6)]
+    reference = {"age": np.arange(300.0), "said": rng.choice(names, 300)}
+    Reference.fit(reference, prediction="said").save(home / "r.json")
+    fields = {"scores": "probabilities"}
+    configure(
+        home,
+        topics=[{"name": "predictions", "fields": fields}, {"name": "outcomes", "kind": "labels"}],
+        model={"performance": {"classes": names, "thresholds": {"top_3_accuracy": {"at_least": 0.2}}}},
+    )
+    events, _ = told()
+    labels, hits = [], []
+    for event in events:
+        scores = rng.random(6).round(2)
+        label = int(rng.integers(6))
+        event["probabilities"] = dict(zip(names, scores.tolist(), strict=True))
+        event["prediction"] = names[int(scores.argmax())]
+        labels.append({"id": event["id"], "ts": event["ts"], "model": "churn", "label": names[label]})
+        hits.append(label in sorted(range(6), key=lambda at: (scores[at], at))[-3:])
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+
+    [*_, of_age] = found["performance"]
+    for number, window in enumerate(of_age["judged"]):
+        metrics = {each["metric"]: each for each in window["metrics"]}
+        told_here = metrics["top_3_accuracy"]
+        assert told_here["value"] == pytest.approx(np.mean(hits[number * ROWS : (number + 1) * ROWS]), abs=1e-6)
+        assert told_here["lower"] < told_here["value"] < told_here["upper"] or told_here["value"] == 1
+        assert metrics["top_5_accuracy"]["value"] >= told_here["value"]
+
+
+@pytest.mark.parametrize(
+    ("performance", "words"),
+    [
+        ({"metrics": ["top_3_accuracy"]}, "'top_3_accuracy' is none of task binary"),
+        ({"metrics": ["r2_reference"], "task": "regression"}, "'r2_reference' needs a reference with labels"),
+        (
+            {"metrics": ["top_5_accuracy"], "task": "multiclass", "classes": ["1", "2"]},
+            "'top_5_accuracy' needs topics.fields.scores and more than 5 classes",
+        ),
+    ],
+)
+def test_a_metric_that_needs_more_says_what(
+    home: Path, capsys: Output, performance: dict[str, Any], words: str
+) -> None:
+    configure(home, model={"performance": performance})
+
+    assert main(["check", "--config", str(home / "driftd.yaml")]) == 2
+
+    assert words in capsys.readouterr().err
+
+
+def test_numbers_are_held_against_the_spread_of_the_reference_s_labels(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    rng = seeded()
+    said = rng.normal(50, 9, 400)
+    table = {"age": np.arange(400.0), "said": said, "true": said + rng.normal(2, 3, 400)}
+    Reference.fit(table, prediction="said", label="true").save(home / "r.json")
+    configure(home, model={"performance": {"thresholds": {"r2_reference": {"at_least": 0.5}}}})
+    events, _ = told()
+    labels = []
+    for event in events:
+        event["prediction"] = round(float(rng.normal(50, 9)), 2)
+        true = round(event["prediction"] + float(rng.normal(0, 3)), 2)
+        labels.append({"id": event["id"], "ts": event["ts"], "model": "churn", "label": true})
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+
+    [*_, of_age] = found["performance"]
+    centre = float(np.mean(table["true"]))
+    for number, window in enumerate(of_age["judged"]):
+        rows = slice(number * ROWS, (number + 1) * ROWS)
+        p = np.array([event["prediction"] for event in events[rows]])
+        y = np.array([label["label"] for label in labels[rows]])
+        metric = next(each for each in window["metrics"] if each["metric"] == "r2_reference")
+        assert metric["value"] == pytest.approx(1 - np.sum((p - y) ** 2) / np.sum((y - centre) ** 2), abs=1e-6)
+        assert metric["lower"] < metric["value"] < metric["upper"]
