@@ -74,16 +74,20 @@ def _covered(coverage: ClassCoverage) -> str:
     return share(coverage.labelled / coverage.predictions) if coverage.predictions else "none"
 
 
-def metric_words(first: PerformanceJudged, last: PerformanceJudged, name: str) -> str:
+Worth = PerformanceJudged | PerformanceEstimated
+
+
+def metric_words(first: Worth, last: Worth, name: str) -> str:
     """A metric then and now with its interval; empty where it has no value now."""
     before, now = first.metric(name), last.metric(name)
     if now is None or now.value is None:
         return ""
     then = "" if first is last or before is None or before.value is None else f"{figure(before.value)} → "
-    return f"{spelled(name)} {then}{_with_interval(now.value, now.lower, now.upper)}"
+    return f"{spelled(name)} {then}{with_interval(now.value, now.lower, now.upper)}"
 
 
-def _with_interval(value: float, lower: float | None, upper: float | None) -> str:
+def with_interval(value: float, lower: float | None, upper: float | None) -> str:
+    """A figure, and between what it lies where that is known."""
     reach = "" if lower is None or upper is None else f" ({figure(lower)} to {figure(upper)})"
     return f"{figure(value)}{reach}"
 
@@ -92,14 +96,14 @@ def estimate_words(estimated: PerformanceEstimated) -> Iterator[str]:
     """Each metric that labels are expected to say, with its interval."""
     for metric in estimated.metrics:
         if metric.value is not None:
-            yield f"{spelled(metric.name)} {_with_interval(metric.value, metric.lower, metric.upper)}"
+            yield f"{spelled(metric.name)} {with_interval(metric.value, metric.lower, metric.upper)}"
 
 
 def difference_words(judged: PerformanceJudged) -> Iterator[str]:
     """What labels said less what was expected of the same predictions, of each metric where that is beyond chance."""
     for apart in judged.differences:
         if apart.beyond_chance:
-            yield f"{spelled(apart.name)} {_with_interval(apart.value, apart.lower, apart.upper)}"
+            yield f"{spelled(apart.name)} {with_interval(apart.value, apart.lower, apart.upper)}"
 
 
 def spelled(name: str) -> str:
