@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from monitor.explain.performance import Worth, figure, spelled
+from monitor.explain.performance import Worth, digits_of, figure, spelled
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.html import plots
 from monitor.html.figures import NONE, share
@@ -56,8 +56,9 @@ def cell(metric: MetricTold | None) -> Inside:
         return NONE if metric is None else tag("span", NONE, title=metric.because)
     if metric.lower is None or metric.upper is None:
         return figure(metric.value)
-    reach = f" {figure(metric.lower)} to {figure(metric.upper)}"
-    return [figure(metric.value), tag("span", reach, class_="quiet small")]
+    digits = digits_of(metric.value, metric.upper - metric.lower)
+    reach = f" {figure(metric.lower, digits)} to {figure(metric.upper, digits)}"
+    return [figure(metric.value, digits), tag("span", reach, class_="quiet small")]
 
 
 def scale_of(values: Sequence[float]) -> Scale:
