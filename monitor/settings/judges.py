@@ -15,7 +15,7 @@ from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec
 from monitor.series.judged import measured
 from monitor.series.metric_judge import MetricJudge
-from monitor.series.truth import BINARY, MONEY, MULTICLASS, QUANTILE_LOSS, R2_REFERENCE, REGRESSION, Truth
+from monitor.series.truth import BINARY, MONEY, MULTICLASS, QUANTILE_LOSS, R2_REFERENCE, REGRESSION, TOP, TOPS, Truth
 from monitor.settings.loading import ConfigError
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 from monitor.settings.thresholds import MetricThresholdSettings
@@ -42,9 +42,10 @@ WATCHED = {
     MULTICLASS: ("accuracy", "macro_f1"),
     REGRESSION: ("mae", "rmse", "bias"),
 }  # against the reference's, where nobody names others
-BY_ROWS = frozenset(
-    {"calibration_error"}
-)  # larger the fewer rows a window has, so that no other window says what is usual
+UNWATCHED = {
+    "calibration_error": "is larger the fewer rows a window has",  # so that no other window says what is usual
+    **dict.fromkeys((R2_REFERENCE, *map(TOP, TOPS)), "is not known of the reference's own windows"),
+}  # metrics that are not held against the reference's, and why
 NOTABLE_POINTS, NOTABLE_RISE, NOTABLE_ERROR = (
     0.02,
     0.1,
@@ -92,8 +93,8 @@ def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None
         if name not in truth.known:
             there_is = ", ".join(truth.known)
             raise ConfigError(f"{key}: {name!r} is none of task {truth.task}; there is {there_is}")
-        if name in BY_ROWS:
-            raise ConfigError(f"{key}: {name} is larger the fewer rows a window has; give it one of thresholds")
+        if name in UNWATCHED:
+            raise ConfigError(f"{key}: {name} {UNWATCHED[name]}; give it one of thresholds")
 
 
 def _labels_of(
@@ -122,7 +123,7 @@ def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
     """The metrics that are held against the reference's."""
     if chosen.watch is not None:
         return chosen.watch
-    return [name for name in chosen.metrics or WATCHED[truth.task] if name not in BY_ROWS]
+    return [name for name in chosen.metrics or WATCHED[truth.task] if name not in UNWATCHED]
 
 
 def _known(

@@ -595,3 +595,22 @@ def test_check_says_what_will_be_estimated(home: Path, capsys: Output, task: str
     left = {"binary": "brier", "multiclass": "", "regression": "r2_reference"}[task]
     assert (left in found["not_estimated"]) is bool(left)
     assert not set(names) & set(found["not_estimated"])
+
+
+@pytest.mark.parametrize("metric", ["top_3_accuracy", "r2_reference"])
+def test_what_the_reference_s_windows_do_not_say_is_not_watched(home: Path, capsys: Output, metric: str) -> None:
+    rng = seeded()
+    numbers, classes = rng.normal(50, 9, 400), rng.choice(list("abcdef"), 400)
+    said = numbers if metric == "r2_reference" else classes
+    table = {"age": np.arange(400.0), "said": said, "true": numbers + 1 if metric == "r2_reference" else classes}
+    Reference.fit(table, prediction="said", label="true").save(home / "r.json")
+    topics = [{"name": "predictions", "fields": {"scores": "scores"}}, {"name": "outcomes", "kind": "labels"}]
+    budget = {"alerting": {"false_alarms_per_month": 1}}
+    check = ["check", "--offline", "--config", str(home / "driftd.yaml")]
+
+    configure(home, topics=topics, model={"performance": {"metrics": [metric]}}, **budget)
+    assert main(check) == 0
+    assert f"{metric}: no chart" not in capsys.readouterr().out
+    configure(home, topics=topics, model={"performance": {"watch": [metric]}}, **budget)
+    assert main(check) == 2
+    assert f"{metric} is not known of the reference's own windows; give it one of thresholds" in capsys.readouterr().err
