@@ -13,7 +13,11 @@ SHARE = ((None, GREY), (0, ORANGE), (0.5, BLUE))
 def of_model(model: str) -> list[Any]:
     """One model's performance, realised by labels and estimated without; `model` selects its series."""
     of_metric = model.replace("}", ', metric=~"$metric"}')
-    delays = f"sum by (le) (increase(driftd_label_delay_seconds_bucket{model}[$__range]))"
+    return [*_last_window(model), *_labels(model), *_estimated(model, of_metric), _worth(of_metric)]
+
+
+def _last_window(model: str) -> list[Any]:
+    """How far the last window that was judged can be trusted."""
     return [
         tiles(
             "Labels in",
@@ -51,6 +55,13 @@ def of_model(model: str) -> list[Any]:
             width=6,
             mappings=mapping({-1: ("no labels", GREY)}),
         ),
+    ]
+
+
+def _labels(model: str) -> list[Any]:
+    """Which labels come, when, and what becomes of them."""
+    delays = f"sum by (le) (increase(driftd_label_delay_seconds_bucket{model}[$__range]))"
+    return [
         timeseries(
             "Labels in, by predicted class",
             "Share of the predictions of each class, or of each range of a number, that have a label. Lines that part are labels that "
@@ -78,6 +89,12 @@ def of_model(model: str) -> list[Any]:
                 "{{outcome}}",
             ),
         ),
+    ]
+
+
+def _estimated(model: str, of_metric: str) -> list[Any]:
+    """What is expected before labels come, beside what they said."""
+    return [
         timeseries(
             "Realised less estimated",
             "What labels said of predictions less what was expected of the very same ones, dashed the ends of its 95 % interval. All of it on one "
@@ -100,18 +117,22 @@ def of_model(model: str) -> list[Any]:
             Query(or_none(f"max by (model) (driftd_estimate_outside_ratio{model})", "model"), "unlike"),
             width=12,
         ),
-        timeseries(
-            "What the model was worth: $metric",
-            "The metric of the last window judged, by the labels that had come at the last age; dashed the ends of its 95 % "
-            "interval, for rows that do not depend on each other. Realised is from labels, estimated is what it is held to be before they "
-            "come. It belongs to predictions made wait (seven days) earlier. none: the model has no labels.",
-            Short,
-            Query(
-                or_none(f"max by (estimate, bound) (driftd_performance{of_metric})", "estimate"),
-                "{{estimate}} {{bound}}",
-            ),
-            dashed=".* (lower|upper)$",
-            minimum=None,
-            repeat="metric",
-        ),
     ]
+
+
+def _worth(of_metric: str) -> Any:
+    """A metric with its interval, for each that is chosen."""
+    return timeseries(
+        "What the model was worth: $metric",
+        "The metric of the last window judged, by the labels that had come at the last age; dashed the ends of its 95 % "
+        "interval, for rows that do not depend on each other. Realised is from labels, estimated is what it is held to be before they "
+        "come. It belongs to predictions made wait (seven days) earlier. none: the model has no labels.",
+        Short,
+        Query(
+            or_none(f"max by (estimate, bound) (driftd_performance{of_metric})", "estimate"),
+            "{{estimate}} {{bound}}",
+        ),
+        dashed=".* (lower|upper)$",
+        minimum=None,
+        repeat="metric",
+    )

@@ -201,7 +201,22 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--group", metavar="COLUMN", help="what rows come together in, such as sessions; needs --timestamp"
     )
-    fit.add_argument("--label", metavar="COL", help="what came true, no feature; needs --prediction")
+    fit.add_argument(
+        "--label",
+        nargs="?",
+        const="",
+        metavar="COL",
+        help="what came true, no feature; needs --prediction (with --config no COL: the mapping says it)",
+    )
+    arguments.add_list(
+        fit,
+        "--labels",
+        arguments.files,
+        default=[],
+        metavar="FILE",
+        help="with --config: recorded messages of the topic of labels, for --label",
+    )
+    fit.add_argument("--label-topic", help="the topic whose messages these are (the model's)")
     fit.add_argument("--task", choices=["binary", "multiclass", "regression"], help="(as the prediction is)")
     fit.add_argument("--positive", metavar="VALUE", help="the label that a score speaks of (1)")
     fit.add_argument("--negative", metavar="VALUE", help="the other one (any other)")
@@ -430,6 +445,8 @@ def _fit(options: argparse.Namespace) -> Exit:
             kinds=options.kind,
             group=options.group,
             label=options.label,
+            labels=options.labels,
+            label_topic=options.label_topic,
             task=options.task,
             positive=options.positive,
             negative=options.negative,

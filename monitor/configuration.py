@@ -22,7 +22,7 @@ from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
-from monitor.series.truth import BINARY, MEDIAN, METRICS, MONEY, MULTICLASS, REGRESSION, Truth, quarters
+from monitor.series.truth import BINARY, MEDIAN, MONEY, MULTICLASS, R2_REFERENCE, REGRESSION, TOP, TOPS, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, read_yaml, show_duration
 from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
@@ -280,10 +280,9 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
         raise ConfigError(
             f"{key}.classes: must be {FEWEST_CLASSES} to {MOST_CLASSES} distinct classes, not {len(classes)}"
         )
-    refuse_of_another_task(chosen, task, key)
     weighted = any(topic.fields.weight is not None for topic in settings.topics)
     positive, negative = labels_of(labels, reference)
-    return Truth(
+    truth = Truth(
         task,
         chosen.threshold,
         positive,
@@ -294,7 +293,12 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
         ranges=quarters(predicted) if task == REGRESSION and isinstance(predicted, NumericBaseline) else (),
         costs=None if chosen.costs is None else tuple(chosen.costs.model_dump().values()),
         quantile=chosen.quantile,
+        scored=task == MULTICLASS and any(topic.fields.scores is not None for topic in settings.topics),
+        listed=task == MULTICLASS and chosen.classes is not None,
+        reference_mean=known.label_mean if known is not None and task == REGRESSION else None,
     )
+    refuse_of_another_task(chosen, truth, key)
+    return truth
 
 
 def labels_of(labels: LabelsSettings, reference: Reference) -> tuple[str, str | None]:
@@ -312,18 +316,26 @@ def estimate_of(settings: Settings, model: ModelSettings, reference: Reference) 
     return estimate_spec(reference, truth_of(settings, model, model.labels or LabelsSettings(), reference))
 
 
-def refuse_of_another_task(chosen: PerformanceSettings, task: str, key: str) -> None:
+def refuse_of_another_task(chosen: PerformanceSettings, truth: Truth, key: str) -> None:
     """Raise ConfigError for a metric, or for what one needs, that its task does not have."""
+    task = truth.task
     if chosen.costs is not None and task != BINARY:
         raise ConfigError(f"{key}.costs: are of task {BINARY}, and this one is {task}")
     if chosen.quantile != MEDIAN and task != REGRESSION:
         raise ConfigError(f"{key}.quantile: is of task {REGRESSION}, and this one is {task}")
-    there = METRICS[task] if chosen.costs is None else (*METRICS[task], MONEY)
     for name in chosen.metrics:
-        if name == MONEY and name not in there:
-            raise ConfigError(f"{key}.metrics: {name!r} needs {key}.costs")
-        if name not in there:
-            raise ConfigError(f"{key}.metrics: {name!r} is none of task {task}; there is {', '.join(there)}")
+        if name not in truth.known:
+            raise ConfigError(f"{key}.metrics: {why_not(name, truth, key)}")
+
+
+def why_not(name: str, truth: Truth, key: str) -> str:
+    """Why a metric is none of a model's: what it needs, or which there are."""
+    needs = {MONEY: (BINARY, f"{key}.costs"), R2_REFERENCE: (REGRESSION, "a reference with labels that are numbers")}
+    needs |= {TOP(k): (MULTICLASS, f"topics.fields.scores and more than {k} classes") for k in TOPS}
+    task, what = needs.get(name, ("", ""))
+    if task == truth.task:
+        return f"{name!r} needs {what}"
+    return f"{name!r} is none of task {truth.task}; there is {', '.join(truth.known)}"
 
 
 def usual_task(predicted: FeatureBaseline | None) -> str:

@@ -65,6 +65,28 @@ class MulticlassTask:
         """
         return as_codes(as_columns(columns_of({"classes": values}))["classes"], CategoryCodes(self.classes))
 
+    def highest(self, scores: ArrayLike) -> Codes:
+        """Return the codes of the `depth` classes with the highest scores, the highest first, int32[n, depth]; -1 where too few are there.
+
+        `scores` [n, K] by class, of any scale. Of equal scores that of the later class is the higher, as in scikit-learn. One that is NaN or
+        infinite is not there, and lower than those that are; fewer than `depth` are too few. Raises ValueError for another shape.
+
+        >>> MulticlassTask(("cat", "dog", "owl"), top=(2,)).highest([[0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.9, np.nan, np.nan]]).tolist()
+        [[1, 2], [1, 0], [-1, -1]]
+        """
+        table = _table(scores, np.shape(scores)[0] if np.ndim(scores) else 0, len(self.classes))
+        left = np.where(np.isfinite(table), table, -np.inf)[:, ::-1]  # the first of equal ones is then the later class
+        found = np.empty((len(table), self.depth), dtype=np.int32)
+        rows = np.arange(len(table))
+        enough = np.isfinite(table).sum(axis=1) >= self.depth
+        left = np.ascontiguousarray(left)
+        for place in range(self.depth):
+            at = left.argmax(axis=1)
+            found[:, place] = len(self.classes) - 1 - at
+            left[rows, at] = -np.inf
+        found[~enough] = -1
+        return found
+
 
 class MulticlassCounts(Counts[MulticlassTask]):
     """Predicted classes and labels of one window (or pane), counted. All is exact.
@@ -87,34 +109,39 @@ class MulticlassCounts(Counts[MulticlassTask]):
     __slots__ = ()
 
     def update(
-        self, labels: Codes, predictions: Codes, scores: ArrayLike | None = None, weights: ArrayLike | None = None
+        self,
+        labels: Codes,
+        predictions: Codes,
+        scores: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        highest: Codes | None = None,
     ) -> None:
-        """Count a batch: codes int[n] as `MulticlassTask.codes` gives them, scores [n, K] by class, of any scale.
+        """Count a batch: codes int[n] as `MulticlassTask.codes` gives them, scores [n, K] by class, or in their place what `MulticlassTask.highest` makes of them.
 
-        A row that cannot be counted is left out, and counted under the first of `REASONS` that holds; where a score is
-        NaN under `scores_missing`, and only its place among the scores is left out. Of equal scores that of the later
-        class is the higher, as in scikit-learn. Raises ValueError for other codes and shapes, and then counts nothing.
+        A row that cannot be counted is left out, and counted under the first of `REASONS` that holds; where too few scores
+        are there under `scores_missing`, and only its place among the scores is left out. Raises ValueError for other codes and shapes, and
+        then counts nothing.
         """
         rows, many = np.size(labels), len(self.task.classes)
         codes = [_codes(given, rows, many, name) for given, name in ((labels, "labels"), (predictions, "predictions"))]
-        table = None if scores is None else _table(scores, rows, many)
+        if scores is not None:
+            highest = self.task.highest(_table(scores, rows, many))
+        if highest is not None and highest.shape != (rows, self.task.depth):
+            raise ValueError(f"highest must be of shape {(rows, self.task.depth)}, not {highest.shape}")
         weight, usable = self._weighed(weights, rows)
         causes = [code == many + which for code in codes for which in (1, 0)]
         kept = self._refuse([*causes, ~usable])
         taken = None if weight is None else weight[kept]
         self._count(codes[0][kept] * many + codes[1][kept], taken)
-        if table is not None:
-            self._place(codes[0][kept], table[kept], taken)
+        if highest is not None and self.task.depth:
+            self._place(codes[0][kept], highest[kept], taken)
 
-    def _place(self, labels: Ints, scores: Floats, weights: Floats | None) -> None:
-        known = ~np.isnan(scores).any(axis=1)
+    def _place(self, labels: Ints, highest: Codes, weights: Floats | None) -> None:
+        known = highest[:, 0] >= 0
         self.refused[-1] += np.count_nonzero(~known)
-        labels, scores = labels[known], scores[known]
-        own = scores[np.arange(labels.size), labels][:, None]
-        later = np.arange(len(self.task.classes)) > labels[:, None]
-        places = ((scores > own) | ((scores == own) & later)).sum(axis=1)
-        first = len(self.task.classes) ** 2
-        self._count(first + np.minimum(places, self.task.depth), None if weights is None else weights[known])
+        hits = highest[known] == labels[known, None]
+        places = np.where(hits.any(axis=1), hits.argmax(axis=1), self.task.depth)
+        self._count(len(self.task.classes) ** 2 + places, None if weights is None else weights[known])
 
     def confusion(self) -> Confusion:
         """Return rows by label and prediction, [K, K]."""

@@ -136,6 +136,12 @@ class RegressionCounts(Counts[RegressionTask]):
         }
         return Metrics(found if self._counted.total else dict.fromkeys(found, Unavailable(NO_ROW)))
 
+    @property
+    def label_mean(self) -> float | None:
+        """The mean label, by weight; None without rows."""
+        mass = self._loss("square").mass
+        return float(as_fraction(self.sums[2 * len(LOSSES)]) / mass) + self.task.centre if mass else None
+
     def _loss(self, name: str) -> LossSums:
         at, many = LOSSES.index(name), len(LOSSES)
         cells = WeighedCells(*self._counted.through(lambda part: part[1:])) if name == "percentage" else self._counted

@@ -95,6 +95,11 @@ class ReferencePerformance:
         """The classes, those of the prediction first; none of scores and numbers."""
         return self.total.task.classes if isinstance(self.total, MulticlassCounts) else ()
 
+    @property
+    def label_mean(self) -> float | None:
+        """The mean of labels that are numbers; None of others, and where none could be counted."""
+        return self.total.label_mean if isinstance(self.total, RegressionCounts) else None
+
     @cached_property
     def windows(self) -> tuple[AnyCounts, ...]:
         """The counts of each of the reference's own windows, in the order of `starts`."""

@@ -33,6 +33,7 @@ from monitor.facts import (
     Fact,
     FieldsRejected,
     JoinCounted,
+    PerformanceEstimated,
     PerformanceJudged,
     RetrainDecided,
     SubgroupCharted,
@@ -281,7 +282,7 @@ class Findings:
                 self.label_topics[topic].reasons[reason] += count
             case EventsAhead(partition=Partition(topic=topic)):
                 return topic in self.label_topics
-            case PerformanceJudged():
+            case PerformanceJudged() | PerformanceEstimated():
                 self.series[fact.key].judgements.take(fact)
             case JoinCounted(side="label"):
                 self.series[fact.key].judgements.labels.update(fact.outcomes)

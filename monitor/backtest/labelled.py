@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from detectors.durations import show_duration
-from monitor.backtest.result import JudgedAge
-from monitor.facts import PerformanceJudged
+from monitor.backtest.result import Estimates, JudgedAge
+from monitor.facts import PerformanceEstimated, PerformanceJudged
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos
 
 MANY_REJECTED = 0.01  # of the labels
 MOST = 500  # windows kept of each age; every second is let go once there are as many
+Window = TypeVar("Window", PerformanceJudged, PerformanceEstimated)
 
 
 def with_labels(specs: Iterable[SeriesSpec], topics: frozenset[str], *, inside: bool) -> Iterator[SeriesSpec]:
@@ -26,26 +28,45 @@ def with_labels(specs: Iterable[SeriesSpec], topics: frozenset[str], *, inside: 
 
 
 @dataclass(slots=True)
-class Judgements:
-    """The windows of a series whose performance was judged, by age, at most MOST of each, and what became of its labels."""
+class EveryFew(Generic[Window]):
+    """Windows as they come, all until there are MOST; then every second is let go, again and again."""
 
-    windows: dict[Nanos, list[PerformanceJudged]] = field(default_factory=dict)
-    counts: Counter[Nanos] = field(default_factory=Counter)
-    steps: dict[Nanos, int] = field(default_factory=dict)  # one window in so many is kept
+    kept: list[Window] = field(default_factory=list)
+    count: int = 0
+    step: int = 1  # one window in so many is kept
+
+    def take(self, window: Window) -> None:
+        """One more window."""
+        if self.count % self.step == 0:
+            self.kept.append(window)
+        self.count += 1
+        if len(self.kept) == MOST:
+            self.kept, self.step = self.kept[::2], 2 * self.step
+
+
+@dataclass(slots=True)
+class Judgements:
+    """The windows of a series whose performance was judged, by age, those that were estimated, and what became of its labels."""
+
+    windows: dict[Nanos, EveryFew[PerformanceJudged]] = field(default_factory=dict)
+    estimates: EveryFew[PerformanceEstimated] = field(default_factory=EveryFew)
     labels: Counter[str] = field(default_factory=Counter)
 
-    def take(self, fact: PerformanceJudged) -> None:
+    def take(self, fact: PerformanceJudged | PerformanceEstimated) -> None:
         """One more window."""
-        kept, step = self.windows.setdefault(fact.age, []), self.steps.setdefault(fact.age, 1)
-        if self.counts[fact.age] % step == 0:
-            kept.append(fact)
-        self.counts[fact.age] += 1
-        if len(kept) == MOST:
-            self.windows[fact.age], self.steps[fact.age] = kept[::2], 2 * step
+        if isinstance(fact, PerformanceEstimated):
+            self.estimates.take(fact)
+        else:
+            self.windows.setdefault(fact.age, EveryFew()).take(fact)
 
     def by_age(self) -> tuple[JudgedAge, ...]:
         """As values, the earliest age first."""
-        return tuple(JudgedAge(age, self.counts[age], tuple(self.windows[age])) for age in sorted(self.windows))
+        each = sorted(self.windows.items())
+        return tuple(JudgedAge(age, windows.count, tuple(windows.kept)) for age, windows in each)
+
+    def estimated(self) -> Estimates | None:
+        """What was estimated; None: nothing, for the reference has no labels."""
+        return Estimates(self.estimates.count, tuple(self.estimates.kept)) if self.estimates.count else None
 
     def hints(self, spec: PerformanceSpec | None) -> Iterator[str]:
         """That no window was judged, or none with a label, where labels were read."""
@@ -54,7 +75,7 @@ class Judgements:
         if not self.windows:
             age = show_duration(spec.ages[0])
             yield f"no window is {age} old when the record ends: its performance is not judged (labels.wait, judge_at)"
-        elif not any(each.labelled for judged in self.windows.values() for each in judged):
+        elif not any(each.labelled for judged in self.windows.values() for each in judged.kept):
             yield f"{self._why_none()}: no window could be judged"
 
     def _why_none(self) -> str:

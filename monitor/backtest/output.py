@@ -179,6 +179,7 @@ def _model(model: Model) -> dict[str, Any]:
         "sweep": [_sweep(row) for row in model.sweep],
         "performance": worth.ages(model),
         "labels": None if model.performance is None else dict(model.labels),
+        "estimated": worth.estimates(model),
     }
 
 

@@ -9,7 +9,7 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.ids import incident_id
 from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
-from monitor.facts import CalibrationLearning, CalibrationLearnt, PerformanceJudged, WindowSpan
+from monitor.facts import CalibrationLearning, CalibrationLearnt, PerformanceEstimated, PerformanceJudged, WindowSpan
 from monitor.facts.alerts import NOTHING
 from monitor.stream.events import Nanos, SeriesKey
 
@@ -172,6 +172,14 @@ class JudgedAge:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimates:
+    """What a model was worth by its predictions and its reference's labels alone: how many windows, and these, or every so many of them."""
+
+    windows: int
+    estimated: tuple[PerformanceEstimated, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One series over the whole time.
 
@@ -216,6 +224,7 @@ class Model:
     not_shown: tuple[str, ...] = ()  # features that came less near to a page than those of `tracks`
     performance: tuple[JudgedAge, ...] | None = None  # None: it has no labels, or none were read
     labels: Mapping[str, int] = field(default_factory=dict)  # what became of them
+    estimates: Estimates | None = None  # None: its reference has no labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,12 +225,12 @@ def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinde
     """The columns that may be features, by the name of the feature."""
     below = ".".join(fields.features) + "."
     nested = [name for name in names if fields.features and name.startswith(below)]
-    roles = set(places_in(names, fields, [fields.prediction]).values())
+    beside = [fields.prediction, *(path for path in (fields.label, fields.weight) if path)]
+    places = places_in(names, fields, beside)
+    roles = set(places.values())
     plain = [name for name in names if name not in roles | finder.envelope and len(levels(name, names)) == 1]
     found = {name.removeprefix(below): name for name in nested} if nested else {name: name for name in plain}
-    held = places_in(names, fields, [fields.prediction]).get(fields.prediction)
-    if held is not None and finder.predicted:
-        found[PREDICTION] = held
+    found |= {name: places[path] for name, path in finder.beside.items() if path in places}
     known = finder.predicted_inside | finder.features.keys()
     return {feature: name for feature, name in found.items() if feature not in known}
 

@@ -1,12 +1,13 @@
 """What models were worth, of a backtest, for machines and in a line for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from detectors.durations import show_duration
+from detectors.figures import share
 from monitor.backtest.result import JudgedAge, Model
-from monitor.explain.performance import bias_words, metric_words
-from monitor.facts import MetricTold, PerformanceJudged
+from monitor.explain.performance import Worth, bias_words, metric_words
+from monitor.facts import MetricTold, PerformanceDifference, PerformanceEstimated, PerformanceJudged
 from monitor.targets.payloads import rfc3339
 
 DIGITS = 6
@@ -38,7 +39,26 @@ def _window(judged: PerformanceJudged) -> dict[str, Any]:
         "coverage": round(judged.coverage, DIGITS),
         "sampling": judged.sampling,
         "selection_bias": None if test is None else test.beyond_chance,
-        "metrics": [_metric(each) for each in judged.metrics],
+        "metrics": [_metric(each) | {"over_missing": _limits(each)} for each in judged.metrics],
+        "estimated": [_metric(each) for each in judged.estimated],
+        "difference": [_difference(each) for each in judged.differences],
+    }
+
+
+def estimates(model: Model) -> dict[str, Any] | None:
+    """What a model was worth before labels came, window by window; None: its reference has no labels."""
+    if model.estimates is None:
+        return None
+    return {"windows": model.estimates.windows, "judged": [_estimate(each) for each in model.estimates.estimated]}
+
+
+def _estimate(estimated: PerformanceEstimated) -> dict[str, Any]:
+    return {
+        "start": rfc3339(estimated.start),
+        "end": rfc3339(estimated.end),
+        "predictions": estimated.rows,
+        "outside": round(estimated.outside, DIGITS),
+        "metrics": [_metric(each) for each in estimated.metrics],
     }
 
 
@@ -48,9 +68,23 @@ def _metric(metric: MetricTold) -> dict[str, Any]:
         "value": _rounded(metric.value),
         "lower": _rounded(metric.lower),
         "upper": _rounded(metric.upper),
-        "over_missing": None if metric.over_missing is None else [_rounded(each) for each in metric.over_missing],
         "because": metric.because,
     }
+
+
+def _limits(metric: MetricTold) -> list[float | None] | None:
+    return None if metric.over_missing is None else [_rounded(each) for each in metric.over_missing]
+
+
+def _difference(apart: PerformanceDifference) -> dict[str, Any]:
+    value, lower, upper = map(_rounded, (apart.value, apart.lower, apart.upper))
+    return {"metric": apart.name, "value": value, "lower": lower, "upper": upper, "beyond_chance": apart.beyond_chance}
+
+
+def _then_and_now(windows: Sequence[Worth]) -> str:
+    """The first metrics that the last window has; empty where it has none."""
+    words = [metric_words(windows[0], windows[-1], metric.name) for metric in windows[-1].metrics]
+    return "; ".join([each for each in words if each][:IN_A_LINE])
 
 
 def _rounded(value: float | None) -> float | None:
@@ -58,14 +92,18 @@ def _rounded(value: float | None) -> float | None:
 
 
 def lines(model: Model) -> Iterator[str]:
-    """The last age in a line: the first window, and the last."""
+    """What was estimated, and the last age, in a line each: the first window, and the last."""
+    if model.estimates is not None:
+        windows = model.estimates.estimated
+        outside = max(each.outside for each in windows)
+        strange = f"; up to {share(outside)} of a window unlike what the reference has labels of" if outside else ""
+        said = _then_and_now(windows) or next((each.because or "" for each in windows[-1].metrics), "")
+        yield f"  estimated without labels, {model.estimates.windows:,} windows: {said or 'no metric can be told'}{strange}"
     if not model.performance:
         return
     last = model.performance[-1]
-    first, final = last.judged[0], last.judged[-1]
-    words = [metric_words(first, final, metric.name) for metric in final.metrics]
-    said = "; ".join([each for each in words if each][:IN_A_LINE])
-    yield f"  performance by labels of {show_duration(last.age)}, {last.windows:,} windows: {said or 'no metric can be told'}"
+    said = _then_and_now(last.judged) or "no metric can be told"
+    yield f"  performance by labels of {show_duration(last.age)}, {last.windows:,} windows: {said}"
     biased = [each for each in last.judged if bias_words(each)]
     if biased:
         yield f"  in {len(biased):,} of {len(last.judged):,} windows {bias_words(biased[-1])}"

@@ -15,7 +15,7 @@ from monitor.commands.calibration import learnt
 from monitor.commands.cautions import warnings
 from monitor.commands.connections import Connections, connect
 from monitor.commands.exits import Exit
-from monitor.commands.judges import judges_words
+from monitor.commands.judges import estimates_document, expected_worth, judges_words
 from monitor.commands.run import with_absolute_state
 from monitor.commands.time_series import time_series
 from monitor.configuration import Configuration, load
@@ -110,6 +110,7 @@ def meaning(checked: Checked) -> Iterator[str]:
         yield describe(spec)
         yield from compared_words(spec)
         yield from judges_words(spec, model)
+        yield from expected_worth(spec)
         yield from alarms.section(spec, [rule for rule in checked.raised if rule.spec is spec])
     yield from estimate_words(checked.estimate)
     for line in checked.warnings:
@@ -253,6 +254,7 @@ def series_document(spec: SeriesSpec, raised: Sequence[alarms.RuleAlarms]) -> di
         "usual_rows_source": usual.source,
         "budget": budget_document(spec),
         "rules": [rule_document(rule) for rule in raised],
+        "estimates": estimates_document(spec),
     }
 
 

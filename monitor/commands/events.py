@@ -3,30 +3,31 @@
 import fnmatch
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from detectors import Kind, Reference
+from detectors import Kind, LabelColumn, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
 from detectors.reference.grouping import GroupColumn
-from monitor.app import fields_of, refuse_unknown_model
+from monitor.app import fields_of, refuse_unknown_model, refuse_without_id
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
 from monitor.commands.dialect import dialect_of
+from monitor.commands.event_labels import LABEL, EventLabels, LabelSlices
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
 from monitor.commands.records import files_of, holds_lines, range_of, range_of_topics, topic_of
-from monitor.commands.reference import FitChoice, check_output, hand_over, is_span, label_option, parse_kinds, say
+from monitor.commands.reference import FitChoice, check_output, hand_over, is_span, parse_kinds, say
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.settings.schema import ModelSettings, TopicSettings
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
 from monitor.sources.decode.spool import Spool
-from monitor.sources.formats.fields import FieldMap
+from monitor.sources.formats.fields import LABELLED, FieldMap
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces, ahead
@@ -45,7 +46,7 @@ def fit_events(choice: FitChoice) -> Exit:
     settings = load_settings(choice.config)
     model = model_of(settings, choice.model, choice.version)
     output = choice.output or choice.config.resolve().parent / model.reference
-    check_output(output, [*choice.inputs, choice.config])
+    check_output(output, [*choice.inputs, *choice.labels, choice.config])
     window = window_of(choice, model)
     learning = ModelEvents.begin(settings, model, choice)
     excluded = [ExcludedSpan.parse(text) for text in choice.exclude or () if is_span(text)]
@@ -85,13 +86,10 @@ def refuse_mapped(choice: FitChoice) -> None:
         ("--timestamp", choice.timestamp),
         ("--prediction", choice.prediction),
         ("--group", choice.group),
+        ("--label", choice.label or None),
     ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")
-    if (how := label_option(choice)) is not None:
-        raise ConfigError(
-            f"{how}: labels are read from tables of predictions and labels, without --config, and not yet from events"
-        )
     if choice.kafka == bool(choice.inputs):
         raise ConfigError("reference fit --config needs --input FILE… or --kafka, and not both")
 
@@ -160,6 +158,7 @@ class ModelEvents:
     excluded: Exclusion | None = None
     taken: int = 0
     ungrouped: str = ""  # why rows are taken for independent, where a mapping says what they belong to
+    labels: EventLabels | None = None
 
     @classmethod
     def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "ModelEvents":
@@ -168,15 +167,21 @@ class ModelEvents:
         topics = list(settings.event_topics) if several else [topic_of(settings, choice.topic)]
         keys = [SeriesKey(each.name, each.series_version) for each in settings.models]
         ours = SeriesKey(model.name, model.series_version)
-        found = shared_finder(choice)
+        labels = EventLabels.begin(settings, model, choice, topics)
+        found = shared_finder(choice, labelled=labels is not None)
         finders, decoders = {}, {}
         for topic in topics:
             fields = fields_of(topic)
             refuse_unknown_model(topic, fields, [key.model for key in keys])
             finder = found(topic)
             finders[topic.name] = finder
-            decoders[topic.name] = LearningDecoder(topic.name, keys, ours, fields, finder, topic.format)
-        return cls(settings, topics, finders, decoders)
+            decoder = LearningDecoder(
+                topic.name, keys, ours, fields, finder, topic.format, joined=labels is not None and fields.predicts
+            )
+            decoders[topic.name] = decoder
+            if labels is not None:
+                refuse_without_id(topic, fields, [decoder.series[ours]] if fields.predicts else [])
+        return cls(settings, topics, finders, decoders, labels=labels)
 
     def record(self, choice: FitChoice, within: Range) -> Recorded:
         """The events that are meant. Raises ConfigError."""
@@ -215,13 +220,30 @@ class ModelEvents:
         """Read the record once, and what was kept of it again. Raises RecordedError, ValueError and OSError."""
         self.excluded = Exclusion(excluded, TIME) if excluded else None
         with Spool() as spool:
-            passes = iter((self._first(recorded, within, spool), self._again(spool)))
-            reference = self._fitted(lambda: next(passes), window, calendar, progress)
+            first, label = self._first(recorded, within, spool), None
+            if self.labels is not None:
+                label = self._labelled(self.labels, first, spool)
+                first = self._again(spool)
+            passes = iter((first, self._again(spool)))
+            reference = self._fitted(lambda: next(passes), window, calendar, progress, label)
         progress.done()
         return reference
 
+    def _labelled(self, labels: EventLabels, first: Iterator[Pieces], spool: Spool) -> LabelColumn:
+        """Read all events, then their labels, and join them. Raises RecordedError, ValueError and OSError."""
+        for chunk in first:
+            labels.see(chunk)
+        if not self.taken:
+            raise ValueError(self._nothing())
+        return labels.join(self.finder, spool.read)
+
     def _fitted(
-        self, chunks: Callable[[], Iterator[Pieces]], window: Nanos, calendar: Holidays, progress: ProgressLine
+        self,
+        chunks: Callable[[], Iterator[Pieces]],
+        window: Nanos,
+        calendar: Holidays,
+        progress: ProgressLine,
+        label: LabelColumn | None,
     ) -> Reference:
         try:
             return Reference.fit_chunks(
@@ -231,6 +253,7 @@ class ModelEvents:
                 progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
                 calendar=calendar,
                 group=GroupColumn(GROUP, hashed=True, few=self._few) if self._group else None,
+                label=label,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
@@ -244,13 +267,16 @@ class ModelEvents:
         return chunks if self.excluded is None else self.excluded.without(chunks)
 
     def _again(self, spool: Spool) -> Iterator[Pieces]:
-        chunks = ahead(self._pieces(columns) for columns in spool.read())
+        labels = None if self.labels is None else self.labels.column()
+        chunks = ahead(self._pieces(columns, labels) for columns in spool.read())
         return chunks if self.excluded is None else Exclusion(self.excluded.spans, TIME).without(chunks)
 
     def _read(self, recorded: Recorded, within: Range, spool: Spool) -> Iterator[Pieces]:
         try:
             for columns in joined(self._drained(recorded, within)):
-                spool.write(columns)
+                if self.labels is not None:
+                    self.labels.take(columns)
+                spool.write(replace(columns, ids=None))
                 yield self._pieces(columns)
         except EmptyRecordError as error:
             raise ValueError(str(error)) from None
@@ -272,8 +298,11 @@ class ModelEvents:
         self.outside += int(which.size - np.count_nonzero(which))
         return columns.where(which)
 
-    def _pieces(self, columns: EventColumns) -> Pieces:
+    def _pieces(self, columns: EventColumns, labels: LabelSlices | None = None) -> Pieces:
         pieces: Pieces = {**columns.columns(self.finder), TIME: columns.times.view("datetime64[ns]")}
+        pieces.pop(LABELLED, None)  # what stands inside events; what counts may have come later
+        if labels is not None:
+            pieces[LABEL] = labels.next(columns.times.size)
         groups = columns.groups
         if self._group and groups is None:  # of a topic whose mapping names none
             groups = np.zeros(columns.times.size, dtype=np.uint64)
@@ -297,6 +326,8 @@ class ModelEvents:
             yield f"left out {name}: {reason}"
         yield from list(finder.odd.values())[:SHOWN_LEFT_OUT]
         yield from self._refused()
+        if self.labels is not None:
+            yield from self.labels.words()
         if self.ungrouped:
             yield self.ungrouped
         if self.excluded is not None:
@@ -313,15 +344,17 @@ class ModelEvents:
             yield f"left out {self.outside:,} events outside --from and --until"
 
 
-def shared_finder(choice: FitChoice) -> Callable[[TopicSettings], FeatureFinder]:
+def shared_finder(choice: FitChoice, *, labelled: bool) -> Callable[[TopicSettings], FeatureFinder]:
     """Gives each topic a finder that knows its mapping; all of them collect the same features."""
     kinds = parse_kinds(choice.kinds or [])
     shared: list[FeatureFinder] = []
 
     def finder(topic: TopicSettings) -> FeatureFinder:
+        fields = fields_of(topic)
         made = FeatureFinder(
-            fields_of(topic),
-            predicted=topic.kind == "predictions",
+            fields,
+            predicted=fields.predicts,
+            labelled=labelled and fields.predicts and bool(fields.label),
             only=choice.columns,
             kinds=kinds,
             without=[text for text in choice.exclude or () if not is_span(text)],

@@ -1,11 +1,14 @@
 """What `driftd check` says of alerts on performance: who judges which metric, and what the reference says too little of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from detectors import Sketch
 from monitor.alerting.metrics import JudgedBy
+from monitor.explain.performance import spelled, with_interval
 from monitor.series.metric_judge import MetricJudge
 from monitor.series.series import SeriesSpec
+from monitor.series.truth import told
 from monitor.settings.judges import labels_as, watching
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 
@@ -28,6 +31,55 @@ def unwatched(spec: SeriesSpec, model: ModelSettings) -> Iterator[str]:
     missing = [name for name in wanted if name not in charted]
     if missing:
         yield f"{', '.join(missing)}: no chart, for {_reason(spec)}"
+
+
+def expected_worth(spec: SeriesSpec) -> Iterator[str]:
+    """What of a series is told before labels come, in a line; nothing where its reference has no labels."""
+    said = estimates_document(spec)
+    if said is None:
+        return
+    if said["because"] is not None:
+        yield f"  estimated without labels: nothing, for {said['because']}"
+        return
+    known = ", ".join(_in_reference(each) for each in said["metrics"])
+    apart = f"; not {', '.join(map(spelled, said['not_estimated']))}" if said["not_estimated"] else ""
+    yield f"  estimated without labels, by {said['labels']:,} labels of the reference: {known or 'nothing'}{apart}"
+
+
+def _in_reference(metric: Mapping[str, Any]) -> str:
+    value, lower, upper = metric["value"], metric["lower"], metric["upper"]
+    return (
+        spelled(metric["metric"])
+        if value is None
+        else f"{spelled(metric['metric'])} {with_interval(value, lower, upper)}"
+    )
+
+
+def estimates_document(spec: SeriesSpec) -> dict[str, Any] | None:
+    """What of a series is told before labels come, beside what it was worth in its reference; None: that has no labels."""
+    estimate, performance = spec.judging.estimate, spec.reference.performance
+    if estimate is None or performance is None:
+        return None
+    names: list[str] = []
+    if estimate.because is None:
+        able = estimate.estimator.estimate(Sketch.empty(spec.reference.layout)).metrics
+        names = [name for name in estimate.truth.names if name in able]
+    realised = performance.at(estimate.truth.threshold).metrics() if names else {}
+    told_there = [told(name, realised[name]) if name in realised else None for name in names]
+    return {
+        "because": estimate.because,
+        "labels": performance.rows,
+        "metrics": [
+            {
+                "metric": name,
+                "value": None if each is None else each.value,
+                "lower": None if each is None else each.lower,
+                "upper": None if each is None else each.upper,
+            }
+            for name, each in zip(names, told_there, strict=True)
+        ],
+        "not_estimated": [name for name in estimate.truth.names if name not in names],
+    }
 
 
 def judges_of(spec: SeriesSpec) -> Sequence[MetricJudge]:

@@ -4,7 +4,7 @@ import fnmatch
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from detectors import Kind, LabelColumn, Reference
@@ -48,7 +48,9 @@ class FitChoice:
     prediction: str | None = None
     timestamp: str | None = None
     group: str | None = None
-    label: str | None = None
+    label: str | None = None  # empty: named without a column, which only a configuration can tell
+    labels: list[Path] = field(default_factory=list)
+    label_topic: str | None = None
     task: str | None = None
     positive: str | None = None
     negative: str | None = None
@@ -107,7 +109,8 @@ def fit(choice: FitChoice) -> Exit:
 def refuse_events_only(choice: FitChoice) -> None:
     """Raise ConfigError for what only the mapping of a configuration can tell, and for nothing to read."""
     only = {"--kafka": choice.kafka, "--model": choice.model, "--version": choice.version, "--topic": choice.topic}
-    for option, value in {**only, "--from": choice.first, "--until": choice.until}.items():
+    labels = {"--labels": choice.labels, "--label-topic": choice.label_topic}
+    for option, value in {**only, **labels, "--from": choice.first, "--until": choice.until}.items():
         if value:
             raise ConfigError(f"{option} needs --config: the configuration says how messages are read")
     if not choice.inputs:
@@ -327,6 +330,8 @@ def parse_label(choice: FitChoice) -> LabelColumn | None:
         if (option := label_option(choice)) is not None:
             raise ConfigError(f"{option} needs --label: the column of what came true")
         return None
+    if not choice.label:
+        raise ConfigError("--label: name the column of what came true; with --config the mapping says where it stands")
     if choice.prediction is None:
         raise ConfigError("--label needs --prediction: labels are the truth of it")
     for option, name in (

@@ -7,8 +7,7 @@ from detectors.figures import share
 from monitor.alerting.metrics import JudgedBy, MetricEvidence
 from monitor.facts import ClassCoverage, PerformanceEstimated, PerformanceJudged
 
-MOST_DECIMALS, USUAL_DECIMALS = 6, 4
-LARGE = 10.0  # numbers from here on need no decimals
+MOST_DECIMALS = 6
 JUDGES = {JudgedBy.CHART: "its chart", JudgedBy.BETS: "the e-detector"}
 
 
@@ -21,37 +20,52 @@ def explain_metric(metric: MetricEvidence) -> str:
     >>> explain_metric(MetricEvidence(bound=0.91, at_least=True, by=(JudgedBy.CHART, JudgedBy.BETS), usual=0.91, **judged))
     '0.91 → 0.84 (0.83 to 0.85) by its chart and the e-detector, 71 % of labels in'
     """
-    decimals = max(decimals_of(metric.upper - metric.lower), USUAL_DECIMALS // 2 if abs(metric.value) < LARGE else 0)
-    value, low, high = (f"{number:.{decimals}f}" for number in (metric.value, metric.lower, metric.upper))
-    held = f"{value} ({low} to {high})"
+    held = with_interval(metric.value, metric.lower, metric.upper)
+    digits = digits_of(metric.value, metric.upper - metric.lower)
     judges = [JUDGES[each] for each in metric.by if each in JUDGES]
     by = f" by {' and '.join(judges)}" if judges else ""
     if JudgedBy.THRESHOLD in metric.by:
-        limit = f"{'at least' if metric.at_least else 'at most'} {written(metric.bound, decimals)}"
+        limit = f"{'at least' if metric.at_least else 'at most'} {bound_words(metric.bound, digits)}"
         held += f" against {limit}{f', also{by}' if by else ''}"
     else:
         usual = metric.bound if metric.usual is None else metric.usual
-        held = f"{usual:.{decimals}f} → {held}{by}"
+        held = f"{figure(usual, digits)} → {held}{by}"
     return f"{held}, {share(metric.coverage)} of labels in"
 
 
-def decimals_of(width: float) -> int:
-    """How many decimals tell the ends of an interval of this width apart from its middle.
+def digits_of(value: float, width: float = 0.0) -> int:
+    """How many decimals a metric has: two as a rule, three digits of what is large or small, more where the ends of its interval are nearer.
 
-    >>> [decimals_of(width) for width in (0.02, 0.13, 40.0, 0.0)]
-    [2, 2, 0, 4]
+    >>> digits_of(0.9123), digits_of(0.0123), digits_of(1234.5), digits_of(0.9123, width=0.002)
+    (2, 4, 0, 3)
     """
-    return min(max(math.ceil(-math.log10(width / 2)), 0), MOST_DECIMALS) if width > 0 else USUAL_DECIMALS
+    usual = 2 if value == 0 or 0.1 <= abs(value) < 10 else max(0, 2 - math.floor(math.log10(abs(value))))  # noqa: PLR2004 - three digits
+    apart = min(max(math.ceil(-math.log10(width / 2)), 0), MOST_DECIMALS) if width > 0 else 0
+    return max(usual, apart)
 
 
-def written(number: float, decimals: int) -> str:
+def figure(value: float, digits: int | None = None) -> str:
+    """A metric for people, with so many decimals.
+
+    >>> figure(0.9123), figure(0.0123), figure(1234.5), figure(-0.5), figure(0.0)
+    ('0.91', '0.0123', '1 234', '−0.50', '0')
+    """
+    if value == 0 and digits is None:
+        return "0"
+    return _spelled_number(f"{value:,.{digits_of(value) if digits is None else digits}f}")
+
+
+def bound_words(number: float, digits: int) -> str:
     """A bound with so many decimals, or as many as it has.
 
-    >>> written(0.9, 2), written(0.905, 2)
+    >>> bound_words(0.9, 2), bound_words(0.905, 2)
     ('0.90', '0.905')
     """
-    rounded = f"{number:.{decimals}f}"
-    return rounded if float(rounded) == number else f"{number:g}"
+    return figure(number, digits) if round(number, digits) == number else _spelled_number(f"{number:g}")
+
+
+def _spelled_number(text: str) -> str:
+    return text.replace(",", " ").replace("-", "−")
 
 
 def bias_words(judged: PerformanceJudged) -> str:
@@ -74,32 +88,38 @@ def _covered(coverage: ClassCoverage) -> str:
     return share(coverage.labelled / coverage.predictions) if coverage.predictions else "none"
 
 
-def metric_words(first: PerformanceJudged, last: PerformanceJudged, name: str) -> str:
+Worth = PerformanceJudged | PerformanceEstimated
+
+
+def metric_words(first: Worth, last: Worth, name: str) -> str:
     """A metric then and now with its interval; empty where it has no value now."""
     before, now = first.metric(name), last.metric(name)
     if now is None or now.value is None:
         return ""
     then = "" if first is last or before is None or before.value is None else f"{figure(before.value)} → "
-    return f"{spelled(name)} {then}{_with_interval(now.value, now.lower, now.upper)}"
+    return f"{spelled(name)} {then}{with_interval(now.value, now.lower, now.upper)}"
 
 
-def _with_interval(value: float, lower: float | None, upper: float | None) -> str:
-    reach = "" if lower is None or upper is None else f" ({figure(lower)} to {figure(upper)})"
-    return f"{figure(value)}{reach}"
+def with_interval(value: float, lower: float | None, upper: float | None) -> str:
+    """A figure, and between what it lies where that is known, with decimals that tell the ends apart."""
+    if lower is None or upper is None:
+        return figure(value)
+    digits = digits_of(value, upper - lower)
+    return f"{figure(value, digits)} ({figure(lower, digits)} to {figure(upper, digits)})"
 
 
 def estimate_words(estimated: PerformanceEstimated) -> Iterator[str]:
     """Each metric that labels are expected to say, with its interval."""
     for metric in estimated.metrics:
         if metric.value is not None:
-            yield f"{spelled(metric.name)} {_with_interval(metric.value, metric.lower, metric.upper)}"
+            yield f"{spelled(metric.name)} {with_interval(metric.value, metric.lower, metric.upper)}"
 
 
 def difference_words(judged: PerformanceJudged) -> Iterator[str]:
     """What labels said less what was expected of the same predictions, of each metric where that is beyond chance."""
     for apart in judged.differences:
         if apart.beyond_chance:
-            yield f"{spelled(apart.name)} {_with_interval(apart.value, apart.lower, apart.upper)}"
+            yield f"{spelled(apart.name)} {with_interval(apart.value, apart.lower, apart.upper)}"
 
 
 def spelled(name: str) -> str:
@@ -110,20 +130,8 @@ def spelled(name: str) -> str:
     """
     known = {"auroc": "AUROC", "f1": "F1", "mcc": "MCC", "mae": "MAE", "rmse": "RMSE", "mape": "MAPE", "smape": "SMAPE"}
     known |= {"macro_f1": "macro F1", "weighted_f1": "weighted F1", "r2": "R²", "brier": "Brier score"}
+    known |= {"r2_reference": "R² against the reference"}
     return known.get(name, name.replace("_", " "))
-
-
-def figure(value: float) -> str:
-    """A metric for people: two decimals as a rule, three digits of what is large or small.
-
-    >>> figure(0.9123), figure(0.0123), figure(1234.5), figure(-0.5), figure(0.0)
-    ('0.91', '0.0123', '1 234', '−0.50', '0')
-    """
-    size = abs(value)
-    if value == 0:
-        return "0"
-    digits = 2 if 0.1 <= size < 10 else max(0, 2 - math.floor(math.log10(size)))  # noqa: PLR2004 - three digits
-    return f"{value:,.{digits}f}".replace(",", " ").replace("-", "−")
 
 
 def coverage_words(judged: PerformanceJudged) -> str:

@@ -153,6 +153,10 @@ class PerformanceEstimated:
     outside: float
     metrics: tuple[MetricTold, ...]
 
+    def metric(self, name: str) -> MetricTold | None:
+        """One of the metrics."""
+        return next((each for each in self.metrics if each.name == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class JoinCounted:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from monitor.explain.performance import figure, spelled
+from monitor.explain.performance import Worth, digits_of, figure, spelled
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.html import plots
 from monitor.html.figures import NONE, share
@@ -13,12 +13,12 @@ from monitor.html.plots import Scale, TimeAxis
 HIGH = 1000.0  # steps of a drawing
 
 
-def drawn_metrics(judged: PerformanceJudged, most: int) -> list[str]:
+def drawn_metrics(judged: Worth, most: int) -> list[str]:
     """Return the first metrics that have a value."""
     return [metric.name for metric in judged.metrics if metric.value is not None][:most]
 
 
-def metric_plot(name: str, axis: TimeAxis, windows: Sequence[PerformanceJudged]) -> Markup:
+def metric_plot(name: str, axis: TimeAxis, windows: Sequence[Worth]) -> Markup:
     """Return a metric of windows of one age, as far as it has values, and the interval of each."""
     found = [(each.end, metric) for each in windows if (metric := each.metric(name)) is not None]
     told = [(end, metric) for end, metric in found if metric.value is not None]
@@ -56,8 +56,9 @@ def cell(metric: MetricTold | None) -> Inside:
         return NONE if metric is None else tag("span", NONE, title=metric.because)
     if metric.lower is None or metric.upper is None:
         return figure(metric.value)
-    reach = f" {figure(metric.lower)} to {figure(metric.upper)}"
-    return [figure(metric.value), tag("span", reach, class_="quiet small")]
+    digits = digits_of(metric.value, metric.upper - metric.lower)
+    reach = f" {figure(metric.lower, digits)} to {figure(metric.upper, digits)}"
+    return [figure(metric.value, digits), tag("span", reach, class_="quiet small")]
 
 
 def scale_of(values: Sequence[float]) -> Scale:

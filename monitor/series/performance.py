@@ -473,11 +473,11 @@ def _new_pieces(side: Side, *, anew: int = 1) -> Iterator[Entry]:
         elif stretch.unsaved:
             yield _piece(side, number, stretch.pieces, _bytes(stretch.unsaved))
             stretch.pieces += 1
-        stretch.unsaved = []
+        stretch.saved()
 
 
 def _bytes(parts: Sequence[Rows]) -> bytes:
-    return b"".join(rows.tobytes() for rows in parts)
+    return b"".join(np.ascontiguousarray(rows).view(np.uint8).data for rows in parts)
 
 
 def _piece(side: Side, number: int, piece: int, payload: bytes | None) -> Entry:

@@ -10,12 +10,12 @@ import numpy as np
 
 import detectors
 from detectors.baseline import NumericBaseline
-from detectors.features import Floats, Ints
+from detectors.features import Bools, Floats, Ints
 from detectors.performance.binary import two_labels
 from monitor.facts import MetricTold
 
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
-METRICS = {  # by task; of classes also the share of labels among the few highest scores, once those are read
+METRICS = {  # by task; what more there is with scores of classes, costs or a reference with labels: `Truth.known`
     BINARY: (
         "accuracy",
         "balanced_accuracy",
@@ -35,11 +35,19 @@ METRICS = {  # by task; of classes also the share of labels among the few highes
 }
 MONEY = "cost_per_1000"  # of two classes, where costs are known
 QUANTILE_LOSS = "quantile_loss"
+TOPS = (3, 5)  # of so many classes with the highest scores one may be the label
+TOP = "top_{}_accuracy".format
+R2_REFERENCE = "r2_reference"
+SCORED = 2.0**50  # of a prediction that holds the highest scores too: see `packed`
+BYTE = 8
 MEDIAN = 0.5  # the quantile of its loss, unless another is asked for
 LATER: Mapping[str, Any] = {
     "ranges": (),
     "costs": None,
     "quantile": MEDIAN,
+    "scored": False,
+    "listed": False,
+    "reference_mean": None,
 }  # keys of a truth that came later, as they are unless used
 
 
@@ -62,6 +70,9 @@ class Truth:
         None  # of true and false negatives' and positives' rows, as those of a cost matrix
     )
     quantile: float = MEDIAN  # of the quantile loss
+    scored: bool = False  # predicted classes come with scores
+    listed: bool = False  # these may be a list in the order of `classes`
+    reference_mean: float | None = None  # of labels that are numbers
 
     @property
     def label_classes(self) -> tuple[str, ...]:
@@ -82,7 +93,15 @@ class Truth:
     @property
     def names(self) -> tuple[str, ...]:
         """The metrics that are told."""
-        return self.metrics or (METRICS[self.task] if self.costs is None else (*METRICS[self.task], MONEY))
+        return self.metrics or self.known
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The metrics that there are."""
+        more = [MONEY] if self.costs is not None else []
+        more += [TOP(k) for k in TOPS if k < len(self.classes)] if self.scored else []
+        more += [R2_REFERENCE] if self.reference_mean is not None else []
+        return (*METRICS[self.task], *more)
 
     def empty(self) -> Any:
         """Counts of no rows."""
@@ -93,13 +112,22 @@ class Truth:
         """Counts of labelled rows, whose labels are known."""
         counts, weight = self.empty(), weights if self.weighted else None
         if self.task == MULTICLASS:
-            counts.update(labels.astype(np.int64), self._codes(predictions), weights=weight)
+            highest = unpacked(predictions)[1] if self.scored else None
+            depth = task_of(self).depth
+            said = None if highest is None else highest[:, :depth]
+            counts.update(labels.astype(np.int64), self._codes(predictions), weights=weight, highest=said)
         else:
             counts.update(labels, predictions, weight)
         return counts
 
     def _codes(self, predictions: Floats) -> Ints:
-        return np.where(np.isnan(predictions), len(self.classes) + 1, predictions).astype(np.int64)
+        classes, _ = unpacked(predictions)
+        return np.where(np.isnan(classes), len(self.classes) + 1, classes).astype(np.int64)
+
+    def with_scores(self, predictions: Floats, scores: Floats) -> Floats:
+        """Predicted classes with the highest of their scores float64[n, K], where those suffice and the class is known."""
+        highest = task_of(self).highest(scores)
+        return packed(predictions, highest, predictions < len(self.classes)) if highest.shape[1] else predictions
 
     @property
     def predicted_classes(self) -> Sequence[str]:
@@ -119,6 +147,27 @@ class Truth:
     def as_known(self) -> dict[str, Any]:
         """What tells it apart from others; what came later only where it is used, so that what was saved before is still known."""
         return {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
+
+
+def packed(predictions: Floats, highest: Ints, known: Bools) -> Floats:
+    """Predicted classes, and where `known` the codes of the highest scores too, int[n, up to 5], in one number: 8 bytes wait for a label, with scores or without.
+
+    A code takes a byte, the class the lowest; the sum is a whole number below 2⁵¹, hence exact. What is below 2⁵⁰ is a class alone.
+    """
+    held = predictions + SCORED
+    for place in range(highest.shape[1]):
+        held += highest[:, place] * 2.0 ** (BYTE * (place + 1))
+    return np.where(known & (highest[:, 0] >= 0), held, predictions)
+
+
+def unpacked(predictions: Floats) -> tuple[Floats, Ints]:
+    """The predicted classes, and the codes of the highest scores int64[n, 5], -1 in rows without."""
+    with np.errstate(invalid="ignore"):
+        scored = predictions >= SCORED
+    whole = np.where(scored, predictions, 0).astype(np.int64)
+    places = BYTE * (1 + np.arange(max(TOPS)))
+    codes = np.where(scored[:, None], whole[:, None] >> places & (2**BYTE - 1), -1)
+    return np.where(scored, whole & (2**BYTE - 1), predictions), codes
 
 
 def told(name: str, metric: Any, over_missing: tuple[float, float] | None = None) -> MetricTold:
@@ -159,6 +208,6 @@ def task_of(truth: Truth) -> Any:
         case "binary":
             return detectors.BinaryTask(threshold=truth.threshold, weighted=truth.weighted)
         case "multiclass":
-            return detectors.MulticlassTask(truth.classes, weighted=truth.weighted)
+            return detectors.MulticlassTask(truth.classes, top=TOPS, weighted=truth.weighted)
         case _:
-            return detectors.RegressionTask(quantile=truth.quantile, weighted=truth.weighted)
+            return detectors.RegressionTask(truth.quantile, truth.reference_mean, truth.weighted)

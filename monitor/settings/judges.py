@@ -15,7 +15,7 @@ from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec
 from monitor.series.judged import measured
 from monitor.series.metric_judge import MetricJudge
-from monitor.series.truth import BINARY, METRICS, MONEY, MULTICLASS, QUANTILE_LOSS, REGRESSION, Truth
+from monitor.series.truth import BINARY, MONEY, MULTICLASS, QUANTILE_LOSS, R2_REFERENCE, REGRESSION, TOP, TOPS, Truth
 from monitor.settings.loading import ConfigError
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 from monitor.settings.thresholds import MetricThresholdSettings
@@ -27,6 +27,7 @@ BOTH_WAYS = frozenset({"bias"})  # wrong on both sides
 WITHIN = {
     "mcc": (-1.0, 1.0),
     "r2": (float("-inf"), 1.0),
+    R2_REFERENCE: (float("-inf"), 1.0),
 }  # what a metric that should be large may be; others lie between 0 and 1
 LOSSES_WITHIN = {
     MONEY: (float("-inf"), float("inf")),
@@ -41,9 +42,10 @@ WATCHED = {
     MULTICLASS: ("accuracy", "macro_f1"),
     REGRESSION: ("mae", "rmse", "bias"),
 }  # against the reference's, where nobody names others
-BY_ROWS = frozenset(
-    {"calibration_error"}
-)  # larger the fewer rows a window has, so that no other window says what is usual
+UNWATCHED = {
+    "calibration_error": "is larger the fewer rows a window has",  # so that no other window says what is usual
+    **dict.fromkeys((R2_REFERENCE, *map(TOP, TOPS)), "is not known of the reference's own windows"),
+}  # metrics that are not held against the reference's, and why
 NOTABLE_POINTS, NOTABLE_RISE, NOTABLE_ERROR = (
     0.02,
     0.1,
@@ -88,11 +90,11 @@ def decision_spec(
 def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None:
     """Raise ConfigError for a metric to be watched that the task does not have."""
     for name in chosen.watch or ():
-        if name not in metrics_of(truth):
-            there_is = ", ".join(metrics_of(truth))
+        if name not in truth.known:
+            there_is = ", ".join(truth.known)
             raise ConfigError(f"{key}: {name!r} is none of task {truth.task}; there is {there_is}")
-        if name in BY_ROWS:
-            raise ConfigError(f"{key}: {name} is larger the fewer rows a window has; give it one of thresholds")
+        if name in UNWATCHED:
+            raise ConfigError(f"{key}: {name} {UNWATCHED[name]}; give it one of thresholds")
 
 
 def _labels_of(
@@ -121,7 +123,7 @@ def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
     """The metrics that are held against the reference's."""
     if chosen.watch is not None:
         return chosen.watch
-    return [name for name in chosen.metrics or WATCHED[truth.task] if name not in BY_ROWS]
+    return [name for name in chosen.metrics or WATCHED[truth.task] if name not in UNWATCHED]
 
 
 def _known(
@@ -177,7 +179,7 @@ def notable(name: str, known: MetricReference) -> float:
     """
     if name == "bias":
         return NOTABLE_RISE * known.unit
-    if name == "r2":
+    if name in {"r2", R2_REFERENCE}:
         return NOTABLE_RISE * (1 - known.value)
     if name in LOSSES:
         return max(NOTABLE_RISE * abs(known.value), NOTABLE_ERROR * known.unit)
@@ -211,15 +213,10 @@ def _thresholds(key: str, chosen: PerformanceSettings, truth: Truth) -> list[tup
     return found
 
 
-def metrics_of(truth: Truth) -> Sequence[str]:
-    """The metrics that a task has."""
-    return METRICS[truth.task] if truth.costs is None else (*METRICS[truth.task], MONEY)
-
-
 def _bound(key: str, name: str, threshold: MetricThresholdSettings, truth: Truth) -> MetricBound:
     """The bound of a threshold. Raises ConfigError for one that this metric cannot have."""
-    if name not in metrics_of(truth):
-        raise ConfigError(f"{key}: is no metric of task {truth.task}; there is {', '.join(metrics_of(truth))}")
+    if name not in truth.known:
+        raise ConfigError(f"{key}: is no metric of task {truth.task}; there is {', '.join(truth.known)}")
     wanted, other = ("at_most", "at_least") if name in LOSSES else ("at_least", "at_most")
     limit = getattr(threshold, wanted)
     if limit is None:

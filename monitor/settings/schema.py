@@ -178,12 +178,14 @@ class FieldsSettings(Section):
     weight: str | None = None
     latency: PathOrLatency | None = None
     error: PathOrError | None = None
+    scores: str | None = None
 
     @model_validator(mode="after")
     def _of_their_own(self) -> "FieldsSettings":
         """What a request took, and whether it failed, stand where nothing else does."""
         _refuse_shared("latency", _places(self))
         _refuse_shared("error", _places(self))
+        _refuse_shared("scores", _places(self))
         return self
 
     @model_validator(mode="after")
@@ -204,7 +206,9 @@ class FieldsSettings(Section):
                 )
         return self
 
-    @field_validator("timestamp", "model", "version", "prediction", "label", "weight", "group", "latency", "error")
+    @field_validator(
+        "timestamp", "model", "version", "prediction", "label", "weight", "group", "latency", "error", "scores"
+    )
     @classmethod
     def _path(cls, path: Any) -> Any:
         _refuse_undotted(path.path if isinstance(path, LatencySettings | ErrorSettings) else path)

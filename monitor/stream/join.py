@@ -29,6 +29,7 @@ LABEL = np.dtype(
     [("high", "<u8"), ("low", "<u8"), ("time", "<i8"), ("offset", "<i8"), ("value", "<f8"), ("weight", "<f8")]
 )
 INLINE = -1  # the offset of a label inside its prediction: one that comes by itself is later
+Hashes = NDArray[np.uint64]
 Rows = NDArray[Any]
 """Rows of one side, of the dtype PREDICTION or LABEL. The value of a label that was withdrawn is NaN."""
 
@@ -66,7 +67,8 @@ class Stretch:
     level: int
     runs: list[Rows] = field(default_factory=list)
     fresh: list[Rows] = field(default_factory=list)
-    unsaved: list[Rows] = field(default_factory=list)
+    waiting: int = 0  # how many of these, the last, are not saved
+    sorted: list[Rows] = field(default_factory=list)  # rows that are among the runs, and not saved
     pieces: int = 0  # that it is saved in
     sizes: Ints = field(default_factory=lambda: np.zeros(LEVELS, dtype=np.int64))  # bytes by exact level
     thinned: bool = False  # since it was saved
@@ -77,7 +79,7 @@ class Stretch:
     def add(self, rows: Rows) -> None:
         """Take rows that are of its level, or above."""
         self.hold(rows)
-        _pile(self.unsaved, rows)
+        self.waiting += rows.size
 
     def hold(self, rows: Rows) -> None:
         """Take such rows that are saved already."""
@@ -90,21 +92,42 @@ class Stretch:
         self.level = level
         self.thinned = True
         self.sizes[:level] = 0
-        self.runs, self.fresh, self.unsaved = (
+        self.waiting = sum(at_level(rows, level).size for rows in self._last())
+        self.runs, self.fresh, self.sorted = (
             [kept for rows in part if (kept := at_level(rows, level)).size]
-            for part in (self.runs, self.fresh, self.unsaved)
+            for part in (self.runs, self.fresh, self.sorted)
         )
         self.removed += before - self.count
 
     def sorted_runs(self, sort: Callable[[Rows], Rows]) -> list[Rows]:
         """All rows as sorted runs, each more than twice as long as the next: merging costs little, and so does looking."""
         if self.fresh:
+            self.sorted += [rows.copy() for rows in self._last()]
+            self.waiting = 0
             run = sort(np.concatenate(self.fresh))
             self.fresh = []
             while self.runs and self.runs[-1].size <= RUNS_ALIKE * run.size:
                 run = sort(np.concatenate([self.runs.pop(), run]))
             self.runs.append(run)
         return self.runs
+
+    def _last(self) -> list[Rows]:
+        """The fresh rows that are not saved: no copies, for there may be as many as fit."""
+        parts, left = list[Rows](), self.waiting
+        for rows in reversed(self.fresh):
+            taken = min(left, rows.size)
+            left -= taken
+            parts += [rows[rows.size - taken :]] if taken else []
+        return parts[::-1]
+
+    @property
+    def unsaved(self) -> list[Rows]:
+        """What came since it was saved."""
+        return [*self.sorted, *self._last()]
+
+    def saved(self) -> None:
+        """Know that all of it is."""
+        self.waiting, self.sorted = 0, []
 
     @property
     def rows(self) -> Iterator[Rows]:
@@ -251,15 +274,16 @@ class Join:
 
     def matched(self, start: Nanos, age: Nanos, level: int) -> Matched:
         """The predictions of the pane that begins here, with the labels stamped by its end and an age. Of an id that came twice the first counts."""
-        predictions, early, until = (
-            self._predictions(start, level),
-            start - self.spec.early,
-            start + self.spec.slide + age,
-        )
+        return self.match(self._predictions(start, level), start, age)
+
+    def match(self, predictions: Rows, start: Nanos, age: Nanos) -> Matched:
+        """Any predictions of the pane that begins here, one an id and sorted by hash, with the labels stamped by its end and an age."""
+        early, until = start - self.spec.early, start + self.spec.slide + age
         found: Counter[int] = Counter()
+        hashes = np.ascontiguousarray(predictions["high"]), np.ascontiguousarray(predictions["low"])
         places, labels = [np.empty(0, dtype=np.int64)], [no_rows(LABEL)]
         for number, run in self.labels.runs(early, until + 1):
-            where, which = look_up(run, predictions)
+            where, which = look_up(run, *hashes)
             timely = (which["time"] >= early) & (which["time"] <= until)
             found[number] += int(np.count_nonzero(timely))
             places.append(where[timely])
@@ -273,17 +297,19 @@ class Join:
             first, last = np.searchsorted(run["time"], [start, end])
             parts.append(at_level(run[first:last], level))
         rows = by_hash_and_time(np.concatenate(parts)) if parts else no_rows(PREDICTION)
-        return rows[_firsts(rows)]
+        return rows[firsts(rows)]
 
 
-def look_up(run: Rows, predictions: Rows) -> tuple[Ints, Rows]:
-    """The labels of a run, sorted by hash, that predictions find: the place of the prediction, and the label."""
-    hashes, high = run["high"], predictions["high"]
-    first, last = np.searchsorted(hashes, high, side="left"), np.searchsorted(hashes, high, side="right")
-    many = last - first
-    places = np.repeat(np.arange(high.size), many)
+def look_up(run: Rows, high: Hashes, low: Hashes) -> tuple[Ints, Rows]:
+    """The labels of a run, sorted by hash, that predictions find by the halves of their hashes: the place of the prediction, and the label."""
+    hashes = np.ascontiguousarray(run["high"])  # else each search copies it
+    first = hashes.searchsorted(high)
+    there = np.flatnonzero(hashes[np.minimum(first, hashes.size - 1)] == high)  # of most runs a few
+    first = first[there]
+    many = hashes.searchsorted(high[there], side="right") - first
+    places = np.repeat(there, many)
     at = np.arange(places.size) - np.repeat(many.cumsum() - many, many) + np.repeat(first, many)
-    same = run["low"][at] == predictions["low"][places]
+    same = run["low"][at] == low[places]
     return places[same], run[at[same]]
 
 
@@ -299,10 +325,19 @@ def by_hash(rows: Rows) -> Rows:
 
 def by_hash_and_time(rows: Rows) -> Rows:
     """Rows sorted by hash, time and value."""
-    return rows[np.lexsort((rows["value"], rows["time"], rows["low"], rows["high"]))]
+    return rows[order_by_hash_and_time(rows)]
 
 
-def _firsts(rows: Rows) -> Bools:
+def order_by_hash_and_time(rows: Rows) -> Ints:
+    """The order of rows by hash, time and value, int64[n]."""
+    order = np.argsort(rows["high"])
+    high = rows["high"][order]
+    if not (high[1:] == high[:-1]).any():  # as a rule no id comes twice, and the rest decides nothing
+        return order
+    return np.lexsort((rows["value"], rows["time"], rows["low"], rows["high"]))
+
+
+def firsts(rows: Rows) -> Bools:
     """bool[n]: the first row of its id, of sorted ones."""
     different = (rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
     return np.concatenate([np.ones(min(1, rows.size), np.bool_), different])
@@ -310,10 +345,12 @@ def _firsts(rows: Rows) -> Bools:
 
 def _last_of_each(predictions: Rows, rows: Ints, labels: Rows, found: Mapping[int, int]) -> Matched:
     """The label that counts of each prediction: the last by time, offset and, of the very same, by value."""
-    order = np.lexsort((labels["weight"], labels["value"], labels["offset"], labels["time"], rows))
-    rows, labels = rows[order], labels[order]
-    last = np.append(rows[1:] != rows[:-1], np.ones(min(1, rows.size), np.bool_))
     size = len(predictions)
+    last = np.ones(rows.size, dtype=np.bool_)
+    if np.bincount(rows, minlength=1).max() > 1:
+        order = np.lexsort((labels["weight"], labels["value"], labels["offset"], labels["time"], rows))
+        rows, labels = rows[order], labels[order]
+        last[:-1] = rows[1:] != rows[:-1]
     values, weights, times = np.full(size, np.nan), np.ones(size), np.zeros(size, dtype=np.int64)
     held = rows[last]
     values[held], weights[held], times[held] = labels["value"][last], labels["weight"][last], labels["time"][last]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from detectors.durations import show_duration
 from monitor.backtest.report.parts import ModelPart
-from monitor.backtest.result import JudgedAge
+from monitor.backtest.result import Estimates, JudgedAge
 from monitor.explain.performance import bias_words, spelled
 from monitor.facts import PerformanceJudged
 from monitor.html import plots
@@ -17,7 +17,38 @@ LISTED = 100  # windows
 
 
 def performance(part: ModelPart) -> Markup | None:
-    """Return the chapter's content; None where no label was read."""
+    """Return the chapter's content; None where no label was read, and the reference has none."""
+    by_labels, estimates = labelled(part), part.model.estimates
+    if estimates is None:
+        return by_labels
+    return Markup(before_labels(part, estimates) + (by_labels or ""))
+
+
+def before_labels(part: ModelPart, estimates: Estimates) -> Markup:
+    """Return what each window was expected to be worth by its predictions and the reference's labels."""
+    windows = estimates.estimated
+    kept = "" if len(windows) == estimates.windows else f"; {count(len(windows))} of them are shown, evenly"
+    words = (
+        f"{plural(estimates.windows, 'window')} estimated{kept}. Bars are the 95 % intervals of what labels would say of these rows, "
+        "if labels follow predictions as in the reference."
+    )
+    shown = next((each for each in reversed(windows) if drawn_metrics(each, 1)), windows[-1])
+    names = drawn_metrics(shown, DRAWN) or [each.name for each in shown.metrics][:DRAWN]
+    head = tag("h4", "Estimated without labels")
+    drawn = [metric_plot(name, part.axis, windows) for name in drawn_metrics(shown, DRAWN)]
+    foot = tag("div", tag("div", "UTC", class_="label quiet"), plots.ticks(part.axis.ticks()), class_="plot foot")
+    plotted = tag("div", drawn, foot, class_="plots") if drawn else ""
+    heads = ("Window until", "#Predictions", "#Unlike the reference's", *(f"#{spelled(name)}" for name in names))
+    rows = [
+        [moment(each.end), count(each.rows), share(each.outside), *(cell(each.metric(name)) for name in names)]
+        for each in [*reversed(windows)][:LISTED]
+    ]
+    caption = f"Performance of {part.model.key}, estimated without labels (times in UTC)"
+    return Markup(head + tag("p", words, class_="quiet") + plotted + table(caption, heads, rows))
+
+
+def labelled(part: ModelPart) -> Markup | None:
+    """Return what labels said; None where none was read."""
     if part.model.performance is None:
         return None
     if not part.model.performance:

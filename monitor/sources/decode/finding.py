@@ -10,7 +10,7 @@ from detectors import Kind
 from detectors.columns import BOOLEANS
 from detectors.reference.copies import is_label
 from monitor.sources.decode.naming import is_predicted
-from monitor.sources.formats.fields import PREDICTION, FeatureSlot, FeatureSlots, FieldMap, Path
+from monitor.sources.formats.fields import LABELLED, PREDICTION, FeatureSlot, FeatureSlots, FieldMap, Path
 from monitor.sources.formats.values import (
     HALF_A_CHARACTER,
     LATEST_NANOS,
@@ -24,7 +24,7 @@ from monitor.sources.formats.written import people_write
 
 IDENTIFIERS = ("id", "uuid", "guid")
 TIMES = ("ts", "timestamp", "time", "datetime")
-OURS = frozenset({PREDICTION, "__volume__"})
+OURS = frozenset({PREDICTION, LABELLED, "__volume__"})
 NOTHING = "\N{NULL}"  # stands for the features of what has none: no message holds such a key
 MOST_TEXTS = 100_000  # of one feature that are known by code; more are read again where they stand
 MOST_FEATURES = 10_000
@@ -82,11 +82,12 @@ class FoundFeature:
 class FeatureFinder:
     """Collects the features of one model. `only`, `without` and `kinds` are what was asked for, the last two by patterns.
 
-    `left_out` says why of the others.
+    `left_out` says why of the others. `labelled`: what came true is read too, as texts, beside the features and the prediction.
     """
 
     fields: FieldMap
     predicted: bool = True
+    labelled: bool = False
     only: Collection[str] | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     without: Collection[str] = ()
@@ -99,7 +100,7 @@ class FeatureFinder:
     @property
     def names(self) -> tuple[str, ...]:
         """What was found, features and those left out."""
-        return tuple({**self.order, **dict.fromkeys(self.left_out)})
+        return tuple(name for name in {**self.order, **dict.fromkeys(self.left_out)} if name != LABELLED)
 
     @property
     def known(self) -> tuple[int, int]:
@@ -121,13 +122,14 @@ class FeatureFinder:
         """Look through rows of the model; what is new becomes a feature, or is left out with its reason."""
         found: dict[str, list[object]] = defaultdict(list)
         settled = self._settled
-        passed, predicted = self._not_features | settled, self.predicted and PREDICTION not in settled
+        passed = self._not_features | settled
+        beside = {name: path for name, path in self.beside.items() if name not in settled}
         for row in rows:
             for name, value in self._held(row).items():
                 if name not in passed:
                     found[name].append(value)
-            if predicted:
-                found[PREDICTION].append(row.get(self.fields.prediction))
+            for name, path in beside.items():
+                found[name].append(row.get(path))
         for name, every in found.items():
             values = [value for value in every if value is not None]
             self.order.setdefault(name)
@@ -135,6 +137,12 @@ class FeatureFinder:
                 self.add(name, values)
             if name in self.features and self.features[name].kind is Kind.CATEGORICAL:
                 self.learn(name, texts_of(values))
+
+    @property
+    def beside(self) -> dict[str, Path]:
+        """What is read beside the features, and where it stands."""
+        asked = {PREDICTION: (self.predicted, self.fields.prediction), LABELLED: (self.labelled, self.fields.label)}
+        return {name: path for name, (wanted, path) in asked.items() if wanted}
 
     def add(self, name: str, values: Collection[object], known: Kind | None = None) -> None:
         """Take a feature with its first values, unless it is none. `known` is its kind where more than these tell it."""
@@ -166,7 +174,9 @@ class FeatureFinder:
             )
 
     def kind_asked(self, name: str) -> Kind | None:
-        """The kind that was asked for: by the name itself, else by the last pattern."""
+        """The kind that was asked for: by the name itself, else by the last pattern. Labels are texts until it is known what they are the truth of."""
+        if name == LABELLED:
+            return Kind.CATEGORICAL
         matching = [kind for pattern, kind in self.kinds.items() if fnmatchcase(name, pattern)]
         return self.kinds.get(name) or (matching[-1] if matching else None)
 
@@ -182,9 +192,9 @@ class FeatureFinder:
             return "nested"
         if name in self.without or any(fnmatchcase(name, pattern) for pattern in self.without):
             return "named in --exclude"
-        if self.only is not None and name not in {*self.only, PREDICTION}:
+        if self.only is not None and name not in {*self.only, *self.beside}:
             return "not among --columns"
-        return None if self.only is not None or name in {*self.kinds, PREDICTION} else self._no_input(name, values)
+        return None if self.only is not None or name in {*self.kinds, *self.beside} else self._no_input(name, values)
 
     def _no_input(self, name: str, values: Collection[object]) -> str | None:
         """Why it is no input of a model, by its name or its values."""
@@ -219,14 +229,16 @@ class FeatureFinder:
 
     @property
     def predicted_inside(self) -> set[str]:
-        """The name of the prediction among the features, where it stands there: it is no input beside."""
-        path, inside = self.fields.prediction, self.fields.features
-        return {path[-1]} if self.predicted and inside and path[:-1] == inside else set()
+        """The names of the prediction, and of what came true, among the features, where they stand there: they are no input beside."""
+        paths = [*([self.fields.prediction] if self.predicted else []), self.fields.label, self.fields.weight]
+        return {path[-1] for path in paths if path and self.fields.features and path[:-1] == self.fields.features}
 
     @property
     def envelope(self) -> set[str]:
         """Keys of the message that are no features where features are the message itself."""
-        paths = [*self.fields.envelope.values(), self.fields.prediction, self.identifier, self.fields.group]
+        fields = self.fields
+        beside = fields.prediction, fields.group, fields.label, fields.weight
+        paths = [*fields.envelope.values(), *beside, self.identifier]
         return {path[0] for path in paths if path}
 
 

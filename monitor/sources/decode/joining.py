@@ -13,12 +13,20 @@ from detectors.features import Floats
 from detectors.performance.binary import two_labels
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
-from monitor.sources.formats.fields import PREDICTION, CategoryTable, FieldMap, JoinedFields, Path, SeriesFields
+from monitor.sources.formats.fields import (
+    LABELLED,
+    PREDICTION,
+    CategoryTable,
+    FieldMap,
+    JoinedFields,
+    Path,
+    SeriesFields,
+)
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
 
-SCORE, LABELLED, WEIGHT = "__score__", "__label__", "__weight__"  # columns beside those of a reference
+SCORE, WEIGHT = "__score__", "__weight__"  # columns beside those of a reference
 ID_MISSING, UNKNOWN, INVALID, WEIGHT_INVALID = "id_missing", "label_unknown", "label_invalid", "weight_invalid"
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
 UNUSABLE = "number_as_text", "wrong_type", "non_finite"  # reasons of what is there
@@ -40,11 +48,14 @@ def label_fields(truth: Truth, fields: FieldMap) -> JoinedFields:
 def prediction_fields(truth: Truth, fields: FieldMap, names: Sequence[str]) -> JoinedFields:
     """The columns of a prediction and of the label inside it, beside those of a reference that has these features."""
     joined = label_fields(truth, fields)
+    if truth.scored and fields.scores:
+        of_classes = tuple((f"{SCORE} {name}", (*fields.scores, name)) for name in truth.classes)
+        joined = replace(joined, numeric=(*of_classes, *joined.numeric), scores=(len(of_classes), 0))
     if PREDICTION in names:
         return joined
     if truth.task == MULTICLASS:
         categorical = (SCORE, fields.prediction, truth.classes), *joined.categorical
-        return replace(joined, categorical=categorical, scores=(0, 1))
+        return replace(joined, categorical=categorical, scores=(joined.scores[0], 1))
     return replace(joined, numeric=((SCORE, fields.prediction), *joined.numeric), scores=(1, 0))
 
 
@@ -132,6 +143,10 @@ class PredictionColumns:
         self._number = numeric.index(name) if name in numeric else None
         self._class = categorical.index(name) if name in categorical else None
         self._by_code = None if self._class is None else meanings(truth, series.tables[self._class].categories)
+        scores = [
+            place for place, each in enumerate(numeric) if each.startswith(f"{SCORE} ") and place >= series.own[0]
+        ]
+        self._scores = slice(scores[0], scores[-1] + 1) if scores else None
 
     def batch(self, part: SeriesRows, counts: DecodeCounts) -> JoinBatch:
         """The rows that have an id; labels that are none of ours are counted."""
@@ -159,6 +174,21 @@ class PredictionColumns:
 
     def values(self, part: SeriesRows) -> Floats:
         """The prediction of each row as a number; NaN where there is none."""
+        said = self._said(part)
+        return said if self._scores is None else self._truth.with_scores(said, self._scores_of(part, self._scores))
+
+    def _scores_of(self, part: SeriesRows, columns: slice) -> Floats:
+        """The scores of each row by class, float64[n, K]. Those in a list are read from their messages again."""
+        scores = part.numeric[:, columns]
+        if self._truth.listed:
+            scores = scores.copy()
+            for place in np.flatnonzero(np.isnan(scores).all(axis=1)).tolist():
+                [held] = part.look(place, [self._series.fields.scores])
+                if isinstance(held, list) and len(held) == scores.shape[1]:
+                    scores[place] = [each if type(each) in (int, float) else np.nan for each in held]
+        return scores
+
+    def _said(self, part: SeriesRows) -> Floats:
         if self._number is not None:
             numbers = np.where(np.isinf(part.numeric[:, self._number]), np.nan, part.numeric[:, self._number])
             return self._coded(numbers) if self._truth.task == MULTICLASS else numbers

@@ -20,7 +20,7 @@ from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, R
 from monitor.sources.decode.mapping import Timer, event_times, map_rows
 from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
-from monitor.sources.formats.fields import FeatureSlots, FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.fields import FeatureSlots, FieldMap, JoinedFields, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import dig
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.sources.formats.values import LATEST_NANOS
@@ -45,14 +45,22 @@ class LabelDecoder(TopicDecoder):
         tolerance: Nanos = TOLERANCE,
     ) -> None:
         held = [
-            SeriesFields(SeriesKey(model, ANY_VERSION), FeatureSlots(()), fields, label_fields(truth, fields))
+            SeriesFields(SeriesKey(model, ANY_VERSION), FeatureSlots(()), fields, self.fields_of(truth, fields))
             for model, truth in truths.items()
         ]
         super().__init__(topic, held, fields, max_future, form, tolerance=tolerance)
         self.readers[-1] = LabelReader(self.format, self._holds)
         self._versions = series
         self._recorded = 0  # rows on record that were read
-        self._columns = {each.key.model: LabelColumns(each, truths[each.key.model]) for each in held}
+        self._columns = {each.key.model: self.columns_of(each, truths[each.key.model]) for each in held}
+
+    def fields_of(self, truth: Truth, fields: FieldMap) -> JoinedFields:
+        """The columns of a label."""
+        return label_fields(truth, fields)
+
+    def columns_of(self, series: SeriesFields, truth: Truth) -> LabelColumns:
+        """What reads them."""
+        return LabelColumns(series, truth)
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""

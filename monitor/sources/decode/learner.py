@@ -18,7 +18,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import Rows, SeriesRows
-from monitor.sources.formats.fields import FieldMap, Path, SeriesFields
+from monitor.sources.formats.fields import FieldMap, JoinedFields, Path, SeriesFields
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, category
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 
@@ -36,6 +36,7 @@ class EventColumns:
     A code below MISSING is a text of `others[feature]`: -2 the first.
     `narrow` is the type of those numbers that a table holds in less precision: a reference is of what they are written as.
     `groups` uint64[n] are hashes of what rows belong to, 0 where one belongs to nothing; None where the mapping names none.
+    `ids` uint64[n, 2] are hashes of the rows' ids, 0 where one has none; None where nothing is joined.
     """
 
     times: NDArray[np.int64]
@@ -44,13 +45,14 @@ class EventColumns:
     others: Mapping[str, Sequence[str]]
     narrow: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
     groups: NDArray[np.uint64] | None = None
+    ids: NDArray[np.uint64] | None = None
 
     def where(self, which: NDArray[np.bool_]) -> "EventColumns":
         """Some rows."""
         numbers = {name: column[which] for name, column in self.numbers.items()}
         codes = {name: column[which] for name, column in self.codes.items()}
-        groups = None if self.groups is None else self.groups[which]
-        return replace(self, times=self.times[which], numbers=numbers, codes=codes, groups=groups)
+        groups, ids = (None if held is None else held[which] for held in (self.groups, self.ids))
+        return replace(self, times=self.times[which], numbers=numbers, codes=codes, groups=groups, ids=ids)
 
     def continues(self, other: "EventColumns") -> bool:
         """Whether another's rows can stand below these: of the same columns, and no text that is known to one of them alone."""
@@ -59,6 +61,7 @@ class EventColumns:
             and self.codes.keys() == other.codes.keys()
             and self.narrow == other.narrow
             and (self.groups is None) is (other.groups is None)
+            and (self.ids is None) is (other.ids is None)
             and not any(self.others.values())
             and not any(other.others.values())
         )
@@ -66,9 +69,10 @@ class EventColumns:
     def columns(self, finder: FeatureFinder) -> dict[str, Column]:
         """By name, as a reference is fitted on them."""
         narrow = {name: self.numbers[name].astype(kind) for name, kind in self.narrow.items()}
-        return {**self.numbers, **narrow, **{name: self._coded(name, finder) for name in self.codes}}
+        return {**self.numbers, **narrow, **{name: self.coded(name, finder) for name in self.codes}}
 
-    def _coded(self, name: str, finder: FeatureFinder) -> Coded:
+    def coded(self, name: str, finder: FeatureFinder) -> Coded:
+        """A column of categories."""
         values = (*finder.features[name].texts, *reversed(self.others[name]), None)
         codes = self.codes[name]
         return Coded(values, np.where(codes < 0, codes + len(values), codes))
@@ -97,10 +101,14 @@ def _below_each_other(held: Sequence[EventColumns]) -> EventColumns:
         times=np.concatenate([each.times for each in held]),
         numbers={name: np.concatenate([each.numbers[name] for each in held]) for name in first.numbers},
         codes={name: np.concatenate([each.codes[name] for each in held]) for name in first.codes},
-        groups=None
-        if first.groups is None
-        else np.concatenate([each.groups for each in held if each.groups is not None]),
+        groups=_stacked([each.groups for each in held]),
+        ids=_stacked([each.ids for each in held]),
     )
+
+
+def _stacked(parts: Sequence[NDArray[np.uint64] | None]) -> NDArray[np.uint64] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None
 
 
 class LearningDecoder(TopicDecoder):
@@ -114,8 +122,11 @@ class LearningDecoder(TopicDecoder):
         fields: FieldMap,
         finder: FeatureFinder,
         form: str = "json",
+        *,
+        joined: bool = False,
     ) -> None:
         self._keys, self._ours, self._form = keys, ours, form
+        self._joins = JoinedFields() if joined else None  # then ids are kept: labels find their rows by them
         self.finder = finder
         self.counts: Counter[str] = Counter()  # events by outcome
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
@@ -130,7 +141,10 @@ class LearningDecoder(TopicDecoder):
     def _build(self, topic: str, fields: FieldMap) -> None:
         """Make the decoder for the features known by now."""
         layouts = {key: self.finder.layout if key == self._ours else NO_COLUMNS for key in self._keys}
-        series = [SeriesFields(key, layout, fields) for key, layout in layouts.items()]
+        series = [
+            SeriesFields(key, layout, fields, self._joins if key == self._ours else None)
+            for key, layout in layouts.items()
+        ]
         TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form)
         self._built = self.finder.known
 
@@ -206,7 +220,8 @@ class LearningDecoder(TopicDecoder):
             codes[name], others[name], count = self._codes(rows, at, path)
             if count >= REBUILT_FROM:
                 self.finder.learn(name, others[name])
-        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups)
+        ids = None if rows.ids is None or rows.more is None else np.column_stack([rows.ids, rows.more])
+        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups, ids)
 
     def _codes(self, rows: SeriesRows, column: int, path: Path) -> tuple[NDArray[np.int32], list[str], int]:
         """The codes of a column, the texts that have none, and how many rows were read again for them."""

@@ -16,6 +16,7 @@ Path = tuple[str, ...]
 """Keys, outermost first."""
 
 PREDICTION = "__prediction__"
+LABELLED = "__label__"  # what came true, where it stands among the columns of a series
 LATENCY, ERROR = "__latency__", "__error__"  # of the request that was answered with the prediction
 FINE, FAILED = 0, 1  # codes of errors
 NO_FAILURES = 100, 500  # the first status of a protocol such as HTTP, and the first that is a failure of the server
@@ -42,6 +43,7 @@ class FieldMap:
     latency: Path = ()
     latency_unit: float = 1.0
     error: Path = ()
+    scores: Path = ()
     fine: tuple[str, ...] = ()
     predicts: bool = True
     unit: Nanos = UNITS["ms"]
@@ -61,7 +63,7 @@ class FieldMap:
     @property
     def among_features(self) -> frozenset[str]:
         """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
-        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error
+        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error, self.scores
         mapped = (*own, *self.envelope.values())
         return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
 
@@ -77,7 +79,9 @@ class FieldMap:
 
     def feature_path(self, name: str) -> Path:
         """Where a column of the reference stands in the message."""
-        return self.prediction if name == PREDICTION else (*self.features, name)
+        if name == PREDICTION:
+            return self.prediction
+        return self.label if name == LABELLED and self.label else (*self.features, name)
 
 
 def _told(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,11 +170,15 @@ class FeatureSlots:
 
 @dataclass(frozen=True, slots=True)
 class JoinedFields:
-    """What of a message is joined with labels, beside the columns of a reference: columns and where they stand; of classes the texts too."""
+    """What of a message is joined with labels, beside the columns of a reference: columns and where they stand; of classes the texts too.
+
+    Not `spelled`: each text is a class of its own.
+    """
 
     numeric: tuple[tuple[str, Path], ...] = ()
     categorical: tuple[tuple[str, Path, tuple[str, ...]], ...] = ()
     scores: tuple[int, int] = (0, 0)  # how many of these, the first, are of predictions and not of labels
+    spelled: bool = True
 
 
 class SeriesFields:
@@ -205,7 +213,7 @@ class SeriesFields:
         if joined is not None:
             self.numeric += joined.numeric
             self.categorical += [(name, path) for name, path, _ in joined.categorical]
-            self.tables += [CategoryTable(classes) for _, _, classes in joined.categorical]
+            self.tables += [CategoryTable(classes, spelled=joined.spelled) for _, _, classes in joined.categorical]
         self.latency: int | None = None
         self.error: int | None = None  # their columns, among the numbers and among the categories
         if served:

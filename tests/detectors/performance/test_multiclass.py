@@ -114,11 +114,14 @@ def test_without_scores_there_is_no_top_and_the_reason() -> None:
 
 
 def test_rows_with_a_missing_score_count_but_for_the_top() -> None:
-    counts = counted(np.array([0, 1]), np.array([0, 0]), [[1, 2, 3, 4, np.nan], [1, 2, 3, 4, 5]])
+    """Three are looked at: with two nobody knows the third; with three what is not there is lower."""
+    scores = [[1, 2, np.nan, np.nan, np.inf], [np.nan, 2, 3, 4, np.nan], [np.nan, 2, 3, 4, np.nan]]
+    counts = counted(np.array([0, 1, 4]), np.array([0, 0, 0]), scores)
 
     assert counts.left_out == {"scores_missing": 1}
-    assert counts.metrics()["accuracy"].rows == 2
-    assert counts.metrics()["top_3_accuracy"].rows == 1
+    assert counts.metrics()["accuracy"].rows == 3
+    assert counts.metrics()["top_3_accuracy"].rows == 2
+    assert counts.metrics()["top_3_accuracy"].value == 0.5
 
 
 def test_a_class_that_never_occurs_has_no_metric_and_does_not_weigh() -> None:

@@ -449,3 +449,207 @@ def test_words_are_the_same_label_in_small_letters_and_in_capitals(
 
     assert found["performance"] == plain["performance"]
     assert found["labels"] == plain["labels"]
+
+
+def test_scores_of_classes_and_the_reference_s_labels_give_more_metrics(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    rng = seeded()
+    names = [f"c{k}" for k in range(6)]
+    reference = {"age": np.arange(300.0), "said": rng.choice(names, 300)}
+    Reference.fit(reference, prediction="said").save(home / "r.json")
+    fields = {"scores": "probabilities"}
+    configure(
+        home,
+        topics=[{"name": "predictions", "fields": fields}, {"name": "outcomes", "kind": "labels"}],
+        model={"performance": {"classes": names, "thresholds": {"top_3_accuracy": {"at_least": 0.2}}}},
+    )
+    events, _ = told()
+    labels, hits = [], []
+    for event in events:
+        scores = rng.random(6).round(2)
+        label = int(rng.integers(6))
+        event["probabilities"] = dict(zip(names, scores.tolist(), strict=True))
+        event["prediction"] = names[int(scores.argmax())]
+        labels.append({"id": event["id"], "ts": event["ts"], "model": "churn", "label": names[label]})
+        hits.append(label in sorted(range(6), key=lambda at: (scores[at], at))[-3:])
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+
+    [*_, of_age] = found["performance"]
+    for number, window in enumerate(of_age["judged"]):
+        metrics = {each["metric"]: each for each in window["metrics"]}
+        told_here = metrics["top_3_accuracy"]
+        assert told_here["value"] == pytest.approx(np.mean(hits[number * ROWS : (number + 1) * ROWS]), abs=1e-6)
+        assert told_here["lower"] < told_here["value"] < told_here["upper"] or told_here["value"] == 1
+        assert metrics["top_5_accuracy"]["value"] >= told_here["value"]
+
+
+@pytest.mark.parametrize(
+    ("performance", "words"),
+    [
+        ({"metrics": ["top_3_accuracy"]}, "'top_3_accuracy' is none of task binary"),
+        ({"metrics": ["r2_reference"], "task": "regression"}, "'r2_reference' needs a reference with labels"),
+        (
+            {"metrics": ["top_5_accuracy"], "task": "multiclass", "classes": ["1", "2"]},
+            "'top_5_accuracy' needs topics.fields.scores and more than 5 classes",
+        ),
+    ],
+)
+def test_a_metric_that_needs_more_says_what(
+    home: Path, capsys: Output, performance: dict[str, Any], words: str
+) -> None:
+    configure(home, model={"performance": performance})
+
+    assert main(["check", "--config", str(home / "driftd.yaml")]) == 2
+
+    assert words in capsys.readouterr().err
+
+
+def test_numbers_are_held_against_the_spread_of_the_reference_s_labels(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    rng = seeded()
+    said = rng.normal(50, 9, 400)
+    table = {"age": np.arange(400.0), "said": said, "true": said + rng.normal(2, 3, 400)}
+    Reference.fit(table, prediction="said", label="true").save(home / "r.json")
+    configure(home, model={"performance": {"thresholds": {"r2_reference": {"at_least": 0.5}}}})
+    events, _ = told()
+    labels = []
+    for event in events:
+        event["prediction"] = round(float(rng.normal(50, 9)), 2)
+        true = round(event["prediction"] + float(rng.normal(0, 3)), 2)
+        labels.append({"id": event["id"], "ts": event["ts"], "model": "churn", "label": true})
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+
+    [*_, of_age] = found["performance"]
+    centre = float(np.mean(table["true"]))
+    for number, window in enumerate(of_age["judged"]):
+        rows = slice(number * ROWS, (number + 1) * ROWS)
+        p = np.array([event["prediction"] for event in events[rows]])
+        y = np.array([label["label"] for label in labels[rows]])
+        metric = next(each for each in window["metrics"] if each["metric"] == "r2_reference")
+        assert metric["value"] == pytest.approx(1 - np.sum((p - y) ** 2) / np.sum((y - centre) ** 2), abs=1e-6)
+        assert metric["lower"] < metric["value"] < metric["upper"]
+
+
+def labelled_reference(home: Path, rng: np.random.Generator) -> Reference:
+    """Of scores that say with what chance the label is 1."""
+    scores = rng.random(4000)
+    table = {"age": np.arange(4000.0), "score": scores, "true": (rng.random(4000) < scores).astype(int)}
+    reference = Reference.fit(table, prediction="score", label="true")
+    reference.save(home / "r.json")
+    return reference
+
+
+def many_events(rng: np.random.Generator) -> list[dict[str, Any]]:
+    scores = rng.random(4 * HOURS * ROWS).round(3).tolist()
+    step = LENGTH // ROWS // 4
+    return [
+        {"id": f"r-{n}", "ts": BEGIN + n * step, "model": "churn", "features": {"age": 50.0}, "prediction": score}
+        for n, score in enumerate(scores)
+    ]
+
+
+def test_estimates_without_labels_are_those_of_the_library(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    rng = seeded()
+    reference, events = labelled_reference(home, rng), many_events(rng)
+    found = backtest(written(home, "e.jsonl", events))
+
+    assert found["performance"] is None
+    assert found["estimated"]["windows"] == len(found["estimated"]["judged"]) == HOURS
+    assert reference.performance is not None
+    estimator = reference.performance.estimator()
+    for number, window in enumerate(found["estimated"]["judged"]):
+        scores = [event["prediction"] for event in events[4 * ROWS * number : 4 * ROWS * (number + 1)]]
+        expected = estimator.estimate(scores)
+        assert (window["predictions"], window["outside"]) == (4 * ROWS, pytest.approx(expected.outside, abs=1e-6))
+        metrics = {each["metric"]: each for each in window["metrics"]}
+        accuracy = expected.metrics["accuracy"]
+        wanted = [accuracy.value, *accuracy.interval]  # type: ignore[union-attr, misc]
+        assert [metrics["accuracy"][key] for key in ("value", "lower", "upper")] == pytest.approx(wanted, abs=1e-6)
+        assert metrics["log_loss"]["because"] == "not estimated without labels"
+    assert f"estimated without labels, {HOURS} windows: accuracy 0." in found["said"]
+    report = (home / "out.html").read_text()
+    assert "Estimated without labels" in report
+    assert "Performance of churn/*, estimated without labels" in report
+
+
+def test_estimates_stand_beside_what_labels_said(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
+    """Labels are the contrary of what the reference's say: that is beyond chance."""
+    rng = seeded()
+    labelled_reference(home, rng)
+    events = many_events(rng)
+    labels = [
+        {"id": event["id"], "ts": event["ts"], "model": "churn", "label": int(rng.random() > event["prediction"])}
+        for event in events
+    ]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+
+    [*_, of_age] = found["performance"]
+    window = of_age["judged"][0]
+    [estimated] = [each for each in window["estimated"] if each["metric"] == "accuracy"]
+    [apart] = [each for each in window["difference"] if each["metric"] == "accuracy"]
+    assert apart["value"] == pytest.approx(accuracy(window) - estimated["value"], abs=2e-6)  # type: ignore[operator]
+    assert apart["beyond_chance"]
+    assert apart["upper"] < 0
+
+
+def test_where_nothing_can_be_estimated_the_reason_is_told(
+    home: Path, backtest: Callable[..., dict[str, Any]], capsys: Output
+) -> None:
+    """Windows of twenty predictions are too few; at a threshold that the reference has not counted nothing is told."""
+    labelled_reference(home, seeded())
+    events, _ = told()
+    found = backtest(written(home, "e.jsonl", events))
+
+    assert {each["because"] for each in found["estimated"]["judged"][0]["metrics"]} == {"20 predictions, fewer than 30"}
+    assert f"estimated without labels, {HOURS} windows: 20 predictions, fewer than 30" in found["said"]
+    configure(home, model={"performance": {"threshold": 0.123}})
+    assert main(["check", "--offline", "--config", str(home / "driftd.yaml")]) == 0
+    assert "estimated without labels: nothing, for the reference's labels were counted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_check_says_what_will_be_estimated(home: Path, capsys: Output, task: str) -> None:
+    rng = seeded()
+    numbers, classes = rng.normal(9, 5, 500), rng.choice(["a", "b"], 500)
+    said, true = {
+        "binary": (rng.random(500), (rng.random(500) < 0.5).astype(int)),
+        "multiclass": (classes, classes),
+        "regression": (numbers, numbers + rng.normal(size=500)),
+    }[task]
+    reference = Reference.fit({"age": np.arange(500.0), "y": said, "t": true}, prediction="y", label="t")
+    reference.save(home / "r.json")
+
+    assert main(["check", "--offline", "--config", str(home / "driftd.yaml")]) == 0
+    line = next(each for each in capsys.readouterr().out.splitlines() if "estimated without labels" in each)
+    assert "by 500 labels of the reference" in line
+    assert main(["check", "--offline", "--json", "--config", str(home / "driftd.yaml")]) == 0
+    found = json.loads(capsys.readouterr().out)["models"][0]["estimates"]
+    names = [each["metric"] for each in found["metrics"]]
+    usual = {"binary": "accuracy", "multiclass": "macro_f1", "regression": "rmse"}[task]
+    value = next(each["value"] for each in found["metrics"] if each["metric"] == usual)
+    assert reference.performance is not None
+    assert value == reference.performance.metrics()[usual].value  # type: ignore[union-attr]
+    left = {"binary": "brier", "multiclass": "", "regression": "r2_reference"}[task]
+    assert (left in found["not_estimated"]) is bool(left)
+    assert not set(names) & set(found["not_estimated"])
+
+
+@pytest.mark.parametrize("metric", ["top_3_accuracy", "r2_reference"])
+def test_what_the_reference_s_windows_do_not_say_is_not_watched(home: Path, capsys: Output, metric: str) -> None:
+    rng = seeded()
+    numbers, classes = rng.normal(50, 9, 400), rng.choice(list("abcdef"), 400)
+    said = numbers if metric == "r2_reference" else classes
+    table = {"age": np.arange(400.0), "said": said, "true": numbers + 1 if metric == "r2_reference" else classes}
+    Reference.fit(table, prediction="said", label="true").save(home / "r.json")
+    topics = [{"name": "predictions", "fields": {"scores": "scores"}}, {"name": "outcomes", "kind": "labels"}]
+    budget = {"alerting": {"false_alarms_per_month": 1}}
+    check = ["check", "--offline", "--config", str(home / "driftd.yaml")]
+
+    configure(home, topics=topics, model={"performance": {"metrics": [metric]}}, **budget)
+    assert main(check) == 0
+    assert f"{metric}: no chart" not in capsys.readouterr().out
+    configure(home, topics=topics, model={"performance": {"watch": [metric]}}, **budget)
+    assert main(check) == 2
+    assert f"{metric} is not known of the reference's own windows; give it one of thresholds" in capsys.readouterr().err

@@ -646,7 +646,7 @@ def test_labels_are_the_same_in_three_formats(train: Path, ending: str) -> None:
         (["--prediction", "score", "--label", "plan"], "label plan: no row has the positive label '1'; it holds "),
         (["--prediction", "score", "--label", "active", "--threshold", "2"], "threshold must be above 0 and at most 1"),
         (["--prediction", "score", "--label", "active", "--columns", "active"], "--columns: active is the --label"),
-        (["--config", "x.yaml", "--label", "active"], "--label: labels are read from tables of predictions and labels"),
+        (["--config", "x.yaml", "--label", "active"], "--label: the configuration says it, in topics.fields"),
     ],
 )
 def test_a_mistake_about_labels_is_one_line(train: Path, capsys: Output, options: list[str], words: str) -> None:

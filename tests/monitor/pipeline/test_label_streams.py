@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.pipeline import Pipeline
 from monitor.series.performance import PerformanceSpec
-from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, TOP, TOPS, Truth
 from monitor.stream.events import MicroBatch, Nanos, Partition
 from tests import definitions
 from tests.build import MINUTE, SECOND, at, make_spec, of
@@ -36,7 +37,9 @@ TRUTHS = (
     Truth(BINARY, threshold=0.5),
     Truth(BINARY, threshold=0.3),
     Truth(MULTICLASS, classes=("cat", "dog", "owl")),
+    Truth(MULTICLASS, classes=tuple("abcdefg"), scored=True),
     Truth(REGRESSION, ranges=(1.0, 2.0), quantile=0.9),
+    Truth(REGRESSION, reference_mean=1.2),
 )
 Event = Scored | Told
 Reference = Callable[[Any, Any], float]
@@ -82,13 +85,27 @@ def numbered(sent: list[Event]) -> list[Event]:
 def predicted(truth: Truth, chance: random.Random) -> float:
     if truth.task == BINARY:
         return chance.choice([round(chance.random(), 2), chance.random(), truth.threshold])
-    return float(chance.randrange(3)) if truth.task == MULTICLASS else chance.gauss(1.5, 1)
+    if truth.task == REGRESSION:
+        return chance.gauss(1.5, 1)
+    said = chance.randrange(len(truth.classes))
+    return with_scores(truth, said, chance) if truth.scored else float(said)
+
+
+SCORES: dict[float, tuple[int, list[float]]] = {}  # what was said, by what waits in its place
+
+
+def with_scores(truth: Truth, said: int, chance: random.Random) -> float:
+    """A class and scores, many of which are equal; it need not be the one with the highest."""
+    scores = [round(chance.random(), 1) for _ in truth.classes]
+    held = float(truth.with_scores(np.array([float(said)]), np.array([scores]))[0])
+    SCORES[held] = said, scores
+    return held
 
 
 def told(name: str, time: Nanos, truth: Truth, chance: random.Random) -> Told:
     """Mostly within a few minutes; some early, some when nobody waits any more, some taken back."""
     delay = chance.choice([chance.expovariate(1 / 120), -chance.uniform(0, 300), chance.uniform(0, 1200)])
-    label: float | None = {BINARY: chance.randrange(2), MULTICLASS: chance.randrange(3)}.get(
+    label: float | None = {BINARY: chance.randrange(2), MULTICLASS: chance.randrange(len(truth.classes) or 1)}.get(
         truth.task, chance.choice([0.0, 1.0, 2.5])
     )
     return Told(name, time + int(delay * SECOND), 0, None if chance.random() < 0.1 else float(label or 0))
@@ -139,6 +156,7 @@ def by_definition(truth: Truth) -> dict[str, Reference]:
             "weighted_f1": lambda y, p: sum(
                 np.mean(y == k) * f1 for k, f1 in definitions.f1_by_class(y, p, np.ones(len(y))).items()
             ),
+            **{TOP(k): _among_the_highest(k) for k in TOPS},
         }
     return {
         "bias": lambda y, p: float(np.mean(p - y)),
@@ -150,7 +168,18 @@ def by_definition(truth: Truth) -> dict[str, Reference]:
             np.mean(np.where(y > p, truth.quantile * (y - p), (1 - truth.quantile) * (p - y)))
         ),
         "r2": lambda y, p: definitions.r2(y, p, np.ones(len(y))),
+        "r2_reference": lambda y, p: float(1 - np.sum((p - y) ** 2) / np.sum((y - truth.reference_mean) ** 2)),
     }
+
+
+def _among_the_highest(k: int) -> Reference:
+    """Of equal scores that of the later class is the higher."""
+
+    def reference(labels: Any, tables: Any) -> float:
+        best = [sorted(range(len(row)), key=lambda at: (row[at], at))[-k:] for row in tables.tolist()]
+        return float(np.mean([label in few for label, few in zip(labels.tolist(), best, strict=True)]))
+
+    return reference
 
 
 def _of_scores(metric: Callable[..., float]) -> Reference:
@@ -193,6 +222,7 @@ def by_scikit_learn(truth: Truth) -> dict[str, Reference]:
             "accuracy": theirs.accuracy_score,
             "macro_f1": lambda y, p: theirs.f1_score(y, p, average="macro"),
             "weighted_f1": lambda y, p: theirs.f1_score(y, p, average="weighted"),
+            **{TOP(k): partial(theirs.top_k_accuracy_score, k=k, labels=range(len(truth.classes))) for k in TOPS},
         }
     return {
         "mae": theirs.mean_absolute_error,
@@ -224,13 +254,17 @@ def wrong(fact: PerformanceJudged, stream: Stream) -> Iterator[str]:
         return
     dtype = np.float64 if stream.truth.task == REGRESSION else np.int64
     labels, scores = np.array([y for y, _ in known], dtype=dtype), np.array([p for _, p in known])
+    tables = scores
+    if stream.truth.scored:
+        tables, scores = np.array([SCORES[each][1] for each in scores]), np.array([SCORES[each][0] for each in scores])
     if stream.truth.task == MULTICLASS:
         scores = scores.astype(np.int64)
     for metric in fact.metrics:
-        yield from compared(metric, by_definition(stream.truth)[metric.name], labels, scores, absent_too=True)
+        said = tables if metric.name in map(TOP, TOPS) else scores
+        yield from compared(metric, by_definition(stream.truth)[metric.name], labels, said, absent_too=True)
         for name, reference in by_scikit_learn(stream.truth).items():
             if name == metric.name:
-                yield from compared(metric, reference, labels, scores, absent_too=False)
+                yield from compared(metric, reference, labels, said, absent_too=False)
 
 
 def compared(metric: MetricTold, reference: Reference, labels: Any, scores: Any, *, absent_too: bool) -> Iterator[str]:

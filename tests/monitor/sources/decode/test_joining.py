@@ -10,7 +10,7 @@ import pytest
 from detectors import Reference
 from detectors.sketches.identity import SECOND, hashed, wide_hashes_of
 from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
-from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
+from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth, unpacked
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
@@ -18,6 +18,7 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.events import MINUTE, JoinBatch, SeriesKey
 from tests.build import of
+from tests.charted import seeded
 from tests.fakes import NOON
 
 KEYS = [SeriesKey("churn", "1"), SeriesKey("fraud", "*")]
@@ -225,3 +226,70 @@ def test_what_becomes_of_a_label_is_explained_as_it_is_counted(said: dict[str, A
 
     assert verdict.reason == why
     assert [fact.reason for fact in facts if isinstance(fact, EventsRejected)] == ([] if why is None else [why])
+
+
+SIX = tuple("abcdef")
+LISTED = Truth(MULTICLASS, classes=SIX, scored=True, listed=True)
+
+
+@pytest.mark.parametrize("skipped", range(3))
+def test_scores_of_classes_come_as_a_mapping_or_a_list_and_the_highest_wait(skipped: int) -> None:
+    """In a mapping some may be left out; of a list, of another length or with something else, nobody knows which is whose."""
+    given: list[Any] = [
+        {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.1, "e": 0.1, "f": 0.2},
+        [0.1, 0.2, 0.3, 0.1, 0.1, 0.2],
+        {"b": 5, "f": 3, "a": 2, "c": 1, "d": 0, "other": 9},
+        {"a": 0.9, "b": 0.1},
+        {"a": "0.9", "b": None, "c": 1, "d": 2, "e": 3, "f": 4},
+        [0.1, 0.2],
+        [0.1, 0.2, 0.3, 0.1, None, "0.2"],
+        "a",
+        None,
+    ]
+    fields = FieldMap(scores=("output", "scores"))
+    each = decoder(KEYS[0], fields=fields, truth=LISTED)
+    each.readers = each.readers[skipped:]
+    values = [event(number, "c", output={"scores": scores}) for number, scores in enumerate(given)]
+    decoded = each.decode(records(values), NOON)
+
+    rows = np.concatenate([join.predictions for join in decoded.joins])
+    high, _ = wide_hashes_of(np.arange(len(given)).astype(object), len(given))
+    classes, codes = unpacked(rows["value"][[int(np.flatnonzero(rows["high"] == one)[0]) for one in high]])
+    assert rows.dtype.itemsize == 32
+    assert classes.tolist() == [2.0] * len(given)
+    best = ["".join(SIX[code] for code in row) if row[0] >= 0 else None for row in codes.tolist()]
+    assert best == ["cfbed", "cfbed", "bfacd", None, None, None, None, None, None]
+    assert {batch.numeric.shape[1] for batch in decoded.batches} == {1}
+
+
+def test_a_list_of_scores_needs_classes_that_say_whose_they_are() -> None:
+    fields, truth = FieldMap(scores=("scores",)), replace(LISTED, listed=False)
+    decoded = decoder(KEYS[0], fields=fields, truth=truth).decode(
+        records([event(1, "c", scores=[1, 2, 3, 4, 5, 6])]), NOON
+    )
+
+    assert unpacked(decoded.joins[0].predictions["value"])[1].tolist() == [[-1] * 5]
+
+
+def test_a_class_that_is_none_has_no_scores_either() -> None:
+    fields = FieldMap(scores=("scores",))
+    values = [event(at, said, scores=dict.fromkeys(SIX, 1)) for at, said in enumerate(["c", "yak", None])]
+    decoded = decoder(KEYS[0], fields=fields, truth=LISTED).decode(records(values), NOON)
+
+    classes, codes = unpacked(np.concatenate([join.predictions["value"] for join in decoded.joins]))
+    assert sorted(classes[~np.isnan(classes)].tolist()) == [2.0, 6.0]
+    assert sorted((codes >= 0).all(axis=1).tolist()) == [False, False, True]
+
+
+@pytest.mark.parametrize("many", [4, 6, 256])
+def test_what_waits_has_the_very_codes(many: int) -> None:
+    truth = Truth(MULTICLASS, classes=tuple(map(str, range(many))), scored=True)
+    rng = seeded()
+    said, scores = rng.integers(0, many, 500).astype(np.float64), rng.random((500, many)).round(2)
+
+    classes, codes = unpacked(truth.with_scores(said, scores))
+
+    depth = 3 if many == 4 else 5
+    order = np.array([sorted(range(many), key=lambda at: (row[at], at))[::-1][:depth] for row in scores])
+    assert classes.tolist() == said.tolist()
+    assert codes[:, :depth].tolist() == order.tolist()
