@@ -4,6 +4,7 @@ Each metric has judges: an absolute threshold, a chart against the reference's l
 one that was counted are passed over; windows of few labels are counted together until they hold enough.
 """
 
+import math
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_PERFORMANCE
 from monitor.alerting.episodes import OPEN, Evidence, worst
 from monitor.alerting.metrics import JudgedBy, MetricEvidence, metric_feature
-from monitor.alerting.rules import Severity
+from monitor.alerting.severity import worst_severity
 from monitor.facts import AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.incident import IncidentAlert, SavedIncident
@@ -169,11 +170,21 @@ class PerformanceDecision:
 
     def _follow(self, window: Judged) -> list[Fact]:
         self._window = WindowSpan(window.span.start, window.span.end, window.labelled)
-        settled = self._settle(window.span)
+        moved = self._moved(window.span) + self._settle(window.span)
         evidence = self._evidence(window)
         since, states = self._standing()
         episodes = self.alert.incident.follow(since, evidence, window.span, states)
-        return [*settled, *self.alert.told(episodes, self._window)]
+        return [*moved, *self.alert.told(episodes, self._window)]
+
+    def _moved(self, at: Span) -> list[LevelChanged]:
+        """What has left its level; how it was told there says nothing of what comes."""
+        steps = {judge.spec.metric: judge.step for judge in self.judges if judge.step is not None}
+        for judge in self.judges:
+            judge.step = None
+        held = {judge.spec.metric for judge in self.judges if judge.level.shift}
+        names = {metric_feature(metric): step for metric, step in steps.items() if metric not in held}
+        self.alert.incident.forget(names)
+        return [LevelChanged(self._key, at.end, name, step) for name, step in names.items()]
 
     def _settle(self, at: Span) -> list[LevelChanged]:
         """Hold what has stayed worse than the reference for long to what it has become, unless a threshold is broken."""
@@ -181,23 +192,42 @@ class PerformanceDecision:
         for metric, judges in self._active().items():
             absolute = any(each.spec.source is JudgedBy.THRESHOLD for each in judges)
             if not absolute and any(each.settles(at, self.spec.settle_ns) for each in judges):
-                names += [metric_feature(metric)] if _accepted(judges, None) else []
+                names += [metric_feature(metric)] if self._hold(metric, None) else []
         self.alert.incident.settle(names)
+        self.alert.incident.forget(names)
         return [LevelChanged(self._key, at.end, name, LevelStep.SETTLED) for name in names]
+
+    def _hold(self, metric: str, until: Nanos | None) -> bool:
+        """Hold a metric to what it has become, for all who compare it with the reference; whether it was off is returned."""
+        relative = [
+            each for each in self.judges if each.spec.metric == metric and each.spec.source is not JudgedBy.THRESHOLD
+        ]
+        held = False
+        for at_least in (True, False):  # bias may be wrong either way
+            side = [each for each in relative if each.spec.bound.at_least is at_least]
+            off = [each for each in side if each.is_off]
+            if off:
+                seen = max(
+                    off, key=lambda each: (each.alert.state in OPEN, each.growth.run.windows > 0, each.score)
+                ).seen
+                for each in side:
+                    each.hold(seen, until)
+            held = held or bool(off)
+        return held
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
         """Take these metrics, all where none is named, as they are for how they should be; thresholds stand."""
         names = [
             metric_feature(metric)
             for metric in dict.fromkeys(each.spec.metric for each in self.judges)
-            if (not features or metric_feature(metric) in features)
-            and _accepted([each for each in self.judges if each.spec.metric == metric], until)
+            if (not features or metric_feature(metric) in features) and self._hold(metric, until)
         ]
         if not names:
             return []
         self.changed = True
-        self.alert.incident.settle(names)
         over = set(names) - {metric_feature(metric) for metric in self._active()}
+        self.alert.incident.settle([name for name in names if name in over])
+        self.alert.incident.forget(over)
         episodes = self.alert.incident.without(over, Span(at, at))
         changes = [LevelChanged(self._key, at, name, LevelStep.ACCEPTED, until) for name in names]
         return [*changes, *self.alert.told(episodes, WindowSpan(at, at, 0))]
@@ -320,11 +350,6 @@ def forgotten(key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
     return alert.told(alert.incident.without(names, Span(window.start, window.end)), window)
 
 
-def _accepted(judges: Sequence[Judge], until: Nanos | None) -> list[Judge]:
-    """Those that now hold a metric to what it is."""
-    return [judge for judge in judges if judge.accept(until)]
-
-
 def _counted(truth: Truth, metric: str) -> Truth:
     """How rows are counted, as far as a metric depends on it."""
     costs = truth.costs if metric == MONEY else None
@@ -341,31 +366,31 @@ def _copied(counts: Any) -> Any:
 def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
     """What speaks for it that a metric is wrong: by the first of its judges that fires; which others do is said too."""
     first = firing[0]
-    spec, run = first.spec, first.evidence.run
-    low, high = run.interval
-    severities = [each.spec.severity or by_size(each) for each in firing]
+    spec, told = first.spec, min(firing, key=lambda each: each.growth.run.windows or math.inf)
+    seen = told.seen
+    low, high = seen.interval
     return Evidence(
         feature=metric_feature(spec.metric),
         detector=BY_PERFORMANCE.detector,
         score=first.score,
         threshold=1.0,
         pvalue=None,
-        rows=int(run.rows),
+        rows=int(seen.rows),
         chart=spec.source.value,
         since=min(since_of(each) for each in firing),
-        effect=run.value - spec.where - first.shift,
-        severity=Severity.CRITICAL if Severity.CRITICAL in severities else severities[0],
+        effect=seen.value - first.where,
+        severity=worst_severity(*(each.spec.severity or by_size(each) for each in firing)),
         grown=any(each.grown for each in firing),
         measured=MetricEvidence(
             metric=spec.metric,
-            value=run.value,
+            value=seen.value,
             lower=low,
             upper=high,
             bound=first.bound.value,
             at_least=spec.bound.at_least,
             by=tuple(each.spec.source for each in firing),
-            windows=run.windows,
+            windows=seen.windows,
             coverage=window.coverage,
-            usual=None if spec.usual is None else spec.usual + first.shift,
+            usual=None if spec.usual is None else spec.usual + first.level.shift,
         ),
     )

@@ -276,8 +276,8 @@ def test_what_is_open_stays_open_when_others_judge_too_or_the_budget_is_another(
     assert after.restore(before.changes(), alike=True) == []
     [still] = after.current()
     assert (still.state, still.since, still.evidence) == (told.state, told.since, told.evidence)
-    levels = {each.spec.name: each.shift for each in after.judges if each.spec.metric == "accuracy"}
-    assert levels == {each.spec.name: each.shift for each in before.judges}
+    levels = {each.spec.name: each.level.shift for each in after.judges if each.spec.metric == "accuracy"}
+    assert levels == {each.spec.name: each.level.shift for each in before.judges}
 
 
 def decision_of(home: Path, budget: float = 1.0, versions: Sequence[str] = (), **changes: Any) -> PerformanceDecision:
