@@ -1,6 +1,6 @@
 """What a metric is in the labelled windows of a reference: its middle, how much windows vary, and which loss they may have."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -79,26 +79,18 @@ class MetricReference:
         return (self.unit / self.error) ** 2
 
 
-def reference_windows(performance: ReferencePerformance, span_ns: int) -> list[AnyCounts]:
-    """Return the windows of a reference, so many together that none is shorter than `span_ns`, nor has fewer than 50 labelled rows."""
+def reference_windows(performance: ReferencePerformance, span_ns: int) -> Iterator[AnyCounts]:
+    """Yield the windows of a reference, so many together that none is shorter than `span_ns`, nor has fewer than 50 labelled rows."""
     times = max(1, -(-span_ns // max(performance.window_ns, 1)))
-    length = times * performance.window_ns
-    recent = zip(
-        performance.starts[-MOST_WINDOWS * times :].tolist(), performance.windows[-MOST_WINDOWS * times :], strict=True
-    )
-    found: list[AnyCounts] = []
+    length, many = times * performance.window_ns, MOST_WINDOWS * times
+    recent = zip(performance.starts[-many:].tolist(), performance.latest(many), strict=True)
     held: Any = None
     for _, together in groupby(recent, key=lambda each: each[0] // length):
         for _, counts in together:
-            held = _copied(counts) if held is None else _plus(held, counts)
+            held = counts if held is None else _plus(held, counts)
         if labelled_rows(held) >= FEWEST_ROWS:
-            found.append(held)
+            yield held
             held = None
-    return found
-
-
-def _copied(counts: Any) -> Any:
-    return _plus(type(counts).empty(counts.task), counts)
 
 
 def _plus(counts: Any, more: Any) -> Any:
