@@ -232,6 +232,14 @@ class PerformanceDecision:
         changes = [LevelChanged(self._key, at, name, LevelStep.ACCEPTED, until) for name in names]
         return [*changes, *self.alert.told(episodes, WindowSpan(at, at, 0))]
 
+    def thresholds(self, features: Collection[str]) -> list[str]:
+        """The thresholds of these metrics, all where none is named, in words: nobody accepts them away."""
+        return [
+            f"{each.spec.metric} at {'least' if each.spec.bound.at_least else 'most'} {each.spec.bound.value:g}"
+            for each in self.judges
+            if each.spec.source is JudgedBy.THRESHOLD and (not features or metric_feature(each.spec.metric) in features)
+        ]
+
     def _active(self) -> dict[str, list[Judge]]:
         """The judges that are not inactive, by metric."""
         found: dict[str, list[Judge]] = {}
