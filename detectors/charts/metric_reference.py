@@ -12,6 +12,7 @@ from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_variation import FEWEST, SURE, MetricVariation
 from detectors.performance.bounded import loss_of
 from detectors.performance.measured import Measured, Metric
+from detectors.performance.metrics import EstimatedPerformance
 from detectors.reference.labelled import AnyCounts, ReferencePerformance
 
 MEANS: Final = frozenset(
@@ -107,21 +108,29 @@ def labelled_rows(counts: Any) -> int:
     )
 
 
-def metric_references(
-    performance: ReferencePerformance, metrics: Sequence[str], span_ns: int, measure: Measure
-) -> dict[str, MetricReference]:
-    """Return what each metric is in a reference; without those of which too few windows say what is usual.
+def measured_windows(
+    performance: ReferencePerformance, span_ns: int, measure: Measure, estimator: Any = None
+) -> list[tuple[Mapping[str, Metric], EstimatedPerformance | None]]:
+    """Return the metrics of the windows of a reference, and what `estimator` expects of their predictions; None where there is none.
 
     `measure`: from counts to metrics.
     """
-    windows = [measure(counts) for counts in reference_windows(performance, span_ns)]
+    return [
+        (measure(counts), None if estimator is None else estimator.estimate(counts))
+        for counts in reference_windows(performance, span_ns)
+    ]
+
+
+def metric_references(
+    windows: Sequence[Mapping[str, Metric]], metrics: Sequence[str], *, weighted: bool
+) -> dict[str, MetricReference]:
+    """Return what each metric is in the windows of a reference; without those of which too few windows say what is usual."""
     found: dict[str, MetricReference] = {}
     for metric in metrics:
         known = [each for each in (one[metric] for one in windows) if isinstance(each, Measured)]
         certain = any(one.standard_error for one in known)
         if certain and len(known) >= FEWEST:
-            own = performance.total.task.weighted or metric not in MEANS
-            reference = MetricReference.of(known, own_error=own)
+            reference = MetricReference.of(known, own_error=weighted or metric not in MEANS)
             found |= {metric: reference} if reference.variation.enough else {}
     return found
 

@@ -1,19 +1,23 @@
 """Whether a model has become worse: windows judged for the last time in, an incident of kind `performance` out.
 
-Each metric has judges: an absolute threshold, a chart against the reference's labelled windows, an e-detector. Windows that overlap
+Each metric has judges: an absolute threshold, a chart against the reference's labelled windows, an e-detector, and a chart of what labels say less what
+was to be expected of the same predictions. Windows that overlap
 one that was counted are passed over; windows of few labels are counted together until they hold enough.
 """
 
 import math
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import msgspec
 
 from detectors.charts import IncidentKind, LevelStep
-from detectors.performance import Measured
+from detectors.charts.metric_bounds import Pooled
+from detectors.charts.metric_difference import as_measured, difference
+from detectors.performance import Measured, Metric
 from detectors.performance.bounded import loss_of
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_PERFORMANCE
@@ -22,6 +26,7 @@ from monitor.alerting.metrics import JudgedBy, MetricEvidence, metric_feature
 from monitor.alerting.severity import worst_severity
 from monitor.facts import AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset, WindowSpan
 from monitor.series.alerts import Teller
+from monitor.series.estimating import EstimateSpec
 from monitor.series.incident import IncidentAlert, SavedIncident
 from monitor.series.judged import measured
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
@@ -43,6 +48,7 @@ class DecisionSpec:
     reference: str  # its hash
     span: Nanos = 0
     settle_ns: Nanos = DAY * 7  # after which a metric that stays worse than the reference's is how it is
+    expected: EstimateSpec | None = None  # what tells by predictions alone what labelled rows are worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class Bench:
     judges: list[Judge]
     truth: Truth
     span: Nanos = 0
+    expected: EstimateSpec | None = None
     held: Judged | None = None  # what is counted together so far
 
     def take(self, window: Judged) -> Judged | None:
@@ -114,9 +121,24 @@ class Bench:
         metrics = measured(self.truth, window.counts)
         for judge in self.judges:
             metric = metrics[judge.spec.metric]
+            if judge.spec.source is JudgedBy.DIFFERENCE:
+                continue
             if isinstance(metric, Measured):
                 judge.take(metric, loss_of(window.counts, judge.spec.metric), window.span)
+        self._compare(metrics, window)
         return window
+
+    def _compare(self, metrics: Mapping[str, Metric], window: Judged) -> None:
+        """Let charts of the difference take what labels say of a window less what is expected of its predictions."""
+        judges = [each for each in self.judges if each.spec.source is JudgedBy.DIFFERENCE]
+        if not judges or self.expected is None:
+            return
+        expected = self.expected.estimator.estimate(window.counts)
+        for judge in judges:
+            metric = metrics[judge.spec.metric]
+            apart = difference(metric, expected, judge.spec.metric)
+            if apart is not None and isinstance(metric, Measured):
+                judge.take(as_measured(apart, judge.spec.shared), None, window.span, metric)
 
     def _gather(self, at: Nanos | None) -> None:
         """Labels came, too few yet to say anything."""
@@ -136,7 +158,7 @@ class PerformanceDecision:
         self._counted_until: Nanos | None = None
         absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
         relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
-        benches = Bench(absolute, truth), Bench(relative, truth, spec.span)
+        benches = Bench(absolute, truth), Bench(relative, truth, spec.span, spec.expected)
         self._benches = [each for each in benches if each.judges]
         self._window: WindowSpan | None = None
         self.changed = True  # since it was last written
@@ -203,8 +225,8 @@ class PerformanceDecision:
             each for each in self.judges if each.spec.metric == metric and each.spec.source is not JudgedBy.THRESHOLD
         ]
         held = False
-        for at_least in (True, False):  # bias may be wrong either way
-            side = [each for each in relative if each.spec.bound.at_least is at_least]
+        for at_least, of_difference in product((True, False), repeat=2):  # bias may be wrong either way
+            side = [each for each in relative if _held_against(each) == (at_least, of_difference)]
             off = [each for each in side if each.is_off]
             if off:
                 seen = max(
@@ -358,6 +380,11 @@ def forgotten(key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
     return alert.told(alert.incident.without(names, Span(window.start, window.end)), window)
 
 
+def _held_against(judge: Judge) -> tuple[bool, bool]:
+    """Which side is wrong, and whether it is of a difference: of those that are alike the levels are."""
+    return judge.spec.bound.at_least, judge.spec.source is JudgedBy.DIFFERENCE
+
+
 def _counted(truth: Truth, metric: str) -> Truth:
     """How rows are counted, as far as a metric depends on it."""
     costs = truth.costs if metric == MONEY else None
@@ -374,31 +401,42 @@ def _copied(counts: Any) -> Any:
 def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
     """What speaks for it that a metric is wrong: by the first of its judges that fires; which others do is said too."""
     first = firing[0]
-    spec, told = first.spec, min(firing, key=lambda each: each.growth.run.windows or math.inf)
-    seen = told.seen
-    low, high = seen.interval
+    alike = [each for each in firing if _held_against(each)[1] is _held_against(first)[1]]
+    seen = min(alike, key=lambda each: each.growth.run.windows or math.inf).seen
     return Evidence(
-        feature=metric_feature(spec.metric),
+        feature=metric_feature(first.spec.metric),
         detector=BY_PERFORMANCE.detector,
         score=first.score,
         threshold=1.0,
         pvalue=None,
         rows=int(seen.rows),
-        chart=spec.source.value,
+        chart=first.spec.source.value,
         since=min(since_of(each) for each in firing),
         effect=seen.value - first.where,
         severity=worst_severity(*(each.spec.severity or by_size(each) for each in firing)),
         grown=any(each.grown for each in firing),
-        measured=MetricEvidence(
-            metric=spec.metric,
-            value=seen.value,
-            lower=low,
-            upper=high,
-            bound=first.bound.value,
-            at_least=spec.bound.at_least,
-            by=tuple(each.spec.source for each in firing),
-            windows=seen.windows,
-            coverage=window.coverage,
-            usual=None if spec.usual is None else spec.usual + first.level.shift,
-        ),
+        measured=_measured_of(firing, seen, window.coverage),
+    )
+
+
+def _measured_of(firing: Sequence[Judge], seen: Pooled, coverage: float) -> MetricEvidence:
+    """The metric itself, what it is held against, and what was expected of it where the difference fires."""
+    first, spec, bound = firing[0], firing[0].spec, firing[0].bound.value
+    apart = next((each for each in firing if each.spec.source is JudgedBy.DIFFERENCE), None)
+    expected = None if apart is None else apart.realised.value - apart.seen.value
+    usual = None if spec.usual is None else spec.usual + first.level.shift
+    if first is apart and expected is not None:
+        seen, usual, bound = first.realised, None, expected + bound
+    return MetricEvidence(
+        metric=spec.metric,
+        value=seen.value,
+        lower=seen.interval[0],
+        upper=seen.interval[1],
+        bound=bound,
+        at_least=spec.bound.at_least,
+        by=tuple(each.spec.source for each in firing),
+        windows=seen.windows,
+        coverage=coverage,
+        usual=usual,
+        expected=expected,
     )

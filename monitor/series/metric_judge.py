@@ -40,6 +40,7 @@ class MetricJudge:
     severity: Severity | None = Severity.CRITICAL
     usual: float | None = None
     notable: float = 0.02
+    shared: float = 0.0  # of a difference: the standard error that all windows have together
 
     @property
     def name(self) -> str:
@@ -88,6 +89,7 @@ class SavedJudge(msgspec.Struct):
     heard: Nanos | None = None
     level: MetricLevel = MetricLevel()  # before there were any `shift` alone said it
     growth: Growth = Growth()
+    realised: Pooled = Pooled()
 
 
 class Judge:
@@ -114,6 +116,7 @@ class Judge:
         self.since: Nanos | None = None  # end of the first window of the run
         self.told = 0.0  # how far beyond the bound it was, when that was told last
         self.growth, self.grown = Growth(), False
+        self.realised = Pooled()  # of a difference: the metric itself since it began, or since it became much worse
 
     @property
     def bound(self) -> MetricBound:
@@ -170,8 +173,8 @@ class Judge:
         since = self.since if self.growth.at is None else self.growth.at
         return not absolute and self.alert.state is AlertState.FIRING and at.end - (since or at.end) >= after
 
-    def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
-        """Take one more window."""
+    def take(self, metric: Measured, loss: LossSum | None, at: Span, realised: Measured | None = None) -> None:
+        """Take one more window; `realised`: the metric itself, where `metric` is a difference of it."""
         self._move(metric, at)
         self.heard = at.end
         open_before = self.alert.state in OPEN
@@ -184,6 +187,9 @@ class Judge:
         elif open_before:
             self.evidence = self.evidence.forgotten()
             self._end()
+        if realised is not None:
+            begins = self.evidence.run.windows == 1 or self.grown
+            self.realised = (Pooled() if begins else self.realised).plus(realised)
 
     def _move(self, metric: Measured, at: Span) -> None:
         """Leave the level when its time is over, or for what is better, as long as nothing is wrong."""
@@ -260,6 +266,7 @@ class Judge:
             self.heard,
             self.level,
             self.growth,
+            self.realised,
         )
 
     def restore(self, saved: SavedJudge) -> None:
@@ -268,6 +275,7 @@ class Judge:
         self.evidence = saved.bound or saved.bets or self.evidence
         self.level = replace(saved.level, shift=saved.shift)
         self.until, self.recovery, self.heard, self.growth = saved.until, saved.recovery, saved.heard, saved.growth
+        self.realised = saved.realised
 
 
 def since_of(judge: Judge) -> Nanos:

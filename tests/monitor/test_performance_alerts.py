@@ -178,7 +178,9 @@ def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, start
     )
     [alert] = [each for each in here.get("/api/v1/alerts") if each["rule"] == "performance"]
     measured = alert["evidence"][0]["performance"]
-    assert set(measured["by"]) == {"chart", "e-detector"}
+    assert set(measured["by"]) == {"chart", "e-detector", "difference"}
+    assert measured["expected"] == pytest.approx(0.9, abs=0.03)
+    assert feature["words"].endswith(" was to be expected of these, concept drift")
     assert measured["reference"] == pytest.approx(0.9, abs=0.03)
 
 
@@ -240,7 +242,7 @@ def test_an_incident_that_was_slight_is_critical_everywhere_once_it_is(
     home: Path, started: list[LabelledDaemon]
 ) -> None:
     labelled_reference(home, rows=1000)
-    slightly = round(1000 * (decision_of(home).judges[-1].spec.where - 0.0185))
+    slightly = round(1000 * (decision_of(home).judges[1].spec.where - 0.0185))
     here = LabelledDaemon(
         home, {PREDICTIONS: [], LABELS: []}, models=[MODEL | {"performance": {"watch": ["accuracy"]}}]
     )
@@ -270,6 +272,7 @@ def test_check_says_who_judges_what_and_what_the_reference_says_too_little_of(ho
     assert [line.rpartition(" by ")[2] for line in said if line.startswith("accuracy")][1:] == [
         "a chart against the reference",
         "the e-detector",
+        "a chart of the difference from what was expected",
     ]
 
     labelled_reference(home, minutes=20)

@@ -12,10 +12,12 @@ import pytest
 from detectors import BinaryCounts, BinaryTask
 from detectors.charts import LevelStep
 from detectors.charts.metric_bounds import MetricBound
+from detectors.charts.metric_difference import difference_references
 from detectors.charts.metric_reference import MetricReference
 from detectors.charts.metric_variation import MetricVariation
 from detectors.performance import Measured
 from detectors.performance.bounded import LossSum
+from detectors.performance.estimated_scores import ScoreEstimator
 from detectors.performance.intervals import wilson
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import OPEN
@@ -24,10 +26,12 @@ from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset
 from monitor.series.deciding import DecisionSpec, PerformanceDecision
+from monitor.series.estimating import EstimateSpec
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size
 from monitor.series.records import Entry, Record, owned
 from monitor.series.truth import BINARY, Truth
-from monitor.settings.judges import notable
+from monitor.settings.judges import _by_difference, notable
+from monitor.stream.events import DAY
 from monitor.targets.payloads import Sender, notices
 from tests.build import KEY, MINUTE, REFERENCE, at, of, stored
 from tests.charted import seeded
@@ -656,3 +660,97 @@ def test_a_view_that_is_killed_at_any_save_says_what_one_says_that_never_stopped
 
     assert facts[0] == facts[1]
     assert changes(facts[0])[0].opened
+
+
+# --- what labels say less what was expected -----------------------------------------------------------------------
+
+
+def drawn(rng: np.random.Generator, rows: int, forgotten: float = 0.0, common: float = 4.0) -> Any:
+    """Scored rows with labels; this share of what scores mean is `forgotten`, the larger `common` the surer scores are."""
+    scores = rng.beta(common, 1.0, rows)
+    scores = np.where(rng.random(rows) < 0.5, 1 - scores, scores)
+    chances = scores * (1 - forgotten) + forgotten / 2
+    counts = BinaryCounts.empty(BinaryTask())
+    counts.update(rng.random(rows) < chances, scores)
+    return counts
+
+
+def difference_of(
+    rng: np.random.Generator, *, windows: int = 60, rows: int = 300, arl: float = 3000.0
+) -> tuple[MetricJudge, EstimateSpec]:
+    """The judge that a reference of so many windows gives, and what expects of rows what they are worth."""
+    parts = [drawn(rng, rows) for _ in range(windows)]
+    total = BinaryCounts.empty(BinaryTask())
+    for part in parts:
+        total.add(part)
+    estimator = ScoreEstimator.of_counts(total)
+    known = difference_references([(part.metrics(), estimator.estimate(part)) for part in parts], ["accuracy"])
+    judge = replace(_by_difference("accuracy", known["accuracy"]), arl=arl)
+    return judge, EstimateSpec(Truth(BINARY), estimator)
+
+
+def comparing(judge: MetricJudge, expected: EstimateSpec, *others: MetricJudge) -> PerformanceDecision:
+    spec = DecisionSpec((*others, judge), "hash", settle_ns=DAY, expected=expected)
+    return PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+
+
+def compared(decision: PerformanceDecision, windows: Sequence[Any], first: int = 0) -> list[Fact]:
+    """The facts of windows of these counts."""
+    return [
+        fact
+        for number, counts in enumerate(windows, start=first)
+        for fact in decision.take(judged(number, int(counts.histogram.sum())), counts)
+    ]
+
+
+def test_labels_that_no_longer_follow_predictions_are_told_in_words_and_by_what() -> None:
+    rng = seeded()
+    decision = comparing(*difference_of(rng))
+    facts = compared(decision, [drawn(rng, 1000) for _ in range(5)])
+    facts += compared(decision, [drawn(rng, 1000, 0.3) for _ in range(8)], first=5)
+
+    [opened] = openings(facts)
+    assert at(5) < opened.window.end <= at(9)
+    assert opened.severity is Severity.CRITICAL
+    [evidence] = opened.evidence
+    assert evidence.measured is not None
+    assert evidence.measured.by == (JudgedBy.DIFFERENCE,)
+    assert evidence.measured.expected is not None
+    assert evidence.measured.value - evidence.measured.expected == pytest.approx(evidence.effect, abs=0.01)
+    firing = told(facts)[0]
+    assert firing["summary"].endswith(" was to be expected of these, concept drift")
+    said = firing["evidence"][0]["performance"]
+    assert said["by"] == ["difference"]
+    assert said["value"] < said["at_least"] < said["expected"]
+
+
+def test_a_difference_escalates_and_is_accepted_and_returns_and_resolves_as_others_do() -> None:
+    rng = seeded()
+    decision = comparing(*difference_of(rng, windows=90))
+    compared(decision, [drawn(rng, 2000, 0.2) for _ in range(20)])
+    [escalated, *_] = of(compared(decision, [drawn(rng, 2000, 0.6) for _ in range(60)], first=20), AlertEscalated)
+    assert escalated.new[0].measured is not None
+    assert escalated.new[0].measured.by == (JudgedBy.DIFFERENCE,)
+
+    [accepted, *ended] = decision.accept((), None, at(90))
+    assert isinstance(accepted, LevelChanged)
+    assert [each.closed for each in changes(ended)] == [True]
+    assert openings(compared(decision, [drawn(rng, 2000, 0.6) for _ in range(20)], first=90)) == []
+    back = compared(decision, [drawn(rng, 2000) for _ in range(10)], first=110)
+    assert [each.step for each in of(back, LevelChanged)] == [LevelStep.RETURNED]
+    again = compared(decision, [drawn(rng, 2000, 0.6) for _ in range(6)], first=120)
+    assert openings(again)
+    assert changes(compared(decision, [drawn(rng, 2000) for _ in range(20)], first=126))[-1].closed
+
+
+@pytest.mark.parametrize("stop", [3, 7, 12])
+def test_a_difference_goes_on_from_what_was_saved(stop: int) -> None:
+    rng = seeded()
+    judge, expected = difference_of(rng)
+    windows = [drawn(rng, 500, 0.0 if number < 5 else 0.3) for number in range(20)]
+    straight, before, after = (comparing(judge, expected, chart(usual=0.8)) for _ in range(3))
+    facts = compared(straight, [each.copy() for each in windows])
+    first = compared(before, [each.copy() for each in windows[:stop]])
+    assert after.restore(saved(before), alike=True) == []
+
+    assert first + compared(after, windows[stop:], first=stop) == facts
