@@ -4,11 +4,14 @@ Each series has a reference of so many labelled windows and a month of 200 windo
 0.85. Losses are independent; or each row's depends on the one before (AR 0.9 of a normal deviate, cut); or the accuracy of each
 window does on that of the one before (AR 0.9, two points of spread); or windows differ by 0.7 points, and live ones have 10 000 rows. The chart and the e-detector share a fifth of a budget of one a month.
 After each page both begin anew, which the daemon does only when an incident has ended.
+
+Then the chart of the difference between what labels say and what was expected of the same scores: where nothing changes, where scores become less certain and
+mean what they meant, and where they forget a share of what they meant (pure concept drift: the scores stay).
 """
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -21,14 +24,17 @@ from scipy.stats import chi2
 
 from detectors.charts.bets import BettingEvidence
 from detectors.charts.metric_bounds import BoundDesign, BoundEvidence
+from detectors.charts.metric_difference import DifferenceReference, MetricDifference, as_measured, difference
 from detectors.charts.metric_reference import MetricReference
 from detectors.features import Ints
-from detectors.performance import Measured
+from detectors.performance import BinaryCounts, BinaryTask, Measured
 from detectors.performance.bounded import LossSum
+from detectors.performance.estimated_scores import ScoreEstimator
 from detectors.performance.intervals import wilson
 
 MONTH, BUDGET, SHARE, JUDGES = 200, 1.0, 0.2, 2
 ARL = MONTH * JUDGES / (BUDGET * SHARE)
+TASK = BinaryTask()
 World = Callable[[np.random.Generator, int, int, float], Ints]
 
 
@@ -128,8 +134,59 @@ def delays(world: World, windows: int, series: int) -> str:
     return " | ".join(f"{mean:.1f}" for mean in np.mean(waits, axis=0)) if waits else "– | –"
 
 
+def scored(rng: np.random.Generator, rows: int, forgotten: float = 0.0, sure: float = 9.0) -> BinaryCounts:
+    """Scored rows with labels, accuracy 0.90; of what scores mean a share is forgotten. The larger `sure`, the nearer they are to 0 and 1."""
+    scores = rng.beta(sure, 1.0, rows)
+    scores = np.where(rng.random(rows) < 0.5, 1 - scores, scores)
+    counts = BinaryCounts.empty(TASK)
+    counts.update(rng.random(rows) < scores * (1 - forgotten) + forgotten / 2, scores)
+    return counts
+
+
+def differences(estimator: ScoreEstimator, windows: Sequence[BinaryCounts]) -> list[MetricDifference]:
+    """What labels say of the accuracy of each window, less what was expected."""
+    found = []
+    for each, expected in zip(windows, estimator.estimate_each(windows), strict=True):
+        rows = each.confusion().rows
+        found.append(difference(Measured(rows.trace() / rows.sum(), int(rows.sum())), expected, "accuracy"))
+    return [each for each in found if each is not None]
+
+
+def told(known: DifferenceReference, windows: Sequence[MetricDifference]) -> list[int]:
+    """The windows in which the chart of the difference fires, counted from 1."""
+    evidence, fires, bound, design = BoundEvidence(), [], known.bound(), BoundDesign.of(ARL / JUDGES * (JUDGES + 1))
+    for number, each in enumerate(windows, start=1):
+        evidence = evidence.plus(bound, as_measured(each, known.shared))
+        if evidence.score(design) > 1:
+            fires.append(number)
+            evidence = BoundEvidence()
+    return fires
+
+
+def of_difference(windows: int, rows: int, live: int, series: int) -> str:
+    """Pages a month without concept drift, the same scores and less certain ones, with the lower bound of all; and the delay of concept drift."""
+    pages, waits = np.zeros(2), []
+    for seed in range(series):
+        rng = np.random.default_rng(seed)
+        parts = [scored(rng, rows) for _ in range(windows)]
+        total = BinaryCounts.empty(TASK)
+        for part in parts:
+            total.add(part)
+        estimator = ScoreEstimator.of_counts(total)
+        known = DifferenceReference.of(differences(estimator, parts))
+        for which, sure in enumerate((9.0, 4.0)):
+            pages[which] += len(
+                told(known, differences(estimator, [scored(rng, live, sure=sure) for _ in range(MONTH)]))
+            )
+        changed = [scored(rng, live, forgotten=0.125) for _ in range(60)]
+        waits.append([*told(known, differences(estimator, changed)), 60][0])
+    count = int(pages.sum())
+    lower = chi2.ppf(0.05, 2 * count) / 2 / (2 * series) if count else 0.0
+    return f"{pages[0] / series:.2f} | {pages[1] / series:.2f} | {lower:.2f} | {np.mean(waits):.1f}"
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print all tables."""
     series = int(sys.argv[1]) if len(sys.argv) > 1 else 40
     print(f"{series} series of a month, n = 300; budget {BUDGET:g} a month, of which {SHARE:g} here\n")
     print("| losses | windows of the reference | judged | chart | e-detector | both | lower 95 % bound |")
@@ -142,6 +199,13 @@ def main() -> None:
     print("\n| losses | windows of the reference | chart | e-detector |\n|---|---|---|---|")
     for (name, world), windows in product(WORLDS.items(), (60, 200)):
         print(f"| {name} | {windows} | {delays(world, windows, series)} |", flush=True)
+    print(
+        "\n| reference | rows a live window | same scores | less certain scores | lower 95 % bound | windows until 0.90 → 0.85 |"
+    )
+    print("|---|---|---|---|---|---|")
+    for windows, rows, live in ((60, 50, 300), (60, 50, 1000), (60, 300, 300), (200, 300, 1000)):
+        found = of_difference(windows, rows, live, series)
+        print(f"| {windows} windows of {rows} | {live} | {found} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -257,8 +257,9 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
         topic.name for topic in settings.topics if topic.kind == "labels" and labels.topic in {None, topic.name}
     )
     truth = truth_of(settings, model, labels, reference)
-    decision = decision_spec(model, truth, reference, budget_of(settings, model))
-    return PerformanceSpec(join, labels.ages, truth, topics, decision, expectation(reference, truth))
+    expected = expectation(reference, truth)
+    decision = decision_spec(model, truth, reference, budget_of(settings, model), expected)
+    return PerformanceSpec(join, labels.ages, truth, topics, decision, expected)
 
 
 def rows_within(memory: int) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from detectors.charts import IncidentKind
-from monitor.alerting.decisions import Accept, Asked, Decision
+from monitor.alerting.decisions import Accept, Asked, Decision, Wish
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
 from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, Severity
@@ -247,9 +247,22 @@ class Pipeline:
         """Take what somebody asks for: an input like an event. The first fact says whether it was made or refused."""
         facts = self.decided.take(asked, self._open_incidents(), self.watermark.value, now)
         match facts[0]:
-            case DecisionMade(decision=decision, repeated=False):
-                facts += self._accept(decision)
+            case DecisionMade(decision=decision, repeated=repeated):
+                facts[0] = DecisionMade(decision, repeated, self._not_accepted(asked.wish))
+                facts += [] if repeated else self._accept(decision)
         return facts
+
+    def _not_accepted(self, wish: Wish) -> tuple[str, ...]:
+        """What an accept means and does not reach: thresholds, a line where there are any."""
+        if not isinstance(wish, Accept):
+            return ()
+        series = (each for key, each in self.performance.items() if wish.scope.holds(key))
+        standing = dict.fromkeys(
+            words
+            for each in series
+            for words in (() if each.decision is None else each.decision.thresholds(wish.scope.features))
+        )
+        return (f"thresholds are never accepted and stand: {', '.join(standing)}",) if standing else ()
 
     def _accept(self, decision: Decision) -> list[Fact]:
         """Let every operator of the series that are meant accept, where that was decided."""

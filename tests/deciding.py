@@ -3,10 +3,11 @@
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -39,7 +40,9 @@ def events(count: int, first: int = 0, age: float = 500.0) -> list[bytes]:
 class Scene:
     """A daemon over a directory, and those who ask it."""
 
-    def __init__(self, home: Path, token: str | None = TOKEN, **http: Any) -> None:
+    def __init__(
+        self, home: Path, token: str | None = TOKEN, more: Mapping[str, Any] = MappingProxyType({}), **http: Any
+    ) -> None:
         self.home = home
         self.clock = ManualClock(NOON + 3600 * SECOND)
         self.source = ListSource({P0: events(130)})
@@ -51,6 +54,7 @@ class Scene:
             "alerting": {"rules": [RULE], "false_alarms_per_month": None},
             "state": str(home / "state"),
             "http": {"port": 0, **keys, **http},
+            **more,
         }
         (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
         configuration = load(load_settings(home / "driftd.yaml"), home, {"TOKEN": f" {token}\n"})

@@ -1,6 +1,6 @@
 """What a metric is in the labelled windows of a reference: its middle, how much windows vary, and which loss they may have."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -12,6 +12,7 @@ from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_variation import FEWEST, SURE, MetricVariation
 from detectors.performance.bounded import loss_of
 from detectors.performance.measured import Measured, Metric
+from detectors.performance.metrics import EstimatedPerformance
 from detectors.reference.labelled import AnyCounts, ReferencePerformance
 
 MEANS: Final = frozenset(
@@ -79,26 +80,18 @@ class MetricReference:
         return (self.unit / self.error) ** 2
 
 
-def reference_windows(performance: ReferencePerformance, span_ns: int) -> list[AnyCounts]:
-    """Return the windows of a reference, so many together that none is shorter than `span_ns`, nor has fewer than 50 labelled rows."""
+def reference_windows(performance: ReferencePerformance, span_ns: int) -> Iterator[AnyCounts]:
+    """Yield the windows of a reference, so many together that none is shorter than `span_ns`, nor has fewer than 50 labelled rows."""
     times = max(1, -(-span_ns // max(performance.window_ns, 1)))
-    length = times * performance.window_ns
-    recent = zip(
-        performance.starts[-MOST_WINDOWS * times :].tolist(), performance.windows[-MOST_WINDOWS * times :], strict=True
-    )
-    found: list[AnyCounts] = []
+    length, many = times * performance.window_ns, MOST_WINDOWS * times
+    recent = zip(performance.starts[-many:].tolist(), performance.latest(many), strict=True)
     held: Any = None
     for _, together in groupby(recent, key=lambda each: each[0] // length):
         for _, counts in together:
-            held = _copied(counts) if held is None else _plus(held, counts)
+            held = counts if held is None else _plus(held, counts)
         if labelled_rows(held) >= FEWEST_ROWS:
-            found.append(held)
+            yield held
             held = None
-    return found
-
-
-def _copied(counts: Any) -> Any:
-    return _plus(type(counts).empty(counts.task), counts)
 
 
 def _plus(counts: Any, more: Any) -> Any:
@@ -115,21 +108,29 @@ def labelled_rows(counts: Any) -> int:
     )
 
 
-def metric_references(
-    performance: ReferencePerformance, metrics: Sequence[str], span_ns: int, measure: Measure
-) -> dict[str, MetricReference]:
-    """Return what each metric is in a reference; without those of which too few windows say what is usual.
+def measured_windows(
+    performance: ReferencePerformance, span_ns: int, measure: Measure, estimator: Any = None
+) -> list[tuple[Mapping[str, Metric], EstimatedPerformance | None]]:
+    """Return the metrics of the windows of a reference, and what `estimator` expects of their predictions; None where there is none.
 
     `measure`: from counts to metrics.
     """
-    windows = [measure(counts) for counts in reference_windows(performance, span_ns)]
+    return [
+        (measure(counts), None if estimator is None else estimator.estimate(counts))
+        for counts in reference_windows(performance, span_ns)
+    ]
+
+
+def metric_references(
+    windows: Sequence[Mapping[str, Metric]], metrics: Sequence[str], *, weighted: bool
+) -> dict[str, MetricReference]:
+    """Return what each metric is in the windows of a reference; without those of which too few windows say what is usual."""
     found: dict[str, MetricReference] = {}
     for metric in metrics:
         known = [each for each in (one[metric] for one in windows) if isinstance(each, Measured)]
         certain = any(one.standard_error for one in known)
         if certain and len(known) >= FEWEST:
-            own = performance.total.task.weighted or metric not in MEANS
-            reference = MetricReference.of(known, own_error=own)
+            reference = MetricReference.of(known, own_error=weighted or metric not in MEANS)
             found |= {metric: reference} if reference.variation.enough else {}
     return found
 

@@ -18,7 +18,7 @@ from detectors.features import Floats, Ints
 from detectors.performance.confusion import f1_and_slope
 from detectors.performance.intervals import logit_or_wilson
 from detectors.performance.measured import Measured, Metric, Unavailable
-from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, uncovered
+from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, Shared, uncovered
 from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
 from detectors.sketches import Sketch
 
@@ -85,8 +85,10 @@ class ClassEstimator:
         if share > MOST_OPEN:
             nothing = dict.fromkeys(NAMES, Unavailable(uncovered(share), rows))
             return EstimatedPerformance(Metrics(nothing), rows, unknown / (rows + others), share)
-        metrics = {name: self._metric(name, said, confidence) for name in NAMES}
-        return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others), share)
+        found = {name: self._metric(name, said, confidence) for name in NAMES}
+        metrics = {name: metric for name, (metric, _) in found.items()}
+        shared = {name: common for name, (_, common) in found.items()}
+        return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others), share, shared)
 
     def _said(self, window: Sketch | MulticlassCounts | ArrayLike) -> tuple[Ints, int]:
         """Predictions by class, and of other classes."""
@@ -100,7 +102,7 @@ class ClassEstimator:
         counts = np.bincount(self.labelled.task.codes(window), minlength=many + 1)
         return counts[:many], int(counts[many])
 
-    def _metric(self, name: str, said: Ints, confidence: float) -> Metric:
+    def _metric(self, name: str, said: Ints, confidence: float) -> tuple[Metric, Shared]:
         rows = int(said.sum())
         expected = self._chances * said
         if name == "accuracy":
@@ -109,10 +111,12 @@ class ClassEstimator:
             value, slope = f1_and_slope(expected, by_support=name == "weighted_f1")
         spread = (self._chances * slope**2).sum(axis=0) - (self._chances * slope).sum(axis=0) ** 2
         known = self._confusion.sum(axis=0) + PRIOR
-        error = float(np.sqrt(((said + said**2 / known) * np.maximum(spread, 0.0)).sum()))
+        chance, learnt = ((each * np.maximum(spread, 0.0)).sum() for each in (said, said**2 / known))
+        error = float(np.sqrt(chance + learnt))
         reach = self._reach(name, said)
         low, high = logit_or_wilson(value, error, rows, confidence)
-        return Measured(value, rows, error, (max(0.0, low - reach), min(1.0, high + reach)))
+        metric = Measured(value, rows, error, (max(0.0, low - reach), min(1.0, high + reach)))
+        return metric, Shared(float(np.sqrt(learnt)), reach)
 
     def _reach(self, name: str, said: Ints) -> float:
         """How far off a metric may be, for predicted classes without a labelled row may come to anything."""

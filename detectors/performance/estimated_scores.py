@@ -14,7 +14,7 @@ estimate. Nor is there one by the threshold where too many rows are in a cell th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -31,7 +31,7 @@ from detectors.performance.counts import column
 from detectors.performance.curves import area_and_slope, precision_and_slope
 from detectors.performance.intervals import fisher, logit_or_wilson, normal_quantile
 from detectors.performance.measured import Interval, Measured, Metric, Unavailable
-from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, uncovered
+from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, Shared, uncovered
 from detectors.sketches import Sketch
 
 PRIOR: Final = 1.0  # rows by which a chance leans on the score itself
@@ -46,7 +46,10 @@ Sloped = tuple[
 ]  # a metric, and what it gains when a row below, and one above the threshold turns positive
 CURVES: Final = ("auroc", "average_precision")
 LIMITS: Final = {"mcc": (-1.0, 1.0), "cost_per_1000": (-math.inf, math.inf)}
-Estimate = tuple[float, float, float]  # its standard error, and how far off it may be for want of labelled rows
+Estimate = tuple[
+    float, float, float, float
+]  # its standard error, how far off it may be for want of labelled rows, and what of the error is that of the chances
+Found = tuple[Metrics, Mapping[str, Shared]]
 RATIOS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "specificity", "mcc")
 
 
@@ -269,11 +272,11 @@ class ScoreEstimator:
         expected = _Expectation(self, mass, np.stack([mass - positive, positive], axis=1), rows[rows > 0].tolist())
         unsided = self.unsided(cells[rows > 0]).tolist()
         found = zip(expected.metrics(unsided, confidence, costs), expected.open, strict=True)
-        nothing = Metrics(dict.fromkeys(names, Unavailable("no score"))), 0.0
+        nothing: tuple[Found, float] = (Metrics(dict.fromkeys(names, Unavailable("no score"))), {}), 0.0
         each = ((*(next(found) if many else nothing), many) for many in rows.tolist())
         return [
-            EstimatedPerformance(metrics, many, unlike / max(many, 1), share)
-            for (metrics, share, many), unlike in zip(each, outside.tolist(), strict=True)
+            EstimatedPerformance(metrics, many, unlike / max(many, 1), share, shared)
+            for ((metrics, shared), share, many), unlike in zip(each, outside.tolist(), strict=True)
         ]
 
     def _cells(self, window: Sketch | BinaryCounts | ArrayLike) -> Ints:
@@ -296,15 +299,15 @@ class _Expectation:
     expected: Floats
     rows: list[int]
 
-    def metrics(self, unsided: list[float], confidence: float, costs: CostMatrix | None) -> list[Metrics]:
-        """The metrics of each window, of which so many rows may be on either side of the threshold."""
+    def metrics(self, unsided: list[float], confidence: float, costs: CostMatrix | None) -> list[Found]:
+        """The metrics of each window, of which so many rows may be on either side of the threshold, and what is off in all windows."""
         confusions = (self.expected @ self.by.sides).reshape(-1, 4).tolist()
         spreads, opens = self._by_side.tolist(), (self._open_rows @ self.by.sides[self.by.unlike]).tolist()
         curves = {
             "auroc": self._of_curve(*area_and_slope(self.expected)),
             "average_precision": self._of_curve(*precision_and_slope(self.expected)),
         }
-        found = []
+        found: list[Found] = []
         for at, rows in enumerate(self.rows):
             told = _of_sides(confusions[at], spreads[at], opens[at], costs)
             if unsided[at]:
@@ -312,9 +315,9 @@ class _Expectation:
                 told = {name: _unsided(name, each, unsided[at], rows, rarer, costs) for name, each in told.items()}
             told |= {name: values[at] for name, values in curves.items()}
             open_share = self.open[at]
-            found.append(
-                Metrics({name: _measured(name, each, rows, open_share, confidence) for name, each in told.items()})
-            )
+            metrics = {name: _measured(name, each, rows, open_share, confidence) for name, each in told.items()}
+            shared = {name: Shared(each[3], each[2]) for name, each in told.items() if not isinstance(each, str)}
+            found.append((Metrics(metrics), shared))
         return found
 
     @cached_property
@@ -337,10 +340,10 @@ class _Expectation:
     def _of_curve(self, values: Floats, slope: Floats) -> list[Estimate]:
         """The value of each window, its standard error, and what is left open: also how rows of a cell without a labelled one are ordered."""
         turned = slope[:, 1] - slope[:, 0]  # what is gained by a row that turns from negative to positive
-        learnt = self._in_blocks(self.mass * turned)
-        errors = np.sqrt((self._chance * turned**2).sum(axis=1) + learnt**2 @ self.by.learnt[1])
+        learnt = self._in_blocks(self.mass * turned) ** 2 @ self.by.learnt[1]
+        errors = np.sqrt((self._chance * turned**2).sum(axis=1) + learnt)
         reach = (self._open_rows * np.abs(turned[:, self.by.unlike])).sum(axis=1) + self._unordered
-        return list(zip(values.tolist(), errors.tolist(), reach.tolist(), strict=True))
+        return list(zip(values.tolist(), errors.tolist(), reach.tolist(), np.sqrt(learnt).tolist(), strict=True))
 
     @cached_property
     def _unordered(self) -> Floats:
@@ -360,11 +363,11 @@ class _Expectation:
 
     @property
     def _by_side(self) -> Floats:
-        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above, [W, 3]."""
+        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above; and what the chances have of each, [W, 6]."""
         chance, variances = self._chance @ self.by.sides, self.by.learnt[1]
         below, above = (self._in_blocks(self.mass * side) for side in self.by.sides.T)
         spreads = below**2 @ variances, (below * above) @ variances, above**2 @ variances
-        return np.stack([spreads[0] + chance[:, 0], spreads[1], spreads[2] + chance[:, 1]], axis=1)
+        return np.stack([spreads[0] + chance[:, 0], spreads[1], spreads[2] + chance[:, 1], *spreads], axis=1)
 
 
 def _of_sides(
@@ -384,9 +387,11 @@ def _of_sides(
 
 
 def _estimate(spread: list[float], may_turn: list[float], value: float, below: float, above: float) -> Estimate:
-    low, between, high = spread
-    variance = low * below**2 + 2 * between * below * above + high * above**2
-    return value, math.sqrt(max(0.0, variance)), may_turn[0] * abs(below) + may_turn[1] * abs(above)
+    error, learnt = (
+        math.sqrt(max(0.0, low * below**2 + 2 * between * below * above + high * above**2))
+        for low, between, high in (spread[:3], spread[3:])
+    )
+    return value, error, may_turn[0] * abs(below) + may_turn[1] * abs(above), learnt
 
 
 def _unsided(
@@ -398,16 +403,16 @@ def _unsided(
         return f"{share:.3g} % of the scores may be on either side of the threshold: the reference has too few near it"
     if isinstance(found, str):
         return found
-    value, error, reach = found
+    value, error, reach, learnt = found
     if name == "cost_per_1000" and costs is not None:
-        return value, error, reach + unsided / 2 * PER * float(np.ptp(costs.by_cell)) / rows
-    return value, error, reach + unsided / 2 / (rows if name == "accuracy" else rarer)
+        return value, error, reach + unsided / 2 * PER * float(np.ptp(costs.by_cell)) / rows, learnt
+    return value, error, reach + unsided / 2 / (rows if name == "accuracy" else rarer), learnt
 
 
 def _measured(name: str, found: Estimate | str, rows: int, open_share: float, confidence: float) -> Metric:
     if isinstance(found, str):
         return Unavailable(found, rows)
-    value, error, reach = found
+    value, error, reach, _ = found
     if open_share > MOST_OPEN:
         return Unavailable(uncovered(open_share), rows)
     low, high = _interval(name, value, error, rows, confidence)

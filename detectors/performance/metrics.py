@@ -1,6 +1,7 @@
 """All metrics of some rows, by name; on the screen and in a data frame they are a table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -63,16 +64,25 @@ def uncovered(share: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What an estimate is off in every window alike: a standard error, of so few labelled rows of the reference; `reach`: as far as none of them says."""
+
+    error: float
+    reach: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class EstimatedPerformance:
     """What a window without labels is worth, if labels follow predictions as in the reference (no concept drift).
 
     `metrics` have the interval of the realised metric of these very rows. `rows` have a prediction; `outside` is the share
     of them whose like the reference has no labelled row of: what is said of those is said of the others, or of their
     neighbours. `open` is the share of them that may come to anything, as far as those labelled rows go; where it is large metrics are
-    absent, and say so.
+    absent, and say so. `shared` is what of each metric's error other windows have too, for it is the reference's.
     """
 
     metrics: Metrics
     rows: int
     outside: float
     open: float = 0.0
+    shared: Mapping[str, Shared] = field(default_factory=dict)

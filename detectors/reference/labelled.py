@@ -4,8 +4,9 @@ import base64
 import json
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,8 @@ from detectors.reference import file as serial
 from detectors.reference.file import ReferenceFormatError
 
 HEAD: Final = struct.Struct("<qI")  # of a window: where it starts, and the length of its counts
+QUICK: Final = 1  # of zlib: windows are mostly zeros, however hard one tries
+NOTHING: Final = zlib.compress(b"")
 HUNDREDTHS: Final = np.arange(1, 101) / 100
 AnyCounts = BinaryCounts | MulticlassCounts | RegressionCounts
 Estimator = ScoreEstimator | ClassEstimator | NumberEstimator
@@ -40,7 +43,7 @@ class ReferencePerformance:
     without labels is made from: of scores rows int64[2, C] by label and cell of `score_edges`, of numbers the errors by
     cell of the prediction; of classes the total has them. `positive` and `negative` are the labels of scores as they were spelled.
     `windows` are the reference's own, `window_ns` long and starting at `starts` int64[k] nanoseconds, rising: those with labels, the last 2016;
-    none where its rows have no time.
+    none where its rows have no time. They are kept small, and read one by one.
 
     >>> from detectors import LabelColumn, Reference
     >>> table = {"score": np.arange(1, 100) / 100, "paid": np.arange(1, 100) > 30}
@@ -60,7 +63,7 @@ class ReferencePerformance:
     negative: str | None = None
     window_ns: int = 0
     starts: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    written: tuple[bytes, ...] = ()  # the windows' counts, as `Counts.to_bytes` has them
+    kept: bytes = NOTHING  # the windows, as the file has them: zlib of each one's start, length and `Counts.to_bytes`
 
     def __repr__(self) -> str:
         return f"<ReferencePerformance: {self.task}, {self.rows} labelled rows, {self.starts.size} windows>"
@@ -100,10 +103,15 @@ class ReferencePerformance:
         """The mean of labels that are numbers; None of others, and where none could be counted."""
         return self.total.label_mean if isinstance(self.total, RegressionCounts) else None
 
-    @cached_property
-    def windows(self) -> tuple[AnyCounts, ...]:
+    @property
+    def windows(self) -> Iterator[AnyCounts]:
         """The counts of each of the reference's own windows, in the order of `starts`."""
-        return tuple(type(self.total).from_bytes(self.total.task, each) for each in self.written)  # type: ignore[arg-type]  # the task is theirs
+        return self.latest(self.starts.size)
+
+    def latest(self, many: int) -> Iterator[AnyCounts]:
+        """Return the counts of so many of the reference's own windows, the last ones, in the order of `starts`."""
+        for _, written in islice(_windows(zlib.decompress(self.kept)), max(self.starts.size - many, 0), None):
+            yield type(self.total).from_bytes(self.total.task, written)  # type: ignore[arg-type]  # the task is theirs
 
     def metrics(self) -> Metrics:
         """Return every metric of all labelled rows."""
@@ -116,14 +124,22 @@ class ReferencePerformance:
         """
         if not isinstance(self.total, BinaryCounts) or threshold == self.threshold:
             return self
+        total = self._total_at(threshold)
+        moved = (_moved(each, total.task).to_bytes() for each in self.windows if isinstance(each, BinaryCounts))
+        return replace(self, total=total, kept=packed_windows(self.starts, moved))
+
+    def _total_at(self, threshold: float) -> BinaryCounts:
+        """All labelled rows at an operating threshold. Raises ValueError as `at` does."""
+        assert isinstance(self.total, BinaryCounts)
+        if threshold == self.threshold:
+            return self.total
         task = BinaryTask(threshold=threshold)
         if not np.isin(task.edges, self.total.task.edges).all():
             raise ValueError(
                 f"the reference's labels were counted for thresholds of whole hundredths and {self.threshold}, not {threshold}: "
                 "fit it with this one"
             )
-        moved = tuple(_moved(each, task).to_bytes() for each in self.windows if isinstance(each, BinaryCounts))
-        return replace(self, total=_moved(self.total, task), written=moved)
+        return _moved(self.total, task)
 
     def estimator(self, threshold: float | None = None) -> Estimator:
         """Return what tells the worth of windows without labels.
@@ -146,9 +162,7 @@ class ReferencePerformance:
         """
         match self.total:
             case BinaryCounts():
-                moved = self.at(self.threshold if threshold is None else threshold).total
-                assert isinstance(moved, BinaryCounts)
-                return ScoreEstimator.of_counts(moved)
+                return ScoreEstimator.of_counts(self._total_at(self.threshold if threshold is None else threshold))
             case MulticlassCounts():
                 return ClassEstimator(self.total)
             case _:
@@ -158,7 +172,7 @@ class ReferencePerformance:
         """Labelled rows by label, cell of the prediction and side of the threshold, int64[2, cells, 2]."""
         edges, below = score_edges(feature, self.threshold), np.nextafter(threshold, 0.0)
         if below not in edges:
-            self.at(threshold)
+            self._total_at(threshold)
         upper, lower = np.append(edges, np.inf), np.append(-np.inf, edges)
         places = np.searchsorted(feature.edges, upper, side="left") * 2 + (lower >= below)
         sides = [np.bincount(places, weights=each, minlength=2 * feature.usable) for each in cells]
@@ -175,11 +189,10 @@ class ReferencePerformance:
 
     def blobs(self) -> dict[str, bytes]:
         """Return what is long, by its key."""
-        windows = zip(self.starts.tolist(), self.written, strict=True)
         return {
             "total": self.total.to_bytes(),
             "cells": _cells_to_bytes(self.cells),
-            "windows": b"".join(HEAD.pack(start, len(each)) + each for start, each in windows),
+            "windows": zlib.decompress(self.kept),
         }
 
     def content(self) -> bytes:
@@ -212,7 +225,7 @@ class ReferencePerformance:
             raise ReferenceFormatError("performance is of a reference without a prediction")
         total, window_ns = _empty(raw), serial.integer(raw.get("window_ns", 0), "performance.window_ns")
         total = type(total).from_bytes(total.task, _blob(raw, "total"))  # type: ignore[arg-type]  # the task is theirs
-        starts, written = _windows(_blob(raw, "windows"))
+        windows = _blob(raw, "windows")
         performance = cls(
             prediction,
             total,
@@ -220,10 +233,11 @@ class ReferencePerformance:
             serial.typed(raw.get("positive", "1"), str, "performance.positive"),
             None if raw.get("negative") is None else serial.typed(raw["negative"], str, "performance.negative"),
             window_ns,
-            starts,
-            written,
+            _starts(windows),
+            zlib.compress(windows, QUICK),
         )
-        _ = performance.windows  # damaged ones are found here, not on the way
+        for _ in performance.windows:  # damaged ones are found here, not on the way
+            pass
         return performance
 
 
@@ -257,16 +271,32 @@ def _blob(raw: dict[str, Any], key: str) -> bytes:
     return zlib.decompress(base64.b64decode(text, validate=True))
 
 
-def _windows(blob: bytes) -> tuple[Ints, tuple[bytes, ...]]:
-    starts, written, at = [], [], 0
+def packed_windows(starts: Ints, written: Iterable[bytes]) -> bytes:
+    """Return windows as a reference keeps them, by their starts and `Counts.to_bytes`."""
+    packing = zlib.compressobj(QUICK)
+    packed = [
+        packing.compress(HEAD.pack(start, len(each)) + each)
+        for start, each in zip(starts.tolist(), written, strict=True)
+    ]
+    return b"".join([*packed, packing.flush()])
+
+
+def _windows(blob: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where each window starts, and its counts as bytes. Raises ValueError where they are cut off."""
+    at = 0
     while at < len(blob):
         start, length = HEAD.unpack_from(blob, at)
         at += HEAD.size + length
-        starts.append(start)
-        written.append(blob[at - length : at])
-    if at != len(blob) or sorted(set(starts)) != starts:
-        raise ValueError("windows are cut off, or their starts do not rise")
-    return np.array(starts, dtype=np.int64), tuple(written)
+        yield start, blob[at - length : at]
+    if at != len(blob):
+        raise ValueError("windows are cut off")
+
+
+def _starts(blob: bytes) -> Ints:
+    starts = [start for start, _ in _windows(blob)]
+    if sorted(set(starts)) != starts:
+        raise ValueError("the starts of windows do not rise")
+    return np.array(starts, dtype=np.int64)
 
 
 def _cells_to_bytes(cells: Ints | ErrorCells | None) -> bytes:

@@ -13,7 +13,7 @@ from detectors.performance.binary import BinaryCounts, BinaryTask, truths_of
 from detectors.performance.estimated_numbers import ErrorCells
 from detectors.performance.multiclass import MOST_CLASSES, MulticlassCounts, MulticlassTask
 from detectors.performance.regression import RegressionCounts, RegressionTask
-from detectors.reference.labelled import AnyCounts, ReferencePerformance, score_edges
+from detectors.reference.labelled import AnyCounts, ReferencePerformance, packed_windows, score_edges
 from detectors.reference.labels import LabelColumn
 from detectors.reference.profiles import CategoryProfile
 from detectors.spellings import CategoryCodes
@@ -164,6 +164,7 @@ class LabelTally:
     def finished(self) -> ReferencePerformance:
         """Return all that was counted. Raises ValueError where no row could be."""
         windows = [(number, counts) for number, counts in self._last() if counts.cells.any()]
+        starts = np.array([number * self._window_ns for number, _ in windows], dtype=np.int64)
         found = ReferencePerformance(
             self._feature,
             self._total,
@@ -171,8 +172,8 @@ class LabelTally:
             self._column.positive,
             self._column.negative,
             self._window_ns,
-            np.array([number * self._window_ns for number, _ in windows], dtype=np.int64),
-            tuple(counts.to_bytes() for _, counts in windows),
+            starts,
+            packed_windows(starts, (counts.to_bytes() for _, counts in windows)),
         )
         if not found.rows:
             left = ", ".join(f"{reason} {count}" for reason, count in self._total.left_out.items())

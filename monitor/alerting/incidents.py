@@ -84,7 +84,8 @@ class Incident:
             name: Alert(AlertState.PENDING if name in held_back else states.get(name, AlertState.FIRING), since=since)
             for name, since in firing.items()
         }
-        episodes = self._follow(at)
+        known = [each for each in evidence if each.feature not in held_back]
+        episodes = self._follow(at, worse=any(is_worse(_severity(each), self._worst) for each in known))
         self.remember(evidence, at)
         return episodes
 
@@ -99,6 +100,7 @@ class Incident:
         """Forget that people were told of these: what is said of them from now on is another thing, and does not wait."""
         self.told -= frozenset(features)
         self.heard = {name: heard for name, heard in self.heard.items() if name not in features}
+        self.largest = {way: size for way, size in self.largest.items() if way.partition(" ")[2] not in features}
 
     def step(self, scores: Mapping[str, DriftScore], at: Span) -> tuple[Episode, Episode]:
         """Take one window of a cold reference, whose effect sizes go through the states of a rule."""
@@ -133,10 +135,12 @@ class Incident:
         heard = self.heard.get(evidence.feature)
         return evidence.creeping and heard is not None and at.end - heard < MONTH
 
-    def _follow(self, at: Span) -> tuple[Episode, Episode]:
+    def _follow(self, at: Span, *, worse: bool = False) -> tuple[Episode, Episode]:
+        """Follow the alerts; what is `worse` than people were told of the last incident does not wait."""
         alerts, before = self.state.alerts, self.state.episode
         firing = {name for name, alert in alerts.items() if alert.state in OPEN}
-        shown = list(map(_waiting, alerts.values())) if self._waits(firing, at) else alerts.values()
+        waits = not worse and self._waits(firing, at)
+        shown = list(map(_waiting, alerts.values())) if waits else alerts.values()
         after = self.state.episode = before.follow(shown, at)
         if before.state not in OPEN and after.state in OPEN:
             self._begin(at)
@@ -186,6 +190,7 @@ class Incident:
             )
         ]
         firing = {each.feature: each for each in shown}
+        self.settled = tuple(name for name in self.settled if name not in firing)
         self.due = tuple(name for name in dict.fromkeys((*self.due, *new)) if name in firing)
         worse = any(is_worse(_severity(firing[name]), self._worst) for name in self.due)
         if not self.due or not (worse or self._quiet_for(HOUR, at)):

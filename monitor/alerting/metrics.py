@@ -10,6 +10,7 @@ class JudgedBy(StrEnum):
     THRESHOLD = "threshold"  # an absolute one, of the configuration
     CHART = "chart"  # against the reference's own labelled windows
     BETS = "e-detector"  # bets against the loss of the reference
+    DIFFERENCE = "difference"  # a chart of what labels say less what was to be expected of the same predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class MetricEvidence:
     """A metric since it began to be wrong: its value over `windows` windows with its interval, and the bound that it breaks.
 
     `by`: what has fired, the first in front; `usual`: its value in the reference, where that is known; `coverage`: share of the
-    predictions of the last window with a label.
+    predictions of the last window with a label; `expected`: what was to be expected of the same predictions, where the difference fires.
     """
 
     metric: str
@@ -30,6 +31,7 @@ class MetricEvidence:
     windows: int
     coverage: float
     usual: float | None = None
+    expected: float | None = None
 
 
 def metric_feature(metric: str) -> str:

@@ -163,3 +163,4 @@ class DecisionItem(TypedDict):
     features: NotRequired[list[str]]
     incident: NotRequired[str]
     ends: NotRequired[str]
+    notes: NotRequired[list[str]]

@@ -77,6 +77,8 @@ def decide(way: Way, body: dict[str, Any], *, by: str | None, as_json: bool) -> 
     except AwayError as error:
         return cannot(str(error))
     print(pretty(made) if as_json else line(made))
+    for note in made.get("notes", ()):
+        print(f"driftd: {note}", file=sys.stderr)
     return Exit.OK
 
 

@@ -17,7 +17,8 @@ def judges_words(spec: SeriesSpec, model: ModelSettings) -> Iterator[str]:
     """Each judge of a series in a line, and the metrics that nobody can hold against the reference."""
     for judge in judges_of(spec):
         side = "at least" if judge.bound.at_least else "at most"
-        yield f"  performance: {judge.metric} {side} {judge.bound.value:.4g} by {NAMES[judge.source]}"
+        what = f"{judge.metric} less what was expected" if judge.source is JudgedBy.DIFFERENCE else judge.metric
+        yield f"  performance: {what} {side} {judge.bound.value:.4g} by {NAMES[judge.source]}"
     if spec.reference.performance is not None and spec.judging.plan is not None:
         yield from (f"  performance: {line}" for line in unwatched(spec, model))
 
@@ -104,4 +105,5 @@ NAMES: dict[Any, str] = {
     JudgedBy.THRESHOLD: "a threshold",
     JudgedBy.CHART: "a chart against the reference",
     JudgedBy.BETS: "the e-detector",
+    JudgedBy.DIFFERENCE: "a chart of the difference from what was expected",
 }

@@ -73,7 +73,12 @@ def references(specs: Sequence[SeriesSpec]) -> int:
     distinct = {id(spec.reference): spec.reference for spec in specs}.values()
     layouts = [reference.layout for reference in distinct]
     counts = sum(reference_bytes(layout.size, sum(_categories(layout.categorical))) for layout in layouts)
-    return counts + sum(profile_bytes(reference) for reference in distinct)
+    return counts + sum(profile_bytes(reference) + labels_bytes(reference) for reference in distinct)
+
+
+def labels_bytes(reference: Reference) -> int:
+    """The labelled windows of a reference, which are read one by one."""
+    return 0 if reference.performance is None else len(reference.performance.kept)
 
 
 def profile_bytes(reference: Reference) -> int:

@@ -19,6 +19,8 @@ def explain_metric(metric: MetricEvidence) -> str:
     '0.84 (0.83 to 0.85) against at least 0.90, 71 % of labels in'
     >>> explain_metric(MetricEvidence(bound=0.91, at_least=True, by=(JudgedBy.CHART, JudgedBy.BETS), usual=0.91, **judged))
     '0.91 → 0.84 (0.83 to 0.85) by its chart and the e-detector, 71 % of labels in'
+    >>> explain_metric(MetricEvidence(bound=0.9, at_least=True, by=(JudgedBy.DIFFERENCE,), expected=0.91, **judged))
+    '0.84 (0.83 to 0.85), 71 % of labels in; labels no longer follow predictions as in the reference: 0.91 was to be expected of these, concept drift'
     """
     held = with_interval(metric.value, metric.lower, metric.upper)
     digits = digits_of(metric.value, metric.upper - metric.lower)
@@ -27,10 +29,15 @@ def explain_metric(metric: MetricEvidence) -> str:
     if JudgedBy.THRESHOLD in metric.by:
         limit = f"{'at least' if metric.at_least else 'at most'} {bound_words(metric.bound, digits)}"
         held += f" against {limit}{f', also{by}' if by else ''}"
-    else:
+    elif metric.by[0] is not JudgedBy.DIFFERENCE:
         usual = metric.bound if metric.usual is None else metric.usual
         held = f"{figure(usual, digits)} → {held}{by}"
-    return f"{held}, {share(metric.coverage)} of labels in"
+    drift = "" if metric.expected is None else _concept_drift(figure(metric.expected, digits))
+    return f"{held}, {share(metric.coverage)} of labels in{drift}"
+
+
+def _concept_drift(expected: str) -> str:
+    return f"; labels no longer follow predictions as in the reference: {expected} was to be expected of these, concept drift"
 
 
 def digits_of(value: float, width: float = 0.0) -> int:

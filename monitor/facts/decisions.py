@@ -7,10 +7,14 @@ from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal
 
 @dataclass(frozen=True, slots=True)
 class DecisionMade:
-    """A decision was taken; `repeated`: it had been taken before under its id, and nothing was done."""
+    """A decision was taken; `repeated`: it had been taken before under its id, and nothing was done.
+
+    `notes`: what of it is not as one might think, a line each.
+    """
 
     decision: Decision
     repeated: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

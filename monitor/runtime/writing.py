@@ -166,7 +166,8 @@ class Deciding:
         except NotSavedError as error:
             raise NotGrantedError(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}; ask again with id {asked.id}") from None
         if isinstance(answer, DecisionMade):
-            return HTTPStatus.OK if answer.repeated else HTTPStatus.CREATED, shown(answer.decision)
+            notes = {"notes": list(answer.notes)} if answer.notes else {}
+            return HTTPStatus.OK if answer.repeated else HTTPStatus.CREATED, shown(answer.decision) | notes
         raise NotGrantedError(STATUS[answer.refusal], answer.why)
 
     def _admit(self, authorization: str) -> None:

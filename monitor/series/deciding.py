@@ -1,26 +1,32 @@
 """Whether a model has become worse: windows judged for the last time in, an incident of kind `performance` out.
 
-Each metric has judges: an absolute threshold, a chart against the reference's labelled windows, an e-detector. Windows that overlap
+Each metric has judges: an absolute threshold, a chart against the reference's labelled windows, an e-detector, and a chart of what labels say less what
+was to be expected of the same predictions. Windows that overlap
 one that was counted are passed over; windows of few labels are counted together until they hold enough.
 """
 
+import math
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import msgspec
 
 from detectors.charts import IncidentKind, LevelStep
-from detectors.performance import Measured
+from detectors.charts.metric_bounds import Pooled
+from detectors.charts.metric_difference import as_measured, difference
+from detectors.performance import Measured, Metric
 from detectors.performance.bounded import loss_of
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_PERFORMANCE
 from monitor.alerting.episodes import OPEN, Evidence, worst
 from monitor.alerting.metrics import JudgedBy, MetricEvidence, metric_feature
-from monitor.alerting.rules import Severity
+from monitor.alerting.severity import worst_severity
 from monitor.facts import AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset, WindowSpan
 from monitor.series.alerts import Teller
+from monitor.series.estimating import EstimateSpec
 from monitor.series.incident import IncidentAlert, SavedIncident
 from monitor.series.judged import measured
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
@@ -42,6 +48,7 @@ class DecisionSpec:
     reference: str  # its hash
     span: Nanos = 0
     settle_ns: Nanos = DAY * 7  # after which a metric that stays worse than the reference's is how it is
+    expected: EstimateSpec | None = None  # what tells by predictions alone what labelled rows are worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class Bench:
     judges: list[Judge]
     truth: Truth
     span: Nanos = 0
+    expected: EstimateSpec | None = None
     held: Judged | None = None  # what is counted together so far
 
     def take(self, window: Judged) -> Judged | None:
@@ -113,9 +121,24 @@ class Bench:
         metrics = measured(self.truth, window.counts)
         for judge in self.judges:
             metric = metrics[judge.spec.metric]
+            if judge.spec.source is JudgedBy.DIFFERENCE:
+                continue
             if isinstance(metric, Measured):
                 judge.take(metric, loss_of(window.counts, judge.spec.metric), window.span)
+        self._compare(metrics, window)
         return window
+
+    def _compare(self, metrics: Mapping[str, Metric], window: Judged) -> None:
+        """Let charts of the difference take what labels say of a window less what is expected of its predictions."""
+        judges = [each for each in self.judges if each.spec.source is JudgedBy.DIFFERENCE]
+        if not judges or self.expected is None:
+            return
+        expected = self.expected.estimator.estimate(window.counts)
+        for judge in judges:
+            metric = metrics[judge.spec.metric]
+            apart = difference(metric, expected, judge.spec.metric)
+            if apart is not None and isinstance(metric, Measured):
+                judge.take(as_measured(apart, judge.spec.shared), None, window.span, metric)
 
     def _gather(self, at: Nanos | None) -> None:
         """Labels came, too few yet to say anything."""
@@ -135,7 +158,7 @@ class PerformanceDecision:
         self._counted_until: Nanos | None = None
         absolute = [each for each in self.judges if each.spec.source is JudgedBy.THRESHOLD]
         relative = [each for each in self.judges if each.spec.source is not JudgedBy.THRESHOLD]
-        benches = Bench(absolute, truth), Bench(relative, truth, spec.span)
+        benches = Bench(absolute, truth), Bench(relative, truth, spec.span, spec.expected)
         self._benches = [each for each in benches if each.judges]
         self._window: WindowSpan | None = None
         self.changed = True  # since it was last written
@@ -169,11 +192,21 @@ class PerformanceDecision:
 
     def _follow(self, window: Judged) -> list[Fact]:
         self._window = WindowSpan(window.span.start, window.span.end, window.labelled)
-        settled = self._settle(window.span)
+        moved = self._moved(window.span) + self._settle(window.span)
         evidence = self._evidence(window)
         since, states = self._standing()
         episodes = self.alert.incident.follow(since, evidence, window.span, states)
-        return [*settled, *self.alert.told(episodes, self._window)]
+        return [*moved, *self.alert.told(episodes, self._window)]
+
+    def _moved(self, at: Span) -> list[LevelChanged]:
+        """What has left its level; how it was told there says nothing of what comes."""
+        steps = {judge.spec.metric: judge.step for judge in self.judges if judge.step is not None}
+        for judge in self.judges:
+            judge.step = None
+        held = {judge.spec.metric for judge in self.judges if judge.level.shift}
+        names = {metric_feature(metric): step for metric, step in steps.items() if metric not in held}
+        self.alert.incident.forget(names)
+        return [LevelChanged(self._key, at.end, name, step) for name, step in names.items()]
 
     def _settle(self, at: Span) -> list[LevelChanged]:
         """Hold what has stayed worse than the reference for long to what it has become, unless a threshold is broken."""
@@ -181,26 +214,53 @@ class PerformanceDecision:
         for metric, judges in self._active().items():
             absolute = any(each.spec.source is JudgedBy.THRESHOLD for each in judges)
             if not absolute and any(each.settles(at, self.spec.settle_ns) for each in judges):
-                names += [metric_feature(metric)] if _accepted(judges, None) else []
+                names += [metric_feature(metric)] if self._hold(metric, None) else []
         self.alert.incident.settle(names)
+        self.alert.incident.forget(names)
         return [LevelChanged(self._key, at.end, name, LevelStep.SETTLED) for name in names]
+
+    def _hold(self, metric: str, until: Nanos | None) -> bool:
+        """Hold a metric to what it has become, for all who compare it with the reference; whether it was off is returned."""
+        relative = [
+            each for each in self.judges if each.spec.metric == metric and each.spec.source is not JudgedBy.THRESHOLD
+        ]
+        held = False
+        for at_least, of_difference in product((True, False), repeat=2):  # bias may be wrong either way
+            side = [each for each in relative if _held_against(each) == (at_least, of_difference)]
+            off = [each for each in side if each.is_off]
+            if off:
+                seen = max(
+                    off, key=lambda each: (each.alert.state in OPEN, each.growth.run.windows > 0, each.score)
+                ).seen
+                for each in side:
+                    each.hold(seen, until)
+            held = held or bool(off)
+        return held
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
         """Take these metrics, all where none is named, as they are for how they should be; thresholds stand."""
         names = [
             metric_feature(metric)
             for metric in dict.fromkeys(each.spec.metric for each in self.judges)
-            if (not features or metric_feature(metric) in features)
-            and _accepted([each for each in self.judges if each.spec.metric == metric], until)
+            if (not features or metric_feature(metric) in features) and self._hold(metric, until)
         ]
         if not names:
             return []
         self.changed = True
-        self.alert.incident.settle(names)
         over = set(names) - {metric_feature(metric) for metric in self._active()}
+        self.alert.incident.settle([name for name in names if name in over])
+        self.alert.incident.forget(over)
         episodes = self.alert.incident.without(over, Span(at, at))
         changes = [LevelChanged(self._key, at, name, LevelStep.ACCEPTED, until) for name in names]
         return [*changes, *self.alert.told(episodes, WindowSpan(at, at, 0))]
+
+    def thresholds(self, features: Collection[str]) -> list[str]:
+        """The thresholds of these metrics, all where none is named, in words: nobody accepts them away."""
+        return [
+            f"{each.spec.metric} at {'least' if each.spec.bound.at_least else 'most'} {each.spec.bound.value:g}"
+            for each in self.judges
+            if each.spec.source is JudgedBy.THRESHOLD and (not features or metric_feature(each.spec.metric) in features)
+        ]
 
     def _active(self) -> dict[str, list[Judge]]:
         """The judges that are not inactive, by metric."""
@@ -320,9 +380,9 @@ def forgotten(key: SeriesKey, entries: Sequence[Entry]) -> list[Fact]:
     return alert.told(alert.incident.without(names, Span(window.start, window.end)), window)
 
 
-def _accepted(judges: Sequence[Judge], until: Nanos | None) -> list[Judge]:
-    """Those that now hold a metric to what it is."""
-    return [judge for judge in judges if judge.accept(until)]
+def _held_against(judge: Judge) -> tuple[bool, bool]:
+    """Which side is wrong, and whether it is of a difference: of those that are alike the levels are."""
+    return judge.spec.bound.at_least, judge.spec.source is JudgedBy.DIFFERENCE
 
 
 def _counted(truth: Truth, metric: str) -> Truth:
@@ -341,31 +401,42 @@ def _copied(counts: Any) -> Any:
 def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
     """What speaks for it that a metric is wrong: by the first of its judges that fires; which others do is said too."""
     first = firing[0]
-    spec, run = first.spec, first.evidence.run
-    low, high = run.interval
-    severities = [each.spec.severity or by_size(each) for each in firing]
+    alike = [each for each in firing if _held_against(each)[1] is _held_against(first)[1]]
+    seen = min(alike, key=lambda each: each.growth.run.windows or math.inf).seen
     return Evidence(
-        feature=metric_feature(spec.metric),
+        feature=metric_feature(first.spec.metric),
         detector=BY_PERFORMANCE.detector,
         score=first.score,
         threshold=1.0,
         pvalue=None,
-        rows=int(run.rows),
-        chart=spec.source.value,
+        rows=int(seen.rows),
+        chart=first.spec.source.value,
         since=min(since_of(each) for each in firing),
-        effect=run.value - spec.where - first.shift,
-        severity=Severity.CRITICAL if Severity.CRITICAL in severities else severities[0],
+        effect=seen.value - first.where,
+        severity=worst_severity(*(each.spec.severity or by_size(each) for each in firing)),
         grown=any(each.grown for each in firing),
-        measured=MetricEvidence(
-            metric=spec.metric,
-            value=run.value,
-            lower=low,
-            upper=high,
-            bound=first.bound.value,
-            at_least=spec.bound.at_least,
-            by=tuple(each.spec.source for each in firing),
-            windows=run.windows,
-            coverage=window.coverage,
-            usual=None if spec.usual is None else spec.usual + first.shift,
-        ),
+        measured=_measured_of(firing, seen, window.coverage),
+    )
+
+
+def _measured_of(firing: Sequence[Judge], seen: Pooled, coverage: float) -> MetricEvidence:
+    """The metric itself, what it is held against, and what was expected of it where the difference fires."""
+    first, spec, bound = firing[0], firing[0].spec, firing[0].bound.value
+    apart = next((each for each in firing if each.spec.source is JudgedBy.DIFFERENCE), None)
+    expected = None if apart is None else apart.realised.value - apart.seen.value
+    usual = None if spec.usual is None else spec.usual + first.level.shift
+    if first is apart and expected is not None:
+        seen, usual, bound = first.realised, None, expected + bound
+    return MetricEvidence(
+        metric=spec.metric,
+        value=seen.value,
+        lower=seen.interval[0],
+        upper=seen.interval[1],
+        bound=bound,
+        at_least=spec.bound.at_least,
+        by=tuple(each.spec.source for each in firing),
+        windows=seen.windows,
+        coverage=coverage,
+        usual=usual,
+        expected=expected,
     )

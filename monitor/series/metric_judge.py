@@ -1,12 +1,14 @@
 """One judge of a metric: an absolute threshold, a chart against the reference's labelled windows, or an e-detector against their loss."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from detectors.charts import LevelStep
 from detectors.charts.bets import LEAST_LIMIT, MOST_LIMIT, BettingDesign, BettingEvidence
-from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.charts.metric_level import MetricLevel
 from detectors.charts.metric_recovery import MetricRecovery
 from detectors.performance import Measured
 from detectors.performance.bounded import LossSum
@@ -38,6 +40,7 @@ class MetricJudge:
     severity: Severity | None = Severity.CRITICAL
     usual: float | None = None
     notable: float = 0.02
+    shared: float = 0.0  # of a difference: the standard error that all windows have together
 
     @property
     def name(self) -> str:
@@ -55,6 +58,22 @@ class MetricJudge:
         return self.bound.value if self.usual is None else self.usual
 
 
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Whether a metric has become much worse than was told. `run`: the windows since it last did; `at`: the end of the first of them."""
+
+    evidence: BoundEvidence = field(default_factory=BoundEvidence)
+    run: Pooled = field(default_factory=Pooled)
+    at: Nanos | None = None
+
+    def plus(self, line: MetricBound, metric: Measured, design: BoundDesign, at: Nanos) -> "Growth":
+        """The same after one more window; beyond the line it is much worse."""
+        evidence = self.evidence.plus(line, metric)
+        if evidence.score(design) > 1:
+            return Growth(run=evidence.run, at=at)
+        return Growth(evidence, self.run.plus(metric) if self.run.windows else self.run, self.at)
+
+
 class SavedJudge(msgspec.Struct):
     """A judge as saved."""
 
@@ -68,6 +87,9 @@ class SavedJudge(msgspec.Struct):
     until: Nanos | None = None
     recovery: MetricRecovery = MetricRecovery()
     heard: Nanos | None = None
+    level: MetricLevel = MetricLevel()  # before there were any `shift` alone said it
+    growth: Growth = Growth()
+    realised: Pooled = Pooled()
 
 
 class Judge:
@@ -75,22 +97,41 @@ class Judge:
 
     def __init__(self, spec: MetricJudge) -> None:
         self.spec = spec
-        self.alert = Alert()
-        self.since: Nanos | None = None  # end of the first window of the run
-        self.told = 0.0  # how far beyond the bound it surely was, when that was told last
-        self.grown = False
-        self.shift = 0.0  # from the reference to the level that it is held to, where that was accepted or has settled
-        self.until: Nanos | None = None  # so long
-        self.recovery = MetricRecovery()
+        self.level = MetricLevel()
+        self.until: Nanos | None = None  # so long it is held to its level
         self.heard: Nanos | None = None  # end of the last window whose labels said something of it, or may come to
+        self.step: LevelStep | None = None  # what became of its level with the last window
         self._chart = BoundDesign.of(spec.arl)
-        bets = spec.source is JudgedBy.BETS
-        self.evidence: BoundEvidence | BettingEvidence = BettingEvidence() if bets else BoundEvidence()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.evidence: BoundEvidence | BettingEvidence = (
+            BettingEvidence() if self.spec.source is JudgedBy.BETS else BoundEvidence()
+        )
+        self._end()
+
+    def _end(self) -> None:
+        """Nothing is open any more."""
+        self.alert, self.recovery = Alert(), MetricRecovery()
+        self.since: Nanos | None = None  # end of the first window of the run
+        self.told = 0.0  # how far beyond the bound it was, when that was told last
+        self.growth, self.grown = Growth(), False
+        self.realised = Pooled()  # of a difference: the metric itself since it began, or since it became much worse
 
     @property
     def bound(self) -> MetricBound:
         """What the metric is held against now."""
-        return replace(self.spec.bound, value=self.spec.bound.value + self.shift)
+        return self.level.bound(self.spec.bound)
+
+    @property
+    def where(self) -> float:
+        """Where the metric is when nothing has changed: at its level, if it has one."""
+        return self.spec.where + self.level.shift
+
+    @property
+    def seen(self) -> Pooled:
+        """What the metric has been since it began to be wrong, or since it became much worse."""
+        return self.growth.run if self.growth.run.windows else self.evidence.run
 
     @property
     def _bets(self) -> BettingDesign:
@@ -106,19 +147,16 @@ class Judge:
             return self.evidence.score(self._bets)
         return self.evidence.score(self._chart)
 
-    def accept(self, until: Nanos | None) -> bool:
-        """Take the metric as it has been since it began to be wrong for how it should be; a threshold never does."""
-        run = self.evidence.run
-        quiet = self.alert.state not in OPEN and self.score <= WARNING
-        if self.spec.source is JudgedBy.THRESHOLD or quiet or not run.windows:
-            return False
-        self.shift, self.until = run.value - self.spec.where, until
-        self._begin_anew()
-        return True
+    @property
+    def is_off(self) -> bool:
+        """Whether it is wrong, or may well be, by more than a threshold."""
+        speaks = self.alert.state in OPEN or self.score > WARNING
+        return self.spec.source is not JudgedBy.THRESHOLD and speaks and self.seen.windows > 0
 
-    def _begin_anew(self) -> None:
-        self.evidence = type(self.evidence)()
-        self.alert, self.since, self.told, self.recovery = Alert(), None, 0.0, MetricRecovery()
+    def hold(self, level: Pooled, until: Nanos | None) -> None:
+        """Hold the metric to what it has been in these windows, for so long in event time."""
+        self.level, self.until = MetricLevel.of(level, self.spec.where, at_least=self.spec.bound.at_least), until
+        self._begin_anew()
 
     def falls_silent(self, at: Nanos, after: Nanos) -> bool:
         """End an alert of which labels have said nothing for so long: whether it is still wrong nobody knows. Whether it did is returned."""
@@ -130,27 +168,61 @@ class Judge:
         return silent
 
     def settles(self, at: Span, after: Nanos) -> bool:
-        """Whether it has been wrong for so long that this is how it is."""
+        """Whether it has been wrong for so long, and not become much worse, that this is how it is."""
         absolute = self.spec.source is JudgedBy.THRESHOLD
-        return not absolute and self.alert.state is AlertState.FIRING and at.end - since_of(self) >= after
+        since = self.since if self.growth.at is None else self.growth.at
+        return not absolute and self.alert.state is AlertState.FIRING and at.end - (since or at.end) >= after
 
-    def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
-        """Take one more window."""
-        if self.until is not None and at.end >= self.until:
-            self.shift, self.until = 0.0, None
-            self._begin_anew()
+    def take(self, metric: Measured, loss: LossSum | None, at: Span, realised: Measured | None = None) -> None:
+        """Take one more window; `realised`: the metric itself, where `metric` is a difference of it."""
+        self._move(metric, at)
         self.heard = at.end
         open_before = self.alert.state in OPEN
         self._add(metric, loss)
         if self.evidence.run.windows == 1:
             self.since = at.end
         self.alert = self.alert.step(self.spec.rule, self._signal(metric), at)
+        if self.alert.state in OPEN:
+            self._grow(metric, at) if open_before else self._tell(metric)
+        elif open_before:
+            self.evidence = self.evidence.forgotten()
+            self._end()
+        if realised is not None:
+            begins = self.evidence.run.windows == 1 or self.grown
+            self.realised = (Pooled() if begins else self.realised).plus(realised)
+
+    def _move(self, metric: Measured, at: Span) -> None:
+        """Leave the level when its time is over, or for what is better, as long as nothing is wrong."""
+        self.step, level = None, self.level
+        if self.until is not None and at.end >= self.until:
+            self.level, self.step = MetricLevel(), LevelStep.EXPIRED
+        elif self.alert.state not in OPEN:
+            self.level = level.plus(self.spec.bound, self.spec.where, metric, self._chart)
+            self.step = LevelStep.RETURNED if level.shift and not self.level.shift else None
+        if self.level.shift != level.shift:
+            self._begin_anew()
+        self.until = self.until if self.level.shift else None
+
+    def _tell(self, metric: Measured) -> None:
+        """Remember how far beyond the bound people hear that it is."""
         surely = self.bound.surely_beyond(metric.value, metric.interval)
-        self.grown = open_before and surely >= GROWN * self.told > 0
-        if self.alert.state in OPEN and (self.grown or not open_before):
-            self.told = max(surely, abs(self.bound.beyond(self.evidence.run.value)))
-        if open_before and self.alert.state is AlertState.INACTIVE:
-            self.evidence, self.told, self.recovery = self.evidence.forgotten(), 0.0, MetricRecovery()
+        self.told = max(surely, abs(self.bound.beyond(self.seen.value)))
+
+    def _grow(self, metric: Measured, at: Span) -> None:
+        """Look whether it is much worse than what was told: twice as far from the bound, or as bad as can be where that was slight."""
+        self.growth = self.growth.plus(self._line(), metric, self._chart, at.end)
+        self.grown = self.growth.at == at.end
+        if self.grown:
+            self._tell(metric)
+
+    def _line(self) -> MetricBound:
+        """The bound beyond which it is much worse."""
+        bound, further = self.bound, GROWN * self.told
+        if self.spec.severity is None and by_size(self) is not Severity.CRITICAL:
+            notable = self.spec.notable + bound.beyond(self.where)
+            further = min(further, notable) if notable > 0 else further
+        value = bound.value - further if bound.at_least else bound.value + further
+        return replace(bound, value=value, own_error=True)
 
     def _add(self, metric: Measured, loss: LossSum | None) -> None:
         if isinstance(self.evidence, BoundEvidence):
@@ -181,15 +253,29 @@ class Judge:
         found = self.evidence
         bound = found if isinstance(found, BoundEvidence) else None
         bets = found if isinstance(found, BettingEvidence) else None
-        standing = self.alert, self.since, self.told
-        return SavedJudge(made_under, *standing, bound, bets, self.shift, self.until, self.recovery, self.heard)
+        return SavedJudge(
+            made_under,
+            self.alert,
+            self.since,
+            self.told,
+            bound,
+            bets,
+            self.level.shift,
+            self.until,
+            self.recovery,
+            self.heard,
+            self.level,
+            self.growth,
+            self.realised,
+        )
 
     def restore(self, saved: SavedJudge) -> None:
         """Take it up again."""
         self.alert, self.since, self.told = saved.alert, saved.since, saved.told
         self.evidence = saved.bound or saved.bets or self.evidence
-        self.shift, self.until, self.recovery = saved.shift, saved.until, saved.recovery
-        self.heard = saved.heard
+        self.level = replace(saved.level, shift=saved.shift)
+        self.until, self.recovery, self.heard, self.growth = saved.until, saved.recovery, saved.heard, saved.growth
+        self.realised = saved.realised
 
 
 def since_of(judge: Judge) -> Nanos:
@@ -201,8 +287,7 @@ def since_of(judge: Judge) -> Nanos:
 
 def by_size(judge: Judge) -> Severity:
     """How bad it is that a metric is worse than in the reference, or than the level that it is held to; of bias its size says so."""
-    spec, now = judge.spec, judge.evidence.run.value
-    usual = spec.where + judge.shift
+    spec, now, usual = judge.spec, judge.seen.value, judge.where
     now, usual = (abs(now), abs(usual)) if spec.metric == BIAS else (now, usual)
     worse = usual - now if spec.bound.at_least and spec.metric != BIAS else now - usual
     return Severity.CRITICAL if worse >= spec.notable else Severity.WARNING

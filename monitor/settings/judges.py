@@ -7,12 +7,14 @@ from functools import partial
 from detectors import Reference
 from detectors.charts.budget import points_per_month
 from detectors.charts.metric_bounds import MetricBound
-from detectors.charts.metric_reference import MetricReference, metric_references, usual_loss
+from detectors.charts.metric_difference import DifferenceReference, difference_references
+from detectors.charts.metric_reference import MetricReference, measured_windows, metric_references, usual_loss
 from detectors.performance import RegressionCounts
 from detectors.reference.labelled import ReferencePerformance
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec
+from monitor.series.estimating import EstimateSpec
 from monitor.series.judged import measured
 from monitor.series.metric_judge import MetricJudge
 from monitor.series.truth import BINARY, MONEY, MULTICLASS, QUANTILE_LOSS, R2_REFERENCE, REGRESSION, TOP, TOPS, Truth
@@ -56,11 +58,15 @@ TO_SHOW = 1.0  # windows between false alarms, until all judges are known
 
 
 def decision_spec(
-    model: ModelSettings, truth: Truth, reference: Reference, per_month: float | None
+    model: ModelSettings,
+    truth: Truth,
+    reference: Reference,
+    per_month: float | None,
+    expected: EstimateSpec | None = None,
 ) -> DecisionSpec | None:
     """Who judges a model's metrics, of so many false alarms a month; None where nobody does. Raises ConfigError.
 
-    They share a fifth of the budget. Without one thresholds alone judge, as with one false alarm a month.
+    `expected`: what tells by predictions alone what labelled rows are worth. They share a fifth of the budget. Without one thresholds alone judge, as with one false alarm a month.
     """
     chosen, key = model.performance or PerformanceSettings(), f"models.{model.name}.performance"
     bounds = _thresholds(f"{key}.thresholds", chosen, truth)
@@ -70,21 +76,26 @@ def decision_spec(
         raise ConfigError(
             f"{key}.watch: needs alerting.false_alarms_per_month, from which it follows how much evidence is asked for"
         )
-    known = {} if said is None or per_month is None else _known(said, chosen, truth, model.window)
+    known, apart = (
+        ({}, {}) if said is None or per_month is None else _known(said, chosen, truth, model.window, expected)
+    )
     by_threshold = [_by_threshold(name, bound, chosen.thresholds[name], known.get(name)) for name, bound in bounds]
     watched = watching(chosen, truth)
     charts = [_by_chart(name, known[name], at_least) for name in watched if name in known for at_least in _sides(name)]
     bets = [name for name in watched if name in known and said is not None and usual_loss(said, name) is not None]
     bets = [] if truth.weighted else bets
-    judges = len(by_threshold) + len(charts) + len(bets)
+    differences = [_by_difference(name, apart[name]) for name in watched if name in apart]
+    judges = len(by_threshold) + len(charts) + len(bets) + len(differences)
     if not judges:
         return None
     arl = points_per_month(model.window) * judges / ((per_month or USUAL_BUDGET) * PERFORMANCE_SHARE)
     found = [*by_threshold, *charts]
     if said is not None:
         found += [_by_bets(name, known[name], usual_loss(said, name) or 0.0, arl) for name in bets]
-    span = said.window_ns if said is not None and known else 0
-    return DecisionSpec(tuple(replace(each, arl=arl) for each in found), reference.hash, span, model.settle_after)
+    found += differences
+    span = said.window_ns if said is not None and (known or apart) else 0
+    judging = tuple(replace(each, arl=arl) for each in found)
+    return DecisionSpec(judging, reference.hash, span, model.settle_after, expected)
 
 
 def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None:
@@ -127,13 +138,20 @@ def watching(chosen: PerformanceSettings, truth: Truth) -> Sequence[str]:
 
 
 def _known(
-    said: ReferencePerformance, chosen: PerformanceSettings, truth: Truth, window: int
-) -> dict[str, MetricReference]:
-    """What the reference says of each metric that is asked for."""
-    asked = dict.fromkeys((*watching(chosen, truth), *chosen.thresholds))
+    said: ReferencePerformance, chosen: PerformanceSettings, truth: Truth, window: int, expected: EstimateSpec | None
+) -> tuple[dict[str, MetricReference], dict[str, DifferenceReference]]:
+    """What the reference says of each metric that is asked for, and of its difference from what is expected where it is watched."""
+    watched = watching(chosen, truth)
+    asked = dict.fromkeys((*watched, *chosen.thresholds))
     if isinstance(said.total, RegressionCounts) and said.total.task.quantile != truth.quantile:
         asked.pop(QUANTILE_LOSS, None)  # the reference's is of another quantile
-    return metric_references(said, list(asked), window, partial(measured, truth)) if asked else {}
+    if not asked:
+        return {}, {}
+    windows = measured_windows(said, window, partial(measured, truth), None if expected is None else expected.estimator)
+    both = [(found, estimated) for found, estimated in windows if estimated is not None]
+    better_large = [name for name in watched if name not in LOSSES]
+    known = metric_references([found for found, _ in windows], list(asked), weighted=said.total.task.weighted)
+    return known, difference_references(both, better_large)
 
 
 def _sides(name: str) -> Sequence[bool]:
@@ -199,6 +217,20 @@ def _by_bets(name: str, known: MetricReference, loss: float, arl: float) -> Metr
         severity=None,
         usual=known.value,
         notable=notable(name, known),
+    )
+
+
+def _by_difference(name: str, known: DifferenceReference) -> MetricJudge:
+    return MetricJudge(
+        metric=name,
+        source=JudgedBy.DIFFERENCE,
+        bound=known.bound(),
+        arl=TO_SHOW,
+        keep_firing_for=QUIET,
+        severity=None,
+        usual=0.0,
+        notable=NOTABLE_POINTS,
+        shared=known.shared,
     )
 
 

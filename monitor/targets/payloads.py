@@ -198,7 +198,8 @@ def metric_item(metric: MetricEvidence) -> dict[str, Any]:
         "windows": metric.windows,
         "coverage": metric.coverage,
     }
-    return item if metric.usual is None else item | {"reference": metric.usual}
+    more = {"reference": metric.usual, "expected": metric.expected}
+    return item | {name: value for name, value in more.items() if value is not None}
 
 
 def incident_item(name: str, key: SeriesKey, kind: IncidentKind, severity: Severity, about: Standing) -> dict[str, Any]:

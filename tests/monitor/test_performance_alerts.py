@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from detectors import BinaryCounts, BinaryTask, LabelColumn, Reference
+from detectors.charts import LevelStep
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
 from monitor.alerting.metrics import JudgedBy
 from monitor.commands.cautions import watch_warnings
 from monitor.commands.judges import judges_words
-from monitor.facts import AlertChanged, DecisionMade, DecisionRefused, PerformanceJudged
+from monitor.facts import AlertChanged, DecisionMade, DecisionRefused, LevelChanged, PerformanceJudged
 from monitor.series.deciding import PerformanceDecision
 from monitor.settings import ConfigError
 from monitor.stream.events import MINUTE, SECOND, SeriesKey
@@ -177,7 +178,9 @@ def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, start
     )
     [alert] = [each for each in here.get("/api/v1/alerts") if each["rule"] == "performance"]
     measured = alert["evidence"][0]["performance"]
-    assert set(measured["by"]) == {"chart", "e-detector"}
+    assert set(measured["by"]) == {"chart", "e-detector", "difference"}
+    assert measured["expected"] == pytest.approx(0.9, abs=0.03)
+    assert feature["words"].endswith(" was to be expected of these, concept drift")
     assert measured["reference"] == pytest.approx(0.9, abs=0.03)
 
 
@@ -205,6 +208,61 @@ def test_people_decide_of_a_metric_as_of_a_feature(home: Path, started: list[Lab
     assert pipeline.performance[SeriesKey("churn", "*")].alerts() == []
 
 
+@pytest.mark.parametrize(
+    ("watch", "thresholds"),
+    [(["accuracy", "brier"], {}), (["brier"], {"accuracy": {"at_least": 0.85}})],
+    ids=["charts", "threshold"],
+)
+def test_an_accept_without_names_takes_every_metric_that_is_off_until_then_and_no_threshold(
+    home: Path, started: list[LabelledDaemon], watch: list[str], thresholds: dict[str, Any]
+) -> None:
+    labelled_reference(home)
+    here = LabelledDaemon(home, {PREDICTIONS: [], LABELS: []}, models=[model_with(thresholds, watch=watch)])
+    started.append(here)
+    here.source.append(PREDICTIONS, MARK)
+    for number in range(3):
+        minute_of(here, number, 120, 80)
+    for number in range(3):
+        judged(here, number)
+    assert {each["feature"] for each in incidents(here)[0]["features"]} == {"__accuracy__", "__brier__"}
+    made, *facts = here.daemon.pipeline.decide(Asked("a", Accept(Scope("churn"), 60 * MINUTE), "ann"), here.clock.now())
+
+    assert isinstance(made, DecisionMade)
+    assert made.decision.until is not None
+    held = {fact.feature: fact.until for fact in of(facts, LevelChanged) if fact.step is LevelStep.ACCEPTED}
+    held.pop("__prediction__", None)  # which has moved too
+    assert held == dict.fromkeys([f"__{name}__" for name in watch], made.decision.until)
+    assert [fact.closed for fact in of(facts, AlertChanged) if fact.kind.value == "performance"] == (
+        [] if thresholds else [True]
+    )
+    assert made.notes == (("thresholds are never accepted and stand: accuracy at least 0.85",) if thresholds else ())
+
+
+def test_an_incident_that_was_slight_is_critical_everywhere_once_it_is(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    labelled_reference(home, rows=1000)
+    slightly = round(1000 * (decision_of(home).judges[1].spec.where - 0.0185))
+    here = LabelledDaemon(
+        home, {PREDICTIONS: [], LABELS: []}, models=[MODEL | {"performance": {"watch": ["accuracy"]}}]
+    )
+    started.append(here)
+    here.source.append(PREDICTIONS, MARK)
+    severity = f'{{{OF},kind="performance"}}'
+    for number in range(28):
+        minute_of(here, number, *((slightly, 1000 - slightly) if number < 26 else (800, 200)))
+    for number in range(26):
+        judged(here, number)
+    assert here.metric("driftd_incident_severity")[severity] == 1
+    judged(here, 26)
+    judged(here, 27)
+    assert here.metric("driftd_incident_severity")[severity] == 2
+    [incident] = incidents(here)
+    assert incident["severity"] == "critical"
+    assert len(incident["escalations"]) == 1
+    assert here.metric("driftd_retrain_requests_total")['{model="churn",reason="performance",outcome="requested"}'] == 1
+
+
 def test_check_says_who_judges_what_and_what_the_reference_says_too_little_of(home: Path) -> None:
     labelled_reference(home)
     [spec] = configuration(home, models=[model_with(THRESHOLDS)]).specs
@@ -214,6 +272,7 @@ def test_check_says_who_judges_what_and_what_the_reference_says_too_little_of(ho
     assert [line.rpartition(" by ")[2] for line in said if line.startswith("accuracy")][1:] == [
         "a chart against the reference",
         "the e-detector",
+        "a chart of the difference from what was expected",
     ]
 
     labelled_reference(home, minutes=20)
@@ -276,8 +335,8 @@ def test_what_is_open_stays_open_when_others_judge_too_or_the_budget_is_another(
     assert after.restore(before.changes(), alike=True) == []
     [still] = after.current()
     assert (still.state, still.since, still.evidence) == (told.state, told.since, told.evidence)
-    levels = {each.spec.name: each.shift for each in after.judges if each.spec.metric == "accuracy"}
-    assert levels == {each.spec.name: each.shift for each in before.judges}
+    levels = {each.spec.name: each.level.shift for each in after.judges if each.spec.metric == "accuracy"}
+    assert levels == {each.spec.name: each.level.shift for each in before.judges}
 
 
 def decision_of(home: Path, budget: float = 1.0, versions: Sequence[str] = (), **changes: Any) -> PerformanceDecision:

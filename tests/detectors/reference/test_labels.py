@@ -93,7 +93,7 @@ def test_a_reference_goes_through_its_file(tmp_path: pytest.TempPathFactory, tas
     assert read.hash == reference.hash
     assert read.to_dict() == reference.to_dict()
     assert read.performance.total == reference.performance.total
-    assert read.performance.windows == reference.performance.windows
+    assert list(read.performance.windows) == list(reference.performance.windows)
     window = Sketch.empty(read.layout)
     data = {"__prediction__": [0.2, 0.7, 0.9] if task != "multiclass" else ["b", "a", "a"]}
     window.update(*read.encode(data))
@@ -144,7 +144,7 @@ def test_a_threshold_between_hundredths_is_that_of_the_fit() -> None:
 
     assert reference.performance.total == counted(table["paid"], table["score"], 0.3771)
     assert reference.performance.at(0.5).total == counted(table["paid"], table["score"])
-    assert len(reference.performance.at(0.5).windows) == len(reference.performance.windows)
+    assert len(list(reference.performance.at(0.5).windows)) == len(list(reference.performance.windows))
     for asked in (reference.performance.at, reference.performance.estimator):
         with pytest.raises(ValueError, match=r"whole hundredths and 0\.3771, not 0\.1234"):
             asked(0.1234)
@@ -180,6 +180,18 @@ def test_labels_are_read_however_they_are_spelled_and_counted_by_reason() -> Non
 
     assert reference.performance.rows == 3
     assert reference.performance.total.left_out == {"label_missing": 1, "label_unknown": 1, "score_missing": 1}
+
+
+def test_windows_are_kept_in_a_fraction_of_what_they_take_and_read_one_by_one() -> None:
+    performance = fitted(scored()).performance
+    assert performance is not None
+    unpacked = sum(each.cells.nbytes for each in performance.windows)
+
+    assert len(performance.kept) < unpacked / 20
+    assert list(performance.latest(3)) == list(performance.windows)[-3:]
+    first, again = next(performance.windows), next(performance.windows)
+    assert first == again
+    assert first is not again
 
 
 def test_the_last_windows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
+from detectors import Reference
 from monitor.cli import main
 from monitor.commands import decide
 from monitor.commands.decide import checked, user
 from monitor.settings import ConfigError
-from tests.deciding import ALERT, TOKEN, Scene, running
+from tests.deciding import ALERT, MODEL, TOKEN, Scene, running
 
 Output = pytest.CaptureFixture[str]
 
@@ -52,6 +53,31 @@ def test_a_silence_is_said_in_a_line_and_listed(scene: Scene, capsys: Output) ->
     assert capsys.readouterr().out.partition("  ")[2] == f"end {name}, by ben\n"
     assert run("silence", "--list") == 0
     assert capsys.readouterr().out == "no silence is in force\n"
+
+
+def test_an_accept_says_which_thresholds_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    columns = {
+        "age": [float(n) for n in range(100)],
+        "plan": ["pro", "free"] * 50,
+        "score": [n / 100 for n in range(100)],
+    }
+    Reference.fit(columns, prediction="score").save(tmp_path / "scored.json")
+    thresholds = {"accuracy": {"at_least": 0.9}, "brier": {"at_most": 0.2}}
+    judged = {"reference": "scored.json", "labels": {"wait": "1h"}, "performance": {"thresholds": thresholds}}
+    more = {"models": [MODEL | judged], "topics": [{"name": "predictions"}, {"name": "answers", "kind": "labels"}]}
+    with capture_logs(), running(tmp_path, more=more) as scene:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("DRIFTD_CONFIG", raising=False)
+        monkeypatch.setenv("TOKEN", TOKEN)
+        configured(http={"port": int(scene.daemon.server.server_address[1]), "token_env": "TOKEN"})
+        for names, said in (
+            ([], "accuracy at least 0.9, brier at most 0.2"),
+            (["__brier__"], "brier at most 0.2"),
+        ):
+            assert run("accept", "churn", *names, "--for", "2h") == 0
+            assert capsys.readouterr().err == f"driftd: thresholds are never accepted and stand: {said}\n"
+        assert run("accept", "churn", "age", "--for", "2h") == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_who_decides_is_the_user_of_this_machine(scene: Scene, capsys: Output) -> None:

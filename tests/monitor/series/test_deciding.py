@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from detectors import BinaryCounts, BinaryTask
 from detectors.charts import LevelStep
 from detectors.charts.metric_bounds import MetricBound
+from detectors.charts.metric_difference import difference_references
 from detectors.charts.metric_reference import MetricReference
 from detectors.charts.metric_variation import MetricVariation
 from detectors.performance import Measured
 from detectors.performance.bounded import LossSum
+from detectors.performance.estimated_scores import ScoreEstimator
 from detectors.performance.intervals import wilson
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import OPEN
@@ -23,10 +26,12 @@ from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset
 from monitor.series.deciding import DecisionSpec, PerformanceDecision
-from monitor.series.metric_judge import Judge, MetricJudge, by_size
+from monitor.series.estimating import EstimateSpec
+from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size
 from monitor.series.records import Entry, Record, owned
 from monitor.series.truth import BINARY, Truth
-from monitor.settings.judges import notable
+from monitor.settings.judges import _by_difference, notable
+from monitor.stream.events import DAY
 from monitor.targets.payloads import Sender, notices
 from tests.build import KEY, MINUTE, REFERENCE, at, of, stored
 from tests.charted import seeded
@@ -325,7 +330,7 @@ def test_how_bad_it_is_counts_from_the_level_that_it_is_held_to() -> None:
     judge = Judge(chart())
     judge.take(Measured(0.8, 1000, 0.01), None, Span(at(0), at(1)))
     assert by_size(judge) is Severity.CRITICAL
-    assert judge.accept(None)
+    judge.hold(judge.seen, None)
     judge.take(Measured(0.79, 1000, 0.01), None, Span(at(1), at(2)))
     assert by_size(judge) is Severity.WARNING
 
@@ -431,6 +436,178 @@ def test_what_stays_worse_settles_and_pages_again_when_it_moves_from_there() -> 
     assert worse[0].opened
 
 
+def openings(facts: Sequence[Fact]) -> list[AlertChanged]:
+    return [fact for fact in changes(facts) if fact.opened]
+
+
+WORSE, FAR = (760, 240), (500, 500)
+
+
+@pytest.mark.parametrize("judge", [chart(), bets()])
+@pytest.mark.parametrize("worse", [WORSE, FAR])
+@pytest.mark.parametrize("before", [1, 30])
+def test_what_falls_again_after_it_was_accepted_is_told_anew_and_not_a_day_later(
+    judge: MetricJudge, worse: tuple[int, int], before: int
+) -> None:
+    decision = make_decision(judge)
+    assert openings(taken(decision, [GOOD, *[BAD] * 3]))
+    [ended] = changes(decision.accept((), None, at(4)))
+    assert ended.closed
+    assert changes(taken(decision, [BAD] * before, first=4)) == []
+
+    [again] = openings(taken(decision, [worse] * 20, first=4 + before))
+    assert again.severity is Severity.CRITICAL
+    assert again.evidence[0].effect == pytest.approx(worse[0] / 1000 - 0.8, abs=0.005)
+
+
+def test_a_metric_that_settles_in_an_incident_that_stays_open_is_told_again_when_it_falls_from_there() -> None:
+    """The fall is of less than what was told first, and of another metric's judge nothing changes."""
+    decision = make_decision(chart(), threshold("brier", 0.1, severity=Severity.CRITICAL))
+    assert len(openings(taken(decision, [BAD] * 3))) == 1
+    decision.accept(("__accuracy__",), None, at(3))
+    assert taken(decision, [BAD] * 30, first=3)
+    assert decision.current()[0].state is AlertState.FIRING
+
+    [escalated, *_] = of(taken(decision, [(740, 260)] * 4 + [(730, 270)] * 60, first=33), AlertEscalated)
+    assert [each.feature for each in escalated.new] == ["__accuracy__"]
+    assert decision.current()[0].about.settled == ()
+
+
+@pytest.mark.parametrize("judge", [threshold(), chart(), bets()])
+@pytest.mark.parametrize("windows", [2, 300])
+def test_an_open_incident_escalates_when_its_metric_falls_much_further_however_long_it_was_open(
+    judge: MetricJudge, windows: int
+) -> None:
+    decision = make_decision(judge)
+    taken(decision, [(840, 160)] * windows)
+    [escalated] = of(taken(decision, [(600, 400)] * 70, first=windows), AlertEscalated)
+    assert escalated.alert.window.end <= at(max(windows + 2, 64))  # at most once an hour
+    assert escalated.new[0].measured is not None
+    assert escalated.new[0].measured.value == pytest.approx(0.6)
+
+
+def test_what_became_much_worse_settles_as_long_after_that() -> None:
+    spec = DecisionSpec((chart(), bets()), "hash", settle_ns=100 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+    facts = taken(decision, [BAD] * 90 + [FAR] * 90)
+    assert of(facts, LevelChanged) == []
+
+    [settled] = of(taken(decision, [FAR] * 30, first=180), LevelChanged)
+    assert settled.at >= at(190)
+    assert {round(each.level.shift, 3) for each in decision.judges} == {-0.42}
+
+
+@pytest.mark.parametrize("judge", [chart(), bets()])
+def test_a_level_holds_for_all_who_compare_the_metric_with_the_reference(judge: MetricJudge) -> None:
+    """The e-detector has not fired when the chart has: what is accepted is no alarm of it later."""
+    other = bets() if judge.source is JudgedBy.CHART else chart()
+    decision = make_decision(replace(judge, arl=20.0), replace(other, arl=1e12))
+    taken(decision, [(860, 140)] * 2)
+    decision.accept((), None, at(2))
+
+    assert changes(taken(decision, [(860, 140)] * 300, first=2)) == []
+
+
+def test_a_level_is_no_more_certain_than_the_windows_that_it_is_of() -> None:
+    """One window said 0.83 where the metric is 0.82, with other rows than the reference's: no page for that in most months."""
+    rng, paged = seeded(), 0
+    for _ in range(20):
+        decision = make_decision(chart())
+        taken(decision, [(830, 170)])
+        decision.accept((), None, at(1))
+        windows = [(1000 - wrong, wrong) for wrong in rng.binomial(1000, 0.18, 200).tolist()]
+        paged += bool(openings(taken(decision, windows, first=1)))
+    assert paged <= 8
+
+
+@pytest.mark.parametrize("judge", [chart(), bets()])
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_metric_that_was_back_at_the_reference_is_told_anew_when_it_falls_to_the_level_again(
+    judge: MetricJudge, *, settled: bool, stop: bool
+) -> None:
+    spec = DecisionSpec((judge,), "hash", settle_ns=5 * MINUTE)
+    decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+    taken(decision, [BAD] * (8 if settled else 3))
+    if not settled:
+        decision.accept((), None, at(3))
+    assert [each.level.shift for each in decision.judges] == [pytest.approx(-0.12)]
+    facts = taken(decision, [BAD] * 20, first=10)
+    if stop:
+        entries = saved(decision)
+        decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+        decision.restore(entries, alike=True)
+    facts += taken(decision, [GOOD] * 10, first=30)
+    assert changes(facts) == []
+    assert [each.step for each in of(facts, LevelChanged)] == [LevelStep.RETURNED]
+
+    assert openings(taken(decision, [BAD] * 6, first=40))
+
+
+def test_a_level_that_was_saved_before_levels_knew_how_certain_they_are_is_held_to() -> None:
+    judge = Judge(chart())
+    before = msgspec.to_builtins(judge.saved("so")) | {"shift": -0.1}
+    for later in ("level", "growth"):
+        del before[later]
+    judge.restore(msgspec.convert(before, SavedJudge))
+
+    assert judge.bound.value == pytest.approx(0.82)
+
+
+def test_a_metric_that_is_better_than_its_level_and_not_back_is_held_to_what_it_is() -> None:
+    decision = make_decision(chart())
+    taken(decision, [(700, 300)] * 3)
+    decision.accept((), None, at(3))
+    facts = taken(decision, [(700, 300)] * 5 + [(840, 160)] * 60, first=3)
+    assert facts == []
+    [judge] = decision.judges
+    assert judge.level.shift == pytest.approx(-0.08, abs=0.015)
+
+    assert openings(taken(decision, [(760, 240)] * 6, first=70))
+
+
+def test_what_was_slight_mutes_nothing_that_is_worse() -> None:
+    """Neither while it is open, nor after it has ended within the day."""
+    slight, plain = (905, 95), (880, 120)
+    decision = make_decision(chart())
+    [opened] = openings(taken(decision, [slight] * 100))
+    assert opened.severity is Severity.WARNING
+    [escalated] = of(taken(decision, [plain] * 10, first=100), AlertEscalated)
+    assert (escalated.severity_before, escalated.alert.severity) == (Severity.WARNING, Severity.CRITICAL)
+    assert escalated.alert.window.end <= at(105)
+
+    ended = make_decision(chart())
+    taken(ended, [slight] * 100)
+    assert changes(taken(ended, [(925, 75)] * 20, first=100))[-1].closed
+    [again] = openings(taken(ended, [plain] * 10, first=120))
+    assert again.severity is Severity.CRITICAL
+
+
+def test_a_note_does_not_hold_back_the_chart_of_its_metric() -> None:
+    decision = make_decision(threshold(limit=0.9, severity=Severity.INFO), chart())
+    slightly = (880, 120)
+    assert openings(taken(decision, [slightly] * 10))[0].severity is Severity.CRITICAL
+    noted = make_decision(threshold(limit=0.915, severity=Severity.INFO), chart())
+    assert openings(taken(noted, [(903, 97)] * 30))[0].severity is Severity.WARNING
+
+
+def test_a_metric_that_joins_a_slight_incident_pages_by_its_own_severity() -> None:
+    decision = make_decision(threshold(limit=0.9, severity=Severity.WARNING), threshold("recall", 0.7))
+    assert openings(taken(decision, [(870, 130)] * 5))[0].severity is Severity.WARNING
+    [escalated] = of(taken(decision, [FAR] * 2, first=5), AlertEscalated)[:1]
+    assert {each.feature for each in escalated.new} == {"__accuracy__", "__recall__"}
+    assert escalated.alert.severity is Severity.CRITICAL
+
+
+def test_what_was_accepted_until_now_and_still_is_so_is_told_within_the_day() -> None:
+    decision = make_decision(chart())
+    taken(decision, [BAD] * 3)
+    decision.accept((), at(10), at(3))
+    facts = taken(decision, [BAD] * 20, first=3)
+    assert [each.step for each in of(facts, LevelChanged)] == [LevelStep.EXPIRED]
+    assert [each.window.end for each in openings(facts)] == [at(10)]
+
+
 def test_a_threshold_never_settles_and_is_not_accepted() -> None:
     spec = DecisionSpec((threshold(), chart()), "hash", settle_ns=5 * MINUTE)
     decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
@@ -483,3 +660,97 @@ def test_a_view_that_is_killed_at_any_save_says_what_one_says_that_never_stopped
 
     assert facts[0] == facts[1]
     assert changes(facts[0])[0].opened
+
+
+# --- what labels say less what was expected -----------------------------------------------------------------------
+
+
+def drawn(rng: np.random.Generator, rows: int, forgotten: float = 0.0, common: float = 4.0) -> Any:
+    """Scored rows with labels; this share of what scores mean is `forgotten`, the larger `common` the surer scores are."""
+    scores = rng.beta(common, 1.0, rows)
+    scores = np.where(rng.random(rows) < 0.5, 1 - scores, scores)
+    chances = scores * (1 - forgotten) + forgotten / 2
+    counts = BinaryCounts.empty(BinaryTask())
+    counts.update(rng.random(rows) < chances, scores)
+    return counts
+
+
+def difference_of(
+    rng: np.random.Generator, *, windows: int = 60, rows: int = 300, arl: float = 3000.0
+) -> tuple[MetricJudge, EstimateSpec]:
+    """The judge that a reference of so many windows gives, and what expects of rows what they are worth."""
+    parts = [drawn(rng, rows) for _ in range(windows)]
+    total = BinaryCounts.empty(BinaryTask())
+    for part in parts:
+        total.add(part)
+    estimator = ScoreEstimator.of_counts(total)
+    known = difference_references([(part.metrics(), estimator.estimate(part)) for part in parts], ["accuracy"])
+    judge = replace(_by_difference("accuracy", known["accuracy"]), arl=arl)
+    return judge, EstimateSpec(Truth(BINARY), estimator)
+
+
+def comparing(judge: MetricJudge, expected: EstimateSpec, *others: MetricJudge) -> PerformanceDecision:
+    spec = DecisionSpec((*others, judge), "hash", settle_ns=DAY, expected=expected)
+    return PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
+
+
+def compared(decision: PerformanceDecision, windows: Sequence[Any], first: int = 0) -> list[Fact]:
+    """The facts of windows of these counts."""
+    return [
+        fact
+        for number, counts in enumerate(windows, start=first)
+        for fact in decision.take(judged(number, int(counts.histogram.sum())), counts)
+    ]
+
+
+def test_labels_that_no_longer_follow_predictions_are_told_in_words_and_by_what() -> None:
+    rng = seeded()
+    decision = comparing(*difference_of(rng))
+    facts = compared(decision, [drawn(rng, 1000) for _ in range(5)])
+    facts += compared(decision, [drawn(rng, 1000, 0.3) for _ in range(8)], first=5)
+
+    [opened] = openings(facts)
+    assert at(5) < opened.window.end <= at(9)
+    assert opened.severity is Severity.CRITICAL
+    [evidence] = opened.evidence
+    assert evidence.measured is not None
+    assert evidence.measured.by == (JudgedBy.DIFFERENCE,)
+    assert evidence.measured.expected is not None
+    assert evidence.measured.value - evidence.measured.expected == pytest.approx(evidence.effect, abs=0.01)
+    firing = told(facts)[0]
+    assert firing["summary"].endswith(" was to be expected of these, concept drift")
+    said = firing["evidence"][0]["performance"]
+    assert said["by"] == ["difference"]
+    assert said["value"] < said["at_least"] < said["expected"]
+
+
+def test_a_difference_escalates_and_is_accepted_and_returns_and_resolves_as_others_do() -> None:
+    rng = seeded()
+    decision = comparing(*difference_of(rng, windows=90))
+    compared(decision, [drawn(rng, 2000, 0.2) for _ in range(20)])
+    [escalated, *_] = of(compared(decision, [drawn(rng, 2000, 0.6) for _ in range(60)], first=20), AlertEscalated)
+    assert escalated.new[0].measured is not None
+    assert escalated.new[0].measured.by == (JudgedBy.DIFFERENCE,)
+
+    [accepted, *ended] = decision.accept((), None, at(90))
+    assert isinstance(accepted, LevelChanged)
+    assert [each.closed for each in changes(ended)] == [True]
+    assert openings(compared(decision, [drawn(rng, 2000, 0.6) for _ in range(20)], first=90)) == []
+    back = compared(decision, [drawn(rng, 2000) for _ in range(10)], first=110)
+    assert [each.step for each in of(back, LevelChanged)] == [LevelStep.RETURNED]
+    again = compared(decision, [drawn(rng, 2000, 0.6) for _ in range(6)], first=120)
+    assert openings(again)
+    assert changes(compared(decision, [drawn(rng, 2000) for _ in range(20)], first=126))[-1].closed
+
+
+@pytest.mark.parametrize("stop", [3, 7, 12])
+def test_a_difference_goes_on_from_what_was_saved(stop: int) -> None:
+    rng = seeded()
+    judge, expected = difference_of(rng)
+    windows = [drawn(rng, 500, 0.0 if number < 5 else 0.3) for number in range(20)]
+    straight, before, after = (comparing(judge, expected, chart(usual=0.8)) for _ in range(3))
+    facts = compared(straight, [each.copy() for each in windows])
+    first = compared(before, [each.copy() for each in windows[:stop]])
+    assert after.restore(saved(before), alike=True) == []
+
+    assert first + compared(after, windows[stop:], first=stop) == facts
