@@ -20,7 +20,7 @@ from monitor.series.contract import ID, SHARE, TIME
 from monitor.series.evidence import integers
 from monitor.series.incident import IncidentAlert, incident_row, restore_row
 from monitor.series.judging import Judging
-from monitor.series.operators import Operator
+from monitor.series.operators import NOWHERE, Elsewhere, Operator
 from monitor.series.records import Entry
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
@@ -41,13 +41,14 @@ class Subgroup(msgspec.Struct):
 class ContractHeld(Operator[Sketch]):
     """The incident of a contract, judged in disjoint runs of panes as long as a window.
 
-    `told_already`: columns whose data another incident already calls bad; they are not told twice.
+    `told_already`: columns whose data another incident already calls bad; they are not told twice. Of those of which `elsewhere` tells
+    the charts are set back.
     """
 
     name = CONTRACT_RULE
     kinds = (CONTRACT_RULE, CHARTS)
 
-    def __init__(self, key: SeriesKey, judging: Judging) -> None:
+    def __init__(self, key: SeriesKey, judging: Judging, elsewhere: Elsewhere = NOWHERE) -> None:
         assert judging.contract is not None
         assert judging.plan is not None
         columns = judging.contract.contract.columns
@@ -69,6 +70,7 @@ class ContractHeld(Operator[Sketch]):
         self._length = judging.window_length
         self._allowed: Mapping[Rule, float] = agreed
         self._subgroup: Subgroup | None = None
+        self._elsewhere = elsewhere
         self.told_already: Callable[[], Collection[str]] = tuple
         self._changed = self._moved = True  # counts; the incident
 
@@ -102,7 +104,7 @@ class ContractHeld(Operator[Sketch]):
         subgroup, self._subgroup = self._subgroup, None
         assert subgroup is not None
         counts = {(column, rule): count for column, rule, count in subgroup.counts}
-        firing = self.charts.follow(counts, subgroup.rows, subgroup.start)
+        firing = self._not_elsewhere(self.charts.follow(counts, subgroup.rows, subgroup.start), subgroup.start)
         incident, span = self.alert.incident, Span(subgroup.start, subgroup.end)
         worst: dict[str, FiringRule] = {}
         others = self.told_already()
@@ -117,6 +119,14 @@ class ContractHeld(Operator[Sketch]):
         self._moved = True
         episodes = incident.follow(since, found, span)
         return [*self.alert.told(episodes, WindowSpan(span.start, span.end, subgroup.rows))]
+
+    def _not_elsewhere(self, firing: Sequence[FiringRule], start: Nanos) -> list[FiringRule]:
+        """What fires and is not told elsewhere, nor is about to be. What was told here before stays."""
+        ours = self.alert.incident.state.alerts
+        told = {name for name in self._elsewhere.told(start) if name not in ours}
+        self.charts.set_back(told)
+        awaited = {name for name in self._elsewhere.awaited() if name not in ours}
+        return [each for each in firing if each.rule[0] not in told | awaited]
 
     def _evidence(self, each: FiringRule, rows: int) -> Evidence:
         column, rule = each.rule

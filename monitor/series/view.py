@@ -14,6 +14,7 @@ from monitor.series.operators import Operator, Scoring
 from monitor.series.records import Entry, Owner, Record
 from monitor.stream.delta import PaneDelta
 from monitor.stream.events import Nanos, Partition, SeriesKey
+from monitor.stream.schema import RowSchema
 from monitor.stream.sketches import S, SketchSpec
 from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
 
@@ -84,6 +85,12 @@ class View(Generic[S]):
             self.late[delta.topic] = self.late.get(delta.topic, 0) + late
             self._changed = True
         return facts
+
+    def note_schema(self, rows: RowSchema) -> None:
+        """Let panes have what their rows tell of the columns they have; they were merged before."""
+        slide = self.spec.windows.slide
+        for number, some in rows.by(slide):
+            self.windows.note_schema(number * slide, some)
 
     def judge_late(self) -> list[Fact]:
         """Let the operators take what was late since the last time."""

@@ -27,8 +27,17 @@ from monitor.sources.formats.fields import PREDICTION, CategoryTable, Path, Seri
 from monitor.sources.formats.values import unusable
 from monitor.stream.violations import RowViolations
 
+OF_SCHEMA = "type", "required", SHARE  # rules that say how a schema is
 Unsure = Bools | None
 """The rows that are to be read again; None: no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Which rows lack a column or have it otherwise than agreed, and in which it is of another type, by column, bool[n]."""
+
+    changed: Mapping[str, Bools]
+    wrong: Mapping[str, Bools]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +240,14 @@ class RowContract:
             if name in self.seen and name not in plain and (asks(rules) or name in compared)
             for each in (RowRules(rules),)
         ]
+        self._optional = {  # what they lack says nothing by itself: only beside it can all values be of a new type
+            name: at
+            for name, rules in spec.contract.columns.items()
+            if name in self.seen and rules.type is not None and not rules.must_be_there
+            if (at := _column_at(series, name)) is not None
+        }
+        self._series = series
+        series.placed = True
         looks = [column.look for column in self._columns]
         series.bounds = self._numbers.bounds(
             [each.at for each in looks if isinstance(each, NumberColumn) and each.flags]
@@ -263,6 +280,24 @@ class RowContract:
             return None
         rows = np.stack(list(broken.values()))
         return RowViolations(tuple(broken), rows, self._excluded(tuple(broken), rows))
+
+    def changes(self, part: SeriesRows, found: RowViolations | None) -> Changes:
+        """The rows that lack a column, or have it of another type than agreed."""
+        changed, wrong = dict[str, Bools](), dict[str, Bools]()
+        for (name, rule), rows in zip(found.rules, found.rows, strict=True) if found is not None else ():
+            if rule in OF_SCHEMA and name in self.spec.contract.columns:
+                changed[name] = changed[name] | rows if name in changed else rows
+                if rule == "type":
+                    wrong[name] = rows
+        for name, (numbers, at) in self._optional.items():
+            lacks = np.isnan(part.numeric[:, at]) if numbers else part.codes[:, at] == self._series.tables[at].missing
+            if lacks.any():
+                changed[name] = changed[name] | lacks if name in changed else lacks
+        return Changes(changed, wrong)
+
+    def new_in(self, row: Mapping[Path, object]) -> list[str]:
+        """The features of a row that the contract does not know."""
+        return [name for name in self._series.named(row) if name not in self.spec.contract.columns]
 
     def _excluded(self, rules: tuple[Rule, ...], rows: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
         """The rows that are counted as violations alone: a value that may be missing now and then excludes none."""
@@ -301,6 +336,16 @@ class RowContract:
             left, right = ordered.get(each.left), ordered.get(each.right)
             if left is not None and right is not None:
                 yield each, left.known & right.known & ~SIGNS[each.sign](left.values, right.values)
+
+
+def _column_at(series: SeriesFields, name: str) -> tuple[bool, int] | None:
+    """Whether a column of the reference is among the numbers, and where it stands."""
+    numbers, codes = series.own
+    for held, is_number in ((series.numeric[:numbers], True), (series.categorical[:codes], False)):
+        for at, (known, _) in enumerate(held):
+            if known == name:
+                return is_number, at
+    return None
 
 
 def slow_columns(series: SeriesFields, spec: ContractSpec) -> list[str]:

@@ -164,11 +164,12 @@ def _of_series(
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
         codes[:, column] = _codes(rows.column(path), table, len(rows), counts.of_category(series, column))
     groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
+    placed = rows.messages if series.placed else None
     if series.wide:
         ids, more = wide_hashes_of(rows.column(series.id), len(rows))
-        return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, rows.messages, rows.take)
+        return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, placed, rows.take)
     own = hashes_of(rows.column(series.id), len(rows)) if series.id else None
-    return SeriesRows(series, times, numeric, codes, rows.values, own, groups, reread=rows.take)
+    return SeriesRows(series, times, numeric, codes, rows.values, own, groups, None, placed, rows.take)
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:

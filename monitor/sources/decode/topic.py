@@ -18,6 +18,7 @@ from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
+from monitor.sources.decode.schema import CheckedRows, NewFields, OffsetCounter, RecordPlaces, schemas
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
@@ -26,7 +27,7 @@ from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
 from monitor.stream.clocks import TOLERANCE, EventClock
-from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Partition, SeriesKey
+from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Partition, SchemaBatch, SeriesKey
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -42,6 +43,7 @@ class Decoded:
     seen: dict[Partition, Nanos] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     joins: list[JoinBatch] = field(default_factory=list)
+    schemas: list[SchemaBatch] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class TopicDecoder:
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
         self._broken = BrokenSampler()
+        self._offsets = OffsetCounter()
+        self._rows_before = 0  # rows on record
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:
@@ -102,11 +106,16 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         self._sample_unknown(records.values, counts, latest)
         told = list[Told]()
-        objects = 0
+        objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
-            rows += self._check(read.rows, decoded, now, objects=objects > before)
+            held = self._check(read.rows, decoded, now, objects=objects > before)
+            checked += self._placed(held, places)
+            rows += held
             told.append((places, read.times))
+        if checked:
+            of = self._offsets.places(records)
+            decoded.schemas += schemas(checked, self._contracts, of, NewFields(self.format, records.values))
         self._see(records, told, decoded)
         rows = self._join(self._serve(rows, decoded, counts), decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
@@ -132,6 +141,12 @@ class TopicDecoder:
             decoded.facts.append(ContractBroken(part.series.key, counts, samples))
         return replace(part, violations=found)
 
+    def _placed(self, rows: Sequence[SeriesRows], places: NDArray[np.intp]) -> Iterator[CheckedRows]:
+        """The rows that were held against a contract, with the places of their messages among all records."""
+        for part in rows if self._contracts else ():
+            if part.series.key in self._contracts and part.messages is not None:
+                yield CheckedRows(part, places[part.messages], part.violations)
+
     def _readings(
         self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
     ) -> Iterator[tuple[Read, TopicRecords, NDArray[np.intp]]]:
@@ -150,6 +165,11 @@ class TopicDecoder:
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
         held = self._check(mapped.rows, decoded, LATEST_NANOS, objects=True)
+        if checked := list(self._placed(held, np.arange(len(rows)))):
+            numbers = self._rows_before + np.arange(len(rows))
+            of = RecordPlaces((str(partition),), np.zeros(len(rows), dtype=np.int16), numbers)
+            decoded.schemas += schemas(checked, self._contracts, of, NewFields(self.format, [None] * len(rows)))
+        self._rows_before += len(rows)
         own = self._join(self._serve(held, decoded, counts), decoded, counts)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]

@@ -212,6 +212,7 @@ class SeriesFields:
             self._serve()
         self.id = self._own_id()
         self.group = fields.group
+        self.placed = self.wide  # whether the place of each row's message is wanted: also where a contract asks
         self.bounds: Sequence[tuple[float, float, bool, bool]] = ()
         """Of each number of the reference, where a contract asks: above what and up to what, whether it is whole, and no truth value."""
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
@@ -233,7 +234,7 @@ class SeriesFields:
 
     @property
     def wide(self) -> bool:
-        """Whether more bits of ids are wanted, and the place of each row's message."""
+        """Whether more bits of ids are wanted."""
         return self.joined is not None and bool(self.id)
 
     def _own_id(self) -> Path:
@@ -250,12 +251,16 @@ class SeriesFields:
 
     def unknown(self, row: Mapping[Path, object]) -> list[str]:
         """Features of a row that the reference does not have. Only where features have an object of their own."""
+        return [name for name in self.named(row) if name not in self.known]
+
+    def named(self, row: Mapping[Path, object]) -> list[str]:
+        """Features of a row, whatever the reference has. Only where features have an object of their own."""
         path = self.fields.features
         if not path:
             return []
         held = row.get(path)
         names = held if isinstance(held, Mapping) else _names_below(path, row)
-        return [name for name in names if name not in self.known]
+        return [name for name in names if name not in self.fields.among_features]
 
 
 def _names_below(path: Path, row: Mapping[Path, object]) -> Iterable[str]:

@@ -91,7 +91,7 @@ class TopicScanner:
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
         look = partial(self._look_at, values, scanned, 0)
         columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
-        placed = np.flatnonzero(scanned.series >= 0) if self._series[0].wide else None
+        placed = np.flatnonzero(scanned.series >= 0) if self._series[0].placed else None
         known, groups, more = _identities(self._series[0], ids[:, :rows])
         again = partial(self._reread, values, scanned, 0)
         return [SeriesRows(*columns, known, groups, more, placed, again, _cells(self._series[0], suspects[0]))]
@@ -136,7 +136,7 @@ class TopicScanner:
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
                 found = ids[first : first + size * identities].reshape(identities, size)[:, :taken]
                 columns = series, times[row : row + taken], numeric, coded, partial(look, place)
-                placed = order[row : row + taken] if series.wide else None
+                placed = order[row : row + taken] if series.placed else None
                 known, groups, more = _identities(series, found)
                 cells = _cells(series, suspects[place])
                 yield SeriesRows(*columns, known, groups, more, placed, partial(again, place), cells)
