@@ -111,6 +111,7 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         pictures=findings.pictures.all(),
         performance=None if spec.performance is None else findings.judgements.by_age(),
         labels=dict(sorted(findings.judgements.labels.items())),
+        contract=findings.contract.found(spec.contract),
     )
 
 

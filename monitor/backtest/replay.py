@@ -110,6 +110,7 @@ class Replay:
             late_live = self._late_live(arrived.batches)
             if over := self._over(piece.finished):
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(over, LATEST_NANOS)})
+            self._explainer.hear(piece.facts)
             for part in map(self._named, slices(arrived, self._slide)):
                 take(self._turn(part, piece.done))
             self._recorded.hold(self._ahead())

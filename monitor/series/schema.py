@@ -51,7 +51,7 @@ MOST = 64  # new fields that are followed
 OVER, LOOKS = 1e-6, 10  # chance that a new field is still there, and messages that were looked through since, at least
 
 
-class Run(msgspec.Struct):
+class ColumnRun(msgspec.Struct):
     """Rows of one partition, the last ones, none of which has a column as agreed. `had`: rows before them had it."""
 
     ending: SchemaRun
@@ -65,7 +65,7 @@ class Run(msgspec.Struct):
         return each.offset, each.time
 
 
-class Change(msgspec.Struct):
+class ColumnChange(msgspec.Struct):
     """A column that is otherwise than agreed: the first rows that were, by partition (`topic/0`): offset and event time.
 
     `back` and `changed` are rows since the last verdict on whether it still is, and those of them that were.
@@ -95,9 +95,9 @@ Before = tuple[Mapping[str, tuple[str, Mapping[str, tuple[int, Nanos]]]], Collec
 class SavedSchema(msgspec.Struct):
     """All of it; partitions that have been seen, and runs by partition and column."""
 
-    runs: dict[str, dict[str, Run]] = {}
+    runs: dict[str, dict[str, ColumnRun]] = {}
     known: list[str] = []
-    changes: dict[str, Change] = {}
+    changes: dict[str, ColumnChange] = {}
     new: dict[str, Field] = {}
     over: dict[str, tuple[Nanos, Nanos]] = {}  # columns that are as agreed again: since when until when they were not
 
@@ -135,7 +135,7 @@ class SchemaWatch(Operator[Sketch]):
         runs = (run for of in self._held.runs.values() for run in of.items())
         return {name: run.ending.time for name, run in runs if self._is_near(name, run)}
 
-    def _is_near(self, name: str, run: Run) -> bool:
+    def _is_near(self, name: str, run: ColumnRun) -> bool:
         """Whether a run is long enough, but was too short a part of its pane."""
         usual = self._usual
         return name not in self._held.changes and run.had and usual.always(name) and usual.is_long(name, run.ending)
@@ -176,7 +176,7 @@ class SchemaWatch(Operator[Sketch]):
             kind = self._kind(name, runs, found.partitions, end)
             if kind is None:
                 continue
-            change = held.changes.setdefault(name, Change(kind, {}))
+            change = held.changes.setdefault(name, ColumnChange(kind, {}))
             if change.change != kind:
                 change.change = kind
                 regrouped.add(name)
@@ -188,7 +188,7 @@ class SchemaWatch(Operator[Sketch]):
         return regrouped
 
     def _kind(
-        self, name: str, runs: Mapping[str, Run], partitions: Mapping[str, PartitionSchema], end: Nanos
+        self, name: str, runs: Mapping[str, ColumnRun], partitions: Mapping[str, PartitionSchema], end: Nanos
     ) -> str | None:
         """How a column is otherwise: in a partition that had it, or in all of them."""
         for partition, run in runs.items():
@@ -234,7 +234,7 @@ class SchemaWatch(Operator[Sketch]):
             each.since += looked
         for partition, part in found.partitions.items():
             for name, new in part.new.items():
-                if name not in fields and len(fields) < MOST:
+                if name not in fields and self._has_room():
                     fields[name] = Field({}, looked=looked)
                 if name in fields:
                     fields[name].count += new.count
@@ -242,9 +242,18 @@ class SchemaWatch(Operator[Sketch]):
                     fields[name].first.setdefault(partition, (new.offset, new.time))
         for name, each in [*fields.items()]:
             each.told = each.told or each.count >= SEEN
-            share = min(each.count / max(each.looked, 1), 1.0)
+            share = min(each.count / max(each.looked - each.since, 1), 1.0)
             if each.since >= LOOKS and (1 - share) ** each.since < OVER:
                 del fields[name]
+
+    def _has_room(self) -> bool:
+        """Whether one more new field can be followed, the one that has not been seen for longest being let go, unless it was told."""
+        fields = self._held.new
+        if len(fields) >= MOST:
+            idle = [(each.since, name) for name, each in fields.items() if not each.told and each.since]
+            if idle:
+                del fields[max(idle)[1]]
+        return len(fields) < MOST
 
     # --- what is said ---------------------------------------------------------------------------------------------
 
@@ -286,7 +295,7 @@ class SchemaWatch(Operator[Sketch]):
         episodes = incident.follow(since, firing, span)
         return [*self.alert.told(episodes, WindowSpan(pane.start, pane.end, pane.sketch.arrived))]
 
-    def _evidence(self, name: str, change: Change, *, grown: bool) -> Evidence:
+    def _evidence(self, name: str, change: ColumnChange, *, grown: bool) -> Evidence:
         first, rules = places(change.first), self._contract.columns[name]
         return Evidence(
             feature=name,
@@ -357,11 +366,11 @@ class SchemaWatch(Operator[Sketch]):
         return []
 
 
-def _joined(before: Run | None, run: SchemaRun, known: bool) -> Run:  # noqa: FBT001 - of a partition
+def _joined(before: ColumnRun | None, run: SchemaRun, known: bool) -> ColumnRun:  # noqa: FBT001 - of a partition
     """A run that goes on through another pane, or begins in it."""
     if run.whole and before is not None:
-        return Run(before.ending.then(run), before.had)
-    return Run(run, had=not run.whole or known)
+        return ColumnRun(before.ending.then(run), before.had)
+    return ColumnRun(run, had=not run.whole or known)
 
 
 def places(first: Mapping[str, tuple[int, Nanos]]) -> tuple[FirstOffset, ...]:

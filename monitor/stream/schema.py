@@ -17,7 +17,7 @@ class RowSchema:
     """All rows of a series that a poll brought, those of a partition in their order.
 
     `partition` int16[n] says which of `partitions` (`topic/0`) a row is of, `offsets` and `times` int64[n]. Of `columns` that any row
-    lacks or has otherwise, `changed` bool[k, n] are the rows that do and `wrong` those where it is of another type. `looked` bool[n] are
+    lacks or has otherwise, `changed` bool[k, n] are the rows that do and `wrong` those where it is of another type, None: in none. `looked` bool[n] are
     rows that were looked through, None where none was, and `new` bool[m, n] those of them that hold a field of `names`.
     """
 
@@ -27,7 +27,7 @@ class RowSchema:
     times: NDArray[np.int64]
     columns: tuple[str, ...] = ()
     changed: NDArray[np.bool_] = field(default_factory=lambda: NOTHING)
-    wrong: NDArray[np.bool_] = field(default_factory=lambda: NOTHING)
+    wrong: NDArray[np.bool_] | None = None
     looked: NDArray[np.bool_] | None = None
     names: tuple[str, ...] = ()
     new: NDArray[np.bool_] = field(default_factory=lambda: NOTHING)
@@ -41,7 +41,7 @@ class RowSchema:
             self.times[which],
             self.columns,
             self.changed[:, which] if self.columns else NOTHING,
-            self.wrong[:, which] if self.columns else NOTHING,
+            None if self.wrong is None else self.wrong[:, which],
             None if self.looked is None else self.looked[which],
             self.names,
             self.new[:, which] if self.names else NOTHING,
@@ -77,7 +77,7 @@ class RowSchema:
         agreed = np.flatnonzero(~self.changed[column, rows])
         since = int(agreed[-1]) + 1 if agreed.size else 0
         run = rows[since:]
-        odd = run[self.wrong[column, run]]
+        odd = run[:0] if self.wrong is None else run[self.wrong[column, run]]
         first = (int(self.offsets[odd[0]]), int(self.times[odd[0]])) if odd.size else (None, None)
         return SchemaRun(
             len(run), len(odd), int(self.offsets[run[0]]), int(self.times[run[0]]), not agreed.size, *first

@@ -6,24 +6,20 @@ such: those whose offset it divides, which no batching and no restart changes.
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Bools
 from monitor.explain.samples import legible
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode.contract import RowContract
-from monitor.sources.formats.base import Decoder, SeriesRows
-from monitor.sources.formats.values import Rejected
+from monitor.sources.decode.contract import Changes, RowContract
+from monitor.sources.formats.base import SeriesRows
 from monitor.stream.events import SchemaBatch, SeriesKey
 from monitor.stream.schema import NOTHING, RowSchema
 from monitor.stream.violations import RowViolations
 
-LOOKED = 64  # messages, of which one is looked through
+LOOKED = 256  # messages, of which one is looked through
 LONGEST_NAME = 60  # of a new field
 
 
@@ -36,6 +32,11 @@ class RecordPlaces:
     offsets: NDArray[np.int64]
 
 
+def is_looked(offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the messages at these offsets are looked through."""
+    return np.asarray(offsets % LOOKED == 0)
+
+
 class OffsetCounter:
     """Offsets of records: their own, else what their partitions span, else as many as came before."""
 
@@ -44,19 +45,23 @@ class OffsetCounter:
 
     def places(self, records: TopicRecords) -> RecordPlaces:
         """The places of all records of a poll."""
-        indexes = np.array(records.partitions, dtype=np.int64)
-        present = np.unique(indexes)
-        partition = np.searchsorted(present, indexes).astype(np.int16)
+        count, one = len(records.partitions), records.partitions[0]
+        if list(records.partitions).count(one) == count:
+            present, partition = np.array([one]), np.zeros(count, dtype=np.int16)
+        else:
+            indexes = np.array(records.partitions, dtype=np.int64)
+            present = np.unique(indexes)
+            partition = np.searchsorted(present, indexes).astype(np.int16)
         names = tuple(f"{records.topic}/{index}" for index in present.tolist())
         if len(records.numbers):
             return RecordPlaces(names, partition, np.array(records.numbers, dtype=np.int64))
         firsts = {each.partition.index: each.first for each in records.offsets}
-        offsets = np.empty(indexes.size, dtype=np.int64)
+        offsets = np.empty(count, dtype=np.int64)
         for at, index in enumerate(present.tolist()):
-            rows = np.flatnonzero(partition == at)
+            rows = np.flatnonzero(partition == at) if present.size > 1 else slice(None)
             first = firsts.get(index, self._next[index])
-            offsets[rows] = first + np.arange(rows.size)
-            self._next[index] = first + rows.size
+            offsets[rows] = np.arange(first, first + offsets[rows].size)
+            self._next[index] = first + offsets[rows].size
         return RecordPlaces(names, partition, offsets)
 
 
@@ -70,17 +75,25 @@ class CheckedRows:
 
 
 def schemas(
-    checked: Sequence[CheckedRows], contracts: Mapping[SeriesKey, RowContract], records: RecordPlaces, look: "NewFields"
+    checked: Sequence[CheckedRows],
+    contracts: Mapping[SeriesKey, RowContract],
+    records: RecordPlaces,
+    new: Mapping[int, Sequence[str]],
 ) -> Iterator[SchemaBatch]:
-    """What the rows of a poll tell, series by series: whoever read them, they stand in the order of their records."""
+    """What the rows of a poll tell, series by series: whoever read them, they stand in the order of their records.
+
+    `new` are fields that nobody agreed on, by the place of the message that was looked through.
+    """
     grouped: dict[SeriesKey, list[CheckedRows]] = defaultdict(list)
     for each in checked:
         grouped[each.part.series.key].append(each)
     for key, parts in grouped.items():
-        yield SchemaBatch(key, _schema(parts, contracts[key], records, look))
+        yield SchemaBatch(key, _schema(parts, contracts[key], records, new))
 
 
-def _schema(parts: Sequence[CheckedRows], contract: RowContract, records: RecordPlaces, look: "NewFields") -> RowSchema:
+def _schema(
+    parts: Sequence[CheckedRows], contract: RowContract, records: RecordPlaces, new: Mapping[int, Sequence[str]]
+) -> RowSchema:
     places, times = parts[0].places, parts[0].part.times
     changes = [contract.changes(each.part, each.found) for each in parts]
     order = None
@@ -88,58 +101,49 @@ def _schema(parts: Sequence[CheckedRows], contract: RowContract, records: Record
         places, times = (np.concatenate(each) for each in zip(*((p.places, p.part.times) for p in parts), strict=True))
         order = np.argsort(places, kind="stable")
         places, times = places[order], times[order]
-    sizes = [len(each.places) for each in parts]
-    columns = tuple(dict.fromkeys(name for each in changes for name in each.changed))
-    masks = ([each.changed for each in changes], [each.wrong for each in changes])
-    changed, wrong = (_stacked(columns, each, sizes, order) for each in masks)
+    told = changes[0] if order is None else _in_order(changes, [len(each.places) for each in parts], order)
     offsets = records.offsets[places]
-    looked = offsets % LOOKED == 0
-    names, new = look.found(places, looked, contract)
+    looked = is_looked(offsets)
+    held = _new_in(looked, places, new)
     return RowSchema(
-        records.partitions, records.partition[places], offsets, times, columns, changed, wrong, looked, names, new
+        records.partitions,
+        records.partition[places],
+        offsets,
+        times,
+        told.columns,
+        NOTHING if told.changed is None else told.changed,
+        told.wrong,
+        looked,
+        *held,
     )
 
 
-def _stacked(
-    columns: Sequence[str], masks: Sequence[Mapping[str, Bools]], sizes: Sequence[int], order: NDArray[np.intp] | None
-) -> NDArray[np.bool_]:
-    """The rows of each column, bool[k, n]."""
+def _in_order(changes: Sequence[Changes], sizes: Sequence[int], order: NDArray[np.intp]) -> Changes:
+    """What several parts tell, their rows in order."""
+    columns = tuple(dict.fromkeys(name for each in changes for name in each.columns))
     if not columns:
-        return NOTHING
-    nothing = [np.zeros(size, dtype=np.bool_) for size in sizes]
-    rows = [
-        np.concatenate([each.get(name, none) for each, none in zip(masks, nothing, strict=True)]) for name in columns
-    ]
-    found = np.stack(rows)
-    return found if order is None else found[:, order]
+        return Changes()
+    changed, wrong, first = *np.zeros((2, len(columns), sum(sizes)), dtype=np.bool_), 0
+    for each, size in zip(changes, sizes, strict=True):
+        places = [columns.index(name) for name in each.columns]
+        for rows, held in ((changed, each.changed), (wrong, each.wrong)):
+            if held is not None:
+                rows[places, first : first + size] = held
+        first += size
+    return Changes(columns, changed[:, order], wrong[:, order])
 
 
-class NewFields:
-    """Looks messages of a poll through for fields that nobody agreed on; each message once."""
-
-    def __init__(self, decoder: Decoder, values: Sequence[bytes | None]) -> None:
-        self._decoder = decoder
-        self._values = values
-
-    def found(
-        self, places: NDArray[np.intp], looked: NDArray[np.bool_], contract: RowContract
-    ) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
-        """New fields of the rows that are looked through, and the rows that hold each, bool[m, n]."""
-        rows = np.flatnonzero(looked)
-        found: dict[str, list[int]] = defaultdict(list)
-        for row, place in zip(rows.tolist(), places[rows].tolist(), strict=True):
-            for name in self._new(self._values[place], contract):
-                found[name].append(row)
-        if not found:
-            return (), NOTHING
-        holds = np.zeros((len(found), places.size), dtype=np.bool_)
-        for at, held in enumerate(found.values()):
-            holds[at, held] = True
-        return tuple(found), holds
-
-    def _new(self, raw: bytes | None, contract: RowContract) -> list[str]:
-        """The new fields of a message, of the first of its rows."""
-        with suppress(Rejected):  # counted where it was decoded
-            for row in islice(self._decoder.inspect(raw), 1) if raw else ():
-                return [legible(name, LONGEST_NAME) for name in contract.new_in(row)]
-        return []
+def _new_in(
+    rows: NDArray[np.bool_], places: NDArray[np.intp], found: Mapping[int, Sequence[str]]
+) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
+    """New fields of the rows that were looked through, and the rows that hold each, bool[m, n]."""
+    holding: dict[str, list[int]] = defaultdict(list)
+    for row in np.flatnonzero(rows).tolist() if found else ():
+        for name in found.get(int(places[row]), ()):
+            holding[legible(name, LONGEST_NAME)].append(row)
+    if not holding:
+        return (), NOTHING
+    holds = np.zeros((len(holding), places.size), dtype=np.bool_)
+    for at, held in enumerate(holding.values()):
+        holds[at, held] = True
+    return tuple(holding), holds

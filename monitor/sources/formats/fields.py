@@ -1,7 +1,7 @@
 """Where a topic's messages keep what is needed: paths, the columns of each series, and whose a message is."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -251,16 +251,16 @@ class SeriesFields:
 
     def unknown(self, row: Mapping[Path, object]) -> list[str]:
         """Features of a row that the reference does not have. Only where features have an object of their own."""
-        return [name for name in self.named(row) if name not in self.known]
+        return self.named(row, self.known)
 
-    def named(self, row: Mapping[Path, object]) -> list[str]:
-        """Features of a row, whatever the reference has. Only where features have an object of their own."""
+    def named(self, row: Mapping[Path, object], known: Collection[str]) -> list[str]:
+        """Features of a row but these. Only where features have an object of their own."""
         path = self.fields.features
         if not path:
             return []
         held = row.get(path)
         names = held if isinstance(held, Mapping) else _names_below(path, row)
-        return [name for name in names if name not in self.fields.among_features]
+        return [name for name in names if name not in known]
 
 
 def _names_below(path: Path, row: Mapping[Path, object]) -> Iterable[str]:

@@ -233,7 +233,7 @@ def test_going_on_from_a_snapshot_is_never_having_stopped(known: Reference) -> N
     """Stopped at every minute and once in its middle: the offset and the incident are those of one that never was."""
     rng = seeded()
     minutes = [usual(rng), without(usual(rng), "age", 100), *(without(usual(rng), "age") for _ in range(2)), usual(rng)]
-    minutes += [having(usual(rng), "zip", 1) for _ in range(3)]
+    minutes += [having(usual(rng), "zip", 1) for _ in range(5)]
     expected = changes(played(Scene(known), minutes))
     found, before = list[AlertChanged](), Scene(known)
 
@@ -310,7 +310,7 @@ def test_a_blink_is_no_change(known: Reference) -> None:
 def test_a_new_field_that_is_allowed_is_said_and_pages_nobody(known: Reference) -> None:
     rng, scene = seeded(), Scene(known, {**CONTRACT, "new_columns": "allowed"})
 
-    facts = played(scene, [having(usual(rng), "zip", 1) for _ in range(4)])
+    facts = played(scene, [having(usual(rng), "zip", 1) for _ in range(6)])
 
     [change] = of(facts, SchemaChanged)
     assert (change.field, change.change, change.ended) == ("zip", "new", False)
@@ -318,17 +318,17 @@ def test_a_new_field_that_is_allowed_is_said_and_pages_nobody(known: Reference) 
 
 
 def test_a_new_field_that_is_refused_is_an_incident_that_ends(known: Reference) -> None:
-    """It is seen where offsets are multiples of 64: the first of each partition from which on it is there."""
+    """It is seen where offsets are multiples of 256: the first of each partition from which on it is there."""
     rng, scene = seeded(), Scene(known)
     played(scene, [usual(rng)])
-    facts = played(scene, [having(usual(rng), "zip", 1) for _ in range(5)])
+    facts = played(scene, [having(usual(rng), "zip", 1) for _ in range(6)])
 
     [opened] = changes(facts)
-    back = played(scene, [usual(rng) for _ in range(12)])
+    back = played(scene, [usual(rng, 1600) for _ in range(9)])
 
     [evidence] = opened.evidence
     assert (evidence.feature, evidence.chart, opened.severity) == ("zip", "new", Severity.WARNING)
-    assert [each.offset for each in evidence.first] == [-(-(FIRST + 200) // 64) * 64] * 2
+    assert [each.offset for each in evidence.first] == [-(-(FIRST + 200) // 256) * 256] * 2
     assert [change.after for change in changes(back)] == [AlertState.INACTIVE]
 
 
@@ -370,3 +370,16 @@ def test_another_column_is_told_by_the_contract_beside_it(known: Reference) -> N
 
     assert [each.feature for change in changes(facts) for each in change.evidence] == ["age"]
     assert [each.feature for change in changes(facts, CONTRACT_RULE) for each in change.evidence] == ["note"]
+
+
+def test_a_new_field_is_found_among_names_that_come_once(known: Reference) -> None:
+    rng, scene = seeded(), Scene(known)
+    for minute in range(3):
+        scene.play([row | {f"user-{minute}-{at}": 1 for at in range(40)} for row in usual(rng, 1600)])
+
+    facts = played(
+        scene,
+        [[row | {f"user-{minute}-{at}": 1, "zip": 1} for at, row in enumerate(usual(rng))] for minute in range(6)],
+    )
+
+    assert "zip" in {fact.field for fact in of(facts, SchemaChanged)}
