@@ -114,7 +114,7 @@ class Pipeline:
                 facts += self.merge(delta)
         for key, told in arrived.schemas:
             view = self.views[key, FEATURES]
-            view.note_schema(told)
+            facts += view.note_schema(told)
             self._changed[view] = None
         for rows in arrived.joins:
             facts += self.performance[rows.key].take(rows)

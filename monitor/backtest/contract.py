@@ -10,7 +10,7 @@ from monitor.backtest.result import BrokenRule, ContractOutcome, Model, SchemaSp
 from monitor.explain.figures import share
 from monitor.explain.words import CHANGES, begun_at
 from monitor.facts import ContractBroken, SchemaChanged
-from monitor.series.contract import ContractSpec, broken_in
+from monitor.series.contract import BEFORE, ContractSpec, broken_in
 from monitor.stream.events import EventBatch
 from monitor.targets.payloads import offset_item, rfc3339
 
@@ -41,6 +41,7 @@ class ContractFindings:
         if isinstance(fact, SchemaChanged):
             self._change(fact)
             return
+        self.counts.update({rule: count for rule, count in fact.counts.items() if rule[1] in BEFORE})
         for sample in fact.samples:
             kept = self.samples.get(sample.rule, ())
             if len(kept) < SAMPLES and sample.words not in kept:

@@ -15,7 +15,9 @@ from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, borne_out
-from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
+from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch, SeriesKey
+from monitor.stream.rising import RisingValues
+from monitor.stream.schema import RowSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Replay:
         self._partitions: set[Partition] = set()
         self._orders = {place: RecordOrder(view.spec.windows) for place, view in pipeline.views.items()}
         self._now: Nanos = 0
+        self._rising: dict[SeriesKey, RisingValues] = defaultdict(RisingValues)
         self._labelled = np.empty(0, dtype=np.int64)  # the latest times of labels
 
     def run(self, take: Callable[[Turn], None]) -> None:
@@ -144,12 +147,17 @@ class Replay:
             seen = {place: time for place, time in map(self._shown, seen.items()) if time is not None}
             joins = tuple(map(self._within.predicted, joins))
             schemas = tuple(map(self._within.told, schemas))
+        schemas = tuple(SchemaBatch(key, self._looked_at(key, rows)) for key, rows in schemas)
         for plant in self._plants:
             batches = [plant.into(batch) for batch in batches]
             joins = tuple(map(plant.joined, joins))
         kept = tuple(batches)
         counted = replace(arrived, batches=kept, seen=seen, joins=joins, schemas=schemas)
         return counted, before - sum(map(len, kept))
+
+    def _looked_at(self, key: SeriesKey, rows: RowSchema) -> RowSchema:
+        """The rows with those that do not rise in the order of the record, before it is cut by event time."""
+        return replace(rows, fell=self._rising[key].fell(rows))
 
     def _shown(self, each: tuple[Partition, Nanos]) -> tuple[Partition, Nanos | None]:
         """How far a partition has shown event time, as far as that counts; labels come after what they are of."""

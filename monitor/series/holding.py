@@ -16,7 +16,7 @@ from monitor.alerting.rules import CONTRACT_RULE
 from monitor.alerting.severity import severity_of
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import Teller
-from monitor.series.contract import ID, SHARE, TIME
+from monitor.series.contract import ID, SHARE, TIME, UNIQUE
 from monitor.series.evidence import integers
 from monitor.series.incident import IncidentAlert, incident_row, restore_row
 from monitor.series.judging import Judging
@@ -72,6 +72,7 @@ class ContractHeld(Operator[Sketch]):
         self._subgroup: Subgroup | None = None
         self._elsewhere = elsewhere
         self.told_already: Callable[[], Collection[str]] = tuple
+        self.repeats: Callable[[], int] = int  # rows of the last pane that repeat an id
         self._changed = self._moved = True  # counts; the incident
 
     def told(self) -> Collection[str]:
@@ -95,6 +96,8 @@ class ContractHeld(Operator[Sketch]):
         counts = Counter({(column, rule): count for column, rule, count in found.counts})
         if violations is not None:
             counts.update(violations.counts)
+        if repeats := self.repeats():
+            counts[ID, UNIQUE] += repeats
         rows = found.rows + pane.sketch.arrived
         held = [(column, rule, count) for (column, rule), count in sorted(counts.items())]
         self._subgroup = Subgroup(number, found.start, pane.end, rows, held)

@@ -1,8 +1,9 @@
 """What the rows of a poll tell of the columns they have: which lack one or have it of another type, where in their partitions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ class RowSchema:
 
     `partition` int16[n] says which of `partitions` (`topic/0`) a row is of, `offsets` and `times` int64[n]. Of `columns` that any row
     lacks or has otherwise, `changed` bool[k, n] are the rows that do and `wrong` those where it is of another type, None: in none. `looked` bool[n] are
-    rows that were looked through, None where none was, and `new` bool[m, n] those of them that hold a field of `names`.
+    rows that were looked through, None where none was, and `new` bool[m, n] those of them that hold a field of `names`. `rising` are the
+    values of columns that are to rise in each partition, NaN where there is none; `fell` bool[n] the rows where one does not, None where
+    nobody has looked.
     """
 
     partitions: tuple[str, ...]
@@ -31,6 +34,8 @@ class RowSchema:
     looked: NDArray[np.bool_] | None = None
     names: tuple[str, ...] = ()
     new: NDArray[np.bool_] = field(default_factory=lambda: NOTHING)
+    rising: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    fell: Mapping[str, NDArray[np.bool_]] | None = None
 
     def where(self, which: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "RowSchema":
         """Some of the rows."""
@@ -45,6 +50,8 @@ class RowSchema:
             None if self.looked is None else self.looked[which],
             self.names,
             self.new[:, which] if self.names else NOTHING,
+            {name: values[which] for name, values in self.rising.items()},
+            None if self.fell is None else {name: fell[which] for name, fell in self.fell.items()},
         )
 
     def by(self, length: int) -> Iterator[tuple[int, "RowSchema"]]:

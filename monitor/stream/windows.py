@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from detectors.sketches.violations import Violations
 from monitor.stream.delta import PanePart
 from monitor.stream.events import Nanos
 from monitor.stream.schema import RowSchema
@@ -88,6 +89,12 @@ class Windows(Generic[S]):
         """Let the pane that starts here have what its rows tell of the columns they have, unless it is sealed."""
         if not self.is_sealed(start):
             self._pane(start).note_schema(rows.counted())
+            self.touched.add(start)
+
+    def violate(self, start: Nanos, found: Violations) -> None:
+        """Let the pane that starts here have what its rows break, unless it is sealed."""
+        if not self.is_sealed(start):
+            self._pane(start).violate(found)
             self.touched.add(start)
 
     def is_sealed(self, start: Nanos) -> bool:

@@ -17,7 +17,7 @@ from detectors.contract import Check, Contract, contract_from
 from detectors.sketches.violations import Rule, Violations
 from monitor.commands.contract_rows import paths_of, slots_of
 from monitor.facts import ContractBroken
-from monitor.series.contract import LEFT, ContractSpec, broken_in
+from monitor.series.contract import BEFORE, ContractSpec, broken_in
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.raw import RawDecoder
@@ -129,7 +129,7 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
             columns["__time__"] = held.times.view("datetime64[ns]")
         check.add("file", columns, held.numbers)
     report = check.report()
-    told = Counter({(each.column, each.rule): each.count for each in report.violations if each.rule not in LEFT})
+    told = Counter({(each.column, each.rule): each.count for each in report.violations if each.rule not in BEFORE})
     changes = {change.column: change.change for change in report.schema}
     apart = {rule for rule in counts if changes.get(rule[0]) == "gone" and rule[1] in {"required", "max_missing"}}
     apart |= {rule for rule in counts if changes.get(rule[0]) == "type" and rule[1] == "type"}

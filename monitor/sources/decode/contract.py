@@ -247,6 +247,12 @@ class RowContract:
             if name in self.seen and rules.type is not None and not rules.must_be_there
             if (at := _column_at(series, name)) is not None
         }
+        numeric = [name for name, _ in series.numeric[: series.own[0]]]
+        self._rising = {
+            name: None if name == TIME else numeric.index(name)
+            for name in spec.rising(self.seen)
+            if name == TIME or name in numeric
+        }
         self._series = series
         self._known = frozenset(spec.contract.columns) | series.fields.among_features
         series.placed = True
@@ -316,6 +322,10 @@ class RowContract:
         if numbers:
             return np.isnan(part.numeric[:, at])
         return np.asarray(part.codes[:, at] == self._series.tables[at].missing)
+
+    def rising(self, part: SeriesRows) -> dict[str, NDArray[Any]]:
+        """The values of columns that are to rise."""
+        return {name: part.times if at is None else part.numeric[:, at] for name, at in self._rising.items()}
 
     def new_in(self, row: Mapping[Path, object]) -> list[str]:
         """The features of a row that the contract does not know."""

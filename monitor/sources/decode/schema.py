@@ -7,6 +7,7 @@ such: those whose offset it divides, which no batching and no restart changes.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,7 @@ def _schema(
         order = np.argsort(places, kind="stable")
         places, times = places[order], times[order]
     told = changes[0] if order is None else _in_order(changes, [len(each.places) for each in parts], order)
+    rising = _joined([contract.rising(each.part) for each in parts], order)
     offsets = records.offsets[places]
     looked = is_looked(offsets)
     held = _new_in(looked, places, new)
@@ -115,7 +117,15 @@ def _schema(
         told.wrong,
         looked,
         *held,
+        rising,
     )
+
+
+def _joined(parts: Sequence[dict[str, NDArray[Any]]], order: NDArray[np.intp] | None) -> dict[str, NDArray[Any]]:
+    """The values of several parts, their rows in order."""
+    if order is None:
+        return parts[0]
+    return {name: np.concatenate([each[name] for each in parts])[order] for name in parts[0]}
 
 
 def _in_order(changes: Sequence[Changes], sizes: Sequence[int], order: NDArray[np.intp]) -> Changes:
