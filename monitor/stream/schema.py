@@ -56,11 +56,13 @@ class RowSchema:
 
     def by(self, length: int) -> Iterator[tuple[int, "RowSchema"]]:
         """The rows by `length` of event time, nanoseconds, numbered, those of each in their order."""
-        spans = self.times // length
-        if not spans.size or (spans == spans[0]).all():
-            if spans.size:
-                yield int(spans[0]), self
+        if not self.times.size:
             return
+        number = int(self.times.min()) // length
+        if int(self.times.max()) < (number + 1) * length:  # as a rule
+            yield number, self
+            return
+        spans = self.times // length
         order = np.argsort(spans, kind="stable")
         ordered, spans = self.where(order), spans[order]
         for first, end in pairwise([0, *(np.flatnonzero(np.diff(spans)) + 1).tolist(), len(spans)]):

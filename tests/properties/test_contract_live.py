@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.raw import RawDecoder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Rows
-from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json import look
 from monitor.sources.formats.json.typed import typed_reader
 from monitor.stream.events import SECOND, SeriesKey
@@ -239,10 +240,10 @@ def test_only_what_columns_do_not_tell_is_read_again(said: dict[str, dict[str, A
     [part] = found.readers[0].read(TopicRecords("t", [0] * 4, batch), NOON + 600 * SECOND, DecodeCounts()).rows
     asked: list[int] = []
 
-    def reread(rows: NDArray[np.intp]) -> Rows:
+    def reread(rows: NDArray[np.intp], paths: Sequence[Path]) -> Rows:
         asked.extend(rows.tolist())
         assert part.reread is not None
-        return part.reread(rows)
+        return part.reread(rows, paths)
 
     RowContract(series[0], ContractSpec(contract_of(said))).check(replace(part, reread=reread), objects=False)
 

@@ -439,7 +439,7 @@ def raw_columns(part: SeriesRows, rows: NDArray[np.intp], paths: list[Path]) -> 
     """The values of some rows at some paths as they came."""
     nothing = np.full(rows.size, None, dtype=object)
     if part.reread is not None:
-        again = part.reread(rows)
+        again = part.reread(rows, paths)
         if len(again) == rows.size:
             return {path: _or(again.column(path), nothing) for path in paths}
     values = [part.look(row, paths) for row in rows.tolist()]

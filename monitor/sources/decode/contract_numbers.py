@@ -66,10 +66,22 @@ class NumberBlock:
         columns, rows = self._suspects(block) if part.suspects is None else part.suspects
         if not columns.size:
             return NOTHING
-        cells = self._kinds(block[columns, rows], columns)
-        rules = self._places[:, columns]
-        cells &= rules >= 0
-        return self._spread(rules[cells], np.broadcast_to(rows, cells.shape)[cells], block.shape[1])
+        values = block[columns, rows]
+        plain = np.isnan(values) & ~unusable(values)  # the most of them, as a rule: values that are not there
+        if plain.all():
+            return self._spread(self._places[MISSING].take(columns), rows, block.shape[1])
+        lacking, others = np.flatnonzero(plain), np.flatnonzero(~plain)
+        rules, those = self._told_apart(values[others], columns[others], rows[others])
+        rules = np.concatenate([self._places[MISSING].take(columns[lacking]), rules])
+        return self._spread(rules, np.concatenate([rows[lacking], those]), block.shape[1])
+
+    def _told_apart(
+        self, values: Floats, columns: NDArray[np.intp], rows: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The rules that some cells break, -1 where nobody asks, and their rows."""
+        cells = self._kinds(values, columns)
+        rules = self._places.take(columns, axis=1)
+        return rules[cells], np.broadcast_to(rows, cells.shape)[cells]
 
     def bounds(self, flags: Collection[int]) -> list[tuple[float, float, bool, bool]]:
         """What each number is to lie within, for those who read it; of the columns `flags` truth values are told as well."""
@@ -107,13 +119,13 @@ class NumberBlock:
         return np.array([~finite & ~wrong, wrong, low, high])
 
     def _spread(self, rules: NDArray[np.intp], rows: NDArray[np.intp], size: int) -> BrokenNumbers:
-        counts = np.bincount(rules, minlength=len(self.rules))
-        present = np.flatnonzero(counts)
-        found = np.zeros((present.size, size), dtype=np.bool_)
-        places = np.zeros(counts.size, dtype=np.intp)
-        places[present] = np.arange(present.size)
-        found.ravel()[places[rules] * size + rows] = True  # half of what two indexes take
-        return BrokenNumbers(tuple(self.rules[rule] for rule in present.tolist()), found, counts[present])
+        counts = np.bincount(rules + 1, minlength=len(self.rules) + 1)  # the first: nobody asks
+        present = np.flatnonzero(counts[1:])
+        found = np.zeros((present.size + 1, size), dtype=np.bool_)
+        places = np.zeros(counts.size, dtype=np.intp)  # of the row of each rule, in cells
+        places[present + 1] = np.arange(1, present.size + 1) * size
+        found.ravel()[places.take(rules + 1) + rows] = True  # half of what two indexes take
+        return BrokenNumbers(tuple(map(self.rules.__getitem__, present.tolist())), found[1:], counts[present + 1])
 
 
 def asked(rules: ColumnRules) -> dict[int, str]:

@@ -124,7 +124,7 @@ class TopicScanner:
         ids: NDArray[np.uint64],
         suspects: list[bytes],
         look: Callable[[int, int, Iterable[Path]], Sequence[object]],
-        again: Callable[[int, NDArray[np.intp]], Rows],
+        again: Callable[[int, NDArray[np.intp], Sequence[Path]], Rows],
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = first = 0
@@ -151,9 +151,16 @@ class TopicScanner:
         """Read the message that gave a row of a series again."""
         return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
 
-    def _reread(self, values: Sequence[bytes | None], scanned: Scanned, series: int, rows: NDArray[np.intp]) -> Rows:
+    def _reread(
+        self,
+        values: Sequence[bytes | None],
+        scanned: Scanned,
+        series: int,
+        rows: NDArray[np.intp],
+        paths: Sequence[Path],
+    ) -> Rows:
         """The rows of a series with their values as they came."""
-        return reread(values, np.flatnonzero(scanned.series == series), rows)
+        return reread(values, np.flatnonzero(scanned.series == series), rows, paths)
 
 
 def _cells(series: SeriesFields, found: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
