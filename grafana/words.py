@@ -23,6 +23,7 @@ OURS = (
     "drift",
     "calibration",
     "contract",
+    "schema",
     "performance",
     "lateness",
     "reachability",

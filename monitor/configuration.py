@@ -216,14 +216,14 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             learn_for=model.learn_for,
             estimate=estimate_of(settings, model, reference),
             model_budget=settings.alerting.false_alarms_per_month,
-            contract=contract_spec(settings, model, base),
+            contract=contract_spec(settings, model, base, reference),
         ),
         retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
         performance=performance,
     )
 
 
-def contract_spec(settings: Settings, model: ModelSettings, base: Path) -> ContractSpec | None:
+def contract_spec(settings: Settings, model: ModelSettings, base: Path, reference: Reference) -> ContractSpec | None:
     """The data contract that a model's events are held against. Raises ConfigError."""
     told = model.contract
     if told is None:
@@ -236,7 +236,8 @@ def contract_spec(settings: Settings, model: ModelSettings, base: Path) -> Contr
     if not path.is_file():
         raise ConfigError(f"{key}: {path} does not exist; make it with `driftd contract infer`")
     try:
-        return ContractSpec(contract_from(read_yaml(path)), told.exclude)
+        numbers = frozenset(feature.name for feature in reference.layout.numeric)
+        return ContractSpec(contract_from(read_yaml(path)), told.exclude, numbers)
     except ContractError as error:
         raise ConfigError(f"{key}: {path}: {error}") from None
     except ConfigError as error:

@@ -17,7 +17,7 @@ from detectors.charts import IncidentKind
 from monitor.alerting.decisions import Accept, Asked, Decision, Wish
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
-from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE, Severity
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
@@ -39,7 +39,7 @@ from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rule
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import MINUTE, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.events import FEATURES, MINUTE, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.watermark import NOWHERE, Watermark
 from monitor.stream.windows import WindowSpec
 
@@ -112,6 +112,10 @@ class Pipeline:
         for batch in arrived.batches:
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
+        for key, told in arrived.schemas:
+            view = self.views[key, FEATURES]
+            facts += view.note_schema(told)
+            self._changed[view] = None
         for rows in arrived.joins:
             facts += self.performance[rows.key].take(rows)
         if self._label_topics:
@@ -324,7 +328,7 @@ class Pipeline:
         model, policy = alert.key.model, self.series[alert.key].spec.retraining
         onset = alert.since if alert.onset is None else alert.onset
         broken = (
-            alert.rule in {BUDGET_RULE, CONTRACT_RULE} and alert.kind is IncidentKind.DATA_QUALITY
+            alert.rule in {BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE} and alert.kind is IncidentKind.DATA_QUALITY
         )  # your own rules ask as they are told
         if broken or shows_broken_data(alert.evidence):
             return RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, data_from=onset, data_to=alert.window.end)

@@ -6,7 +6,7 @@ so it is what is tolerated. What is heard lies the floor above it; see rates.py.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,12 @@ class RuleCharts:
         events = np.array([counts.get(rule, 0) for rule in self.rules], dtype=np.float64)
         standing, *_ = self._side.follow(events, np.full(events.size, float(rows)), self._rates.held, start)
         return self._firing(events, standing, rows)
+
+    def set_back(self, columns: Collection[str]) -> None:
+        """Forget what the charts of these columns have heard."""
+        which = np.array([column in columns for column, _ in self.rules], dtype=np.bool_)
+        if which.any():
+            self._side.forget(which)
 
     def _firing(self, events: Floats, standing: Floats, rows: int) -> list[FiringRule]:
         found = [

@@ -11,6 +11,7 @@ from detectors.features import Ints
 from detectors.layout import Layout
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Ids
+from detectors.sketches.schema import SchemaRuns
 from detectors.sketches.served import ServedCounts
 from detectors.sketches.unvaried import Unvaried
 from detectors.sketches.violations import Violations
@@ -19,15 +20,16 @@ HEADER = struct.Struct(
     "<4sBB8sQ"
 )  # magic, version, bytes a count, layout id, rows; then the counts, and what else the version says, then the CRC-32
 MAGIC = b"dSKc"
-VERSION, WITH_IDS, WITH_GROUPS, WITH_MORE, WITH_VIOLATIONS = (
+VERSION, WITH_IDS, WITH_GROUPS, WITH_MORE, WITH_VIOLATIONS, WITH_SCHEMA = (
     1,
     2,
     3,
     4,
     5,
+    6,
 )  # the third: the length of the ids, the ids, the groups
 # 4: of ids, groups, requests and unvaried columns each the length, then what it is; of what there is not, no length but NONE.
-# 5: the same, with what breaks a contract behind them.
+# 5: the same, with what breaks a contract behind them. 6: the same, and behind that what is told of the schema.
 NONE = 0xFFFFFFFF
 LENGTH = struct.Struct("<I")
 
@@ -38,7 +40,7 @@ class PackedSketch:
     `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond.
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried", "violations")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
 
     def __init__(
         self,
@@ -50,10 +52,12 @@ class PackedSketch:
         served: ServedCounts | None = None,
         unvaried: Unvaried | None = None,
         violations: Violations | None = None,
+        schema: SchemaRuns | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
         self.violations = violations
+        self.schema = schema
         self.ids = None if ids is None else ids.whole()
         self.groups = None if groups is None else groups.packed()
         self.served = None if served is None else served.packed()
@@ -75,11 +79,14 @@ class PackedSketch:
         """What stands behind the counts, and the version that says so: the oldest that can."""
         ids = None if self.ids is None else self.ids.sample.to_bytes()
         parts = [self.groups, self.served, self.unvaried]
-        if self.violations is not None or self.served is not None or self.unvaried is not None:
+        last = self.violations, self.schema
+        if any(part is not None for part in (*last, self.served, self.unvaried)):
+            version, behind = WITH_MORE, list[bytes | None]()
+            for number, part in enumerate(last, start=1):
+                behind.append(None if part is None else part.to_bytes())
+                version = version if part is None else WITH_MORE + number
             held = [ids, *(None if part is None else part.to_bytes() for part in parts)]
-            if self.violations is None:
-                return WITH_MORE, b"".join(map(_with_length, held))
-            return WITH_VIOLATIONS, b"".join(map(_with_length, [*held, self.violations.to_bytes()]))
+            return version, b"".join(map(_with_length, [*held, *behind[: version - WITH_MORE]]))
         if self.groups is not None:
             return WITH_GROUPS, LENGTH.pack(len(ids or b"")) + (ids or b"") + self.groups.to_bytes()
         return (VERSION, b"") if ids is None else (WITH_IDS, ids)

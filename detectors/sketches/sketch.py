@@ -22,9 +22,10 @@ from detectors.sketches.packed import (
     WITH_GROUPS,
     WITH_IDS,
     WITH_MORE,
-    WITH_VIOLATIONS,
+    WITH_SCHEMA,
     PackedSketch,
 )
+from detectors.sketches.schema import SchemaRuns, all_runs
 from detectors.sketches.served import Served, ServedCounts
 from detectors.sketches.unvaried import Unvaried
 from detectors.sketches.violations import Violations, all_violations
@@ -39,7 +40,8 @@ class Sketch:
     row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one; `groups` what the rows
     belong to, sessions or users, None where that is not told. `served` is how their requests were, None where that is not told;
     `unvaried` which columns hold one value alone, None where nobody has watched, or all vary. `violations` are the rules of a data
-    contract that rows break, those rows among them that are counted nowhere else; None where none does.
+    contract that rows break, those rows among them that are counted nowhere else; None where none does. `schema` is what rows tell of
+    the columns they have, None where no contract asks, and of windows whose panes change.
 
     >>> from detectors import CategoricalFeature
     >>> sketch = Sketch.empty(Layout((), (CategoricalFeature("plan", ("free", "pro")),)))
@@ -48,7 +50,7 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows", "served", "unvaried", "violations")
+    __slots__ = ("counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Sketch:
         served: ServedCounts | None = None,
         unvaried: Unvaried | None = None,
         violations: Violations | None = None,
+        schema: SchemaRuns | None = None,
     ) -> None:
         self.layout = layout
         self.rows = rows
@@ -69,6 +72,7 @@ class Sketch:
         self.served = served
         self.unvaried = unvaried
         self.violations = violations
+        self.schema = schema
 
     @classmethod
     def empty(cls, layout: Layout, *, watched: bool = False) -> Self:
@@ -111,6 +115,10 @@ class Sketch:
         """Take the rules of a data contract that rows break, those of rows that are not counted included."""
         self.violations = all_violations(self.violations, found)
 
+    def note_schema(self, found: SchemaRuns) -> None:
+        """Take what rows tell of the columns they have; in each partition they came after those before."""
+        self.schema = all_runs(self.schema, found)
+
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
@@ -121,6 +129,7 @@ class Sketch:
         self.groups = _all(self.groups, other.groups)
         self.served = _sum(self.served, other.served)
         self.violations = all_violations(self.violations, other.violations)
+        self.schema = all_runs(self.schema, other.schema)
 
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
@@ -133,7 +142,9 @@ class Sketch:
             self.groups = self.groups.less(part.groups)
         if self.served is not None and part.served is not None:
             self.served = self.served.less(part.served)
-        self.unvaried = None  # what has varied may have been what is taken out
+        self.unvaried = self.schema = (
+            None  # what has varied may have been what is taken out, and so what a run began with
+        )
         if self.violations is not None and part.violations is not None:
             self.violations = self.violations.less(part.violations)
 
@@ -142,8 +153,8 @@ class Sketch:
         self.layout.same_as(other.layout)
         ids, groups = _both(self.ids, other.ids), _all(self.groups, other.groups)
         more = _sum(self.served, other.served), self._unvaried_with(other)
-        violations = all_violations(self.violations, other.violations)
-        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups, *more, violations)
+        told = all_violations(self.violations, other.violations), all_runs(self.schema, other.schema)
+        return Sketch(self.layout, self.rows + other.rows, self.counts + other.counts, ids, groups, *more, *told)
 
     def _unvaried_with(self, other: "Sketch | PackedSketch") -> Unvaried | None:
         if not self.rows or not other.rows:
@@ -153,20 +164,20 @@ class Sketch:
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
-        parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried, self.violations
-        return Sketch(self.layout, self.rows, self.counts.copy(), *parts)
+        parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried
+        return Sketch(self.layout, self.rows, self.counts.copy(), *parts, self.violations, self.schema)
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
-        parts = self.ids, self.groups, self.served, self.unvaried, self.violations
+        parts = self.ids, self.groups, self.served, self.unvaried, self.violations, self.schema
         return PackedSketch(self.layout, self.rows, self.counts, *parts)
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
         counts = kept.counts.astype(np.int64)
-        parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried, kept.violations
-        return cls(kept.layout, kept.rows, counts, *parts)
+        parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried
+        return cls(kept.layout, kept.rows, counts, *parts, kept.violations, kept.schema)
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
@@ -214,8 +225,8 @@ class Sketch:
         if zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise ValueError("the sketch is damaged: its checksum does not fit")
         _, version, width, layout_id, rows = HEADER.unpack_from(data)
-        if not VERSION <= version <= WITH_VIOLATIONS:
-            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_VIOLATIONS}")
+        if not VERSION <= version <= WITH_SCHEMA:
+            raise ValueError(f"the sketch has format {version}, this version reads {VERSION} to {WITH_SCHEMA}")
         if layout_id.hex() != layout.id:
             raise LayoutMismatchError(f"the sketch belongs to layout {layout_id.hex()}, not to {layout.id}")
         body = data[HEADER.size : -4]
@@ -231,7 +242,8 @@ class Sketch:
         for what, told in behind.rows.items():
             if told > rows:
                 raise ValueError(f"the sketch is damaged: more {what} than its {rows} rows")
-        return cls(layout, rows, counts, behind.ids, behind.groups, behind.served, behind.unvaried, behind.violations)
+        contract = behind.violations, behind.schema
+        return cls(layout, rows, counts, behind.ids, behind.groups, behind.served, behind.unvaried, *contract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +255,7 @@ class Behind:
     served: ServedCounts | None = None
     unvaried: Unvaried | None = None
     violations: Violations | None = None
+    schema: SchemaRuns | None = None
 
     @property
     def excluded(self) -> int:
@@ -266,15 +279,17 @@ def _behind(version: int, data: bytes, layout: Layout) -> Behind:
     if version == WITH_GROUPS:
         [named], sizes = _parts(data, 1)
         return Behind(_ids(named) if named else None, GroupSizes.from_bytes(sizes))
-    [ids, groups, served, unvaried, *broken], rest = _parts(data, 4 if version == WITH_MORE else 5)
+    parts, rest = _parts(data, 4 + version - WITH_MORE)
     if rest:
         raise ValueError("the sketch is damaged: it goes on behind its end")
+    ids, groups, served, unvaried, broken, schema = parts + [None] * (WITH_SCHEMA - version)
     return Behind(
         None if ids is None else _ids(ids),
         None if groups is None else GroupSizes.from_bytes(groups),
         None if served is None else ServedCounts.from_bytes(served),
         None if unvaried is None else Unvaried.from_bytes(layout, unvaried),
-        *(None if part is None else Violations.from_bytes(part) for part in broken),
+        None if broken is None else Violations.from_bytes(broken),
+        None if schema is None else SchemaRuns.from_bytes(schema),
     )
 
 

@@ -10,6 +10,7 @@ from monitor.alerting.rules import (
     NO_DATA_RULE,
     PERFORMANCE_RULE,
     REACHABILITY_RULE,
+    SCHEMA_RULE,
     SELF_CHECK_RULE,
     AlertRule,
     Severity,
@@ -24,6 +25,9 @@ BY_SELF_CHECK = AlertRule(
     name=SELF_CHECK_RULE, detector=SELF_CHECK_RULE, fire_above=1.0, clear_below=0.5, severity=Severity.WARNING
 )
 BY_CONTRACT = replace(BY_CHARTS, name=CONTRACT_RULE, detector=CONTRACT_RULE)  # by the same charts of rates
+BY_SCHEMA = AlertRule(  # rows over those that chance does not bring
+    name=SCHEMA_RULE, detector=SCHEMA_RULE, fire_above=1.0, clear_below=1.0, severity=Severity.CRITICAL
+)
 BY_LATENESS = AlertRule(  # share of the events; as bad as the share is large
     name=LATENESS_RULE, detector=LATENESS_RULE, fire_above=0.05, clear_below=0.025, severity=Severity.CRITICAL
 )

@@ -7,7 +7,7 @@ from detectors import DriftScore
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.metrics import MetricEvidence
 from monitor.alerting.rules import AlertRule, Severity
-from monitor.stream.events import Nanos
+from monitor.stream.events import Nanos, Partition
 
 # From bad to good. Recovering is worse than pending: the episode is still open.
 WORST_FIRST = (AlertState.FIRING, AlertState.RECOVERING, AlertState.PENDING, AlertState.INACTIVE)
@@ -63,6 +63,15 @@ def worst_of_each(standings: Iterable[Mapping[str, AlertState]]) -> dict[str, Al
 
 
 @dataclass(frozen=True, slots=True)
+class FirstOffset:
+    """The first record of a partition that was otherwise than agreed."""
+
+    partition: Partition
+    offset: int
+    event_time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """One feature's part in a firing alert.
 
@@ -89,6 +98,7 @@ class Evidence:
     creeping: bool = False  # same, so slowly that it seemed to
     grown: bool = False  # it has just become twice as large as it was, or has turned the other way
     measured: MetricEvidence | None = None  # of performance: the metric
+    first: tuple[FirstOffset, ...] = ()  # of a schema: where it began, the earliest in front
 
     @property
     def excess(self) -> float:

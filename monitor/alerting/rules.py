@@ -12,7 +12,7 @@ BUDGET_RULE, SELF_CHECK_RULE = "drift", "calibration"  # the budget's own; the f
 LATENESS_RULE, REACHABILITY_RULE = "lateness", "reachability"  # those of the stream
 PERFORMANCE_RULE = "performance"  # that of what models are worth
 FROZEN_RULE, NO_DATA_RULE = "frozen", "no_data"  # same
-CONTRACT_RULE = "contract"  # that of a data contract
+CONTRACT_RULE, SCHEMA_RULE = "contract", "schema"  # those of a data contract
 OUR_RULES = frozenset(
     {
         BUDGET_RULE,
@@ -23,6 +23,7 @@ OUR_RULES = frozenset(
         NO_DATA_RULE,
         PERFORMANCE_RULE,
         CONTRACT_RULE,
+        SCHEMA_RULE,
     }
 )
 INCIDENT_RULES = OUR_RULES - {SELF_CHECK_RULE}  # those that are told as incidents

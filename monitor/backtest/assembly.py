@@ -112,6 +112,7 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         performance=None if spec.performance is None else findings.judgements.by_age(),
         labels=dict(sorted(findings.judgements.labels.items())),
         estimates=findings.judgements.estimated(),
+        contract=findings.contract.found(spec.contract),
     )
 
 

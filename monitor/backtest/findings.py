@@ -14,6 +14,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome, reason_of
 from monitor.alerting.rules import BUDGET_RULE
+from monitor.backtest.contract import ContractFindings
 from monitor.backtest.inject import Plant
 from monitor.backtest.labelled import Judgements, LabelsRead
 from monitor.backtest.pictures import Pictures
@@ -27,6 +28,7 @@ from monitor.facts import (
     AlertSeen,
     CalibrationLearning,
     CalibrationLearnt,
+    ContractBroken,
     EventsAhead,
     EventsCounted,
     EventsRejected,
@@ -36,6 +38,7 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     RetrainDecided,
+    SchemaChanged,
     SubgroupCharted,
     WindowClosed,
     WindowScored,
@@ -124,6 +127,7 @@ class SeriesFindings:
     begun_at: Nanos | None = None  # the start of the first
     opened_at: Nanos = 0  # the start of the newest window
     judgements: Judgements = field(default_factory=Judgements)
+    contract: ContractFindings = field(default_factory=ContractFindings)
     named: dict[tuple[str, IncidentKind], dict[str, Nanos]] = field(
         default_factory=dict
     )  # by alert: whom it names, and since when
@@ -134,6 +138,7 @@ class SeriesFindings:
             first, last = int(batch.event_times.min()), int(batch.event_times.max())
             self.first = first if self.first is None else min(first, self.first)
             self.last = last if self.last is None else max(last, self.last)
+            self.contract.count(batch)
 
     def judged_length(self, rule: str) -> Nanos:
         """How long what a rule judges is: windows, of the charts subgroups."""
@@ -249,7 +254,9 @@ class Findings:
         for topic, late in turn.late_live.items():
             self.topics[topic].late_live += late
         for fact in turn.facts:
-            if not self._of_labels(fact):
+            if isinstance(fact, ContractBroken | SchemaChanged):
+                self.series[fact.key].contract.hear(fact)
+            elif not self._of_labels(fact):
                 self._hear_of_topic(fact, turn.behind)
                 self._hear(fact)
         for fact in turn.advanced:

@@ -6,7 +6,7 @@ from typing import Any
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES, SELF_CHECK_RULE
-from monitor.backtest import worth
+from monitor.backtest import contract, worth
 from monitor.backtest.result import (
     AlertEpisode,
     BacktestResult,
@@ -45,6 +45,7 @@ def document(result: BacktestResult) -> dict[str, Any]:
         "period": {"from": rfc3339(result.first), "to": rfc3339(result.last)},
         "events": {
             "ok": counts.ok,
+            "excluded": counts.excluded,
             "late": counts.late,
             "rejected": counts.rejected,
             "unmonitored": counts.unmonitored,
@@ -180,6 +181,7 @@ def _model(model: Model) -> dict[str, Any]:
         "performance": worth.ages(model),
         "labels": None if model.performance is None else dict(model.labels),
         "estimated": worth.estimates(model),
+        "contract": contract.item(model),
     }
 
 
@@ -209,7 +211,8 @@ def _sweep(row: SweepRow) -> dict[str, Any]:
 def summary(result: BacktestResult) -> Iterator[str]:
     """A few lines: what was read, what each model would have said and why, what was to be expected."""
     counts = result.events
-    yield f"{rfc3339(result.first)} to {rfc3339(result.last)}: {counts.ok:,} events, {counts.late:,} late, {counts.rejected:,} rejected, {result.windows:,} windows"
+    out = f"{counts.excluded:,} excluded, " if counts.excluded else ""
+    yield f"{rfc3339(result.first)} to {rfc3339(result.last)}: {counts.ok:,} events, {out}{counts.late:,} late, {counts.rejected:,} rejected, {result.windows:,} windows"
     for model in result.models:
         yield from _about(model, [alert for alert in result.alerts if alert.key == model.key], result)
     for planted in result.injected:
@@ -235,6 +238,7 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
     if len(alerts) > SHOWN_ALERTS:
         yield f"  and {len(alerts) - SHOWN_ALERTS} more"
     yield from worth.lines(model)
+    yield from contract.lines(model)
     if len(model.sweep) > 1:
         pages = ", ".join(f"{amount(row.per_month)}: {row.pages}" for row in model.sweep)
         yield f"  pages by false_alarms_per_month: {pages}"

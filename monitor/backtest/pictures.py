@@ -10,15 +10,13 @@ from detectors import FeatureBaseline, PackedSketch, Reference
 from detectors.distribution import distribution_of
 from detectors.features import Ints
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE
+from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE, SCHEMA_RULE
 from monitor.backtest.result import Picture
 from monitor.stream.events import Nanos
 
+OF_ROWS = frozenset({CONTRACT_RULE, FROZEN_RULE, SCHEMA_RULE})  # whose counts are of rows, or a value, and not of bins
 MOST = 200  # features of a series that are shown
 ALARM, RECORDING = "alarm", "recording"
-OTHER_COUNTS = frozenset(
-    {FROZEN_RULE, CONTRACT_RULE}
-)  # their evidence counts something else: a value that stays, rows that break a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class Pictures:
             known = self._alarms.get(entry.feature)
             room = known is not None or len(self._alarms) < MOST
             if room and entry.feature in self._features and (known is None or entry.excess > known.excess):
-                own = b"" if entry.detector in OTHER_COUNTS else entry.counts
+                own = b"" if entry.detector in OF_ROWS else entry.counts
                 counts = own or self._last(entry.feature)
                 if counts:
                     feature = self._features[entry.feature]

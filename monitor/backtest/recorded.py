@@ -90,7 +90,8 @@ class Lines:
 def piece_of(decoded: Decoded, partition: Partition, assigned: frozenset[Partition], events: int, done: float) -> Piece:
     """What a decoder made of events of one partition."""
     read = frozenset({partition})
-    arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read=read, assigned=assigned, joins=tuple(decoded.joins))
+    joins, schemas = tuple(decoded.joins), tuple(decoded.schemas)
+    arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read, assigned=assigned, joins=joins, schemas=schemas)
     return Piece(arrived, decoded.facts, events, done)
 
 

@@ -15,7 +15,9 @@ from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, borne_out
-from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch, SeriesKey
+from monitor.stream.rising import RisingValues
+from monitor.stream.schema import RowSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,12 @@ class Range:
 
     first: Nanos | None = None
     until: Nanos | None = None
+
+    def told(self, batch: SchemaBatch) -> SchemaBatch:
+        """The rows that count."""
+        times = batch.rows.times
+        counts = (times >= (self.first or -LATEST_NANOS)) & (times < (self.until or LATEST_NANOS))
+        return SchemaBatch(batch.key, batch.rows.where(counts))
 
     @property
     def limited(self) -> bool:
@@ -92,6 +100,7 @@ class Replay:
         self._partitions: set[Partition] = set()
         self._orders = {place: RecordOrder(view.spec.windows) for place, view in pipeline.views.items()}
         self._now: Nanos = 0
+        self._rising: dict[SeriesKey, RisingValues] = defaultdict(RisingValues)
         self._labelled = np.empty(0, dtype=np.int64)  # the latest times of labels
 
     def run(self, take: Callable[[Turn], None]) -> None:
@@ -104,6 +113,7 @@ class Replay:
             late_live = self._late_live(arrived.batches)
             if over := self._over(piece.finished):
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(over, LATEST_NANOS)})
+            self._explainer.hear(piece.facts)
             for part in map(self._named, slices(arrived, self._slide)):
                 take(self._turn(part, piece.done))
             self._recorded.hold(self._ahead())
@@ -131,16 +141,23 @@ class Replay:
         """What is to be counted of a micro-batch, changed as planted, and how many events were outside."""
         before = sum(map(len, arrived.batches))
         batches: Iterable[EventBatch] = arrived.batches
-        seen, joins = arrived.seen, arrived.joins
+        seen, joins, schemas = arrived.seen, arrived.joins, arrived.schemas
         if self._within.limited:
             batches = [batch for batch in map(self._within.within, batches) if len(batch)]
             seen = {place: time for place, time in map(self._shown, seen.items()) if time is not None}
             joins = tuple(map(self._within.predicted, joins))
+            schemas = tuple(map(self._within.told, schemas))
+        schemas = tuple(SchemaBatch(key, self._looked_at(key, rows)) for key, rows in schemas)
         for plant in self._plants:
             batches = [plant.into(batch) for batch in batches]
             joins = tuple(map(plant.joined, joins))
         kept = tuple(batches)
-        return replace(arrived, batches=kept, seen=seen, joins=joins), before - sum(map(len, kept))
+        counted = replace(arrived, batches=kept, seen=seen, joins=joins, schemas=schemas)
+        return counted, before - sum(map(len, kept))
+
+    def _looked_at(self, key: SeriesKey, rows: RowSchema) -> RowSchema:
+        """The rows with those that do not rise in the order of the record, before it is cut by event time."""
+        return replace(rows, fell=self._rising[key].fell(rows))
 
     def _shown(self, each: tuple[Partition, Nanos]) -> tuple[Partition, Nanos | None]:
         """How far a partition has shown event time, as far as that counts; labels come after what they are of."""
@@ -215,6 +232,10 @@ def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
     for batch in arrived.batches:
         for number, part in _parts(batch, length):
             parts[number].append(part)
+    schemas: dict[int, list[SchemaBatch]] = defaultdict(list)
+    for key, rows in arrived.schemas:
+        for number, some in rows.by(length):
+            schemas[number].append(SchemaBatch(key, some))
     numbers = sorted(parts)
     if len(numbers) <= 1:
         yield arrived
@@ -224,7 +245,8 @@ def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
         seen = {partition: min(time, end) for partition, time in arrived.seen.items()}
         assigned = arrived.assigned if number == numbers[0] else frozenset()
         joins = arrived.joins if number == numbers[0] else ()
-        yield replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned, joins=joins)
+        told = tuple(schemas[number])
+        yield replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned, joins=joins, schemas=told)
 
 
 def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from detectors import Distribution
 from detectors.charts import IncidentKind
-from monitor.alerting.episodes import Evidence
+from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.ids import incident_id
 from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
@@ -16,9 +16,10 @@ from monitor.stream.events import Nanos, SeriesKey
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
-    """Events by outcome, over all series; `outside` were not within --from and --until."""
+    """Events by outcome, over all series; `outside` were not within --from and --until, `excluded` break a data contract."""
 
     ok: int = 0
+    excluded: int = 0
     late: int = 0
     rejected: int = 0
     unmonitored: int = 0
@@ -27,7 +28,7 @@ class EventCounts:
     @property
     def read(self) -> int:
         """All events looked at."""
-        return self.ok + self.late + self.rejected + self.unmonitored + self.outside
+        return self.ok + self.excluded + self.late + self.rejected + self.unmonitored + self.outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,38 @@ class Estimates:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenRule:
+    """A rule of a data contract, how many events broke it, and a few of their values in words."""
+
+    field: str
+    rule: str
+    count: int
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaSpan:
+    """A column that was otherwise than agreed, told at `at`; `first` where it began. `ended_at` None: not by the end."""
+
+    field: str
+    change: str
+    at: Nanos
+    first: tuple[FirstOffset, ...] = ()
+    ended_at: Nanos | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContractOutcome:
+    """What events were held against, and what came of it. `excluded` None: none are left out."""
+
+    version: str
+    rows: int
+    excluded: int | None
+    violations: tuple[BrokenRule, ...] = ()
+    schema: tuple[SchemaSpan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One series over the whole time.
 
@@ -225,6 +258,7 @@ class Model:
     performance: tuple[JudgedAge, ...] | None = None  # None: it has no labels, or none were read
     labels: Mapping[str, int] = field(default_factory=dict)  # what became of them
     estimates: Estimates | None = None  # None: its reference has no labels
+    contract: ContractOutcome | None = None  # None: it has none
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from monitor.facts import Fact, RecordsSkipped
 from monitor.sources.base import SourceError
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.kafka.range import EmptyRangeError, KafkaRange, RangePoll
-from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
 
 
 class TopicRange:
@@ -44,12 +44,14 @@ class TopicRange:
         self._skipped += poll.skipped
         batches: list[EventBatch] = []
         joins: list[JoinBatch] = []
+        schemas: list[SchemaBatch] = []
         facts: list[Fact] = []
         seen: dict[Partition, Nanos] = {}
         for records in poll.records:
             decoded = self._decoders[records.topic].decode(records, self._now)
             batches += decoded.batches
             joins += decoded.joins
+            schemas += decoded.schemas
             facts += decoded.facts
             seen |= decoded.seen
         self._now = max(self._now, *seen.values(), 0)
@@ -57,9 +59,8 @@ class TopicRange:
             Partition(records.topic, index) for records in poll.records for index in set(records.partitions)
         )
         events = sum(len(records.values) for records in poll.records)
-        return Piece(
-            MicroBatch(tuple(batches), seen, read=read, joins=tuple(joins)), facts, events, poll.done, poll.finished
-        )
+        arrived = MicroBatch(tuple(batches), seen, read=read, joins=tuple(joins), schemas=tuple(schemas))
+        return Piece(arrived, facts, events, poll.done, poll.finished)
 
     def hold(self, partitions: frozenset[Partition]) -> None:
         """Read nothing more of these, and of all others, until told otherwise."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from detectors.sketches.violations import Rule
 from monitor.app import build_decoder
 from monitor.backtest.recorded import TABLES
 from monitor.clock import SystemClock
@@ -42,6 +43,14 @@ class FieldExplained:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenExplained:
+    """A rule of a data contract that a row breaks: `new` of a field that the contract does not know."""
+
+    field: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """What became of one row: `outcome` is ok, unmonitored or rejected. The rest is None or empty where it is not known."""
 
@@ -53,6 +62,9 @@ class Explanation:
     event_time: Nanos | None = None
     fields: tuple[FieldExplained, ...] = ()
     unknown: tuple[str, ...] = ()
+    contract: tuple[BrokenExplained, ...] | None = (
+        None  # what of the model's data contract it breaks; None: it has none
+    )
 
 
 @dataclass(slots=True)
@@ -65,6 +77,7 @@ class Totals:
     others: Counter[str] = field(default_factory=Counter)  # unmonitored rows
     missing: Counter[str] = field(default_factory=Counter)  # accepted rows without the feature
     unknown: Counter[str] = field(default_factory=Counter)  # accepted rows with what the reference does not know
+    contract: Counter[str] = field(default_factory=Counter)  # accepted rows that break a rule of a contract
 
     def count(self, explanation: Explanation) -> None:
         """Take one row."""
@@ -75,6 +88,7 @@ class Totals:
                 self.series[name] += 1
                 self.missing.update(each.feature for each in explanation.fields if each.reason is not None)
                 self.unknown.update(explanation.unknown)
+                self.contract.update(f"{each.field} {each.rule}" for each in explanation.contract or ())
             case "unmonitored":
                 self.others[name] += 1
             case _:
@@ -86,7 +100,8 @@ class Totals:
         said = [f"{self.outcomes[outcome]:,} {outcome}{_in_brackets(by)}" for outcome, by in parts]
         lacking = f"; without a value: {_listed(self.missing)}" if self.missing else ""
         ignored = f"; unknown, ignored: {_listed(self.unknown)}" if self.unknown else ""
-        return f"{self.outcomes.total():,} rows: {', '.join(said)}{lacking}{ignored}"
+        broken = f"; breaking the contract: {_listed(self.contract)}" if self.contract else ""
+        return f"{self.outcomes.total():,} rows: {', '.join(said)}{lacking}{ignored}{broken}"
 
     def document(self) -> dict[str, Any]:
         """For programs."""
@@ -97,6 +112,7 @@ class Totals:
             "others": dict(self.others),
             "missing": dict(self.missing),
             "unknown": dict(self.unknown),
+            "contract": dict(self.contract),
         }
 
 
@@ -162,7 +178,7 @@ def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[E
     """What becomes of each row of a message."""
     nothing: Mapping[Place, object] = {}
     for verdict, row in zip(decoder.verdicts(raw, now), chain(rows_of(decoder, raw), repeat(nothing)), strict=False):
-        explanation = explain_row(decoder.fields, verdict, row)
+        explanation = explain_row(decoder, verdict, row)
         if explanation.reason == FRAMED:
             explanation = replace(explanation, detail=hint(raw))
         yield explanation
@@ -176,8 +192,9 @@ def rows_of(decoder: TopicDecoder, raw: bytes) -> list[Mapping[Place, object]]:
         return []
 
 
-def explain_row(fields: FieldMap, verdict: Verdict, row: Mapping[Place, object]) -> Explanation:
+def explain_row(decoder: TopicDecoder, verdict: Verdict, row: Mapping[Place, object]) -> Explanation:
     """What becomes of one row."""
+    fields = decoder.fields
     if verdict.reason is not None:
         return Explanation("rejected", verdict.reason, explain_envelope(fields, row, verdict.reason))
     if verdict.series is None:
@@ -192,7 +209,16 @@ def explain_row(fields: FieldMap, verdict: Verdict, row: Mapping[Place, object])
         event_time=verdict.time,
         fields=tuple(explain_fields(verdict.series, row)),
         unknown=tuple(verdict.series.unknown(row)),
+        contract=None if verdict.broken is None else tuple(broken_by(decoder, verdict.series, verdict.broken, row)),
     )
+
+
+def broken_by(
+    decoder: TopicDecoder, series: SeriesFields, broken: Iterable[Rule], row: Mapping[Place, object]
+) -> Iterator[BrokenExplained]:
+    """The rules of a data contract that a row breaks."""
+    yield from (BrokenExplained(*rule) for rule in broken)
+    yield from (BrokenExplained(name, "new") for name in decoder.refused(series, row))
 
 
 def explain_envelope(fields: FieldMap, row: Mapping[Place, object], reason: str) -> str | None:
@@ -263,6 +289,10 @@ def words(decoder: TopicDecoder, explanation: Explanation) -> Iterator[str]:
         case _:
             yield f"ok: {explanation.model} version {explanation.version}, event time {time}"
             yield from map(field_words, explanation.fields)
+    if explanation.contract:
+        rules = ", ".join(f"{each.field} {each.rule}" for each in explanation.contract[:SHOWN_UNKNOWN])
+        more = len(explanation.contract) - SHOWN_UNKNOWN
+        yield f"   breaks the contract: {rules}{f' and {more} more' if more > 0 else ''}"
     if explanation.unknown:
         shown = ", ".join(map(repr, explanation.unknown[:SHOWN_UNKNOWN]))
         more = len(explanation.unknown) - SHOWN_UNKNOWN

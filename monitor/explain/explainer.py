@@ -8,12 +8,13 @@ import numpy as np
 
 from detectors import Reference
 from detectors.charts import IncidentKind, duplicates
+from detectors.contract import ColumnType
 from detectors.features import Ints
 from detectors.sketches.violations import Rule
 from detectors.univariate import volume
 from monitor.alerting.budget import EVERY_FEATURE
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE, NO_DATA_RULE, REACHABILITY_RULE
+from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE, NO_DATA_RULE, REACHABILITY_RULE, SCHEMA_RULE
 from monitor.explain.performance import explain_metric
 from monitor.explain.samples import Samples
 from monitor.explain.stream import explain_frozen, explain_late, explain_pause, explain_silence, late_cause
@@ -24,6 +25,7 @@ from monitor.explain.words import (
     explain_days,
     explain_duplicates,
     explain_rows,
+    explain_schema,
     explain_warnings,
 )
 from monitor.facts import (
@@ -39,6 +41,7 @@ from monitor.stream.events import FEATURES, EventBatch, Nanos, Partition, Series
 
 WARNINGS = 2  # numbers that tell of warnings: seen, due
 NAMED = 2  # values that break a rule
+TYPES = tuple(ColumnType)
 WORDED_ANEW = 8  # firing features, up to which their words follow every subgroup: they take a millisecond a feature
 Alert = TypeVar("Alert", AlertSeen, AlertChanged)
 Subject = tuple[str, IncidentKind]  # of an alert: its rule, and what it is about
@@ -150,6 +153,10 @@ class Narrator:
         return replace(evidence, words=words, counts=b"") if words or evidence.counts else evidence
 
     def _made(self, evidence: Evidence) -> str:
+        if evidence.detector == SCHEMA_RULE:
+            agreed = [TYPES[number] for number in np.frombuffer(evidence.counts, dtype="<i8").tolist()]
+            samples = self.broken.get((evidence.feature, "type"), ())
+            return explain_schema(evidence.chart, evidence.first, "".join(agreed), samples)
         if evidence.measured is not None:
             return explain_metric(evidence.measured)
         counts = np.frombuffer(evidence.counts, dtype="<i8")

@@ -7,7 +7,7 @@ from detectors.baseline import FeatureBaseline, NumericBaseline
 from detectors.charts import IncidentKind
 from detectors.features import Ints
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.episodes import OPEN, Evidence
+from monitor.alerting.episodes import OPEN, Evidence, FirstOffset
 from monitor.alerting.rules import (
     BUDGET_RULE,
     CONTRACT_RULE,
@@ -16,6 +16,7 @@ from monitor.alerting.rules import (
     NO_DATA_RULE,
     PERFORMANCE_RULE,
     REACHABILITY_RULE,
+    SCHEMA_RULE,
     SELF_CHECK_RULE,
 )
 from monitor.explain.categories import category_parts
@@ -30,6 +31,7 @@ from monitor.facts import AlertChanged, AlertEscalated
 MOST_PARTS = 3
 LONGEST_SUMMARY = 200
 LONGEST_NAME = 40
+MOST_BEGUN = 2  # partitions in which a column became otherwise, in words
 SAID_BY = {  # which parts tell of what a chart watches, the plainest first
     "location+": ("mean",),
     "location-": ("mean",),
@@ -117,8 +119,10 @@ def summary(changed: AlertChanged) -> str:
         return _self_check(changed, name)
     if changed.rule in OF_STREAM:
         return _of_stream(changed, name, OF_STREAM[changed.rule])
-    if changed.rule not in {BUDGET_RULE, CONTRACT_RULE, PERFORMANCE_RULE}:
+    if changed.rule not in {BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE, PERFORMANCE_RULE}:
         name += f" ({legible(changed.rule, LONGEST_NAME // 2)})"
+    if changed.rule == SCHEMA_RULE and changed.evidence:
+        return _of_schema(name, changed.evidence)
     verbs = _verbs_of(changed)
     if changed.settled:
         head = f"{name} has settled at a new level, {verbs.participle} since {dated(changed.since)}; it pages when it moves from there"
@@ -148,6 +152,9 @@ def escalation(escalated: AlertEscalated) -> str:
         return _of_stream(
             replace(changed, evidence=(*escalated.new, *known)), name, OF_STREAM[changed.rule], told=", new"
         )
+    if changed.rule == SCHEMA_RULE:
+        known = [each for each in changed.evidence if each.feature not in new]
+        return _of_schema(name, escalated.new, known)
     head = _head(changed, name, _verbs_of(changed)) + ", new"
     rest = [_one(each) for each in changed.evidence if each.feature not in new]
     return _listed(head, [*(_one(each) for each in escalated.new), *rest])
@@ -188,11 +195,48 @@ VERBS = {
 }
 
 
+OTHERWISE = _verbs("has another schema", "have another schema", "having another schema")
 BREAKS = _verbs("breaks its data contract", "break its data contract", "breaking its data contract")
 
 
+VERBS_OF_RULES = {CONTRACT_RULE: BREAKS, SCHEMA_RULE: OTHERWISE}
+
+
 def _verbs_of(changed: AlertChanged) -> Verbs:
-    return BREAKS if changed.rule == CONTRACT_RULE else VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
+    return VERBS_OF_RULES.get(changed.rule) or VERBS.get(changed.kind, VERBS[IncidentKind.DRIFT])
+
+
+CHANGES = {"gone": "is gone", "type": "is of a new type", "new": "is new"}  # what a column of a schema can be
+
+
+def _of_schema(name: str, changed: Sequence[Evidence], known: Sequence[Evidence] = ()) -> str:
+    """The same of a schema that has changed: since which offset, then each column."""
+    first = min((at for each in changed for at in each.first), key=lambda at: at.event_time, default=None)
+    since = "" if first is None else f" since {begun_at(first)}"
+    items = [f"{legible(_known(each.feature), LONGEST_NAME)} {CHANGES[each.chart]}" for each in (*changed, *known)]
+    return _listed(f"{name} {OTHERWISE.now[AlertState.FIRING]}{since}", items)
+
+
+def begun_at(first: FirstOffset) -> str:
+    """Partition, offset and event time, for people."""
+    topic = legible(first.partition.topic, LONGEST_NAME)
+    return f"{topic}/{first.partition.index} offset {first.offset} ({dated(first.event_time)})"
+
+
+def explain_schema(change: str, first: Sequence[FirstOffset], agreed: str = "", samples: Sequence[str] = ()) -> str:
+    """Say what has become of a column, and since when; `agreed` is the type that the contract has.
+
+    >>> explain_schema("gone", [FirstOffset(Partition("t", 0), 41, 0)])
+    'is gone since t/0 offset 41 (1970-01-01 00:00)'
+    >>> explain_schema("type", [FirstOffset(Partition("t", n), 41 + n, 0) for n in (0, 1)], "number", ["'7,5'"])
+    "holds no number any more, such as '7,5', since t/0 offset 41 (1970-01-01 00:00) and t/1 offset 42 (1970-01-01 00:00)"
+    """
+    does = f"holds no {agreed} any more" if change == "type" and agreed else CHANGES[change]
+    if change == "type" and samples:
+        does += f", such as {' and '.join(samples)},"
+    shown = [begun_at(each) for each in first[:MOST_BEGUN]]
+    more = f" and {len(first) - len(shown)} partitions more" if len(first) > len(shown) else ""
+    return f"{does} since {' and '.join(shown)}{more}" if shown else does
 
 
 def explain_broken(rule: str, count: int, rows: int, allowed: int, samples: Sequence[str] = ()) -> str:

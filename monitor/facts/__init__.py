@@ -1,7 +1,7 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
 from monitor.facts.alerts import AlertChanged, AlertEscalated, AlertSeen, LevelChanged, RetrainDecided
-from monitor.facts.contract import ContractBroken, ContractSample
+from monitor.facts.contract import ContractBroken, ContractSample, SchemaChanged
 from monitor.facts.daemon import (
     CheckpointFailed,
     CheckpointSaved,
@@ -114,6 +114,7 @@ Fact = (
     | LabelDelays
     | RequestsServed
     | ContractBroken
+    | SchemaChanged
 )
 
 __all__ = [
@@ -169,6 +170,7 @@ __all__ = [
     "ReliabilityTold",
     "RequestsServed",
     "RetrainDecided",
+    "SchemaChanged",
     "SourceAnswered",
     "SourceTroubled",
     "StateReset",

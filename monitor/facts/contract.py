@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from detectors.sketches.violations import Rule
-from monitor.stream.events import SeriesKey
+from monitor.alerting.episodes import FirstOffset
+from monitor.stream.events import Nanos, SeriesKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,21 @@ class ContractSample:
 
     rule: Rule
     words: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChanged:
+    """A column that is otherwise than agreed at this event time: `gone`, of a new `type`, or `new`. `first`: where it began.
+
+    `ended`: it is as agreed again.
+    """
+
+    key: SeriesKey
+    field: str
+    change: str
+    at: Nanos
+    first: tuple[FirstOffset, ...]
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ from monitor.facts import (
     RecordsSkipped,
     RequestsServed,
     RetrainDecided,
+    SchemaChanged,
     SourceAnswered,
     SourceTroubled,
     SubgroupCharted,
@@ -239,6 +240,9 @@ class Board:
         default_factory=dict
     )  # of series that tell of them, since the start
     contracts: Mapping[SeriesKey, ContractBoard] = field(default_factory=dict)  # of series that have one
+    schemas: Mapping[SeriesKey, Mapping[str, SchemaChanged]] = field(
+        default_factory=dict
+    )  # columns that are otherwise than agreed
     broken: Mapping[tuple[SeriesKey, Rule], tuple[str, ...]] = field(
         default_factory=dict
     )  # the last few values, in words
@@ -401,6 +405,9 @@ class Board:
                 self.requests = {**self.requests, key: self.requests.get(key, RequestCounts()).plus(fact)}
             case ContractBroken(key):
                 self._break(fact)
+            case SchemaChanged(key, name):
+                others = {column: each for column, each in self.schemas.get(key, {}).items() if column != name}
+                self.schemas = {**self.schemas, key: others if fact.ended else {**others, name: fact}}
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
             case DecisionMade(decision, repeated):

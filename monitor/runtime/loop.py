@@ -16,7 +16,7 @@ from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
-from monitor.stream.events import MINUTE, SECOND, EventBatch, JoinBatch, MicroBatch, Nanos, Partition
+from monitor.stream.events import MINUTE, SECOND, EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 
@@ -139,6 +139,7 @@ class Loop:
         facts: list[Fact] = list(poll.facts)
         batches: list[EventBatch] = []
         joins: list[JoinBatch] = []
+        schemas: list[SchemaBatch] = []
         seen: dict[Partition, Nanos] = {}
         read: set[Partition] = set()
         for records in poll.records:
@@ -146,12 +147,12 @@ class Loop:
             batches += decoded.batches
             facts += decoded.facts
             joins += decoded.joins
+            schemas += decoded.schemas
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
-        arrived = MicroBatch(
-            tuple(batches), seen, frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed, tuple(joins)
-        )
+        told = frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed
+        arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas))
         return arrived, facts
 
     def save(self) -> None:

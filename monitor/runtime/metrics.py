@@ -15,7 +15,7 @@ from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN, worst
-from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, FROZEN_RULE, PERFORMANCE_RULE, Severity
+from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, FROZEN_RULE, PERFORMANCE_RULE, SCHEMA_RULE, Severity
 from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime import requests
@@ -576,8 +576,9 @@ def _frozen(board: Board) -> Iterator[Value]:
 def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Value]:
     """What is told of the incidents of each series by kind, of several the most."""
     for key, series in board.series.items():
-        for kind in KINDS if BUDGET_RULE in series.rules else ():
-            alerts = [board.alerts.get((key, rule, kind)) for rule in (BUDGET_RULE, CONTRACT_RULE)]
+        schema = (IncidentKind.DATA_QUALITY,) if SCHEMA_RULE in series.rules else ()
+        for kind in KINDS if BUDGET_RULE in series.rules else schema:
+            alerts = [board.alerts.get((key, rule, kind)) for rule in (BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE)]
             yield (*_labels(key), kind.value), max(0 if alert is None else told(alert) for alert in alerts)
         if PERFORMANCE_RULE in series.rules:
             alert = board.alerts.get((key, PERFORMANCE_RULE, IncidentKind.PERFORMANCE))

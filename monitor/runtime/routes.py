@@ -26,7 +26,7 @@ from monitor.runtime.decisions import decided
 from monitor.runtime.estimated import difference_item, estimated, metric_item
 from monitor.runtime.requests import document
 from monitor.stream.events import Nanos, SeriesKey
-from monitor.targets.payloads import evidence_item, incident_item, rfc3339
+from monitor.targets.payloads import evidence_item, incident_item, offset_item, rfc3339
 
 
 def models(board: Board, *, tables: bool = False) -> Iterator[dict[str, Any]]:
@@ -107,6 +107,10 @@ def contract(board: Board, key: SeriesKey) -> dict[str, Any] | None:
                 "samples": list(board.broken.get((key, (column, rule)), ())),
             }
             for column, rule, count in (() if window is None else window.violations)
+        ],
+        "schema": [
+            {"field": each.field, "change": each.change, "first": [offset_item(at) for at in each.first]}
+            for each in board.schemas.get(key, {}).values()
         ],
         "not_checked": list(shown.left_out),
     }

@@ -52,6 +52,7 @@ from monitor.facts import (
     RecordsSkipped,
     RequestsServed,
     RetrainDecided,
+    SchemaChanged,
     SourceTroubled,
     StateReset,
     SubgroupCharted,
@@ -267,6 +268,15 @@ class Telemetry:
             about = {"model": fact.key.model, "version": fact.key.version, "field": rule[0], "rule": rule[1]}
             self._complain(logging.WARNING, "contract.broken", **about, count=count, values=words[rule])
 
+    def _say_schema(self, fact: SchemaChanged) -> None:
+        """A column that is otherwise than agreed, or as agreed again."""
+        about = {"model": fact.key.model, "version": fact.key.version, "field": fact.field, "change": fact.change}
+        if fact.ended:
+            self._log.info("contract.schema_agreed", **about)
+        else:
+            first = [f"{each.partition} offset {each.offset}" for each in fact.first[:MOST_NAMED]]
+            self._log.warning("contract.schema_changed", **about, at=rfc3339(fact.at), first=first)
+
     def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded) -> None:
         log = self._log
         match fact:
@@ -312,6 +322,8 @@ class Telemetry:
                 log.info("daemon.stopped")
             case ContractBroken():
                 self._say_broken(fact)
+            case SchemaChanged():
+                self._say_schema(fact)
             case PartitionsAssigned(offsets):
                 log.info("source.assigned", partitions={str(partition): offset for partition, offset in offsets})
             case TopicsMissing(topics):

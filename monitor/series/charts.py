@@ -131,7 +131,7 @@ class ChartBudget(Operator[Sketch]):
         }
         awaited = {name for name in self._elsewhere.awaited() if not any(name in each for each in alerts)}
         if told:
-            self.charts.set_back([self._reference.names.index(name) for name in told])
+            self.charts.set_back([at for at, name in enumerate(self._reference.names) if name in told])
             self._suspects = {name: counts for name, counts in self._suspects.items() if name not in told}
         return [each for each in self._reader.read(point) if each.feature not in told | awaited]
 

@@ -7,26 +7,44 @@ from detectors.contract import Contract
 from detectors.sketches.violations import Rule, Violations
 
 ID, TIME = "__id__", "__time__"  # of an event, beside its features and `__prediction__`
-LEFT = "unique", "monotone"  # rules that ask of all rows before, in their order
+UNIQUE, MONOTONE = "unique", "monotone"  # rules that ask of rows before
+BEFORE = UNIQUE, MONOTONE
 SHARE = "max_missing"  # a rule of a share: a single row does not break it
 ASKED = "type", "required", SHARE, "min", "max", "values", "matches"
 
 
 @dataclass(frozen=True, slots=True)
 class ContractSpec:
-    """A contract that events are held against. `exclude`: rows that break it are counted as violations alone."""
+    """A contract that events are held against. `exclude`: rows that break it are counted as violations alone.
+
+    `numbers` are the features that are read as numbers, whose order can be followed.
+    """
 
     contract: Contract
     exclude: bool = False
+    numbers: frozenset[str] = frozenset()
 
     def rules(self, seen: Collection[str]) -> Iterator[Rule]:
         """What is asked of each event whose mapping sees these columns: all that can be counted."""
         for name, rules in self.contract.columns.items():
             if name in seen:
                 yield from ((name, rule) for rule in ASKED if is_asked(getattr(rules, rule)))
+                yield from ((name, rule) for rule in BEFORE if getattr(rules, rule) and self.follows(name, rule))
         for comparison in self.contract.comparisons:
             if {comparison.left, comparison.right} <= set(seen):
                 yield comparison.left, str(comparison)
+
+    def follows(self, name: str, rule: str) -> bool:
+        """Whether a rule that asks of rows before can be followed in bounded memory: unique ids, times and numbers that rise."""
+        if rule == UNIQUE:
+            return name == ID
+        rules = self.contract.columns[name]
+        return name == TIME or (name in self.numbers and rules.type is not None and rules.type.is_number)
+
+    def rising(self, seen: Collection[str]) -> list[str]:
+        """The columns that are to rise and can be followed."""
+        columns = self.contract.columns.items()
+        return [name for name, each in columns if each.monotone and name in seen and self.follows(name, MONOTONE)]
 
     def left_out(self, seen: Collection[str]) -> Iterator[str]:
         """What is not checked live, in words."""
@@ -34,7 +52,9 @@ class ContractSpec:
             if name not in seen:
                 yield f"{name}: is no feature, id or time that its events are mapped to"
                 continue
-            yield from (f"{name}: {rule} asks of all events before" for rule in LEFT if getattr(rules, rule))
+            for rule in BEFORE:
+                if getattr(rules, rule) and not self.follows(name, rule):
+                    yield f"{name}: {rule} asks of all events before"
         for comparison in self.contract.comparisons:
             if not {comparison.left, comparison.right} <= set(seen):
                 yield f"{comparison}: one of the two is not seen"

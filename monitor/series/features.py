@@ -1,17 +1,19 @@
 """The view of features: which scorers and operators a series has, by what it is configured to be judged by."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
 from detectors.calibration import calibrate
+from detectors.charts import duplicates
 from detectors.plugins import columns_of
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
 from monitor.series.adwin import AdwinOperator
 from monitor.series.alerts import Teller
 from monitor.series.charts import ChartBudget
+from monitor.series.contract import ID
 from monitor.series.effects import EffectBudget
 from monitor.series.estimating import Estimating
 from monitor.series.frozen import Frozen
@@ -22,10 +24,12 @@ from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
 from monitor.series.learning import LEARNT, Learning, Lesson
 from monitor.series.nodata import NoData
-from monitor.series.operators import Operator
+from monitor.series.operators import NOWHERE, Both, Operator
 from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
+from monitor.series.schema import SchemaWatch
 from monitor.series.scoring import FeatureScoring
+from monitor.series.unique import UniqueIds
 from monitor.series.view import ViewSpec
 from monitor.stream.events import FEATURES, SeriesKey
 from monitor.stream.sketches import LayoutSketches
@@ -50,8 +54,11 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
     reference, history = judging.reference, History(judging.window_length)
     bank = AdwinOperator(key, reference, judging.adwin_delta, judging.min_rows)
     frozen = Frozen(key, reference, judging.window_length, judging.min_rows)
-    contract = ContractHeld(key, judging) if judging.contract_rules else None
-    budgets = _budgets(key, judging, frozen, contract)
+    schema = SchemaWatch(key, judging) if judging.schema_rules else None
+    contract = ContractHeld(key, judging, schema or NOWHERE) if judging.contract_rules else None
+    if schema is not None and contract is not None:
+        schema.told_already = contract.told
+    budgets = _budgets(key, judging, frozen, contract, schema)
     scorers = [
         *(DetectorScorer(detector, reference, judging.min_rows) for detector in window_detectors().values()),
         bank,
@@ -65,34 +72,53 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
         Reachability(key, reference.hash),
         NoData(key, windows, judging),
     )
-    held = [] if contract is None else [contract]
+    ids = UniqueIds(key, judging.window_length) if asks_unique(judging) else None
+    if ids is not None and contract is not None:
+        contract.repeats = lambda: ids.sure
+    held = [each for each in (schema, ids, contract) if each is not None]
     return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *held, *budgets, *stream, *estimating]
 
 
-def apart(charts: ChartBudget, contract: ContractHeld | None) -> ChartBudget:
-    """The incident of bad data beside the contract's: of a column that one of them tells of the other is silent."""
+def asks_unique(judging: Judging) -> bool:
+    """Whether ids are to come once."""
+    rules = None if judging.contract is None else judging.contract.contract.columns.get(ID)
+    return rules is not None and rules.unique
+
+
+def apart(charts: ChartBudget, contract: ContractHeld | None, schema: SchemaWatch | None) -> ChartBudget:
+    """The incident of bad data beside those of a contract: of a column that one of them tells of the others are silent."""
     if contract is not None:
-        contract.told_already, charts.told_already = charts.quality_told, contract.told
+        contract.told_already = lambda: alike(charts.quality_told())
+        charts.told_already = lambda: alike(contract.told())
+    if schema is not None:
+        schema.told_already = lambda: {*charts.quality_told(), *(() if contract is None else contract.told())}
     return charts
 
 
+def alike(told: Collection[str]) -> set[str]:
+    """These columns, and that ids repeat by both its names."""
+    ids = {ID, duplicates.FEATURE}
+    return {*told, *(ids if not ids.isdisjoint(told) else ())}
+
+
 def _budgets(
-    key: SeriesKey, judging: Judging, frozen: Frozen, contract: ContractHeld | None
+    key: SeriesKey, judging: Judging, frozen: Frozen, contract: ContractHeld | None, schema: SchemaWatch | None
 ) -> Sequence[ChartBudget | EffectBudget | Learning]:
     reference, plan = judging.reference, judging.plan
     if plan is None:
         return []
+    elsewhere = frozen if schema is None else Both(frozen, schema)
 
     def charts(of: Reference, calibration: str) -> ChartBudget:
         frozen.learnt(of)
-        return apart(ChartBudget(key, of, plan, calibration, frozen), contract)
+        return apart(ChartBudget(key, of, plan, calibration, elsewhere), contract, schema)
 
     if reference.calibration is not None:
         return [charts(reference, judging.calibration)]
     teller = Teller(key, BY_EFFECT, reference.hash, judging.window_length, judging.calibration)
     rules = judging.rules_for(BY_EFFECT)
     calendar = plan.calendar(None)
-    effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows, calendar, frozen)
+    effects = EffectBudget(reference, IncidentAlert(teller, rules, rules), judging.min_rows, calendar, elsewhere)
     learn = partial(calibrate, holidays=calendar)
     lesson = Lesson(judging.learn_for, judging.window_length, charts, learn, plan.settle_ns)
     return [Learning(key, reference, effects, lesson) if judging.learns else effects]

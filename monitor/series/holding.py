@@ -16,11 +16,11 @@ from monitor.alerting.rules import CONTRACT_RULE
 from monitor.alerting.severity import severity_of
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import Teller
-from monitor.series.contract import ID, SHARE, TIME
+from monitor.series.contract import ID, SHARE, TIME, UNIQUE
 from monitor.series.evidence import integers
 from monitor.series.incident import IncidentAlert, incident_row, restore_row
 from monitor.series.judging import Judging
-from monitor.series.operators import Operator
+from monitor.series.operators import NOWHERE, Elsewhere, Operator
 from monitor.series.records import Entry
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
@@ -41,13 +41,14 @@ class Subgroup(msgspec.Struct):
 class ContractHeld(Operator[Sketch]):
     """The incident of a contract, judged in disjoint runs of panes as long as a window.
 
-    `told_already`: columns whose data another incident already calls bad; they are not told twice.
+    `told_already`: columns whose data another incident already calls bad; they are not told twice. Of those of which `elsewhere` tells
+    the charts are set back.
     """
 
     name = CONTRACT_RULE
     kinds = (CONTRACT_RULE, CHARTS)
 
-    def __init__(self, key: SeriesKey, judging: Judging) -> None:
+    def __init__(self, key: SeriesKey, judging: Judging, elsewhere: Elsewhere = NOWHERE) -> None:
         assert judging.contract is not None
         assert judging.plan is not None
         columns = judging.contract.contract.columns
@@ -69,7 +70,9 @@ class ContractHeld(Operator[Sketch]):
         self._length = judging.window_length
         self._allowed: Mapping[Rule, float] = agreed
         self._subgroup: Subgroup | None = None
+        self._elsewhere = elsewhere
         self.told_already: Callable[[], Collection[str]] = tuple
+        self.repeats: Callable[[], int] = int  # rows of the last pane that repeat an id
         self._changed = self._moved = True  # counts; the incident
 
     def told(self) -> Collection[str]:
@@ -93,6 +96,8 @@ class ContractHeld(Operator[Sketch]):
         counts = Counter({(column, rule): count for column, rule, count in found.counts})
         if violations is not None:
             counts.update(violations.counts)
+        if repeats := self.repeats():
+            counts[ID, UNIQUE] += repeats
         rows = found.rows + pane.sketch.arrived
         held = [(column, rule, count) for (column, rule), count in sorted(counts.items())]
         self._subgroup = Subgroup(number, found.start, pane.end, rows, held)
@@ -102,7 +107,7 @@ class ContractHeld(Operator[Sketch]):
         subgroup, self._subgroup = self._subgroup, None
         assert subgroup is not None
         counts = {(column, rule): count for column, rule, count in subgroup.counts}
-        firing = self.charts.follow(counts, subgroup.rows, subgroup.start)
+        firing = self._not_elsewhere(self.charts.follow(counts, subgroup.rows, subgroup.start), subgroup.start)
         incident, span = self.alert.incident, Span(subgroup.start, subgroup.end)
         worst: dict[str, FiringRule] = {}
         others = self.told_already()
@@ -117,6 +122,14 @@ class ContractHeld(Operator[Sketch]):
         self._moved = True
         episodes = incident.follow(since, found, span)
         return [*self.alert.told(episodes, WindowSpan(span.start, span.end, subgroup.rows))]
+
+    def _not_elsewhere(self, firing: Sequence[FiringRule], start: Nanos) -> list[FiringRule]:
+        """What fires and is not told elsewhere, nor is about to be. What was told here before stays."""
+        ours = self.alert.incident.state.alerts
+        told = {name for name in self._elsewhere.told(start) if name not in ours}
+        self.charts.set_back(told)
+        awaited = {name for name in self._elsewhere.awaited() if name not in ours}
+        return [each for each in firing if each.rule[0] not in told | awaited]
 
     def _evidence(self, each: FiringRule, rows: int) -> Evidence:
         column, rule = each.rule

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from detectors import Reference
 from detectors.charts import BudgetSpec, adwin_delta
 from detectors.univariate import adwin, volume
-from monitor.alerting.budget import BY_CHARTS, BY_CONTRACT, BY_EFFECT, BY_SELF_CHECK, BY_STREAM
+from monitor.alerting.budget import BY_CHARTS, BY_CONTRACT, BY_EFFECT, BY_SCHEMA, BY_SELF_CHECK, BY_STREAM
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec
@@ -76,6 +76,11 @@ class Judging:
         return () if self.contract is None or self.plan is None else (BY_CONTRACT,)
 
     @property
+    def schema_rules(self) -> tuple[AlertRule, ...]:
+        """The rule of a contract's schema, with a budget or without."""
+        return () if self.contract is None else (BY_SCHEMA,)
+
+    @property
     def learns(self) -> bool:
         """Whether a cold reference is to calibrate itself: its budget's rules are those of effects first, then those of charts."""
         return self.plan is not None and self.reference.calibration is None and self.learn_for > 0
@@ -83,12 +88,13 @@ class Judging:
     @property
     def first_rules(self) -> tuple[AlertRule, ...]:
         """All rules as long as nothing is learnt: then the budget's are those of effect sizes."""
-        return (*self.rules, BY_EFFECT, *self.contract_rules, *BY_STREAM) if self.learns else self.all_rules
+        first = *self.rules, BY_EFFECT, *self.contract_rules, *self.schema_rules, *BY_STREAM
+        return first if self.learns else self.all_rules
 
     @property
     def all_rules(self) -> tuple[AlertRule, ...]:
-        """The explicit rules, then the budget's own, then those of the stream."""
-        return (*self.rules, *self.budget_rules, *BY_STREAM)
+        """The explicit rules, then the budget's own, then those of schema and stream."""
+        return (*self.rules, *self.budget_rules, *self.schema_rules, *BY_STREAM)
 
     def wants(self, feature: str, detector: str) -> bool:
         """Whether a detector is asked for on a feature; the budget's own charts watch every feature that is not ignored."""

@@ -15,6 +15,7 @@ from monitor.series.records import Entry
 from monitor.series.rules import RULES
 from monitor.series.view import STATE, SavedView
 from monitor.stream.events import Nanos
+from monitor.stream.rising import Last
 
 
 @dataclass(slots=True)
@@ -51,10 +52,11 @@ class OldSeries:
     sealed_until: Nanos | None
     rules: Mapping[str, OldRule] = field(default_factory=dict)
     last: WindowSpan | None = None
+    rising: Last = field(default_factory=dict)
 
     def entries(self) -> list[Entry]:
         """The rows of today."""
-        view = SavedView(self.fingerprint, self.origin, self.sealed_until, self.last)
+        view = SavedView(self.fingerprint, self.origin, self.sealed_until, self.last, self.rising)
         rules = {name: rule.saved for name, rule in self.rules.items() if rule.incident is None}
         incidents = {
             name: SavedIncident(rule.saved, rule.incident.found, rule.incident.opened_at, rule.incident.told)

@@ -53,6 +53,22 @@ class Nothing:
 NOWHERE = Nothing()
 
 
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Those of two others."""
+
+    one: Elsewhere
+    other: Elsewhere
+
+    def told(self, after: Nanos) -> Mapping[str, Nanos]:
+        """Those of which either tells."""
+        return {**self.one.told(after), **self.other.told(after)}
+
+    def awaited(self) -> Mapping[str, Nanos]:
+        """Those of which either may yet tell."""
+        return {**self.one.awaited(), **self.other.awaited()}
+
+
 class Saved(Protocol):
     """Whoever has state to save. `kinds` are those of its rows, and nobody else's in the view."""
 

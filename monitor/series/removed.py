@@ -8,7 +8,7 @@ from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import BY_STREAM
 from monitor.alerting.episodes import OPEN
-from monitor.alerting.rules import CONTRACT_RULE, AlertRule, Severity
+from monitor.alerting.rules import CONTRACT_RULE, SCHEMA_RULE, AlertRule, Severity
 from monitor.facts import AlertChanged, Fact, StateReset, WindowSpan
 from monitor.series.alerts import SavedRule
 from monitor.series.incident import INCIDENT, saved_incidents
@@ -17,7 +17,7 @@ from monitor.series.rules import RULES, saved_rules
 from monitor.series.view import STATE, SavedView
 from monitor.stream.events import SeriesKey
 
-INCIDENTS = frozenset({INCIDENT, CONTRACT_RULE, *(rule.name for rule in BY_STREAM)})  # kinds of rows that hold some
+INCIDENTS = frozenset({INCIDENT, CONTRACT_RULE, SCHEMA_RULE, *(rule.name for rule in BY_STREAM)})  # kinds of rows
 
 
 def ends_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> list[Fact]:

@@ -15,7 +15,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
 from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
 from monitor.facts import Fact, FeaturesTracked, Qualities, WindowClosed, WindowIds, WindowRequests, WindowScored
-from monitor.series.contract import broken_in
+from monitor.series.contract import ID, UNIQUE, broken_in
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
@@ -70,7 +70,14 @@ class FeatureScoring(Scoring[Sketch]):
         if (broken := window.sketch.violations) is not None:
             found = tuple(broken_in(self._contract, broken, tally.arrived))
             closed = replace(closed, violations=found, excluded=broken.excluded)
+        if repeats := self._repeats(ids):
+            closed = replace(closed, violations=tuple(sorted([*closed.violations, (ID, UNIQUE, repeats)])))
         return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
+
+    def _repeats(self, ids: WindowIds | None) -> int:
+        """The rows of a window that repeat an id of it, where ids are to come once."""
+        rules = None if self._contract is None else self._contract.contract.columns.get(ID)
+        return 0 if ids is None or rules is None or not rules.unique else round(ids.share * ids.rows)
 
     def _group_rows(self, window: Tally) -> float | None:
         """How many rows the group of a row has, over those of the reference's usual window; None where either is not known."""

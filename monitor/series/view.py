@@ -1,19 +1,24 @@
 """One view of a series at work: panes and windows, scored, then put to the operators; and how all of it is saved."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic
 
 import msgspec
+import numpy as np
 
+from detectors.sketches.violations import Violations
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import worst_of_each
 from monitor.alerting.rules import AlertRule
-from monitor.facts import EventsCounted, Fact, StateReset, WindowSpan
+from monitor.facts import ContractBroken, EventsCounted, Fact, StateReset, WindowSpan
+from monitor.series.contract import MONOTONE
 from monitor.series.operators import Operator, Scoring
 from monitor.series.records import Entry, Owner, Record
 from monitor.stream.delta import PaneDelta
 from monitor.stream.events import Nanos, Partition, SeriesKey
+from monitor.stream.rising import Last, RisingValues, by_span
+from monitor.stream.schema import RowSchema
 from monitor.stream.sketches import S, SketchSpec
 from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
 
@@ -45,6 +50,7 @@ class SavedView:
     origin: Nanos | None
     sealed_until: Nanos | None
     last: WindowSpan | None = None  # the last closed window
+    rising: Last = field(default_factory=dict)  # values of columns that a contract wants to rise
 
 
 class View(Generic[S]):
@@ -60,6 +66,7 @@ class View(Generic[S]):
         self._changed = False
         self.late: dict[str, int] = {}  # events by topic, not told to the operators yet
         self._open_rows = 0  # counted since a pane was sealed
+        self._rising = RisingValues()
 
     def operator(self, name: str) -> Operator[S]:
         """One of its operators. Raises KeyError."""
@@ -84,6 +91,19 @@ class View(Generic[S]):
             self.late[delta.topic] = self.late.get(delta.topic, 0) + late
             self._changed = True
         return facts
+
+    def note_schema(self, rows: RowSchema) -> list[Fact]:
+        """Let panes have what their rows tell of the columns they have, which were merged before; say what does not rise."""
+        slide = self.spec.windows.slide
+        for number, some in rows.by(slide):
+            self.windows.note_schema(number * slide, some)
+        fell = self._rising.fell(rows) if rows.fell is None else rows.fell
+        self._changed = self._changed or bool(rows.rising)
+        for number, counts in by_span(rows, fell, slide).items():
+            found = Violations({(name, MONOTONE): count for name, count in counts.items()})
+            self.windows.violate(number * slide, found)
+        broken = {(name, MONOTONE): int(np.count_nonzero(which)) for name, which in fell.items() if which.any()}
+        return [ContractBroken(self.key, broken)] if broken else []
 
     def judge_late(self) -> list[Fact]:
         """Let the operators take what was late since the last time."""
@@ -176,6 +196,8 @@ class View(Generic[S]):
         states = _states(entries)
         alike = self._alike(states)
         facts: list[Fact] = []
+        if states:
+            self._rising.last = states[0].rising
         if alike:
             self._restore(states[0], [entry for entry in entries if entry.kind == PANE])
         elif states:
@@ -193,7 +215,7 @@ class View(Generic[S]):
 
     def _entry(self) -> Entry:
         windows = self.windows
-        saved = SavedView(self.spec.fingerprint, windows.origin, windows.sealed_until, self._last)
+        saved = SavedView(self.spec.fingerprint, windows.origin, windows.sealed_until, self._last, self._rising.last)
         return Entry(STATE, msgspec.json.encode(saved))
 
     def _pane(self, start: Nanos) -> Entry:

@@ -17,8 +17,9 @@ class TopicRecords:
     """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
 
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
-    be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any. Of topics of labels also
-    the key, offset and timestamp of each record; of others they are empty.
+    be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any. `numbers` are the offsets of
+    the records; of topics without labels they are empty where no offset of what is spanned lacks. Of topics of labels also the key and
+    timestamp of each record.
     """
 
     topic: str

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.stream.schema import RowSchema
 from monitor.stream.violations import RowViolations
 
 Nanos = int
@@ -114,6 +115,13 @@ class JoinBatch:
     anonymous: int = 0
 
 
+class SchemaBatch(NamedTuple):
+    """What all rows of one series that a poll brought tell of the columns they have."""
+
+    key: SeriesKey
+    rows: RowSchema
+
+
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
     """All that one poll brought.
@@ -121,8 +129,8 @@ class MicroBatch:
     `seen` is the largest valid event time a partition brought, of any model; `read` the partitions that brought
     anything at all; `confirmed` those whose leader said that nothing lay beyond what was read, with when that was, in
     processing time; `assigned` those that the source has newly taken on; `unconfirmed` those whose leader did not answer
-    lately, whose silence therefore means nothing. `joins` is what is to be joined with labels. Partitions of labels are among all of
-    these.
+    lately, whose silence therefore means nothing. `joins` is what is to be joined with labels, `schemas` what rows tell of the columns
+    that they have. Partitions of labels are among all of these.
     """
 
     batches: tuple[EventBatch, ...] = ()
@@ -132,6 +140,7 @@ class MicroBatch:
     assigned: frozenset[Partition] = frozenset()
     unconfirmed: frozenset[Partition] = frozenset()
     joins: tuple[JoinBatch, ...] = ()
+    schemas: tuple[SchemaBatch, ...] = ()
 
     def of(self, topics: frozenset[str], *, others: bool) -> "MicroBatch":
         """What it says of the partitions of some topics, or of all others."""

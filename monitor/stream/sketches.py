@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import Layout, PackedSketch, Sketch
+from detectors.sketches.schema import SchemaRuns
 from detectors.sketches.violations import Violations
 
 
@@ -42,6 +43,9 @@ class AdditiveSketch(Counted, Protocol):
 
     def violate(self, found: Violations) -> None:
         """Take the rules of a contract that rows break, those rows included that are not counted."""
+
+    def note_schema(self, found: SchemaRuns) -> None:
+        """Take what rows tell of the columns they have; in each partition they came after those before."""
 
     def add(self, other: Any, /) -> None:
         """Add the counts of another, loose or put away."""

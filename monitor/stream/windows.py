@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from detectors.sketches.violations import Violations
 from monitor.stream.delta import PanePart
 from monitor.stream.events import Nanos
+from monitor.stream.schema import RowSchema
 from monitor.stream.sketches import S, SketchSpec
 
 LOOSE = 2  # panes of one series held in 64 bits
@@ -82,6 +84,18 @@ class Windows(Generic[S]):
             part.add_to(self._pane(start))
             self.touched.add(start)
         return late
+
+    def note_schema(self, start: Nanos, rows: RowSchema) -> None:
+        """Let the pane that starts here have what its rows tell of the columns they have, unless it is sealed."""
+        if not self.is_sealed(start):
+            self._pane(start).note_schema(rows.counted())
+            self.touched.add(start)
+
+    def violate(self, start: Nanos, found: Violations) -> None:
+        """Let the pane that starts here have what its rows break, unless it is sealed."""
+        if not self.is_sealed(start):
+            self._pane(start).violate(found)
+            self.touched.add(start)
 
     def is_sealed(self, start: Nanos) -> bool:
         """Whether what comes for the pane that starts here is late."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 
 from detectors.charts import IncidentKind
-from monitor.alerting.episodes import Evidence
+from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.ids import notice_id
 from monitor.alerting.incidents import Standing
 from monitor.alerting.metrics import MetricEvidence
@@ -27,6 +27,7 @@ RESOLVED = "model.alert.resolved"
 ESCALATED = "model.alert.escalated"
 SETTLED = "model.alert.settled"
 MOST_EVIDENCE = 50  # features
+MOST_OFFSETS = 8  # partitions of a feature, the earliest
 MOST_BYTES = 17_000  # of evidence: with what is around it a body stays under the 20 kB that Standard Webhooks asks for
 
 
@@ -182,8 +183,19 @@ def evidence_item(evidence: Evidence) -> dict[str, Any]:
         "moving": evidence.moving or None,
         "words": evidence.words or None,
         "performance": None if evidence.measured is None else metric_item(evidence.measured),
+        "first": [offset_item(each) for each in evidence.first[:MOST_OFFSETS]] or None,
     }
     return item | {name: value for name, value in more.items() if value is not None}
+
+
+def offset_item(first: FirstOffset) -> dict[str, Any]:
+    """The first record of a partition that was otherwise than agreed, as JSON."""
+    return {
+        "topic": first.partition.topic,
+        "partition": first.partition.index,
+        "offset": first.offset,
+        "event_time": rfc3339(first.event_time),
+    }
 
 
 def metric_item(metric: MetricEvidence) -> dict[str, Any]:

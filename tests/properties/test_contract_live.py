@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +18,13 @@ from detectors.contract import Check, Contract, contract_from
 from detectors.sketches.violations import Rule, Violations
 from monitor.commands.contract_rows import paths_of, slots_of
 from monitor.facts import ContractBroken
-from monitor.series.contract import LEFT, ContractSpec, broken_in
+from monitor.series.contract import BEFORE, ContractSpec, broken_in
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.raw import RawDecoder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Rows
-from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json import look
 from monitor.sources.formats.json.typed import typed_reader
 from monitor.stream.events import SECOND, SeriesKey
@@ -129,7 +130,7 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
             columns["__time__"] = held.times.view("datetime64[ns]")
         check.add("file", columns, held.numbers)
     report = check.report()
-    told = Counter({(each.column, each.rule): each.count for each in report.violations if each.rule not in LEFT})
+    told = Counter({(each.column, each.rule): each.count for each in report.violations if each.rule not in BEFORE})
     changes = {change.column: change.change for change in report.schema}
     apart = {rule for rule in counts if changes.get(rule[0]) == "gone" and rule[1] in {"required", "max_missing"}}
     apart |= {rule for rule in counts if changes.get(rule[0]) == "type" and rule[1] == "type"}
@@ -239,10 +240,10 @@ def test_only_what_columns_do_not_tell_is_read_again(said: dict[str, dict[str, A
     [part] = found.readers[0].read(TopicRecords("t", [0] * 4, batch), NOON + 600 * SECOND, DecodeCounts()).rows
     asked: list[int] = []
 
-    def reread(rows: NDArray[np.intp]) -> Rows:
+    def reread(rows: NDArray[np.intp], paths: Sequence[Path]) -> Rows:
         asked.extend(rows.tolist())
         assert part.reread is not None
-        return part.reread(rows)
+        return part.reread(rows, paths)
 
     RowContract(series[0], ContractSpec(contract_of(said))).check(replace(part, reread=reread), objects=False)
 

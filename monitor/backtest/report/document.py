@@ -7,6 +7,7 @@ from monitor.backtest.output import headline
 from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
+from monitor.backtest.report.contract import contract
 from monitor.backtest.report.parts import ModelPart, title
 from monitor.backtest.report.performance import performance
 from monitor.backtest.report.pictures import pictures
@@ -172,6 +173,7 @@ def section(part: ModelPart) -> Markup:
         chapter("Timeline", timeline(part)),
         chapter("Alerts", alerts(part)),
         planted,
+        chapter("Data contract", held) if (held := contract(part)) is not None else None,
         chapter("Performance", worth) if (worth := performance(part)) is not None else None,
         chapter("How near each feature came to a page", tracks(part)),
         chapter("Features beside their reference", pictures(part)),

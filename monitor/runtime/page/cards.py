@@ -13,9 +13,10 @@ from monitor.alerting.rules import (
     LATENESS_RULE,
     NO_DATA_RULE,
     REACHABILITY_RULE,
+    SCHEMA_RULE,
     SELF_CHECK_RULE,
 )
-from monitor.explain.words import OF_STREAM, VERBS
+from monitor.explain.words import OF_STREAM, VERBS, VERBS_OF_RULES
 from monitor.facts import AlertChanged, AlertSeen
 from monitor.html.evidence import said
 from monitor.html.figures import moment, plural
@@ -43,10 +44,10 @@ def verb(alert: Shown) -> str:
         return "did not fit its reference" if over else "does not fit its reference"
     if alert.rule in OF_STREAM:
         return OF_STREAM[alert.rule][over]
-    verbs = VERBS.get(alert.kind, VERBS[IncidentKind.DRIFT])
+    verbs = VERBS_OF_RULES.get(alert.rule) or VERBS.get(alert.kind, VERBS[IncidentKind.DRIFT])
     state = alert.state if isinstance(alert, AlertSeen) else AlertState.INACTIVE
     words = verbs.over if over else verbs.now.get(state, verbs.now[AlertState.FIRING])
-    return words if alert.rule == BUDGET_RULE else f"{words}, by your rule {alert.rule}"
+    return words if alert.rule == BUDGET_RULE or alert.rule in VERBS_OF_RULES else f"{words}, by your rule {alert.rule}"
 
 
 def card(board: Board, alert: AlertSeen, now: Nanos) -> Markup:
@@ -140,6 +141,7 @@ STREAM_ADVICE = {
     NO_DATA_RULE: "See whether the model is still asked, and whether its producer writes to the topic: no window is judged meanwhile.",
     FROZEN_RULE: "Look at what gives this value: a cache, a feed or a default that is stuck. The drift of what is frozen is not told beside it; nothing is to be trained for it.",
     CONTRACT_RULE: "See which producer writes what the contract forbids; driftd contract check tells it of a file. If it was meant, edit the contract.",
+    SCHEMA_RULE: "See which producer was released at the offset named: the model gets columns that it was not made for. If it was meant, edit the contract and restart.",
     REACHABILITY_RULE: "Bring the broker, or the way to it, back: windows close by themselves once it answers.",
 }
 DRIFT_ADVICE = "See the first feature below: how it is now beside the reference, and since when. Was it meant (a campaign, a release, a new market), or has something upstream changed?"

@@ -5,7 +5,7 @@ tell – which spelling of a category a row had, a text that the reference does 
 again, those rows alone. Either way the rules are those of `driftd contract check` (`RowRules`), and so are the answers.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -27,8 +27,18 @@ from monitor.sources.formats.fields import PREDICTION, CategoryTable, Path, Seri
 from monitor.sources.formats.values import unusable
 from monitor.stream.violations import RowViolations
 
+OF_SCHEMA = "type", "required", SHARE  # rules that say how a schema is
 Unsure = Bools | None
 """The rows that are to be read again; None: no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Which rows lack a column or have it otherwise than agreed, and in which it is of another type, bool[k, n]; None: in none."""
+
+    columns: tuple[str, ...] = ()
+    changed: NDArray[np.bool_] | None = None
+    wrong: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +241,21 @@ class RowContract:
             if name in self.seen and name not in plain and (asks(rules) or name in compared)
             for each in (RowRules(rules),)
         ]
+        self._optional = {  # what they lack says nothing by itself: only beside it can all values be of a new type
+            name: at
+            for name, rules in spec.contract.columns.items()
+            if name in self.seen and rules.type is not None and not rules.must_be_there
+            if (at := _column_at(series, name)) is not None
+        }
+        numeric = [name for name, _ in series.numeric[: series.own[0]]]
+        self._rising = {
+            name: None if name == TIME else numeric.index(name)
+            for name in spec.rising(self.seen)
+            if name == TIME or name in numeric
+        }
+        self._series = series
+        self._known = frozenset(spec.contract.columns) | series.fields.among_features
+        series.placed = True
         looks = [column.look for column in self._columns]
         series.bounds = self._numbers.bounds(
             [each.at for each in looks if isinstance(each, NumberColumn) and each.flags]
@@ -252,17 +277,59 @@ class RowContract:
 
     def check(self, part: SeriesRows, *, objects: bool = True) -> RowViolations | None:
         """The rules that rows break; None where all keep them. `objects` may stand where a category is expected."""
+        numbers, broken = self._numbers.broken(part), self._of_columns(part, objects=objects)
+        if not broken and not numbers.rules:
+            return None
+        if not broken:
+            return RowViolations(
+                numbers.rules, numbers.rows, self._excluded(numbers.rules, numbers.rows), numbers.counts
+            )
+        rules = *numbers.rules, *broken
+        rows = np.stack([*numbers.rows, *broken.values()])
+        return RowViolations(rules, rows, self._excluded(rules, rows))
+
+    def _of_columns(self, part: SeriesRows, *, objects: bool) -> dict[Rule, Bools]:
+        """What of the columns is broken that are not judged all at once, and of comparisons."""
+        if not self._columns:
+            return {}
         found = {column: known for column in self._columns if (known := column.look(part, objects)) is not None}
         judged = dict(self._judged(part, found))
-        broken = self._numbers.broken(part)
-        broken |= dict(chain(*(_broken(column, each) for column, each in judged.items())))
+        broken = dict(chain(*(_broken(column, each) for column, each in judged.items())))
         ordered = {column.name: each.ordered for column, each in judged.items()}
         broken |= {(each.left, str(each)): rows for each, rows in self._compare(ordered)}
-        broken = {rule: rows for rule, rows in broken.items() if rows.any()}
-        if not broken:
-            return None
-        rows = np.stack(list(broken.values()))
-        return RowViolations(tuple(broken), rows, self._excluded(tuple(broken), rows))
+        return {rule: rows for rule, rows in broken.items() if rows.any()}
+
+    def changes(self, part: SeriesRows, found: RowViolations | None) -> Changes:
+        """The rows that lack a column, or have it of another type than agreed."""
+        asked: list[tuple[int, Rule]] = []
+        if found is not None:
+            columns = self.spec.contract.columns
+            asked = [
+                (at, (name, rule))
+                for at, (name, rule) in enumerate(found.rules)
+                if rule in OF_SCHEMA and name in columns
+            ]
+        lacking = {name: lacks for name in self._optional if (lacks := self._lacks(part, name)).any()}
+        if found is not None and not lacking and all(rule != "type" for _, (_, rule) in asked):
+            places = [at for at, _ in asked]
+            every = len(places) == len(found.rules)
+            return Changes(tuple(name for _, (name, _) in asked), found.rows if every else found.rows[places])
+        return _together(len(part.times), [(rule, found.rows[at]) for at, rule in asked] if found else [], lacking)
+
+    def _lacks(self, part: SeriesRows, name: str) -> Bools:
+        """The rows without a column that need not be there."""
+        numbers, at = self._optional[name]
+        if numbers:
+            return np.isnan(part.numeric[:, at])
+        return np.asarray(part.codes[:, at] == self._series.tables[at].missing)
+
+    def rising(self, part: SeriesRows) -> dict[str, NDArray[Any]]:
+        """The values of columns that are to rise."""
+        return {name: part.times if at is None else part.numeric[:, at] for name, at in self._rising.items()}
+
+    def new_in(self, row: Mapping[Path, object]) -> list[str]:
+        """The features of a row that the contract does not know."""
+        return self._series.named(row, self._known)
 
     def _excluded(self, rules: tuple[Rule, ...], rows: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
         """The rows that are counted as violations alone: a value that may be missing now and then excludes none."""
@@ -301,6 +368,31 @@ class RowContract:
             left, right = ordered.get(each.left), ordered.get(each.right)
             if left is not None and right is not None:
                 yield each, left.known & right.known & ~SIGNS[each.sign](left.values, right.values)
+
+
+def _together(rows: int, broken: Sequence[tuple[Rule, Bools]], lacking: Mapping[str, Bools]) -> Changes:
+    """The rows of each column, by what of them is broken and where it lacks."""
+    columns = tuple(dict.fromkeys([*(name for (name, _), _ in broken), *lacking]))
+    if not columns:
+        return Changes()
+    changed, wrong = np.zeros((2, len(columns), rows), dtype=np.bool_)
+    for (name, rule), those in broken:
+        changed[columns.index(name)] |= those
+        if rule == "type":
+            wrong[columns.index(name)] = those
+    for name, those in lacking.items():
+        changed[columns.index(name)] |= those
+    return Changes(columns, changed, wrong)
+
+
+def _column_at(series: SeriesFields, name: str) -> tuple[bool, int] | None:
+    """Whether a column of the reference is among the numbers, and where it stands."""
+    numbers, codes = series.own
+    for held, is_number in ((series.numeric[:numbers], True), (series.categorical[:codes], False)):
+        for at, (known, _) in enumerate(held):
+            if known == name:
+                return is_number, at
+    return None
 
 
 def slow_columns(series: SeriesFields, spec: ContractSpec) -> list[str]:
@@ -347,7 +439,7 @@ def raw_columns(part: SeriesRows, rows: NDArray[np.intp], paths: list[Path]) -> 
     """The values of some rows at some paths as they came."""
     nothing = np.full(rows.size, None, dtype=object)
     if part.reread is not None:
-        again = part.reread(rows)
+        again = part.reread(rows, paths)
         if len(again) == rows.size:
             return {path: _or(again.column(path), nothing) for path in paths}
     values = [part.look(row, paths) for row in rows.tolist()]

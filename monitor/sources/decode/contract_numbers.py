@@ -1,13 +1,14 @@
 """All numbers of a contract at once: what lies within bounds is not looked at further, what does not is told apart cell by cell."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import ColumnRules, ColumnType
 from detectors.contract.judging import RowRules
-from detectors.features import LARGEST, Bools, Floats
+from detectors.features import LARGEST, Floats, Ints
 from detectors.sketches.violations import Rule
 from monitor.series.contract import SHARE
 from monitor.sources.formats.base import SeriesRows
@@ -22,6 +23,18 @@ ALMOST = float(np.nextafter(LARGEST, 0))  # the largest number that is not missi
 def is_plain(rules: ColumnRules) -> bool:
     """Whether numbers alone decide."""
     return rules.is_number and rules.values is None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BrokenNumbers:
+    """Rules that some row breaks, the rows that do, bool[k, n], and how many do of each, int64[k]."""
+
+    rules: tuple[Rule, ...]
+    rows: NDArray[np.bool_]
+    counts: Ints
+
+
+NOTHING = BrokenNumbers((), np.empty((0, 0), dtype=np.bool_), np.empty(0, dtype=np.int64))
 
 
 class NumberBlock:
@@ -45,18 +58,30 @@ class NumberBlock:
         self._is_whole = np.zeros(width, dtype=np.bool_)
         self._is_whole[self._whole] = True
 
-    def broken(self, part: SeriesRows) -> dict[Rule, Bools]:
-        """The rows that break each rule that any does, bool[n]."""
+    def broken(self, part: SeriesRows) -> BrokenNumbers:
+        """The rules that any row breaks, and which rows do."""
         if not self.rules:
-            return {}
+            return NOTHING
         block = part.numeric.T[: self._width]
         columns, rows = self._suspects(block) if part.suspects is None else part.suspects
         if not columns.size:
-            return {}
-        cells = self._kinds(block[columns, rows], columns)
-        rules = self._places[:, columns]
-        cells &= rules >= 0
-        return self._spread(rules[cells], np.broadcast_to(rows, cells.shape)[cells], block.shape[1])
+            return NOTHING
+        values = block[columns, rows]
+        plain = np.isnan(values) & ~unusable(values)  # the most of them, as a rule: values that are not there
+        if plain.all():
+            return self._spread(self._places[MISSING].take(columns), rows, block.shape[1])
+        lacking, others = np.flatnonzero(plain), np.flatnonzero(~plain)
+        rules, those = self._told_apart(values[others], columns[others], rows[others])
+        rules = np.concatenate([self._places[MISSING].take(columns[lacking]), rules])
+        return self._spread(rules, np.concatenate([rows[lacking], those]), block.shape[1])
+
+    def _told_apart(
+        self, values: Floats, columns: NDArray[np.intp], rows: NDArray[np.intp]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The rules that some cells break, -1 where nobody asks, and their rows."""
+        cells = self._kinds(values, columns)
+        rules = self._places.take(columns, axis=1)
+        return rules[cells], np.broadcast_to(rows, cells.shape)[cells]
 
     def bounds(self, flags: Collection[int]) -> list[tuple[float, float, bool, bool]]:
         """What each number is to lie within, for those who read it; of the columns `flags` truth values are told as well."""
@@ -93,11 +118,14 @@ class NumberBlock:
         low, high = known & (values <= self._least[columns, 0]), known & (values > self._most[columns, 0])
         return np.array([~finite & ~wrong, wrong, low, high])
 
-    def _spread(self, rules: NDArray[np.intp], rows: NDArray[np.intp], size: int) -> dict[Rule, Bools]:
-        present = np.flatnonzero(np.bincount(rules, minlength=len(self.rules)))
-        found = np.zeros((present.size, size), dtype=np.bool_)
-        found[np.searchsorted(present, rules), rows] = True
-        return {self.rules[rule]: found[at] for at, rule in enumerate(present.tolist())}
+    def _spread(self, rules: NDArray[np.intp], rows: NDArray[np.intp], size: int) -> BrokenNumbers:
+        counts = np.bincount(rules + 1, minlength=len(self.rules) + 1)  # the first: nobody asks
+        present = np.flatnonzero(counts[1:])
+        found = np.zeros((present.size + 1, size), dtype=np.bool_)
+        places = np.zeros(counts.size, dtype=np.intp)  # of the row of each rule, in cells
+        places[present + 1] = np.arange(1, present.size + 1) * size
+        found.ravel()[places.take(rules + 1) + rows] = True  # half of what two indexes take
+        return BrokenNumbers(tuple(map(self.rules.__getitem__, present.tolist())), found[1:], counts[present + 1])
 
 
 def asked(rules: ColumnRules) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """Rows of any format to the columns of their series: event times, routing, values; what is wrong is counted by reason."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,11 +164,17 @@ def _of_series(
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
         codes[:, column] = _codes(rows.column(path), table, len(rows), counts.of_category(series, column))
     groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
+    placed = rows.messages if series.placed else None
+
+    def again(which: NDArray[np.intp], paths: Sequence[Path]) -> Rows:
+        del paths  # they have all of them
+        return rows.take(which)
+
     if series.wide:
         ids, more = wide_hashes_of(rows.column(series.id), len(rows))
-        return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, rows.messages, rows.take)
+        return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, placed, again)
     own = hashes_of(rows.column(series.id), len(rows)) if series.id else None
-    return SeriesRows(series, times, numeric, codes, rows.values, own, groups, reread=rows.take)
+    return SeriesRows(series, times, numeric, codes, rows.values, own, groups, None, placed, again)
 
 
 def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray[np.float64] | float:

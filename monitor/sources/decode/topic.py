@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.contract import Contract
+from detectors.sketches.violations import Rule
 from monitor.facts import ContractBroken, EventsAhead, Fact
 from monitor.series.contract import ContractSpec, of_rows
 from monitor.sources.base import TopicRecords
@@ -18,6 +19,7 @@ from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
+from monitor.sources.decode.schema import LOOKED, CheckedRows, OffsetCounter, RecordPlaces, is_looked, schemas
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
@@ -26,12 +28,11 @@ from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
 from monitor.stream.clocks import TOLERANCE, EventClock
-from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Partition, SeriesKey
+from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Partition, SchemaBatch, SeriesKey
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 ODD = "wrong_type", "non_finite"  # why a field is unusable: an object or a list, a number beyond all others
-UNKNOWN_SAMPLE = 256  # one message in so many is looked through for features that the reference does not know
 
 
 @dataclass(slots=True)
@@ -42,15 +43,20 @@ class Decoded:
     seen: dict[Partition, Nanos] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
     joins: list[JoinBatch] = field(default_factory=list)
+    schemas: list[SchemaBatch] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of one row: why it is rejected, or its event time and its series, None where it is nobody's."""
+    """What becomes of one row: why it is rejected, or its event time and its series, None where it is nobody's.
+
+    `broken` are the rules of its model's data contract that it breaks by itself; None where there is no contract.
+    """
 
     reason: str | None
     series: SeriesFields | None = None
     time: Nanos | None = None
+    broken: tuple[Rule, ...] | None = None
 
 
 class TopicDecoder:
@@ -85,6 +91,8 @@ class TopicDecoder:
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
         self._broken = BrokenSampler()
+        self._offsets = OffsetCounter()
+        self._rows_before = 0  # rows on record
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:
@@ -100,13 +108,18 @@ class TopicDecoder:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
-        self._sample_unknown(records.values, counts, latest)
+        of = self._offsets.places(records) if self._contracts and records.values else None
+        new = self._sample_unknown(records.values, counts, latest, of)
         told = list[Told]()
-        objects = 0
+        objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
-            rows += self._check(read.rows, decoded, now, objects=objects > before)
+            held = self._check(read.rows, decoded, now, objects=objects > before)
+            checked += self._placed(held, places)
+            rows += held
             told.append((places, read.times))
+        if checked and of is not None:
+            decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
         rows = self._join(self._serve(rows, decoded, counts), decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
@@ -132,6 +145,12 @@ class TopicDecoder:
             decoded.facts.append(ContractBroken(part.series.key, counts, samples))
         return replace(part, violations=found)
 
+    def _placed(self, rows: Sequence[SeriesRows], places: NDArray[np.intp]) -> Iterator[CheckedRows]:
+        """The rows that were held against a contract, with the places of their messages among all records."""
+        for part in rows if self._contracts else ():
+            if part.series.key in self._contracts and part.messages is not None:
+                yield CheckedRows(part, places[part.messages], part.violations)
+
     def _readings(
         self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
     ) -> Iterator[tuple[Read, TopicRecords, NDArray[np.intp]]]:
@@ -150,6 +169,11 @@ class TopicDecoder:
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
         held = self._check(mapped.rows, decoded, LATEST_NANOS, objects=True)
+        if checked := list(self._placed(held, np.arange(len(rows)))):
+            numbers = self._rows_before + np.arange(len(rows))
+            of = RecordPlaces((str(partition),), np.zeros(len(rows), dtype=np.int16), numbers)
+            decoded.schemas += schemas(checked, self._contracts, of, {})
+        self._rows_before += len(rows)
         own = self._join(self._serve(held, decoded, counts), decoded, counts)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
@@ -189,8 +213,24 @@ class TopicDecoder:
             time = next(iter(mapped.times.tolist()), None)
             part = next(iter(mapped.rows), None)
             why = next(iter(counts.rejected), None if part is None else self._why_not(part, counts))
-            yield Verdict(why, None if part is None else part.series, time)
+            broken = None if part is None or why is not None else self._broken_by(part)
+            yield Verdict(why, None if part is None else part.series, time, broken)
         yield from map(Verdict, rows.rejected)
+
+    def _broken_by(self, part: SeriesRows) -> tuple[Rule, ...] | None:
+        """The rules that a single row breaks; None where no contract asks."""
+        contract = self._contracts.get(part.series.key)
+        if contract is None:
+            return None
+        found = contract.check(part)
+        broken = {} if found is None else of_rows(found.counts)
+        return tuple(rule for rule in contract.rules if rule in broken)
+
+    def refused(self, series: SeriesFields, row: Mapping[Path, object]) -> Sequence[str]:
+        """The features of a row that its model's contract does not know, where it refuses such."""
+        contract = self._contracts.get(series.key)
+        refuses = contract is not None and contract.spec.contract.new_columns_refused
+        return self._new_in(series, row) if refuses else ()
 
     def _why_not(self, part: SeriesRows, counts: DecodeCounts) -> str | None:
         """Why a row that was read does not count all the same."""
@@ -207,16 +247,31 @@ class TopicDecoder:
         series = self._holds.series_of(row.get(fields.model), row.get(fields.version))
         return series, timestamp(row.get(fields.timestamp), fields.unit, latest)
 
-    def _sample_unknown(self, values: Sequence[bytes | None], counts: DecodeCounts, latest: Nanos) -> None:
-        """Count the unknown features of one row of some messages."""
-        for at in range(-self._sampled % UNKNOWN_SAMPLE, len(values), UNKNOWN_SAMPLE):
+    def _sample_unknown(
+        self, values: Sequence[bytes | None], counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None
+    ) -> Mapping[int, Sequence[str]]:
+        """Count the unknown features of one row of some messages; those that a contract does not know are returned, by place.
+
+        Where there is a contract, offsets choose the messages, so that batches and restarts change nothing.
+        """
+        looked = range(-self._sampled % LOOKED, len(values), LOOKED)
+        new = {}
+        for at in looked if of is None else np.flatnonzero(is_looked(of.offsets)).tolist():
             raw = values[at]
             with suppress(Rejected):  # counted where it is decoded
                 for row in islice(self.format.inspect(raw), 1) if raw else ():
                     series, _ = self._place(row, latest)
                     if series is not None:
                         counts.fields["unknown"] += len(series.unknown(row))
+                        if found := self._new_in(series, row):
+                            new[at] = found
         self._sampled += len(values)
+        return new
+
+    def _new_in(self, series: SeriesFields, row: Mapping[Path, object]) -> Sequence[str]:
+        """The features of a row that its model's contract does not know."""
+        contract = self._contracts.get(series.key)
+        return () if contract is None else contract.new_in(row)
 
     def _see(self, records: TopicRecords, told: Sequence[Told], decoded: Decoded) -> None:
         """Bring each partition's event time on, by the events of all readers in the order in which they came."""

@@ -128,11 +128,11 @@ class SeriesRows:
     """Rows of one series as its columns: event times int64[n], numeric float64[n, k], codes int32[n, c].
 
     `ids` uint64[n] are hashes of the rows' ids, 0 where a row has none; None where no id is read. `groups` the same of what
-    rows belong to. Where rows are joined, `more` uint64[n] are further bits of their ids, and `messages` int64[n] the place of
-    each row's message. `served` int16[n, 2] is what the requests took and whether they failed, as `detectors.service` has it; None
+    rows belong to. Where rows are joined, `more` uint64[n] are further bits of their ids; there, and where a contract is held against
+    them, `messages` int64[n] is the place of each row's message. `served` int16[n, 2] is what the requests took and whether they failed, as `detectors.service` has it; None
     where neither is read.
     `look` gives the values of a row at some paths, for words; it may have to read the message again, as may `reread`, which gives
-    rows, rising, with their values as they came; None: by `look`. `suspects` are columns and rows of the numbers that are not within
+    rows, rising, with their values at some paths as they came; None: by `look`. `suspects` are columns and rows of the numbers that are not within
     the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break.
     """
 
@@ -145,7 +145,7 @@ class SeriesRows:
     groups: NDArray[np.uint64] | None = None
     more: NDArray[np.uint64] | None = None
     messages: NDArray[np.intp] | None = None
-    reread: Callable[[NDArray[np.intp]], Rows] | None = None
+    reread: Callable[[NDArray[np.intp], Sequence[Path]], Rows] | None = None
     suspects: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
     violations: RowViolations | None = None
     served: NDArray[np.int16] | None = None

@@ -1,7 +1,7 @@
 """Where a topic's messages keep what is needed: paths, the columns of each series, and whose a message is."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,6 +220,7 @@ class SeriesFields:
             self._serve()
         self.id = self._own_id()
         self.group = fields.group
+        self.placed = self.wide  # whether the place of each row's message is wanted: also where a contract asks
         self.bounds: Sequence[tuple[float, float, bool, bool]] = ()
         """Of each number of the reference, where a contract asks: above what and up to what, whether it is whole, and no truth value."""
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
@@ -241,7 +242,7 @@ class SeriesFields:
 
     @property
     def wide(self) -> bool:
-        """Whether more bits of ids are wanted, and the place of each row's message."""
+        """Whether more bits of ids are wanted."""
         return self.joined is not None and bool(self.id)
 
     def _own_id(self) -> Path:
@@ -258,12 +259,16 @@ class SeriesFields:
 
     def unknown(self, row: Mapping[Path, object]) -> list[str]:
         """Features of a row that the reference does not have. Only where features have an object of their own."""
+        return self.named(row, self.known)
+
+    def named(self, row: Mapping[Path, object], known: Collection[str]) -> list[str]:
+        """Features of a row but these. Only where features have an object of their own."""
         path = self.fields.features
         if not path:
             return []
         held = row.get(path)
         names = held if isinstance(held, Mapping) else _names_below(path, row)
-        return [name for name in names if name not in self.known]
+        return [name for name in names if name not in known]
 
 
 def _names_below(path: Path, row: Mapping[Path, object]) -> Iterable[str]:

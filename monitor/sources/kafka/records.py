@@ -1,7 +1,7 @@
 """What one consume call returned, taken apart topic by topic: the part of polling that costs something a message."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress, filterfalse
 from typing import Any
@@ -34,8 +34,11 @@ class Taken:
     messages: Sequence[Any]
 
     def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
-        """What the decoder wants of them."""
-        return TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals)
+        """What the decoder wants of them: their offsets, too, unless these are all that their partitions span."""
+        records = TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals)
+        if sum(each.last - each.first + 1 for each in offsets) == len(self.messages):
+            return records
+        return replace(records, numbers=list(map(OFFSET, self.messages)))
 
     def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
         """The same with what tells labels apart: keys, offsets and timestamps."""

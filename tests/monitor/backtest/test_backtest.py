@@ -235,6 +235,13 @@ def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: 
     twice = [f"age:shift=5sd@{day(2)}..{day(2.25)}", f"age:shift=5sd@{day(2.75)}..{day(2.9)}"]  # within the cooldown
     settings = yaml.safe_load((home / "driftd.yaml").read_text())
     settings["topics"][0]["fields"], settings["models"][0]["labels"] = {"label": "label"}, {"wait": "1h"}
+    contract = {
+        "format": "driftd.contract/1",
+        "new_columns": "allowed",
+        "columns": {"age": {"type": "number", "max": 40}},
+    }
+    (home / "c.yaml").write_text(yaml.safe_dump(contract))
+    settings["models"][0]["contract"] = "c.yaml"
     (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
     labelled = [each | {"id": str(n), "prediction": 0.9, "label": n % 2} for n, each in enumerate(events(96))]
     backtest(written(home, labelled), "--inject", *twice)

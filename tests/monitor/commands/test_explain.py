@@ -247,6 +247,7 @@ def test_each_message_is_a_line_of_json_for_programs(config: Path, capsys: Outpu
             {"feature": "plan", "value": "gold", "reason": None, "unseen": True, "detail": None},
         ],
         "unknown": ["zip"],
+        "contract": None,
     }
     assert (unmonitored["outcome"], unmonitored["model"], unmonitored["fields"]) == ("unmonitored", "chrun", [])
     assert (rejected["outcome"], rejected["reason"], rejected["detail"]) == (
@@ -280,3 +281,35 @@ def test_a_table_is_refused_with_what_reads_it(config: Path, capsys: Output, nam
         f"driftd: {path}: explain reads messages, one JSON a line; of a table, `driftd reference fit --config` "
         "and `driftd backtest --input` say what they read from which column\n"
     )
+
+
+def test_what_breaks_the_contract_is_named(config: Path, capsys: Output) -> None:
+    """By its rules, in words and for programs; a share that may be missing is broken by no single row."""
+    columns = {
+        "age": {"type": "integer", "required": True, "max": 99},
+        "plan": {"type": "text", "values": ["pro", "free"], "max_missing": 0.1},
+        "__id__": {"required": True},
+        "__prediction__": {"type": "number"},
+    }
+    contract = {"format": "driftd.contract/1", "new_columns": "refused", "columns": columns}
+    (config.parent / "c.yaml").write_text(yaml.safe_dump(contract))
+    settings = yaml.safe_load(config.read_text())
+    settings["models"][0]["contract"] = "c.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    broken = EVENT | {"id": None, "features": {"age": 120, "plan": "gold", "zip": 1}}
+    kept = EVENT | {"features": {"age": 41}}
+
+    lines = explained(config, capsys, broken, kept)
+    main(["explain", "--json", "--config", str(config), str(config.parent / "events")])
+    first, second, totals = map(json.loads, capsys.readouterr().out.splitlines())
+
+    assert "1:    breaks the contract: __id__ required, age max, plan values, zip new" in lines
+    assert len([line for line in lines if "contract" in line]) == 1
+    assert [(each["field"], each["rule"]) for each in first["contract"]] == [
+        ("__id__", "required"),
+        ("age", "max"),
+        ("plan", "values"),
+        ("zip", "new"),
+    ]
+    assert second["contract"] == []
+    assert totals["totals"]["contract"] == {"age max": 1, "plan values": 1, "__id__ required": 1, "zip new": 1}

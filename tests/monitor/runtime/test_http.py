@@ -20,7 +20,7 @@ from detectors.charts import IncidentKind
 from detectors.reference.live import Difference
 from detectors.sketches.served import BINS
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.episodes import Evidence
+from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.incidents import Escalation, Standing
 from monitor.alerting.rules import Severity
 from monitor.facts import (
@@ -52,6 +52,7 @@ from monitor.facts import (
     PerformanceJudged,
     ReliabilityTold,
     RequestsServed,
+    SchemaChanged,
     SourceTroubled,
     SubgroupCharted,
     WatermarkAdvanced,
@@ -183,6 +184,7 @@ FACTS: list[Fact] = [
     ),
     JoinCounted(CHURN, "label", {"joined": 8}),
     ContractBroken(CHURN, {("age", "max"): 2}, (ContractSample(("age", "max"), "130"),)),
+    SchemaChanged(CHURN, "zip", "new", NOON, (FirstOffset(Partition("p", 0), 7, NOON),)),
     JoinCounted(CHURN, "prediction", {"ok": 10}),
     LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
     RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
@@ -441,6 +443,13 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
             "rows": 100,
             "excluded": None,
             "violations": [{"field": "age", "rule": "max", "count": 2, "share": 0.02, "samples": ["130"]}],
+            "schema": [
+                {
+                    "field": "zip",
+                    "change": "new",
+                    "first": [{"topic": "p", "partition": 0, "offset": 7, "event_time": "2026-11-23T12:00:00Z"}],
+                }
+            ],
             "not_checked": ["__id__: unique asks of all events before"],
         },
         "performance": [

@@ -16,7 +16,7 @@ from detectors.reference.live import Difference
 from detectors.sketches.served import BINS
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, Scope, Silence
-from monitor.alerting.episodes import Evidence
+from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import (
@@ -67,6 +67,7 @@ from monitor.facts import (
     RecordsSkipped,
     RequestsServed,
     RetrainDecided,
+    SchemaChanged,
     SourceAnswered,
     SourceTroubled,
     StateReset,
@@ -182,6 +183,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         JUDGED,
         JoinCounted(CHURN, "label", {"joined": 3}),
         ContractBroken(CHURN, {("age", "max"): 2}, (ContractSample(("age", "max"), "130"),)),
+        SchemaChanged(CHURN, "age", "gone", NOON, (FirstOffset(P0, 7, NOON),)),
         LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
         RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
     )

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ OPENING = frozenset(b"{[")
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
 FRAME = 5  # bytes
 FRAMED = "schema_registry_framed"
+MANY = 256  # rows, of which a reader of their own is made
 LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a longer one counts as infinite
 
 
@@ -171,10 +173,48 @@ def read_documents(values: Sequence[bytes | None]) -> DocumentRows:
 
 
 def reread(
-    values: Sequence[bytes | None], places: Sequence[int] | NDArray[np.intp], rows: NDArray[np.intp]
-) -> DocumentRows:
-    """Rows with their values as they came, given the place of each row's message among the values."""
-    return read_documents([values[places[row]] for row in rows.tolist()])
+    values: Sequence[bytes | None],
+    places: Sequence[int] | NDArray[np.intp],
+    rows: NDArray[np.intp],
+    paths: Sequence[Path],
+) -> Rows:
+    """Rows with what stands at some paths as it came, given the place of each row's message among the values.
+
+    Of many rows the rest of each message is passed over: objects are made of what is wanted alone.
+    """
+    held = [values[places[row]] for row in rows.tolist()]
+    if rows.size < MANY:
+        return read_documents(held)
+    try:
+        return _parts(held, paths)
+    except (*UNREADABLE, AttributeError, KeyError):  # one holds something else there, or a path lies below another
+        return read_documents(held)
+
+
+def _parts(values: Sequence[Any], paths: Sequence[Path]) -> Rows:
+    names: dict[Path, str] = {}
+    decoder = msgspec.json.Decoder(_part(paths, (), names))
+    decoded = list(map(decoder.decode, values))
+    columns = {path: list(map(attrgetter(names[path]), decoded)) for path in paths}
+    arrays: dict[Path, Column] = {
+        path: np.fromiter(held, dtype=object, count=len(held)) for path, held in columns.items()
+    }
+    return Rows(arrays, np.arange(len(decoded)))
+
+
+def _part(paths: Sequence[Path], before: Path, names: dict[Path, str]) -> Any:
+    """A struct of what stands at some paths below one; which attributes lead there is noted."""
+    fields: list[tuple[str, Any, Any]] = []
+    spelled: dict[str, str] = {}
+    for name in dict.fromkeys(path[len(before)] for path in paths):
+        attribute, here = f"part_{len(fields)}", (*before, name)
+        prefix = f"{names[before]}.{attribute}" if before else attribute
+        names[here] = prefix
+        below = [path for path in paths if len(path) > len(here) and path[: len(here)] == here]
+        kind = Any if here in paths or not below else _part(below, here, names) | None
+        fields.append((attribute, kind, None))
+        spelled[attribute] = name
+    return msgspec.defstruct("Part", fields, rename=spelled)
 
 
 def read_document(raw: bytes | None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class TopicScanner:
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
         look = partial(self._look_at, values, scanned, 0)
         columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
-        placed = np.flatnonzero(scanned.series >= 0) if self._series[0].wide else None
+        placed = np.flatnonzero(scanned.series >= 0) if self._series[0].placed else None
         known, groups, more = _identities(self._series[0], ids[:, :rows])
         again = partial(self._reread, values, scanned, 0)
         return [SeriesRows(*columns, known, groups, more, placed, again, _cells(self._series[0], suspects[0]))]
@@ -124,7 +124,7 @@ class TopicScanner:
         ids: NDArray[np.uint64],
         suspects: list[bytes],
         look: Callable[[int, int, Iterable[Path]], Sequence[object]],
-        again: Callable[[int, NDArray[np.intp]], Rows],
+        again: Callable[[int, NDArray[np.intp], Sequence[Path]], Rows],
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = first = 0
@@ -136,7 +136,7 @@ class TopicScanner:
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
                 found = ids[first : first + size * identities].reshape(identities, size)[:, :taken]
                 columns = series, times[row : row + taken], numeric, coded, partial(look, place)
-                placed = order[row : row + taken] if series.wide else None
+                placed = order[row : row + taken] if series.placed else None
                 known, groups, more = _identities(series, found)
                 cells = _cells(series, suspects[place])
                 yield SeriesRows(*columns, known, groups, more, placed, partial(again, place), cells)
@@ -151,9 +151,16 @@ class TopicScanner:
         """Read the message that gave a row of a series again."""
         return self._look(values[int(np.flatnonzero(scanned.series == series)[row])], paths)
 
-    def _reread(self, values: Sequence[bytes | None], scanned: Scanned, series: int, rows: NDArray[np.intp]) -> Rows:
+    def _reread(
+        self,
+        values: Sequence[bytes | None],
+        scanned: Scanned,
+        series: int,
+        rows: NDArray[np.intp],
+        paths: Sequence[Path],
+    ) -> Rows:
         """The rows of a series with their values as they came."""
-        return reread(values, np.flatnonzero(scanned.series == series), rows)
+        return reread(values, np.flatnonzero(scanned.series == series), rows, paths)
 
 
 def _cells(series: SeriesFields, found: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:

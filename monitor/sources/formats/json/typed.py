@@ -116,7 +116,7 @@ class TypedReader:
             counts.of_category(series, column)["missing"] += int(np.count_nonzero(codes[:, column] == table.missing))
         held = [places[at] for at in kept.tolist()]
         look = partial(self._look_at, values, held)
-        placed = None if not series.wide else np.array(held, dtype=np.intp)
+        placed = None if not series.placed else np.array(held, dtype=np.intp)
         return [
             SeriesRows(series, stamped, numeric, codes, look, ids, groups, more, placed, partial(reread, values, held))
         ]
