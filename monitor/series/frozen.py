@@ -72,9 +72,13 @@ class Run:
 
 @dataclass(slots=True)
 class SavedRuns:
-    """What stands still, by feature, how many panes each feature was looked at in and varied in, and what else is known of its past."""
+    """What stands still, by feature, and what is known of the past: float64[4, f] of panes, those in which it varied, and `recent`.
+
+    Earlier versions wrote the past by the names of features.
+    """
 
     runs: dict[str, Run] = field(default_factory=dict)
+    past: bytes = b""
     seen: dict[str, int] = field(default_factory=dict)
     varied: dict[str, int] = field(default_factory=dict)
     recent: dict[str, tuple[float, float]] = field(default_factory=dict)  # rows, and those beside the commonest cell
@@ -137,13 +141,15 @@ class Frozen(Operator[Sketch]):
         return [*self.alert.told(episodes, WindowSpan(pane.start, pane.end, pane.sketch.rows))]
 
     def _take(self, pane: SealedPane[Sketch]) -> None:
-        usable, unvaried = pane.sketch.usable, pane.sketch.unvaried
-        varied = usable > 0
-        if unvaried is not None:
+        most, usable = cells_and_rows(pane.sketch)
+        unvaried, varied = pane.sketch.unvaried, usable > 0
+        if unvaried is None or not unvaried.columns.size:
+            unvaried = None
+        else:
             varied[unvaried.columns] = False
         for column in [column for column in self.runs if varied[column]]:
             self._end(column, pane.end)
-        self._count(varied, np.where(varied, usable, 0), np.where(varied, usable - commonest(pane.sketch), 0))
+        self._count(varied, usable, most)
         if unvaried is None:
             return
         stands = self._usual.several[unvaried.columns] & (usable[unvaried.columns] > 0)
@@ -151,13 +157,18 @@ class Frozen(Operator[Sketch]):
         for column, value in zip(columns, values, strict=True):
             self._stand(column, value, pane, int(usable[column]))
 
-    def _count(self, varied: Bools, rows: Ints, others: Ints) -> None:
+    def _count(self, varied: Bools, usable: Ints, most: Ints) -> None:
+        """Add a pane to the past of what varied in it. Each pane comes by here with all columns: a few additions, nothing more."""
         self._seen += varied
         self._varied += varied
-        old = self._seen >= REMEMBERED
-        self._seen[old] //= 2
-        self._varied[old] //= 2
-        self._recent = self._recent * (RECENT / (RECENT + rows)) + np.stack([rows, others])
+        if int(self._seen.max(initial=0)) >= REMEMBERED:
+            old = self._seen >= REMEMBERED
+            self._seen[old] //= 2
+            self._varied[old] //= 2
+        rows = usable * varied
+        self._recent *= RECENT / (RECENT + rows)
+        self._recent[0] += rows
+        self._recent[1] += (usable - most) * varied
 
     def _end(self, column: int, at: Nanos) -> None:
         """It varies again, or stands at another value: what it did is from now on among what it does.
@@ -251,11 +262,10 @@ class Frozen(Operator[Sketch]):
 
     def _runs(self) -> Entry:
         names = self._reference.names
-        seen, varied = (dict(zip(names, each.tolist(), strict=True)) for each in (self._seen, self._varied))
-        recent = dict(zip(names, zip(*self._recent.tolist(), strict=True), strict=True))
+        past = np.vstack([self._seen, self._varied, self._recent]).astype("<f8").tobytes()
         runs = {names[column]: run for column, run in self.runs.items()}
         over = {names[column]: span for column, span in self._over.items()}
-        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, seen, varied, recent, over)))
+        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, past, over=over)))
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the incident; what stood still, and at which value, where panes are those that they were."""
@@ -271,9 +281,12 @@ class Frozen(Operator[Sketch]):
     def _restore(self, saved: SavedRuns) -> None:
         places = {name: column for column, name in enumerate(self._reference.names)}
         self.runs = {places[name]: run for name, run in saved.runs.items()}
-        for name, column in places.items():
+        for name, column in places.items() if not saved.past else ():
             self._seen[column], self._varied[column] = saved.seen[name], saved.varied[name]
             self._recent[:, column] = saved.recent.get(name, (0.0, 0.0))
+        if saved.past:
+            past = np.frombuffer(saved.past, "<f8").reshape(4, -1)
+            self._seen[:], self._varied[:], self._recent[:] = past[0], past[1], past[2:]
         self._over = {places[name]: over for name, over in saved.over.items()}
 
 
@@ -318,8 +331,8 @@ def rows_needed(share: float) -> float:
     return math.log(CHANCE) / math.log(share) if share < 1 else math.inf
 
 
-def commonest(sketch: Sketch) -> Ints:
-    """The rows in the cell of each feature that has most of them, int64[f], those without a value left out."""
-    counts = sketch.counts.copy()
-    counts[sketch.layout.tails.index] = 0
-    return np.asarray(np.maximum.reduceat(counts, sketch.layout.offsets[:-1]))
+def cells_and_rows(sketch: Sketch) -> tuple[Ints, Ints]:
+    """The rows in the cell of each feature that has most of them, and its rows with a value, int64[f] each."""
+    bounds = sketch.layout.halves
+    most = np.maximum.reduceat(sketch.counts, bounds)[::2]
+    return np.asarray(most), sketch.usable
