@@ -12,6 +12,8 @@ A freeze is a cache, a feed or a server that is stuck, not the world: nothing is
    makes unlikely, told or not, are counted once it has ended. Predictions, and features that vary inside the windows of a
    calibrated reference, need no such past, but what they have of one counts as for all. What follows the hours of the day must
    stand still for a day.
+4. The same hours. Where a run that the reference makes unlikely has come and gone, told or not, one that begins at the same hours of a
+   later day (of the week, if it was longer than a day) is told half its length after it should have ended: a night, a weekend.
 
 It follows from sealed panes alone, and outlives a restart. Nothing resolves for want of data: a pane without a value says nothing.
 """
@@ -36,6 +38,7 @@ from monitor.series.alerts import Teller
 from monitor.series.incident import IncidentAlert, incident_row, restore_row, without_counts
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
+from monitor.series.spells import WEEK, Spell, recurring, with_another
 from monitor.stream.events import DAY, HOUR, Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
@@ -53,7 +56,10 @@ RUNS = "runs"  # kind of the row of what stands still
 
 @dataclass(slots=True)
 class Run:
-    """One value in pane after pane. `worth`: so many independent rows; `told`: it is a freeze; `accepted`: somebody has said that it is well so, until then."""
+    """One value in pane after pane. `worth`: so many independent rows; `told`: it is a freeze; `accepted`: somebody has said that it is well so, until then.
+
+    `usual`: for so long it may be, since one came at the same hours before.
+    """
 
     value: float
     since: Nanos
@@ -64,6 +70,12 @@ class Run:
     told: bool = False
     accepted: bool = False
     until: Nanos | None = None
+    usual: Nanos = 0
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it stands still as it has before at these hours."""
+        return not self.told and self.end - self.since <= self.usual
 
     def goes_on(self, end: Nanos, rows: int, worth: float) -> None:
         """Take one more pane."""
@@ -83,6 +95,8 @@ class SavedRuns:
     varied: dict[str, int] = field(default_factory=dict)
     recent: dict[str, tuple[float, float]] = field(default_factory=dict)  # rows, and those beside the commonest cell
     over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last freeze that has ended
+    usual_over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last that was usual
+    spells: dict[str, list[Spell]] = field(default_factory=dict)  # runs that are over
 
 
 class Frozen(Operator[Sketch]):
@@ -104,12 +118,19 @@ class Frozen(Operator[Sketch]):
         self._varied: Ints = self._seen.copy()  # and those of them in which it varied
         self._recent: Floats = np.zeros((2, count))  # rows of late, and those beside the commonest cell of their pane
         self._over: dict[int, tuple[Nanos, Nanos]] = {}  # since when and until when it was frozen last
+        self._usual_over: dict[int, tuple[Nanos, Nanos]] = {}  # and stood still as usual
+        self._spells: dict[int, list[Spell]] = {}  # runs that are over and that the reference makes unlikely
         self._changed = self._moved = True  # runs; the incident
 
     def told(self, after: Nanos) -> dict[str, Nanos]:
         """What is frozen, or was after this, each with when it began to stand still."""
         over = {column: since for column, (since, end) in self._over.items() if end > after}
         return self._named(over | {column: run.since for column, run in self.runs.items() if run.told})
+
+    def usual(self, after: Nanos) -> dict[str, Nanos]:
+        """What stands still as it does at these hours, or did after this, each with when that began."""
+        over = {column: since for column, (since, end) in self._usual_over.items() if end > after}
+        return self._named(over | {column: run.since for column, run in self.runs.items() if run.is_usual})
 
     def awaited(self) -> dict[str, Nanos]:
         """What stands still and may yet be told of."""
@@ -176,10 +197,11 @@ class Frozen(Operator[Sketch]):
         The pane in which it does so may still be of both, so a freeze ends with that.
         """
         run = self.runs.pop(column)
-        if run.told:
-            self._over[column] = run.since, at
+        if run.told or run.is_usual:
+            (self._over if run.told else self._usual_over)[column] = run.since, at
         if run.told or self._is_unlikely(column, run):
-            self._seen[column] += run.panes
+            self._seen[column] += 0 if run.is_usual else run.panes
+            self._spells[column] = with_another(self._spells.get(column, ()), (run.end, run.end - run.since))
         self._recent[:, column] *= RECENT / (RECENT + run.rows)
         self._recent[0, column] += run.rows
 
@@ -189,11 +211,12 @@ class Frozen(Operator[Sketch]):
             self._end(column, pane.start)
             run = None
         if run is None:
-            run = self.runs[column] = Run(value, pane.start, pane.start)
+            usual = usual_at(self._spells.get(column, ()), pane.start)
+            run = self.runs[column] = Run(value, pane.start, pane.start, usual=usual)
         run.goes_on(pane.end, rows, self._usual.worth(column, rows, pane.sketch))
         if run.until is not None and pane.end > run.until:
             run.accepted, run.until = False, None
-        if not run.told and self._is_unlikely(column, run) and self._varies(column):
+        if not run.told and not run.is_usual and self._is_unlikely(column, run) and self._varies(column):
             run.told = run.worth >= self._needed(column, value)
 
     def _is_unlikely(self, column: int, run: Run) -> bool:
@@ -264,8 +287,11 @@ class Frozen(Operator[Sketch]):
         names = self._reference.names
         past = np.vstack([self._seen, self._varied, self._recent]).astype("<f8").tobytes()
         runs = {names[column]: run for column, run in self.runs.items()}
-        over = {names[column]: span for column, span in self._over.items()}
-        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, past, over=over)))
+        over, usual_over = (
+            {names[column]: span for column, span in each.items()} for each in (self._over, self._usual_over)
+        )
+        spells = {names[column]: each for column, each in self._spells.items()}
+        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, past, over=over, usual_over=usual_over, spells=spells)))
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the incident; what stood still, and at which value, where panes are those that they were."""
@@ -288,6 +314,8 @@ class Frozen(Operator[Sketch]):
             past = np.frombuffer(saved.past, "<f8").reshape(4, -1)
             self._seen[:], self._varied[:], self._recent[:] = past[0], past[1], past[2:]
         self._over = {places[name]: over for name, over in saved.over.items()}
+        self._usual_over = {places[name]: over for name, over in saved.usual_over.items()}
+        self._spells = {places[name]: spells for name, spells in saved.spells.items()}
 
 
 class UsualValues:
@@ -324,6 +352,13 @@ class UsualValues:
         together = math.nan if sketch.groups is None else sketch.groups.together(sketch.rows)
         shared = float(self._sd[column]) ** 2 * (1 + float(self._shared[column]) * rows)
         return rows / max(1.0, shared, 0.0 if math.isnan(together) else together)
+
+
+def usual_at(spells: Sequence[Spell], begun: Nanos) -> Nanos:
+    """How long a run may be that begins here, by those that came at the same hours of the day, or of the week."""
+    nights = [spell for spell in spells if spell[1] < DAY]
+    weekends = [spell for spell in spells if spell[1] >= DAY]
+    return max(recurring(nights, begun, DAY), recurring(weekends, begun, WEEK))
 
 
 def rows_needed(share: float) -> float:

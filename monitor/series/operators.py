@@ -33,6 +33,9 @@ class Elsewhere(Protocol):
     def told(self, after: Nanos) -> Mapping[str, Nanos]:
         """Those of which it is told now, or was after this."""
 
+    def usual(self, after: Nanos) -> Mapping[str, Nanos]:
+        """Those that are now, or were after this, as they are at these hours: nobody tells of them."""
+
     def awaited(self) -> Mapping[str, Nanos]:
         """Those of which it may yet be told."""
 
@@ -41,6 +44,11 @@ class Nothing:
     """None of them."""
 
     def told(self, after: Nanos) -> Mapping[str, Nanos]:
+        """None."""
+        del after
+        return {}
+
+    def usual(self, after: Nanos) -> Mapping[str, Nanos]:
         """None."""
         del after
         return {}

@@ -352,3 +352,29 @@ def test_the_past_that_an_earlier_version_wrote_by_names_goes_on() -> None:
     after.number = traffic.number
 
     assert [names(fact) for fact in changes(after.panes(3, age=40.0)) if fact.opened] == [["age"]]
+
+
+@pytest.mark.parametrize(("reference", "column"), [(cold, "__prediction__"), (learnt, "age")])
+def test_what_is_one_value_for_some_hours_each_night_is_told_once_at_most(
+    reference: Callable[[], Reference], column: str
+) -> None:
+    """Neither as frozen nor as drift."""
+    traffic, found = Traffic(reference(), rows=60), list[list[Fact]]()
+    for _ in range(5):
+        night = traffic.panes(30, **{column: 0.25})
+        found.append([*night, *traffic.panes(258)])
+    assert [[fact.rule for fact in of(each, AlertChanged)] for each in found[1:]] == [[]] * 4
+    assert len(of(found[0], AlertChanged)) <= 2
+
+
+def test_what_stands_still_each_weekend_is_told_once_at_most_and_a_freeze_on_a_working_day_is_told() -> None:
+    traffic, found = Traffic(cold(), rows=20), list[list[Fact]]()
+    traffic.panes(288)
+    for _ in range(2):
+        found.append([*traffic.panes(2 * 288, age=40.0), *traffic.panes(5 * 288)])
+    assert len([fact for fact in changes(found[0]) if fact.opened]) <= 1
+    assert changes(found[1]) == []
+
+    traffic.panes(2 * 288, age=40.0)
+    traffic.panes(288 + 100)
+    assert [names(fact) for fact in changes(traffic.panes(60, age=40.0)) if fact.opened] == [["age"]]
