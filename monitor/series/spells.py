@@ -111,7 +111,7 @@ def rare_gamma(variation: float) -> float:
     P(X > x mean) ≤ (x exp(1 - x))^(1 / variation).
 
     >>> [round(rare_gamma(each), 1) for each in (0.0, 0.01, 1.0)]
-    [1.0, 1.5, 12.8]
+    [1.0, 1.5, 12.7]
     """
     exponent = RARE * variation
     times = 1 + exponent + math.sqrt(2 * exponent)
