@@ -201,6 +201,9 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--group", metavar="COLUMN", help="what rows come together in, such as sessions; needs --timestamp"
     )
+    fit.add_argument("--latency", metavar="COL", help="what the request took, no feature")
+    fit.add_argument("--latency-unit", choices=["s", "ms", "us", "ns"], help="of --latency (s)")
+    fit.add_argument("--error", metavar="COL", help="whether the request failed, no feature")
     fit.add_argument("--label", metavar="COL", help="what came true, no feature; needs --prediction")
     fit.add_argument("--task", choices=["binary", "multiclass", "regression"], help="(as the prediction is)")
     fit.add_argument("--positive", metavar="VALUE", help="the label that a score speaks of (1)")
@@ -430,6 +433,9 @@ def _fit(options: argparse.Namespace) -> Exit:
             kinds=options.kind,
             group=options.group,
             label=options.label,
+            latency=options.latency,
+            latency_unit=options.latency_unit,
+            error=options.error,
             task=options.task,
             positive=options.positive,
             negative=options.negative,

@@ -12,6 +12,7 @@ BUDGET_RULE, SELF_CHECK_RULE = "drift", "calibration"  # the budget's own; the f
 LATENESS_RULE, REACHABILITY_RULE = "lateness", "reachability"  # those of the stream
 PERFORMANCE_RULE = "performance"  # that of what models are worth
 FROZEN_RULE, NO_DATA_RULE = "frozen", "no_data"  # same
+LATENCY_RULE, ERRORS_RULE = "latency", "errors"  # those of how requests are served
 CONTRACT_RULE = "contract"  # that of a data contract
 OUR_RULES = frozenset(
     {
@@ -23,6 +24,8 @@ OUR_RULES = frozenset(
         NO_DATA_RULE,
         PERFORMANCE_RULE,
         CONTRACT_RULE,
+        LATENCY_RULE,
+        ERRORS_RULE,
     }
 )
 INCIDENT_RULES = OUR_RULES - {SELF_CHECK_RULE}  # those that are told as incidents

@@ -26,6 +26,7 @@ from monitor.series.operators import Operator
 from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
 from monitor.series.scoring import FeatureScoring
+from monitor.series.service import ServiceBudget
 from monitor.series.view import ViewSpec
 from monitor.stream.events import FEATURES, SeriesKey
 from monitor.stream.sketches import LayoutSketches
@@ -65,8 +66,15 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
         Reachability(key, reference.hash),
         NoData(key, windows, judging),
     )
-    held = [] if contract is None else [contract]
+    held = [*([] if contract is None else [contract]), *_service(key, judging)]
     return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *held, *budgets, *stream, *estimating]
+
+
+def _service(key: SeriesKey, judging: Judging) -> Sequence[ServiceBudget]:
+    reference, plan = judging.reference, judging.service_plan
+    if plan is None or reference.service is None or not judging.service_rules:
+        return []
+    return [ServiceBudget(key, reference.hash, reference.service, plan)]
 
 
 def apart(charts: ChartBudget, contract: ContractHeld | None) -> ChartBudget:

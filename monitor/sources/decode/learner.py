@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
+from detectors.sketches.served import Served
 from monitor.facts import EventsCounted, EventsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
@@ -35,7 +36,7 @@ class EventColumns:
 
     A code below MISSING is a text of `others[feature]`: -2 the first.
     `narrow` is the type of those numbers that a table holds in less precision: a reference is of what they are written as.
-    `groups` uint64[n] are hashes of what rows belong to, 0 where one belongs to nothing; None where the mapping names none.
+    `groups` uint64[n] are hashes of what rows belong to, 0 where one belongs to nothing; None where the mapping names none. `served` says how requests were.
     """
 
     times: NDArray[np.int64]
@@ -44,13 +45,15 @@ class EventColumns:
     others: Mapping[str, Sequence[str]]
     narrow: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
     groups: NDArray[np.uint64] | None = None
+    served: Served | None = None
 
     def where(self, which: NDArray[np.bool_]) -> "EventColumns":
         """Some rows."""
         numbers = {name: column[which] for name, column in self.numbers.items()}
         codes = {name: column[which] for name, column in self.codes.items()}
         groups = None if self.groups is None else self.groups[which]
-        return replace(self, times=self.times[which], numbers=numbers, codes=codes, groups=groups)
+        served = None if self.served is None else self.served[which]
+        return replace(self, times=self.times[which], numbers=numbers, codes=codes, groups=groups, served=served)
 
     def continues(self, other: "EventColumns") -> bool:
         """Whether another's rows can stand below these: of the same columns, and no text that is known to one of them alone."""
@@ -59,6 +62,7 @@ class EventColumns:
             and self.codes.keys() == other.codes.keys()
             and self.narrow == other.narrow
             and (self.groups is None) is (other.groups is None)
+            and (self.served is None) is (other.served is None)
             and not any(self.others.values())
             and not any(other.others.values())
         )
@@ -100,6 +104,9 @@ def _below_each_other(held: Sequence[EventColumns]) -> EventColumns:
         groups=None
         if first.groups is None
         else np.concatenate([each.groups for each in held if each.groups is not None]),
+        served=None
+        if first.served is None
+        else np.concatenate([each.served for each in held if each.served is not None]),
     )
 
 
@@ -130,7 +137,7 @@ class LearningDecoder(TopicDecoder):
     def _build(self, topic: str, fields: FieldMap) -> None:
         """Make the decoder for the features known by now."""
         layouts = {key: self.finder.layout if key == self._ours else NO_COLUMNS for key in self._keys}
-        series = [SeriesFields(key, layout, fields) for key, layout in layouts.items()]
+        series = [SeriesFields(key, layout, fields, served=key == self._ours) for key, layout in layouts.items()]
         TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form)
         self._built = self.finder.known
 
@@ -150,7 +157,7 @@ class LearningDecoder(TopicDecoder):
         self.build_anew()
         self._narrow = {
             name: column.dtype
-            for name, path in self.series[self._ours].numeric
+            for name, path in self.series[self._ours].of_features[0]
             if isinstance(column := rows.column(path), np.ndarray) and column.dtype in (np.float32, np.float16)
         }
         return self._counted(super().decode_rows(rows, partition))
@@ -200,13 +207,14 @@ class LearningDecoder(TopicDecoder):
         return super()._batch(rows, offsets)
 
     def _columns(self, rows: SeriesRows) -> EventColumns:
-        numbers = {name: rows.numeric[:, at] for at, (name, _) in enumerate(rows.series.numeric) if name != NOTHING}
+        numeric, categorical = rows.series.of_features
+        numbers = {name: rows.numeric[:, at] for at, (name, _) in enumerate(numeric) if name != NOTHING}
         codes, others = {}, {}
-        for at, (name, path) in enumerate(rows.series.categorical):
+        for at, (name, path) in enumerate(categorical):
             codes[name], others[name], count = self._codes(rows, at, path)
             if count >= REBUILT_FROM:
                 self.finder.learn(name, others[name])
-        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups)
+        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups, rows.served)
 
     def _codes(self, rows: SeriesRows, column: int, path: Path) -> tuple[NDArray[np.int32], list[str], int]:
         """The codes of a column, the texts that have none, and how many rows were read again for them."""
