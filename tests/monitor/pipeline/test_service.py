@@ -122,11 +122,12 @@ def test_what_doubles_again_is_told_again() -> None:
 def test_who_accepts_a_latency_hears_no_more_of_it() -> None:
     service = Service()
     service.panes(20)
-    service.panes(12, slow=2.0)
+    service.panes(48, slow=2.0)
     told = service.pipeline.decide(Asked("a", Accept(Scope("churn", features=(LATENCY,)), None), "ana", "meant"), 0)
     assert [fact.closed for fact in changes(told)] == [True]
-    assert changes(service.panes(100, slow=2.0)) == []  # what comes back within a day of a page waits
-    assert [fact.rule for fact in changes(service.panes(12, slow=5.0))] == [LATENCY_RULE]
+    assert changes(service.panes(40, slow=2.0)) == []
+    found = service.panes(100, slow=5.0)  # what comes back within a day of a page waits for the day to be over
+    assert [fact.rule for fact in changes(found) if fact.opened] == [LATENCY_RULE]
 
 
 def test_requests_of_which_nothing_is_told_are_no_incident() -> None:
