@@ -4,7 +4,7 @@ Empty windows are not judged, so a model that nobody asks any more has no verdic
 it on; where every partition is at its end and idle, it goes on as processing time does. What is too long:
 
 - three windows and the lateness, and 20 times the mean distance of rows, where the reference knows their rate;
-- what panes that come at random leave out but once in 10 000 pauses, unless they come by the clock (`Comings`);
+- what panes that come at random leave out but once in a million pauses, unless they come by the clock (`Comings`);
 - half as long again as the second longest pause of the last 28 days: nights are its own once they have come twice, one outage is not; nor
   is a pause that lasts longer than what came before it, as between the runs of a job, once it has come;
 - at these hours of the week, half as long again as a pause of the same hours that has come once: a weekend;

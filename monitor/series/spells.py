@@ -10,7 +10,7 @@ Spell = tuple[Nanos, Nanos]
 """When it ended, and how long it was."""
 KEPT, MONTH, WEEK = 8, 28 * DAY, 7 * DAY  # spells kept, and for how long the shorter ones count
 LONGER = 1.5  # times its own
-RARE = 9.2  # exponent of the chance of one spell, 1e-4
+RARE = 13.8  # exponent of the chance of one spell, 1e-6
 FEWEST = 2  # pauses that say how they differ
 ALIKE = 4  # a spell of less than a quarter of another is no interruption beside it
 CLOCK, CERTAIN = 0.9, 6.0  # mean resultant length of hours of the day, and n R² of Rayleigh's test, p ≈ exp(-n R²)
@@ -91,7 +91,7 @@ class Comings:
         return together >= CLOCK and self.pauses * together**2 >= CERTAIN
 
     def by_chance(self, pane: Nanos) -> float:
-        """How many panes a pause may be where panes come at random: a longer one has a chance of 1e-4.
+        """How many panes a pause may be where panes come at random: a longer one has a chance of 1e-6.
 
         Pauses are gamma distributed by their mean and variation, no longer than where every pane is empty by itself. What is
         known of few is stretched by twice its standard error.
@@ -106,12 +106,12 @@ class Comings:
 
 
 def rare_gamma(variation: float) -> float:
-    """How many times its mean a gamma variable of this squared coefficient of variation seldom is: Chernoff's bound of 1e-4.
+    """How many times its mean a gamma variable of this squared coefficient of variation seldom is: Chernoff's bound of 1e-6.
 
     P(X > x mean) ≤ (x exp(1 - x))^(1 / variation).
 
     >>> [round(rare_gamma(each), 1) for each in (0.0, 0.01, 1.0)]
-    [1.0, 1.5, 12.7]
+    [1.0, 1.6, 17.7]
     """
     exponent = RARE * variation
     times = 1 + exponent + math.sqrt(2 * exponent)
