@@ -105,6 +105,11 @@ class Layout:
         return np.asarray(self.offsets[:-1] + np.array([feature.usable for feature in self.features], dtype=np.int64))
 
     @cached_property
+    def halves(self) -> Ints:
+        """Where each row begins, and where its cells of missing values do, one after the other, int64[2 f]."""
+        return np.stack([self.offsets[:-1], self.lost], axis=1).ravel()
+
+    @cached_property
     def starts(self) -> Ints:
         """Where each numeric row begins, int64[k]."""
         return self.offsets[: len(self.numeric)]

@@ -29,6 +29,8 @@ OURS = (
     "reachability",
     "frozen",
     "no_data",
+    "latency",
+    "errors",
 )  # rules that nobody configured
 DRIFT_STATES = mapping({-1: ("no verdict", GREY), 0: ("ok", GREEN), 1: ("warning", ORANGE), 2: ("drift", RED)})
 INCIDENTS = mapping({0: ("none", GREEN), 1: ("open", ORANGE), 2: ("escalated", RED)})

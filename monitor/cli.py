@@ -201,6 +201,9 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument(
         "--group", metavar="COLUMN", help="what rows come together in, such as sessions; needs --timestamp"
     )
+    fit.add_argument("--latency", metavar="COL", help="what the request took, no feature")
+    fit.add_argument("--latency-unit", choices=["s", "ms", "us", "ns"], help="of --latency (s)")
+    fit.add_argument("--error", metavar="COL", help="whether the request failed, no feature")
     fit.add_argument(
         "--label",
         nargs="?",
@@ -447,6 +450,9 @@ def _fit(options: argparse.Namespace) -> Exit:
             label=options.label,
             labels=options.labels,
             label_topic=options.label_topic,
+            latency=options.latency,
+            latency_unit=options.latency_unit,
+            error=options.error,
             task=options.task,
             positive=options.positive,
             negative=options.negative,

@@ -22,6 +22,8 @@ from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
+from monitor.series.service import SHARE as SERVICE_SHARE
+from monitor.series.service import plan_of, rules_of
 from monitor.series.truth import BINARY, MEDIAN, MONEY, MULTICLASS, R2_REFERENCE, REGRESSION, TOP, TOPS, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, read_yaml, show_duration
 from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
@@ -201,8 +203,12 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
     rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
     performance = performance_spec(settings, model, whole)
     share = PERFORMANCE_SHARE if performance is not None and performance.decision is not None else 0.0
-    plan = chart_plan(settings, model, base, 1 - share)
+    served = SERVICE_SHARE if rules_of(reference.service) and says_served(settings) else 0.0
+    plan = chart_plan(settings, model, base, 1 - share - served)
     refuse_impossible(f"models.{model.name}", reference, plan)
+    service_plan = None if plan is None or not served else plan_of(plan, (budget_of(settings, model) or 0.0) * served)
+    if reference.service is not None:
+        refuse_impossible(f"models.{model.name}", reference.service.profile, service_plan)
     return SeriesSpec(
         key=SeriesKey(model.name, model.series_version),
         windows=WindowSpec(model.window, model.slide or model.window, model.lateness),
@@ -215,6 +221,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             plan=plan,
             learn_for=model.learn_for,
             estimate=estimate_of(settings, model, reference),
+            service_plan=service_plan,
             model_budget=settings.alerting.false_alarms_per_month,
             contract=contract_spec(settings, model, base, reference),
         ),
@@ -364,6 +371,11 @@ def refuse_other_hours(model: ModelSettings, reference: Reference) -> None:
             f"models.{model.name}.timezone: {model.timezone}, but the hours of the reference are those of {learnt or 'UTC'}: "
             f"fit it with --timezone {model.timezone}, or leave the key out"
         )
+
+
+def says_served(settings: Settings) -> bool:
+    """Whether any topic says how requests were served."""
+    return any(topic.fields.latency or topic.fields.error for topic in settings.topics)
 
 
 def holidays_of(model: ModelSettings, base: Path) -> tuple[int, ...] | None:

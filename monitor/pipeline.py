@@ -93,6 +93,7 @@ class Pipeline:
         self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()})
         self._dirty: set[str] = set()
         self._came_at: Nanos | None = None  # processing time: the last events, or that we began
+        self._read_at: Nanos | None = None  # processing time: the last turn
         self._looked_at: int | None = None  # minute of event time at which all views were looked at
         self._order = {view: number for number, view in enumerate(self.views.values())}
         self._changed: dict[View[Any], None] = {}  # since the last checkpoint
@@ -107,8 +108,7 @@ class Pipeline:
     def ingest(self, arrived: MicroBatch, now: Nanos) -> list[Fact]:
         """Fold a micro-batch into its panes. Event time moves on in `advance`, after all of it is counted."""
         facts: list[Fact] = []
-        if arrived.batches:
-            self._came_at = now
+        self._count_silence(arrived, now)
         for batch in arrived.batches:
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
@@ -123,6 +123,15 @@ class Pipeline:
             arrived = arrived.of(self._label_topics, others=True)
         self._show(self.watermark, "watermark", arrived, now)
         return facts
+
+    def _count_silence(self, arrived: MicroBatch, now: Nanos) -> None:
+        """Events end the time in which nothing comes; time in which nobody read is no part of it."""
+        away = 0 if self._read_at is None else now - self._read_at
+        if arrived.batches:
+            self._came_at = now
+        elif arrived.unconfirmed and self._came_at is not None and away > MINUTE:
+            self._came_at = min(self._came_at + away, now)
+        self._read_at = now
 
     def _show(self, watermark: Watermark, kind: str, arrived: MicroBatch, now: Nanos) -> None:
         """Let a watermark have what its partitions have shown."""

@@ -92,7 +92,7 @@ def test_the_severity_of_drift_comes_from_the_rules_own_or_the_incidents_and_fro
 
     assert taken == ["DriftdDriftFiring", "DriftdPerformanceFiring"]
     assert re.findall(r"\{(.*?)\}", drifting["expr"]) == [
-        'severity=~"critical|warning",rule!~"calibration|lateness|reachability|performance|frozen|no_data"',
+        'severity=~"critical|warning",rule!~"calibration|lateness|reachability|performance|frozen|no_data|latency|errors"',
         'kind!~"performance|service"',
         'kind!~"performance|service"',
         'kind!~"performance|service"',

@@ -53,12 +53,13 @@ def content_hash(
     features: Sequence[FeatureBaseline],
     calibration: dict[str, Any] | None,
     performance: bytes | None = None,
+    service: bytes | None = None,
 ) -> str:
     """Return sixteen hexadecimal digits of the SHA-256 of a reference's content, however it is written down.
 
     What is short enters as JSON, with each feature's number of edges, so that it is plain where an array ends; the
     arrays enter as little-endian bytes, for to write a number as text takes a hundred times as long; the calibration
-    enters as the JSON of the quick writer, what labels say as its bytes.
+    enters as the JSON of the quick writer, what labels say, and how requests were served, as their bytes.
     """
     numbers = [feature for feature in features if isinstance(feature, NumericBaseline)]
     heads = [
@@ -73,8 +74,9 @@ def content_hash(
         digest.update(number.bin_means.astype("<f8").tobytes())
     if calibration is not None:
         digest.update(msgspec.json.encode(calibration, order="sorted", enc_hook=float))
-    if performance is not None:
-        digest.update(performance)
+    for said in (performance, service):
+        if said is not None:
+            digest.update(said)
     return digest.hexdigest()[:16]
 
 

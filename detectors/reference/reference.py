@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from detectors.baseline import Baseline
+from detectors.baseline import Baseline, NumericBaseline
 from detectors.calibration.calibration import Calibration
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays, Source, calendar_of
 from detectors.columns import as_columns, refuse_time
@@ -20,7 +20,7 @@ from detectors.compare import compare
 from detectors.distribution import Distributions, distributions_of
 from detectors.durations import LengthOfTime, nanoseconds
 from detectors.encoding import PREDICTION, encode, window_of
-from detectors.features import Floats, Kind
+from detectors.features import Floats, Ints, Kind
 from detectors.layout import Layout
 from detectors.protocols import Detector
 from detectors.reference import file as serial
@@ -29,8 +29,10 @@ from detectors.reference.copies import Copy
 from detectors.reference.file import ReferenceFormatError
 from detectors.reference.grouping import GroupColumn
 from detectors.reference.labels import LabelColumn
+from detectors.reference.service import ERROR, LATENCY, MIDDLES, ServedColumns, profiled
 from detectors.results import Scores
 from detectors.sketches import Sketch
+from detectors.sketches.served import BINS, ServedCounts
 from detectors.tables import TableLike, columns_of, refuse_strange, times_of
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Reference(Baseline):
     `period` is the first and last event time in nanoseconds, `rows_per_second` the usual traffic, both None when no
     timestamps were given. `calibration` is what its own windows teach; None where there were no timestamps, no window, or
     too few windows, and then `cold` says which. `copies` are features that say what the prediction says; `performance` is what its
-    labels say of the prediction, None where it has none. Two references are the same when `hash` is.
+    labels say of the prediction, `service` how its requests were served, None where it has none. Two references are the same when `hash` is.
 
     >>> reference = Reference.fit({"age": [20, 30, 40, 50], "plan": ["pro", "free", "free", None]})
     >>> reference.names
@@ -70,6 +72,7 @@ class Reference(Baseline):
     copies: tuple[Copy, ...] = ()
     created_by: str = ""
     performance: "ReferencePerformance | None" = None
+    service: "ReferenceService | None" = None
 
     def __repr__(self) -> str:
         learnt = "cold" if self.calibration is None else self.calibration.kind
@@ -90,6 +93,7 @@ class Reference(Baseline):
         holidays: Source = (),
         group: str | None = None,
         label: str | LabelColumn | None = None,
+        served: ServedColumns | None = None,
     ) -> Self:
         """Profile a table: numbers are numeric, text and booleans categorical, unless `kinds` says so.
 
@@ -113,6 +117,8 @@ class Reference(Baseline):
                 by it, so it needs `timestamp`.
             label: The column of what came true, no feature; it needs `prediction`. `LabelColumn("repaid", positive="yes")` says
                 how it is read. The reference then has a `performance`.
+            served: The columns of what requests took and whether they failed, no features, as `ServedColumns("took", 1e-3, "error")`
+                of milliseconds. The reference then has a `service`.
 
         Returns:
             The reference. Its `cold` says why there is no calibration, where there were times.
@@ -149,6 +155,7 @@ class Reference(Baseline):
             calendar=calendar_of(holidays, timezone),
             group=group,
             label=label,
+            served=served,
         )
 
     @classmethod
@@ -164,6 +171,7 @@ class Reference(Baseline):
         calendar: Holidays = NO_HOLIDAYS,
         group: str | GroupColumn | None = None,
         label: str | LabelColumn | None = None,
+        served: ServedColumns | None = None,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -172,11 +180,12 @@ class Reference(Baseline):
         with `window_ns` it also gives the usual traffic and the calibration, for which up to 64 bytes a feature are held of
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
         `group` is the column of what rows come together in, or its name, `label` that of what came true, of which the last 2016 windows
-        are kept. `calendar`: the holidays, and the zone whose hours and days the calibration has.
+        are kept. `calendar`: the holidays, and the zone whose hours and days the calibration has. `served` are columns that say how
+        requests were served; where there are any `chunks` is called four times.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         fitted = fitting.fit(
-            chunks,
+            chunks if served is None else lambda: served.without(chunks()),
             kinds=kinds,
             prediction=prediction,
             timestamp=timestamp,
@@ -195,6 +204,11 @@ class Reference(Baseline):
             copies=fitted.copies,
             created_by=_created_by(),
             performance=fitted.performance,
+            service=None
+            if served is None
+            else ReferenceService.fit(
+                served, chunks, timestamp, window_ns=window_ns, progress=progress, calendar=calendar
+            ),
         )
 
     @cached_property
@@ -202,7 +216,8 @@ class Reference(Baseline):
         """Sixteen hexadecimal digits of the SHA-256 of all content but `created_by`, `cold` and `copies`."""
         learnt = None if self.calibration is None else self.calibration.to_dict()
         said = None if self.performance is None else self.performance.content()
-        return serial.content_hash(self._head(), list(self.features.values()), learnt, said)
+        served = None if self.service is None else self.service.content()
+        return serial.content_hash(self._head(), list(self.features.values()), learnt, said, served)
 
     def encode(self, data: Mapping[str, ArrayLike]) -> tuple[Floats, NDArray[np.int32]]:
         """Return numeric float64[n, k] and codes int32[n, c] for `Sketch.update`; absent columns are all missing."""
@@ -297,6 +312,7 @@ class Reference(Baseline):
             **({"cold": self.cold} if self.cold else {}),
             **({"copies": [[copy.feature, copy.agreement] for copy in self.copies]} if self.copies else {}),
             **({"performance": self.performance.to_dict()} if self.performance else {}),
+            **({"service": self.service.to_dict()} if self.service else {}),
             "features": [serial.feature_to_dict(feature) for feature in self.features.values()],
         }
 
@@ -333,6 +349,7 @@ class Reference(Baseline):
             copies=_copies(raw.get("copies", []), kept.names),
             created_by=serial.typed(raw.get("created_by", ""), str, "created_by"),
             performance=_performance(raw.get("performance"), kept),
+            service=None if (said := raw.get("service")) is None else ReferenceService.from_dict(said),
         )
 
     def save(self, path: str | Path) -> None:
@@ -353,6 +370,95 @@ class Reference(Baseline):
     def load(cls, path: str | Path) -> Self:
         """Read the JSON file. Raises ReferenceFormatError for bad content, OSError for a file that cannot be read."""
         return cls.from_dict(serial.parse(Path(path).read_bytes()))
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceService:
+    """How requests were served: counts of all, and a profile of `__latency__` and `__error__` with a calibration of its own."""
+
+    served: ServedCounts
+    profile: Reference
+
+    @classmethod
+    def fit(
+        cls,
+        columns: ServedColumns,
+        chunks: Callable[[], Iterable[Mapping[str, ArrayLike]]],
+        timestamp: str | None,
+        **how: Any,
+    ) -> Self:
+        """Profile the columns; `chunks` is called twice. Raises ValueError where one is not there, or holds nothing."""
+        heard = [ServedCounts(), ServedCounts()]
+        passes = iter(heard)
+        kinds = dict.fromkeys(profiled(np.empty((0, 2), dtype=np.int16), columns), Kind.NUMERIC)
+        profile = Reference.fit_chunks(
+            lambda: columns.profiled(chunks(), timestamp, next(passes)), kinds=kinds, timestamp=timestamp, **how
+        )
+        if columns.latency is not None and not heard[0].timed:
+            raise ValueError(f"{columns.latency}: holds no latency, a number of 0 or more")
+        return cls(heard[0], profile)
+
+    @cached_property
+    def _cells(self) -> Ints:
+        """The cell of each bin of latencies in a sketch of the profile."""
+        return self._begin(LATENCY) + np.searchsorted(self._edges(LATENCY), MIDDLES, side="left")
+
+    def _edges(self, name: str) -> Floats:
+        return self._baseline(name).edges
+
+    def _begin(self, name: str) -> int:
+        return int(self.profile.layout.offsets[self.profile.names.index(name)])
+
+    def sketch(self, served: ServedCounts | None, rows: int) -> Sketch:
+        """Return what was counted of so many rows as a sketch of the profile."""
+        layout: Layout = self.profile.layout
+        counts = np.zeros(layout.size, dtype=np.int64)
+        served = served or ServedCounts()
+        lost = dict(zip(layout.names, layout.lost.tolist(), strict=True))
+        if LATENCY in lost:
+            np.add.at(counts, self._cells, served.latencies[:BINS])
+            counts[lost[LATENCY]] = rows - served.timed
+        if ERROR in lost:
+            fine = self._begin(ERROR) + int(np.searchsorted(self._edges(ERROR), 0.0, side="left"))
+            counts[fine], counts[lost[ERROR]] = rows - served.failed, served.failed
+        return Sketch(layout, rows, counts)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the latencies' logarithm, of base 2."""
+        return self._baseline(LATENCY).std
+
+    def _baseline(self, name: str) -> NumericBaseline:
+        found = self.profile.features[name]
+        assert isinstance(found, NumericBaseline)
+        return found
+
+    def content(self) -> bytes:
+        """What enters the hash of the reference."""
+        return self.served.to_bytes() + self.profile.hash.encode()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        counts = self.served
+        latencies = counts.latencies.tolist() if counts.timed else []
+        said = {"latencies": latencies, "told": counts.told, "failed": counts.failed}
+        return {**said, "profile": self.profile.to_dict()}
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Self:
+        """Read the JSON form. Raises ReferenceFormatError."""
+        raw = serial.typed(content, dict, "service")
+        held = serial.typed(serial.get(raw, "latencies", "service"), list, "service.latencies")
+        latencies = [serial.integer(each, "service.latencies") for each in held]
+        told, failed = (
+            serial.integer(serial.get(raw, each, "service"), f"service.{each}") for each in ("told", "failed")
+        )
+        if len(latencies) not in {0, BINS} or min([0, *latencies]) < 0 or not 0 <= failed <= told:
+            raise ReferenceFormatError("service holds no counts of requests")
+        profile = Reference.from_dict(serial.get(raw, "profile", "service"))
+        if not {*profile.names} <= {LATENCY, ERROR} or profile.layout.categorical:
+            raise ReferenceFormatError(f"service.profile has features other than {LATENCY} and {ERROR}")
+        return cls(ServedCounts(np.array(latencies or [0] * BINS, dtype=np.int64), told, failed), profile)
 
 
 def _calibration(content: Any, layout: Layout) -> Calibration | None:

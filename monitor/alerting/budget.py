@@ -5,7 +5,9 @@ from dataclasses import replace
 from monitor.alerting.rules import (
     BUDGET_RULE,
     CONTRACT_RULE,
+    ERRORS_RULE,
     FROZEN_RULE,
+    LATENCY_RULE,
     LATENESS_RULE,
     NO_DATA_RULE,
     PERFORMANCE_RULE,
@@ -28,6 +30,8 @@ BY_CONTRACT = replace(BY_CHARTS, name=CONTRACT_RULE, detector=CONTRACT_RULE)  # 
 BY_SCHEMA = AlertRule(  # rows over those that chance does not bring
     name=SCHEMA_RULE, detector=SCHEMA_RULE, fire_above=1.0, clear_below=1.0, severity=Severity.CRITICAL
 )
+BY_LATENCY = replace(BY_CHARTS, name=LATENCY_RULE, detector=LATENCY_RULE)  # by the same charts, of the service
+BY_ERRORS = replace(BY_CHARTS, name=ERRORS_RULE, detector=ERRORS_RULE)
 BY_LATENESS = AlertRule(  # share of the events; as bad as the share is large
     name=LATENESS_RULE, detector=LATENESS_RULE, fire_above=0.05, clear_below=0.025, severity=Severity.CRITICAL
 )

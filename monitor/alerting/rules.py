@@ -13,6 +13,7 @@ LATENESS_RULE, REACHABILITY_RULE = "lateness", "reachability"  # those of the st
 PERFORMANCE_RULE = "performance"  # that of what models are worth
 FROZEN_RULE, NO_DATA_RULE = "frozen", "no_data"  # same
 CONTRACT_RULE, SCHEMA_RULE = "contract", "schema"  # those of a data contract
+LATENCY_RULE, ERRORS_RULE = "latency", "errors"  # those of how requests are served
 OUR_RULES = frozenset(
     {
         BUDGET_RULE,
@@ -24,6 +25,8 @@ OUR_RULES = frozenset(
         PERFORMANCE_RULE,
         CONTRACT_RULE,
         SCHEMA_RULE,
+        LATENCY_RULE,
+        ERRORS_RULE,
     }
 )
 INCIDENT_RULES = OUR_RULES - {SELF_CHECK_RULE}  # those that are told as incidents

@@ -17,6 +17,7 @@ from monitor.commands.connections import Connections, connect
 from monitor.commands.exits import Exit
 from monitor.commands.judges import estimates_document, expected_worth, judges_words
 from monitor.commands.run import with_absolute_state
+from monitor.commands.served import served, served_document
 from monitor.commands.time_series import time_series
 from monitor.configuration import Configuration, load
 from monitor.explain.documents import as_lines
@@ -109,6 +110,7 @@ def meaning(checked: Checked) -> Iterator[str]:
     for spec, model in zip(checked.configuration.specs, checked.configuration.settings.models, strict=True):
         yield describe(spec)
         yield from compared_words(spec)
+        yield from filter(None, [served(spec.reference)])
         yield from judges_words(spec, model)
         yield from expected_worth(spec)
         yield from alarms.section(spec, [rule for rule in checked.raised if rule.spec is spec])
@@ -252,6 +254,7 @@ def series_document(spec: SeriesSpec, raised: Sequence[alarms.RuleAlarms]) -> di
         "learning_words": alarms.learning(spec) if spec.judging.learns else None,
         "usual_rows": usual.rows,
         "usual_rows_source": usual.source,
+        "service": served_document(spec.reference),
         "budget": budget_document(spec),
         "rules": [rule_document(rule) for rule in raised],
         "estimates": estimates_document(spec),

@@ -4,6 +4,7 @@ import fnmatch
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from detectors import Kind, LabelColumn, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
 from detectors.reference.grouping import GroupColumn
+from detectors.reference.service import ERROR, LATENCY, ServedColumns, as_columns_of
+from detectors.sketches.served import UNKNOWN
 from monitor.app import fields_of, refuse_unknown_model, refuse_without_id
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
@@ -90,6 +93,10 @@ def refuse_mapped(choice: FitChoice) -> None:
     ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")
+    if (asked := choice.latency or choice.error) is not None:
+        raise ConfigError(
+            f"{'--latency' if choice.latency else '--error'} {asked}: is a column of a table; with --config it is topics[].fields that names the path"
+        )
     if choice.kafka == bool(choice.inputs):
         raise ConfigError("reference fit --config needs --input FILE… or --kafka, and not both")
 
@@ -224,7 +231,7 @@ class ModelEvents:
             if self.labels is not None:
                 label = self._labelled(self.labels, first, spool)
                 first = self._again(spool)
-            passes = iter((first, self._again(spool)))
+            passes = chain([first], (self._again(spool) for _ in count()))
             reference = self._fitted(lambda: next(passes), window, calendar, progress, label)
         progress.done()
         return reference
@@ -250,10 +257,13 @@ class ModelEvents:
                 chunks,
                 timestamp=TIME,
                 window_ns=window,
-                progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
+                progress=lambda rows: progress.show(
+                    f"read {rows:,} rows ({'two' if self._served is None else 'four'} passes)"
+                ),
                 calendar=calendar,
                 group=GroupColumn(GROUP, hashed=True, few=self._few) if self._group else None,
                 label=label,
+                served=self._served,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
@@ -306,7 +316,18 @@ class ModelEvents:
         groups = columns.groups
         if self._group and groups is None:  # of a topic whose mapping names none
             groups = np.zeros(columns.times.size, dtype=np.uint64)
+        if self._served is not None:
+            nothing = np.full((columns.times.size, 2), UNKNOWN, dtype=np.int16)
+            said = as_columns_of(nothing if columns.served is None else columns.served)
+            pieces |= {name: said[name] for name in self._served.names}
         return pieces if groups is None else pieces | {GROUP: groups}
+
+    @property
+    def _served(self) -> ServedColumns | None:
+        """What the mapping says of requests; None where it names neither of their paths."""
+        fields = [each.fields for each in self.decoders.values()]
+        latency, error = any(each.latency for each in fields), any(each.error for each in fields)
+        return ServedColumns(LATENCY if latency else None, 1.0, ERROR if error else None) if latency or error else None
 
     @property
     def _group(self) -> str:

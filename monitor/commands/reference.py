@@ -5,12 +5,14 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 
 from detectors import Kind, LabelColumn, Reference
 from detectors.calibration.holidays import Holidays, calendar_of
 from detectors.encoding import PREDICTION
 from detectors.reference.reference import TIMES
+from detectors.reference.service import ERROR, LATENCY, ServedColumns
 from detectors.univariate.volume import FEATURE as VOLUME
 from monitor.commands.calibration import learnt, misgivings
 from monitor.commands.dialect import dialect_of
@@ -19,6 +21,7 @@ from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
 from monitor.commands.remarks import remarks
 from monitor.commands.selfreport import remedies, unseen
+from monitor.commands.served import served as requests_of
 from monitor.commands.show import print_document
 from monitor.commands.worth import worth
 from monitor.sections import parse_duration
@@ -30,8 +33,9 @@ from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces, chunks, look
 from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.times import TimeColumn
+from monitor.stream.events import SECOND
 
-OUR_NAMES = frozenset({PREDICTION, VOLUME, TIMES})
+OUR_NAMES = frozenset({PREDICTION, VOLUME, TIMES, LATENCY, ERROR})
 INDEXES = frozenset({parquet.INDEX, csv.INDEX})  # left out, but where they are named
 DEFAULT_WINDOW = "5m"
 ENVELOPE = frozenset({"model", "version"})  # columns that only events have
@@ -51,6 +55,9 @@ class FitChoice:
     label: str | None = None  # empty: named without a column, which only a configuration can tell
     labels: list[Path] = field(default_factory=list)
     label_topic: str | None = None
+    latency: str | None = None
+    latency_unit: str | None = None
+    error: str | None = None
     task: str | None = None
     positive: str | None = None
     negative: str | None = None
@@ -88,6 +95,7 @@ def fit(choice: FitChoice) -> Exit:
     calendar = parse_calendar(choice)
     refuse_timeless_group(choice)
     label = parse_label(choice)
+    served = parse_served(choice)
     excluded = parse_excluded(choice)
     check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
@@ -98,7 +106,7 @@ def fit(choice: FitChoice) -> Exit:
         progress.done()
         kinds = spread(given, shape, choice)
         wanted = features_of(choice, shape, kinds, given)
-        reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress, label)
+        reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress, label, served)
     except (TableError, ValueError) as error:
         raise ConfigError(str(error)) from None
     finally:
@@ -141,7 +149,7 @@ def hand_over(
     if (hidden := unseen(reference)) is not None:
         print(hidden)
     print(learnt(reference, window))
-    if (said := worth(reference)) is not None:
+    for said in filter(None, (worth(reference), requests_of(reference))):
         print(said)
     return Exit.OK
 
@@ -156,16 +164,17 @@ def profile(
     excluded: list[ExcludedSpan],
     progress: ProgressLine,
     label: LabelColumn | None = None,
+    served: ServedColumns | None = None,
 ) -> Reference:
     """Read the files twice. Raises TableError and ValueError."""
     settled = {**settled_kinds(shape, wanted), **kinds}
     exact = [] if choice.group is None else [choice.group]
-    read = [*wanted, *([] if label is None else [label.name]), *exact]
+    read = [*wanted, *([] if label is None else [label.name]), *([] if served is None else served.names), *exact]
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
-    times = iter((time, None if time is None else replace(time)))  # of the second pass, not to count absent ones twice
+    times = chain([time], (None if time is None else replace(time) for _ in count()))  # absent ones are counted once
 
     first = Exclusion(excluded, choice.timestamp or "")
-    exclusions = iter((first, replace(first)))
+    exclusions = chain([first], (replace(first) for _ in count()))
 
     def passes() -> Iterator[Pieces]:
         pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds, exact)
@@ -177,10 +186,11 @@ def profile(
         prediction=choice.prediction,
         timestamp=choice.timestamp,
         window_ns=window,
-        progress=lambda rows: progress.show(f"read {rows:,} rows (two passes)"),
+        progress=lambda rows: progress.show(f"read {rows:,} rows ({'two' if served is None else 'four'} passes)"),
         calendar=calendar,
         group=choice.group,
         label=label,
+        served=served,
     )
     progress.done()
     if excluded:
@@ -251,7 +261,11 @@ def is_glob(text: str) -> bool:
 
 def can_be_feature(name: str, shape: Shape, choice: FitChoice) -> bool:
     """Whether nothing stands in the way of a column that only a glob names."""
-    if name in {choice.timestamp, choice.label} or name in shape.left_out or name in excluded_columns(choice, shape):
+    if (
+        name in {choice.timestamp, choice.label, choice.latency, choice.error}
+        or name in shape.left_out
+        or name in excluded_columns(choice, shape)
+    ):
         return False
     return choice.columns is None or name in {*choice.columns, choice.prediction}
 
@@ -347,6 +361,22 @@ def parse_label(choice: FitChoice) -> LabelColumn | None:
         raise ConfigError(f"--label {choice.label}: {error}") from None
 
 
+def parse_served(choice: FitChoice) -> ServedColumns | None:
+    """`--latency` and `--error`. Raises ConfigError."""
+    if choice.latency_unit is not None and choice.latency is None:
+        raise ConfigError("--latency-unit needs --latency: the column of what requests took")
+    if choice.latency is None and choice.error is None:
+        return None
+    taken = {"--prediction": choice.prediction, "--timestamp": choice.timestamp, "--group": choice.group}
+    taken |= {"--label": choice.label}
+    for option, name in (("--latency", choice.latency), ("--error", choice.error)):
+        other = next((other for other, held in taken.items() if name is not None and held == name), None)
+        if other is not None:
+            raise ConfigError(f"{option}: {name} is the {other}")
+        taken |= {option: name}
+    return ServedColumns(choice.latency, UNITS[choice.latency_unit or "s"] / SECOND, choice.error)
+
+
 def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:
     """The spans of `--exclude`, where there is a timestamp to tell what lies in them. Raises ConfigError."""
     spans = [text for text in choice.exclude or () if is_span(text)]
@@ -368,7 +398,7 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: 
     wanted = []
     for name in shape.columns:
         if (
-            name in {choice.timestamp, choice.group, choice.label}
+            name in {choice.timestamp, choice.group, choice.label, choice.latency, choice.error}
             or name in without
             or (choice.columns is not None and name not in named)
         ):
@@ -422,7 +452,13 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
     """Raise ConfigError for a column that an option names and that is not there or cannot be what it is said to be."""
     asked = [("--columns", name) for name in choice.columns or ()] + [("--kind", name) for name in kinds]
     asked += [("--prediction", choice.prediction)] if choice.prediction is not None else []
-    beside = (("--timestamp", choice.timestamp), ("--group", choice.group), ("--label", choice.label))
+    beside = (
+        ("--timestamp", choice.timestamp),
+        ("--group", choice.group),
+        ("--label", choice.label),
+        ("--latency", choice.latency),
+        ("--error", choice.error),
+    )
     for option, name in [*asked, *((option, name) for option, name in beside if name is not None)]:
         if name not in shape.columns:
             found = ", ".join(shape.columns[:50])
@@ -444,6 +480,8 @@ def check_beside(choice: FitChoice, shape: Shape) -> None:
     for option, name, meant in (
         ("--group", choice.group, "cannot say what rows come together in: texts and numbers can"),
         ("--label", choice.label, "cannot be what came true: texts, numbers and truth can"),
+        ("--latency", choice.latency, "cannot be what requests took: numbers can"),
+        ("--error", choice.error, "cannot say whether requests failed: texts, numbers and truth can"),
     ):
         if name is not None and shape.left_out.get(name, "") not in {"", *INDEXES}:
             raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and {meant}")

@@ -13,6 +13,7 @@ from monitor.commands import selfreport
 from monitor.commands.calibration import COLUMNS, SEASONS, Variation, learnt, misgivings, variations
 from monitor.commands.exits import Exit
 from monitor.commands.selfreport import detectable, unseen
+from monitor.commands.served import served, served_document
 from monitor.commands.worth import worth, worth_document
 from monitor.explain.documents import as_lines
 from monitor.explain.figures import apart, beside
@@ -70,6 +71,7 @@ def document(path: Path, reference: Reference) -> dict[str, Any]:
             )
         ],
         **({} if (said := worth_document(reference)) is None else {"performance": said}),
+        **({} if (requests := served_document(reference)) is None else {"service": requests}),
         **selfreport.document(reference),
         "warnings": list(misgivings(reference)),
     }
@@ -150,7 +152,7 @@ def print_table(path: Path, reference: Reference) -> None:
         table.add_row(Text(name), feature.kind.value, histogram(feature), missing, *varies, Text(summary(feature)))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
-    for line in filter(None, (worth(reference), *misgivings(reference), unseen(reference))):
+    for line in filter(None, (worth(reference), served(reference), *misgivings(reference), unseen(reference))):
         console.print(Text(line))
 
 

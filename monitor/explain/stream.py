@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from detectors.baseline import CategoricalBaseline, FeatureBaseline
+from monitor.alerting.rules import ERRORS_RULE, LATENCY_RULE
 from monitor.explain.figures import dated, plain, share, thousands
 from monitor.explain.samples import legible
 from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
@@ -47,6 +48,35 @@ def explain_pause(since: int, most: int) -> str:
     return f"have not come since {dated(since * SECOND)}; a pause of {most * SECOND / MINUTE:.3g} minutes is not usual here"
 
 
+def explain_latency(now: int, usual: int) -> str:
+    """Say what requests take, in microseconds, and what is usual.
+
+    >>> explain_latency(420_000, 180_000)
+    'p95 took 420 ms where 180 ms is usual'
+    """
+    return f"p95 took {duration(now)} where {duration(usual)} is usual"
+
+
+def duration(micros: int) -> str:
+    """A duration in three figures, of microseconds."""
+    for unit, size in (("s", 1_000_000), ("ms", 1_000)):
+        if micros >= size:
+            return f"{micros / size:.3g} {unit}"
+    return f"{micros} µs"
+
+
+def explain_errors(now: int, usual: int) -> str:
+    """Say how many of a million requests fail, and how many are usual.
+
+    >>> explain_errors(21_000, 3_000)
+    'in 2.1 % of requests where 0.3 % is usual'
+    """
+    return f"in {share(now / 1e6)} of requests where {share(usual / 1e6)} is usual"
+
+
 def explain_silence(since: int) -> str:
     """Say since when, in seconds, the leader of a partition has not answered."""
     return f"has had no answer from its leader since {dated(since * SECOND)}: event time stands still"
+
+
+OF_SERVICE = {LATENCY_RULE: explain_latency, ERRORS_RULE: explain_errors}

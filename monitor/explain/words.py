@@ -11,7 +11,9 @@ from monitor.alerting.episodes import OPEN, Evidence, FirstOffset
 from monitor.alerting.rules import (
     BUDGET_RULE,
     CONTRACT_RULE,
+    ERRORS_RULE,
     FROZEN_RULE,
+    LATENCY_RULE,
     LATENESS_RULE,
     NO_DATA_RULE,
     PERFORMANCE_RULE,
@@ -267,6 +269,8 @@ OF_STREAM = {  # what a model does, and when it is over
     REACHABILITY_RULE: ("is not judged", "is judged again: every partition answers"),
     FROZEN_RULE: ("is frozen", "varies again"),
     NO_DATA_RULE: ("gets no data", "gets data again"),
+    LATENCY_RULE: ("is slow", "is as quick as usual again"),
+    ERRORS_RULE: ("fails", "fails no more often than usual again"),
 }
 
 

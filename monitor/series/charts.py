@@ -126,7 +126,7 @@ class ChartBudget(Operator[Sketch]):
         alerts = [alert.state.alerts for alert in self.incidents.values()]
         told = {
             name
-            for name, since in self._elsewhere.told(point.start).items()
+            for name, since in {**self._elsewhere.usual(point.start), **self._elsewhere.told(point.start)}.items()
             if all(name not in each or (each[name].since or since) >= since for each in alerts)
         }
         awaited = {name for name in self._elsewhere.awaited() if not any(name in each for each in alerts)}

@@ -29,6 +29,7 @@ from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
 from monitor.series.schema import SchemaWatch
 from monitor.series.scoring import FeatureScoring
+from monitor.series.service import ServiceBudget
 from monitor.series.unique import UniqueIds
 from monitor.series.view import ViewSpec
 from monitor.stream.events import FEATURES, SeriesKey
@@ -75,8 +76,15 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
     ids = UniqueIds(key, judging.window_length) if asks_unique(judging) else None
     if ids is not None and contract is not None:
         contract.repeats = lambda: ids.sure
-    held = [each for each in (schema, ids, contract) if each is not None]
+    held = [*(each for each in (schema, ids, contract) if each is not None), *_service(key, judging)]
     return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *held, *budgets, *stream, *estimating]
+
+
+def _service(key: SeriesKey, judging: Judging) -> Sequence[ServiceBudget]:
+    reference, plan = judging.reference, judging.service_plan
+    if plan is None or reference.service is None or not judging.service_rules:
+        return []
+    return [ServiceBudget(key, reference.hash, reference.service, plan)]
 
 
 def asks_unique(judging: Judging) -> bool:

@@ -12,6 +12,8 @@ A freeze is a cache, a feed or a server that is stuck, not the world: nothing is
    makes unlikely, told or not, are counted once it has ended. Predictions, and features that vary inside the windows of a
    calibrated reference, need no such past, but what they have of one counts as for all. What follows the hours of the day must
    stand still for a day.
+4. The same hours. Where a run that the reference makes unlikely has come and gone, told or not, one that begins at the same hours of a
+   later day (of the week, if it was longer than a day) is told half its length after it should have ended: a night, a weekend.
 
 It follows from sealed panes alone, and outlives a restart. Nothing resolves for want of data: a pane without a value says nothing.
 """
@@ -36,6 +38,7 @@ from monitor.series.alerts import Teller
 from monitor.series.incident import IncidentAlert, incident_row, restore_row, without_counts
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
+from monitor.series.spells import WEEK, Spell, recurring, with_another
 from monitor.stream.events import DAY, HOUR, Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
@@ -53,7 +56,10 @@ RUNS = "runs"  # kind of the row of what stands still
 
 @dataclass(slots=True)
 class Run:
-    """One value in pane after pane. `worth`: so many independent rows; `told`: it is a freeze; `accepted`: somebody has said that it is well so, until then."""
+    """One value in pane after pane. `worth`: so many independent rows; `told`: it is a freeze; `accepted`: somebody has said that it is well so, until then.
+
+    `usual`: for so long it may be, since one came at the same hours before.
+    """
 
     value: float
     since: Nanos
@@ -64,6 +70,12 @@ class Run:
     told: bool = False
     accepted: bool = False
     until: Nanos | None = None
+    usual: Nanos = 0
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it stands still as it has before at these hours."""
+        return not self.told and self.end - self.since <= self.usual
 
     def goes_on(self, end: Nanos, rows: int, worth: float) -> None:
         """Take one more pane."""
@@ -72,13 +84,19 @@ class Run:
 
 @dataclass(slots=True)
 class SavedRuns:
-    """What stands still, by feature, how many panes each feature was looked at in and varied in, and what else is known of its past."""
+    """What stands still, by feature, and what is known of the past: float64[4, f] of panes, those in which it varied, and `recent`.
+
+    Earlier versions wrote the past by the names of features.
+    """
 
     runs: dict[str, Run] = field(default_factory=dict)
+    past: bytes = b""
     seen: dict[str, int] = field(default_factory=dict)
     varied: dict[str, int] = field(default_factory=dict)
     recent: dict[str, tuple[float, float]] = field(default_factory=dict)  # rows, and those beside the commonest cell
     over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last freeze that has ended
+    usual_over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last that was usual
+    spells: dict[str, list[Spell]] = field(default_factory=dict)  # runs that are over
 
 
 class Frozen(Operator[Sketch]):
@@ -100,12 +118,19 @@ class Frozen(Operator[Sketch]):
         self._varied: Ints = self._seen.copy()  # and those of them in which it varied
         self._recent: Floats = np.zeros((2, count))  # rows of late, and those beside the commonest cell of their pane
         self._over: dict[int, tuple[Nanos, Nanos]] = {}  # since when and until when it was frozen last
+        self._usual_over: dict[int, tuple[Nanos, Nanos]] = {}  # and stood still as usual
+        self._spells: dict[int, list[Spell]] = {}  # runs that are over and that the reference makes unlikely
         self._changed = self._moved = True  # runs; the incident
 
     def told(self, after: Nanos) -> dict[str, Nanos]:
         """What is frozen, or was after this, each with when it began to stand still."""
         over = {column: since for column, (since, end) in self._over.items() if end > after}
         return self._named(over | {column: run.since for column, run in self.runs.items() if run.told})
+
+    def usual(self, after: Nanos) -> dict[str, Nanos]:
+        """What stands still as it does at these hours, or did after this, each with when that began."""
+        over = {column: since for column, (since, end) in self._usual_over.items() if end > after}
+        return self._named(over | {column: run.since for column, run in self.runs.items() if run.is_usual})
 
     def awaited(self) -> dict[str, Nanos]:
         """What stands still and may yet be told of."""
@@ -137,13 +162,15 @@ class Frozen(Operator[Sketch]):
         return [*self.alert.told(episodes, WindowSpan(pane.start, pane.end, pane.sketch.rows))]
 
     def _take(self, pane: SealedPane[Sketch]) -> None:
-        usable, unvaried = pane.sketch.usable, pane.sketch.unvaried
-        varied = usable > 0
-        if unvaried is not None:
+        most, usable = cells_and_rows(pane.sketch)
+        unvaried, varied = pane.sketch.unvaried, usable > 0
+        if unvaried is None or not unvaried.columns.size:
+            unvaried = None
+        else:
             varied[unvaried.columns] = False
         for column in [column for column in self.runs if varied[column]]:
             self._end(column, pane.end)
-        self._count(varied, np.where(varied, usable, 0), np.where(varied, usable - commonest(pane.sketch), 0))
+        self._count(varied, usable, most)
         if unvaried is None:
             return
         stands = self._usual.several[unvaried.columns] & (usable[unvaried.columns] > 0)
@@ -151,13 +178,18 @@ class Frozen(Operator[Sketch]):
         for column, value in zip(columns, values, strict=True):
             self._stand(column, value, pane, int(usable[column]))
 
-    def _count(self, varied: Bools, rows: Ints, others: Ints) -> None:
+    def _count(self, varied: Bools, usable: Ints, most: Ints) -> None:
+        """Add a pane to the past of what varied in it. Each pane comes by here with all columns: a few additions, nothing more."""
         self._seen += varied
         self._varied += varied
-        old = self._seen >= REMEMBERED
-        self._seen[old] //= 2
-        self._varied[old] //= 2
-        self._recent = self._recent * (RECENT / (RECENT + rows)) + np.stack([rows, others])
+        if int(self._seen.max(initial=0)) >= REMEMBERED:
+            old = self._seen >= REMEMBERED
+            self._seen[old] //= 2
+            self._varied[old] //= 2
+        rows = usable * varied
+        self._recent *= RECENT / (RECENT + rows)
+        self._recent[0] += rows
+        self._recent[1] += (usable - most) * varied
 
     def _end(self, column: int, at: Nanos) -> None:
         """It varies again, or stands at another value: what it did is from now on among what it does.
@@ -165,10 +197,11 @@ class Frozen(Operator[Sketch]):
         The pane in which it does so may still be of both, so a freeze ends with that.
         """
         run = self.runs.pop(column)
-        if run.told:
-            self._over[column] = run.since, at
+        if run.told or run.is_usual:
+            (self._over if run.told else self._usual_over)[column] = run.since, at
         if run.told or self._is_unlikely(column, run):
-            self._seen[column] += run.panes
+            self._seen[column] += 0 if run.is_usual else run.panes
+            self._spells[column] = with_another(self._spells.get(column, ()), (run.end, run.end - run.since))
         self._recent[:, column] *= RECENT / (RECENT + run.rows)
         self._recent[0, column] += run.rows
 
@@ -178,11 +211,12 @@ class Frozen(Operator[Sketch]):
             self._end(column, pane.start)
             run = None
         if run is None:
-            run = self.runs[column] = Run(value, pane.start, pane.start)
+            usual = usual_at(self._spells.get(column, ()), pane.start)
+            run = self.runs[column] = Run(value, pane.start, pane.start, usual=usual)
         run.goes_on(pane.end, rows, self._usual.worth(column, rows, pane.sketch))
         if run.until is not None and pane.end > run.until:
             run.accepted, run.until = False, None
-        if not run.told and self._is_unlikely(column, run) and self._varies(column):
+        if not run.told and not run.is_usual and self._is_unlikely(column, run) and self._varies(column):
             run.told = run.worth >= self._needed(column, value)
 
     def _is_unlikely(self, column: int, run: Run) -> bool:
@@ -251,11 +285,13 @@ class Frozen(Operator[Sketch]):
 
     def _runs(self) -> Entry:
         names = self._reference.names
-        seen, varied = (dict(zip(names, each.tolist(), strict=True)) for each in (self._seen, self._varied))
-        recent = dict(zip(names, zip(*self._recent.tolist(), strict=True), strict=True))
+        past = np.vstack([self._seen, self._varied, self._recent]).astype("<f8").tobytes()
         runs = {names[column]: run for column, run in self.runs.items()}
-        over = {names[column]: span for column, span in self._over.items()}
-        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, seen, varied, recent, over)))
+        over, usual_over = (
+            {names[column]: span for column, span in each.items()} for each in (self._over, self._usual_over)
+        )
+        spells = {names[column]: each for column, each in self._spells.items()}
+        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, past, over=over, usual_over=usual_over, spells=spells)))
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the incident; what stood still, and at which value, where panes are those that they were."""
@@ -271,10 +307,15 @@ class Frozen(Operator[Sketch]):
     def _restore(self, saved: SavedRuns) -> None:
         places = {name: column for column, name in enumerate(self._reference.names)}
         self.runs = {places[name]: run for name, run in saved.runs.items()}
-        for name, column in places.items():
+        for name, column in places.items() if not saved.past else ():
             self._seen[column], self._varied[column] = saved.seen[name], saved.varied[name]
             self._recent[:, column] = saved.recent.get(name, (0.0, 0.0))
+        if saved.past:
+            past = np.frombuffer(saved.past, "<f8").reshape(4, -1)
+            self._seen[:], self._varied[:], self._recent[:] = past[0], past[1], past[2:]
         self._over = {places[name]: over for name, over in saved.over.items()}
+        self._usual_over = {places[name]: over for name, over in saved.usual_over.items()}
+        self._spells = {places[name]: spells for name, spells in saved.spells.items()}
 
 
 class UsualValues:
@@ -313,13 +354,20 @@ class UsualValues:
         return rows / max(1.0, shared, 0.0 if math.isnan(together) else together)
 
 
+def usual_at(spells: Sequence[Spell], begun: Nanos) -> Nanos:
+    """How long a run may be that begins here, by those that came at the same hours of the day, or of the week."""
+    nights = [spell for spell in spells if spell[1] < DAY]
+    weekends = [spell for spell in spells if spell[1] >= DAY]
+    return max(recurring(nights, begun, DAY), recurring(weekends, begun, WEEK))
+
+
 def rows_needed(share: float) -> float:
     """So many independent rows of what has this share that chance does not bring; inf where there is nothing else."""
     return math.log(CHANCE) / math.log(share) if share < 1 else math.inf
 
 
-def commonest(sketch: Sketch) -> Ints:
-    """The rows in the cell of each feature that has most of them, int64[f], those without a value left out."""
-    counts = sketch.counts.copy()
-    counts[sketch.layout.tails.index] = 0
-    return np.asarray(np.maximum.reduceat(counts, sketch.layout.offsets[:-1]))
+def cells_and_rows(sketch: Sketch) -> tuple[Ints, Ints]:
+    """The rows in the cell of each feature that has most of them, and its rows with a value, int64[f] each."""
+    bounds = sketch.layout.halves
+    most = np.maximum.reduceat(sketch.counts, bounds)[::2]
+    return np.asarray(most), sketch.usable

@@ -10,6 +10,7 @@ from monitor.alerting.budget import BY_CHARTS, BY_CONTRACT, BY_EFFECT, BY_SCHEMA
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec
+from monitor.series.service import rules_of
 from monitor.stream.events import SECOND, Nanos
 
 VOLUME = "volume"  # the detector that judges the number of rows
@@ -36,6 +37,7 @@ class Judging:
     learn_for: Nanos = 0  # of live traffic, after which a cold reference calibrates itself; 0: it does not
     estimate: EstimateSpec | None = None  # None: the reference has no labels
     contract: ContractSpec | None = None  # that events are held against
+    service_plan: BudgetSpec | None = None  # of how requests are served; None: the reference does not say
     model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
 
     @property
@@ -65,10 +67,16 @@ class Judging:
         """The budget's own rules; none without a budget."""
         if self.plan is None:
             return ()
-        by_charts = (BY_CHARTS, BY_SELF_CHECK, *self.contract_rules)
+        besides = self.contract_rules + self.service_rules
+        by_charts = (BY_CHARTS, BY_SELF_CHECK, *besides)
         if self.reference.calibration is not None:
             return by_charts
-        return (BY_EFFECT, *by_charts) if self.learns else (BY_EFFECT, *self.contract_rules)
+        return (BY_EFFECT, *by_charts) if self.learns else (BY_EFFECT, *besides)
+
+    @property
+    def service_rules(self) -> tuple[AlertRule, ...]:
+        """The rules of how requests are served, where the reference says so and there is a budget."""
+        return () if self.service_plan is None else rules_of(self.reference.service)
 
     @property
     def contract_rules(self) -> tuple[AlertRule, ...]:
@@ -88,7 +96,7 @@ class Judging:
     @property
     def first_rules(self) -> tuple[AlertRule, ...]:
         """All rules as long as nothing is learnt: then the budget's are those of effect sizes."""
-        first = *self.rules, BY_EFFECT, *self.contract_rules, *self.schema_rules, *BY_STREAM
+        first = *self.rules, BY_EFFECT, *self.contract_rules, *self.schema_rules, *self.service_rules, *BY_STREAM
         return first if self.learns else self.all_rules
 
     @property

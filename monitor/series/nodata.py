@@ -4,13 +4,18 @@ Empty windows are not judged, so a model that nobody asks any more has no verdic
 it on; where every partition is at its end and idle, it goes on as processing time does. What is too long:
 
 - three windows and the lateness, and 20 times the mean distance of rows, where the reference knows their rate;
-- half as long again as the second longest pause of the last 28 days: nights are its own once they have come twice, one outage is not;
+- what panes that come at random leave out but once in a million pauses, unless they come by the clock (`Comings`);
+- half as long again as the second longest pause of the last 28 days: nights are its own once they have come twice, one outage is not; nor
+  is a pause that lasts longer than what came before it, as between the runs of a job, once it has come;
 - at these hours of the week, half as long again as a pause of the same hours that has come once: a weekend;
 - as long as it has been watched for less than a week, three days, which a weekend is not. Six hours and two windows where the reference
   has a week of windows of its own, and half as long again as all that these leave out.
+
+A pause that is longer than all that is known of the model is a warning. While leaders are silent nobody's pause goes on:
+`reachability` tells of that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,7 +25,7 @@ from detectors.charts import IncidentKind
 from monitor.alerting.alerts import Span
 from monitor.alerting.budget import BY_NO_DATA
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import NO_DATA_RULE
+from monitor.alerting.rules import NO_DATA_RULE, Severity
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.evidence import integers
@@ -28,46 +33,59 @@ from monitor.series.incident import IncidentAlert, incident_row, restore_row
 from monitor.series.judging import Judging
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.stream.events import DAY, HOUR, SECOND, Nanos, SeriesKey
+from monitor.series.spells import LONGER, WEEK, Comings, Spell, own, recurring, with_another
+from monitor.stream.events import DAY, HOUR, SECOND, Nanos, Partition, SeriesKey
 from monitor.stream.windows import SealedPane, WindowSpec
 
 EVENTS = "__events__"  # what the incident is of
 PAUSES = "pauses"  # kind of the row of what is its own
-KEPT, MONTH, WEEK = 8, 28 * DAY, 7 * DAY  # pauses kept, and for how long they count
 UNWATCHED, WEEKEND = 6 * HOUR, 3 * DAY
 MEAN_DISTANCES = 20  # of independent arrivals, one pause in e²⁰ is longer
-LONGER = 1.5  # times its own pause
+UNANSWERED = 8  # times of silent leaders that are kept
 
 
 @dataclass(slots=True)
 class Pauses:
-    """When its panes began and last ended, and its longest pauses with their ends."""
+    """When its panes began and last ended, its longest pauses, how panes come; and when leaders were silent, from and until, the last at the end."""
 
     begun: Nanos | None = None
     last: Nanos | None = None
-    longest: list[tuple[Nanos, Nanos]] = field(default_factory=list)
+    longest: list[Spell] = field(default_factory=list)
+    comings: Comings = field(default_factory=Comings)
+    unanswered: list[tuple[Nanos, Nanos]] = field(default_factory=list)
+    silent: bool = False
 
-    def take(self, start: Nanos, end: Nanos) -> None:
-        """Take a pane that begins here, and the pause before it."""
-        if self.last is not None and start > self.last:
-            recent = [pause for pause in self.longest if start - pause[0] < MONTH]
-            self.longest = sorted([*recent, (start, start - self.last)], key=lambda pause: -pause[1])[:KEPT]
+    def take(self, start: Nanos, end: Nanos, limit: Nanos) -> None:
+        """Take a pane that begins here, and the pause before it: of one that pages no more than its limit is how panes come."""
+        pause = 0 if self.last is None else self.length(self.last, start)
+        most = min(pause, limit) if self.last is not None and self.watched(self.last) >= limit else pause
+        if pause > 0:
+            self.longest = with_another(self.longest, (start, pause))
+        self.comings.take(start, most / (end - start), end - start)
         self.begun, self.last = start if self.begun is None else self.begun, end
 
-    def own(self, at: Nanos) -> Nanos:
-        """The pause that it has made twice."""
-        lengths = sorted((length for end, length in self.longest if at - end < MONTH), reverse=True)
-        return lengths[1] if len(lengths) > 1 else 0
+    def hear(self, silent: Nanos | None, now: Nanos) -> None:
+        """Take since when leaders are silent, None: they are not."""
+        since = silent if silent is not None else now
+        if self.unanswered and (self.silent or since <= self.unanswered[-1][1]):
+            since = min(since, self.unanswered.pop()[0])
+        if self.silent or silent is not None:
+            self.unanswered = [*self.unanswered, (since, now)][-UNANSWERED:]
+        self.silent = silent is not None
 
-    def of_the_week(self, last: Nanos) -> Nanos:
-        """How long one may be that begins here, by those that came at the same hours of the weeks before."""
-        most = 0
-        for end, length in self.longest:
-            again = end + -(-(last - end) // WEEK) * WEEK  # when it would end next
-            begins_here = again - length <= last + (LONGER - 1) * length
-            if begins_here and again - end <= MONTH:
-                most = max(most, again - last + round((LONGER - 1) * length))
-        return most
+    def length(self, since: Nanos, until: Nanos) -> Nanos:
+        """How long a pause is, without the time in which leaders were silent."""
+        unanswered = (min(end, until) - max(begin, since) for begin, end in self.unanswered)
+        return until - since - sum(each for each in unanswered if each > 0)
+
+    def own(self, last: Nanos) -> Nanos:
+        """The pause that is its own here, and half as long again."""
+        begun = last if self.begun is None else self.begun
+        return max(round(LONGER * own(self.longest, begun, last)), recurring(self.longest, last, WEEK))
+
+    def watched(self, last: Nanos) -> Nanos:
+        """For how long it is known."""
+        return 0 if self.begun is None else last - self.begun
 
 
 class NoData(Operator[Sketch]):
@@ -83,6 +101,7 @@ class NoData(Operator[Sketch]):
         )
         self.pauses = Pauses()
         rate = reference.rows_per_second
+        self._pane = windows.slide
         self._least = max(
             3 * windows.length + windows.lateness, 0 if not rate else round(MEAN_DISTANCES * SECOND / rate)
         )
@@ -91,28 +110,34 @@ class NoData(Operator[Sketch]):
 
     def limit(self, last: Nanos) -> Nanos:
         """How long it may be without an event after this one."""
-        pauses = self.pauses
-        watched = pauses.begun is not None and last - pauses.begun >= WEEK
-        own = max(round(LONGER * pauses.own(last)), pauses.of_the_week(last))
-        return max(self._least if watched else self._unwatched, own)
+        pauses, pane = self.pauses, self._pane
+        usual = self._least if pauses.watched(last) >= WEEK else self._unwatched
+        return max(usual, pauses.own(last), round(pauses.comings.by_chance(pane) * pane))
+
+    def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+        """Take the partitions whose leaders are silent: nobody hears of anybody's events."""
+        if silent or self.pauses.silent:
+            self.pauses.hear(min(silent.values(), default=None), now)
+            self._changed = True
+        return []
 
     def on_time(self, clock: Nanos, newest: Nanos | None) -> list[Fact]:
         """Take how far time has come, and the end of the newest pane, sealed or not."""
         last = self.pauses.last if newest is None else max(newest, self.pauses.last or newest)
-        if last is None or self.alert.incident.state.alerts or clock - last <= (limit := self.limit(last)):
+        if last is None or self.alert.incident.state.alerts:
             return []
-        return self._open(last, limit)
+        limit = self.limit(last)
+        return self._open(last, limit) if self.pauses.length(last, clock) > limit else []
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane: there are events again. A pause that nobody has looked at meanwhile is told all the same."""
         last, facts = self.pauses.last, list[Fact]()
-        opened = bool(self.alert.incident.state.alerts)
-        if last is not None and not opened and pane.start - last > (limit := self.limit(last)):
+        limit = 0 if last is None or pane.start == last else self.limit(last)
+        if last is not None and self.pauses.length(last, pane.start) > limit and not self.alert.incident.state.alerts:
             facts += self._open(last, limit)
-            opened = True
-        if opened:
+        if self.alert.incident.state.alerts:
             facts += self._follow([], Span(pane.start, pane.end), pane.sketch.rows)
-        self.pauses.take(pane.start, pane.end)
+        self.pauses.take(pane.start, pane.end, limit)
         self._changed = True
         return facts
 
@@ -126,7 +151,7 @@ class NoData(Operator[Sketch]):
             rows=0,
             chart=NO_DATA_RULE,
             since=last,
-            severity=BY_NO_DATA.severity,
+            severity=BY_NO_DATA.severity if self.pauses.watched(last) >= limit else Severity.WARNING,
             counts=integers(last // SECOND, limit // SECOND),
         )
         return self._follow([found], Span(last, last + limit), 0)

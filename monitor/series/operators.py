@@ -33,6 +33,9 @@ class Elsewhere(Protocol):
     def told(self, after: Nanos) -> Mapping[str, Nanos]:
         """Those of which it is told now, or was after this."""
 
+    def usual(self, after: Nanos) -> Mapping[str, Nanos]:
+        """Those that are now, or were after this, as they are at these hours: nobody tells of them."""
+
     def awaited(self) -> Mapping[str, Nanos]:
         """Those of which it may yet be told."""
 
@@ -41,6 +44,11 @@ class Nothing:
     """None of them."""
 
     def told(self, after: Nanos) -> Mapping[str, Nanos]:
+        """None."""
+        del after
+        return {}
+
+    def usual(self, after: Nanos) -> Mapping[str, Nanos]:
         """None."""
         del after
         return {}
@@ -63,6 +71,10 @@ class Both:
     def told(self, after: Nanos) -> Mapping[str, Nanos]:
         """Those of which either tells."""
         return {**self.one.told(after), **self.other.told(after)}
+
+    def usual(self, after: Nanos) -> Mapping[str, Nanos]:
+        """Those that are as usual by either."""
+        return {**self.one.usual(after), **self.other.usual(after)}
 
     def awaited(self) -> Mapping[str, Nanos]:
         """Those of which either may yet tell."""

@@ -130,6 +130,11 @@ class SchemaWatch(Operator[Sketch]):
         over = {name: since for name, (since, end) in self._held.over.items() if end > after}
         return over | {name: since for name, since in told.items() if name in self.alert.state.alerts}
 
+    def usual(self, after: Nanos) -> Mapping[str, Nanos]:
+        """None: a schema has no hours."""
+        del after
+        return {}
+
     def awaited(self) -> Mapping[str, Nanos]:
         """The columns that it is about to tell of."""
         runs = (run for of in self._held.runs.values() for run in of.items())

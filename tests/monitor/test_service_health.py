@@ -84,6 +84,34 @@ def test_a_frozen_prediction_in_a_record_is_told_as_frozen_once(home: Path, caps
     capsys.readouterr()
 
 
+def test_requests_that_slow_down_in_a_record_are_told_against_a_reference_of_events(home: Path, capsys: Output) -> None:
+    """All is said by events: what is usual, that it lasts no longer, and who is told."""
+    config, usual, record = (home / name for name in ("driftd.yaml", "usual.jsonl", "events.jsonl"))
+    rng, quick = seeded(), events(24 * 5, range(0))
+    for event in quick:
+        event["meta"]["ms"] = 100 * float(np.exp(rng.normal(0, 0.4)))
+    slowed = [event | {"meta": event["meta"] | {"ms": 3 * event["meta"]["ms"]}} for event in quick]
+    usual.write_text("\n".join(map(json.dumps, quick)), encoding="utf-8")
+    record.write_text(
+        "\n".join(map(json.dumps, [*quick[: 30 * ROWS], *slowed[30 * ROWS : 60 * ROWS]])), encoding="utf-8"
+    )
+    assert (
+        main(["reference", "fit", "--config", str(config), "--input", str(usual), "--output", str(home / "r.json")])
+        == 0
+    )
+
+    given = ["backtest", "--config", str(config), "--input", str(record), "--json", str(home / "out.json")]
+    assert main(given) == 0
+    found = json.loads((home / "out.json").read_text(encoding="utf-8"))
+    told = [(each["kind"], [entry["feature"] for entry in each["features"]]) for each in found["incidents"]]
+    assert told == [("service", ["__latency__"])]
+    assert found["incidents"][0]["features"][0]["words"].startswith("p95 took ")
+    assert found["retrains"] == []
+    capsys.readouterr()
+    assert main(["check", "--offline", "--config", str(config)]) == 0
+    assert "service: p50 " in capsys.readouterr().out
+
+
 def test_metrics_and_the_model_say_how_requests_were_served(home: Path) -> None:
     configuration = load(load_settings(home / "driftd.yaml"), home)
     pipeline = Pipeline(configuration.specs, 10**9)

@@ -9,7 +9,9 @@ from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import (
     BUDGET_RULE,
     CONTRACT_RULE,
+    ERRORS_RULE,
     FROZEN_RULE,
+    LATENCY_RULE,
     LATENESS_RULE,
     NO_DATA_RULE,
     REACHABILITY_RULE,
@@ -139,6 +141,8 @@ ADVICE = {
 STREAM_ADVICE = {
     LATENESS_RULE: "Raise lateness to how late events come, or idle_after; see which producer writes late.",
     NO_DATA_RULE: "See whether the model is still asked, and whether its producer writes to the topic: no window is judged meanwhile.",
+    LATENCY_RULE: "See what the service waits for, and whether another version of it was released: requests take longer than in the reference. The model itself need not be trained.",
+    ERRORS_RULE: "See what the requests that fail have in common; what failed brings no prediction, or a default. The model itself need not be trained.",
     FROZEN_RULE: "Look at what gives this value: a cache, a feed or a default that is stuck. The drift of what is frozen is not told beside it; nothing is to be trained for it.",
     CONTRACT_RULE: "See which producer writes what the contract forbids; driftd contract check tells it of a file. If it was meant, edit the contract.",
     SCHEMA_RULE: "See which producer was released at the offset named: the model gets columns that it was not made for. If it was meant, edit the contract and restart.",

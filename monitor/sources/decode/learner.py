@@ -7,12 +7,13 @@ then on.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
+from detectors.sketches.served import Served
 from monitor.facts import EventsCounted, EventsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
@@ -28,6 +29,8 @@ JOINED = 32_768  # rows of a piece, where polls bring fewer
 MISSING = -1  # code; a category that is no code's is -2 and below
 REBUILT_FROM = 64  # texts read again in one batch: the decoder that knows them is worth making
 
+Number = TypeVar("Number", bound=np.generic)
+
 
 @dataclass(frozen=True, slots=True)
 class EventColumns:
@@ -36,7 +39,7 @@ class EventColumns:
     A code below MISSING is a text of `others[feature]`: -2 the first.
     `narrow` is the type of those numbers that a table holds in less precision: a reference is of what they are written as.
     `groups` uint64[n] are hashes of what rows belong to, 0 where one belongs to nothing; None where the mapping names none.
-    `ids` uint64[n, 2] are hashes of the rows' ids, 0 where one has none; None where nothing is joined.
+    `ids` uint64[n, 2] are hashes of the rows' ids, 0 where one has none; None where nothing is joined. `served` says how requests were.
     """
 
     times: NDArray[np.int64]
@@ -46,13 +49,17 @@ class EventColumns:
     narrow: Mapping[str, np.dtype[Any]] = field(default_factory=dict)
     groups: NDArray[np.uint64] | None = None
     ids: NDArray[np.uint64] | None = None
+    served: Served | None = None
 
     def where(self, which: NDArray[np.bool_]) -> "EventColumns":
         """Some rows."""
         numbers = {name: column[which] for name, column in self.numbers.items()}
         codes = {name: column[which] for name, column in self.codes.items()}
         groups, ids = (None if held is None else held[which] for held in (self.groups, self.ids))
-        return replace(self, times=self.times[which], numbers=numbers, codes=codes, groups=groups, ids=ids)
+        served = None if self.served is None else self.served[which]
+        return replace(
+            self, times=self.times[which], numbers=numbers, codes=codes, groups=groups, ids=ids, served=served
+        )
 
     def continues(self, other: "EventColumns") -> bool:
         """Whether another's rows can stand below these: of the same columns, and no text that is known to one of them alone."""
@@ -62,6 +69,7 @@ class EventColumns:
             and self.narrow == other.narrow
             and (self.groups is None) is (other.groups is None)
             and (self.ids is None) is (other.ids is None)
+            and (self.served is None) is (other.served is None)
             and not any(self.others.values())
             and not any(other.others.values())
         )
@@ -103,10 +111,11 @@ def _below_each_other(held: Sequence[EventColumns]) -> EventColumns:
         codes={name: np.concatenate([each.codes[name] for each in held]) for name in first.codes},
         groups=_stacked([each.groups for each in held]),
         ids=_stacked([each.ids for each in held]),
+        served=_stacked([each.served for each in held]),
     )
 
 
-def _stacked(parts: Sequence[NDArray[np.uint64] | None]) -> NDArray[np.uint64] | None:
+def _stacked(parts: Sequence[NDArray[Number] | None]) -> NDArray[Number] | None:
     there = [part for part in parts if part is not None]
     return np.concatenate(there) if there else None
 
@@ -142,7 +151,7 @@ class LearningDecoder(TopicDecoder):
         """Make the decoder for the features known by now."""
         layouts = {key: self.finder.layout if key == self._ours else NO_COLUMNS for key in self._keys}
         series = [
-            SeriesFields(key, layout, fields, self._joins if key == self._ours else None)
+            SeriesFields(key, layout, fields, self._joins if key == self._ours else None, served=key == self._ours)
             for key, layout in layouts.items()
         ]
         TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form)
@@ -164,7 +173,7 @@ class LearningDecoder(TopicDecoder):
         self.build_anew()
         self._narrow = {
             name: column.dtype
-            for name, path in self.series[self._ours].numeric
+            for name, path in self.series[self._ours].of_features[0]
             if isinstance(column := rows.column(path), np.ndarray) and column.dtype in (np.float32, np.float16)
         }
         return self._counted(super().decode_rows(rows, partition))
@@ -214,14 +223,15 @@ class LearningDecoder(TopicDecoder):
         return super()._batch(rows, offsets)
 
     def _columns(self, rows: SeriesRows) -> EventColumns:
-        numbers = {name: rows.numeric[:, at] for at, (name, _) in enumerate(rows.series.numeric) if name != NOTHING}
+        numeric, categorical = rows.series.of_features
+        numbers = {name: rows.numeric[:, at] for at, (name, _) in enumerate(numeric) if name != NOTHING}
         codes, others = {}, {}
-        for at, (name, path) in enumerate(rows.series.categorical):
+        for at, (name, path) in enumerate(categorical):
             codes[name], others[name], count = self._codes(rows, at, path)
             if count >= REBUILT_FROM:
                 self.finder.learn(name, others[name])
         ids = None if rows.ids is None or rows.more is None else np.column_stack([rows.ids, rows.more])
-        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups, ids)
+        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups, ids, rows.served)
 
     def _codes(self, rows: SeriesRows, column: int, path: Path) -> tuple[NDArray[np.int32], list[str], int]:
         """The codes of a column, the texts that have none, and how many rows were read again for them."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from detectors import Layout, canonical
-from detectors.spellings import TRUTH, coded
+from detectors.reference.service import ERROR, LATENCY, NO_FAILURES
+from detectors.spellings import coded
 from monitor.sources.formats.values import UNITS, Rejected, category, version_text
 from monitor.stream.events import ANY_VERSION, SECOND, Nanos, SeriesKey
 
@@ -17,9 +18,7 @@ Path = tuple[str, ...]
 
 PREDICTION = "__prediction__"
 LABELLED = "__label__"  # what came true, where it stands among the columns of a series
-LATENCY, ERROR = "__latency__", "__error__"  # of the request that was answered with the prediction
 FINE, FAILED = 0, 1  # codes of errors
-NO_FAILURES = 100, 500  # the first status of a protocol such as HTTP, and the first that is a failure of the server
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +132,7 @@ class ErrorTable(CategoryTable):
 
     def __init__(self, fine: Iterable[str] = ()) -> None:
         super().__init__([])
-        nothing = ("", "0", *(word for word, flag in TRUTH.items() if flag == "0"))
-        self.update(dict.fromkeys((*nothing, *map(str, range(*NO_FAILURES)), *fine), FINE))
+        self.update(dict.fromkeys((*NO_FAILURES, *fine), FINE))
         self.unseen, self.missing = FAILED, FAILED + 1
         self[None] = self.missing
 
@@ -234,6 +232,11 @@ class SeriesFields:
             self.error = len(self.categorical)
             self.categorical.append((ERROR, self.fields.error))
             self.tables.append(ErrorTable(self.fields.fine))
+
+    @property
+    def of_features(self) -> tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Path]]]:
+        """The columns of the reference alone, numbers and categories, by name and path."""
+        return self.numeric[: self.own[0]], self.categorical[: self.own[1]]
 
     @property
     def serves(self) -> bool:

@@ -439,3 +439,75 @@ def test_a_topic_that_is_not_there_ends_it_with_the_cause(tmp_path: Path, capsys
     config = write(tmp_path, kafka={"bootstrap_servers": broker.bootstrap})
 
     assert "there is no topic predictions" in refused(capsys, "--config", config, "--kafka")
+
+
+def timed(count: int = 4000) -> list[dict[str, Any]]:
+    """Events that say what they took and what came of it."""
+    rng = seeded()
+    return [
+        row
+        | {"meta": {"ms": round(float(100 * np.exp(rng.normal(0, 0.4))), 3), "status": 503 if at % 40 == 0 else 200}}
+        for at, row in enumerate(events(count))
+    ]
+
+
+def test_how_requests_were_served_is_learnt_from_events_as_from_a_table(tmp_path: Path, capsys: Output) -> None:
+    rows = timed()
+    fields = {"prediction": "output.score", "latency": {"path": "meta.ms", "unit": "ms"}, "error": "meta.status"}
+    config = write(tmp_path, topics=[{"name": "predictions", "fields": fields}])
+    of_events = fitted(config, "--input", lines(tmp_path, rows), "--window", "1m")
+    said = capsys.readouterr().out
+    assert "service: p50 " in said
+    assert "errors 2.5 %; calibrated by" in said
+
+    flat_rows = [{"at": row["ts"], "age": row["features"]["age"], **row["meta"]} for row in rows]
+    table, output = lines(tmp_path, flat_rows, "table.jsonl"), tmp_path / "t.json"
+    given = ["reference", "fit", "--input", str(table), "--output", str(output), "--timestamp", "at", "--window", "1m"]
+    assert main([*given, "--latency", "ms", "--latency-unit", "ms", "--error", "status"]) == 0
+    of_table = Reference.load(output)
+
+    assert of_table.names == ("age",)
+    assert of_events.service is not None
+    assert of_table.service is not None
+    assert of_events.service.content() == of_table.service.content()
+    capsys.readouterr()
+    assert main(["reference", "show", str(output), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["service"]
+    assert (shown["timed"], shown["told"], shown["error_rate"]) == (4000, 4000, 0.025)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--latency", "ms"],
+            "--latency ms: is a column of a table; with --config it is topics[].fields that names the path",
+        ),
+        (["--error", "status"], "--error status: is a column of a table"),
+    ],
+)
+def test_columns_of_requests_are_none_of_events(
+    tmp_path: Path, capsys: Output, options: list[str], message: str
+) -> None:
+    config = write(tmp_path)
+    said = refused(
+        capsys, "--config", config, "--input", lines(tmp_path, events(10)), "--output", tmp_path / "r.json", *options
+    )
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--latency-unit", "ms"], "--latency-unit needs --latency"),
+        (["--latency", "took"], "--latency: "),
+        (["--latency", "ms", "--error", "ms"], "--error: ms is the --latency"),
+        (["--latency", "at", "--timestamp", "at"], "--latency: at is the --timestamp"),
+    ],
+)
+def test_mistakes_about_columns_of_requests_are_one_line(
+    tmp_path: Path, capsys: Output, options: list[str], message: str
+) -> None:
+    table = lines(tmp_path, [{"at": NOON_MS + at, "age": 1.0 * at, "ms": 5.0} for at in range(10)], "t.jsonl")
+    said = refused(capsys, "--input", table, "--output", tmp_path / "r.json", *options)
+    assert message in said

@@ -1,9 +1,11 @@
 """What is frozen is told as frozen, once, and not as drift beside it; it ends when it varies again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from monitor.explain.explainer import Explainer
 from monitor.explain.words import summary
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.pipeline import Pipeline
+from monitor.series.frozen import SavedRuns
 from monitor.stream.events import EventBatch
 from tests.build import KEY, MIDNIGHT, feed, make_pipeline, of, restored
 from tests.charted import WINDOW, fitted, seeded
@@ -332,3 +335,46 @@ def test_neither_a_restart_nor_the_order_of_events_changes_anything(batches: int
     expected = run(restarts=False)
     assert [fact.rule for fact in expected] == [FROZEN_RULE] * 3
     assert run(restarts=True) == expected
+
+
+def test_the_past_that_an_earlier_version_wrote_by_names_goes_on() -> None:
+    traffic, after = Traffic(cold()), Traffic(cold())
+    traffic.panes(40)
+    saved = {record.kind: record for record in traffic.pipeline.snapshot()}["runs"]
+    assert saved.payload is not None
+    held = msgspec.json.decode(saved.payload, type=SavedRuns)
+    seen, varied, rows, others = np.frombuffer(held.past, "<f8").reshape(4, -1)
+    by_name = [dict(zip(cold().names, each.tolist(), strict=True)) for each in (seen.astype(int), varied.astype(int))]
+    recent = dict(zip(cold().names, zip(rows.tolist(), others.tolist(), strict=True), strict=True))
+    older = msgspec.json.encode({"runs": {}, "seen": by_name[0], "varied": by_name[1], "recent": recent})
+    records = traffic.pipeline.snapshot()
+    after.pipeline.restore([replace(each, payload=older) if each.kind == "runs" else each for each in records], now=0)
+    after.number = traffic.number
+
+    assert [names(fact) for fact in changes(after.panes(3, age=40.0)) if fact.opened] == [["age"]]
+
+
+@pytest.mark.parametrize(("reference", "column"), [(cold, "__prediction__"), (learnt, "age")])
+def test_what_is_one_value_for_some_hours_each_night_is_told_once_at_most(
+    reference: Callable[[], Reference], column: str
+) -> None:
+    """Neither as frozen nor as drift."""
+    traffic, found = Traffic(reference(), rows=60), list[list[Fact]]()
+    for _ in range(5):
+        night = traffic.panes(30, **{column: 0.25})
+        found.append([*night, *traffic.panes(258)])
+    assert [[fact.rule for fact in of(each, AlertChanged)] for each in found[1:]] == [[]] * 4
+    assert len(of(found[0], AlertChanged)) <= 2
+
+
+def test_what_stands_still_each_weekend_is_told_once_at_most_and_a_freeze_on_a_working_day_is_told() -> None:
+    traffic, found = Traffic(cold(), rows=20), list[list[Fact]]()
+    traffic.panes(288)
+    for _ in range(2):
+        found.append([*traffic.panes(2 * 288, age=40.0), *traffic.panes(5 * 288)])
+    assert len([fact for fact in changes(found[0]) if fact.opened]) <= 1
+    assert changes(found[1]) == []
+
+    traffic.panes(2 * 288, age=40.0)
+    traffic.panes(288 + 100)
+    assert [names(fact) for fact in changes(traffic.panes(60, age=40.0)) if fact.opened] == [["age"]]

@@ -1,19 +1,23 @@
 """A model that gets no events for longer than is its own is an incident, by event time, or as time goes on where all is read."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
-from detectors import Reference
-from monitor.alerting.rules import NO_DATA_RULE
+from detectors import Reference, Sketch
+from monitor.alerting.rules import NO_DATA_RULE, Severity
 from monitor.explain.explainer import Explainer
 from monitor.explain.words import summary
 from monitor.facts import AlertChanged, Fact, RetrainDecided
 from monitor.pipeline import Pipeline
-from monitor.stream.events import MicroBatch
+from monitor.stream.events import MicroBatch, Nanos
+from monitor.stream.windows import SealedPane
 from tests.build import (
     DAY,
     HOUR,
     KEY,
+    MIDNIGHT,
     MINUTE,
     OTHER_KEY,
     P0,
@@ -183,3 +187,92 @@ def test_a_model_that_never_had_an_event_is_waited_for(restarts: bool) -> None:
         restored(pipeline, fresh)
         facts += minutes(fresh, range(2 * 24 * 60, 3 * 24 * 60, STEP), both=False)
     assert [fact for fact in changes(facts) if fact.key == KEY] == []
+
+
+def followed(panes: Iterable[int], until: int, *, step: Nanos = STEP * MINUTE) -> list[AlertChanged]:
+    """What is told of a model that has events in these panes alone, and of which time goes on until another one."""
+    pipeline = make_pipeline(make_spec(length=step))
+    operator = pipeline.series[KEY].features.operator(NO_DATA_RULE)
+    row, facts, before = Sketch.empty(REFERENCE.layout), list[Fact](), -1
+    row.update(*REFERENCE.encode({"age": [40.0], "plan": ["free"]}))
+    for number in [*sorted(set(panes)), until]:
+        if before >= 0:
+            last = MIDNIGHT + (before + 1) * step
+            for clock in range(last, MIDNIGHT + number * step + 1, max(HOUR, step)):
+                facts += operator.on_time(clock, last)
+        if number < until:
+            facts += operator.on_pane(SealedPane(MIDNIGHT + number * step, MIDNIGHT + (number + 1) * step, row))
+        before = number
+    return changes(facts)
+
+
+@pytest.mark.parametrize("per_day", [1, 5, 20])
+def test_a_model_of_few_events_at_random_has_long_pauses_and_is_told_of_when_they_are_longer(per_day: int) -> None:
+    days, rng = 200, seeded()
+    panes = np.unique(rng.integers(0, days * 48, rng.poisson(per_day * days)))
+    told = followed(panes.tolist(), days * 48)
+    assert [fact for fact in told if fact.opened and fact.severity is Severity.CRITICAL] == []
+    assert len(told) <= 2
+
+    told = followed(panes.tolist(), (days + 40 // per_day + 5) * 48)
+    assert told[-1].opened
+
+
+def job(every: int, *, runs: int, panes: int = 4) -> list[int]:
+    """The panes of a job that works for a few of them, every so many days."""
+    return [number * every * 48 + pane for number in range(runs) for pane in range(panes)]
+
+
+@pytest.mark.parametrize(("every", "panes"), [(7, 1), (7, 4), (30, 1), (30, 4), (30, 48)])
+def test_a_job_is_a_warning_until_its_own_pause_has_come_and_pages_when_it_stays_away(every: int, panes: int) -> None:
+    facts = followed(job(every, runs=8, panes=panes), 8 * every * 48)
+    assert [(fact.opened, fact.severity.value) for fact in facts] == [(True, "warning"), (False, "warning")]
+
+    (*_, told) = followed(job(every, runs=8, panes=panes), 11 * every * 48)
+    assert (told.opened, told.severity.value) == (True, "critical")
+
+
+def test_a_job_of_working_days_pages_when_it_stays_away_for_twice_a_weekend() -> None:
+    days = [day * 48 for day in range(60) if day % 7 in range(1, 6)]
+    assert [fact for fact in followed(days, 61 * 48) if fact.severity is Severity.CRITICAL] == []
+    (*_, told) = followed(days, 67 * 48)
+    assert (told.opened, told.severity.value) == (True, "critical")
+
+
+def test_while_leaders_are_silent_nobodys_pause_goes_on() -> None:
+    """`reachability` tells of it, once for every model that there is."""
+    pipeline, away = two(), 5 * DAY
+    minutes(pipeline, range(0, WEEK + 60, STEP))
+    began = at(WEEK + 60)
+    feed(pipeline, make_batch([began]), make_batch([began], key=OTHER_KEY), now=began)
+    idle(pipeline, began + HOUR)
+    told = changes(pipeline.rest(began + HOUR))
+    for hour in range(1, away // HOUR):
+        now = began + hour * HOUR
+        pipeline.silence({P0: began + HOUR}, now)
+        told += changes(pipeline.rest(now))
+    assert told == []
+
+    pipeline.silence({}, began + away)
+    back = WEEK + 60 + away // MINUTE
+    fresh = two()
+    restored(pipeline, fresh)
+    assert changes(minutes(fresh, range(back, back + 240, STEP))) == []
+    gone = changes(minutes(fresh, range(back + 240, back + 480, STEP), both=False))
+    assert [fact.opened for fact in gone] == [True]  # and what was missed is no pause of its own
+
+
+def test_a_machine_that_slept_has_heard_of_no_pause() -> None:
+    pipeline = two()
+    minutes(pipeline, range(0, WEEK + 60, STEP))
+    began = at(WEEK + 60)
+    feed(pipeline, make_batch([began]), make_batch([began], key=OTHER_KEY), now=began)
+    idle(pipeline, began + MINUTE)
+    woken = began + 3 * DAY
+    pipeline.ingest(MicroBatch(unconfirmed=frozenset({P0})), woken)
+    pipeline.ingest(MicroBatch(confirmed={P0: woken + MINUTE}), woken + MINUTE)
+    pipeline.advance()
+
+    assert changes(pipeline.rest(woken + MINUTE)) == []
+    idle(pipeline, woken + 3 * HOUR)
+    assert len(changes(pipeline.rest(woken + 3 * HOUR))) == 2
