@@ -45,13 +45,19 @@ BACKTEST_MD = Path(__file__).parents[3] / "docs" / "backtest.md"
 def home(tmp_path: Path) -> Path:
     """A reference of two weeks and a configuration with windows of an hour."""
     print(f"seed {SEED}")
-    rng = np.random.default_rng(SEED)
-    hours = 24 * 14
-    columns = {"age": rng.normal(40, 10, hours * ROWS), "plan": rng.choice(["free", "pro"], hours * ROWS)}
-    times = (np.arange(hours * ROWS) * (HOUR // ROWS) + ms(BEGIN) - 30 * 24 * HOUR) * 1_000_000
-    Reference.fit(columns, timestamps=times, window_ns=HOUR * 1_000_000).save(tmp_path / "r.json")
+    fit(tmp_path)
     configure(tmp_path)
     return tmp_path
+
+
+def fit(home: Path, **more: Any) -> None:
+    rng = np.random.default_rng(SEED)
+    rows = 24 * 14 * ROWS
+    columns = {"age": rng.normal(40, 10, rows), "plan": rng.choice(["free", "pro"], rows)}
+    if more:
+        columns |= {"score": rng.random(rows), "true": rng.integers(0, 2, rows)}
+    times = (np.arange(rows) * (HOUR // ROWS) + ms(BEGIN) - 30 * 24 * HOUR) * 1_000_000
+    Reference.fit(columns, timestamps=times, window_ns=HOUR * 1_000_000, **more).save(home / "r.json")
 
 
 def configure(home: Path, *, alerting: dict[str, Any] | None = None, models: Events | None = None) -> None:
@@ -243,6 +249,7 @@ def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: 
     (home / "c.yaml").write_text(yaml.safe_dump(contract))
     settings["models"][0]["contract"] = "c.yaml"
     (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    fit(home, prediction="score", label="true")
     labelled = [each | {"id": str(n), "prediction": 0.9, "label": n % 2} for n, each in enumerate(events(96))]
     backtest(written(home, labelled), "--inject", *twice)
     found = json.loads((home / "out.json").read_bytes())
