@@ -18,7 +18,8 @@ class MetricEvidence:
     """A metric since it began to be wrong: its value over `windows` windows with its interval, and the bound that it breaks.
 
     `by`: what has fired, the first in front; `usual`: its value in the reference, where that is known; `coverage`: share of the
-    predictions of the last window with a label; `expected`: what was to be expected of the same predictions, where the difference fires.
+    predictions of the last window with a label; `expected`: what was to be expected of the same predictions, where the difference fires;
+    `estimated`: what the reference's labels let expect of the last window's predictions, where they cover them.
     """
 
     metric: str
@@ -32,6 +33,7 @@ class MetricEvidence:
     coverage: float
     usual: float | None = None
     expected: float | None = None
+    estimated: float | None = None
 
 
 def metric_feature(metric: str) -> str:

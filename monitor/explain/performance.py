@@ -17,8 +17,8 @@ def explain_metric(metric: MetricEvidence) -> str:
     >>> judged = dict(metric="accuracy", value=0.8412, lower=0.8304, upper=0.8513, windows=3, coverage=0.71)
     >>> explain_metric(MetricEvidence(bound=0.9, at_least=True, by=(JudgedBy.THRESHOLD,), **judged))
     '0.84 (0.83 to 0.85) against at least 0.90, 71 % of labels in'
-    >>> explain_metric(MetricEvidence(bound=0.91, at_least=True, by=(JudgedBy.CHART, JudgedBy.BETS), usual=0.91, **judged))
-    '0.91 → 0.84 (0.83 to 0.85) by its chart and the e-detector, 71 % of labels in'
+    >>> explain_metric(MetricEvidence(bound=0.91, at_least=True, by=(JudgedBy.CHART, JudgedBy.BETS), usual=0.91, estimated=0.85, **judged))
+    '0.91 → 0.84 (0.83 to 0.85) by its chart and the e-detector, 71 % of labels in; estimated without labels 0.85'
     >>> explain_metric(MetricEvidence(bound=0.9, at_least=True, by=(JudgedBy.DIFFERENCE,), expected=0.91, **judged))
     '0.84 (0.83 to 0.85), 71 % of labels in; labels no longer follow predictions as in the reference: 0.91 was to be expected of these, concept drift'
     """
@@ -32,8 +32,10 @@ def explain_metric(metric: MetricEvidence) -> str:
     elif metric.by[0] is not JudgedBy.DIFFERENCE:
         usual = metric.bound if metric.usual is None else metric.usual
         held = f"{figure(usual, digits)} → {held}{by}"
-    drift = "" if metric.expected is None else _concept_drift(figure(metric.expected, digits))
-    return f"{held}, {share(metric.coverage)} of labels in{drift}"
+    held += f", {share(metric.coverage)} of labels in"
+    if metric.expected is not None:
+        return held + _concept_drift(figure(metric.expected, digits))
+    return held if metric.estimated is None else f"{held}; estimated without labels {figure(metric.estimated, digits)}"
 
 
 def _concept_drift(expected: str) -> str:

@@ -281,12 +281,21 @@ class PerformanceDecision:
 
     def _evidence(self, window: Judged) -> list[Evidence]:
         """The metrics that are wrong, the worst in front."""
-        found = [
-            _evidence_of([each for each in judges if each.alert.state in OPEN], window)
+        firing = [
+            [each for each in judges if each.alert.state in OPEN]
             for judges in self._active().values()
             if any(each.alert.state in OPEN for each in judges)
         ]
+        without_labels = self._estimated(window) if firing else {}
+        found = [_evidence_of(judges, window, without_labels.get(judges[0].spec.metric)) for judges in firing]
         return sorted(found, key=lambda each: (-each.excess, each.feature))
+
+    def _estimated(self, window: Judged) -> Mapping[str, float]:
+        """What the reference's labels let expect of a window's predictions, each metric where they cover them."""
+        if self.spec.expected is None:
+            return {}
+        metrics = self.spec.expected.estimator.estimate(window.counts).metrics
+        return {name: metric.value for name, metric in metrics.items() if isinstance(metric, Measured)}
 
     def current(self) -> list[AlertSeen]:
         """The incident, unless it is inactive."""
@@ -398,7 +407,7 @@ def _copied(counts: Any) -> Any:
     return copy
 
 
-def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
+def _evidence_of(firing: Sequence[Judge], window: Judged, estimated: float | None) -> Evidence:
     """What speaks for it that a metric is wrong: by the first of its judges that fires; which others do is said too."""
     first = firing[0]
     alike = [each for each in firing if _held_against(each)[1] is _held_against(first)[1]]
@@ -415,7 +424,7 @@ def _evidence_of(firing: Sequence[Judge], window: Judged) -> Evidence:
         effect=seen.value - first.where,
         severity=worst_severity(*(each.spec.severity or by_size(each) for each in firing)),
         grown=any(each.grown for each in firing),
-        measured=_measured_of(firing, seen, window.coverage),
+        measured=replace(_measured_of(firing, seen, window.coverage), estimated=estimated),
     )
 
 

@@ -210,7 +210,7 @@ def metric_item(metric: MetricEvidence) -> dict[str, Any]:
         "windows": metric.windows,
         "coverage": metric.coverage,
     }
-    more = {"reference": metric.usual, "expected": metric.expected}
+    more = {"reference": metric.usual, "expected": metric.expected, "estimated": metric.estimated}
     return item | {name: value for name, value in more.items() if value is not None}
 
 
