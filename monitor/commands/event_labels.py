@@ -20,11 +20,13 @@ from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import LabelsSettings, ModelSettings, PerformanceSettings, TopicSettings
 from monitor.sources.decode.finding import FeatureFinder
+from monitor.sources.decode.joining import INVALID, UNKNOWN
 from monitor.sources.decode.label_learner import LabelMeanings, LearningLabels
 from monitor.sources.decode.learner import EventColumns
 from monitor.sources.formats.base import only_rows
 from monitor.sources.formats.fields import LABELLED, PREDICTION
 from monitor.sources.tables.files import Pieces
+from monitor.stream.clocks import LatestTimes
 from monitor.stream.events import Nanos
 from monitor.stream.join import (
     INLINE,
@@ -129,12 +131,25 @@ class EventLabels:
         join = Join(self._spec)
         if self.inside:
             join.add(no_rows(PREDICTIONS), self._inside(events, finder, again()))
-        latest = int(events["time"].max())
+        latest = LatestTimes()
         for labels in self._read(self._meanings):
             join.add(no_rows(PREDICTIONS), labels)
-            latest = max(latest, int(labels["time"].max(initial=latest)))
-        self._values = self._joined(join, events, latest if self.topics else None)
+            latest.show(labels["time"])
+        self._values = self._joined(join, events, latest.reached(int(events["time"].max())) if self.topics else None)
+        self._refuse_without(truth, self._meanings)
         return column
+
+    def _refuse_without(self, truth: Truth, meanings: LabelMeanings) -> None:
+        """Raise ValueError, with what became of the labels, where none can be used, or none is the positive one."""
+        why = "; ".join(self._said)
+        if np.isnan(self._values).all():
+            raise ValueError(f"--label: no event has a label that can be used; {why}")
+        if truth.task == BINARY and not (self._values == 1).any():
+            others = ", ".join(map(repr, meanings.others))
+            raise ValueError(
+                f"--label: no row has the positive label {truth.positive!r}; others are {others}: "
+                f"name it by labels.positive (--positive); {why}"
+            )
 
     def _counted_as(self, finder: FeatureFinder) -> LabelColumn:
         predicted, choice = finder.features.get(PREDICTION), self.choice
@@ -162,7 +177,7 @@ class EventLabels:
     def _inside(self, events: Rows, finder: FeatureFinder, again: Iterator[EventColumns]) -> Rows:
         """The labels that stand inside their predictions."""
         assert self._meanings is not None
-        found, at = [no_rows(LABELS)], 0
+        found, at, unusable = [no_rows(LABELS)], 0, 0
         for columns in again:
             rows = events[at : at + columns.times.size]
             at += rows.size
@@ -170,9 +185,14 @@ class EventLabels:
                 continue
             coded = columns.coded(LABELLED, finder)
             values = self._meanings.of(coded.values)[coded.rows]  # type: ignore[arg-type]  # texts and None
+            there = np.array([text is not None for text in coded.values])[coded.rows]
+            unusable += int(np.count_nonzero(there & np.isnan(values)))
             kept = (rows["high"] != 0) & ~np.isnan(values)
             held = {name: rows[name][kept] for name in ("high", "low", "time")}
             found.append(rows_of(LABELS, **held, offset=INLINE, value=values[kept], weight=1.0))
+        if unusable:
+            reason = INVALID if self._meanings.truth.task == REGRESSION else UNKNOWN
+            self._said.append(f"{unusable:,} labels inside predictions were rejected: {reason} {unusable:,}")
         return np.concatenate(found)
 
     def _read(self, meanings: LabelMeanings) -> Iterator[Rows]:
