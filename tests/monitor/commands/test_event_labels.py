@@ -1,7 +1,7 @@
 """`driftd reference fit --config --label`: labels of events are joined as the daemon joins them, and count as those of a table of the joined rows."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from detectors import Reference
+from detectors import MulticlassCounts, Reference
 from monitor.cli import main
 from monitor.stream.events import HOUR
 from tests.charted import seeded
@@ -253,6 +253,37 @@ def test_rows_that_are_left_out_have_no_labels_either(tmp_path: Path) -> None:
     assert fit(config, "--input", files[0], "--label", "--labels", files[1], *options) == 0
 
     assert (tmp_path / "r.json").read_bytes() == of_table(tmp_path, events, expected, "binary", *options)
+
+
+def test_of_an_id_that_comes_twice_at_once_the_class_decides_and_not_the_order(tmp_path: Path) -> None:
+    """As in the daemon: the more frequent one."""
+    events, labels = told("multiclass")
+    twice = [event | {"prediction": said} for event in events[:-1] for said in ("dog", event["prediction"], "cat")]
+    config, files = configure(tmp_path), written(tmp_path, "l.jsonl", labels)
+    expected = Counter[str]()
+    for rows in (twice, twice[::-1]):
+        recorded = written(tmp_path, "e.jsonl", rows)
+        assert fit(config, "--input", recorded, "--label", "--labels", files) == 0
+        performance = Reference.load(tmp_path / "r.json").performance
+        assert performance is not None
+        assert isinstance(performance.total, MulticlassCounts)
+        often = Counter(row["prediction"] for row in rows).most_common()
+        many = len(performance.classes)
+        cells = performance.total.cells[: many**2].reshape(many, many).sum(axis=0)
+        expected[str(cells.tolist())] += 1
+        assert cells[performance.classes.index(often[0][0])] == performance.rows
+
+    assert len(expected) == 1
+
+
+def test_weights_that_are_not_read_are_said(tmp_path: Path, capsys: Output) -> None:
+    events, labels = told("binary")
+    topics = [{"name": "predictions"}, {"name": "outcomes", "kind": "labels", "fields": {"weight": "w"}}]
+    recorded = written(tmp_path, "e.jsonl", events), written(tmp_path, "l.jsonl", labels)
+
+    assert fit(configure(tmp_path, topics=topics), "--input", recorded[0], "--label", "--labels", recorded[1]) == 0
+
+    assert "outcomes: topics.fields.weight is not read: a reference counts each label once" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["true", "12,5"])
