@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -19,11 +20,12 @@ from detectors.performance.means import LossSums, mean_metric
 from detectors.performance.measured import Interval, Metric, Unavailable
 from detectors.performance.metrics import Metrics
 from detectors.performance.reliability import Reliability, ReliabilityBin, calibration_error, reliability_table
-from detectors.spellings import CategoryCodes
+from detectors.spellings import TRUTH, CategoryCodes
 from detectors.tables import columns_of
 
 LEAST_CHANCE: Final = float(np.finfo(np.float64).eps)  # log loss takes no chance for smaller, as scikit-learn's
 MOST_BINS: Final = 65_536
+SHORT: Final = 6  # letters of a word that is a label in any small letters and capitals: 64 texts
 
 
 @dataclass(frozen=True)
@@ -108,19 +110,32 @@ def truths_of(column: Column, positive: str, negative: str | None) -> Floats:
 
 
 def two_labels(positive: str, negative: str | None = None) -> dict[str, float]:
-    """Return the texts that are one of two labels, and which, 1 or 0: a word is the same in small letters, in capitals and with one in front.
+    """Return the texts that are one of two labels, and which, 1 or 0.
 
-    >>> two_labels("yes", "No")
-    {'yes': 1.0, 'No': 0.0, 'YES': 1.0, 'Yes': 1.0, 'no': 0.0, 'NO': 0.0}
+    A word is the same in small letters, in capitals, and with one in front or before each of its words; one of up to 6
+    letters in any. Two that differ in this alone are each as they are written.
+
+    >>> sorted(two_labels("ok", "No"))
+    ['NO', 'No', 'OK', 'Ok', 'nO', 'no', 'oK', 'ok']
     >>> two_labels("A", "a"), two_labels("1")
     ({'A': 1.0, 'a': 0.0}, {'1': 1.0})
+    >>> list(two_labels("charged off"))
+    ['charged off', 'CHARGED OFF', 'Charged off', 'Charged Off']
     """
     own = {positive: 1.0} if negative is None else {positive: 1.0, negative: 0.0}
-    found = dict(own)
-    for text, label in own.items():
-        for other in (text.lower(), text.upper(), text.capitalize()):
-            found.setdefault(other, label)
-    return found
+    if negative is not None and positive.casefold() == negative.casefold():
+        return own
+    return {**own, **{other: label for text, label in own.items() for other in _letters(text)}, **own}
+
+
+def _letters(text: str) -> list[str]:
+    """A word in small letters and capitals."""
+    usual = [text.lower(), text.upper(), text.capitalize(), " ".join(word.capitalize() for word in text.split(" "))]
+    if (
+        len(text) <= SHORT and text.lower() not in TRUTH
+    ):  # whose spellings are numbers too, as long as there are no others
+        usual += map("".join, product(*((each.lower(), each.upper()) for each in text)))
+    return list(dict.fromkeys(usual))
 
 
 class BinaryCounts(Counts[BinaryTask]):

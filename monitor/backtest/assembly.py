@@ -10,12 +10,14 @@ from detectors.protocols import JudgedWindows
 from monitor.alerting.budget import BY_LATENESS
 from monitor.alerting.rules import LATENESS_RULE, AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
+from monitor.backtest.labelled import MANY_REJECTED
 from monitor.backtest.result import BacktestResult, ExpectedRule, Model, TopicEvents
 from monitor.backtest.thinning import tracks
 from monitor.explain.fewrows import few_rows
 from monitor.facts import CalibrationLearnt
 from monitor.html.figures import count, spell
 from monitor.series.series import SeriesSpec
+from monitor.sources.decode.joining import INVALID, UNKNOWN
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
 from monitor.targets.payloads import rfc3339
 
@@ -225,6 +227,10 @@ def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
         yield from stream_hints(topic)
     for name, labels in sorted(findings.label_topics.items()):
         yield from labels.hints(name)
+    unusable = {reason: findings.fields[reason] for reason in (UNKNOWN, INVALID) if findings.fields[reason]}
+    if sum(unusable.values()) > MANY_REJECTED * counts.read:
+        reasons = ", ".join(f"{reason} {many:,}" for reason, many in unusable.items())
+        yield f"labels inside {sum(unusable.values()):,} of {counts.read:,} predictions could not be used: {reasons}"
     if counts.unmonitored:
         yield f"{counts.unmonitored:,} events are of models that are not configured"
     for series in findings.series.values():

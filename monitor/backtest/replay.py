@@ -14,7 +14,7 @@ from monitor.explain.explainer import Explainer
 from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
-from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, borne_out
+from monitor.stream.clocks import LatestTimes
 from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch, SeriesKey
 from monitor.stream.rising import RisingValues
 from monitor.stream.schema import RowSchema
@@ -101,7 +101,7 @@ class Replay:
         self._orders = {place: RecordOrder(view.spec.windows) for place, view in pipeline.views.items()}
         self._now: Nanos = 0
         self._rising: dict[SeriesKey, RisingValues] = defaultdict(RisingValues)
-        self._labelled = np.empty(0, dtype=np.int64)  # the latest times of labels
+        self._labelled = LatestTimes()
 
     def run(self, take: Callable[[Turn], None]) -> None:
         """Hand on what each pane led to. Raises RecordedError."""
@@ -109,7 +109,8 @@ class Replay:
             arrived, outside = self._counted(piece.arrived)
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
-            self._note_labels(arrived.joins)
+            for batch in arrived.joins:
+                self._labelled.show(batch.labels["time"])
             late_live = self._late_live(arrived.batches)
             if over := self._over(piece.finished):
                 arrived = replace(arrived, seen={**arrived.seen, **dict.fromkeys(over, LATEST_NANOS)})
@@ -195,18 +196,9 @@ class Replay:
         turn, last = self._turn(MicroBatch(seen=dict.fromkeys(events, max(ends))), 1.0), self._settle(settled)
         return replace(turn, facts=[*turn.facts, *last.facts], advanced=[*turn.advanced, *last.advanced])
 
-    def _note_labels(self, joins: Iterable[JoinBatch]) -> None:
-        times = [batch.labels["time"] for batch in joins if batch.labels.size]
-        self._labelled = np.unique(np.concatenate([self._labelled, *times]))[-NEIGHBOURS:]
-
     def _told_until(self, end: Nanos) -> Nanos:
-        """How far labels tell what predictions until `end` were worth. Labels inside their predictions are all there.
-
-        The latest of all partitions bear each other out: neither their order nor one clock that runs fast decides.
-        """
-        if not self._label_topics:
-            return LATEST_NANOS
-        return max(end, borne_out(self._labelled, TOLERANCE)) if self._labelled.size else end
+        """How far labels tell what predictions until `end` were worth. Labels inside their predictions are all there."""
+        return self._labelled.reached(end) if self._label_topics else LATEST_NANOS
 
     def _settle(self, until: Nanos) -> Turn:
         """Judge performance as far as the record tells it."""

@@ -20,11 +20,13 @@ from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import LabelsSettings, ModelSettings, PerformanceSettings, TopicSettings
 from monitor.sources.decode.finding import FeatureFinder
+from monitor.sources.decode.joining import INVALID, UNKNOWN
 from monitor.sources.decode.label_learner import LabelMeanings, LearningLabels
 from monitor.sources.decode.learner import EventColumns
 from monitor.sources.formats.base import only_rows
 from monitor.sources.formats.fields import LABELLED, PREDICTION
 from monitor.sources.tables.files import Pieces
+from monitor.stream.clocks import LatestTimes
 from monitor.stream.events import Nanos
 from monitor.stream.join import (
     INLINE,
@@ -74,6 +76,8 @@ class EventLabels:
     inside: bool
     _parts: list[Rows] = field(default_factory=list)
     _span: tuple[float, float] = (np.inf, -np.inf)  # of the predictions
+    _classes: dict[str | None, int] = field(default_factory=dict)  # predicted ones, by what they are among the rows
+    _often: Counter[str | None] = field(default_factory=Counter)  # how many predictions are of each
     _meanings: LabelMeanings | None = None
     _values: Floats = field(default_factory=lambda: np.empty(0))
     _said: list[str] = field(default_factory=list)
@@ -95,22 +99,35 @@ class EventLabels:
                 "--label: no labels are read: --labels FILE… names recorded ones, --kafka reads those of a topic of kind labels, "
                 "and topics.fields.label says where they stand inside predictions"
             )
-        return cls(settings, model, choice, topics, inside)
+        said = [
+            f"{topic.name}: topics.fields.weight is not read: a reference counts each label once"
+            for topic in (*topics, *events)
+            if topic.fields.weight
+        ]
+        return cls(settings, model, choice, topics, inside, _said=said)
 
     # --- events -----------------------------------------------------------------------------------------------------
 
-    def take(self, columns: EventColumns) -> None:
+    def take(self, columns: EventColumns, finder: FeatureFinder) -> None:
         """More rows, in the order in which they are read again."""
         rows = rows_of(PREDICTIONS, time=columns.times)
         if columns.ids is not None:
             rows["high"], rows["low"] = columns.ids.T
         rows["value"] = columns.numbers.get(PREDICTION, 0.0)
+        if PREDICTION in columns.codes:
+            said = columns.coded(PREDICTION, finder)
+            known = [self._classes.setdefault(_text(text), len(self._classes)) for text in said.values]
+            rows["value"] = np.array(known)[said.rows]
         self._parts.append(rows)
 
     def see(self, chunk: Pieces) -> None:
         """The same as they are profiled, without what is left out: between what numbers predictions lie."""
         said = chunk.get(PREDICTION)
-        if said is None or isinstance(said, Coded):
+        if isinstance(said, Coded):
+            counts = np.bincount(said.rows, minlength=len(said.values)).tolist()
+            self._often.update(dict(zip(map(_text, said.values), counts, strict=True)))
+            return
+        if said is None:
             return
         numbers = as_written_floats(said)
         numbers = numbers[np.isfinite(numbers)]
@@ -126,15 +143,36 @@ class EventLabels:
         self._meanings = LabelMeanings(truth)
         events = np.concatenate(self._parts)
         self._parts = []
+        if self._classes:
+            events["value"] = self._ranks()[events["value"].astype(np.int64)]
         join = Join(self._spec)
         if self.inside:
             join.add(no_rows(PREDICTIONS), self._inside(events, finder, again()))
-        latest = int(events["time"].max())
+        latest = LatestTimes()
         for labels in self._read(self._meanings):
             join.add(no_rows(PREDICTIONS), labels)
-            latest = max(latest, int(labels["time"].max(initial=latest)))
-        self._values = self._joined(join, events, latest if self.topics else None)
+            latest.show(labels["time"])
+        self._values = self._joined(join, events, latest.reached(int(events["time"].max())) if self.topics else None)
+        self._refuse_without(truth, self._meanings)
         return column
+
+    def _refuse_without(self, truth: Truth, meanings: LabelMeanings) -> None:
+        """Raise ValueError, with what became of the labels, where none can be used, or none is the positive one."""
+        why = "; ".join(self._said)
+        if np.isnan(self._values).all():
+            raise ValueError(f"--label: no event has a label that can be used; {why}")
+        if truth.task == BINARY and not (self._values == 1).any():
+            others = ", ".join(map(repr, meanings.others))
+            raise ValueError(
+                f"--label: no row has the positive label {truth.positive!r}; others are {others}: "
+                f"name it by labels.positive (--positive); {why}"
+            )
+
+    def _ranks(self) -> Floats:
+        """What each class is among those of the reference, by which the daemon chooses between predictions of one id and time; none comes last."""
+        texts = sorted(self._classes, key=lambda text: (text is None, -self._often[text], "" if text is None else text))
+        places = {text: place for place, text in enumerate(texts)}
+        return np.array([places[text] for text in self._classes], dtype=np.float64)
 
     def _counted_as(self, finder: FeatureFinder) -> LabelColumn:
         predicted, choice = finder.features.get(PREDICTION), self.choice
@@ -162,7 +200,7 @@ class EventLabels:
     def _inside(self, events: Rows, finder: FeatureFinder, again: Iterator[EventColumns]) -> Rows:
         """The labels that stand inside their predictions."""
         assert self._meanings is not None
-        found, at = [no_rows(LABELS)], 0
+        found, at, unusable = [no_rows(LABELS)], 0, 0
         for columns in again:
             rows = events[at : at + columns.times.size]
             at += rows.size
@@ -170,9 +208,14 @@ class EventLabels:
                 continue
             coded = columns.coded(LABELLED, finder)
             values = self._meanings.of(coded.values)[coded.rows]  # type: ignore[arg-type]  # texts and None
+            there = np.array([text is not None for text in coded.values])[coded.rows]
+            unusable += int(np.count_nonzero(there & np.isnan(values)))
             kept = (rows["high"] != 0) & ~np.isnan(values)
             held = {name: rows[name][kept] for name in ("high", "low", "time")}
             found.append(rows_of(LABELS, **held, offset=INLINE, value=values[kept], weight=1.0))
+        if unusable:
+            reason = INVALID if self._meanings.truth.task == REGRESSION else UNKNOWN
+            self._said.append(f"{unusable:,} labels inside predictions were rejected: {reason} {unusable:,}")
         return np.concatenate(found)
 
     def _read(self, meanings: LabelMeanings) -> Iterator[Rows]:
@@ -242,6 +285,10 @@ class EventLabels:
     def words(self) -> Sequence[str]:
         """What became of the labels."""
         return self._said
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def label_topics_of(settings: Settings, model: ModelSettings, choice: FitChoice) -> list[TopicSettings]:

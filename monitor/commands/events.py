@@ -285,7 +285,7 @@ class ModelEvents:
         try:
             for columns in joined(self._drained(recorded, within)):
                 if self.labels is not None:
-                    self.labels.take(columns)
+                    self.labels.take(columns, self.finder)
                 spool.write(replace(columns, ids=None))
                 yield self._pieces(columns)
         except EmptyRecordError as error:

@@ -31,7 +31,7 @@ from monitor.series.incident import IncidentAlert, SavedIncident
 from monitor.series.judged import measured
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
 from monitor.series.records import Entry
-from monitor.series.truth import MEDIAN, MONEY, QUANTILE_LOSS, Truth
+from monitor.series.truth import MEDIAN, MONEY, QUANTILE_LOSS, R2_REFERENCE, Truth, used
 from monitor.stream.events import DAY, Nanos, SeriesKey
 
 DECISION = "decision"  # kind of the row
@@ -311,7 +311,7 @@ class PerformanceDecision:
         """
         absolute = judge.source is JudgedBy.THRESHOLD
         against = judge.bound.value if absolute else self.spec.reference
-        return msgspec.json.encode([judge.name, against, _counted(self._truth, judge.metric)]).decode()
+        return msgspec.json.encode([judge.name, against, _counted(self._truth, judge.metric).as_known()]).decode()
 
     def changes(self) -> list[Entry]:
         """A row of it, if it changed."""
@@ -345,7 +345,7 @@ class PerformanceDecision:
 
     def _restore_judge(self, name: str, saved: SavedJudge) -> bool:
         for judge in self.judges:
-            if judge.spec.name == name and saved.made_under == self._made_under(judge.spec):
+            if judge.spec.name == name and _known(saved.made_under) == _known(self._made_under(judge.spec)):
                 judge.restore(saved)
                 return True
         return saved.alert.state not in OPEN
@@ -398,7 +398,14 @@ def _counted(truth: Truth, metric: str) -> Truth:
     """How rows are counted, as far as a metric depends on it."""
     costs = truth.costs if metric == MONEY else None
     quantile = truth.quantile if metric == QUANTILE_LOSS else MEDIAN
-    return replace(truth, metrics=(), ranges=(), costs=costs, quantile=quantile)
+    mean = truth.reference_mean if metric == R2_REFERENCE else None
+    return replace(truth, metrics=(), ranges=(), costs=costs, quantile=quantile, reference_mean=mean)
+
+
+def _known(made_under: str) -> list[Any]:
+    """What a judge was made under; an older state names keys that were not used too."""
+    *judged, truth = msgspec.json.decode(made_under)
+    return [*judged, used(truth)]
 
 
 def _copied(counts: Any) -> Any:

@@ -29,7 +29,7 @@ from monitor.series import judged
 from monitor.series.deciding import DECISION, DecisionSpec, PerformanceDecision, forgotten
 from monitor.series.estimating import EstimateSpec
 from monitor.series.records import Entry, Owner, Record
-from monitor.series.truth import Truth
+from monitor.series.truth import UNCOUNTED, Truth
 from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
 from monitor.stream.join import LABEL, Join, JoinSpec, Matched, Rows, Side, Stretch, at_level
 from monitor.stream.windows import WindowSpec, ends_between
@@ -66,11 +66,20 @@ class PerformanceSpec:
         (before, weighed), (now, weighs) = map(_of_rows, (fingerprint, self.fingerprint))
         return before == now and weighed >= weighs
 
+    def keeps_windows(self, fingerprint: str) -> bool:
+        """Whether windows that were judged under another fingerprint are told alike: the mean that R² is held against is that of a reference."""
+        return _of_windows(fingerprint) == _of_windows(self.fingerprint)
+
 
 def _of_rows(fingerprint: str) -> tuple[list[Any], bool]:
     length, slide, wait, _, truth = msgspec.json.decode(fingerprint)
     same = [length, slide, wait, *(truth[name] for name in ("task", "classes", "positive", "negative"))]
     return same, bool(truth["weighted"])
+
+
+def _of_windows(fingerprint: str) -> list[Any]:
+    *joined, truth = msgspec.json.decode(fingerprint)
+    return [*joined, {name: value for name, value in truth.items() if name not in (*UNCOUNTED, "reference_mean")}]
 
 
 @dataclass(slots=True)
@@ -390,20 +399,27 @@ class Performance:
             return [StateReset(self.key, "labels are joined otherwise: the join starts anew")]
         self.clock, self._origin, self.join.level = saved.clock, saved.origin, saved.level
         self._restore_rows(saved, entries)
-        if saved.fingerprint == self.spec.fingerprint:
+        alike = self.spec.keeps_windows(saved.fingerprint)
+        if alike:
             self._judged = saved.judged
             self._told = {self.spec.ages.index(each.age): each for each in saved.told}
-            for entry in entries:
-                if entry.kind == PANE:
-                    self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
-            return []
-        if saved.clock is not None:
+        elif saved.clock is not None:
             self._judged = [self._horizon(saved.clock, age) for age in self.spec.ages]
-        self._gone = [Entry(PANE, None, each.number) for each in entries if each.kind == PANE]
-        self._changed = True
+        self._restore_panes(entries, alike=saved.fingerprint == self.spec.fingerprint)
+        if alike:
+            return []
         return [
             StateReset(self.key, "labels are counted otherwise: windows judged are forgotten, rows that wait are kept")
         ]
+
+    def _restore_panes(self, entries: Sequence[Entry], *, alike: bool) -> None:
+        """Take up the panes of windows to come; those counted otherwise go, and are counted anew of the rows that wait."""
+        panes = [entry for entry in entries if entry.kind == PANE]
+        for entry in panes if alike else ():
+            self._restore_pane(msgspec.msgpack.decode(entry.held, type=SavedPane))
+        if not alike:
+            self._gone = [Entry(PANE, None, each.number) for each in panes]
+            self._changed = True
 
     def _restore_rows(self, saved: SavedPerformance, entries: Sequence[Entry]) -> None:
         for side in self.join.sides:

@@ -46,9 +46,9 @@ LATER: Mapping[str, Any] = {
     "costs": None,
     "quantile": MEDIAN,
     "scored": False,
-    "listed": False,
     "reference_mean": None,
 }  # keys of a truth that came later, as they are unless used
+UNCOUNTED = ("listed",)  # keys that say how predictions are read, not how they are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,14 @@ class Truth:
         return np.where(np.isnan(predictions), none, np.searchsorted(self.ranges, predictions)).astype(np.int64)
 
     def as_known(self) -> dict[str, Any]:
-        """What tells it apart from others; what came later only where it is used, so that what was saved before is still known."""
-        return {name: value for name, value in asdict(self).items() if name not in LATER or value != LATER[name]}
+        """What tells its counts from others'; what came later only where it is used, so that what was saved before is still known."""
+        return used(asdict(self))
+
+
+def used(truth: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a truth that count: of those that came later the ones that are not as they are unless used."""
+    said = {name: value for name, value in truth.items() if name not in UNCOUNTED}
+    return {name: value for name, value in said.items() if name not in LATER or value not in (LATER[name], [])}
 
 
 def packed(predictions: Floats, highest: Ints, known: Bools) -> Floats:

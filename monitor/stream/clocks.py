@@ -68,6 +68,21 @@ class EventClock:
         return min(arrival, max(reached, int(timely.max(initial=reached))))
 
 
+@dataclass(slots=True)
+class LatestTimes:
+    """The latest of all times of a record, which bear each other out: neither their order nor one clock that runs fast decides."""
+
+    held: Times = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def show(self, times: Times) -> None:
+        """More times, in any order."""
+        self.held = np.unique(np.concatenate([self.held, times]))[-NEIGHBOURS:]
+
+    def reached(self, end: Nanos) -> Nanos:
+        """How far they reach, or the end of something else where that is later."""
+        return max(end, borne_out(self.held, TOLERANCE)) if self.held.size else end
+
+
 def leads(times: Times, tolerance: Nanos) -> Times:
     """By how much events are past those around them, of those that are by more than the tolerance.
 

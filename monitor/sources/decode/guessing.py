@@ -21,6 +21,12 @@ NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 NEARLY_ALL = 0.99  # of the values of a time are one
 SHOWN_OF_A_VALUE = 40  # characters
 OWN = 0.9  # of the values of an event's id are different ones
+SOME = 0.25  # of the ids may look like amounts: of short ones of hexadecimal digits some do
+MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
+AMOUNT = re.compile(  # a number or a time with signs, marks and units: -1,234.50 €0.99 EUR12.50 12.5% 12kg 10:30pm 1h30m 13.05.1950
+    rf"\W*(?:[^\W\d]{{1,4}}(?=\d+[.,:]\d))?\d(?:[\d\W_]|(?<=\d)[TZhms](?=\d)|(?i:{MONTHS})(?=[\d\W]))*(?:(?<![-_/])[^\W\d]{{1,5}}\W*)?"
+)
+ELSE = (*naming.PREDICTIONS, *naming.MODELS, *naming.VERSIONS, *naming.GROUPS)  # what is no id of an event
 ENOUGH_FOR_IDS = 100  # words that come once each, from which on what is called otherwise is an id
 
 Row = Mapping[str, Any]
@@ -57,7 +63,7 @@ def guess(rows: Sequence[Row], now: Nanos) -> Guess:
     rest = {path: values for path, values in leaves.items() if path != timestamp}
     model, models = _model(rest, unsure)
     version = _version(rest, model)
-    identifier = _identifier(rest, unsure)
+    identifier = _identifier(rest, len(rows), unsure)
     envelope = {path for path in (timestamp, model, version, identifier) if path is not None}
     features = _features_object(leaves, envelope)
     prediction = _prediction(rest, envelope, features, unsure)
@@ -229,32 +235,31 @@ def _version(leaves: Leaves, model: Path | None) -> Path | None:
     return min(able, key=lambda path: path[:-1] != model[:-1] if model else False, default=None)
 
 
-def _identifier(leaves: Leaves, unsure: dict[str, str]) -> Path | None:
+def _identifier(leaves: Leaves, rows: int, unsure: dict[str, str]) -> Path | None:
     """Where messages have an id of their own: one that many share is a customer's, or a model's."""
     able = [path for path in _called(leaves, naming.IDS) if not _inside(path)]
     found = next((path for path in able if len(set(leaves[path])) >= OWN * len(leaves[path])), None)
     if found is None:
-        like = [path for path, values in leaves.items() if not _inside(path) and _are_ids(values)]
-        found = next(filter(_can_be_mapped, like), None)
+        like = [path for path, values in leaves.items() if _can_be_an_id(path) and _are_ids(values, rows)]
+        found = next(iter(like), None)
         if found is not None:
             unsure["id"] = "is not called like an id: each of its values comes once"
     return found
 
 
-def _are_ids(values: Sequence[Any]) -> bool:
-    """Whether values are words that come once each, and neither numbers nor times."""
+def _can_be_an_id(path: Path) -> bool:
+    """Whether nothing in the name of a path says what else it is."""
+    is_else = is_label(path[-1]) or naming.likeness(path[-1]) is not None or naming.rank(path, ELSE) is not None
+    return _can_be_mapped(path) and not _inside(path) and not is_else
+
+
+def _are_ids(values: Sequence[Any], rows: int) -> bool:
+    """Whether values are words that come once each, one in every row, and neither numbers nor times."""
     texts = [value for value in values if isinstance(value, str)]
-    if len(texts) < ENOUGH_FOR_IDS or len(texts) < len(values) or len(set(texts)) < len(texts):
+    if len(texts) < max(ENOUGH_FOR_IDS, rows) or len(set(texts)) < len(texts):
         return False
-    return not any(" " in text or _is_number_or_time(text) for text in texts)
-
-
-def _is_number_or_time(text: str) -> bool:
-    try:
-        float(text.replace(",", "."))
-    except ValueError:
-        return _as_time(text, TEXT) is not None
-    return True
+    numbers = sum(AMOUNT.fullmatch(text) is not None for text in texts)
+    return numbers <= SOME * len(texts) and not any(" " in text for text in texts)
 
 
 def _group(leaves: Leaves) -> str | None:

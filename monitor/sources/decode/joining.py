@@ -185,7 +185,7 @@ class PredictionColumns:
             for place in np.flatnonzero(np.isnan(scores).all(axis=1)).tolist():
                 [held] = part.look(place, [self._series.fields.scores])
                 if isinstance(held, list) and len(held) == scores.shape[1]:
-                    scores[place] = [each if type(each) in (int, float) else np.nan for each in held]
+                    scores[place] = [as_number(each) if type(each) in (int, float) else np.nan for each in held]
         return scores
 
     def _said(self, part: SeriesRows) -> Floats:

@@ -9,7 +9,6 @@ import numpy as np
 from detectors.columns import Coded, Column
 from detectors.features import Floats
 from detectors.reference.labelling import MOST_LABELS
-from detectors.spellings import TRUTH
 from monitor.facts import EventsCounted, EventsRejected
 from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.sources.base import TopicRecords
@@ -22,6 +21,7 @@ from monitor.sources.formats.values import LATEST_NANOS, category
 from monitor.stream.events import ANY_VERSION, Partition, SeriesKey
 from monitor.stream.join import Rows as LabelRows
 
+MOST_SHOWN = 5  # labels that are none of the two that are named
 OTHER = "any other label"  # how a negative label is called that nobody has named
 
 
@@ -32,6 +32,7 @@ class LabelMeanings:
         self._truth = truth
         self._texts: dict[str, int] = {}
         self._table = CategoryTable(truth.label_classes)
+        self.others: dict[str, None] = {}  # some labels that are none of the two that are named
 
     @property
     def truth(self) -> Truth:
@@ -53,9 +54,17 @@ class LabelMeanings:
             case "multiclass":
                 return self.learn(text)
             case "regression":
-                return as_number(TRUTH.get(text, text))
+                return as_number(text)
             case _:
-                return (*self._truth.label_values, np.nan)[self._table[text]]
+                code = self._table[text]
+                if code == self._table.unseen:
+                    self.note(text)
+                return (*self._truth.label_values, np.nan)[code]
+
+    def note(self, text: str) -> None:
+        """A label that is not the positive one, for who is to name that."""
+        if len(self.others) < MOST_SHOWN:
+            self.others[text] = None
 
     def column(self, values: Floats) -> Column:
         """Numbers as a reference is fitted on them."""
@@ -82,6 +91,24 @@ class LearningColumns(LabelColumns):
             text = category(value, Counter())
             if text is not None and not np.isnan(found := self._meanings.learn(text)):
                 held.values[place], held.unknown[place] = found, False
+        return held
+
+
+class NotingColumns(LabelColumns):
+    """Labels of two, some of which are noted as they are written."""
+
+    def __init__(self, series: SeriesFields, meanings: LabelMeanings) -> None:
+        super().__init__(series, meanings.truth)
+        self._meanings = meanings
+
+    def labels(self, part: SeriesRows) -> RowLabels:
+        """The labels of rows."""
+        held = super().labels(part)
+        others = np.flatnonzero(held.unknown | (held.values == 0))[:MOST_SHOWN]
+        for place in others.tolist() if len(self._meanings.others) < MOST_SHOWN else ():
+            [value] = part.look(place, [part.series.fields.label])
+            if (text := category(value, Counter())) is not None:
+                self._meanings.note(text)
         return held
 
 
@@ -117,8 +144,10 @@ class LearningLabels(LabelDecoder):
 
     def columns_of(self, series: SeriesFields, truth: Truth) -> LabelColumns:
         """What reads them."""
-        learns = truth.task == MULTICLASS and series.key.model == self._ours
-        return LearningColumns(series, self._meanings) if learns else LabelColumns(series, truth)
+        kinds = {MULTICLASS: LearningColumns, BINARY: NotingColumns}
+        if series.key.model != self._ours or truth.task not in kinds:
+            return LabelColumns(series, truth)
+        return kinds[truth.task](series, self._meanings)
 
     def decode(self, records: TopicRecords, now: int) -> Decoded:
         """Decode records."""

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from detectors import BinaryCounts, BinaryTask, CostMatrix, Measured, Unavailable
+from detectors.performance.binary import truths
 from detectors.performance.counts import WEIGHT_UNIT
 from tests import definitions
 from tests.charted import seeded
@@ -260,3 +261,21 @@ def test_bounds_over_missing_labels_hold_for_every_one_of_them_and_are_reached()
             if None not in values:
                 assert bounds[name] == pytest.approx((min(values), max(values)))
     assert counted([1], [0.9]).bounds_over_missing(0, 1)["mcc"] == Unavailable("all predictions are of one class", 2)
+
+
+@pytest.mark.parametrize("positive", ["charged off", "Charged Off", "Charged off", "CHARGED OFF"])
+@pytest.mark.parametrize("negative", [None, "fully paid", "Fully Paid"])
+def test_which_spelling_of_a_label_is_configured_decides_nothing(positive: str, negative: str | None) -> None:
+    labels = ["Charged Off", "Charged off", "charged off", "CHARGED OFF", "Fully Paid", "fully paid"]
+
+    assert truths(labels, positive, negative).tolist() == [1, 1, 1, 1, 0, 0]
+
+
+def test_short_words_are_labels_in_any_letters_and_truth_is_a_number_still() -> None:
+    assert truths(["yEs", "yes", "YeS", "no"], "Yes", "nO").tolist() == [1, 1, 1, 0]
+    assert truths([True, "TRUE", 1, "1", "false", 0], "true", "false").tolist() == [1, 1, 1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(("positive", "negative"), [("A", "a"), ("YES", "yes"), ("Straße", "STRASSE")])
+def test_two_labels_that_differ_in_their_letters_alone_are_as_they_are_written(positive: str, negative: str) -> None:
+    assert truths([positive, negative, "Yes"], positive, negative).tolist() == [1, 0, 2]

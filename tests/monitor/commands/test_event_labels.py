@@ -1,7 +1,7 @@
 """`driftd reference fit --config --label`: labels of events are joined as the daemon joins them, and count as those of a table of the joined rows."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from detectors import Reference
+from detectors import MulticlassCounts, Reference
 from monitor.cli import main
 from monitor.stream.events import HOUR
 from tests.charted import seeded
@@ -72,7 +72,7 @@ def told(task: str) -> tuple[list[Row], list[Row]]:
             label = None if rng.random() < 0.1 else true_of(task, events[-1]["prediction"], rng)
             if when <= END:  # so the last hours are not waited for as long as the others
                 labels.append({"id": f"r-{n}", "ts": when, "model": "churn", "label": label})
-    labels.append({"id": "nobody", "ts": END, "model": "churn", "label": labels[0]["label"]})
+    labels += [{"id": "nobody", "ts": END - n, "model": "churn", "label": labels[0]["label"]} for n in range(8)]
     events.append(events[0] | {"prediction": events[1]["prediction"], "ts": BEGIN + 1000})  # an id that comes twice
     return events, [labels[n] for n in rng.permutation(len(labels))]
 
@@ -255,6 +255,74 @@ def test_rows_that_are_left_out_have_no_labels_either(tmp_path: Path) -> None:
     assert (tmp_path / "r.json").read_bytes() == of_table(tmp_path, events, expected, "binary", *options)
 
 
+def test_of_an_id_that_comes_twice_at_once_the_class_decides_and_not_the_order(tmp_path: Path) -> None:
+    """As in the daemon: the more frequent one."""
+    events, labels = told("multiclass")
+    twice = [event | {"prediction": said} for event in events[:-1] for said in ("dog", event["prediction"], "cat")]
+    config, files = configure(tmp_path), written(tmp_path, "l.jsonl", labels)
+    expected = Counter[str]()
+    for rows in (twice, twice[::-1]):
+        recorded = written(tmp_path, "e.jsonl", rows)
+        assert fit(config, "--input", recorded, "--label", "--labels", files) == 0
+        performance = Reference.load(tmp_path / "r.json").performance
+        assert performance is not None
+        assert isinstance(performance.total, MulticlassCounts)
+        often = Counter(row["prediction"] for row in rows).most_common()
+        many = len(performance.classes)
+        cells = performance.total.cells[: many**2].reshape(many, many).sum(axis=0)
+        expected[str(cells.tolist())] += 1
+        assert cells[performance.classes.index(often[0][0])] == performance.rows
+
+    assert len(expected) == 1
+
+
+def test_weights_that_are_not_read_are_said(tmp_path: Path, capsys: Output) -> None:
+    events, labels = told("binary")
+    topics = [{"name": "predictions"}, {"name": "outcomes", "kind": "labels", "fields": {"weight": "w"}}]
+    recorded = written(tmp_path, "e.jsonl", events), written(tmp_path, "l.jsonl", labels)
+
+    assert fit(configure(tmp_path, topics=topics), "--input", recorded[0], "--label", "--labels", recorded[1]) == 0
+
+    assert "outcomes: topics.fields.weight is not read: a reference counts each label once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["true", "12,5"])
+def test_labels_inside_that_live_refuses_are_refused_and_said(tmp_path: Path, capsys: Output, word: str) -> None:
+    events, _ = told("regression")
+    events = events[:-1]
+    inside = [event | {"label": word if n % 3 else event["prediction"] + 1} for n, event in enumerate(events)]
+    config, recorded = configure(tmp_path, inside="label"), written(tmp_path, "e.jsonl", inside)
+
+    assert fit(config, "--input", recorded, "--label") == 0
+
+    assert "2,000 labels inside predictions were rejected: label_invalid 2,000" in capsys.readouterr().err
+    performance = Reference.load(tmp_path / "r.json").performance
+    assert performance is not None
+    assert performance.rows == 1000
+    document = backtest_of(config, recorded, tmp_path)
+    assert document["models"][0]["labels"]["received"] == 1000
+    assert any("labels inside 2,000 of 3,000 predictions could not" in hint for hint in document["hints"])
+
+
+def backtest_of(config: Path, recorded: Path, home: Path) -> Any:
+    """The JSON of a backtest."""
+    options = "--config", str(config), "--input", str(recorded), "--json", str(home / "o.json")
+    assert main(["backtest", *options]) == 0
+    return json.loads((home / "o.json").read_text())
+
+
+def test_a_label_with_a_stray_time_does_not_end_the_wait_for_others(tmp_path: Path, capsys: Output) -> None:
+    events, labels = told("binary")
+    config, recorded = configure(tmp_path), written(tmp_path, "e.jsonl", events)
+    stray = labels[0] | {"id": "q", "ts": 2 * BEGIN}
+    said = []
+    for rows in (labels, [*labels, stray]):
+        assert fit(config, "--input", recorded, "--label", "--labels", written(tmp_path, "l.jsonl", rows)) == 0
+        said.append([line for line in capsys.readouterr().err.splitlines() if "may still come" in line])
+
+    assert said[0] == said[1] != []
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -266,7 +334,16 @@ def test_rows_that_are_left_out_have_no_labels_either(tmp_path: Path) -> None:
         (["--label", "--labels", "l.jsonl", "--positive", "yes"], "no row has the positive label 'yes'"),
         (["--label", "--labels", "none.jsonl"], "none.jsonl: does not exist"),
         (["--label", "--labels", "empty.jsonl"], "empty.jsonl: is empty"),
-        (["--label", "--labels", "early.jsonl"], "no row has the positive label"),
+        (
+            ["--label", "--labels", "early.jsonl"],
+            "no event has a label that can be used; labels of 3,001 events: 0 joined",
+        ),
+        (["--label", "--labels", "nobody.jsonl"], "outcomes: 2 labels were rejected: id_missing 2"),
+        (["--label", "--labels", "other.jsonl"], "outcomes: 2 labels are of models that have none configured"),
+        (
+            ["--label", "--labels", "yes.jsonl"],
+            "no row has the positive label '1'; others are 'yes', 'sure': name it by",
+        ),
     ],
 )
 def test_mistakes_are_one_line(
@@ -278,6 +355,9 @@ def test_mistakes_are_one_line(
     written(tmp_path, "l.jsonl", labels)
     written(tmp_path, "empty.jsonl", [])
     written(tmp_path, "early.jsonl", [{"id": "r-1", "ts": BEGIN - 9 * LENGTH, "model": "churn", "label": 1}])
+    both = [{"id": f"r-{n}", "ts": BEGIN, "model": "churn", "label": word} for n, word in enumerate(("yes", "sure"))]
+    for name, more in {"nobody.jsonl": {"id": None}, "other.jsonl": {"model": "other"}, "yes.jsonl": {}}.items():
+        written(tmp_path, name, [label | more for label in both])
 
     assert fit(configure(tmp_path), "--input", "e.jsonl", *options) == 2
 

@@ -1,5 +1,6 @@
 """`driftd init`: what is found in unknown events, what is not sure, and a configuration that `check` passes."""
 
+import hashlib
 import io
 import json
 import runpy
@@ -251,14 +252,37 @@ def test_a_broker_that_is_not_there_is_said_in_a_line(
     [
         (lambda at: f"O-{at}", "Order No"),
         (lambda at: f"O-{at // 2}", None),  # some come twice
+        (lambda at: hashlib.sha256(bytes([at])).hexdigest()[:8], "Order No"),
+        (lambda at: f"{1000 + at}-A", "Order No"),
+        (lambda at: f"O-{at}" if at % 8 == 0 else None, None),  # one voucher in eight events
+        (lambda at: f"O-{at}" if at != 7 else None, None),
         (lambda at: f"{at},5", None),  # numbers
+        (lambda at: f"{1000 + 7 * at:,}.50", None),
+        (lambda at: f"-{at}.000,5", None),
+        (lambda at: f"€{at}.99", None),
+        (lambda at: f"EUR{at}.99", None),
+        (lambda at: f"{at / 7:.4f}%", None),
+        (lambda at: f"{at}kg", None),
+        (lambda at: f"{at}.5M$", None),
+        (lambda at: f"{at // 60:02}:{at % 60:02}", None),
+        (lambda at: f"{at // 60 + 1}:{at % 60:02}pm", None),
+        (lambda at: f"{at}h30m", None),
+        (lambda at: f"{at % 28 + 1:02}.{at // 28 + 1:02}.1950", None),
+        (lambda at: f"{at % 28 + 1:02}-May-{1900 + at}", None),
+        (lambda at: f"01.11.2026T10:{at // 60:02}:{at % 60:02}", None),
+        (lambda at: f"10.0.0.{at}", None),
         (lambda at: f"note {at}", None),  # what people write
         (lambda at: at, None),  # a counter may be an input
     ],
-    ids=["words", "twice", "numbers", "sentences", "counter"],
+    ids=[
+        *("words", "twice", "hexadecimal", "letter behind", "sparse", "one missing"),
+        *("numbers", "thousands", "minus", "euro", "code of a currency", "per cent", "unit", "two units"),
+        *("clock", "half of the day", "duration", "date", "month", "no zone", "address"),
+        *("sentences", "counter"),
+    ],
 )
 def test_words_that_come_once_each_are_an_id_whatever_they_are_called(
-    word: Callable[[int], str | int], found: str | None
+    word: Callable[[int], str | int | None], found: str | None
 ) -> None:
     rows = [{"ts": NOON_S + at, "Order No": word(at), "x": at % 7} for at in range(200)]
 
@@ -267,6 +291,13 @@ def test_words_that_come_once_each_are_an_id_whatever_they_are_called(
     assert guessed.identifier == found
     assert ("Order No" in guessed.names) == (found is None)
     assert ("id" in guessed.unsure) == (found is not None)
+
+
+@pytest.mark.parametrize("name", ["prediction", "output", "churn_pred", "version", "label", "user", "model_version"])
+def test_what_is_called_something_else_is_no_id(name: str) -> None:
+    rows = [{"ts": NOON_S + at, name: f"w-{at}", "x": at % 7} for at in range(200)]
+
+    assert guess(rows, SystemClock().now()).identifier is None
 
 
 def test_few_words_are_no_ids() -> None:

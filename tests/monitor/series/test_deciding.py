@@ -1,6 +1,7 @@
 """Alerts on performance: evidence over windows, one incident, through restarts and changed thresholds."""
 
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,7 @@ from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, LevelChanged, PerformanceJudged, StateReset
-from monitor.series.deciding import DecisionSpec, PerformanceDecision
+from monitor.series.deciding import DecisionSpec, PerformanceDecision, SavedDecision
 from monitor.series.estimating import EstimateSpec
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size
 from monitor.series.records import Entry, Record, owned
@@ -181,6 +182,30 @@ def test_going_on_from_what_was_saved_is_never_having_stopped(stop: int) -> None
 
     assert after.current() == before.current()
     assert first + taken(after, windows[stop:], first=stop) == facts
+
+
+@pytest.mark.parametrize("more", [{"listed": True}, {"reference_mean": 0.4}], ids=str)
+def test_what_counts_no_row_otherwise_leaves_an_incident_open(more: dict[str, Any]) -> None:
+    """Where scores may stand, and the mean that another metric is held against."""
+    before, after = make_decision(), make_decision(truth=Truth(BINARY, **more))
+    assert changes(taken(before, [BAD]))
+
+    assert after.restore(saved(before), alike=False) == []
+    assert after.current() == before.current()
+
+
+def test_a_judge_saved_with_keys_that_were_not_used_is_known() -> None:
+    before, after = make_decision(), make_decision()
+    assert changes(taken(before, [BAD]))
+    (entry,) = saved(before)
+    held = msgspec.msgpack.decode(zlib.decompress(entry.held), type=SavedDecision)
+    for judge in held.judges.values():
+        *judged_by, _ = msgspec.json.decode(judge.made_under)
+        judge.made_under = msgspec.json.encode([*judged_by, Truth(BINARY)]).decode()
+
+    older = replace(entry, payload=zlib.compress(msgspec.msgpack.encode(held)))
+    assert after.restore([older], alike=True) == []
+    assert after.current() == before.current()
 
 
 def test_a_changed_threshold_drops_what_is_made_under_it_alone() -> None:

@@ -157,6 +157,36 @@ def test_labels_counted_otherwise_keep_the_rows_that_wait(ages: Sequence[int]) -
     assert again.advance(END) == expected
 
 
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        (Truth(REGRESSION), Truth(REGRESSION, reference_mean=0.4)),
+        (Truth(REGRESSION, reference_mean=0.7), Truth(REGRESSION, reference_mean=0.4)),
+        (Truth(MULTICLASS, classes=("a", "b")), Truth(MULTICLASS, classes=("a", "b"), listed=True)),
+    ],
+    ids=["mean", "other mean", "listed"],
+)
+def test_what_judges_no_label_otherwise_keeps_what_was_judged(was: Truth, now: Truth) -> None:
+    """The mean of a reference's labels, or where scores may stand: a restart with it goes on, and says nothing."""
+    shape: dict[str, Any] = {"wait": WAIT, "length": 3 * MINUTE, "slide": MINUTE}
+    events: list[Event] = [Scored(f"r-{n}", at(n / 10), float(n % 2)) for n in range(120)]
+    events += [Told(f"r-{n}", at(n / 10 + 1), n, float(n % 3 == 0)) for n in range(120)]
+    before, straight = (make_performance(**shape, truth=truth) for truth in (was, now))
+    for each in (before, straight):
+        fed(each, events).advance(at(16.5))
+    held = stored(before.changes())
+    after, again = (make_performance(**shape, truth=now) for _ in range(2))
+
+    assert after.restore(entries(held)) == []
+    assert [fact.start for fact in after.current()] == [fact.start for fact in before.current()]
+    held = stored(after.changes(), held)
+    assert again.restore(entries(held)) == []
+    expected = straight.advance(END)
+    assert len(judged(expected)) > 5
+    assert after.advance(END) == expected
+    assert again.advance(END) == expected
+
+
 # --- within a bound ---------------------------------------------------------------------------------------------------
 
 TIGHT = 40_000  # bytes

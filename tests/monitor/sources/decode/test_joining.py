@@ -234,7 +234,10 @@ LISTED = Truth(MULTICLASS, classes=SIX, scored=True, listed=True)
 
 @pytest.mark.parametrize("skipped", range(3))
 def test_scores_of_classes_come_as_a_mapping_or_a_list_and_the_highest_wait(skipped: int) -> None:
-    """In a mapping some may be left out; of a list, of another length or with something else, nobody knows which is whose."""
+    """In a mapping some may be left out; of a list, of another length or with something else, nobody knows which is whose.
+
+    A number beyond all floats is a score that is not there, in either.
+    """
     given: list[Any] = [
         {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.1, "e": 0.1, "f": 0.2},
         [0.1, 0.2, 0.3, 0.1, 0.1, 0.2],
@@ -243,6 +246,8 @@ def test_scores_of_classes_come_as_a_mapping_or_a_list_and_the_highest_wait(skip
         {"a": "0.9", "b": None, "c": 1, "d": 2, "e": 3, "f": 4},
         [0.1, 0.2],
         [0.1, 0.2, 0.3, 0.1, None, "0.2"],
+        [10**400, 0.2, 0.3, 0.1, 0.1, 0.2],
+        {"a": -(10**400), "b": 0.2, "c": 0.3, "d": 0.1, "e": 0.1, "f": 0.2},
         "a",
         None,
     ]
@@ -258,7 +263,7 @@ def test_scores_of_classes_come_as_a_mapping_or_a_list_and_the_highest_wait(skip
     assert rows.dtype.itemsize == 32
     assert classes.tolist() == [2.0] * len(given)
     best = ["".join(SIX[code] for code in row) if row[0] >= 0 else None for row in codes.tolist()]
-    assert best == ["cfbed", "cfbed", "bfacd", None, None, None, None, None, None]
+    assert best == ["cfbed", "cfbed", "bfacd", None, None, None, None, "cfbed", "cfbed", None, None]
     assert {batch.numeric.shape[1] for batch in decoded.batches} == {1}
 
 
