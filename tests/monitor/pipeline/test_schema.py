@@ -533,3 +533,14 @@ def test_what_may_be_missing_and_never_was_can_be_gone(strays: int) -> None:
     [opened] = changes(played(scene, minutes))
 
     assert [(each.feature, each.chart) for each in opened.evidence] == [("note", "gone")]
+
+
+def test_a_column_that_is_of_a_new_type_after_it_was_gone_says_since_when_it_is(known: Reference) -> None:
+    rng, scene = seeded(), Scene(known)
+    played(scene, [usual(rng) for _ in range(3)])
+
+    facts = played(scene, [without(usual(rng), "age") for _ in range(3)])
+    facts += played(scene, [having(usual(rng), "age", "old") for _ in range(3)])
+
+    told = [(fact.change, {each.offset for each in fact.first}) for fact in of(facts, SchemaChanged)]
+    assert told == [("gone", {FIRST + 3 * ROWS // 2}), ("type", {FIRST + 6 * ROWS // 2})]
