@@ -8,7 +8,7 @@ import numpy as np
 from detectors.columns import Column
 from detectors.contract.contract import ColumnRules, ColumnType
 from detectors.contract.judging import Ordered, RowRules
-from detectors.contract.repeats import Seen, keys_of
+from detectors.contract.repeats import Keys, Seen, keys_of
 from detectors.contract.report import BrokenRows, ContractViolation, Place, SchemaChange, ValueSample
 from detectors.contract.values import (
     Words,
@@ -19,6 +19,9 @@ from detectors.contract.values import (
     shown,
 )
 from detectors.features import Bools
+from detectors.sketches.identity import NO_ID, hashes_of
+
+ID = "__id__"  # of an event: compared as text, as the stream and labels compare ids
 
 
 @dataclass(slots=True)
@@ -95,11 +98,17 @@ class ColumnCheck:
                 self.state.numbers_first = ValueSample(place.source, int(place.rows[row]), value(row))
 
     def _unique(self, column: Column, place: Place, value: Callable[[int], str]) -> None:
-        keys, known = keys_of(column)
+        keys, known = self._keys(column)
         again = np.zeros(keys.size, dtype=np.bool_)
         again[known] = self.seen.repeated(keys[known])
         self.unjudged += int(np.count_nonzero(~known & _too_large(column)))
         self._break("unique", again, place, value)
+
+    def _keys(self, column: Column) -> tuple[Keys, Bools]:
+        if self.name != ID:
+            return keys_of(column)
+        keys = hashes_of(column, column.size)
+        return keys, keys != NO_ID
 
     def _monotone(self, ordered: Ordered, place: Place, value: Callable[[int], str]) -> None:
         rows = np.flatnonzero(ordered.known)

@@ -4,15 +4,16 @@ A column is *gone* where it has to be there and the last rows of a partition all
 rows are all of another; a field is *new* where messages that were looked through hold it again and again. What decides, for the first two:
 
 1. Chance. n rows in a row lack a column that as a rule the share p of them lacks with the chance pⁿ. It has to be below 1e-9, n no
-   fewer than `min_rows`, and what is missing now and then must be so for a whole window.
+   fewer than `min_rows`, and what is missing now and then must be so for a whole window. Rows that lack what may be missing come
+   together (hours, tenants), which no chance tells from gone: only what has to be there, or always was, can be gone.
 2. The run still goes on when its pane ends, and is no blink: a twentieth of the partition's rows in it.
 3. A partition that never had a column says nothing by itself: there all partitions with rows must lack it.
+4. Of all rows of the pane more are so than may be, by half a point. Over a window no more than that: it is as agreed again.
 
 So while old and new producers write side by side to each partition, nothing is told here: the contract's page by budget says how many
 rows lack what. Once the last row of the old kind has passed, the schema has changed since the offset behind it.
 
-It follows from sealed panes alone, and outlives a restart. It is over when hardly a row is otherwise than agreed; nothing resolves for
-want of data. No budget is asked for.
+It follows from sealed panes alone, and outlives a restart. Nothing resolves for want of data. No budget is asked for.
 """
 
 import math
@@ -68,7 +69,7 @@ class ColumnRun(msgspec.Struct):
 class ColumnChange(msgspec.Struct):
     """A column that is otherwise than agreed: the first rows that were, by partition (`topic/0`): offset and event time.
 
-    `back` and `changed` are rows since the last verdict on whether it still is, and those of them that were.
+    `back` and `changed` are rows since `judged`, the last verdict on whether it still is, and those of them that were.
     """
 
     change: str
@@ -76,6 +77,19 @@ class ColumnChange(msgspec.Struct):
     rows: int = 0
     back: int = 0
     changed: int = 0
+    judged: Nanos = 0
+
+
+class Otherwise(msgspec.Struct, frozen=True):
+    """Of so many rows of a pane, those that lack a column, and those that have it of another type."""
+
+    rows: int
+    lacking: int
+    wrong: int
+
+    def of(self, change: str) -> int:
+        """Those that are otherwise in this way."""
+        return self.wrong if change == RETYPED else self.lacking
 
 
 class Field(msgspec.Struct):
@@ -93,12 +107,17 @@ Before = tuple[Mapping[str, tuple[str, Mapping[str, tuple[int, Nanos]]]], Collec
 
 
 class SavedSchema(msgspec.Struct):
-    """All of it; partitions that have been seen, and runs by partition and column."""
+    """All of it: partitions that have been seen, runs by partition and column.
+
+    `near` are columns that may be about to be gone, since when, as they were at the end of the last pane, `until`.
+    """
 
     runs: dict[str, dict[str, ColumnRun]] = {}
     known: list[str] = []
     changes: dict[str, ColumnChange] = {}
     new: dict[str, Field] = {}
+    near: dict[str, Nanos] = {}
+    until: Nanos = 0
     over: dict[str, tuple[Nanos, Nanos]] = {}  # columns that are as agreed again: since when until when they were not
 
 
@@ -119,7 +138,7 @@ class SchemaWatch(Operator[Sketch]):
         self.alert = IncidentAlert(
             Teller(key, BY_SCHEMA, judging.reference.hash, 0, kind=IncidentKind.DATA_QUALITY), (), apart=HOUR
         )
-        self._min_rows = judging.min_rows
+        self._min_rows, self._window = judging.min_rows, judging.window_length
         self._held = SavedSchema()
         self.told_already: Callable[[], Collection[str]] = tuple
         self._changed = self._moved = True  # what was seen; the incident
@@ -136,9 +155,16 @@ class SchemaWatch(Operator[Sketch]):
         return {}
 
     def awaited(self) -> Mapping[str, Nanos]:
-        """The columns that it is about to tell of."""
-        runs = (run for of in self._held.runs.values() for run in of.items())
-        return {name: run.ending.time for name, run in runs if self._is_near(name, run)}
+        """The columns that it is about to tell of: for a window, after which others need not wait any longer."""
+        held = self._held
+        return {name: since for name, since in held.near.items() if held.until - since < self._window}
+
+    def _come_near(self, found: SchemaRuns, end: Nanos) -> None:
+        """Note the columns that partitions which still have rows may be about to lack."""
+        held = self._held
+        runs = (run for partition in sorted(found.partitions) for run in held.runs[partition].items())
+        near = {name: run.ending.time for name, run in runs if self._is_near(name, run)}
+        held.near, held.until = {name: held.near.get(name, since) for name, since in near.items()}, end
 
     def _is_near(self, name: str, run: ColumnRun) -> bool:
         """Whether a run is long enough, but was too short a part of its pane."""
@@ -154,8 +180,10 @@ class SchemaWatch(Operator[Sketch]):
         changes = {name: (each.change, {**each.first}) for name, each in self._held.changes.items()}
         before = changes, {name for name, each in self._held.new.items() if each.told}
         self._follow(found)
-        regrouped = self._find(found, pane.end)
-        self._recover(pane, found)
+        otherwise = self._otherwise(pane)
+        regrouped = self._find(found, otherwise, pane.end)
+        self._recover(otherwise, pane.end)
+        self._come_near(found, pane.end)
         self._see(found)
         facts = [*self._news(before, pane.end)]
         return [*facts, *self._tell(pane, regrouped)]
@@ -172,62 +200,77 @@ class SchemaWatch(Operator[Sketch]):
             if not known:
                 held.known.append(partition)
 
-    def _find(self, found: SchemaRuns, end: Nanos) -> set[str]:
+    def _otherwise(self, pane: SealedPane[Sketch]) -> dict[str, Otherwise]:
+        """How many rows of a pane have each column otherwise than agreed."""
+        violations, lacking, wrong = pane.sketch.violations, Counter[str](), Counter[str]()
+        for (name, rule), count in ({} if violations is None else violations.counts).items():
+            if rule == "type":
+                wrong[name] += count
+            elif rule in {"required", SHARE}:
+                lacking[name] += count
+        return {name: Otherwise(pane.sketch.arrived, lacking[name], wrong[name]) for name in self._usual.columns}
+
+    def _find(self, found: SchemaRuns, otherwise: Mapping[str, Otherwise], end: Nanos) -> set[str]:
         """Note columns that are otherwise than agreed; those that are so in another way than before are returned."""
         held, regrouped = self._held, set[str]()
         names = {name for partition in found.partitions for name in held.runs[partition]}
         for name in sorted(names):
-            runs = {each: held.runs[each][name] for each in found.partitions if name in held.runs[each]}
-            kind = self._kind(name, runs, found.partitions, end)
-            if kind is None:
+            runs = {each: held.runs[each][name] for each in sorted(found.partitions) if name in held.runs[each]}
+            kinds = [
+                kind
+                for kind in self._kinds(name, runs, found.partitions, end)
+                if otherwise[name].of(kind) > self._usual.allowed(name, kind) * otherwise[name].rows
+            ]
+            if not kinds:
                 continue
-            change = held.changes.setdefault(name, ColumnChange(kind, {}))
-            if change.change != kind:
-                change.change = kind
-                regrouped.add(name)
-            change.rows = sum(run.ending.rows for run in runs.values())
-            everywhere = len(runs) == len(found.partitions)
-            for partition, run in runs.items():
-                if everywhere or self._usual.kind(name, run.ending, end) is not None:
-                    change.first.setdefault(partition, run.first(kind))
+            before = held.changes.get(name)
+            if before is None or before.change not in kinds:
+                held.changes[name] = ColumnChange(kinds[0], {}, judged=end)
+                regrouped |= set() if before is None else {name}
+            self._place(held.changes[name], name, runs, end, everywhere=len(runs) == len(found.partitions))
         return regrouped
 
-    def _kind(
-        self, name: str, runs: Mapping[str, ColumnRun], partitions: Mapping[str, PartitionSchema], end: Nanos
-    ) -> str | None:
-        """How a column is otherwise: in a partition that had it, or in all of them."""
+    def _place(
+        self, change: ColumnChange, name: str, runs: Mapping[str, ColumnRun], end: Nanos, *, everywhere: bool
+    ) -> None:
+        """Note where a change began, in partitions where it has not been found before."""
+        change.rows = sum(run.ending.rows for run in runs.values())
         for partition, run in runs.items():
-            kind = self._usual.kind(name, run.ending, end)
-            if kind is not None and run.had and run.ending.rows >= BLINK * partitions[partition].rows:
-                return kind
-        if len(runs) < len(partitions):
-            return None
-        each = [run.ending for run in runs.values()]
-        together = SchemaRun(
-            sum(run.rows for run in each), sum(run.wrong for run in each), 0, max(run.time for run in each)
-        )
-        rows = sum(part.rows for part in partitions.values())
-        return self._usual.kind(name, together, end) if together.rows >= BLINK * rows else None
+            if everywhere or self._usual.kind(name, run.ending, end) is not None:
+                change.first.setdefault(partition, run.first(change.change))
 
-    def _recover(self, pane: SealedPane[Sketch], found: SchemaRuns) -> None:
-        """End what is as agreed again: hardly a row is otherwise, and there are enough of them."""
-        violations = pane.sketch.violations
-        counts = Counter[str]()
-        for (name, rule), count in ({} if violations is None else violations.counts).items():
-            if rule in {"type", "required", SHARE}:
-                counts[name] += count
-        standing = {name for partition in found.partitions for name in self._held.runs[partition]}
+    def _kinds(
+        self, name: str, runs: Mapping[str, ColumnRun], partitions: Mapping[str, PartitionSchema], end: Nanos
+    ) -> list[str]:
+        """How a column is otherwise: in partitions that had it, else in all of them."""
+        kinds = [
+            self._usual.kind(name, run.ending, end)
+            for partition, run in runs.items()
+            if run.had and run.ending.rows >= BLINK * partitions[partition].rows
+        ]
+        if not any(kinds) and len(runs) == len(partitions):
+            each = [run.ending for run in runs.values()]
+            together = SchemaRun(
+                sum(run.rows for run in each), sum(run.wrong for run in each), 0, max(run.time for run in each)
+            )
+            rows = sum(part.rows for part in partitions.values())
+            kinds = [self._usual.kind(name, together, end)] if together.rows >= BLINK * rows else []
+        return [kind for kind in kinds if kind is not None]
+
+    def _recover(self, otherwise: Mapping[str, Otherwise], end: Nanos) -> None:
+        """End what is as agreed again: over a window hardly a row is otherwise, and there are enough of them."""
         for name, change in [*self._held.changes.items()]:
-            change.back += pane.sketch.arrived
-            change.changed += counts[name]
-            if change.back < self._min_rows:
+            if change.judged == end:
                 continue
-            usual = self._usual.share(name) + AGREED
-            if name not in standing and change.changed <= usual * change.back:
+            change.back += otherwise[name].rows
+            change.changed += otherwise[name].of(change.change)
+            if change.back < self._min_rows or end - change.judged < self._window:
+                continue
+            if change.changed <= self._usual.allowed(name, change.change) * change.back:
                 if name in self.alert.state.alerts:
-                    self._held.over[name] = min(time for _, time in change.first.values()), pane.end
+                    self._held.over[name] = min(time for _, time in change.first.values()), end
                 del self._held.changes[name]
-            change.back = change.changed = 0
+            change.back, change.changed, change.judged = 0, 0, end
 
     # --- new fields -----------------------------------------------------------------------------------------------
 
@@ -365,8 +408,14 @@ class SchemaWatch(Operator[Sketch]):
             if entry.kind == SCHEMA_RULE:
                 restore_row(entry, self.alert)
                 continue
-            held = self._held = msgspec.msgpack.decode(entry.held, type=SavedSchema)
-            held.changes = {name: each for name, each in held.changes.items() if name in self._usual.columns}
+            held, asked = msgspec.msgpack.decode(entry.held, type=SavedSchema), self._usual.columns
+            self._held = held
+            held.changes = {name: each for name, each in held.changes.items() if name in asked}
+            held.near = {name: since for name, since in held.near.items() if name in asked}
+            held.runs = {
+                partition: {name: run for name, run in runs.items() if name in asked}
+                for partition, runs in held.runs.items()
+            }
             held.new = {name: each for name, each in held.new.items() if name not in self._contract.columns}
         return []
 
@@ -403,19 +452,27 @@ class UsualColumns:
             if name in held and name != TIME and (each.must_be_there or each.type is not None)
         }
         self._rows, self._window, self._min_rows = reference.rows, judging.window_length, judging.min_rows
+        calibration = reference.calibration
+        strays = (
+            0.0 if calibration is None else BLINK * calibration.rows
+        )  # too few for any of its windows to lack a column
         self._lack: dict[str, float] = {}
+        self._may_be_gone = set[str]()
         for name, each in self.columns.items():
             feature = reference.features.get(name)
             lacking = 0 if feature is None else reference.rows - int(feature.counts[: feature.usable].sum())
             self._lack[name] = max(each.max_missing or 0.0, lacking / max(reference.rows, 1))
+            if each.required or (each.must_be_there and (not each.max_missing or lacking <= strays)):
+                self._may_be_gone.add(name)
 
-    def share(self, name: str) -> float:
-        """The share of rows that lack a column as a rule."""
-        return self._lack[name]
+    def allowed(self, name: str, change: str) -> float:
+        """The share of all rows that may be otherwise in this way: half a point more than usual; of another type, half of those with one."""
+        lacking = self._lack[name]
+        return AGREED * (1 - lacking) if change == RETYPED else lacking + AGREED
 
     def always(self, name: str) -> bool:
-        """Whether every row has it as a rule."""
-        return not self._lack[name]
+        """Whether it can be gone, and every row has it as a rule."""
+        return name in self._may_be_gone and not self._lack[name]
 
     def needed(self, name: str) -> int:
         """So many rows in a row as chance does not leave without a column."""
@@ -432,7 +489,7 @@ class UsualColumns:
         if rules.type is not None and run.wrong >= wrong and self._matters(name, run):
             return RETYPED
         lasts = self.always(name) or end - run.time >= self._window
-        return GONE if rules.must_be_there and lasts and self.is_long(name, run) else None
+        return GONE if name in self._may_be_gone and lasts and self.is_long(name, run) else None
 
     def _matters(self, name: str, run: SchemaRun) -> bool:
         """Whether rows of another type are what the run is made of, and not strays among rows that lack a column."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.features import LARGEST
 from monitor.stream.schema import RowSchema
 
 Last = dict[str, dict[str, int | float]]
@@ -33,17 +34,24 @@ class RisingValues:
             ours = np.flatnonzero(rows.partition == number)
             last = self.last.setdefault(partition, {})
             for name, values in rows.rising.items():
-                fell, end = _fell(values[ours], last.get(name))
-                found[name][ours] = fell
+                asked = ours[_of_its_type(rows, name)[ours]]
+                found[name][asked], end = _fell(values[asked], last.get(name))
                 if end is not None:
                     last[name] = end
         return {name: fell for name, fell in found.items() if fell.any()}
 
 
+def _of_its_type(rows: RowSchema, name: str) -> NDArray[np.bool_]:
+    """The rows whose value is not of the wrong type: of those nothing else is asked."""
+    if rows.wrong is None or name not in rows.columns:
+        return np.ones(len(rows.times), dtype=np.bool_)
+    return np.asarray(~rows.wrong[rows.columns.index(name)])
+
+
 def _fell(values: NDArray[Any], last: float | None) -> tuple[NDArray[np.bool_], int | float | None]:
     """The values below the one before, and the last of them; one that is missing is passed over."""
     fell = np.zeros(values.size, dtype=np.bool_)
-    known = np.flatnonzero(np.isfinite(values))
+    known = np.flatnonzero(np.abs(values) < LARGEST)
     if not known.size:
         return fell, last
     held = values[known]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors import Reference
-from detectors.contract import Check, Contract, contract_from
+from detectors.contract import Check, Contract, ContractReport, contract_from
 from detectors.sketches.violations import Rule, Violations
 from monitor.commands.contract_rows import paths_of, slots_of
 from monitor.facts import ContractBroken
@@ -27,7 +27,8 @@ from monitor.sources.formats.base import DecodeCounts, Rows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json import look
 from monitor.sources.formats.json.typed import typed_reader
-from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.events import SECOND, OffsetRange, Partition, SeriesKey
+from monitor.stream.rising import RisingValues
 from tests.fakes import NOON
 
 TS = NOON // 1_000_000
@@ -103,7 +104,8 @@ def messages(said: list[dict[str, Any]]) -> list[bytes]:
 def decoder(contract: Contract, way: str = "compiled") -> TopicDecoder:
     fields = FieldMap()
     series = [SeriesFields(KEY, REFERENCE.layout, fields)]
-    found = TopicDecoder("t", series, fields, 600 * SECOND, contracts={KEY: ContractSpec(contract)})
+    spec = ContractSpec(contract, numbers=frozenset({"a", "b", "__prediction__"}))
+    found = TopicDecoder("t", series, fields, 600 * SECOND, contracts={KEY: spec})
     if way != "compiled":
         typed = typed_reader(TopicFields(series, fields), look)
         found.readers[:-1] = [] if typed is None or way == "lenient" else [typed]
@@ -120,8 +122,7 @@ def live(found: TopicDecoder, batches: list[list[bytes]]) -> Counter[Rule]:
     return Counter({(column, rule): count for column, rule, count in broken_in(contract, Violations(counts), rows)})
 
 
-def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tuple[Counter[Rule], Counter[Rule]]:
-    """What `contract check` says, and what of the counts it says in another way: as a change of schema, or as a share."""
+def report_of(contract: Contract, batch: list[bytes]) -> ContractReport:
     raw, check = RawDecoder("t", [KEY], KEY, slots_of(contract), FieldMap()), Check(contract)
     raw.decode(TopicRecords("t", [0] * len(batch), batch), NOON)
     for held in raw.drain():
@@ -129,7 +130,18 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
         if "__time__" in contract.columns:
             columns["__time__"] = held.times.view("datetime64[ns]")
         check.add("file", columns, held.numbers)
-    report = check.report()
+    return check.report()
+
+
+def before_checked(contract: Contract, batch: list[bytes]) -> Counter[Rule]:
+    """What `contract check` says of rules that ask of rows before."""
+    report = report_of(contract, batch)
+    return Counter({(each.column, each.rule): each.count for each in report.violations if each.rule in BEFORE})
+
+
+def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tuple[Counter[Rule], Counter[Rule]]:
+    """What `contract check` says, and what of the counts it says in another way: as a change of schema, or as a share."""
+    report = report_of(contract, batch)
     told = Counter({(each.column, each.rule): each.count for each in report.violations if each.rule not in BEFORE})
     changes = {change.column: change.change for change in report.schema}
     apart = {rule for rule in counts if changes.get(rule[0]) == "gone" and rule[1] in {"required", "max_missing"}}
@@ -170,6 +182,45 @@ def test_a_stream_is_told_what_contract_check_tells(
     assert found["compiled"] == live(decoder(contract), [batch[:cut], batch[cut:]])
     told, counted = checked(contract, batch, found["compiled"])
     assert counted == told
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    kind=st.sampled_from(["number", "integer"]),
+    held=st.lists(st.tuples(values, values, st.integers(-3, 0)), min_size=1, max_size=12),
+    cut=st.integers(0, 12),
+)
+@example(kind="integer", held=[(3, 1, 0), (2.5, "1.0", 0), (-1, True, 0)], cut=1)  # nothing else is asked of 2.5
+@example(kind="integer", held=[(float("inf"), 1.0, 0), (2.5, "1", 0), (False, "1.0", 0), (3, None, 0)], cut=2)
+@example(kind="number", held=[(2, "a", 0), ("1", " a", -1), (True, [1], -2)], cut=1)
+def test_rules_of_rows_before_are_told_as_contract_check_tells_them(
+    kind: str, held: list[tuple[Any, Any, int]], cut: int
+) -> None:
+    rises = {"type": kind, "monotone": True}
+    contract = contract_of(
+        {"a": rises, "__time__": {"type": "time", "unit": "ms", "monotone": True}, "__id__": {"unique": True}}
+    )
+    batch = messages([{"features": {"a": number}, "id": known} for number, known, _ in held])
+    batch = [
+        json.dumps(json.loads(each) | {"ts": TS + back}).encode() for each, (*_, back) in zip(batch, held, strict=True)
+    ]
+
+    for way in ("compiled", "typed", "lenient"):
+        assert of_rows_before(contract, way, [batch[:cut], batch[cut:]]) == before_checked(contract, batch)
+
+
+def of_rows_before(contract: Contract, way: str, batches: list[list[bytes]]) -> Counter[Rule]:
+    """What falls and which ids repeat, as a view takes what is decoded."""
+    found, rising = decoder(contract, way), RisingValues()
+    counts, ids, first = Counter[Rule](), list[int](), 0
+    for batch in batches:
+        span = OffsetRange(Partition("t", 0), first, first + len(batch) - 1)
+        decoded = found.decode(TopicRecords("t", [0] * len(batch), batch, (span,) if batch else ()), NOON)
+        first += len(batch)
+        for each in decoded.schemas:
+            counts.update({(name, "monotone"): int(fell.sum()) for name, fell in rising.fell(each.rows).items()})
+        ids += [known for part in decoded.batches if part.ids is not None for known in part.ids.tolist() if known]
+    return +(counts + Counter({("__id__", "unique"): len(ids) - len(set(ids))}))
 
 
 @pytest.mark.parametrize("way", ["compiled", "typed", "lenient"])

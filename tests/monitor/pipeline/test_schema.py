@@ -118,13 +118,16 @@ class Scene:
             count = indexes.count(index)
             spans.append(OffsetRange(PLACES[index], self.next[index], self.next[index] + count - 1))
             self.next[index] += count
-        decoded = self.decoder.decode(TopicRecords("t", indexes, values, tuple(spans)), NOON)
+        now = NOON + self.minute * MINUTE
+        decoded = self.decoder.decode(TopicRecords("t", indexes, values, tuple(spans)), now)
         new = frozenset[Partition]() if self.begun else frozenset(PLACES)
         self.begun = True
         read = frozenset(PLACES[index] for index in indexes)
-        arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read, assigned=new, schemas=tuple(decoded.schemas))
+        idle = {place: now for place in PLACES if place not in read}
+        schemas = tuple(decoded.schemas)
+        arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read, idle, assigned=new, schemas=schemas)
         self.explainer.hear(decoded.facts)
-        facts = [*decoded.facts, *self.pipeline.ingest(arrived, NOON), *self.pipeline.advance()]
+        facts = [*decoded.facts, *self.pipeline.ingest(arrived, now), *self.pipeline.advance()]
         return [*self.explainer.explain(facts)]
 
 
@@ -383,3 +386,161 @@ def test_a_new_field_is_found_among_names_that_come_once(known: Reference) -> No
     )
 
     assert "zip" in {fact.field for fact in of(facts, SchemaChanged)}
+
+
+def test_a_column_that_the_contract_no_longer_asks_is_forgotten(known: Reference) -> None:
+    """It was gone in a partition that then fell silent; the contract was edited, and the daemon restarted."""
+    rng, before = seeded(), Scene(known)
+    played(before, [usual(rng) for _ in range(2)])
+    half = [[without([row], "age")[0] if at % 2 else row for at, row in enumerate(usual(rng))] for _ in range(3)]
+    assert [change.after for change in changes(played(before, half))] == [AlertState.FIRING]
+    for _ in range(2):
+        before.play(usual(rng), [0] * ROWS)
+    columns = {name: rules for name, rules in CONTRACT["columns"].items() if name != "age"}
+    after = Scene(known, {**CONTRACT, "new_columns": "allowed", "columns": columns})
+    restored(before.pipeline, after.pipeline, NOON)
+    after.minute, after.next = before.minute, before.next
+
+    facts = [fact for _ in range(4) for fact in after.play(usual(rng), [0] * ROWS)]
+
+    assert [change.after for change in changes(facts) if change.after is not AlertState.INACTIVE] == []
+    assert {(fact.field, fact.change) for fact in of(facts, SchemaChanged) if not fact.ended} <= {("age", "new")}
+    assert [fact for fact in of(after.pipeline.current(), AlertSeen) if fact.rule == SCHEMA_RULE] == []
+
+
+@pytest.mark.parametrize("broke", [False, True])
+def test_a_stray_last_row_prolongs_nothing_and_mutes_nothing(known: Reference, *, broke: bool) -> None:
+    """One row of each minute, its last, lacks the column; whether or not it was gone before, its drift is told."""
+    rng, scene = seeded(), Scene(known)
+    played(scene, [usual(rng) for _ in range(3)])
+    facts = played(scene, [without(usual(rng), "age") if broke else usual(rng) for _ in range(3)])
+
+    facts += played(scene, [[*usual(rng)[:-1], {}] for _ in range(4)])
+    drifted = [[*(row | {"age": row["age"] + 200} for row in usual(rng)[:-1]), {}] for _ in range(20)]
+    later = played(scene, drifted)
+
+    assert [change.after for change in changes(facts)] == [AlertState.FIRING, AlertState.INACTIVE] * broke
+    assert changes(later) == []
+    assert "age" in {each.feature for change in changes(later, "drift") for each in change.evidence}
+
+
+def test_a_type_that_was_wrong_is_over_once_no_value_is(known: Reference) -> None:
+    """A column that may be absent was of a new type, and then is not sent any more: nothing is otherwise than agreed."""
+    rng, scene = seeded(), Scene(known)
+    played(scene, [usual(rng) for _ in range(2)])
+    bad = [[row | {"note": "bad"} if row["note"] is not None else row for row in usual(rng)] for _ in range(4)]
+    facts = played(scene, bad)
+
+    facts += played(scene, [without(usual(rng), "note") for _ in range(6)])
+
+    assert [change.after for change in changes(facts)] == [AlertState.FIRING, AlertState.INACTIVE]
+    assert [(fact.change, fact.ended) for fact in of(facts, SchemaChanged)] == [("type", False), ("type", True)]
+
+
+def test_a_type_that_stays_wrong_in_a_few_rows_of_many_stays_told() -> None:
+    """Nine of ten rows have no value, as ever; all others are of another type, minute by minute."""
+    rng = seeded()
+    stamps = NOON - 100 * MINUTE + np.arange(20_000) * (100 * MINUTE // 20_000)
+    note = np.where(rng.random(20_000) < 0.9, np.nan, rng.normal(size=20_000))
+    rare = Reference.fit({"age": rng.uniform(0, 100, 20_000), "note": note}, timestamps=stamps, window_ns=MINUTE)
+    columns = {"age": {"type": "number", "required": True}, "note": {"type": "number"}}
+    scene = Scene(rare, {"format": "driftd.contract/1", "columns": columns})
+
+    def minutes(value: object, count: int) -> list[list[Row]]:
+        said = [rng.random(ROWS) < 0.1 for _ in range(count)]
+        return [[{"age": 50.5} | ({"note": value} if held else {}) for held in each] for each in said]
+
+    played(scene, minutes(1.5, 3))
+    facts = played(scene, minutes("bad", 20))
+    back = played(scene, minutes(1.5, 6))
+
+    assert [change.after for change in changes(facts)] == [AlertState.FIRING]
+    assert [change.after for change in changes(back)] == [AlertState.INACTIVE]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_partition_that_falls_silent_mutes_nothing(known: Reference, *, silent: bool) -> None:
+    """The last rows of its life lack a column; what other partitions lack later is told all the same."""
+    rng, scene = seeded(), Scene(known)
+    played(scene, [usual(rng) for _ in range(3)])
+    rows = usual(rng, 6000)
+    last = [without([row], "age")[0] if silent and 2880 <= at < 3000 else row for at, row in enumerate(rows)]
+    facts = scene.play(last, [1] * 3000 + [0] * 3000)
+
+    for _ in range(20):
+        mixed = [without([row], "age")[0] if at % 10 < 3 and at < 399 else row for at, row in enumerate(usual(rng))]
+        facts += scene.play(mixed, [0] * ROWS)
+
+    assert changes(facts) == []
+    assert [change.evidence[0].feature for change in changes(facts, CONTRACT_RULE)] == ["age"]
+
+
+def test_a_blink_at_each_end_of_a_pane_mutes_the_contract_for_a_window_at_most(known: Reference) -> None:
+    rng, scene = seeded(), Scene(known)
+    played(scene, [usual(rng, 3000) for _ in range(3)])
+
+    facts = played(scene, [without(usual(rng, 3000), "age", 2880) for _ in range(8)])
+
+    assert changes(facts) == []
+    assert [change.evidence[0].feature for change in changes(facts, CONTRACT_RULE)] == ["age"]
+
+
+def occasional(lacks: np.ndarray[Any, np.dtype[np.bool_]], max_missing: float) -> Scene:
+    """A column that the reference lacks in these rows of 20 000, and that so many rows may lack."""
+    rng = np.random.default_rng(5)
+    table = {"age": rng.uniform(0, 100, 20_000), "note": np.where(lacks, np.nan, rng.normal(size=20_000))}
+    stamps = NOON - 100 * MINUTE + np.arange(20_000) * (100 * MINUTE // 20_000)
+    columns = {"age": {"type": "number", "required": True}, "note": {"type": "number", "max_missing": max_missing}}
+    fitted = Reference.fit(table, timestamps=stamps, window_ns=MINUTE)
+    return Scene(fitted, {"format": "driftd.contract/1", "columns": columns})
+
+
+def test_what_is_missing_at_its_hours_is_not_gone() -> None:
+    """Eight minutes of each twenty-four, as in the reference: rows that lack it come together, and chance says nothing of them."""
+    rng, scene = seeded(), occasional((np.arange(20_000) // 200) % 24 < 8, 0.7)
+    minutes = [
+        [{"age": rng.uniform(0, 100)} | ({} if at % 24 < 8 else {"note": rng.normal()}) for _ in range(ROWS)]
+        for at in range(60)
+    ]
+
+    facts = played(scene, minutes)
+
+    assert changes(facts) == []
+    assert of(facts, SchemaChanged) == []
+
+
+def test_a_tenant_that_moves_to_another_partition_changes_no_schema() -> None:
+    """Four in ten rows lack it throughout; from a minute on, a partition holds no others."""
+    rng = seeded()
+    scene, facts = occasional(rng.random(20_000) < 0.4, 0.5), list[Fact]()
+    for minute in range(12):
+        rows = [{"age": rng.uniform(0, 100)} | ({"note": rng.normal()} if at % 5 < 3 else {}) for at in range(ROWS)]
+        facts += scene.play(rows, [int(at % 5 >= (2 if minute < 4 else 3)) for at in range(ROWS)])
+
+    assert changes(facts) == []
+    assert of(facts, SchemaChanged) == []
+
+
+@pytest.mark.parametrize("strays", [0, 5])
+def test_what_may_be_missing_and_never_was_can_be_gone(strays: int) -> None:
+    """The reference has it in practically every row of each of its windows."""
+    rng, scene = seeded(), occasional(np.arange(20_000) < strays, 0.02)
+    minutes = [
+        [{"age": rng.uniform(0, 100)} | ({"note": rng.normal()} if at < 3 else {}) for _ in range(ROWS)]
+        for at in range(7)
+    ]
+
+    [opened] = changes(played(scene, minutes))
+
+    assert [(each.feature, each.chart) for each in opened.evidence] == [("note", "gone")]
+
+
+def test_a_column_that_is_of_a_new_type_after_it_was_gone_says_since_when_it_is(known: Reference) -> None:
+    rng, scene = seeded(), Scene(known)
+    played(scene, [usual(rng) for _ in range(3)])
+
+    facts = played(scene, [without(usual(rng), "age") for _ in range(3)])
+    facts += played(scene, [having(usual(rng), "age", "old") for _ in range(3)])
+
+    told = [(fact.change, {each.offset for each in fact.first}) for fact in of(facts, SchemaChanged)]
+    assert told == [("gone", {FIRST + 3 * ROWS // 2}), ("type", {FIRST + 6 * ROWS // 2})]
