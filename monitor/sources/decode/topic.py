@@ -117,7 +117,7 @@ class TopicDecoder:
             held = self._check(read.rows, decoded, now, objects=objects > before)
             checked += self._placed(held, places)
             rows += held
-            told.append((places, read.times))
+            told.append((places[read.messages], read.times))
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
@@ -146,7 +146,7 @@ class TopicDecoder:
         return replace(part, violations=found)
 
     def _placed(self, rows: Sequence[SeriesRows], places: NDArray[np.intp]) -> Iterator[CheckedRows]:
-        """The rows that were held against a contract, with the places of their messages among all records."""
+        """The rows that were held against a contract, with the places of their messages among all records: `places` are those of their reader's."""
         for part in rows if self._contracts else ():
             if part.series.key in self._contracts and part.messages is not None:
                 yield CheckedRows(part, places[part.messages], part.violations)
@@ -154,12 +154,12 @@ class TopicDecoder:
     def _readings(
         self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
     ) -> Iterator[tuple[Read, TopicRecords, NDArray[np.intp]]]:
-        """What each reader makes of what those before it left, with these records, and the places of the messages that it read."""
+        """What each reader makes of what those before it left, with these records, and their places among all."""
         for reader in self.readers:
             if not left.values:
                 return
             read = reader.read(left, latest, counts)
-            yield read, left, places[read.messages]
+            yield read, left, places
             left, places = left.only(read.left), places[read.left]
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
