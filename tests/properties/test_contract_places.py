@@ -1,13 +1,27 @@
 """Where rows stand in their partitions, whoever read them: laws of the offsets that a schema's changes are told with."""
 
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from detectors.sketches.schema import MANY, MOST_NEW, SchemaRuns
+from monitor.series.contract import ContractSpec
 from monitor.sources.base import TopicRecords
-from monitor.stream.events import OffsetRange, Partition
+from monitor.sources.decode.schema import is_looked
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.base import Rows
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields
+from monitor.sources.formats.values import Rejected
+from monitor.stream.events import SECOND, OffsetRange, Partition, SchemaBatch, SeriesKey
 from tests.fakes import NOON
-from tests.properties.test_contract_live import contract_of, decoder, messages
+from tests.properties.test_contract_live import REFERENCE, TS, contract_of, decoder, messages
 
 FIRST = 500
 [GOOD] = messages([{"features": {"a": 1}}])
@@ -45,3 +59,139 @@ def test_rows_stand_where_their_messages_stand(way: str, held: list[str], cut: i
     ours = [(FIRST + at, name) for at, name in enumerate(held) if name not in NOBODYS]
     assert offsets == [offset for offset, _ in ours]
     assert lacking == [offset for offset, name in ours if name in LACKING]
+
+
+# --- fields that nobody agreed on ---------------------------------------------------------------------------------------
+
+LOOKED = np.flatnonzero(is_looked(np.arange(20_000))).tolist()
+WORDS = [f"{one}{other}" for one in "abcdefghij" for other in "klmnopqrst"]
+ONE = contract_of({"a": {"type": "number"}})
+
+
+def told(found: TopicDecoder, partitions: Sequence[int], offsets: Sequence[int], values: Sequence[bytes]) -> SchemaRuns:
+    [batch] = found.decode(TopicRecords("t", list(partitions), list(values), numbers=list(offsets)), NOON).schemas
+    return batch.rows.counted()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), most=st.sampled_from([2, 30, 100]))
+def test_new_fields_are_the_same_however_messages_are_cut_and_put_together(data: st.DataObject, most: int) -> None:
+    """Also which are too many: of each partition the messages come in their order, and no more is promised."""
+    held = data.draw(
+        st.lists(
+            st.tuples(st.integers(0, 1), st.lists(st.sampled_from(WORDS[:most]), max_size=most, unique=True)),
+            min_size=1,
+            max_size=8,
+        )
+    )
+    values = messages([{"features": {"a": 1} | dict.fromkeys(names, 1)} for _, names in held])
+    partitions, offsets = [at for at, _ in held], LOOKED[: len(held)]
+    cuts = sorted({0, len(held), *data.draw(st.lists(st.integers(0, len(held)), max_size=4))})
+    found = decoder(ONE)
+    parts = [told(found, partitions[i:j], offsets[i:j], values[i:j]) for i, j in itertools.pairwise(cuts)]
+    of_each = [
+        told(found, [at] * len(own), [offsets[row] for row in own], [values[row] for row in own])
+        for at in (1, 0)
+        if (own := [row for row, place in enumerate(partitions) if place == at])
+    ]
+
+    whole = told(found, partitions, offsets, values)
+
+    for some in (parts, of_each):
+        assert reduce(SchemaRuns.plus, some).to_bytes() == whole.to_bytes()
+        assert reduce(lambda later, one: one.plus(later), reversed(some)).to_bytes() == whole.to_bytes()
+        assert SchemaRuns.from_bytes(whole.to_bytes()) == whole
+    names = {name for _, names in held for name in names}
+    shown = {name for part in whole.partitions.values() for name in part.new}
+    assert shown == (names if len(names) <= MOST_NEW else {MANY})
+
+
+def test_what_was_saved_before_is_read() -> None:
+    held = b'{"t/0":{"rows":9,"runs":{},"looked":3,"new":{"zip":{"count":2,"offset":7,"time":1},"lag":{"count":3,"offset":5,"time":2}}}}'
+
+    [part] = SchemaRuns.from_bytes(held).partitions.values()
+
+    assert part.holding is not None
+    assert (part.holding.count, part.holding.offset, part.holding.time) == (3, 5, 2)
+
+
+@pytest.mark.parametrize(("name", "fields"), [("user-{}", {"user-#"}), ("{}@mail.ch", {"#"}), ("{:0300b}", {"#"})])
+def test_memory_does_not_grow_with_names(name: str, fields: set[str]) -> None:
+    values = messages(
+        [{"features": {"a": 1} | {name.format(at * 1000 + key): 1 for key in range(1000)}} for at in range(50)]
+    )
+    [batch] = decoder(ONE).decode(TopicRecords("t", [0] * 50, values, numbers=LOOKED[:50]), NOON).schemas
+
+    assert set(batch.rows.names) == fields
+    assert batch.rows.new.shape == (2, 50)
+
+
+def test_words_as_keys_are_not_kept_either() -> None:
+    keys = [f"{one}-{other}" for one in WORDS for other in WORDS]
+    values = messages([{"features": {"a": 1} | dict.fromkeys(keys, 1)}])
+    [batch] = decoder(ONE).decode(TopicRecords("t", [0], values, numbers=LOOKED[:1]), NOON).schemas
+
+    assert batch.rows.names == (MANY,)
+
+
+@pytest.mark.parametrize("turns", [2, 3, 16, 256])
+def test_models_that_take_turns_are_all_looked_through(turns: int) -> None:
+    """Each about as often as one message in 256: a hash of the offset says which."""
+    offsets = np.arange(turns * 256 * 200)
+    looked = np.bincount(offsets[is_looked(offsets)] % turns, minlength=turns)
+
+    assert looked.min() > 100
+    assert looked.max() < 300
+
+
+class Lists:
+    """A format of lists of events."""
+
+    def decode(self, values: Sequence[bytes | None]) -> Rows:
+        held = [(at, row) for at, raw in enumerate(values) for row in self.inspect(raw or b"[]")]
+        paths = dict.fromkeys(path for _, row in held for path in row)
+        columns = {path: np.fromiter((row.get(path) for _, row in held), object, len(held)) for path in paths}
+        return Rows(columns, np.array([at for at, _ in held], dtype=np.intp))
+
+    def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
+        try:
+            held: list[dict[str, Any]] = json.loads(raw)
+        except ValueError:
+            raise Rejected("not_json") from None
+        for row in held:
+            features = {("features", name): value for name, value in row["features"].items()}
+            yield {("ts",): row["ts"], ("model",): row["model"], ("version",): "3", **features}
+
+
+def test_each_row_of_a_message_tells_its_own_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.sources.decode.topic.decoder_of", lambda _form, _fields: Lists())
+    keys, fields = [SeriesKey("churn", "3"), SeriesKey("fraud", "3"), SeriesKey("spam", "3")], FieldMap()
+    found = TopicDecoder(
+        "t",
+        [SeriesFields(key, REFERENCE.layout, fields) for key in keys],
+        fields,
+        600 * SECOND,
+        contracts={
+            keys[0]: ContractSpec(ONE),
+            keys[1]: ContractSpec(contract_of({"a": {"type": "number"}, "b": {"type": "number"}})),
+        },
+    )
+    rows = [
+        ("churn", {"b": 1}),
+        ("fraud", {"b": 1}),
+        ("spam", {"c": 1}),
+        ("churn", {"plan": 1}),
+        ("fraud", {"flag": 1}),
+    ]
+    said = [
+        {"ts": TS if at else 1, "model": model, "features": {"a": 1} | more} for at, (model, more) in enumerate(rows)
+    ]
+
+    value = json.dumps([*said, said[1], said[3]]).encode()
+    schemas = found.decode(TopicRecords("t", [0], [value], numbers=LOOKED[:1]), NOON).schemas
+
+    def new(batch: SchemaBatch) -> dict[str, int]:
+        return {name: held.count for name, held in batch.rows.counted().partitions["t/0"].new.items()}
+
+    assert {batch.key: new(batch) for batch in schemas} == {keys[0]: {"plan": 1}, keys[1]: {"flag": 1}}
+    assert [int(np.count_nonzero(batch.rows.looked)) for batch in schemas if batch.rows.looked is not None] == [1, 1]

@@ -19,7 +19,16 @@ from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
-from monitor.sources.decode.schema import LOOKED, CheckedRows, OffsetCounter, RecordPlaces, is_looked, schemas
+from monitor.sources.decode.schema import (
+    LOOKED,
+    CheckedRows,
+    New,
+    NewNames,
+    OffsetCounter,
+    RecordPlaces,
+    is_looked,
+    schemas,
+)
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
@@ -249,8 +258,8 @@ class TopicDecoder:
 
     def _sample_unknown(
         self, values: Sequence[bytes | None], counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None
-    ) -> Mapping[int, Sequence[str]]:
-        """Count the unknown features of one row of some messages; those that a contract does not know are returned, by place.
+    ) -> New:
+        """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
         Where there is a contract, offsets choose the messages, so that batches and restarts change nothing.
         """
@@ -259,14 +268,24 @@ class TopicDecoder:
         for at in looked if of is None else np.flatnonzero(is_looked(of.offsets)).tolist():
             raw = values[at]
             with suppress(Rejected):  # counted where it is decoded
-                for row in islice(self.format.inspect(raw), 1) if raw else ():
-                    series, _ = self._place(row, latest)
-                    if series is not None:
-                        counts.fields["unknown"] += len(series.unknown(row))
-                        if found := self._new_in(series, row):
-                            new[at] = found
+                rows = self.format.inspect(raw) if raw else ()
+                new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
         self._sampled += len(values)
         return new
+
+    def _look_through(
+        self, rows: Iterable[Mapping[Path, object]], counts: DecodeCounts, latest: Nanos
+    ) -> Mapping[SeriesKey, Sequence[str]]:
+        """The features of one message's rows that the contract of their series does not know."""
+        found = defaultdict[SeriesKey, NewNames](NewNames)
+        for number, row in enumerate(rows):
+            with suppress(Rejected):
+                series, _ = self._place(row, latest)
+                if series is None:
+                    continue
+                counts.fields["unknown"] += 0 if number else len(series.unknown(row))
+                found[series.key].add(self._new_in(series, row))
+        return {key: names.found for key, names in found.items()}
 
     def _new_in(self, series: SeriesFields, row: Mapping[Path, object]) -> Sequence[str]:
         """The features of a row that its model's contract does not know."""
