@@ -195,3 +195,23 @@ def test_each_row_of_a_message_tells_its_own_model(monkeypatch: pytest.MonkeyPat
 
     assert {batch.key: new(batch) for batch in schemas} == {keys[0]: {"plan": 1}, keys[1]: {"flag": 1}}
     assert [int(np.count_nonzero(batch.rows.looked)) for batch in schemas if batch.rows.looked is not None] == [1, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(held=st.lists(st.tuples(st.integers(0, 3), st.sets(st.sampled_from(WORDS[:4]))), min_size=1, max_size=8))
+def test_each_pane_has_the_new_fields_of_its_own_rows(held: list[tuple[int, set[str]]]) -> None:
+    """Whatever order of event time they come in."""
+    said = [{"ts": TS + 1000 * pane, "features": {"a": 1} | dict.fromkeys(names, 1)} for pane, names in held]
+    records = TopicRecords("t", [0] * len(held), messages(said), numbers=LOOKED[: len(held)])
+    [batch] = decoder(ONE).decode(records, NOON).schemas
+
+    found = {
+        number - NOON // SECOND: {name: (each.count, each.offset) for name, each in part.new.items()}
+        for number, rows in batch.rows.by(SECOND)
+        for part in rows.counted().partitions.values()
+    }
+
+    for pane in {pane for pane, _ in held}:
+        holding = [(LOOKED[at], names) for at, (own, names) in enumerate(held) if own == pane]
+        offsets = {name: [offset for offset, names in holding if name in names] for name in WORDS[:4]}
+        assert found[pane] == {name: (len(each), each[0]) for name, each in offsets.items() if each}

@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,18 @@ New = Mapping[int, Mapping[SeriesKey, Sequence[str]]]
 """Fields that nobody agreed on, by the place of the message that was looked through and the series of its rows."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class RecordPlaces:
     """The partition and offset of each record of a poll: int16[n], which of `partitions`, and int64[n]."""
 
     partitions: tuple[str, ...]
     partition: NDArray[np.int16]
     offsets: NDArray[np.int64]
+
+    @cached_property
+    def looked(self) -> NDArray[np.bool_]:
+        """Which of them are looked through, bool[n]."""
+        return is_looked(self.offsets)
 
 
 def is_looked(offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -139,7 +145,7 @@ def _schema(parts: Sequence[CheckedRows], contract: RowContract, records: Record
     told = changes[0] if order is None else _in_order(changes, [len(each.places) for each in parts], order)
     rising = _joined([contract.rising(each.part) for each in parts], order)
     offsets = records.offsets[places]
-    looked = is_looked(offsets) & _first_of_each(places)
+    looked = records.looked[places] & _first_of_each(places)
     held = _new_in(np.flatnonzero(looked), places, parts[0].part.series.key, new)
     return RowSchema(
         records.partitions,

@@ -26,7 +26,6 @@ from monitor.sources.decode.schema import (
     NewNames,
     OffsetCounter,
     RecordPlaces,
-    is_looked,
     schemas,
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
@@ -265,7 +264,7 @@ class TopicDecoder:
         """
         looked = range(-self._sampled % LOOKED, len(values), LOOKED)
         new = {}
-        for at in looked if of is None else np.flatnonzero(is_looked(of.offsets)).tolist():
+        for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             raw = values[at]
             with suppress(Rejected):  # counted where it is decoded
                 rows = self.format.inspect(raw) if raw else ()
