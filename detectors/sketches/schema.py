@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 MOST_NEW = 64  # fields of a partition that nobody agreed on: a message may hold any name
+MANY = f"* (over {MOST_NEW} names)"  # stands for them all where there are more: then they are keys of a map, not fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,28 @@ class NewField:
 
 @dataclass(frozen=True, slots=True)
 class PartitionSchema:
-    """The rows of one partition: how they end, and what `looked` of them hold that is new."""
+    """The rows of one partition: how they end, and what `looked` of them hold that is new, in `holding` of them anything at all."""
 
     rows: int
     runs: Mapping[str, SchemaRun] = field(default_factory=dict)
     looked: int = 0
     new: Mapping[str, NewField] = field(default_factory=dict)
+    holding: NewField | None = None
 
     def then(self, later: "PartitionSchema") -> "PartitionSchema":
         """These rows and those that came after them."""
         runs = {name: self._ending(name, run) for name, run in later.runs.items()}
         new = dict(self.new)
         for name, found in later.new.items():
-            if name in new or len(new) < MOST_NEW:
-                new[name] = new[name].then(found) if name in new else found
-        return PartitionSchema(self.rows + later.rows, runs, self.looked + later.looked, new)
+            new[name] = new[name].then(found) if name in new else found
+        holding = self.holding.then(later.holding) if self.holding and later.holding else self.holding or later.holding
+        return PartitionSchema(
+            self.rows + later.rows, runs, self.looked + later.looked, dict(sorted(new.items())), holding
+        )
+
+    def without_names(self) -> "PartitionSchema":
+        """The same with no new field but `MANY`."""
+        return replace(self, new={} if self.holding is None else {MANY: self.holding})
 
     def _ending(self, name: str, run: SchemaRun) -> SchemaRun:
         if not run.whole:
@@ -76,6 +84,9 @@ class PartitionSchema:
 @dataclass(frozen=True, slots=True)
 class SchemaRuns:
     """What rows tell of their schema, by partition (`topic/0`).
+
+    New fields have at most `MOST_NEW` names in all; where there are more they have none but `MANY`. So it is however rows are divided and
+    put together: what a part has too many of, the whole has.
 
     >>> first = SchemaRuns({"t/0": PartitionSchema(5)})
     >>> last = SchemaRuns({"t/0": PartitionSchema(3, {"age": SchemaRun(3, 0, 17, 0)})})
@@ -90,7 +101,15 @@ class SchemaRuns:
         found = dict(self.partitions)
         for name, part in later.partitions.items():
             found[name] = found[name].then(part) if name in found else part
-        return SchemaRuns(found)
+        return SchemaRuns.of(found)
+
+    @classmethod
+    def of(cls, partitions: Mapping[str, PartitionSchema]) -> "SchemaRuns":
+        """Those of all partitions of the same rows."""
+        names = {name for part in partitions.values() for name in part.new}
+        if MANY in names or len(names) > MOST_NEW:
+            partitions = {name: part.without_names() for name, part in partitions.items()}
+        return cls(dict(sorted(partitions.items())))
 
     def to_bytes(self) -> bytes:
         """Write them; `from_bytes` reads them."""
@@ -103,9 +122,21 @@ class SchemaRuns:
         return cls({name: _partition(**held) for name, held in json.loads(data).items()})
 
 
-def _partition(rows: int, runs: Mapping[str, Any], looked: int, new: Mapping[str, Any]) -> PartitionSchema:
+def _partition(
+    rows: int, runs: Mapping[str, Any], looked: int, new: Mapping[str, Any], holding: Mapping[str, Any] | None = None
+) -> PartitionSchema:
     found = {name: SchemaRun(**run) for name, run in runs.items()}
-    return PartitionSchema(rows, found, looked, {name: NewField(**held) for name, held in new.items()})
+    fields = {name: NewField(**held) for name, held in new.items()}
+    some = NewField(**holding) if holding else _holding(fields)  # an old state does not say
+    return PartitionSchema(rows, found, looked, fields, some)
+
+
+def _holding(fields: Mapping[str, NewField]) -> NewField | None:
+    """The rows that hold any of these, as far as they tell."""
+    if not fields:
+        return None
+    first = min(fields.values(), key=lambda each: each.offset)
+    return NewField(max(each.count for each in fields.values()), first.offset, first.time)
 
 
 def all_runs(one: SchemaRuns | None, later: SchemaRuns | None) -> SchemaRuns | None:

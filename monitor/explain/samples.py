@@ -22,7 +22,9 @@ def legible(text: str, most: int = LONGEST) -> str:
     >>> legible("E\x1b[31mU\n-2")
     'E[31mU-2'
     """
-    found = "".join(letter for letter in text[:SEARCHED] if letter.isprintable())
+    found = text[:SEARCHED]
+    if not found.isprintable():
+        found = "".join(letter for letter in found if letter.isprintable())
     return found if len(found) <= most else found[: most - 1] + "…"
 
 

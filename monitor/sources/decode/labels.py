@@ -72,9 +72,9 @@ class LabelDecoder(TopicDecoder):
         labels = list[tuple[str, LabelRows]]()
         places = np.delete(np.arange(len(records.values)), empty)
         left = records.only(places.tolist()) if empty else records
-        for read, of_these, messages in self._readings(left, places, latest, counts):
+        for read, of_these, held in self._readings(left, places, latest, counts):
             labels += [self._labels(part, of_these, counts) for part in read.rows]
-            told.append((messages, read.times))
+            told.append((held[read.messages], read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
         self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts, accepted)

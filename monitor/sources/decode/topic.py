@@ -19,7 +19,15 @@ from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
-from monitor.sources.decode.schema import LOOKED, CheckedRows, OffsetCounter, RecordPlaces, is_looked, schemas
+from monitor.sources.decode.schema import (
+    LOOKED,
+    CheckedRows,
+    New,
+    NewNames,
+    OffsetCounter,
+    RecordPlaces,
+    schemas,
+)
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
@@ -117,7 +125,7 @@ class TopicDecoder:
             held = self._check(read.rows, decoded, now, objects=objects > before)
             checked += self._placed(held, places)
             rows += held
-            told.append((places, read.times))
+            told.append((places[read.messages], read.times))
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
@@ -146,7 +154,7 @@ class TopicDecoder:
         return replace(part, violations=found)
 
     def _placed(self, rows: Sequence[SeriesRows], places: NDArray[np.intp]) -> Iterator[CheckedRows]:
-        """The rows that were held against a contract, with the places of their messages among all records."""
+        """The rows that were held against a contract, with the places of their messages among all records: `places` are those of their reader's."""
         for part in rows if self._contracts else ():
             if part.series.key in self._contracts and part.messages is not None:
                 yield CheckedRows(part, places[part.messages], part.violations)
@@ -154,12 +162,12 @@ class TopicDecoder:
     def _readings(
         self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
     ) -> Iterator[tuple[Read, TopicRecords, NDArray[np.intp]]]:
-        """What each reader makes of what those before it left, with these records, and the places of the messages that it read."""
+        """What each reader makes of what those before it left, with these records, and their places among all."""
         for reader in self.readers:
             if not left.values:
                 return
             read = reader.read(left, latest, counts)
-            yield read, left, places[read.messages]
+            yield read, left, places
             left, places = left.only(read.left), places[read.left]
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
@@ -249,24 +257,34 @@ class TopicDecoder:
 
     def _sample_unknown(
         self, values: Sequence[bytes | None], counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None
-    ) -> Mapping[int, Sequence[str]]:
-        """Count the unknown features of one row of some messages; those that a contract does not know are returned, by place.
+    ) -> New:
+        """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
         Where there is a contract, offsets choose the messages, so that batches and restarts change nothing.
         """
         looked = range(-self._sampled % LOOKED, len(values), LOOKED)
         new = {}
-        for at in looked if of is None else np.flatnonzero(is_looked(of.offsets)).tolist():
+        for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             raw = values[at]
             with suppress(Rejected):  # counted where it is decoded
-                for row in islice(self.format.inspect(raw), 1) if raw else ():
-                    series, _ = self._place(row, latest)
-                    if series is not None:
-                        counts.fields["unknown"] += len(series.unknown(row))
-                        if found := self._new_in(series, row):
-                            new[at] = found
+                rows = self.format.inspect(raw) if raw else ()
+                new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
         self._sampled += len(values)
         return new
+
+    def _look_through(
+        self, rows: Iterable[Mapping[Path, object]], counts: DecodeCounts, latest: Nanos
+    ) -> Mapping[SeriesKey, Sequence[str]]:
+        """The features of one message's rows that the contract of their series does not know."""
+        found = defaultdict[SeriesKey, NewNames](NewNames)
+        for number, row in enumerate(rows):
+            with suppress(Rejected):
+                series, _ = self._place(row, latest)
+                if series is None:
+                    continue
+                counts.fields["unknown"] += 0 if number else len(series.unknown(row))
+                found[series.key].add(self._new_in(series, row))
+        return {key: names.found for key, names in found.items()}
 
     def _new_in(self, series: SeriesFields, row: Mapping[Path, object]) -> Sequence[str]:
         """The features of a row that its model's contract does not know."""

@@ -10,6 +10,7 @@ import pytest
 from detectors import Reference
 from detectors.charts import BudgetSpec, IncidentKind
 from detectors.contract import contract_from
+from detectors.sketches.schema import MANY
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import CONTRACT_RULE, SCHEMA_RULE, Severity
 from monitor.explain.explainer import Explainer
@@ -18,6 +19,7 @@ from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, Retrain
 from monitor.pipeline import Pipeline
 from monitor.series.contract import ContractSpec
 from monitor.sources.base import TopicRecords
+from monitor.sources.decode.schema import is_looked
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.events import MINUTE, SECOND, MicroBatch, OffsetRange, Partition, SeriesKey
@@ -129,6 +131,16 @@ class Scene:
         self.explainer.hear(decoded.facts)
         facts = [*decoded.facts, *self.pipeline.ingest(arrived, now), *self.pipeline.advance()]
         return [*self.explainer.explain(facts)]
+
+
+def after(offset: int) -> int:
+    """The first offset from this one on that is looked through."""
+    return offset + int(np.argmax(is_looked(np.arange(offset, offset + 10_000))))
+
+
+def word(number: int) -> str:
+    """A name without digits, another for each number."""
+    return "".join(chr(ord("a") + number // 26**at % 26) for at in range(5))
 
 
 def changes(facts: Sequence[Fact], rule: str = SCHEMA_RULE) -> list[AlertChanged]:
@@ -321,7 +333,7 @@ def test_a_new_field_that_is_allowed_is_said_and_pages_nobody(known: Reference) 
 
 
 def test_a_new_field_that_is_refused_is_an_incident_that_ends(known: Reference) -> None:
-    """It is seen where offsets are multiples of 256: the first of each partition from which on it is there."""
+    """It is seen in the messages that are looked through: the first of each partition from which on it is there."""
     rng, scene = seeded(), Scene(known)
     played(scene, [usual(rng)])
     facts = played(scene, [having(usual(rng), "zip", 1) for _ in range(6)])
@@ -331,16 +343,15 @@ def test_a_new_field_that_is_refused_is_an_incident_that_ends(known: Reference) 
 
     [evidence] = opened.evidence
     assert (evidence.feature, evidence.chart, opened.severity) == ("zip", "new", Severity.WARNING)
-    assert [each.offset for each in evidence.first] == [-(-(FIRST + 200) // 256) * 256] * 2
+    assert [each.offset for each in evidence.first] == [after(FIRST + 200)] * 2
     assert [change.after for change in changes(back)] == [AlertState.INACTIVE]
 
 
 def test_names_that_come_once_are_no_fields_and_fill_no_memory(known: Reference) -> None:
-    """A producer writes ids as names."""
     rng, scene = seeded(), Scene(known)
 
     facts = played(
-        scene, [[row | {f"user-{minute}-{at}": 1} for at, row in enumerate(usual(rng))] for minute in range(30)]
+        scene, [[row | {word(minute * ROWS + at): 1} for at, row in enumerate(usual(rng))] for minute in range(30)]
     )
 
     assert of(facts, SchemaChanged) == []
@@ -375,17 +386,23 @@ def test_another_column_is_told_by_the_contract_beside_it(known: Reference) -> N
     assert [each.feature for change in changes(facts, CONTRACT_RULE) for each in change.evidence] == ["note"]
 
 
-def test_a_new_field_is_found_among_names_that_come_once(known: Reference) -> None:
-    rng, scene = seeded(), Scene(known)
-    for minute in range(3):
-        scene.play([row | {f"user-{minute}-{at}": 1 for at in range(40)} for row in usual(rng, 1600)])
+@pytest.mark.parametrize("batch", [200, 1600])
+def test_a_new_field_is_found_among_ids_as_names(known: Reference, batch: int) -> None:
+    """Ids are one field, whatever they are, and none of them is shown."""
+    rng, scene = seeded(), Scene(known, batch=batch)
 
     facts = played(
         scene,
-        [[row | {f"user-{minute}-{at}": 1, "zip": 1} for at, row in enumerate(usual(rng))] for minute in range(6)],
+        [
+            [
+                {f"user-{minute}-{at}-{key}": 1 for key in range(70)} | row | {"zip": 1, f"u{at % 20}@mail.ch": 1}
+                for at, row in enumerate(usual(rng))
+            ]
+            for minute in range(8)
+        ],
     )
 
-    assert "zip" in {fact.field for fact in of(facts, SchemaChanged)}
+    assert {fact.field for fact in of(facts, SchemaChanged)} == {"zip", "user-#-#-#", "#"}
 
 
 def test_a_column_that_the_contract_no_longer_asks_is_forgotten(known: Reference) -> None:
@@ -544,3 +561,24 @@ def test_a_column_that_is_of_a_new_type_after_it_was_gone_says_since_when_it_is(
 
     told = [(fact.change, {each.offset for each in fact.first}) for fact in of(facts, SchemaChanged)]
     assert told == [("gone", {FIRST + 3 * ROWS // 2}), ("type", {FIRST + 6 * ROWS // 2})]
+
+
+@pytest.mark.parametrize("batch", [37, 400, 1600])
+def test_more_names_than_a_model_can_have_are_told_as_one(known: Reference, batch: int) -> None:
+    rng, scene = seeded(), Scene(known, batch=batch)
+
+    facts = played(
+        scene,
+        [
+            [
+                {word(minute * 10_000 + 25 * at + key): 1 for key in range(25)} | row
+                for at, row in enumerate(usual(rng, 1600))
+            ]
+            for minute in range(4)
+        ],
+    )
+
+    [changed] = of(facts, SchemaChanged)
+    assert changed.field == MANY
+    assert [first.offset for first in changed.first] == [after(FIRST)] * 2
+    assert [each.feature for change in changes(facts) for each in change.evidence] == [MANY]
