@@ -97,26 +97,47 @@ class BoundDesign:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared(Measured):
+    """A difference as a chart takes it, safety and all; and what it is of: the metric itself, and what was expected of it."""
+
+    realised: Measured | None = None
+    expected: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Pooled:
-    """What a metric was over some windows, each as long as it has rows."""
+    """What a metric was over some windows, each as long as it has rows. Of a difference also what the metric itself was, and what was expected of it."""
 
     windows: int = 0
     rows: float = 0.0
     values: float = 0.0
     below: float = 0.0  # squared reaches of the intervals
     above: float = 0.0
+    realised: "Pooled | None" = None
+    expectations: float = 0.0
 
     def plus(self, metric: Measured) -> "Pooled":
         """Return the same with one more window."""
         low, high = metric.interval or (metric.value, metric.value)
         rows = max(metric.rows, 1)
+        realised, expectations = self.realised, self.expectations
+        if isinstance(metric, Compared) and metric.realised is not None:
+            realised = (realised or Pooled()).plus(metric.realised)
+            expectations += rows * metric.expected
         return Pooled(
             self.windows + 1,
             self.rows + rows,
             self.values + rows * metric.value,
             self.below + (rows * (metric.value - low)) ** 2,
             self.above + (rows * (high - metric.value)) ** 2,
+            realised,
+            expectations,
         )
+
+    @property
+    def expected(self) -> float | None:
+        """What was expected of the metric itself in the windows that `realised` is of; None of what is no difference."""
+        return None if self.realised is None else self.expectations / self.realised.rows
 
     @property
     def value(self) -> float:

@@ -89,7 +89,6 @@ class SavedJudge(msgspec.Struct):
     heard: Nanos | None = None
     level: MetricLevel = MetricLevel()  # before there were any `shift` alone said it
     growth: Growth = Growth()
-    realised: Pooled = Pooled()
 
 
 class Judge:
@@ -116,7 +115,6 @@ class Judge:
         self.since: Nanos | None = None  # end of the first window of the run
         self.told = 0.0  # how far beyond the bound it was, when that was told last
         self.growth, self.grown = Growth(), False
-        self.realised = Pooled()  # of a difference: the metric itself since it began, or since it became much worse
 
     @property
     def bound(self) -> MetricBound:
@@ -173,8 +171,8 @@ class Judge:
         since = self.since if self.growth.at is None else self.growth.at
         return not absolute and self.alert.state is AlertState.FIRING and at.end - (since or at.end) >= after
 
-    def take(self, metric: Measured, loss: LossSum | None, at: Span, realised: Measured | None = None) -> None:
-        """Take one more window; `realised`: the metric itself, where `metric` is a difference of it."""
+    def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
+        """Take one more window."""
         self._move(metric, at)
         self.heard = at.end
         open_before = self.alert.state in OPEN
@@ -187,9 +185,6 @@ class Judge:
         elif open_before:
             self.evidence = self.evidence.forgotten()
             self._end()
-        if realised is not None:
-            begins = self.evidence.run.windows == 1 or self.grown
-            self.realised = (Pooled() if begins else self.realised).plus(realised)
 
     def _move(self, metric: Measured, at: Span) -> None:
         """Leave the level when its time is over, or for what is better, as long as nothing is wrong."""
@@ -266,7 +261,6 @@ class Judge:
             self.heard,
             self.level,
             self.growth,
-            self.realised,
         )
 
     def restore(self, saved: SavedJudge) -> None:
@@ -275,7 +269,6 @@ class Judge:
         self.evidence = saved.bound or saved.bets or self.evidence
         self.level = replace(saved.level, shift=saved.shift)
         self.until, self.recovery, self.heard, self.growth = saved.until, saved.recovery, saved.heard, saved.growth
-        self.realised = saved.realised
 
 
 def since_of(judge: Judge) -> Nanos:

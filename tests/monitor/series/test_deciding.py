@@ -743,6 +743,38 @@ def test_a_difference_escalates_and_is_accepted_and_returns_and_resolves_as_othe
     assert changes(compared(decision, [drawn(rng, 2000) for _ in range(20)], first=126))[-1].closed
 
 
+def test_what_was_expected_is_what_the_estimate_said_of_these_windows() -> None:
+    """Not what is added because their chances are less certain than the reference's."""
+    rng = seeded()
+    judge, expected = difference_of(rng, windows=90)
+    decision = comparing(replace(judge, shared=0.0), expected)
+    window = drawn(rng, 2000, 0.6)
+    [opened] = openings(compared(decision, [window.copy()]))
+
+    [evidence] = opened.evidence
+    assert evidence.measured is not None
+    estimated = expected.estimator.estimate(window).metrics["accuracy"].value
+    assert evidence.measured.expected == pytest.approx(estimated)
+    assert evidence.effect == pytest.approx(window.metrics()["accuracy"].value - estimated)
+
+
+def test_an_escalation_tells_metric_and_expectation_of_the_same_windows() -> None:
+    rng = seeded()
+    decision = comparing(*difference_of(rng, windows=90))
+    windows = [drawn(rng, 600, 0.15 if number < 15 else 0.36) for number in range(90)]
+    realised = [each.metrics()["accuracy"].value for each in windows]
+    told_of = []
+    for number, each in enumerate(windows):
+        for fact in of(compared(decision, [each], first=number), AlertEscalated):
+            [evidence] = fact.new
+            assert evidence.measured is not None
+            assert evidence.measured.windows == decision.judges[0].seen.windows
+            lately = realised[number + 1 - evidence.measured.windows : number + 1]
+            assert evidence.measured.value == pytest.approx(np.mean(lately))
+            told_of.append(number)
+    assert told_of
+
+
 @pytest.mark.parametrize("stop", [3, 7, 12])
 def test_a_difference_goes_on_from_what_was_saved(stop: int) -> None:
     rng = seeded()
