@@ -178,3 +178,31 @@ class BoundEvidence:
     def forgotten(self) -> "BoundEvidence":
         """Return the evidence after the end of an alert: nothing speaks any more."""
         return replace(self, total=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """What a metric is by now: the windows since it last changed, either way, by evidence.
+
+    >>> design, bound, seen = BoundDesign.of(3000), MetricBound(0.9, at_least=True), Lately()
+    >>> for value in [0.8] * 20 + [0.7] * 5:
+    ...     seen = seen.plus(bound, Measured(value, 1000, None, (value - 0.03, value + 0.03)), design)
+    >>> seen.run.windows, round(seen.run.value, 3)
+    (5, 0.7)
+    """
+
+    run: Pooled = field(default_factory=Pooled)
+    lower: BoundEvidence = field(default_factory=BoundEvidence)
+    higher: BoundEvidence = field(default_factory=BoundEvidence)
+
+    def plus(self, usual: MetricBound, metric: Measured, design: BoundDesign) -> "Lately":
+        """Return the same after one more window. What windows vary the usual bound says."""
+        if not self.run.windows:
+            return Lately(self.run.plus(metric))
+        line = replace(usual, value=self.run.value, own_error=True)
+        lower = self.lower.plus(replace(line, at_least=True), metric)
+        higher = self.higher.plus(replace(line, at_least=False), metric)
+        for each in (lower, higher):
+            if each.score(design) > 1:
+                return Lately(each.run)
+        return Lately(self.run.plus(metric), lower, higher)

@@ -230,7 +230,7 @@ class PerformanceDecision:
             if off:
                 seen = max(
                     off, key=lambda each: (each.alert.state in OPEN, each.growth.run.windows > 0, each.score)
-                ).seen
+                ).now
                 for each in side:
                     each.hold(seen, until)
             held = held or bool(off)

@@ -7,7 +7,7 @@ import msgspec
 
 from detectors.charts import LevelStep
 from detectors.charts.bets import LEAST_LIMIT, MOST_LIMIT, BettingDesign, BettingEvidence
-from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, Lately, MetricBound, Pooled
 from detectors.charts.metric_level import MetricLevel
 from detectors.charts.metric_recovery import MetricRecovery
 from detectors.performance import Measured
@@ -89,6 +89,7 @@ class SavedJudge(msgspec.Struct):
     heard: Nanos | None = None
     level: MetricLevel = MetricLevel()  # before there were any `shift` alone said it
     growth: Growth = Growth()
+    lately: Lately = Lately()
 
 
 class Judge:
@@ -107,6 +108,7 @@ class Judge:
         self.evidence: BoundEvidence | BettingEvidence = (
             BettingEvidence() if self.spec.source is JudgedBy.BETS else BoundEvidence()
         )
+        self._lately = Lately()
         self._end()
 
     def _end(self) -> None:
@@ -130,6 +132,11 @@ class Judge:
     def seen(self) -> Pooled:
         """What the metric has been since it began to be wrong, or since it became much worse."""
         return self.growth.run if self.growth.run.windows else self.evidence.run
+
+    @property
+    def now(self) -> Pooled:
+        """What the metric is by now: since it began to be wrong, or has last changed."""
+        return self._lately.run if self._lately.run.windows else self.seen
 
     @property
     def _bets(self) -> BettingDesign:
@@ -178,7 +185,8 @@ class Judge:
         open_before = self.alert.state in OPEN
         self._add(metric, loss)
         if self.evidence.run.windows == 1:
-            self.since = at.end
+            self.since, self._lately = at.end, Lately()
+        self._lately = self._lately.plus(self.spec.bound, metric, self._chart)
         self.alert = self.alert.step(self.spec.rule, self._signal(metric), at)
         if self.alert.state in OPEN:
             self._grow(metric, at) if open_before else self._tell(metric)
@@ -261,6 +269,7 @@ class Judge:
             self.heard,
             self.level,
             self.growth,
+            self._lately,
         )
 
     def restore(self, saved: SavedJudge) -> None:
@@ -269,6 +278,7 @@ class Judge:
         self.evidence = saved.bound or saved.bets or self.evidence
         self.level = replace(saved.level, shift=saved.shift)
         self.until, self.recovery, self.heard, self.growth = saved.until, saved.recovery, saved.heard, saved.growth
+        self._lately = saved.lately
 
 
 def since_of(judge: Judge) -> Nanos:

@@ -12,7 +12,7 @@ import pytest
 from detectors import BinaryCounts, BinaryTask
 from detectors.charts import LevelStep
 from detectors.charts.metric_bounds import MetricBound
-from detectors.charts.metric_difference import difference_references
+from detectors.charts.metric_difference import MetricDifference, as_measured, difference_references
 from detectors.charts.metric_reference import MetricReference
 from detectors.charts.metric_variation import MetricVariation
 from detectors.performance import Measured
@@ -544,6 +544,26 @@ def test_a_metric_that_was_back_at_the_reference_is_told_anew_when_it_falls_to_t
     assert openings(taken(decision, [BAD] * 6, first=40))
 
 
+@pytest.mark.parametrize("judge", [chart(), bets()])
+@pytest.mark.parametrize("stop", [False, True])
+@pytest.mark.parametrize("steps", [(0.78, 0.74, 0.70, 0.68), (0.70, 0.68), (0.84, 0.80)])
+def test_what_declined_and_was_accepted_is_taken_as_it_is_by_then(
+    judge: MetricJudge, steps: Sequence[float], *, stop: bool
+) -> None:
+    """Not as it has been on average since it began: unchanged, it pages no more."""
+    decision = make_decision(judge)
+    windows = [(round(1000 * step), round(1000 * (1 - step))) for step in steps for _ in range(40)]
+    taken(decision, windows)
+    if stop:
+        entries = saved(decision)
+        decision = make_decision(judge)
+        decision.restore(entries, alike=True)
+    decision.accept((), None, at(len(windows)))
+
+    assert decision.judges[0].where == pytest.approx(steps[-1], abs=0.005)
+    assert openings(taken(decision, windows[-1:] * 200, first=len(windows))) == []
+
+
 def test_a_level_that_was_saved_before_levels_knew_how_certain_they_are_is_held_to() -> None:
     judge = Judge(chart())
     before = msgspec.to_builtins(judge.saved("so")) | {"shift": -0.1}
@@ -758,21 +778,22 @@ def test_what_was_expected_is_what_the_estimate_said_of_these_windows() -> None:
     assert evidence.effect == pytest.approx(window.metrics()["accuracy"].value - estimated)
 
 
-def test_an_escalation_tells_metric_and_expectation_of_the_same_windows() -> None:
-    rng = seeded()
-    decision = comparing(*difference_of(rng, windows=90))
-    windows = [drawn(rng, 600, 0.15 if number < 15 else 0.36) for number in range(90)]
-    realised = [each.metrics()["accuracy"].value for each in windows]
-    told_of = []
-    for number, each in enumerate(windows):
-        for fact in of(compared(decision, [each], first=number), AlertEscalated):
-            [evidence] = fact.new
-            assert evidence.measured is not None
-            assert evidence.measured.windows == decision.judges[0].seen.windows
-            lately = realised[number + 1 - evidence.measured.windows : number + 1]
-            assert evidence.measured.value == pytest.approx(np.mean(lately))
-            told_of.append(number)
-    assert told_of
+def test_what_became_much_worse_by_many_windows_has_metric_and_expectation_of_the_same() -> None:
+    """Labels and predictions are others in each: the metric of one is not beside the difference of nine."""
+    bound = MetricBound(-0.01, at_least=True)
+    judge = Judge(MetricJudge("accuracy", JudgedBy.DIFFERENCE, bound, 3000.0, severity=None, usual=0.0, notable=0.5))
+    for number in range(40):
+        expected = 0.9 + 0.01 * (number % 5)
+        apart = MetricDifference(Measured(expected - (0.07 if number < 20 else 0.16), 1000), expected, 0.014, 0.0)
+        judge.take(as_measured(apart, 0.0), None, Span(at(number), at(number + 1)))
+        if judge.grown:
+            break
+    seen = judge.seen
+    assert seen.windows > 1
+    assert seen.realised is not None
+    assert seen.realised.windows == seen.windows
+    assert seen.realised.value == pytest.approx(np.mean([0.9 + 0.01 * (n % 5) - 0.16 for n in range(20, number + 1)]))
+    assert seen.expected == pytest.approx(seen.realised.value + 0.16)
 
 
 @pytest.mark.parametrize("stop", [3, 7, 12])
