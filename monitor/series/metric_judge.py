@@ -160,7 +160,7 @@ class Judge:
 
     def hold(self, level: Pooled, until: Nanos | None) -> None:
         """Hold the metric to what it has been in these windows, for so long in event time."""
-        self.level, self.until = MetricLevel.of(level, self.spec.where, at_least=self.spec.bound.at_least), until
+        self.level, self.until = MetricLevel.of(level, self.spec.where, self.spec.bound), until
         self._begin_anew()
 
     def falls_silent(self, at: Nanos, after: Nanos) -> bool:

@@ -564,6 +564,44 @@ def test_what_declined_and_was_accepted_is_taken_as_it_is_by_then(
     assert openings(taken(decision, windows[-1:] * 200, first=len(windows))) == []
 
 
+def test_a_level_of_few_labels_becomes_more_certain_as_windows_at_it_add_up() -> None:
+    """Accepted by fifty labels at 0.70, it has been there for a long time: a fall to 0.62 is told."""
+    rng = seeded()
+    decision = make_decision(chart())
+    taken(decision, [(35, 15)])
+    decision.accept((), None, at(1))
+    windows = [(1000 - wrong, wrong) for wrong in rng.binomial(1000, 0.30, 60).tolist()]
+    assert openings(taken(decision, windows, first=1)) == []
+
+    assert openings(taken(decision, [(620, 380)] * 6, first=61))
+
+
+def test_what_falls_slowly_takes_no_level_along() -> None:
+    decision = make_decision(chart())
+    taken(decision, [BAD] * 2)
+    decision.accept((), None, at(2))
+    assert openings(taken(decision, [(800 - number, 200 + number) for number in range(60)], first=2))
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_level_is_as_uncertain_as_windows_that_vary_by_themselves(*, stop: bool) -> None:
+    """Not as their rows alone: what the reference's windows vary more counts there too."""
+    plain = chart()
+    wide = replace(plain, bound=replace(plain.bound, spread=3.0, usual_error=0.02))
+    below = []
+    for judge in (plain, wide):
+        decision = make_decision(judge)
+        taken(decision, [FAR] * 2)
+        decision.accept((), None, at(2))
+        if stop:
+            entries = saved(decision)
+            decision = make_decision(judge)
+            decision.restore(entries, alike=True)
+        [held] = decision.judges
+        below.append(held.where - held.bound.value)
+    assert below[1] > 2 * below[0]
+
+
 def test_a_level_that_was_saved_before_levels_knew_how_certain_they_are_is_held_to() -> None:
     judge = Judge(chart())
     before = msgspec.to_builtins(judge.saved("so")) | {"shift": -0.1}
