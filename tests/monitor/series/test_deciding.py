@@ -765,7 +765,7 @@ def test_labels_that_no_longer_follow_predictions_are_told_in_words_and_by_what(
     rng = seeded()
     decision = comparing(*difference_of(rng))
     facts = compared(decision, [drawn(rng, 1000) for _ in range(5)])
-    facts += compared(decision, [drawn(rng, 1000, 0.3) for _ in range(8)], first=5)
+    facts += compared(decision, [drawn(rng, 1000, 0.5) for _ in range(8)], first=5)
 
     [opened] = openings(facts)
     assert at(5) < opened.window.end <= at(9)
