@@ -97,26 +97,47 @@ class BoundDesign:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared(Measured):
+    """A difference as a chart takes it, safety and all; and what it is of: the metric itself, and what was expected of it."""
+
+    realised: Measured | None = None
+    expected: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Pooled:
-    """What a metric was over some windows, each as long as it has rows."""
+    """What a metric was over some windows, each as long as it has rows. Of a difference also what the metric itself was, and what was expected of it."""
 
     windows: int = 0
     rows: float = 0.0
     values: float = 0.0
     below: float = 0.0  # squared reaches of the intervals
     above: float = 0.0
+    realised: "Pooled | None" = None
+    expectations: float = 0.0
 
     def plus(self, metric: Measured) -> "Pooled":
         """Return the same with one more window."""
         low, high = metric.interval or (metric.value, metric.value)
         rows = max(metric.rows, 1)
+        realised, expectations = self.realised, self.expectations
+        if isinstance(metric, Compared) and metric.realised is not None:
+            realised = (realised or Pooled()).plus(metric.realised)
+            expectations += rows * metric.expected
         return Pooled(
             self.windows + 1,
             self.rows + rows,
             self.values + rows * metric.value,
             self.below + (rows * (metric.value - low)) ** 2,
             self.above + (rows * (high - metric.value)) ** 2,
+            realised,
+            expectations,
         )
+
+    @property
+    def expected(self) -> float | None:
+        """What was expected of the metric itself in the windows that `realised` is of; None of what is no difference."""
+        return None if self.realised is None else self.expectations / self.realised.rows
 
     @property
     def value(self) -> float:
@@ -157,3 +178,31 @@ class BoundEvidence:
     def forgotten(self) -> "BoundEvidence":
         """Return the evidence after the end of an alert: nothing speaks any more."""
         return replace(self, total=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """What a metric is by now: the windows since it last changed, either way, by evidence.
+
+    >>> design, bound, seen = BoundDesign.of(3000), MetricBound(0.9, at_least=True), Lately()
+    >>> for value in [0.8] * 20 + [0.7] * 5:
+    ...     seen = seen.plus(bound, Measured(value, 1000, None, (value - 0.03, value + 0.03)), design)
+    >>> seen.run.windows, round(seen.run.value, 3)
+    (5, 0.7)
+    """
+
+    run: Pooled = field(default_factory=Pooled)
+    lower: BoundEvidence = field(default_factory=BoundEvidence)
+    higher: BoundEvidence = field(default_factory=BoundEvidence)
+
+    def plus(self, usual: MetricBound, metric: Measured, design: BoundDesign) -> "Lately":
+        """Return the same after one more window. What windows vary the usual bound says."""
+        if not self.run.windows:
+            return Lately(self.run.plus(metric))
+        line = replace(usual, value=self.run.value, own_error=True)
+        lower = self.lower.plus(replace(line, at_least=True), metric)
+        higher = self.higher.plus(replace(line, at_least=False), metric)
+        for each in (lower, higher):
+            if each.score(design) > 1:
+                return Lately(each.run)
+        return Lately(self.run.plus(metric), lower, higher)

@@ -18,7 +18,7 @@ from detectors.features import Floats, Ints
 from detectors.performance.confusion import f1_and_slope
 from detectors.performance.intervals import logit_or_wilson
 from detectors.performance.measured import Measured, Metric, Unavailable
-from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, Shared, uncovered
+from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, Shared, lopsided, uncovered
 from detectors.performance.multiclass import MulticlassCounts, MulticlassTask
 from detectors.sketches import Sketch
 
@@ -86,9 +86,10 @@ class ClassEstimator:
             nothing = dict.fromkeys(NAMES, Unavailable(uncovered(share), rows))
             return EstimatedPerformance(Metrics(nothing), rows, unknown / (rows + others), share)
         found = {name: self._metric(name, said, confidence) for name in NAMES}
-        metrics = {name: metric for name, (metric, _) in found.items()}
-        shared = {name: common for name, (_, common) in found.items()}
-        return EstimatedPerformance(Metrics(metrics), rows, unknown / (rows + others), share, shared)
+        metrics = Metrics({name: metric for name, (metric, _, _) in found.items()})
+        shared = {name: common for name, (_, common, _) in found.items()}
+        skews = {name: skew for name, (_, _, skew) in found.items()}
+        return EstimatedPerformance(metrics, rows, unknown / (rows + others), share, shared, skews)
 
     def _said(self, window: Sketch | MulticlassCounts | ArrayLike) -> tuple[Ints, int]:
         """Predictions by class, and of other classes."""
@@ -102,21 +103,22 @@ class ClassEstimator:
         counts = np.bincount(self.labelled.task.codes(window), minlength=many + 1)
         return counts[:many], int(counts[many])
 
-    def _metric(self, name: str, said: Ints, confidence: float) -> tuple[Metric, Shared]:
+    def _metric(self, name: str, said: Ints, confidence: float) -> tuple[Metric, Shared, float]:
         rows = int(said.sum())
         expected = self._chances * said
         if name == "accuracy":
             value, slope = float(np.trace(expected)) / rows, np.eye(said.size) / rows
         else:
             value, slope = f1_and_slope(expected, by_support=name == "weighted_f1")
-        spread = (self._chances * slope**2).sum(axis=0) - (self._chances * slope).sum(axis=0) ** 2
+        apart = np.abs(slope - (self._chances * slope).sum(axis=0))
+        spread, third = ((self._chances * apart**power).sum(axis=0) for power in (2, 3))
         known = self._confusion.sum(axis=0) + PRIOR
-        chance, learnt = ((each * np.maximum(spread, 0.0)).sum() for each in (said, said**2 / known))
+        chance, learnt = ((each * spread).sum() for each in (said, said**2 / known))
         error = float(np.sqrt(chance + learnt))
         reach = self._reach(name, said)
         low, high = logit_or_wilson(value, error, rows, confidence)
         metric = Measured(value, rows, error, (max(0.0, low - reach), min(1.0, high + reach)))
-        return metric, Shared(float(np.sqrt(learnt)), reach)
+        return metric, Shared(float(np.sqrt(learnt)), reach), float(lopsided((said * third).sum(), chance))
 
     def _reach(self, name: str, said: Ints) -> float:
         """How far off a metric may be, for predicted classes without a labelled row may come to anything."""

@@ -31,7 +31,7 @@ from detectors.performance.counts import column
 from detectors.performance.curves import area_and_slope, precision_and_slope
 from detectors.performance.intervals import fisher, logit_or_wilson, normal_quantile
 from detectors.performance.measured import Interval, Measured, Metric, Unavailable
-from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, Shared, uncovered
+from detectors.performance.metrics import MOST_OPEN, EstimatedPerformance, Metrics, Shared, lopsided, uncovered
 from detectors.sketches import Sketch
 
 PRIOR: Final = 1.0  # rows by which a chance leans on the score itself
@@ -47,9 +47,9 @@ Sloped = tuple[
 CURVES: Final = ("auroc", "average_precision")
 LIMITS: Final = {"mcc": (-1.0, 1.0), "cost_per_1000": (-math.inf, math.inf)}
 Estimate = tuple[
-    float, float, float, float
-]  # its standard error, how far off it may be for want of labelled rows, and what of the error is that of the chances
-Found = tuple[Metrics, Mapping[str, Shared]]
+    float, float, float, float, float
+]  # its standard error, how far off it may be for want of labelled rows, what of the error is that of the chances, and how skewed the rest is
+Found = tuple[Metrics, Mapping[str, Shared], Mapping[str, float]]
 RATIOS: Final = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "specificity", "mcc")
 
 
@@ -272,11 +272,11 @@ class ScoreEstimator:
         expected = _Expectation(self, mass, np.stack([mass - positive, positive], axis=1), rows[rows > 0].tolist())
         unsided = self.unsided(cells[rows > 0]).tolist()
         found = zip(expected.metrics(unsided, confidence, costs), expected.open, strict=True)
-        nothing: tuple[Found, float] = (Metrics(dict.fromkeys(names, Unavailable("no score"))), {}), 0.0
+        nothing: tuple[Found, float] = (Metrics(dict.fromkeys(names, Unavailable("no score"))), {}, {}), 0.0
         each = ((*(next(found) if many else nothing), many) for many in rows.tolist())
         return [
-            EstimatedPerformance(metrics, many, unlike / max(many, 1), share, shared)
-            for ((metrics, shared), share, many), unlike in zip(each, outside.tolist(), strict=True)
+            EstimatedPerformance(metrics, many, unlike / max(many, 1), share, shared, skews)
+            for ((metrics, shared, skews), share, many), unlike in zip(each, outside.tolist(), strict=True)
         ]
 
     def _cells(self, window: Sketch | BinaryCounts | ArrayLike) -> Ints:
@@ -317,7 +317,8 @@ class _Expectation:
             open_share = self.open[at]
             metrics = {name: _measured(name, each, rows, open_share, confidence) for name, each in told.items()}
             shared = {name: Shared(each[3], each[2]) for name, each in told.items() if not isinstance(each, str)}
-            found.append((Metrics(metrics), shared))
+            skews = {name: each[4] for name, each in told.items() if not isinstance(each, str)}
+            found.append((Metrics(metrics), shared, skews))
         return found
 
     @cached_property
@@ -341,9 +342,12 @@ class _Expectation:
         """The value of each window, its standard error, and what is left open: also how rows of a cell without a labelled one are ordered."""
         turned = slope[:, 1] - slope[:, 0]  # what is gained by a row that turns from negative to positive
         learnt = self._in_blocks(self.mass * turned) ** 2 @ self.by.learnt[1]
-        errors = np.sqrt((self._chance * turned**2).sum(axis=1) + learnt)
+        chance, third = (
+            (each * np.abs(turned) ** power).sum(axis=1) for each, power in ((self._chance, 2), (self._third, 3))
+        )
         reach = (self._open_rows * np.abs(turned[:, self.by.unlike])).sum(axis=1) + self._unordered
-        return list(zip(values.tolist(), errors.tolist(), reach.tolist(), np.sqrt(learnt).tolist(), strict=True))
+        each = values, np.sqrt(chance + learnt), reach, np.sqrt(learnt), lopsided(third, chance)
+        return list(zip(*(numbers.tolist() for numbers in each), strict=True))
 
     @cached_property
     def _unordered(self) -> Floats:
@@ -357,17 +361,24 @@ class _Expectation:
         """The variance of the number of positives in each cell, were chances known, [W, k]."""
         return np.asarray(self.expected[:, 1] * (1 - self.by.chances_of_parts))
 
+    @cached_property
+    def _third(self) -> Floats:
+        """The third absolute moment of each row's label about its chance, added up, [W, k]."""
+        return np.asarray(self._chance * (1 - 2 * self.by.chances_of_parts * (1 - self.by.chances_of_parts)))
+
     def _in_blocks(self, cells: Floats) -> Floats:
         """Sums over the cells of each block, [W, blocks]."""
         return np.asarray(np.add.reduceat(cells, self.by.starts, axis=1))
 
     @property
     def _by_side(self) -> Floats:
-        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above; and what the chances have of each, [W, 6]."""
+        """The variance of the number of positives below the threshold, its covariance with that above, and the variance above; what the chances have of each; and its third absolute moments on both sides, [W, 8]."""
         chance, variances = self._chance @ self.by.sides, self.by.learnt[1]
+        third = self._third @ self.by.sides
         below, above = (self._in_blocks(self.mass * side) for side in self.by.sides.T)
         spreads = below**2 @ variances, (below * above) @ variances, above**2 @ variances
-        return np.stack([spreads[0] + chance[:, 0], spreads[1], spreads[2] + chance[:, 1], *spreads], axis=1)
+        both = spreads[0] + chance[:, 0], spreads[1], spreads[2] + chance[:, 1]
+        return np.stack([*both, *spreads, *third.T], axis=1)
 
 
 def _of_sides(
@@ -389,9 +400,11 @@ def _of_sides(
 def _estimate(spread: list[float], may_turn: list[float], value: float, below: float, above: float) -> Estimate:
     error, learnt = (
         math.sqrt(max(0.0, low * below**2 + 2 * between * below * above + high * above**2))
-        for low, between, high in (spread[:3], spread[3:])
+        for low, between, high in (spread[:3], spread[3:6])
     )
-    return value, error, may_turn[0] * abs(below) + may_turn[1] * abs(above), learnt
+    third = spread[6] * abs(below) ** 3 + spread[7] * abs(above) ** 3
+    skew = float(lopsided(np.array(third), np.array(error**2 - learnt**2)))
+    return value, error, may_turn[0] * abs(below) + may_turn[1] * abs(above), learnt, skew
 
 
 def _unsided(
@@ -403,16 +416,16 @@ def _unsided(
         return f"{share:.3g} % of the scores may be on either side of the threshold: the reference has too few near it"
     if isinstance(found, str):
         return found
-    value, error, reach, learnt = found
+    value, error, reach, learnt, skew = found
     if name == "cost_per_1000" and costs is not None:
-        return value, error, reach + unsided / 2 * PER * float(np.ptp(costs.by_cell)) / rows, learnt
-    return value, error, reach + unsided / 2 / (rows if name == "accuracy" else rarer), learnt
+        return value, error, reach + unsided / 2 * PER * float(np.ptp(costs.by_cell)) / rows, learnt, skew
+    return value, error, reach + unsided / 2 / (rows if name == "accuracy" else rarer), learnt, skew
 
 
 def _measured(name: str, found: Estimate | str, rows: int, open_share: float, confidence: float) -> Metric:
     if isinstance(found, str):
         return Unavailable(found, rows)
-    value, error, reach, _ = found
+    value, error, reach, *_ = found
     if open_share > MOST_OPEN:
         return Unavailable(uncovered(open_share), rows)
     low, high = _interval(name, value, error, rows, confidence)

@@ -135,10 +135,9 @@ class Bench:
             return
         expected = self.expected.estimator.estimate(window.counts)
         for judge in judges:
-            metric = metrics[judge.spec.metric]
-            apart = difference(metric, expected, judge.spec.metric)
-            if apart is not None and isinstance(metric, Measured):
-                judge.take(as_measured(apart, judge.spec.shared), None, window.span, metric)
+            apart = difference(metrics[judge.spec.metric], expected, judge.spec.metric)
+            if apart is not None:
+                judge.take(as_measured(apart, judge.spec.shared), None, window.span)
 
     def _gather(self, at: Nanos | None) -> None:
         """Labels came, too few yet to say anything."""
@@ -231,7 +230,7 @@ class PerformanceDecision:
             if off:
                 seen = max(
                     off, key=lambda each: (each.alert.state in OPEN, each.growth.run.windows > 0, each.score)
-                ).seen
+                ).now
                 for each in side:
                     each.hold(seen, until)
             held = held or bool(off)
@@ -428,21 +427,27 @@ def _evidence_of(firing: Sequence[Judge], window: Judged, estimated: float | Non
         rows=int(seen.rows),
         chart=first.spec.source.value,
         since=min(since_of(each) for each in firing),
-        effect=seen.value - first.where,
+        effect=(seen.value if seen.expected is None else _apart(seen)) - first.where,
         severity=worst_severity(*(each.spec.severity or by_size(each) for each in firing)),
         grown=any(each.grown for each in firing),
         measured=replace(_measured_of(firing, seen, window.coverage), estimated=estimated),
     )
 
 
+def _apart(seen: Pooled) -> float:
+    """By how much a metric was another one than expected, without what is added for safety."""
+    return 0.0 if seen.realised is None or seen.expected is None else seen.realised.value - seen.expected
+
+
 def _measured_of(firing: Sequence[Judge], seen: Pooled, coverage: float) -> MetricEvidence:
     """The metric itself, what it is held against, and what was expected of it where the difference fires."""
     first, spec, bound = firing[0], firing[0].spec, firing[0].bound.value
     apart = next((each for each in firing if each.spec.source is JudgedBy.DIFFERENCE), None)
-    expected = None if apart is None else apart.realised.value - apart.seen.value
+    expected = None if apart is None else apart.seen.expected
     usual = None if spec.usual is None else spec.usual + first.level.shift
-    if first is apart and expected is not None:
-        seen, usual, bound = first.realised, None, expected + bound
+    if first is apart and seen.realised is not None:
+        usual, bound = None, bound + seen.realised.value - seen.value  # with what may be off in these very windows
+        seen = seen.realised
     return MetricEvidence(
         metric=spec.metric,
         value=seen.value,

@@ -7,7 +7,7 @@ import msgspec
 
 from detectors.charts import LevelStep
 from detectors.charts.bets import LEAST_LIMIT, MOST_LIMIT, BettingDesign, BettingEvidence
-from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, Lately, MetricBound, Pooled
 from detectors.charts.metric_level import MetricLevel
 from detectors.charts.metric_recovery import MetricRecovery
 from detectors.performance import Measured
@@ -89,7 +89,7 @@ class SavedJudge(msgspec.Struct):
     heard: Nanos | None = None
     level: MetricLevel = MetricLevel()  # before there were any `shift` alone said it
     growth: Growth = Growth()
-    realised: Pooled = Pooled()
+    lately: Lately = Lately()
 
 
 class Judge:
@@ -108,6 +108,7 @@ class Judge:
         self.evidence: BoundEvidence | BettingEvidence = (
             BettingEvidence() if self.spec.source is JudgedBy.BETS else BoundEvidence()
         )
+        self._lately = Lately()
         self._end()
 
     def _end(self) -> None:
@@ -116,7 +117,6 @@ class Judge:
         self.since: Nanos | None = None  # end of the first window of the run
         self.told = 0.0  # how far beyond the bound it was, when that was told last
         self.growth, self.grown = Growth(), False
-        self.realised = Pooled()  # of a difference: the metric itself since it began, or since it became much worse
 
     @property
     def bound(self) -> MetricBound:
@@ -132,6 +132,11 @@ class Judge:
     def seen(self) -> Pooled:
         """What the metric has been since it began to be wrong, or since it became much worse."""
         return self.growth.run if self.growth.run.windows else self.evidence.run
+
+    @property
+    def now(self) -> Pooled:
+        """What the metric is by now: since it began to be wrong, or has last changed."""
+        return self._lately.run if self._lately.run.windows else self.seen
 
     @property
     def _bets(self) -> BettingDesign:
@@ -155,7 +160,7 @@ class Judge:
 
     def hold(self, level: Pooled, until: Nanos | None) -> None:
         """Hold the metric to what it has been in these windows, for so long in event time."""
-        self.level, self.until = MetricLevel.of(level, self.spec.where, at_least=self.spec.bound.at_least), until
+        self.level, self.until = MetricLevel.of(level, self.spec.where, self.spec.bound), until
         self._begin_anew()
 
     def falls_silent(self, at: Nanos, after: Nanos) -> bool:
@@ -173,23 +178,21 @@ class Judge:
         since = self.since if self.growth.at is None else self.growth.at
         return not absolute and self.alert.state is AlertState.FIRING and at.end - (since or at.end) >= after
 
-    def take(self, metric: Measured, loss: LossSum | None, at: Span, realised: Measured | None = None) -> None:
-        """Take one more window; `realised`: the metric itself, where `metric` is a difference of it."""
+    def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
+        """Take one more window."""
         self._move(metric, at)
         self.heard = at.end
         open_before = self.alert.state in OPEN
         self._add(metric, loss)
         if self.evidence.run.windows == 1:
-            self.since = at.end
+            self.since, self._lately = at.end, Lately()
+        self._lately = self._lately.plus(self.spec.bound, metric, self._chart)
         self.alert = self.alert.step(self.spec.rule, self._signal(metric), at)
         if self.alert.state in OPEN:
             self._grow(metric, at) if open_before else self._tell(metric)
         elif open_before:
             self.evidence = self.evidence.forgotten()
             self._end()
-        if realised is not None:
-            begins = self.evidence.run.windows == 1 or self.grown
-            self.realised = (Pooled() if begins else self.realised).plus(realised)
 
     def _move(self, metric: Measured, at: Span) -> None:
         """Leave the level when its time is over, or for what is better, as long as nothing is wrong."""
@@ -266,7 +269,7 @@ class Judge:
             self.heard,
             self.level,
             self.growth,
-            self.realised,
+            self._lately,
         )
 
     def restore(self, saved: SavedJudge) -> None:
@@ -275,7 +278,7 @@ class Judge:
         self.evidence = saved.bound or saved.bets or self.evidence
         self.level = replace(saved.level, shift=saved.shift)
         self.until, self.recovery, self.heard, self.growth = saved.until, saved.recovery, saved.heard, saved.growth
-        self.realised = saved.realised
+        self._lately = saved.lately
 
 
 def since_of(judge: Judge) -> Nanos:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import poisson
+from scipy.stats import poisson, skew
 
-from detectors.charts.metric_bounds import BoundDesign, BoundEvidence
+from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
 from detectors.charts.metric_difference import DifferenceReference, MetricDifference, as_measured, difference
 from detectors.charts.metric_variation import MetricVariation
 from detectors.performance import BinaryCounts, BinaryTask, Measured, Unavailable
@@ -92,6 +92,72 @@ def test_concept_drift_is_heard_within_a_few_windows() -> None:
         now = differences(estimator, [drawn(rng, 1000, forgotten=0.17) for _ in range(30)])  # accuracy 0.80 to 0.75
         waits += [[*pages(known, now, arl=3000.0), 30][0]]
     assert np.mean(waits) <= 6
+
+
+@pytest.mark.parametrize("losses", [7, 10, 20])
+def test_a_model_that_errs_seldom_pages_no_more_often_than_it_may(losses: int) -> None:
+    """Poisson counts of few losses have a longer tail than a normal law."""
+    rows, length, arl = 1000, 60_000, 1000.0
+    wrong = losses / rows
+    chance = wrong * (1 - wrong)
+    lopsided = (1 - 2 * chance) / np.sqrt(rows * chance)
+    bound, design, evidence, paged = MetricBound(0.0, at_least=True), BoundDesign.of(arl), BoundEvidence(), 0
+    windows = [
+        as_measured(
+            MetricDifference(Measured(1 - count / rows, rows), 1 - wrong, np.sqrt(chance / rows), 0.0, 0.0, lopsided),
+            0.0,
+        )
+        for count in range(losses + 60)
+    ]
+    for count in seeded().binomial(rows, wrong, length).tolist():
+        evidence = evidence.plus(bound, windows[count])
+        if evidence.score(design) > 1:
+            paged, evidence = paged + 1, BoundEvidence()
+    assert poisson.sf(paged - 1, length / arl) >= 0.001
+
+
+def test_where_fewer_than_seven_losses_are_expected_there_is_no_difference() -> None:
+    rng = seeded()
+    scores = rng.choice([0.01, 0.99], 50_000)
+    total = BinaryCounts.empty(TASK)
+    total.update(rng.random(scores.size) < scores, scores)
+    estimator = ScoreEstimator.of_counts(total)
+    for rows, told in ((300, 0), (1000, 1)):
+        window = BinaryCounts.empty(TASK)
+        window.update(rng.random(rows) < scores[:rows], scores[:rows])
+        assert len(differences(estimator, [window])) == told
+
+
+@pytest.mark.parametrize("forgotten", [0.0, 0.5])
+def test_the_skew_of_a_difference_is_at_most_what_is_said_of_it(forgotten: float) -> None:
+    """Of all metrics: labels are drawn anew for the same scores."""
+    rng = seeded()
+    scores = np.where(rng.random(2000) < 0.1, rng.beta(6, 2, 2000), rng.beta(1, 30, 2000))
+    chances = scores * (1 - forgotten) + forgotten * 0.05
+    total = BinaryCounts.empty(TASK)
+    for _ in range(100):
+        total.update(rng.random(2000) < chances, scores)
+    names = "accuracy", "specificity", "auroc"
+    drawn_anew: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(400):
+        window = BinaryCounts.empty(TASK)
+        window.update(rng.random(2000) < chances, scores)
+        for name, metric in window.metrics().items():
+            if name in drawn_anew and isinstance(metric, Measured):
+                drawn_anew[name].append(metric.value)
+    one = ScoreEstimator.of_counts(total).estimate(window)
+    for name in names:
+        assert abs(skew(drawn_anew[name])) <= one.skews[name] + 4 * np.sqrt(6 / 400)
+
+
+def test_what_was_expected_is_told_as_it_was_without_what_is_added_for_safety() -> None:
+    window = MetricDifference(Measured(0.8, 1000), 0.9, 0.01, shared=0.02, reach=0.01)
+    seen = Pooled().plus(as_measured(window, 0.0))
+
+    assert seen.value == pytest.approx(-0.1 + 0.06 + 0.01, abs=0.002)
+    assert seen.expected == pytest.approx(0.9)
+    assert seen.realised is not None
+    assert seen.realised.value == pytest.approx(0.8)
 
 
 def test_what_no_label_says_has_no_difference() -> None:

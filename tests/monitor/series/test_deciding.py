@@ -13,7 +13,7 @@ import pytest
 from detectors import BinaryCounts, BinaryTask
 from detectors.charts import LevelStep
 from detectors.charts.metric_bounds import MetricBound
-from detectors.charts.metric_difference import difference_references
+from detectors.charts.metric_difference import MetricDifference, as_measured, difference_references
 from detectors.charts.metric_reference import MetricReference
 from detectors.charts.metric_variation import MetricVariation
 from detectors.performance import Measured
@@ -569,6 +569,64 @@ def test_a_metric_that_was_back_at_the_reference_is_told_anew_when_it_falls_to_t
     assert openings(taken(decision, [BAD] * 6, first=40))
 
 
+@pytest.mark.parametrize("judge", [chart(), bets()])
+@pytest.mark.parametrize("stop", [False, True])
+@pytest.mark.parametrize("steps", [(0.78, 0.74, 0.70, 0.68), (0.70, 0.68), (0.84, 0.80)])
+def test_what_declined_and_was_accepted_is_taken_as_it_is_by_then(
+    judge: MetricJudge, steps: Sequence[float], *, stop: bool
+) -> None:
+    """Not as it has been on average since it began: unchanged, it pages no more."""
+    decision = make_decision(judge)
+    windows = [(round(1000 * step), round(1000 * (1 - step))) for step in steps for _ in range(40)]
+    taken(decision, windows)
+    if stop:
+        entries = saved(decision)
+        decision = make_decision(judge)
+        decision.restore(entries, alike=True)
+    decision.accept((), None, at(len(windows)))
+
+    assert decision.judges[0].where == pytest.approx(steps[-1], abs=0.005)
+    assert openings(taken(decision, windows[-1:] * 200, first=len(windows))) == []
+
+
+def test_a_level_of_few_labels_becomes_more_certain_as_windows_at_it_add_up() -> None:
+    """Accepted by fifty labels at 0.70, it has been there for a long time: a fall to 0.62 is told."""
+    rng = seeded()
+    decision = make_decision(chart())
+    taken(decision, [(35, 15)])
+    decision.accept((), None, at(1))
+    windows = [(1000 - wrong, wrong) for wrong in rng.binomial(1000, 0.30, 60).tolist()]
+    assert openings(taken(decision, windows, first=1)) == []
+
+    assert openings(taken(decision, [(620, 380)] * 6, first=61))
+
+
+def test_what_falls_slowly_takes_no_level_along() -> None:
+    decision = make_decision(chart())
+    taken(decision, [BAD] * 2)
+    decision.accept((), None, at(2))
+    assert openings(taken(decision, [(800 - number, 200 + number) for number in range(60)], first=2))
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_level_is_as_uncertain_as_windows_that_vary_by_themselves(*, stop: bool) -> None:
+    """Not as their rows alone: what the reference's windows vary more counts there too."""
+    plain = chart()
+    wide = replace(plain, bound=replace(plain.bound, spread=3.0, usual_error=0.02))
+    below = []
+    for judge in (plain, wide):
+        decision = make_decision(judge)
+        taken(decision, [FAR] * 2)
+        decision.accept((), None, at(2))
+        if stop:
+            entries = saved(decision)
+            decision = make_decision(judge)
+            decision.restore(entries, alike=True)
+        [held] = decision.judges
+        below.append(held.where - held.bound.value)
+    assert below[1] > 2 * below[0]
+
+
 def test_a_level_that_was_saved_before_levels_knew_how_certain_they_are_is_held_to() -> None:
     judge = Judge(chart())
     before = msgspec.to_builtins(judge.saved("so")) | {"shift": -0.1}
@@ -732,7 +790,7 @@ def test_labels_that_no_longer_follow_predictions_are_told_in_words_and_by_what(
     rng = seeded()
     decision = comparing(*difference_of(rng))
     facts = compared(decision, [drawn(rng, 1000) for _ in range(5)])
-    facts += compared(decision, [drawn(rng, 1000, 0.3) for _ in range(8)], first=5)
+    facts += compared(decision, [drawn(rng, 1000, 0.5) for _ in range(8)], first=5)
 
     [opened] = openings(facts)
     assert at(5) < opened.window.end <= at(9)
@@ -766,6 +824,39 @@ def test_a_difference_escalates_and_is_accepted_and_returns_and_resolves_as_othe
     again = compared(decision, [drawn(rng, 2000, 0.6) for _ in range(6)], first=120)
     assert openings(again)
     assert changes(compared(decision, [drawn(rng, 2000) for _ in range(20)], first=126))[-1].closed
+
+
+def test_what_was_expected_is_what_the_estimate_said_of_these_windows() -> None:
+    """Not what is added because their chances are less certain than the reference's."""
+    rng = seeded()
+    judge, expected = difference_of(rng, windows=90)
+    decision = comparing(replace(judge, shared=0.0), expected)
+    window = drawn(rng, 2000, 0.6)
+    [opened] = openings(compared(decision, [window.copy()]))
+
+    [evidence] = opened.evidence
+    assert evidence.measured is not None
+    estimated = expected.estimator.estimate(window).metrics["accuracy"].value
+    assert evidence.measured.expected == pytest.approx(estimated)
+    assert evidence.effect == pytest.approx(window.metrics()["accuracy"].value - estimated)
+
+
+def test_what_became_much_worse_by_many_windows_has_metric_and_expectation_of_the_same() -> None:
+    """Labels and predictions are others in each: the metric of one is not beside the difference of nine."""
+    bound = MetricBound(-0.01, at_least=True)
+    judge = Judge(MetricJudge("accuracy", JudgedBy.DIFFERENCE, bound, 3000.0, severity=None, usual=0.0, notable=0.5))
+    for number in range(40):
+        expected = 0.9 + 0.01 * (number % 5)
+        apart = MetricDifference(Measured(expected - (0.07 if number < 20 else 0.16), 1000), expected, 0.014, 0.0)
+        judge.take(as_measured(apart, 0.0), None, Span(at(number), at(number + 1)))
+        if judge.grown:
+            break
+    seen = judge.seen
+    assert seen.windows > 1
+    assert seen.realised is not None
+    assert seen.realised.windows == seen.windows
+    assert seen.realised.value == pytest.approx(np.mean([0.9 + 0.01 * (n % 5) - 0.16 for n in range(20, number + 1)]))
+    assert seen.expected == pytest.approx(seen.realised.value + 0.16)
 
 
 @pytest.mark.parametrize("stop", [3, 7, 12])
