@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from detectors import DETECTORS, DetailMetric
 from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.budget import BY_ERRORS, BY_LATENCY, BY_STREAM
+from monitor.alerting.budget import OF_SERVICE
 from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, FROZEN_RULE, PERFORMANCE_RULE, SCHEMA_RULE, Severity
 from monitor.alerting.table import DetectorScores
@@ -583,8 +583,7 @@ def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Va
         if PERFORMANCE_RULE in series.rules:
             alert = board.alerts.get((key, PERFORMANCE_RULE, IncidentKind.PERFORMANCE))
             yield (*_labels(key), IncidentKind.PERFORMANCE.value), 0 if alert is None else told(alert)
-        of_service = *BY_STREAM, BY_LATENCY, BY_ERRORS
-        stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in of_service]
+        stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in OF_SERVICE]
         yield (*_labels(key), IncidentKind.SERVICE.value), max(0 if alert is None else told(alert) for alert in stream)
 
 
