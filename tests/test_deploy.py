@@ -90,7 +90,7 @@ def test_the_severity_of_drift_comes_from_the_rules_own_or_the_incidents_and_fro
     (drifting,) = [rule for rule in RULES if rule["alert"] == "DriftdDriftFiring"]
     taken = [rule["alert"] for rule in RULES if "$labels" in rule["labels"]["severity"]]
 
-    assert taken == ["DriftdDriftFiring", "DriftdPerformanceFiring"]
+    assert taken == ["DriftdDriftFiring", "DriftdPerformanceFiring", "DriftdServiceDegraded", "DriftdNoData"]
     assert re.findall(r"\{(.*?)\}", drifting["expr"]) == [
         'severity=~"critical|warning",rule!~"calibration|lateness|reachability|performance|frozen|no_data|latency|errors"',
         'kind!~"performance|service"',

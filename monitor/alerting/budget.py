@@ -48,3 +48,4 @@ BY_NO_DATA = AlertRule(  # seconds without an event; how many are too many is th
     name=NO_DATA_RULE, detector=NO_DATA_RULE, fire_above=0.0, clear_below=0.0, severity=Severity.CRITICAL
 )
 BY_STREAM = (BY_LATENESS, BY_REACHABILITY, BY_FREEZE, BY_NO_DATA)  # with a budget or without
+OF_SERVICE = (*BY_STREAM, BY_LATENCY, BY_ERRORS)  # whose incidents are of the kind service

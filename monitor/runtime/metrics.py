@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from detectors import DETECTORS, DetailMetric
 from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.budget import BY_ERRORS, BY_LATENCY, BY_STREAM
+from monitor.alerting.budget import OF_SERVICE
 from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, FROZEN_RULE, PERFORMANCE_RULE, SCHEMA_RULE, Severity
 from monitor.alerting.table import DetectorScores
@@ -213,6 +213,11 @@ METRICS: dict[str, Spec] = {
         "gauge",
         "How bad an open incident is by its size: 0 none is open, or a note, 1 a warning, 2 critical",
         (*SERIES, "kind"),
+    ),
+    "driftd_service_severity": Spec(
+        "gauge",
+        "How bad the open incident of a rule of the service is: 0 none is open, or a note, 1 a warning, 2 critical",
+        (*SERIES, "rule"),
     ),
     "driftd_incident_escalations_total": Spec(
         "counter", "Open incidents that were told again, for what joined or grew", (*SERIES, "kind")
@@ -554,6 +559,7 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_alert_state", (rules | {labels: int(worst(found)) for labels, found in states.items()}).items()
     yield "driftd_incident_open", _of_incidents(board, how_open)
     yield "driftd_incident_severity", _of_incidents(board, how_bad)
+    yield "driftd_service_severity", _of_service(board)
     yield "driftd_frozen_since_timestamp_seconds", _frozen(board)
     trailing = [((*_labels(key), feature), trails) for (key, feature), trails in board.trailing.items()]
     yield "driftd_trailing_seconds", [(labels, trails.days * DAY / SECOND) for labels, trails in trailing]
@@ -583,9 +589,16 @@ def _of_incidents(board: Board, told: Callable[[AlertSeen], int]) -> Iterator[Va
         if PERFORMANCE_RULE in series.rules:
             alert = board.alerts.get((key, PERFORMANCE_RULE, IncidentKind.PERFORMANCE))
             yield (*_labels(key), IncidentKind.PERFORMANCE.value), 0 if alert is None else told(alert)
-        of_service = *BY_STREAM, BY_LATENCY, BY_ERRORS
-        stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in of_service]
+        stream = [board.alerts.get((key, rule.name, IncidentKind.SERVICE)) for rule in OF_SERVICE]
         yield (*_labels(key), IncidentKind.SERVICE.value), max(0 if alert is None else told(alert) for alert in stream)
+
+
+def _of_service(board: Board) -> Iterator[Value]:
+    """How bad the incident of each rule of the service is, where the series has it."""
+    for key, series in board.series.items():
+        for rule in (rule.name for rule in OF_SERVICE if rule.name in series.rules):
+            alert = board.alerts.get((key, rule, IncidentKind.SERVICE))
+            yield (*_labels(key), rule), 0 if alert is None else how_bad(alert)
 
 
 def how_open(alert: AlertSeen) -> int:

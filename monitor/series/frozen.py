@@ -7,13 +7,15 @@ A freeze is a cache, a feed or a server that is stuck, not the world: nothing is
    independent rows would be worth: less where rows of a window share a level (calibration), or come together in groups. And no
    fewer than `min_rows`. What is one value in all of the reference is never frozen.
 2. Its own past. The same of the last thousand rows or so: 1 - p is the share of rows beside the commonest cell of their pane. A rate
-   that has fallen makes long runs likely, and what stands still for a day after a day has a p of 1.
+   that has fallen makes long runs likely, and what stands still for a day after a day has a p of 1. After a freeze its past begins anew with it.
 3. What is usual. Nine in ten of the panes before must have varied, at least 12 of them; the panes of every run that the reference
-   makes unlikely, told or not, are counted once it has ended. Predictions, and features that vary inside the windows of a
+   makes unlikely, and nobody was told of, are counted once it has ended. Predictions, and features that vary inside the windows of a
    calibrated reference, need no such past, but what they have of one counts as for all. What follows the hours of the day must
    stand still for a day.
-4. The same hours. Where a run that the reference makes unlikely has come and gone, told or not, one that begins at the same hours of a
-   later day (of the week, if it was longer than a day) is told half its length after it should have ended: a night, a weekend.
+4. The same hours. Where three runs of one value that the reference makes unlikely have come and gone at the same hours of the day (of
+   the week, if they were longer than a day), one more of that value is told half its length after it should have ended: nights, weekends.
+
+A freeze that was told teaches neither 3 nor 4 anything, unless somebody has accepted it: one outage must not mute the next.
 
 It follows from sealed panes alone, and outlives a restart. Nothing resolves for want of data: a pane without a value says nothing.
 """
@@ -38,7 +40,7 @@ from monitor.series.alerts import Teller
 from monitor.series.incident import IncidentAlert, incident_row, restore_row, without_counts
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.series.spells import WEEK, Spell, recurring, with_another
+from monitor.series.spells import WEEK, Still, recurring, with_another
 from monitor.stream.events import DAY, HOUR, Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
@@ -51,6 +53,7 @@ ALIKE, SLOW = (
     0.25,
     0.5,
 )  # of the rows of one window, and sigma of slow variation, from which on the past has to show that a feature varies
+THREE = 3  # nights, or weekends, that are a custom
 RUNS = "runs"  # kind of the row of what stands still
 
 
@@ -77,6 +80,11 @@ class Run:
         """Whether it stands still as it has before at these hours."""
         return not self.told and self.end - self.since <= self.usual
 
+    @property
+    def teaches(self) -> bool:
+        """Whether it says what is usual: nobody was told of it, or somebody has said that it is well so."""
+        return self.accepted or not self.told
+
     def goes_on(self, end: Nanos, rows: int, worth: float) -> None:
         """Take one more pane."""
         self.end, self.rows, self.worth, self.panes = end, self.rows + rows, self.worth + worth, self.panes + 1
@@ -96,7 +104,7 @@ class SavedRuns:
     recent: dict[str, tuple[float, float]] = field(default_factory=dict)  # rows, and those beside the commonest cell
     over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last freeze that has ended
     usual_over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last that was usual
-    spells: dict[str, list[Spell]] = field(default_factory=dict)  # runs that are over
+    nights: dict[str, list[Still]] = field(default_factory=dict)  # runs that are over, and were nobody's incident
 
 
 class Frozen(Operator[Sketch]):
@@ -119,7 +127,9 @@ class Frozen(Operator[Sketch]):
         self._recent: Floats = np.zeros((2, count))  # rows of late, and those beside the commonest cell of their pane
         self._over: dict[int, tuple[Nanos, Nanos]] = {}  # since when and until when it was frozen last
         self._usual_over: dict[int, tuple[Nanos, Nanos]] = {}  # and stood still as usual
-        self._spells: dict[int, list[Spell]] = {}  # runs that are over and that the reference makes unlikely
+        self._nights: dict[
+            int, list[Still]
+        ] = {}  # runs that are over, that the reference makes unlikely, and were nobody's incident
         self._changed = self._moved = True  # runs; the incident
 
     def told(self, after: Nanos) -> dict[str, Nanos]:
@@ -199,9 +209,13 @@ class Frozen(Operator[Sketch]):
         run = self.runs.pop(column)
         if run.told or run.is_usual:
             (self._over if run.told else self._usual_over)[column] = run.since, at
-        if run.told or self._is_unlikely(column, run):
+        if run.teaches and self._is_unlikely(column, run):
             self._seen[column] += 0 if run.is_usual else run.panes
-            self._spells[column] = with_another(self._spells.get(column, ()), (run.end, run.end - run.since))
+            spell = run.end, run.end - run.since, run.value
+            self._nights[column] = with_another(self._nights.get(column, ()), spell)
+        if run.told:  # where a rate has fallen, what was before says nothing of the runs to come
+            self._recent[:, column] = min(run.rows, RECENT), 0.0
+            return
         self._recent[:, column] *= RECENT / (RECENT + run.rows)
         self._recent[0, column] += run.rows
 
@@ -211,7 +225,7 @@ class Frozen(Operator[Sketch]):
             self._end(column, pane.start)
             run = None
         if run is None:
-            usual = usual_at(self._spells.get(column, ()), pane.start)
+            usual = usual_at(self._nights.get(column, ()), value, pane.start)
             run = self.runs[column] = Run(value, pane.start, pane.start, usual=usual)
         run.goes_on(pane.end, rows, self._usual.worth(column, rows, pane.sketch))
         if run.until is not None and pane.end > run.until:
@@ -290,8 +304,8 @@ class Frozen(Operator[Sketch]):
         over, usual_over = (
             {names[column]: span for column, span in each.items()} for each in (self._over, self._usual_over)
         )
-        spells = {names[column]: each for column, each in self._spells.items()}
-        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, past, over=over, usual_over=usual_over, spells=spells)))
+        nights = {names[column]: each for column, each in self._nights.items()}
+        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, past, over=over, usual_over=usual_over, nights=nights)))
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the incident; what stood still, and at which value, where panes are those that they were."""
@@ -315,7 +329,7 @@ class Frozen(Operator[Sketch]):
             self._seen[:], self._varied[:], self._recent[:] = past[0], past[1], past[2:]
         self._over = {places[name]: over for name, over in saved.over.items()}
         self._usual_over = {places[name]: over for name, over in saved.usual_over.items()}
-        self._spells = {places[name]: spells for name, spells in saved.spells.items()}
+        self._nights = {places[name]: nights for name, nights in saved.nights.items()}
 
 
 class UsualValues:
@@ -354,11 +368,12 @@ class UsualValues:
         return rows / max(1.0, shared, 0.0 if math.isnan(together) else together)
 
 
-def usual_at(spells: Sequence[Spell], begun: Nanos) -> Nanos:
-    """How long a run may be that begins here, by those that came at the same hours of the day, or of the week."""
-    nights = [spell for spell in spells if spell[1] < DAY]
-    weekends = [spell for spell in spells if spell[1] >= DAY]
-    return max(recurring(nights, begun, DAY), recurring(weekends, begun, WEEK))
+def usual_at(stills: Sequence[Still], value: float, begun: Nanos) -> Nanos:
+    """How long a run of this value may be that begins here, by those that came at the same hours of the day, or of the week."""
+    alike = [(end, length) for end, length, of in stills if of == value]
+    nights = [spell for spell in alike if spell[1] < DAY]
+    weekends = [spell for spell in alike if spell[1] >= DAY]
+    return max(recurring(nights, begun, DAY, alike=THREE), recurring(weekends, begun, WEEK, alike=THREE))
 
 
 def rows_needed(share: float) -> float:

@@ -6,7 +6,7 @@ import msgspec
 
 from detectors.charts import IncidentKind
 from monitor.alerting.alerts import AlertState
-from monitor.alerting.budget import BY_STREAM
+from monitor.alerting.budget import OF_SERVICE
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.rules import CONTRACT_RULE, SCHEMA_RULE, AlertRule, Severity
 from monitor.facts import AlertChanged, Fact, StateReset, WindowSpan
@@ -17,7 +17,7 @@ from monitor.series.rules import RULES, saved_rules
 from monitor.series.view import STATE, SavedView
 from monitor.stream.events import SeriesKey
 
-INCIDENTS = frozenset({INCIDENT, CONTRACT_RULE, SCHEMA_RULE, *(rule.name for rule in BY_STREAM)})  # kinds of rows
+INCIDENTS = frozenset({INCIDENT, CONTRACT_RULE, SCHEMA_RULE, *(rule.name for rule in OF_SERVICE)})  # kinds of rows
 
 
 def ends_of_removed_rules(key: SeriesKey, entries: Sequence[Entry], rules: Mapping[str, AlertRule]) -> list[Fact]:

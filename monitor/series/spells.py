@@ -3,56 +3,78 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
 
 from monitor.stream.events import DAY, HOUR, Nanos
 
 Spell = tuple[Nanos, Nanos]
 """When it ended, and how long it was."""
+Still = tuple[Nanos, Nanos, float]
+"""And at which value."""
+SomeSpell = TypeVar("SomeSpell", Spell, Still)
 KEPT, MONTH, WEEK = 8, 28 * DAY, 7 * DAY  # spells kept, and for how long the shorter ones count
 LONGER = 1.5  # times its own
+EARLIER = 8  # no more than this part of a day, or of a week, earlier are the same hours
 RARE = 13.8  # exponent of the chance of one spell, 1e-6
 FEWEST = 2  # pauses that say how they differ
 ALIKE = 4  # a spell of less than a quarter of another is no interruption beside it
 CLOCK, CERTAIN = 0.9, 6.0  # mean resultant length of hours of the day, and n R² of Rayleigh's test, p ≈ exp(-n R²)
 
 
-def with_another(spells: Iterable[Spell], another: Spell) -> list[Spell]:
+def with_another(spells: Iterable[SomeSpell], another: SomeSpell) -> list[SomeSpell]:
     """The longest spells that count, with one more."""
-    recent = [spell for spell in spells if counts(spell, another[0])]
-    return sorted([*recent, another], key=lambda each: -each[1])[:KEPT]
+    recent: list[SomeSpell] = [spell for spell in spells if counts(spell, another[0])]
+    recent.append(another)
+    recent.sort(key=itemgetter(1), reverse=True)
+    return recent[:KEPT]
 
 
-def counts(spell: Spell, at: Nanos) -> bool:
+def counts(spell: Spell | Still, at: Nanos) -> bool:
     """Whether it is not forgotten yet: a monthly one is known for the two that follow."""
     return at - spell[0] < MONTH + 2 * spell[1]
 
 
-def recurring(spells: Iterable[Spell], begun: Nanos, period: Nanos) -> Nanos:
-    """How long one that begins here may be, by those that came at the same hours of the days or weeks before; 0: none did."""
-    most = 0
+def recurring(spells: Iterable[Spell], begun: Nanos, period: Nanos, *, alike: int = 1) -> Nanos:
+    """How long one that begins here may be, where so many came at the same hours of the days or weeks before; 0: they did not."""
+    may = list[Nanos]()
     for end, length in spells:
         again = end + -(-(begun - end) // period) * period  # when it would end next
-        begins_here = again - length <= begun + (LONGER - 1) * length
-        if begins_here and again - end <= MONTH:
-            most = max(most, again - begun + round((LONGER - 1) * length))
-    return most
+        earlier = min((LONGER - 1) * length, period / EARLIER)
+        if length < period and again - length <= begun + earlier and again - end <= MONTH:
+            may.append(again - begun + round((LONGER - 1) * length))
+    return sorted(may)[-alike] if len(may) >= alike else 0
 
 
 def own(spells: Sequence[Spell], begun: Nanos, at: Nanos) -> Nanos:
     """The length that is its own: that of the second longest, or of any that lasted longer than what came before it, since `begun`.
 
-    One outage is not its own. A job that works for an hour and rests for a month is known after one rest.
+    One outage is not its own. A job that works for an hour and rests for a month is known after one rest. What has come for days
+    since, and for much longer than before, is no job: that was a test before it went live.
     """
     known = [spell for spell in spells if counts(spell, at)]
     lengths = sorted((length for _, length in known), reverse=True)
-    restful = [length for end, length in known if length > end - length - _since(known, (end, length), begun)]
+    restful = [spell[1] for spell in known if _is_rest(known, spell, begun, at)]
     return max(lengths[1] if len(lengths) > 1 else 0, *restful, 0)
+
+
+def _is_rest(spells: Sequence[Spell], spell: Spell, begun: Nanos, at: Nanos) -> bool:
+    """Whether it is the pause of a job: longer than the work before it, and the work after it is as the work before."""
+    end, length = spell
+    before, after = end - length - _since(spells, spell, begun), _until(spells, spell, at) - end
+    return length > before and after <= max(ALIKE * before, DAY)
 
 
 def _since(spells: Iterable[Spell], spell: Spell, begun: Nanos) -> Nanos:
     """When the last spell before this one ended that can be compared with it."""
     begin = spell[0] - spell[1]
     return max([begun, *(end for end, length in spells if end <= begin and length * ALIKE >= spell[1])])
+
+
+def _until(spells: Iterable[Spell], spell: Spell, at: Nanos) -> Nanos:
+    """When the next spell after this one began that can be compared with it."""
+    begins = (end - length for end, length in spells if end - length >= spell[0] and length * ALIKE >= spell[1])
+    return min([at, *begins])
 
 
 @dataclass(slots=True)

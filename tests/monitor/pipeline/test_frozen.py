@@ -17,9 +17,10 @@ from monitor.explain.explainer import Explainer
 from monitor.explain.words import summary
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.pipeline import Pipeline
-from monitor.series.frozen import SavedRuns
+from monitor.series.frozen import SavedRuns, usual_at
+from monitor.series.spells import Still
 from monitor.stream.events import EventBatch
-from tests.build import KEY, MIDNIGHT, feed, make_pipeline, of, restored
+from tests.build import DAY, HOUR, KEY, MIDNIGHT, feed, make_pipeline, of, restored
 from tests.charted import WINDOW, fitted, seeded
 
 ROWS = 300  # a pane
@@ -210,17 +211,6 @@ def test_a_rate_that_falls_is_drift_though_runs_of_the_other_value_grow_long(row
     assert [fact for fact in changes(found, BUDGET_RULE) if fact.closed] == []
 
 
-def test_predictions_that_are_one_value_every_night_are_told_once_at_most() -> None:
-    rng = np.random.default_rng(5)
-    traffic = Traffic(Reference.fit(answers(0.2)(rng, 20_000)), law=answers(0.3), rows=60)
-    found = list[Fact]()
-    for _ in range(5):
-        found += traffic.panes(108, __prediction__="no")
-        found += traffic.panes(180)
-
-    assert [fact.opened for fact in changes(found)] == [True, False]
-
-
 def test_what_is_one_value_in_all_of_the_reference_is_never_frozen() -> None:
     traffic = Traffic(learnt())
     traffic.panes(9)
@@ -354,27 +344,48 @@ def test_the_past_that_an_earlier_version_wrote_by_names_goes_on() -> None:
     assert [names(fact) for fact in changes(after.panes(3, age=40.0)) if fact.opened] == [["age"]]
 
 
+@pytest.mark.parametrize("value", [0.25, 0.75])
+def test_one_freeze_that_was_told_mutes_none_that_follows(value: float) -> None:
+    """At its hours, of its value or another: an outage is nobody's custom."""
+    traffic = Traffic(learnt(), rows=20)
+    traffic.panes(100)
+    assert [fact.opened for fact in changes(traffic.panes(18 * 12, __prediction__=0.25))] == [True]
+    traffic.panes(288 + 72)
+
+    found = traffic.panes(36, __prediction__=value)
+    assert [names(fact) for fact in changes(found) if fact.opened] == [["__prediction__"]]
+
+
 @pytest.mark.parametrize(("reference", "column"), [(cold, "__prediction__"), (learnt, "age")])
-def test_what_is_one_value_for_some_hours_each_night_is_told_once_at_most(
+def test_nights_of_one_value_are_told_until_three_were_accepted_and_those_of_another_still_are(
     reference: Callable[[], Reference], column: str
 ) -> None:
-    """Neither as frozen nor as drift."""
+    """And are no drift either."""
     traffic, found = Traffic(reference(), rows=60), list[list[Fact]]()
-    for _ in range(5):
-        night = traffic.panes(30, **{column: 0.25})
-        found.append([*night, *traffic.panes(258)])
-    assert [[fact.rule for fact in of(each, AlertChanged)] for each in found[1:]] == [[]] * 4
-    assert len(of(found[0], AlertChanged)) <= 2
+    traffic.panes(40)
+    for night, value in enumerate((0.25, 0.25, 0.25, 0.25, 0.75)):
+        found.append(traffic.panes(30, **{column: value}))
+        if night < 3:
+            wish = Accept(Scope("churn", features=(column,)), None)
+            traffic.pipeline.decide(Asked(str(night), wish, "ana", "every night"), MIDNIGHT)
+        found[-1] += traffic.panes(258)
+        restored(traffic.pipeline, fresh := Traffic(reference()).pipeline)
+        traffic.pipeline = fresh
+    told = [[(fact.rule, fact.opened) for fact in of(each, AlertChanged) if fact.opened] for each in found]
+    assert told == [[(FROZEN_RULE, True)]] * 3 + [[]] + [[(FROZEN_RULE, True)]]
 
 
-def test_what_stands_still_each_weekend_is_told_once_at_most_and_a_freeze_on_a_working_day_is_told() -> None:
-    traffic, found = Traffic(cold(), rows=20), list[list[Fact]]()
-    traffic.panes(288)
-    for _ in range(2):
-        found.append([*traffic.panes(2 * 288, age=40.0), *traffic.panes(5 * 288)])
-    assert len([fact for fact in changes(found[0]) if fact.opened]) <= 1
-    assert changes(found[1]) == []
+@pytest.mark.parametrize(("hours", "apart"), [(2, DAY), (9, DAY), (18, DAY), (60, 7 * DAY)])
+def test_three_alike_are_a_custom_at_their_hours_and_for_their_value(hours: int, apart: int) -> None:
+    length = hours * HOUR
+    three: list[Still] = [(at * apart, length, 0.25) for at in (1, 2, 3)]
+    begun = 4 * apart - length
 
-    traffic.panes(2 * 288, age=40.0)
-    traffic.panes(288 + 100)
-    assert [names(fact) for fact in changes(traffic.panes(60, age=40.0)) if fact.opened] == [["age"]]
+    assert usual_at(three, 0.25, begun) == round(1.5 * length)
+    assert usual_at(three, 0.75, begun) == 0
+    assert usual_at(three[1:], 0.25, begun) == 0
+    assert usual_at([*three[1:], (apart, length, 0.5)], 0.25, begun) == 0
+    others = [
+        usual_at(three, 0.25, 3 * apart + hour * HOUR) for hour in range(1, (apart - length - apart // 8) // HOUR)
+    ]
+    assert set(others) <= {0}

@@ -232,6 +232,15 @@ def test_a_job_is_a_warning_until_its_own_pause_has_come_and_pages_when_it_stays
     assert (told.opened, told.severity.value) == (True, "critical")
 
 
+@pytest.mark.parametrize("live", [2, 20])
+def test_a_test_before_it_went_live_mutes_nothing_once_it_comes_steadily(live: int) -> None:
+    """One window of smoke test, ten days of nothing: a pause that does not come again."""
+    panes = [0, *range(10 * 48, (10 + live) * 48)]
+    (*_, told) = followed(panes, (10 + live) * 48 + 24)
+    assert (told.opened, told.severity.value) == (True, "critical")
+    assert told.evidence[0].since == MIDNIGHT + (10 + live) * 48 * STEP * MINUTE
+
+
 def test_a_job_of_working_days_pages_when_it_stays_away_for_twice_a_weekend() -> None:
     days = [day * 48 for day in range(60) if day % 7 in range(1, 6)]
     assert [fact for fact in followed(days, 61 * 48) if fact.severity is Severity.CRITICAL] == []

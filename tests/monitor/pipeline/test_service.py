@@ -162,6 +162,18 @@ def test_neither_a_restart_nor_the_order_of_events_changes_anything(batches: int
     assert run(restarts=True) == expected
 
 
+def test_whoever_was_told_hears_that_the_rules_are_gone() -> None:
+    """As when no topic says any more how requests were served."""
+    service = Service()
+    service.panes(20)
+    opened = changes(service.panes(12, slow=2.0, errors=0.2))
+    without = make_pipeline(reference=learnt(), length=PANE, plan=PLAN, min_rows=20)
+    ended = changes(restored(service.pipeline, without))
+
+    assert {fact.rule for fact in opened} == {LATENCY_RULE, ERRORS_RULE}
+    assert {(fact.rule, fact.closed) for fact in ended} == {(LATENCY_RULE, True), (ERRORS_RULE, True)}
+
+
 def test_a_model_whose_reference_says_nothing_has_no_such_charts() -> None:
     plain = Reference.fit({"age": np.arange(100.0)})
     kinds = {record.kind for record in make_pipeline(reference=plain, plan=PLAN).snapshot()}

@@ -238,6 +238,19 @@ def test_an_open_incident_is_as_bad_as_it_is_large(severity: Severity, state: Al
     }
 
 
+def test_of_the_rules_of_the_service_each_is_as_bad_as_its_own_incident() -> None:
+    scene = Scene(CHURN, rules={"no_data": "critical", "latency": "critical", "errors": "critical"})
+    scene.telemetry.record(
+        [
+            AlertSeen(CHURN, rule, severity, AlertState.FIRING, NOON, 1, (), kind=IncidentKind.SERVICE)
+            for rule, severity in (("no_data", Severity.WARNING), ("latency", Severity.CRITICAL))
+        ]
+    )
+    assert scene.samples()["driftd_service_severity"] == {
+        (CHURN.model, CHURN.version, rule): bad for rule, bad in (("no_data", 1), ("latency", 2), ("errors", 0))
+    }
+
+
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
