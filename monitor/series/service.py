@@ -52,6 +52,7 @@ QUANTILES = {  # that are told, the first that says enough: times the usual from
     0.5: (1.1, 1.5),
 }
 COMMON = {0.95, 0.5}  # of them: what few requests took differs by chance
+TAIL = QUANTILES.keys() - {0.5}
 SURELY = 1e-3  # the chance that as many requests are so slow, from which on a quantile says nothing
 UP, DOWN = (ALL_CHARTS.index(chart) for chart in ("location+", "location-"))
 MORE_POINTS, MORE_TIMES = 0.01, 3.0  # failures beyond the usual, and times it: critical
@@ -187,7 +188,7 @@ class ServiceBudget(Operator[Sketch]):
         if each.feature != LATENCY or each.chart == "missing":
             return False
         slow = self._slow()
-        return slow.sure or (each.chart == "location+" and slow.now > slow.usual)
+        return slow.sure or (self._leans > 0 and slow.now > slow.usual)
 
     def _slow(self) -> Quantile:
         """The quantile that says most: the first that is critical, else that is surely slower, else of the common ones the furthest off."""
@@ -202,7 +203,8 @@ class ServiceBudget(Operator[Sketch]):
             now, held = counts.quantile(share) or 0.0, usual.quantile(share) or 0.0
             beyond = int(np.searchsorted(BOUNDS, slow * held)) + 1
             chance = poisson_tail(int(counts.latencies[beyond:].sum()), float(due[beyond:].sum()))
-            found.append(Quantile(share, now, held, now > slow * held and chance < SURELY))
+            said = share in TAIL or self._leans > 0  # the centre is for its own chart to say
+            found.append(Quantile(share, now, held, said and now > slow * held and chance < SURELY))
         return found
 
     def _evidence(self, each: FiringFeature, point: ChartPoint) -> Evidence:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,8 @@ from detectors.sketches.served import ServedCounts, bins_of
 from monitor.alerting.episodes import Evidence
 from monitor.explain.stream import explain_latency
 from monitor.facts import AlertChanged, Fact
-from monitor.series.service import ServiceBudget, plan_of
+from monitor.series.records import Entry
+from monitor.series.service import CHARTS, ServiceBudget, plan_of
 from monitor.stream.windows import SealedPane
 from tests.build import DAY, KEY, MIDNIGHT, MINUTE, of
 from tests.charted import seeded
@@ -134,3 +136,21 @@ def test_an_incident_ends_when_requests_turn_quicker_than_usual() -> None:
     facts = served.panes(16, some(1.0, 0.5))
     assert [fact.closed for fact in of(facts, AlertChanged)] == [True]
     assert served.operator.charts.firing.any()
+
+
+def test_charts_that_an_earlier_version_saved_are_taken_up_and_its_incident_goes_on() -> None:
+    """It counted requests without what is usual of their hours: they begin anew."""
+    served = Served()
+    served.panes(24)
+    assert len(told(served.panes(8, some(1.0, 2.0)))) == 1
+    later = ("due", "level", "leans")
+    rows = [
+        Entry(entry.kind, msgspec.msgpack.encode({k: v for k, v in saved.items() if k not in later}))
+        if entry.kind == CHARTS and isinstance(saved := msgspec.msgpack.decode(entry.held), dict)
+        else entry
+        for entry in served.operator.snapshot()
+    ]
+    served.operator = served.fresh()
+    assert served.operator.restore(rows, alike=True) == []
+    assert of(served.panes(12, some(1.0, 2.0)), AlertChanged) == []
+    assert [fact.closed for fact in of(served.panes(40), AlertChanged)] == [True]
