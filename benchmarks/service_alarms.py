@@ -32,14 +32,22 @@ USUAL, ERRORS = 0.12, 0.003  # seconds, share
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to requests: `slow` times as long, and this share of failures."""
+    """What happens to requests: `slow` times as long, and this share of failures; a `tail` of them `longer`, and at least `least` seconds."""
 
     name: str
     slow: float = 1.0
     errors: float = ERRORS
+    tail: float = 0.0
+    longer: float = 1.0
+    least: float = 0.0
 
 
-CHANGES = (Change("p95 twice as long", slow=2.0), Change("errors 0.3 % to 3 %", errors=0.03))
+CHANGES = (
+    Change("p95 twice as long", slow=2.0),
+    Change("a tenth 4 times as long", tail=0.1, longer=4.0),
+    Change("8 % take a minute", tail=0.08, least=60.0),
+    Change("errors 0.3 % to 3 %", errors=0.03),
+)
 
 
 def requests(rng: np.random.Generator, times: NDArray[np.int64], change: Change) -> NDArray[np.float64]:
@@ -48,6 +56,8 @@ def requests(rng: np.random.Generator, times: NDArray[np.int64], change: Change)
     days = (times - times[0]) // DAY
     daily = rng.normal(0, DAILY, int(days[-1]) + 1)[days]
     took = change.slow * USUAL * np.exp(wave + daily + rng.normal(0, TAIL, times.size))
+    if change.tail:
+        took = np.where(rng.random(times.size) < change.tail, np.maximum(change.longer * took, change.least), took)
     return np.stack([took, rng.random(times.size) < change.errors * np.exp(wave)], axis=1)
 
 
@@ -109,7 +119,7 @@ def main() -> None:
     )
     for name, windows in delays.items():
         print(
-            f"{name}: told in {len(windows)} of {asked.months}, after {np.mean(windows):.3g} windows, {max(windows)} at most"
+            f"{name}: told in {len(windows)} of {asked.months}, after {np.mean(windows or [0]):.3g} windows, {max(windows, default=0)} at most"
         )
 
 

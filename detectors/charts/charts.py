@@ -222,6 +222,11 @@ class Charts:
         seen = _Judged(start, end, rows, improved, changes, duplicates, holiday=holiday)
         return self._point(seen, found, self._warnings(evidence, rates.firing))
 
+    def expected(self, start: int, end: int) -> Floats:
+        """Return the shares of cells that are usual in [start, end), float64[f, w]: of these hours, at the level that is settled or accepted."""
+        of_reference, behind, _ = self.design.expected(start, end)
+        return self.levels.expected(*self.trailing.expected(of_reference, behind))[0]
+
     def _point(self, seen: "_Judged", found: "_Found", warnings: tuple[int, float]) -> ChartPoint:
         """What is said after a subgroup."""
         values = self.values

@@ -423,10 +423,28 @@ class ReferenceService:
             counts[fine], counts[lost[ERROR]] = rows - served.failed, served.failed
         return Sketch(layout, rows, counts)
 
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the latencies' logarithm, of base 2."""
-        return self._baseline(LATENCY).std
+    @cached_property
+    def _merged(self) -> Ints:
+        """The cell of the calibration of each bin of latencies."""
+        assert self.profile.calibration is not None
+        codes = self.profile.calibration.cells.codes(self.profile.names.index(LATENCY))
+        return np.asarray(codes[self._cells - self._begin(LATENCY)])
+
+    def latencies(self, requests: Floats, held: ServedCounts | None = None) -> Floats:
+        """Return how many to expect in each bin, float64[BINS], given how many in each cell of the calibration, float64[w].
+
+        Inside of a cell as they were counted in `held`, where it has some, else in the reference.
+        """
+        within = self._within(self.served)
+        if held is not None:
+            within = np.where(self._of_cells(held)[self._merged] > 0, self._within(held), within)
+        return np.asarray(requests[self._merged] * within)
+
+    def _within(self, counts: ServedCounts) -> Floats:
+        return np.asarray(counts.latencies / np.maximum(self._of_cells(counts)[self._merged], 1.0))
+
+    def _of_cells(self, counts: ServedCounts) -> Floats:
+        return np.bincount(self._merged, weights=counts.latencies).astype(np.float64)
 
     def _baseline(self, name: str) -> NumericBaseline:
         found = self.profile.features[name]

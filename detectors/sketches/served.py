@@ -35,7 +35,7 @@ def bins_of(seconds: Floats) -> NDArray[np.int16]:
 
 
 class ServedCounts:
-    """Requests by what they took, int64[BINS], and how many failed of those of which it is told.
+    """Requests by what they took, int64[BINS] (float64[BINS] where that many are expected), and how many failed of those of which it is told.
 
     >>> counts = ServedCounts()
     >>> counts.update(np.array([[152, 0], [153, 1], [152, 0], [-1, 0]], dtype=np.int16))
@@ -45,7 +45,7 @@ class ServedCounts:
 
     __slots__ = ("failed", "latencies", "told")
 
-    def __init__(self, latencies: Ints | None = None, told: int = 0, failed: int = 0) -> None:
+    def __init__(self, latencies: Ints | Floats | None = None, told: int = 0, failed: int = 0) -> None:
         self.latencies: NDArray[Any] = np.zeros(BINS, dtype=np.int64) if latencies is None else latencies
         self.told = told
         self.failed = failed
@@ -72,11 +72,11 @@ class ServedCounts:
         below = np.cumsum(self.latencies)
         if not below[-1]:
             return None
-        rank = max(share * int(below[-1]), 1e-9)
+        rank = max(share * float(below[-1]), 1e-9)
         place = int(np.searchsorted(below, rank, side="left"))
         if place in {0, BINS - 1}:
             return float(BOUNDS[min(place, BINS - 2)])
-        inside = (rank - int(below[place - 1])) / int(self.latencies[place])
+        inside = (rank - float(below[place - 1])) / float(self.latencies[place])
         return float(BOUNDS[place - 1] * (BOUNDS[place] / BOUNDS[place - 1]) ** inside)
 
     def plus(self, other: "ServedCounts") -> "ServedCounts":

@@ -48,13 +48,13 @@ def explain_pause(since: int, most: int) -> str:
     return f"have not come since {dated(since * SECOND)}; a pause of {most * SECOND / MINUTE:.3g} minutes is not usual here"
 
 
-def explain_latency(now: int, usual: int) -> str:
-    """Say what requests take, in microseconds, and what is usual.
+def explain_latency(now: int, usual: int, share: int = 950) -> str:
+    """Say what so many of a thousand requests take at most, in microseconds, and what is usual.
 
     >>> explain_latency(420_000, 180_000)
     'p95 took 420 ms where 180 ms is usual'
     """
-    return f"p95 took {duration(now)} where {duration(usual)} is usual"
+    return f"p{share / 10:g} took {duration(now)} where {duration(usual)} is usual"
 
 
 def duration(micros: int) -> str:

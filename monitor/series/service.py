@@ -6,17 +6,19 @@ for any of it. The first matters are the service's, so the charts have a share o
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
+import numpy as np
 
 from detectors import Sketch
 from detectors.charts import CHARTS as ALL_CHARTS
 from detectors.charts import BudgetSpec, ChartPoint, Charts, FiringFeature, FiringReader, IncidentKind, LevelStep
 from detectors.charts.floors import Floors
+from detectors.features import Floats
 from detectors.reference.reference import ReferenceService
 from detectors.reference.service import ERROR, LATENCY
-from detectors.sketches.served import ServedCounts
+from detectors.sketches.served import BOUNDS, ServedCounts
 from monitor.alerting.alerts import Span
 from monitor.alerting.budget import BY_ERRORS, BY_LATENCY
 from monitor.alerting.episodes import Evidence
@@ -34,16 +36,48 @@ SHARE = 0.1  # of the budget, where the reference says how requests were served
 CHARTS = "service_charts"  # kind of the row of what was counted
 FLOORS = Floors(shift=0.25, scale=0.1)  # sigma of the logarithm: what nobody wants to hear of
 WORSE = {  # the charts of each that speak of worse
-    LATENCY: [at for at, chart in enumerate(ALL_CHARTS) if chart in {"location+", "scale+", "shape", "mass+", "mass-"}],
+    LATENCY: [
+        at
+        for at, chart in enumerate(ALL_CHARTS)
+        if chart in {"location+", "scale+", "shape", "unseen", "mass+", "mass-"}
+    ],
     ERROR: [ALL_CHARTS.index("missing")],
 }
 UNEASY = 0.5  # of its threshold, from which a chart warns
 RULES: Mapping[str, AlertRule] = {LATENCY: BY_LATENCY, ERROR: BY_ERRORS}
-HIGH = 0.95  # the quantile that is told
-SLOWER, MUCH_SLOWER = 1.1, 1.5  # times the usual: told, where the centre stands; critical
+QUANTILES = {  # that are told, the first that says enough: times the usual from which each is slow, and critical
+    0.95: (1.1, 1.5),
+    0.99: (1.5, 3.0),
+    0.999: (1.5, 3.0),
+    0.5: (1.1, 1.5),
+}
+COMMON = {0.95, 0.5}  # of them: what few requests took differs by chance
+TAIL = QUANTILES.keys() - {0.5}
+SURELY = 1e-3  # the chance that as many requests are so slow, from which on a quantile says nothing
+UP, DOWN = (ALL_CHARTS.index(chart) for chart in ("location+", "location-"))
 MORE_POINTS, MORE_TIMES = 0.01, 3.0  # failures beyond the usual, and times it: critical
-MICRO, PARTS = 1e6, 1e6  # what words are made of
+MICRO, PARTS, PER_MILLE = 1e6, 1e6, 1e3  # what words are made of
 STAYING = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED, LevelStep.TAKEN})
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """What so many of the requests took at most, and what is usual, in seconds; whether that is `sure` to be slower."""
+
+    share: float
+    now: float
+    usual: float
+    sure: bool
+
+    @property
+    def times(self) -> float:
+        """How many times the usual."""
+        return self.now / max(self.usual, float(BOUNDS[0]))
+
+    @property
+    def critical(self) -> bool:
+        """Whether people are to be woken."""
+        return self.sure and self.times >= QUANTILES[self.share][1]
 
 
 class SavedCharts(msgspec.Struct):
@@ -52,6 +86,9 @@ class SavedCharts(msgspec.Struct):
     charts: bytes
     since: dict[str, bytes]
     uncharted: bytes
+    due: bytes = b""  # float64[w]; earlier versions had none of these
+    level: bytes = b""
+    leans: int = 0
 
 
 def rules_of(service: ReferenceService | None) -> tuple[AlertRule, ...]:
@@ -80,6 +117,9 @@ class ServiceBudget(Operator[Sketch]):
         }
         self._since: dict[str, ServedCounts] = {}  # since a chart began to warn
         self._uncharted = ServedCounts()  # since the last subgroup
+        self._due: Floats = np.zeros(self.charts.design.cells.width)  # by cell, of as many latencies as since then
+        self._level: ServedCounts | None = None  # what is accepted or has settled
+        self._leans = 0  # 1 where the centre is slower, -1 where it is quicker
         self._changed = self._moved = True  # charts; incidents
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
@@ -99,8 +139,10 @@ class ServiceBudget(Operator[Sketch]):
         return facts
 
     def _follow(self, point: ChartPoint) -> list[Fact]:
+        self._hold({self._names[each.place]: each.step for each in point.changes})
         self._suspect(point)
-        firing = {each.feature: each for each in self._reader.read(point) if self._is_worse(each)}
+        # What says most comes last.
+        firing = {each.feature: each for each in reversed(self._reader.read(point)) if self._is_worse(each)}
         staying = {self._names[each.place] for each in point.changes if each.step in STAYING}
         facts, span = list[Fact](), Span(point.start, point.end)
         for name, alert in self.alerts.items():
@@ -114,36 +156,60 @@ class ServiceBudget(Operator[Sketch]):
             facts += alert.told(episodes, WindowSpan(point.start, point.end, point.rows))
         return facts
 
+    def _hold(self, changes: Mapping[str, LevelStep]) -> None:
+        """Keep what requests took while a level came to be, for as long as it is one."""
+        if LATENCY in changes:
+            self._level = self._since.get(LATENCY, self._level) if changes[LATENCY] in STAYING else None
+
     def _suspect(self, point: ChartPoint) -> None:
         """Keep the counts of what seems to become worse, from the subgroup on in which that began."""
         uneasy = {name for place, name in enumerate(self._names) if point.ratios[place, WORSE[name]].max() >= UNEASY}
-        grown = {self._names[place] for place in point.grown}  # which words are of from here on
-        kept = {name: counts for name, counts in self._since.items() if name in uneasy - grown}
+        # Words are of what is from here on.
+        anew = {self._names[place] for place in {*point.grown, *point.turned}} | self._quicker(point)
+        kept = {name: counts for name, counts in self._since.items() if name in uneasy - anew}
         self._since = {name: kept.get(name, self._uncharted) for name in uneasy}
+        if LATENCY in uneasy:
+            due = self.charts.expected(point.start, point.end)[self._names.index(LATENCY)] * self._uncharted.timed
+            self._due = self._due + due if LATENCY in kept else due
         self._uncharted = ServedCounts()
 
+    def _quicker(self, point: ChartPoint) -> set[str]:
+        """Latency, where its centre is no longer slower, or quicker from here on."""
+        if LATENCY not in self._names:
+            return set()
+        firing = point.firing[self._names.index(LATENCY)]
+        before, self._leans = self._leans, int(firing[UP]) - int(firing[DOWN])
+        return {LATENCY} if self._leans < before else set()
+
     def _is_worse(self, each: FiringFeature) -> bool:
-        """Whether requests take longer, or fail more often; what was told of goes on for as long as a chart fires."""
+        """Whether requests take longer than is usual at these hours, or fail more often."""
         if each.feature == ERROR:
             return each.chart == "missing"
-        if each.feature != LATENCY or each.kind is IncidentKind.DATA_QUALITY:
+        if each.feature != LATENCY or each.chart == "missing":
             return False
-        if self.alerts[LATENCY].incident.state.alerts or each.chart == "location+":
-            return True
-        return each.chart != "location-" and self._now(LATENCY) > SLOWER * self._usual(each)
+        slow = self._slow()
+        return slow.sure or (self._leans > 0 and slow.now > slow.usual)
 
-    def _now(self, name: str) -> float:
-        return self._since.get(name, ServedCounts()).quantile(HIGH) or 0.0
+    def _slow(self) -> Quantile:
+        """The quantile that says most: the first that is critical, else that is surely slower, else of the common ones the furthest off."""
+        found = self._quantiles()
+        sure = [each for each in found if each.critical] or [each for each in found if each.sure]
+        return sure[0] if sure else max((each for each in found if each.share in COMMON), key=lambda each: each.times)
 
-    def _usual(self, each: FiringFeature) -> float:
-        """The quantile that is usual: at this hour, where the charts say how far all has moved, else in all of the reference."""
-        if each.chart == "location+":
-            return float(self._now(LATENCY) / 2 ** (each.effect * self._service.spread))
-        return self._service.served.quantile(HIGH) or 0.0
+    def _quantiles(self) -> list[Quantile]:
+        counts, due = self._since.get(LATENCY, ServedCounts()), self._service.latencies(self._due, self._level)
+        usual, found = ServedCounts(due), list[Quantile]()
+        for share, (slow, _) in QUANTILES.items():
+            now, held = counts.quantile(share) or 0.0, usual.quantile(share) or 0.0
+            beyond = int(np.searchsorted(BOUNDS, slow * held)) + 1
+            chance = poisson_tail(int(counts.latencies[beyond:].sum()), float(due[beyond:].sum()))
+            said = share in TAIL or self._leans > 0  # the centre is for its own chart to say
+            found.append(Quantile(share, now, held, said and now > slow * held and chance < SURELY))
+        return found
 
     def _evidence(self, each: FiringFeature, point: ChartPoint) -> Evidence:
         rule = RULES[each.feature]
-        counts, severity = self._errors(each) if each.feature == ERROR else self._latency(each)
+        counts, severity = self._errors(each) if each.feature == ERROR else self._latency()
         return Evidence(
             feature=each.feature,
             detector=rule.detector,
@@ -161,9 +227,10 @@ class ServiceBudget(Operator[Sketch]):
             counts=integers(*counts),
         )
 
-    def _latency(self, each: FiringFeature) -> tuple[tuple[float, float], Severity]:
-        now, usual = self._now(LATENCY), self._usual(each)
-        return (MICRO * now, MICRO * usual), Severity.CRITICAL if now >= MUCH_SLOWER * usual else Severity.WARNING
+    def _latency(self) -> tuple[tuple[float, ...], Severity]:
+        slow = self._slow()
+        counts = MICRO * slow.now, MICRO * slow.usual, PER_MILLE * slow.share
+        return counts, Severity.CRITICAL if slow.critical else Severity.WARNING
 
     def _errors(self, each: FiringFeature) -> tuple[tuple[float, float], Severity]:
         now, usual = self._since.get(ERROR, ServedCounts()).error_rate or 0.0, each.usual
@@ -177,6 +244,7 @@ class ServiceBudget(Operator[Sketch]):
         if not changes:
             return []
         self._changed = self._moved = True
+        self._hold({self._names[each.place]: each.step for each in changes})
         names = {self._names[each.place] for each in changes}
         facts = list[Fact]()
         for name in sorted(names):
@@ -207,7 +275,10 @@ class ServiceBudget(Operator[Sketch]):
 
     def _charts(self) -> Entry:
         since = {name: counts.to_bytes() for name, counts in self._since.items()}
-        saved = SavedCharts(self.charts.to_bytes(), since, self._uncharted.to_bytes())
+        level = b"" if self._level is None else self._level.to_bytes()
+        saved = SavedCharts(
+            self.charts.to_bytes(), since, self._uncharted.to_bytes(), self._due.tobytes(), level, self._leans
+        )
         return Entry(CHARTS, msgspec.msgpack.encode(saved))
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
@@ -228,7 +299,20 @@ class ServiceBudget(Operator[Sketch]):
             return [StateReset(self._key, f"charts of the service start anew: {error}")]
         self._since = {name: ServedCounts.from_bytes(held) for name, held in saved.since.items()}
         self._uncharted = ServedCounts.from_bytes(saved.uncharted)
+        if saved.due:
+            self._due = np.frombuffer(saved.due)
+        else:  # what an earlier version counted says nothing of its hours
+            self._since.pop(LATENCY, None)
+        self._level = ServedCounts.from_bytes(saved.level) if saved.level else None
+        self._leans = saved.leans
         return []
+
+
+def poisson_tail(count: int, due: float) -> float:
+    """Return the chance of so many or more where so many are due."""
+    from scipy import special
+
+    return float(special.gammainc(count, due)) if count else 1.0
 
 
 def plan_of(plan: BudgetSpec, per_month: float) -> BudgetSpec:
