@@ -223,10 +223,10 @@ class PerformanceDecision:
         relative = [
             each for each in self.judges if each.spec.metric == metric and each.spec.source is not JudgedBy.THRESHOLD
         ]
-        held = False
+        held, wrong = False, {each.spec.bound.at_least for each in relative if each.is_off}
         for at_least, of_difference in product((True, False), repeat=2):  # bias may be wrong either way
             side = [each for each in relative if _held_against(each) == (at_least, of_difference)]
-            off = [each for each in side if each.is_off]
+            off = [each for each in side if each.is_off or (each.leans and at_least in wrong)]  # of the same fall
             if off:
                 seen = max(
                     off, key=lambda each: (each.alert.state in OPEN, each.growth.run.windows > 0, each.score)

@@ -158,6 +158,11 @@ class Judge:
         speaks = self.alert.state in OPEN or self.score > WARNING
         return self.spec.source is not JudgedBy.THRESHOLD and speaks and self.seen.windows > 0
 
+    @property
+    def leans(self) -> bool:
+        """Whether anything speaks for it that it is wrong, by more than a threshold."""
+        return self.spec.source is not JudgedBy.THRESHOLD and self.score > 0 and self.seen.windows > 0
+
     def hold(self, level: Pooled, until: Nanos | None) -> None:
         """Hold the metric to what it has been in these windows, for so long in event time."""
         self.level, self.until = MetricLevel.of(level, self.spec.where, self.spec.bound), until
@@ -212,7 +217,7 @@ class Judge:
         self.told = max(surely, abs(self.bound.beyond(self.seen.value)))
 
     def _grow(self, metric: Measured, at: Span) -> None:
-        """Look whether it is much worse than what was told: twice as far from the bound, or as bad as can be where that was slight."""
+        """Look whether it is much worse than what was told: twice as far from the bound, or by twice what is critical, or as bad as can be where that was slight."""
         self.growth = self.growth.plus(self._line(), metric, self._chart, at.end)
         self.grown = self.growth.at == at.end
         if self.grown:
@@ -221,6 +226,8 @@ class Judge:
     def _line(self) -> MetricBound:
         """The bound beyond which it is much worse."""
         bound, further = self.bound, GROWN * self.told
+        if self.spec.severity is None:  # of a threshold nobody knows what is notable
+            further = min(further, self.told + GROWN * self.spec.notable)
         if self.spec.severity is None and by_size(self) is not Severity.CRITICAL:
             notable = self.spec.notable + bound.beyond(self.where)
             further = min(further, notable) if notable > 0 else further

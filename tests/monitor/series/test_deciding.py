@@ -511,6 +511,16 @@ def test_an_open_incident_escalates_when_its_metric_falls_much_further_however_l
     assert escalated.new[0].measured.value == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize("judge", [chart(), bets()])
+def test_a_fall_in_steps_escalates_though_none_is_twice_as_bad_as_was_told(judge: MetricJudge) -> None:
+    decision = make_decision(judge)
+    assert openings(taken(decision, [(780, 220)] * 40))
+    facts = taken(decision, [(740, 260)] * 60 + [(700, 300)] * 60, first=40)
+    [escalated] = of(facts, AlertEscalated)
+    assert escalated.new[0].measured is not None
+    assert escalated.new[0].measured.value == pytest.approx(0.70, abs=0.02)
+
+
 def test_what_became_much_worse_settles_as_long_after_that() -> None:
     spec = DecisionSpec((chart(), bets()), "hash", settle_ns=100 * MINUTE)
     decision = PerformanceDecision(KEY, spec, Truth(BINARY), MINUTE)
@@ -824,6 +834,23 @@ def test_a_difference_escalates_and_is_accepted_and_returns_and_resolves_as_othe
     again = compared(decision, [drawn(rng, 2000, 0.6) for _ in range(6)], first=120)
     assert openings(again)
     assert changes(compared(decision, [drawn(rng, 2000) for _ in range(20)], first=126))[-1].closed
+
+
+def test_a_fall_that_was_accepted_is_no_concept_drift_later() -> None:
+    """The difference had said little of it yet when the chart paged."""
+    rng, held = seeded(), 0
+    for _ in range(5):
+        judge, expected = difference_of(rng, rows=100)
+        decision = comparing(judge, expected, chart(usual=0.8))
+        number = 0
+        while not openings(compared(decision, [drawn(rng, 1000, 0.17)], first=number)):
+            number += 1
+        relative = decision.judges[1]
+        said = 0 < relative.score < 0.5
+        decision.accept((), None, at(number + 1))
+        held += said
+        assert not said or relative.level.shift < 0
+    assert held
 
 
 def test_what_was_expected_is_what_the_estimate_said_of_these_windows() -> None:
