@@ -99,8 +99,9 @@ class ServiceBudget(Operator[Sketch]):
         return facts
 
     def _follow(self, point: ChartPoint) -> list[Fact]:
-        self._suspect(point)
-        firing = {each.feature: each for each in self._reader.read(point) if self._is_worse(each)}
+        read = list(self._reader.read(point))
+        self._suspect(point, {each.feature for each in read})
+        firing = {each.feature: each for each in read if self._is_worse(each)}
         staying = {self._names[each.place] for each in point.changes if each.step in STAYING}
         facts, span = list[Fact](), Span(point.start, point.end)
         for name, alert in self.alerts.items():
@@ -114,9 +115,14 @@ class ServiceBudget(Operator[Sketch]):
             facts += alert.told(episodes, WindowSpan(point.start, point.end, point.rows))
         return facts
 
-    def _suspect(self, point: ChartPoint) -> None:
-        """Keep the counts of what seems to become worse, from the subgroup on in which that began."""
-        uneasy = {name for place, name in enumerate(self._names) if point.ratios[place, WORSE[name]].max() >= UNEASY}
+    def _suspect(self, point: ChartPoint, firing: Collection[str]) -> None:
+        """Keep the counts of what fires or seems to become worse, from the subgroup on in which that began."""
+        ratios = point.ratios
+        uneasy = {
+            name
+            for place, name in enumerate(self._names)
+            if name in firing or ratios[place, WORSE[name]].max() >= UNEASY
+        }
         grown = {self._names[place] for place in point.grown}  # which words are of from here on
         kept = {name: counts for name, counts in self._since.items() if name in uneasy - grown}
         self._since = {name: kept.get(name, self._uncharted) for name in uneasy}
