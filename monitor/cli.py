@@ -204,6 +204,7 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument("--latency", metavar="COL", help="what the request took, no feature")
     fit.add_argument("--latency-unit", choices=["s", "ms", "us", "ns"], help="of --latency (s)")
     fit.add_argument("--error", metavar="COL", help="whether the request failed, no feature")
+    fit.add_argument("--fine", metavar="TEXT", action="append", default=[], help="in --error, no failure; repeatable")
     fit.add_argument(
         "--label",
         nargs="?",
@@ -453,6 +454,7 @@ def _fit(options: argparse.Namespace) -> Exit:
             latency=options.latency,
             latency_unit=options.latency_unit,
             error=options.error,
+            fine=options.fine,
             task=options.task,
             positive=options.positive,
             negative=options.negative,

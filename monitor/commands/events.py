@@ -90,6 +90,7 @@ def refuse_mapped(choice: FitChoice) -> None:
         ("--prediction", choice.prediction),
         ("--group", choice.group),
         ("--label", choice.label or None),
+        ("--fine", choice.fine or None),
     ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")

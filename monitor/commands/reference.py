@@ -19,7 +19,7 @@ from monitor.commands.dialect import dialect_of
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
-from monitor.commands.remarks import remarks
+from monitor.commands.remarks import failing, remarks
 from monitor.commands.selfreport import remedies, unseen
 from monitor.commands.served import served as requests_of
 from monitor.commands.show import print_document
@@ -58,6 +58,7 @@ class FitChoice:
     latency: str | None = None
     latency_unit: str | None = None
     error: str | None = None
+    fine: list[str] = field(default_factory=list)
     task: str | None = None
     positive: str | None = None
     negative: str | None = None
@@ -136,7 +137,7 @@ def hand_over(
     for name, feature in reference.features.items():
         if not feature.count:
             say(f"{name} holds no value of its kind, {feature.kind.value}; --columns can leave it out")
-    for line in (*remarks(reference, kinds), *misgivings(reference), *remedies(reference)):
+    for line in (*remarks(reference, kinds), *failing(reference), *misgivings(reference), *remedies(reference)):
         say(line)
     if as_json:
         print_document(output, reference)
@@ -365,6 +366,8 @@ def parse_served(choice: FitChoice) -> ServedColumns | None:
     """`--latency` and `--error`. Raises ConfigError."""
     if choice.latency_unit is not None and choice.latency is None:
         raise ConfigError("--latency-unit needs --latency: the column of what requests took")
+    if choice.fine and choice.error is None:
+        raise ConfigError("--fine needs --error: the column that says whether requests failed")
     if choice.latency is None and choice.error is None:
         return None
     taken = {"--prediction": choice.prediction, "--timestamp": choice.timestamp, "--group": choice.group}
@@ -374,7 +377,9 @@ def parse_served(choice: FitChoice) -> ServedColumns | None:
         if other is not None:
             raise ConfigError(f"{option}: {name} is the {other}")
         taken |= {option: name}
-    return ServedColumns(choice.latency, UNITS[choice.latency_unit or "s"] / SECOND, choice.error)
+    return ServedColumns(
+        choice.latency, UNITS[choice.latency_unit or "s"] / SECOND, choice.error, frozenset(choice.fine)
+    )
 
 
 def parse_excluded(choice: FitChoice) -> list[ExcludedSpan]:

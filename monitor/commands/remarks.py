@@ -12,6 +12,7 @@ CODE_WORDS = frozenset(
 )
 PLACES = frozenset(("zip", "zipcode", "postcode", "postal", "plz"))  # there are more of them than of other codes
 TARGET_WORDS = ("target", "label", "outcome", "ground_truth", "y", "y_true")
+MOST = 0.5  # of requests do not fail as a rule
 FEW = 2  # up to so many values are a flag
 
 
@@ -28,6 +29,16 @@ def remarks(reference: Reference, kinds: Mapping[str, Kind]) -> Iterator[str]:
             )
         if (only := constant(reference, name)) is not None:
             yield f"{name} holds nothing but {only}: any other value will be new; --exclude {name} leaves it out"
+
+
+def failing(reference: Reference) -> Iterator[str]:
+    """A line where most requests of the reference failed: its texts may say that they did not."""
+    rate = None if reference.service is None else reference.service.served.error_rate
+    if rate is not None and rate >= MOST:
+        yield (
+            f"{rate:.0%} of requests failed by what --error, or topics[].fields.error, names: if a text there is no failure, "
+            "say so with --fine TEXT, or fine: in the configuration"
+        )
 
 
 def looks_like_code(feature: NumericBaseline) -> bool:

@@ -140,9 +140,9 @@ class ServiceBudget(Operator[Sketch]):
 
     def _follow(self, point: ChartPoint) -> list[Fact]:
         self._hold({self._names[each.place]: each.step for each in point.changes})
-        self._suspect(point)
-        # What says most comes last.
-        firing = {each.feature: each for each in reversed(self._reader.read(point)) if self._is_worse(each)}
+        read = self._reader.read(point)
+        self._suspect(point, {each.feature for each in read})
+        firing = {each.feature: each for each in reversed(read) if self._is_worse(each)}  # what says most comes last
         staying = {self._names[each.place] for each in point.changes if each.step in STAYING}
         facts, span = list[Fact](), Span(point.start, point.end)
         for name, alert in self.alerts.items():
@@ -161,9 +161,14 @@ class ServiceBudget(Operator[Sketch]):
         if LATENCY in changes:
             self._level = self._since.get(LATENCY, self._level) if changes[LATENCY] in STAYING else None
 
-    def _suspect(self, point: ChartPoint) -> None:
-        """Keep the counts of what seems to become worse, from the subgroup on in which that began."""
-        uneasy = {name for place, name in enumerate(self._names) if point.ratios[place, WORSE[name]].max() >= UNEASY}
+    def _suspect(self, point: ChartPoint, firing: Collection[str]) -> None:
+        """Keep the counts of what fires or seems to become worse, from the subgroup on in which that began."""
+        ratios = point.ratios
+        uneasy = {
+            name
+            for place, name in enumerate(self._names)
+            if name in firing or ratios[place, WORSE[name]].max() >= UNEASY
+        }
         # Words are of what is from here on.
         anew = {self._names[place] for place in {*point.grown, *point.turned}} | self._quicker(point)
         kept = {name: counts for name, counts in self._since.items() if name in uneasy - anew}

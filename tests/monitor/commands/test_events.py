@@ -476,6 +476,22 @@ def test_how_requests_were_served_is_learnt_from_events_as_from_a_table(tmp_path
     assert (shown["timed"], shown["told"], shown["error_rate"]) == (4000, 4000, 0.025)
 
 
+def test_texts_of_a_column_of_errors_can_be_fine_and_it_is_said_where_most_requests_failed(
+    tmp_path: Path, capsys: Output
+) -> None:
+    rows = [{"age": at % 50 + 0.5, "outcome": "error" if at % 20 == 0 else "ok"} for at in range(1000)]
+    table, output = lines(tmp_path, rows, "table.jsonl"), tmp_path / "t.json"
+    given = ["reference", "fit", "--input", str(table), "--output", str(output), "--error", "outcome"]
+    assert main(given) == 0
+    assert "100% of requests failed" in "".join(capsys.readouterr())
+
+    assert main([*given, "--fine", "ok"]) == 0
+    assert "of requests failed" not in "".join(capsys.readouterr())
+    service = Reference.load(output).service
+    assert service is not None
+    assert service.served.error_rate == 0.05
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -484,6 +500,7 @@ def test_how_requests_were_served_is_learnt_from_events_as_from_a_table(tmp_path
             "--latency ms: is a column of a table; with --config it is topics[].fields that names the path",
         ),
         (["--error", "status"], "--error status: is a column of a table"),
+        (["--fine", "ok"], "--fine: the configuration says it"),
     ],
 )
 def test_columns_of_requests_are_none_of_events(
@@ -500,6 +517,7 @@ def test_columns_of_requests_are_none_of_events(
     ("options", "message"),
     [
         (["--latency-unit", "ms"], "--latency-unit needs --latency"),
+        (["--fine", "ok"], "--fine needs --error"),
         (["--latency", "took"], "--latency: "),
         (["--latency", "ms", "--error", "ms"], "--error: ms is the --latency"),
         (["--latency", "at", "--timestamp", "at"], "--latency: at is the --timestamp"),

@@ -1,6 +1,7 @@
 """Requests that take longer, or fail more often, than the reference's are an incident of the service each, and nobody else's."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from detectors import Reference
 from detectors.charts import BudgetSpec
 from detectors.reference.service import ERROR, LATENCY, ServedColumns
-from detectors.sketches.served import bins_of
+from detectors.sketches.served import ServedCounts, bins_of
 from monitor.alerting.decisions import Accept, Asked, Scope
 from monitor.alerting.rules import ERRORS_RULE, LATENCY_RULE, Severity
 from monitor.explain.explainer import Explainer
@@ -172,6 +173,23 @@ def test_whoever_was_told_hears_that_the_rules_are_gone() -> None:
 
     assert {fact.rule for fact in opened} == {LATENCY_RULE, ERRORS_RULE}
     assert {(fact.rule, fact.closed) for fact in ended} == {(LATENCY_RULE, True), (ERRORS_RULE, True)}
+
+
+def test_what_fires_is_told_with_what_was_counted_though_its_sums_are_low() -> None:
+    """A chart fires until it is certain that all is well again, and its words are of the requests since, never of none."""
+    service = Service()
+    service.panes(20)
+    service.panes(8, slow=2.0, errors=0.2)
+    operator = service.pipeline.series[KEY].features.operator("service")
+    start, served = MIDNIGHT + service.number * PANE, ServedCounts()
+    took, failed = requests(service.rng, np.full(ROWS, start), slow=2.0, errors=0.2).T
+    served.update(np.stack([bins_of(took), failed.astype(np.int16)], axis=1))
+    tally = operator._service.sketch(served, ROWS).tally()
+    (point,) = operator.charts.update(tally, start, start + PANE)
+    operator._follow(replace(point, values=np.zeros_like(point.values)))
+
+    assert operator._now(LATENCY) > 0.15
+    assert (operator._since[ERROR].error_rate or 0.0) > 0.1
 
 
 def test_a_model_whose_reference_says_nothing_has_no_such_charts() -> None:
