@@ -19,7 +19,6 @@ from monitor.series.records import Entry
 from monitor.series.service import CHARTS, ServiceBudget, plan_of
 from monitor.stream.windows import SealedPane
 from tests.build import DAY, KEY, MIDNIGHT, MINUTE, of
-from tests.charted import seeded
 
 PANE, ROWS, DAYS = 15 * MINUTE, 100, 14
 PLAN = plan_of(BudgetSpec(pane_ns=PANE), 0.1)
@@ -44,7 +43,7 @@ class Served:
     """Panes of a quarter of an hour, to the operator itself."""
 
     def __init__(self, wave: float = 0.4, *, rng: np.random.Generator | None = None) -> None:
-        self.wave, self.rng, self.number = wave, rng or seeded(), 0
+        self.wave, self.rng, self.number = wave, rng or np.random.default_rng(3), 0
         self.operator = self.fresh()
 
     def fresh(self) -> ServiceBudget:
