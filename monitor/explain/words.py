@@ -228,6 +228,7 @@ def begun_at(first: FirstOffset) -> str:
 def explain_schema(change: str, first: Sequence[FirstOffset], agreed: str = "", samples: Sequence[str] = ()) -> str:
     """Say what has become of a column, and since when; `agreed` is the type that the contract has.
 
+    >>> from monitor.stream.events import Partition
     >>> explain_schema("gone", [FirstOffset(Partition("t", 0), 41, 0)])
     'is gone since t/0 offset 41 (1970-01-01 00:00)'
     >>> explain_schema("type", [FirstOffset(Partition("t", n), 41 + n, 0) for n in (0, 1)], "number", ["'7,5'"])

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from monitor.alerting.rules import SCHEMA_RULE
+from monitor.sources.decode.schema import is_looked
 from tests.monitor.backtest import test_backtest as recordings
 from tests.monitor.backtest.test_backtest import ROWS, configure, events, written
 
 Backtest = Callable[..., dict[str, Any]]
 home, backtest = recordings.home, recordings.backtest  # fixtures
+HOURS = 90  # of a record, in which a new field is looked at thrice
 CONTRACT = {
     "format": "driftd.contract/1",
     "version": "4",
@@ -45,15 +48,16 @@ def broken(hours: int) -> list[dict[str, Any]]:
 def test_it_tells_what_broke_and_which_columns_changed_since_which_line(home: Path, backtest: Backtest) -> None:
     held(home)
 
-    found = backtest(written(home, broken(60)))
+    found = backtest(written(home, broken(HOURS)))
 
     contract = found["models"][0]["contract"]
     gone = 16 * ROWS - 7
     rules = [(each["field"], each["rule"], each["count"], each["samples"]) for each in contract["violations"]]
     assert rules == [("age", "required", gone, []), ("plan", "values", ROWS // 10, ["'gold'"])]
-    assert (contract["version"], contract["rows"], contract["excluded"]) == ("4", 60 * ROWS, None)
+    assert (contract["version"], contract["rows"], contract["excluded"]) == ("4", HOURS * ROWS, None)
+    looked = next(at for at in range(40 * ROWS, HOURS * ROWS) if is_looked(np.array([at]))[0])
     changes = [(each["field"], each["change"], each["first"][0]["offset"]) for each in contract["schema"]]
-    assert changes == [("age", "gone", 24 * ROWS + 7), ("zip", "new", -(-40 * ROWS // 256) * 256)]
+    assert changes == [("age", "gone", 24 * ROWS + 7), ("zip", "new", looked)]
     assert [each["ended_at"] is None for each in contract["schema"]] == [False, True]
     incidents = [each for each in found["alerts"] if each["rule"] == SCHEMA_RULE]
     assert [(each["state"], [one["feature"] for one in each["evidence"]]) for each in incidents] == [
@@ -61,17 +65,17 @@ def test_it_tells_what_broke_and_which_columns_changed_since_which_line(home: Pa
         ("open", ["zip"]),
     ]
     assert [each["features"][0]["feature"] for each in found["incidents"]] == ["age", "zip"]
-    assert f"  data contract 4: broken: age: required {gone:,} times, 26 %, plan: values 6 times, " in found["said"]
+    assert f"  data contract 4: broken: age: required {gone:,} times, 18 %, plan: values 6 times, " in found["said"]
     assert f"schema: age is gone since predictions/0 offset {24 * ROWS + 7} (" in found["said"]
 
 
 def test_what_is_left_out_is_counted(home: Path, backtest: Backtest) -> None:
     held(home, exclude=True)
 
-    found = backtest(written(home, broken(60)))
+    found = backtest(written(home, broken(HOURS)))
 
     out = 16 * ROWS - 7 + ROWS // 10
-    assert (found["events"]["excluded"], found["events"]["ok"]) == (out, 60 * ROWS - out)
+    assert (found["events"]["excluded"], found["events"]["ok"]) == (out, HOURS * ROWS - out)
     assert found["models"][0]["contract"]["excluded"] == out
     assert f"{out:,} excluded" in found["said"]
 
@@ -86,7 +90,7 @@ def test_without_a_contract_there_is_none(home: Path, backtest: Backtest) -> Non
 def test_the_report_has_a_chapter(home: Path, backtest: Backtest) -> None:
     held(home)
 
-    backtest(written(home, broken(60)), "--report", str(home / "out.html"))
+    backtest(written(home, broken(HOURS)), "--report", str(home / "out.html"))
 
     report = (home / "out.html").read_text(encoding="utf-8")
     assert "<h3>Data contract</h3>" in report
@@ -97,7 +101,7 @@ def test_a_part_of_a_record_is_held_alone(home: Path, backtest: Backtest) -> Non
     """What lies outside --from and --until neither breaks a rule nor changes a schema."""
     held(home)
 
-    found = backtest(written(home, broken(60)), "--until", "2026-11-02T00:00:00Z")
+    found = backtest(written(home, broken(HOURS)), "--until", "2026-11-02T00:00:00Z")
 
     contract = found["models"][0]["contract"]
     assert (contract["rows"], [each["field"] for each in contract["violations"]]) == (24 * ROWS, ["plan"])

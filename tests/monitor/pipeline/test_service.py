@@ -188,7 +188,7 @@ def test_what_fires_is_told_with_what_was_counted_though_its_sums_are_low() -> N
     (point,) = operator.charts.update(tally, start, start + PANE)
     operator._follow(replace(point, values=np.zeros_like(point.values)))
 
-    assert operator._now(LATENCY) > 0.15
+    assert operator._slow().now > 0.15
     assert (operator._since[ERROR].error_rate or 0.0) > 0.1
 
 

@@ -214,6 +214,7 @@ class Scene:
                 SeriesKey("idle", "*"): SeriesBoard("def", 10),
             }
         )
+        self.board = board
         shown = ContractBoard("2", (("age", "max"),), ("__id__: unique asks of all events before",))
         board.expect_contract(CHURN, shown, ["t"])
         board.expect(topics=["t"], targets=[("trainer", "webhook"), ("board", "kanban")], rules=[(CHURN, "drift")])
@@ -676,6 +677,8 @@ def samples(family: Any) -> dict[tuple[str, ...], float]:
 @pytest.mark.parametrize("style", FORMATS)
 def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) -> None:
     scene.telemetry.record([*FACTS, FROZEN])
+    series = scene.board.series[CHURN]
+    series.rules = {**series.rules, "frozen": "warning"}
 
     found = families(scene, style)
 
