@@ -18,7 +18,7 @@ from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE, NO_DATA_RULE, REA
 from monitor.explain.performance import explain_metric
 from monitor.explain.samples import Samples
 from monitor.explain.stream import (
-    OF_SERVICE,
+    WORDS_OF_SERVICE,
     explain_frozen,
     explain_late,
     explain_pause,
@@ -200,8 +200,8 @@ class Narrator:
             return self._of_freeze(evidence, float(np.frombuffer(evidence.counts, "<f8")[0]), counts[1])
         if evidence.detector == NO_DATA_RULE:
             return explain_pause(*counts)
-        if evidence.detector in OF_SERVICE:
-            return OF_SERVICE[evidence.detector](*counts)
+        if evidence.detector in WORDS_OF_SERVICE:
+            return WORDS_OF_SERVICE[evidence.detector](*counts)
         if evidence.detector == REACHABILITY_RULE:
             return explain_silence(*counts)
         behind, (late, events) = self._behind(), counts

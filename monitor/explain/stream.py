@@ -79,4 +79,4 @@ def explain_silence(since: int) -> str:
     return f"has had no answer from its leader since {dated(since * SECOND)}: event time stands still"
 
 
-OF_SERVICE = {LATENCY_RULE: explain_latency, ERRORS_RULE: explain_errors}
+WORDS_OF_SERVICE = {LATENCY_RULE: explain_latency, ERRORS_RULE: explain_errors}

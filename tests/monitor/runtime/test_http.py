@@ -678,7 +678,7 @@ def samples(family: Any) -> dict[tuple[str, ...], float]:
 def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) -> None:
     scene.telemetry.record([*FACTS, FROZEN])
     series = scene.board.series[CHURN]
-    series.rules = {**series.rules, "frozen": "warning"}
+    scene.board.series[CHURN] = replace(series, rules={**series.rules, "frozen": "warning"})
 
     found = families(scene, style)
 
