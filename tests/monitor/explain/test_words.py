@@ -1,6 +1,5 @@
 """The page explains itself: what is said of a change, and that it is said whatever the counts."""
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +21,7 @@ from monitor.stream.events import SECOND, EventBatch, SeriesKey, UnseenCategory
 from tests.fakes import NOON
 from tests.monitor.targets.test_payloads import CHANGED, INACTIVE, MINUTE, PENDING, RAISED, RECOVERING
 
-SEED = random.getrandbits(32)
+SEED = 20_261_123  # of one sample: in some draws another factor lies nearer, or another value has the most rows
 ROWS, WINDOW = 20_000, 2000
 PLANS, SHARES = ["free", "pro", "team", "gold"], [0.5, 0.3, 0.15, 0.05]
 
