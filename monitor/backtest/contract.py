@@ -115,7 +115,8 @@ def lines(model: Model) -> Iterator[str]:
     if held is None:
         return
     rules = [f"{each.field}: {broken_words(each, held.rows)}" for each in held.violations[:IN_A_LINE]]
-    more = f" and {len(held.violations) - IN_A_LINE} rules more" if len(held.violations) > IN_A_LINE else ""
+    left = len(held.violations) - IN_A_LINE
+    more = f" and {left} more rule{'s' * (left > 1)}" if left > 0 else ""
     out = f"; {held.excluded:,} events are left out of drift" if held.excluded else ""
     said = f"broken: {', '.join(rules)}{more}" if rules else "kept"
     yield f"  data contract {held.version}: {said}{out}"
