@@ -54,7 +54,7 @@ def rows(file: io.BufferedReader) -> list[Row]:
         with zipfile.ZipFile(io.BytesIO(content)) as inner:
             content = inner.read(inner.namelist()[0])
     texts = csv.ConvertOptions(null_values=["", "NA"], strings_can_be_null=True)
-    return csv.read_csv(io.BytesIO(content), convert_options=texts).to_pylist()
+    return csv.read_csv(io.BytesIO(content), csv.ReadOptions(use_threads=False), convert_options=texts).to_pylist()
 
 
 def of(row: Row, observed: dict[datetime, Row], zones: dict[str, str]) -> Row:

@@ -327,7 +327,9 @@ def test_what_is_open_stays_open_when_others_judge_too_or_the_budget_is_another(
     before, after = (decision_of(home, **each) for each in ({}, change))
     for window in range(4):
         before.take(*fallen(window, rows=400, right=240))
-    assert {each.spec.source for each in before.judges if each.alert.state is AlertState.FIRING} == set(JudgedBy)
+    there = {each.spec.source for each in before.judges}
+    assert there >= set(JudgedBy) - {JudgedBy.DIFFERENCE}  # which few errors of the reference's windows may leave out
+    assert {each.spec.source for each in before.judges if each.alert.state is AlertState.FIRING} == there
     before.accept(("__accuracy__",), None, START)
     before.take(*fallen(4, rows=400, right=160))
     [told] = before.current()
