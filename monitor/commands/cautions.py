@@ -5,6 +5,8 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from detectors import DETECTORS
+from detectors.reference.service import ERROR, LATENCY
+from monitor.alerting.rules import ERRORS_RULE, LATENCY_RULE
 from monitor.app import COMPILED, contract_columns, fields_of, not_checked, slow_contract
 from monitor.commands.alarms import usual
 from monitor.commands.judges import unwatched
@@ -29,6 +31,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     yield from reference_warnings(configuration)
     yield from few_rows_warnings(configuration)
     yield from group_warnings(configuration)
+    yield from service_warnings(configuration)
     yield from rule_warnings(configuration)
     yield from watch_warnings(configuration)
     yield from contract_warnings(configuration)
@@ -80,6 +83,21 @@ def _grouped_by_features(topics: Sequence[TopicSettings], spec: SeriesSpec) -> I
                 yield (
                     f"topics.{topic.name}.fields.group: {topic.fields.group} is also read as feature {name} of {spec.key.model} version "
                     f"{spec.key.version}, so the topic is read many times slower; ignore: true of the feature mends that, or a reference without it"
+                )
+
+
+def service_warnings(configuration: Configuration) -> Iterator[str]:
+    """What a reference says of requests and no topic has a path for: nobody would hear of it."""
+    topics = configuration.settings.event_topics
+    read = {LATENCY: any(topic.fields.latency for topic in topics), ERROR: any(topic.fields.error for topic in topics)}
+    for spec in configuration.specs:
+        service = spec.reference.service
+        for name in () if service is None else service.profile.names:
+            if not read[name]:
+                path, rule = name.strip("_"), {LATENCY: LATENCY_RULE, ERROR: ERRORS_RULE}[name]
+                yield (
+                    f"{spec.key.model} version {spec.key.version}: its reference knows what is usual, but no topics.fields.{path} says "
+                    f"where events have theirs: the rule {rule} hears nothing"
                 )
 
 

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from detectors import Reference
+from detectors.reference.service import ServedColumns
 from monitor.app import COMPILED
 from monitor.cli import main
 from monitor.commands import memory
@@ -849,6 +850,21 @@ def test_rows_are_those_of_the_references_traffic_where_it_has_no_calibration(co
     Reference.fit({"age": np.arange(1000.0)}, timestamps=times, window_ns=100 * SECOND).save(config.parent / "r.json")
 
     assert expectations(capsys, config)[-1] == "  (rules: at 300 rows a window, by the arrival rate of the reference)"
+
+
+def test_what_a_reference_says_of_requests_and_no_topic_reads_is_said(config: Path, capsys: Output) -> None:
+    """Its rule would stand there, and every request count as fine."""
+    table = {"age": np.arange(1000.0), "took": np.full(1000, 0.2), "failed": ["", "timeout"] * 500}
+    times = np.arange(1000, dtype=np.int64) * SECOND
+    served = ServedColumns(latency="took", error="failed")
+    columns = {"timestamps": times, "window_ns": 100 * SECOND, "served": served}
+    Reference.fit(table, **columns).save(config.parent / "r.json")
+    topics = [{"name": "predictions", "fields": {"latency": "took"}}]
+    _, said, _ = check(capsys, write(config, topics=topics), "--offline")
+
+    assert [line.rpartition("the rule ")[2] for line in said.splitlines() if "the rule " in line] == [
+        "errors hears nothing"
+    ]
 
 
 @pytest.mark.parametrize("budget", [1e6, 1e-9])
