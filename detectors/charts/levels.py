@@ -45,7 +45,7 @@ RATE_PACE = 0.005  # points a month that are a trend of a rate
 STEEPEST = 10.0  # relative change of a cell along the direction of a change
 NEARER = 0.25  # of a level's distance from the reference: what is no further off is back
 SLOW_NS = 86_400 * 10**9
-CHANCE = 3.0  # standard deviations of X² that are not held against it
+CHANCE = 3.0  # standard deviations of X², and of a rate, that are not held against it
 FOREVER = np.iinfo(np.int64).max
 
 
@@ -295,10 +295,13 @@ class Levels:
 
     def _return(self, seen: WatchedSubgroup, fires: Fires) -> list[LevelChange]:
         """Drop the levels of features that are back at the reference; of what leaves them note which creeps."""
-        self.creeps &= fires.firing[self.places].any(axis=1)
+        firing = fires.firing[self.places].any(axis=1)
+        self.creeps &= firing
         back = np.zeros(self.places.size, dtype=np.bool_)
-        for at in np.flatnonzero(fires.newly[self.places]).tolist():
+        for at in np.flatnonzero(firing).tolist():  # at first chance may hide it
             back[at] = self._is_back(at)
+            if not fires.newly[self.places[at]]:
+                continue
             onset = max(fires.onset(int(self.places[at])), self._resumed)  # a gap tells of nothing slow
             slow = seen.end - onset >= SLOW_NS
             self.creeps[at] = slow and not back[at] and self._is_further(at)
@@ -315,12 +318,19 @@ class Levels:
     def _is_back(self, at: int) -> bool:
         """Whether what was watched of a level's feature lies far nearer to the reference than the level does."""
         seen, due, level = self._beside(at)
-        usual, rates = self._design.plain_rates[self.places[at]], self.rates[at]
-        near = np.abs(self._rates_of(at) - usual) <= np.maximum(NEARER * np.abs(rates - usual), RATE_PACE)
-        if not near.all() or _chi2(seen, due) >= _chi2(seen, level):
+        if not self._rates_near(at) or _chi2(seen, due) >= _chi2(seen, level):
             return False
         chance = float(self._design.design_effect[self.places[at]]) * CHANCE * np.sqrt(2 * np.count_nonzero(due > 0))
         return bool(_apart(seen, due) ** 2 <= (NEARER * _apart(level, due)) ** 2 + chance / max(float(seen.sum()), 1.0))
+
+    def _rates_near(self, at: int) -> bool:
+        """Whether its rates lie as near to the reference, but for chance: of 100 rows one that is new says nothing."""
+        place, rows = self.places[at], max(float(self.watch.rows[self._watched(at)].sum()), 1.0)
+        usual = self._design.plain_rates[place]
+        likely = (usual * rows + 0.5) / (rows + 1)  # Jeffreys
+        chance = CHANCE * np.sqrt(self._design.dispersion[place] * likely * (1 - likely) / rows)
+        near = np.maximum(NEARER * np.abs(self.rates[at] - usual), RATE_PACE)
+        return bool((np.abs(self._rates_of(at) - usual) <= near + chance).all())
 
     def _is_further(self, at: int) -> bool:
         """Whether it lies further from the reference than the level does."""

@@ -86,6 +86,21 @@ def test_what_stays_settles_and_what_goes_back_is_no_page(learnt: Reference, nam
     assert not stream.fired(name, 60)
 
 
+def stray(table: dict[str, np.ndarray]) -> None:
+    table["normal"][:2] = 50.0  # no number of the reference
+
+
+def test_a_stray_value_or_two_hide_no_return(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    stream.panes(260, shift(0.8))
+    assert stream.steps("normal") == [LevelStep.SETTLED]
+    stream.panes(2, stray)
+    stream.panes(20)
+
+    assert stream.steps("normal") == [LevelStep.SETTLED, LevelStep.RETURNED]
+    assert not stream.fired("normal", 10)
+
+
 def test_it_is_held_to_the_level_beside_the_reference(learnt: Reference) -> None:
     """What moves from there fires anew, and may settle again."""
     stream = Stream(learnt)
