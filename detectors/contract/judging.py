@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from detectors.columns import Column
 from detectors.contract.contract import ColumnRules, ColumnType
 from detectors.contract.values import Words, is_number_text, is_truth, nothing_in, numbers_in, times_in, words_in
-from detectors.features import Bools
+from detectors.features import Bools, Floats, canonical
 from detectors.precision import is_written, last_before, last_of
 from detectors.spellings import CategoryCodes, plain
 
@@ -52,6 +52,8 @@ class RowRules:
         self.least = None if rules.min is None else _before(rules.min)
         """What numbers are to be above, and `most` what not."""
         self.most = None if rules.max is None else _last(rules.max)
+        self.numbers = None if self._codes is None or not rules.is_number else _numbers_of(self._codes)
+        """The numbers that `values` names, float64[k], rising; None where it is not asked of numbers."""
         names_numbers = any(map(is_number_text, rules.values or ()))
         self.texts_alone = rules.type is ColumnType.TEXT and not names_numbers
         """Whether a column of nothing but numbers is of a new type."""
@@ -111,6 +113,12 @@ class RowRules:
     def is_odd(self, text: str) -> bool:
         """Whether a text does not match."""
         return self._pattern is not None and self._pattern.fullmatch(plain(text)) is None
+
+
+def _numbers_of(codes: CategoryCodes) -> Floats:
+    """The numbers whose texts these are, each once, float64[k], rising."""
+    numbers = {float(text) for text in codes if is_number_text(text)}
+    return np.array(sorted(number for number in numbers if canonical(number) in codes), dtype=np.float64)
 
 
 def _last(bound: float) -> float:

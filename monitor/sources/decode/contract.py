@@ -21,7 +21,7 @@ from detectors.contract.values import EXACT, each_once
 from detectors.features import Bools, Floats
 from detectors.sketches.violations import Rule
 from monitor.series.contract import ID, SHARE, TIME, ContractSpec
-from monitor.sources.decode.contract_numbers import NumberBlock, is_plain
+from monitor.sources.decode.contract_numbers import NumberBlock, tells_truth
 from monitor.sources.formats.base import SeriesRows, only_rows
 from monitor.sources.formats.fields import PREDICTION, CategoryTable, Path, SeriesFields
 from monitor.sources.formats.values import unusable
@@ -67,8 +67,7 @@ class NumberColumn:
         timed = rules.rules.type is ColumnType.TIME
         self._rereads = self._words or timed  # a text may be what is asked for
         self._exact = self._rereads or rules.rules.values is not None  # a float must tell each value from the next
-        self.flags = timed or any(rules.is_unknown(one) != rules.is_unknown(other) for one, other in FLAGS)
-        self.flags = self.flags or any(rules.is_odd(one) != rules.is_odd(other) for one, other in FLAGS)
+        self.flags = timed or tells_truth(rules)
 
     def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
         """Judge it."""
@@ -96,13 +95,10 @@ class NumberColumn:
         may = (values == 0) | (values == 1)
         if part.suspects is None:
             return np.asarray(may)
-        columns, rows = part.suspects
+        columns, rows = part.suspects.others
         told = np.zeros(values.size, dtype=np.bool_)
         told[rows[columns == self.at]] = True
         return np.asarray(may & told)
-
-
-FLAGS = ("1", "true"), ("0", "false")
 
 
 class CodeColumn:
@@ -221,25 +217,21 @@ class RowContract:
     def __init__(self, series: SeriesFields, spec: ContractSpec) -> None:
         self.spec = spec
         self.seen = seen_by(series)
+        self._series = series
         self._comparisons = [
             each for each in spec.contract.comparisons if each.left in self.seen and each.right in self.seen
         ]
         compared = {name for each in self._comparisons for name in (each.left, each.right)}
-        plain = {
-            name: at
-            for at, (name, _) in enumerate(series.numeric[: series.own[0]])
-            if name in self.seen
-            and name in spec.contract.columns
-            and name not in compared
-            and is_plain(spec.contract.columns[name])
-        }
-        numbers = {at: (name, RowRules(spec.contract.columns[name])) for name, at in plain.items()}
-        self._numbers = NumberBlock(numbers, series.own[0])
+        numeric = [name for name, _ in series.numeric[: series.own[0]]]
+        rules = {name: RowRules(each) for name, each in spec.contract.columns.items() if name in self.seen}
+        plain = {name: numeric.index(name) for name in rules if name in numeric and rules[name].rules.is_number}
+        self._numbers = NumberBlock({at: (name, rules[name]) for name, at in plain.items()}, series.own[0])
+        self._in_order = {name: at for name, at in plain.items() if name in compared}
+        self._left = {at: self._column(name, rules[name]) for name, at in plain.items()}  # where numbers do not tell
         self._columns = [
-            CheckedColumn(name, self.seen[name], each, look_of(series, name, each))
-            for name, rules in spec.contract.columns.items()
-            if name in self.seen and name not in plain and (asks(rules) or name in compared)
-            for each in (RowRules(rules),)
+            self._column(name, each)
+            for name, each in rules.items()
+            if name not in plain and (asks(each.rules) or name in compared)
         ]
         self._optional = {  # what they lack says nothing by itself: only beside it can all values be of a new type
             name: at
@@ -247,19 +239,20 @@ class RowContract:
             if name in self.seen and rules.type is not None and not rules.must_be_there
             if (at := _column_at(series, name)) is not None
         }
-        numeric = [name for name, _ in series.numeric[: series.own[0]]]
         self._rising = {
             name: None if name == TIME else numeric.index(name)
             for name in spec.rising(self.seen)
             if name == TIME or name in numeric
         }
-        self._series = series
         self._known = frozenset(spec.contract.columns) | series.fields.among_features
         series.placed = True
         looks = [column.look for column in self._columns]
         series.bounds = self._numbers.bounds(
             [each.at for each in looks if isinstance(each, NumberColumn) and each.flags]
         )
+
+    def _column(self, name: str, rules: RowRules) -> CheckedColumn:
+        return CheckedColumn(name, self.seen[name], rules, look_of(self._series, name, rules))
 
     @property
     def rules(self) -> list[Rule]:
@@ -277,7 +270,8 @@ class RowContract:
 
     def check(self, part: SeriesRows, *, objects: bool = True) -> RowViolations | None:
         """The rules that rows break; None where all keep them. `objects` may stand where a category is expected."""
-        numbers, broken = self._numbers.broken(part), self._of_columns(part, objects=objects)
+        numbers = self._numbers.broken(part)
+        broken = self._of_columns(part, numbers.left, objects=objects)
         if not broken and not numbers.rules:
             return None
         if not broken:
@@ -288,15 +282,16 @@ class RowContract:
         rows = np.stack([*numbers.rows, *broken.values()])
         return RowViolations(rules, rows, self._excluded(rules, rows))
 
-    def _of_columns(self, part: SeriesRows, *, objects: bool) -> dict[Rule, Bools]:
+    def _of_columns(self, part: SeriesRows, left: tuple[int, ...], *, objects: bool) -> dict[Rule, Bools]:
         """What of the columns is broken that are not judged all at once, and of comparisons."""
-        if not self._columns:
-            return {}
-        found = {column: known for column in self._columns if (known := column.look(part, objects)) is not None}
+        columns = [*self._columns, *map(self._left.__getitem__, left)]
+        found = {column: known for column in columns if (known := column.look(part, objects)) is not None}
         judged = dict(self._judged(part, found))
         broken = dict(chain(*(_broken(column, each) for column, each in judged.items())))
-        ordered = {column.name: each.ordered for column, each in judged.items()}
-        broken |= {(each.left, str(each)): rows for each, rows in self._compare(ordered)}
+        if self._comparisons:
+            ordered = {column.name: each.ordered for column, each in judged.items()}
+            ordered |= {name: self._numbers.ordered(part, at) for name, at in self._in_order.items()}
+            broken |= {(each.left, str(each)): rows for each, rows in self._compare(ordered)}
         return {rule: rows for rule, rows in broken.items() if rows.any()}
 
     def changes(self, part: SeriesRows, found: RowViolations | None) -> Changes:

@@ -123,6 +123,18 @@ class DecodeCounts:
         return facts
 
 
+Cells = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Columns and rows, int64[m] each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspects:
+    """What a contract has to look at: numbers that are `lacking`, and `others` that are not within the bounds of their series."""
+
+    lacking: Cells
+    others: Cells
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesRows:
     """Rows of one series as its columns: event times int64[n], numeric float64[n, k], codes int32[n, c].
@@ -132,7 +144,7 @@ class SeriesRows:
     them, `messages` int64[n] is the place of each row's message. `served` int16[n, 2] is what the requests took and whether they failed, as `detectors.service` has it; None
     where neither is read.
     `look` gives the values of a row at some paths, for words; it may have to read the message again, as may `reread`, which gives
-    rows, rising, with their values at some paths as they came; None: by `look`. `suspects` are columns and rows of the numbers that are not within
+    rows, rising, with their values at some paths as they came; None: by `look`. `suspects` are what is not within
     the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break.
     """
 
@@ -146,7 +158,7 @@ class SeriesRows:
     more: NDArray[np.uint64] | None = None
     messages: NDArray[np.intp] | None = None
     reread: Callable[[NDArray[np.intp], Sequence[Path]], Rows] | None = None
-    suspects: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+    suspects: Suspects | None = None
     violations: RowViolations | None = None
     served: NDArray[np.int16] | None = None
 

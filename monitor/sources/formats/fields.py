@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -179,6 +179,19 @@ class JoinedFields:
     spelled: bool = True
 
 
+class Bounds(NamedTuple):
+    """What a number is to lie within: above what and up to what, whether it is whole, and one of which, None: of any.
+
+    `flags`: truth values are told as well.
+    """
+
+    least: float
+    most: float
+    whole: bool
+    flags: bool
+    values: list[float] | None
+
+
 class SeriesFields:
     """The columns of one series in the order of its reference, those that are joined after them, and where its messages keep them.
 
@@ -219,8 +232,8 @@ class SeriesFields:
         self.id = self._own_id()
         self.group = fields.group
         self.placed = self.wide  # whether the place of each row's message is wanted: also where a contract asks
-        self.bounds: Sequence[tuple[float, float, bool, bool]] = ()
-        """Of each number of the reference, where a contract asks: above what and up to what, whether it is whole, and no truth value."""
+        self.bounds: Sequence[Bounds] = ()
+        """Of each number of the reference, where a contract asks."""
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
 
     def _serve(self) -> None:

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <limits>
 #include <memory>
+#include <utility>
+#include <vector>
 
 namespace driftd {
 
@@ -22,6 +24,7 @@ constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanosecond
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
 constexpr uint64_t UNUSABLE_BITS = 0x7FF8000000000001;  // a NaN that says: something is there, but no number (values.py)
 constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none: no UTF-8, so none can
+constexpr double EXACT = 9007199254740992;  // 2^53: below it a double tells whole numbers apart
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
 enum class Kind { node, number, category, timestamp, model, version, id, wide_id };
@@ -52,10 +55,19 @@ struct Categories {
 
 // What a number is to lie within; a contract looks at those that do not, and at those that are none.
 struct Bounds {
-  double least, most;  // above, and not above
-  bool whole, flags;   // whether it is whole; whether truth values are looked at, too
+  double least, most;          // above, and not above
+  bool whole, flags;           // whether it is whole; whether truth values are looked at, too
+  bool named;                  // whether it is one of `values`, which rise
+  std::vector<double> values;
 
-  bool holds(double value) const { return value > least && value <= most && (!whole || std::nearbyint(value) == value); }
+  bool holds(double value) const {
+    return value > least && value <= most && (!whole || std::nearbyint(value) == value) && (!named || is_named(value));
+  }
+
+ private:
+  bool is_named(double value) const {
+    return std::fabs(value) < EXACT && std::binary_search(values.begin(), values.end(), value);
+  }
 };
 
 struct Shape {
@@ -100,6 +112,12 @@ struct Columns {
   ptrdiff_t rows;  // room for so many in each column
 };
 
+// Cells that a contract has to look at, slot times 2^32 plus row each.
+struct Suspects {
+  std::vector<int64_t> lacking;  // numbers that are not there
+  std::vector<int64_t> others;   // numbers that are not within their bounds
+};
+
 // --- one message ---------------------------------------------------------------------------------------------------
 
 class Reader {
@@ -110,7 +128,7 @@ class Reader {
   // Reads a message into the given row; false: odd.
   bool read(const char* begin, const char* end, ptrdiff_t row) {
     row_ = row;
-    before_ = suspects_.size();
+    before_ = {suspects_.lacking.size(), suspects_.others.size()};
     until_known_ = nullptr;
     for (ptrdiff_t slot = 0; columns_.ids && slot < shape_.identities; ++slot) columns_.ids[slot * columns_.rows + row] = 0;
     if (!root(begin, end) || !in_.ends() || required_ != shape_.required || (shape_.envelope && !enveloped())) {
@@ -122,10 +140,13 @@ class Reader {
   }
 
   // Lets go of what the last message has told: its row is used again.
-  void forget() { suspects_.resize(before_); }
+  void forget() {
+    suspects_.lacking.resize(before_.first);
+    suspects_.others.resize(before_.second);
+  }
 
-  // Numbers that are not within their bounds: slot times 2^32 plus row.
-  const std::vector<int64_t>& suspects() const { return suspects_; }
+  // What a contract has to look at.
+  const Suspects& suspects() const { return suspects_; }
 
   // Reads as far as time and series are known, or to the end; false: odd. What stands behind is not looked at.
   bool read_envelope(const char* begin, const char* end, const Routes& routes) {
@@ -215,7 +236,7 @@ class Reader {
   void put(int slot, double value) {
     columns_.numbers[slot * columns_.rows + row_] = value;
     if (static_cast<size_t>(slot) < shape_.bounds.size() && !shape_.bounds[slot].holds(value))
-      suspects_.push_back((static_cast<int64_t>(slot) << 32) + row_);
+      suspect(is_nothing(value) ? suspects_.lacking : suspects_.others, slot);
     ++filled_;
   }
 
@@ -232,7 +253,7 @@ class Reader {
   bool flag(int slot, double value) {
     put(slot, value);
     if (static_cast<size_t>(slot) < shape_.bounds.size() && shape_.bounds[slot].flags && shape_.bounds[slot].holds(value))
-      suspects_.push_back((static_cast<int64_t>(slot) << 32) + row_);
+      suspect(suspects_.others, slot);
     return true;
   }
 
@@ -248,6 +269,15 @@ class Reader {
     ++counts_[of * reasons + reason];
     put_code(slot, shape_.categories[slot].unseen + 1);
     return true;
+  }
+
+  void suspect(std::vector<int64_t>& cells, int slot) { cells.push_back((static_cast<int64_t>(slot) << 32) + row_); }
+
+  // Whether there is no number, nor anything else in its place.
+  static bool is_nothing(double value) {
+    uint64_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return std::isnan(value) && bits != UNUSABLE_BITS;
   }
 
   static double unusable() {
@@ -365,8 +395,8 @@ class Reader {
   uint64_t message_ = 0;
   Cursor in_{nullptr, nullptr};
   ptrdiff_t row_ = 0;
-  std::vector<int64_t> suspects_;
-  size_t before_ = 0;  // how many there were before this message
+  Suspects suspects_;
+  std::pair<size_t, size_t> before_;  // how many there were before this message
   size_t filled_ = 0, required_ = 0;
   int64_t counts_[counted * reasons] = {};
   int64_t time_ = 0;

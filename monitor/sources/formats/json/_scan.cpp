@@ -127,13 +127,25 @@ void add_all(Categories& categories, PyObject* description) {
     categories.codes.add(text_of(text), int_of(code));
 }
 
-// Bounds of numbers from [(above, not above, whole, truth values too), …].
+// Numbers from [number, …].
+std::vector<double> doubles_of(PyObject* listed) {
+  std::vector<double> found(PyList_Size(listed));
+  for (size_t at = 0; at < found.size(); ++at) {
+    found[at] = PyFloat_AsDouble(checked(PyList_GetItem(listed, at)));
+    if (found[at] == -1 && PyErr_Occurred()) throw Failed();
+  }
+  return found;
+}
+
+// Bounds of numbers from [(above, not above, whole, truth values too, [one of these, …], none: any), …].
 void add_bounds(Shape& shape, PyObject* listed) {
   for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) {
     double least, most;
     int whole, flags;
-    checked(PyArg_ParseTuple(checked(PyList_GetItem(listed, at)), "ddpp", &least, &most, &whole, &flags));
-    shape.bounds.push_back({least, most, whole != 0, flags != 0});
+    PyObject* values;
+    checked(PyArg_ParseTuple(checked(PyList_GetItem(listed, at)), "ddppO", &least, &most, &whole, &flags, &values));
+    const bool named = values != Py_None;
+    shape.bounds.push_back({least, most, whole != 0, flags != 0, named, named ? doubles_of(values) : std::vector<double>()});
   }
 }
 
@@ -144,6 +156,11 @@ void append_to(PyObject* list, const std::vector<int64_t>& numbers) {
   const int failed = PyList_Append(list, bytes);
   Py_DECREF(bytes);
   if (failed != 0) throw Failed();
+}
+
+void append_suspects(PyObject* list, const Suspects& suspects) {
+  append_to(list, suspects.lacking);
+  append_to(list, suspects.others);
 }
 
 PyObject* make_shape(PyObject*, PyObject* arguments) {
@@ -279,7 +296,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
         ++row;
       }
     }
-    append_to(suspects, reader.suspects());
+    append_suspects(suspects, reader.suspects());
     return PyLong_FromSsize_t(row);
   });
 }
@@ -378,10 +395,10 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
       PyErr_SetString(PyExc_ValueError, "a series has more messages than were told");
       throw Failed();
     }
-    const std::vector<int64_t> none;
+    const Suspects none;
     for (Py_ssize_t at = 0; at < most; ++at) {
       sizes_buffer.as<int64_t>()[at] = groups[at] ? groups[at]->row : 0;
-      append_to(suspects, groups[at] ? groups[at]->reader.suspects() : none);
+      append_suspects(suspects, groups[at] ? groups[at]->reader.suspects() : none);
     }
     Py_RETURN_NONE;
   });

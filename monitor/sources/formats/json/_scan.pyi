@@ -3,6 +3,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.sources.formats.fields import Bounds
+
 class Shape: ...
 class Routes: ...
 
@@ -15,7 +17,7 @@ def shape(
     coded: int,
     latency: int,
     error: int,
-    bounds: list[tuple[float, float, bool, bool]],
+    bounds: list[Bounds],
 ) -> Shape: ...
 def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(

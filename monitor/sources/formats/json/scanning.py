@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
+from monitor.sources.formats.base import Cells, DecodeCounts, Read, Rows, SeriesRows, Suspects
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import reread
 from monitor.sources.formats.json.structs import plan_series
@@ -94,7 +94,7 @@ class TopicScanner:
         placed = np.flatnonzero(scanned.series >= 0) if self._series[0].placed else None
         known, groups, more = _identities(self._series[0], ids[:, :rows])
         again = partial(self._reread, values, scanned, 0)
-        return [SeriesRows(*columns, known, groups, more, placed, again, _cells(self._series[0], suspects[0]))]
+        return [SeriesRows(*columns, known, groups, more, placed, again, _suspects(self._series[0], *suspects))]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
@@ -138,7 +138,7 @@ class TopicScanner:
                 columns = series, times[row : row + taken], numeric, coded, partial(look, place)
                 placed = order[row : row + taken] if series.placed else None
                 known, groups, more = _identities(series, found)
-                cells = _cells(series, suspects[place])
+                cells = _suspects(series, *suspects[2 * place : 2 * place + 2])
                 yield SeriesRows(*columns, known, groups, more, placed, partial(again, place), cells)
             row += taken
             first += size * identities
@@ -163,10 +163,12 @@ class TopicScanner:
         return reread(values, np.flatnonzero(scanned.series == series), rows, paths)
 
 
-def _cells(series: SeriesFields, found: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
-    """Columns and rows of the numbers that are not within bounds; None where there are no bounds."""
-    if not series.bounds:
-        return None
+def _suspects(series: SeriesFields, lacking: bytes, others: bytes) -> Suspects | None:
+    """What a contract has to look at; None where nobody asks."""
+    return Suspects(_cells(lacking), _cells(others)) if series.bounds else None
+
+
+def _cells(found: bytes) -> Cells:
     cells = np.frombuffer(found, dtype=np.int64)
     return cells >> 32, cells & 0xFFFFFFFF
 
