@@ -98,6 +98,11 @@ class RowRules:
         return JudgedRows(missing, wrong & (not typeless), broken, None, words)
 
     @property
+    def texts(self) -> Collection[str] | None:
+        """All texts of the values that are allowed; None where any is."""
+        return self._codes
+
+    @property
     def asks_words(self) -> bool:
         """Whether texts decide."""
         return self.rules.type is not None or self._codes is not None or self._pattern is not None

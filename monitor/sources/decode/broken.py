@@ -11,13 +11,12 @@ from detectors.features import Bools
 from detectors.sketches.violations import Rule
 from monitor.explain.samples import legible
 from monitor.facts import ContractSample
-from monitor.series.contract import ID, TIME
 from monitor.sources.decode.contract import RowContract, raw_columns
 from monitor.sources.formats.base import SeriesRows
 from monitor.stream.events import MINUTE, Nanos, SeriesKey
 from monitor.stream.violations import RowViolations
 
-SILENT = "required", "max_missing"  # there is nothing to show
+NOBODY = np.empty(0, dtype=np.intp)
 
 
 class BrokenSampler:
@@ -36,24 +35,24 @@ class BrokenSampler:
         wanted = {
             rule: rows
             for rule, broken in zip(found.rules, found.rows, strict=True)
-            if (rows := self._wanted((part.series.key, rule), contract, broken)).size
+            if rule in contract.shown and (rows := self._wanted((part.series.key, rule), broken)).size
         }
         if not wanted:
             return
         rows = np.unique(np.concatenate(list(wanted.values())))
-        names = dict.fromkeys(name for rule in wanted for name in contract.columns_of(rule))
+        names = dict.fromkeys(name for rule in wanted for name in contract.shown[rule])
         paths = [contract.path(name) for name in names]
         again = {path: each_once(column) for path, column in raw_columns(part, rows, paths).items()}
         for rule, those in wanted.items():
-            columns = [again[contract.path(name)] for name in contract.columns_of(rule)]
+            columns = [again[contract.path(name)] for name in contract.shown[rule]]
             for row in np.searchsorted(rows, those).tolist():
                 yield ContractSample(rule, legible(" beside ".join(shown(column, row) for column in columns)))
 
-    def _wanted(self, of: tuple[SeriesKey, Rule], contract: RowContract, broken: Bools) -> NDArray[np.intp]:
+    def _wanted(self, of: tuple[SeriesKey, Rule], broken: Bools) -> NDArray[np.intp]:
         """The rows of which a rule's values are to be shown."""
-        left, rule = SHOWN - self._shown.get(of, 0), of[1]
-        if left <= 0 or rule[1] in SILENT or not {ID, TIME}.isdisjoint(contract.columns_of(rule)):
-            return np.empty(0, dtype=np.intp)
+        left = SHOWN - self._shown.get(of, 0)
+        if left <= 0:
+            return NOBODY
         rows = np.flatnonzero(broken)[:left]
         self._shown[of] = self._shown.get(of, 0) + rows.size
         return rows

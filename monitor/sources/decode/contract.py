@@ -7,6 +7,7 @@ again, those rows alone. Either way the rules are those of `driftd contract chec
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -22,14 +23,14 @@ from detectors.features import Bools, Floats
 from detectors.sketches.violations import Rule
 from monitor.series.contract import ID, SHARE, TIME, ContractSpec
 from monitor.sources.decode.contract_numbers import NumberBlock, tells_truth
+from monitor.sources.decode.contract_raw import Found, IdColumn, RawColumn, Unsure, may_tell, told
 from monitor.sources.formats.base import SeriesRows, only_rows
-from monitor.sources.formats.fields import PREDICTION, CategoryTable, Path, SeriesFields
+from monitor.sources.formats.fields import OF_ID, PREDICTION, CategoryTable, Path, SeriesFields
 from monitor.sources.formats.values import unusable
 from monitor.stream.violations import RowViolations
 
 OF_SCHEMA = "type", "required", SHARE  # rules that say how a schema is
-Unsure = Bools | None
-"""The rows that are to be read again; None: no row."""
+SILENT = "required", SHARE  # there is nothing to show
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,6 @@ class Changes:
     columns: tuple[str, ...] = ()
     changed: NDArray[np.bool_] | None = None
     wrong: NDArray[np.bool_] | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What the columns tell of some rows, and which rows they do not tell of, bool[n]."""
-
-    judged: JudgedRows
-    unsure: Unsure = None
 
 
 Look = Callable[[SeriesRows, bool], Found | None]
@@ -117,6 +110,7 @@ class CodeColumn:
         verdicts = [next(iter(found)) if len(found) == 1 else self.UNSURE for found in spellings.values()]
         self._verdicts = np.array([*verdicts, self._of_unseen(table), self.MISSING], dtype=np.uint8)
         self._known_kept = not any(verdicts)
+        self.is_unsure = bool((self._verdicts == self.UNSURE).any())
         self._with_objects = self._verdicts.copy()
         self._with_objects[self._missing] = self.UNSURE
 
@@ -149,6 +143,8 @@ class CodeColumn:
         flags = (self._with_objects if objects else self._verdicts)[codes]
         if not flags.any():
             return None
+        if (suspect := told(part, self._at)) is not None:
+            flags = np.where(suspect | (flags != self.UNSURE), flags, 0)
         missing, wrong, unknown, odd, unsure = (
             (flags & bit).astype(np.bool_) for bit in (self.MISSING, self.WRONG, self.UNKNOWN, self.ODD, self.UNSURE)
         )
@@ -166,36 +162,6 @@ class EventTimeColumn:
         """Judge it."""
         del objects
         return Found(self._rules.judge(part.times.view("datetime64[ns]")))
-
-
-class IdColumn:
-    """The id of a row, of which a hash is read: that there is one, and no more."""
-
-    def __init__(self, rules: RowRules) -> None:
-        told = rules.rules.type in {None, ColumnType.TEXT}  # whatever has a hash is a text
-        self.reads_all = rules.rules.values is not None or rules.rules.matches is not None or not told
-
-    def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
-        """Judge it."""
-        del objects
-        unsure = np.ones(len(part.times), dtype=np.bool_) if self.reads_all or part.ids is None else part.ids == 0
-        return Found(nothing_judged(unsure.size), unsure) if unsure.any() else None
-
-
-class RawColumn:
-    """A column of which only the values as they came tell."""
-
-    def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
-        """Judge nothing yet."""
-        del objects
-        rows = len(part.times)
-        return Found(nothing_judged(rows), np.ones(rows, dtype=np.bool_))
-
-
-def nothing_judged(rows: int) -> JudgedRows:
-    """So many rows of which nothing is known."""
-    nothing = np.zeros(rows, dtype=np.bool_)
-    return JudgedRows(nothing, nothing)
 
 
 # --- a contract ---------------------------------------------------------------------------------------------------------
@@ -252,7 +218,8 @@ class RowContract:
         )
 
     def _column(self, name: str, rules: RowRules) -> CheckedColumn:
-        return CheckedColumn(name, self.seen[name], rules, look_of(self._series, name, rules))
+        compared = any(name in {each.left, each.right} for each in self._comparisons)
+        return CheckedColumn(name, self.seen[name], rules, look_of(self._series, name, rules, compared=compared))
 
     @property
     def rules(self) -> list[Rule]:
@@ -333,11 +300,12 @@ class RowContract:
         excluded = rows[[rule != SHARE for _, rule in rules]].any(axis=0)
         return np.asarray(excluded) if excluded.any() else None
 
-    def columns_of(self, rule: Rule) -> list[str]:
-        """The columns that a rule asks of."""
-        name, said = rule
-        compared = next((each for each in self._comparisons if (each.left, str(each)) == (name, said)), None)
-        return [name] if compared is None else [compared.left, compared.right]
+    @cached_property
+    def shown(self) -> Mapping[Rule, Sequence[str]]:
+        """The rules of which broken values are shown, and the columns that each asks of. Of what lacks there is none, and ids are not shown."""
+        compared = {(each.left, str(each)): (each.left, each.right) for each in self._comparisons}
+        columns = {rule: compared.get(rule, (rule[0],)) for rule in self.rules if rule[1] not in SILENT}
+        return {rule: names for rule, names in columns.items() if {ID, TIME}.isdisjoint(names)}
 
     def _judged(
         self, part: SeriesRows, found: Mapping[CheckedColumn, Found]
@@ -397,7 +365,7 @@ def slow_columns(series: SeriesFields, spec: ContractSpec) -> list[str]:
 
 def reads_all(look: Look) -> bool:
     """Whether it is told nothing by what was decoded."""
-    return isinstance(look, RawColumn) or (isinstance(look, IdColumn) and look.reads_all)
+    return isinstance(look, RawColumn | IdColumn) and look.reads_all
 
 
 def asks(rules: ColumnRules) -> bool:
@@ -417,17 +385,23 @@ def seen_by(series: SeriesFields) -> dict[str, Path]:
     return seen | {TIME: series.fields.timestamp}
 
 
-def look_of(series: SeriesFields, name: str, rules: RowRules) -> Look:
-    """How a column of the contract is judged."""
-    if name in {ID, TIME}:
-        return IdColumn(rules) if name == ID else EventTimeColumn(rules)
+def look_of(series: SeriesFields, name: str, rules: RowRules, *, compared: bool) -> Look:
+    """How a column of the contract is judged. Of those that are compared all values are needed."""
+    if name == TIME:
+        return EventTimeColumn(rules)
+    if name == ID:
+        return IdColumn(rules, tells=not compared and may_tell(series, OF_ID, rules))
     numeric = [name for name, _ in series.numeric]
     if name in numeric:
         return NumberColumn(numeric.index(name), rules)
-    if rules.rules.type is not None and rules.rules.type.is_ordered:
-        return RawColumn()
     at = [name for name, _ in series.categorical].index(name)
-    return CodeColumn(at, rules, series.tables[at])
+    table = series.tables[at]
+    if rules.rules.type is not None and rules.rules.type.is_ordered:
+        return RawColumn(at, table, tells=not compared and may_tell(series, at, rules))
+    column = CodeColumn(at, rules, table)
+    if column.is_unsure:
+        may_tell(series, at, rules)
+    return column
 
 
 def raw_columns(part: SeriesRows, rows: NDArray[np.intp], paths: list[Path]) -> dict[Path, Column]:

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from monitor.stream.violations import RowViolations
 
 LOOKED = 256  # messages, of which one is looked through; a power of two
 LONGEST_NAME = 60  # of a new field
+REMEMBERED = 1024  # names and what they are called
 ADDRESS = re.compile(r"(?<!\S)\S*@\S*")
 TOKEN = re.compile(r"(?<![^\W_])(?=[^\W_]{8})[^\W\d_]*\d+[^\W\d_]+\d[^\W_]*")  # letters among digits, as in a UUID
 NUMBER = re.compile(r"\d+")
@@ -58,10 +59,17 @@ def masked(name: str) -> str:
     >>> [masked(name) for name in ("zip", "user-7@mail.ch", "lag_12", "cart.3f2a9b70-77e1")]
     ['zip', '#', 'lag_#', 'cart.#-#e#']
     """
+    return _remembered(name) if len(name) <= LONGEST_NAME else _masked(name)
+
+
+def _masked(name: str) -> str:
     shown = legible(name, SEARCHED)
     for each in (ADDRESS, TOKEN, NUMBER):
         shown = each.sub("#", shown)
     return legible(shown, LONGEST_NAME)
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_masked)
 
 
 class NewNames:

@@ -19,6 +19,7 @@ Path = tuple[str, ...]
 PREDICTION = "__prediction__"
 LABELLED = "__label__"  # what came true, where it stands among the columns of a series
 FINE, FAILED = 0, 1  # codes of errors
+OF_ID = -1  # the id, among columns of categories
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,24 @@ class Bounds(NamedTuple):
     values: list[float] | None
 
 
+class Keeping(NamedTuple):
+    """What surely keeps the rules of a contract: texts, numbers within bounds, truth values, nothing at all, texts that are times.
+
+    `known` are the texts of all values, None: any; a pattern is its table of states as bytes, none: any. What else stands there may
+    keep them, too: whoever asks reads it again.
+    """
+
+    texts: bool
+    numbers: bool
+    truth: bool
+    nothing: bool
+    times: bool
+    bounds: Bounds
+    known: list[str] | None
+    after: bytes
+    ends: bytes
+
+
 class SeriesFields:
     """The columns of one series in the order of its reference, those that are joined after them, and where its messages keep them.
 
@@ -234,6 +253,8 @@ class SeriesFields:
         self.placed = self.wide  # whether the place of each row's message is wanted: also where a contract asks
         self.bounds: Sequence[Bounds] = ()
         """Of each number of the reference, where a contract asks."""
+        self.keeping: dict[int, Keeping] = {}
+        """Of columns of categories, and at `OF_ID` of the id, of which a contract asks what codes and hashes do not tell."""
         self.unseen = np.array([table.unseen for table in self.tables], dtype=np.int32)  # the code of a new category
 
     def _serve(self) -> None:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "_hash.hpp"
+#include "_keeping.hpp"
 #include "_table.hpp"
 #include "_times.hpp"
 
@@ -24,7 +25,6 @@ constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanosecond
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
 constexpr uint64_t UNUSABLE_BITS = 0x7FF8000000000001;  // a NaN that says: something is there, but no number (values.py)
 constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none: no UTF-8, so none can
-constexpr double EXACT = 9007199254740992;  // 2^53: below it a double tells whole numbers apart
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
 enum class Kind { node, number, category, timestamp, model, version, id, wide_id };
@@ -53,23 +53,6 @@ struct Categories {
   int32_t unseen = 0;  // the code of what is in none; that of what is missing is next
 };
 
-// What a number is to lie within; a contract looks at those that do not, and at those that are none.
-struct Bounds {
-  double least, most;          // above, and not above
-  bool whole, flags;           // whether it is whole; whether truth values are looked at, too
-  bool named;                  // whether it is one of `values`, which rise
-  std::vector<double> values;
-
-  bool holds(double value) const {
-    return value > least && value <= most && (!whole || std::nearbyint(value) == value) && (!named || is_named(value));
-  }
-
- private:
-  bool is_named(double value) const {
-    return std::fabs(value) < EXACT && std::binary_search(values.begin(), values.end(), value);
-  }
-};
-
 struct Shape {
   Node root;
   std::vector<Categories> categories;  // one a categorical slot
@@ -78,6 +61,7 @@ struct Shape {
   int features = INT_MAX, coded = INT_MAX;  // slots of numbers and categories before those of labels, counted apart
   int latency = -1, error = -1;             // slots of what the request took, and whether it failed: each counted apart
   std::vector<Bounds> bounds;  // of the first slots of numbers; none without a contract
+  std::vector<std::unique_ptr<Keeping>> keeping;  // of slots of categories, then of the id; none where nobody asks
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
 };
@@ -112,12 +96,6 @@ struct Columns {
   ptrdiff_t rows;  // room for so many in each column
 };
 
-// Cells that a contract has to look at, slot times 2^32 plus row each.
-struct Suspects {
-  std::vector<int64_t> lacking;  // numbers that are not there
-  std::vector<int64_t> others;   // numbers that are not within their bounds
-};
-
 // --- one message ---------------------------------------------------------------------------------------------------
 
 class Reader {
@@ -136,7 +114,7 @@ class Reader {
       return false;
     }
     if (filled_ != shape_.numbers + shape_.categories.size()) fill(shape_.root);
-    return true;
+    return has_id_ || watched(shape_.categories.size(), nothing_kept);
   }
 
   // Lets go of what the last message has told: its row is used again.
@@ -169,7 +147,7 @@ class Reader {
     in_ = Cursor(begin, end);
     ++message_;
     filled_ = required_ = 0;
-    has_time_ = has_model_ = has_version_ = false;
+    has_time_ = has_model_ = has_version_ = has_id_ = false;
     version_ = {};
     std::fill(counts_, counts_ + counted * reasons, 0);
     in_.space();
@@ -305,21 +283,23 @@ class Reader {
   }
 
   bool category(int slot, int depth) {
+    Number found;
     string_view text;
     switch (*in_.at) {
-      case 'n': return in_.literal("null") && without_code(slot, missing);
-      case 't': return in_.literal("true") && coded(slot, "true");
-      case 'f': return in_.literal("false") && coded(slot, "false");
-      case '"': return in_.string(text, scratch_) && coded(slot, text);
+      case 'n': return in_.literal("null") && without_code(slot, missing) && watched(slot, nothing_kept);
+      case 't': return in_.literal("true") && coded(slot, "true") && watched(slot, truth_kept("true"));
+      case 'f': return in_.literal("false") && coded(slot, "false") && watched(slot, truth_kept("false"));
+      case '"': return in_.string(text, scratch_) && coded(slot, text) && watched(slot, text_kept(text));
       case '{':
       case '[':  // an error may be an object: whether it holds anything is decided elsewhere
-        return slot != shape_.error && in_.skip(depth) && without_code(slot, wrong_type);
-      case 'N': return in_.literal("NaN") && without_code(slot, non_finite);
-      case 'I': return in_.literal("Infinity") && without_code(slot, non_finite);
+        return slot != shape_.error && in_.skip(depth) && without_code(slot, wrong_type) && watched(slot, none_kept);
+      case 'N': return in_.literal("NaN") && without_code(slot, non_finite) && watched(slot, none_kept);
+      case 'I': return in_.literal("Infinity") && without_code(slot, non_finite) && watched(slot, none_kept);
       default: break;
     }
-    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && without_code(slot, non_finite);
-    return canonical(text) && coded(slot, text);
+    if (in_.at[0] == '-' && in_.at[1] == 'I')
+      return in_.literal("-Infinity") && without_code(slot, non_finite) && watched(slot, none_kept);
+    return canonical(found, text) && coded(slot, text) && watched(slot, number_kept(found, text));
   }
 
   bool coded(int slot, string_view text) {
@@ -330,8 +310,7 @@ class Reader {
   }
 
   // A number as the text under which it is counted as a category; false where only Python knows.
-  bool canonical(string_view& text) {
-    Number found;
+  bool canonical(Number& found, string_view& text) {
     return in_.number(found) && driftd::canonical(found, digits_, text);
   }
 
@@ -342,26 +321,46 @@ class Reader {
   }
 
   bool identity(const Entry& entry, int depth) {
+    Number found;
     string_view text;
     switch (*in_.at) {
       case 'n': return in_.literal("null");
-      case 't': return in_.literal("true") && identified(entry, "true");
-      case 'f': return in_.literal("false") && identified(entry, "false");
-      case '"': return in_.string(text, scratch_) && identified(entry, text);
+      case 't': return in_.literal("true") && identified(entry, "true") && watched(entry, truth_kept("true"));
+      case 'f': return in_.literal("false") && identified(entry, "false") && watched(entry, truth_kept("false"));
+      case '"': return in_.string(text, scratch_) && identified(entry, text) && watched(entry, text_kept(text));
       case '{':
-      case '[': return in_.skip(depth);
-      case 'N': return in_.literal("NaN");
-      case 'I': return in_.literal("Infinity");
+      case '[': return in_.skip(depth) && watched(entry, none_kept);
+      case 'N': return in_.literal("NaN") && watched(entry, none_kept);
+      case 'I': return in_.literal("Infinity") && watched(entry, none_kept);
       default: break;
     }
-    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity");
-    return canonical(text) && identified(entry, text);
+    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && watched(entry, none_kept);
+    return canonical(found, text) && identified(entry, text) && watched(entry, number_kept(found, text));
+  }
+
+  // --- what a contract asks of categories and ids ---
+
+  // Notes what does not surely keep the rules of its column.
+  template <typename Kept>
+  bool watched(size_t slot, Kept kept) {
+    if (slot < shape_.keeping.size() && shape_.keeping[slot] && !kept(*shape_.keeping[slot]))
+      suspect(suspects_.others, static_cast<int>(shape_.numbers + slot));
+    return true;
+  }
+
+  // The same of the id of a row; what it belongs to is not looked at.
+  template <typename Kept>
+  bool watched(const Entry& entry, Kept kept) {
+    if (entry.slot != 0) return true;
+    has_id_ = true;
+    return watched(shape_.categories.size(), kept);
   }
 
   bool version_value() {
     if (*in_.at == 'n') return in_.literal("null");
     if (*in_.at == '"') return in_.string(version_, version_text_);
-    if (!canonical(version_)) return false;
+    Number found;
+    if (!canonical(found, version_)) return false;
     version_text_ = version_;  // digits_ may be written again before the message ends
     version_ = version_text_;
     return true;
@@ -384,7 +383,7 @@ class Reader {
       if (entry.kind == Kind::node) fill(*entry.node);
       if (said_[entry.id] == message_) continue;
       if (entry.kind == Kind::number) without(entry.slot, missing);
-      if (entry.kind == Kind::category) without_code(entry.slot, missing);
+      if (entry.kind == Kind::category) without_code(entry.slot, missing) && watched(entry.slot, nothing_kept);
     }
   }
 
@@ -400,7 +399,7 @@ class Reader {
   size_t filled_ = 0, required_ = 0;
   int64_t counts_[counted * reasons] = {};
   int64_t time_ = 0;
-  bool has_time_ = false, has_model_ = false, has_version_ = false;
+  bool has_time_ = false, has_model_ = false, has_version_ = false, has_id_ = false;
   const Routes* until_known_ = nullptr;
   string_view model_, version_;
   string scratch_, model_text_, version_text_;

@@ -140,12 +140,56 @@ std::vector<double> doubles_of(PyObject* listed) {
 // Bounds of numbers from [(above, not above, whole, truth values too, [one of these, …], none: any), …].
 void add_bounds(Shape& shape, PyObject* listed) {
   for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) {
-    double least, most;
+    Bounds bounds;
     int whole, flags;
     PyObject* values;
-    checked(PyArg_ParseTuple(checked(PyList_GetItem(listed, at)), "ddppO", &least, &most, &whole, &flags, &values));
-    const bool named = values != Py_None;
-    shape.bounds.push_back({least, most, whole != 0, flags != 0, named, named ? doubles_of(values) : std::vector<double>()});
+    checked(PyArg_ParseTuple(checked(PyList_GetItem(listed, at)), "ddppO", &bounds.least, &bounds.most, &whole, &flags, &values));
+    bounds.whole = whole != 0;
+    bounds.flags = flags != 0;
+    bounds.named = values != Py_None;
+    if (bounds.named) bounds.values = doubles_of(values);
+    shape.bounds.push_back(std::move(bounds));
+  }
+}
+
+template <typename T>
+std::vector<T> numbers_of(const char* bytes, Py_ssize_t size) {
+  std::vector<T> found(static_cast<size_t>(size) / sizeof(T));
+  if (!found.empty()) std::memcpy(found.data(), bytes, found.size() * sizeof(T));
+  return found;
+}
+
+// What keeps the rules of a column from (texts, numbers, truth, nothing, times, bounds, [text, …] or None, states, ends).
+std::unique_ptr<Keeping> keeping_of(PyObject* description) {
+  auto keeping = std::make_unique<Keeping>();
+  int texts, numbers, truth, nothing, times, whole, flags;
+  const char *after, *ends;
+  Py_ssize_t after_size, ends_size;
+  PyObject *values, *known;
+  checked(PyArg_ParseTuple(description, "ppppp(ddppO)Oy#y#", &texts, &numbers, &truth, &nothing, &times,
+                           &keeping->bounds.least, &keeping->bounds.most, &whole, &flags, &values, &known, &after, &after_size,
+                           &ends, &ends_size));
+  keeping->texts = texts != 0;
+  keeping->numbers = numbers != 0;
+  keeping->truth = truth != 0;
+  keeping->nothing = nothing != 0;
+  keeping->times = times != 0;
+  keeping->bounds.whole = whole != 0;
+  keeping->named = known != Py_None;
+  keeping->pattern = {numbers_of<uint16_t>(after, after_size), numbers_of<uint8_t>(ends, ends_size)};
+  for (Py_ssize_t at = 0, size = keeping->named ? PyList_Size(known) : 0; at < size; ++at)
+    keeping->known.add(text_of(checked(PyList_GetItem(known, at))), static_cast<int32_t>(at));
+  if (!keeping->pattern.is_whole()) {
+    PyErr_SetString(PyExc_ValueError, "a pattern's table is not whole");
+    throw Failed();
+  }
+  return keeping;
+}
+
+void add_keeping(Shape& shape, PyObject* listed) {
+  for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) {
+    PyObject* description = checked(PyList_GetItem(listed, at));
+    shape.keeping.push_back(description == Py_None ? nullptr : keeping_of(description));
   }
 }
 
@@ -165,10 +209,10 @@ void append_suspects(PyObject* list, const Suspects& suspects) {
 
 PyObject* make_shape(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *root, *categories, *bounds;
+    PyObject *root, *categories, *bounds, *keeping;
     int numbers, modelless, features, coded, latency, error;
-    checked(PyArg_ParseTuple(arguments, "O!iO!piiiiO!", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories, &modelless,
-                             &features, &coded, &latency, &error, &PyList_Type, &bounds));
+    checked(PyArg_ParseTuple(arguments, "O!iO!piiiiO!O!", &PyTuple_Type, &root, &numbers, &PyList_Type, &categories, &modelless,
+                             &features, &coded, &latency, &error, &PyList_Type, &bounds, &PyList_Type, &keeping));
     auto shape = std::make_unique<Shape>();
     build(*shape, shape->root, root);
     shape->required -= shape->root.required;
@@ -179,6 +223,7 @@ PyObject* make_shape(PyObject*, PyObject* arguments) {
     shape->latency = latency;
     shape->error = error;
     add_bounds(*shape, bounds);
+    add_keeping(*shape, keeping);
     shape->categories.resize(PyList_Size(categories));
     for (size_t at = 0; at < shape->categories.size(); ++at)
       add_all(shape->categories[at], checked(PyList_GetItem(categories, at)));

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.formats.fields import Bounds
+from monitor.sources.formats.fields import Bounds, Keeping
 
 class Shape: ...
 class Routes: ...
@@ -18,6 +18,7 @@ def shape(
     latency: int,
     error: int,
     bounds: list[Bounds],
+    keeping: list[Keeping | None],
 ) -> Shape: ...
 def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(

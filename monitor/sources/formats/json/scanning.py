@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import Cells, DecodeCounts, Read, Rows, SeriesRows, Suspects
-from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
+from monitor.sources.formats.fields import OF_ID, FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import reread
 from monitor.sources.formats.json.structs import plan_series
 from monitor.sources.formats.times import NOT_A_TIME
@@ -58,7 +58,7 @@ class TopicScanner:
         envelope = {path: (ENVELOPE[name], 0) for name, path in fields.envelope.items()}
         modelless = topic.unnamed is not None
         self._routes = _scan.routes(_routes(topic))
-        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE, [])
+        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE, [], [])
         self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
         self._identities = np.array([1 + series.wide + bool(series.group) for series in self._series], dtype=np.int64)
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
@@ -93,7 +93,7 @@ class TopicScanner:
         columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
         placed = np.flatnonzero(scanned.series >= 0) if self._series[0].placed else None
         known, groups, more = _identities(self._series[0], ids[:, :rows])
-        again = partial(self._reread, values, scanned, 0)
+        again = partial(self._reread, values, scanned, 0) if placed is None else partial(reread, values, placed)
         return [SeriesRows(*columns, known, groups, more, placed, again, _suspects(self._series[0], *suspects))]
 
     def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
@@ -110,7 +110,7 @@ class TopicScanner:
         _scan.scan_each(self._shapes, values, self._unit, latest, *arrays, suspects)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
-        again = partial(self._look_at, values, scanned), partial(self._reread, values, scanned)
+        again = partial(self._look_at, values, scanned), partial(reread, values)
         return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, suspects, *again))
 
     def _cut(
@@ -124,7 +124,7 @@ class TopicScanner:
         ids: NDArray[np.uint64],
         suspects: list[bytes],
         look: Callable[[int, int, Iterable[Path]], Sequence[object]],
-        again: Callable[[int, NDArray[np.intp], Sequence[Path]], Rows],
+        again: Callable[[NDArray[np.intp], NDArray[np.intp], Sequence[Path]], Rows],
     ) -> Iterator[SeriesRows]:
         """The columns of each series, which lie one series after the other; `rows` of each `room` are taken."""
         row = number = code = first = 0
@@ -136,10 +136,11 @@ class TopicScanner:
                 coded = codes[code : code + size * codes_width].reshape(codes_width, size)[:, :taken].T
                 found = ids[first : first + size * identities].reshape(identities, size)[:, :taken]
                 columns = series, times[row : row + taken], numeric, coded, partial(look, place)
-                placed = order[row : row + taken] if series.placed else None
+                messages = order[row : row + taken]
+                placed = messages if series.placed else None
                 known, groups, more = _identities(series, found)
                 cells = _suspects(series, *suspects[2 * place : 2 * place + 2])
-                yield SeriesRows(*columns, known, groups, more, placed, partial(again, place), cells)
+                yield SeriesRows(*columns, known, groups, more, placed, partial(again, messages), cells)
             row += taken
             first += size * identities
             number += size * width
@@ -165,7 +166,7 @@ class TopicScanner:
 
 def _suspects(series: SeriesFields, lacking: bytes, others: bytes) -> Suspects | None:
     """What a contract has to look at; None where nobody asks."""
-    return Suspects(_cells(lacking), _cells(others)) if series.bounds else None
+    return Suspects(_cells(lacking), _cells(others)) if series.bounds or series.keeping else None
 
 
 def _cells(found: bytes) -> Cells:
@@ -222,7 +223,8 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
     root = _node(leaves, fields.features)
     latency, error = (NOWHERE if at is None else at for at in (series.latency, series.error))
     counted = *series.counted, latency, error
-    return _scan.shape(root, len(series.numeric), categories, modelless, *counted, list(series.bounds))
+    keeping = [series.keeping.get(at) for at in (*range(len(series.tables)), OF_ID)] if series.keeping else []
+    return _scan.shape(root, len(series.numeric), categories, modelless, *counted, list(series.bounds), keeping)
 
 
 def _node(leaves: Leaves, required: Path) -> tuple[bool, list[tuple[str, int, Any]]]:

@@ -1,0 +1,176 @@
+"""A regular expression as a table of states, for those that are no more than that: what fits is then told by one look-up a character.
+
+Made of letters, classes, alternatives, groups and repetitions, an expression matches a text from end to end if and only if a
+finite automaton does (Thompson 1968), and no order of trying changes that. Whatever else Python's expressions can – looking around,
+referring back, flags within – has no table. What a single character matches is asked of `re` itself.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LETTERS = 128  # ASCII; of other texts the table tells nothing
+MOST_STATES = 512
+MOST_PLACES = 4096
+START: Final = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatternTable:
+    """The state after each letter, uint16[states, 128], and which states are the end of a match, uint8[states].
+
+    It begins in state 1; from state 0 nothing matches any more.
+    """
+
+    after: NDArray[np.uint16]
+    ends: NDArray[np.uint8]
+
+    def matches(self, text: str) -> bool:
+        """Whether an ASCII text matches from end to end."""
+        state = START
+        for letter in text.encode("ascii"):
+            state = int(self.after[state, letter])
+        return bool(self.ends[state])
+
+
+class _BeyondError(Exception):
+    """An expression that no table of bounded size tells."""
+
+
+@lru_cache(maxsize=64)
+def table_of(pattern: str) -> PatternTable | None:
+    r"""The table of an expression; None where it has none. Raises re.error for what is no expression.
+
+    >>> table = table_of("request-[0-9]+")
+    >>> table.matches("request-17"), table.matches("request-")
+    (True, False)
+    >>> table_of("(a)b\\1") is None
+    True
+    """
+    re.compile(pattern)
+    try:
+        return _determined(_Places(import_module("re._parser").parse(pattern)))
+    except (_BeyondError, ImportError, AttributeError):  # the parser is Python's own, and may change
+        return None
+
+
+@dataclass(slots=True)
+class _Places:
+    """The places within an expression, from 0, which letters lead from one to another, and where nothing is needed to go on."""
+
+    parsed: Any
+    letters: list[list[tuple[int, int]]] = field(default_factory=list)  # a bit a letter, and the place after it
+    free: list[list[int]] = field(default_factory=list)
+    end: int = 0
+
+    def __post_init__(self) -> None:
+        self.end = self._sequence(self.parsed, self._place(), first=True, last=True)
+
+    def _place(self) -> int:
+        if len(self.free) >= MOST_PLACES:
+            raise _BeyondError
+        self.letters.append([])
+        self.free.append([])
+        return len(self.free) - 1
+
+    def _sequence(self, items: Iterable[Any], at: int, *, first: bool = False, last: bool = False) -> int:
+        """Items one after the other; whether nothing comes before them, and nothing after."""
+        listed = list(items)
+        for number, (code, said) in enumerate(listed):
+            before, behind = listed[:number], listed[number + 1 :]
+            begins = first and all(_name(other) == "AT" for other, _ in before)
+            finishes = last and all(_name(other) == "AT" for other, _ in behind)
+            at = self._item(code, said, at, first=begins, last=finishes)
+        return at
+
+    def _item(self, code: Any, said: Any, at: int, *, first: bool, last: bool) -> int:
+        match _name(code):
+            case "LITERAL" | "NOT_LITERAL" | "IN" | "ANY":
+                self.letters[at].append((self._letters(code, said), end := self._place()))
+                return end
+            case "BRANCH":
+                ends = [self._sequence(branch, at, first=first, last=last) for branch in said[1]]
+                return self._joined(ends)
+            case "SUBPATTERN" if not said[1] and not said[2]:  # no flags of its own
+                return self._sequence(said[3], at, first=first, last=last)
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                return self._repeat(*said, at)
+            case "AT" if (first and _name(said).startswith("AT_BEG")) or (last and _name(said).startswith("AT_END")):
+                return at
+        raise _BeyondError
+
+    def _repeat(self, least: int, most: int, body: Any, at: int) -> int:
+        if not body.getwidth()[0]:
+            raise _BeyondError  # of what may be empty `re` stops early
+        for _ in range(least):
+            at = self._sequence(body, at)
+        if most == import_module("re._constants").MAXREPEAT:
+            loop = self._joined([at])
+            self.free[self._sequence(body, loop)].append(loop)
+            return self._joined([loop])
+        ends = [at]
+        for _ in range(most - least):
+            ends.append(self._sequence(body, ends[-1]))
+        return self._joined(ends)
+
+    def _joined(self, ends: Sequence[int]) -> int:
+        found = self._place()
+        for end in ends:
+            self.free[end].append(found)
+        return found
+
+    def _letters(self, code: Any, said: Any) -> int:
+        """The letters that match an item, a bit each."""
+        item = import_module("re._parser").SubPattern(self.parsed.state, [(code, said)])
+        fits = import_module("re._compiler").compile(item).fullmatch
+        return sum(1 << letter for letter in range(LETTERS) if fits(chr(letter)))
+
+    def reached(self, places: Iterable[int]) -> frozenset[int]:
+        """These places, and where nothing is needed to go on to."""
+        found, left = set[int](), list(places)
+        while left:
+            at = left.pop()
+            if at not in found:
+                found.add(at)
+                left += self.free[at]
+        return frozenset(found)
+
+
+def _determined(places: _Places) -> PatternTable:
+    """The table whose states are sets of places (Rabin and Scott 1959)."""
+    states = {frozenset[int](): 0, places.reached([0]): START}
+    after: list[list[int]] = []
+    for state in (waiting := list(states)):  # grows as states are found
+        steps = [step for at in state for step in places.letters[at]]
+        row = [0] * LETTERS
+        for alike in _alike([letters for letters, _ in steps]):
+            reached = places.reached(to for letters, to in steps if letters >> alike[0] & 1)
+            if reached not in states:
+                states[reached] = len(states)
+                waiting.append(reached)
+            for letter in alike:
+                row[letter] = states[reached]
+        after.append(row)
+        if len(states) > MOST_STATES:
+            raise _BeyondError
+    return PatternTable(
+        np.array(after, dtype=np.uint16), np.array([places.end in state for state in waiting], dtype=np.uint8)
+    )
+
+
+def _alike(steps: Sequence[int]) -> Iterable[list[int]]:
+    """The letters between which no step tells, those of each kind together."""
+    kinds: dict[tuple[bool, ...], list[int]] = {}
+    for letter in range(LETTERS):
+        kinds.setdefault(tuple(bool(step >> letter & 1) for step in steps), []).append(letter)
+    return kinds.values()
+
+
+def _name(code: Any) -> str:
+    return str(code)
