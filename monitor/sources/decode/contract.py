@@ -247,7 +247,8 @@ class RowContract:
             )
         rules = *numbers.rules, *broken
         rows = np.stack([*numbers.rows, *broken.values()])
-        return RowViolations(rules, rows, self._excluded(rules, rows))
+        counts = np.array([*numbers.counts, *map(np.count_nonzero, broken.values())], dtype=np.int64)
+        return RowViolations(rules, rows, self._excluded(rules, rows), counts)
 
     def _of_columns(self, part: SeriesRows, left: tuple[int, ...], *, objects: bool) -> dict[Rule, Bools]:
         """What of the columns is broken that are not judged all at once, and of comparisons."""
