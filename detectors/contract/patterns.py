@@ -100,7 +100,8 @@ class _Places:
             case "SUBPATTERN" if not said[1] and not said[2]:  # no flags of its own
                 return self._sequence(said[3], at, first=first, last=last)
             case "MAX_REPEAT" | "MIN_REPEAT":
-                return self._repeat(*said, at)
+                least, most, body = said
+                return self._repeat(least, most, body, at)
             case "AT" if (first and _name(said).startswith("AT_BEG")) or (last and _name(said).startswith("AT_END")):
                 return at
         raise _BeyondError

@@ -46,7 +46,10 @@ REFERENCE = Reference.fit(
 )
 NAMES = ["a", "b", "plan", "code", "flag", "__prediction__"]
 
-texts = st.sampled_from(["", "free", "pro", "gold", "1", "1.0", "2", "true", "True", "0", "03", "2026-11-23T12:00:00Z"])
+TIMES = ["2026-11-23T12:00:00Z", "2026-11-23 12:00:00.5+0130", "2026-11-23T23:59:60Z", "2026-11-23"]
+texts = st.sampled_from(
+    ["", "free", "pro", "gold", "1", "1.0", "2", "true", "True", "0", "03", "1e+16", "e+x", "Zürich", "pro\n", *TIMES]
+)
 values = st.one_of(
     texts,
     st.integers(-3, 3),
@@ -66,7 +69,9 @@ SOME = st.lists(
     st.sampled_from(["free", "pro", "gold", "1", 1, True, "0", "03", 2.5, 2**53 + 1]), min_size=1, max_size=3
 )
 COMMON = {"required": st.just(True)} | {"max_missing": st.sampled_from([0, 0.5])}
-PATTERN = st.sampled_from(["[a-z]+", "[0-9]*", "1|true|.*Z", "(?i)TRUE"])
+PATTERN = st.sampled_from(
+    ["[a-z]+", "[0-9]*", "1|true|.*Z", "(?i)TRUE", "^[^é]+$", "(?=p)pro", r"\d+\.0|.*\+.*", "(a?)*|10+"]
+)
 rules = st.one_of(
     st.fixed_dictionaries(
         {"type": st.sampled_from(["number", "integer"])}, optional={**COMMON, **BOUNDS, "values": SOME}
@@ -171,6 +176,35 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
     said={"a": {"type": "time"}, "b": {"type": "time", "unit": "ns"}},
     held=[{"features": {"a": TS, "b": TS * 10**6 + 1}}],
     cut=0,
+)
+@example(
+    said={"__id__": {"matches": "10+"}},
+    held=[{"id": known, "features": {}} for known in ("1e+16", 1e16, "10", 1e300)],
+    cut=1,
+)
+@example(
+    said={"__id__": {"type": "integer", "min": 1, "max": 3, "values": [1, 2, 3, 2**53 + 1]}},
+    held=[{"id": known, "features": {}} for known in (1, 2.0, 0, 4, 2**53 + 1, 2**53, "1", True, 1.5, [1], None)],
+    cut=3,
+)
+@example(
+    said={
+        "plan": {"type": "integer", "required": True},
+        "code": {"type": "number", "max": 2},
+        "flag": {"type": "time"},
+    },
+    held=[{"features": {"plan": each, "code": each, "flag": each}} for each in (1, 1.5, "1", True, None, 3, *TIMES)],
+    cut=4,
+)
+@example(
+    said={"plan": {"type": "time", "max_missing": 0.5}},
+    held=[{"features": {"plan": each}} for each in (10**400, float("inf"), {}, 1e300, TS)] + [{"features": {}}],
+    cut=2,
+)
+@example(
+    said={"a": {"type": "number", "values": [1, 2]}, "b": {"type": "integer"}, "y": {"type": "number"}},
+    held=[{"features": {"a": a, "b": b}} for a, b in ((1, 2), (True, 0), (2**53 + 1, 1), ("x", 1), (2, None), (3, 9))],
+    cut=1,
 )
 def test_a_stream_is_told_what_contract_check_tells(
     said: dict[str, dict[str, Any]], held: list[dict[str, Any]], cut: int
@@ -278,7 +312,14 @@ def test_a_model_has_samples_of_its_own() -> None:
         ({"a": {"type": "integer", "values": list(range(10))}}, [2]),  # true may be meant by 1, and is read again
         ({"a": {"type": "integer", "values": [1, 2, True]}}, []),
         ({"__id__": {"type": "text", "required": True}}, [3]),
-        ({"__id__": {"matches": "[0-9]+"}}, [0, 1, 2, 3]),
+        ({"__id__": {"matches": "[0-9]+"}}, []),
+        ({"__id__": {"matches": "[02-9]+", "required": True}}, [1, 3]),  # what does not match, and what is not there
+        ({"__id__": {"matches": "(?=[0-9])[0-9]"}}, [0, 1, 2, 3]),  # what looks ahead has no table
+        ({"__id__": {"values": ["0", "1"]}}, [2]),
+        ({"__id__": {"type": "integer"}}, [0, 1, 2]),
+        ({"code": {"type": "integer", "min": 1, "required": True}}, [1, 2]),  # 0 and a text, and not what is missing
+        ({"code": {"type": "time"}}, []),
+        ({"plan": {"matches": "gold-[0-9]+"}}, [2]),
     ],
 )
 def test_only_what_columns_do_not_tell_is_read_again(said: dict[str, dict[str, Any]], again: list[int]) -> None:
@@ -286,7 +327,17 @@ def test_only_what_columns_do_not_tell_is_read_again(said: dict[str, dict[str, A
     series = [SeriesFields(KEY, REFERENCE.layout, fields)]
     found = TopicDecoder("t", series, fields, 600 * SECOND, contracts={KEY: ContractSpec(contract_of(said))})
     batch = messages(
-        [{"features": {"a": a}} | ({} if at == 3 else {"id": f"{at}"}) for at, a in enumerate([1, 0, True, 2])]
+        [
+            {"features": {"a": a, "code": code, "plan": plan}} | ({} if at == 3 else {"id": f"{at}"})
+            for at, (a, code, plan) in enumerate(
+                zip(
+                    [1, 0, True, 2],
+                    [1, 0, "2026-11-23T12:00:00Z", None],
+                    ["gold-1", "gold-22", "gold", "gold-3"],
+                    strict=True,
+                )
+            )
+        ]
     )
     [part] = found.readers[0].read(TopicRecords("t", [0] * 4, batch), NOON + 600 * SECOND, DecodeCounts()).rows
     asked: list[int] = []
@@ -299,3 +350,33 @@ def test_only_what_columns_do_not_tell_is_read_again(said: dict[str, dict[str, A
     RowContract(series[0], ContractSpec(contract_of(said))).check(replace(part, reread=reread), objects=False)
 
     assert asked == again
+
+
+@pytest.mark.usefixtures("compiled_parts")
+@settings(max_examples=50, deadline=None)
+@given(said=contracts, held=st.lists(st.tuples(st.booleans(), events), min_size=1, max_size=12))
+def test_models_of_one_topic_are_told_what_each_alone_is_told(
+    said: dict[str, dict[str, Any]], held: list[tuple[bool, dict[str, Any]]]
+) -> None:
+    """Their messages are read turn by turn, each into columns of its own."""
+    contract = contract_of(said)
+    spec = ContractSpec(contract, numbers=frozenset({"a", "b", "__prediction__"}))
+    keys = {False: SeriesKey("churn", "3"), True: SeriesKey("fraud", "3")}
+    series = [SeriesFields(key, REFERENCE.layout, FieldMap()) for key in keys.values()]
+    both = TopicDecoder("t", series, FieldMap(), 600 * SECOND, contracts=dict.fromkeys(keys.values(), spec))
+    batch = messages([each | {"model": keys[other].model} for other, each in held])
+    found = counted(both, batch)
+
+    for other, key in keys.items():
+        own = [each | {"model": "churn"} for which, each in held if which is other]
+        alone = counted(decoder(contract), messages(own))
+        assert found.get(key, Counter()) == alone.get(KEY, Counter())
+
+
+def counted(by: TopicDecoder, batch: list[bytes]) -> dict[SeriesKey, Counter[Rule]]:
+    """The rows that break each rule, by series that has any, whoever read them."""
+    found: dict[SeriesKey, Counter[Rule]] = {}
+    for part in by.decode(TopicRecords("t", [0] * len(batch), batch), NOON).batches:
+        if part.violations is not None and part.violations.counts:
+            found.setdefault(part.key, Counter()).update(part.violations.counts)
+    return found
