@@ -3,7 +3,7 @@
 from typing import Any
 
 from detectors.reference.live import Difference
-from monitor.facts import CalibrationLearning, CalibrationLearnt
+from monitor.facts import CalibrationLearning, CalibrationLearnt, ServiceLearnt
 from monitor.stream.events import DAY
 
 MOST_DIFFERENCES = 50
@@ -33,6 +33,19 @@ def learnt_item(learnt: CalibrationLearnt) -> dict[str, Any]:
         "reference": learnt.after,
         "differing": len(learnt.differs),
         "differs": [difference_item(each) for each in learnt.differs[:MOST_DIFFERENCES]],
+        "changes": list(learnt.changes),
+    }
+
+
+def service_item(learnt: ServiceLearnt) -> dict[str, Any]:
+    """What was learnt of how requests are served."""
+    return {
+        "calibration": learnt.calibration,
+        "windows": learnt.windows,
+        "days": round(learnt.span / DAY, DIGITS),
+        "of": list(learnt.service.profile.names),
+        "before": learnt.before,
+        "reference": learnt.after,
         "changes": list(learnt.changes),
     }
 

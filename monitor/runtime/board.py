@@ -54,6 +54,9 @@ from monitor.facts import (
     RequestsServed,
     RetrainDecided,
     SchemaChanged,
+    ServiceJudged,
+    ServiceLearning,
+    ServiceLearnt,
     SourceAnswered,
     SourceTroubled,
     SubgroupCharted,
@@ -64,7 +67,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
-from monitor.runtime.requests import RequestCounts
+from monitor.runtime.requests import RequestCounts, ServiceBoard
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.scoring import DRIFT, INSUFFICIENT
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
@@ -239,6 +242,7 @@ class Board:
     requests: Mapping[SeriesKey, RequestCounts] = field(
         default_factory=dict
     )  # of series that tell of them, since the start
+    services: Mapping[SeriesKey, ServiceBoard] = field(default_factory=dict)  # of series whose requests are judged
     contracts: Mapping[SeriesKey, ContractBoard] = field(default_factory=dict)  # of series that have one
     schemas: Mapping[SeriesKey, Mapping[str, SchemaChanged]] = field(
         default_factory=dict
@@ -403,6 +407,8 @@ class Board:
                 self.estimated = {**self.estimated, key: fact}
             case RequestsServed(key):
                 self.requests = {**self.requests, key: self.requests.get(key, RequestCounts()).plus(fact)}
+            case ServiceJudged(key) | ServiceLearning(key) | ServiceLearnt(key):
+                self.services = {**self.services, key: self.services.get(key, ServiceBoard()).hear(fact)}
             case ContractBroken(key):
                 self._break(fact)
             case SchemaChanged(key, name):

@@ -53,6 +53,9 @@ from monitor.facts import (
     RequestsServed,
     RetrainDecided,
     SchemaChanged,
+    ServiceJudged,
+    ServiceLearning,
+    ServiceLearnt,
     SourceTroubled,
     StateReset,
     SubgroupCharted,
@@ -86,6 +89,7 @@ UNSPOKEN = frozenset(
         LabelDelays,
         PerformanceEstimated,
         RequestsServed,
+        ServiceJudged,
     }
 )
 ABSENT = frozenset({"missing", "latency_missing"})  # reasons of what is not there: counted, and nothing to complain of
@@ -169,6 +173,8 @@ class Telemetry:
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
+            case ServiceLearning() | ServiceLearnt():
+                self._say_service(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
@@ -250,6 +256,23 @@ class Telemetry:
             reference=fact.after,
             differs=[each.words for each in fact.differs[:MOST_NAMED]],
             differing=len(fact.differs),
+            changes=list(fact.changes[:MOST_NAMED]),
+        )
+
+    def _say_service(self, fact: ServiceLearning | ServiceLearnt) -> None:
+        about = {"model": fact.key.model, "version": fact.key.version}
+        if isinstance(fact, ServiceLearning):
+            self._log.debug("service.learning", **about, progress=fact.progress.words, why=fact.progress.why)
+            return
+        self._log.warning(
+            "service.learnt",
+            **about,
+            of=list(fact.service.profile.names),
+            calibration=fact.calibration,
+            windows=fact.windows,
+            days=round(fact.span / DAY, 2),
+            before=fact.before,
+            reference=fact.after,
             changes=list(fact.changes[:MOST_NAMED]),
         )
 
