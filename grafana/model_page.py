@@ -335,7 +335,10 @@ def _requests() -> list[Any]:
             "Whether that is told",
             "The rules latency and errors. Firing: an incident of the service is open. A lane is missing where nothing says so, or there is no budget.",
             ALERT_STATES,
-            Query(f'max by (rule) (driftd_alert_state{{model="$model", version="$version", rule=~"latency|errors"}})', "{{rule}}"),
+            Query(
+                'max by (rule) (driftd_alert_state{model="$model", version="$version", rule=~"latency|errors"})',
+                "{{rule}}",
+            ),
             width=24,
             height=6,
         ),

@@ -395,6 +395,12 @@ class Board:
         self.series[fact.key] = replace(series, baseline=fact.reference)
         self._expect_warnings(fact.key)
 
+    def _serve(self, fact: RequestsServed | ServiceJudged | ServiceLearning | ServiceLearnt) -> None:
+        if isinstance(fact, RequestsServed):
+            self.requests = {**self.requests, fact.key: self.requests.get(fact.key, RequestCounts()).plus(fact)}
+        else:
+            self.services = {**self.services, fact.key: self.services.get(fact.key, ServiceBoard()).hear(fact)}
+
     def _note(self, fact: Fact) -> None:
         match fact:
             case FewRows(key, few=few):
@@ -405,10 +411,8 @@ class Board:
                 self._perform(fact)
             case PerformanceEstimated(key):
                 self.estimated = {**self.estimated, key: fact}
-            case RequestsServed(key):
-                self.requests = {**self.requests, key: self.requests.get(key, RequestCounts()).plus(fact)}
-            case ServiceJudged(key) | ServiceLearning(key) | ServiceLearnt(key):
-                self.services = {**self.services, key: self.services.get(key, ServiceBoard()).hear(fact)}
+            case RequestsServed() | ServiceJudged() | ServiceLearning() | ServiceLearnt():
+                self._serve(fact)
             case ContractBroken(key):
                 self._break(fact)
             case SchemaChanged(key, name):

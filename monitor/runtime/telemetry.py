@@ -165,7 +165,6 @@ class Telemetry:
                 self._say(fact)
 
     def _say(self, fact: Fact) -> None:
-        log = self._log
         match fact:
             case AlertChanged() | AlertEscalated():
                 self._say_alert(fact)
@@ -179,10 +178,8 @@ class Telemetry:
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
                 self._say_decision(fact)
-            case CheckpointSaved(_, seconds, size):
-                log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
-            case CheckpointFailed(error):
-                self._complain(logging.ERROR, "checkpoint.failed", error=error)
+            case CheckpointSaved() | CheckpointFailed():
+                self._say_checkpoint(fact)
             case EventsRejected(topic, reason, count):
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
             case FieldsRejected(topic, reason, count) if reason not in ABSENT:
@@ -258,6 +255,12 @@ class Telemetry:
             differing=len(fact.differs),
             changes=list(fact.changes[:MOST_NAMED]),
         )
+
+    def _say_checkpoint(self, fact: CheckpointSaved | CheckpointFailed) -> None:
+        if isinstance(fact, CheckpointFailed):
+            self._complain(logging.ERROR, "checkpoint.failed", error=fact.error)
+        else:
+            self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.bytes)
 
     def _say_service(self, fact: ServiceLearning | ServiceLearnt) -> None:
         about = {"model": fact.key.model, "version": fact.key.version}
