@@ -3,7 +3,7 @@
 from typing import Any
 
 from detectors.reference.live import Difference
-from monitor.facts import CalibrationLearning, CalibrationLearnt, ServiceLearnt
+from monitor.facts import CalibrationLearning, CalibrationLearnt, ServiceJudged, ServiceLearnt
 from monitor.stream.events import DAY
 
 MOST_DIFFERENCES = 50
@@ -61,3 +61,22 @@ def difference_item(difference: Difference) -> dict[str, Any]:
         "unseen": round(difference.unseen, DIGITS),
         "words": difference.words,
     }
+
+
+def judged_item(judged: ServiceJudged) -> dict[str, Any]:
+    """One subgroup of the charts, but its times."""
+    return {
+        "requests": judged.requests,
+        "latency_seconds": {
+            f"p{100 * each.share:g}": {"now": _figures(each.now), "usual": _figures(each.usual)}
+            for each in judged.latencies
+        },
+        "errors": None
+        if judged.usual_error_rate is None
+        else {"ratio": _figures(judged.error_rate), "usual": _figures(judged.usual_error_rate)},
+        "firing": list(judged.told),
+    }
+
+
+def _figures(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from detectors.sketches.served import within
-from monitor.explain.learning import learning_item, service_item
+from monitor.explain.learning import judged_item, learning_item, service_item
 from monitor.facts import RequestsServed, ServiceJudged, ServiceLearning, ServiceLearnt, WindowRequests
 from monitor.runtime.exposition import label, labelled, lines
 from monitor.stream.events import SeriesKey
@@ -138,26 +138,7 @@ def against_usual(service: ServiceBoard | None) -> dict[str, Any] | None:
     return {
         "learning": None if learning is None else learning_item(learning.progress),
         "learnt": None if learnt is None else {"at": rfc3339(learnt.at), **service_item(learnt)},
-        "last": None if judged is None else judged_item(judged),
+        "last": None
+        if judged is None
+        else {"start": rfc3339(judged.start), "end": rfc3339(judged.end), **judged_item(judged)},
     }
-
-
-def judged_item(judged: ServiceJudged) -> dict[str, Any]:
-    """One subgroup of the charts."""
-    return {
-        "start": rfc3339(judged.start),
-        "end": rfc3339(judged.end),
-        "requests": judged.requests,
-        "latency_seconds": {
-            f"p{100 * each.share:g}": {"now": _figures(each.now), "usual": _figures(each.usual)}
-            for each in judged.latencies
-        },
-        "errors": None
-        if judged.usual_error_rate is None
-        else {"ratio": _figures(judged.error_rate), "usual": _figures(judged.usual_error_rate)},
-        "firing": list(judged.told),
-    }
-
-
-def _figures(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
