@@ -260,7 +260,7 @@ class Telemetry:
         if isinstance(fact, CheckpointFailed):
             self._complain(logging.ERROR, "checkpoint.failed", error=fact.error)
         else:
-            self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.bytes)
+            self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.size)
 
     def _say_service(self, fact: ServiceLearning | ServiceLearnt) -> None:
         about = {"model": fact.key.model, "version": fact.key.version}
