@@ -281,9 +281,9 @@ class Levels:
         seen, due = watch.counts[which].sum(axis=1), watch.expected[which].sum(axis=1)
         usable, rows = seen.sum(axis=1), watch.rows[which].sum(axis=1)
         none = due <= 0
-        ratio = np.where(none, 0.0, watch.ratio[which])
-        ratio[usable == 0] = 1.0
         added = np.where(none, seen, 0.0) / np.maximum(usable, 1.0)[:, None]
+        ratio = np.where(none, 0.0, watch.ratio[which] * (1 - added.sum(axis=1))[:, None])
+        ratio[usable == 0] = 1.0
         rates = watch.events[which].sum(axis=1) / np.maximum(rows, 1.0)[:, None]
         order = np.argsort(np.concatenate([self.places, places]), kind="stable")
         sums, times = np.zeros((places.size, 2)), np.tile(np.array([until, since]), (places.size, 1)).T

@@ -90,7 +90,8 @@ class Watch:
         due = cells.sum(axis=1)[:, None] * shares
         sums = np.maximum((shares * self.ratio).sum(axis=1), TINY)
         self.expected[:, slot] += due
-        self.levelled[:, slot] += due / sums[:, None]
+        known = np.where(shares > 0, cells, 0).sum(axis=1)  # what the reference has none of has no factor
+        self.levelled[:, slot] += (known / sums)[:, None] * shares
         self.events[:, slot] += seen.events[self.places]
         self.rows[:, slot] += seen.rows
 
