@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from detectors import Reference, Sketch
 from detectors.charts import BudgetSpec
-from detectors.reference.service import ServedColumns
+from detectors.reference.service import ERROR, LATENCY, ServedColumns
 from detectors.sketches.served import ServedCounts, bins_of
 from monitor.facts import AlertChanged
 from monitor.series.service import SHARE, ServiceBudget, plan_of
+from monitor.series.service_learning import ServiceLearner, ServiceLesson
 from monitor.stream.events import DAY, MINUTE, SECOND, SeriesKey
 from monitor.stream.windows import SealedPane
 
@@ -64,15 +65,35 @@ def requests(rng: np.random.Generator, times: NDArray[np.int64], change: Change)
 class Model:
     """One model: its reference, and the operator that judges its live traffic."""
 
-    def __init__(self, seed: int, rows: int, budget: float) -> None:
+    def __init__(self, seed: int, rows: int, budget: float, *, live: bool = False) -> None:
         self.rng, self.rows = np.random.default_rng(seed), rows
+        self.plan = plan_of(BudgetSpec(pane_ns=PANE), budget * SHARE)
+        self.learner: ServiceLearner | None = None
+        if live:
+            self.reference = Reference.fit({"feature": self.rng.normal(size=1000)})
+            self.learner = self.fresh()
+            self.play(self.learner, BEGIN - LEARNT * DAY, LEARNT, Change("none"))
+            return
         times = self.times(BEGIN - LEARNT * DAY, LEARNT)
         took, failed = requests(self.rng, times, Change("none")).T
         table = {"feature": self.rng.normal(size=times.size), "took": took, "failed": failed}
         self.reference = Reference.fit(
             table, timestamps=times, window_ns=PANE, served=ServedColumns("took", 1.0, "failed")
         )
-        self.plan = plan_of(BudgetSpec(pane_ns=PANE), budget * SHARE)
+
+    def fresh(self) -> ServiceLearner:
+        """One that has learnt nothing."""
+        lesson = ServiceLesson((LATENCY, ERROR), LEARNT * DAY - PANE, PANE, self.plan)
+        return ServiceLearner(SeriesKey("model", "*"), self.reference, lesson)
+
+    def operator(self) -> ServiceBudget | ServiceLearner:
+        """The one that judges, as it was when it had learnt."""
+        if self.learner is not None:
+            operator = self.fresh()
+            operator.restore(self.learner.snapshot(), alike=True)
+            return operator
+        assert self.reference.service is not None
+        return ServiceBudget(SeriesKey("model", "*"), self.reference.hash, self.reference.service, self.plan)
 
     def times(self, begin: int, days: int) -> NDArray[np.int64]:
         """Evenly spread."""
@@ -80,8 +101,12 @@ class Model:
 
     def pages(self, days: int, change: Change, begin: int = BEGIN, *, first: bool = False) -> list[int]:
         """The panes, counted from the beginning, at whose ends people were told."""
-        assert self.reference.service is not None
-        operator = ServiceBudget(SeriesKey("model", "*"), self.reference.hash, self.reference.service, self.plan)
+        return self.play(self.operator(), begin, days, change, first=first)
+
+    def play(
+        self, operator: ServiceBudget | ServiceLearner, begin: int, days: int, change: Change, *, first: bool = False
+    ) -> list[int]:
+        """The same of an operator, which takes the panes."""
         times = self.times(begin, days)
         took, failed = requests(self.rng, times, change).T
         served = np.stack([bins_of(took), failed.astype(np.int16)], axis=1)
@@ -105,10 +130,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=150, help="of a window of a quarter of an hour")
     parser.add_argument("--budget", type=float, default=1.0, help="false alarms a month of the whole model")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--live", action="store_true", help="the same weeks of live traffic teach it, in place of a reference"
+    )
     asked = parser.parse_args()
     told, delays = 0, {change.name: list[int]() for change in CHANGES}
     for number in range(asked.months):
-        model = Model(asked.seed + number, asked.rows, asked.budget)
+        model = Model(asked.seed + number, asked.rows, asked.budget, live=asked.live)
         told += len(model.pages(MONTH, Change("none")))
         for change in CHANGES:
             begin = BEGIN + int(model.rng.integers(DAY // PANE)) * PANE

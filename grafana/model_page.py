@@ -42,6 +42,7 @@ def model_page() -> Dashboard:
         ("Which features, since when", _features()),
         ("Detectors", _detectors()),
         ("Data quality", _quality()),
+        ("Requests: latency and errors", _requests()),
         ("By labels: what the model was worth", performance.of_model(MODEL)),
         ("Alerts, webhooks, retraining", _consequences()),
     ):
@@ -307,6 +308,45 @@ def _quality() -> list[Any]:
             Column(f"group by (reference, rows) (driftd_reference_info{MODEL})", "in use"),
             hide=("Value",),
             width=24,
+        ),
+    ]
+
+
+def _requests() -> list[Any]:
+    return [
+        timeseries(
+            "What requests take, and what is usual",
+            "p50, p95 and p99 of the last subgroup of the charts, seconds; dashed: what is usual at these hours, or at the level that was "
+            "accepted or has settled. Empty: no topic has fields.latency, or what is usual is still being learnt.",
+            Seconds,
+            Query(f"max by (quantile) (driftd_request_latency_quantile_seconds{MODEL})", "q{{quantile}}"),
+            Query(f"max by (quantile) (driftd_request_latency_usual_seconds{MODEL})", "q{{quantile}} usual"),
+            dashed=".* usual$",
+        ),
+        timeseries(
+            "Requests that fail, and how many are usual",
+            "Share of the requests of the last window that failed; dashed: what is usual, or the level that was accepted or has settled.",
+            PercentUnit,
+            Query(f"max(driftd_request_error_ratio{MODEL})", "failed"),
+            Query(f"max(driftd_request_error_usual_ratio{MODEL})", "failed usual"),
+            dashed=".* usual$",
+        ),
+        timeline(
+            "Whether that is told",
+            "The rules latency and errors. Firing: an incident of the service is open. A lane is missing where nothing says so, or there is no budget.",
+            ALERT_STATES,
+            Query(
+                'max by (rule) (driftd_alert_state{model="$model", version="$version", rule=~"latency|errors"})',
+                "{{rule}}",
+            ),
+            width=24,
+            height=6,
+        ),
+        tiles(
+            "What is usual is learnt",
+            "How much of the live traffic that is needed was taken, where the reference does not say how requests are served. Empty: it does, or all is learnt.",
+            PercentUnit,
+            Query(f"max(driftd_service_learning_ratio{MODEL})"),
         ),
     ]
 

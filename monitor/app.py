@@ -15,6 +15,7 @@ from confluent_kafka import KafkaException
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from detectors import sketches
+from detectors.reference.service import ERROR, LATENCY
 from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
@@ -444,11 +445,12 @@ def patience(configuration: Configuration) -> dict[SeriesKey, Nanos]:
 
 
 def requests_begun(configuration: Configuration) -> dict[SeriesKey, RequestCounts]:
-    """The counters of requests of every series, where some topic says how these were served."""
-    fields = [topic.fields for topic in configuration.settings.topics]
-    latency, error = (any(getattr(each, name) is not None for each in fields) for name in ("latency", "error"))
-    begun = RequestCounts.begun(latency=latency, error=error)
-    return {spec.key: begun for spec in configuration.specs} if latency or error else {}
+    """The counters of requests of every series of which some topic says how these were served."""
+    return {
+        spec.key: RequestCounts.begun(latency=LATENCY in spec.judging.served, error=ERROR in spec.judging.served)
+        for spec in configuration.specs
+        if spec.judging.served
+    }
 
 
 def build_board(configuration: Configuration) -> Board:

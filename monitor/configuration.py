@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from detectors.calibration.clocks import named
 from detectors.calibration.holidays import HolidaysError, is_country, read_holidays
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
 from detectors.contract import ContractError, contract_from
+from detectors.reference.live_service import blank_service
+from detectors.reference.service import ERROR, LATENCY
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.series.contract import ContractSpec
@@ -30,11 +32,13 @@ from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
 from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
+    ConstantSettings,
     FeatureSettings,
     LabelsSettings,
     ModelSettings,
     PerformanceSettings,
     RuleSettings,
+    TopicSettings,
 )
 from monitor.sources.formats.fields import PREDICTION
 from monitor.stream.events import DAY, SeriesKey
@@ -203,12 +207,14 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
     rules = tuple(alert_rule(rule) for rule in settings.alerting.rules if matches_model(rule, model))
     performance = performance_spec(settings, model, whole)
     share = PERFORMANCE_SHARE if performance is not None and performance.decision is not None else 0.0
-    served = SERVICE_SHARE if rules_of(reference.service) and says_served(settings) else 0.0
+    says = says_served(settings, model)
+    served = SERVICE_SHARE if judges_served(reference, model, says) else 0.0
     plan = chart_plan(settings, model, base, 1 - share - served)
     refuse_impossible(f"models.{model.name}", reference, plan)
     service_plan = None if plan is None or not served else plan_of(plan, (budget_of(settings, model) or 0.0) * served)
-    if reference.service is not None:
-        refuse_impossible(f"models.{model.name}", reference.service.profile, service_plan)
+    if served:
+        service = blank_service(says) if reference.service is None else reference.service
+        refuse_impossible(f"models.{model.name}", service.profile, service_plan)
     return SeriesSpec(
         key=SeriesKey(model.name, model.series_version),
         windows=WindowSpec(model.window, model.slide or model.window, model.lateness),
@@ -222,6 +228,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             learn_for=model.learn_for,
             estimate=estimate_of(settings, model, reference),
             service_plan=service_plan,
+            served=says,
             model_budget=settings.alerting.false_alarms_per_month,
             contract=contract_spec(settings, model, base, reference),
         ),
@@ -373,9 +380,32 @@ def refuse_other_hours(model: ModelSettings, reference: Reference) -> None:
         )
 
 
-def says_served(settings: Settings) -> bool:
-    """Whether any topic says how requests were served."""
-    return any(topic.fields.latency or topic.fields.error for topic in settings.topics)
+def says_served(settings: Settings, model: ModelSettings) -> tuple[str, ...]:
+    """What events of a model can say of how its requests were served, as far as its topics are known."""
+    fields = [
+        topic.fields for topic in settings.topics if topic.kind == "predictions" and may_bring(settings, topic, model)
+    ]
+    read = {LATENCY: any(each.latency for each in fields), ERROR: any(each.error for each in fields)}
+    return tuple(name for name, said in read.items() if said)
+
+
+def may_bring(settings: Settings, topic: TopicSettings, model: ModelSettings) -> bool:
+    """Whether a topic can hold events of a model: not where all of them are of another, or of another version."""
+    of, version = topic.fields.model, topic.fields.version
+    if isinstance(of, ConstantSettings) and of.const != model.name:
+        return False
+    if not isinstance(version, ConstantSettings):
+        return True
+    others = {other.version for other in settings.models if other.name == model.name} - {None}
+    return version.const == model.version if model.version is not None else version.const not in others
+
+
+def judges_served(reference: Reference, model: ModelSettings, says: Collection[str]) -> bool:
+    """Whether events say what a reference knows of how requests are served, or what is learnt where it knows nothing."""
+    service = reference.service
+    if service is None or not rules_of(service):
+        return bool(says) and model.learn_for > 0
+    return not {*says}.isdisjoint(service.profile.names)
 
 
 def holidays_of(model: ModelSettings, base: Path) -> tuple[int, ...] | None:

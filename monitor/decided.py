@@ -237,6 +237,4 @@ def features_of(spec: SeriesSpec) -> tuple[str, ...]:
     """What can be decided of in a series: its features, its rows, which of them repeat an id, how requests are served, and the metrics that are watched."""
     decision = None if spec.performance is None else spec.performance.decision
     metrics = dict.fromkeys(metric_feature(each.metric) for each in (decision.judges if decision else ()))
-    service = spec.reference.service
-    served = () if service is None or not spec.judging.service_rules else service.profile.names
-    return *spec.reference.names, volume.FEATURE, duplicates.FEATURE, *served, *metrics
+    return *spec.reference.names, volume.FEATURE, duplicates.FEATURE, *spec.judging.service_names, *metrics

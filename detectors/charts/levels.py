@@ -5,8 +5,8 @@
    of the whole change, is a number a stretch; its slope over the stretches, by least squares, is held against Student's t with
    the stretches' own variation, so that days that differ by nature are no trend. One that is proven and would, at this pace, be
    further off than the effect floor within a month is moving. So what settles pages no more than once a month for one trend.
-2. What is expected from then on is q p' / q' in each cell: q the reference's share of the hour, p' and q' the shares seen and
-   expected over the level; so the hours of the reference stay. Rates are those seen. Scores, and what the level's own sampling
+2. What is expected from then on is q r in each cell, over its sum: q the reference's share of the hour, and r the one factor of
+   each cell that makes what was seen over the level likeliest (`Watch.ratio`); so the hours of the reference stay. Rates are those seen. Scores, and what the level's own sampling
    error is tolerated to be, follow from its rows.
 3. A feature that leaves its level for the reference is back: where what has come since it warned lies nearer to the reference
    than to the level, and no further from it than a quarter of the way but for chance, nothing fires, and the level is dropped. Of rates, which have no chart that looks for fewer, a
@@ -16,7 +16,9 @@
 5. A level that people accept is one at once, of what was seen since the feature warned. For as long as a level would have had to
    last it is learnt on, stretch by stretch.
 
-G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
+6. A level of a few hours says little of the others: what it is expected to be there rests on as many rows as its cells that count there had.
+
+L. Kish, Survey Sampling (1965). G. Lorden, Procedures for reacting to a change in distribution, Ann. Math. Statist. 42 (1971).
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,6 +111,7 @@ class Levels:
         self.added: Floats = np.empty((0, width))  # where the reference has none
         self.rates: Floats = np.empty((0, 2))
         self.rows: Floats = np.empty((0, 2))  # usable ones, and all
+        self.seen: Floats = np.empty((0, width))  # of the usable ones, in each cell
         self.until: Ints = np.empty(0, dtype=np.int64)
         self.since: Ints = np.empty(0, dtype=np.int64)
         self.by_people: Bools = np.empty(0, dtype=np.bool_)
@@ -124,10 +127,19 @@ class Levels:
             return shares, resting
         shares, resting, at = shares.copy(), resting.copy(), self.places
         shares[at] = self._levelled(shares[at])
-        behind, own = self._plain[1][at], np.maximum(self.rows[:, 0], 1.0)
+        behind, own = self._plain[1][at], self._own_rows(shares[at])
         resting[at] = np.where(resting[at] == self._design.rows[at], behind, resting[at])  # without hours of their own
         resting[at] = 1 / (np.maximum(1 / resting[at] - 1 / behind, 0.0) + 1 / own)
         return shares, resting
+
+    def _own_rows(self, shares: Floats) -> Floats:
+        """Return the rows of the levels that these shares rest on, float64[k]: of a level of one hour few say anything of another hour.
+
+        A cell that was seen n times is known to 1 / √n of itself, so a sum of scores to Σ p² / n of its variance, which is one over
+        the rows where p are the shares in which the level itself came (Kish 1965, of weights).
+        """
+        of_cells = np.square(shares) / np.maximum(self.seen, 0.5)  # as it counts in `ratio` where none was seen
+        return np.maximum(1 / np.maximum(of_cells.sum(axis=1), TINY), 1.0)
 
     def _levelled(self, shares: Floats) -> Floats:
         there = shares * self.ratio + self.added
@@ -269,9 +281,9 @@ class Levels:
         seen, due = watch.counts[which].sum(axis=1), watch.expected[which].sum(axis=1)
         usable, rows = seen.sum(axis=1), watch.rows[which].sum(axis=1)
         none = due <= 0
-        ratio = np.where(none, 0.0, (seen + 0.5) / (due + 0.5))  # Jeffreys: no cell is impossible because it was empty
-        ratio[usable == 0] = 1.0
         added = np.where(none, seen, 0.0) / np.maximum(usable, 1.0)[:, None]
+        ratio = np.where(none, 0.0, watch.ratio[which] * (1 - added.sum(axis=1))[:, None])
+        ratio[usable == 0] = 1.0
         rates = watch.events[which].sum(axis=1) / np.maximum(rows, 1.0)[:, None]
         order = np.argsort(np.concatenate([self.places, places]), kind="stable")
         sums, times = np.zeros((places.size, 2)), np.tile(np.array([until, since]), (places.size, 1)).T
@@ -281,6 +293,7 @@ class Levels:
             added,
             rates,
             np.stack([usable, rows], axis=1),
+            seen,
             *times,
             np.full(places.size, by_people),
             np.zeros(places.size, dtype=np.bool_),
@@ -420,7 +433,7 @@ class Levels:
     # --- state --------------------------------------------------------------------------------------------------
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        names = ("places", "ratio", "added", "rates", "rows", "until", "since", "by_people", "creeps", "back")
+        names = ("places", "ratio", "added", "rates", "rows", "seen", "until", "since", "by_people", "creeps", "back")
         return {name: getattr(self, name) for name in names}
 
     def packed(self) -> dict[str, Any]:
@@ -437,8 +450,11 @@ class Levels:
         self.watch.restore(saved["watch"])
         self._ended, self._resumed = saved.get("times", (NEVER, NEVER))
         for name, array in self._arrays().items():
-            read = np.frombuffer(saved[name], dtype=array.dtype).reshape(-1, *array.shape[1:]).copy()
-            setattr(self, name, read)
+            if name in saved:
+                read = np.frombuffer(saved[name], dtype=array.dtype).reshape(-1, *array.shape[1:]).copy()
+                setattr(self, name, read)
+        if "seen" not in saved:  # earlier versions did not keep it: as if all hours had been seen
+            self.seen = self.rows[:, :1] * self._levelled(self._design.unfolded[self.places])
         self._let_go()  # earlier versions held on
         self._hold()
 

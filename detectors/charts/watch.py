@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.components import TINY
 from detectors.features import Bools, Floats, Ints
 
 BLOCKS = 8  # seven whole ones and the one that goes on
@@ -27,7 +28,7 @@ class WatchedSubgroup:
 
 
 LIFE = ("places", "fired", "subgroups", "checked", "steady", "held", "moving", "told_at")
-COUNTS = ("counts", "expected", "events", "rows")
+COUNTS = ("counts", "expected", "levelled", "events", "rows")
 SIZES = ("seen", "sizes", "learnt", "level_z", "level_effect", "level_rows", "sums", "run", "run_effect")
 TURNS = ("opposed",)
 KEPT = LIFE + COUNTS + SIZES + TURNS
@@ -38,7 +39,8 @@ class Watch:
 
     `fired` int64[k] is the end of the subgroup in which it began to fire, `subgroups` int64[k] how many it has fired for.
     `counts`, `expected` float64[k, blocks, w], `events` float64[k, blocks, 2] and `rows` float64[k, blocks] are of the last
-    stretches, `stretch_ns` each; expected is by the reference. `held` bool[k]: watched though it neither warns nor fires.
+    stretches, `stretch_ns` each; expected is by the reference, `levelled` the same as a level takes it (`ratio`).
+    `held` bool[k]: watched though it neither warns nor fires.
     """
 
     def __init__(self, stretch_ns: int, width: int, charts: int) -> None:
@@ -53,6 +55,7 @@ class Watch:
         self.moving: Bools = np.empty(0, dtype=np.bool_)
         self.counts: Floats = np.empty((0, BLOCKS, width))
         self.expected: Floats = np.empty((0, BLOCKS, width))
+        self.levelled: Floats = np.empty((0, BLOCKS, width))
         self.events: Floats = np.empty((0, BLOCKS, 2))
         self.rows: Floats = np.empty((0, BLOCKS))
         self.told_at: Ints = np.empty(0, dtype=np.int64)  # when it began to fire, or had last grown
@@ -83,16 +86,31 @@ class Watch:
         self.subgroups = np.where(fires, self.subgroups + 1, 0)
         slot, cells = self.block % BLOCKS, seen.cells[self.places]
         self.counts[:, slot] += cells
-        self.expected[:, slot] += cells.sum(axis=1)[:, None] * seen.shares[self.places]
+        shares = seen.shares[self.places]
+        due = cells.sum(axis=1)[:, None] * shares
+        sums = np.maximum((shares * self.ratio).sum(axis=1), TINY)
+        self.expected[:, slot] += due
+        known = np.where(shares > 0, cells, 0).sum(axis=1)  # what the reference has none of has no factor
+        self.levelled[:, slot] += (known / sums)[:, None] * shares
         self.events[:, slot] += seen.events[self.places]
         self.rows[:, slot] += seen.rows
+
+    @property
+    def ratio(self) -> Floats:
+        """What is seen of each cell over what is due, float64[k, w]: r, where the shares of each hour h are q_h r / Σ q_h r.
+
+        So each hour's part of what is due is over that sum: r = seen / Σ_h n_h q_h / Σ q_h r is its likelihood's maximum, taken up subgroup
+        by subgroup. Without these sums a shift at hours that differ would be one share too large at some of them, too small at others.
+        Jeffreys: no cell is impossible because it was empty.
+        """
+        return np.asarray((self.counts.sum(axis=1) + 0.5) / (self.levelled.sum(axis=1) + 0.5))
 
     def _turn(self, block: int) -> None:
         """Begin another stretch: what lies too far back is forgotten."""
         if block == self.block:
             return
         fresh = [number % BLOCKS for number in range(max(self.block + 1, block - BLOCKS + 1), block + 1)]
-        for array in (self.counts, self.expected, self.events, self.rows):
+        for array in (getattr(self, name) for name in COUNTS):
             array[:, fresh] = 0.0
         self.block = block
 
@@ -139,6 +157,9 @@ class Watch:
         """Read what `packed` gave. Raises ValueError where it is of another make."""
         self.block = saved["block"]
         for name, array in self._arrays().items():
+            if name not in saved and name == "levelled":  # likewise: as where there is no level
+                self.levelled = self.expected.copy()
+                continue
             if name not in saved and name in TURNS:  # of an earlier version: nothing has turned yet
                 setattr(self, name, np.full((self.places.size, *array.shape[1:]), NEVER))
                 continue

@@ -423,6 +423,13 @@ class ReferenceService:
             counts[fine], counts[lost[ERROR]] = rows - served.failed, served.failed
         return Sketch(layout, rows, counts)
 
+    def heard(self, live: Sketch) -> ServedCounts:
+        """Return what was counted in a sketch of the profile, where each bin of latencies has a cell of its own."""
+        names, lost = self.profile.names, dict(zip(live.layout.names, live.layout.lost.tolist(), strict=True))
+        latencies = live.counts[self._cells] if LATENCY in names else None
+        failed = int(live.counts[lost[ERROR]]) if ERROR in names else 0
+        return ServedCounts(latencies, live.rows if ERROR in names else 0, failed)
+
     @cached_property
     def _merged(self) -> Ints:
         """The cell of the calibration of each bin of latencies."""

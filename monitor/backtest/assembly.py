@@ -115,6 +115,7 @@ def model_of(findings: SeriesFindings, budget: float | None, open_share: float) 
         labels=dict(sorted(findings.judgements.labels.items())),
         estimates=findings.judgements.estimated(),
         contract=findings.contract.found(spec.contract),
+        served=findings.served,
     )
 
 

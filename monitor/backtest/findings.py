@@ -20,6 +20,7 @@ from monitor.backtest.labelled import Judgements, LabelsRead
 from monitor.backtest.pictures import Pictures
 from monitor.backtest.replay import Turn
 from monitor.backtest.result import AlertEpisode, EventCounts, Injected, Retrain, TopicEvents
+from monitor.backtest.served import ServiceOutcome
 from monitor.backtest.sweep import Sweep, explained, windows_between
 from monitor.backtest.thinning import PeakPoint, RowsPoint, Thinned
 from monitor.explain.stream import late_cause
@@ -39,6 +40,9 @@ from monitor.facts import (
     PerformanceJudged,
     RetrainDecided,
     SchemaChanged,
+    ServiceJudged,
+    ServiceLearning,
+    ServiceLearnt,
     SubgroupCharted,
     WindowClosed,
     WindowScored,
@@ -124,6 +128,7 @@ class SeriesFindings:
     at: Nanos = 0  # the end of the newest window or subgroup judged
     learning: CalibrationLearning | None = None  # how far a cold reference has come
     learnt: CalibrationLearnt | None = None
+    served: ServiceOutcome | None = None  # None: nothing judges requests
     begun_at: Nanos | None = None  # the start of the first
     opened_at: Nanos = 0  # the start of the newest window
     judgements: Judgements = field(default_factory=Judgements)
@@ -168,6 +173,10 @@ class SeriesFindings:
             self.learning, self.learnt = None, fact
         else:
             self.learning = fact
+
+    def serve(self, fact: ServiceJudged | ServiceLearning | ServiceLearnt) -> None:
+        """Requests were judged, or what is usual of them was learnt."""
+        self.served = (self.served or ServiceOutcome()).hear(fact)
 
     def chart(self, fact: SubgroupCharted, per_month: float, *, told: bool) -> None:
         """The charts took one more point; `told`: an incident of the budget is open."""
@@ -323,8 +332,8 @@ class Findings:
             case SubgroupCharted() if self.budget is not None:
                 told = any(key == fact.key and rule == BUDGET_RULE for key, rule, _ in self._open)
                 self.series[fact.key].chart(fact, self.budget, told=told)
-            case CalibrationLearning() | CalibrationLearnt():
-                self.series[fact.key].learn(fact)
+            case CalibrationLearning() | CalibrationLearnt() | ServiceJudged() | ServiceLearning() | ServiceLearnt():
+                self._learn(fact)
             case AlertSeen() | AlertChanged():
                 self._follow(fact)
             case RetrainDecided():
@@ -334,6 +343,15 @@ class Findings:
                 )
             case _:
                 pass
+
+    def _learn(
+        self, fact: CalibrationLearning | CalibrationLearnt | ServiceJudged | ServiceLearning | ServiceLearnt
+    ) -> None:
+        series = self.series[fact.key]
+        if isinstance(fact, CalibrationLearning | CalibrationLearnt):
+            series.learn(fact)
+        else:
+            series.serve(fact)
 
     def _follow(self, fact: AlertSeen | AlertChanged) -> None:
         series, place = self.series[fact.key], (fact.key, fact.rule, fact.kind)

@@ -6,7 +6,7 @@ from typing import Any
 from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import BUDGET_RULE, INCIDENT_RULES, SELF_CHECK_RULE
-from monitor.backtest import contract, worth
+from monitor.backtest import contract, served, worth
 from monitor.backtest.result import (
     AlertEpisode,
     BacktestResult,
@@ -182,6 +182,7 @@ def _model(model: Model) -> dict[str, Any]:
         "labels": None if model.performance is None else dict(model.labels),
         "estimated": worth.estimates(model),
         "contract": contract.item(model),
+        "service": served.item(model.served),
     }
 
 
@@ -239,6 +240,7 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
         yield f"  and {len(alerts) - SHOWN_ALERTS} more"
     yield from worth.lines(model)
     yield from contract.lines(model)
+    yield from (f"  {line}" for line in served.lines(model.served))
     if len(model.sweep) > 1:
         pages = ", ".join(f"{amount(row.per_month)}: {row.pages}" for row in model.sweep)
         yield f"  pages by false_alarms_per_month: {pages}"

@@ -9,6 +9,7 @@ from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.ids import incident_id
 from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
+from monitor.backtest.served import ServiceOutcome
 from monitor.facts import CalibrationLearning, CalibrationLearnt, PerformanceEstimated, PerformanceJudged, WindowSpan
 from monitor.facts.alerts import NOTHING
 from monitor.stream.events import Nanos, SeriesKey
@@ -259,6 +260,7 @@ class Model:
     labels: Mapping[str, int] = field(default_factory=dict)  # what became of them
     estimates: Estimates | None = None  # None: its reference has no labels
     contract: ContractOutcome | None = None  # None: it has none
+    served: ServiceOutcome | None = None  # None: nothing judges its requests
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,8 @@ def section(spec: SeriesSpec, raised: Sequence[RuleAlarms]) -> Iterator[str]:
         yield f"  {learnt(spec.reference, spec.windows.length)}"
     if spec.judging.learns:
         yield f"  learning: {learning(spec)}"
+    if spec.judging.learns_service:
+        yield f"  requests: {learning_requests(spec)}"
     for alarms in raised:
         yield f"  {alarms.rule.name}: {words(alarms)}"
     if raised:
@@ -160,10 +162,23 @@ def budget(spec: SeriesSpec) -> str:
     )
 
 
+def learning_requests(spec: SeriesSpec) -> str:
+    """When how requests are served will have been learnt from live traffic, and of what."""
+    told = " and ".join(name.strip("_") for name in spec.judging.served)
+    return _after(
+        spec,
+        f"how requests are served ({told}) is learnt from {show_duration(spec.judging.learn_for)} of live traffic, then judged by it",
+    )
+
+
 def learning(spec: SeriesSpec) -> str:
     """When a cold reference will have learnt enough from live traffic."""
+    asked = show_duration(spec.judging.learn_for)
+    return _after(spec, f"after {asked} of live traffic without an alert charts decide, calibrated by it")
+
+
+def _after(spec: SeriesSpec, after: str) -> str:
     asked, needed = spec.judging.learn_for, NEEDED * spec.windows.length
-    after = f"after {show_duration(asked)} of live traffic without an alert charts decide, calibrated by it"
     if needed <= asked:
         return after
     return f"{after}; not before {FEWEST_WINDOWS} whole windows of {show_duration(spec.windows.length)}, {needed / DAY:.3g} days"

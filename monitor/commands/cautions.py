@@ -88,12 +88,10 @@ def _grouped_by_features(topics: Sequence[TopicSettings], spec: SeriesSpec) -> I
 
 def service_warnings(configuration: Configuration) -> Iterator[str]:
     """What a reference says of requests and no topic has a path for: nobody would hear of it."""
-    topics = configuration.settings.event_topics
-    read = {LATENCY: any(topic.fields.latency for topic in topics), ERROR: any(topic.fields.error for topic in topics)}
     for spec in configuration.specs:
         service = spec.reference.service
         for name in () if service is None else service.profile.names:
-            if not read[name]:
+            if name not in spec.judging.served:
                 path, rule = name.strip("_"), {LATENCY: LATENCY_RULE, ERROR: ERRORS_RULE}[name]
                 yield (
                     f"{spec.key.model} version {spec.key.version}: its reference knows what is usual, but no topics.fields.{path} says "

@@ -255,6 +255,7 @@ def series_document(spec: SeriesSpec, raised: Sequence[alarms.RuleAlarms]) -> di
         "usual_rows": usual.rows,
         "usual_rows_source": usual.source,
         "service": served_document(spec.reference),
+        "learning_requests": alarms.learning_requests(spec) if spec.judging.learns_service else None,
         "budget": budget_document(spec),
         "rules": [rule_document(rule) for rule in raised],
         "estimates": estimates_document(spec),

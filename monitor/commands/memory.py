@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from detectors import Reference
 from detectors.features import CategoricalFeature
+from detectors.reference.live_service import blank_service
 from detectors.sketches.groups import PLACES
 from detectors.sketches.served import BINS
 from monitor.pipeline import usual_lead
@@ -95,6 +96,7 @@ def charts(specs: Sequence[SeriesSpec]) -> int:
         spec.reference for spec in specs if spec.judging.plan is not None and spec.reference.calibration is not None
     ]
     learnt = sum(learning(spec) for spec in specs if spec.judging.learns)
+    learnt += sum(learning_service(spec) for spec in specs if spec.judging.learns_service)
     return sum(len(reference.names) for reference in charted) * CHARTS_BYTES + learnt
 
 
@@ -103,6 +105,13 @@ def learning(spec: SeriesSpec) -> int:
     windows = max(spec.judging.learn_for // spec.windows.length, NEEDED)
     each = len(spec.reference.names) * LEARNING_BYTES + LEARNT_WINDOW_BYTES
     return windows * each + spec.reference.layout.size * LEARNING_BYTES
+
+
+def learning_service(spec: SeriesSpec) -> int:
+    """The same of how requests are served."""
+    windows = max(spec.judging.learn_for // spec.windows.length, NEEDED)
+    each = len(spec.judging.served) * LEARNING_BYTES + LEARNT_WINDOW_BYTES
+    return windows * each + blank_service(spec.judging.served).profile.layout.size * LEARNING_BYTES
 
 
 def _categories(features: Sequence[CategoricalFeature]) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from detectors.reference.live import Difference
-from monitor.facts import CalibrationLearning, CalibrationLearnt
+from monitor.facts import CalibrationLearning, CalibrationLearnt, ServiceJudged, ServiceLearnt
 from monitor.stream.events import DAY
 
 MOST_DIFFERENCES = 50
@@ -37,6 +37,19 @@ def learnt_item(learnt: CalibrationLearnt) -> dict[str, Any]:
     }
 
 
+def service_item(learnt: ServiceLearnt) -> dict[str, Any]:
+    """What was learnt of how requests are served."""
+    return {
+        "calibration": learnt.calibration,
+        "windows": learnt.windows,
+        "days": round(learnt.span / DAY, DIGITS),
+        "of": list(learnt.service.profile.names),
+        "before": learnt.before,
+        "reference": learnt.after,
+        "changes": list(learnt.changes),
+    }
+
+
 def difference_item(difference: Difference) -> dict[str, Any]:
     """How far one feature lies from the training set."""
     shift = difference.shift
@@ -48,3 +61,22 @@ def difference_item(difference: Difference) -> dict[str, Any]:
         "unseen": round(difference.unseen, DIGITS),
         "words": difference.words,
     }
+
+
+def judged_item(judged: ServiceJudged) -> dict[str, Any]:
+    """One subgroup of the charts, but its times."""
+    return {
+        "requests": judged.requests,
+        "latency_seconds": {
+            f"p{100 * each.share:g}": {"now": _figures(each.now), "usual": _figures(each.usual)}
+            for each in judged.latencies
+        },
+        "errors": None
+        if judged.usual_error_rate is None
+        else {"ratio": _figures(judged.error_rate), "usual": _figures(judged.usual_error_rate)},
+        "firing": list(judged.told),
+    }
+
+
+def _figures(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

@@ -35,6 +35,7 @@ from monitor.facts.performance import (
     ReliabilityTold,
 )
 from monitor.facts.requests import RequestsServed, WindowRequests
+from monitor.facts.service import ServiceJudged, ServiceLearning, ServiceLearnt, UsualLatency
 from monitor.facts.sources import (
     ForeignCommit,
     LagMeasured,
@@ -78,6 +79,9 @@ Fact = (
     | CalibrationStands
     | CalibrationLearning
     | CalibrationLearnt
+    | ServiceLearning
+    | ServiceLearnt
+    | ServiceJudged
     | RateImproved
     | AlertSeen
     | AlertChanged
@@ -171,12 +175,16 @@ __all__ = [
     "RequestsServed",
     "RetrainDecided",
     "SchemaChanged",
+    "ServiceJudged",
+    "ServiceLearning",
+    "ServiceLearnt",
     "SourceAnswered",
     "SourceTroubled",
     "StateReset",
     "SubgroupCharted",
     "TopicsMissing",
     "TrackPoint",
+    "UsualLatency",
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",

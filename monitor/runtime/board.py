@@ -54,6 +54,9 @@ from monitor.facts import (
     RequestsServed,
     RetrainDecided,
     SchemaChanged,
+    ServiceJudged,
+    ServiceLearning,
+    ServiceLearnt,
     SourceAnswered,
     SourceTroubled,
     SubgroupCharted,
@@ -64,7 +67,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
-from monitor.runtime.requests import RequestCounts
+from monitor.runtime.requests import RequestCounts, ServiceBoard
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.scoring import DRIFT, INSUFFICIENT
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
@@ -239,6 +242,7 @@ class Board:
     requests: Mapping[SeriesKey, RequestCounts] = field(
         default_factory=dict
     )  # of series that tell of them, since the start
+    services: Mapping[SeriesKey, ServiceBoard] = field(default_factory=dict)  # of series whose requests are judged
     contracts: Mapping[SeriesKey, ContractBoard] = field(default_factory=dict)  # of series that have one
     schemas: Mapping[SeriesKey, Mapping[str, SchemaChanged]] = field(
         default_factory=dict
@@ -391,6 +395,12 @@ class Board:
         self.series[fact.key] = replace(series, baseline=fact.reference)
         self._expect_warnings(fact.key)
 
+    def _serve(self, fact: RequestsServed | ServiceJudged | ServiceLearning | ServiceLearnt) -> None:
+        if isinstance(fact, RequestsServed):
+            self.requests = {**self.requests, fact.key: self.requests.get(fact.key, RequestCounts()).plus(fact)}
+        else:
+            self.services = {**self.services, fact.key: self.services.get(fact.key, ServiceBoard()).hear(fact)}
+
     def _note(self, fact: Fact) -> None:
         match fact:
             case FewRows(key, few=few):
@@ -401,8 +411,8 @@ class Board:
                 self._perform(fact)
             case PerformanceEstimated(key):
                 self.estimated = {**self.estimated, key: fact}
-            case RequestsServed(key):
-                self.requests = {**self.requests, key: self.requests.get(key, RequestCounts()).plus(fact)}
+            case RequestsServed() | ServiceJudged() | ServiceLearning() | ServiceLearnt():
+                self._serve(fact)
             case ContractBroken(key):
                 self._break(fact)
             case SchemaChanged(key, name):

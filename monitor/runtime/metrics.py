@@ -165,6 +165,22 @@ METRICS: dict[str, Spec] = {
     "driftd_request_latency_seconds": Spec("histogram", "What the requests took that predictions answered", SERIES),
     "driftd_requests_total": Spec("counter", "Requests by whether they failed: ok, error", (*SERIES, "outcome")),
     "driftd_request_error_ratio": Spec("gauge", "Share of the requests of the last closed window that failed", SERIES),
+    "driftd_request_latency_quantile_seconds": Spec(
+        "gauge",
+        "What this share of the requests took at most, in the last subgroup of the charts; from bins 9 % wide",
+        (*SERIES, "quantile"),
+    ),
+    "driftd_request_latency_usual_seconds": Spec(
+        "gauge",
+        "The same, as it is usual at these hours, or at the level that is accepted or has settled",
+        (*SERIES, "quantile"),
+    ),
+    "driftd_request_error_usual_ratio": Spec(
+        "gauge", "Share of the requests that fail as usual, or at the level that is accepted or has settled", SERIES
+    ),
+    "driftd_service_learning_ratio": Spec(
+        "gauge", "How much of what is needed of live traffic was taken to learn how requests are served", SERIES
+    ),
     "driftd_frozen_since_timestamp_seconds": Spec(
         "gauge",
         "Event time since which the feature is frozen: one value in every row, where the reference has more; absent of all that varies",
@@ -350,6 +366,7 @@ class Exposition:
         yield "driftd_checkpoint_duration_seconds", _histogram(board.checkpoint_durations)
         yield from _of_performance(board)
         windows = {key: series.window.requests for key, series in board.series.items() if series.window is not None}
+        yield from requests.usual_families(board.services)
         yield from requests.families(board.requests, {key: each for key, each in windows.items() if each is not None})
 
     def _written(self, board: Board) -> list[dict[str, bytes]]:

@@ -24,7 +24,7 @@ from monitor.runtime import truths
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.decisions import decided
 from monitor.runtime.estimated import difference_item, estimated, metric_item
-from monitor.runtime.requests import document
+from monitor.runtime.requests import against_usual, document
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.targets.payloads import evidence_item, incident_item, offset_item, rfc3339
 
@@ -40,6 +40,7 @@ def models(board: Board, *, tables: bool = False) -> Iterator[dict[str, Any]]:
             "performance": performance(board.performance.get(key), tables=tables),
             "estimated": estimated(board.estimated, key),
             "contract": contract(board, key),
+            "service": against_usual(board.services.get(key)),
         }
 
 

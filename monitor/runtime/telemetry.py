@@ -53,6 +53,9 @@ from monitor.facts import (
     RequestsServed,
     RetrainDecided,
     SchemaChanged,
+    ServiceJudged,
+    ServiceLearning,
+    ServiceLearnt,
     SourceTroubled,
     StateReset,
     SubgroupCharted,
@@ -86,6 +89,7 @@ UNSPOKEN = frozenset(
         LabelDelays,
         PerformanceEstimated,
         RequestsServed,
+        ServiceJudged,
     }
 )
 ABSENT = frozenset({"missing", "latency_missing"})  # reasons of what is not there: counted, and nothing to complain of
@@ -161,7 +165,6 @@ class Telemetry:
                 self._say(fact)
 
     def _say(self, fact: Fact) -> None:
-        log = self._log
         match fact:
             case AlertChanged() | AlertEscalated():
                 self._say_alert(fact)
@@ -169,14 +172,14 @@ class Telemetry:
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
+            case ServiceLearning() | ServiceLearnt():
+                self._say_service(fact)
             case DeliveryTried():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
                 self._say_decision(fact)
-            case CheckpointSaved(_, seconds, size):
-                log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
-            case CheckpointFailed(error):
-                self._complain(logging.ERROR, "checkpoint.failed", error=error)
+            case CheckpointSaved() | CheckpointFailed():
+                self._say_checkpoint(fact)
             case EventsRejected(topic, reason, count):
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
             case FieldsRejected(topic, reason, count) if reason not in ABSENT:
@@ -250,6 +253,29 @@ class Telemetry:
             reference=fact.after,
             differs=[each.words for each in fact.differs[:MOST_NAMED]],
             differing=len(fact.differs),
+            changes=list(fact.changes[:MOST_NAMED]),
+        )
+
+    def _say_checkpoint(self, fact: CheckpointSaved | CheckpointFailed) -> None:
+        if isinstance(fact, CheckpointFailed):
+            self._complain(logging.ERROR, "checkpoint.failed", error=fact.error)
+        else:
+            self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.size)
+
+    def _say_service(self, fact: ServiceLearning | ServiceLearnt) -> None:
+        about = {"model": fact.key.model, "version": fact.key.version}
+        if isinstance(fact, ServiceLearning):
+            self._log.debug("service.learning", **about, progress=fact.progress.words, why=fact.progress.why)
+            return
+        self._log.warning(
+            "service.learnt",
+            **about,
+            of=list(fact.service.profile.names),
+            calibration=fact.calibration,
+            windows=fact.windows,
+            days=round(fact.span / DAY, 2),
+            before=fact.before,
+            reference=fact.after,
             changes=list(fact.changes[:MOST_NAMED]),
         )
 

@@ -30,6 +30,7 @@ from monitor.series.rules import Rules
 from monitor.series.schema import SchemaWatch
 from monitor.series.scoring import FeatureScoring
 from monitor.series.service import ServiceBudget
+from monitor.series.service_learning import ServiceLearner, ServiceLesson
 from monitor.series.unique import UniqueIds
 from monitor.series.view import ViewSpec
 from monitor.stream.events import FEATURES, SeriesKey
@@ -80,10 +81,15 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
     return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *held, *budgets, *stream, *estimating]
 
 
-def _service(key: SeriesKey, judging: Judging) -> Sequence[ServiceBudget]:
+def _service(key: SeriesKey, judging: Judging) -> Sequence[ServiceBudget | ServiceLearner]:
     reference, plan = judging.reference, judging.service_plan
-    if plan is None or reference.service is None or not judging.service_rules:
+    if plan is None or not judging.service_names:
         return []
+    if judging.learns_service:
+        learn = partial(calibrate, holidays=plan.calendar(None))
+        lesson = ServiceLesson(judging.served, judging.learn_for, judging.window_length, plan, learn)
+        return [ServiceLearner(key, reference, lesson)]
+    assert reference.service is not None
     return [ServiceBudget(key, reference.hash, reference.service, plan)]
 
 

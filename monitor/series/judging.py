@@ -10,7 +10,7 @@ from monitor.alerting.budget import BY_CHARTS, BY_CONTRACT, BY_EFFECT, BY_SCHEMA
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Thresholds
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec
-from monitor.series.service import rules_of
+from monitor.series.service import RULES, rules_of
 from monitor.stream.events import SECOND, Nanos
 
 VOLUME = "volume"  # the detector that judges the number of rows
@@ -37,7 +37,8 @@ class Judging:
     learn_for: Nanos = 0  # of live traffic, after which a cold reference calibrates itself; 0: it does not
     estimate: EstimateSpec | None = None  # None: the reference has no labels
     contract: ContractSpec | None = None  # that events are held against
-    service_plan: BudgetSpec | None = None  # of how requests are served; None: the reference does not say
+    service_plan: BudgetSpec | None = None  # of how requests are served; None: nothing says so, or it cannot be judged
+    served: tuple[str, ...] = ()  # what events can say of it: __latency__, __error__
     model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
 
     @property
@@ -75,8 +76,22 @@ class Judging:
 
     @property
     def service_rules(self) -> tuple[AlertRule, ...]:
-        """The rules of how requests are served, where the reference says so and there is a budget."""
-        return () if self.service_plan is None else rules_of(self.reference.service)
+        """The rules of how requests are served, where there is a budget and the reference says so, or live traffic is to."""
+        return tuple(RULES[name] for name in self.service_names)
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        """What of it is judged, or will be once it is learnt."""
+        service, told = self.reference.service, rules_of(self.reference.service)
+        if self.learns_service:
+            return self.served
+        return () if self.service_plan is None or service is None or not told else service.profile.names
+
+    @property
+    def learns_service(self) -> bool:
+        """Whether live traffic is to say how requests are served, since the reference does not, or not in a way that charts can use."""
+        told = rules_of(self.reference.service)
+        return self.service_plan is not None and not told and bool(self.served) and self.learn_for > 0
 
     @property
     def contract_rules(self) -> tuple[AlertRule, ...]:

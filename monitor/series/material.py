@@ -58,8 +58,11 @@ class Material:
     than a reference would be calibrated by, the oldest go.
     """
 
-    def __init__(self, reference: Reference, window_ns: Nanos, number: int) -> None:
+    def __init__(
+        self, reference: Reference, window_ns: Nanos, number: int, kinds: tuple[str, str] = (WINDOW, TOTAL)
+    ) -> None:
         self.number = number
+        self._window, self._total = kinds  # of its rows of state
         self.cells: MergedCells | None = None
         self.total = Sketch.empty(reference.layout)
         self.elapsed: Nanos = 0
@@ -177,22 +180,22 @@ class Material:
     def gone(self) -> list[Entry]:
         """The rows of all that the store may hold, taken away."""
         starts = dict.fromkeys((*self._windows, *self._changed))
-        return [*(Entry(WINDOW, None, start) for start in starts), Entry(TOTAL, None, self.number)]
+        return [*(Entry(self._window, None, start) for start in starts), Entry(self._total, None, self.number)]
 
     def _row(self, start: Nanos) -> Entry:
         window = self._windows.get(start)
-        return Entry(WINDOW, None if window is None else msgspec.msgpack.encode(window), start)
+        return Entry(self._window, None if window is None else msgspec.msgpack.encode(window), start)
 
     def _totals(self) -> Entry:
         cells = None if self.cells is None else _cells_to_bytes(self.cells)
         timed = self.elapsed, self._end, self.taken, self.refused
         saved = SavedTotal(self.total.to_bytes(), cells, *timed, self.why, self.calm, tuple(sorted(self.stood)))
-        return Entry(TOTAL, zlib.compress(msgspec.msgpack.encode(saved), LEVEL), self.number)
+        return Entry(self._total, zlib.compress(msgspec.msgpack.encode(saved), LEVEL), self.number)
 
     def restore(self, entries: Sequence[Entry]) -> None:
         """Take up the rows that are its own. Raises ValueError for damaged ones."""
         for entry in entries:
-            if entry.kind == TOTAL and entry.number == self.number:
+            if entry.kind == self._total and entry.number == self.number:
                 self._restore(msgspec.msgpack.decode(zlib.decompress(entry.held), type=SavedTotal))
         self._windows = dict(sorted(self._own_windows(entries)))
 
@@ -207,7 +210,7 @@ class Material:
 
     def _own_windows(self, entries: Sequence[Entry]) -> Iterator[tuple[Nanos, SavedWindow]]:
         for entry in entries:
-            if entry.kind == WINDOW and entry.number is not None:
+            if entry.kind == self._window and entry.number is not None:
                 window = msgspec.msgpack.decode(entry.held, type=SavedWindow)
                 if window.of == self.number:
                     yield entry.number, window

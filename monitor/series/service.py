@@ -21,9 +21,9 @@ from detectors.reference.service import ERROR, LATENCY
 from detectors.sketches.served import BOUNDS, ServedCounts
 from monitor.alerting.alerts import Span
 from monitor.alerting.budget import BY_ERRORS, BY_LATENCY
-from monitor.alerting.episodes import Evidence
+from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.rules import AlertRule, Severity
-from monitor.facts import Fact, StateReset, WindowSpan
+from monitor.facts import Fact, ServiceJudged, StateReset, UsualLatency, WindowSpan
 from monitor.series.alerts import Teller
 from monitor.series.evidence import integers
 from monitor.series.incident import IncidentAlert, incident_row, restore_row
@@ -51,6 +51,7 @@ QUANTILES = {  # that are told, the first that says enough: times the usual from
     0.999: (1.5, 3.0),
     0.5: (1.1, 1.5),
 }
+SHOWN = 0.5, 0.95, 0.99  # quantiles that are shown beside the usual
 COMMON = {0.95, 0.5}  # of them: what few requests took differs by chance
 TAIL = QUANTILES.keys() - {0.5}
 SURELY = 1e-3  # the chance that as many requests are so slow, from which on a quantile says nothing
@@ -89,6 +90,7 @@ class SavedCharts(msgspec.Struct):
     due: bytes = b""  # float64[w]; earlier versions had none of these
     level: bytes = b""
     leans: int = 0
+    came: int = 0
 
 
 def rules_of(service: ReferenceService | None) -> tuple[AlertRule, ...]:
@@ -117,6 +119,8 @@ class ServiceBudget(Operator[Sketch]):
         }
         self._since: dict[str, ServedCounts] = {}  # since a chart began to warn
         self._uncharted = ServedCounts()  # since the last subgroup
+        self._came = 0  # requests, the same
+        self._judged: ServiceJudged | None = None  # the last subgroup
         self._due: Floats = np.zeros(self.charts.design.cells.width)  # by cell, of as many latencies as since then
         self._level: ServedCounts | None = None  # what is accepted or has settled
         self._leans = 0  # 1 where the centre is slower, -1 where it is quicker
@@ -132,6 +136,7 @@ class ServiceBudget(Operator[Sketch]):
         if served is not None:
             self._since = {name: counts.plus(served) for name, counts in self._since.items()}
             self._uncharted = self._uncharted.plus(served)
+        self._came += pane.sketch.rows
         for point in points:
             if point.end > pane.start:
                 facts += self._follow(point)
@@ -139,6 +144,27 @@ class ServiceBudget(Operator[Sketch]):
         return facts
 
     def _follow(self, point: ChartPoint) -> list[Fact]:
+        came, self._came = (self._uncharted, self._came), 0
+        facts = self._told(point)
+        self._judged = self._beside_usual(point, *came)
+        return [*facts, self._judged]
+
+    def _beside_usual(self, point: ChartPoint, served: ServedCounts, came: int) -> ServiceJudged:
+        """How the requests of a subgroup were served, beside what is usual."""
+        latencies, rates = list[UsualLatency](), (None, None)
+        if LATENCY in self._names:
+            place = self._names.index(LATENCY)
+            due = self.charts.expected(point.start, point.end)[place] * max(served.timed, 1)
+            usual = ServedCounts(self._service.latencies(due, self._level))
+            for share in SHOWN:
+                latencies.append(UsualLatency(share, served.quantile(share), usual.quantile(share) or 0.0))
+        if ERROR in self._names and came:
+            held = float(self.charts.design.usual_rates[self._names.index(ERROR), 0])
+            rates = served.failed / came, held
+        told = tuple(RULES[name].name for name, alert in self.alerts.items() if alert.state.episode.state in OPEN)
+        return ServiceJudged(self._key, point.start, point.end, came, served.timed, tuple(latencies), *rates, told)
+
+    def _told(self, point: ChartPoint) -> list[Fact]:
         self._hold({self._names[each.place]: each.step for each in point.changes})
         read = self._reader.read(point)
         self._suspect(point, {each.feature for each in read})
@@ -259,8 +285,9 @@ class ServiceBudget(Operator[Sketch]):
         return facts
 
     def current(self) -> list[Fact]:
-        """The incidents that are not inactive."""
-        return [fact for alert in self.alerts.values() for fact in alert.current()]
+        """The incidents that are not inactive, and the last subgroup."""
+        judged = [] if self._judged is None else [self._judged]
+        return [*(fact for alert in self.alerts.values() for fact in alert.current()), *judged]
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -282,7 +309,13 @@ class ServiceBudget(Operator[Sketch]):
         since = {name: counts.to_bytes() for name, counts in self._since.items()}
         level = b"" if self._level is None else self._level.to_bytes()
         saved = SavedCharts(
-            self.charts.to_bytes(), since, self._uncharted.to_bytes(), self._due.tobytes(), level, self._leans
+            self.charts.to_bytes(),
+            since,
+            self._uncharted.to_bytes(),
+            self._due.tobytes(),
+            level,
+            self._leans,
+            self._came,
         )
         return Entry(CHARTS, msgspec.msgpack.encode(saved))
 
@@ -309,7 +342,7 @@ class ServiceBudget(Operator[Sketch]):
         else:  # what an earlier version counted says nothing of its hours
             self._since.pop(LATENCY, None)
         self._level = ServedCounts.from_bytes(saved.level) if saved.level else None
-        self._leans = saved.leans
+        self._leans, self._came = saved.leans, saved.came
         return []
 
 

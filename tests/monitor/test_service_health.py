@@ -112,6 +112,68 @@ def test_requests_that_slow_down_in_a_record_are_told_against_a_reference_of_eve
     assert "service: p50 " in capsys.readouterr().out
 
 
+def test_a_training_set_alone_learns_from_a_record_what_requests_take_and_tells_what_is_slow(
+    home: Path, capsys: Output
+) -> None:
+    """Neither times nor latencies: all is learnt from the first days of the record."""
+    config, record, report = (home / name for name in ("driftd.yaml", "events.jsonl", "report.html"))
+    rng = seeded()
+    Reference.fit({"age": rng.normal(40, 10, 5_000), "score": rng.random(5_000)}, prediction="score").save(
+        home / "r.json"
+    )
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings["models"][0]["learn_for"] = "60h"
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    every = events(90, range(0))
+    for at, event in enumerate(every):
+        event["meta"]["ms"] = (100 if at < 75 * ROWS else 400) * float(np.exp(rng.normal(0, 0.4)))
+    record.write_text("\n".join(map(json.dumps, every)), encoding="utf-8")
+
+    assert main(["check", "--offline", "--config", str(config)]) == 0
+    assert (
+        "requests: how requests are served (latency and error) is learnt from 60h of live traffic"
+        in capsys.readouterr().out
+    )
+    given = ["backtest", "--config", str(config), "--input", str(record), "--json", str(home / "out.json")]
+    assert main([*given, "--report", str(report)]) == 0
+    found = json.loads((home / "out.json").read_text(encoding="utf-8"))
+    told = [(each["kind"], [entry["feature"] for entry in each["features"]]) for each in found["incidents"]]
+    assert told == [("service", ["__latency__"])]
+    [model] = found["models"]
+    assert (model["service"]["learning"], model["service"]["learnt"]["of"]) == (None, ["__latency__", "__error__"])
+    p95 = model["service"]["slowest"]["latency_seconds"]["p95"]
+    assert 2.5 < p95["now"] / p95["usual"] < 8
+    said = capsys.readouterr().out
+    assert "requests: what is usual was learnt from live traffic until 2026-" in said
+    assert "Requests: slowest until 2026-" in report.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reads"),
+    [
+        pytest.param({}, ("__latency__",), id="of any model"),
+        pytest.param({"model": {"const": "churn"}}, ("__latency__",), id="of this one"),
+        pytest.param({"model": {"const": "fraud"}}, (), id="of another"),
+        pytest.param({"version": {"const": "1"}}, ("__latency__",), id="of this version"),
+        pytest.param({"version": {"const": "2"}}, (), id="of another version"),
+    ],
+)
+def test_a_model_gives_up_budget_for_requests_only_where_a_topic_may_hold_some_of_it(
+    home: Path, fields: dict[str, Any], reads: tuple[str, ...]
+) -> None:
+    config = home / "driftd.yaml"
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings["topics"] = [{"name": "served", "fields": {"latency": "ms"} | fields}, {"name": "others"}]
+    [churn] = settings["models"]
+    settings["models"] = [churn | {"version": "1"}, churn | {"name": "fraud"}]
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    judging = load(load_settings(config), home).specs[0].judging
+    assert judging.served == judging.service_names == reads
+    assert judging.plan is not None
+    assert judging.plan.per_month == pytest.approx(0.05 * (0.9 if reads else 1.0))
+
+
 def test_metrics_and_the_model_say_how_requests_were_served(home: Path) -> None:
     configuration = load(load_settings(home / "driftd.yaml"), home)
     pipeline = Pipeline(configuration.specs, 10**9)

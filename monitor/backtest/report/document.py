@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from monitor.backtest import served
 from monitor.backtest.output import headline
 from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
@@ -234,6 +235,7 @@ def reference_notes(part: ModelPart) -> list[Markup]:
         )
     if learnt := part.model.learnt:
         notes.append(learnt_note(learnt))
+    notes += [tag("p", f"{line[:1].upper()}{line[1:]}.", class_="quiet") for line in served.lines(part.model.served)]
     if moved := part.model.drifting:
         notes.append(
             tag(

@@ -53,8 +53,11 @@ from monitor.facts import (
     ReliabilityTold,
     RequestsServed,
     SchemaChanged,
+    ServiceJudged,
+    ServiceLearning,
     SourceTroubled,
     SubgroupCharted,
+    UsualLatency,
     WatermarkAdvanced,
     WindowClosed,
     WindowIds,
@@ -188,6 +191,10 @@ FACTS: list[Fact] = [
     JoinCounted(CHURN, "prediction", {"ok": 10}),
     LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
     RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
+    ServiceJudged(
+        CHURN, NOON - 5 * MINUTE, NOON, 100, 99, (UsualLatency(0.95, 0.25, 0.125),), 0.04, 0.01, ("latency",)
+    ),
+    ServiceLearning(IDLE, CalibrationLearning(IDLE, NOON, 3 * DAY, 14 * DAY, windows=72, needed=52)),
 ]
 
 FROZEN = AlertSeen(
@@ -453,6 +460,18 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
             ],
             "not_checked": ["__id__: unique asks of all events before"],
         },
+        "service": {
+            "learning": None,
+            "learnt": None,
+            "last": {
+                "start": "2026-11-23T11:55:00Z",
+                "end": "2026-11-23T12:00:00Z",
+                "requests": 100,
+                "latency_seconds": {"p95": {"now": 0.25, "usual": 0.125}},
+                "errors": {"ratio": 0.04, "usual": 0.01},
+                "firing": ["latency"],
+            },
+        },
         "performance": [
             {
                 "age": "7d",
@@ -502,6 +521,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
     assert idle["performance"] is None
     assert idle["estimated"] == {"because": "the reference has no labels; `driftd reference fit --label` counts them"}
     assert (idle["window"], idle["features"], idle["alerts"]) == (None, [], [])
+    assert (idle["service"]["learning"]["words"], idle["service"]["last"]) == ("learning 3/14 d", None)
     assert idle["learning"] == {
         "words": "learning 3.5/14 d",
         "days": 3.5,

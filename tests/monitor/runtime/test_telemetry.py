@@ -13,6 +13,7 @@ import structlog
 from detectors import DriftScore
 from detectors.charts import IncidentKind, LevelStep
 from detectors.reference.live import Difference
+from detectors.reference.live_service import blank_service
 from detectors.sketches.served import BINS
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, Scope, Silence
@@ -68,12 +69,16 @@ from monitor.facts import (
     RequestsServed,
     RetrainDecided,
     SchemaChanged,
+    ServiceJudged,
+    ServiceLearning,
+    ServiceLearnt,
     SourceAnswered,
     SourceTroubled,
     StateReset,
     SubgroupCharted,
     TopicsMissing,
     TrackPoint,
+    UsualLatency,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -186,6 +191,11 @@ EXAMPLES: dict[type[Fact], Fact] = {
         SchemaChanged(CHURN, "age", "gone", NOON, (FirstOffset(P0, 7, NOON),)),
         LabelDelays(CHURN, (1,) * (len(DELAY_BOUNDS) + 1), 90.0),
         RequestsServed(CHURN, np.bincount([152, 153], minlength=BINS), 1.02, 2, 1),
+        ServiceLearning(CHURN, CalibrationLearning(CHURN, NOON, 3 * DAY, 14 * DAY, windows=72, needed=52)),
+        ServiceLearnt(
+            CHURN, NOON, "learnt_day", "abc", "def", 334, 14 * DAY, (), blank_service(["__latency__", "__error__"])
+        ),
+        ServiceJudged(CHURN, 0, NOON, 5, 5, (UsualLatency(0.95, 0.2, 0.1),), 0.2, 0.01, ("latency",)),
     )
 }
 
@@ -242,6 +252,8 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
         (EXAMPLES[AlertEscalated], "alert.escalated", "warning"),
         (EXAMPLES[LevelChanged], "level.settled", "info"),
         (EXAMPLES[BaselineTrails], "baseline.trailing", "info"),
+        (EXAMPLES[ServiceLearning], "service.learning", "debug"),
+        (EXAMPLES[ServiceLearnt], "service.learnt", "warning"),
         (BaselineTrails(CHURN, NOON, "age", 28, 28, 2.0, 0.7, paused=False), "baseline.outgrown", "warning"),
         (EXAMPLES[RateImproved], "rate.improved", "info"),
         (EXAMPLES[PartitionsAssigned], "source.assigned", "info"),

@@ -19,6 +19,7 @@ from monitor.series.records import Entry
 from monitor.series.service import CHARTS, ServiceBudget, plan_of
 from monitor.stream.windows import SealedPane
 from tests.build import DAY, KEY, MIDNIGHT, MINUTE, of
+from tests.charted import seeded
 
 PANE, ROWS, DAYS = 15 * MINUTE, 100, 14
 PLAN = plan_of(BudgetSpec(pane_ns=PANE), 0.1)
@@ -43,7 +44,7 @@ class Served:
     """Panes of a quarter of an hour, to the operator itself."""
 
     def __init__(self, wave: float = 0.4, *, rng: np.random.Generator | None = None) -> None:
-        self.wave, self.rng, self.number = wave, rng or np.random.default_rng(3), 0
+        self.wave, self.rng, self.number = wave, rng or seeded(), 0
         self.operator = self.fresh()
 
     def fresh(self) -> ServiceBudget:
@@ -126,6 +127,17 @@ def test_what_is_accepted_is_what_is_usual_at_other_hours_too(hours: int) -> Non
     served.operator = restarted
     assert of(served.panes(250, some(1.0, 2.0)), AlertChanged) == []
     assert len(told(served.panes(48, some(1.0, 6.0)))) == 1
+
+
+def test_what_has_settled_is_what_is_usual_at_each_hour() -> None:
+    """A week of all hours says how much slower each is: pooled, the quick hours would be told again."""
+    served = Served()
+    served.panes(24)
+    facts = of(served.panes(14 * 96, some(1.0, 2.0)), AlertChanged)
+    assert [(fact.opened, fact.closed) for fact in facts if fact.opened or fact.closed] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_an_incident_ends_when_requests_turn_quicker_than_usual() -> None:
