@@ -147,7 +147,8 @@ def _known(
         asked.pop(QUANTILE_LOSS, None)  # the reference's is of another quantile
     if not asked:
         return {}, {}
-    windows = measured_windows(said, window, partial(measured, truth), None if expected is None else expected.estimator)
+    estimator = None if expected is None else expected.estimator
+    windows = measured_windows(said, window, partial(measured, truth, names=asked), estimator)
     both = [(found, estimated) for found, estimated in windows if estimated is not None]
     better_large = [name for name in watched if name not in LOSSES]
     known = metric_references([found for found, _ in windows], list(asked), weighted=said.total.task.weighted)
