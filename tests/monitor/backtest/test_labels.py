@@ -451,8 +451,10 @@ def test_words_are_the_same_label_in_small_letters_and_in_capitals(
     assert found["labels"] == plain["labels"]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("held", ["object", "list"])
 def test_scores_of_classes_and_the_reference_s_labels_give_more_metrics(
-    home: Path, backtest: Callable[..., dict[str, Any]]
+    home: Path, backtest: Callable[..., dict[str, Any]], held: str, form: str
 ) -> None:
     rng = seeded()
     names = [f"c{k}" for k in range(6)]
@@ -469,12 +471,17 @@ def test_scores_of_classes_and_the_reference_s_labels_give_more_metrics(
     for event in events:
         scores = rng.random(6).round(2)
         label = int(rng.integers(6))
-        event["probabilities"] = dict(zip(names, scores.tolist(), strict=True))
+        event["probabilities"] = dict(zip(names, scores.tolist(), strict=True)) if held == "object" else scores.tolist()
         event["prediction"] = names[int(scores.argmax())]
         labels.append({"id": event["id"], "ts": event["ts"], "model": "churn", "label": names[label]})
         hits.append(label in sorted(range(6), key=lambda at: (scores[at], at))[-3:])
-    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    file = written(home, "e.jsonl", events)
+    if form == "parquet":
+        file = home / "e.parquet"
+        pq.write_table(pa.Table.from_pylist(events), file)
+    found = backtest(file, "--labels", written(home, "l.jsonl", labels))
 
+    assert "no column probabilities" not in found["hints"]
     [*_, of_age] = found["performance"]
     for number, window in enumerate(of_age["judged"]):
         metrics = {each["metric"]: each for each in window["metrics"]}
