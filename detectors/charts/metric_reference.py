@@ -28,6 +28,8 @@ MEANS: Final = frozenset(
         "mape",
         "smape",
         "quantile_loss",
+        "top_3_accuracy",
+        "top_5_accuracy",
     }
 )  # over the rows that they are of: their error follows from how many there are
 Measure = Callable[[Any], Mapping[str, Metric]]

@@ -212,6 +212,14 @@ def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder
     remark(finder, columns, shape)
 
 
+def score_names(paths: Sequence[Path], fields: FieldMap, dialect: Dialect = PLAIN) -> Iterator[str]:
+    """The classes that columns of scores are called by. Raises TableError."""
+    start = ".".join(fields.scores) + "."
+    for path in paths if fields.scores else ():
+        with explained(path):
+            yield from (name.removeprefix(start) for name in table_of(path, dialect).names if name.startswith(start))
+
+
 def remark(finder: FeatureFinder, columns: Mapping[str, str], shape: Shape) -> None:
     """Note what is to be known of columns of texts that were taken as features, as a fit without a configuration says it."""
     for feature, column in columns.items():
@@ -229,7 +237,7 @@ def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinde
     """The columns that may be features, by the name of the feature."""
     below = ".".join(fields.features) + "."
     nested = [name for name in names if fields.features and name.startswith(below)]
-    beside = [fields.prediction, *(path for path in (fields.label, fields.weight) if path)]
+    beside = [fields.prediction, *(path for path in (fields.label, fields.weight, fields.scores) if path)]
     places = places_in(names, fields, beside)
     roles = set(places.values())
     plain = [name for name in names if name not in roles | finder.envelope and len(levels(name, names)) == 1]

@@ -23,6 +23,7 @@ from monitor.sources.formats.fields import (
     Path,
     SeriesFields,
 )
+from monitor.sources.formats.values import UNUSABLE as USELESS
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
@@ -109,7 +110,7 @@ class LabelColumns:
         for place, _ in self._there(part, absent, part.series.fields.weight, look):
             absent[place] = False
         held.weights[absent] = 1.0
-        fair = (held.weights == 0) | ((held.weights >= LEAST_WEIGHT) & (held.weights <= MOST_WEIGHT))
+        fair = is_fair(held.weights)
         for place in np.flatnonzero(~fair).tolist():
             reasons.setdefault(place, WEIGHT_INVALID)
         return reasons
@@ -130,6 +131,20 @@ class LabelColumns:
     def _weights(self, part: SeriesRows) -> Floats:
         at = self._numeric.get(WEIGHT)
         return np.ones(len(part.times)) if at is None else part.numeric[:, at].copy()
+
+
+def is_fair(weights: Floats) -> NDArray[np.bool_]:
+    """bool[n]: can be counted."""
+    return (weights == 0) | ((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT))
+
+
+def weights_in(column: Floats | None, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """The weights of a column as it was read, 1 where there is none, and which of them can be counted."""
+    if column is None:
+        return np.ones(rows), np.ones(rows, dtype=np.bool_)
+    unusable = np.ascontiguousarray(column).view(np.uint64) == np.float64(USELESS).view(np.uint64)
+    weights = np.where(np.isnan(column) & ~unusable, 1.0, column)
+    return weights, is_fair(weights)
 
 
 class PredictionColumns:
