@@ -258,7 +258,8 @@ def _moved(counts: BinaryCounts, task: BinaryTask) -> BinaryCounts:
     places = np.searchsorted(task.edges, counts.task.edges, side="left")
     parts = counts.cells.astype(np.int64).reshape(-1, counts.task.edges.size)  # by label; with weights three times
     moved = np.zeros((len(parts), task.edges.size), dtype=np.int64)
-    np.add.at(moved, (slice(None), places), parts)
+    for counted, each in zip(moved, parts, strict=True):
+        np.add.at(counted, places, each)
     return BinaryCounts(task, moved.ravel(), list(counts.sums), counts.refused.copy())
 
 

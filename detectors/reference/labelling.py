@@ -126,7 +126,8 @@ class LabelledRows:
 
     def only(self, which: Ints | slice) -> "LabelledRows":
         """Some of them."""
-        weights, highest = (None if held is None else held[which] for held in (self.weights, self.highest))
+        weights = None if self.weights is None else self.weights[which]
+        highest = None if self.highest is None else self.highest[which]
         return LabelledRows(self.truth[which], self.said[which], weights, highest)
 
     def count(self, counts: AnyCounts) -> None:

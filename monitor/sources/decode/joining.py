@@ -135,7 +135,7 @@ class LabelColumns:
 
 def is_fair(weights: Floats) -> NDArray[np.bool_]:
     """bool[n]: can be counted."""
-    return (weights == 0) | ((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT))
+    return np.asarray((weights == 0) | ((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT)))
 
 
 def weights_in(column: Floats | None, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
