@@ -2,7 +2,7 @@
 
 Each series has a reference of so many labelled windows and a month of 200 windows after it; nothing changes, or accuracy falls from 0.90 to
 0.85. Losses are independent; or each row's depends on the one before (AR 0.9 of a normal deviate, cut); or the accuracy of each
-window does on that of the one before (AR 0.9, two points of spread); or windows differ by 0.7 points, and live ones have 10 000 rows. The chart and the e-detector share a fifth of a budget of one a month.
+window does on that of the one before (AR 0.9, two points of spread); or windows differ by 0.7 points, and live ones have 10 000 rows. The chart, the e-detector and the chart of the difference share a fifth of a budget of one a month, as in the daemon.
 After each page both begin anew, which the daemon does only when an incident has ended.
 
 Then the chart of the difference between what labels say and what was expected of the same scores: where nothing changes, where scores become less certain and
@@ -26,13 +26,15 @@ from detectors.charts.bets import BettingEvidence
 from detectors.charts.metric_bounds import BoundDesign, BoundEvidence
 from detectors.charts.metric_difference import DifferenceReference, MetricDifference, as_measured, difference
 from detectors.charts.metric_reference import MetricReference
+from detectors.charts.metric_variation import FEWEST
 from detectors.features import Ints
 from detectors.performance import BinaryCounts, BinaryTask, Measured
 from detectors.performance.bounded import LossSum
 from detectors.performance.estimated_scores import ScoreEstimator
 from detectors.performance.intervals import wilson
 
-MONTH, BUDGET, SHARE, JUDGES = 200, 1.0, 0.2, 2
+MONTH, BUDGET, SHARE = 200, 1.0, 0.2
+JUDGES = 3  # of a metric: chart, e-detector, and the chart of the difference
 ARL = MONTH * JUDGES / (BUDGET * SHARE)
 TASK = BinaryTask()
 World = Callable[[np.random.Generator, int, int, float], Ints]
@@ -154,7 +156,7 @@ def differences(estimator: ScoreEstimator, windows: Sequence[BinaryCounts]) -> l
 
 def told(known: DifferenceReference, windows: Sequence[MetricDifference]) -> list[int]:
     """The windows in which the chart of the difference fires, counted from 1."""
-    evidence, fires, bound, design = BoundEvidence(), [], known.bound(), BoundDesign.of(ARL / JUDGES * (JUDGES + 1))
+    evidence, fires, bound, design = BoundEvidence(), [], known.bound(), BoundDesign.of(ARL)
     for number, each in enumerate(windows, start=1):
         evidence = evidence.plus(bound, as_measured(each, known.shared))
         if evidence.score(design) > 1:
@@ -164,7 +166,7 @@ def told(known: DifferenceReference, windows: Sequence[MetricDifference]) -> lis
 
 
 def of_difference(windows: int, rows: int, live: int, series: int) -> str:
-    """Pages a month without concept drift, the same scores and less certain ones, with the lower bound of all; and the delay of concept drift."""
+    """References that suffice; pages a month without concept drift, the same scores and less certain ones, with the lower bound of all; and the delay of concept drift."""
     pages, waits = np.zeros(2), []
     for seed in range(series):
         rng = np.random.default_rng(seed)
@@ -173,16 +175,21 @@ def of_difference(windows: int, rows: int, live: int, series: int) -> str:
         for part in parts:
             total.add(part)
         estimator = ScoreEstimator.of_counts(total)
-        known = DifferenceReference.of(differences(estimator, parts))
+        apart = differences(estimator, parts)
+        if len(apart) < FEWEST or not (known := DifferenceReference.of(apart)).variation.enough:
+            continue
         for which, sure in enumerate((9.0, 4.0)):
             pages[which] += len(
                 told(known, differences(estimator, [scored(rng, live, sure=sure) for _ in range(MONTH)]))
             )
         changed = [scored(rng, live, forgotten=0.125) for _ in range(60)]
         waits.append([*told(known, differences(estimator, changed)), 60][0])
-    count = int(pages.sum())
-    lower = chi2.ppf(0.05, 2 * count) / 2 / (2 * series) if count else 0.0
-    return f"{pages[0] / series:.2f} | {pages[1] / series:.2f} | {lower:.2f} | {np.mean(waits):.1f}"
+    if not waits:
+        return "0% | – | – | – | –"
+    count, judged = int(pages.sum()), len(waits)
+    lower = chi2.ppf(0.05, 2 * count) / 2 / (2 * judged) if count else 0.0
+    rates = " | ".join(f"{each / judged:.2f}" for each in pages)
+    return f"{judged / series:.0%} | {rates} | {lower:.2f} | {np.mean(waits):.1f}"
 
 
 def main() -> None:
@@ -200,10 +207,10 @@ def main() -> None:
     for (name, world), windows in product(WORLDS.items(), (60, 200)):
         print(f"| {name} | {windows} | {delays(world, windows, series)} |", flush=True)
     print(
-        "\n| reference | rows a live window | same scores | less certain scores | lower 95 % bound | windows until 0.90 → 0.85 |"
+        "\n| reference | rows a live window | judged | same scores | less certain scores | lower 95 % bound | windows until 0.90 → 0.85 |"
     )
-    print("|---|---|---|---|---|---|")
-    for windows, rows, live in ((60, 50, 300), (60, 50, 1000), (60, 300, 300), (200, 300, 1000)):
+    print("|---|---|---|---|---|---|---|")
+    for windows, rows, live in ((60, 50, 300), (60, 100, 300), (60, 100, 1000), (60, 300, 300), (200, 300, 1000)):
         found = of_difference(windows, rows, live, series)
         print(f"| {windows} windows of {rows} | {live} | {found} |", flush=True)
 

@@ -212,6 +212,10 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="COL",
         help="what came true, no feature; needs --prediction (with --config no COL: the mapping says it)",
     )
+    fit.add_argument("--weight", metavar="COL", help="what each --label weighs, no feature (1)")
+    fit.add_argument(
+        "--scores", metavar="PREFIX", help="how columns of scores of classes begin, no features: the rest is the class"
+    )
     arguments.add_list(
         fit,
         "--labels",
@@ -449,6 +453,8 @@ def _fit(options: argparse.Namespace) -> Exit:
             kinds=options.kind,
             group=options.group,
             label=options.label,
+            weight=options.weight,
+            scores=options.scores,
             labels=options.labels,
             label_topic=options.label_topic,
             latency=options.latency,

@@ -1,7 +1,8 @@
 """A score for two classes and what came true: a histogram of scores by label, and exact sums of losses."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from detectors.performance.curves import ScoreCells, auroc, average_precision
 from detectors.performance.exact import as_float, exact_sums
 from detectors.performance.means import LossSums, mean_metric
 from detectors.performance.measured import Interval, Metric, Unavailable
-from detectors.performance.metrics import Metrics
+from detectors.performance.metrics import Metrics, computed
 from detectors.performance.reliability import Reliability, ReliabilityBin, calibration_error, reliability_table
 from detectors.spellings import TRUTH, CategoryCodes
 from detectors.tables import columns_of
@@ -206,23 +207,25 @@ class BinaryCounts(Counts[BinaryTask]):
             )
         return Confusion(*self._scores().through(lambda part: _split(part, at + 1)))
 
-    def metrics(self, confidence: float = 0.95, costs: CostMatrix | None = None) -> Metrics:
-        """Return every metric by its name; one that cannot be computed with the reason.
+    def metrics(
+        self, confidence: float = 0.95, costs: CostMatrix | None = None, names: Collection[str] | None = None
+    ) -> Metrics:
+        """Return every metric by its name, or those of `names` alone; one that cannot be computed with the reason.
 
         `costs` adds `cost_per_1000`: money, by 1 000 predictions.
         """
         cells = self.confusion()
-        found: dict[str, Metric] = {
-            **{name: measure(cells, confidence) for name, measure in by_confusion.MEASURES.items()},
-            "log_loss": mean_metric(self._log_loss(), confidence, NO_ROW, 0.0),
-            "brier": mean_metric(self._brier(), confidence, NO_ROW, 0.0),
-            "calibration_error": calibration_error(self._reliability(), confidence),
-            "auroc": auroc(self._scores(), confidence),
-            "average_precision": average_precision(self._scores(), confidence),
+        found: dict[str, Callable[[], Metric]] = {
+            **{name: partial(measure, cells, confidence) for name, measure in by_confusion.MEASURES.items()},
+            "log_loss": lambda: mean_metric(self._log_loss(), confidence, NO_ROW, 0.0),
+            "brier": lambda: mean_metric(self._brier(), confidence, NO_ROW, 0.0),
+            "calibration_error": lambda: calibration_error(self._reliability(), confidence),
+            "auroc": lambda: auroc(self._scores(), confidence),
+            "average_precision": lambda: average_precision(self._scores(), confidence),
         }
         if costs is not None:
-            found["cost_per_1000"] = by_confusion.money(cells, costs, confidence)
-        return Metrics(found if cells.total else dict.fromkeys(found, Unavailable(NO_ROW)))
+            found["cost_per_1000"] = partial(by_confusion.money, cells, costs, confidence)
+        return computed(found, names, there=cells.total > 0)
 
     def bounds_over_missing(
         self, negative: int, positive: int, costs: CostMatrix | None = None

@@ -5,6 +5,7 @@ n(k)·p(j|k) cells of an expected confusion, and every metric is that of those. 
 n(k)·Var(d), with d what a metric gains by a row of each label, and that of p, n(k)²/N(k)·Var(d), with N(k) labelled predictions of k.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -90,6 +91,12 @@ class ClassEstimator:
         shared = {name: common for name, (_, common, _) in found.items()}
         skews = {name: skew for name, (_, _, skew) in found.items()}
         return EstimatedPerformance(metrics, rows, unknown / (rows + others), share, shared, skews)
+
+    def estimate_each(
+        self, windows: Sequence[Sketch | MulticlassCounts | ArrayLike], confidence: float = 0.95
+    ) -> list[EstimatedPerformance]:
+        """Return what each of several windows is worth."""
+        return [self.estimate(window, confidence) for window in windows]
 
     def _said(self, window: Sketch | MulticlassCounts | ArrayLike) -> tuple[Ints, int]:
         """Predictions by class, and of other classes."""

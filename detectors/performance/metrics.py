@@ -1,6 +1,6 @@
 """All metrics of some rows, by name; on the screen and in a data frame they are a table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -8,7 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from detectors.features import Floats
-from detectors.performance.measured import Measured, Metric
+from detectors.performance.cells import NO_ROW
+from detectors.performance.measured import Measured, Metric, Unavailable
 from detectors.results import Results
 from detectors.tables import Library
 
@@ -52,6 +53,16 @@ class Metrics(dict[str, Metric]):
 
     def _repr_html_(self) -> str:
         return self.table._repr_html_()
+
+
+def computed(
+    measures: Mapping[str, Callable[[], Metric]], names: Collection[str] | None, *, there: bool = True
+) -> Metrics:
+    """Return these metrics, those of `names` alone where it is given; where no row is `there`, each absent for that."""
+    chosen = {name: measure for name, measure in measures.items() if names is None or name in names}
+    if not there:
+        return Metrics(dict.fromkeys(chosen, Unavailable(NO_ROW)))
+    return Metrics({name: measure() for name, measure in chosen.items()})
 
 
 MOST_OPEN: Final = 0.05  # of a window's rows: about the reach of the interval of a few hundred rows

@@ -1,7 +1,8 @@
 """A predicted class and what came true: labels by predictions, and how far down the scores the label stood."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from detectors.performance.cells import NO_ROW, WeighedCells, share
 from detectors.performance.confusion import Confusion
 from detectors.performance.counts import Counts
 from detectors.performance.measured import Interval, Metric, Unavailable
-from detectors.performance.metrics import Metrics
+from detectors.performance.metrics import Metrics, computed
 from detectors.spellings import CategoryCodes
 from detectors.tables import columns_of
 
@@ -148,16 +149,16 @@ class MulticlassCounts(Counts[MulticlassTask]):
         many = len(self.task.classes)
         return Confusion(*self._counted.through(lambda part: part[: many**2].reshape(many, many)))
 
-    def metrics(self, confidence: float = 0.95) -> Metrics:
-        """Return every metric by its name; one that cannot be computed with the reason."""
+    def metrics(self, confidence: float = 0.95, names: Collection[str] | None = None) -> Metrics:
+        """Return every metric by its name, or those of `names` alone; one that cannot be computed with the reason."""
         cells = self.confusion()
-        found = {
-            "accuracy": by_confusion.accuracy(cells, confidence),
-            "macro_f1": by_confusion.mean_f1(cells, confidence, by_support=False),
-            "weighted_f1": by_confusion.mean_f1(cells, confidence, by_support=True),
+        found: dict[str, Callable[[], Metric]] = {
+            "accuracy": partial(by_confusion.accuracy, cells, confidence),
+            "macro_f1": partial(by_confusion.mean_f1, cells, confidence, by_support=False),
+            "weighted_f1": partial(by_confusion.mean_f1, cells, confidence, by_support=True),
         }
         tops = (k for k in self.task.top if k <= self.task.depth)
-        return Metrics(found | {f"top_{k}_accuracy": self._top(k, confidence) for k in tops})
+        return computed(found | {f"top_{k}_accuracy": partial(self._top, k, confidence) for k in tops}, names)
 
     def by_class(self, confidence: float = 0.95, classes: Sequence[str] | None = None) -> dict[str, Metrics]:
         """Return precision, recall and F1 of each of these classes against the rest, of all by default, by class and name."""

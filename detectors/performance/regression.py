@@ -1,8 +1,10 @@
 """A predicted number and what came true: exact sums of errors and of labels."""
 
 import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,7 +17,7 @@ from detectors.performance.exact import as_fraction, exact_columns
 from detectors.performance.intervals import normal_quantile
 from detectors.performance.means import LossSums, mean_metric
 from detectors.performance.measured import Measured, Metric, Unavailable
-from detectors.performance.metrics import Metrics
+from detectors.performance.metrics import Metrics, computed
 
 MOST: Final = 1e70  # of labels and predictions: sums of fourth powers of what is larger are no doubles
 ZERO: Final = 1e-70  # labels up to this are zero to a percentage
@@ -25,6 +27,7 @@ LEAST_SPREAD: Final = (
 CLEAR_SPREAD: Final = 1e-7  # likewise, for the standard error of R², which asks for fourth powers
 SPLIT: Final = 2.0**27 + 1  # halves a double (Dekker, Numerische Mathematik 18, 1971)
 LOSSES: Final = ("bias", "square", "absolute", "percentage", "symmetric", "quantile")
+NAMES: Final = ("bias", "mae", "rmse", "mape", "smape", "quantile_loss", "r2", "r2_reference")
 LABELS: Final = 4 + 6  # sums that R² asks for
 
 
@@ -114,8 +117,8 @@ class RegressionCounts(Counts[RegressionTask]):
         """Rows with a label of zero, which no error is a percentage of: MAPE leaves them out."""
         return int(self._counted.rows[0])
 
-    def metrics(self, confidence: float = 0.95) -> Metrics:
-        """Return every metric by its name; one that cannot be computed with the reason.
+    def metrics(self, confidence: float = 0.95, names: Collection[str] | None = None) -> Metrics:
+        """Return every metric by its name, or those of `names` alone; one that cannot be computed with the reason.
 
         `mape` and `smape` are shares, not percent. `smape` is the mean of 2|e| / (|label| + |prediction|), 0 where both are 0.
         `r2` is against the mean of the very labels, `r2_reference` against that of the reference's: what of the labels'
@@ -124,17 +127,21 @@ class RegressionCounts(Counts[RegressionTask]):
         RMSE and log (1 − R²). Give a `reference_mean` where labels lie far from zero, beside their spread: without it R² has
         no error.
         """
-        found = {
-            "bias": self._mean("bias", confidence),
-            "mae": self._mean("absolute", confidence, 0.0),
-            "rmse": self._root(confidence),
-            "mape": self._mean("percentage", confidence, 0.0),
-            "smape": self._mean("symmetric", confidence, 0.0),
-            "quantile_loss": self._mean("quantile", confidence, 0.0),
-            "r2": self._explained(confidence, own=True),
-            "r2_reference": self._explained(confidence, own=False),
+        means = {
+            "bias": "bias",
+            "mae": "absolute",
+            "mape": "percentage",
+            "smape": "symmetric",
+            "quantile_loss": "quantile",
         }
-        return Metrics(found if self._counted.total else dict.fromkeys(found, Unavailable(NO_ROW)))
+        least = {name: -math.inf if name == "bias" else 0.0 for name in means}
+        found: dict[str, Callable[[], Metric]] = {
+            **{name: partial(self._mean, loss, confidence, least[name]) for name, loss in means.items()},
+            "rmse": partial(self._root, confidence),
+            "r2": partial(self._explained, confidence, own=True),
+            "r2_reference": partial(self._explained, confidence, own=False),
+        }
+        return computed({name: found[name] for name in NAMES}, names, there=self._counted.total > 0)
 
     @property
     def label_mean(self) -> float | None:

@@ -187,6 +187,10 @@ class Labelling:
         """The column's."""
         return None if self.seen is None else self.seen.column.name
 
+    def holds(self, column: str) -> bool:
+        """Whether a column is of labels, and no feature."""
+        return self.seen is not None and self.seen.column.holds(column)
+
     def look(self, chunk: Mapping[str, Column]) -> None:
         """Look at a chunk in the first pass."""
         if self.seen is not None:
@@ -198,6 +202,7 @@ class Labelling:
             return None
         if not self.seen.there:
             raise ValueError(f"there is no column {self.name} of labels; there are {', '.join(columns)}")
+        self.seen.refuse_absent()
         return self.seen.tally(next((each for each in layout.features if each.name == PREDICTION), None), window_ns)
 
 
@@ -212,7 +217,6 @@ class SecondPass:
         tally: WindowTally | None = None,
         group: GroupColumn | None = None,
         labels: "LabelTally | None" = None,
-        label: str | None = None,
     ) -> None:
         self.rows = 0
         self._layout = layout
@@ -220,7 +224,6 @@ class SecondPass:
         self._tally = tally
         self._group = group
         self._labels = labels
-        self._label = label
         self.sample = RowSample(layout, first.rows)
         self._numeric = {feature.name: BinCounts(feature, *first.moments(feature.name)) for feature in layout.numeric}
         self._categorical = {feature.name: CodeCounts(feature) for feature in layout.categorical}
@@ -241,8 +244,8 @@ class SecondPass:
             said = column if name == PREDICTION else said
             if placed is not None:
                 placed.add(at, cells)
-        if self._labels is not None and self._label is not None:
-            self._labels.add(chunk.get(self._label), said, self._times(chunk))
+        if self._labels is not None:
+            self._labels.add(chunk, said, self._times(chunk))
         self.rows += rows
 
     def _times(self, chunk: Mapping[str, Column]) -> Ints | None:
@@ -291,14 +294,14 @@ def fit(
     for chunk in _read(chunks, prediction, progress, before=0):
         grouped |= name in chunk
         labelling.look(chunk)
-        first.add({each: column for each, column in chunk.items() if each not in {name, labelling.name}})
+        first.add({each: column for each, column in chunk.items() if each != name and not labelling.holds(each)})
     _check(first, prediction)
     if group is not None and not grouped:
         raise ValueError(f"there is no column {name} to group rows by; there are {', '.join(first.columns)}")
     layout = first.layout()
     tally = None if window_ns is None else first.arrivals.tally(layout, first.sampled(layout))
     labels = labelling.tally(layout, first.columns, window_ns)
-    second = SecondPass(first, layout, timestamp, tally, group, labels, labelling.name)
+    second = SecondPass(first, layout, timestamp, tally, group, labels)
     for chunk in _read(chunks, prediction, progress, before=first.rows):
         second.add(chunk)
     if second.rows != first.rows:
@@ -343,6 +346,8 @@ def _check_label(label: LabelColumn | None, others: Mapping[str, str | None]) ->
     for what, name in others.items():
         if label is not None and label.name == name:
             raise ValueError(f"label {name} is the {what} and cannot be what came true as well")
+        if label is not None and name is not None and label.holds(name):
+            raise ValueError(f"{name} is the {what} and cannot be of label {label.name} as well (weight, scores)")
 
 
 def _learn(

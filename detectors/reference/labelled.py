@@ -86,7 +86,12 @@ class ReferencePerformance:
             case MulticlassCounts():
                 return self.total.confusion().total
             case _:
-                return int(self.total.cells.sum())
+                return int(self.total.cells[: self.total.task.cells].sum())
+
+    @property
+    def weighted(self) -> bool:
+        """Whether its labels have weights."""
+        return self.total.task.weighted
 
     @property
     def threshold(self) -> float:
@@ -133,7 +138,7 @@ class ReferencePerformance:
         assert isinstance(self.total, BinaryCounts)
         if threshold == self.threshold:
             return self.total
-        task = BinaryTask(threshold=threshold)
+        task = BinaryTask(threshold=threshold, weighted=self.weighted)
         if not np.isin(task.edges, self.total.task.edges).all():
             raise ValueError(
                 f"the reference's labels were counted for thresholds of whole hundredths and {self.threshold}, not {threshold}: "
@@ -148,7 +153,7 @@ class ReferencePerformance:
         """
         asked = self.threshold if threshold is None else threshold
         if isinstance(self.total, MulticlassCounts):
-            return ClassEstimator(self.total)
+            return ClassEstimator(_unweighted(self.total))
         assert isinstance(self.prediction, NumericFeature)
         if isinstance(self.cells, ErrorCells):
             return NumberEstimator.of(self.prediction, self.cells)
@@ -164,7 +169,7 @@ class ReferencePerformance:
             case BinaryCounts():
                 return ScoreEstimator.of_counts(self._total_at(self.threshold if threshold is None else threshold))
             case MulticlassCounts():
-                return ClassEstimator(self.total)
+                return ClassEstimator(_unweighted(self.total))
             case _:
                 return None
 
@@ -185,6 +190,7 @@ class ReferencePerformance:
         own: dict[str, Any] = {"task": self.task, "window_ns": self.window_ns}
         if self.task == "binary":
             own |= {"threshold": self.threshold, "positive": self.positive, "negative": self.negative}
+        own |= {"weighted": True} if self.weighted else {}
         return own | ({"classes": list(self.classes)} if self.classes else {})
 
     def blobs(self) -> dict[str, bytes]:
@@ -241,25 +247,35 @@ class ReferencePerformance:
         return performance
 
 
+def _unweighted(counts: MulticlassCounts) -> MulticlassCounts:
+    """The same rows, each counted once: an estimate is of predictions, which have no weights."""
+    task = replace(counts.task, weighted=False)
+    return MulticlassCounts(task, counts.cells[: task.cells].astype(np.int64), list(counts.sums), counts.refused.copy())
+
+
 def _moved(counts: BinaryCounts, task: BinaryTask) -> BinaryCounts:
     """Counts on the edges of another task, all of which are theirs; sums do not depend on the threshold."""
     places = np.searchsorted(task.edges, counts.task.edges, side="left")
-    rows = [np.bincount(places, weights=each, minlength=task.edges.size) for each in counts.histogram]
-    return BinaryCounts(task, np.array(rows).astype(np.int64).ravel(), list(counts.sums), counts.refused.copy())
+    parts = counts.cells.astype(np.int64).reshape(-1, counts.task.edges.size)  # by label; with weights three times
+    moved = np.zeros((len(parts), task.edges.size), dtype=np.int64)
+    for counted, each in zip(moved, parts, strict=True):
+        np.add.at(counted, places, each)
+    return BinaryCounts(task, moved.ravel(), list(counts.sums), counts.refused.copy())
 
 
 def _empty(raw: dict[str, Any]) -> AnyCounts:
+    weighted = serial.typed(raw.get("weighted", False), bool, "performance.weighted")
     match serial.get(raw, "task", "performance"):
         case "binary":
             return BinaryCounts.empty(
-                BinaryTask(threshold=serial.number(raw.get("threshold"), "performance.threshold"))
+                BinaryTask(threshold=serial.number(raw.get("threshold"), "performance.threshold"), weighted=weighted)
             )
         case "multiclass":
             classes = serial.typed(serial.get(raw, "classes", "performance"), list, "performance.classes")
             named = tuple(serial.typed(each, str, "performance.classes") for each in classes)
-            return MulticlassCounts.empty(MulticlassTask(named))
+            return MulticlassCounts.empty(MulticlassTask(named, weighted=weighted))
         case "regression":
-            return RegressionCounts.empty(RegressionTask())
+            return RegressionCounts.empty(RegressionTask(weighted=weighted))
         case other:
             raise ReferenceFormatError(
                 f"performance.task is {serial.shown(other)}; this version reads binary, multiclass, regression"

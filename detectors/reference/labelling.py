@@ -29,17 +29,27 @@ class LabelsSeen:
 
     column: LabelColumn
     there: bool = False
+    beside: dict[str, None] = field(default_factory=dict)  # columns of weights and scores that are there
     _profile: CategoryProfile = field(default_factory=CategoryProfile)
     _many: bool = False
 
     def look(self, chunk: Mapping[str, Column]) -> None:
         """Look at one chunk."""
+        self.beside.update(dict.fromkeys(name for name in chunk if self.column.holds(name)))
         if (labels := chunk.get(self.column.name)) is None:
             return
         self.there = True
         if not self._many:
             self._profile.add(labels)
             self._many = len(self._profile.categories()) > MOST_LABELS
+
+    def refuse_absent(self) -> None:
+        """Raise ValueError where there is no column of weights, or none of scores, though it is named."""
+        column, there = self.column, self.beside.keys() - {self.column.name, self.column.weight}
+        if column.weight is not None and column.weight not in self.beside:
+            raise ValueError(f"there is no column {column.weight} of weights")
+        if column.scores is not None and not there:
+            raise ValueError(f"no column of scores begins with {column.scores}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,9 +65,21 @@ class LabelsSeen:
         if categorical != (task == "multiclass"):
             kind = "categorical" if categorical else "numeric"
             raise ValueError(f"label {self.column.name}: task {task} needs a prediction of another kind than {kind}")
+        if self.column.scores is not None and task != "multiclass":
+            raise ValueError(f"scores {self.column.scores}: task {task} has no classes; its prediction is all there is")
         if task == "binary":
             self._refuse_one_sided()
-        return LabelTally(self.column, feature, self._empty(task, feature), window_ns or 0)
+        empty = self._empty(task, feature)
+        return LabelTally(self.column, feature, empty, window_ns or 0, self._scores(empty))
+
+    def _scores(self, empty: AnyCounts) -> Mapping[str, int]:
+        """The place of the class that each column of scores is of."""
+        start = self.column.scores
+        if start is None or not isinstance(empty, MulticlassCounts):
+            return {}
+        codes = CategoryCodes(empty.task.classes)
+        named = {name: codes.get(name.removeprefix(start)) for name in self.beside if name.startswith(start)}
+        return {name: place for name, place in named.items() if place is not None}
 
     def _refuse_one_sided(self) -> None:
         name, positive = self.column.name, self.column.positive
@@ -71,19 +93,20 @@ class LabelsSeen:
             raise ValueError(f"label {name}: no row has a negative label; it holds {shown}")
 
     def _empty(self, task: str, feature: NumericFeature | CategoricalFeature) -> AnyCounts:
+        weighted = self.column.weight is not None
         if isinstance(feature, NumericFeature):
             binary = task == "binary"
             return (
-                BinaryCounts.empty(BinaryTask(threshold=self.column.threshold))
+                BinaryCounts.empty(BinaryTask(threshold=self.column.threshold, weighted=weighted))
                 if binary
-                else RegressionCounts.empty(RegressionTask())
+                else RegressionCounts.empty(RegressionTask(weighted=weighted))
             )
         known = CategoryCodes(feature.categories)
         others = tuple(name for name in self.names if known.get(name) is None)
         classes = (*feature.categories, *others)
         if len(classes) > MOST_CLASSES:
             raise ValueError(f"label {self.column.name}: {len(classes)} classes are more than {MOST_CLASSES}")
-        return MulticlassCounts.empty(MulticlassTask(classes))
+        return MulticlassCounts.empty(MulticlassTask(classes, weighted=weighted))
 
 
 def _usual_task(feature: NumericFeature | CategoricalFeature) -> str:
@@ -92,13 +115,47 @@ def _usual_task(feature: NumericFeature | CategoricalFeature) -> str:
     return "binary" if not feature.bins or (feature.min >= 0 and feature.max <= 1) else "regression"
 
 
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """Rows with what came true and what was said, as their task counts them; with weights and the classes of the highest scores where there are."""
+
+    truth: Any
+    said: Any
+    weights: Floats | None = None
+    highest: Codes | None = None
+
+    def only(self, which: Ints | slice) -> "LabelledRows":
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[which]
+        highest = None if self.highest is None else self.highest[which]
+        return LabelledRows(self.truth[which], self.said[which], weights, highest)
+
+    def count(self, counts: AnyCounts) -> None:
+        """Add them to counts."""
+        if isinstance(counts, MulticlassCounts):
+            counts.update(self.truth, self.said, weights=self.weights, highest=self.highest)
+        else:
+            counts.update(self.truth, self.said, self.weights)
+
+
+def rows_in(chunk: Mapping[str, Column]) -> int:
+    """Return the rows of a chunk, whose columns are of one length."""
+    return next(iter(chunk.values())).size
+
+
 class LabelTally:
     """Second pass: labelled predictions counted, all of them and by window."""
 
     def __init__(
-        self, column: LabelColumn, feature: NumericFeature | CategoricalFeature, empty: AnyCounts, window_ns: int
+        self,
+        column: LabelColumn,
+        feature: NumericFeature | CategoricalFeature,
+        empty: AnyCounts,
+        window_ns: int,
+        scores: Mapping[str, int] | None = None,
     ) -> None:
         self._column = column
+        self._scores = scores or {}
         self._feature = feature
         self._total = empty
         self._cells = _no_cells(feature, empty)
@@ -106,15 +163,35 @@ class LabelTally:
         self._windows: dict[int, AnyCounts] = {}
         self._first = NO_TIME  # earlier windows are no longer counted
 
-    def add(self, labels: Column | None, predictions: Floats | Codes | None, times: Ints | None) -> None:
-        """Take a chunk: its labels, and its predictions as the reference counts them; without either there is nothing to count."""
+    def add(self, chunk: Mapping[str, Column], predictions: Floats | Codes | None, times: Ints | None) -> None:
+        """Take a chunk with its labels, and its predictions as the reference counts them; without either there is nothing to count."""
+        labels = chunk.get(self._column.name)
         if labels is None or predictions is None:
             return
-        truth, said = self._read(labels), self._said(predictions)
-        self._total.update(truth, said)
-        self._count_cells(truth, said)
+        rows = LabelledRows(self._read(labels), self._said(predictions), self._weights(chunk), self._highest(chunk))
+        rows.count(self._total)
+        self._count_cells(rows.truth, rows.said)
         if times is not None and self._window_ns:
-            self._count_windows(truth, said, times)
+            self._count_windows(rows, times)
+
+    def _weights(self, chunk: Mapping[str, Column]) -> Floats | None:
+        """The weight of each row, 1 where it has none; None where nobody asks for them."""
+        if self._column.weight is None:
+            return None
+        held = chunk.get(self._column.weight)
+        weights = np.ones(rows_in(chunk)) if held is None else as_written_floats(held)
+        return np.where(np.isnan(weights), 1.0, weights)
+
+    def _highest(self, chunk: Mapping[str, Column]) -> Codes | None:
+        """The classes with the highest scores of each row; None where there are no scores."""
+        if not self._scores or not isinstance(self._total, MulticlassCounts):
+            return None
+        scores = np.full((rows_in(chunk), len(self._total.task.classes)), np.nan)
+        for name, place in self._scores.items():
+            if name in chunk:
+                found = as_written_floats(chunk[name])
+                scores[:, place] = np.where(np.isnan(scores[:, place]), found, scores[:, place])
+        return self._total.task.highest(scores)
 
     def _read(self, labels: Column) -> Any:
         match self._total:
@@ -145,15 +222,15 @@ class LabelTally:
         counted = np.bincount(places + many * truth[kept].astype(np.int64), minlength=2 * many)
         self._cells = self._cells + counted.reshape(2, many)
 
-    def _count_windows(self, truth: Any, said: Any, times: Ints) -> None:
+    def _count_windows(self, rows: "LabelledRows", times: Ints) -> None:
         held = (times != NO_TIME) & (times // self._window_ns >= self._first)
         windows = times[held] // self._window_ns
         order = np.argsort(windows, kind="stable")
-        truth, said, windows = truth[held][order], said[held][order], windows[order]
+        rows, windows = rows.only(np.flatnonzero(held)[order]), windows[order]
         starts = np.flatnonzero(np.diff(windows, prepend=windows[:1] - 1))
         for first, last in zip(starts.tolist(), [*starts[1:].tolist(), windows.size], strict=True):
             counts = self._windows.setdefault(int(windows[first]), type(self._total).empty(self._total.task))  # type: ignore[arg-type]  # the task is theirs
-            counts.update(truth[first:last], said[first:last])
+            rows.only(slice(first, last)).count(counts)
         if len(self._windows) > 2 * MOST_WINDOWS:
             self._windows = dict(self._last())
             self._first = min(self._windows)

@@ -9,6 +9,7 @@ import numpy as np
 from detectors import Kind
 from detectors.columns import BOOLEANS, Coded, Column, distinct
 from monitor.backtest.recorded import Piece, RecordedError, piece_of, size_of
+from monitor.sources.decode.class_scores import is_score, score_places
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import TopicDecoder
@@ -26,7 +27,7 @@ from monitor.stream.events import Partition, SeriesKey
 TIME_NAMES = ("timestamp", "ts")
 PEEKED = 1000  # values of a column that tell what it holds
 SHOWN = 30  # columns in an error
-ROLES = "id", "group", "label", "weight", "latency", "error"  # what a column may be, where it is mapped
+ROLES = "id", "group", "label", "weight", "latency", "error", "scores"  # what a column may be, where it is mapped
 
 
 class Tables:
@@ -38,6 +39,7 @@ class Tables:
         self._decoder = decoder
         self._partition = Partition(decoder.topic, 0)
         self._notes: dict[str, None] = {}
+        self._names: frozenset[str] = frozenset()  # columns of the file that is read
         self._commas: set[str] = set()  # columns of which it was noted
 
     @property
@@ -111,7 +113,7 @@ class Tables:
 
     def _layout(self, path: Path, names: Sequence[str]) -> dict[Place, str]:
         """Which column holds which path. Raises TableError for a file without event times, or with models unnamed."""
-        fields = self._decoder.fields
+        fields, self._names = self._decoder.fields, frozenset(names)
         held = places_in(names, fields, [place for place, _ in self._wanted()])
         if fields.timestamp not in held:
             raise TableError(
@@ -133,8 +135,10 @@ class Tables:
 
     def _wanted(self) -> Iterator[tuple[Place, SeriesKey]]:
         for key, series in self._decoder.series.items():
-            for _, place in (*series.numeric, *series.categorical):
-                yield place, key
+            for name, place in (*series.numeric, *series.categorical):
+                if not is_score(name):
+                    yield place, key
+            yield from ((place, key) for place in score_places(series, self._names))
 
 
 # --- which column is what -------------------------------------------------------------------------------------------
@@ -156,7 +160,7 @@ def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place])
         if place not in held and named is not None:
             held[place] = named
             free.remove(named)
-    for path in (fields.id, fields.group):
+    for path in (fields.id, fields.group, fields.scores):
         if path and path not in held and ".".join(path) in free:
             held[path] = ".".join(path)
     return held
@@ -208,6 +212,14 @@ def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder
     remark(finder, columns, shape)
 
 
+def score_names(paths: Sequence[Path], fields: FieldMap, dialect: Dialect = PLAIN) -> Iterator[str]:
+    """The classes that columns of scores are called by. Raises TableError."""
+    start = ".".join(fields.scores) + "."
+    for path in paths if fields.scores else ():
+        with explained(path):
+            yield from (name.removeprefix(start) for name in table_of(path, dialect).names if name.startswith(start))
+
+
 def remark(finder: FeatureFinder, columns: Mapping[str, str], shape: Shape) -> None:
     """Note what is to be known of columns of texts that were taken as features, as a fit without a configuration says it."""
     for feature, column in columns.items():
@@ -225,7 +237,7 @@ def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinde
     """The columns that may be features, by the name of the feature."""
     below = ".".join(fields.features) + "."
     nested = [name for name in names if fields.features and name.startswith(below)]
-    beside = [fields.prediction, *(path for path in (fields.label, fields.weight) if path)]
+    beside = [fields.prediction, *(path for path in (fields.label, fields.weight, fields.scores) if path)]
     places = places_in(names, fields, beside)
     roles = set(places.values())
     plain = [name for name in names if name not in roles | finder.envelope and len(levels(name, names)) == 1]

@@ -19,8 +19,9 @@ from monitor.commands.reference import FitChoice, label_option
 from monitor.series.truth import BINARY, MULTICLASS, REGRESSION, Truth
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import LabelsSettings, ModelSettings, PerformanceSettings, TopicSettings
+from monitor.sources.decode.class_scores import OF_CLASS, is_score
 from monitor.sources.decode.finding import FeatureFinder
-from monitor.sources.decode.joining import INVALID, UNKNOWN
+from monitor.sources.decode.joining import INVALID, UNKNOWN, WEIGHT, WEIGHT_INVALID, weights_in
 from monitor.sources.decode.label_learner import LabelMeanings, LearningLabels
 from monitor.sources.decode.learner import EventColumns
 from monitor.sources.formats.base import only_rows
@@ -45,21 +46,25 @@ from monitor.stream.join import (
     PREDICTION as PREDICTIONS,
 )
 
-LABEL = "label of the event"  # of the rows; beside features, none of which is called so by the mapping
+LABEL, WEIGHED = (
+    "label of the event",
+    "weight of its label",
+)  # of the rows; beside features, none of which is called so by the mapping
 UNBOUNDED = 1 << 62  # bytes: a reference is of all rows
 
 
 class LabelSlices:
-    """A column that is handed out a piece at a time."""
+    """Columns that are handed out a piece at a time."""
 
-    def __init__(self, column: Column) -> None:
-        self._column = column
+    def __init__(self, columns: Mapping[str, Column]) -> None:
+        self._columns = columns
         self._at = 0
 
-    def next(self, rows: int) -> Column:
+    def next(self, rows: int) -> dict[str, Column]:
         """The next rows."""
         self._at += rows
-        return only_rows(self._column, np.arange(self._at - rows, self._at))
+        which = np.arange(self._at - rows, self._at)
+        return {name: only_rows(column, which) for name, column in self._columns.items()}
 
 
 @dataclass(slots=True)
@@ -74,12 +79,16 @@ class EventLabels:
     choice: FitChoice
     topics: Sequence[TopicSettings]
     inside: bool
+    weighted: bool = False
+    classes: Sequence[str] | None = ()  # whose scores are read; None: those that events name
+    _scored: bool = False  # any was found
     _parts: list[Rows] = field(default_factory=list)
     _span: tuple[float, float] = (np.inf, -np.inf)  # of the predictions
     _classes: dict[str | None, int] = field(default_factory=dict)  # predicted ones, by what they are among the rows
     _often: Counter[str | None] = field(default_factory=Counter)  # how many predictions are of each
     _meanings: LabelMeanings | None = None
     _values: Floats = field(default_factory=lambda: np.empty(0))
+    _weights: Floats = field(default_factory=lambda: np.empty(0))
     _said: list[str] = field(default_factory=list)
 
     @classmethod
@@ -99,12 +108,9 @@ class EventLabels:
                 "--label: no labels are read: --labels FILE… names recorded ones, --kafka reads those of a topic of kind labels, "
                 "and topics.fields.label says where they stand inside predictions"
             )
-        said = [
-            f"{topic.name}: topics.fields.weight is not read: a reference counts each label once"
-            for topic in (*topics, *events)
-            if topic.fields.weight
-        ]
-        return cls(settings, model, choice, topics, inside, _said=said)
+        weighted = any(topic.fields.weight for topic in (*topics, *events))
+        named = None if model.performance is None else model.performance.classes
+        return cls(settings, model, choice, topics, inside, weighted, named)
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -119,6 +125,7 @@ class EventLabels:
             known = [self._classes.setdefault(_text(text), len(self._classes)) for text in said.values]
             rows["value"] = np.array(known)[said.rows]
         self._parts.append(rows)
+        self._scored |= any(map(is_score, columns.numbers))
 
     def see(self, chunk: Pieces) -> None:
         """The same as they are profiled, without what is left out: between what numbers predictions lie."""
@@ -139,7 +146,7 @@ class EventLabels:
     def join(self, finder: FeatureFinder, again: Callable[[], Iterator[EventColumns]]) -> LabelColumn:
         """Read the labels and find each row's; how they are to be counted. Raises RecordedError, ValueError and ConfigError."""
         column = self._counted_as(finder)
-        truth = Truth(column.task or BINARY, column.threshold, column.positive, column.negative)
+        truth = Truth(column.task or BINARY, column.threshold, column.positive, column.negative, weighted=self.weighted)
         self._meanings = LabelMeanings(truth)
         events = np.concatenate(self._parts)
         self._parts = []
@@ -180,12 +187,15 @@ class EventLabels:
             raise ValueError("--label: no event has a prediction, and labels are the truth of it")
         chosen, labels = self.model.performance or PerformanceSettings(), self.model.labels or LabelsSettings()
         usual = BINARY if self._span[0] >= 0 and self._span[1] <= 1 else REGRESSION
+        task = choice.task or chosen.task or (MULTICLASS if predicted.kind is Kind.CATEGORICAL else usual)
         return LabelColumn(
             LABEL,
-            choice.task or chosen.task or (MULTICLASS if predicted.kind is Kind.CATEGORICAL else usual),
+            task,
             labels.positive if choice.positive is None else choice.positive,
             labels.negative if choice.negative is None else choice.negative,
             chosen.threshold if choice.threshold is None else choice.threshold,
+            WEIGHED if self.weighted else None,
+            OF_CLASS if self._scored and task == MULTICLASS else None,
         )
 
     @property
@@ -200,7 +210,7 @@ class EventLabels:
     def _inside(self, events: Rows, finder: FeatureFinder, again: Iterator[EventColumns]) -> Rows:
         """The labels that stand inside their predictions."""
         assert self._meanings is not None
-        found, at, unusable = [no_rows(LABELS)], 0, 0
+        found, at, unusable, unfair = [no_rows(LABELS)], 0, 0, 0
         for columns in again:
             rows = events[at : at + columns.times.size]
             at += rows.size
@@ -209,13 +219,17 @@ class EventLabels:
             coded = columns.coded(LABELLED, finder)
             values = self._meanings.of(coded.values)[coded.rows]  # type: ignore[arg-type]  # texts and None
             there = np.array([text is not None for text in coded.values])[coded.rows]
+            weights, fair = weights_in(columns.numbers.get(WEIGHT), rows.size)
             unusable += int(np.count_nonzero(there & np.isnan(values)))
-            kept = (rows["high"] != 0) & ~np.isnan(values)
+            unfair += int(np.count_nonzero(~np.isnan(values) & ~fair))
+            kept = (rows["high"] != 0) & ~np.isnan(values) & fair
             held = {name: rows[name][kept] for name in ("high", "low", "time")}
-            found.append(rows_of(LABELS, **held, offset=INLINE, value=values[kept], weight=1.0))
+            found.append(rows_of(LABELS, **held, offset=INLINE, value=values[kept], weight=weights[kept]))
         if unusable:
             reason = INVALID if self._meanings.truth.task == REGRESSION else UNKNOWN
             self._said.append(f"{unusable:,} labels inside predictions were rejected: {reason} {unusable:,}")
+        if unfair:
+            self._said.append(f"{unfair:,} labels inside predictions were rejected: {WEIGHT_INVALID} {unfair:,}")
         return np.concatenate(found)
 
     def _read(self, meanings: LabelMeanings) -> Iterator[Rows]:
@@ -248,6 +262,7 @@ class EventLabels:
     def _joined(self, join: Join, events: Rows, until: Nanos | None) -> Floats:
         """The label of each row, NaN where there is none. Panes that `until` has not passed by the age at which they are judged have none."""
         values, spec = np.full(events.size, np.nan), join.spec
+        self._weights = np.ones(events.size)
         order = np.argsort(events["time"], kind="stable")
         panes = events["time"][order] // spec.slide
         edges = [*np.flatnonzero(np.diff(panes, prepend=panes[0] - 1)).tolist(), panes.size]
@@ -260,7 +275,7 @@ class EventLabels:
                 continue
             rows = _one_an_id(events, order[first:last])
             matched = join.match(events[rows], start, spec.wait)
-            values[rows] = matched.labels
+            values[rows], self._weights[rows] = matched.labels, matched.weights
             tallies.update(matched.tallies)
         self._said += self._words(tallies, waiting, events.size)
         return values
@@ -268,7 +283,8 @@ class EventLabels:
     def column(self) -> LabelSlices:
         """The labels of all rows, in their order."""
         assert self._meanings is not None
-        return LabelSlices(self._meanings.column(self._values))
+        columns: dict[str, Column] = {LABEL: self._meanings.column(self._values)}
+        return LabelSlices(columns | ({WEIGHED: self._weights} if self.weighted else {}))
 
     # --- what is to be known ----------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from monitor.app import fields_of, refuse_unknown_model, refuse_without_id
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
 from monitor.commands.dialect import dialect_of
-from monitor.commands.event_labels import LABEL, EventLabels, LabelSlices
+from monitor.commands.event_labels import EventLabels, LabelSlices
 from monitor.commands.excluded import ExcludedSpan, Exclusion
 from monitor.commands.exits import Exit
 from monitor.commands.progress import ProgressLine
@@ -27,7 +27,9 @@ from monitor.commands.reference import FitChoice, check_output, hand_over, is_sp
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.settings.schema import ModelSettings, TopicSettings
+from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
+from monitor.sources.decode.joining import WEIGHT
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
 from monitor.sources.decode.spool import Spool
 from monitor.sources.formats.fields import LABELLED, FieldMap
@@ -90,6 +92,8 @@ def refuse_mapped(choice: FitChoice) -> None:
         ("--prediction", choice.prediction),
         ("--group", choice.group),
         ("--label", choice.label or None),
+        ("--weight", choice.weight),
+        ("--scores", choice.scores),
         ("--fine", choice.fine or None),
     ):
         if value is not None:
@@ -184,7 +188,15 @@ class ModelEvents:
             finder = found(topic)
             finders[topic.name] = finder
             decoder = LearningDecoder(
-                topic.name, keys, ours, fields, finder, topic.format, joined=labels is not None and fields.predicts
+                topic.name,
+                keys,
+                ours,
+                fields,
+                finder,
+                topic.format,
+                joined=labels is not None and fields.predicts,
+                weighted=labels is not None and labels.weighted,
+                classes=() if labels is None else labels.classes,
             )
             decoders[topic.name] = decoder
             if labels is not None:
@@ -199,10 +211,11 @@ class ModelEvents:
         dialect = dialect_of(choice.delimiter, choice.decimal)
         inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
         if not holds_lines(inputs):
-            from monitor.backtest.tables import find_features
+            from monitor.backtest.tables import find_features, score_names
 
             try:
                 find_features(inputs, decoder.fields, decoder.finder, dialect)
+                decoder.learn_classes(score_names(inputs, decoder.fields, dialect))
             except TableError as error:
                 raise ConfigError(str(error)) from None
             refuse_misnamed(choice, decoder.finder)
@@ -311,9 +324,11 @@ class ModelEvents:
 
     def _pieces(self, columns: EventColumns, labels: LabelSlices | None = None) -> Pieces:
         pieces: Pieces = {**columns.columns(self.finder), TIME: columns.times.view("datetime64[ns]")}
-        pieces.pop(LABELLED, None)  # what stands inside events; what counts may have come later
+        beside = (LABELLED, WEIGHT, *(name for name in pieces if is_score(name) and labels is None))
+        for name in beside:  # what stands inside events; what counts may have come later
+            pieces.pop(name, None)
         if labels is not None:
-            pieces[LABEL] = labels.next(columns.times.size)
+            pieces |= labels.next(columns.times.size)
         groups = columns.groups
         if self._group and groups is None:  # of a topic whose mapping names none
             groups = np.zeros(columns.times.size, dtype=np.uint64)

@@ -18,6 +18,7 @@ from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
 from monitor.explain import documents
 from monitor.settings import ConfigError, load_settings
+from monitor.sources.decode.class_scores import is_score, scores_explained
 from monitor.sources.decode.topic import TopicDecoder, Verdict
 from monitor.sources.formats.fields import PREDICTION, FieldMap, SeriesFields
 from monitor.sources.formats.fields import Path as Place
@@ -29,6 +30,7 @@ from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
 
 SHOWN_UNKNOWN = 10
+SCORES = "scores of classes"  # all together
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,10 @@ def absent(path: Place, row: Mapping[Place, object]) -> str:
 
 def explain_fields(series: SeriesFields, row: Mapping[Place, object]) -> Iterator[FieldExplained]:
     """Each feature of the reference, with its value or why it has none."""
-    for name, path in series.numeric:
+    scored = series.joined is not None and bool(series.joined.classes)
+    for at, (name, path) in enumerate(series.numeric):
+        if scored and at >= series.own[0] and is_score(name):
+            continue
         reasons: Counter[str] = Counter()
         value = number(row.get(path), reasons)
         yield lacking(series, name, path, row, reasons) if reasons else FieldExplained(name, value)
@@ -263,6 +268,22 @@ def explain_fields(series: SeriesFields, row: Mapping[Place, object]) -> Iterato
         text = category(row.get(path), reasons)
         unseen = not reasons and table[text] == table.unseen
         yield lacking(series, name, path, row, reasons) if reasons else FieldExplained(name, text, unseen=unseen)
+    if scored:
+        yield explain_scores(series, row)
+
+
+def explain_scores(series: SeriesFields, row: Mapping[Place, object]) -> FieldExplained:
+    """The scores of classes: how many have one."""
+    assert series.joined is not None
+    known, why = scores_explained(series, row)
+    classes = series.joined.classes
+    path = ".".join(series.fields.scores)
+    if why is None:
+        return FieldExplained(SCORES, float(known))
+    first = ", ".join(map(repr, classes[:SHOWN_UNKNOWN])) + (" …" if len(classes) > SHOWN_UNKNOWN else "")
+    as_list = f", nor a list of {len(classes)} numbers" if series.joined.listed else ""
+    detail = None if why == "missing" else f"{path} has no number for any of {first}{as_list}"
+    return FieldExplained(SCORES, None, why, detail=detail)
 
 
 def lacking(

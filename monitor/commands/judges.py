@@ -9,7 +9,7 @@ from monitor.explain.performance import spelled, with_interval
 from monitor.series.metric_judge import MetricJudge
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import told
-from monitor.settings.judges import labels_as, watching
+from monitor.settings.judges import is_unscored, labels_as, watching
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 
 
@@ -19,7 +19,10 @@ def judges_words(spec: SeriesSpec, model: ModelSettings) -> Iterator[str]:
         side = "at least" if judge.bound.at_least else "at most"
         what = f"{judge.metric} less what was expected" if judge.source is JudgedBy.DIFFERENCE else judge.metric
         yield f"  performance: {what} {side} {judge.bound.value:.4g} by {NAMES[judge.source]}"
-    if spec.reference.performance is not None and spec.judging.plan is not None:
+    said = spec.reference.performance
+    if said is not None and spec.performance is not None and spec.performance.truth.weighted and not said.weighted:
+        yield "  performance: labels have weights, and those of the reference have none: it is compared with what weighs all alike"
+    if said is not None and spec.judging.plan is not None:
         yield from (f"  performance: {line}" for line in unwatched(spec, model))
 
 
@@ -30,7 +33,12 @@ def unwatched(spec: SeriesSpec, model: ModelSettings) -> Iterator[str]:
     charted = {judge.metric for judge in judges_of(spec) if judge.source is JudgedBy.CHART}
     wanted = watching(model.performance or PerformanceSettings(), spec.performance.truth)
     missing = [name for name in wanted if name not in charted]
-    if missing:
+    unscored = [
+        name for name in missing if spec.reference.performance and is_unscored(name, spec.reference.performance)
+    ]
+    if unscored:
+        yield f"{', '.join(unscored)}: no chart, for the reference has no scores of classes"
+    if missing := [name for name in missing if name not in unscored]:
         yield f"{', '.join(missing)}: no chart, for {_reason(spec)}"
 
 

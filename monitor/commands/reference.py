@@ -53,6 +53,8 @@ class FitChoice:
     timestamp: str | None = None
     group: str | None = None
     label: str | None = None  # empty: named without a column, which only a configuration can tell
+    weight: str | None = None
+    scores: str | None = None  # how the columns of scores begin
     labels: list[Path] = field(default_factory=list)
     label_topic: str | None = None
     latency: str | None = None
@@ -79,6 +81,11 @@ class FitChoice:
     kafka: bool = False
     first: str | None = None
     until: str | None = None
+
+    def of_labels(self, column: str) -> bool:
+        """Whether a column is that of labels, of their weights, or of scores of classes."""
+        scored = self.scores is not None and column.startswith(self.scores)
+        return column in {self.label, self.weight} or scored
 
     @property
     def target(self) -> Path:
@@ -170,7 +177,8 @@ def profile(
     """Read the files twice. Raises TableError and ValueError."""
     settled = {**settled_kinds(shape, wanted), **kinds}
     exact = [] if choice.group is None else [choice.group]
-    read = [*wanted, *([] if label is None else [label.name]), *([] if served is None else served.names), *exact]
+    of_labels = [name for name in shape.columns if label is not None and label.holds(name)]
+    read = [*wanted, *of_labels, *([] if served is None else served.names), *exact]
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = chain([time], (None if time is None else replace(time) for _ in count()))  # absent ones are counted once
 
@@ -330,7 +338,13 @@ def refuse_timeless_group(choice: FitChoice) -> None:
 
 def label_settings(choice: FitChoice) -> dict[str, str | float]:
     """What the command line says of how labels are read."""
-    how = {"task": choice.task, "positive": choice.positive, "negative": choice.negative, "threshold": choice.threshold}
+    how: dict[str, str | float | None] = {"weight": choice.weight, "scores": choice.scores}
+    how |= {
+        "task": choice.task,
+        "positive": choice.positive,
+        "negative": choice.negative,
+        "threshold": choice.threshold,
+    }
     return {name: value for name, value in how.items() if value is not None}
 
 
@@ -356,6 +370,8 @@ def parse_label(choice: FitChoice) -> LabelColumn | None:
     ):
         if choice.label == name:
             raise ConfigError(f"--label: {name} is the {option}")
+        if name is not None and choice.of_labels(name):
+            raise ConfigError(f"{'--weight' if choice.weight == name else '--scores'}: {name} is the {option}")
     try:
         return LabelColumn(choice.label, **label_settings(choice))  # type: ignore[arg-type]  # each of its own type
     except ValueError as error:
@@ -403,7 +419,8 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: 
     wanted = []
     for name in shape.columns:
         if (
-            name in {choice.timestamp, choice.group, choice.label, choice.latency, choice.error}
+            name in {choice.timestamp, choice.group, choice.latency, choice.error}
+            or choice.of_labels(name)
             or name in without
             or (choice.columns is not None and name not in named)
         ):
@@ -461,9 +478,14 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
         ("--timestamp", choice.timestamp),
         ("--group", choice.group),
         ("--label", choice.label),
+        ("--weight", choice.weight),
         ("--latency", choice.latency),
         ("--error", choice.error),
     )
+    if choice.scores is not None and not any(name.startswith(choice.scores) for name in shape.columns):
+        raise ConfigError(
+            f"--scores: {choice.inputs[0]} has no column that begins with {choice.scores}; it has {', '.join(shape.columns[:50])}"
+        )
     for option, name in [*asked, *((option, name) for option, name in beside if name is not None)]:
         if name not in shape.columns:
             found = ", ".join(shape.columns[:50])
@@ -485,6 +507,7 @@ def check_beside(choice: FitChoice, shape: Shape) -> None:
     for option, name, meant in (
         ("--group", choice.group, "cannot say what rows come together in: texts and numbers can"),
         ("--label", choice.label, "cannot be what came true: texts, numbers and truth can"),
+        ("--weight", choice.weight, "cannot be what labels weigh: numbers can"),
         ("--latency", choice.latency, "cannot be what requests took: numbers can"),
         ("--error", choice.error, "cannot say whether requests failed: texts, numbers and truth can"),
     ):

@@ -38,6 +38,7 @@ DECISION = "decision"  # kind of the row
 FEWEST = 50  # labelled rows of a window that is judged by itself
 LONGEST = DAY * 90  # that few labels are counted together
 SILENT = 3  # windows without a word at least, before an alert ends that nobody can judge any more
+LASTING = 3  # windows at least that a metric stays worse, before this is how it is; the fewer they are, the wider its level (`MetricLevel.slack`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +210,10 @@ class PerformanceDecision:
 
     def _settle(self, at: Span) -> list[LevelChanged]:
         """Hold what has stayed worse than the reference for long to what it has become, unless a threshold is broken."""
-        names = []
+        names, after = [], max(self.spec.settle_ns, LASTING * max(self.spec.span, self._interval))
         for metric, judges in self._active().items():
             absolute = any(each.spec.source is JudgedBy.THRESHOLD for each in judges)
-            if not absolute and any(each.settles(at, self.spec.settle_ns) for each in judges):
+            if not absolute and any(each.settles(at, after) for each in judges):
                 names += [metric_feature(metric)] if self._hold(metric, None) else []
         self.alert.incident.settle(names)
         self.alert.incident.forget(names)

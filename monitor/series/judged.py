@@ -1,6 +1,6 @@
 """What the counts of a window come to: metrics with what missing labels leave open, tables, and whether labels come at random."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import detectors
@@ -18,10 +18,11 @@ def metrics_told(truth: Truth, counts: Any, missing: Ints) -> tuple[MetricTold, 
     return tuple(told(name, found[name], bounds.get(name)) for name in truth.names)
 
 
-def measured(truth: Truth, counts: Any) -> Mapping[str, Any]:
-    """Every metric of counts."""
+def measured(truth: Truth, counts: Any, names: Collection[str] | None = None) -> Mapping[str, Any]:
+    """The metrics of counts: every one, or those of `names`."""
     costs = costs_of(truth)
-    found: Mapping[str, Any] = counts.metrics() if costs is None else counts.metrics(costs=costs)
+    money = {} if costs is None else {"costs": costs}
+    found: Mapping[str, Any] = counts.metrics(names=names, **money)
     return found
 
 

@@ -8,7 +8,7 @@ age. So windows of one age alone are ever beside each other.
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from monitor.facts import (
     Fact,
     JoinCounted,
     LabelDelays,
+    MetricTold,
     PerformanceJudged,
     StateReset,
 )
@@ -29,7 +30,7 @@ from monitor.series import judged
 from monitor.series.deciding import DECISION, DecisionSpec, PerformanceDecision, forgotten
 from monitor.series.estimating import EstimateSpec
 from monitor.series.records import Entry, Owner, Record
-from monitor.series.truth import UNCOUNTED, Truth
+from monitor.series.truth import MONEY, UNCOUNTED, Truth
 from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
 from monitor.stream.join import LABEL, Join, JoinSpec, Matched, Rows, Side, Stretch, at_level
 from monitor.stream.windows import WindowSpec, ends_between
@@ -38,6 +39,8 @@ PERFORMANCE = "performance"  # the view's name
 STATE, PREDICTIONS, LABELS, PANE = "state", "predictions", "labels", "pane"
 PIECES = 32  # that a stretch is saved in before it is written anew
 DELAY_EDGES = 2.0 ** (np.arange(1, 28 * 8) / 8)  # seconds, 9 % apart: the median of a window is as exact as that
+TOLD = "metrics", "costs"  # keys of a truth that say what is told of counts
+LATER_ASKED = "asked for since this window was judged"
 MOST = 0.9  # of labels: the delay that so many have is told
 
 
@@ -67,8 +70,25 @@ class PerformanceSpec:
         return before == now and weighed >= weighs
 
     def keeps_windows(self, fingerprint: str) -> bool:
-        """Whether windows that were judged under another fingerprint are told alike: the mean that R² is held against is that of a reference."""
-        return _of_windows(fingerprint) == _of_windows(self.fingerprint)
+        """Whether windows that were judged under another fingerprint are still told: the mean that R² is held against is that of a reference."""
+        return _of_windows(fingerprint, *TOLD, "reference_mean") == _of_windows(
+            self.fingerprint, *TOLD, "reference_mean"
+        )
+
+    def keeps_counts(self, fingerprint: str) -> bool:
+        """Whether rows that were counted under another fingerprint count alike: which metrics are made of them decides nothing."""
+        return _of_windows(fingerprint, *TOLD) == _of_windows(self.fingerprint, *TOLD)
+
+    def told_anew(self, fact: PerformanceJudged, fingerprint: str) -> PerformanceJudged:
+        """A window that was judged under another fingerprint with the metrics that are asked for now; those that it was not judged by are absent."""
+        before = msgspec.json.decode(fingerprint)[-1].get("costs")
+        priced = before == msgspec.json.decode(self.fingerprint)[-1].get("costs")
+        known = {each.name: each for each in fact.metrics if each.name != MONEY or priced}
+        estimated = {each.name: each for each in fact.estimated if each.name != MONEY or priced}
+        names = self.truth.names
+        metrics = (known.get(name) or MetricTold(name, None, None, None, fact.labelled, LATER_ASKED) for name in names)
+        kept = tuple(estimated[name] for name in names if name in estimated)
+        return replace(fact, metrics=tuple(metrics), estimated=kept)
 
 
 def _of_rows(fingerprint: str) -> tuple[list[Any], bool]:
@@ -77,9 +97,9 @@ def _of_rows(fingerprint: str) -> tuple[list[Any], bool]:
     return same, bool(truth["weighted"])
 
 
-def _of_windows(fingerprint: str) -> list[Any]:
+def _of_windows(fingerprint: str, *without: str) -> list[Any]:
     *joined, truth = msgspec.json.decode(fingerprint)
-    return [*joined, {name: value for name, value in truth.items() if name not in (*UNCOUNTED, "reference_mean")}]
+    return [*joined, {name: value for name, value in truth.items() if name not in (*UNCOUNTED, *without)}]
 
 
 @dataclass(slots=True)
@@ -384,7 +404,7 @@ class Performance:
         states = [msgspec.json.decode(each.held, type=SavedPerformance) for each in entries if each.kind == STATE]
         if not states:
             return []
-        alike = states[0].fingerprint == self.spec.fingerprint
+        alike = self.spec.keeps_counts(states[0].fingerprint)
         return [*self._restore(states[0], entries), *self._restore_decision(entries, alike=alike)]
 
     def _restore_decision(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
@@ -402,10 +422,11 @@ class Performance:
         alike = self.spec.keeps_windows(saved.fingerprint)
         if alike:
             self._judged = saved.judged
-            self._told = {self.spec.ages.index(each.age): each for each in saved.told}
+            told = [self.spec.told_anew(each, saved.fingerprint) for each in saved.told]
+            self._told = {self.spec.ages.index(each.age): each for each in told}
         elif saved.clock is not None:
             self._judged = [self._horizon(saved.clock, age) for age in self.spec.ages]
-        self._restore_panes(entries, alike=saved.fingerprint == self.spec.fingerprint)
+        self._restore_panes(entries, alike=self.spec.keeps_counts(saved.fingerprint))
         if alike:
             return []
         return [

@@ -9,7 +9,7 @@ from detectors.charts.budget import points_per_month
 from detectors.charts.metric_bounds import MetricBound
 from detectors.charts.metric_difference import DifferenceReference, difference_references
 from detectors.charts.metric_reference import MetricReference, measured_windows, metric_references, usual_loss
-from detectors.performance import RegressionCounts
+from detectors.performance import RegressionCounts, Unavailable
 from detectors.reference.labelled import ReferencePerformance
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
@@ -46,7 +46,7 @@ WATCHED = {
 }  # against the reference's, where nobody names others
 UNWATCHED = {
     "calibration_error": "is larger the fewer rows a window has",  # so that no other window says what is usual
-    **dict.fromkeys((R2_REFERENCE, *map(TOP, TOPS)), "is not known of the reference's own windows"),
+    R2_REFERENCE: "is not known of the reference's own windows",
 }  # metrics that are not held against the reference's, and why
 NOTABLE_POINTS, NOTABLE_RISE, NOTABLE_ERROR = (
     0.02,
@@ -72,6 +72,7 @@ def decision_spec(
     bounds = _thresholds(f"{key}.thresholds", chosen, truth)
     _refuse_unknown(f"{key}.watch", chosen, truth)
     said = _labels_of(f"{key}.watch", chosen, truth, reference)
+    _refuse_unscored(f"{key}.watch", chosen, said)
     if chosen.watch and per_month is None:
         raise ConfigError(
             f"{key}.watch: needs alerting.false_alarms_per_month, from which it follows how much evidence is asked for"
@@ -108,6 +109,22 @@ def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None
             raise ConfigError(f"{key}: {name} {UNWATCHED[name]}; give it one of thresholds")
 
 
+def _refuse_unscored(key: str, chosen: PerformanceSettings, said: ReferencePerformance | None) -> None:
+    """Raise ConfigError where a metric of scores of classes is to be held against a reference that was fitted without any."""
+    for name in chosen.watch or ():
+        if said is not None and is_unscored(name, said):
+            raise ConfigError(
+                f"{key}: {name} is not known of the reference, which has no scores of classes: fit it with them (--scores, "
+                "or --config and topics.fields.scores), or give it one of thresholds"
+            )
+
+
+def is_unscored(name: str, said: ReferencePerformance) -> bool:
+    """Whether a metric is of scores of classes, and the reference was fitted without any."""
+    scored = said.task == MULTICLASS and name in map(TOP, TOPS)
+    return scored and isinstance(said.total.metrics(names=[name]).get(name), Unavailable)
+
+
 def _labels_of(
     key: str, chosen: PerformanceSettings, truth: Truth, reference: Reference
 ) -> ReferencePerformance | None:
@@ -127,6 +144,10 @@ def labels_as(truth: Truth, reference: Reference) -> ReferencePerformance:
         raise ValueError("the reference has no labels; fit it with --label")
     if said.task != truth.task:
         raise ValueError(f"the reference has labels of task {said.task}, not {truth.task}; fit it with --label")
+    if said.weighted and not truth.weighted:
+        raise ValueError(
+            "the reference's labels have weights, and no topics.fields.weight says where live ones have theirs"
+        )
     return said.at(truth.threshold) if truth.task == BINARY else said
 
 
@@ -147,7 +168,8 @@ def _known(
         asked.pop(QUANTILE_LOSS, None)  # the reference's is of another quantile
     if not asked:
         return {}, {}
-    windows = measured_windows(said, window, partial(measured, truth), None if expected is None else expected.estimator)
+    estimator = None if expected is None else expected.estimator
+    windows = measured_windows(said, window, partial(measured, truth, names=asked), estimator)
     both = [(found, estimated) for found, estimated in windows if estimated is not None]
     better_large = [name for name in watched if name not in LOSSES]
     known = metric_references([found for found, _ in windows], list(asked), weighted=said.total.task.weighted)

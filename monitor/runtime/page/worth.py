@@ -61,6 +61,7 @@ def worth(windows: Sequence[PerformanceJudged], by_age: Mapping[Nanos, Performan
             tag("p", f"Provisional, after {show_duration(each.age)}: {sentence(None, each)}.", class_="quiet")
             for each in earlier
         ],
+        untold(last),
         concept(last),
         caution(last),
         drawings(windows),
@@ -74,6 +75,18 @@ def sentence(first: PerformanceJudged | None, last: PerformanceJudged) -> str:
     told = [metric_words(first or last, last, metric.name) for metric in last.metrics]
     words = [each for each in told if each][:IN_WORDS] or ["no metric can be told"]
     return f"{', '.join(words)}; window to {dated(last.end)} UTC, {coverage_words(last)}"
+
+
+def untold(last: PerformanceJudged) -> Markup | None:
+    """Return which metrics the window does not have, each with the reason, and which labelled rows count in none."""
+    reasons: dict[str, list[str]] = {}
+    for metric in last.metrics:
+        if metric.value is None:
+            reasons.setdefault(metric.because or "", []).append(spelled(metric.name))
+    absent = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+    left_out = ", ".join(f"{reason} {rows:,}" for reason, rows in last.left_out.items())
+    said = [f"{what}: {held}." for what, held in (("Not to be told", absent), ("Left out", left_out)) if held]
+    return tag("p", " ".join(said), class_="quiet") if said else None
 
 
 def in_a_cell(judged: Mapping[Nanos, PerformanceJudged] | None) -> Inside:

@@ -12,6 +12,7 @@ from detectors import canonical
 from detectors.features import Floats
 from detectors.performance.binary import two_labels
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
+from monitor.sources.decode.class_scores import ClassScores, score_columns
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
 from monitor.sources.formats.fields import (
     LABELLED,
@@ -22,6 +23,7 @@ from monitor.sources.formats.fields import (
     Path,
     SeriesFields,
 )
+from monitor.sources.formats.values import UNUSABLE as USELESS
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
@@ -49,8 +51,9 @@ def prediction_fields(truth: Truth, fields: FieldMap, names: Sequence[str]) -> J
     """The columns of a prediction and of the label inside it, beside those of a reference that has these features."""
     joined = label_fields(truth, fields)
     if truth.scored and fields.scores:
-        of_classes = tuple((f"{SCORE} {name}", (*fields.scores, name)) for name in truth.classes)
-        joined = replace(joined, numeric=(*of_classes, *joined.numeric), scores=(len(of_classes), 0))
+        own, others = score_columns(truth.classes, fields.scores)
+        numeric = (*own, *joined.numeric, *others)
+        joined = replace(joined, numeric=numeric, scores=(len(own), 0), classes=truth.classes, listed=truth.listed)
     if PREDICTION in names:
         return joined
     if truth.task == MULTICLASS:
@@ -107,7 +110,7 @@ class LabelColumns:
         for place, _ in self._there(part, absent, part.series.fields.weight, look):
             absent[place] = False
         held.weights[absent] = 1.0
-        fair = (held.weights == 0) | ((held.weights >= LEAST_WEIGHT) & (held.weights <= MOST_WEIGHT))
+        fair = is_fair(held.weights)
         for place in np.flatnonzero(~fair).tolist():
             reasons.setdefault(place, WEIGHT_INVALID)
         return reasons
@@ -130,6 +133,20 @@ class LabelColumns:
         return np.ones(len(part.times)) if at is None else part.numeric[:, at].copy()
 
 
+def is_fair(weights: Floats) -> NDArray[np.bool_]:
+    """bool[n]: can be counted."""
+    return np.asarray((weights == 0) | ((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT)))
+
+
+def weights_in(column: Floats | None, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """The weights of a column as it was read, 1 where there is none, and which of them can be counted."""
+    if column is None:
+        return np.ones(rows), np.ones(rows, dtype=np.bool_)
+    unusable = np.ascontiguousarray(column).view(np.uint64) == np.float64(USELESS).view(np.uint64)
+    weights = np.where(np.isnan(column) & ~unusable, 1.0, column)
+    return weights, is_fair(weights)
+
+
 class PredictionColumns:
     """Where the predictions of a series stand among its columns, and the labels inside them."""
 
@@ -143,17 +160,17 @@ class PredictionColumns:
         self._number = numeric.index(name) if name in numeric else None
         self._class = categorical.index(name) if name in categorical else None
         self._by_code = None if self._class is None else meanings(truth, series.tables[self._class].categories)
-        scores = [
-            place for place, each in enumerate(numeric) if each.startswith(f"{SCORE} ") and place >= series.own[0]
-        ]
-        self._scores = slice(scores[0], scores[-1] + 1) if scores else None
+        scored = series.joined is not None and bool(series.joined.classes)
+        self._scores = ClassScores(series, truth.classes, listed=truth.listed) if scored else None
 
     def batch(self, part: SeriesRows, counts: DecodeCounts) -> JoinBatch:
         """The rows that have an id; labels that are none of ours are counted."""
         if part.ids is None or part.more is None:
             return JoinBatch(self._series.key, no_rows(PREDICTIONS), no_rows(LABEL), len(part.times))
         known = part.ids != 0
-        predictions = rows_of(PREDICTIONS, high=part.ids, low=part.more, time=part.times, value=self.values(part))
+        predictions = rows_of(
+            PREDICTIONS, high=part.ids, low=part.more, time=part.times, value=self.values(part, counts)
+        )
         labels = self._inside(part, known, counts) if self._labels.there else no_rows(LABEL)
         return JoinBatch(self._series.key, predictions[known], labels, int(np.count_nonzero(~known)))
 
@@ -172,21 +189,10 @@ class PredictionColumns:
         numbers, codes = self._series.own
         return replace(part, numeric=part.numeric[:, :numbers], codes=part.codes[:, :codes])
 
-    def values(self, part: SeriesRows) -> Floats:
+    def values(self, part: SeriesRows, counts: DecodeCounts) -> Floats:
         """The prediction of each row as a number; NaN where there is none."""
         said = self._said(part)
-        return said if self._scores is None else self._truth.with_scores(said, self._scores_of(part, self._scores))
-
-    def _scores_of(self, part: SeriesRows, columns: slice) -> Floats:
-        """The scores of each row by class, float64[n, K]. Those in a list are read from their messages again."""
-        scores = part.numeric[:, columns]
-        if self._truth.listed:
-            scores = scores.copy()
-            for place in np.flatnonzero(np.isnan(scores).all(axis=1)).tolist():
-                [held] = part.look(place, [self._series.fields.scores])
-                if isinstance(held, list) and len(held) == scores.shape[1]:
-                    scores[place] = [as_number(each) if type(each) in (int, float) else np.nan for each in held]
-        return scores
+        return said if self._scores is None else self._truth.with_scores(said, self._scores.of(part, counts.fields))
 
     def _said(self, part: SeriesRows) -> Floats:
         if self._number is not None:

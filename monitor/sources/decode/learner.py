@@ -16,7 +16,9 @@ from detectors.columns import Coded, Column
 from detectors.sketches.served import Served
 from monitor.facts import EventsCounted, EventsRejected
 from monitor.sources.base import TopicRecords
+from monitor.sources.decode.class_scores import OF_CLASS, ClassScores, score_columns
 from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
+from monitor.sources.decode.joining import WEIGHT
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, JoinedFields, Path, SeriesFields
@@ -27,6 +29,7 @@ LOOKED_THROUGH = 8_192  # messages: a feature that two in a thousand hold is amo
 THEN_EVERY = 256  # of those after them
 JOINED = 32_768  # rows of a piece, where polls bring fewer
 MISSING = -1  # code; a category that is no code's is -2 and below
+MOST_CLASSES = 256  # that have scores
 REBUILT_FROM = 64  # texts read again in one batch: the decoder that knows them is worth making
 
 Number = TypeVar("Number", bound=np.generic)
@@ -133,9 +136,15 @@ class LearningDecoder(TopicDecoder):
         form: str = "json",
         *,
         joined: bool = False,
+        weighted: bool = False,
+        classes: Sequence[str] | None = (),
     ) -> None:
+        """`joined`: ids are kept, for labels find their rows by them; `weighted`: so are weights. `classes`: those that a list of scores has; None: keys of objects are."""
         self._keys, self._ours, self._form = keys, ours, form
-        self._joins = JoinedFields() if joined else None  # then ids are kept: labels find their rows by them
+        self._with_ids, self._weighted = joined, weighted
+        self._listed = bool(classes)
+        self._classes = dict.fromkeys(classes or ())
+        self._found_classes = joined and classes is None and bool(fields.scores)
         self.finder = finder
         self.counts: Counter[str] = Counter()  # events by outcome
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
@@ -149,17 +158,36 @@ class LearningDecoder(TopicDecoder):
 
     def _build(self, topic: str, fields: FieldMap) -> None:
         """Make the decoder for the features known by now."""
+        joins = self._joins(fields) if self._with_ids else None
         layouts = {key: self.finder.layout if key == self._ours else NO_COLUMNS for key in self._keys}
         series = [
-            SeriesFields(key, layout, fields, self._joins if key == self._ours else None, served=key == self._ours)
+            SeriesFields(key, layout, fields, joins if key == self._ours else None, served=key == self._ours)
             for key, layout in layouts.items()
         ]
         TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form)
-        self._built = self.finder.known
+        self._built = self.finder.known, len(self._classes)
+        held = self.series[self._ours]
+        scored = held.joined is not None and bool(held.joined.classes)
+        self._scores = ClassScores(held, tuple(self._classes), listed=self._listed) if scored else None
+
+    def _joins(self, fields: FieldMap) -> JoinedFields:
+        """What is kept beside the features: weights of labels inside, and scores of classes."""
+        weights = ((WEIGHT, fields.weight),) if self._weighted and fields.label and fields.weight else ()
+        if not fields.scores or not self._classes:
+            return JoinedFields(weights)
+        classes = tuple(self._classes)
+        own, others = score_columns(classes, fields.scores)
+        return JoinedFields((*own, *weights, *others), scores=(len(own), 0), classes=classes, listed=self._listed)
+
+    def learn_classes(self, names: Iterable[str]) -> None:
+        """Take these for classes that have scores, where nobody names any."""
+        for name in names if self._found_classes else ():
+            if len(self._classes) < MOST_CLASSES:
+                self._classes.setdefault(name)
 
     def build_anew(self) -> None:
         """Make the decoder for what was found since."""
-        if self.finder.known != self._built:
+        if (self.finder.known, len(self._classes)) != self._built:
             self._build(self.topic, self.fields)
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
@@ -203,9 +231,13 @@ class LearningDecoder(TopicDecoder):
         """The rows of a message that are of our series; none of one that cannot be read."""
         try:
             rows = list(self.format.inspect(raw)) if raw else []
-            return [row for row in rows if self._is_ours(row)]
+            ours = [row for row in rows if self._is_ours(row)]
         except Rejected:
             return []
+        path = self.fields.scores
+        for row in ours if self._found_classes else ():
+            self.learn_classes(place[-1] for place in row if len(place) == len(path) + 1 and place[:-1] == path)
+        return ours
 
     def _is_ours(self, row: Mapping[Path, object]) -> bool:
         model, version = row.get(self.fields.model), row.get(self.fields.version)
@@ -225,6 +257,7 @@ class LearningDecoder(TopicDecoder):
     def _columns(self, rows: SeriesRows) -> EventColumns:
         numeric, categorical = rows.series.of_features
         numbers = {name: rows.numeric[:, at] for at, (name, _) in enumerate(numeric) if name != NOTHING}
+        numbers |= self._beside(rows)
         codes, others = {}, {}
         for at, (name, path) in enumerate(categorical):
             codes[name], others[name], count = self._codes(rows, at, path)
@@ -232,6 +265,18 @@ class LearningDecoder(TopicDecoder):
                 self.finder.learn(name, others[name])
         ids = None if rows.ids is None or rows.more is None else np.column_stack([rows.ids, rows.more])
         return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups, ids, rows.served)
+
+    def _beside(self, rows: SeriesRows) -> Mapping[str, NDArray[np.float64]]:
+        """Weights and scores, by their columns."""
+        found = {
+            name: rows.numeric[:, at]
+            for at, (name, _) in enumerate(rows.series.numeric[rows.series.own[0] :], rows.series.own[0])
+            if name == WEIGHT
+        }
+        if self._scores is not None:
+            table = self._scores.of(rows, Counter())
+            found |= {f"{OF_CLASS}{name}": table[:, at] for at, name in enumerate(self._classes)}
+        return found
 
     def _codes(self, rows: SeriesRows, column: int, path: Path) -> tuple[NDArray[np.int32], list[str], int]:
         """The codes of a column, the texts that have none, and how many rows were read again for them."""

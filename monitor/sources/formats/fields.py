@@ -178,6 +178,8 @@ class JoinedFields:
     categorical: tuple[tuple[str, Path, tuple[str, ...]], ...] = ()
     scores: tuple[int, int] = (0, 0)  # how many of these, the first, are of predictions and not of labels
     spelled: bool = True
+    classes: tuple[str, ...] = ()  # that have scores
+    listed: bool = False  # these may be a list in that order
 
 
 class Bounds(NamedTuple):

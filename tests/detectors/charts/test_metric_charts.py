@@ -1,21 +1,23 @@
 """Metrics held against a bound, against a reference's windows, and by an e-detector: what they promise, measured."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
 
-from detectors import BinaryCounts, BinaryTask
+from detectors import BinaryCounts, BinaryTask, LabelColumn, Reference
 from detectors.charts.bets import BettingDesign, BettingEvidence, stakes
 from detectors.charts.metric_bounds import BoundDesign, BoundEvidence, MetricBound, Pooled
-from detectors.charts.metric_reference import MetricReference
+from detectors.charts.metric_reference import MetricReference, measured_windows, reference_windows
 from detectors.charts.metric_variation import MetricVariation
 from detectors.features import Ints
 from detectors.performance import Measured
 from detectors.performance.bounded import LossSum
 from detectors.performance.intervals import wilson
+from tests.build import DAY
 from tests.charted import seeded
 
 MONTH = 200  # windows
@@ -200,3 +202,27 @@ def test_windows_pool_to_what_all_their_rows_say() -> None:
 def test_what_has_no_interval_says_nothing() -> None:
     before = BoundEvidence(total=2.0)
     assert before.plus(MetricBound(0.9, at_least=True), Measured(0.2, 1)) == before
+
+
+def test_windows_of_a_reference_are_estimated_together_as_each_by_itself() -> None:
+    """Some at a time: the last ones, fewer than that, too."""
+    rng = seeded()
+    rows, days = 60 * 70, np.datetime64("2026-01-01", "ns") + np.arange(60 * 70) * np.timedelta64(24, "m")
+    scores = rng.random(rows)
+    table = {"score": scores, "paid": rng.random(rows) < scores, "at": days}
+    reference = Reference.fit(table, prediction="score", timestamp="at", window="1d", label=LabelColumn("paid"))
+    performance = reference.performance
+    assert performance is not None
+    estimator, names = performance.expectation(), ("accuracy", "auroc")
+    found = measured_windows(performance, DAY, partial(BinaryCounts.metrics, names=names), estimator)
+
+    counted = list(reference_windows(performance, DAY))
+    assert len(found) == len(counted) == 70
+    assert estimator is not None
+    for (metrics, expected), counts in zip(found, counted, strict=True):
+        assert metrics == {name: counts.metrics()[name] for name in names}
+        alone = estimator.estimate(counts)
+        assert expected is not None
+        assert expected.rows == alone.rows
+        for name in names:
+            assert expected.metrics[name].value == pytest.approx(alone.metrics[name].value, rel=1e-12)

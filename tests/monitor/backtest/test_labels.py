@@ -451,8 +451,10 @@ def test_words_are_the_same_label_in_small_letters_and_in_capitals(
     assert found["labels"] == plain["labels"]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("held", ["object", "list"])
 def test_scores_of_classes_and_the_reference_s_labels_give_more_metrics(
-    home: Path, backtest: Callable[..., dict[str, Any]]
+    home: Path, backtest: Callable[..., dict[str, Any]], held: str, form: str
 ) -> None:
     rng = seeded()
     names = [f"c{k}" for k in range(6)]
@@ -469,12 +471,17 @@ def test_scores_of_classes_and_the_reference_s_labels_give_more_metrics(
     for event in events:
         scores = rng.random(6).round(2)
         label = int(rng.integers(6))
-        event["probabilities"] = dict(zip(names, scores.tolist(), strict=True))
+        event["probabilities"] = dict(zip(names, scores.tolist(), strict=True)) if held == "object" else scores.tolist()
         event["prediction"] = names[int(scores.argmax())]
         labels.append({"id": event["id"], "ts": event["ts"], "model": "churn", "label": names[label]})
         hits.append(label in sorted(range(6), key=lambda at: (scores[at], at))[-3:])
-    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    file = written(home, "e.jsonl", events)
+    if form == "parquet":
+        file = home / "e.parquet"
+        pq.write_table(pa.Table.from_pylist(events), file)
+    found = backtest(file, "--labels", written(home, "l.jsonl", labels))
 
+    assert "no column probabilities" not in found["hints"]
     [*_, of_age] = found["performance"]
     for number, window in enumerate(of_age["judged"]):
         metrics = {each["metric"]: each for each in window["metrics"]}
@@ -636,8 +643,16 @@ def test_check_says_what_will_be_estimated(home: Path, capsys: Output, task: str
     assert not set(names) & set(found["not_estimated"])
 
 
-@pytest.mark.parametrize("metric", ["top_3_accuracy", "r2_reference"])
-def test_what_the_reference_s_windows_do_not_say_is_not_watched(home: Path, capsys: Output, metric: str) -> None:
+@pytest.mark.parametrize(
+    ("metric", "why"),
+    [
+        ("top_3_accuracy", "is not known of the reference, which has no scores of classes: fit it with them"),
+        ("r2_reference", "is not known of the reference's own windows; give it one of thresholds"),
+    ],
+)
+def test_what_the_reference_s_windows_do_not_say_is_not_watched(
+    home: Path, capsys: Output, metric: str, why: str
+) -> None:
     rng = seeded()
     numbers, classes = rng.normal(50, 9, 400), rng.choice(list("abcdef"), 400)
     said = numbers if metric == "r2_reference" else classes
@@ -649,7 +664,11 @@ def test_what_the_reference_s_windows_do_not_say_is_not_watched(home: Path, caps
 
     configure(home, topics=topics, model={"performance": {"metrics": [metric]}}, **budget)
     assert main(check) == 0
-    assert f"{metric}: no chart" not in capsys.readouterr().out
+    reason = "the reference has no scores of classes"
+    told = capsys.readouterr().out
+    assert (f"{metric}: no chart, for {reason}" if metric == "top_3_accuracy" else "no chart") in told or (
+        metric == "r2_reference"
+    )
     configure(home, topics=topics, model={"performance": {"watch": [metric]}}, **budget)
     assert main(check) == 2
-    assert f"{metric} is not known of the reference's own windows; give it one of thresholds" in capsys.readouterr().err
+    assert f"{metric} {why}" in capsys.readouterr().err

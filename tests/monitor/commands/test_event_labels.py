@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from detectors import MulticlassCounts, Reference
+from detectors import MulticlassCounts, Reference, Unavailable
 from monitor.cli import main
 from monitor.stream.events import HOUR
 from tests.charted import seeded
@@ -98,7 +98,7 @@ def written(home: Path, name: str, rows: list[Row]) -> Path:
     return home / name
 
 
-def of_table(home: Path, events: list[Row], labels: list[Any], task: str, *options: str) -> bytes:
+def of_table(home: Path, events: list[Row], labels: list[Any], task: str, *options: str, **more: list[Any]) -> bytes:
     """The file of a reference of a table of events and their labels."""
     texts = [None if label is None else label if isinstance(label, str) else json.dumps(label) for label in labels]
     numbers = [None if label is None else float(label) for label in labels] if task == "regression" else texts
@@ -107,6 +107,7 @@ def of_table(home: Path, events: list[Row], labels: list[Any], task: str, *optio
         "age": [row["features"]["age"] for row in events],
         "prediction": [row["prediction"] for row in events],
         "label": numbers,
+        **more,
     }
     pq.write_table(pa.table(table), home / "joined.parquet")
     path = home / "table.json"
@@ -276,14 +277,96 @@ def test_of_an_id_that_comes_twice_at_once_the_class_decides_and_not_the_order(t
     assert len(expected) == 1
 
 
-def test_weights_that_are_not_read_are_said(tmp_path: Path, capsys: Output) -> None:
-    events, labels = told("binary")
-    topics = [{"name": "predictions"}, {"name": "outcomes", "kind": "labels", "fields": {"weight": "w"}}]
-    recorded = written(tmp_path, "e.jsonl", events), written(tmp_path, "l.jsonl", labels)
+@pytest.mark.parametrize("where", ["inside", "by itself"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_weights_are_read_as_live(tmp_path: Path, capsys: Output, task: str, where: str) -> None:
+    """A label without one weighs 1; one whose weight cannot be counted is none, and that is said."""
+    rng = seeded()
+    events, _ = told(task)
+    events = events[:-1]
+    weighed = [
+        (true_of(task, event["prediction"], rng), [None, 0, 0.5, 2, 100, "2", 1000][n % 7])
+        for n, event in enumerate(events)
+    ]
+    fields: dict[str, str] = {"label": "label", "weight": "w"}
+    said = [{"label": label} | ({} if weight is None else {"w": weight}) for label, weight in weighed]
+    if where == "inside":
+        events = [event | more for event, more in zip(events, said, strict=True)]
+        config, options = configure(tmp_path, topics=[{"name": "predictions", "fields": fields}]), []
+    else:
+        messages = [
+            {key: event[key] for key in ("id", "ts", "model")} | more for event, more in zip(events, said, strict=True)
+        ]
+        later = {"id": "nobody", "model": "churn", "label": messages[0]["label"]}
+        messages += [later | {"ts": END + n * LENGTH // 9} for n in range(9 * (WAIT + 3))]  # time goes on
+        config = configure(
+            tmp_path, topics=[{"name": "predictions"}, {"name": "outcomes", "kind": "labels", "fields": fields}]
+        )
+        options = ["--labels", written(tmp_path, "l.jsonl", messages)]
 
-    assert fit(configure(tmp_path, topics=topics), "--input", recorded[0], "--label", "--labels", recorded[1]) == 0
+    assert fit(config, "--input", written(tmp_path, "e.jsonl", events), "--label", *options) == 0
 
-    assert "outcomes: topics.fields.weight is not read: a reference counts each label once" in capsys.readouterr().err
+    usable = [weight in (None, 0, 0.5, 2, 100) for _, weight in weighed]
+    assert f"weight_invalid {usable.count(False):,}" in capsys.readouterr().err
+    labels = [label if fair else None for (label, _), fair in zip(weighed, usable, strict=True)]
+    weights = [
+        1.0 if weight is None or not fair else float(weight) for (_, weight), fair in zip(weighed, usable, strict=True)
+    ]
+    table = of_table(tmp_path, events, labels, task, "--weight", "weight", weight=weights)
+    assert (tmp_path / "r.json").read_bytes() == table
+    performance = Reference.load(tmp_path / "r.json").performance
+    assert performance is not None
+    assert performance.weighted
+    assert performance.rows == usable.count(True)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["classes named", "keys tell them"])
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "list"])
+def test_scores_of_classes_are_learnt(tmp_path: Path, form: str, named: bool) -> None:
+    """Then what live windows have by scores is held against the reference's."""
+    rng = seeded()
+    names = [str(n) for n in range(1, 8)]
+    events, _ = told("binary")
+    events, labels = events[:-1], []
+    for event in events:
+        scores = rng.random(7).round(2)
+        event["prediction"] = names[int(scores.argmax())]
+        labels.append(str(rng.choice([*names, event["prediction"]])))
+        event["label"] = labels[-1]
+        event["p"] = (
+            scores.tolist()
+            if form == "list"
+            else dict(zip([f"{name}.0" for name in names], scores.tolist(), strict=True))
+        )
+    model = {"performance": {"classes": names}} if named else {}
+    config = configure(
+        tmp_path, topics=[{"name": "predictions", "fields": {"label": "label", "scores": "p"}}], model=model
+    )
+    file = written(tmp_path, "e.jsonl", events)
+    if form == "parquet":
+        file = tmp_path / "e.parquet"
+        pq.write_table(pa.Table.from_pylist(events), file)
+
+    assert fit(config, "--input", file, "--label") == 0
+
+    performance = Reference.load(tmp_path / "r.json").performance
+    assert performance is not None
+    found = performance.metrics()
+    if form == "list" and not named:  # whose they are nobody says
+        assert found["top_3_accuracy"] == Unavailable("no scores of classes", 0)
+        return
+    classes = performance.classes
+    tables = [event["p"] if form == "list" else [*event["p"].values()] for event in events]
+    of_class = {f"p_{float(name)}": [row[at] for row in tables] for at, name in enumerate(names)}
+    table = of_table(tmp_path, events, labels, "multiclass", "--scores", "p_", **of_class)
+    assert (tmp_path / "r.json").read_bytes() == table
+    order = [classes.index(name) for name in names]
+    hits = [
+        names.index(label) in sorted(range(7), key=lambda at: (row[at], order[at]))[-3:]
+        for row, label in zip(tables, labels, strict=True)
+    ]
+    assert found["top_3_accuracy"].value == pytest.approx(sum(hits) / len(hits))
+    assert sum(each.metrics()["top_5_accuracy"].rows for each in performance.windows) == len(events)
 
 
 @pytest.mark.parametrize("word", ["true", "12,5"])

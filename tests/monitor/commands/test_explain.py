@@ -313,3 +313,37 @@ def test_what_breaks_the_contract_is_named(config: Path, capsys: Output) -> None
     ]
     assert second["contract"] == []
     assert totals["totals"]["contract"] == {"age max": 1, "plan values": 1, "__id__ required": 1, "zip new": 1}
+
+
+def test_scores_of_classes_are_told_together(tmp_path: Path, capsys: Output) -> None:
+    names = ["1", "2", "3", "4"]
+    Reference.fit({"age": [1.0, 99.0] * 2, "said": names}, prediction="said").save(tmp_path / "r.json")
+    settings = {
+        "topics": [
+            {"name": "predictions", "fields": {"scores": "output.p"}},
+            {"name": "outcomes", "kind": "labels"},
+        ],
+        "models": [
+            {
+                "name": "churn",
+                "version": "3",
+                "reference": "r.json",
+                "labels": {"wait": "1d"},
+                "performance": {"classes": names},
+            }
+        ],
+    }
+    (tmp_path / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    given: list[object] = [{"1.0": 0.5, "2": 0.5}, [0.1, 0.2, 0.3, 0.4], {"one": 1.0}, [0.1], None]
+    events = [EVENT | {"features": {"age": 41.5}, "prediction": "2", "output": {"p": scores}} for scores in given]
+
+    said = [line for line in explained(tmp_path / "driftd.yaml", capsys, *events) if "scores of classes" in line]
+
+    nothing = "output.p has no number for any of '1', '2', '3', '4', nor a list of 4 numbers"
+    assert [line.split("scores of classes", 1)[1] for line in said] == [
+        " = 2",
+        " = 4",
+        f": scores_invalid: {nothing}",
+        f": scores_invalid: {nothing}",
+        ": missing",
+    ]

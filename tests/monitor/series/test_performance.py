@@ -157,6 +157,31 @@ def test_labels_counted_otherwise_keep_the_rows_that_wait(ages: Sequence[int]) -
     assert again.advance(END) == expected
 
 
+def test_other_metrics_and_costs_keep_what_was_judged() -> None:
+    """Counts are the same: what can be told of the last window stays, and the next is judged by all that is asked for."""
+    shape: dict[str, Any] = {"wait": WAIT, "length": 3 * MINUTE, "slide": MINUTE}
+    events: list[Event] = [Scored(f"r-{n}", at(n / 10), [0.1, 0.7, 0.9][n % 3]) for n in range(120)]
+    events += [Told(f"r-{n}", at(n / 10 + 1), n, float(n % 2)) for n in range(120)]
+    asked = Truth(BINARY, metrics=("accuracy", "cost_per_1000"), costs=(0.0, 1.0, 5.0, 0.0))
+    later = Truth(BINARY, metrics=("cost_per_1000", "recall", "accuracy"), costs=(0.0, 1.0, 9.0, 0.0))
+    before, straight = (make_performance(**shape, truth=truth) for truth in (asked, later))
+    for each in (before, straight):
+        fed(each, events).advance(at(16.5))
+    after = make_performance(**shape, truth=later)
+
+    assert after.restore(entries(stored(before.snapshot()))) == []
+    [was], [told] = judged(before.current()), judged(after.current())
+    assert [each.name for each in told.metrics] == ["cost_per_1000", "recall", "accuracy"]
+    assert told.metric("accuracy") == was.metric("accuracy")
+    for name in ("cost_per_1000", "recall"):  # the costs are others
+        metric = told.metric(name)
+        assert metric is not None
+        assert (metric.value, metric.because) == (None, "asked for since this window was judged")
+    expected = judged(straight.advance(END))
+    assert judged(after.advance(END)) == expected
+    assert len(expected) > 5
+
+
 @pytest.mark.parametrize(
     ("was", "now"),
     [

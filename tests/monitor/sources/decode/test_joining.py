@@ -265,6 +265,55 @@ def test_scores_of_classes_come_as_a_mapping_or_a_list_and_the_highest_wait(skip
     best = ["".join(SIX[code] for code in row) if row[0] >= 0 else None for row in codes.tolist()]
     assert best == ["cfbed", "cfbed", "bfacd", None, None, None, None, "cfbed", "cfbed", None, None]
     assert {batch.numeric.shape[1] for batch in decoded.batches} == {1}
+    assert {fact.reason: fact.count for fact in of(decoded.facts, FieldsRejected)}["scores_invalid"] == 2
+
+
+SPELLED = {  # each says 0.1 to 0.5 of five classes, in order
+    "as the reference": ["1", "2", "10000000000000000", "true", "01"],
+    "as floats": ["1.0", "2.0", "1e+16", "True", "01"],
+    "some of both": ["1", "2.0", "10000000000000000", "TRUE", "01"],
+}
+
+
+@pytest.mark.parametrize("skipped", range(3))
+@pytest.mark.parametrize("keys", SPELLED.values(), ids=SPELLED)
+def test_keys_of_scores_are_classes_however_they_are_spelled(keys: list[str], skipped: int) -> None:
+    """By the one rule: a whole number with a point, truth in other letters; 01 is a code, and no 1."""
+    truth = Truth(MULTICLASS, classes=tuple(SPELLED["as the reference"]), scored=True)
+    each = decoder(KEYS[0], fields=FieldMap(scores=("scores",)), truth=truth)
+    each.readers = each.readers[skipped:]
+    scores = dict(zip(keys, [0.1, 0.2, 0.3, 0.4, 0.5], strict=True))
+    decoded = each.decode(records([event(at, "2.0", scores=scores) for at in range(20)]), NOON)
+
+    classes, codes = unpacked(np.concatenate([join.predictions["value"] for join in decoded.joins]))
+    assert set(classes.tolist()) == {1.0}
+    assert {tuple(row) for row in codes[:, :3].tolist()} == {(4, 3, 2)}
+    assert of(decoded.facts, FieldsRejected) == []
+
+
+@pytest.mark.parametrize("skipped", range(3))
+@pytest.mark.parametrize(
+    ("scores", "listed", "reasons"),
+    [
+        ({"01": 0.5, "11": 0.4, "yes": 0.1}, True, {"scores_invalid": 20}),  # keys that are no classes
+        ([0.5, 0.5], True, {"scores_invalid": 20}),
+        ([0.5] * 6, False, {"scores_invalid": 20}),  # whose they are nobody says
+        (["x"] * 6, True, {"scores_invalid": 20}),
+        ([0.5] * 6, True, {}),
+        (None, True, {}),
+    ],
+)
+def test_scores_that_are_none_of_any_class_are_counted(
+    scores: object, listed: bool, reasons: dict[str, int], skipped: int
+) -> None:
+    truth = replace(LISTED, listed=listed)
+    each = decoder(KEYS[0], fields=FieldMap(scores=("scores",)), truth=truth)
+    each.readers = each.readers[skipped:]
+    decoded = each.decode(records([event(at, "c", scores=scores) for at in range(20)]), NOON)
+
+    told = {fact.reason: fact.count for fact in of(decoded.facts, FieldsRejected)}
+    missing = {} if scores == [0.5] * 6 and listed else {"missing": 120}
+    assert told == missing | reasons
 
 
 def test_a_list_of_scores_needs_classes_that_say_whose_they_are() -> None:
