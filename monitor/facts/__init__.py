@@ -1,6 +1,15 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
-from monitor.facts.alerts import AlertChanged, AlertEscalated, AlertSeen, LevelChanged, RetrainDecided
+from monitor.facts.alerts import (
+    AlertChanged,
+    AlertEscalated,
+    AlertSeen,
+    LevelChanged,
+    OffsetSpan,
+    RequestsStand,
+    RetrainDecided,
+    RetrainWish,
+)
 from monitor.facts.contract import ContractBroken, ContractSample, SchemaChanged
 from monitor.facts.daemon import (
     CheckpointFailed,
@@ -83,6 +92,7 @@ Fact = (
     | AlertChanged
     | AlertEscalated
     | RetrainDecided
+    | RequestsStand
     | DecisionMade
     | DecisionRefused
     | DecisionEnded
@@ -155,6 +165,7 @@ __all__ = [
     "LateShare",
     "LevelChanged",
     "MetricTold",
+    "OffsetSpan",
     "OffsetsExpired",
     "OffsetsLost",
     "PanesOpen",
@@ -169,7 +180,9 @@ __all__ = [
     "RecordsSkipped",
     "ReliabilityTold",
     "RequestsServed",
+    "RequestsStand",
     "RetrainDecided",
+    "RetrainWish",
     "SchemaChanged",
     "SourceAnswered",
     "SourceTroubled",

@@ -8,6 +8,8 @@ passes no frontier makes no such event late, whoever was polled first and whenev
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from monitor.stream.events import Nanos, Partition
 
 NOWHERE: Nanos = -(2**63)
@@ -170,3 +172,41 @@ class Watermark:
         if behind is None:
             return frozenset()
         return self.ahead_of(behind, most)
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class SavedPartition:
+    """One partition's share of the watermark. Idleness was decided on processing time, so it is kept."""
+
+    topic: str
+    index: int
+    seen: Nanos | None
+    idle: bool
+
+
+@dataclass(slots=True)
+class SavedWatermark:
+    """The watermark as saved."""
+
+    value: Nanos | None
+    partitions: list[SavedPartition]
+
+
+def saved_watermark(watermark: Watermark) -> SavedWatermark:
+    """A watermark as it is saved."""
+    partitions = [
+        SavedPartition(partition.topic, partition.index, clock.seen, clock.idle)
+        for partition, clock in watermark.partitions.items()
+    ]
+    return SavedWatermark(watermark.value, partitions)
+
+
+def restore_watermark(watermark: Watermark, payload: bytes, now: Nanos) -> None:
+    """Take up a saved watermark."""
+    saved = msgspec.json.decode(payload, type=SavedWatermark)
+    watermark.value = saved.value
+    for each in saved.partitions:
+        watermark.restore(Partition(each.topic, each.index), each.seen, idle=each.idle, now=now)
