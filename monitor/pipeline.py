@@ -115,14 +115,7 @@ class Pipeline:
             self._show(self._labels, "labels", arrived.of(self._label_topics, others=False), now)
             arrived = arrived.of(self._label_topics, others=True)
         self._show(self.watermark, "watermark", arrived, now)
-        self.retraining.lag = self._lag(now)
         return facts
-
-    def _lag(self, now: Nanos) -> Nanos:
-        """How far event time is behind processing time, where events wait to be read; 0 at the end of every partition."""
-        if self.watermark.value is None or self.watermark.floor() is None:
-            return 0
-        return now - self.watermark.value
 
     def _see(self, batch: EventBatch) -> None:
         """Keep which records hold which event times, and which versions there are."""
@@ -179,6 +172,7 @@ class Pipeline:
         """Move the watermark, close what it has passed, and judge it."""
         idle = self.watermark.idle
         moved = self.watermark.advance()
+        self.retraining.lag = 0 if self._read_at is None else self.watermark.lag(self._read_at)
         if moved or self.watermark.idle != idle:
             self._dirty.add("watermark")
         facts, self._late = [fact for view in self._late for fact in self._followed(view.judge_late())], {}

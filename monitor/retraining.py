@@ -99,7 +99,7 @@ class Retraining:
         self.decided: deque[RetrainDecided] = deque(maxlen=KEPT)
         self.lag: Nanos = 0  # of event time behind the wall clock, where events wait to be read
         self._references = references
-        self._open: dict[str, tuple[str, str]] = {}  # by incident: its model, and which veto it is
+        self._open: dict[str, tuple[SeriesKey, str]] = {}  # by incident: its series, and which veto it is
         self._due: dict[str, Nanos] = {}  # when the schedule is due next
         self._again: dict[str, Nanos] = {}  # models whose vetoes may have ended, when
         self._dirty: dict[str, None] = {}  # models whose state is to be saved
@@ -131,7 +131,7 @@ class Retraining:
     def _note_alert(self, alert: AlertChanged) -> None:
         model, veto = alert.key.model, veto_of(alert)
         if veto is not None and alert.opened:
-            self._open[alert.incident] = model, veto
+            self._open[alert.incident] = alert.key, veto
         if alert.closed:
             self._open.pop(alert.incident, None)
             state = self.models.get(model)
@@ -204,10 +204,10 @@ class Retraining:
         return decided
 
     def _vetoes(self, wish: RetrainWish) -> set[RetrainOutcome]:
-        """What stands against a wish for now, whoever asks."""
+        """What stands against a wish for now, whoever asks: incidents of the very series, for an earlier version may get no data any more."""
         model = wish.key.model
         policy = self.policies[model]
-        held = {VETOES[veto] for of, veto in self._open.values() if of == model and veto in policy.veto}
+        held = {VETOES[veto] for key, veto in self._open.values() if key == wish.key and veto in policy.veto}
         if policy.max_lag is not None and self.lag > policy.max_lag:
             held.add(RetrainOutcome.LAG)
         if policy.min_labelled_rows > self.models[model].labelled.since(wish.data_from) and policy.min_labelled_rows:
@@ -403,8 +403,8 @@ class Retraining:
 
     def stand(self, incidents: Mapping[str, AlertSeen]) -> None:
         """Hold what is open for what these say, after a restore: rules may be gone, and older states do not tell."""
-        vetoes = {name: (alert.key.model, veto_of(alert)) for name, alert in incidents.items() if alert.state in OPEN}
-        self._open = {name: (model, veto) for name, (model, veto) in vetoes.items() if veto is not None}
+        vetoes = {name: (alert.key, veto_of(alert)) for name, alert in incidents.items() if alert.state in OPEN}
+        self._open = {name: (key, veto) for name, (key, veto) in vetoes.items() if veto is not None}
         for state in self.models.values():
             for name in [name for name in state.waiting if name and name not in incidents]:
                 del state.waiting[name]

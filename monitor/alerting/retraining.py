@@ -153,14 +153,14 @@ class RetrainHistory:
         What a person asks for needs no approval; `forced`: it stands above all but a dry run.
         """
         history = self._under(policy)
-        refused = None if forced else next(history._against(policy, at, reason, vetoes), None)
+        refused = None if forced else next(history.against(policy, at, reason, vetoes), None)
         if refused is not None:
             return history, refused
         if policy.dry_run:
-            return replace(history._granted(at), dry=True), RetrainOutcome.DRY_RUN
+            return replace(history.granted(at), dry=True), RetrainOutcome.DRY_RUN
         if policy.approval_within is not None and reason != MANUAL_REASON:
             return replace(history, pending=at), RetrainOutcome.PENDING
-        return history._granted(at), RetrainOutcome.REQUESTED
+        return history.granted(at), RetrainOutcome.REQUESTED
 
     def approve(
         self, policy: RetrainPolicy, at: Nanos, vetoes: Collection[RetrainOutcome] = ()
@@ -189,11 +189,12 @@ class RetrainHistory:
             return replace(self, requested=(), in_flight=None, dry=False)
         return self
 
-    def _granted(self, at: Nanos) -> "RetrainHistory":
+    def granted(self, at: Nanos) -> "RetrainHistory":
+        """A request is made."""
         recent = tuple(time for time in self.requested if at - time < WEEK)
         return replace(self, requested=(*recent, at), in_flight=at)
 
-    def _against(
+    def against(
         self, policy: RetrainPolicy, at: Nanos, reason: str, vetoes: Collection[RetrainOutcome]
     ) -> Iterator[RetrainOutcome]:
         """All that holds against a wish, the first of which is told."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.stream.events import HOUR, SECOND, Nanos
 
+FIELDS = 5
 LOOKED_AT = 50  # times in a row that must lie an hour apart
 FROM = datetime(2025, 1, 1, tzinfo=UTC)
 LATEST: Nanos = 2**62  # the year 2116: what is due later is never due
@@ -42,8 +43,8 @@ class Schedule:
     @classmethod
     def parse(cls, cron: str, timezone: str | None = None) -> "Schedule":
         """Read an expression. Raises ValueError in one line, also for one that is due more often than hourly, or never."""
-        if len(cron.split()) != 5:
-            raise ValueError(f"{cron!r} has {len(cron.split())} fields, not 5: minute hour day month weekday")
+        if len(cron.split()) != FIELDS:
+            raise ValueError(f"{cron!r} has {len(cron.split())} fields, not {FIELDS}: minute hour day month weekday")
         from cronsim import CronSim, CronSimError
 
         try:

@@ -542,8 +542,8 @@ class Board:
                 self.counters["driftd_alert_transitions_total"][labels] += 1
                 self.remember_resolved(fact)
             case RetrainDecided():
-                labels = fact.key.model, fact.reason, fact.outcome.value
-                self.counters["driftd_retrain_requests_total"][labels] += 1
+                of = fact.key.model, fact.reason, fact.outcome.value
+                self.counters["driftd_retrain_requests_total"][of] += 1
                 self.retrains = (*self.retrains, replace(fact, alert=None))[-KEPT_RETRAINS:]
             case RequestsStand(decided):
                 self.retrains = decided

@@ -31,10 +31,10 @@ from monitor.sources.decode.schema import (
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
-from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields, version_text
+from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
-from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
+from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp, version_text
 from monitor.stream.clocks import TOLERANCE, EventClock
 from monitor.stream.events import (
     ANY_VERSION,
@@ -113,7 +113,7 @@ class TopicDecoder:
         self._broken = BrokenSampler()
         self._offsets = OffsetCounter()
         self._rows_before = 0  # rows on record
-        self._versions: dict[tuple[str, str], Nanos] = {}  # model and version, of series that take any
+        self._new_versions: dict[tuple[str, str], Nanos] = {}  # model and version, of series that take any
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:
@@ -148,8 +148,8 @@ class TopicDecoder:
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
-        decoded.versions += [(*names, time) for names, time in self._versions.items() if names[1]]
-        self._versions.clear()
+        decoded.versions += [(*names, time) for names, time in self._new_versions.items() if names[1]]
+        self._new_versions.clear()
         return decoded
 
     def _version_of(self, row: Mapping[Path, object]) -> str:
@@ -303,7 +303,7 @@ class TopicDecoder:
                 if series is None:
                     continue
                 if series.key.version == ANY_VERSION:
-                    self._versions.setdefault((series.key.model, self._version_of(row)), time)
+                    self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
                 counts.fields["unknown"] += 0 if number else len(series.unknown(row))
                 found[series.key].add(self._new_in(series, row))
         return {key: names.found for key, names in found.items()}

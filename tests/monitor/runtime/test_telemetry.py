@@ -68,6 +68,7 @@ from monitor.facts import (
     RequestsServed,
     RequestsStand,
     RetrainDecided,
+    RetrainWish,
     SchemaChanged,
     SourceAnswered,
     SourceTroubled,
