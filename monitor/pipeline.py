@@ -30,7 +30,7 @@ from monitor.facts import (
     StateReset,
     WatermarkAdvanced,
 )
-from monitor.retraining import LISTED, Retraining
+from monitor.retraining import KEPT, LISTED, Retraining
 from monitor.retraining import STATE as RETRAINING
 from monitor.series.alerts import without_counts
 from monitor.series.deciding import forgotten
@@ -491,11 +491,13 @@ class Pipeline:
         return list(facts)
 
 
-def retraining_of(specs: Sequence[SeriesSpec], policies: Mapping[str, RetrainPolicy] | None = None) -> Retraining:
+def retraining_of(
+    specs: Sequence[SeriesSpec], policies: Mapping[str, RetrainPolicy] | None = None, keep: int | None = KEPT
+) -> Retraining:
     """The retraining of some series, by their own policies or by others."""
     if policies is None:
         policies = {spec.key.model: spec.retraining for spec in specs}
-    return Retraining(policies, {spec.key: spec.reference.hash for spec in specs})
+    return Retraining(policies, {spec.key: spec.reference.hash for spec in specs}, keep)
 
 
 def why_not(wish: Wish, decided: RetrainDecided) -> str:

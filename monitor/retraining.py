@@ -91,12 +91,14 @@ class ModelState:
 
 
 class Retraining:
-    """Decides for every model. `policies` by model; `references` are hashes by series."""
+    """Decides for every model. `policies` by model; `references` are hashes by series; `keep`: so many decisions, None: all."""
 
-    def __init__(self, policies: Mapping[str, RetrainPolicy], references: Mapping[SeriesKey, str]) -> None:
+    def __init__(
+        self, policies: Mapping[str, RetrainPolicy], references: Mapping[SeriesKey, str], keep: int | None = KEPT
+    ) -> None:
         self.policies = policies
         self.models = {model: ModelState() for model in policies}
-        self.decided: deque[RetrainDecided] = deque(maxlen=KEPT)
+        self.decided: deque[RetrainDecided] = deque(maxlen=keep)
         self.lag: Nanos = 0  # of event time behind the wall clock, where events wait to be read
         self._references = references
         self._open: dict[str, tuple[SeriesKey, str]] = {}  # by incident: its series, and which veto it is
