@@ -239,8 +239,8 @@ def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
         joins = arrived.joins if number == numbers[0] else ()
         told = tuple(schemas[number])
         versions = tuple(each for each in arrived.versions if each[2] // length == number)
-        part = replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned, joins=joins, schemas=told)
-        yield replace(part, versions=versions)
+        counted = replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned, joins=joins)
+        yield replace(counted, schemas=told, versions=versions)
 
 
 def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]:
