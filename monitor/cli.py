@@ -106,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reference(commands)
     _add_contract(commands)
     _add_decisions(commands)
+    _add_retrain(commands)
 
     status = _add(commands, "status", "how the running daemon, its models and its targets stand", _status)
     status.add_argument("model", nargs="?", metavar="MODEL", help="all features of this one instead")
@@ -325,10 +326,46 @@ def _decision(parser: argparse.ArgumentParser, *, ends: bool) -> None:
     parser.add_argument("--list", action="store_true", help="list those in force instead")
     if ends:
         parser.add_argument("--end", metavar="ID", help="take an earlier one back instead")
+    _way(parser)
+
+
+def _way(parser: argparse.ArgumentParser) -> None:
+    """What says how the daemon is reached, and by which token."""
     _url(parser)
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="with the token (that of the configuration)")
     _config(parser)
     _json(parser)
+
+
+def _add_retrain(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    retrain = commands.add_parser("retrain", help="requests for retraining: list them, decide on them, make one")
+    actions = retrain.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    shown = _add(actions, "list", "the last requests; those that wait for approval first", _list_requests)
+    shown.add_argument("model", nargs="?", metavar="MODEL", help="only of this one (all)")
+    _url(shown)
+    _config(shown)
+    _json(shown)
+
+    for name, said, command in (
+        ("approve", "what waits for approval is requested", _approve),
+        ("reject", "what waits for approval is dropped", _reject),
+    ):
+        action = _add(actions, name, said, command)
+        action.add_argument("request", metavar="ID", help="as `driftd retrain list` names it")
+        _by_whom(action)
+        _way(action)
+
+    trigger = _add(actions, "trigger", "request retraining of a model now", _trigger)
+    trigger.add_argument("model", metavar="MODEL")
+    trigger.add_argument("--force", action="store_true", help="whatever the model's policy holds against it")
+    _by_whom(trigger)
+    _way(trigger)
+
+
+def _by_whom(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", default="", help="why, for those who come after")
+    parser.add_argument("--by", metavar="NAME", help="who decides (the user of this machine)")
 
 
 def _add(
@@ -556,6 +593,31 @@ def _decide(options: argparse.Namespace, kind: str, words: dict[str, tuple[str, 
     elif missing := [word for word in ("MODEL", "ID", "--for") if word in words and words[word][1] is None]:
         raise ConfigError(f"{kind} needs {' and '.join(missing)} (see driftd {kind} --help)")
     return decide(way, body, by=options.by, as_json=options.json)
+
+
+def _list_requests(options: argparse.Namespace) -> Exit:
+    from monitor.commands.decide import Way, show_requests
+
+    return show_requests(Way(options.config, options.url, None), options.model, as_json=options.json)
+
+
+def _approve(options: argparse.Namespace) -> Exit:
+    return _retrain(options, {"decision": "approve", "request": options.request})
+
+
+def _reject(options: argparse.Namespace) -> Exit:
+    return _retrain(options, {"decision": "reject", "request": options.request})
+
+
+def _trigger(options: argparse.Namespace) -> Exit:
+    return _retrain(options, {"decision": "trigger", "model": options.model, "force": options.force})
+
+
+def _retrain(options: argparse.Namespace, body: dict[str, object]) -> Exit:
+    from monitor.commands.decide import Way, decide
+
+    way = Way(options.config, options.url, options.token_file)
+    return decide(way, {**body, "reason": options.reason}, by=options.by, as_json=options.json)
 
 
 def _status(options: argparse.Namespace) -> Exit:

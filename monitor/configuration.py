@@ -17,8 +17,9 @@ from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesig
 from detectors.contract import ContractError, contract_from
 from detectors.reference.live_service import blank_service
 from detectors.reference.service import ERROR, LATENCY
-from monitor.alerting.retraining import RetrainPolicy
+from monitor.alerting.retraining import RetrainCosts, RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
+from monitor.alerting.schedule import Schedule
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
@@ -29,6 +30,7 @@ from monitor.series.service import plan_of, rules_of
 from monitor.series.truth import BINARY, MEDIAN, MONEY, MULTICLASS, R2_REFERENCE, REGRESSION, TOP, TOPS, Truth, quarters
 from monitor.settings import ConfigError, Settings, masked, read_yaml, show_duration
 from monitor.settings.judges import PERFORMANCE_SHARE, decision_spec
+from monitor.settings.retraining import RetrainingSettings
 from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
@@ -59,6 +61,7 @@ LATER_KEYS = (
     "labels",
     "performance",
     "contract",
+    "retraining",
 )
 
 
@@ -93,6 +96,7 @@ class Configuration:
         if not effective["targets"]:
             del effective["targets"]
         self._drop_later(effective["models"])
+        _drop_defaults(effective["retraining"], self.settings.retraining)
         for topic in effective["topics"]:
             topic["fields"] = {name: path for name, path in topic["fields"].items() if path is not None}
         for key in ("token_file", "token_env", "external_url"):
@@ -114,6 +118,13 @@ class Configuration:
 
     def _from_base(self, path: str) -> str:
         return str(Path(path).relative_to(self.base)) if Path(path).is_relative_to(self.base) else path
+
+
+def _drop_defaults(told: dict[str, Any], section: RetrainingSettings) -> None:
+    """Drop what came later to a section retraining, where it is left at its defaults."""
+    for name in told.keys() - {"cooldown", "max_per_week"}:
+        if getattr(section, name) == RetrainingSettings.model_fields[name].get_default(call_default_factory=True):
+            del told[name]
 
 
 def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
@@ -232,8 +243,37 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
             model_budget=settings.alerting.false_alarms_per_month,
             contract=contract_spec(settings, model, base, reference),
         ),
-        retraining=RetrainPolicy(settings.retraining.cooldown, settings.retraining.max_per_week),
+        retraining=retrain_policy(settings, model),
         performance=performance,
+    )
+
+
+def retrain_policy(settings: Settings, model: ModelSettings) -> RetrainPolicy:
+    """When a model asks for retraining. Raises ConfigError."""
+    told, key = settings.retraining_of(model), f"models.{model.name}.retraining"
+    if told.min_labelled_rows and model.labels is None:
+        raise ConfigError(f"{key}.min_labelled_rows: {told.min_labelled_rows} needs a section labels of the model")
+    try:
+        every = None if told.every is None else Schedule.parse(told.every, named(model.timezone))
+    except ValueError as error:
+        raise ConfigError(f"{key}.every: {error}") from None
+    return RetrainPolicy(
+        cooldown=told.cooldown,
+        max_per_week=told.max_per_week,
+        on=frozenset(told.on),
+        every=every,
+        unless_trained_within=told.unless_trained_within,
+        severity=Severity(told.severity),
+        features=tuple(told.features),
+        in_flight_timeout=told.in_flight_timeout,
+        min_labelled_rows=told.min_labelled_rows,
+        veto=frozenset(told.veto),
+        max_lag=told.max_lag,
+        dry_run=told.dry_run,
+        approval_within=told.approval_expires if told.approval == "required" else None,
+        costs=None
+        if told.costs is None
+        else RetrainCosts(told.costs.retraining, told.costs.drift_per_day, told.costs.takes),
     )
 
 

@@ -12,14 +12,18 @@ from monitor.alerting.decisions import (
     MOST_IN_FORCE,
     Accept,
     Ack,
+    Approve,
     Asked,
     Decision,
     Decisions,
     End,
     PastDecision,
     Refusal,
+    RefusedError,
+    Reject,
     Scope,
     Silence,
+    Trigger,
     acknowledgement,
     is_silenced,
 )
@@ -35,20 +39,13 @@ from monitor.facts import (
     DecisionsStand,
     Fact,
 )
+from monitor.retraining import Retraining
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.withheld import HeldBack, Withheld
 
 SHOWN = 50  # features in a refusal
 NOT_ENDED = {Accept: "an accept is not taken back: fit a new reference", End: "an end is not taken back"}
-
-
-class RefusedError(Exception):
-    """A decision is not taken; the text is one line."""
-
-    def __init__(self, refusal: Refusal, why: str) -> None:
-        super().__init__(why)
-        self.refusal = refusal
 
 
 @dataclass(slots=True)
@@ -62,10 +59,11 @@ class SavedDecisions:
 
 
 class Decided:
-    """The decisions of all series. `features`: the names that may be decided of, by series."""
+    """The decisions of all series. `features`: the names that may be decided of, by series; `retraining` knows what waits for approval."""
 
-    def __init__(self, features: Mapping[SeriesKey, Sequence[str]]) -> None:
+    def __init__(self, features: Mapping[SeriesKey, Sequence[str]], retraining: Retraining) -> None:
         self._features = features
+        self._retraining = retraining
         self._decisions = Decisions()
         self._withheld = Withheld(self._is_silenced)
         self._known: dict[str, list[str]] = {}  # features of an incident when it was acknowledged, by its id
@@ -105,6 +103,8 @@ class Decided:
                 return self._acknowledged(incident, incidents)
             case End(decision=name):
                 return self._endable(name)
+            case Approve() | Reject() | Trigger():
+                return self._retraining.model_of(asked, event_time)
 
     def _check(self, scope: Scope) -> None:
         """Raise RefusedError where there is no such model, version or feature."""

@@ -6,30 +6,33 @@ series share stays here: event time, retraining, the alerts resolved last.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import chain
 from typing import Any
 
 import msgspec
 
-from detectors.charts import IncidentKind
-from monitor.alerting.decisions import Accept, Asked, Decision, Wish
+from monitor.alerting.decisions import Accept, Approve, Asked, Decision, Refusal, Reject, Trigger, Wish
 from monitor.alerting.episodes import OPEN
-from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, shows_broken_data
-from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE, Severity
+from monitor.alerting.retraining import RetrainOutcome, RetrainPolicy
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
-    AlertEscalated,
     AlertSeen,
     DecisionMade,
+    DecisionRefused,
     Fact,
+    OffsetSpan,
     PanesOpen,
+    RequestsStand,
     RetrainDecided,
     StateReset,
     WatermarkAdvanced,
 )
+from monitor.retraining import KEPT, LISTED, Retraining
+from monitor.retraining import STATE as RETRAINING
+from monitor.series.alerts import without_counts
 from monitor.series.deciding import forgotten
 from monitor.series.older import todays
 from monitor.series.performance import PERFORMANCE, Performance
@@ -39,31 +42,15 @@ from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rule
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import FEATURES, MINUTE, MicroBatch, Nanos, Partition, SeriesKey
-from monitor.stream.watermark import NOWHERE, Watermark
+from monitor.stream.events import FEATURES, MINUTE, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
+from monitor.stream.offsets import OffsetIndex
+from monitor.stream.watermark import NOWHERE, Watermark, restore_watermark, saved_watermark
 from monitor.stream.windows import WindowSpec
 
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
-SHARED = ("watermark", "labels", "retraining", "resolved", "decisions")  # kinds of records that belong to no series
-
-
-@dataclass(slots=True)
-class SavedPartition:
-    """One partition's share of the watermark. Idleness was decided on processing time, so it is kept."""
-
-    topic: str
-    index: int
-    seen: Nanos | None
-    idle: bool
-
-
-@dataclass(slots=True)
-class SavedWatermark:
-    """The watermark as saved."""
-
-    value: Nanos | None
-    partitions: list[SavedPartition]
+OFFSETS = "offsets"  # kind of the rows of which records hold which event times
+SHARED = ("watermark", "labels", "resolved", "decisions")  # kinds of records that belong to no series
 
 
 class Pipeline:
@@ -75,6 +62,7 @@ class Pipeline:
         idle_after: Nanos,
         max_future: Nanos = 0,
         label_topics: frozenset[str] = frozenset(),
+        rehearsals: Sequence[Retraining] = (),
     ) -> None:
         self.series = {spec.key: Series(spec) for spec in specs}
         self.views = {(key, name): view for key, series in self.series.items() for name, view in series.views.items()}
@@ -88,9 +76,11 @@ class Pipeline:
         self.most_ahead = max_future + usual_lead([series.spec.windows for series in self.series.values()], idle_after)
         self.watermark = Watermark(idle_after)
         self.folder = Folder({place: view.spec.windows.slide for place, view in self.views.items()})
-        self.retraining: dict[str, RetrainHistory] = {}
+        self.retraining = retraining_of([series.spec for series in self.series.values()])
+        self._rehearsals = rehearsals
+        self.offsets = OffsetIndex()
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
-        self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()})
+        self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()}, self.retraining)
         self._dirty: set[str] = set()
         self._came_at: Nanos | None = None  # processing time: the last events, or that we began
         self._read_at: Nanos | None = None  # processing time: the last turn
@@ -110,8 +100,11 @@ class Pipeline:
         facts: list[Fact] = []
         self._count_silence(arrived, now)
         for batch in arrived.batches:
+            self._see(batch)
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
+        for seen in arrived.versions:
+            self._see_version(*seen)
         for key, told in arrived.schemas:
             view = self.views[key, FEATURES]
             facts += view.note_schema(told)
@@ -123,6 +116,16 @@ class Pipeline:
             arrived = arrived.of(self._label_topics, others=True)
         self._show(self.watermark, "watermark", arrived, now)
         return facts
+
+    def _see(self, batch: EventBatch) -> None:
+        """Keep which records hold which event times, and which versions there are."""
+        self.offsets.take(batch)
+        if len(batch) and self.views[batch.key, batch.view].windows.origin is None:
+            self._see_version(batch.key.model, batch.key.version, int(batch.event_times.min()))
+
+    def _see_version(self, model: str, version: str, at: Nanos) -> None:
+        for each in (self.retraining, *self._rehearsals):
+            each.see_version(model, version, at)
 
     def _count_silence(self, arrived: MicroBatch, now: Nanos) -> None:
         """Events end the time in which nothing comes; time in which nobody read is no part of it."""
@@ -169,22 +172,25 @@ class Pipeline:
         """Move the watermark, close what it has passed, and judge it."""
         idle = self.watermark.idle
         moved = self.watermark.advance()
+        self.retraining.lag = 0 if self._read_at is None else self.watermark.lag(self._read_at)
         if moved or self.watermark.idle != idle:
             self._dirty.add("watermark")
         facts, self._late = [fact for view in self._late for fact in self._followed(view.judge_late())], {}
         if not moved:
-            return [*facts, *self._judge_performance()]
+            return [*facts, *self._judge_performance(), *self._ask_again(None)]
         assert self.watermark.value is not None
         facts.append(WatermarkAdvanced(self.watermark.value))
         woken = self._wake(self.watermark.value)
         for view, end in self._in_order(woken, self.watermark.value):
+            facts += self._on_schedule(end + view.spec.windows.lateness - 1)
             facts += self._followed(view.close(end))
         for view in woken:
             view.seal_until(self.watermark.value)
             self._sleep(view)
         if self.watermark.value // MINUTE != self._looked_at:
             facts += self._judge_time(self.watermark.value)
-        return [*facts, *self._judge_performance()]
+        facts += self._on_schedule(self.watermark.value)
+        return [*facts, *self._judge_performance(), *self._ask_again(self.watermark.value)]
 
     def rest(self, now: Nanos) -> list[Fact]:
         """Take that time goes on though nothing comes: where every partition is at its end and idle, as processing time does."""
@@ -263,7 +269,17 @@ class Pipeline:
             case DecisionMade(decision=decision, repeated=repeated):
                 facts[0] = DecisionMade(decision, repeated, self._not_accepted(asked.wish))
                 facts += [] if repeated else self._accept(decision)
+                if not repeated and isinstance(asked.wish, Approve | Reject | Trigger):
+                    return self._decide_retraining(asked, facts)
         return facts
+
+    def _decide_retraining(self, asked: Asked, made: Sequence[Fact]) -> list[Fact]:
+        """What becomes of a request that somebody approved, rejected or made: one that cannot be granted is refused, and that is told."""
+        assert self.watermark.value is not None  # else nothing is asked for, nor waits
+        decided = self._whole(self.retraining.decide(asked, self.watermark.value))
+        if decided.outcome in {RetrainOutcome.REQUESTED, RetrainOutcome.REJECTED}:
+            return [*made, decided]
+        return [DecisionRefused(asked, Refusal.CONFLICT, why_not(asked.wish, decided)), decided]
 
     def _not_accepted(self, wish: Wish) -> tuple[str, ...]:
         """What an accept means and does not reach: thresholds, a line where there are any."""
@@ -309,43 +325,46 @@ class Pipeline:
     # --- what series share ------------------------------------------------------------------------------------
 
     def _followed(self, facts: Iterable[Fact]) -> list[Fact]:
-        """The facts, each with what follows from it."""
-        return [each for fact in facts for each in (fact, *self._follow(fact))]
+        """The facts, each with what follows from it. Those of one window stand together before any of them asks for anything."""
+        facts = list(facts)
+        for each in (self.retraining, *self._rehearsals):
+            each.note(facts)
+        followed = [each for fact in facts for each in (fact, *self._follow(fact))]
+        return [*followed, *self._ask_again(None)]
 
     def _follow(self, fact: Fact) -> list[Fact]:
-        """Keep an alert that has ended; let one that has opened ask for retraining, if it is critical, or once it is."""
-        if isinstance(fact, AlertEscalated):
-            if fact.alert.kind is IncidentKind.SERVICE:  # training does not mend a stream
-                return []
-            now_critical = fact.alert.severity is Severity.CRITICAL is not fact.severity_before
-            return [self._ask_for_retraining(fact.alert)] if now_critical else []
-        if not isinstance(fact, AlertChanged):
-            return []
-        if fact.closed:
+        """Keep an alert that has ended; let one that has opened or has become worse ask for retraining."""
+        if isinstance(fact, AlertChanged) and fact.closed:
             self._keep(fact)
             self.decided.follow(fact)
-        if fact.opened and fact.severity is Severity.CRITICAL and fact.kind is not IncidentKind.SERVICE:
-            return [self._ask_for_retraining(fact)]
-        return []
+        for each in self._rehearsals:
+            each.follow(fact)
+        return [self._whole(decided) for decided in self.retraining.follow(fact)]
+
+    def _on_schedule(self, until: Nanos) -> list[Fact]:
+        """Let schedules be due until an event time."""
+        for each in (self.retraining, *self._rehearsals):
+            each.begin(until)
+        for each in self._rehearsals:
+            each.advance(until)
+        return [self._whole(decided) for decided in self.retraining.advance(until)]
+
+    def _ask_again(self, at: Nanos | None) -> list[Fact]:
+        """Let wishes ask again whose vetoes have ended."""
+        for each in self._rehearsals:
+            each.ask_again(at)
+        return [self._whole(decided) for decided in self.retraining.ask_again(at)]
+
+    def _whole(self, decided: RetrainDecided) -> RetrainDecided:
+        """What was decided, with the records to train on."""
+        found = self.offsets.between(decided.data_from, decided.data_to)
+        offsets = tuple(OffsetSpan(*each) for each in found)
+        return replace(decided, offsets=offsets, whole=self.offsets.reaches(decided.data_from))
 
     def _keep(self, ended: AlertChanged) -> None:
         """Keep an alert whose episode has ended, for those who ask later; without the counts, of which there are many."""
         self.resolved.append(without_counts(ended))
         self._dirty.add("resolved")
-
-    def _ask_for_retraining(self, alert: AlertChanged) -> RetrainDecided:
-        model, policy = alert.key.model, self.series[alert.key].spec.retraining
-        onset = alert.since if alert.onset is None else alert.onset
-        broken = (
-            alert.rule in {BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE} and alert.kind is IncidentKind.DATA_QUALITY
-        )  # your own rules ask as they are told
-        if broken or shows_broken_data(alert.evidence):
-            return RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, data_from=onset, data_to=alert.window.end)
-        history, outcome = self.retraining.get(model, RetrainHistory()).decide(policy, at=alert.window.end)
-        if outcome is RetrainOutcome.REQUESTED:
-            self.retraining[model] = history
-            self._dirty.add("retraining")
-        return RetrainDecided(alert, outcome, data_from=onset, data_to=alert.window.end)
 
     # --- state ------------------------------------------------------------------------------------------------
 
@@ -360,6 +379,7 @@ class Pipeline:
             facts += each.current()
         facts += self.resolved
         facts += self.decided.current()
+        facts += [RequestsStand(tuple(self.retraining.decided))] if self.retraining.decided else []
         return facts
 
     def open_panes(self) -> PanesOpen:
@@ -371,6 +391,7 @@ class Pipeline:
     def snapshot(self) -> list[Record]:
         """All state as records."""
         records = [self._shared_record(kind) for kind in SHARED if kind != "labels" or self._label_topics]
+        records += [*self.retraining.snapshot(), *(Record(OFFSETS, *row) for row in self.offsets.rows())]
         for view in self.views.values():
             records += view.snapshot()
         for each in self.performance.values():
@@ -383,6 +404,7 @@ class Pipeline:
             self._dirty.add("decisions")
         records = [self._shared_record(kind) for kind in sorted(self._dirty)]
         self._dirty.clear()
+        records += [*self.retraining.changes(), *(Record(OFFSETS, *row) for row in self.offsets.changes())]
         for view in self._changed:
             records += view.changes()
             self._pending_panes[view.key] = None
@@ -397,8 +419,6 @@ class Pipeline:
                 saved: object = saved_watermark(self.watermark)
             case "labels":
                 saved = saved_watermark(self._labels)
-            case "retraining":
-                saved = self.retraining
             case "decisions":
                 return Record(kind, "", self.decided.to_bytes())
             case _:
@@ -414,6 +434,10 @@ class Pipeline:
                 continue
             if record.kind in SHARED:
                 facts += self._restore_shared(record.kind, record.payload, now)
+            elif record.kind in {RETRAINING, LISTED}:
+                self.retraining.restore(record)
+            elif record.kind == OFFSETS:
+                self.offsets.restore([(record.key, record.payload)])
             else:
                 owner, entry = owned(record)
                 rows.setdefault(owner, []).append(entry)
@@ -421,6 +445,7 @@ class Pipeline:
         for view in self.views.values():
             if self.watermark.value is not None and view.windows.sealed_until is None:
                 view.windows.seal_until(self.watermark.value)  # a new view, or one that starts anew
+        self.retraining.stand(self._open_incidents())
         self._agenda.clear()
         for view in self.views.values():
             self._sleep(view)
@@ -433,8 +458,6 @@ class Pipeline:
                 restore_watermark(self.watermark, payload, now)
             case "labels":
                 restore_watermark(self._labels, payload, now)
-            case "retraining":
-                self.retraining = msgspec.json.decode(payload, type=dict[str, RetrainHistory])
             case "decisions":
                 return self.decided.restore(payload, now)
             case _:
@@ -468,29 +491,21 @@ class Pipeline:
         return list(facts)
 
 
-def saved_watermark(watermark: Watermark) -> SavedWatermark:
-    """A watermark as it is saved."""
-    partitions = [
-        SavedPartition(partition.topic, partition.index, clock.seen, clock.idle)
-        for partition, clock in watermark.partitions.items()
-    ]
-    return SavedWatermark(watermark.value, partitions)
+def retraining_of(
+    specs: Sequence[SeriesSpec], policies: Mapping[str, RetrainPolicy] | None = None, keep: int | None = KEPT
+) -> Retraining:
+    """The retraining of some series, by their own policies or by others."""
+    if policies is None:
+        policies = {spec.key.model: spec.retraining for spec in specs}
+    return Retraining(policies, {spec.key: spec.reference.hash for spec in specs}, keep)
 
 
-def restore_watermark(watermark: Watermark, payload: bytes, now: Nanos) -> None:
-    """Take up a saved watermark."""
-    saved = msgspec.json.decode(payload, type=SavedWatermark)
-    watermark.value = saved.value
-    for each in saved.partitions:
-        watermark.restore(Partition(each.topic, each.index), each.seen, idle=each.idle, now=now)
-
-
-def without_counts(alert: AlertChanged) -> AlertChanged:
-    """The alert without the counts that words are made of."""
-    evidence, members = (
-        tuple(replace(each, counts=b"") for each in found) for found in (alert.evidence, alert.about.members)
-    )
-    return replace(alert, evidence=evidence, about=replace(alert.about, members=members))
+def why_not(wish: Wish, decided: RetrainDecided) -> str:
+    """Why a person's request is not granted, in a line, and what to do."""
+    todo = "it waits on" if isinstance(wish, Approve) else "--force stands above it"
+    if decided.outcome is RetrainOutcome.DRY_RUN:
+        todo = "set retraining.dry_run to false"
+    return f"{decided.outcome.words}: not requested; {todo}"
 
 
 def usual_lead(windows: Sequence[WindowSpec], idle_after: Nanos) -> Nanos:

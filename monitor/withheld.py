@@ -97,7 +97,7 @@ class Withheld:
                 return self._opened(fact)
             case AlertChanged(closed=True):
                 return self._closed(fact)
-            case RetrainDecided(alert=alert):
+            case RetrainDecided(alert=AlertChanged() as alert):
                 held = self.held.get(alert.incident, HeldBack())
                 known = held.opened is None and held.escalated is None
                 return [fact] if known else self._hold(alert.incident, replace(held, retrain=fact))

@@ -90,6 +90,7 @@ def make_spec(
     lateness: Nanos = 0,
     cooldown: Nanos = 0,
     max_per_week: int = 1000,
+    retraining: RetrainPolicy | None = None,
     **judging: Any,
 ) -> SeriesSpec:
     """A series of one-minute tumbling windows without lateness; `judging`: rules, min_rows, choices."""
@@ -97,7 +98,7 @@ def make_spec(
         key,
         WindowSpec(length, slide or length, lateness),
         Judging(reference, length, **judging),
-        RetrainPolicy(cooldown, max_per_week),
+        retraining or RetrainPolicy(cooldown, max_per_week),
     )
 
 

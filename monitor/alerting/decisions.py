@@ -56,8 +56,28 @@ class End(msgspec.Struct, frozen=True, tag="end", tag_field="kind"):
     decision: str
 
 
-Wish = Accept | Silence | Ack | End
-DECISION_KINDS = ("accept", "silence", "ack", "end")
+class Approve(msgspec.Struct, frozen=True, tag="approve", tag_field="kind"):
+    """Retraining that waits for approval, by the id of the request, may begin."""
+
+    request: str
+
+
+class Reject(msgspec.Struct, frozen=True, tag="reject", tag_field="kind"):
+    """It may not."""
+
+    request: str
+
+
+class Trigger(msgspec.Struct, frozen=True, tag="trigger", tag_field="kind"):
+    """A model is to be retrained now; `force`: whatever its policy holds against it."""
+
+    model: str
+    force: bool = False
+
+
+OfRetraining = Approve | Reject | Trigger
+Wish = Accept | Silence | Ack | End | OfRetraining
+DECISION_KINDS = ("accept", "silence", "ack", "end", "approve", "reject", "trigger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +138,14 @@ class Refusal(StrEnum):
     CONFLICT = "conflict"  # it is there, but not in a state for that
 
 
+class RefusedError(Exception):
+    """A decision is not taken; the text is one line."""
+
+    def __init__(self, refusal: Refusal, why: str) -> None:
+        super().__init__(why)
+        self.refusal = refusal
+
+
 @dataclass(slots=True)
 class Decisions:
     """Those in force, by id in the order in which they were made, and the last that are over."""
@@ -141,6 +169,9 @@ class Decisions:
             case End(decision=name):
                 self.past.append(PastDecision(decision, decision.made_at, "done"))
                 return self.end([name], decision.made_at, f"ended by {decision.asked.by}")
+            case Approve() | Reject() | Trigger():  # nothing of it lasts
+                self.past.append(PastDecision(decision, decision.made_at, "done"))
+                return []
             case Accept(scope=scope):
                 ended = self.end(self._accepted_within(scope), decision.made_at, "superseded")
                 self.in_force[decision.id] = decision

@@ -11,7 +11,8 @@ from monitor.alerting.budget import BY_LATENESS
 from monitor.alerting.rules import LATENESS_RULE, AlertRule
 from monitor.backtest.findings import Findings, SeriesFindings
 from monitor.backtest.labelled import MANY_REJECTED
-from monitor.backtest.result import BacktestResult, ExpectedRule, Model, TopicEvents
+from monitor.backtest.policies import Rehearsal, compared
+from monitor.backtest.result import BacktestResult, ExpectedRule, Model, PolicyOutcome, TopicEvents
 from monitor.backtest.thinning import tracks
 from monitor.explain.fewrows import few_rows
 from monitor.facts import CalibrationLearnt
@@ -41,7 +42,9 @@ class CommandRun:
     inputs: tuple[str, ...]
 
 
-def assemble(run: CommandRun, findings: Findings, notes: Sequence[str]) -> BacktestResult:
+def assemble(
+    run: CommandRun, findings: Findings, notes: Sequence[str], rehearsed: Sequence[Rehearsal] = ()
+) -> BacktestResult:
     """The result. Raises NothingFound where no window was judged."""
     refuse_nothing(findings)
     series = list(findings.series.values())
@@ -67,7 +70,19 @@ def assemble(run: CommandRun, findings: Findings, notes: Sequence[str]) -> Backt
         explicit=tuple(rule for one in series for rule in expected_rules(one)),
         hints=tuple(hints(findings, notes)),
         topics=topics_of(findings),
+        policies=policies_of(findings, rehearsed),
     )
+
+
+def policies_of(findings: Findings, rehearsed: Sequence[Rehearsal]) -> tuple[PolicyOutcome, ...]:
+    """Policies of retraining compared, over the time in which each model was judged."""
+    judged: dict[str, tuple[Nanos, Nanos]] = {}
+    for key, series in findings.series.items():
+        if series.first is not None and series.last is not None:
+            first, last = judged.get(key.model, (series.first, series.last))
+            judged[key.model] = min(first, series.first), max(last, series.last)
+    configured = {key.model: series.spec.retraining for key, series in findings.series.items()}
+    return compared(rehearsed, configured, findings.alerts, judged) if rehearsed else ()
 
 
 def model_of(findings: SeriesFindings, budget: float | None, open_share: float) -> Model:

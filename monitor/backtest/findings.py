@@ -12,7 +12,7 @@ from detectors.charts.point import ChartPoint
 from detectors.features import Bools
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
-from monitor.alerting.retraining import RetrainOutcome, reason_of
+from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.contract import ContractFindings
 from monitor.backtest.inject import Plant
@@ -337,10 +337,7 @@ class Findings:
             case AlertSeen() | AlertChanged():
                 self._follow(fact)
             case RetrainDecided():
-                alert = fact.alert
-                self.retrains.append(
-                    Retrain(alert.key, alert.rule, alert.window.end, reason_of(alert.kind), fact.outcome.value)
-                )
+                self.retrains.append(Retrain(fact.key, fact.rule, fact.at, fact.reason, fact.outcome.value))
             case _:
                 pass
 

@@ -14,6 +14,7 @@ from monitor.backtest.result import (
     Injected,
     Model,
     Picture,
+    PolicyOutcome,
     Retrain,
     SweepRow,
     TopicEvents,
@@ -23,7 +24,8 @@ from monitor.explain.figures import share
 from monitor.explain.learning import learning_item, learnt_item
 from monitor.explain.performance import spelled
 from monitor.facts import CalibrationLearnt
-from monitor.stream.events import SECOND, Nanos
+from monitor.html.figures import plural
+from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.payloads import evidence_item, incident_item, rfc3339
 
 DIGITS = 6
@@ -61,6 +63,7 @@ def document(result: BacktestResult) -> dict[str, Any]:
         "open_share": {str(model.key): round(model.open_share, DIGITS) for model in result.models},
         "retrains": [_retrain(item) for item in result.retrains],
         "suppressed": [_retrain(item) | {"outcome": item.outcome} for item in result.suppressed],
+        "policies": [_policy(item) for item in result.policies],
         "expected_false_alarms": result.expected_false_alarms,
         "explicit_rules": [_expected(item) for item in result.explicit],
         "injected": [_injected(item) for item in result.injected],
@@ -118,6 +121,23 @@ def _retrain(retrain: Retrain) -> dict[str, Any]:
         "requested_at": rfc3339(retrain.at),
         "reason": retrain.reason,
         "rule": retrain.rule,
+    }
+
+
+def _policy(outcome: PolicyOutcome) -> dict[str, Any]:
+    return {
+        "model": outcome.model,
+        "rank": outcome.rank,
+        "policy": outcome.policy,
+        "configured": outcome.configured,
+        "on": list(outcome.on),
+        "every": outcome.every,
+        "requests": outcome.requests,
+        "suppressed": dict(outcome.suppressed),
+        "age_days": {"mean": round(outcome.age_mean / DAY, DIGITS), "most": round(outcome.age_most / DAY, DIGITS)},
+        "drift_days": round(outcome.drift / DAY, DIGITS),
+        "uncovered_days": round(outcome.uncovered / DAY, DIGITS),
+        "cost": None if outcome.cost is None else round(outcome.cost, DIGITS),
     }
 
 
@@ -220,6 +240,17 @@ def summary(result: BacktestResult) -> Iterator[str]:
         yield f"{planted.text}: {_finding(planted)}"
     if result.retrains or result.suppressed:
         yield f"retraining: {len(result.retrains)} requested, {len(result.suppressed)} suppressed"
+    yield from map(_compared, (item for item in result.policies if item.cost is not None))
+
+
+def _compared(outcome: PolicyOutcome) -> str:
+    """A policy of retraining in a line."""
+    left = f"{outcome.uncovered / DAY:.3g} of {outcome.drift / DAY:.3g} days of drift uncovered"
+    now = " (as configured)" if outcome.configured else ""
+    return (
+        f"{outcome.model}, {outcome.rank}. {outcome.policy}{now}: cost {outcome.cost:g}, "
+        f"{plural(outcome.requests, 'request')}, {left}, the model {outcome.age_mean / DAY:.3g} days old"
+    )
 
 
 def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> Iterator[str]:

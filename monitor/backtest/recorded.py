@@ -91,7 +91,15 @@ def piece_of(decoded: Decoded, partition: Partition, assigned: frozenset[Partiti
     """What a decoder made of events of one partition."""
     read = frozenset({partition})
     joins, schemas = tuple(decoded.joins), tuple(decoded.schemas)
-    arrived = MicroBatch(tuple(decoded.batches), decoded.seen, read, assigned=assigned, joins=joins, schemas=schemas)
+    arrived = MicroBatch(
+        tuple(decoded.batches),
+        decoded.seen,
+        read,
+        assigned=assigned,
+        joins=joins,
+        schemas=schemas,
+        versions=tuple(decoded.versions),
+    )
     return Piece(arrived, decoded.facts, events, done)
 
 

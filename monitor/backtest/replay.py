@@ -238,7 +238,9 @@ def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
         assigned = arrived.assigned if number == numbers[0] else frozenset()
         joins = arrived.joins if number == numbers[0] else ()
         told = tuple(schemas[number])
-        yield replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned, joins=joins, schemas=told)
+        versions = tuple(each for each in arrived.versions if each[2] // length == number)
+        counted = replace(arrived, batches=tuple(parts[number]), seen=seen, assigned=assigned, joins=joins)
+        yield replace(counted, schemas=told, versions=versions)
 
 
 def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]:

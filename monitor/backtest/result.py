@@ -99,6 +99,29 @@ class Retrain:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyOutcome:
+    """What a policy of retraining would have come to for a model. Times are lengths in nanoseconds.
+
+    `suppressed` are wishes by reason. `age_mean` and `age_most` are the model's, new at the beginning. `drift` is how long its incidents
+    lasted, `uncovered` how much of that no training had seen. `cost` None: none is given. `rank` 1 is the best of the model's.
+    """
+
+    model: str
+    policy: str
+    on: tuple[str, ...]
+    every: str | None
+    configured: bool
+    requests: int
+    suppressed: Mapping[str, int]
+    age_mean: Nanos
+    age_most: Nanos
+    drift: Nanos
+    uncovered: Nanos
+    cost: float | None
+    rank: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Injected:
     """A change that was planted, and the first episode that began within it and names its feature.
 
@@ -297,6 +320,7 @@ class BacktestResult:
     explicit: tuple[ExpectedRule, ...] = ()
     hints: tuple[str, ...] = field(default=())
     topics: tuple[TopicEvents, ...] = ()
+    policies: tuple[PolicyOutcome, ...] = ()
 
     @property
     def expected_false_alarms(self) -> float | None:

@@ -46,6 +46,7 @@ class TopicRange:
         joins: list[JoinBatch] = []
         schemas: list[SchemaBatch] = []
         facts: list[Fact] = []
+        versions: list[tuple[str, str, Nanos]] = []
         seen: dict[Partition, Nanos] = {}
         for records in poll.records:
             decoded = self._decoders[records.topic].decode(records, self._now)
@@ -53,13 +54,16 @@ class TopicRange:
             joins += decoded.joins
             schemas += decoded.schemas
             facts += decoded.facts
+            versions += decoded.versions
             seen |= decoded.seen
         self._now = max(self._now, *seen.values(), 0)
         read = frozenset(
             Partition(records.topic, index) for records in poll.records for index in set(records.partitions)
         )
         events = sum(len(records.values) for records in poll.records)
-        arrived = MicroBatch(tuple(batches), seen, read=read, joins=tuple(joins), schemas=tuple(schemas))
+        arrived = MicroBatch(
+            tuple(batches), seen, read=read, joins=tuple(joins), schemas=tuple(schemas), versions=tuple(versions)
+        )
         return Piece(arrived, facts, events, poll.done, poll.finished)
 
     def hold(self, partitions: frozenset[Partition]) -> None:

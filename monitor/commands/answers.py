@@ -163,4 +163,22 @@ class DecisionItem(TypedDict):
     features: NotRequired[list[str]]
     incident: NotRequired[str]
     ends: NotRequired[str]
+    request: NotRequired[str]
+    force: NotRequired[bool]
     notes: NotRequired[list[str]]
+
+
+class RequestItem(TypedDict):
+    """One of `GET /api/v1/retraining`."""
+
+    id: str
+    model: str
+    version: str
+    reason: str
+    outcome: str
+    because: str
+    at: str
+    incident: str | None
+    expires_at: str | None
+    by: str | None
+    why: str | None

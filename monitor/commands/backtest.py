@@ -14,6 +14,7 @@ from monitor.backtest.inject import InjectError, Plant, parse_plants
 from monitor.backtest.labelled import with_labels
 from monitor.backtest.output import as_json, summary
 from monitor.backtest.paired import Paired
+from monitor.backtest.policies import Rehearsal, rehearsals
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range, Replay, Turn
 from monitor.backtest.result import BacktestResult
@@ -90,14 +91,16 @@ def backtest(choice: BacktestChoice) -> Exit:
         VERSION, str(choice.config), configuration.config_hash, choice.command, inputs_of(choice, configuration)
     )
     try:
+        rehearsed = rehearsals(configuration.specs)
+        heard = [each.retraining for each in rehearsed]
         replay = Replay(
-            Pipeline(configuration.specs, settings.idle_after, settings.max_future, labels),
+            Pipeline(configuration.specs, settings.idle_after, settings.max_future, labels, heard),
             recorded,
             plants,
             Range() if choice.kafka else within,
             labels,
         )
-        result = replayed(replay, recorded, plants, findings, run)
+        result = replayed(replay, recorded, plants, findings, run, rehearsed)
     except NothingFound as nothing:
         print(f"driftd: {nothing}", file=sys.stderr)
         return Exit.NO
@@ -108,7 +111,12 @@ def backtest(choice: BacktestChoice) -> Exit:
 
 
 def replayed(
-    replay: Replay, recorded: Recorded, plants: Sequence[Plant], findings: Findings, run: CommandRun
+    replay: Replay,
+    recorded: Recorded,
+    plants: Sequence[Plant],
+    findings: Findings,
+    run: CommandRun,
+    rehearsed: Sequence[Rehearsal],
 ) -> BacktestResult:
     """Read the record to its end. Raises NothingFound and ConfigError."""
     progress, events = ProgressLine(terminal=sys.stderr.isatty()), 0
@@ -128,7 +136,7 @@ def replayed(
         raise ConfigError(str(error)) from None
     finally:
         progress.done()
-    result = assemble(run, findings, recorded.notes)
+    result = assemble(run, findings, recorded.notes, rehearsed)
     for plant in plants:
         if not plant.rows:
             span = f"{rfc3339(result.first)} to {rfc3339(result.last)}"

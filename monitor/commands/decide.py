@@ -1,4 +1,4 @@
-"""`driftd accept`, `ack` and `silence`: tells the running daemon what somebody has decided, or lists what was."""
+"""`driftd accept`, `ack`, `silence` and `retrain`: tells the running daemon what somebody has decided, or lists what was."""
 
 import getpass
 import http.client
@@ -13,12 +13,12 @@ from uuid import uuid4
 
 import msgspec
 
-from monitor.commands.answers import DecisionItem
+from monitor.commands.answers import DecisionItem, RequestItem
 from monitor.commands.exits import Exit
 from monitor.settings import ConfigError, find_config, load_settings
 from monitor.targets.secrets import SecretError, Secrets
 
-ROUTE = "/api/v1/decisions"
+ROUTE, RETRAINING = "/api/v1/decisions", "/api/v1/retraining"
 PATIENCE = 15.0  # seconds; the daemon answers within ten
 MOST_BYTES = 64 * 1024 * 1024  # of an answer
 WHO = "is another driftd, or something else, running there?"
@@ -98,6 +98,31 @@ def show_decisions(way: Way, kind: str, *, as_json: bool) -> Exit:
     return Exit.OK
 
 
+def show_requests(way: Way, model: str | None, *, as_json: bool) -> Exit:
+    """Print the last requests for retraining, those that wait for approval first. Raises ConfigError."""
+    try:
+        every = obtained(reach(way, writes=False), RETRAINING, list[RequestItem])
+    except AwayError as error:
+        return cannot(str(error))
+    found = [each for each in every if model in {None, each["model"]}]
+    if as_json:
+        print(pretty(found))
+    elif not found:
+        print("nothing has asked for retraining")
+    for each in () if as_json else found:
+        print(request_line(each))
+    return Exit.OK
+
+
+def request_line(request: RequestItem) -> str:
+    """A request for retraining in a line."""
+    until = f" until {request['expires_at']}" if request["expires_at"] else ""
+    by = f", by {request['by']}" if request["by"] else ""
+    why = f": {request['why']}" if request["why"] else ""
+    about = f"{request['model']}/{request['version']} {request['reason']}"
+    return f"{request['id']}  {request['at']}  {about}: {request['outcome']}{until}{by}{why}"
+
+
 def refused(answer: Said) -> Exit:
     """Say why it was not granted, and whose fault that is."""
     match answer.status:
@@ -127,7 +152,8 @@ def user() -> str:
 
 def line(decision: DecisionItem) -> str:
     """A decision in a line."""
-    what = decision.get("incident") or decision.get("ends") or decision["model"]
+    what = decision.get("incident") or decision.get("ends") or decision.get("request") or decision["model"]
+    what += " whatever stands against it" if decision.get("force") else ""
     version = f" version {decision['version']}" if decision.get("version") else ""
     features = f" ({', '.join(decision['features'])})" if decision.get("features") else ""
     until = (

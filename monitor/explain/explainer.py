@@ -90,7 +90,8 @@ class Explainer:
                 return self._with_words(fact, worded)
             case AlertChanged():
                 return self._with_words(fact, worded)
-            case RetrainDecided():
+            case RetrainDecided(alert=AlertChanged()):
+                assert fact.alert is not None
                 return replace(fact, alert=self._with_words(fact.alert, worded))
             case CalibrationLearnt(key=key) if key in self._narrators:
                 self._narrators[key].learn(fact.reference)

@@ -1,6 +1,15 @@
 """What happened, as typed values: metrics, logs, notifications and the JSON routes are written from these alone."""
 
-from monitor.facts.alerts import AlertChanged, AlertEscalated, AlertSeen, LevelChanged, RetrainDecided
+from monitor.facts.alerts import (
+    AlertChanged,
+    AlertEscalated,
+    AlertSeen,
+    LevelChanged,
+    OffsetSpan,
+    RequestsStand,
+    RetrainDecided,
+    RetrainWish,
+)
 from monitor.facts.contract import ContractBroken, ContractSample, SchemaChanged
 from monitor.facts.daemon import (
     CheckpointFailed,
@@ -87,6 +96,7 @@ Fact = (
     | AlertChanged
     | AlertEscalated
     | RetrainDecided
+    | RequestsStand
     | DecisionMade
     | DecisionRefused
     | DecisionEnded
@@ -159,6 +169,7 @@ __all__ = [
     "LateShare",
     "LevelChanged",
     "MetricTold",
+    "OffsetSpan",
     "OffsetsExpired",
     "OffsetsLost",
     "PanesOpen",
@@ -173,7 +184,9 @@ __all__ = [
     "RecordsSkipped",
     "ReliabilityTold",
     "RequestsServed",
+    "RequestsStand",
     "RetrainDecided",
+    "RetrainWish",
     "SchemaChanged",
     "ServiceJudged",
     "ServiceLearning",

@@ -7,10 +7,10 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.ids import incident_id
 from monitor.alerting.incidents import Standing
-from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.retraining import REASON, RetrainOutcome, reason_of
 from monitor.alerting.rules import Severity
 from monitor.facts.windows import WindowSpan
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.events import Nanos, Partition, SeriesKey
 
 NOTHING = Standing()
 
@@ -100,13 +100,85 @@ class AlertEscalated:
 
 
 @dataclass(frozen=True, slots=True)
-class RetrainDecided:
-    """A critical alert that began to fire asked for retraining: granted, or suppressed for a reason."""
+class RetrainWish:
+    """What asked for retraining: an alert, a schedule, or a person. `id` is that of the request, should it become one.
 
-    alert: AlertChanged
+    `at` is event time; `data_from` to `data_to` what to train on; `window` the last that was judged. `by` and `why` are a person's.
+    """
+
+    id: str
+    key: SeriesKey
+    reason: str
+    at: Nanos
+    data_from: Nanos
+    data_to: Nanos
+    incident: str = ""
+    rule: str = ""
+    window: WindowSpan | None = None
+    reference: str = ""
+    by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetSpan:
+    """Records of one partition: from `first` on, before `end`."""
+
+    partition: Partition
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainDecided:
+    """A wish for retraining was granted, suppressed for a reason, or waits for approval until `expires_at`, event time.
+
+    `alert` None: a schedule or a person asked. `offsets` hold all events of the data that were read, and some beside them; `whole`:
+    they go back as far as the data. `by` and `why`: who approved or rejected it.
+    """
+
+    alert: AlertChanged | None
     outcome: RetrainOutcome
     data_from: Nanos
     data_to: Nanos
+    wish: RetrainWish | None = None
+    offsets: tuple[OffsetSpan, ...] = ()
+    whole: bool = True
+    expires_at: Nanos | None = None
+    by: str = ""
+    why: str = ""
+
+    @property
+    def key(self) -> SeriesKey:
+        """The series that it is about."""
+        if self.wish is not None:
+            return self.wish.key
+        assert self.alert is not None
+        return self.alert.key
+
+    @property
+    def reason(self) -> str:
+        """Why it was asked for."""
+        if self.wish is not None:
+            return self.wish.reason
+        return REASON if self.alert is None else reason_of(self.alert.kind)
+
+    @property
+    def rule(self) -> str:
+        """The rule of the alert; empty where none asked."""
+        return "" if self.alert is None else self.alert.rule
+
+    @property
+    def at(self) -> Nanos:
+        """When it was decided, event time."""
+        return self.data_to if self.wish is None else self.wish.at
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsStand:
+    """The last wishes for retraining with what became of each, the oldest first."""
+
+    decided: tuple[RetrainDecided, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from detectors.sketches.violations import Rule
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
-from monitor.alerting.retraining import PERFORMANCE_REASON, REASON, RetrainOutcome, reason_of
+from monitor.alerting.retraining import PERFORMANCE_REASON, REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE
 from monitor.alerting.table import ScoreTable
 from monitor.facts import (
@@ -52,6 +52,7 @@ from monitor.facts import (
     PerformanceJudged,
     RecordsSkipped,
     RequestsServed,
+    RequestsStand,
     RetrainDecided,
     SchemaChanged,
     ServiceJudged,
@@ -67,6 +68,7 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import KEPT_RESOLVED
+from monitor.retraining import KEPT as KEPT_RETRAINS
 from monitor.runtime.requests import RequestCounts, ServiceBoard
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.scoring import DRIFT, INSUFFICIENT
@@ -261,6 +263,7 @@ class Board:
     state_bytes: int = 0
     decisions: tuple[Decision, ...] = ()  # in force
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
+    retrains: tuple[RetrainDecided, ...] = ()  # the last wishes for retraining that were decided, the oldest first
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
 
@@ -367,7 +370,7 @@ class Board:
                 self._close(fact)
             case WindowScored(key, _, scores, states, counts):
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states, counts)
-            case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | LevelChanged():
+            case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | RequestsStand() | LevelChanged():
                 self._alert(fact)
             case SubgroupCharted(key=key, point=point):
                 labels = key.model, key.version
@@ -530,7 +533,9 @@ class Board:
             brief = WindowClosed(key, window.start, window.end, window.rows, ())
             windows.append(brief)  # of five hundred windows that would be most of the memory
 
-    def _alert(self, fact: AlertSeen | AlertChanged | AlertEscalated | RetrainDecided | LevelChanged) -> None:
+    def _alert(
+        self, fact: AlertSeen | AlertChanged | AlertEscalated | RetrainDecided | RequestsStand | LevelChanged
+    ) -> None:
         match fact:
             case AlertEscalated(alert=AlertChanged(key=key, kind=kind)):
                 self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 1
@@ -546,10 +551,12 @@ class Board:
                 labels = key.model, key.version, rule, after.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 1
                 self.remember_resolved(fact)
-            case RetrainDecided(alert, outcome):
-                self.counters["driftd_retrain_requests_total"][
-                    alert.key.model, reason_of(alert.kind), outcome.value
-                ] += 1
+            case RetrainDecided():
+                of = fact.key.model, fact.reason, fact.outcome.value
+                self.counters["driftd_retrain_requests_total"][of] += 1
+                self.retrains = (*self.retrains, replace(fact, alert=None))[-KEPT_RETRAINS:]
+            case RequestsStand(decided):
+                self.retrains = decided
 
     def remember_resolved(self, alert: AlertChanged) -> None:
         """Keep an alert whose episode has ended. It may come twice: with the restored state, and when its end is told."""

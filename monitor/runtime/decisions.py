@@ -6,17 +6,25 @@ from typing import Any
 from monitor.alerting.decisions import (
     Accept,
     Ack,
+    Approve,
     Decision,
     End,
     PastDecision,
+    Reject,
     Silence,
+    Trigger,
     Wish,
     acknowledgement,
     is_silenced,
 )
-from monitor.facts import AlertChanged, AlertSeen
+from monitor.alerting.retraining import RetrainOutcome
+from monitor.facts import AlertChanged, AlertSeen, RetrainDecided
 from monitor.runtime.board import Board
 from monitor.targets.payloads import rfc3339
+
+ENDED = frozenset(
+    {RetrainOutcome.REQUESTED, RetrainOutcome.REJECTED, RetrainOutcome.EXPIRED}
+)  # of what waited for approval
 
 
 def listed(in_force: Iterable[Decision], past: Iterable[PastDecision]) -> Iterator[dict[str, Any]]:
@@ -54,6 +62,10 @@ def about(wish: Wish) -> dict[str, Any]:
             return {"incident": incident}
         case End(decision=name):
             return {"ends": name}
+        case Approve(request=name) | Reject(request=name):
+            return {"request": name}
+        case Trigger(force=force):
+            return {"force": force}
 
 
 def decided(board: Board, alert: AlertSeen | AlertChanged) -> dict[str, Any]:
@@ -65,4 +77,42 @@ def decided(board: Board, alert: AlertSeen | AlertChanged) -> dict[str, Any]:
     return {
         "silenced": open_now and is_silenced(board.decisions, alert.key, features),
         "acknowledged": ack and {"by": ack.asked.by, "at": rfc3339(ack.made_at), "reason": ack.asked.reason},
+    }
+
+
+# --- retraining -------------------------------------------------------------------------------------------------------
+
+
+def asked_lately(retrains: Iterable[RetrainDecided]) -> Iterator[dict[str, Any]]:
+    """`GET /api/v1/retraining`: the last requests and wishes for one, those that wait for approval first, then the newest."""
+    last: dict[str, RetrainDecided] = {}
+    for each in retrains:
+        if each.wish is None:
+            continue
+        before = last.pop(each.wish.id, None)
+        waits = before is not None and before.outcome is RetrainOutcome.PENDING and each.outcome not in ENDED
+        last[each.wish.id] = before if waits and before is not None else each
+    found = reversed(last.values())
+    for each in sorted(found, key=lambda each: each.outcome is not RetrainOutcome.PENDING):
+        yield asked_item(each)
+
+
+def asked_item(decided: RetrainDecided) -> dict[str, Any]:
+    """One of them. Times are event time."""
+    wish = decided.wish
+    assert wish is not None
+    return {
+        "id": wish.id,
+        "model": wish.key.model,
+        "version": wish.key.version,
+        "reason": wish.reason,
+        "outcome": decided.outcome.value,
+        "because": decided.outcome.words,
+        "at": rfc3339(wish.at),
+        "incident": wish.incident or None,
+        "rule": wish.rule or None,
+        "data_range": {"from": rfc3339(decided.data_from), "to": rfc3339(decided.data_to)},
+        "expires_at": None if decided.expires_at is None else rfc3339(decided.expires_at),
+        "by": decided.by or None,
+        "why": decided.why or None,
     }

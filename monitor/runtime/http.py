@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote
 from monitor.explain.documents import as_json
 from monitor.runtime import routes
 from monitor.runtime.board import Board
-from monitor.runtime.decisions import listed
+from monitor.runtime.decisions import asked_lately, listed
 from monitor.runtime.metrics import Exposition
 from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
@@ -26,7 +26,7 @@ MOST_CONNECTIONS = 32  # at once; more wait in the backlog
 REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
-DECISIONS = "/api/v1/decisions"
+DECISIONS, RETRAINING = "/api/v1/decisions", "/api/v1/retraining"
 STATUS = "/api/v1/status"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
@@ -64,6 +64,7 @@ class Surface:
             "/api/v1/incidents": lambda _: routes.incidents(telemetry.look(Board.copy)),
             "/api/v1/windows": self._windows,
             DECISIONS: lambda _: self._decisions(),
+            RETRAINING: lambda _: asked_lately(telemetry.look(lambda board: board.retrains)),
         }
 
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:

@@ -140,6 +140,7 @@ class Loop:
         batches: list[EventBatch] = []
         joins: list[JoinBatch] = []
         schemas: list[SchemaBatch] = []
+        versions: list[tuple[str, str, Nanos]] = []
         seen: dict[Partition, Nanos] = {}
         read: set[Partition] = set()
         for records in poll.records:
@@ -148,11 +149,12 @@ class Loop:
             facts += decoded.facts
             joins += decoded.joins
             schemas += decoded.schemas
+            versions += decoded.versions
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
         told = frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed
-        arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas))
+        arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas), tuple(versions))
         return arrived, facts
 
     def save(self) -> None:

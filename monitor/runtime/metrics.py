@@ -243,7 +243,7 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_alert_transitions_total": Spec("counter", "Changes of an alert's state", (*SERIES, "rule", "to")),
     "driftd_retrain_requests_total": Spec(
-        "counter", "Critical alerts that asked for retraining, by what became of it", ("model", "reason", "outcome")
+        "counter", "Wishes for retraining, by what became of it", ("model", "reason", "outcome")
     ),
     "driftd_decisions_total": Spec("counter", "Decisions that people made, by kind", ("model", "decision")),
     "driftd_silenced": Spec("gauge", "1: nobody is told of the model for now", ("model",)),

@@ -51,6 +51,7 @@ from monitor.facts import (
     RateImproved,
     RecordsSkipped,
     RequestsServed,
+    RequestsStand,
     RetrainDecided,
     SchemaChanged,
     ServiceJudged,
@@ -85,6 +86,7 @@ UNSPOKEN = frozenset(
         SubgroupCharted,
         CalibrationStands,
         DecisionsStand,
+        RequestsStand,
         JoinCounted,
         LabelDelays,
         PerformanceEstimated,
@@ -192,8 +194,8 @@ class Telemetry:
     ) -> None:
         log = self._log
         match fact:
-            case RetrainDecided(alert, outcome):
-                log.info("retrain.decided", model=alert.key.model, rule=alert.rule, outcome=outcome.value)
+            case RetrainDecided():
+                log.info("retrain.decided", **retrain_words(fact))
             case WindowClosed(key, start, end, rows):
                 log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
             case FewRows(key, rows, length, min_rows, few=True):
@@ -410,3 +412,15 @@ def _event(fact: AlertChanged | AlertEscalated) -> str:
     if fact.closed:
         return "settled" if fact.settled else "resolved"
     return fact.after.name.lower()
+
+
+def retrain_words(fact: RetrainDecided) -> dict[str, object]:
+    """What is logged of a wish for retraining: the request it is, or would have been, and who decided where a person did."""
+    said: dict[str, object] = {"model": fact.key.model, "rule": fact.rule, "outcome": fact.outcome.value}
+    more = {
+        "reason": fact.reason,
+        "request": None if fact.wish is None else fact.wish.id,
+        "by": fact.by,
+        "why": fact.why,
+    }
+    return said | {name: value for name, value in more.items() if value}

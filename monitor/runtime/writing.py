@@ -13,7 +13,19 @@ from msgspec import Meta, Struct
 
 from detectors.charts import IncidentKind
 from detectors.durations import nanoseconds
-from monitor.alerting.decisions import Accept, Ack, Asked, End, Refusal, Scope, Silence, Wish
+from monitor.alerting.decisions import (
+    Accept,
+    Ack,
+    Approve,
+    Asked,
+    End,
+    Refusal,
+    Reject,
+    Scope,
+    Silence,
+    Trigger,
+    Wish,
+)
 from monitor.alerting.ids import notice_id
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.facts import AlertSeen, DecisionMade
@@ -107,6 +119,41 @@ class EndBody(Body, tag="end", kw_only=True, rename={"name": "id", "ended": "end
         return End(self.ended)
 
 
+class ApproveBody(Body, tag="approve", kw_only=True):
+    """Of a request for retraining that waits for it, by its id."""
+
+    request: Text
+
+    def wish(self) -> Wish:
+        """What is asked for."""
+        return Approve(self.request)
+
+
+class RejectBody(Body, tag="reject", kw_only=True):
+    """Of the same, with a reason: others will wonder."""
+
+    request: Text
+
+    def wish(self) -> Wish:
+        """What is asked for. Raises ValueError."""
+        if not self.reason.strip():
+            raise ValueError("a rejection needs a reason")
+        return Reject(self.request)
+
+
+class TriggerBody(Body, tag="trigger", kw_only=True):
+    """Of a model, whatever its alerts say, with a reason; `force`: whatever its policy says."""
+
+    model: Text
+    force: bool = False
+
+    def wish(self) -> Wish:
+        """What is asked for. Raises ValueError."""
+        if not self.reason.strip():
+            raise ValueError("a trigger needs a reason")
+        return Trigger(self.model, self.force)
+
+
 def duration(text: str) -> Nanos:
     """A length of time. Raises ValueError, which begins with the key."""
     try:
@@ -118,7 +165,7 @@ def duration(text: str) -> Nanos:
     return nanos
 
 
-DECODER = msgspec.json.Decoder(AcceptBody | SilenceBody | AckBody | EndBody)
+DECODER = msgspec.json.Decoder(AcceptBody | SilenceBody | AckBody | EndBody | ApproveBody | RejectBody | TriggerBody)
 
 
 def asked_for(body: bytes) -> Asked:

@@ -1,7 +1,7 @@
 """Alerts of a series: what is said of them, and how their states are saved."""
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import msgspec
@@ -133,3 +133,11 @@ class SavedRule:
 def rule_fingerprint(rule: AlertRule) -> str:
     """What a rule's alert is made under."""
     return msgspec.json.encode(rule).decode()
+
+
+def without_counts(alert: AlertChanged) -> AlertChanged:
+    """The alert without the counts that words are made of."""
+    evidence, members = (
+        tuple(replace(each, counts=b"") for each in found) for found in (alert.evidence, alert.about.members)
+    )
+    return replace(alert, evidence=evidence, about=replace(alert.about, members=members))

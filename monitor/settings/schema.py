@@ -23,6 +23,7 @@ from detectors.charts.compared import Comparison
 from detectors.spellings import coded
 from monitor.alerting.rules import OUR_RULES
 from monitor.sections import Duration, Name, PositiveDuration, Section, Size, parse_duration, parse_size, show_duration
+from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.formats.registry import format_of
 from monitor.targets.base import TargetSettings
@@ -386,6 +387,7 @@ class ModelDefaults(Section):
     labels: LabelsSettings | None = None
     performance: PerformanceSettings | None = None
     contract: Annotated[ContractSettings, BeforeValidator(_contract)] | None = None
+    retraining: RetrainingSettings | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -478,13 +480,6 @@ class AlertingSettings(Section):
             if name in OUR_RULES:
                 raise ValueError(f"{name!r} is the name of a rule of driftd's own; call yours something else")
         return rules
-
-
-class RetrainingSettings(Section):
-    """How often retraining may be asked for, per model in event time."""
-
-    cooldown: Duration = parse_duration("24h")
-    max_per_week: Annotated[int, Field(ge=0)] = 3
 
 
 class HttpSettings(Section):
@@ -582,6 +577,15 @@ class Settings(BaseSettings):
         merged = [{**defaults, **model} if isinstance(model, Mapping) else model for model in models]
         return {**values, "models": merged}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_general(cls, values: Any) -> Any:
+        """Every key of `retraining`, put into the same section of each model that has one and does not set it itself."""
+        general, models = values.get("retraining"), values.get("models")
+        if not isinstance(general, Mapping) or not isinstance(models, Sequence):
+            return values
+        return {**values, "models": [with_general(model, general) for model in models]}
+
     @property
     def event_topics(self) -> list[TopicSettings]:
         """The topics of predictions and features."""
@@ -621,6 +625,20 @@ class Settings(BaseSettings):
                     fields = _grouped_by(topic, group, key)
                     self.topics[place] = topic.model_copy(update={"fields": fields})
         return self
+
+    @model_validator(mode="after")
+    def _retrained(self) -> "Settings":
+        """A model is retrained as a whole, so that its versions share a policy."""
+        policies = dict[str, RetrainingSettings]()
+        for model in self.models:
+            policy = self.retraining_of(model)
+            if policies.setdefault(model.name, policy) != policy:
+                raise ValueError(f"models: {model.name}: retraining must be the same for every version of a model")
+        return self
+
+    def retraining_of(self, model: ModelSettings) -> RetrainingSettings:
+        """When a model asks for retraining: as it says itself, else as all do."""
+        return self.retraining if model.retraining is None else model.retraining
 
     def _group_key(self, model: ModelSettings) -> str:
         """Where a model's group is named."""

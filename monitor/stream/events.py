@@ -130,7 +130,8 @@ class MicroBatch:
     anything at all; `confirmed` those whose leader said that nothing lay beyond what was read, with when that was, in
     processing time; `assigned` those that the source has newly taken on; `unconfirmed` those whose leader did not answer
     lately, whose silence therefore means nothing. `joins` is what is to be joined with labels, `schemas` what rows tell of the columns
-    that they have. Partitions of labels are among all of these.
+    that they have. Partitions of labels are among all of these. `versions`: model, version and event time of events of a series that
+    takes any version, as far as messages were looked through.
     """
 
     batches: tuple[EventBatch, ...] = ()
@@ -141,6 +142,7 @@ class MicroBatch:
     unconfirmed: frozenset[Partition] = frozenset()
     joins: tuple[JoinBatch, ...] = ()
     schemas: tuple[SchemaBatch, ...] = ()
+    versions: tuple[tuple[str, str, Nanos], ...] = ()
 
     def of(self, topics: frozenset[str], *, others: bool) -> "MicroBatch":
         """What it says of the partitions of some topics, or of all others."""

@@ -8,6 +8,8 @@ passes no frontier makes no such event late, whoever was polled first and whenev
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from monitor.stream.events import Nanos, Partition
 
 NOWHERE: Nanos = -(2**63)
@@ -30,6 +32,7 @@ class PartitionClock:
     latest: Nanos | None = None  # the largest event time of its last batch
     pace: Nanos | None = None  # what its last two batches both reached: an event from a wrong clock is not its pace
     held: bool = False  # not read for now, for it runs ahead
+    ended: Nanos | None = None  # when it was last confirmed empty, since it was taken on
 
     @property
     def holds(self) -> bool:
@@ -68,7 +71,7 @@ class Watermark:
         """Let these partitions hold the watermark; known ones keep what they have shown, but their end is unknown."""
         for partition in partitions:
             known = self.partitions.get(partition, PartitionClock(active=now))
-            self.partitions[partition] = replace(known, confirmed=None, assigned=True)
+            self.partitions[partition] = replace(known, confirmed=None, assigned=True, ended=None)
 
     def restore(self, partition: Partition, seen: Nanos | None, *, idle: bool, now: Nanos) -> None:
         """Take up what a partition had shown. It holds nothing until it is assigned again."""
@@ -111,7 +114,14 @@ class Watermark:
 
     def confirm(self, partition: Partition, as_of: Nanos) -> None:
         """Its leader said that nothing lay beyond our position at this moment."""
-        self.partitions[partition].confirmed = as_of
+        self.partitions[partition].confirmed = self.partitions[partition].ended = as_of
+
+    def lag(self, now: Nanos) -> Nanos:
+        """How long events may have waited to be read by now: no longer than since a partition was at its end, nor than event time is behind."""
+        if self.value is None:
+            return 0
+        since = [clock.ended or self.value for clock in self._assigned() if clock.confirmed is None]
+        return max(0, min(now - self.value, now - min(since))) if since else 0
 
     def advance(self) -> bool:
         """Judge idleness and move on; true if the watermark moved."""
@@ -170,3 +180,41 @@ class Watermark:
         if behind is None:
             return frozenset()
         return self.ahead_of(behind, most)
+
+
+# --- state ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class SavedPartition:
+    """One partition's share of the watermark. Idleness was decided on processing time, so it is kept."""
+
+    topic: str
+    index: int
+    seen: Nanos | None
+    idle: bool
+
+
+@dataclass(slots=True)
+class SavedWatermark:
+    """The watermark as saved."""
+
+    value: Nanos | None
+    partitions: list[SavedPartition]
+
+
+def saved_watermark(watermark: Watermark) -> SavedWatermark:
+    """A watermark as it is saved."""
+    partitions = [
+        SavedPartition(partition.topic, partition.index, clock.seen, clock.idle)
+        for partition, clock in watermark.partitions.items()
+    ]
+    return SavedWatermark(watermark.value, partitions)
+
+
+def restore_watermark(watermark: Watermark, payload: bytes, now: Nanos) -> None:
+    """Take up a saved watermark."""
+    saved = msgspec.json.decode(payload, type=SavedWatermark)
+    watermark.value = saved.value
+    for each in saved.partitions:
+        watermark.restore(Partition(each.topic, each.index), each.seen, idle=each.idle, now=now)

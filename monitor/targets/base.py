@@ -18,6 +18,8 @@ DELAYS = 1.0, 86_400.0  # seconds that a receiver may ask for; with less it coul
 
 NoticeType = Literal[
     "model.retrain.requested",
+    "model.retrain.pending",
+    "model.retrain.suppressed",
     "model.alert.firing",
     "model.alert.escalated",
     "model.alert.settled",

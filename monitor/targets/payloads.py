@@ -12,16 +12,26 @@ from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.ids import notice_id
 from monitor.alerting.incidents import Standing
 from monitor.alerting.metrics import MetricEvidence
-from monitor.alerting.retraining import RetrainOutcome, reason_of
+from monitor.alerting.retraining import reason_of
 from monitor.alerting.rules import Severity
-from monitor.explain.figures import utc
 from monitor.explain.words import escalation, summary
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
-from monitor.stream.events import Nanos, SeriesKey
+from monitor.stream.events import SeriesKey
 from monitor.targets.base import Subscriber
+from monitor.targets.retraining import (
+    PENDING,
+    RETRAIN,
+    SUPPRESSED,
+    asked_item,
+    kind_of,
+    plain_item,
+    request_id,
+    rfc3339,
+)
 
-RETRAIN = "model.retrain.requested"
+__all__ = ["PENDING", "RETRAIN", "SUPPRESSED", "rfc3339"]  # of those from elsewhere
+
 FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
 ESCALATED = "model.alert.escalated"
@@ -47,11 +57,6 @@ def incident_url(page: str | None, incident: str) -> str | None:
     'https://drift.internal/incident?id=5e9'
     """
     return None if page is None else f"{page}/incident?id={quote(incident, safe='')}"
-
-
-def rfc3339(nanos: Nanos) -> str:
-    """Nanoseconds as RFC 3339 UTC text, with a fraction only where there is one."""
-    return utc(nanos).isoformat().replace("+00:00", "Z")
 
 
 def identity(alert: AlertChanged | AlertSeen, kind: str) -> str:
@@ -81,10 +86,25 @@ def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Se
 
 def notice(fact: AlertChanged | AlertEscalated | RetrainDecided, kind: str, sender: Sender) -> Notice:
     """One notice, whoever is told."""
+    if isinstance(fact, RetrainDecided):
+        return retrain_notice(fact, kind, sender)
     alert = fact if isinstance(fact, AlertChanged) else fact.alert
     name = identity(alert, kind)
-    data = msgspec.json.encode(data_of(fact, alert, name, sender))
+    data = msgspec.json.encode(data_of(fact, alert, sender))
     return Notice(name, kind, f"{alert.key}/{alert.rule}", alert.window.end, data)
+
+
+def retrain_notice(fact: RetrainDecided, kind: str, sender: Sender) -> Notice:
+    """What is said of a wish for retraining. Those that no alert asked for have a subject of their model's own."""
+    alert = fact.alert
+    name = request_id(fact) or identity(alert, kind) if alert is not None else request_id(fact)
+    assert name is not None
+    more = dict(asked_item(fact, sender.page))
+    room = MOST_BYTES - (len(msgspec.json.encode(more.get("offsets", []))))
+    data = plain_item(fact, sender.config_hash, sender.version) if alert is None else data_of(fact, alert, sender, room)
+    subject = f"{fact.key}/{fact.reason}" if alert is None else f"{alert.key}/{alert.rule}"
+    encoded = msgspec.json.encode({"decision_id": name, **data, **more})
+    return Notice(name, kind, subject, fact.at, encoded)
 
 
 def kinds_of(fact: Fact) -> tuple[str, ...]:
@@ -93,8 +113,8 @@ def kinds_of(fact: Fact) -> tuple[str, ...]:
     Who does not know that alerts settle is told that it is resolved.
     """
     match fact:
-        case RetrainDecided(outcome=RetrainOutcome.REQUESTED):
-            return (RETRAIN,)
+        case RetrainDecided(outcome=outcome):
+            return (kind_of(outcome),)
         case AlertEscalated():
             return (ESCALATED,)
         case AlertChanged(opened=True):
@@ -108,13 +128,13 @@ def kinds_of(fact: Fact) -> tuple[str, ...]:
 
 
 def data_of(
-    fact: AlertChanged | AlertEscalated | RetrainDecided, alert: AlertChanged, name: str, sender: Sender
+    fact: AlertChanged | AlertEscalated | RetrainDecided, alert: AlertChanged, sender: Sender, room: int = MOST_BYTES
 ) -> dict[str, Any]:
     """What a notice says, in the order in which it is written."""
     named = [each.feature for each in fact.new] if isinstance(fact, AlertEscalated) else []
     new = evidence_items(fact.new, MOST_BYTES // 3) if isinstance(fact, AlertEscalated) else []
     first = sorted(alert.evidence, key=lambda each: each.feature not in named) if named else alert.evidence
-    evidence = evidence_items(first, MOST_BYTES - len(msgspec.json.encode(new)))
+    evidence = evidence_items(first, room - len(msgspec.json.encode(new)))
     data: dict[str, Any] = {
         "model": alert.key.model,
         "model_version": alert.key.version,
@@ -145,9 +165,6 @@ def data_of(
         data["calibration"] = alert.calibration
     if omitted := len(alert.evidence) - len(evidence):
         data["evidence_omitted"] = omitted
-    if isinstance(fact, RetrainDecided):
-        data = {"decision_id": name, **data}
-        data["data_range"] = {"from": rfc3339(fact.data_from), "to": rfc3339(fact.data_to)}
     return data
 
 

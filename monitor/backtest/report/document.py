@@ -29,7 +29,7 @@ def document(result: BacktestResult) -> str:
     parts = [ModelPart.of(result, place) for place in range(len(result.models))]
     body = [
         tag("header", head(result, parts)),
-        tag("main", overview(parts), [section(part) for part in parts], inputs(result)),
+        tag("main", overview(parts), [section(part) for part in parts], judgement.policies(result), inputs(result)),
         tag("footer", tag("p", f"driftd {result.version}; nothing was sent, no state was touched.", class_="quiet")),
     ]
     models = ", ".join(str(model.key) for model in result.models)

@@ -3,20 +3,16 @@
 import math
 
 from detectors.charts.budget import MONTH_NS
+from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.backtest.report.parts import ModelPart
-from monitor.backtest.result import ExpectedRule, Injected, Retrain
+from monitor.backtest.result import BacktestResult, ExpectedRule, Injected, PolicyOutcome, Retrain
 from monitor.html.figures import NONE, clock, count, moment, number, plural, share, spell, times
 from monitor.html.markup import Inside, Markup, name, table, tag, text
 
 SUSPECT = 3.0  # × as many warnings as expected
 NOT_KNOWN = "not known"
 FEW = 10  # warnings: below it a ratio says nothing
-OUTCOMES = {
-    "requested": "requested",
-    "suppressed_cooldown": "suppressed: within the cooldown of the last request",
-    "suppressed_weekly_max": "suppressed: over the most a week",
-}
 
 
 def false_alarms(part: ModelPart) -> Markup:
@@ -141,11 +137,54 @@ def planted_row(planted: Injected) -> list[Inside]:
 def retraining(part: ModelPart) -> Markup:
     """Return every wish to retrain with its outcome."""
     if not part.retrains:
-        return tag("p", "No alert asked for retraining.")
+        return tag("p", "Nothing asked for retraining.")
     caption = f"Retraining of {part.model.key} (times in UTC)"
-    return table(caption, ("When", "Rule", "Outcome"), map(retrain_row, part.retrains))
+    return table(caption, ("When", "Asked by", "Outcome"), map(retrain_row, part.retrains))
 
 
 def retrain_row(retrain: Retrain) -> list[Inside]:
     """Return one wish to retrain."""
-    return [moment(retrain.at), name(retrain.rule), text(OUTCOMES.get(retrain.outcome, retrain.outcome))]
+    outcome = RetrainOutcome(retrain.outcome)
+    words = f"suppressed: {outcome.words}" if outcome.suppressed else outcome.words
+    return [moment(retrain.at), name(retrain.rule or retrain.reason), text(words)]
+
+
+def policies(result: BacktestResult) -> Markup | None:
+    """Return what other policies of retraining would have come to; nothing where none was compared."""
+    if not result.policies:
+        return None
+    said = (
+        "Each policy heard the same record. What a retrained model would have changed is not on it: uncovered is the time with an "
+        "incident of drift or performance open of which no training had seen anything yet."
+    )
+    heads = (
+        "Model",
+        "#Rank",
+        "Policy",
+        "#Requests",
+        "#Suppressed",
+        "Age of the model, mean / most",
+        "Drift uncovered / in all",
+        "#Cost",
+    )
+    return tag(
+        "section",
+        [tag("h2", "Policies of retraining compared", id="policies"), tag("p", said)],
+        table("Policies of retraining", heads, map(policy_row, result.policies)),
+        aria_labelledby="policies",
+    )
+
+
+def policy_row(outcome: PolicyOutcome) -> list[Inside]:
+    """Return one policy."""
+    asks = outcome.policy if outcome.every is None else f"{outcome.policy}, every {outcome.every}"
+    return [
+        outcome.model,
+        str(outcome.rank),
+        f"{asks} (as configured)" if outcome.configured else asks,
+        count(outcome.requests),
+        count(sum(outcome.suppressed.values())),
+        f"{spell(outcome.age_mean)} / {spell(outcome.age_most)}",
+        f"{spell(outcome.uncovered)} / {spell(outcome.drift)}",
+        NONE if outcome.cost is None else number(outcome.cost),
+    ]

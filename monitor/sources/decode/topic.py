@@ -34,9 +34,18 @@ from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
-from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp
+from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp, version_text
 from monitor.stream.clocks import TOLERANCE, EventClock
-from monitor.stream.events import EventBatch, JoinBatch, Nanos, OffsetRange, Partition, SchemaBatch, SeriesKey
+from monitor.stream.events import (
+    ANY_VERSION,
+    EventBatch,
+    JoinBatch,
+    Nanos,
+    OffsetRange,
+    Partition,
+    SchemaBatch,
+    SeriesKey,
+)
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -52,6 +61,9 @@ class Decoded:
     facts: list[Fact] = field(default_factory=list)
     joins: list[JoinBatch] = field(default_factory=list)
     schemas: list[SchemaBatch] = field(default_factory=list)
+    versions: list[tuple[str, str, Nanos]] = field(
+        default_factory=list
+    )  # model, version, event time: as far as looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,7 @@ class TopicDecoder:
         self._broken = BrokenSampler()
         self._offsets = OffsetCounter()
         self._rows_before = 0  # rows on record
+        self._new_versions: dict[tuple[str, str], Nanos] = {}  # model and version, of series that take any
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:
@@ -135,7 +148,14 @@ class TopicDecoder:
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
+        decoded.versions += [(*names, time) for names, time in self._new_versions.items() if names[1]]
+        self._new_versions.clear()
         return decoded
+
+    def _version_of(self, row: Mapping[Path, object]) -> str:
+        """The version that a row names; empty where it names none."""
+        fields = self.fields
+        return version_text(row.get(fields.version) if fields.version_is is None else fields.version_is)
 
     def _check(
         self, rows: Sequence[SeriesRows], decoded: Decoded, now: Nanos, *, objects: bool
@@ -279,9 +299,11 @@ class TopicDecoder:
         found = defaultdict[SeriesKey, NewNames](NewNames)
         for number, row in enumerate(rows):
             with suppress(Rejected):
-                series, _ = self._place(row, latest)
+                series, time = self._place(row, latest)
                 if series is None:
                     continue
+                if series.key.version == ANY_VERSION:
+                    self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
                 counts.fields["unknown"] += 0 if number else len(series.unknown(row))
                 found[series.key].add(self._new_in(series, row))
         return {key: names.found for key, names in found.items()}

@@ -17,7 +17,7 @@ def wish(policy: RetrainPolicy, *times: Nanos) -> list[RetrainOutcome]:
     return outcomes
 
 
-REQUESTED, COOLDOWN, WEEKLY_MAX, _ = RetrainOutcome
+REQUESTED, COOLDOWN, WEEKLY_MAX, *_ = RetrainOutcome
 
 
 def test_the_first_wish_is_granted() -> None:

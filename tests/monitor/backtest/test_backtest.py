@@ -163,6 +163,7 @@ NAMED_OUTSIDE = {
     "rejected",
     "fields_rejected",
     "labels_rejected",
+    "policies[].suppressed",
     "models[].thresholds",
     "open_share",
     "models[].labels",
@@ -248,6 +249,7 @@ def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: 
     }
     (home / "c.yaml").write_text(yaml.safe_dump(contract))
     settings["models"][0]["contract"] = "c.yaml"
+    settings["retraining"] = {"veto": []}  # the broken contract would hold back every request
     (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
     fit(home, prediction="score", label="true")
     labelled = [each | {"id": str(n), "prediction": 0.9, "label": n % 2} for n, each in enumerate(events(96))]

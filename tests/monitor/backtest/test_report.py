@@ -232,7 +232,7 @@ def test_a_planted_change_that_was_not_found_is_said_to_be_missed() -> None:
 
 
 def test_suppressed_retraining_says_why() -> None:
-    assert "suppressed: within the cooldown of the last request" in read().words
+    assert "suppressed: the cooldown since the last request is not over" in read().words
 
 
 def test_rejected_events_are_told_by_reason_commonest_first() -> None:

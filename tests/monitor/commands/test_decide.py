@@ -207,3 +207,26 @@ def test_the_address_is_that_of_the_configuration(
     run("silence", "--list")
 
     assert asked == [f"http://{url}:7"]
+
+
+# --- retraining -------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_listed_triggered_and_refused_in_a_line(scene: Scene, capsys: Output) -> None:
+    assert run("retrain", "list") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("  2026-11-23T12:01:00Z  churn/3 drift: requested")
+
+    assert run("retrain", "trigger", "churn", "--reason", "new labels", "--by", "ana") == 1
+    refused = "driftd: the cooldown since the last request is not over: not requested; --force stands above it\n"
+    assert capsys.readouterr().err == refused
+    assert run("retrain", "trigger", "churn", "--force", "--reason", "new labels", "--by", "ana") == 0
+    said = capsys.readouterr().out
+    assert said.partition("  ")[2] == "trigger churn whatever stands against it, by ana: new labels\n"
+    assert run("retrain", "approve", "nothing", "--by", "ana") == 1
+    assert capsys.readouterr().err == "driftd: there is no request nothing; see driftd retrain list\n"
+    assert run("retrain", "list", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [each["outcome"] for each in listed] == ["requested", "suppressed_cooldown", "requested"]
+    assert run("retrain", "list", "another") == 0
+    assert capsys.readouterr().out == "nothing has asked for retraining\n"

@@ -21,6 +21,7 @@ from monitor.facts import (
     Fact,
     FeaturesTracked,
     PanesOpen,
+    RequestsStand,
     RetrainDecided,
     StateReset,
     WatermarkAdvanced,
@@ -205,6 +206,7 @@ def test_a_restored_pipeline_says_where_things_stand() -> None:
         FeaturesTracked,
         AlertSeen,
         AlertChanged,
+        RequestsStand,
     }
 
 

@@ -67,7 +67,9 @@ from monitor.facts import (
     RateImproved,
     RecordsSkipped,
     RequestsServed,
+    RequestsStand,
     RetrainDecided,
+    RetrainWish,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -127,6 +129,7 @@ JUDGED = PerformanceJudged(
     metrics=(MetricTold("accuracy", 0.75, 0.4, 0.9, 8), MetricTold("auroc", None, None, None, 8, "no positive label")),
     classes=(ClassCoverage("positive", 4, 3),),
 )
+WISH = RetrainWish("b2", CHURN, "schedule", NOON, 0, NOON)
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
@@ -163,6 +166,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         AlertSeen(CHURN, "drift", Severity.CRITICAL, AlertState.FIRING, NOON, 1, ()),
         CHANGED,
         RetrainDecided(CHANGED, RetrainOutcome.COOLDOWN, 0, NOON),
+        RequestsStand((RetrainDecided(None, RetrainOutcome.COOLDOWN, 0, NOON, WISH),)),
         WatermarkAdvanced(NOON),
         StateReset(CHURN, "reference changed"),
         PartitionsAssigned(((P0, 5),)),

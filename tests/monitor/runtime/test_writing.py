@@ -27,7 +27,7 @@ from monitor.runtime.http import MOST_UNREAD
 from monitor.runtime.writing import MOST_BYTES, OFF, named
 from monitor.stream.events import SeriesKey
 from monitor.targets.payloads import ESCALATED, FIRING
-from tests.deciding import ALERT, SILENCE, TOKEN, Scene, running
+from tests.deciding import ALERT, MODEL, SILENCE, TOKEN, Scene, running
 from tests.fakes import NOON
 
 
@@ -300,3 +300,50 @@ def test_what_could_not_be_saved_is_not_answered_and_can_be_asked_again(
     assert scene.decide(id="s-1")[0] in {200, 201}
     assert scene.counted("silence") == 1
     assert [each["id"] for each in scene.get("/api/v1/decisions")] == ["s-1"]
+
+
+# --- retraining -------------------------------------------------------------------------------------------------------
+
+APPROVAL = {**MODEL, "retraining": {"approval": "required"}}
+TRIGGER = {"decision": "trigger", "model": "churn", "by": "ana", "reason": "new labels"}
+
+
+def test_a_request_waits_is_approved_once_and_listed(tmp_path: Path) -> None:
+    with capture_logs(), running(tmp_path, more={"models": [APPROVAL]}) as scene:
+        (waiting,) = scene.get("/api/v1/retraining")
+        approval = {"decision": "approve", "request": waiting["id"], "by": "ana", "id": "a1"}
+        assert (waiting["model"], waiting["reason"], waiting["outcome"]) == ("churn", "drift", "pending_approval")
+        assert scene.post(approval)[0] == 201
+        assert scene.post(approval)[0] == 200
+        assert scene.post({**approval, "id": "a2"}) == (
+            409,
+            {"error": f"{waiting['id']} does not wait for approval: requested by ana"},
+        )
+        (requested,) = scene.get("/api/v1/retraining")
+        assert (requested["id"], requested["outcome"], requested["by"]) == (waiting["id"], "requested", "ana")
+        (shown, *_) = scene.get("/api/v1/decisions")
+        assert (shown["decision"], shown["request"], shown["by"]) == ("approve", waiting["id"], "ana")
+
+
+def test_what_is_rejected_says_who_and_why(tmp_path: Path) -> None:
+    with capture_logs(), running(tmp_path, more={"models": [APPROVAL]}) as scene:
+        (waiting,) = scene.get("/api/v1/retraining")
+        rejection = {"decision": "reject", "request": waiting["id"], "by": "ana"}
+        assert scene.post(rejection) == (400, {"error": "a rejection needs a reason"})
+        assert scene.post({**rejection, "reason": "holidays"})[0] == 201
+        (rejected,) = scene.get("/api/v1/retraining")
+        assert [rejected[key] for key in ("outcome", "by", "why")] == ["suppressed_rejected", "ana", "holidays"]
+        assert scene.post({**rejection, "request": "x", "reason": "holidays"})[0] == 404
+
+
+def test_a_trigger_needs_a_reason_a_model_and_the_token(tmp_path: Path) -> None:
+    with capture_logs(), running(tmp_path, more={"models": [APPROVAL]}) as scene:
+        assert scene.post({**TRIGGER, "reason": " "}) == (400, {"error": "a trigger needs a reason"})
+        assert scene.post({**TRIGGER, "model": "chrun"}) == (404, {"error": "there is no model chrun; there is churn"})
+        assert scene.post(TRIGGER, token="wrong")[0] == 401
+        status, said = scene.post(TRIGGER)
+        assert status == 409
+        assert said == {"error": "an earlier request waits for approval: not requested; --force stands above it"}
+        assert scene.post({**TRIGGER, "force": True})[0] == 201
+        outcomes = [each["outcome"] for each in scene.get("/api/v1/retraining")]
+        assert outcomes == ["pending_approval", "requested", "suppressed_pending_approval"]

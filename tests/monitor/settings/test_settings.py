@@ -162,7 +162,23 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
         },
         "rules": [],
     }
-    assert found["retraining"] == {"cooldown": "1d", "max_per_week": 3}
+    assert found["retraining"] == {
+        "cooldown": "1d",
+        "max_per_week": 3,
+        "on": ["drift", "performance"],
+        "every": None,
+        "unless_trained_within": None,
+        "severity": "critical",
+        "features": ["*"],
+        "in_flight_timeout": None,
+        "min_labelled_rows": 0,
+        "veto": ["data_quality", "no_data", "calibration"],
+        "max_lag": None,
+        "dry_run": False,
+        "approval": "none",
+        "approval_expires": "7d",
+        "costs": None,
+    }
     assert (found["webhooks"], found["state"], found["max_future"]) == ([], "/var/lib/driftd", "10m")
     assert (found["checkpoint_interval"], found["idle_after"]) == ("5s", "30s")
     assert (found["http"], found["log"]) == (

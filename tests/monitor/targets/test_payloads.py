@@ -15,6 +15,7 @@ from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.facts import AlertChanged, AlertEscalated, Fact, RetrainDecided, WatermarkAdvanced, WindowSpan
 from monitor.stream.events import SECOND, SeriesKey
+from monitor.targets import retraining
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import (
     ESCALATED,
@@ -22,6 +23,7 @@ from monitor.targets.payloads import (
     RESOLVED,
     RETRAIN,
     SETTLED,
+    SUPPRESSED,
     Sender,
     evidence_item,
     identity,
@@ -81,10 +83,10 @@ def test_an_episode_is_announced_when_it_opens_and_when_it_closes(
 
 
 @pytest.mark.parametrize("outcome", RetrainOutcome)
-def test_only_a_granted_retraining_is_said(outcome: RetrainOutcome) -> None:
-    wanted = [("pager", RETRAIN)] if outcome is RetrainOutcome.REQUESTED else []
+def test_only_a_granted_retraining_is_said_to_be_requested(outcome: RetrainOutcome) -> None:
+    told = {RetrainOutcome.REQUESTED: RETRAIN, RetrainOutcome.PENDING: retraining.PENDING}
 
-    assert said(replace(DECIDED, outcome=outcome)) == wanted
+    assert said(replace(DECIDED, outcome=outcome)) == [("pager", told.get(outcome, SUPPRESSED))]
 
 
 def test_each_webhook_is_told_what_it_asked_for() -> None:

@@ -1,0 +1,419 @@
+"""Retraining of all models: what happens in, decisions out. It owns its state, and hears facts as everybody does.
+
+The pipeline feeds one of them, which decides; a backtest feeds others besides, each with another policy, and compares.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from detectors.charts import IncidentKind
+from monitor.alerting.decisions import Approve, Asked, Refusal, RefusedError, Reject, Trigger
+from monitor.alerting.episodes import OPEN
+from monitor.alerting.ids import digest, notice_id
+from monitor.alerting.labelled import LabelledRows
+from monitor.alerting.retraining import (
+    ASKED_AGAIN,
+    KEPT_VERSIONS,
+    MANUAL_REASON,
+    SCHEDULE_REASON,
+    VETOES,
+    RetrainHistory,
+    RetrainOutcome,
+    RetrainPolicy,
+    reason_of,
+    shows_broken_data,
+)
+from monitor.alerting.rules import (
+    BUDGET_RULE,
+    CONTRACT_RULE,
+    FROZEN_RULE,
+    LATENESS_RULE,
+    NO_DATA_RULE,
+    REACHABILITY_RULE,
+    SCHEMA_RULE,
+    SELF_CHECK_RULE,
+    Severity,
+)
+from monitor.alerting.schedule import LATEST
+from monitor.facts import (
+    AlertChanged,
+    AlertEscalated,
+    AlertSeen,
+    Fact,
+    PerformanceJudged,
+    RetrainDecided,
+    RetrainWish,
+    WindowClosed,
+    WindowSpan,
+)
+from monitor.series.alerts import without_counts
+from monitor.series.records import Record
+from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
+
+STATE, LISTED = "retraining", "requests"  # kinds of rows
+REQUESTED = "model.retrain.requested"
+KEPT = 100  # wishes decided last, over all models
+OF_DATA = frozenset({BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE})  # rules of ours that tell of bad data as such a kind
+VETOED_BY = {
+    FROZEN_RULE: "data_quality",
+    NO_DATA_RULE: "no_data",
+    REACHABILITY_RULE: "no_data",
+    LATENESS_RULE: "no_data",
+    SELF_CHECK_RULE: "calibration",
+}
+NEVER_ASK = frozenset({SELF_CHECK_RULE})
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A wish that may still be granted, and the alert that asked."""
+
+    wish: RetrainWish
+    alert: AlertChanged | None = None
+
+
+@dataclass(slots=True)
+class ModelState:
+    """One model. `waiting`: wishes that a veto suppressed, by incident; empty: that of the schedule. `looked_at`: how far the schedule is."""
+
+    history: RetrainHistory = field(default_factory=RetrainHistory)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    pending: Waiting | None = None
+    looked_at: Nanos | None = None
+    versions: dict[str, Nanos] = field(default_factory=dict)  # seen first, event time
+    labelled: LabelledRows = field(default_factory=LabelledRows)
+    window: WindowSpan | None = None  # the last that was judged, and of which series
+    series: SeriesKey | None = None
+    began: Nanos | None = None  # start of the first window
+
+
+class Retraining:
+    """Decides for every model. `policies` by model; `references` are hashes by series; `keep`: so many decisions, None: all."""
+
+    def __init__(
+        self, policies: Mapping[str, RetrainPolicy], references: Mapping[SeriesKey, str], keep: int | None = KEPT
+    ) -> None:
+        self.policies = policies
+        self.models = {model: ModelState() for model in policies}
+        self.decided: deque[RetrainDecided] = deque(maxlen=keep)
+        self.lag: Nanos = 0  # of event time behind the wall clock, where events wait to be read
+        self._references = references
+        self._open: dict[str, tuple[SeriesKey, str]] = {}  # by incident: its series, and which veto it is
+        self._due: dict[str, Nanos] = {}  # when the schedule is due next
+        self._again: dict[str, Nanos] = {}  # models whose vetoes may have ended, when
+        self._dirty: dict[str, None] = {}  # models whose state is to be saved
+        self._listed = True  # the wishes decided last are saved
+        self._older = False  # a row of before there was one a model is to go
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def note(self, facts: Iterable[Fact]) -> None:
+        """Take what stands for or against a wish. All that is known at one time is noted before anybody asks."""
+        for fact in facts:
+            match fact:
+                case AlertChanged() if fact.opened or fact.closed:
+                    self._note_alert(fact)
+                case WindowClosed(key=key) if key.model in self.models:
+                    state = self.models[key.model]
+                    if state.window is None or fact.end >= state.window.end:
+                        state.window, state.series = WindowSpan(fact.start, fact.end, fact.rows), key
+                    state.began = fact.start if state.began is None else state.began
+                    self._dirty[key.model] = None
+                case PerformanceJudged(key=key) if (
+                    key.model in self.models and self.policies[key.model].min_labelled_rows
+                ):
+                    self.models[key.model].labelled.take(key.version, fact.start, fact.end, fact.labelled)
+                    self._look_again(key.model, fact.end + fact.age)
+                case _:
+                    pass
+
+    def _note_alert(self, alert: AlertChanged) -> None:
+        model, veto = alert.key.model, veto_of(alert)
+        if veto is not None and alert.opened:
+            self._open[alert.incident] = alert.key, veto
+        if alert.closed:
+            self._open.pop(alert.incident, None)
+            state = self.models.get(model)
+            if state is not None and state.waiting.pop(alert.incident, None) is None and veto is not None:
+                self._look_again(model, alert.window.end)
+            self._dirty |= {model: None} if state is not None else {}
+
+    def _look_again(self, model: str, at: Nanos) -> None:
+        if self.models[model].waiting:
+            self._again[model] = max(at, self._again.get(model, at))
+        self._dirty[model] = None
+
+    def follow(self, fact: Fact) -> list[RetrainDecided]:
+        """Let an alert that has opened, or has become worse or more, ask for retraining where its model's policy says so."""
+        match fact:
+            case AlertEscalated(alert=alert):
+                new = {each.feature for each in fact.new}
+                known = [each for each in alert.evidence if each.feature not in new]
+                asked = self._asks(alert, fact.severity_before, known or alert.evidence)
+                return [] if asked or not self._asks(alert, alert.severity, alert.evidence) else [self._ask(alert)]
+            case AlertChanged(opened=True) if self._asks(fact, fact.severity, fact.evidence):
+                return [self._ask(fact)]
+            case _:
+                return []
+
+    def _asks(self, alert: AlertChanged, severity: Severity, evidence: Sequence[object]) -> bool:
+        if alert.kind is IncidentKind.SERVICE or alert.rule in NEVER_ASK:  # training does not mend a stream
+            return False
+        policy = self.policies[alert.key.model]
+        return policy.asks(reason_of(alert.kind), severity, [each for each in alert.evidence if each in evidence])
+
+    def _ask(self, alert: AlertChanged) -> RetrainDecided:
+        onset = alert.since if alert.onset is None else alert.onset
+        wish = RetrainWish(
+            id=notice_id(alert.key, alert.rule, alert.kind, alert.since, REQUESTED),
+            key=alert.key,
+            reason=reason_of(alert.kind),
+            at=alert.window.end,
+            data_from=onset,
+            data_to=alert.window.end,
+            incident=alert.incident,
+            rule=alert.rule,
+            window=alert.window,
+            reference=alert.reference,
+        )
+        broken = (
+            alert.rule in OF_DATA and alert.kind is IncidentKind.DATA_QUALITY
+        )  # your own rules ask as they are told
+        if broken or shows_broken_data(alert.evidence):
+            return self._told(RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, onset, wish.data_to, wish))
+        return self._wish(Waiting(wish, alert))
+
+    def _wish(self, asked: Waiting) -> RetrainDecided:
+        """Decide on a wish, and keep it where it may still be granted."""
+        wish, state = asked.wish, self.models[asked.wish.key.model]
+        policy, vetoes = self.policies[wish.key.model], self._vetoes(wish)
+        state.history, outcome = state.history.decide(policy, wish.at, wish.reason, vetoes)
+        kept = Waiting(wish, None if asked.alert is None else without_counts(asked.alert))
+        expires = None
+        if outcome in ASKED_AGAIN:
+            state.waiting[wish.incident] = kept
+        elif outcome is RetrainOutcome.PENDING:
+            state.pending, expires = kept, wish.at + (policy.approval_within or 0)
+        return self._told(RetrainDecided(asked.alert, outcome, wish.data_from, wish.data_to, wish, expires_at=expires))
+
+    def _told(self, decided: RetrainDecided) -> RetrainDecided:
+        """Keep what was decided, for those who ask later; without the alert, whose evidence would be most of it."""
+        self.decided.append(replace(decided, alert=None))
+        self._listed, self._dirty[decided.key.model] = False, None
+        return decided
+
+    def _vetoes(self, wish: RetrainWish) -> set[RetrainOutcome]:
+        """What stands against a wish for now, whoever asks: incidents of the very series, for an earlier version may get no data any more."""
+        model = wish.key.model
+        policy = self.policies[model]
+        held = {VETOES[veto] for key, veto in self._open.values() if key == wish.key and veto in policy.veto}
+        if policy.max_lag is not None and self.lag > policy.max_lag:
+            held.add(RetrainOutcome.LAG)
+        if policy.min_labelled_rows > self.models[model].labelled.since(wish.data_from) and policy.min_labelled_rows:
+            held.add(RetrainOutcome.FEW_LABELS)
+        return held
+
+    def ask_again(self, at: Nanos | None = None) -> list[RetrainDecided]:
+        """Let wishes ask once more whose vetoes have ended; `at`: event time, where anything but a fact may have ended one."""
+        again, self._again = self._again, {}
+        if at is not None:
+            again |= {model: at for model, state in self.models.items() if state.waiting}
+        return [each for model, when in again.items() for each in self._asked_again(model, when)]
+
+    def _asked_again(self, model: str, at: Nanos) -> Iterator[RetrainDecided]:
+        state = self.models[model]
+        for name, asked in list(state.waiting.items()):
+            if self._vetoes(asked.wish):
+                continue
+            del state.waiting[name]
+            later = max(at, asked.wish.at)
+            yield self._wish(replace(asked, wish=replace(asked.wish, at=later, data_to=max(later, asked.wish.data_to))))
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def begin(self, at: Nanos) -> None:
+        """A window is to be judged: schedules count from the first one on."""
+        for model, state in self.models.items():
+            if state.looked_at is None and self.policies[model].every is not None:
+                state.looked_at = at
+                self._dirty[model] = None
+
+    def advance(self, at: Nanos) -> list[RetrainDecided]:
+        """Take that event time has come so far: schedules are due until then, and approvals run out."""
+        return [each for model in self.models for each in self._due_until(model, at)]
+
+    def _due_until(self, model: str, at: Nanos) -> Iterator[RetrainDecided]:
+        state, policy = self.models[model], self.policies[model]
+        schedule = policy.every
+        while schedule is not None and state.looked_at is not None:
+            due = self._due.get(model) or schedule.after(state.looked_at)
+            self._due[model] = due
+            if due > at or due == LATEST:
+                break
+            yield from self._expired(model, due)
+            state.looked_at = due
+            self._dirty[model] = None
+            del self._due[model]
+            yield self._wish(Waiting(self._plain(model, due, SCHEDULE_REASON, digest([model, SCHEDULE_REASON, due]))))
+        yield from self._expired(model, at)
+
+    def _expired(self, model: str, at: Nanos) -> Iterator[RetrainDecided]:
+        state, policy = self.models[model], self.policies[model]
+        pending = state.pending
+        if pending is None:
+            return
+        over = pending.wish.at + (policy.approval_within or 0)
+        if at >= over:
+            yield self._ended(model, RetrainOutcome.EXPIRED, over)
+
+    def _ended(self, model: str, outcome: RetrainOutcome, at: Nanos, by: str = "", why: str = "") -> RetrainDecided:
+        """What waited for approval is over, without a request."""
+        state = self.models[model]
+        pending = state.pending
+        assert pending is not None
+        state.pending, state.history = None, state.history.without_pending()
+        wish = replace(pending.wish, at=at)
+        return self._told(RetrainDecided(pending.alert, outcome, wish.data_from, wish.data_to, wish, by=by, why=why))
+
+    def _plain(self, model: str, at: Nanos, reason: str, name: str, by: str = "", why: str = "") -> RetrainWish:
+        """The wish of a schedule or a person: to train on what came since the last training, or since all began."""
+        state = self.models[model]
+        key = state.series or next(key for key in self._references if key.model == model)
+        since = state.history.known_trained
+        begin = since if since is not None else at if state.began is None else state.began
+        return RetrainWish(
+            id=name,
+            key=key,
+            reason=reason,
+            at=at,
+            data_from=min(begin, at),
+            data_to=at,
+            window=state.window,
+            reference=self._references.get(key, ""),
+            by=by,
+            why=why,
+        )
+
+    def see_version(self, model: str, version: str, at: Nanos) -> None:
+        """Events of a version come. A new one ends what is in flight; the first that is ever seen is not new."""
+        state = self.models.get(model)
+        if state is None or version in state.versions or version == ANY_VERSION:
+            return
+        if state.versions:
+            state.history = state.history.seen_trained(at)
+        state.versions[version] = at
+        while len(state.versions) > KEPT_VERSIONS:
+            del state.versions[next(iter(state.versions))]
+        self._dirty[model] = None
+
+    # --- people -------------------------------------------------------------------------------------------------
+
+    def model_of(self, asked: Asked, event_time: Nanos | None) -> str:
+        """The model that somebody's wish is about. Raises RefusedError where it cannot be taken."""
+        match asked.wish:
+            case Trigger(model=model):
+                if model not in self.models:
+                    raise RefusedError(Refusal.UNKNOWN, f"there is no model {model}; there is {', '.join(self.models)}")
+                if event_time is None:
+                    raise RefusedError(Refusal.CONFLICT, "no event has been read yet: there is nothing to train on")
+                return model
+            case Approve(request=name) | Reject(request=name):
+                return self._pending_model(name)
+            case _:
+                raise AssertionError(asked.wish)
+
+    def _pending_model(self, name: str) -> str:
+        for model, state in self.models.items():
+            if state.pending is not None and state.pending.wish.id == name:
+                return model
+        known = next((each for each in reversed(self.decided) if each.wish and each.wish.id == name), None)
+        if known is None:
+            raise RefusedError(Refusal.UNKNOWN, f"there is no request {name}; see driftd retrain list")
+        by = f" by {known.by}" if known.by else ""
+        raise RefusedError(Refusal.CONFLICT, f"{name} does not wait for approval: {known.outcome.value}{by}")
+
+    def decide(self, asked: Asked, event_time: Nanos) -> RetrainDecided:
+        """Take what somebody asks for, which `model_of` has looked at. A request that is refused is suppressed for a reason."""
+        model = self.model_of(asked, event_time)
+        match asked.wish:
+            case Reject():
+                return self._ended(model, RetrainOutcome.REJECTED, event_time, asked.by, asked.reason)
+            case Approve():
+                return self._approved(model, asked, event_time)
+            case Trigger(force=force):
+                wish = self._plain(
+                    model, event_time, MANUAL_REASON, digest([model, MANUAL_REASON, asked.id]), asked.by, asked.reason
+                )
+                state = self.models[model]
+                state.history, outcome = state.history.decide(
+                    self.policies[model], event_time, MANUAL_REASON, self._vetoes(wish), forced=force
+                )
+                by, why = asked.by, asked.reason
+                return self._told(RetrainDecided(None, outcome, wish.data_from, wish.data_to, wish, by=by, why=why))
+            case _:
+                raise AssertionError(asked.wish)
+
+    def _approved(self, model: str, asked: Asked, at: Nanos) -> RetrainDecided:
+        state = self.models[model]
+        pending = state.pending
+        assert pending is not None
+        wish = replace(pending.wish, at=max(at, pending.wish.at), data_to=max(at, pending.wish.data_to))
+        state.history, outcome = state.history.approve(self.policies[model], wish.at, self._vetoes(pending.wish))
+        if outcome is RetrainOutcome.REQUESTED:
+            state.pending = None
+        return self._told(
+            RetrainDecided(pending.alert, outcome, wish.data_from, wish.data_to, wish, by=asked.by, why=asked.reason)
+        )
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def changes(self) -> list[Record]:
+        """The rows that changed since the last call."""
+        rows = [Record(STATE, model, msgspec.json.encode(self.models[model])) for model in self._dirty]
+        if self._older:
+            rows.append(Record(STATE, "", None))
+        if not self._listed:
+            rows.append(self._list())
+        self._dirty.clear()
+        self._older, self._listed = False, True
+        return rows
+
+    def snapshot(self) -> list[Record]:
+        """All rows."""
+        rows = [Record(STATE, model, msgspec.json.encode(state)) for model, state in self.models.items()]
+        return [*rows, self._list()]
+
+    def _list(self) -> Record:
+        return Record(LISTED, "", msgspec.json.encode(list(self.decided)))
+
+    def restore(self, record: Record) -> None:
+        """Take up a row: of one model, of the wishes decided last, or of all models as it was when it was times alone."""
+        assert record.payload is not None
+        if record.kind == LISTED:
+            self.decided.extend(msgspec.json.decode(record.payload, type=list[RetrainDecided]))
+        elif record.key in self.models:
+            self.models[record.key] = msgspec.json.decode(record.payload, type=ModelState)
+        elif not record.key:
+            times = msgspec.json.decode(record.payload, type=dict[str, RetrainHistory])
+            for model in times.keys() & self.models.keys():
+                self.models[model].history = times[model]
+                self._dirty[model] = None
+            self._older = True
+
+    def stand(self, incidents: Mapping[str, AlertSeen]) -> None:
+        """Hold what is open for what these say, after a restore: rules may be gone, and older states do not tell."""
+        vetoes = {name: (alert.key, veto_of(alert)) for name, alert in incidents.items() if alert.state in OPEN}
+        self._open = {name: (key, veto) for name, (key, veto) in vetoes.items() if veto is not None}
+        for state in self.models.values():
+            for name in [name for name in state.waiting if name and name not in incidents]:
+                del state.waiting[name]
+
+
+def veto_of(alert: AlertChanged | AlertSeen) -> str | None:
+    """The veto that an open alert is; None where it is none."""
+    if alert.rule in OF_DATA and alert.kind is IncidentKind.DATA_QUALITY:
+        return "data_quality"
+    return VETOED_BY.get(alert.rule)
