@@ -132,3 +132,41 @@ class Desk:
 def bodies(requests: Any) -> list[Any]:
     """Of what a receiver was sent, the JSON."""
     return [json.loads(each.body) for each in requests]
+
+
+def answering(status: int, body: bytes = b"", **headers: str) -> Callable[[Any], None]:
+    """An answer with a body."""
+
+    def answer(handler: Any) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("content-length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def lost(handler: Any) -> None:
+    """The request is taken, and its answer is lost on the way."""
+    handler.close_connection = True
+    handler.connection.shutdown(2)
+
+
+HOSTILE = replace(
+    OPENED,
+    evidence=(
+        Evidence(
+            "<!channel>",
+            "drift",
+            1.4,
+            1.0,
+            None,
+            10,
+            words='new category "<https://evil.example|pay> & [x](https://evil.example) <at>all</at>\u202e\x1b[31m"',
+        ),
+        *(Evidence(f"feature-{number}", "drift", 1.4, 1.0, None, 10, words="ä" * 500) for number in range(60)),
+    ),
+)
+"""What comes out of events may hold anything, and much of it."""

@@ -81,7 +81,7 @@ def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | Non
         "AND before.status = 'pending' AND before.seq < this.seq) ORDER BY this.seq LIMIT 1",
         (target, now, LONGEST_WAIT),
     ).fetchone()
-    return None if row is None else OutboxRow(row[0], Notice(*row[1:7], decided=row[7]), row[7], row[8])
+    return None if row is None else OutboxRow(row[0], Notice(*row[1:8]), row[7], row[8])
 
 
 def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:

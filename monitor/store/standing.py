@@ -88,7 +88,7 @@ def notice_at(db: sqlite3.Connection, target: str, place: str) -> Notice | None:
         "FROM standing WHERE target = ? AND place = ?",
         (target, place),
     ).fetchone()
-    return None if row is None else Notice(*row[:5], decided=row[5])
+    return None if row is None else Notice(*row[:5], None, row[5])
 
 
 def others(db: sqlite3.Connection, targets: Collection[str], series: Collection[str]) -> list[tuple[str, str]]:

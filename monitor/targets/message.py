@@ -94,6 +94,9 @@ class Wording:
         return cut(self.text.fill(said.fields), most)
 
 
+AS_USUAL = Wording()
+
+
 def read(notice: Notice, target: str) -> Said:
     """What a notice says to people."""
     data: dict[str, Any] = msgspec.json.decode(notice.data)
