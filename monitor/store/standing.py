@@ -84,11 +84,11 @@ def look(db: sqlite3.Connection, target: str, now: Nanos) -> list[StandingNotice
 def notice_at(db: sqlite3.Connection, target: str, place: str) -> Notice | None:
     """What a target was told last at a place. It was decided when the incident was first told of, or when it ended."""
     row = db.execute(
-        "SELECT id, type, subject, event_time, data, CASE WHEN is_open THEN first ELSE said END "
+        "SELECT id, type, subject, event_time, data, NULL, CASE WHEN is_open THEN first ELSE said END "
         "FROM standing WHERE target = ? AND place = ?",
         (target, place),
     ).fetchone()
-    return None if row is None else Notice(*row[:5], None, row[5])
+    return None if row is None else Notice(*row)
 
 
 def others(db: sqlite3.Connection, targets: Collection[str], series: Collection[str]) -> list[tuple[str, str]]:
