@@ -400,6 +400,10 @@ class Daemon:
         try:
             records, positions = self.store.records(), self.store.positions()
             facts = self.pipeline.restore(records, self.clock.now())
+            self.store.forget_standing_of_others(
+                {target.name for target in self._configuration.targets if target.is_remembered},
+                {str(spec.key) for spec in self._configuration.specs},
+            )
         except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
             raise StateError(
                 f"state: {self.store.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"

@@ -46,7 +46,7 @@ from monitor.sources.formats.fields import PREDICTION
 from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.join import JoinSpec
 from monitor.stream.windows import WindowSpec
-from monitor.targets.base import Subscriber, TargetSettings
+from monitor.targets.base import Subscriber, TargetSettings, subscribed
 from monitor.targets.secrets import SecretError, Secrets
 
 FEWEST_CLASSES = 2
@@ -64,7 +64,7 @@ LATER_KEYS = (
     "retraining",
 )
 
-
+LATER_TARGET_KEYS = ("models", "kinds", "severities")  # the same of webhooks and other targets
 LATER_PERFORMANCE_KEYS = ("thresholds", "watch", "costs", "quantile")  # the same of the section performance
 
 
@@ -93,6 +93,8 @@ class Configuration:
         for section in (kafka, *effective["webhooks"], *effective["targets"]):
             if "ca_file" in section and section["ca_file"] is None:
                 del section["ca_file"]
+        for target in (*effective["webhooks"], *effective["targets"]):
+            _drop_unrouted(target)
         if not effective["targets"]:
             del effective["targets"]
         self._drop_later(effective["models"])
@@ -131,6 +133,13 @@ def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
     """Drop these keys of a section performance where they are left at their defaults."""
     for name in names:
         if told[name] == PerformanceSettings.model_fields[name].get_default(call_default_factory=True):
+            del told[name]
+
+
+def _drop_unrouted(told: dict[str, Any]) -> None:
+    """Drop the keys of a target that came later, where they are left at their defaults."""
+    for name in LATER_TARGET_KEYS:
+        if told[name] == TargetSettings.model_fields[name].get_default():
             del told[name]
 
 
@@ -196,7 +205,7 @@ def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscri
         raise ConfigError(f"{key}: type {settings.type} fails: {type(error).__name__}") from None
     if not callable(getattr(target, "deliver", None)) or getattr(target, "name", None) != settings.name:
         raise ConfigError(f"{key}: type {settings.type} builds no target of this name: {type(target).__name__}")
-    return Subscriber(target, settings.type, frozenset(settings.types))
+    return subscribed(target, settings)
 
 
 def series_spec(settings: Settings, model: ModelSettings, reference: Reference, base: Path = Path()) -> SeriesSpec:

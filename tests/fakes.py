@@ -221,6 +221,9 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
+    def do_PUT(self) -> None:
+        self.do_POST()
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass
 

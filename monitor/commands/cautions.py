@@ -17,7 +17,10 @@ from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
 from monitor.settings.schema import TopicSettings
 from monitor.sources.formats.fields import PREDICTION
-from monitor.targets.payloads import RETRAIN
+from monitor.targets.alertmanager import AlertmanagerSettings
+from monitor.targets.base import TargetSettings
+from monitor.targets.email import EmailSettings
+from monitor.targets.payloads import ESCALATED, FIRING, RETRAIN
 
 
 def warnings(configuration: Configuration) -> Iterator[str]:
@@ -146,11 +149,28 @@ def judged_by(spec: SeriesSpec) -> dict[str, list[str]]:
     }
 
 
+def routing_warnings(key: str, target: TargetSettings, models: Sequence[str]) -> Iterator[str]:
+    """Filters of a target by which less is heard than may be meant."""
+    for pattern in target.models:
+        if not any(fnmatchcase(name, pattern) for name in models):
+            yield f"{key}: models: {pattern!r} matches none; there is {', '.join(models)}"
+    if "*" not in target.severities and FIRING in target.types and ESCALATED not in target.types:
+        yield f"{key}: what becomes bad enough later is told as {ESCALATED}, which types leave out: it will not be heard of"
+
+
 def target_warnings(settings: Settings) -> Iterator[str]:
-    """What would be said in the open, or never."""
+    """What would be said in the open, twice, or never."""
     for key, target in settings.told:
         if any(urlsplit(url).scheme == "http" for url in target.urls()):
             yield f"{key}: plain http, anyone on the way can read it"
+        if isinstance(target, EmailSettings) and target.security == "none":
+            yield f"{key}: security: none, anyone on the way can read it"
+        if isinstance(target, AlertmanagerSettings):
+            yield (
+                f"{key}: incidents are pushed to Alertmanager; where Prometheus sends it driftd's alerts too, have it leave out those of "
+                "the same incidents (docs/paging.md has the lines), or people are told twice"
+            )
+        yield from routing_warnings(key, target, [model.name for model in settings.models])
     critical = any(rule.severity == "critical" for rule in settings.alerting.rules)
     budget = settings.alerting.false_alarms_per_month is not None  # its own rule is critical
     wanted = {key.partition(".")[0] for key, target in settings.told if RETRAIN in target.types}

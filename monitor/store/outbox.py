@@ -4,34 +4,25 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from monitor.store import standing
+from monitor.store.notice import Notice
+from monitor.store.standing import Course
 from monitor.stream.events import DAY, Nanos
+
+__all__ = ["AddressedNotice", "Backlog", "Notice", "OutboxRow"]
 
 KEPT_ENDED = 1000  # delivered rows, without data, and dead ones: what was said, and a guard against saying it twice
 LONGEST_WAIT: Nanos = 2 * DAY  # no retry is put off so far: the clock was set back since
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """What is said, whoever is told. `subject` orders: of one alert the first goes first.
-
-    `data` is a JSON object, whose keys keep their order. `rendered` is there in notices of format 1 alone: the
-    body of a webhook, sent as it is.
-    """
-
-    id: str
-    type: str
-    subject: str
-    event_time: Nanos
-    data: bytes
-    rendered: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AddressedNotice:
-    """A notice and the names of the targets that it is for."""
+    """A notice and the names of the targets that it is for; those of `if_told` only where they know of its incident already."""
 
     notice: Notice
     targets: tuple[str, ...]
+    if_told: tuple[str, ...] = ()
+    course: Course | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +47,16 @@ def insert(db: sqlite3.Connection, addressed: Iterable[AddressedNotice], now: Na
     """Keep what is to be said. A target to which an id was said before is not told it again."""
     for message in addressed:
         told = {row[0] for row in db.execute("SELECT target FROM delivery WHERE id = ?", (message.notice.id,))}
-        untold = [target for target in message.targets if target not in told]
+        targets = [*message.targets, *(name for name in message.if_told if _knows(db, name, message.course))]
+        untold = [target for target in targets if target not in told]
         if untold:
             _insert_notice(db, message.notice, untold, now)
+        if message.course is not None:
+            standing.note(db, message.notice, message.course, untold, now)
+
+
+def _knows(db: sqlite3.Connection, target: str, course: Course | None) -> bool:
+    return course is not None and standing.knows(db, target, course)
 
 
 def _insert_notice(db: sqlite3.Connection, notice: Notice, targets: Iterable[str], now: Nanos) -> None:
@@ -83,7 +81,7 @@ def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | Non
         "AND before.status = 'pending' AND before.seq < this.seq) ORDER BY this.seq LIMIT 1",
         (target, now, LONGEST_WAIT),
     ).fetchone()
-    return None if row is None else OutboxRow(row[0], Notice(*row[1:7]), row[7], row[8])
+    return None if row is None else OutboxRow(row[0], Notice(*row[1:8]), row[7], row[8])
 
 
 def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 import msgspec
 
 APPLICATION_ID = 0x64726674  # "drft"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 STATE = """
 CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -27,6 +27,14 @@ CREATE INDEX delivery_subject ON delivery (target, subject, seq) WHERE status = 
 CREATE INDEX delivery_notice ON delivery (notice);
 """
 
+# What targets were told last of each incident that is open, or has just ended.
+STANDING = """
+CREATE TABLE standing (target TEXT, place TEXT, series TEXT NOT NULL, incident TEXT NOT NULL, is_open INTEGER NOT NULL,
+                       first INTEGER NOT NULL, said INTEGER NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL,
+                       subject TEXT NOT NULL, event_time INTEGER NOT NULL, data BLOB NOT NULL,
+                       PRIMARY KEY (target, place)) WITHOUT ROWID;
+"""
+
 # Format 1 had one table, a row a webhook, with the body rendered. Each row becomes a notice of its own, for two
 # webhooks could be told the same with different bodies. What was said before stays said: UNIQUE (id, target).
 FROM_1 = """
@@ -37,7 +45,7 @@ INSERT INTO delivery (seq, target, id, subject, notice, created, due, attempts, 
 DROP TABLE outbox;
 """
 
-STEPS = {0: STATE + OUTBOX, 1: OUTBOX + FROM_1}  # from which format
+STEPS = {0: STATE + OUTBOX + STANDING, 1: OUTBOX + FROM_1 + STANDING, 2: STANDING}  # from which format
 
 
 class RenderedBody(msgspec.Struct):

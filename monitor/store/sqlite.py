@@ -9,9 +9,10 @@ from pathlib import Path
 from threading import RLock
 
 from monitor.series.records import Record
-from monitor.store import outbox
-from monitor.store.outbox import AddressedNotice, Backlog, OutboxRow
+from monitor.store import outbox, standing
+from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
+from monitor.store.standing import StandingNotice
 from monitor.stream.events import Nanos, Partition
 
 
@@ -168,6 +169,23 @@ class StateStore:
         """Try a delivery again at `due`."""
         with self._transaction() as db:
             outbox.postpone(db, row, due)
+
+    def standing(self, target: str, now: Nanos) -> list[StandingNotice]:
+        """What a target was told last of what is open, and of what has just ended."""
+        with self._lock:
+            return standing.look(self._db, target, now)
+
+    def standing_notice(self, target: str, place: str) -> Notice | None:
+        """What a target was told last at a place; None where that has gone."""
+        with self._lock:
+            return standing.notice_at(self._db, target, place)
+
+    def forget_standing_of_others(self, targets: Collection[str], series: Collection[str]) -> None:
+        """Forget what was told to targets other than these, or of other series."""
+        with self._lock:
+            if gone := standing.others(self._db, targets, series):
+                with self._transaction() as db:
+                    standing.forget(db, gone)
 
     def backlog(self) -> dict[str, Backlog]:
         """What each target still waits for, as of the last change: a slow disk does not hold who asks."""

@@ -4,6 +4,7 @@ import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from enum import Enum
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from pydantic import Field
 from monitor.clock import Clock
 from monitor.sections import Name, Section
 from monitor.store.outbox import Notice
+from monitor.stream.events import SECOND, Nanos
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Transport
 
@@ -26,6 +28,11 @@ NoticeType = Literal[
     "model.alert.resolved",
     "*",
 ]
+
+
+KindOfIncident = Literal["drift", "data_quality", "prediction", "performance", "service", "*"]
+SeverityOfAlert = Literal["info", "warning", "critical", "*"]
+EVERY = "*"
 
 
 class Fault(Enum):
@@ -101,15 +108,25 @@ class Target(Protocol):
 
 
 class TargetSettings(Section):
-    """What every target is configured by. Each type adds its own keys, beside its code."""
+    """What every target is configured by. Each type adds its own keys, beside its code.
+
+    `models` are globs. Of an incident that got worse a target hears from when its severity is among `severities`, to its end.
+    """
 
     name: Name
     type: str
     types: Annotated[list[NoticeType], Field(min_length=1)] = ["model.retrain.requested"]  # noqa: RUF012 - pydantic copies it
+    models: Annotated[list[Name], Field(min_length=1)] = ["*"]  # noqa: RUF012 - same
+    kinds: Annotated[list[KindOfIncident], Field(min_length=1)] = ["*"]  # noqa: RUF012 - same
+    severities: Annotated[list[SeverityOfAlert], Field(min_length=1)] = ["*"]  # noqa: RUF012 - same
 
     def urls(self) -> tuple[str, ...]:
         """The addresses that it connects to: `driftd check` looks whether they may and can be reached."""
         return ()
+
+    def say_again_every(self) -> Nanos | None:
+        """How often what is open is said again, to a receiver that forgets; None where it is said once."""
+        return None
 
     @abstractmethod
     def build(self, secrets: Secrets) -> Target:
@@ -117,18 +134,66 @@ class TargetSettings(Section):
 
 
 @dataclass(frozen=True, slots=True)
+class Routing:
+    """Which models, kinds of incidents and severities a target hears of; `*` is all, models are globs."""
+
+    models: tuple[str, ...] = (EVERY,)
+    kinds: frozenset[str] = frozenset({EVERY})
+    severities: frozenset[str] = frozenset({EVERY})
+
+    def takes(self, model: str, kind: str) -> bool:
+        """Whether it hears of incidents of this kind of this model."""
+        return self.takes_model(model) and not {kind, EVERY}.isdisjoint(self.kinds)
+
+    def takes_model(self, model: str) -> bool:
+        """Whether it hears of this model at all."""
+        return any(fnmatchcase(model, glob) for glob in self.models)
+
+    def takes_severity(self, severity: str) -> bool:
+        """Whether an incident that is so bad is told of; one of which it was told before is, however bad."""
+        return not {severity, EVERY}.isdisjoint(self.severities)
+
+    @property
+    def by_severity(self) -> bool:
+        """Whether anybody has to remember what it was told of."""
+        return EVERY not in self.severities
+
+
+EVERYTHING = Routing()
+
+
+@dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A target with its type and the types of notices it wants; `*` is all."""
+    """A target with its type and the types of notices it wants, `*` is all; of what; and how often it is told again, in seconds."""
 
     target: Target
     type: str
     types: frozenset[str]
+    routing: Routing = EVERYTHING
+    again_every: float | None = None
 
     @property
     def name(self) -> str:
         """What the operator calls the target."""
         return self.target.name
 
+    @property
+    def is_remembered(self) -> bool:
+        """Whether the state keeps what this target was told is open."""
+        return self.routing.by_severity or self.again_every is not None
+
     def wants(self, kind: str) -> bool:
         """Whether it is to be told of this type."""
-        return kind in self.types or "*" in self.types
+        return kind in self.types or EVERY in self.types
+
+
+def subscribed(target: Target, settings: TargetSettings) -> Subscriber:
+    """A target, with what its settings say it is told."""
+    again = settings.say_again_every()
+    return Subscriber(
+        target,
+        settings.type,
+        frozenset(settings.types),
+        Routing(tuple(settings.models), frozenset(settings.kinds), frozenset(settings.severities)),
+        None if again is None else again / SECOND,
+    )

@@ -1,5 +1,6 @@
 """Delivers the outbox, one thread a target: in order within an alert, again until it is taken."""
 
+import math
 import random
 import sqlite3
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from threading import Event, Thread
 
 from monitor.clock import Clock
 from monitor.facts import DeliveryTried
-from monitor.store.outbox import OutboxRow
+from monitor.store.outbox import Notice, OutboxRow
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.base import AlreadyThere, Delivered, Delivery, Fault, Refused, Subscriber, TryLater
@@ -40,6 +41,8 @@ class Notifier(Thread):
         self._wake = Event()
         self._stopping = Event()
         self._not_before = 0.0  # monotonic: the receiver as a whole is down or asks for patience
+        self._again_every = subscriber.again_every  # seconds
+        self._said: dict[str, float] = {}  # of what stands, by id: when it was last said, monotonic
 
     def wake(self) -> None:
         """There may be something new to deliver."""
@@ -62,11 +65,15 @@ class Notifier(Thread):
                 self._wake.clear()
 
     def turn(self, io: Transport) -> bool:
-        """Try the one notice that is due first; false if none is."""
+        """Try the one notice that is due first, and else say one again that stands; false if there is none."""
         row = self._next_due()
         if row is not None:
             self._deliver(io, row)
-        return row is not None
+            return True
+        notice = None if self._again_every is None else self._next_again(self._again_every)
+        if notice is not None:
+            self._say_again(io, notice)
+        return notice is not None
 
     def _next_due(self) -> OutboxRow | None:
         if self._clock.elapsed() < self._not_before:
@@ -76,19 +83,48 @@ class Notifier(Thread):
         except sqlite3.Error:  # looked at again: the loop's own saving says what ails the disk
             return None
 
+    def _next_again(self, every: float) -> Notice | None:
+        """What stands and was last said longest ago, where that is long enough; at a start all of it."""
+        now = self._clock.elapsed()
+        if now < self._not_before or self._stopping.is_set():
+            return None
+        try:
+            standing = self._store.standing(self._target.name, self._clock.now())
+            self._said = {each.id: self._said[each.id] for each in standing if each.id in self._said}
+            due = [each for each in standing if now - self._said.get(each.id, -math.inf) >= every]
+            first = min(due, key=lambda each: self._said.get(each.id, -math.inf), default=None)
+            return None if first is None else self._store.standing_notice(self._target.name, first.place)
+        except sqlite3.Error:
+            return None
+
+    def _say_again(self, io: Transport, notice: Notice) -> None:
+        """Say what stands. That it was taken is no news; that it was not, or not by all, is."""
+        delivery = self._attempt(io, notice)
+        self._said[notice.id] = self._clock.elapsed()
+        if isinstance(delivery, TryLater) and delivery.fault is Fault.RECEIVER:
+            del self._said[notice.id]
+            self._leave_alone(delay_after(0, self._jitter) if delivery.delay is None else delivery.delay)
+        if delivery.detail:
+            self._tell(self._tried(notice, "retried", delivery.status, delivery.detail))
+
     def _deliver(self, io: Transport, row: OutboxRow) -> None:
-        delivery = self._attempt(io, row)
+        delivery = self._attempt(io, row.notice)
+        if self._again_every is not None:
+            self._said[row.notice.id] = self._clock.elapsed()
         outcome, detail = "retried", delivery.detail
         try:
             outcome = self._note(row, delivery)
         except sqlite3.Error as error:  # a full disk: what was taken is sent again, under the same id
             self._not_before = self._clock.elapsed() + LOOK_EVERY
             detail = str(error)
-        self._tell(DeliveryTried(self._target.name, self._type, row.notice.id, outcome, delivery.status, detail))
+        self._tell(self._tried(row.notice, outcome, delivery.status, detail))
 
-    def _attempt(self, io: Transport, row: OutboxRow) -> Delivery:
+    def _tried(self, notice: Notice, outcome: str, status: int | None, detail: str) -> DeliveryTried:
+        return DeliveryTried(self._target.name, self._type, notice.id, outcome, status, detail)
+
+    def _attempt(self, io: Transport, notice: Notice) -> Delivery:
         try:
-            delivery: object = self._target.deliver(row.notice, io, self._clock)
+            delivery: object = self._target.deliver(notice, io, self._clock)
         except TransportError as error:
             return TryLater(detail=str(error))
         except Exception as error:  # noqa: BLE001 - a bug in a stranger's target; its text could hold a secret
@@ -120,4 +156,7 @@ class Notifier(Thread):
     def _postpone(self, row: OutboxRow, seconds: float, fault: Fault) -> None:
         self._store.postpone(row, self._clock.now() + round(seconds * SECOND))
         if fault is Fault.RECEIVER:
-            self._not_before = self._clock.elapsed() + seconds
+            self._leave_alone(seconds)
+
+    def _leave_alone(self, seconds: float) -> None:
+        self._not_before = self._clock.elapsed() + seconds

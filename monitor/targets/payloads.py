@@ -17,6 +17,7 @@ from monitor.alerting.rules import Severity
 from monitor.explain.words import escalation, summary
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
+from monitor.store.standing import Course
 from monitor.stream.events import SeriesKey
 from monitor.targets.base import Subscriber
 from monitor.targets.retraining import (
@@ -36,6 +37,7 @@ FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
 ESCALATED = "model.alert.escalated"
 SETTLED = "model.alert.settled"
+NOBODY = ""  # of the types: an end that is written down and not said
 MOST_EVIDENCE = 50  # features
 MOST_OFFSETS = 8  # partitions of a feature, the earliest
 MOST_BYTES = 17_000  # of evidence: with what is around it a body stays under the 20 kB that Standard Webhooks asks for
@@ -70,18 +72,72 @@ def identity(alert: AlertChanged | AlertSeen, kind: str) -> str:
 
 def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
     """What some facts give to say, each with the targets that want it. What nobody wants is not said."""
-    addressed = []
+    addressed: list[AddressedNotice] = []
     for fact in facts:
-        told: dict[str, list[str]] = {}
-        kinds = kinds_of(fact)
-        for target in subscribers if kinds else ():
-            kind = next((kind for kind in kinds if target.wants(kind)), None)
-            if kind is not None:
-                told.setdefault(kind, []).append(target.name)
-        for kind, targets in told.items():
+        if kinds := kinds_of(fact):
             assert isinstance(fact, AlertChanged | AlertEscalated | RetrainDecided)
-            addressed.append(AddressedNotice(notice(fact, kind, sender), tuple(targets)))
+            addressed += _addressed(fact, kinds, subscribers, sender)
     return addressed
+
+
+def _addressed(
+    fact: AlertChanged | AlertEscalated | RetrainDecided,
+    kinds: Sequence[str],
+    subscribers: Sequence[Subscriber],
+    sender: Sender,
+) -> list[AddressedNotice]:
+    """What one fact gives to say. Who hears of severities hears of the end of what it was told of, however bad that is by then."""
+    alert = fact if isinstance(fact, AlertChanged) else fact.alert
+    if alert is None:  # a schedule or a person wants retraining
+        assert isinstance(fact, RetrainDecided)
+        return _of_model(fact, kinds, subscribers, sender)
+    told: dict[str, tuple[list[Subscriber], list[Subscriber]]] = {}
+    ended = kinds_end(kinds)
+    for each in subscribers:
+        if not each.routing.takes(alert.key.model, alert.kind.value):
+            continue
+        kind = next((kind for kind in kinds if each.wants(kind)), None)
+        if kind is None and not (ended and each.is_remembered):
+            continue
+        outright = each.routing.takes_severity(alert.severity.value) and not (ended and each.routing.by_severity)
+        told.setdefault(kind or NOBODY, ([], []))[not outright].append(each)
+    return [
+        AddressedNotice(
+            notice(fact, kinds[-1] if kind == NOBODY else kind, sender),
+            () if kind == NOBODY else tuple(each.name for each in outright),
+            () if kind == NOBODY else tuple(each.name for each in if_told),
+            course_of(fact, alert, [*outright, *if_told]),
+        )
+        for kind, (outright, if_told) in told.items()
+    ]
+
+
+def _of_model(
+    fact: RetrainDecided, kinds: Sequence[str], subscribers: Sequence[Subscriber], sender: Sender
+) -> list[AddressedNotice]:
+    """What is said of a wish that no incident is behind: whoever hears of the model hears of it."""
+    told: dict[str, list[str]] = {}
+    for each in subscribers:
+        kind = next((kind for kind in kinds if each.wants(kind)), None)
+        if kind is not None and each.routing.takes_model(fact.key.model):
+            told.setdefault(kind, []).append(each.name)
+    return [AddressedNotice(notice(fact, kind, sender), tuple(targets)) for kind, targets in told.items()]
+
+
+def kinds_end(kinds: Sequence[str]) -> bool:
+    """Whether these types of notices say that an incident has ended."""
+    return RESOLVED in kinds
+
+
+def course_of(
+    fact: AlertChanged | AlertEscalated | RetrainDecided, alert: AlertChanged, subscribers: Sequence[Subscriber]
+) -> Course | None:
+    """How the incident stands by this, for those whom the state remembers; None where there are none."""
+    keep = tuple(each.name for each in subscribers if each.is_remembered)
+    if not keep or isinstance(fact, RetrainDecided):
+        return None
+    is_open = isinstance(fact, AlertEscalated) or not alert.closed
+    return Course(alert.incident, f"{alert.key}/{alert.rule}/{alert.kind.value}", str(alert.key), is_open, keep)
 
 
 def notice(fact: AlertChanged | AlertEscalated | RetrainDecided, kind: str, sender: Sender) -> Notice:

@@ -76,27 +76,48 @@ class Prometheus:
 
 
 class Alertmanager:
-    """A single server with the given config file, in no cluster."""
+    """A server with the given config file, in no cluster unless it is given an address to gossip at, and peers."""
 
-    def __init__(self, directory: Path, config: Path) -> None:
+    def __init__(self, directory: Path, config: Path, *, gossip: str = "", peers: Sequence[str] = ()) -> None:
         program = _program("prometheus-alertmanager", "alertmanager")
         self.address = _free_address()
         flags: dict[str, str | Path] = {
             "config.file": config,
             "storage.path": directory / "data",
             "web.listen-address": self.address,
-            "cluster.listen-address": "",
+            "cluster.listen-address": gossip,
             "log.level": "warn",
         }
-        self._server = _started("Alertmanager", program, flags, self.address, log=directory / "alertmanager.log")
+        if gossip:
+            flags |= {"cluster.peer-timeout": "2s", "cluster.gossip-interval": "100ms", "cluster.settle-timeout": "5s"}
+        self._start = lambda: _started(
+            "Alertmanager",
+            program,
+            flags,
+            self.address,
+            log=directory / "alertmanager.log",
+            more=[f"--cluster.peer={peer}" for peer in peers],
+        )
+        self._server = self._start()
 
     def alerts(self) -> list[dict[str, Any]]:
         """Alerts it holds, with labels, annotations and status."""
         alerts: list[dict[str, Any]] = _get_json(self.address, "/api/v2/alerts")
         return alerts
 
+    def peers(self) -> int:
+        """How many members its cluster has, itself among them."""
+        return len(_get_json(self.address, "/api/v2/status")["cluster"].get("peers", []))
+
     def stop(self) -> None:
         self._server.stop()
+
+    def kill(self) -> None:
+        self._server.kill()
+
+    def restart(self) -> None:
+        """Start again, at the same address, over the same directory."""
+        self._server = self._start()
 
 
 def promtool(*arguments: str | Path, input: str | None = None) -> subprocess.CompletedProcess[str]:  # noqa: A002  as in subprocess.run
@@ -139,8 +160,16 @@ def _free_address() -> str:
     return f"127.0.0.1:{free_ports(1)[0]}"
 
 
-def _started(name: str, program: str, flags: Mapping[str, str | Path], address: str, *, log: Path) -> Child:
-    server = Child(name, [program, *(f"--{flag}={value}" for flag, value in flags.items())], log=log)
+def _started(
+    name: str,
+    program: str,
+    flags: Mapping[str, str | Path],
+    address: str,
+    *,
+    log: Path,
+    more: Sequence[str] = (),
+) -> Child:
+    server = Child(name, [program, *(f"--{flag}={value}" for flag, value in flags.items()), *more], log=log)
     try:
         server.wait_until(lambda: _is_ready(address), seconds=START_SECONDS)
     except BaseException:

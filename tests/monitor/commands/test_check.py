@@ -124,6 +124,16 @@ def test_a_budget_and_importance_are_used_and_need_no_rule(config: Path) -> None
     assert warned(config, alerting={"false_alarms_per_month": 1}, models=models, webhooks=webhooks) == []
 
 
+OF_FIRING = {
+    "name": "pager",
+    "type": "webhook",
+    "url": "https://x/",
+    "secret_env": "TRAINER",
+    "types": ["model.alert.firing"],
+}
+BY_MAIL = {"name": "mail", "type": "email", "host": "mail", "from": "driftd@drift.test", "to": ["oncall@ops.test"]}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -147,6 +157,22 @@ def test_a_budget_and_importance_are_used_and_need_no_rule(config: Path) -> None
         (
             {"webhooks": [{"name": "trainer", "url": "http://127.0.0.1:1/", "secret_env": "TRAINER"}]},
             "webhooks.trainer: plain http, anyone on the way can read it",
+        ),
+        (
+            {"webhooks": [{"name": "trainer", "url": "https://x/", "secret_env": "TRAINER", "models": ["zzz"]}]},
+            "webhooks.trainer: models: 'zzz' matches none; there is churn",
+        ),
+        (
+            {"targets": [{**OF_FIRING, "severities": ["critical"]}]},
+            "targets.pager: what becomes bad enough later is told as model.alert.escalated, which types leave out",
+        ),
+        (
+            {"targets": [{"name": "am", "type": "alertmanager", "urls": ["https://127.0.0.1:1"]}]},
+            "targets.am: incidents are pushed to Alertmanager; where Prometheus sends it driftd's alerts too, have it leave out",
+        ),
+        (
+            {"targets": [{**BY_MAIL, "security": "none"}]},
+            "targets.mail: security: none, anyone on the way can read it",
         ),
         (
             {

@@ -132,7 +132,7 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
     with monkeypatch.context() as broken:
         broken.setitem(schema.STEPS, 1, "DELETE FROM record; SELECT nonsense;")
         with pytest.raises(
-            StateError, match="cannot be brought to format 2: no such column: nonsense; it is as it was"
+            StateError, match="cannot be brought to format 3: no such column: nonsense; it is as it was"
         ):
             StateStore(tmp_path)
 

@@ -1,0 +1,147 @@
+"""A notice for people: what it says as plain fields, a title and a text, whoever shows them."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from monitor.store.outbox import Notice
+from monitor.targets.payloads import ESCALATED, FIRING, RESOLVED, RETRAIN, SETTLED, rfc3339
+from monitor.targets.templates import Template
+
+MOST_FEATURES = 10  # lines of a text
+ELLIPSIS = "…"
+TITLE = Template("{state}: {summary}")
+TEXT = Template(
+    "{summary}\n"
+    "{features}\n"
+    "{severity} {kind} of {model} version {version}, rule {rule}, since {since}\n"
+    "window {window_start} to {window_end}, {rows} rows\n"
+    "incident {incident}\n"
+    "{url}"
+)
+
+
+class State(Enum):
+    """How an incident stands by a notice; the value is its word for people."""
+
+    OPENED = "firing"
+    ESCALATED = "escalated"
+    SETTLED = "settled"
+    RESOLVED = "resolved"
+    RETRAINING = "retraining requested"
+
+    @property
+    def ends(self) -> bool:
+        """Whether the incident is over."""
+        return self in {State.SETTLED, State.RESOLVED}
+
+
+STATES = {
+    FIRING: State.OPENED,
+    ESCALATED: State.ESCALATED,
+    SETTLED: State.SETTLED,
+    RESOLVED: State.RESOLVED,
+    RETRAIN: State.RETRAINING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a notice says. All texts are clean of control characters; what is not known is empty."""
+
+    state: State
+    fields: Mapping[str, str]
+    details: Mapping[str, Any]  # the data of the notice
+
+    @property
+    def incident(self) -> str:
+        """The incident's id, the same from opening to end."""
+        return self.fields["incident"]
+
+    @property
+    def severity(self) -> str:
+        """`info`, `warning` or `critical`."""
+        return self.fields["severity"]
+
+    @property
+    def url(self) -> str:
+        """The page of the incident; empty where nobody says where our pages are."""
+        return self.fields["url"]
+
+    @property
+    def place(self) -> str:
+        """Model, version, rule and kind: of these one incident is open at a time."""
+        return "/".join(self.fields[name] for name in ("model", "version", "rule", "kind"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The templates of one target."""
+
+    title: Template = TITLE
+    text: Template = TEXT
+
+    def title_of(self, said: Said, most: int) -> str:
+        """One line of at most so many characters."""
+        return cut(" ".join(self.title.fill(said.fields).split()), most)
+
+    def text_of(self, said: Said, most: int) -> str:
+        """A text of at most so many characters."""
+        return cut(self.text.fill(said.fields), most)
+
+
+AS_USUAL = Wording()
+
+
+def read(notice: Notice, target: str) -> Said:
+    """What a notice says to people."""
+    data: dict[str, Any] = msgspec.json.decode(notice.data)
+    state = STATES.get(notice.type, State.OPENED)
+    alert, window = data.get("alert") or {}, data.get("window") or {}
+    fields = {
+        "event_time": rfc3339(notice.event_time),
+        "features": lines(data.get("evidence", ()), data.get("evidence_total", 0)),
+        "incident": data.get("incident") or notice.id,
+        "kind": data.get("kind", ""),
+        "model": data.get("model", ""),
+        "name": target,
+        "new": lines(data.get("new", ()), len(data.get("new", ()))),
+        "reason": data.get("reason", ""),
+        "rows": str(window.get("rows", "")),
+        "rule": alert.get("rule", ""),
+        "severity": data.get("severity", ""),
+        "since": alert.get("since", ""),
+        "state": state.value,
+        "summary": data.get("summary", ""),
+        "url": data.get("url", ""),
+        "version": data.get("model_version", ""),
+        "window_end": window.get("end", ""),
+        "window_start": window.get("start", ""),
+    }
+    return Said(state, {name: clean(value) for name, value in fields.items()}, data)
+
+
+def lines(evidence: Any, total: int) -> str:
+    """Features, a line each, the first ones; how many more there are."""
+    told = [
+        f"- {each.get('feature')}: {each.get('words') or each.get('chart') or each.get('detector')}"
+        for each in evidence
+    ]
+    more = max(total, len(told)) - MOST_FEATURES
+    return "\n".join([*told[:MOST_FEATURES], *([f"- and {more} more"] if more > 0 else [])])
+
+
+def clean(text: str) -> str:
+    """A text without characters that control a terminal or turn the direction of text; line ends stay."""
+    return "".join(
+        each for each in text if each == "\n" or unicodedata.category(each) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    )
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters."""
+    return text if len(text) <= most else text[: most - len(ELLIPSIS)].rstrip() + ELLIPSIS

@@ -1,0 +1,115 @@
+"""What targets for people have in common: their keys, their secrets, and how an answer that is none of theirs is taken."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import AfterValidator, Field
+
+from monitor.sections import PositiveDuration, parse_duration
+from monitor.store.outbox import Notice
+from monitor.stream.events import SECOND
+from monitor.targets.base import NoticeType, TargetSettings
+from monitor.targets.message import TEXT, TITLE, Wording
+from monitor.targets.secrets import SecretError, Secrets
+from monitor.targets.templates import Template, TemplateSettings
+from monitor.targets.transport import Answer, Request
+
+ALERTS: list[NoticeType] = [
+    "model.alert.firing",
+    "model.alert.escalated",
+    "model.alert.settled",
+    "model.alert.resolved",
+]
+ANSWER_BYTES = 2048  # of an answer, for its words
+MOST_WORDS = 200  # of those, in a log line
+
+
+def http_url(url: str) -> str:
+    """An address that can be posted to. Raises ValueError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be an http:// or https:// address") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise ValueError("must be an http:// or https:// address")
+    if parts.username or parts.password:
+        raise ValueError("must hold no user name or password")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("must be plain ASCII without spaces; write a host of other letters as xn--…")
+    return url
+
+
+def base_url(url: str) -> str:
+    """An address that paths are put behind. Raises ValueError."""
+    if "?" in url or "#" in url:
+        raise ValueError("must be an address without ? and #")
+    return http_url(url).rstrip("/")
+
+
+HttpUrl = Annotated[str, AfterValidator(http_url)]
+BaseUrl = Annotated[str, AfterValidator(base_url)]
+
+
+class PagingSettings(TargetSettings):
+    """What targets for people are configured by."""
+
+    types: Annotated[list[NoticeType], Field(min_length=1)] = ALERTS
+    template: TemplateSettings = TemplateSettings()
+    timeout: PositiveDuration = parse_duration("15s")
+    ca_file: Path | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The timeout."""
+        return self.timeout / SECOND
+
+    def wording(self, title: Template = TITLE, text: Template = TEXT) -> Wording:
+        """Its templates, or those of its type."""
+        own = self.template
+        return Wording(
+            title if own.title is None else Template(own.title), text if own.text is None else Template(own.text)
+        )
+
+
+def one_of(**keys: Any) -> None:
+    """Refuse all but exactly one of these keys. Raises ValueError."""
+    if sum(value is not None for value in keys.values()) != 1:
+        raise ValueError(f"needs exactly one of {' and '.join(keys)}")
+
+
+def read_token(secrets: Secrets, file: Path | None, variable: str | None, kind: str) -> str:
+    """A secret that stands in a header or a body, without white space around it. Raises SecretError."""
+    text, place = secrets.read(file, variable, kind)
+    token = text.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise SecretError(f"{place} must be one word of plain ASCII")
+    return token
+
+
+def post(url: str, body: bytes, headers: dict[str, str], timeout: float, ca_file: Path | None) -> Request:
+    """A JSON body to be posted, whose answer is read as far as its words go."""
+    told = {"content-type": "application/json", "user-agent": "driftd", **headers}
+    return Request("POST", url, told, body, timeout, ANSWER_BYTES, ca_file)
+
+
+def words_of(answer: Answer, secrets: Sequence[str] = ()) -> str:
+    """What an answer says, for the log: its status, and a bit of its text without secrets."""
+    text = " ".join(answer.body.decode("utf-8", "replace").split())
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = "".join(each for each in text if each.isprintable())[:MOST_WORDS]
+    return f"answered {answer.status}" + (f": {text}" if text else "")
+
+
+def encoded(value: Any) -> bytes:
+    """As JSON."""
+    return msgspec.json.encode(value)
+
+
+def decided_at(notice: Notice, now: int) -> int:
+    """When a notice was decided, wall time; never in the future, should the clock have been set back since."""
+    return now if notice.decided is None else min(notice.decided, now)
