@@ -27,6 +27,7 @@ from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
+from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
@@ -352,7 +353,15 @@ class Daemon:
         )
         exposition = Exposition(self.telemetry.look, status, process_metrics())
         deciding = Deciding(configuration.token, self.inbox, self.telemetry.look)
-        return Surface(self.telemetry, exposition, self.ready, deciding)
+        outbox = OutboxDesk(
+            self.store.undelivered,
+            lambda chosen: self.store.retry(chosen, self.clock.now()),
+            self.store.drop,
+            lambda: self.telemetry.look(lambda board: dict(board.deliveries)),
+            self.telemetry.record,
+            self._wake,
+        )
+        return Surface(self.telemetry, exposition, self.ready, deciding, outbox)
 
     def _wake(self) -> None:
         for notifier in self.notifiers:

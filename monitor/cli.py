@@ -107,6 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_contract(commands)
     _add_decisions(commands)
     _add_retrain(commands)
+    _add_outbox(commands)
 
     status = _add(commands, "status", "how the running daemon, its models and its targets stand", _status)
     status.add_argument("model", nargs="?", metavar="MODEL", help="all features of this one instead")
@@ -361,6 +362,29 @@ def _add_retrain(commands: "argparse._SubParsersAction[_Parser]") -> None:
     trigger.add_argument("--force", action="store_true", help="whatever the model's policy holds against it")
     _by_whom(trigger)
     _way(trigger)
+
+
+def _add_outbox(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    outbox = commands.add_parser("outbox", help="what targets have not taken: list it, try it again, drop it")
+    actions = outbox.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    shown = _add(actions, "list", "what waits for its next attempt or was given up, the oldest first", _list_outbox)
+    shown.add_argument("--target", metavar="NAME", help="only of this one (all)")
+    _url(shown)
+    _config(shown)
+    _json(shown)
+
+    for name, said, command in (
+        ("retry", "try a notice now, and as long again as a new one", _retry),
+        ("drop", "never deliver a notice", _drop),
+    ):
+        action = _add(actions, name, said, command)
+        action.add_argument(
+            "notice", nargs="?", metavar="ID", help="as `driftd outbox list` names it (all of --target)"
+        )
+        action.add_argument("--target", metavar="NAME", help="of this target (all that wait for it)")
+        _by_whom(action)
+        _way(action)
 
 
 def _by_whom(parser: argparse.ArgumentParser) -> None:
@@ -618,6 +642,33 @@ def _retrain(options: argparse.Namespace, body: dict[str, object]) -> Exit:
 
     way = Way(options.config, options.url, options.token_file)
     return decide(way, {**body, "reason": options.reason}, by=options.by, as_json=options.json)
+
+
+def _list_outbox(options: argparse.Namespace) -> Exit:
+    from monitor.commands.decide import Way
+    from monitor.commands.outbox import show
+
+    return show(Way(options.config, options.url, None), options.target, as_json=options.json)
+
+
+def _retry(options: argparse.Namespace) -> Exit:
+    return _outbox(options, "retry")
+
+
+def _drop(options: argparse.Namespace) -> Exit:
+    return _outbox(options, "drop")
+
+
+def _outbox(options: argparse.Namespace, action: str) -> Exit:
+    from monitor.commands.decide import Way
+    from monitor.commands.outbox import decide
+    from monitor.settings import ConfigError
+
+    if options.notice is None and options.target is None:
+        raise ConfigError(f"outbox {action} needs an ID, --target, or both (see driftd outbox {action} --help)")
+    body = {"action": action, "notice": options.notice, "target": options.target, "reason": options.reason}
+    way = Way(options.config, options.url, options.token_file)
+    return decide(way, body, by=options.by, as_json=options.json)
 
 
 def _status(options: argparse.Namespace) -> Exit:

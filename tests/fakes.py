@@ -10,6 +10,7 @@ from threading import Event, Thread
 from typing import Any
 
 from monitor.clock import Clock
+from monitor.runtime.outbox import OutboxDesk
 from monitor.sources.base import Poll, SourceError, TopicRecords
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND, Nanos, Partition
@@ -17,6 +18,11 @@ from monitor.targets.base import Delivered, Delivery, Subscriber
 from monitor.targets.transport import Transport
 
 NOON: Nanos = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
+
+
+def nothing_waits() -> OutboxDesk:
+    """An outbox in which every notice is delivered."""
+    return OutboxDesk(list, list, lambda _: None, dict, lambda _: None, lambda: None)
 
 
 class ManualClock:

@@ -54,7 +54,7 @@ from monitor.runtime.writing import Deciding
 from monitor.store.outbox import Backlog
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from tests.build import DAY, HOUR, MINUTE
-from tests.fakes import NOON
+from tests.fakes import NOON, nothing_waits
 from tests.parts.chromium import Chromium
 
 WINDOW: Nanos = 5 * MINUTE
@@ -299,7 +299,7 @@ class Scene:
         )
         exposition = Exposition(self.telemetry.look, status, CollectorRegistry())
         deciding = Deciding(None, Inbox(), self.telemetry.look)
-        self.surface = Surface(self.telemetry, exposition, lambda: self.trouble, deciding)
+        self.surface = Surface(self.telemetry, exposition, lambda: self.trouble, deciding, nothing_waits())
         self.server = Server("127.0.0.1", 0)
         self.server.serve(self.surface)
 

@@ -28,6 +28,7 @@ from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.decode import naming
 from monitor.stream.events import HOUR
 from tests.documents import blocks
+from tests.fakes import nothing_waits
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/**/*.md")])
@@ -106,7 +107,7 @@ def test_every_route_is_documented_and_no_other() -> None:
     status = DaemonStatus("1", lambda: 0, lambda: None, lambda: False, dict, (), 0)
     exposition = Exposition(telemetry.look, status, CollectorRegistry())
     deciding = Deciding(None, Inbox(), telemetry.look)
-    surface = Surface(telemetry, exposition, lambda: None, deciding)
+    surface = Surface(telemetry, exposition, lambda: None, deciding, nothing_waits())
 
     taken = set(re.findall(r"^\| `POST (/[\w/]+)", text("docs/metrics.md"), flags=re.MULTILINE))
 

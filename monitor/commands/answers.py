@@ -182,3 +182,26 @@ class RequestItem(TypedDict):
     expires_at: str | None
     by: str | None
     why: str | None
+
+
+class OutboxItem(TypedDict):
+    """One of `GET /api/v1/outbox`."""
+
+    notice: str
+    target: str
+    type: str
+    subject: str
+    state: str
+    created_at: str
+    due_at: str | None
+    attempts: int
+    status: int | None
+    detail: str | None
+
+
+class OutboxAnswer(TypedDict):
+    """What became of what was asked of the outbox."""
+
+    action: str
+    notices: list[OutboxItem]
+    overtaken: list[OutboxItem]

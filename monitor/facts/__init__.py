@@ -17,6 +17,7 @@ from monitor.facts.daemon import (
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
+    OutboxDecided,
     StateReset,
 )
 from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
@@ -120,6 +121,7 @@ Fact = (
     | CheckpointSaved
     | CheckpointFailed
     | DeliveryTried
+    | OutboxDecided
     | DaemonStarted
     | DaemonStopped
     | PerformanceJudged
@@ -172,6 +174,7 @@ __all__ = [
     "OffsetSpan",
     "OffsetsExpired",
     "OffsetsLost",
+    "OutboxDecided",
     "PanesOpen",
     "PartitionsAssigned",
     "PartitionsHeld",

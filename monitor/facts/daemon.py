@@ -42,6 +42,17 @@ class DeliveryTried:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxDecided:
+    """A person has had a notice tried again, or dropped, for one target."""
+
+    action: str  # retry or drop
+    target: str
+    notice: str  # its id
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStarted:
     """The daemon serves its routes and now looks for the broker."""
 

@@ -1,6 +1,7 @@
 """The status page, GET /metrics, health and the JSON routes; POST of what people decide. Bounded in threads, bytes and time."""
 
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -16,17 +17,18 @@ from monitor.runtime import routes
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import asked_lately, listed
 from monitor.runtime.metrics import Exposition
+from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
-from monitor.runtime.writing import MOST_BYTES, Deciding, NotGrantedError
+from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
 REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
-DECISIONS, RETRAINING = "/api/v1/decisions", "/api/v1/retraining"
+DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
 STATUS = "/api/v1/status"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
@@ -51,12 +53,18 @@ class Surface:
     """What can be asked, apart from sockets: path and headers in, status, type and body out."""
 
     def __init__(
-        self, telemetry: Telemetry, metrics: Exposition, ready: Callable[[], str | None], deciding: Deciding
+        self,
+        telemetry: Telemetry,
+        metrics: Exposition,
+        ready: Callable[[], str | None],
+        deciding: Deciding,
+        outbox: OutboxDesk,
     ) -> None:
         self._telemetry = telemetry
         self._metrics = metrics
         self._ready = ready
         self._deciding = deciding
+        self._outbox = outbox
         self.pages = Pages(telemetry, metrics.status)
         self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
             "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
@@ -65,6 +73,7 @@ class Surface:
             "/api/v1/windows": self._windows,
             DECISIONS: lambda _: self._decisions(),
             RETRAINING: lambda _: asked_lately(telemetry.look(lambda board: board.retrains)),
+            OUTBOX: lambda _: outbox.listed(),
         }
 
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
@@ -107,15 +116,26 @@ class Surface:
             if path not in self.taken:
                 status = HTTPStatus.METHOD_NOT_ALLOWED if path in self.routes else HTTPStatus.NOT_FOUND
                 raise NotGrantedError(status, f"nothing is taken here but at {', '.join(self.taken)}")
-            status, answer = self._deciding.answer(authorization, body)
+            status, answer = self._taken(path, authorization, body)
         except NotGrantedError as error:
             return refusal(error)
         return status, JSON, as_json(answer)
 
+    def _taken(self, path: str, authorization: str, body: bytes) -> Answered:
+        if path == DECISIONS:
+            return self._deciding.answer(authorization, body)
+        self._deciding.admit(authorization)
+        try:
+            return self._outbox.answer(body)
+        except sqlite3.Error as error:
+            raise NotGrantedError(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"cannot be saved: {error}; nothing was done"
+            ) from None
+
     @property
     def taken(self) -> tuple[str, ...]:
         """Every path that takes a POST."""
-        return (DECISIONS,)
+        return (DECISIONS, OUTBOX)
 
     @property
     def routes(self) -> tuple[str, ...]:

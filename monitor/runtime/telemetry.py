@@ -44,6 +44,7 @@ from monitor.facts import (
     LevelChanged,
     OffsetsExpired,
     OffsetsLost,
+    OutboxDecided,
     PartitionsAssigned,
     PartitionsUnreachable,
     PerformanceEstimated,
@@ -176,7 +177,7 @@ class Telemetry:
                 self._say_learning(fact)
             case ServiceLearning() | ServiceLearnt():
                 self._say_service(fact)
-            case DeliveryTried():
+            case DeliveryTried() | OutboxDecided():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
                 self._say_decision(fact)
@@ -281,7 +282,11 @@ class Telemetry:
             changes=list(fact.changes[:MOST_NAMED]),
         )
 
-    def _say_delivery(self, fact: DeliveryTried) -> None:
+    def _say_delivery(self, fact: DeliveryTried | OutboxDecided) -> None:
+        if isinstance(fact, OutboxDecided):
+            told = {"target": fact.target, "id": fact.notice, "by": fact.by, "reason": fact.why}
+            self._log.info("outbox.dropped" if fact.action == "drop" else "outbox.retried", **told)
+            return
         level = logging.INFO if fact.outcome in {"delivered", "present"} else logging.WARNING
         said = {"id": fact.notice, "status": fact.status, "detail": fact.detail}
         if fact.type == "webhook":

@@ -175,9 +175,14 @@ def asked_for(body: bytes) -> Asked:
         asked = Asked(decoded.name or uuid4().hex, decoded.wish(), decoded.by, decoded.reason)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise NotGrantedError(HTTPStatus.BAD_REQUEST, str(error)) from None
-    if any(UNSEEN.search(text) for text in texts(msgspec.to_builtins(asked))):
-        raise NotGrantedError(HTTPStatus.BAD_REQUEST, "a text holds a control character")
+    refuse_unseen(msgspec.to_builtins(asked))
     return asked
+
+
+def refuse_unseen(value: Any) -> None:
+    """Raise NotGrantedError where a text in a plain value would disturb a terminal."""
+    if any(UNSEEN.search(text) for text in texts(value)):
+        raise NotGrantedError(HTTPStatus.BAD_REQUEST, "a text holds a control character")
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -203,7 +208,7 @@ class Deciding:
 
     def answer(self, authorization: str, body: bytes) -> Answered:
         """Take what is asked for, and answer once it is saved. Raises NotGrantedError."""
-        self._admit(authorization)
+        self.admit(authorization)
         asked = asked_for(body)
         match asked.wish:
             case Ack(incident=told):
@@ -217,7 +222,7 @@ class Deciding:
             return HTTPStatus.OK if answer.repeated else HTTPStatus.CREATED, shown(answer.decision) | notes
         raise NotGrantedError(STATUS[answer.refusal], answer.why)
 
-    def _admit(self, authorization: str) -> None:
+    def admit(self, authorization: str) -> None:
         """Raise NotGrantedError unless the token is brought; the time that takes says nothing of it."""
         if self.token is None:
             raise NotGrantedError(HTTPStatus.FORBIDDEN, OFF)

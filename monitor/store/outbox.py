@@ -9,7 +9,7 @@ from monitor.store.notice import Notice
 from monitor.store.standing import Course
 from monitor.stream.events import DAY, Nanos
 
-__all__ = ["AddressedNotice", "Backlog", "Notice", "OutboxRow"]
+__all__ = ["AddressedNotice", "Backlog", "Notice", "OutboxRow", "Undelivered"]
 
 KEPT_ENDED = 1000  # delivered rows, without data, and dead ones: what was said, and a guard against saying it twice
 LONGEST_WAIT: Nanos = 2 * DAY  # no retry is put off so far: the clock was set back since
@@ -32,6 +32,20 @@ class OutboxRow:
     seq: int
     notice: Notice
     created: Nanos
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """What a target has not taken: `pending`, to be tried again at `due`, or `dead`, given up."""
+
+    target: str
+    id: str
+    type: str
+    subject: str
+    status: str
+    created: Nanos
+    due: Nanos
     attempts: int
 
 
@@ -86,11 +100,16 @@ def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | Non
 
 def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:
     """End a delivery, as delivered or dead, and forget those that ended long ago."""
-    db.execute("UPDATE delivery SET status = ?, attempts = attempts + 1 WHERE seq = ?", (status, row.seq))
+    db.execute("UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?", (row.seq,))
+    _end(db, row.seq, status)
+
+
+def _end(db: sqlite3.Connection, seq: int, status: str) -> None:
+    db.execute("UPDATE delivery SET status = ? WHERE seq = ?", (status, seq))
     db.execute(
         "UPDATE notice SET data = NULL, rendered = NULL WHERE seq = (SELECT notice FROM delivery WHERE seq = ?1) "
-        "AND NOT EXISTS (SELECT 1 FROM delivery WHERE notice = notice.seq AND status <> 'delivered')",
-        (row.seq,),
+        "AND NOT EXISTS (SELECT 1 FROM delivery WHERE notice = notice.seq AND status NOT IN ('delivered', 'dropped'))",
+        (seq,),
     )
     _forget(db, status)
 
@@ -111,6 +130,44 @@ def _forget(db: sqlite3.Connection, status: str) -> None:
 def postpone(db: sqlite3.Connection, row: OutboxRow, due: Nanos) -> None:
     """Try a delivery again at `due`."""
     db.execute("UPDATE delivery SET due = ?, attempts = attempts + 1 WHERE seq = ?", (due, row.seq))
+
+
+def undelivered(db: sqlite3.Connection) -> list[Undelivered]:
+    """All that no target has taken yet, the oldest first."""
+    rows = db.execute(
+        "SELECT target, notice.id, type, notice.subject, status, created, due, attempts FROM delivery "
+        "JOIN notice ON notice.seq = delivery.notice WHERE status IN ('pending', 'dead') ORDER BY delivery.seq"
+    )
+    return [Undelivered(*row) for row in rows]
+
+
+def is_overtaken(db: sqlite3.Connection, target: str, notice: str) -> bool:
+    """Whether a target has since taken what was said later of the same alert: said now, the older would open it again."""
+    found = db.execute(
+        "SELECT 1 FROM delivery AS this JOIN notice ON notice.seq = this.notice WHERE this.target = ?1 AND this.id = ?2 "
+        "AND type GLOB 'model.alert.*' AND EXISTS (SELECT 1 FROM delivery AS later WHERE later.target = ?1 "
+        "AND later.subject = this.subject AND later.seq > this.seq AND later.status = 'delivered')",
+        (target, notice),
+    )
+    return found.fetchone() is not None
+
+
+def retry(db: sqlite3.Connection, target: str, notice: str, now: Nanos) -> None:
+    """Try a delivery now, and as long again as a new one."""
+    db.execute(
+        "UPDATE delivery SET status = 'pending', attempts = 0, created = ?3, due = ?3 "
+        "WHERE target = ?1 AND id = ?2 AND status IN ('pending', 'dead')",
+        (target, notice, now),
+    )
+
+
+def drop(db: sqlite3.Connection, target: str, notice: str) -> None:
+    """Deliver it never. It counts as said: nothing says it anew."""
+    row = db.execute(
+        "SELECT seq FROM delivery WHERE target = ? AND id = ? AND status IN ('pending', 'dead')", (target, notice)
+    ).fetchone()
+    if row is not None:
+        _end(db, row[0], "dropped")
 
 
 def count_backlog(db: sqlite3.Connection) -> dict[str, Backlog]:

@@ -10,7 +10,7 @@ from threading import RLock
 
 from monitor.series.records import Record
 from monitor.store import outbox, standing
-from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow
+from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow, Undelivered
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 from monitor.store.standing import StandingNotice
 from monitor.stream.events import Nanos, Partition
@@ -169,6 +169,25 @@ class StateStore:
         """Try a delivery again at `due`."""
         with self._transaction() as db:
             outbox.postpone(db, row, due)
+
+    def undelivered(self) -> list[Undelivered]:
+        """All that no target has taken yet, the oldest first."""
+        with self._lock:
+            return outbox.undelivered(self._db)
+
+    def retry(self, chosen: Iterable[Undelivered], now: Nanos) -> list[Undelivered]:
+        """Try these now; those that were, and not what something said later of the same alert has overtaken."""
+        with self._transaction() as db:
+            fit = [each for each in chosen if not outbox.is_overtaken(db, each.target, each.id)]
+            for each in fit:
+                outbox.retry(db, each.target, each.id, now)
+        return fit
+
+    def drop(self, chosen: Iterable[Undelivered]) -> None:
+        """Deliver these never."""
+        with self._transaction() as db:
+            for each in chosen:
+                outbox.drop(db, each.target, each.id)
 
     def standing(self, target: str, now: Nanos) -> list[StandingNotice]:
         """What a target was told last of what is open, and of what has just ended."""

@@ -40,7 +40,7 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.stream.events import SECOND, SeriesKey
 from tests.build import score_table
-from tests.fakes import NOON, ManualClock
+from tests.fakes import NOON, ManualClock, nothing_waits
 from tests.parts.prometheus import promtool
 
 T = TypeVar("T")
@@ -307,7 +307,10 @@ def calls_while_looking(scene: Scene, target: str, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(scene.telemetry, "look", counted)
     deciding = Deciding(None, Inbox(), scene.telemetry.look)
-    assert Surface(scene.telemetry, scene.exposition, lambda: None, deciding).answer(target, "")[0] == HTTPStatus.OK
+    assert (
+        Surface(scene.telemetry, scene.exposition, lambda: None, deciding, nothing_waits()).answer(target, "")[0]
+        == HTTPStatus.OK
+    )
     return count
 
 

@@ -76,7 +76,7 @@ from monitor.store.sqlite import Backlog
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.build import DAY, REFERENCE, score_table
 from tests.charted import plain_point
-from tests.fakes import NOON, ManualClock
+from tests.fakes import NOON, ManualClock, nothing_waits
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -241,7 +241,11 @@ class Scene:
         PlatformCollector(registry=process)
         exposition = Exposition(self.telemetry.look, status, process)
         self.surface = Surface(
-            self.telemetry, exposition, lambda: self.trouble, Deciding(None, Inbox(), self.telemetry.look)
+            self.telemetry,
+            exposition,
+            lambda: self.trouble,
+            Deciding(None, Inbox(), self.telemetry.look),
+            nothing_waits(),
         )
         self.server = Server("127.0.0.1", 0)
         self.server.serve(self.surface)

@@ -374,3 +374,58 @@ def test_the_size_is_what_lies_on_disk(store: StateStore) -> None:
     store.save([Record("pane", "1", bytes(100_000))], {}, [], NOON)
 
     assert store.size() >= before + 100_000
+
+
+# --- what people do with it -------------------------------------------------------------------------------------------
+
+
+def give_up(store: StateStore, target: str = "trainer") -> None:
+    row = store.next_due(target, NOON)
+    assert row is not None
+    store.dead(row)
+
+
+def test_what_was_given_up_is_listed_and_tried_again_as_if_it_were_new(store: StateStore) -> None:
+    save(store, note("a"), note("b", subject="other"))
+    give_up(store)
+    assert [(row.id, row.status, row.attempts) for row in store.undelivered()] == [
+        ("a", "dead", 1),
+        ("b", "pending", 0),
+    ]
+
+    later = NOON + 10**12
+    assert [row.id for row in store.retry(store.undelivered()[:1], later)] == ["a"]
+
+    assert next((row.id, row.status, row.attempts, row.created) for row in store.undelivered()) == (
+        "a",
+        "pending",
+        0,
+        later,
+    )
+    row = store.next_due("trainer", later)
+    assert row is not None
+    assert row.notice.data == b'{"said":"a"}'
+
+
+def test_an_alert_that_has_moved_on_is_not_told_again_as_it_was(store: StateStore) -> None:
+    """Alertmanager opens an alert again that is told firing after it was told resolved."""
+    save(store, note("a"))
+    give_up(store)
+    save(store, note("b"))
+    deliver(store)
+
+    assert store.retry(store.undelivered(), NOON) == []
+    assert [row.status for row in store.undelivered()] == ["dead"]
+
+
+def test_what_is_dropped_is_neither_delivered_nor_said_anew(store: StateStore) -> None:
+    save(store, note("a", "trainer", "pager"), note("b"))
+
+    store.drop([row for row in store.undelivered() if row.target == "trainer" and row.id == "a"])
+
+    assert due(store) == "b"
+    assert due(store, "pager") == "a"
+    save(store, note("a", "trainer"))
+    assert [(row.target, row.id) for row in store.undelivered()] == [("pager", "a"), ("trainer", "b")]
+    deliver(store, "pager")
+    assert store._db.execute("SELECT data FROM notice WHERE id = 'a'").fetchone() == (None,)

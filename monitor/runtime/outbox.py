@@ -1,0 +1,107 @@
+"""GET and POST /api/v1/outbox: what targets have not taken, tried again or dropped by people."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from monitor.facts import DeliveryTried, OutboxDecided
+from monitor.runtime.writing import Answered, NotGrantedError, Text, Who, Why, refuse_unseen
+from monitor.store.outbox import Undelivered
+from monitor.targets.payloads import rfc3339
+
+MOST_LISTED = 1000  # the oldest first
+
+
+class OutboxBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which notices, by id, target or both, and what is to become of them."""
+
+    action: Literal["retry", "drop"]
+    by: Who
+    notice: Text | None = None
+    target: Text | None = None
+    reason: Why = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxDesk:
+    """Answers who asks for what targets have not taken. A change is one transaction, and no delivery waits for it."""
+
+    undelivered: Callable[[], list[Undelivered]]
+    retry: Callable[[list[Undelivered]], list[Undelivered]]
+    drop: Callable[[list[Undelivered]], None]
+    last: Callable[[], Mapping[str, DeliveryTried]]
+    tell: Callable[[Iterable[OutboxDecided]], None]
+    wake: Callable[[], None]
+
+    def listed(self) -> Iterator[dict[str, Any]]:
+        """`GET /api/v1/outbox`."""
+        last = self.last()
+        for row in self.undelivered()[:MOST_LISTED]:
+            yield item(row, last.get(row.target))
+
+    def answer(self, body: bytes) -> Answered:
+        """Do what is asked for. Raises NotGrantedError."""
+        asked = asked_for(body)
+        chosen = [
+            row for row in self.undelivered() if asked.notice in {None, row.id} and asked.target in {None, row.target}
+        ]
+        if not chosen:
+            raise NotGrantedError(HTTPStatus.NOT_FOUND, f"{words(asked)}: nothing of it waits or was given up")
+        done = chosen
+        if asked.action == "retry":
+            done = self.retry(chosen)
+        else:
+            self.drop(chosen)
+        if not done:
+            raise NotGrantedError(
+                HTTPStatus.CONFLICT, f"{words(asked)}: overtaken, the target knows by now what was said later"
+            )
+        self.tell(OutboxDecided(asked.action, row.target, row.id, asked.by, asked.reason) for row in done)
+        self.wake()
+        last, done_ids = self.last(), {(row.target, row.id) for row in done}
+        overtaken = [item(row, last.get(row.target)) for row in chosen if (row.target, row.id) not in done_ids]
+        return HTTPStatus.OK, {
+            "action": asked.action,
+            "notices": [item(row, last.get(row.target)) for row in done],
+            "overtaken": overtaken,
+        }
+
+
+def asked_for(body: bytes) -> OutboxBody:
+    """What a body asks for. Raises NotGrantedError."""
+    try:
+        asked = msgspec.json.decode(body, type=OutboxBody)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise NotGrantedError(HTTPStatus.BAD_REQUEST, str(error)) from None
+    refuse_unseen(msgspec.to_builtins(asked))
+    if asked.notice is None and asked.target is None:
+        raise NotGrantedError(HTTPStatus.BAD_REQUEST, "needs a notice, a target, or both")
+    if asked.action == "drop" and not asked.reason.strip():
+        raise NotGrantedError(HTTPStatus.BAD_REQUEST, "a drop needs a reason")
+    return asked
+
+
+def words(asked: OutboxBody) -> str:
+    """What was asked for."""
+    return " of ".join(each for each in (asked.notice, asked.target) if each is not None)
+
+
+def item(row: Undelivered, last: DeliveryTried | None) -> dict[str, Any]:
+    """One notice that a target has not taken. `status` and `detail` are of the last attempt, where that was lately."""
+    tried = last if last is not None and last.notice == row.id else None
+    return {
+        "notice": row.id,
+        "target": row.target,
+        "type": row.type,
+        "subject": row.subject,
+        "state": row.status,
+        "created_at": rfc3339(row.created),
+        "due_at": rfc3339(row.due) if row.status == "pending" else None,
+        "attempts": row.attempts,
+        "status": None if tried is None else tried.status,
+        "detail": None if tried is None else tried.detail,
+    }
