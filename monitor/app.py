@@ -124,7 +124,10 @@ def slow_contract(configuration: Configuration, spec: SeriesSpec, contract: Cont
     """The columns of a contract for which every event of some topic is read again."""
     layout, found = spec.reference.layout, dict[str, None]()
     for topic in configuration.settings.event_topics:
-        found |= dict.fromkeys(slow_columns(SeriesFields(spec.key, layout, fields_of(topic)), contract))
+        compiled = COMPILED["decoding"] and topic.format == "json"
+        found |= dict.fromkeys(
+            slow_columns(SeriesFields(spec.key, layout, fields_of(topic)), contract, compiled=compiled)
+        )
     return list(found)
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from detectors import Reference
 from detectors.contract import infer, written
-from monitor.app import Daemon, build_board, build_decoders
+from monitor.app import COMPILED, Daemon, build_board, build_decoders
 from monitor.cli import main
 from monitor.commands.cautions import warnings
 from monitor.configuration import Configuration, load
@@ -262,12 +262,20 @@ def test_each_topic_says_what_of_a_contract_it_does_not_see(home: Path) -> None:
     }
 
 
-def test_what_needs_every_event_as_it_came_is_said_to_be_slow(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "compiled", "slow"),
+    [("[0-9]+", True, []), ("(?=1)[0-9]+", True, ["__id__"]), ("[0-9]+", False, ["__id__", "plan"])],
+)
+def test_what_needs_every_event_as_it_came_is_said_to_be_slow(
+    home: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, compiled: bool, slow: list[str]
+) -> None:
+    """The compiled reader tells of ids and categories as they pass, but not what a pattern sees ahead."""
+    monkeypatch.setitem(COMPILED, "decoding", compiled)
     rules = RULES | {
-        "columns": {"plan": {"type": "number"}, "age": {"type": "integer"}, "__id__": {"matches": "[0-9]+"}}
+        "columns": {"plan": {"type": "number"}, "age": {"type": "integer"}, "__id__": {"matches": pattern}}
     }
     (home / "c.yaml").write_text(yaml.safe_dump(rules))
 
     warned = [line for line in warnings(configured(home, "c.yaml")) if "at several times the cost" in line]
 
-    assert [line.split(": ")[1] for line in warned] == ["__id__", "plan"]
+    assert [line.split(": ")[1] for line in warned] == slow

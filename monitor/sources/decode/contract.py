@@ -359,14 +359,14 @@ def _column_at(series: SeriesFields, name: str) -> tuple[bool, int] | None:
     return None
 
 
-def slow_columns(series: SeriesFields, spec: ContractSpec) -> list[str]:
-    """The columns of which every event is read again, at several times the cost."""
-    return [column.name for column in RowContract(series, spec).columns if reads_all(column.look)]
+def slow_columns(series: SeriesFields, spec: ContractSpec, *, compiled: bool) -> list[str]:
+    """The columns of which every event is read again, at several times the cost; whether the compiled reader is there to tell."""
+    return [column.name for column in RowContract(series, spec).columns if reads_all(column.look, compiled=compiled)]
 
 
-def reads_all(look: Look) -> bool:
+def reads_all(look: Look, *, compiled: bool) -> bool:
     """Whether it is told nothing by what was decoded."""
-    return isinstance(look, RawColumn | IdColumn) and look.reads_all
+    return isinstance(look, RawColumn | IdColumn) and look.needs_values and not (compiled and look.tells)
 
 
 def asks(rules: ColumnRules) -> bool:

@@ -72,15 +72,17 @@ class IdColumn:
 
     def __init__(self, rules: RowRules, *, tells: bool) -> None:
         hashed = rules.rules.type in {None, ColumnType.TEXT}  # whatever has a hash is a text
-        self._unhashed = rules.rules.values is not None or rules.rules.matches is not None or not hashed
-        self.reads_all = self._unhashed and not tells
+        self.needs_values = rules.rules.values is not None or rules.rules.matches is not None or not hashed
+        self.tells = tells
 
     def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
         """Judge it."""
         del objects
         unsure = told(part, OF_ID)
         if unsure is None:
-            unsure = np.ones(len(part.times), dtype=np.bool_) if self._unhashed or part.ids is None else part.ids == 0
+            unsure = (
+                np.ones(len(part.times), dtype=np.bool_) if self.needs_values or part.ids is None else part.ids == 0
+            )
         return Found(nothing_judged(unsure.size), unsure) if unsure.any() else None
 
 
@@ -90,7 +92,8 @@ class RawColumn:
     def __init__(self, at: int, table: CategoryTable, *, tells: bool) -> None:
         self._at = at
         self._missing = table.missing
-        self.reads_all = not tells
+        self.needs_values = True
+        self.tells = tells
 
     def __call__(self, part: SeriesRows, objects: bool) -> Found | None:  # noqa: FBT001 - of a Look
         """Judge what is missing."""
