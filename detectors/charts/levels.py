@@ -139,7 +139,7 @@ class Levels:
         the rows where p are the shares in which the level itself came (Kish 1965, of weights).
         """
         of_cells = np.square(shares) / np.maximum(self.seen, 0.5)  # as it counts in `ratio` where none was seen
-        return np.maximum(1 / np.maximum(of_cells.sum(axis=1), TINY), 1.0)
+        return np.asarray(np.maximum(1 / np.maximum(of_cells.sum(axis=1), TINY), 1.0))
 
     def _levelled(self, shares: Floats) -> Floats:
         there = shares * self.ratio + self.added

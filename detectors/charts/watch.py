@@ -101,9 +101,12 @@ class Watch:
 
         So each hour's part of what is due is over that sum: r = seen / Σ_h n_h q_h / Σ q_h r is its likelihood's maximum, taken up subgroup
         by subgroup. Without these sums a shift at hours that differ would be one share too large at some of them, too small at others.
-        Jeffreys: no cell is impossible because it was empty.
+        Its size is that at which they are 1 over all that was watched. Jeffreys: no cell is impossible because it was empty.
         """
-        return np.asarray((self.counts.sum(axis=1) + 0.5) / (self.levelled.sum(axis=1) + 0.5))
+        ratio = (self.counts.sum(axis=1) + 0.5) / (self.levelled.sum(axis=1) + 0.5)
+        due = self.expected.sum(axis=1)
+        whole, size = due.sum(axis=1), np.maximum((due * ratio).sum(axis=1), TINY)
+        return np.asarray(ratio * np.where(whole > 0, whole / size, 1.0)[:, None])
 
     def _turn(self, block: int) -> None:
         """Begin another stretch: what lies too far back is forgotten."""

@@ -151,7 +151,8 @@ class ServiceBudget(Operator[Sketch]):
 
     def _beside_usual(self, point: ChartPoint, served: ServedCounts, came: int) -> ServiceJudged:
         """How the requests of a subgroup were served, beside what is usual."""
-        latencies, rates = list[UsualLatency](), (None, None)
+        latencies = list[UsualLatency]()
+        rates: tuple[float | None, float | None] = None, None
         if LATENCY in self._names:
             place = self._names.index(LATENCY)
             due = self.charts.expected(point.start, point.end)[place] * max(served.timed, 1)
