@@ -10,7 +10,7 @@ from pydantic import model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
-from monitor.targets.message import AS_USUAL, Said, State, Wording, read
+from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, encoded, one_of, post, read_token, words_of
 from monitor.targets.secrets import SecretError, Secrets
 from monitor.targets.templates import Template
@@ -85,7 +85,7 @@ class Pagerduty:
             return Refused(answer.status, words_of(answer, [self.key]))
         return judge(answer, clock)
 
-    def alert(self, said: Said) -> dict[str, Any]:
+    def alert(self, said: Saying) -> dict[str, Any]:
         """A trigger or a resolve. Worse news of what is open is a trigger with the same key: PagerDuty updates the alert."""
         action = "resolve" if said.state.ends else "trigger"
         event = {"routing_key": self.key, "event_action": action, "dedup_key": said.incident}
@@ -103,11 +103,11 @@ class Pagerduty:
             },
         }
 
-    def change(self, said: Said) -> dict[str, Any]:
+    def change(self, said: Saying) -> dict[str, Any]:
         """A change event: that retraining was asked for stands on the service's timeline, and pages nobody."""
         return {"routing_key": self.key, "payload": self._payload(said), "links": links(said)}
 
-    def _payload(self, said: Said) -> dict[str, Any]:
+    def _payload(self, said: Saying) -> dict[str, Any]:
         return {
             "summary": self.wording.title_of(said, LONGEST_SUMMARY) or said.state.value,
             "source": f"driftd {said.fields['model']}/{said.fields['version']}",
@@ -116,6 +116,6 @@ class Pagerduty:
         }
 
 
-def links(said: Said) -> list[dict[str, str]]:
+def links(said: Saying) -> list[dict[str, str]]:
     """The page of the incident, where somebody says where our pages are."""
     return [{"href": said.url, "text": "Incident at driftd"}] if said.url else []

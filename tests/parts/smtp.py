@@ -28,6 +28,7 @@ class Orders:
     refused: set[str] = field(default_factory=set)
     refused_with: int = 550
     hang_up_after_data: int = 0
+    hang_up_on: set[str] = field(default_factory=set)
 
 
 class MailServer:
@@ -77,6 +78,8 @@ class _Session(socketserver.StreamRequestHandler):
         self.sender, self.recipients = "", []
 
     def _answer(self, word: str, rest: str) -> bool:
+        if word in self.home.orders.hang_up_on:
+            return False
         ordered = self.home.orders.codes.get(word)
         if ordered:
             self._say(ordered.pop(0), "as ordered")
