@@ -20,12 +20,12 @@ from monitor.targets.message import Saying, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
 from monitor.targets.payloads import RESOLVED, RETRAIN, rfc3339
 from monitor.targets.secrets import Secrets
-from monitor.targets.templates import Template
 from monitor.targets.transport import Answer, Transport, TransportError, trusted
+from monitor.targets.wording import Template
 
 ALERTS_PATH = "/api/v2/alerts"
 INTERVALS_KEPT = 4  # as Prometheus does: two that fail do not end an alert
-RETRY = 5.0  # seconds: what comes back is to hear soon, it has forgotten everything
+RETRY = 15.0  # seconds: what comes back is to hear soon, it has forgotten everything
 AWAY = 60.0  # seconds that a peer without an answer is left alone while another answers
 LONGEST_SUMMARY, LONGEST_DESCRIPTION = 1000, 8000  # characters
 OUR_LABELS = frozenset({"alertname", "model", "version", "kind", "rule"})

@@ -10,7 +10,7 @@ import msgspec
 
 from monitor.store.outbox import Notice
 from monitor.targets.payloads import ESCALATED, FIRING, RESOLVED, RETRAIN, SETTLED, rfc3339
-from monitor.targets.templates import Template
+from monitor.targets.wording import Template
 
 MOST_FEATURES = 10  # lines of a text
 ELLIPSIS = "…"

@@ -16,9 +16,9 @@ from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, encoded, one_of, post, read_token, words_of
 from monitor.targets.payloads import RETRAIN
 from monitor.targets.secrets import Secrets
-from monitor.targets.templates import Template
 from monitor.targets.transport import Answer, Request, Transport, trusted
 from monitor.targets.webhook import judge
+from monitor.targets.wording import Template
 
 ALERTS = "/v2/alerts"
 JSM = "/jsm/ops/integration"  # its events create, close and take notes; they change neither priority nor message

@@ -40,7 +40,7 @@ class MailServer:
         self.mails: list[Mail] = []
         self.orders = Orders()
         self.tls, self.wrapped, self.login = tls, wrapped, login
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Session)
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _MailSession)
         self._server.daemon_threads = True
         self._server.mail_server = self  # type: ignore[attr-defined]
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -53,7 +53,7 @@ class MailServer:
         self._thread.join()
 
 
-class _Session(socketserver.StreamRequestHandler):
+class _MailSession(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.home: MailServer = self.server.mail_server  # type: ignore[attr-defined]
         self.encrypted, self.user = False, None
