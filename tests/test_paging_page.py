@@ -9,7 +9,7 @@ import yaml
 
 from monitor.targets.paging import PagingSettings
 from monitor.targets.registry import built_in
-from monitor.targets.templates import FIELDS
+from monitor.targets.wording import FIELDS
 from tests.documents import blocks
 from tests.paging import configured
 from tests.parts.prometheus import promtool

@@ -16,16 +16,16 @@ from monitor.sections import PositiveDuration, parse_duration
 from monitor.store.outbox import Notice
 from monitor.stream.events import Nanos
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TryLater
-from monitor.targets.message import Said, Wording, read
+from monitor.targets.message import Saying, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
 from monitor.targets.payloads import RESOLVED, RETRAIN, rfc3339
 from monitor.targets.secrets import Secrets
-from monitor.targets.templates import Template
 from monitor.targets.transport import Answer, Transport, TransportError, trusted
+from monitor.targets.wording import Template
 
 ALERTS_PATH = "/api/v2/alerts"
 INTERVALS_KEPT = 4  # as Prometheus does: two that fail do not end an alert
-RETRY = 5.0  # seconds: what comes back is to hear soon, it has forgotten everything
+RETRY = 15.0  # seconds: what comes back is to hear soon, it has forgotten everything
 AWAY = 60.0  # seconds that a peer without an answer is left alone while another answers
 LONGEST_SUMMARY, LONGEST_DESCRIPTION = 1000, 8000  # characters
 OUR_LABELS = frozenset({"alertname", "model", "version", "kind", "rule"})
@@ -135,7 +135,7 @@ class Alertmanager:
         self.away.pop(peer, None)
         return answer
 
-    def alert(self, said: Said, notice: Notice, now: Nanos) -> dict[str, object]:
+    def alert(self, said: Saying, notice: Notice, now: Nanos) -> dict[str, object]:
         """One alert. Times are of the wall: an alert that began long ago would not wait for its group."""
         decided = decided_at(notice, now)
         fields = said.fields

@@ -21,11 +21,11 @@ from monitor.explain.figures import utc
 from monitor.store.outbox import Notice
 from monitor.targets import address
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TryLater
-from monitor.targets.message import AS_USUAL, TITLE, Said, Wording, read
+from monitor.targets.message import AS_USUAL, TITLE, Saying, Wording, read
 from monitor.targets.paging import MOST_WORDS, PagingSettings, decided_at, one_of
 from monitor.targets.secrets import SecretError, Secrets
-from monitor.targets.templates import Template
 from monitor.targets.transport import Transport, TransportError, tls_context, tls_failure, trusted
+from monitor.targets.wording import Template
 
 SUBJECT = Template("[driftd] {model} {version}: {kind}")  # the same for all of an incident: some readers thread by it
 LONGEST_SUBJECT, LONGEST_TITLE, LONGEST_TEXT = 200, 300, 20_000  # characters
@@ -104,9 +104,9 @@ class EmailSettings(PagingSettings):
             text, place = secrets.read(self.password_file, self.password_env, "password")
             if not text.strip("\r\n"):
                 raise SecretError(f"{place} is empty")
-            login = Login(self.username, text.strip("\r\n"))
+            login = MailLogin(self.username, text.strip("\r\n"))
         ca_file = trusted(None if self.ca_file is None else secrets.base / self.ca_file)
-        server = Server(self.host, self.at, self.security, login, self.seconds, ca_file)
+        server = MailHost(self.host, self.at, self.security, login, self.seconds, ca_file)
         return Email(self.name, server, self.sender, tuple(self.to), self.wording(title=SUBJECT))
 
 
@@ -114,7 +114,7 @@ class EmailSettings(PagingSettings):
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class MailLogin:
     """Who we are to the mail server."""
 
     username: str
@@ -122,13 +122,13 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class MailHost:
     """A mail server, and how it is spoken to. `timeout` is in seconds, for each answer."""
 
     host: str
     port: int
     security: str
-    login: Login | None = None
+    login: MailLogin | None = None
     timeout: float = 15.0
     ca_file: Path | None = None
 
@@ -138,7 +138,7 @@ class Email:
     """Some people's mailboxes."""
 
     name: str
-    server: Server
+    server: MailHost
     sender: str
     to: tuple[str, ...]
     wording: Wording = AS_USUAL
@@ -164,8 +164,7 @@ class Email:
     def _send(self, mail: EmailMessage) -> Delivery:
         smtp = connect(self.server, parseaddr(self.sender)[1].rpartition("@")[2])
         try:
-            if self.server.login is not None:
-                smtp.login(self.server.login.username, self.server.login.password)
+            log_in(smtp, self.server.login)
             refused = smtp.send_message(mail)
         finally:
             with suppress(smtplib.SMTPException, OSError):
@@ -181,7 +180,7 @@ class Email:
             return Refused(max(codes), detail)
         return TryLater(min(codes, default=None), detail, fault=Fault.NOTICE)
 
-    def mail(self, said: Said, notice: Notice, now: int) -> EmailMessage:
+    def mail(self, said: Saying, notice: Notice, now: int) -> EmailMessage:
         """The mail: its thread is the incident, its text is plain."""
         domain = parseaddr(self.sender)[1].rpartition("@")[2]
         thread = f"<{said.incident}@{domain}>"
@@ -196,6 +195,15 @@ class Email:
         first = Wording(title=TITLE).title_of(said, LONGEST_TITLE)
         mail.set_content(f"{first}\n\n{self.wording.text_of(said, LONGEST_TEXT)}\n", cte="quoted-printable")
         return mail
+
+
+def log_in(smtp: smtplib.SMTP, login: MailLogin | None) -> None:
+    """Say who we are, where that is asked for. Some servers hang up on a wrong password."""
+    if login is not None:
+        try:
+            smtp.login(login.username, login.password)
+        except smtplib.SMTPServerDisconnected:
+            raise TransportError("the mail server hung up on the login") from None
 
 
 def answered(error: smtplib.SMTPResponseException) -> Delivery:
@@ -213,13 +221,13 @@ def answered(error: smtplib.SMTPResponseException) -> Delivery:
 # --- the way out ------------------------------------------------------------------------------------------------------
 
 
-def connect(server: Server, name: str) -> smtplib.SMTP:
+def connect(server: MailHost, name: str) -> smtplib.SMTP:
     """A connection under TLS where that is asked for; `name` is who greets. Raises what smtplib and the network raise."""
     context = None if server.security == "none" else tls_context(server.ca_file)
     if server.security == "tls":
         assert context is not None
-        return CheckedTls(server, name, context)
-    smtp = Checked(server, name)
+        return GuardedSmtpTls(server, name, context)
+    smtp = GuardedSmtp(server, name)
     if context is not None:
         try:
             smtp.starttls(context=context)
@@ -229,20 +237,20 @@ def connect(server: Server, name: str) -> smtplib.SMTP:
     return smtp
 
 
-class Checked(smtplib.SMTP):
+class GuardedSmtp(smtplib.SMTP):
     """Connects to no address that other targets may not reach either."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: MailHost, name: str) -> None:
         super().__init__(server.host, server.port, local_hostname=name, timeout=server.timeout)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         return reached(host, port, timeout)
 
 
-class CheckedTls(smtplib.SMTP_SSL):
+class GuardedSmtpTls(smtplib.SMTP_SSL):
     """The same under TLS from the first byte."""
 
-    def __init__(self, server: Server, name: str, context: ssl.SSLContext) -> None:
+    def __init__(self, server: MailHost, name: str, context: ssl.SSLContext) -> None:
         super().__init__(server.host, server.port, local_hostname=name, timeout=server.timeout, context=context)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> ssl.SSLSocket:

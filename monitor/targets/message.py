@@ -10,7 +10,7 @@ import msgspec
 
 from monitor.store.outbox import Notice
 from monitor.targets.payloads import ESCALATED, FIRING, RESOLVED, RETRAIN, SETTLED, rfc3339
-from monitor.targets.templates import Template
+from monitor.targets.wording import Template
 
 MOST_FEATURES = 10  # lines of a text
 ELLIPSIS = "…"
@@ -50,7 +50,7 @@ STATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Saying:
     """What a notice says. All texts are clean of control characters; what is not known is empty."""
 
     state: State
@@ -85,11 +85,11 @@ class Wording:
     title: Template = TITLE
     text: Template = TEXT
 
-    def title_of(self, said: Said, most: int) -> str:
+    def title_of(self, said: Saying, most: int) -> str:
         """One line of at most so many characters."""
         return cut(" ".join(self.title.fill(said.fields).split()), most)
 
-    def text_of(self, said: Said, most: int) -> str:
+    def text_of(self, said: Saying, most: int) -> str:
         """A text of at most so many characters."""
         return cut(self.text.fill(said.fields), most)
 
@@ -97,7 +97,7 @@ class Wording:
 AS_USUAL = Wording()
 
 
-def read(notice: Notice, target: str) -> Said:
+def read(notice: Notice, target: str) -> Saying:
     """What a notice says to people."""
     data: dict[str, Any] = msgspec.json.decode(notice.data)
     state = STATES.get(notice.type, State.OPENED)
@@ -122,7 +122,7 @@ def read(notice: Notice, target: str) -> Said:
         "window_end": window.get("end", ""),
         "window_start": window.get("start", ""),
     }
-    return Said(state, {name: clean(value) for name, value in fields.items()}, data)
+    return Saying(state, {name: clean(value) for name, value in fields.items()}, data)
 
 
 def lines(evidence: Any, total: int) -> str:

@@ -12,13 +12,13 @@ from pydantic import Field, model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
-from monitor.targets.message import AS_USUAL, Said, State, Wording, read
+from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, encoded, one_of, post, read_token, words_of
 from monitor.targets.payloads import RETRAIN
 from monitor.targets.secrets import Secrets
-from monitor.targets.templates import Template
 from monitor.targets.transport import Answer, Request, Transport, trusted
 from monitor.targets.webhook import judge
+from monitor.targets.wording import Template
 
 ALERTS = "/v2/alerts"
 JSM = "/jsm/ops/integration"  # its events create, close and take notes; they change neither priority nor message
@@ -93,7 +93,7 @@ class Opsgenie:
             return Refused(answer.status, words_of(answer, [self.key]))
         return judge(answer, clock)
 
-    def requests(self, said: Said) -> Iterator[Request]:
+    def requests(self, said: Saying) -> Iterator[Request]:
         """What is asked for. An alert that got worse is created too: who hears of severities hears of it for the first time."""
         about = f"{ALERTS}/{quote(said.incident, safe='')}"
         by_alias = "?identifierType=alias"
@@ -113,7 +113,7 @@ class Opsgenie:
         headers = {"authorization": f"GenieKey {self.key}"}
         return replace(post(self.url + path, encoded(body), headers, self.timeout, self.ca_file), method=method)
 
-    def alert(self, said: Said) -> dict[str, Any]:
+    def alert(self, said: Saying) -> dict[str, Any]:
         """One alert."""
         fields = said.fields
         details = {

@@ -10,12 +10,13 @@ from pydantic import model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
-from monitor.targets.message import AS_USUAL, Said, State, Wording, read
-from monitor.targets.paging import BaseUrl, PagingSettings, encoded, one_of, post, read_token, words_of
+from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
+from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
+from monitor.targets.payloads import rfc3339
 from monitor.targets.secrets import SecretError, Secrets
-from monitor.targets.templates import Template
 from monitor.targets.transport import Answer, Transport, trusted
 from monitor.targets.webhook import judge
+from monitor.targets.wording import Template
 
 ALERTS, CHANGES = "/v2/enqueue", "/v2/change/enqueue"
 KEY_LENGTH = 32  # characters of a routing key
@@ -74,7 +75,8 @@ class Pagerduty:
         """Send one event. A repeat has the same dedup_key: what is open is updated, what is resolved stays so."""
         said = read(notice, self.name)
         change = said.state is State.RETRAINING
-        path, event = (CHANGES, self.change(said)) if change else (ALERTS, self.alert(said))
+        decided = rfc3339(decided_at(notice, clock.now()))
+        path, event = (CHANGES, self.change(said, decided)) if change else (ALERTS, self.alert(said, decided))
         answer = io.send(post(self.url + path, encoded(event), {}, self.timeout, self.ca_file))
         return self._judge(answer, clock)
 
@@ -85,7 +87,7 @@ class Pagerduty:
             return Refused(answer.status, words_of(answer, [self.key]))
         return judge(answer, clock)
 
-    def alert(self, said: Said) -> dict[str, Any]:
+    def alert(self, said: Saying, decided: str) -> dict[str, Any]:
         """A trigger or a resolve. Worse news of what is open is a trigger with the same key: PagerDuty updates the alert."""
         action = "resolve" if said.state.ends else "trigger"
         event = {"routing_key": self.key, "event_action": action, "dedup_key": said.incident}
@@ -94,7 +96,7 @@ class Pagerduty:
             "client": "driftd",
             **({"client_url": said.url} if said.url else {}),
             "links": links(said),
-            "payload": self._payload(said)
+            "payload": self._payload(said, decided)
             | {
                 "severity": SEVERITIES.get(said.severity, "warning"),
                 "component": fields["model"],
@@ -103,19 +105,19 @@ class Pagerduty:
             },
         }
 
-    def change(self, said: Said) -> dict[str, Any]:
+    def change(self, said: Saying, decided: str) -> dict[str, Any]:
         """A change event: that retraining was asked for stands on the service's timeline, and pages nobody."""
-        return {"routing_key": self.key, "payload": self._payload(said), "links": links(said)}
+        return {"routing_key": self.key, "payload": self._payload(said, decided), "links": links(said)}
 
-    def _payload(self, said: Said) -> dict[str, Any]:
+    def _payload(self, said: Saying, decided: str) -> dict[str, Any]:
         return {
             "summary": self.wording.title_of(said, LONGEST_SUMMARY) or said.state.value,
             "source": f"driftd {said.fields['model']}/{said.fields['version']}",
-            "timestamp": said.fields["event_time"],
+            "timestamp": decided,
             "custom_details": {"text": self.wording.text_of(said, LONGEST_TEXT), **said.details},
         }
 
 
-def links(said: Said) -> list[dict[str, str]]:
+def links(said: Saying) -> list[dict[str, str]]:
     """The page of the incident, where somebody says where our pages are."""
     return [{"href": said.url, "text": "Incident at driftd"}] if said.url else []

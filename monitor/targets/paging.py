@@ -14,8 +14,8 @@ from monitor.stream.events import SECOND
 from monitor.targets.base import NoticeType, TargetSettings
 from monitor.targets.message import TEXT, TITLE, Wording
 from monitor.targets.secrets import SecretError, Secrets
-from monitor.targets.templates import Template, TemplateSettings
 from monitor.targets.transport import Answer, Request
+from monitor.targets.wording import Template, TemplateSettings
 
 ALERTS: list[NoticeType] = [
     "model.alert.firing",

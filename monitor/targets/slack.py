@@ -11,7 +11,7 @@ from pydantic import model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TryLater
-from monitor.targets.message import AS_USUAL, Said, Wording, cut, read
+from monitor.targets.message import AS_USUAL, Saying, Wording, cut, read
 from monitor.targets.paging import (
     PagingSettings,
     encoded,
@@ -105,7 +105,7 @@ def says_no(body: bytes) -> bool:
     return said.get("ok") is False or said.get("success") is False or bool(said.get("error"))
 
 
-def message(said: Said, wording: Wording) -> dict[str, Any]:
+def message(said: Saying, wording: Wording) -> dict[str, Any]:
     """A header, the text, a line of small print and a button; the same in plain text."""
     title, text = wording.title_of(said, LONGEST_TEXT), wording.text_of(said, LONGEST_TEXT)
     small = " · ".join(filter(None, (said.severity, said.fields["kind"], said.incident)))

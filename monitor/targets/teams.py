@@ -10,7 +10,7 @@ from pydantic import model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
-from monitor.targets.message import AS_USUAL, Said, State, Wording, read
+from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
 from monitor.targets.paging import PagingSettings, encoded, one_of, post, words_of
 from monitor.targets.secrets import Secrets
 from monitor.targets.slack import secret_url
@@ -70,7 +70,7 @@ class Teams:
         return judge(answer, clock)
 
 
-def message(said: Said, wording: Wording) -> dict[str, Any]:
+def message(said: Saying, wording: Wording) -> dict[str, Any]:
     """The card in its envelope. A text that would make it too large is cut."""
     most = LONGEST_TEXT
     while len(encoded(found := envelope(card(said, wording, most)))) > MOST_BYTES:
@@ -84,7 +84,7 @@ def envelope(content: dict[str, Any]) -> dict[str, Any]:
     return {"type": "message", "attachments": [attachment]}
 
 
-def card(said: Said, wording: Wording, most: int) -> dict[str, Any]:
+def card(said: Saying, wording: Wording, most: int) -> dict[str, Any]:
     """Title, text and small print, as runs of text: unlike text blocks these know no markdown, so no link and no mention."""
     colour = "good" if said.state.ends else COLOURS.get(said.severity, "default")
     title = {"size": "large", "weight": "bolder", "color": "accent" if said.state is State.RETRAINING else colour}

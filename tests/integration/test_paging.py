@@ -43,7 +43,7 @@ class Always(list[Any]):
         return self[0]
 
 
-class Service(Receiver):
+class PagingService(Receiver):
     """Takes what it is sent, loses the first answer to each thing that is said, and is away for an hour."""
 
     def __init__(self, status: int = 202) -> None:
@@ -76,7 +76,7 @@ class Service(Receiver):
         self.pages.append(json.dumps(body))
 
 
-class PagerDuty(Service):
+class PagerDuty(PagingService):
     """One open alert a key: a trigger updates it, and opens one where there is none."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class PagerDuty(Service):
             self.open[key] = severity
 
 
-class Opsgenie(Service):
+class Opsgenie(PagingService):
     """One open alert an alias: a creation counts it up, and creates one where there is none."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Opsgenie(Service):
             self.pages.append("updated")
 
 
-class Alertmanager(Service):
+class Alertmanager(PagingService):
     """One alert a set of labels, until its end; it notifies of a beginning and of an end."""
 
     def __init__(self, clock: ManualClock) -> None:
@@ -205,7 +205,7 @@ def letter(minute: int) -> str:
     return "C" if minute >= END_AT else FLAPPING[minute % len(FLAPPING)]
 
 
-def a_day(world: World, services: list[Service], mail: MailServer) -> None:
+def a_day(world: World, services: list[PagingService], mail: MailServer) -> None:
     """A checkpoint each ten minutes, and deliveries each minute; more than a day, until nothing waits."""
     for minute in range(MINUTES + 120):
         world.clock.advance(60)
@@ -237,7 +237,7 @@ def open_() -> Iterator[ExitStack]:
 @pytest.mark.slow
 def test_a_day_of_flapping_is_one_page_that_gets_worse_and_ends(open_: ExitStack, tmp_path: Path) -> None:
     clock = ManualClock(MIDNIGHT)
-    pagerduty, opsgenie, slack, teams = PagerDuty(), Opsgenie(), Service(200), Service(202)
+    pagerduty, opsgenie, slack, teams = PagerDuty(), Opsgenie(), PagingService(200), PagingService(202)
     pair = [Alertmanager(clock), Alertmanager(clock)]
     services = [pagerduty, opsgenie, slack, teams, *pair]
     mail = MailServer()

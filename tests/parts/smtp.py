@@ -28,6 +28,7 @@ class Orders:
     refused: set[str] = field(default_factory=set)
     refused_with: int = 550
     hang_up_after_data: int = 0
+    hang_up_on: set[str] = field(default_factory=set)
 
 
 class MailServer:
@@ -39,7 +40,7 @@ class MailServer:
         self.mails: list[Mail] = []
         self.orders = Orders()
         self.tls, self.wrapped, self.login = tls, wrapped, login
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Session)
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _MailSession)
         self._server.daemon_threads = True
         self._server.mail_server = self  # type: ignore[attr-defined]
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -52,7 +53,7 @@ class MailServer:
         self._thread.join()
 
 
-class _Session(socketserver.StreamRequestHandler):
+class _MailSession(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.home: MailServer = self.server.mail_server  # type: ignore[attr-defined]
         self.encrypted, self.user = False, None
@@ -77,6 +78,8 @@ class _Session(socketserver.StreamRequestHandler):
         self.sender, self.recipients = "", []
 
     def _answer(self, word: str, rest: str) -> bool:
+        if word in self.home.orders.hang_up_on:
+            return False
         ordered = self.home.orders.codes.get(word)
         if ordered:
             self._say(ordered.pop(0), "as ordered")

@@ -140,7 +140,7 @@ def test_where_no_peer_answers_it_is_tried_again_soon(peers: list[Receiver]) -> 
     (port,) = free_ports(1)
     target = configured({"name": "am", "type": "alertmanager", "urls": [f"http://127.0.0.1:{port}"]}).target
 
-    assert told(target, OPENED) == [TryLater(None, f"127.0.0.1:{port} did not take it: ConnectError", 5.0)]
+    assert told(target, OPENED) == [TryLater(None, f"127.0.0.1:{port} did not take it: ConnectError", 15.0)]
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,17 @@ def test_a_wrong_password_is_tried_again_later(
     assert told(mailer(server.port, **more).target, OPENED) == [TryLater(535, "answered 535 to the login")]
 
 
+def test_a_server_that_hangs_up_on_the_login_is_said(
+    start: Callable[..., MailServer], certified: tuple[ssl.SSLContext, Path]
+) -> None:
+    server = start(certified[0], login=("driftd", "another"))
+    server.orders.hang_up_on.add("AUTH")
+    more = {"security": "starttls", "username": "driftd", "password_env": "P", "ca_file": str(certified[1])}
+
+    with pytest.raises(TransportError, match="hung up on the login"):
+        told(mailer(server.port, **more).target, OPENED)
+
+
 def test_one_recipient_of_two_is_enough_and_is_said(start: Callable[..., MailServer]) -> None:
     server = start()
     server.orders.refused = {"ml@ops.test"}

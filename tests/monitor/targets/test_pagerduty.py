@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from monitor.alerting.rules import Severity
+from monitor.facts import WindowSpan
+from monitor.stream.events import SECOND
 from monitor.targets.base import Delivered, Fault, Refused, TryLater
 from tests.fakes import Receiver
 from tests.paging import ESCALATED, HOSTILE, OPENED, RESOLVED, RETRAINED, answering, bodies, configured, told
@@ -73,6 +75,13 @@ def test_a_trigger_reads_as_documented(receiver: Receiver) -> None:
     }
     assert (details["model"], details["evidence"][0]["feature"]) == ("churn", "age")
     assert "- age: mean +0.8 σ" in details["text"]
+
+
+def test_an_event_is_of_when_it_was_decided(receiver: Receiver) -> None:
+    """In a replay event time is long ago."""
+    told(service(receiver), replace(OPENED, window=WindowSpan(0, SECOND, 10)))
+
+    assert bodies(receiver.requests)[0]["payload"]["timestamp"] == "2026-11-23T12:00:00Z"
 
 
 @pytest.mark.parametrize("severity", Severity)

@@ -236,7 +236,7 @@ def test_there_is_what_lies_in_this_package() -> None:
 
     assert there["webhook"] is WebhookSettings
     assert {"alertmanager", "email", "opsgenie", "pagerduty", "slack", "teams"} <= set(there)
-    assert not {"base", "paging", "message", "templates"} & set(there)
+    assert not {"base", "paging", "message", "wording"} & set(there)
 
 
 @pytest.mark.usefixtures("_installed")

@@ -3,7 +3,7 @@
 import pytest
 
 from monitor.targets.message import TEXT, read
-from monitor.targets.templates import FIELDS, Template, template
+from monitor.targets.wording import FIELDS, Template, template
 from tests.paging import ESCALATED, HOSTILE, OPENED, configured, notice_of
 
 
