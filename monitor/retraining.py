@@ -104,6 +104,9 @@ class Retraining:
         self._open: dict[str, tuple[SeriesKey, str]] = {}  # by incident: its series, and which veto it is
         self._due: dict[str, Nanos] = {}  # when the schedule is due next
         self._again: dict[str, Nanos] = {}  # models whose vetoes may have ended, when
+        self._waiting: dict[str, None] = {}  # models of which a wish may be asked again
+        self._begun = False  # every schedule counts from some time on
+        self._earliest: Nanos | None = None  # when a schedule is due or an approval runs out next; None: to be found
         self._dirty: dict[str, None] = {}  # models whose state is to be saved
         self._listed = True  # the wishes decided last are saved
         self._older = False  # a row of before there was one a model is to go
@@ -195,8 +198,9 @@ class Retraining:
         expires = None
         if outcome in ASKED_AGAIN:
             state.waiting[wish.incident] = kept
+            self._waiting[wish.key.model] = None
         elif outcome is RetrainOutcome.PENDING:
-            state.pending, expires = kept, wish.at + (policy.approval_within or 0)
+            state.pending, expires, self._earliest = kept, wish.at + (policy.approval_within or 0), None
         return self._told(RetrainDecided(asked.alert, outcome, wish.data_from, wish.data_to, wish, expires_at=expires))
 
     def _told(self, decided: RetrainDecided) -> RetrainDecided:
@@ -220,7 +224,8 @@ class Retraining:
         """Let wishes ask once more whose vetoes have ended; `at`: event time, where anything but a fact may have ended one."""
         again, self._again = self._again, {}
         if at is not None:
-            again |= {model: at for model, state in self.models.items() if state.waiting}
+            self._waiting = {model: None for model in self._waiting if self.models[model].waiting}
+            again |= dict.fromkeys(self._waiting, at)
         return [each for model, when in again.items() for each in self._asked_again(model, when)]
 
     def _asked_again(self, model: str, at: Nanos) -> Iterator[RetrainDecided]:
@@ -236,14 +241,27 @@ class Retraining:
 
     def begin(self, at: Nanos) -> None:
         """A window is to be judged: schedules count from the first one on."""
+        if self._begun:
+            return
+        self._begun, self._earliest = True, None
         for model, state in self.models.items():
             if state.looked_at is None and self.policies[model].every is not None:
                 state.looked_at = at
                 self._dirty[model] = None
 
     def advance(self, at: Nanos) -> list[RetrainDecided]:
-        """Take that event time has come so far: schedules are due until then, and approvals run out."""
-        return [each for model in self.models for each in self._due_until(model, at)]
+        """Take that event time has come so far: schedules are due until then, and approvals run out. Called often: most times there is nothing."""
+        if self._earliest is not None and at < self._earliest:
+            return []
+        decided = [each for model in self.models for each in self._due_until(model, at)]
+        self._earliest = min((self._next(model) for model in self.models), default=LATEST)
+        return decided
+
+    def _next(self, model: str) -> Nanos:
+        """When a model is to be looked at next."""
+        pending = self.models[model].pending
+        over = LATEST if pending is None else pending.wish.at + (self.policies[model].approval_within or 0)
+        return min(over, self._due.get(model, LATEST))
 
     def _due_until(self, model: str, at: Nanos) -> Iterator[RetrainDecided]:
         state, policy = self.models[model], self.policies[model]
@@ -410,6 +428,8 @@ class Retraining:
         for state in self.models.values():
             for name in [name for name in state.waiting if name and name not in incidents]:
                 del state.waiting[name]
+        self._waiting = {model: None for model, state in self.models.items() if state.waiting}
+        self._earliest = None
 
 
 def veto_of(alert: AlertChanged | AlertSeen) -> str | None:

@@ -174,5 +174,10 @@ def target_warnings(settings: Settings) -> Iterator[str]:
     critical = any(rule.severity == "critical" for rule in settings.alerting.rules)
     budget = settings.alerting.false_alarms_per_month is not None  # its own rule is critical
     wanted = {key.partition(".")[0] for key, target in settings.told if RETRAIN in target.types}
-    if wanted and not (critical or budget):
+    policies = [settings.retraining_of(model) for model in settings.models]
+    otherwise = any(policy.every is not None or policy.severity != "critical" for policy in policies)
+    if wanted and not (critical or budget or otherwise):
         yield f"{' and '.join(sorted(wanted))} want {RETRAIN}, but no rule is critical: retraining will never be asked for"
+    http = settings.http
+    if any(policy.approval == "required" for policy in policies) and http.token_file is None and http.token_env is None:
+        yield "retraining.approval is required, but neither http.token_file nor http.token_env names a token: nobody can approve"
