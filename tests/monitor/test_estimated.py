@@ -33,7 +33,12 @@ def reference(tmp_path: Path) -> Reference:
     """Scores of 4 000 rows that mean what they say, on two thirds of the scale."""
     random = seeded()
     scores = random.uniform(0, 0.72, 4000).round(3)
-    table = {"age": np.arange(4000) % 100, "score": scores, "left": np.where(random.random(4000) < scores, "yes", "no")}
+    left = random.random(4000) < scores
+    highest = (
+        scores > 0.71
+    )  # of either label, whatever chance says: else all that lies beyond may surely be one of them
+    left[highest] = np.arange(np.count_nonzero(highest)) % 2 == 0
+    table = {"age": np.arange(4000) % 100, "score": scores, "left": np.where(left, "yes", "no")}
     found = Reference.fit(table, prediction="score", label=LabelColumn("left", positive="yes"))
     found.save(tmp_path / "r.json")
     return found

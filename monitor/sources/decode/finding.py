@@ -230,14 +230,19 @@ class FeatureFinder:
     @property
     def predicted_inside(self) -> set[str]:
         """The names of the prediction, and of what came true, among the features, where they stand there: they are no input beside."""
-        paths = [*([self.fields.prediction] if self.predicted else []), self.fields.label, self.fields.weight]
+        paths = [
+            *([self.fields.prediction] if self.predicted else []),
+            self.fields.label,
+            self.fields.weight,
+            self.fields.scores,
+        ]
         return {path[-1] for path in paths if path and self.fields.features and path[:-1] == self.fields.features}
 
     @property
     def envelope(self) -> set[str]:
         """Keys of the message that are no features where features are the message itself."""
         fields = self.fields
-        beside = fields.prediction, fields.group, fields.label, fields.weight
+        beside = fields.prediction, fields.group, fields.label, fields.weight, fields.scores
         paths = [*fields.envelope.values(), *beside, self.identifier]
         return {path[0] for path in paths if path}
 
