@@ -79,7 +79,9 @@ class Airflow:
         if found.status == HTTPStatus.OK and json_of(found).get("dag_run_id") == run_id(notice):
             return AlreadyThere(HTTPStatus.CONFLICT, f"run {run_id(notice)}")
         if found.status == HTTPStatus.NOT_FOUND:
-            return TryLater(HTTPStatus.CONFLICT, f"answered 409, and has no run {run_id(notice)}: another is in its way")
+            return TryLater(
+                HTTPStatus.CONFLICT, f"answered 409, and has no run {run_id(notice)}: another is in its way"
+            )
         return self.api.failed(found, clock)
 
     def _token(self, io: Transport) -> dict[str, str] | Answer:

@@ -17,7 +17,7 @@ from pydantic import field_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, TryLater
 from monitor.targets.identity import run_id
 from monitor.targets.rest import Api, LoginSettings, json_of
 from monitor.targets.secrets import Secrets
@@ -30,7 +30,6 @@ MOST_METRICS = 1000  # of one request
 MOST_PARAM, MOST_TAG, MOST_KEY = 6000, 5000, 250
 _ALIAS = re.compile(r"(?!(?i:latest)$)(?!v\d+$)[A-Za-z0-9_-]{1,255}")
 _NO_KEY = re.compile(r"[^A-Za-z0-9_\-. /]")  # what a metric's name may not hold
-_RUN_STATES = {"FINISHED": RunState.SUCCEEDED, "RUNNING": RunState.IN_FLIGHT, "FAILED": RunState.FAILED}
 
 
 class MlflowSettings(LoginSettings):
@@ -87,27 +86,35 @@ class Mlflow:
         model, version = str(render(self.model, said) or ""), str(render(self.version, said) or "")
         if not version.isascii() or not version.isdigit():
             return Refused(None, f"version: {version!r} is no number of a version of {model} at MLflow")
-        tags = session.tags_of(model, version)
         run = None if self.experiment is None else session.run_of(self.experiment, decision)
-        if tags.get(MARK) == decision or (run is not None and run["info"]["status"] == "FINISHED"):
+        if run is not None and run["status"] == "FINISHED":
             return AlreadyThere(HTTPStatus.OK)
-        if self.experiment is not None:
-            session.log(self._run_id(session, run, notice, said), metrics_of(said), notice)
-        if self.alias is not None:
-            session.post("/registered-models/alias", {"name": model, "alias": self.alias, "version": version})
-        for key, value in {**tags_of(said), MARK: decision}.items():
-            session.post("/model-versions/set-tag", {"name": model, "version": version, "key": key, "value": value})
-        if self.experiment is not None:
-            session.finish(self.experiment, decision, notice)
-        return Delivered(HTTPStatus.OK)
-
-    def _run_id(
-        self, session: "_Session", run: Mapping[str, Any] | None, notice: Notice, said: Mapping[str, Any]
-    ) -> str:
+        known = session.version(model, version)
+        marked = known.tags.get(MARK) == decision
+        if not marked:
+            run = self._logged(session, run, notice, said)
+            self._mark(session, model, version, known, {**tags_of(said), MARK: decision})
         if run is not None:
-            return str(run["info"]["run_id"])
-        assert self.experiment is not None
-        return session.create_run(self.experiment, notice, {MARK: run_id(notice), **tags_of(said)})
+            session.finish(run["run_id"], notice)
+        return AlreadyThere(HTTPStatus.OK) if marked else Delivered(HTTPStatus.OK)
+
+    def _logged(
+        self, session: "_Session", run: Mapping[str, Any] | None, notice: Notice, said: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """The run of a decision with its figures; None where no experiment is named."""
+        if self.experiment is None:
+            return None
+        run = run or session.create_run(self.experiment, notice, {MARK: run_id(notice), **tags_of(said)})
+        session.log(run["run_id"], metrics_of(said), notice)
+        return run
+
+    def _mark(self, session: "_Session", model: str, version: str, known: "_Version", tags: Mapping[str, str]) -> None:
+        """Write what the version does not have yet: MLflow tells its webhooks of every writing, of an equal value too."""
+        if self.alias is not None and self.alias not in known.aliases:
+            session.post("/registered-models/alias", {"name": model, "alias": self.alias, "version": version})
+        for key, value in tags.items():
+            if known.tags.get(key) != value:
+                session.post("/model-versions/set-tag", {"name": model, "version": version, "key": key, "value": value})
 
     def check(self, io: Transport, clock: Clock) -> Access:
         """Whether we are let in, and whether experiment and model, where it has one name, are there."""
@@ -127,9 +134,13 @@ class Mlflow:
                 problems.append(f"experiment {self.experiment}: {failed.delivery.detail}")
         return Access("its registry answers", tuple(problems))
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
-        """Unknown: the mark says that it is told, not that somebody trains."""
-        return RunState.UNKNOWN
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What a model version is marked with."""
+
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +166,11 @@ class _Session:
             raise _Failed(TryLater(answer.status, "answered no JSON"))
         return json_of(answer)
 
-    def tags_of(self, model: str, version: str) -> dict[str, str]:
-        """The tags of a version, which is there."""
-        found = self.get("/model-versions/get", name=model, version=version)["model_version"]
-        return {each["key"]: each.get("value", "") for each in found.get("tags", ())}
+    def version(self, model: str, version: str) -> _Version:
+        """A version, which is there."""
+        found = self.get("/model-versions/get", name=model, version=version).get("model_version", {})
+        tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
+        return _Version(tags, tuple(found.get("aliases", ())))
 
     def experiment_id(self, name: str) -> str:
         """The id of an experiment."""
@@ -173,17 +185,18 @@ class _Session:
             "max_results": 1,
         }
         runs = self.post("/runs/search", asked).get("runs", [])
-        return runs[0] if runs else None
+        return runs[0]["info"] if runs else None
 
-    def create_run(self, experiment: str, notice: Notice, tags: Mapping[str, str]) -> str:
-        """A run of a decision; its id."""
+    def create_run(self, experiment: str, notice: Notice, tags: Mapping[str, str]) -> Mapping[str, Any]:
+        """A run of a decision."""
         body = {
             "experiment_id": self.experiment_id(experiment),
             "run_name": run_id(notice),
             "start_time": milliseconds(notice.event_time),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        return str(self.post("/runs/create", body)["run"]["info"]["run_id"])
+        created: Mapping[str, Any] = self.post("/runs/create", body)["run"]["info"]
+        return created
 
     def log(self, run: str, metrics: Mapping[str, float], notice: Notice) -> None:
         """Write metrics at the notice's event time: the same ones again are the same rows."""
@@ -192,16 +205,9 @@ class _Session:
         if rows:
             self.post("/runs/log-batch", {"run_id": run, "metrics": rows[:MOST_METRICS]})
 
-    def finish(self, experiment: str, decision: str, notice: Notice) -> None:
+    def finish(self, run: str, notice: Notice) -> None:
         """End the run of a decision: all is written."""
-        run = self.run_of(experiment, decision)
-        if run is not None:
-            ended = {
-                "run_id": run["info"]["run_id"],
-                "status": "FINISHED",
-                "end_time": milliseconds(notice.event_time),
-            }
-            self.post("/runs/update", ended)
+        self.post("/runs/update", {"run_id": run, "status": "FINISHED", "end_time": milliseconds(notice.event_time)})
 
 
 def milliseconds(nanos: int) -> int:

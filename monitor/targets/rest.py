@@ -263,4 +263,3 @@ def list_of(answer: Answer) -> Any:
 def part(name: str) -> str:
     """A name as one part of a path."""
     return quote(name, safe="")
-
