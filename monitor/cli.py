@@ -107,6 +107,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_contract(commands)
     _add_decisions(commands)
 
+    _add_notify(commands)
+
     status = _add(commands, "status", "how the running daemon, its models and its targets stand", _status)
     status.add_argument("model", nargs="?", metavar="MODEL", help="all features of this one instead")
     _url(status)
@@ -312,6 +314,16 @@ def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
     silence.add_argument("--for", dest="lasts", metavar="2h", help="for so long, from now on")
     _decision(silence, ends=True)
     silence.add_argument("--version", metavar="VERSION", help="only this version of the model (every one)")
+
+
+def _add_notify(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    notify = commands.add_parser("notify", help="the targets, and what they are told")
+    actions = notify.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    test = _add(actions, "test", "tell one target something that is marked as a test", _notify_test)
+    test.add_argument("target", metavar="TARGET", help="its name in the configuration")
+    test.add_argument("--start", action="store_true", help="also where it starts a run, which costs what a run costs")
+    _config(test)
 
 
 def _decision(parser: argparse.ArgumentParser, *, ends: bool) -> None:
@@ -550,6 +562,12 @@ def _decide(options: argparse.Namespace, kind: str, words: dict[str, tuple[str, 
     elif missing := [word for word in ("MODEL", "ID", "--for") if word in words and words[word][1] is None]:
         raise ConfigError(f"{kind} needs {' and '.join(missing)} (see driftd {kind} --help)")
     return decide(way, body, by=options.by, as_json=options.json)
+
+
+def _notify_test(options: argparse.Namespace) -> Exit:
+    from monitor.commands.notify import notify_test
+
+    return notify_test(_config_of(options), options.target, start=options.start)
 
 
 def _status(options: argparse.Namespace) -> Exit:

@@ -177,7 +177,7 @@ class _Session:
         found = self.get("/experiments/get-by-name", experiment_name=name)
         return str(found["experiment"]["experiment_id"])
 
-    def run_of(self, experiment: str, decision: str) -> dict[str, Any] | None:
+    def run_of(self, experiment: str, decision: str) -> Mapping[str, Any] | None:
         """The run of a decision; None where it is not there."""
         asked = {
             "experiment_ids": [self.experiment_id(experiment)],

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, RunState
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
 from monitor.targets.identity import PREFIX, digest, run_id
 from monitor.targets.rest import Api, LoginSettings, json_of, list_of, part
 from monitor.targets.secrets import Secrets
@@ -79,6 +79,8 @@ class Prefect:
         if answer.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
             return self.api.failed(answer, clock)  # 409 among them: it is about the parameters, not about a repeat
         run = json_of(answer)
+        if "idempotency_key" not in run:  # a page of a proxy that asks for a login
+            return TryLater(answer.status, f"answered {answer.status} with no flow run")
         if run.get("idempotency_key") != key or as_uuid(run.get("deployment_id")) != deployment:
             return Refused(answer.status, f"answered {answer.status} with a run that is not ours: it starts nothing")
         return Delivered(answer.status) if answer.status == HTTPStatus.CREATED else AlreadyThere(answer.status)

@@ -5,7 +5,7 @@ executions are looked through for our id first.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -129,7 +129,7 @@ class SageMaker:
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Look for the execution of this decision, then start it under a token that is always the same."""
-        answer = self._executions(notice, io, clock)
+        answer = self._executions(io, clock)
         if answer is None:
             return TryLater(detail="there are no AWS credentials")
         if answer.status != HTTPStatus.OK:
@@ -158,8 +158,7 @@ class SageMaker:
             "ClientRequestToken": digest(run_id(notice), self.pipeline),
         }
 
-    def _executions(self, notice: Notice, io: Transport, clock: Clock) -> Answer | None:
-        del notice
+    def _executions(self, io: Transport, clock: Clock) -> Answer | None:
         since = (clock.now() - LOOKED_BACK) // SECOND
         asked = {
             "PipelineName": self.pipeline,
@@ -178,12 +177,12 @@ class SageMaker:
     def _failed(self, answer: Answer, clock: Clock) -> Delivery:
         """What an error means: AWS says it by name, nearly always under status 400."""
         name = error_name(answer)
-        words = f"{name}: {self.api.words(answer)}" if name else self.api.words(answer)
+        words = error_words(self._hiding(), answer)
         if name in PASSING | MENDED_BY_PEOPLE:
             return TryLater(answer.status, words)
         if name.startswith("Validation"):
             return Refused(answer.status, words)
-        return self.api.failed(answer, clock)
+        return self._hiding().failed(answer, clock)
 
     def _ask(self, io: Transport, operation: str, body: Mapping[str, Any]) -> Answer | None:
         """One signed request; None without credentials. Raises TransportError."""
@@ -194,18 +193,27 @@ class SageMaker:
             Request("POST", self.api.url + "/", headers, content, self.api.timeout, 4_000_000, self.api.ca_file)
         )
 
+    def _hiding(self) -> Api:
+        """The API whose words hold no session token, which a request carries."""
+        credentials = credentials_of(self.session)
+        return (
+            replace(self.api, hidden=(credentials.token,))
+            if credentials is not None and credentials.token
+            else self.api
+        )
+
     def check(self, io: Transport, clock: Clock) -> Access:  # noqa: ARG002 - as every target's
         """Whether the pipeline is there. Whether we may start it is seen at the first alone."""
         answer = self._ask(io, "DescribePipeline", {"PipelineName": self.pipeline})
         if answer is None:
             return Access(problems=("there are no AWS credentials",))
-        if (why := self.api.unreadable(answer)) is not None:
-            return Access(problems=(f"pipeline {self.pipeline}: {error_name(answer)} {why}",))
+        if answer.status != HTTPStatus.OK:
+            return Access(problems=(f"pipeline {self.pipeline}: {error_words(self._hiding(), answer)}",))
         return Access(f"pipeline {self.pipeline} is there")
 
     def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:
         """How the execution of this decision stands."""
-        answer = self._executions(notice, io, clock)
+        answer = self._executions(io, clock)
         if answer is None or answer.status != HTTPStatus.OK:
             return RunState.UNKNOWN
         ours = self._ours(answer, notice)
@@ -219,20 +227,34 @@ def error_name(answer: Answer) -> str:
     return str(kind).rpartition("#")[2].partition(":")[0]
 
 
+def error_words(api: Api, answer: Answer) -> str:
+    """An error in a line. Of a signature that is refused AWS repeats all that was signed, a session token among it."""
+    name = error_name(answer)
+    if "Signature" in name:
+        return f"answered {answer.status} {name}"
+    return f"{name}: {api.words(answer)}" if name else api.words(answer)
+
+
 def signed(session: "Session", region: str, url: str, operation: str, body: bytes) -> dict[str, str] | None:
     """The headers of a request with Signature Version 4; None without credentials."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import BotoCoreError
 
-    try:
-        credentials = session.get_credentials()
-        frozen = None if credentials is None else credentials.get_frozen_credentials()
-    except BotoCoreError:  # of a role that cannot be had now
-        return None
+    frozen = credentials_of(session)
     if frozen is None:
         return None
     headers = {"x-amz-target": f"SageMaker.{operation}", "content-type": "application/x-amz-json-1.1"}
     request = AWSRequest("POST", url + "/", headers=headers, data=body)
     SigV4Auth(frozen, SERVICE, region).add_auth(request)
     return {name.lower(): str(value) for name, value in request.headers.items()}
+
+
+def credentials_of(session: "Session") -> Any:
+    """The credentials as they are now, a role's renewed where they end; None where there are none."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        credentials = session.get_credentials()
+        return None if credentials is None else credentials.get_frozen_credentials()
+    except BotoCoreError:  # of a role that cannot be had now
+        return None

@@ -110,16 +110,19 @@ def credentials_of(file: Path | None) -> "Credentials":
     """Those of a file, or those that the environment gives. Raises ValueError, which holds none of them."""
     try:
         import google.auth
-        import google.auth.exceptions
+        from google.auth.exceptions import DefaultCredentialsError
+        from google.oauth2.service_account import Credentials as ServiceAccount
     except ImportError:
         raise ValueError(f"type: vertex {EXTRA}") from None
     try:
         if file is None:
             found, _ = google.auth.default(scopes=[SCOPE])
         else:
-            found, _ = google.auth.load_credentials_from_file(str(file), scopes=[SCOPE])
-    except google.auth.exceptions.DefaultCredentialsError:
-        place = "the environment gives none" if file is None else f"{file} holds none that can be used"
+            found = ServiceAccount.from_service_account_file(str(file), scopes=[SCOPE])
+    except OSError as error:
+        raise ValueError(f"credentials_file: {file} cannot be read: {error.strerror or error}") from None
+    except (DefaultCredentialsError, ValueError):  # their texts may hold what was read
+        place = "the environment gives none" if file is None else f"{file} is no service account's key"
         raise ValueError(f"credentials_file: Google credentials are needed, and {place}") from None
     credentials: Credentials = found
     return credentials
@@ -166,8 +169,9 @@ class Vertex:
         """The API with a token. Raises TransportError."""
         from google.auth.exceptions import GoogleAuthError
 
+        headers: dict[str, str] = {}
         try:
-            self.credentials.before_request(_Asker(io, self.api), "POST", self.api.url, headers := {})
+            self.credentials.before_request(_Asker(io, self.api), "POST", self.api.url, headers)
         except GoogleAuthError as error:  # its text may hold what was sent
             raise TransportError(f"no access token can be had: {type(error).__name__}") from None
         token = headers["authorization"].removeprefix("Bearer ")

@@ -54,7 +54,7 @@ def decision(name: str = str(SAID["decision_id"]), **changes: Any) -> Notice:
     return Notice(name, "model.retrain.requested", "churn/3/drift", NOON, msgspec.json.encode({**SAID, **changes}))
 
 
-def target(entry: Mapping[str, Any], base: Path = Path()) -> Target:
+def built(entry: Mapping[str, Any], base: Path = Path()) -> Any:
     """A target as the configuration names it."""
     return read_target({"name": "trainer", **entry}).build(Secrets(base, ENVIRONMENT))
 
@@ -100,11 +100,14 @@ class Service:
     """A server whose `answer` is a method of its subclass. Of the next `lose` changing requests the answers are lost."""
 
     changing: Callable[[Call], bool] = staticmethod(lambda call: call.method == "POST")
+    untouched: frozenset[str] = frozenset()  # paths that are never answered otherwise
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.lose = 0
-        self.instead: list[Reply] = []  # answered in place of what the server would say, and nothing is done
+        self.instead: list[
+            Reply | Callable[[Call], Reply]
+        ] = []  # answered in place of what it would say; nothing is done
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, self))
         self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
@@ -113,6 +116,12 @@ class Service:
 
     def answer(self, call: Call) -> Reply:
         raise NotImplementedError
+
+    def reply(self, call: Call) -> Reply:
+        if not self.instead or call.path in self.untouched:
+            return self.answer(call)
+        found = self.instead.pop(0)
+        return found if isinstance(found, Reply) else found(call)
 
     def posts(self, ending: str = "") -> list[Call]:
         return [call for call in self.calls if call.method == "POST" and call.path.endswith(ending)]
@@ -155,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["x-raw-query"] = parts.query
         call = Call(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         service.calls.append(call)
-        reply = service.instead.pop(0) if service.instead else service.answer(call)
+        reply = service.reply(call)
         if service.lose and service.changing(call):
             service.lose -= 1
             with suppress(OSError):  # the connection ends without a word
