@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from monitor.targets.base import (
     TryLater,
 )
 from monitor.targets.registry import built_in, read_target
-from monitor.targets.transport import Transport
 from tests.apis.airflow import Airflow
 from tests.apis.argo import Argo
 from tests.apis.dagster import Dagster
@@ -29,7 +29,7 @@ from tests.apis.kubeflow import Kubeflow
 from tests.apis.mlflow import Mlflow
 from tests.apis.prefect import Prefect
 from tests.apis.sagemaker import SageMaker
-from tests.apis.service import CANARY, RUN_ID, Reply, built, decision, deliver
+from tests.apis.service import CANARY, RUN_ID, Reply, built, decision, deliver, way_out
 from tests.apis.vertex import Vertex
 from tests.parts.missing import MissingPart
 
@@ -77,6 +77,7 @@ def needs(module: str) -> None:
         raise MissingPart(f"{module} is not here", "make setup") from None
 
 
+@cache
 def private_key() -> str:
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -153,10 +154,9 @@ def test_a_login_page_under_200_is_no_success(api: Any, tmp_path: Path) -> None:
 def test_check_reads_and_starts_nothing(api: Any, tmp_path: Path) -> None:
     told = built(api.entry(), tmp_path)
     assert isinstance(told, Checked)
-    with Transport(SystemClock()) as io:
-        found = told.check(io, SystemClock())
-        api.instead = [Reply(403, {"message": "Forbidden"})] * 4
-        refused = told.check(io, SystemClock())
+    found = told.check(way_out(), SystemClock())
+    api.instead = [Reply(403, {"message": "Forbidden"})] * 4
+    refused = told.check(way_out(), SystemClock())
 
     assert (found.problems, bool(found.found)) == ((), True)
     assert "answered 403: Forbidden" in refused.problems[0]
@@ -181,10 +181,9 @@ def test_it_says_how_its_run_stands(api: Any, tmp_path: Path) -> None:
     told = built(api.entry(), tmp_path)
     clock = SystemClock()
     assert isinstance(told, Followed)
-    with Transport(clock) as io:
-        before = told.status(decision(), io, clock)
-        deliver(told)
-        after = told.status(decision(), io, clock)
+    before = told.status(decision(), way_out(), clock)
+    deliver(told)
+    after = told.status(decision(), way_out(), clock)
 
     assert (before, after) == (RunState.ABSENT, RunState.IN_FLIGHT)
 

@@ -14,7 +14,6 @@ from monitor.targets.base import Access, AlreadyThere, Delivered, Fault, Refused
 from monitor.targets.identity import run_id
 from monitor.targets.registry import read_target
 from monitor.targets.secrets import Secrets
-from monitor.targets.transport import Transport
 from tests.apis.airflow import TAKEN, Airflow
 from tests.apis.argo import Argo
 from tests.apis.dagster import Dagster, data
@@ -22,7 +21,7 @@ from tests.apis.github import Github
 from tests.apis.kubeflow import Kubeflow
 from tests.apis.mlflow import API, Mlflow
 from tests.apis.prefect import DEPLOYMENT, SIBLING, Prefect
-from tests.apis.service import CANARY, RUN_ID, SAID, Reply, Service, built, decision, deliver
+from tests.apis.service import CANARY, RUN_ID, SAID, Reply, Service, built, decision, deliver, way_out
 from tests.fakes import NOON, ManualClock
 
 Kind = TypeVar("Kind", bound=Service)
@@ -41,9 +40,8 @@ def start() -> Iterator[Callable[[type[Kind]], Kind]]:
 
 
 def check(told: Any) -> Access:
-    with Transport(SystemClock()) as io:
-        found: Access = told.check(io, SystemClock())
-        return found
+    found: Access = told.check(way_out(), SystemClock())
+    return found
 
 
 # --- ids --------------------------------------------------------------------------------------------------------------
