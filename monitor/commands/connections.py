@@ -19,7 +19,7 @@ from monitor.settings import Settings
 from monitor.sources.kafka.client import ABSENT_TOPIC
 from monitor.sources.kafka.troubles import LASTING, gravest
 from monitor.targets.address import AddressRefused, place, resolve
-from monitor.targets.base import Access, Checked, Target
+from monitor.targets.base import Access, Checkable, Target
 from monitor.targets.transport import Transport, TransportError
 
 PATIENCE = 10.0  # seconds for a broker to answer
@@ -67,7 +67,7 @@ def look_at_targets(configuration: Configuration, connections: Connections) -> N
 
 def access_to(target: Target, io: Transport) -> Access:
     """What a target says of our access to it; nothing of one that cannot be asked."""
-    if not isinstance(target, Checked):
+    if not isinstance(target, Checkable):
         return Access()
     try:
         return target.check(io, SystemClock())

@@ -118,7 +118,7 @@ class RunState(Enum):
 
 
 @runtime_checkable
-class Checked(Protocol):
+class Checkable(Protocol):
     """A target that says whether it would be let in, and whether what its settings name is there."""
 
     def check(self, io: Transport, clock: Clock) -> Access:

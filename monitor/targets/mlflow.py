@@ -108,7 +108,7 @@ class Mlflow:
         session.log(run["run_id"], metrics_of(said), notice)
         return run
 
-    def _mark(self, session: "_Session", model: str, version: str, known: "_Version", tags: Mapping[str, str]) -> None:
+    def _mark(self, session: "_Session", model: str, version: str, known: "_Marked", tags: Mapping[str, str]) -> None:
         """Write what the version does not have yet: MLflow tells its webhooks of every writing, of an equal value too."""
         if self.alias is not None and self.alias not in known.aliases:
             session.post("/registered-models/alias", {"name": model, "alias": self.alias, "version": version})
@@ -136,7 +136,7 @@ class Mlflow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
+class _Marked:
     """What a model version is marked with."""
 
     tags: Mapping[str, str]
@@ -166,11 +166,11 @@ class _Session:
             raise _Failed(TryLater(answer.status, "answered no JSON"))
         return json_of(answer)
 
-    def version(self, model: str, version: str) -> _Version:
+    def version(self, model: str, version: str) -> _Marked:
         """A version, which is there."""
         found = self.get("/model-versions/get", name=model, version=version).get("model_version", {})
         tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
-        return _Version(tags, tuple(found.get("aliases", ())))
+        return _Marked(tags, tuple(found.get("aliases", ())))
 
     def experiment_id(self, name: str) -> str:
         """The id of an experiment."""

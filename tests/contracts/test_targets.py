@@ -11,7 +11,7 @@ import pytest
 from monitor.clock import SystemClock
 from monitor.targets.base import (
     AlreadyThere,
-    Checked,
+    Checkable,
     Delivered,
     Fault,
     Followed,
@@ -153,7 +153,7 @@ def test_a_login_page_under_200_is_no_success(api: Any, tmp_path: Path) -> None:
 
 def test_check_reads_and_starts_nothing(api: Any, tmp_path: Path) -> None:
     told = built(api.entry(), tmp_path)
-    assert isinstance(told, Checked)
+    assert isinstance(told, Checkable)
     found = told.check(way_out(), SystemClock())
     api.instead = [Reply(403, {"message": "Forbidden"})] * 4
     refused = told.check(way_out(), SystemClock())
