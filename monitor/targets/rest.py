@@ -239,9 +239,8 @@ def said_in(answer: Answer) -> str:
         found = msgspec.json.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         found = answer.body.decode("utf-8", errors="replace")
-    for name in _SAYING:
-        if isinstance(found, dict) and found.get(name):
-            found = found[name]
+    while isinstance(found, dict) and (name := next((each for each in _SAYING if found.get(each)), None)):
+        found = found[name]  # the message is inside the error, or beside it
     text = found if isinstance(found, str) else msgspec.json.encode(found).decode() if found else ""
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())
 

@@ -75,8 +75,8 @@ class VertexSettings(RunSettings):
 
     def build(self, secrets: Secrets) -> "Vertex":
         """The target. Raises ValueError."""
-        file = None if self.credentials_file is None else secrets.base / self.credentials_file
-        credentials = credentials_of(file)
+        needs_google_auth()
+        credentials = None if self.credentials_file is None else credentials_of(secrets.base / self.credentials_file)
         ca_file = None if self.ca_file is None else secrets.base / self.ca_file
         api = Api(self.endpoint(), timeout=self.timeout / SECOND, ca_file=ca_file)
         job = {"runtimeConfig": {"gcsOutputDirectory": self.bucket}}
@@ -106,26 +106,40 @@ def compiled(path: Path) -> dict[str, Any]:
     return spec
 
 
-def credentials_of(file: Path | None) -> "Credentials":
-    """Those of a file, or those that the environment gives. Raises ValueError, which holds none of them."""
+def credentials_of(file: Path) -> "Credentials":
+    """The key of a service account. Raises ValueError, which holds nothing of it."""
     try:
-        import google.auth
-        from google.auth.exceptions import DefaultCredentialsError
         from google.oauth2.service_account import Credentials as ServiceAccount
     except ImportError:
         raise ValueError(f"type: vertex {EXTRA}") from None
     try:
-        if file is None:
-            found, _ = google.auth.default(scopes=[SCOPE])
-        else:
-            found = ServiceAccount.from_service_account_file(str(file), scopes=[SCOPE])
+        found: Credentials = ServiceAccount.from_service_account_file(str(file), scopes=[SCOPE])
     except OSError as error:
         raise ValueError(f"credentials_file: {file} cannot be read: {error.strerror or error}") from None
-    except (DefaultCredentialsError, ValueError):  # their texts may hold what was read
-        place = "the environment gives none" if file is None else f"{file} is no service account's key"
-        raise ValueError(f"credentials_file: Google credentials are needed, and {place}") from None
+    except ValueError:  # its text may hold what was read
+        raise ValueError(f"credentials_file: {file} is no service account's key") from None
+    return found
+
+
+def credentials_here() -> "Credentials":
+    """Those that the environment gives, which a look at the metadata server may be needed for. Raises TransportError."""
+    import google.auth
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        found, _ = google.auth.default(scopes=[SCOPE])
+    except GoogleAuthError:
+        raise TransportError("there are no Google credentials") from None
     credentials: Credentials = found
     return credentials
+
+
+def needs_google_auth() -> None:
+    """Raises ValueError where it is not installed."""
+    try:
+        import google.auth  # noqa: F401
+    except ImportError:
+        raise ValueError(f"type: vertex {EXTRA}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,7 @@ class Vertex:
     api: Api
     path: str
     job: Mapping[str, Any]
-    credentials: "Credentials" = field(repr=False)
+    credentials: "Credentials | None" = field(default=None, repr=False)  # None: those of the environment
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     starts: ClassVar[str] = "pipeline job"
@@ -170,8 +184,9 @@ class Vertex:
         from google.auth.exceptions import GoogleAuthError
 
         headers: dict[str, str] = {}
+        credentials = self.credentials or credentials_here()
         try:
-            self.credentials.before_request(_Asker(io, self.api), "POST", self.api.url, headers)
+            credentials.before_request(_Asker(io, self.api), "POST", self.api.url, headers)
         except GoogleAuthError as error:  # its text may hold what was sent
             raise TransportError(f"no access token can be had: {type(error).__name__}") from None
         token = headers["authorization"].removeprefix("Bearer ")
