@@ -77,7 +77,7 @@ class Airflow:
         """409 says that our id is there, or that another run has the date: the body is the same."""
         found = self.api.ask(io, "GET", f"{self.path}/dagRuns/{run_id(notice)}", **token)
         if found.status == HTTPStatus.OK and json_of(found).get("dag_run_id") == run_id(notice):
-            return AlreadyThere(HTTPStatus.CONFLICT, f"run {run_id(notice)}")
+            return AlreadyThere(HTTPStatus.CONFLICT.value, f"run {run_id(notice)}")
         if found.status == HTTPStatus.NOT_FOUND:
             return TryLater(
                 HTTPStatus.CONFLICT, f"answered 409, and has no run {run_id(notice)}: another is in its way"

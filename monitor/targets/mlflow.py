@@ -88,7 +88,7 @@ class Mlflow:
             return Refused(None, f"version: {version!r} is no number of a version of {model} at MLflow")
         run = None if self.experiment is None else session.run_of(self.experiment, decision)
         if run is not None and run["status"] == "FINISHED":
-            return AlreadyThere(HTTPStatus.OK)
+            return AlreadyThere(HTTPStatus.OK.value)
         known = session.version(model, version)
         marked = known.tags.get(MARK) == decision
         if not marked:
@@ -96,7 +96,7 @@ class Mlflow:
             self._mark(session, model, version, known, {**tags_of(said), MARK: decision})
         if run is not None:
             session.finish(run["run_id"], notice)
-        return AlreadyThere(HTTPStatus.OK) if marked else Delivered(HTTPStatus.OK)
+        return AlreadyThere(HTTPStatus.OK.value) if marked else Delivered(HTTPStatus.OK.value)
 
     def _logged(
         self, session: "_Session", run: Mapping[str, Any] | None, notice: Notice, said: Mapping[str, Any]
