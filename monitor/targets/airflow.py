@@ -80,7 +80,7 @@ class Airflow:
             return AlreadyThere(HTTPStatus.CONFLICT.value, f"run {run_id(notice)}")
         if found.status == HTTPStatus.NOT_FOUND:
             return TryLater(
-                HTTPStatus.CONFLICT, f"answered 409, and has no run {run_id(notice)}: another is in its way"
+                HTTPStatus.CONFLICT.value, f"answered 409, and has no run {run_id(notice)}: another is in its way"
             )
         return self.api.failed(found, clock)
 

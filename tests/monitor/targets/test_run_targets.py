@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 import pytest
 
 from monitor.clock import SystemClock
+from monitor.store.outbox import AddressedNotice
+from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND
-from monitor.targets.base import Access, AlreadyThere, Delivered, Fault, Refused, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Fault, Refused, RunState, Subscriber, TryLater
 from monitor.targets.identity import run_id
+from monitor.targets.notifier import Notifier
 from monitor.targets.registry import read_target
 from monitor.targets.secrets import Secrets
 from tests.apis.airflow import TAKEN, Airflow
@@ -487,3 +490,22 @@ def test_a_notice_says_every_field_that_templates_know() -> None:
     paths = {f"{name}.{inner}" for name in nested for inner in said[name]} | (said.keys() - nested)
 
     assert paths == DATA_FIELDS - {"evidence_omitted"}
+
+
+def test_the_notifier_starts_it_once_though_it_dies_before_it_knows(start: Callable[..., Any], tmp_path: Path) -> None:
+    """The answer is lost, the daemon starts anew on the same state, and the same outbox row is tried again."""
+    airflow, clock, facts = start(Airflow), ManualClock(), []
+    subscriber = Subscriber(built(airflow.entry()), "airflow", frozenset({"*"}))
+    airflow.lose = 1
+    for again in range(2):
+        store = StateStore(tmp_path)
+        if not again:
+            store.save([], {}, [AddressedNotice(decision(), ("trainer",))], NOON)
+        notifier = Notifier(subscriber, store, clock, facts.append)
+        assert notifier.turn(way_out())
+        clock.advance(3)
+        backlog = store.backlog()
+        store.close()
+
+    assert [(fact.outcome, fact.status) for fact in facts] == [("retried", None), ("present", 409)]
+    assert (list(airflow.runs), backlog) == ([RUN_ID], {})
