@@ -59,7 +59,7 @@ streams: setup  ## performance by 1 000 random streams of predictions and labels
 kills: setup  ## predictions and labels through a daemon that is killed a hundred times, some minutes
 	@KILLS=100 $(BIN)/python -m pytest -q --timeout=3600 tests/integration/test_labels.py
 
-targets: setup  ## decisions delivered to real Airflow, Dagster, MLflow and Prefect servers: installs them (1.7 GB), some minutes
+targets: setup  ## decisions delivered to real Airflow, Dagster, MLflow and Prefect servers, and to moto: installs them (2 GB), some minutes
 	@PYTHONPATH=. $(BIN)/python -m tests.parts.servers .parts/servers
 	@TARGET_SERVERS=$(CURDIR)/.parts/servers $(BIN)/python -m pytest -p no:randomly --timeout=1800 tests/integration/test_target_servers.py
 

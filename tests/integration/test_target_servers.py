@@ -1,6 +1,8 @@
 """Against the real servers: a decision that is delivered five times, its first answer lost on the way, is one run."""
 
+import json
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 from monitor.clock import SystemClock
 from monitor.store.outbox import Notice
 from monitor.targets.base import AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
+from tests.apis.kubeflow import Kubeflow
 from tests.apis.service import ENVIRONMENT, Call, Relay, built, decision, deliver, way_out
+from tests.contracts.test_targets import let_in
 from tests.parts import servers
 
 pytestmark = pytest.mark.timeout(1800)
@@ -132,6 +136,64 @@ def test_mlflow_is_marked_once(start: Start, notice: Notice) -> None:
     (run,) = server.ask("POST", f"{api}/runs/search", {"experiment_ids": ["1"]})[1]["runs"]
     assert run["info"]["status"] == "FINISHED"
     assert {each["key"]: each["value"] for each in run["data"]["metrics"]}["drift/age/score"] == 1.41
+
+
+def test_moto_starts_an_execution_once(start: Start, notice: Notice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its SageMaker knows no token: the executions that are there are looked through."""
+    let_in("sagemaker", monkeypatch)
+    from monitor.targets.sagemaker import session_of, signed
+
+    server = start("moto")
+    servers.moto(server)
+
+    def ask(operation: str, **asked: str) -> Any:
+        headers = signed(
+            session_of(None), "eu-central-1", f"http://{server.address}", operation, json.dumps(asked).encode()
+        )
+        return server.ask("POST", "/", asked, headers)[1]
+
+    role = "arn:aws:iam::123456789012:role/train"
+    ask("CreatePipeline", PipelineName="train", PipelineDefinition="{}", RoleArn=role, ClientRequestToken="a" * 32)
+    with ExitStack() as stack:
+        relay = relayed(server, stack)
+        entry = {"type": "sagemaker", "url": relay.url, "region": "eu-central-1", "pipeline": "train"}
+        told = built({**entry, "parameters": {"Since": "{data_range.from}"}})
+
+        five(told, relay, notice, lambda call: call.headers["x-amz-target"].endswith("StartPipelineExecution"))
+
+        assert status(told, notice) is not RunState.ABSENT
+        assert told.check(way_out(), SystemClock()).found == "pipeline train is there"
+    (execution,) = ask("ListPipelineExecutions", PipelineName="train")["PipelineExecutionSummaries"]
+    assert execution["PipelineExecutionDisplayName"] == f"d-{notice.id}"
+
+
+READ_RUN = """
+import json, sys, types
+import kfp_server_api
+
+body = types.SimpleNamespace(data=sys.stdin.read())
+run = kfp_server_api.ApiClient().deserialize(body, "V2beta1Run")
+print(json.dumps(kfp_server_api.ApiClient().sanitize_for_serialization(run)))
+"""
+
+
+def test_the_models_of_kubeflow_take_what_is_sent(start: Start, notice: Notice) -> None:
+    """Read into the client library's classes and written again, nothing is lost or named otherwise."""
+    server, kubeflow = start("moto"), Kubeflow()
+    deliver(built(kubeflow.entry(service_account="trainer")), notice)
+    kubeflow.close()
+    (post,) = kubeflow.posts()
+
+    read = subprocess.run(
+        [server.programs / "python", "-c", READ_RUN],
+        input=post.body.decode(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+
+    assert json.loads(read.stdout) == post.json
 
 
 def test_prefect_creates_it_once_a_deployment(start: Start, notice: Notice) -> None:

@@ -1,4 +1,4 @@
-"""Real Airflow, Dagster, MLflow and Prefect servers on loopback, each in a virtual environment of its own.
+"""Real Airflow, Dagster, MLflow and Prefect servers on loopback, and moto for AWS, each in a virtual environment of its own.
 
 Heavy, so no part of a usual run: `make targets` installs and runs them. `python -m tests.parts.servers DIRECTORY` installs;
 tests find them where TARGET_SERVERS says. Standard library only.
@@ -22,6 +22,7 @@ PACKAGES: dict[str, Sequence[str]] = {
     "airflow": ["apache-airflow==3.3.2"],
     "dagster": ["dagster==1.13.28", "dagster-webserver==1.13.28"],
     "mlflow": ["mlflow==3.17.2"],
+    "moto": ["moto[server]==5.2.5", "kfp-server-api==2.17.3"],
     "prefect": ["prefect==3.9.1"],
 }
 READY_SECONDS = 600
@@ -160,6 +161,11 @@ def mlflow(server: Server) -> None:
     place = ("--host", "127.0.0.1", "--port", server.port, "--workers", "1")
     store = ("--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "artifacts")
     server.start("mlflow", "server", *place, *store, ready="/health")
+
+
+def moto(server: Server) -> None:
+    """AWS as moto has it: it takes SageMaker's request token and does not look at it."""
+    server.start("moto_server", "-H", "127.0.0.1", "-p", server.port, ready="/moto-api/")
 
 
 def prefect(server: Server) -> None:
